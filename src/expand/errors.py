@@ -1,0 +1,82 @@
+"""The error tree: what can go wrong, and the exit code that says so.
+
+    ExpandError                     1   a defect in the tool
+    ├── InputError                  2   the user's input is wrong; file, line and remedy are named
+    │   └── InputErrors             2   several of them, found in one go
+    ├── BudgetExceededError         3   a limit refused a reservation
+    ├── AuthorError                 4   the author model could not be reached or refused
+    └── LedgerError                 2   the ledger file cannot be used; the message says how to mend it
+
+Only these cross module borders. A vendor's exception is mapped where the vendor is called, with
+``raise … from``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ExpandError(Exception):
+    """The root of the tree; raised as itself only for a defect in the tool."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where in the user's input something stands; ``line`` and ``column`` count from 1."""
+
+    path: Path | str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        parts = [str(self.path)]
+        if self.line is not None:
+            parts.append(str(self.line))
+            if self.column is not None:
+                parts.append(str(self.column))
+        return ":".join(parts)
+
+
+class InputError(ExpandError):
+    """The user's input is wrong. The message reads ``place: what; remedy``."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, remedy: str = "", place: Place | None = None) -> None:
+        self.what = what
+        self.remedy = remedy
+        self.place = place
+        text = f"{what}; {remedy}" if remedy else what
+        super().__init__(f"{place}: {text}" if place is not None else text)
+
+
+class InputErrors(InputError):  # noqa: N818 - it holds several, as ExceptionGroup does
+    """Several input errors of one file or one set of files, one a line, in the order found."""
+
+    def __init__(self, errors: Sequence[InputError]) -> None:
+        if not errors:
+            raise ValueError("InputErrors needs at least one error")
+        self.errors = tuple(errors)
+        super().__init__("\n".join(str(error) for error in self.errors))
+
+
+class BudgetExceededError(ExpandError):
+    """A limit refused a reservation; the message holds the numbers."""
+
+    exit_code = 3
+
+
+class AuthorError(ExpandError):
+    """The author model could not be reached or refused, for good: the run cannot go on."""
+
+    exit_code = 4
+
+
+class LedgerError(ExpandError):
+    """The ledger cannot be opened, read or written; the message says what to do."""
+
+    exit_code = 2

@@ -1,0 +1,146 @@
+"""Book, chapter, section and topic as frozen values. Reading them is in ``outline_file.py``.
+
+Lines are Markdown lines as ``wc -l`` counts them, tokens are whole, hours are wall-clock hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+Priority = Literal["high", "medium", "low"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """A title or topic: the same in every language (``plain``), or one text a language."""
+
+    plain: str | None = None
+    by_language: Mapping[str, str] = field(default_factory=dict)
+
+    def say(self, language: str, fallback: str | None = None) -> str:
+        """The text in ``language``, else in ``fallback``, else in the first one given."""
+        if self.plain is not None:
+            return self.plain
+        for wanted in (language, fallback):
+            if wanted is not None and wanted in self.by_language:
+                return self.by_language[wanted]
+        return next(iter(self.by_language.values()))
+
+    def every(self) -> tuple[str, ...]:
+        """All wordings, for matching against documents in any language."""
+        return (self.plain,) if self.plain is not None else tuple(self.by_language.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowance:
+    """What may be spent: tokens, and US dollars if set."""
+
+    tokens: int | None = None
+    usd: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One section of a chapter: ``number`` counts from 1, ``lines`` is its target."""
+
+    number: int
+    title: Text
+    lines: int
+    topics: tuple[Text, ...] = ()
+    code_examples: int | None = None
+    note: Text | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quality:
+    """What the chapter demands beyond its length."""
+
+    code_examples: int = 0
+    code_language: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outline:
+    """One chapter's contract. ``stated_lines`` is what the file states as the chapter's target;
+    ``target_lines`` is what its sections add up to, and what is drafted.
+    """
+
+    id: str
+    title: Text
+    source: str
+    sections: tuple[Section, ...]
+    stated_lines: int | None = None
+    priority: Priority = "medium"
+    hours: float = 0.0
+    audience: Text | None = None
+    quality: Quality = Quality()
+    glossary: Mapping[str, Text] = field(default_factory=dict)
+    allowance: Allowance | None = None
+
+    @property
+    def target_lines(self) -> int:
+        """The sum of the sections' lines."""
+        return sum(section.lines for section in self.sections)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tier:
+    """A tier of the book. ``lines`` is None where they are counted from its chapters."""
+
+    id: str
+    title: Text
+    target_lines: int
+    lines: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """What was spent on some chapters before this tool kept the book."""
+
+    chapters: tuple[str, ...]
+    tokens: int = 0
+    hours: float = 0.0
+    usd: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BookChapter:
+    """A chapter as the book records it: ``lines_before`` is what it had before any expansion,
+    ``lines`` what the record says it has now.
+    """
+
+    id: str
+    title: Text
+    tier: str | None = None
+    lines_before: int | None = None
+    lines: int | None = None
+    target_lines: int | None = None
+    finished: bool = False
+    source: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanSpec:
+    """A user's own plan: target lines by chapter id, or a factor for all others."""
+
+    targets: Mapping[str, int] = field(default_factory=dict)
+    factor: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Book:
+    """The whole book: ``language`` is the default one, ``languages`` all it may be drafted in."""
+
+    title: Text
+    language: str
+    languages: tuple[str, ...]
+    allowance: Allowance
+    audience: Text | None = None
+    house_rules: tuple[Text, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    openings: tuple[Opening, ...] = ()
+    chapters: tuple[BookChapter, ...] = ()
+    plans: Mapping[str, PlanSpec] = field(default_factory=dict)
