@@ -1,0 +1,325 @@
+"""The attempt rows: how one is opened, how it changes state, and how it is read back.
+
+A change of state is one row of history, and it moves the attempt's tokens between the columns of
+its scopes in the same transaction. Nothing else ever changes an attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from expand.budget import Amount
+from expand.completion import Answer, AttemptFailedError, Failure, Finish, Usage
+from expand.errors import LedgerError
+from expand.ledger import accounts
+from expand.ledger.accounts import Move, minus
+from expand.ledger.moment import parse, stamp
+from expand.ledger.values import AttemptRow, Order, State, StoredAnswer, UsageSource
+
+SEND_FROM = (State.RESERVED,)
+END_FROM = (State.SENT,)
+CANCEL_FROM = (State.RESERVED, State.SENT)
+
+
+def clean(text: str) -> str:
+    """The text with lone surrogates, which no UTF-8 file can hold, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def keep_request(connection: sqlite3.Connection, key: str, form: str) -> None:
+    """Keep the canonical form of a request under its key, once."""
+    if connection.execute("SELECT 1 FROM request WHERE key = ?", (key,)).fetchone() is None:
+        connection.execute(
+            "INSERT INTO request (key, form) VALUES (?, ?)", (key, zlib.compress(form.encode(), 3))
+        )
+
+
+def keep_question(connection: sqlite3.Connection, question: str | None, key: str) -> None:
+    """Note which request a question was last put in."""
+    if question is not None:
+        connection.execute(
+            "INSERT INTO question (key, request_key) VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET request_key = excluded.request_key",
+            (question, key),
+        )
+
+
+def keys_of(connection: sqlite3.Connection, question: str | None, key: str) -> tuple[str, ...]:
+    """The request keys whose answer would serve: the question's own first, then ``key``."""
+    row = connection.execute(
+        "SELECT request_key FROM question WHERE key = ?", (question,)
+    ).fetchone()
+    return (key,) if row is None or row["request_key"] == key else (row["request_key"], key)
+
+
+def open_attempt(
+    connection: sqlite3.Connection,
+    order: Order,
+    key: str,
+    *,
+    attempt_id: str,
+    owner: str,
+    now: datetime,
+) -> None:
+    """Write a new attempt in state reserved and take its amount from every scope."""
+    scopes = order.all_scopes
+    accounts.ensure(connection, scopes)
+    connection.execute(
+        "INSERT INTO attempt (id, request_key, run, owner, chapter, section, purpose, language,"
+        " plan, model, scopes, state, prompt_estimate, output_cap, reserved_tokens,"
+        " reserved_pico, reserved_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,'reserved',?,?,?,?,?)",
+        (
+            attempt_id,
+            key,
+            order.run_id,
+            owner,
+            order.address.chapter,
+            order.address.section,
+            order.address.purpose,
+            order.language,
+            order.plan,
+            order.request.model,
+            json.dumps(scopes, ensure_ascii=False),
+            order.prompt_tokens if order.prompt_estimate is None else order.prompt_estimate,
+            order.request.max_output_tokens,
+            order.amount.tokens,
+            order.amount.pico_usd,
+            stamp(now),
+        ),
+    )
+    record(connection, attempt_id, State.RESERVED, now, f"{order.amount.tokens} tokens")
+    accounts.move(connection, scopes, Move(reserved=order.amount))
+
+
+def record(
+    connection: sqlite3.Connection, attempt_id: str, state: State, now: datetime, detail: str
+) -> None:
+    """Add a row to the attempt's history."""
+    connection.execute(
+        "INSERT INTO event (attempt, state, at, detail) VALUES (?, ?, ?, ?)",
+        (attempt_id, state, stamp(now), detail),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Charge:
+    """What an attempt is charged in the end. ``cost_pico_usd`` is None without a price."""
+
+    usage: Usage
+    source: UsageSource
+    cost_pico_usd: int | None
+
+    @property
+    def amount(self) -> Amount:
+        """The same as an amount."""
+        return Amount(tokens=self.usage.total, pico_usd=self.cost_pico_usd)
+
+
+def at_reservation(row: AttemptRow, source: UsageSource = "reservation") -> Charge:
+    """The charge of an attempt whose usage is not known: all that was reserved for it."""
+    completion = min(row.output_cap, row.reserved.tokens)
+    return Charge(
+        usage=Usage(prompt=row.reserved.tokens - completion, completion=completion),
+        source=source,
+        cost_pico_usd=row.reserved.pico_usd,
+    )
+
+
+def fetch(
+    connection: sqlite3.Connection, attempt_id: str, allowed: tuple[State, ...]
+) -> AttemptRow:
+    """The attempt, which must be in one of the ``allowed`` states. Raises ``LedgerError``."""
+    found = connection.execute("SELECT * FROM attempt WHERE id = ?", (attempt_id,)).fetchone()
+    if found is None:
+        raise LedgerError(f"attempt {attempt_id}: not in this ledger; check its id")
+    row = read(found)
+    if row.state not in allowed:
+        raise LedgerError(
+            f"attempt {attempt_id}: is {row.state}, not {' or '.join(allowed)}; nothing was changed"
+        )
+    return row
+
+
+def mark_sent(connection: sqlite3.Connection, row: AttemptRow, now: datetime) -> None:
+    """Reserved becomes sent; the reservation stays."""
+    _update(connection, row.id, {"state": State.SENT, "sent_at": stamp(now)})
+    record(connection, row.id, State.SENT, now, "")
+
+
+def charge(
+    connection: sqlite3.Connection,
+    row: AttemptRow,
+    state: State,
+    charged: Charge,
+    *,
+    now: datetime,
+    detail: Mapping[str, str | int | None],
+) -> None:
+    """Settle, leave unknown or reconcile: charge the attempt and free what held its place.
+
+    ``detail`` holds further columns of the attempt to set.
+    """
+    usage = charged.usage
+    _update(
+        connection,
+        row.id,
+        {
+            "state": state,
+            "prompt": usage.prompt,
+            "cached": usage.cached,
+            "completion": usage.completion,
+            "reasoning": usage.reasoning,
+            "usage_source": charged.source,
+            "cost_pico": charged.cost_pico_usd,
+            "ended_at": stamp(now),
+            **detail,
+        },
+    )
+    record(connection, row.id, state, now, f"{usage.total} tokens by {charged.source}")
+    _rebook(connection, row, state, charged.amount)
+
+
+def release(
+    connection: sqlite3.Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
+) -> None:
+    """The attempt was not billed: give its reservation back."""
+    _update(
+        connection,
+        row.id,
+        {"state": State.RELEASED, "ended_at": stamp(now), **failure_columns(failed)},
+    )
+    record(connection, row.id, State.RELEASED, now, failed.failure)
+    _rebook(connection, row, State.RELEASED, Amount(tokens=0))
+
+
+def failure_columns(failed: AttemptFailedError) -> dict[str, str | int | None]:
+    """The columns that say why an attempt brought no answer."""
+    return {
+        "failure": failed.failure,
+        "status": failed.status,
+        "message": clean(failed.message)[:2000],
+    }
+
+
+def _rebook(connection: sqlite3.Connection, row: AttemptRow, state: State, amount: Amount) -> None:
+    nothing = accounts.NOTHING
+    held = minus(row.reserved)
+    accounts.move(
+        connection,
+        row.scopes,
+        Move(
+            reserved=nothing if row.state is State.UNKNOWN else held,
+            unknown=(
+                held
+                if row.state is State.UNKNOWN
+                else amount
+                if state is State.UNKNOWN
+                else nothing
+            ),
+            settled=nothing if state is State.UNKNOWN else amount,
+        ),
+    )
+
+
+def _update(
+    connection: sqlite3.Connection, attempt_id: str, columns: Mapping[str, str | int | None]
+) -> None:
+    names = ", ".join(f"{name} = ?" for name in columns)
+    connection.execute(
+        f"UPDATE attempt SET {names} WHERE id = ?",
+        (*columns.values(), attempt_id),
+    )
+
+
+def stored_answer(connection: sqlite3.Connection, key: str) -> StoredAnswer | None:
+    """The answer that a request was given, with what was charged for it."""
+    row = connection.execute(
+        "SELECT answer.attempt, answer.text, answer.finish, answer.model, prompt, completion,"
+        " cached, reasoning, usage_source, provider_request_id FROM answer"
+        " JOIN attempt ON attempt.id = answer.attempt WHERE answer.request_key = ?",
+        (key,),
+    ).fetchone()
+    if row is None:
+        return None
+    return StoredAnswer(
+        attempt_id=row["attempt"],
+        text=row["text"],
+        finish=Finish(row["finish"]),
+        model=row["model"],
+        usage=_usage(row),
+        usage_source=row["usage_source"],
+        provider_request_id=row["provider_request_id"],
+    )
+
+
+def _usage(row: sqlite3.Row) -> Usage:
+    return Usage(
+        prompt=row["prompt"],
+        completion=row["completion"],
+        cached=row["cached"],
+        reasoning=row["reasoning"],
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else parse(text)
+
+
+def read(row: sqlite3.Row) -> AttemptRow:
+    """A row of the table as a value."""
+    return AttemptRow(
+        id=row["id"],
+        request_key=row["request_key"],
+        run=row["run"],
+        owner=row["owner"],
+        chapter=row["chapter"],
+        section=row["section"],
+        purpose=row["purpose"],
+        language=row["language"],
+        plan=row["plan"],
+        model=row["model"],
+        scopes=tuple(json.loads(row["scopes"])),
+        state=State(row["state"]),
+        prompt_estimate=row["prompt_estimate"],
+        output_cap=row["output_cap"],
+        reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
+        usage=_usage(row),
+        usage_source=row["usage_source"],
+        cost_pico_usd=row["cost_pico"],
+        failure=None if row["failure"] is None else Failure(row["failure"]),
+        status=row["status"],
+        message=row["message"],
+        finish=None if row["finish"] is None else Finish(row["finish"]),
+        answered_by=row["answered_by"],
+        provider_request_id=row["provider_request_id"],
+        reserved_at=parse(row["reserved_at"]),
+        sent_at=_moment(row["sent_at"]),
+        ended_at=_moment(row["ended_at"]),
+    )
+
+
+def keep_answer(connection: sqlite3.Connection, row: AttemptRow, answer: Answer) -> None:
+    """Store the answer's text under its request; an answer that is already there stays."""
+    text = clean(answer.text)
+    connection.execute(
+        "INSERT INTO answer (request_key, attempt, text, sha256, finish, model)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            row.request_key,
+            row.id,
+            text,
+            hashlib.sha256(text.encode()).hexdigest(),
+            answer.finish,
+            clean(answer.model),
+        ),
+    )

@@ -1,0 +1,136 @@
+"""What the ledger tells: balances, answers, attempts and totals. Nothing here writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from expand.budget import Balance
+from expand.ledger import accounts, attempts, schema
+from expand.ledger.values import AttemptRow, PromptHistory, State, StoredAnswer, Totals
+
+_PAGE = 500
+
+_SUMS = (
+    "count(*) AS attempts, sum(finish IS NOT NULL) AS answers, sum(prompt) AS prompt,"
+    " sum(cached) AS cached, sum(completion) AS completion,"
+    " sum(prompt + completion) AS used_tokens,"
+    " sum(CASE WHEN state = 'unknown' THEN prompt + completion ELSE 0 END) AS unknown_tokens,"
+    " sum(CASE WHEN state IN ('reserved', 'sent') THEN reserved_tokens ELSE 0 END)"
+    " AS reserved_tokens,"
+    " coalesce(sum(cost_pico), 0) AS cost,"
+    " sum(cost_pico IS NULL AND prompt + completion > 0) AS unpriced"
+)
+
+
+class Figures:
+    """The reading half of a ledger; each method reads one consistent state of the file."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    def answer(self, request_key: str) -> StoredAnswer | None:
+        """The answer that was bought for a request; None if there is none."""
+        with self._reading() as connection:
+            return attempts.stored_answer(connection, request_key)
+
+    def balance(self, scope: str) -> Balance:
+        """Where a scope stands; empty and unlimited when it was never used."""
+        with self._reading() as connection:
+            return accounts.balance(connection, scope)
+
+    def balances(self) -> tuple[Balance, ...]:
+        """Every scope, by name."""
+        with self._reading() as connection:
+            return accounts.balances(connection)
+
+    def edition(self, chapter: str, section: int) -> int:
+        """How often the section was asked for afresh."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT number FROM edition WHERE chapter = ? AND section = ?", (chapter, section)
+            ).fetchone()
+            return 0 if row is None else int(row["number"])
+
+    def attempts(
+        self,
+        *,
+        chapter: str | None = None,
+        section: int | None = None,
+        run: str | None = None,
+        model: str | None = None,
+        state: State | None = None,
+    ) -> Iterator[AttemptRow]:
+        """The attempts that fit every filter given, oldest first, read page by page."""
+        wanted = {
+            "chapter": chapter,
+            "section": section,
+            "run": run,
+            "model": model,
+            "state": state,
+        }
+        chosen = {name: value for name, value in wanted.items() if value is not None}
+        where = "".join(f" AND {name} = :{name}" for name in chosen)
+        last = 0
+        while True:
+            with self._reading() as connection:
+                rows = connection.execute(
+                    f"SELECT * FROM attempt WHERE seq > :seq{where} ORDER BY seq LIMIT {_PAGE}",
+                    {**chosen, "seq": last},
+                ).fetchall()
+            if not rows:
+                return
+            last = rows[-1]["seq"]
+            yield from map(attempts.read, rows)
+
+    def totals_by_chapter(self) -> tuple[Totals, ...]:
+        """What each chapter's attempts add up to, by chapter id."""
+        return self._totals("chapter")
+
+    def totals_by_model(self) -> tuple[Totals, ...]:
+        """What each model's attempts add up to, by model name as requested."""
+        return self._totals("model")
+
+    def totals_by_run(self) -> tuple[Totals, ...]:
+        """What each run's attempts add up to, by run id."""
+        return self._totals("run")
+
+    def prompt_history(self, model: str, latest: int = 100) -> PromptHistory:
+        """How the model's latest reported prompts compare with what was counted for them."""
+        with self._reading() as connection:
+            count, worst = connection.execute(
+                "SELECT count(*), max(ratio) FROM (SELECT 1.0 * prompt / prompt_estimate AS ratio"
+                " FROM attempt WHERE model = ? AND usage_source = 'provider'"
+                " AND prompt_estimate > 0 ORDER BY reserved_at DESC LIMIT ?)",
+                (model, latest),
+            ).fetchone()
+        return PromptHistory(answers=count, worst=worst or 0.0)
+
+    def _totals(self, column: str) -> tuple[Totals, ...]:
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT {column} AS name, {_SUMS} FROM attempt GROUP BY {column} ORDER BY {column}"
+            ).fetchall()
+        return tuple(
+            Totals(
+                name=row["name"],
+                attempts=row["attempts"],
+                answers=row["answers"],
+                prompt=row["prompt"],
+                cached=row["cached"],
+                completion=row["completion"],
+                used_tokens=row["used_tokens"],
+                unknown_tokens=row["unknown_tokens"],
+                reserved_tokens=row["reserved_tokens"],
+                cost_pico_usd=None if row["unpriced"] else row["cost"],
+            )
+            for row in rows
+        )
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with schema.mapped(self.path):
+            yield self._connection

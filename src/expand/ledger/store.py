@@ -1,0 +1,383 @@
+"""The ledger: who may spend what, what was sent, and every answer that was paid for.
+
+What holds after every transaction, and so after a kill at any instant:
+
+* for each scope, used + reserved + remaining = limit, where used is the opening balance, what was
+  settled and what is unknown, and reserved is what is in flight;
+* nothing is sent without a reservation that was there before, so a provider that keeps to the
+  output cap never bills more than the limit;
+* an answer is stored in the same transaction that settles its attempt and its budget;
+* no two attempts at the same request are in flight at once, and none is begun for a request that
+  has its answer.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from expand import owner
+from expand.budget import Limit, shortfall
+from expand.completion import Answer, AttemptFailedError, Failure, Usage
+from expand.errors import LedgerError
+from expand.ledger import accounts, attempts, moment, rates, schema
+from expand.ledger.attempts import Charge
+from expand.ledger.figures import Figures
+from expand.ledger.values import (
+    Held,
+    InFlight,
+    Order,
+    Refused,
+    Reservation,
+    Run,
+    State,
+    StoredAnswer,
+    Verdict,
+)
+
+PATIENCE_SECONDS = 30.0
+"""How long a write waits for another process's to end."""
+
+MOST_TOKENS = 10**12
+"""A usage above this is taken for a slip of the provider, and so for no usage at all."""
+
+LARGEST = 2**62
+"""The largest figure that a row can hold: 4.6 million dollars in pico-dollars."""
+
+
+class Ledger(Figures):
+    """A ledger file, open. Use it from one thread; many processes may share the file.
+
+    Every method is one transaction and raises ``LedgerError`` when the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        clock: Callable[[], datetime] = moment.now,
+    ) -> None:
+        super().__init__(path, connection)
+        self._clock = clock
+        self._owner: owner.Owner | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        clock: Callable[[], datetime] = moment.now,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> Ledger:
+        """Open the ledger at ``path``, creating it and bringing it up to date as needed."""
+        return cls(path, schema.connect(path, patience_seconds), clock)
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger | None:
+        """Open the ledger at ``path`` for reading only; None if there is none."""
+        if not path.exists():
+            return None
+        connection = schema.connect_read_only(path, PATIENCE_SECONDS)
+        try:
+            with schema.mapped(path):
+                version = schema.check_identity(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        if version < schema.VERSION:
+            connection.close()
+            schema.connect(path, PATIENCE_SECONDS).close()
+            connection = schema.connect_read_only(path, PATIENCE_SECONDS)
+        return cls(path, connection)
+
+    def close(self) -> None:
+        """End this process's runs: what it still has in flight becomes unknown, nothing stays
+        reserved. Harmless when repeated.
+        """
+        if self._owner is None:
+            self._connection.close()
+            return
+        leaving, self._owner = self._owner, None
+        try:
+            with self._writing() as connection:
+                self._inherit(connection, leaving.id, Failure.CANCELLED, "the run ended before it")
+        finally:
+            self._connection.close()
+            leaving.leave()
+
+    def begin_run(
+        self,
+        *,
+        limits: Mapping[str, Limit],
+        openings: Mapping[str, int],
+        run_limit: Limit | None = None,
+        openings_pico_usd: Mapping[str, int] | None = None,
+    ) -> Run:
+        """Begin a run: record the limits and opening balances of ``book`` and ``chapter:<id>``
+        scopes as they are now, and put the attempts of dead owners in order. Scopes that are not
+        named keep what they had.
+        """
+        with schema.mapped(self.path):
+            if self._owner is None:
+                self._owner = owner.Owner(self._owners)
+        unknown, released = self.recover()
+        run = Run(id=secrets.token_hex(5), owner=self._owner.id, unknown=unknown, released=released)
+        money = openings_pico_usd or {}
+        _refuse_huge([*limits.values(), *([run_limit] if run_limit else [])], openings, money)
+        now = moment.stamp(self._clock())
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO owner (id, pid, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (run.owner, os.getpid(), now),
+            )
+            connection.execute(
+                "INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now)
+            )
+            for scope, most in limits.items():
+                accounts.limit(connection, scope, most)
+            for scope in openings.keys() | money.keys():
+                accounts.opening(
+                    connection,
+                    scope,
+                    tokens=openings.get(scope, 0),
+                    pico_usd=money.get(scope, 0),
+                )
+            accounts.limit(connection, f"run:{run.id}", run_limit or Limit())
+        return run
+
+    def recover(self) -> tuple[int, int]:
+        """Put the attempts of dead owners in order: what was sent becomes unknown, what was only
+        reserved is released. Returns how many became unknown and how many were released.
+        """
+        with self._reading() as connection:
+            rows = connection.execute("SELECT id FROM owner WHERE ended_at IS NULL").fetchall()
+        mine = self._owner.id if self._owner else None
+        unknown = released = 0
+        for row in rows:
+            if row["id"] == mine:
+                continue
+            with schema.mapped(self.path):
+                remains = owner.claim(self._owners, row["id"])
+            if remains is None:
+                continue
+            try:
+                with self._writing() as connection:
+                    sent, unsent = self._inherit(
+                        connection, row["id"], Failure.CRASHED, "the process ended before it"
+                    )
+            except BaseException:
+                remains.leave_be()
+                raise
+            remains.bury()
+            unknown += sent
+            released += unsent
+        return unknown, released
+
+    def _inherit(
+        self, connection: sqlite3.Connection, dead: str, failure: Failure, message: str
+    ) -> tuple[int, int]:
+        """End ``dead``'s runs and attempts. Returns how many were unknown and released."""
+        now = self._clock()
+        failed = AttemptFailedError(failure, message)
+        found = connection.execute(
+            "SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent')", (dead,)
+        ).fetchall()
+        unknown = 0
+        for row in map(attempts.read, found):
+            if row.state is State.SENT:
+                unknown += 1
+                self._leave_unknown(connection, row.id, failed, now)
+            else:
+                attempts.release(connection, row, failed, now)
+        for table, column in (("owner", "id"), ("run", "owner")):
+            connection.execute(
+                f"UPDATE {table} SET ended_at = ? WHERE {column} = ?",
+                (moment.stamp(now), dead),
+            )
+        return unknown, len(found) - unknown
+
+    def reserve(self, order: Order, *, hold_unknown: bool = False) -> Verdict:
+        """Ask for a place in the budget, or learn what stands in the way, in one transaction.
+
+        Looked at in this order: the answer is there; the same request is in flight; an earlier
+        outcome is unknown (with ``hold_unknown``); a limit would be passed; the model is paused
+        or at its rate limit.
+        """
+        if self._owner is None:
+            raise LedgerError(f"{self.path}: no run was begun")
+        key = order.request.key
+        with self._writing() as connection:
+            schema.check_identity(connection, self.path)
+            for known in attempts.keys_of(connection, order.question, key):
+                found = self._found(connection, known, hold_unknown=hold_unknown)
+                if found is not None:
+                    if known == key:
+                        attempts.keep_question(connection, order.question, key)
+                    return found
+            refused = self._refused(connection, order)
+            if refused is not None:
+                return refused
+            now = self._clock()
+            paused = rates.obstacle(connection, order, now)
+            if paused is not None:
+                return paused
+            attempts.keep_request(connection, key, order.request.canonical())
+            attempts.keep_question(connection, order.question, key)
+            attempt_id = secrets.token_hex(8)
+            attempts.open_attempt(
+                connection,
+                order,
+                key,
+                attempt_id=attempt_id,
+                owner=self._owner.id,
+                now=now,
+            )
+        return Reservation(attempt_id=attempt_id, amount=order.amount)
+
+    def _found(
+        self, connection: sqlite3.Connection, key: str, *, hold_unknown: bool
+    ) -> StoredAnswer | InFlight | Held | None:
+        stored = attempts.stored_answer(connection, key)
+        if stored is not None:
+            return stored
+        live = connection.execute(
+            "SELECT id, owner FROM attempt WHERE request_key = ? AND state IN ('reserved', 'sent')",
+            (key,),
+        ).fetchone()
+        if live is not None:
+            return InFlight(attempt_id=live["id"], owner=live["owner"])
+        if hold_unknown:
+            unknown = connection.execute(
+                "SELECT id FROM attempt WHERE request_key = ? AND state = 'unknown'", (key,)
+            ).fetchone()
+            if unknown is not None:
+                return Held(attempt_id=unknown["id"])
+        return None
+
+    def _refused(self, connection: sqlite3.Connection, order: Order) -> Refused | None:
+        balances = [accounts.balance(connection, scope) for scope in order.all_scopes]
+        if order.amount.pico_usd is None and not order.unpriced:
+            for balance in balances:
+                if balance.limit.pico_usd is not None:
+                    return Refused(
+                        message=f"{balance.scope}: {order.request.model} has no known price and "
+                        "the limit is in money; pass --unpriced to let it through"
+                    )
+        missing = shortfall(balances, order.amount)
+        return None if missing is None else Refused(message=str(missing), shortfall=missing)
+
+    def sent(self, attempt_id: str) -> None:
+        """The attempt is about to be sent; from now on its outcome may cost something."""
+        with self._writing() as connection:
+            row = attempts.fetch(connection, attempt_id, attempts.SEND_FROM)
+            attempts.mark_sent(connection, row, self._clock())
+
+    def settle(self, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> None:
+        """An answer came: store it, charge what the provider reported, free the rest.
+
+        Without a usable report the reservation itself is charged. ``cost_pico_usd`` prices the
+        reported usage; where it is None and the reservation had a price, that one is charged.
+        """
+        usage = answer.usage if _credible(answer.usage) else None
+        with self._writing() as connection:
+            row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
+            charged = attempts.at_reservation(row)
+            if usage is not None:
+                cost = row.reserved.pico_usd if cost_pico_usd is None else cost_pico_usd
+                charged = Charge(usage=usage, source="provider", cost_pico_usd=cost)
+            details = {
+                "finish": answer.finish,
+                "answered_by": attempts.clean(answer.model),
+                "provider_request_id": attempts.clean(answer.provider_request_id),
+            }
+            attempts.charge(
+                connection, row, State.SETTLED, charged, now=self._clock(), detail=details
+            )
+            attempts.keep_answer(connection, row, answer)
+
+    def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
+        """The attempt failed and is unbilled for certain: its reservation goes back."""
+        with self._writing() as connection:
+            row = attempts.fetch(connection, attempt_id, attempts.CANCEL_FROM)
+            attempts.release(connection, row, failed, self._clock())
+
+    def unknown(self, attempt_id: str, failed: AttemptFailedError) -> None:
+        """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
+        with self._writing() as connection:
+            self._leave_unknown(connection, attempt_id, failed, self._clock())
+
+    def _leave_unknown(
+        self,
+        connection: sqlite3.Connection,
+        attempt_id: str,
+        failed: AttemptFailedError,
+        now: datetime,
+    ) -> None:
+        row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
+        attempts.charge(
+            connection,
+            row,
+            State.UNKNOWN,
+            attempts.at_reservation(row),
+            now=now,
+            detail=attempts.failure_columns(failed),
+        )
+
+    def pause(self, model: str, seconds: float) -> None:
+        """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
+        with self._writing() as connection:
+            rates.pause(connection, model, self._clock() + timedelta(seconds=seconds))
+
+    def raise_edition(self, chapter: str, section: int) -> int:
+        """Raise the section's edition by one, so that its requests are bought afresh; returns
+        the new one.
+        """
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO edition (chapter, section, number) VALUES (?, ?, 1)"
+                " ON CONFLICT (chapter, section) DO UPDATE SET number = number + 1",
+                (chapter, section),
+            )
+        return self.edition(chapter, section)
+
+    @property
+    def _owners(self) -> Path:
+        return self.path.parent / "owners"
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with schema.mapped(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _credible(usage: Usage | None) -> bool:
+    if usage is None:
+        return False
+    figures = (usage.prompt, usage.completion, usage.cached, usage.reasoning)
+    return min(figures) >= 0 and usage.total > 0 and max(figures) <= MOST_TOKENS
+
+
+def _refuse_huge(
+    limits: list[Limit], openings: Mapping[str, int], money: Mapping[str, int]
+) -> None:
+    figures = [*openings.values(), *money.values()]
+    for limit in limits:
+        figures += [figure for figure in (limit.tokens, limit.pico_usd) if figure is not None]
+    for figure in figures:
+        if not -LARGEST <= figure <= LARGEST:
+            raise LedgerError(
+                f"{figure:,} is more than a ledger can hold; the most is {LARGEST:,} tokens or "
+                "4 million dollars"
+            )

@@ -1,0 +1,245 @@
+"""What goes into the ledger and what comes out of it, as frozen values."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from expand.budget import Amount, Shortfall
+from expand.completion import Address, Answer, Failure, Finish, Purpose, Request, Usage
+
+UsageSource = Literal["provider", "reservation", "reconciled"]
+
+
+class State(enum.StrEnum):
+    """Where an attempt stands: reserved → sent → settled | released | unknown → reconciled.
+
+    ``RESERVED`` may also be released without being sent. ``UNKNOWN`` is charged at its
+    reservation. Each change is one row of the ``event`` table, which only grows.
+    """
+
+    RESERVED = "reserved"
+    SENT = "sent"
+    SETTLED = "settled"
+    RELEASED = "released"
+    UNKNOWN = "unknown"
+    RECONCILED = "reconciled"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelLimits:
+    """What a model's provider allows: requests and tokens a minute, calls at a time.
+
+    None is unlimited. They hold over all processes that share the ledger.
+    """
+
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+
+
+def no_price(usage: Usage) -> None:
+    """The cost of an answer from a model without a known price: unknown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A request, whom it is for, and the most that it can cost.
+
+    ``amount`` is what is reserved: the prompt's bound plus the output cap that is sent, and its
+    price in pico-dollars (None where unknown). ``prompt_tokens`` is the prompt's bound with its
+    margin, ``prompt_estimate`` what was counted before the margin. Book, chapter and run always
+    keep account of it; ``scopes`` may name further ones. ``cost`` prices an answer's usage.
+    ``unpriced`` lets an amount without a price pass under a limit in money. ``question`` names
+    what is asked whatever the exact words: an answer to the same question serves, even where the
+    request would by now read differently.
+    """
+
+    request: Request
+    address: Address
+    run_id: str
+    language: str
+    plan: str
+    prompt_tokens: int
+    amount: Amount
+    scopes: tuple[str, ...] = ()
+    prompt_estimate: int | None = None
+    rates: ModelLimits = ModelLimits()
+    cost: Callable[[Usage], int | None] = no_price
+    unpriced: bool = False
+    question: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when the reservation is smaller than what is sent can cost."""
+        if self.amount.tokens < self.prompt_tokens + self.request.max_output_tokens:
+            raise ValueError(
+                f"{self.amount.tokens} tokens reserved for {self.prompt_tokens} of prompt and "
+                f"{self.request.max_output_tokens} of output"
+            )
+
+    @property
+    def all_scopes(self) -> tuple[str, ...]:
+        """Every scope that keeps account of the order: book, chapter, run and those named."""
+        own = ("book", f"chapter:{self.address.chapter}", f"run:{self.run_id}")
+        return tuple(dict.fromkeys(own + self.scopes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One run of the tool: ``unknown`` and ``released`` count the attempts of dead owners that
+    it put in order when it began.
+    """
+
+    id: str
+    owner: str
+    unknown: int = 0
+    released: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """A place in the budget: the attempt may be marked sent, and then sent."""
+
+    attempt_id: str
+    amount: Amount
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredAnswer:
+    """An answer in the ledger. ``usage`` is what was charged for it, by ``usage_source``."""
+
+    attempt_id: str
+    text: str
+    finish: Finish
+    model: str
+    usage: Usage
+    usage_source: UsageSource
+    provider_request_id: str = ""
+
+    @property
+    def answer(self) -> Answer:
+        """The answer as its author gave it; no usage if the provider reported none."""
+        return Answer(
+            text=self.text,
+            finish=self.finish,
+            usage=self.usage if self.usage_source == "provider" else None,
+            model=self.model,
+            provider_request_id=self.provider_request_id,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InFlight:
+    """The same request is being bought already, by ``owner``: wait for its answer."""
+
+    attempt_id: str
+    owner: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paused:
+    """The model may not be called for another ``seconds``; ``reason`` says why."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """A limit stands in the way. ``shortfall`` is None for a model without a price under a limit
+    in money. ``waitable``: calls in flight may yet make room.
+    """
+
+    message: str
+    shortfall: Shortfall | None = None
+
+    @property
+    def waitable(self) -> bool:
+        """Whether only calls in flight stand between the order and the limit."""
+        return self.shortfall is not None and self.shortfall.waitable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """An earlier attempt at this request has an unknown outcome, and unknowns are to be held."""
+
+    attempt_id: str
+
+
+Verdict = Reservation | StoredAnswer | InFlight | Paused | Refused | Held
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptRow:
+    """One attempt as the ledger records it.
+
+    ``usage`` is what is charged (zero while nothing is); ``cost_pico_usd`` is None without a
+    price. Times are UTC.
+    """
+
+    id: str
+    request_key: str
+    run: str
+    owner: str
+    chapter: str
+    section: int
+    purpose: Purpose
+    language: str
+    plan: str
+    model: str
+    scopes: tuple[str, ...]
+    state: State
+    prompt_estimate: int
+    output_cap: int
+    reserved: Amount
+    usage: Usage
+    usage_source: UsageSource | None
+    cost_pico_usd: int | None
+    failure: Failure | None
+    status: int | None
+    message: str
+    finish: Finish | None
+    answered_by: str
+    provider_request_id: str
+    reserved_at: datetime
+    sent_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def used_tokens(self) -> int:
+        """Tokens charged for the attempt."""
+        return self.usage.total
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """What the attempts of one chapter or one model add up to.
+
+    ``used_tokens`` is ``prompt`` plus ``completion`` and includes ``unknown_tokens``.
+    ``cost_pico_usd`` is None when any charged attempt has no known price.
+    """
+
+    name: str
+    attempts: int
+    answers: int
+    prompt: int
+    cached: int
+    completion: int
+    used_tokens: int
+    unknown_tokens: int
+    reserved_tokens: int
+    cost_pico_usd: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptHistory:
+    """How a model's prompts turned out against what was counted for them, lately.
+
+    ``worst`` is the greatest reported prompt divided by its estimate, 0.0 without history.
+    """
+
+    answers: int
+    worst: float

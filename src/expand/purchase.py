@@ -1,0 +1,406 @@
+"""The purchase: from an order to an answer that is paid for, stored and never bought twice.
+
+The order of things for every attempt: look for the answer → reserve → mark sent → send → settle →
+hand out. Each step is durable before the next one begins, so a kill between any two leaves either
+nothing spent, or a reservation that the next start finds and keeps charged.
+
+* An answer that arrives is settled even if whoever asked for it has been cancelled.
+* An order that only calls in flight keep from the budget waits for them to settle.
+* The first attempt goes out alone, so that a wrong key is found out by one attempt.
+* A pause that a provider asks for holds in every process, through the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tenacity
+
+from expand.completion import Answer, AttemptFailedError, Author, Failure, Usage
+from expand.errors import AuthorError, BudgetExceededError, ExpandError
+from expand.failure import RULES, pause_seconds, wait_seconds
+from expand.ledger import (
+    Held,
+    InFlight,
+    Ledger,
+    LedgerBusyError,
+    Order,
+    Paused,
+    Refused,
+    Reservation,
+    Run,
+    StoredAnswer,
+)
+from expand.turnstile import Turnstile
+
+POLL_SECONDS = 0.5
+"""How often to look for what another process may have changed."""
+
+SETTLE_TRIES = 60
+"""How often, a second apart, to try to store an answer while the disk is full or locked."""
+
+
+class StoppedError(ExpandError):
+    """The run was stopped before this order was bought."""
+
+    exit_code = 130
+
+
+class HeldError(AuthorError):
+    """An earlier outcome of the same request is unknown, and unknowns are to be held."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bought:
+    """An answer and how it came. ``usage`` is what was charged for it, now or when it was bought;
+    ``reused`` says that it was in the ledger already; ``attempts`` counts those made just now.
+    """
+
+    answer: Answer
+    attempt_id: str
+    usage: Usage
+    reused: bool
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something to show the user while a purchase goes on."""
+
+    kind: Literal["waiting", "sent", "settled", "failed"]
+    order: Order
+    attempt_id: str = ""
+    seconds: float = 0.0
+    message: str = ""
+
+
+def ignore(event: Event) -> None:
+    """Show nothing."""
+
+
+class Purchase:
+    """Buys answers for one run. All orders of a run go through one purchase."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        author: Author,
+        run: Run,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_event: Callable[[Event], None] = ignore,
+        on_unknown: Literal["retry", "hold"] = "retry",
+        max_attempts: int = 6,
+        pilot: bool = True,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """``max_attempts`` bounds the attempts at one request within this run, calls that were
+        refused for their rate aside. ``pilot``: send the first attempt alone. ``jitter`` gives
+        numbers in [0, 1).
+        """
+        self._ledger = ledger
+        self._author = author
+        self._run = run
+        self._sleep = sleep
+        self._on_event = on_event
+        self._hold = on_unknown == "hold"
+        self._max_attempts = max_attempts
+        self._jitter = jitter
+        self._proven = not pilot
+        self._pilot = asyncio.Lock()
+        self._lines: dict[str, Turnstile] = {}
+        self._buying: dict[str, asyncio.Event] = {}
+        self._in_flight: set[asyncio.Task[StoredAnswer | AttemptFailedError]] = set()
+        self._stopping = asyncio.Event()
+        self._abandoned = False
+        self.fatal: AuthorError | None = None
+        """Why the whole run cannot go on; every further order is refused with the same words."""
+
+    async def buy(self, order: Order) -> Bought:
+        """The answer to the order's request, from the ledger or else from the author.
+
+        Raises ``BudgetExceededError`` when a limit refuses it for good, ``AuthorError`` when the
+        author does or the tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
+        """
+        key = order.request.key
+        while True:
+            stored = self._ledger.answer(key)
+            if stored is not None:
+                return _bought(stored, reused=True, attempts=0)
+            other = self._buying.get(key)
+            if other is None:
+                break
+            await other.wait()
+        self._buying[key] = asyncio.Event()
+        try:
+            return await self._obtain(order)
+        finally:
+            self._buying.pop(key).set()
+
+    def stop(self) -> None:
+        """Begin no further attempt; what is in flight arrives and is settled. Called again, what
+        is in flight is abandoned and left unknown.
+        """
+        if self._stopping.is_set():
+            self._abandoned = True
+            for task in self._in_flight:
+                task.cancel()
+        self._stopping.set()
+        for line in self._lines.values():
+            line.knock()
+
+    async def drain(self) -> None:
+        """Wait until nothing is in flight, even after whoever ordered it has gone away."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    async def _obtain(self, order: Order) -> Bought:
+        made = _Tries()
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._rest,
+            wait=lambda state: self._wait(state, made),
+            retry=tenacity.retry_if_exception(lambda error: self._goes_on(error, made)),
+            reraise=True,
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    stored, reused = await self._piloted(order, made)
+        except AttemptFailedError as failed:
+            raise self._given_up(failed, made) from failed
+        return _bought(stored, reused=reused, attempts=made.sent)
+
+    async def _piloted(self, order: Order, made: _Tries) -> tuple[StoredAnswer, bool]:
+        if self._proven:
+            return await self._once(order, made)
+        async with self._pilot:
+            if not self._proven:
+                return await self._once(order, made)
+        return await self._once(order, made)
+
+    async def _once(self, order: Order, made: _Tries) -> tuple[StoredAnswer, bool]:
+        """One attempt, or the answer that somebody else has bought. Raises what became of it."""
+        place = await self._place(order, made)
+        if isinstance(place, StoredAnswer):
+            return place, True
+        task = asyncio.create_task(self._send(order, place))
+        self._in_flight.add(task)
+        task.add_done_callback(self._landed)
+        made.sent += 1
+        outcome = await asyncio.shield(task)
+        if isinstance(outcome, StoredAnswer):
+            self._proven = True
+            return outcome, False
+        if self._abandoned:
+            raise StoppedError("stopped; the outcome of what was in flight is unknown")
+        self._take_in(order, place, outcome, made)
+        raise outcome
+
+    def _landed(self, task: asyncio.Task[StoredAnswer | AttemptFailedError]) -> None:
+        self._in_flight.discard(task)
+        for line in self._lines.values():
+            line.knock()
+
+    async def _place(self, order: Order, made: _Tries) -> Reservation | StoredAnswer:
+        """Wait in line until the ledger gives a reservation, or an answer."""
+        line = self._lines.setdefault(order.request.model, Turnstile())
+        rank = 0 if made.sent or order.address.purpose != "draft" else 1
+        while True:
+            place = line.enter(rank)
+            try:
+                while True:
+                    await line.turn(place)
+                    self._check()
+                    verdict = self._ledger.reserve(order, hold_unknown=self._hold)
+                    match verdict:
+                        case Reservation() | StoredAnswer():
+                            return verdict
+                        case InFlight():
+                            break
+                        case Held():
+                            raise HeldError(_held(order, verdict.attempt_id))
+                        case Paused() | Refused():
+                            await self._linger(order, verdict, place.woken)
+            finally:
+                line.leave(place)
+            self._tell("waiting", order, POLL_SECONDS, "another run is buying the same request")
+            await self._rest(POLL_SECONDS)
+            self._ledger.recover()
+
+    async def _linger(self, order: Order, why: Paused | Refused, woken: asyncio.Event) -> None:
+        """Stay at the head of the line until something may have changed."""
+        if isinstance(why, Paused):
+            seconds = why.seconds + self._jitter() * 0.25
+            self._tell("waiting", order, seconds, why.reason)
+            await self._rest(seconds)
+            return
+        if not why.waitable:
+            raise BudgetExceededError(
+                f"{why.message}; raise the limit, or ask for less"
+                if why.shortfall is not None
+                else why.message
+            )
+        self._tell("waiting", order, POLL_SECONDS, f"{why.message}; waiting for calls in flight")
+        woken.clear()
+        await self._first(woken.wait(), self._sleep(POLL_SECONDS), self._stopping.wait())
+        self._ledger.recover()
+
+    async def _send(self, order: Order, place: Reservation) -> StoredAnswer | AttemptFailedError:
+        """Send and settle; the books are in order whatever becomes of it, cancellation too."""
+        self._ledger.sent(place.attempt_id)
+        self._tell("sent", order, attempt_id=place.attempt_id)
+        try:
+            answer = await self._author.complete(
+                order.request, client_request_id=order.address.header(place.attempt_id)
+            )
+        except AttemptFailedError as failed:
+            self._book_failure(order, place, failed)
+            return failed
+        except asyncio.CancelledError:
+            lost = AttemptFailedError(Failure.CANCELLED, "cancelled while it was in flight")
+            self._ledger.unknown(place.attempt_id, lost)
+            if self._abandoned:
+                return lost
+            raise
+        except BaseException as error:
+            lost = AttemptFailedError(Failure.CRASHED, f"{type(error).__name__} in the author")
+            self._ledger.unknown(place.attempt_id, lost)
+            raise
+        await self._settle(order, place, answer)
+        stored = self._ledger.answer(order.request.key)
+        assert stored is not None  # it was settled just above
+        self._tell("settled", order, attempt_id=place.attempt_id)
+        return stored
+
+    async def _settle(self, order: Order, place: Reservation, answer: Answer) -> None:
+        cost = None if answer.usage is None else order.cost(answer.usage)
+        for left in reversed(range(SETTLE_TRIES)):
+            try:
+                self._ledger.settle(place.attempt_id, answer, cost_pico_usd=cost)
+                return
+            except LedgerBusyError as error:
+                if not left:
+                    raise
+                self._tell("waiting", order, 1.0, f"an answer waits to be stored: {error}")
+                await self._sleep(1.0)
+
+    def _book_failure(self, order: Order, place: Reservation, failed: AttemptFailedError) -> None:
+        if RULES[failed.failure].billed == "no":
+            self._ledger.release(place.attempt_id, failed)
+        else:
+            self._ledger.unknown(place.attempt_id, failed)
+
+    def _take_in(
+        self, order: Order, place: Reservation, failed: AttemptFailedError, made: _Tries
+    ) -> None:
+        """What a failure means for everybody else: a pause, the end of the run, or nothing."""
+        made.failures.append(failed.failure)
+        rule = RULES[failed.failure]
+        seconds = pause_seconds(failed, made.count(failed.failure))
+        if seconds:
+            self._ledger.pause(order.request.model, seconds)
+        if rule.stops_run and not rule.retried:
+            self._given_up(failed, made)
+        elif failed.failure is not Failure.UNREACHABLE:
+            self._proven = True
+        self._tell("failed", order, seconds, failed.message, attempt_id=place.attempt_id)
+
+    def _goes_on(self, error: BaseException, made: _Tries) -> bool:
+        if not isinstance(error, AttemptFailedError) or self._stopping.is_set():
+            return False
+        rule = RULES[error.failure]
+        if self._hold and rule.billed == "unknown":
+            return False
+        spent = made.count(error.failure)
+        return spent < rule.tries and (rule.pauses_model or made.unpaused < self._max_attempts)
+
+    def _wait(self, state: tenacity.RetryCallState, made: _Tries) -> float:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if not isinstance(error, AttemptFailedError) or RULES[error.failure].pauses_model:
+            return 0.0  # the pause is in the ledger, where it holds for every process
+        return wait_seconds(error, made.count(error.failure), self._jitter())
+
+    def _given_up(self, failed: AttemptFailedError, made: _Tries) -> ExpandError:
+        rule = RULES[failed.failure]
+        if self._stopping.is_set():
+            return StoppedError(f"stopped after: {failed.message}")
+        if self._hold and rule.billed == "unknown":
+            return HeldError(
+                f"{failed.message}; whether it was billed is unknown: settle it with "
+                "`expand ledger reconcile`, or run with --on-unknown retry"
+            )
+        tries = f" ({made.sent} attempts)" if made.sent > 1 else ""
+        error = AuthorError(f"{failed.message}{tries}; {rule.remedy}")
+        if rule.stops_run and self.fatal is None:
+            self.fatal = error
+        return self.fatal or error
+
+    def _check(self) -> None:
+        if self.fatal is not None:
+            raise AuthorError(str(self.fatal))
+        if self._stopping.is_set():
+            raise StoppedError("stopped before it was sent")
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, but not beyond ``stop``."""
+        if seconds > 0 and not self._stopping.is_set():
+            await self._first(self._sleep(seconds), self._stopping.wait())
+
+    @staticmethod
+    async def _first(*waits: Awaitable[Any]) -> None:
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _tell(
+        self,
+        kind: Literal["waiting", "sent", "settled", "failed"],
+        order: Order,
+        seconds: float = 0.0,
+        message: str = "",
+        *,
+        attempt_id: str = "",
+    ) -> None:
+        self._on_event(
+            Event(kind=kind, order=order, attempt_id=attempt_id, seconds=seconds, message=message)
+        )
+
+
+class _Tries:
+    """What was tried for one order."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.failures: list[Failure] = []
+
+    def count(self, failure: Failure) -> int:
+        return self.failures.count(failure)
+
+    @property
+    def unpaused(self) -> int:
+        return sum(not RULES[failure].pauses_model for failure in self.failures)
+
+
+def _bought(stored: StoredAnswer, *, reused: bool, attempts: int) -> Bought:
+    return Bought(
+        answer=stored.answer,
+        attempt_id=stored.attempt_id,
+        usage=stored.usage,
+        reused=reused,
+        attempts=attempts,
+    )
+
+
+def _held(order: Order, attempt_id: str) -> str:
+    return (
+        f"chapter {order.address.chapter} section {order.address.section}: the outcome of attempt "
+        f"{attempt_id} is unknown; settle it with `expand ledger reconcile {attempt_id}`, or run "
+        "with --on-unknown retry"
+    )
