@@ -1,0 +1,84 @@
+"""Making a model's answers into one text: cleaning, joining, closing, splitting by topic.
+
+``clean`` is in ``cleaning.py`` and ``join`` in ``seam.py``; both are meant to be used from here.
+No function raises on any text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from expand import cleaning, markdown
+from expand.cleaning import clean
+from expand.markdown import Block, rows
+from expand.seam import join
+from expand.wording import likeness
+
+__all__ = ["clean", "close", "extend", "join", "split_by_topics"]
+
+
+def extend(
+    before: str,
+    answer: str,
+    *,
+    own_headings: Sequence[str],
+    body_level: int,
+    cut: bool = False,
+) -> str:
+    """``before`` continued by an answer, cleaned in the place where it stands.
+
+    ``before`` is what the earlier answers came to, cleaned with ``cut=True`` if the last of them
+    was cut; ``cut`` says the same of this one. Headings of the answer keep their distance to each
+    other and none gets above ``body_level``.
+    """
+    inside = markdown.open_fence(before)
+    more = clean(answer, own_headings=own_headings, body_level=body_level, inside=inside, cut=cut)
+    return join(before, more)
+
+
+def close(text: str) -> str:
+    """The text with the fence closed in which it ends; as it is when there is none."""
+    for _ in range(3):
+        closing = markdown.closing_fence(text)
+        if closing is None:
+            break
+        newline = markdown.newline_of(text)
+        text = text + ("" if text.endswith(("\n", "\r")) else newline) + closing + newline
+    return text
+
+
+def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, str]]:
+    """The text before any recognised heading, and the text under each, by index of its title.
+
+    A heading is recognised when it is like a title (number, case, punctuation and what stands in
+    brackets aside), a bold line alone when it is the title. A title met twice gets both texts.
+    """
+    lines = rows(answer)
+    parts: list[tuple[int | None, int, int]] = [(None, 0, 0)]
+    for block in markdown.blocks(answer):
+        index = _topic(block, titles)
+        if index is not None:
+            parts.append((index, block.start, block.end))
+    found: dict[int, str] = {}
+    head = ""
+    for place, (index, _, body) in enumerate(parts):
+        stop = parts[place + 1][1] if place + 1 < len(parts) else len(lines)
+        text = "".join(lines[body:stop])
+        if index is None:
+            head = text
+        else:
+            found[index] = found.get(index, "") + text
+    return head, found
+
+
+def _topic(block: Block, titles: Sequence[str]) -> int | None:
+    title = cleaning.standing_title(block)
+    if not title or not titles:
+        return None
+    likest = [likeness(title, known) for known in titles]
+    number = re.match(r"[\s*_]*(?:\d+\.)+(\d+)\b", title)
+    if block.kind == "heading" and number and 0 < int(number[1]) <= len(titles):
+        likest[int(number[1]) - 1] += 0.25
+    best = max(range(len(titles)), key=lambda index: likest[index])
+    return best if likest[best] >= (0.72 if block.kind == "heading" else 0.95) else None

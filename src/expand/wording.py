@@ -1,0 +1,130 @@
+"""Words of titles and texts, in Latin script and in Chinese, for comparing what says the same.
+
+Chinese has no spaces, so its words are stood for by pairs of neighbouring characters.
+"""
+
+# ruff: noqa: SIM905 - words are easier to read than a list of strings
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+from functools import lru_cache
+
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
+_CJK_RUN = re.compile(f"[{CJK}]+")
+_TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’][^\W_{CJK}]+)?")
+_WORD = re.compile(rf"[^\W\d_{CJK}][^\W_{CJK}]*|\d+")
+_INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
+_URL = re.compile(r"\]\([^)\s]*\)|<?https?://\S+")
+_NUMERAL = "一二三四五六七八九十"
+_NUMBER = re.compile(
+    rf"""(?xi)^(?:\s|\*\*|__|[#§])*(?:
+      第\s*[\d.{_NUMERAL}]+\s*[章节部篇]分?[\s:：、.．-]*
+    | [（(](?:[{_NUMERAL}]{{1,3}}|\d{{1,2}})[)）]\s*
+    | [{_NUMERAL}]{{1,3}}[、．.]\s*
+    | (?:section|chapter|topic)\s+\d+(?:\.\d+)*\s*[:.—–-]\s*
+    | [1-9]\d?(?:\.[1-9]\d?){{2,4}}(?:[.、:：)）]\s*|\s+)
+    | [1-9]\d?\.(?:1\d|20|[1-9])(?:[.、:：)）]\s*|\s+)
+    | [1-9]\d?[.)、．:：）](?!\d)\s*
+    )(?=\S)"""
+)
+_BRACKET = re.compile(r"[（(\[【:：—–]|\s-\s")
+STOP_WORDS = frozenset(
+    "a an and are as at be but by can do for from has have how if in into is it its of on or our "
+    "that the their them then this those to use used uses using via vs was we what when which who "
+    "why will with without you your between over under not no more most all any each than".split()
+)
+
+
+def is_cjk(character: str) -> bool:
+    """Whether the character is of a script written without spaces (Chinese, kana, Hangul)."""
+    return bool(_CJK_RUN.match(character))
+
+
+def unnumbered(title: str) -> str:
+    """A title without the number in front: "2.1.3 Pipes", "一、管道" and "第2节 管道" lose it.
+
+    A version stays ("1.90 features"), and so does a title that is nothing but a number.
+    """
+    emphasis = re.match(r"\s*(\*\*|__)?", title)
+    found = _NUMBER.match(title)
+    if found is None:
+        return title
+    return (emphasis.group(1) or "" if emphasis else "") + title[found.end() :]
+
+
+def prose(text: str) -> str:
+    """Inline text without code spans, link targets and addresses."""
+    return _URL.sub("]", _INLINE_CODE.sub(" ", text))
+
+
+@lru_cache(maxsize=4096)
+def title_key(title: str) -> str:
+    """What two spellings of a title have in common: no number, markup, case or punctuation."""
+    while (shorter := unnumbered(title)) != title:
+        title = shorter
+    return "".join(_TOKEN.findall(title.casefold()))
+
+
+@lru_cache(maxsize=4096)
+def _heads(title: str) -> tuple[str, ...]:
+    """The keys of a title and of its part before a bracket, colon or dash."""
+    head = _BRACKET.split(unnumbered(title).strip("*_ "), maxsplit=1)[0]
+    keys = (title_key(title), title_key(head))
+    return tuple(dict.fromkeys(key for key in keys if len(key) > 1))
+
+
+@lru_cache(maxsize=16384)
+def likeness(one: str, other: str) -> float:
+    """How far two titles are the same, 0 to 1; a title counts as its part before a bracket too."""
+    return max(
+        (
+            1.0 if a == b else SequenceMatcher(None, a, b, autojunk=False).ratio()
+            for a in _heads(one)
+            for b in _heads(other)
+        ),
+        default=0.0,
+    )
+
+
+def tokens(text: str) -> list[str]:
+    """Words and single Chinese characters in order, casefolded."""
+    return _TOKEN.findall(text.casefold())
+
+
+def pairs(text: str) -> set[str]:
+    """The pairs of neighbouring Chinese characters; a lone character stands for itself."""
+    found: set[str] = set()
+    for run in _CJK_RUN.findall(text):
+        found.update({run} if len(run) == 1 else {run[i : i + 2] for i in range(len(run) - 1)})
+    return found
+
+
+def stem(word: str) -> str:
+    """A Latin word without its commonest endings: enough to match plural and verb forms."""
+    for ending in ("ing", "ies", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word[:-1] if word.endswith(("e", "y")) and len(word) > 3 else word
+
+
+def latin_terms(text: str) -> set[str]:
+    """Stems of the Latin words and identifiers of at least two letters, less stop words."""
+    words = _WORD.findall(text.replace("_", " ").casefold())
+    return {
+        stem(word)
+        for word in words
+        if len(word) > 1 and not word.isdigit() and word not in STOP_WORDS
+    }
+
+
+def terms(text: str) -> set[str]:
+    """Latin stems and Chinese pairs together."""
+    return latin_terms(text) | pairs(text)
+
+
+def shingles(words: list[str], size: int = 3) -> frozenset[tuple[str, ...]]:
+    """The runs of ``size`` neighbouring words; the whole text where it is shorter."""
+    if len(words) <= size:
+        return frozenset({tuple(words)})
+    return frozenset(tuple(words[i : i + size]) for i in range(len(words) - size + 1))
