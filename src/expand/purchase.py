@@ -21,13 +21,13 @@ from typing import Any, Literal
 import tenacity
 
 from expand.completion import Answer, AttemptFailedError, Author, Failure, Usage
+from expand.dispatch import Dispatch, Event, StoppedError
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
-from expand.failure import RULES, pause_seconds, wait_seconds
+from expand.failure import RULES, pause_seconds
 from expand.ledger import (
     Held,
     InFlight,
     Ledger,
-    LedgerBusyError,
     Order,
     Paused,
     Refused,
@@ -35,19 +35,11 @@ from expand.ledger import (
     Run,
     StoredAnswer,
 )
+from expand.tries import Tries
 from expand.turnstile import Turnstile
 
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
-
-SETTLE_TRIES = 60
-"""How often, a second apart, to try to store an answer while the disk is full or locked."""
-
-
-class StoppedError(ExpandError):
-    """The run was stopped before this order was bought."""
-
-    exit_code = 130
 
 
 class HeldError(AuthorError):
@@ -65,17 +57,6 @@ class Bought:
     usage: Usage
     reused: bool
     attempts: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """Something to show the user while a purchase goes on."""
-
-    kind: Literal["waiting", "sent", "settled", "failed"]
-    order: Order
-    attempt_id: str = ""
-    seconds: float = 0.0
-    message: str = ""
 
 
 def ignore(event: Event) -> None:
@@ -103,7 +84,13 @@ class Purchase:
         numbers in [0, 1).
         """
         self._ledger = ledger
-        self._author = author
+        self._dispatch = Dispatch(
+            ledger=ledger,
+            author=author,
+            sleep=sleep,
+            on_event=on_event,
+            on_landing=self._knock,
+        )
         self._run = run
         self._sleep = sleep
         self._on_event = on_event
@@ -114,9 +101,7 @@ class Purchase:
         self._pilot = asyncio.Lock()
         self._lines: dict[str, Turnstile] = {}
         self._buying: dict[str, asyncio.Event] = {}
-        self._in_flight: set[asyncio.Task[StoredAnswer | AttemptFailedError]] = set()
         self._stopping = asyncio.Event()
-        self._abandoned = False
         self.fatal: AuthorError | None = None
         """Why the whole run cannot go on; every further order is refused with the same words."""
 
@@ -126,9 +111,9 @@ class Purchase:
         Raises ``BudgetExceededError`` when a limit refuses it for good, ``AuthorError`` when the
         author does or the tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
         """
-        key = order.request.key
+        key = order.question or order.request.key
         while True:
-            stored = self._ledger.answer(key)
+            stored = self._ledger.known(order)
             if stored is not None:
                 return _bought(stored, reused=True, attempts=0)
             other = self._buying.get(key)
@@ -146,23 +131,23 @@ class Purchase:
         is in flight is abandoned and left unknown.
         """
         if self._stopping.is_set():
-            self._abandoned = True
-            for task in self._in_flight:
-                task.cancel()
+            self._dispatch.abandon()
         self._stopping.set()
-        for line in self._lines.values():
-            line.knock()
+        self._knock()
 
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away."""
-        while self._in_flight:
-            await asyncio.wait(self._in_flight)
+        await self._dispatch.drain()
+
+    def _knock(self) -> None:
+        for line in self._lines.values():
+            line.knock()
 
     async def _obtain(self, order: Order) -> Bought:
-        made = _Tries()
+        made = Tries(most=self._max_attempts, hold=self._hold)
         retrying = tenacity.AsyncRetrying(
             sleep=self._rest,
-            wait=lambda state: self._wait(state, made),
+            wait=tenacity.wait_exception(lambda error: self._wait(error, made)),
             retry=tenacity.retry_if_exception(lambda error: self._goes_on(error, made)),
             reraise=True,
         )
@@ -174,38 +159,33 @@ class Purchase:
             raise self._given_up(failed, made) from failed
         return _bought(stored, reused=reused, attempts=made.sent)
 
-    async def _piloted(self, order: Order, made: _Tries) -> tuple[StoredAnswer, bool]:
-        if self._proven:
-            return await self._once(order, made)
-        async with self._pilot:
-            if not self._proven:
-                return await self._once(order, made)
+    async def _piloted(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
+        """One attempt; alone, and over again, as long as no attempt has reached the author."""
+        if not self._proven:
+            async with self._pilot:
+                while not self._proven:
+                    try:
+                        return await self._once(order, made)
+                    except AttemptFailedError as failed:
+                        if self._proven or not self._goes_on(failed, made):
+                            raise
+                        await self._rest(self._wait(failed, made))
         return await self._once(order, made)
 
-    async def _once(self, order: Order, made: _Tries) -> tuple[StoredAnswer, bool]:
+    async def _once(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """One attempt, or the answer that somebody else has bought. Raises what became of it."""
         place = await self._place(order, made)
         if isinstance(place, StoredAnswer):
             return place, True
-        task = asyncio.create_task(self._send(order, place))
-        self._in_flight.add(task)
-        task.add_done_callback(self._landed)
         made.sent += 1
-        outcome = await asyncio.shield(task)
+        outcome = await self._dispatch.carry(order, place)
         if isinstance(outcome, StoredAnswer):
             self._proven = True
             return outcome, False
-        if self._abandoned:
-            raise StoppedError("stopped; the outcome of what was in flight is unknown")
         self._take_in(order, place, outcome, made)
         raise outcome
 
-    def _landed(self, task: asyncio.Task[StoredAnswer | AttemptFailedError]) -> None:
-        self._in_flight.discard(task)
-        for line in self._lines.values():
-            line.knock()
-
-    async def _place(self, order: Order, made: _Tries) -> Reservation | StoredAnswer:
+    async def _place(self, order: Order, made: Tries) -> Reservation | StoredAnswer:
         """Wait in line until the ledger gives a reservation, or an answer."""
         line = self._lines.setdefault(order.request.model, Turnstile())
         rank = 0 if made.sent or order.address.purpose != "draft" else 1
@@ -249,95 +229,37 @@ class Purchase:
         await self._first(woken.wait(), self._sleep(POLL_SECONDS), self._stopping.wait())
         self._ledger.recover()
 
-    async def _send(self, order: Order, place: Reservation) -> StoredAnswer | AttemptFailedError:
-        """Send and settle; the books are in order whatever becomes of it, cancellation too."""
-        self._ledger.sent(place.attempt_id)
-        self._tell("sent", order, attempt_id=place.attempt_id)
-        try:
-            answer = await self._author.complete(
-                order.request, client_request_id=order.address.header(place.attempt_id)
-            )
-        except AttemptFailedError as failed:
-            self._book_failure(order, place, failed)
-            return failed
-        except asyncio.CancelledError:
-            lost = AttemptFailedError(Failure.CANCELLED, "cancelled while it was in flight")
-            self._ledger.unknown(place.attempt_id, lost)
-            if self._abandoned:
-                return lost
-            raise
-        except BaseException as error:
-            lost = AttemptFailedError(Failure.CRASHED, f"{type(error).__name__} in the author")
-            self._ledger.unknown(place.attempt_id, lost)
-            raise
-        await self._settle(order, place, answer)
-        stored = self._ledger.answer(order.request.key)
-        assert stored is not None  # it was settled just above
-        self._tell("settled", order, attempt_id=place.attempt_id)
-        return stored
-
-    async def _settle(self, order: Order, place: Reservation, answer: Answer) -> None:
-        cost = None if answer.usage is None else order.cost(answer.usage)
-        for left in reversed(range(SETTLE_TRIES)):
-            try:
-                self._ledger.settle(place.attempt_id, answer, cost_pico_usd=cost)
-                return
-            except LedgerBusyError as error:
-                if not left:
-                    raise
-                self._tell("waiting", order, 1.0, f"an answer waits to be stored: {error}")
-                await self._sleep(1.0)
-
-    def _book_failure(self, order: Order, place: Reservation, failed: AttemptFailedError) -> None:
-        if RULES[failed.failure].billed == "no":
-            self._ledger.release(place.attempt_id, failed)
-        else:
-            self._ledger.unknown(place.attempt_id, failed)
-
     def _take_in(
-        self, order: Order, place: Reservation, failed: AttemptFailedError, made: _Tries
+        self, order: Order, place: Reservation, failed: AttemptFailedError, made: Tries
     ) -> None:
         """What a failure means for everybody else: a pause, the end of the run, or nothing."""
-        made.failures.append(failed.failure)
-        rule = RULES[failed.failure]
-        seconds = pause_seconds(failed, made.count(failed.failure))
+        seconds = pause_seconds(failed, made.add(failed))
         if seconds:
             self._ledger.pause(order.request.model, seconds)
-        if rule.stops_run and not rule.retried:
-            self._given_up(failed, made)
+        rule = RULES[failed.failure]
+        if rule.stops_run and not made.go_on(failed):
+            self.fatal = self.fatal or AuthorError(made.verdict(failed))
         elif failed.failure is not Failure.UNREACHABLE:
             self._proven = True
         self._tell("failed", order, seconds, failed.message, attempt_id=place.attempt_id)
 
-    def _goes_on(self, error: BaseException, made: _Tries) -> bool:
-        if not isinstance(error, AttemptFailedError) or self._stopping.is_set():
-            return False
-        rule = RULES[error.failure]
-        if self._hold and rule.billed == "unknown":
-            return False
-        spent = made.count(error.failure)
-        return spent < rule.tries and (rule.pauses_model or made.unpaused < self._max_attempts)
+    def _goes_on(self, error: BaseException, made: Tries) -> bool:
+        return (
+            isinstance(error, AttemptFailedError)
+            and not self._stopping.is_set()
+            and made.go_on(error)
+        )
 
-    def _wait(self, state: tenacity.RetryCallState, made: _Tries) -> float:
-        error = state.outcome.exception() if state.outcome is not None else None
-        if not isinstance(error, AttemptFailedError) or RULES[error.failure].pauses_model:
-            return 0.0  # the pause is in the ledger, where it holds for every process
-        return wait_seconds(error, made.count(error.failure), self._jitter())
+    def _wait(self, error: BaseException, made: Tries) -> float:
+        assert isinstance(error, AttemptFailedError)  # nothing else is tried again
+        return made.wait_seconds(error, self._jitter())
 
-    def _given_up(self, failed: AttemptFailedError, made: _Tries) -> ExpandError:
-        rule = RULES[failed.failure]
+    def _given_up(self, failed: AttemptFailedError, made: Tries) -> ExpandError:
         if self._stopping.is_set():
             return StoppedError(f"stopped after: {failed.message}")
-        if self._hold and rule.billed == "unknown":
-            return HeldError(
-                f"{failed.message}; whether it was billed is unknown: settle it with "
-                "`expand ledger reconcile`, or run with --on-unknown retry"
-            )
-        tries = f" ({made.sent} attempts)" if made.sent > 1 else ""
-        error = AuthorError(f"{failed.message}{tries}; {rule.remedy}")
-        if rule.stops_run and self.fatal is None:
-            self.fatal = error
-        return self.fatal or error
+        if made.held(failed):
+            return HeldError(made.verdict(failed))
+        return AuthorError(str(self.fatal) if self.fatal else made.verdict(failed))
 
     def _check(self) -> None:
         if self.fatal is not None:
@@ -371,21 +293,6 @@ class Purchase:
         self._on_event(
             Event(kind=kind, order=order, attempt_id=attempt_id, seconds=seconds, message=message)
         )
-
-
-class _Tries:
-    """What was tried for one order."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-        self.failures: list[Failure] = []
-
-    def count(self, failure: Failure) -> int:
-        return self.failures.count(failure)
-
-    @property
-    def unpaused(self) -> int:
-        return sum(not RULES[failure].pauses_model for failure in self.failures)
 
 
 def _bought(stored: StoredAnswer, *, reused: bool, attempts: int) -> Bought:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from expand.budget import Amount
-from expand.completion import Answer, AttemptFailedError, Failure, Finish, Usage
+from expand.completion import Answer, AttemptFailedError, Usage
 from expand.errors import LedgerError
-from expand.ledger import accounts
+from expand.ledger import accounts, rows
 from expand.ledger.accounts import Move, minus
-from expand.ledger.moment import parse, stamp
-from expand.ledger.values import AttemptRow, Order, State, StoredAnswer, UsageSource
+from expand.ledger.moment import stamp
+from expand.ledger.values import AttemptRow, Order, State, UsageSource
 
 SEND_FROM = (State.RESERVED,)
 END_FROM = (State.SENT,)
@@ -42,24 +42,6 @@ def keep_request(connection: sqlite3.Connection, key: str, form: str) -> None:
         connection.execute(
             "INSERT INTO request (key, form) VALUES (?, ?)", (key, zlib.compress(form.encode(), 3))
         )
-
-
-def keep_question(connection: sqlite3.Connection, question: str | None, key: str) -> None:
-    """Note which request a question was last put in."""
-    if question is not None:
-        connection.execute(
-            "INSERT INTO question (key, request_key) VALUES (?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET request_key = excluded.request_key",
-            (question, key),
-        )
-
-
-def keys_of(connection: sqlite3.Connection, question: str | None, key: str) -> tuple[str, ...]:
-    """The request keys whose answer would serve: the question's own first, then ``key``."""
-    row = connection.execute(
-        "SELECT request_key FROM question WHERE key = ?", (question,)
-    ).fetchone()
-    return (key,) if row is None or row["request_key"] == key else (row["request_key"], key)
 
 
 def open_attempt(
@@ -142,7 +124,7 @@ def fetch(
     found = connection.execute("SELECT * FROM attempt WHERE id = ?", (attempt_id,)).fetchone()
     if found is None:
         raise LedgerError(f"attempt {attempt_id}: not in this ledger; check its id")
-    row = read(found)
+    row = rows.read(found)
     if row.state not in allowed:
         raise LedgerError(
             f"attempt {attempt_id}: is {row.state}, not {' or '.join(allowed)}; nothing was changed"
@@ -202,6 +184,20 @@ def release(
     _rebook(connection, row, State.RELEASED, Amount(tokens=0))
 
 
+def leave_unknown(
+    connection: sqlite3.Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
+) -> None:
+    """Nobody knows whether the attempt was billed: charge its reservation."""
+    charge(
+        connection,
+        row,
+        State.UNKNOWN,
+        at_reservation(row),
+        now=now,
+        detail=failure_columns(failed),
+    )
+
+
 def failure_columns(failed: AttemptFailedError) -> dict[str, str | int | None]:
     """The columns that say why an attempt brought no answer."""
     return {
@@ -238,73 +234,6 @@ def _update(
     connection.execute(
         f"UPDATE attempt SET {names} WHERE id = ?",
         (*columns.values(), attempt_id),
-    )
-
-
-def stored_answer(connection: sqlite3.Connection, key: str) -> StoredAnswer | None:
-    """The answer that a request was given, with what was charged for it."""
-    row = connection.execute(
-        "SELECT answer.attempt, answer.text, answer.finish, answer.model, prompt, completion,"
-        " cached, reasoning, usage_source, provider_request_id FROM answer"
-        " JOIN attempt ON attempt.id = answer.attempt WHERE answer.request_key = ?",
-        (key,),
-    ).fetchone()
-    if row is None:
-        return None
-    return StoredAnswer(
-        attempt_id=row["attempt"],
-        text=row["text"],
-        finish=Finish(row["finish"]),
-        model=row["model"],
-        usage=_usage(row),
-        usage_source=row["usage_source"],
-        provider_request_id=row["provider_request_id"],
-    )
-
-
-def _usage(row: sqlite3.Row) -> Usage:
-    return Usage(
-        prompt=row["prompt"],
-        completion=row["completion"],
-        cached=row["cached"],
-        reasoning=row["reasoning"],
-    )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else parse(text)
-
-
-def read(row: sqlite3.Row) -> AttemptRow:
-    """A row of the table as a value."""
-    return AttemptRow(
-        id=row["id"],
-        request_key=row["request_key"],
-        run=row["run"],
-        owner=row["owner"],
-        chapter=row["chapter"],
-        section=row["section"],
-        purpose=row["purpose"],
-        language=row["language"],
-        plan=row["plan"],
-        model=row["model"],
-        scopes=tuple(json.loads(row["scopes"])),
-        state=State(row["state"]),
-        prompt_estimate=row["prompt_estimate"],
-        output_cap=row["output_cap"],
-        reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
-        usage=_usage(row),
-        usage_source=row["usage_source"],
-        cost_pico_usd=row["cost_pico"],
-        failure=None if row["failure"] is None else Failure(row["failure"]),
-        status=row["status"],
-        message=row["message"],
-        finish=None if row["finish"] is None else Finish(row["finish"]),
-        answered_by=row["answered_by"],
-        provider_request_id=row["provider_request_id"],
-        reserved_at=parse(row["reserved_at"]),
-        sent_at=_moment(row["sent_at"]),
-        ended_at=_moment(row["ended_at"]),
     )
 
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from expand.budget import Balance
-from expand.ledger import accounts, attempts, schema
-from expand.ledger.values import AttemptRow, PromptHistory, State, StoredAnswer, Totals
+from expand.ledger import accounts, questions, rows, schema
+from expand.ledger.values import AttemptRow, Order, PromptHistory, State, StoredAnswer, Totals
 
 _PAGE = 500
 
@@ -35,7 +35,16 @@ class Figures:
     def answer(self, request_key: str) -> StoredAnswer | None:
         """The answer that was bought for a request; None if there is none."""
         with self._reading() as connection:
-            return attempts.stored_answer(connection, request_key)
+            return rows.stored_answer(connection, request_key)
+
+    def known(self, order: Order) -> StoredAnswer | None:
+        """The answer that serves an order: to its question, or to its very request."""
+        with self._reading() as connection:
+            for key in questions.requests(connection, order.question, order.request.key):
+                stored = rows.stored_answer(connection, key)
+                if stored is not None:
+                    return stored
+        return None
 
     def balance(self, scope: str) -> Balance:
         """Where a scope stands; empty and unlimited when it was never used."""
@@ -77,14 +86,14 @@ class Figures:
         last = 0
         while True:
             with self._reading() as connection:
-                rows = connection.execute(
+                found = connection.execute(
                     f"SELECT * FROM attempt WHERE seq > :seq{where} ORDER BY seq LIMIT {_PAGE}",
                     {**chosen, "seq": last},
                 ).fetchall()
-            if not rows:
+            if not found:
                 return
-            last = rows[-1]["seq"]
-            yield from map(attempts.read, rows)
+            last = found[-1]["seq"]
+            yield from map(rows.read, found)
 
     def totals_by_chapter(self) -> tuple[Totals, ...]:
         """What each chapter's attempts add up to, by chapter id."""
@@ -111,7 +120,7 @@ class Figures:
 
     def _totals(self, column: str) -> tuple[Totals, ...]:
         with self._reading() as connection:
-            rows = connection.execute(
+            found = connection.execute(
                 f"SELECT {column} AS name, {_SUMS} FROM attempt GROUP BY {column} ORDER BY {column}"
             ).fetchall()
         return tuple(
@@ -127,7 +136,7 @@ class Figures:
                 reserved_tokens=row["reserved_tokens"],
                 cost_pico_usd=None if row["unpriced"] else row["cost"],
             )
-            for row in rows
+            for row in found
         )
 
     @contextmanager

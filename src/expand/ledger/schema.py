@@ -197,12 +197,21 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> int:
         raise LedgerError(
             f"{path}: a database, but not a ledger; move it away, or point to another workspace"
         )
+    _refuse_newer(version, path)
+    return version
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ``LedgerError`` when another process has made a newer ledger of it meanwhile."""
+    _refuse_newer(connection.execute("PRAGMA user_version").fetchone()[0], path)
+
+
+def _refuse_newer(version: int, path: Path) -> None:
     if version > VERSION:
         raise LedgerError(
             f"{path}: version {version} was written by a newer expand, this one knows up to "
             f"{VERSION}; upgrade it"
         )
-    return version
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -22,23 +22,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from expand import owner
-from expand.budget import Limit, shortfall
-from expand.completion import Answer, AttemptFailedError, Failure, Usage
+from expand.budget import Limit
+from expand.completion import Answer, AttemptFailedError, Usage
 from expand.errors import LedgerError
-from expand.ledger import accounts, attempts, moment, rates, schema
+from expand.ledger import accounts, attempts, moment, questions, rates, schema, succession, verdicts
 from expand.ledger.attempts import Charge
 from expand.ledger.figures import Figures
-from expand.ledger.values import (
-    Held,
-    InFlight,
-    Order,
-    Refused,
-    Reservation,
-    Run,
-    State,
-    StoredAnswer,
-    Verdict,
-)
+from expand.ledger.values import Order, Reservation, Run, State, Verdict
 
 PATIENCE_SECONDS = 30.0
 """How long a write waits for another process's to end."""
@@ -105,7 +95,7 @@ class Ledger(Figures):
         leaving, self._owner = self._owner, None
         try:
             with self._writing() as connection:
-                self._inherit(connection, leaving.id, Failure.CANCELLED, "the run ended before it")
+                succession.inherit(connection, leaving.id, succession.ENDED, self._clock())
         finally:
             self._connection.close()
             leaving.leave()
@@ -155,20 +145,17 @@ class Ledger(Figures):
         reserved is released. Returns how many became unknown and how many were released.
         """
         with self._reading() as connection:
-            rows = connection.execute("SELECT id FROM owner WHERE ended_at IS NULL").fetchall()
-        mine = self._owner.id if self._owner else None
+            owners = succession.others(connection, self._owner.id if self._owner else "")
         unknown = released = 0
-        for row in rows:
-            if row["id"] == mine:
-                continue
+        for dead in owners:
             with schema.mapped(self.path):
-                remains = owner.claim(self._owners, row["id"])
+                remains = owner.claim(self._owners, dead)
             if remains is None:
                 continue
             try:
                 with self._writing() as connection:
-                    sent, unsent = self._inherit(
-                        connection, row["id"], Failure.CRASHED, "the process ended before it"
+                    sent, unsent = succession.inherit(
+                        connection, dead, succession.CRASHED, self._clock()
                     )
             except BaseException:
                 remains.leave_be()
@@ -177,29 +164,6 @@ class Ledger(Figures):
             unknown += sent
             released += unsent
         return unknown, released
-
-    def _inherit(
-        self, connection: sqlite3.Connection, dead: str, failure: Failure, message: str
-    ) -> tuple[int, int]:
-        """End ``dead``'s runs and attempts. Returns how many were unknown and released."""
-        now = self._clock()
-        failed = AttemptFailedError(failure, message)
-        found = connection.execute(
-            "SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent')", (dead,)
-        ).fetchall()
-        unknown = 0
-        for row in map(attempts.read, found):
-            if row.state is State.SENT:
-                unknown += 1
-                self._leave_unknown(connection, row.id, failed, now)
-            else:
-                attempts.release(connection, row, failed, now)
-        for table, column in (("owner", "id"), ("run", "owner")):
-            connection.execute(
-                f"UPDATE {table} SET ended_at = ? WHERE {column} = ?",
-                (moment.stamp(now), dead),
-            )
-        return unknown, len(found) - unknown
 
     def reserve(self, order: Order, *, hold_unknown: bool = False) -> Verdict:
         """Ask for a place in the budget, or learn what stands in the way, in one transaction.
@@ -212,14 +176,13 @@ class Ledger(Figures):
             raise LedgerError(f"{self.path}: no run was begun")
         key = order.request.key
         with self._writing() as connection:
-            schema.check_identity(connection, self.path)
-            for known in attempts.keys_of(connection, order.question, key):
-                found = self._found(connection, known, hold_unknown=hold_unknown)
+            schema.check_version(connection, self.path)
+            for known in questions.requests(connection, order.question, key):
+                found = verdicts.found(connection, known, hold_unknown=hold_unknown)
                 if found is not None:
-                    if known == key:
-                        attempts.keep_question(connection, order.question, key)
+                    questions.keep(connection, order.question, known)
                     return found
-            refused = self._refused(connection, order)
+            refused = verdicts.refused(connection, order)
             if refused is not None:
                 return refused
             now = self._clock()
@@ -227,7 +190,7 @@ class Ledger(Figures):
             if paused is not None:
                 return paused
             attempts.keep_request(connection, key, order.request.canonical())
-            attempts.keep_question(connection, order.question, key)
+            questions.keep(connection, order.question, key)
             attempt_id = secrets.token_hex(8)
             attempts.open_attempt(
                 connection,
@@ -238,38 +201,6 @@ class Ledger(Figures):
                 now=now,
             )
         return Reservation(attempt_id=attempt_id, amount=order.amount)
-
-    def _found(
-        self, connection: sqlite3.Connection, key: str, *, hold_unknown: bool
-    ) -> StoredAnswer | InFlight | Held | None:
-        stored = attempts.stored_answer(connection, key)
-        if stored is not None:
-            return stored
-        live = connection.execute(
-            "SELECT id, owner FROM attempt WHERE request_key = ? AND state IN ('reserved', 'sent')",
-            (key,),
-        ).fetchone()
-        if live is not None:
-            return InFlight(attempt_id=live["id"], owner=live["owner"])
-        if hold_unknown:
-            unknown = connection.execute(
-                "SELECT id FROM attempt WHERE request_key = ? AND state = 'unknown'", (key,)
-            ).fetchone()
-            if unknown is not None:
-                return Held(attempt_id=unknown["id"])
-        return None
-
-    def _refused(self, connection: sqlite3.Connection, order: Order) -> Refused | None:
-        balances = [accounts.balance(connection, scope) for scope in order.all_scopes]
-        if order.amount.pico_usd is None and not order.unpriced:
-            for balance in balances:
-                if balance.limit.pico_usd is not None:
-                    return Refused(
-                        message=f"{balance.scope}: {order.request.model} has no known price and "
-                        "the limit is in money; pass --unpriced to let it through"
-                    )
-        missing = shortfall(balances, order.amount)
-        return None if missing is None else Refused(message=str(missing), shortfall=missing)
 
     def sent(self, attempt_id: str) -> None:
         """The attempt is about to be sent; from now on its outcome may cost something."""
@@ -309,24 +240,8 @@ class Ledger(Figures):
     def unknown(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
         with self._writing() as connection:
-            self._leave_unknown(connection, attempt_id, failed, self._clock())
-
-    def _leave_unknown(
-        self,
-        connection: sqlite3.Connection,
-        attempt_id: str,
-        failed: AttemptFailedError,
-        now: datetime,
-    ) -> None:
-        row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
-        attempts.charge(
-            connection,
-            row,
-            State.UNKNOWN,
-            attempts.at_reservation(row),
-            now=now,
-            detail=attempts.failure_columns(failed),
-        )
+            row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
+            attempts.leave_unknown(connection, row, failed, self._clock())
 
     def pause(self, model: str, seconds: float) -> None:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""

@@ -1,0 +1,79 @@
+"""Rows of the ledger's tables as values."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime
+
+from expand.budget import Amount
+from expand.completion import Failure, Finish, Usage
+from expand.ledger.moment import parse
+from expand.ledger.values import AttemptRow, State, StoredAnswer
+
+
+def stored_answer(connection: sqlite3.Connection, key: str) -> StoredAnswer | None:
+    """The answer that a request was given, with what was charged for it."""
+    row = connection.execute(
+        "SELECT answer.attempt, answer.text, answer.finish, answer.model, prompt, completion,"
+        " cached, reasoning, usage_source, provider_request_id FROM answer"
+        " JOIN attempt ON attempt.id = answer.attempt WHERE answer.request_key = ?",
+        (key,),
+    ).fetchone()
+    if row is None:
+        return None
+    return StoredAnswer(
+        attempt_id=row["attempt"],
+        text=row["text"],
+        finish=Finish(row["finish"]),
+        model=row["model"],
+        usage=_usage(row),
+        usage_source=row["usage_source"],
+        provider_request_id=row["provider_request_id"],
+    )
+
+
+def _usage(row: sqlite3.Row) -> Usage:
+    return Usage(
+        prompt=row["prompt"],
+        completion=row["completion"],
+        cached=row["cached"],
+        reasoning=row["reasoning"],
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else parse(text)
+
+
+def read(row: sqlite3.Row) -> AttemptRow:
+    """A row of the table as a value."""
+    return AttemptRow(
+        id=row["id"],
+        request_key=row["request_key"],
+        run=row["run"],
+        owner=row["owner"],
+        chapter=row["chapter"],
+        section=row["section"],
+        purpose=row["purpose"],
+        language=row["language"],
+        plan=row["plan"],
+        model=row["model"],
+        scopes=tuple(json.loads(row["scopes"])),
+        state=State(row["state"]),
+        prompt_estimate=row["prompt_estimate"],
+        output_cap=row["output_cap"],
+        reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
+        usage=_usage(row),
+        usage_source=row["usage_source"],
+        cost_pico_usd=row["cost_pico"],
+        failure=None if row["failure"] is None else Failure(row["failure"]),
+        status=row["status"],
+        message=row["message"],
+        finish=None if row["finish"] is None else Finish(row["finish"]),
+        answered_by=row["answered_by"],
+        provider_request_id=row["provider_request_id"],
+        reserved_at=parse(row["reserved_at"]),
+        sent_at=_moment(row["sent_at"]),
+        ended_at=_moment(row["ended_at"]),
+    )

@@ -1,0 +1,45 @@
+"""What becomes of an owner's attempts when it is gone: sent ones are unknown, the others free."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from expand.completion import AttemptFailedError, Failure
+from expand.ledger import attempts, rows
+from expand.ledger.moment import stamp
+from expand.ledger.values import State
+
+CRASHED = AttemptFailedError(Failure.CRASHED, "the process ended while it was in flight")
+ENDED = AttemptFailedError(Failure.CANCELLED, "the run ended while it was in flight")
+
+
+def others(connection: sqlite3.Connection, mine: str) -> tuple[str, ...]:
+    """The owners that have not ended in an orderly way, but for ``mine``: alive or dead."""
+    found = connection.execute(
+        "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ?", (mine,)
+    ).fetchall()
+    return tuple(row["id"] for row in found)
+
+
+def inherit(
+    connection: sqlite3.Connection, gone: str, failed: AttemptFailedError, now: datetime
+) -> tuple[int, int]:
+    """End the runs and attempts of an owner that is gone; nothing of its stays reserved.
+
+    Returns how many attempts became unknown and how many were released.
+    """
+    found = connection.execute(
+        "SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent')", (gone,)
+    ).fetchall()
+    unknown = 0
+    for row in map(rows.read, found):
+        if row.state is State.SENT:
+            unknown += 1
+            attempts.leave_unknown(connection, row, failed, now)
+        else:
+            attempts.release(connection, row, failed, now)
+    ended = (stamp(now), gone)
+    connection.execute("UPDATE owner SET ended_at = ? WHERE id = ?", ended)
+    connection.execute("UPDATE run SET ended_at = ? WHERE owner = ? AND ended_at IS NULL", ended)
+    return unknown, len(found) - unknown

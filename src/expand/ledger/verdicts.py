@@ -1,0 +1,48 @@
+"""What a ledger says to an order, apart from yes: it is there already, or it may not be bought."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from expand.budget import shortfall
+from expand.ledger import accounts, rows
+from expand.ledger.values import Held, InFlight, Order, Refused, StoredAnswer
+
+
+def found(
+    connection: sqlite3.Connection, key: str, *, hold_unknown: bool
+) -> StoredAnswer | InFlight | Held | None:
+    """What the ledger knows of the request already; None when it may be bought.
+
+    With ``hold_unknown``, an earlier attempt whose outcome is unknown stands in the way.
+    """
+    stored = rows.stored_answer(connection, key)
+    if stored is not None:
+        return stored
+    live = connection.execute(
+        "SELECT id, owner FROM attempt WHERE request_key = ? AND state IN ('reserved', 'sent')",
+        (key,),
+    ).fetchone()
+    if live is not None:
+        return InFlight(attempt_id=live["id"], owner=live["owner"])
+    if hold_unknown:
+        unknown = connection.execute(
+            "SELECT id FROM attempt WHERE request_key = ? AND state = 'unknown'", (key,)
+        ).fetchone()
+        if unknown is not None:
+            return Held(attempt_id=unknown["id"])
+    return None
+
+
+def refused(connection: sqlite3.Connection, order: Order) -> Refused | None:
+    """Which limit the order would pass; None when it fits them all."""
+    balances = [accounts.balance(connection, scope) for scope in order.all_scopes]
+    if order.amount.pico_usd is None and not order.unpriced:
+        for balance in balances:
+            if balance.limit.pico_usd is not None:
+                return Refused(
+                    message=f"{balance.scope}: {order.request.model} has no known price and the "
+                    "limit is in money; pass --unpriced to let it through"
+                )
+    missing = shortfall(balances, order.amount)
+    return None if missing is None else Refused(message=str(missing), shortfall=missing)
