@@ -7,8 +7,11 @@
 
 from __future__ import annotations
 
+from expand.ledger.audit import VerifyReport, verify
+from expand.ledger.reconciliation import Reconciled, reconcile, reconcile_export
 from expand.ledger.schema import LedgerBusyError
 from expand.ledger.store import Ledger
+from expand.ledger.transfer import Imported, export, import_
 from expand.ledger.values import (
     AttemptRow,
     Held,
@@ -29,6 +32,7 @@ from expand.ledger.values import (
 __all__ = [
     "AttemptRow",
     "Held",
+    "Imported",
     "InFlight",
     "Ledger",
     "LedgerBusyError",
@@ -36,11 +40,18 @@ __all__ = [
     "Order",
     "Paused",
     "PromptHistory",
+    "Reconciled",
     "Refused",
     "Reservation",
     "Run",
     "State",
     "StoredAnswer",
     "Totals",
+    "VerifyReport",
+    "export",
+    "import_",
     "no_price",
+    "reconcile",
+    "reconcile_export",
+    "verify",
 ]

@@ -38,9 +38,12 @@ def clean(text: str) -> str:
 
 def keep_request(connection: sqlite3.Connection, key: str, form: str) -> None:
     """Keep the canonical form of a request under its key, once."""
-    if connection.execute("SELECT 1 FROM request WHERE key = ?", (key,)).fetchone() is None:
+    known = "SELECT 1 FROM request WHERE key = ? AND form IS NOT NULL"
+    if connection.execute(known, (key,)).fetchone() is None:
         connection.execute(
-            "INSERT INTO request (key, form) VALUES (?, ?)", (key, zlib.compress(form.encode(), 3))
+            "INSERT INTO request (key, form) VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET form = excluded.form",
+            (key, zlib.compress(form.encode(), 3)),
         )
 
 
@@ -238,11 +241,14 @@ def _update(
 
 
 def keep_answer(connection: sqlite3.Connection, row: AttemptRow, answer: Answer) -> None:
-    """Store the answer's text under its request; an answer that is already there stays."""
+    """Store the answer's text under its request; an answer that is already there stays,
+    unless its text was left out of an import."""
     text = clean(answer.text)
     connection.execute(
         "INSERT INTO answer (request_key, attempt, text, sha256, finish, model)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_key) DO UPDATE SET"
+        " attempt = excluded.attempt, text = excluded.text, sha256 = excluded.sha256,"
+        " finish = excluded.finish, model = excluded.model WHERE answer.text IS NULL",
         (
             row.request_key,
             row.id,
@@ -252,3 +258,10 @@ def keep_answer(connection: sqlite3.Connection, row: AttemptRow, answer: Answer)
             clean(answer.model),
         ),
     )
+
+
+def reconcile(
+    connection: sqlite3.Connection, row: AttemptRow, charged: Charge, now: datetime
+) -> None:
+    """An unknown outcome became known: charge what was really billed."""
+    charge(connection, row, State.RECONCILED, charged, now=now, detail={})

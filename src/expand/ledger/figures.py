@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from expand.budget import Balance
-from expand.ledger import accounts, questions, rows, schema
+from expand.ledger import accounts, questions, rows
+from expand.ledger.file import LedgerFile
 from expand.ledger.values import AttemptRow, Order, PromptHistory, State, StoredAnswer, Totals
 
 _PAGE = 500
@@ -25,21 +23,17 @@ _SUMS = (
 )
 
 
-class Figures:
+class Figures(LedgerFile):
     """The reading half of a ledger; each method reads one consistent state of the file."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
 
     def answer(self, request_key: str) -> StoredAnswer | None:
         """The answer that was bought for a request; None if there is none."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return rows.stored_answer(connection, request_key)
 
     def known(self, order: Order) -> StoredAnswer | None:
         """The answer that serves an order: to its question, or to its very request."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             for key in questions.requests(connection, order.question, order.request.key):
                 stored = rows.stored_answer(connection, key)
                 if stored is not None:
@@ -48,17 +42,17 @@ class Figures:
 
     def balance(self, scope: str) -> Balance:
         """Where a scope stands; empty and unlimited when it was never used."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return accounts.balance(connection, scope)
 
     def balances(self) -> tuple[Balance, ...]:
         """Every scope, by name."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return accounts.balances(connection)
 
     def edition(self, chapter: str, section: int) -> int:
         """How often the section was asked for afresh."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(
                 "SELECT number FROM edition WHERE chapter = ? AND section = ?", (chapter, section)
             ).fetchone()
@@ -85,7 +79,7 @@ class Figures:
         where = "".join(f" AND {name} = :{name}" for name in chosen)
         last = 0
         while True:
-            with self._reading() as connection:
+            with self.reading() as connection:
                 found = connection.execute(
                     f"SELECT * FROM attempt WHERE seq > :seq{where} ORDER BY seq LIMIT {_PAGE}",
                     {**chosen, "seq": last},
@@ -109,7 +103,7 @@ class Figures:
 
     def prompt_history(self, model: str, latest: int = 100) -> PromptHistory:
         """How the model's latest reported prompts compare with what was counted for them."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             count, worst = connection.execute(
                 "SELECT count(*), max(ratio) FROM (SELECT 1.0 * prompt / prompt_estimate AS ratio"
                 " FROM attempt WHERE model = ? AND usage_source = 'provider'"
@@ -119,7 +113,7 @@ class Figures:
         return PromptHistory(answers=count, worst=worst or 0.0)
 
     def _totals(self, column: str) -> tuple[Totals, ...]:
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(
                 f"SELECT {column} AS name, {_SUMS} FROM attempt GROUP BY {column} ORDER BY {column}"
             ).fetchall()
@@ -138,8 +132,3 @@ class Figures:
             )
             for row in found
         )
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with schema.mapped(self.path):
-            yield self._connection

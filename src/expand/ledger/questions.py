@@ -1,4 +1,4 @@
-"""Questions: what is asked, whatever the exact words. Each remembers the request it was put in last.
+"""What is asked, whatever the exact words: a question remembers the request it was last put in.
 
 An answer to a question serves even where the request would by now read differently, say because
 another section was rewritten in between.

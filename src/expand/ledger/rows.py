@@ -17,7 +17,8 @@ def stored_answer(connection: sqlite3.Connection, key: str) -> StoredAnswer | No
     row = connection.execute(
         "SELECT answer.attempt, answer.text, answer.finish, answer.model, prompt, completion,"
         " cached, reasoning, usage_source, provider_request_id FROM answer"
-        " JOIN attempt ON attempt.id = answer.attempt WHERE answer.request_key = ?",
+        " JOIN attempt ON attempt.id = answer.attempt WHERE answer.request_key = ?"
+        " AND answer.text IS NOT NULL",
         (key,),
     ).fetchone()
     if row is None:

@@ -40,7 +40,7 @@ _FIRST = (
         began_at TEXT NOT NULL, ended_at TEXT
     ) WITHOUT ROWID""",
     """CREATE TABLE request (
-        key TEXT PRIMARY KEY, form BLOB NOT NULL
+        key TEXT PRIMARY KEY, form BLOB
     )""",
     """CREATE TABLE attempt (
         seq INTEGER PRIMARY KEY,
@@ -84,7 +84,7 @@ _FIRST = (
     """CREATE TABLE answer (
         request_key TEXT PRIMARY KEY REFERENCES request (key),
         attempt TEXT NOT NULL REFERENCES attempt (id),
-        text TEXT NOT NULL, sha256 TEXT NOT NULL, finish TEXT NOT NULL, model TEXT NOT NULL
+        text TEXT, sha256 TEXT NOT NULL, finish TEXT NOT NULL, model TEXT NOT NULL
     )""",
     """CREATE TABLE question (
         key TEXT PRIMARY KEY, request_key TEXT NOT NULL REFERENCES request (key)
@@ -114,7 +114,7 @@ _MEANINGS = {
     "the workspace on a local disk",
     sqlite3.SQLITE_CORRUPT: "damaged; `expand ledger verify` says how far, and a copy or an "
     "export can be imported into a new ledger",
-    sqlite3.SQLITE_NOTADB: "not a ledger; move it away, or point to another workspace",
+    sqlite3.SQLITE_NOTADB: "not a ledger, or its first page is damaged; move it away, or point to another workspace",
 }
 
 
@@ -130,7 +130,10 @@ def mapped(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code == sqlite3.SQLITE_ERROR and isinstance(error, sqlite3.OperationalError):
+            damaged = _MEANINGS[sqlite3.SQLITE_CORRUPT]
+            raise LedgerError(f"{path}: {error}: {damaged}") from error
         if code not in _MEANINGS:
             raise
         kind = (

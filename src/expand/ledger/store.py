@@ -16,8 +16,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -52,8 +51,7 @@ class Ledger(Figures):
         connection: sqlite3.Connection,
         clock: Callable[[], datetime] = moment.now,
     ) -> None:
-        super().__init__(path, connection)
-        self._clock = clock
+        super().__init__(path, connection, clock)
         self._owner: owner.Owner | None = None
 
     @classmethod
@@ -94,8 +92,8 @@ class Ledger(Figures):
             return
         leaving, self._owner = self._owner, None
         try:
-            with self._writing() as connection:
-                succession.inherit(connection, leaving.id, succession.ENDED, self._clock())
+            with self.writing() as connection:
+                succession.inherit(connection, leaving.id, succession.ENDED, self.clock())
         finally:
             self._connection.close()
             leaving.leave()
@@ -119,8 +117,8 @@ class Ledger(Figures):
         run = Run(id=secrets.token_hex(5), owner=self._owner.id, unknown=unknown, released=released)
         money = openings_pico_usd or {}
         _refuse_huge([*limits.values(), *([run_limit] if run_limit else [])], openings, money)
-        now = moment.stamp(self._clock())
-        with self._writing() as connection:
+        now = moment.stamp(self.clock())
+        with self.writing() as connection:
             connection.execute(
                 "INSERT INTO owner (id, pid, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (run.owner, os.getpid(), now),
@@ -144,7 +142,7 @@ class Ledger(Figures):
         """Put the attempts of dead owners in order: what was sent becomes unknown, what was only
         reserved is released. Returns how many became unknown and how many were released.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             owners = succession.others(connection, self._owner.id if self._owner else "")
         unknown = released = 0
         for dead in owners:
@@ -153,9 +151,9 @@ class Ledger(Figures):
             if remains is None:
                 continue
             try:
-                with self._writing() as connection:
+                with self.writing() as connection:
                     sent, unsent = succession.inherit(
-                        connection, dead, succession.CRASHED, self._clock()
+                        connection, dead, succession.CRASHED, self.clock()
                     )
             except BaseException:
                 remains.leave_be()
@@ -175,7 +173,7 @@ class Ledger(Figures):
         if self._owner is None:
             raise LedgerError(f"{self.path}: no run was begun")
         key = order.request.key
-        with self._writing() as connection:
+        with self.writing() as connection:
             schema.check_version(connection, self.path)
             for known in questions.requests(connection, order.question, key):
                 found = verdicts.found(connection, known, hold_unknown=hold_unknown)
@@ -185,7 +183,7 @@ class Ledger(Figures):
             refused = verdicts.refused(connection, order)
             if refused is not None:
                 return refused
-            now = self._clock()
+            now = self.clock()
             paused = rates.obstacle(connection, order, now)
             if paused is not None:
                 return paused
@@ -204,9 +202,9 @@ class Ledger(Figures):
 
     def sent(self, attempt_id: str) -> None:
         """The attempt is about to be sent; from now on its outcome may cost something."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, attempts.SEND_FROM)
-            attempts.mark_sent(connection, row, self._clock())
+            attempts.mark_sent(connection, row, self.clock())
 
     def settle(self, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> None:
         """An answer came: store it, charge what the provider reported, free the rest.
@@ -215,7 +213,7 @@ class Ledger(Figures):
         reported usage; where it is None and the reservation had a price, that one is charged.
         """
         usage = answer.usage if _credible(answer.usage) else None
-        with self._writing() as connection:
+        with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
             charged = attempts.at_reservation(row)
             if usage is not None:
@@ -227,32 +225,32 @@ class Ledger(Figures):
                 "provider_request_id": attempts.clean(answer.provider_request_id),
             }
             attempts.charge(
-                connection, row, State.SETTLED, charged, now=self._clock(), detail=details
+                connection, row, State.SETTLED, charged, now=self.clock(), detail=details
             )
             attempts.keep_answer(connection, row, answer)
 
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """The attempt failed and is unbilled for certain: its reservation goes back."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, attempts.CANCEL_FROM)
-            attempts.release(connection, row, failed, self._clock())
+            attempts.release(connection, row, failed, self.clock())
 
     def unknown(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
-            attempts.leave_unknown(connection, row, failed, self._clock())
+            attempts.leave_unknown(connection, row, failed, self.clock())
 
     def pause(self, model: str, seconds: float) -> None:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
-        with self._writing() as connection:
-            rates.pause(connection, model, self._clock() + timedelta(seconds=seconds))
+        with self.writing() as connection:
+            rates.pause(connection, model, self.clock() + timedelta(seconds=seconds))
 
     def raise_edition(self, chapter: str, section: int) -> int:
         """Raise the section's edition by one, so that its requests are bought afresh; returns
         the new one.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(
                 "INSERT INTO edition (chapter, section, number) VALUES (?, ?, 1)"
                 " ON CONFLICT (chapter, section) DO UPDATE SET number = number + 1",
@@ -263,18 +261,6 @@ class Ledger(Figures):
     @property
     def _owners(self) -> Path:
         return self.path.parent / "owners"
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with schema.mapped(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
 
 
 def _credible(usage: Usage | None) -> bool:

@@ -213,6 +213,11 @@ class AttemptRow:
         """Tokens charged for the attempt."""
         return self.usage.total
 
+    @property
+    def charged(self) -> Amount:
+        """What is charged for the attempt."""
+        return Amount(tokens=self.used_tokens, pico_usd=self.cost_pico_usd)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Totals:

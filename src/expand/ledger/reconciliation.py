@@ -1,0 +1,150 @@
+"""Reconciliation: what became of unknown outcomes, by hand or from a provider's usage export.
+
+An attempt is reconciled once; its history keeps that it was unknown, and at what charge.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from expand.completion import Usage
+from expand.errors import InputError, Place
+from expand.ledger import attempts, rows
+from expand.ledger.attempts import Charge
+from expand.ledger.file import LedgerFile
+from expand.ledger.values import AttemptRow, State
+
+UNBILLED = Usage(prompt=0, completion=0)
+"""The usage of an attempt that the provider did not bill."""
+
+Cost = Callable[[str, Usage], int | None]
+"""The price of a usage of a model in pico-dollars; None where it is unknown."""
+
+
+def unpriced(model: str, usage: Usage) -> None:
+    """No price is known for any model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconciled:
+    """What a usage export settled. ``differing`` names settled attempts that the provider billed
+    otherwise than it had reported; ``still_unknown`` counts what the export does not mention.
+    """
+
+    settled: tuple[str, ...]
+    differing: tuple[str, ...]
+    still_unknown: int
+
+
+def used(row: AttemptRow, total: int) -> Usage:
+    """A total of tokens as a usage: the prompt first, as far as its reservation goes."""
+    prompt = min(total, row.reserved.tokens - min(row.output_cap, row.reserved.tokens))
+    return Usage(prompt=prompt, completion=total - prompt)
+
+
+def reconcile(
+    ledger: LedgerFile,
+    attempt_id: str,
+    *,
+    tokens: int,
+    cost: Cost = unpriced,
+) -> AttemptRow:
+    """Settle one unknown attempt by hand: it was billed ``tokens`` in all, 0 for not at all.
+
+    Returns the attempt as it was. Raises ``LedgerError`` when it is not unknown.
+    """
+    with ledger.writing() as connection:
+        row = attempts.fetch(connection, attempt_id, (State.UNKNOWN,))
+        attempts.reconcile(connection, row, _charge(row, used(row, tokens), cost), ledger.clock())
+    return row
+
+
+def reconcile_export(
+    ledger: LedgerFile,
+    lines: Iterable[str],
+    *,
+    name: str,
+    cost: Cost = unpriced,
+    complete: bool = False,
+) -> Reconciled:
+    """Settle unknown attempts from a usage export in CSV, all of them or none.
+
+    Columns: ``client_request_id`` (what went out as ``X-Client-Request-Id``) or ``attempt_id``;
+    ``prompt_tokens`` and ``completion_tokens``; ``cached_tokens`` if there is one; others are
+    left alone. Several rows of one attempt are added up. ``complete`` says that the export holds
+    all that was billed, so that what it does not mention is unbilled. ``name`` is the file's, for
+    messages. Raises ``InputError``, ``LedgerError``.
+    """
+    billed = _billed(lines, name)
+    settled: list[str] = []
+    differing: list[str] = []
+    still = 0
+    with ledger.writing() as connection:
+        found = connection.execute(
+            "SELECT * FROM attempt WHERE state IN ('settled', 'unknown')"
+        ).fetchall()
+        for row in map(rows.read, found):
+            usage = billed.get(row.id)
+            if row.state is State.SETTLED:
+                if usage is not None and usage.total != row.used_tokens:
+                    differing.append(row.id)
+                continue
+            if usage is None and not complete:
+                still += 1
+                continue
+            charged = _charge(row, usage or UNBILLED, cost)
+            attempts.reconcile(connection, row, charged, ledger.clock())
+            settled.append(row.id)
+    return Reconciled(settled=tuple(settled), differing=tuple(differing), still_unknown=still)
+
+
+def _charge(row: AttemptRow, usage: Usage, cost: Cost) -> Charge:
+    """Without a price, the money stays charged at its reservation unless nothing was billed."""
+    pico = 0 if usage.total == 0 else cost(row.model, usage)
+    return Charge(
+        usage=usage,
+        source="reconciled",
+        cost_pico_usd=row.reserved.pico_usd if pico is None else pico,
+    )
+
+
+def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
+    table = csv.DictReader(lines)
+    columns = set(table.fieldnames or ())
+    if not columns & {"client_request_id", "attempt_id"} or not columns >= {
+        "prompt_tokens",
+        "completion_tokens",
+    }:
+        raise InputError(
+            "not a usage export",
+            remedy="give it the columns client_request_id (or attempt_id), prompt_tokens and "
+            "completion_tokens",
+            place=Place(path=name, line=1),
+        )
+    billed: dict[str, Usage] = {}
+    for row in table:
+        key = (row.get("attempt_id") or row.get("client_request_id") or "").rpartition("/")[2]
+        before = billed.get(key, UNBILLED)
+        try:
+            usage = Usage(
+                prompt=before.prompt + _figure(row["prompt_tokens"]),
+                completion=before.completion + _figure(row["completion_tokens"]),
+                cached=before.cached + _figure(row.get("cached_tokens") or "0"),
+            )
+        except ValueError as error:
+            raise InputError(
+                f"{error}",
+                remedy="give whole numbers from 0",
+                place=Place(path=name, line=table.line_num),
+            ) from None
+        billed[key] = usage
+    return billed
+
+
+def _figure(text: str | None) -> int:
+    figure = int(text) if text and text.strip().isdecimal() else -1
+    if not 0 <= figure < 10**12:
+        raise ValueError(f"{text!r} is not a number of tokens")
+    return figure

@@ -1,0 +1,188 @@
+"""Moving a ledger: JSON Lines out of it, and into a new one with equal totals.
+
+The first line says what it is; then a line each for scopes, owners, runs, editions and questions,
+then one line an attempt with its history, and with its request and answer where texts are wanted.
+Without them, hashes and figures still arrive, but the answers would have to be bought again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expand.errors import LedgerError
+from expand.ledger import accounts, attempts, audit, rows
+from expand.ledger.accounts import Move
+from expand.ledger.store import Ledger
+from expand.ledger.values import AttemptRow, State
+
+_MALFORMED = (ValueError, TypeError, KeyError, OverflowError, RecursionError, sqlite3.Error)
+
+FORMAT = 1
+"""The format that is written and read; it is stated on the first line."""
+
+_PLAIN = {
+    "scope": ("budget", ("scope", "limit_tokens", "limit_pico", "opening_tokens", "opening_pico")),
+    "owner": ("owner", ("id", "pid", "began_at", "ended_at")),
+    "run": ("run", ("id", "owner", "began_at", "ended_at")),
+    "edition": ("edition", ("chapter", "section", "number")),
+}
+_QUESTION = ("key", "request_key")
+_ATTEMPT = (
+    *("id", "request_key", "run", "owner", "chapter", "section", "purpose", "language", "plan"),
+    *("model", "scopes", "state", "prompt_estimate", "output_cap", "reserved_tokens"),
+    *("reserved_pico", "prompt", "cached", "completion", "reasoning", "usage_source"),
+    *("cost_pico", "failure", "status", "message", "finish", "answered_by"),
+    *("provider_request_id", "reserved_at", "sent_at", "ended_at"),
+)
+_ANSWER = ("text", "sha256", "finish", "model")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """What an import brought."""
+
+    attempts: int
+    answers: int
+
+
+def export(path: Path, *, texts: bool) -> Iterator[str]:
+    """The ledger's lines, from one consistent state of it. Raises ``LedgerError``."""
+    ledger = Ledger.read(path)
+    if ledger is None:
+        raise LedgerError(f"{path}: there is no ledger to export; check the workspace")
+    try:
+        with ledger.reading() as connection:
+            connection.execute("BEGIN")
+            yield _line("ledger", {"format": FORMAT, "texts": texts})
+            for kind, (table, columns) in _PLAIN.items():
+                for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table}"):
+                    yield _line(kind, dict(row))
+            for row in connection.execute("SELECT * FROM attempt ORDER BY seq"):
+                yield _line("attempt", _attempt(connection, row, texts=texts))
+            for row in connection.execute("SELECT key, request_key FROM question"):
+                yield _line("question", dict(row))
+    finally:
+        ledger.close()
+
+
+def _line(kind: str, values: dict[str, Any]) -> str:
+    return json.dumps({"kind": kind, **values}, ensure_ascii=False)
+
+
+def _attempt(connection: sqlite3.Connection, row: sqlite3.Row, *, texts: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {name: row[name] for name in _ATTEMPT}
+    values["history"] = [
+        list(event)
+        for event in connection.execute(
+            "SELECT state, at, detail FROM event WHERE attempt = ? ORDER BY seq", (row["id"],)
+        )
+    ]
+    first: int = connection.execute(
+        "SELECT min(seq) FROM attempt WHERE request_key = ?", (row["request_key"],)
+    ).fetchone()[0]
+    if texts and first == row["seq"]:
+        form: bytes | None = connection.execute(
+            "SELECT form FROM request WHERE key = ?", (row["request_key"],)
+        ).fetchone()[0]
+        values["request"] = None if form is None else zlib.decompress(form).decode()
+    answer = connection.execute(
+        "SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)
+    ).fetchone()
+    if answer is not None:
+        values["answer"] = dict(answer) if texts else {**dict(answer), "text": None}
+    return values
+
+
+def import_(path: Path, lines: Iterable[str]) -> Imported:
+    """Fill a new or empty ledger at ``path`` with exported lines, all of them or nothing.
+
+    Totals are added up anew, and the whole is audited before it is kept. Raises ``LedgerError``.
+    """
+    ledger = Ledger.open(path)
+    try:
+        with ledger.writing() as connection:
+            if connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
+                raise LedgerError(f"{path}: holds attempts already; import into a new ledger")
+            number = 0
+            try:
+                for number, line in enumerate(lines, start=1):
+                    _take(connection, line, first=number == 1)
+            except _MALFORMED as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                raise LedgerError(
+                    f"line {number}: {type(error).__name__}: {error}; import what "
+                    "`expand ledger export` wrote, unchanged"
+                ) from error
+            if not number:
+                raise LedgerError("nothing to import: the input is empty")
+            for finding in audit.findings(connection):
+                raise LedgerError(f"the import does not add up, nothing was kept: {finding}")
+            counts = [
+                connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                for table in ("attempt", "answer")
+            ]
+    finally:
+        ledger.close()
+    return Imported(attempts=counts[0], answers=counts[1])
+
+
+def _take(connection: sqlite3.Connection, line: str, *, first: bool) -> None:
+    values = json.loads(line)
+    kind = values["kind"]
+    if first:
+        if kind != "ledger" or values["format"] != FORMAT:
+            raise ValueError(f"the first line has to state format {FORMAT}")
+    elif kind in _PLAIN:
+        table, columns = _PLAIN[kind]
+        _insert(connection, table, {name: values[name] for name in columns}, replace=True)
+    elif kind == "question":
+        _insert(connection, "question", {name: values[name] for name in _QUESTION})
+    elif kind == "attempt":
+        _take_attempt(connection, values)
+    else:
+        raise ValueError(f"{kind!r} is not a kind of line")
+
+
+def _take_attempt(connection: sqlite3.Connection, values: dict[str, Any]) -> None:
+    key = values["request_key"]
+    connection.execute("INSERT INTO request (key) VALUES (?) ON CONFLICT DO NOTHING", (key,))
+    if values.get("request") is not None:
+        attempts.keep_request(connection, key, values["request"])
+    _insert(connection, "attempt", {name: values[name] for name in _ATTEMPT})
+    for state, at, detail in values["history"]:
+        event = {"attempt": values["id"], "state": state, "at": at, "detail": detail}
+        _insert(connection, "event", event)
+    if "answer" in values:
+        answer = {name: values["answer"][name] for name in _ANSWER}
+        _insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
+    found = connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone()
+    row = rows.read(found)
+    accounts.ensure(connection, row.scopes)
+    accounts.move(connection, row.scopes, _move(row))
+
+
+def _move(row: AttemptRow) -> Move:
+    match row.state:
+        case State.RESERVED | State.SENT:
+            return Move(reserved=row.reserved)
+        case State.UNKNOWN:
+            return Move(unknown=row.charged)
+        case _:
+            return Move(settled=row.charged)
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, values: dict[str, Any], *, replace: bool = False
+) -> None:
+    verb = "REPLACE" if replace else "INSERT"
+    marks = ", ".join("?" for _ in values)
+    connection.execute(
+        f"{verb} INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+    )
