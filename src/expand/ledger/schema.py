@@ -114,7 +114,8 @@ _MEANINGS = {
     "the workspace on a local disk",
     sqlite3.SQLITE_CORRUPT: "damaged; `expand ledger verify` says how far, and a copy or an "
     "export can be imported into a new ledger",
-    sqlite3.SQLITE_NOTADB: "not a ledger, or its first page is damaged; move it away, or point to another workspace",
+    sqlite3.SQLITE_NOTADB: "not a ledger, or its first page is damaged; move it away, or "
+    "point to another workspace",
 }
 
 
