@@ -1,0 +1,605 @@
+"""The ledger: reservations, states, balances, owners, and what it says when it cannot be used."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from buying import CAP, PROMPT, RESERVED, Clock, answer, begin, failed, order, place
+
+from expand.budget import Amount, Limit
+from expand.completion import Failure, Finish, Usage
+from expand.errors import LedgerError
+from expand.ledger import (
+    Held,
+    InFlight,
+    Ledger,
+    ModelLimits,
+    Order,
+    Paused,
+    Refused,
+    Reservation,
+    Run,
+    State,
+    StoredAnswer,
+    verify,
+)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    opened = Ledger.open(place(tmp_path), clock=clock)
+    yield opened
+    opened.close()
+    assert verify(place(tmp_path)).findings == ()
+
+
+def reserved(ledger: Ledger, wanted: Order) -> str:
+    verdict = ledger.reserve(wanted)
+    assert isinstance(verdict, Reservation)
+    return verdict.attempt_id
+
+
+def sent(ledger: Ledger, wanted: Order) -> str:
+    attempt = reserved(ledger, wanted)
+    ledger.sent(attempt)
+    return attempt
+
+
+def states(ledger: Ledger, attempt_id: str) -> list[str]:
+    with sqlite3.connect(ledger.path) as connection:
+        rows = connection.execute(
+            "SELECT state FROM event WHERE attempt = ? ORDER BY seq", (attempt_id,)
+        ).fetchall()
+    connection.close()
+    return [row[0] for row in rows]
+
+
+def test_a_reservation_is_taken_from_book_chapter_and_run(ledger: Ledger) -> None:
+    run = begin(ledger, opening=100, run_limit=500)
+    reserved(ledger, order(run))
+    for scope in ("book", "chapter:03", f"run:{run.id}"):
+        assert ledger.balance(scope).reserved_tokens == RESERVED
+    book = ledger.balance("book")
+    assert (book.used_tokens, book.opening_tokens, book.remaining_tokens) == (100, 100, 800)
+    assert ledger.balance("chapter:03").remaining_tokens is None
+    assert ledger.balance(f"run:{run.id}").remaining_tokens == 400
+
+
+def test_settling_stores_the_answer_and_charges_what_was_reported(ledger: Ledger) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, order(run, pico=10_000_000))
+    ledger.settle(attempt, answer("Text\x00 with a NUL\n"), cost_pico_usd=45_000)
+    balance = ledger.balance("book")
+    assert (balance.used_tokens, balance.reserved_tokens) == (45, 0)
+    assert (balance.used_pico_usd, balance.reserved_pico_usd) == (45_000, 0)
+    stored = ledger.answer(order(run).request.key)
+    assert stored is not None
+    assert stored.text == "Text\x00 with a NUL\n"
+    assert stored.answer.usage == Usage(prompt=15, completion=30)
+    assert (stored.model, stored.provider_request_id) == ("m-2026", "req_1")
+    assert states(ledger, attempt) == ["reserved", "sent", "settled"]
+    (row,) = ledger.attempts(chapter="03", section=1, run=run.id, model="m", state=State.SETTLED)
+    assert (row.used_tokens, row.cost_pico_usd, row.usage_source) == (45, 45_000, "provider")
+    assert row.finish is Finish.STOP
+    assert row.ended_at is not None
+
+
+def test_an_answer_is_never_reserved_again(ledger: Ledger) -> None:
+    run = begin(ledger)
+    ledger.settle(sent(ledger, order(run)), answer(), cost_pico_usd=None)
+    found = ledger.reserve(order(run))
+    assert isinstance(found, StoredAnswer)
+    assert found.text == "A line.\n"
+    assert len(list(ledger.attempts())) == 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion"), [(-1, 5), (0, 0), (10**13, 1), (5, 10**30)], ids=str
+)
+def test_an_incredible_usage_is_charged_at_the_reservation(
+    ledger: Ledger, prompt: int, completion: int
+) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, order(run, pico=7))
+    ledger.settle(attempt, answer(prompt=prompt, completion=completion), cost_pico_usd=3)
+    assert ledger.balance("book").used_tokens == RESERVED
+    assert ledger.balance("book").used_pico_usd == 7
+
+
+def test_a_missing_usage_is_charged_at_the_reservation(ledger: Ledger) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, order(run))
+    ledger.settle(attempt, answer(usage=False), cost_pico_usd=None)
+    (row,) = ledger.attempts()
+    assert row.usage == Usage(prompt=PROMPT, completion=CAP)
+    assert row.usage_source == "reservation"
+    stored = ledger.answer(row.request_key)
+    assert stored is not None
+    assert stored.answer.usage is None
+
+
+def test_a_reported_usage_without_a_price_keeps_the_money_of_its_reservation(
+    ledger: Ledger,
+) -> None:
+    run = begin(ledger)
+    ledger.settle(sent(ledger, order(run, pico=900)), answer(), cost_pico_usd=None)
+    assert ledger.balance("book").used_pico_usd == 900
+
+
+def test_lone_surrogates_of_a_provider_do_not_lose_the_answer(ledger: Ledger) -> None:
+    run = begin(ledger)
+    ledger.settle(sent(ledger, order(run)), answer("a\ud800b"), cost_pico_usd=None)
+    stored = ledger.answer(order(run).request.key)
+    assert stored is not None
+    assert stored.text == "a\ufffdb"
+
+
+def test_a_bill_above_the_reservation_shows_as_negative_and_stops_the_rest(
+    ledger: Ledger,
+) -> None:
+    run = begin(ledger, 150)
+    ledger.settle(sent(ledger, order(run)), answer(completion=200), cost_pico_usd=None)
+    assert ledger.balance("book").remaining_tokens == -65
+    verdict = ledger.reserve(order(run, "more"))
+    assert isinstance(verdict, Refused)
+    assert not verdict.waitable
+    assert verdict.message == "book: 100 tokens needed, -65 of 150 remain"
+
+
+def test_a_release_gives_everything_back(ledger: Ledger) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, order(run, pico=50))
+    ledger.release(attempt, failed(Failure.RATE_LIMITED))
+    balance = ledger.balance("book")
+    assert (balance.used_tokens, balance.reserved_tokens) == (0, 0)
+    assert (balance.used_pico_usd, balance.reserved_pico_usd) == (0, 0)
+    (row,) = ledger.attempts(state=State.RELEASED)
+    assert (row.failure, row.status) == (Failure.RATE_LIMITED, 500)
+    assert row.message == "it was rate_limited"
+    assert isinstance(ledger.reserve(order(run)), Reservation)
+
+
+def test_an_unknown_outcome_stays_charged_at_its_reservation(ledger: Ledger) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, order(run, pico=50))
+    ledger.unknown(attempt, failed(Failure.TIMEOUT))
+    balance = ledger.balance("book")
+    assert (balance.used_tokens, balance.unknown_tokens, balance.reserved_tokens) == (100, 100, 0)
+    assert balance.used_pico_usd == 50
+    assert isinstance(ledger.reserve(order(run), hold_unknown=True), Held)
+    assert isinstance(ledger.reserve(order(run)), Reservation)
+
+
+def test_what_calls_in_flight_hold_is_waitable_and_what_was_spent_is_not(ledger: Ledger) -> None:
+    run = begin(ledger, 150)
+    attempt = sent(ledger, order(run))
+    first = ledger.reserve(order(run, "more"))
+    assert isinstance(first, Refused)
+    assert first.waitable
+    ledger.unknown(attempt, failed(Failure.TIMEOUT))
+    second = ledger.reserve(order(run, "more"))
+    assert isinstance(second, Refused)
+    assert not second.waitable
+
+
+def test_the_same_request_is_in_flight_only_once(ledger: Ledger, tmp_path: Path) -> None:
+    run = begin(ledger)
+    attempt = reserved(ledger, order(run))
+    other = Ledger.open(place(tmp_path))
+    found = other_run = other.begin_run(limits={}, openings={})
+    found_verdict = other.reserve(order(other_run))
+    assert isinstance(found_verdict, InFlight)
+    assert (found_verdict.attempt_id, found_verdict.owner) == (attempt, run.owner)
+    assert found.unknown == 0
+    other.close()
+
+
+def test_a_limit_in_money_refuses_and_wants_a_price(ledger: Ledger) -> None:
+    run = ledger.begin_run(
+        limits={"chapter:03": Limit(pico_usd=1000)},
+        openings={},
+        openings_pico_usd={"chapter:03": 100},
+    )
+    assert ledger.balance("chapter:03").remaining_pico_usd == 900
+    dear = ledger.reserve(order(run, pico=901))
+    assert isinstance(dear, Refused)
+    assert dear.message == "chapter:03: 901 pico-USD needed, 900 of 1,000 remain"
+    unpriced = ledger.reserve(order(run))
+    assert isinstance(unpriced, Refused)
+    assert "m has no known price" in unpriced.message
+    assert not unpriced.waitable
+    assert isinstance(ledger.reserve(order(run, unpriced=True)), Reservation)
+
+
+def test_limits_change_between_runs_and_others_stay(ledger: Ledger) -> None:
+    begin(ledger, 1000, opening=10)
+    ledger.begin_run(limits={"chapter:04": Limit(tokens=5)}, openings={})
+    assert ledger.balance("book").limit == Limit(tokens=1000)
+    assert ledger.balance("book").opening_tokens == 10
+    assert ledger.balance("chapter:04").limit == Limit(tokens=5)
+    begin(ledger, 50)
+    assert ledger.balance("book").remaining_tokens == 50
+    assert [b.scope for b in ledger.balances()][:2] == ["book", "chapter:04"]
+
+
+@pytest.mark.parametrize("huge", [2**62 + 1, -(2**62) - 1])
+def test_a_limit_that_no_row_can_hold_is_refused(ledger: Ledger, huge: int) -> None:
+    with pytest.raises(LedgerError, match="more than a ledger can hold"):
+        ledger.begin_run(limits={"book": Limit(pico_usd=huge)}, openings={})
+
+
+def test_a_pause_holds_in_every_process_and_only_grows(
+    ledger: Ledger, tmp_path: Path, clock: Clock
+) -> None:
+    ledger.pause("m", 7)
+    ledger.pause("m", 3)
+    other = Ledger.open(place(tmp_path), clock=clock)
+    run = begin(other)
+    paused = other.reserve(order(run))
+    assert paused == Paused(seconds=7.0, reason="m: the provider asked for a pause")
+    assert isinstance(other.reserve(order(run, model="another")), Reservation)
+    clock.forward(7)
+    assert isinstance(other.reserve(order(run)), Reservation)
+    other.close()
+
+
+def test_calls_per_minute(ledger: Ledger, clock: Clock) -> None:
+    run = begin(ledger)
+    rates = ModelLimits(rpm=2)
+    ledger.release(reserved(ledger, order(run, "0", rates=rates)), failed(Failure.CANCELLED))
+    ledger.release(sent(ledger, order(run, "1", rates=rates)), failed(Failure.RATE_LIMITED))
+    clock.forward(10)
+    reserved(ledger, order(run, "2", rates=rates))
+    paused = ledger.reserve(order(run, "3", rates=rates))
+    assert paused == Paused(seconds=50.0, reason="m: 2 calls in the last minute")
+    clock.forward(50)
+    assert isinstance(ledger.reserve(order(run, "3", rates=rates)), Reservation)
+
+
+def test_tokens_per_minute_count_reservations_until_they_settle(
+    ledger: Ledger, clock: Clock
+) -> None:
+    run = begin(ledger)
+    rates = ModelLimits(tpm=150)
+    attempt = sent(ledger, order(run, "1", rates=rates))
+    assert isinstance(ledger.reserve(order(run, "2", rates=rates)), Paused)
+    ledger.settle(attempt, answer(), cost_pico_usd=None)
+    assert isinstance(ledger.reserve(order(run, "2", rates=rates)), Reservation)
+    clock.forward(61)
+    alone = order(run, "3", rates=ModelLimits(tpm=50))
+    assert isinstance(ledger.reserve(alone), Reservation)
+
+
+def test_calls_at_a_time(ledger: Ledger) -> None:
+    run = begin(ledger)
+    rates = ModelLimits(concurrency=1)
+    attempt = sent(ledger, order(run, "1", rates=rates))
+    paused = ledger.reserve(order(run, "2", rates=rates))
+    assert isinstance(paused, Paused)
+    assert paused.seconds < 1
+    ledger.settle(attempt, answer(), cost_pico_usd=None)
+    assert isinstance(ledger.reserve(order(run, "2", rates=rates)), Reservation)
+
+
+def test_an_answer_to_the_same_question_serves_whatever_the_words(ledger: Ledger) -> None:
+    run = begin(ledger)
+    first = order(run, "as it was", question="q")
+    ledger.settle(sent(ledger, first), answer("bought"), cost_pico_usd=None)
+    later = order(run, "as it is now", question="q")
+    found = ledger.reserve(later)
+    assert isinstance(found, StoredAnswer)
+    assert found.text == "bought"
+    assert ledger.known(later) == found
+    assert ledger.known(order(run, "as it is now")) is None
+    assert ledger.known(order(run, "as it was")) == found
+
+
+def test_a_state_cannot_be_skipped_or_left_twice(ledger: Ledger) -> None:
+    run = begin(ledger)
+    attempt = reserved(ledger, order(run))
+    with pytest.raises(LedgerError, match=f"attempt {attempt}: is reserved, not sent"):
+        ledger.settle(attempt, answer(), cost_pico_usd=None)
+    ledger.sent(attempt)
+    ledger.settle(attempt, answer(), cost_pico_usd=None)
+    with pytest.raises(LedgerError, match="is settled, not reserved or sent"):
+        ledger.release(attempt, failed(Failure.RATE_LIMITED))
+    with pytest.raises(LedgerError, match="attempt nobody: not in this ledger"):
+        ledger.sent("nobody")
+
+
+def test_history_cannot_be_changed(ledger: Ledger) -> None:
+    run = begin(ledger)
+    reserved(ledger, order(run))
+    connection = sqlite3.connect(ledger.path)
+    for statement in ("UPDATE event SET state = 'settled'", "DELETE FROM event"):
+        with pytest.raises(sqlite3.IntegrityError, match="history of an attempt is never"):
+            connection.execute(statement)
+    connection.close()
+
+
+def test_totals_add_up_and_an_unknown_price_is_not_zero(ledger: Ledger) -> None:
+    run = begin(ledger)
+    ledger.settle(sent(ledger, order(run, "1", pico=500)), answer(), cost_pico_usd=45)
+    ledger.unknown(sent(ledger, order(run, "2", chapter="04")), failed(Failure.TIMEOUT))
+    reserved(ledger, order(run, "3", chapter="04"))
+    three, four = ledger.totals_by_chapter()
+    assert (three.name, three.attempts, three.answers, three.used_tokens) == ("03", 1, 1, 45)
+    assert three.cost_pico_usd == 45
+    assert (four.used_tokens, four.unknown_tokens, four.reserved_tokens) == (100, 100, 100)
+    assert four.cost_pico_usd is None
+    (model,) = ledger.totals_by_model()
+    assert model.prompt + model.completion == model.used_tokens == 145
+    assert model.cost_pico_usd is None
+    (by_run,) = ledger.totals_by_run()
+    assert (by_run.name, by_run.attempts) == (run.id, 3)
+
+
+def test_prompt_history_is_the_worst_of_what_was_reported(ledger: Ledger) -> None:
+    run = begin(ledger)
+    assert ledger.prompt_history("m").worst == 0.0
+    for text, prompt in (("1", 12), ("2", 15)):
+        done = answer(prompt=prompt)
+        ledger.settle(sent(ledger, order(run, text)), done, cost_pico_usd=None)
+    history = ledger.prompt_history("m")
+    assert (history.answers, history.worst) == (2, 1.5)
+
+
+def test_editions(ledger: Ledger) -> None:
+    assert ledger.edition("03", 1) == 0
+    assert ledger.raise_edition("03", 1) == 1
+    assert ledger.raise_edition("03", 1) == 2
+    assert ledger.edition("03", 2) == 0
+
+
+def test_many_attempts_are_read_in_pages(ledger: Ledger) -> None:
+    run = begin(ledger, None)
+    for number in range(3):
+        reserved(ledger, order(run, str(number)))
+    with sqlite3.connect(ledger.path) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(attempt)")]
+    connection.close()
+    assert len(columns) == 32
+    assert [row.reserved for row in ledger.attempts()] == [Amount(tokens=RESERVED)] * 3
+
+
+def test_no_reservation_without_a_run(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="no run was begun"):
+        ledger.reserve(order(Run(id="r", owner="o")))
+
+
+def test_too_small_a_reservation_is_a_defect(ledger: Ledger) -> None:
+    run = begin(ledger)
+    good = order(run)
+    with pytest.raises(ValueError, match="99 tokens reserved for 20 of prompt and 80 of output"):
+        Order(
+            request=good.request,
+            address=good.address,
+            run_id=run.id,
+            language="en",
+            plan="full",
+            prompt_tokens=PROMPT,
+            amount=Amount(tokens=99),
+        )
+
+
+# --- owners ---------------------------------------------------------------------------------
+
+
+def test_closing_leaves_nothing_reserved(tmp_path: Path) -> None:
+    ledger = Ledger.open(place(tmp_path))
+    run = begin(ledger)
+    reserved(ledger, order(run, "1"))
+    sent(ledger, order(run, "2"))
+    ledger.close()
+    ledger.close()
+    after = Ledger.read(place(tmp_path))
+    assert after is not None
+    assert sorted(row.state for row in after.attempts()) == ["released", "unknown"]
+    assert after.balance("book").reserved_tokens == 0
+    assert {row.failure for row in after.attempts()} == {Failure.CANCELLED}
+    after.close()
+    assert list((tmp_path / ".expand" / "owners").iterdir()) == []
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from typing import Any
+sys.path.insert(0, sys.argv[2])
+from buying import begin, order
+from expand.ledger import Ledger
+ledger = Ledger.open(Path(sys.argv[1]))
+run = begin(ledger)
+ledger.reserve(order(run, "reserved"))
+ledger.sent(ledger.reserve(order(run, "sent")).attempt_id)
+print("ready", flush=True)
+sys.stdin.readline()
+os._exit(9)
+"""
+
+
+def test_the_dead_are_inherited_from_and_the_living_left_alone(tmp_path: Path) -> None:
+    path = place(tmp_path)
+    command = [sys.executable, "-c", DYING, str(path), str(Path(__file__).parent)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as dying:
+        assert dying.stdout is not None
+        assert dying.stdout.readline() == "ready\n"
+        ledger = Ledger.open(path)
+        run = begin(ledger)
+        assert (run.unknown, run.released) == (0, 0)
+        assert isinstance(ledger.reserve(order(run, "sent")), InFlight)
+        dying.communicate("die\n")
+    assert ledger.recover() == (1, 1)
+    assert ledger.recover() == (0, 0)
+    balance = ledger.balance("book")
+    assert (balance.reserved_tokens, balance.unknown_tokens) == (0, RESERVED)
+    assert {row.failure for row in ledger.attempts()} == {Failure.CRASHED}
+    assert isinstance(ledger.reserve(order(run, "sent")), Reservation)
+    ledger.close()
+    assert verify(path).ok
+
+
+def test_a_failed_inheritance_is_left_for_the_next_heir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Ledger.open(place(tmp_path))
+    sent(dead, order(begin(dead)))
+    held = dead._owner
+    assert held is not None
+    held._held.release(force=True)  # what the kernel does when a process dies
+    heir = Ledger.open(place(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("expand.ledger.attempts.charge", None)
+        with pytest.raises(TypeError):
+            heir.recover()
+    assert heir.balance("book").reserved_tokens == RESERVED
+    assert heir.recover() == (1, 0)
+    heir.close()
+    dead._connection.close()
+
+
+# --- the file -------------------------------------------------------------------------------
+
+
+def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    path = place(tmp_path)
+    ledger = Ledger.open(path)
+    begin(ledger)
+    files = [file for file in path.parent.rglob("*") if file.is_file()]
+    assert {file.suffix for file in files} >= {".db", ".db-wal", ".lock"}
+    for file in files:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    ledger.close()
+
+
+def test_reading_where_there_is_none_and_what_is_there(tmp_path: Path) -> None:
+    assert Ledger.read(place(tmp_path)) is None
+    assert not place(tmp_path).parent.exists()
+    Ledger.open(place(tmp_path)).close()
+    ledger = Ledger.read(place(tmp_path))
+    assert ledger is not None
+    with pytest.raises(LedgerError, match="cannot be written"):
+        ledger.pause("m", 1)
+    ledger.close()
+
+
+def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t (x)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    for use in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerError, match="a database, but not a ledger"):
+            use(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"chapter: 03\n" * 200, b"\x00" * 5000, b"SQLite format 3\x00"]
+)
+def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(content)
+    for use in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerError, match=r"not a ledger|damaged"):
+            use(path)
+    assert path.read_bytes() == content
+
+
+def test_a_newer_ledger_is_refused_politely(tmp_path: Path) -> None:
+    path = place(tmp_path)
+    Ledger.open(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    for use in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerError, match=r"version 99 was written by a newer expand.*upgrade"):
+            use(path)
+
+
+def test_two_versions_at_once_buy_no_more_and_lose_nothing(tmp_path: Path) -> None:
+    ledger = Ledger.open(place(tmp_path))
+    run = begin(ledger)
+    attempt = sent(ledger, order(run))
+    connection = sqlite3.connect(ledger.path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(LedgerError, match="newer expand"):
+        ledger.reserve(order(run, "more"))
+    ledger.settle(attempt, answer(), cost_pico_usd=None)
+    assert ledger.answer(order(run).request.key) is not None
+    ledger.close()
+
+
+def test_a_locked_ledger(tmp_path: Path) -> None:
+    Ledger.open(place(tmp_path)).close()
+    ledger = Ledger.open(place(tmp_path), patience_seconds=0.05)
+    connection = sqlite3.connect(ledger.path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerError, match="locked by another program"):
+        begin(ledger)
+    connection.execute("ROLLBACK")
+    connection.close()
+    begin(ledger)
+    ledger.close()
+
+
+def test_a_full_disk_refuses_before_anything_is_sent(tmp_path: Path) -> None:
+    ledger = Ledger.open(place(tmp_path))
+    run = begin(ledger)
+    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    big = order(run, "".join(chr(0x4E00 + i * 7 % 20000) for i in range(20000)))
+    with pytest.raises(LedgerError, match="the disk is full; free some space"):
+        ledger.reserve(big)
+    assert ledger.balance("book").reserved_tokens == 0
+    ledger._connection.execute("PRAGMA max_page_count = 100000")
+    assert isinstance(ledger.reserve(big), Reservation)
+    ledger.close()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / ".expand").write_text("a file, where the folder should be")
+    with pytest.raises(LedgerError, match="make its folder exist and be writable"):
+        Ledger.open(place(tmp_path))
+
+
+def test_a_disk_without_write_ahead_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Networked(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            return super().execute(sql.replace("journal_mode = WAL", "journal_mode"), *values)
+
+    monkeypatch.setattr(
+        "expand.ledger.schema.sqlite3.connect",
+        lambda *args, **options: sqlite3.dbapi2.connect(*args, factory=Networked, **options),
+    )
+    with pytest.raises(LedgerError, match=r"cannot hold a write-ahead log.*local disk"):
+        Ledger.open(place(tmp_path))
+
+
+def test_a_ledger_without_its_tables_is_damaged(tmp_path: Path) -> None:
+    Ledger.open(place(tmp_path)).close()
+    connection = sqlite3.connect(place(tmp_path))
+    connection.execute("DROP TABLE answer")
+    connection.close()
+    ledger = Ledger.read(place(tmp_path))
+    assert ledger is not None
+    with pytest.raises(LedgerError, match=r"no such table: answer.*damaged"):
+        ledger.answer("k")
+    ledger.close()

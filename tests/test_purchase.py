@@ -1,0 +1,476 @@
+"""The purchase: every failure, waiting, sharing, stopping; the ledger is asserted each time."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from buying import (
+    RESERVED,
+    Clock,
+    ScriptedAuthor,
+    Step,
+    answer,
+    begin,
+    failed,
+    order,
+    place,
+)
+
+from expand.completion import Author, Failure, Finish
+from expand.dispatch import Event
+from expand.errors import AuthorError, BudgetExceededError, LedgerError
+from expand.failure import RULES
+from expand.ledger import Ledger, ModelLimits, Run, State, verify
+from expand.purchase import Bought, HeldError, Purchase, StoppedError
+
+
+class World:
+    """A ledger, a run in it, and a clock that sleeping moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = place(folder)
+        self.clock = Clock()
+        self.ledger = Ledger.open(self.path, clock=self.clock)
+        self.run: Run = begin(self.ledger)
+        self.events: list[Event] = []
+
+    def purchase(self, author: Author, **options: Any) -> Purchase:
+        options = {"sleep": self.clock.sleep, "jitter": lambda: 0.0, **options}
+        return Purchase(
+            ledger=self.ledger,
+            author=author,
+            run=self.run,
+            on_event=self.events.append,
+            **options,
+        )
+
+    def states(self) -> list[str]:
+        return [row.state for row in self.ledger.attempts()]
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.ledger.close()
+    assert verify(made.path).findings == ()
+
+
+async def test_an_answer_is_bought_once_and_then_reused(world: World) -> None:
+    author = ScriptedAuthor()
+    purchase = world.purchase(author)
+    first = await purchase.buy(order(world.run))
+    again = await purchase.buy(order(world.run))
+    assert (first.reused, first.attempts) == (False, 1)
+    assert (again.reused, again.attempts) == (True, 0)
+    assert first.answer == again.answer
+    assert again.usage.total == 45
+    assert author.headers == [f"03/1/draft/{first.attempt_id}"]
+    assert world.kinds() == ["sent", "settled"]
+
+
+async def test_the_attempt_is_durably_sent_before_it_goes_out(world: World) -> None:
+    seen: list[str] = []
+
+    class Watching(ScriptedAuthor):
+        async def complete(self, *args: Any, **options: Any) -> Any:
+            connection = sqlite3.connect(world.path)
+            seen.append(connection.execute("SELECT state FROM attempt").fetchone()[0])
+            connection.close()
+            return await super().complete(*args, **options)
+
+    await world.purchase(Watching()).buy(order(world.run))
+    assert seen == ["sent"]
+
+
+async def test_two_tasks_with_one_request_buy_it_once(world: World) -> None:
+    author = ScriptedAuthor(delay=0.01)
+    purchase = world.purchase(author)
+    both = await asyncio.gather(*(purchase.buy(order(world.run)) for _ in range(5)))
+    assert len(author.asked) == 1
+    assert sorted(bought.reused for bought in both) == [False, True, True, True, True]
+
+
+@pytest.mark.parametrize("finish", [Finish.CONTENT_FILTER, Finish.REFUSAL])
+async def test_an_answer_that_no_draft_can_use_is_kept_all_the_same(
+    world: World, finish: Finish
+) -> None:
+    author = ScriptedAuthor([answer("", finish=finish)])
+    purchase = world.purchase(author)
+    bought = await purchase.buy(order(world.run))
+    assert not bought.answer.usable
+    assert (await purchase.buy(order(world.run))).reused
+    assert world.states() == ["settled"]
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+async def test_every_failure_is_booked_as_its_rule_says(world: World, failure: Failure) -> None:
+    rule = RULES[failure]
+    script: list[Step] = [failed(failure)] * 40
+    author = ScriptedAuthor(script)
+    purchase = world.purchase(author, max_attempts=100)
+    with pytest.raises(AuthorError) as caught:
+        await purchase.buy(order(world.run))
+    assert str(caught.value).endswith(rule.remedy)
+    assert len(author.asked) == rule.tries
+    assert set(world.states()) == {"released" if rule.billed == "no" else "unknown"}
+    charged = 0 if rule.billed == "no" else rule.tries * RESERVED
+    assert world.ledger.balance("book").used_tokens == charged
+    assert (purchase.fatal is not None) == rule.stops_run
+    if rule.stops_run:
+        with pytest.raises(AuthorError, match="it was"):
+            await purchase.buy(order(world.run, "another"))
+        assert len(author.asked) == rule.tries
+
+
+@pytest.mark.parametrize(
+    "failure", [failure for failure, rule in RULES.items() if rule.retried], ids=str
+)
+async def test_what_may_be_retried_is(world: World, failure: Failure) -> None:
+    author = ScriptedAuthor([failed(failure)])
+    bought = await world.purchase(author).buy(order(world.run))
+    assert bought.attempts == 2
+    first, second = world.ledger.attempts()
+    assert (first.failure, second.state) == (failure, State.SETTLED)
+    assert (second.reserved_at - first.reserved_at).total_seconds() >= 0.5
+
+
+async def test_max_attempts_bounds_what_may_have_been_billed(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.SERVER_ERROR)] * 9)
+    with pytest.raises(AuthorError, match=r"\(2 attempts\)"):
+        await world.purchase(author, max_attempts=2).buy(order(world.run))
+
+
+async def test_a_wrong_key_costs_one_attempt_whatever_the_concurrency(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.UNAUTHORIZED)] * 9, delay=0.01)
+    purchase = world.purchase(author)
+    outcomes = await asyncio.gather(
+        *(purchase.buy(order(world.run, str(n))) for n in range(8)), return_exceptions=True
+    )
+    assert len(author.asked) == 1
+    assert {str(outcome) for outcome in outcomes} == {"it was unauthorized; check OPENAI_API_KEY"}
+    assert world.ledger.balance("book").used_tokens == 0
+
+
+async def test_nobody_else_knocks_while_the_server_cannot_be_reached(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.UNREACHABLE)] * 9)
+    purchase = world.purchase(author)
+    outcomes = await asyncio.gather(
+        *(purchase.buy(order(world.run, str(n))) for n in range(5)), return_exceptions=True
+    )
+    assert len(author.asked) == RULES[Failure.UNREACHABLE].tries
+    assert all(isinstance(outcome, AuthorError) for outcome in outcomes)
+
+
+async def test_after_the_first_answer_the_rest_go_out_together(world: World) -> None:
+    author = ScriptedAuthor(delay=0.01)
+    purchase = world.purchase(author)
+    await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(6)))
+    assert author.most_at_once == 5
+
+
+async def test_without_a_pilot_all_go_out_together(world: World) -> None:
+    author = ScriptedAuthor(delay=0.01)
+    purchase = world.purchase(author, pilot=False)
+    await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(6)))
+    assert author.most_at_once == 6
+
+
+async def test_a_rate_limit_pauses_the_model_for_as_long_as_was_asked(world: World) -> None:
+    author = ScriptedAuthor([answer(), failed(Failure.RATE_LIMITED, 7.0)])
+    purchase = world.purchase(author)
+    await purchase.buy(order(world.run, "first"))
+    start = world.clock.now
+    await asyncio.gather(purchase.buy(order(world.run, "a")), purchase.buy(order(world.run, "b")))
+    *_, last = world.ledger.attempts()
+    assert last.sent_at is not None
+    assert (last.sent_at - start).total_seconds() >= 7.0
+    assert 7.0 in world.clock.slept
+
+
+async def test_a_pause_by_another_process_is_waited_out(world: World) -> None:
+    other = Ledger.open(world.path, clock=world.clock)
+    other.pause("m", 20)
+    other.close()
+    start = world.clock.now
+    await world.purchase(ScriptedAuthor()).buy(order(world.run))
+    (row,) = world.ledger.attempts()
+    assert (row.reserved_at - start).total_seconds() >= 20
+    assert world.events[0].message == "m: the provider asked for a pause"
+
+
+async def test_calls_a_minute_are_waited_for(world: World) -> None:
+    purchase = world.purchase(ScriptedAuthor())
+    rates = ModelLimits(rpm=1)
+    for text in ("1", "2", "3"):
+        await purchase.buy(order(world.run, text, rates=rates))
+    times = [row.reserved_at for row in world.ledger.attempts()]
+    assert [(b - a).total_seconds() >= 60 for a, b in pairwise(times)] == [
+        True,
+        True,
+    ]
+
+
+async def test_calls_in_flight_are_waited_for_before_saying_exhausted(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    begin(world.ledger, 150)
+    author = ScriptedAuthor(delay=0.01)
+    purchase = world.purchase(author, pilot=False, sleep=asyncio.sleep)
+    bought = await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(2)))
+    assert [b.usage.total for b in bought] == [45, 45]
+    assert author.most_at_once == 1
+    with pytest.raises(BudgetExceededError) as caught:
+        await purchase.buy(order(world.run, "3"))
+    assert str(caught.value) == (
+        "book: 100 tokens needed, 60 of 150 remain; raise the limit, or ask for less"
+    )
+    assert "waiting for calls in flight" in " ".join(event.message for event in world.events)
+    world.ledger.close()
+
+
+async def test_an_overrun_ends_the_run(world: World) -> None:
+    author = ScriptedAuthor([answer(completion=5000)])
+    purchase = world.purchase(author)
+    await purchase.buy(order(world.run))
+    with pytest.raises(BudgetExceededError, match=r"-4,015 of 1,000 remain"):
+        await purchase.buy(order(world.run, "more"))
+
+
+async def test_a_model_without_a_price_is_refused_with_its_own_words(world: World) -> None:
+    from expand.budget import Limit
+
+    world.ledger.begin_run(limits={"book": Limit(pico_usd=1)}, openings={})
+    with pytest.raises(BudgetExceededError, match=r"pass --unpriced to let it through$"):
+        await world.purchase(ScriptedAuthor()).buy(order(world.run))
+
+
+async def test_finishing_goes_before_starting_and_else_first_come_first_served(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    begin(world.ledger, 1000)
+    author = ScriptedAuthor(delay=0.001)
+    purchase = world.purchase(author, pilot=False, sleep=asyncio.sleep)
+    one = ModelLimits(concurrency=1)
+    wanted = [
+        order(world.run, "first", rates=one),
+        order(world.run, "second", rates=one),
+        order(world.run, "third", rates=one),
+        order(world.run, "rest", rates=one, purpose="continue"),
+    ]
+    await asyncio.gather(*(purchase.buy(each) for each in wanted))
+    assert author.asked == ["first", "rest", "second", "third"]
+    world.ledger.close()
+
+
+async def test_another_process_buying_the_same_is_waited_for(world: World) -> None:
+    other = Ledger.open(world.path, clock=world.clock)
+    other_run = other.begin_run(limits={}, openings={})
+    theirs = other.reserve(order(other_run))
+    attempt: str = theirs.attempt_id  # type: ignore[union-attr]
+    other.sent(attempt)
+
+    async def arrive(seconds: float) -> None:
+        await world.clock.sleep(seconds)
+        if len(world.clock.slept) == 3:
+            other.settle(attempt, answer("theirs"), cost_pico_usd=None)
+
+    author = ScriptedAuthor()
+    bought = await world.purchase(author, sleep=arrive).buy(order(world.run))
+    assert (bought.answer.text, bought.reused, author.asked) == ("theirs", True, [])
+    other.close()
+
+
+async def test_another_process_that_dies_is_inherited_from(world: World) -> None:
+    other = Ledger.open(world.path, clock=world.clock)
+    theirs = other.reserve(order(other.begin_run(limits={}, openings={})))
+    other.sent(theirs.attempt_id)  # type: ignore[union-attr]
+    assert other._owner is not None
+    other._owner._held.release(force=True)
+    author = ScriptedAuthor()
+    bought = await world.purchase(author).buy(order(world.run))
+    assert (bought.reused, len(author.asked)) == (False, 1)
+    assert world.states() == ["unknown", "settled"]
+    other._connection.close()
+
+
+async def test_holding_does_not_buy_twice_in_this_run_or_the_next(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.TIMEOUT)])
+    purchase = world.purchase(author, on_unknown="hold")
+    with pytest.raises(HeldError, match="whether it was billed is unknown"):
+        await purchase.buy(order(world.run))
+    (row,) = world.ledger.attempts()
+    with pytest.raises(HeldError, match=f"expand ledger reconcile {row.id}"):
+        await purchase.buy(order(world.run))
+    assert (await purchase.buy(order(world.run, "another"))).attempts == 1
+    assert len(author.asked) == 2
+    assert (await world.purchase(author).buy(order(world.run))).attempts == 1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came true")
+
+
+async def test_a_stop_lets_what_is_in_flight_arrive(world: World) -> None:
+    author = ScriptedAuthor(hold=asyncio.Event())
+    assert author.hold is not None
+    purchase = world.purchase(author)
+    flying = asyncio.create_task(purchase.buy(order(world.run, "flying")))
+    waiting = asyncio.create_task(purchase.buy(order(world.run, "waiting")))
+    await until(lambda: author.at_once == 1)
+    purchase.stop()
+    author.hold.set()
+    assert isinstance(await flying, Bought)
+    with pytest.raises(StoppedError) as caught:
+        await waiting
+    assert caught.value.exit_code == 130
+    assert world.states() == ["settled"]
+
+
+async def test_a_stop_ends_the_wait_for_a_retry_and_for_a_pause(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.SERVER_ERROR)])
+    purchase = world.purchase(author, sleep=_forever)
+    retrying = asyncio.create_task(purchase.buy(order(world.run)))
+    await until(lambda: len(author.asked) == 1 and "failed" in world.kinds())
+    purchase.stop()
+    with pytest.raises(StoppedError):
+        await retrying
+    world.ledger.pause("m", 1000)
+    second = world.purchase(author, sleep=_forever)
+    pausing = asyncio.create_task(second.buy(order(world.run)))
+    await until(lambda: world.kinds()[-1] == "waiting")
+    second.stop()
+    with pytest.raises(StoppedError):
+        await pausing
+    assert len(author.asked) == 1
+
+
+async def _forever(seconds: float) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_failure_after_a_stop_is_not_retried(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.TIMEOUT)], hold=asyncio.Event())
+    assert author.hold is not None
+    purchase = world.purchase(author)
+    flying = asyncio.create_task(purchase.buy(order(world.run)))
+    await until(lambda: author.at_once == 1)
+    purchase.stop()
+    author.hold.set()
+    with pytest.raises(StoppedError, match="stopped after: it was timeout"):
+        await flying
+    assert world.states() == ["unknown"]
+
+
+async def test_a_second_stop_leaves_what_is_in_flight_unknown(world: World) -> None:
+    author = ScriptedAuthor(hold=asyncio.Event())
+    purchase = world.purchase(author)
+    flying = asyncio.create_task(purchase.buy(order(world.run)))
+    await until(lambda: author.at_once == 1)
+    purchase.stop()
+    purchase.stop()
+    with pytest.raises(StoppedError, match=r"the outcome of attempt .* is unknown"):
+        await flying
+    await purchase.drain()
+    (row,) = world.ledger.attempts()
+    assert (row.state, row.failure) == (State.UNKNOWN, Failure.CANCELLED)
+
+
+async def test_an_answer_is_settled_even_if_nobody_waits_any_more(world: World) -> None:
+    author = ScriptedAuthor(hold=asyncio.Event())
+    assert author.hold is not None
+    purchase = world.purchase(author)
+    flying = asyncio.create_task(purchase.buy(order(world.run)))
+    await until(lambda: author.at_once == 1)
+    flying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await flying
+    author.hold.set()
+    await purchase.drain()
+    assert world.states() == ["settled"]
+    assert (await purchase.buy(order(world.run))).reused
+
+
+async def test_a_defect_in_the_author_leaves_the_outcome_unknown(world: World) -> None:
+    purchase = world.purchase(ScriptedAuthor([RuntimeError("a defect")]))
+    with pytest.raises(RuntimeError, match="a defect"):
+        await purchase.buy(order(world.run))
+    (row,) = world.ledger.attempts()
+    assert (row.state, row.failure) == (State.UNKNOWN, Failure.CRASHED)
+    assert row.message == "RuntimeError while it was in flight"
+
+
+def _full(ledger: Ledger, full: bool) -> None:
+    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
+    most = pages if full else pages + 10_000
+    ledger._connection.execute(f"PRAGMA max_page_count = {most}")
+
+
+LONG = "".join(chr(0x4E00 + n * 7 % 20000) for n in range(30000))
+
+
+async def test_an_answer_waits_in_memory_while_the_disk_is_full(world: World) -> None:
+    class Filling(ScriptedAuthor):
+        async def complete(self, *args: Any, **options: Any) -> Any:
+            _full(world.ledger, full=True)
+            return answer(LONG)
+
+    async def make_room(seconds: float) -> None:
+        await world.clock.sleep(seconds)
+        if len(world.clock.slept) == 3:
+            _full(world.ledger, full=False)
+
+    bought = await world.purchase(Filling(), sleep=make_room).buy(order(world.run))
+    assert bought.answer.text == LONG
+    told = [event.message for event in world.events if event.kind == "waiting"]
+    assert len(told) == 3
+    assert "an answer waits to be stored" in told[0]
+    assert "the disk is full" in told[0]
+
+
+async def test_a_disk_that_stays_full_is_said_and_the_charge_stays(world: World) -> None:
+    class Filling(ScriptedAuthor):
+        async def complete(self, *args: Any, **options: Any) -> Any:
+            _full(world.ledger, full=True)
+            return answer(LONG)
+
+    with pytest.raises(LedgerError, match="the disk is full"):
+        await world.purchase(Filling()).buy(order(world.run))
+    assert world.states() == ["sent"]
+    _full(world.ledger, full=False)
+
+
+async def test_two_ledgers_share_one_budget(tmp_path: Path) -> None:
+    """Two runs at once over the same orders: every request is asked for once, by one of them."""
+    first, second = World(tmp_path), World(tmp_path)
+    author = ScriptedAuthor(delay=0.002)
+    begin(first.ledger, 100_000)
+
+    def buying(world: World) -> list[Awaitable[Bought]]:
+        purchase = world.purchase(author, pilot=False, sleep=_short)
+        return [purchase.buy(order(world.run, str(n))) for n in range(30)]
+
+    bought = await asyncio.gather(*buying(first), *buying(second))
+    assert sorted(author.asked) == sorted(str(n) for n in range(30))
+    assert sum(not each.reused for each in bought) == 30
+    assert first.ledger.balance("book").used_tokens == 30 * 45
+    first.ledger.close()
+    second.ledger.close()
+    assert verify(first.path).ok
+
+
+async def _short(seconds: float) -> None:
+    await asyncio.sleep(min(seconds, 0.005))
