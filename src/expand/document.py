@@ -41,7 +41,10 @@ _CORE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 
 _QUOTES = 'put the text in "quotes"'
-_COLON = ("a colon inside a plain text, or a key in the wrong place", _QUOTES)
+_COLON = (
+    "a colon inside a plain text, or a key in the wrong column",
+    f"{_QUOTES}, or line the key up with those above",
+)
 _ESCAPE = ("an unknown escape after a backslash", "double the backslash, or use 'single quotes'")
 _OPEN = ("the bracket opened here is not closed, or a comma in it is missing", "close it")
 _INDENT = ("the indentation does not fit", "line the keys of one mapping up below each other")
@@ -55,7 +58,7 @@ _SYNTAX: tuple[tuple[str, tuple[str, str], bool], ...] = (
     ("quoted scalar", ("the quote opened here is never closed", "close it"), True),
     ("flow sequence", _OPEN, True),
     ("flow mapping", _OPEN, True),
-    ("':'", ("a key without its colon", "write key: value, with a space after it"), False),
+    ("':'", ("a key without its colon", "write key: value, with a space after it"), True),
     ("expected key", _INDENT, False),
     ("block end", _INDENT, False),
     ("'-' indicator", ("the list ends in the wrong column", "line its dashes up"), False),
@@ -133,9 +136,7 @@ def _compose(text: str, problems: Problems) -> Node | None:
         if not unread:  # else the syntax may be wrong only because of what was noted before
             _note_syntax(error, problems)
         return None
-    if composer.root is None:
-        problems.add(START, "the file is empty", "see the schema for what belongs here")
-    return composer.root
+    return composer.root or Scalar(line=START.line, column=START.column, text="", kind="null")
 
 
 def _events(text: str) -> Generator[events.Event, None, None]:
@@ -216,11 +217,13 @@ class _Composer:
         return Scalar(line=at.line, column=at.column, text=event.value, kind=kind)
 
     def _close(self, start: Node, children: list[Node], *, mapping: bool) -> None:
-        if mapping:
-            pairs = self._pairs(children)
-            self._keep(Pairs(line=start.line, column=start.column, pairs=pairs))
-        else:
+        if not mapping:
             self._keep(Items(line=start.line, column=start.column, items=tuple(children)))
+            return
+        pairs = self._pairs(children)
+        refused = bool(children) and not pairs
+        whole = Pairs(line=start.line, column=start.column, pairs=pairs)
+        self._keep(start if refused else whole)
 
     def _pairs(self, children: list[Node]) -> tuple[Pair, ...]:
         pairs: dict[str, Pair] = {}

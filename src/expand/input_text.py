@@ -73,7 +73,7 @@ class Problems:
 
 def quoted(text: str) -> str:
     """User text in a message: in quotes, on one line, shortened to 40 characters."""
-    line = " ".join(text.split())
+    line = " ".join(re.sub(r"[\n\r]+", " ↵ ", text).split())
     return f'"{line[:39]}…"' if len(line) > 40 else f'"{line}"'
 
 
@@ -85,7 +85,7 @@ def shown_path(path: Path, root: Path) -> str:
 def read_text(path: Path, problems: Problems) -> str | None:
     """The file's text; None when ``problems`` say why it cannot be read.
 
-    Unwanted characters are noted and given back as spaces, so that reading can go on behind them.
+    Unwanted characters are noted, and others stand in for them, so that reading can go on.
     """
     raw = _bytes(path, problems)
     if raw is None:
@@ -95,7 +95,9 @@ def read_text(path: Path, problems: Problems) -> str | None:
         return None
     # A byte that is not UTF-8 becomes a lone surrogate, which is then found with its position.
     text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    return UNWANTED.sub(" ", text) if _characters_fit(text, problems) else None
+    if not _characters_fit(text, problems):
+        return None
+    return UNWANTED.sub(lambda found: " " if found[0] == "\t" else "\ufffd", text)
 
 
 def _bytes(path: Path, problems: Problems) -> bytes | None:

@@ -8,14 +8,14 @@ with is a warning, which ``lint`` gives.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
 from expand import outline_shape as key
-from expand.document import read_document
-from expand.input_text import Problems, Spot, quoted, shown_path
+from expand.document import Items, Node, Pairs, Scalar, read_document
+from expand.input_text import Problems, quoted, shown_path
 from expand.outline import (
     Allowance,
     Book,
@@ -122,9 +122,16 @@ def _check_references(values: Values, problems: Problems) -> None:
                 _unknown("chapter", name, known, plan.spot(key.TARGETS), problems)
 
 
-def _unknown(noun: str, name: str, known: Iterable[str], spot: Spot, problems: Problems) -> None:
-    what = f"the book has no {noun} {quoted(name)}"
-    problems.add(spot, what, suggestion(name, sorted(known)) if known else f"add the {noun}")
+def _unknown(noun: str, name: str, known: Iterable[str], node: Node, problems: Problems) -> None:
+    """Note a name that the book lacks, at the name itself where the node holds several."""
+    held: Sequence[Node] = ()
+    if isinstance(node, Items):
+        held = node.items
+    elif isinstance(node, Pairs):
+        held = [pair.key for pair in node.pairs]
+    named = (at for at in held if isinstance(at, Scalar) and at.text == name)
+    remedy = suggestion(name, sorted(known)) if known else f"add the {noun}"
+    problems.add(next(named, node), f"the book has no {noun} {quoted(name)}", remedy)
 
 
 def _check_plans(values: Values, problems: Problems) -> None:

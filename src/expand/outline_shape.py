@@ -8,6 +8,7 @@ workspace, titles that repeat) is in ``outline_file.py`` and in the identities.
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from expand.outline_words import ID, LANGUAGE, LINE, PROSE, SOURCE, TERM, id_identity, text_identity
 from expand.record import Field, Identity, ListOf, Record, Table, Values
@@ -165,7 +166,10 @@ CHAPTERS = Field(
     [{"id": "03", "title": "Performance", "lines": 75, "target_lines": 1000}],
 )
 FACTOR = Field(
-    "factor", Number(minimum=0, maximum=10), "Share of the outline's lines for the others.", 0.5
+    "factor",
+    Number(minimum=Decimal("0.01"), maximum=10),
+    "Share of the outline's lines for the others.",
+    0.5,
 )
 TARGETS = Field(
     "targets",

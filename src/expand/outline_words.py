@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from expand.document import Node, Pairs
-from expand.input_text import Problems
+from expand.input_text import Problems, quoted
 from expand.outline import Text
 from expand.record import Identity, Table
 from expand.shape import ONE_LINE, SOME_TEXT, Schema, Shape, Trail, Words
@@ -15,33 +16,43 @@ from expand.shape import ONE_LINE, SOME_TEXT, Schema, Shape, Trail, Words
 # Letters, digits, "_", then also "." and "-"; of what is not ASCII the reader takes letters only.
 _ID = r"^[^\u0000-/:-@\[-^`{-\u00a0][^\u0000-,/:-@\[-^`{-\u00a0]*$"
 _LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+_INSIDE = "a path inside it, such as chapters/03_name.md"
 # Relative, with forward slashes, without "..", no drive letter.
-_SOURCE = r"^(?!/)(?!.*(^|/)\.\.(/|$))[^\\:\n\r]*[^\\:\n\r/\s]$"
+_SOURCE = r"^(?![/~])(?!.*(^|/)\.\.(/|$))[^\\:\n\r]*[^\\:\n\r/\s]$"
 
 
 def _id_wrong(text: str) -> tuple[str, str] | None:
+    remedy = "give letters and digits, and . _ - between them, such as 03"
     for character in text:
-        if not character.isascii() and unicodedata.category(character)[0] not in "LMN":
-            return f'holds "{character}"', "give letters, digits, and . _ - within"
-    return None
+        if character not in "._-" and unicodedata.category(character)[0] not in "LMN":
+            return f"holds {quoted(character) if character.strip() else 'a space'}", remedy
+    if text[0] in ".-":
+        return f"begins with {quoted(text[0])}", remedy
+    return ("is taken by book.yaml", "choose another") if text.casefold() == "book" else None
 
 
 ID = Words(
     pattern=_ID,
-    wanted="letters, digits, and . _ - within, such as 03",
+    wanted="letters and digits, such as 03",
     longest=80,
     raw=True,
     check=_id_wrong,
 )
 LANGUAGE = Words(pattern=_LANGUAGE, wanted="a language code such as en or zh", longest=35)
-SOURCE = Words(
-    pattern=_SOURCE,
-    wanted="a path inside the workspace, with / and without .., such as chapters/03_name.md",
-    longest=500,
-)
-_LINE = Words(pattern=ONE_LINE, wanted="a text on one line", longest=500)
-_PROSE = Words(pattern=SOME_TEXT, wanted="a text", longest=20_000)
-TERM = Words(pattern=ONE_LINE, wanted="a term on one line", longest=200)
+
+
+def _source_wrong(text: str) -> tuple[str, str] | None:
+    if re.match(r"[/\\~]|[A-Za-z]:", text) or ".." in re.split(r"[/\\]", text):
+        return f"{quoted(text)} leaves the workspace", f"give {_INSIDE}"
+    if "\\" in text:
+        return f"{quoted(text)} has backslashes", "write / between folders, on every system"
+    return None
+
+
+SOURCE = Words(pattern=_SOURCE, wanted=_INSIDE, longest=500, check=_source_wrong)
+_LINE = Words(pattern=ONE_LINE, wanted="a text on one line", longest=500, trim=True)
+_PROSE = Words(pattern=SOME_TEXT, wanted="a text", longest=20_000, trim=True)
+TERM = Words(pattern=ONE_LINE, wanted="a term on one line", longest=200, trim=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

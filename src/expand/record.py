@@ -34,11 +34,14 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListOf(Shape[tuple[T, ...]], Generic[T]):
-    """A list with at least one item, each of one shape; ``noun`` is what messages call an item."""
+    """A list with at least one item, each of one shape; ``noun`` is what messages call an item.
+
+    With ``identity`` no item may repeat another.
+    """
 
     item: Shape[T]
     noun: str
-    identity: Callable[[T], Identity | None] = lambda _: None
+    identity: Callable[[T], Identity | None] | None = None
 
     def read(self, node: Node, trail: Trail, problems: Problems) -> tuple[T, ...] | None:
         """The items that are right, in their order."""
@@ -55,7 +58,7 @@ class ListOf(Shape[tuple[T, ...]], Generic[T]):
             if value is None:
                 continue
             read.append(value)
-            identity = self.identity(value)
+            identity = None if self.identity is None else self.identity(value)
             if identity is not None:
                 first = min((taken[m] for m in identity.clashes if m in taken), default=None)
                 if first is not None:
@@ -65,8 +68,9 @@ class ListOf(Shape[tuple[T, ...]], Generic[T]):
         return tuple(read)
 
     def schema(self) -> Schema:
-        """An array."""
-        return {"type": "array", "minItems": 1, "items": self.item.schema()}
+        """An array; that items differ is said as far as a schema can, of whole items."""
+        schema: Schema = {"type": "array", "minItems": 1, "items": self.item.schema()}
+        return schema if self.identity is None else {**schema, "uniqueItems": True}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +122,12 @@ class Field(Generic[T]):
     example: Json
     required: bool = False
 
+    @property
+    def remedy(self) -> str:
+        """What to do where the field is missing."""
+        shown = f": {self.example}" if isinstance(self.example, str | int) else ""
+        return f"add {self.key}{shown}"
+
 
 class Values:
     """What a record holds, by field, and where each value stands."""
@@ -155,8 +165,12 @@ class Record(Shape[Values]):
         """The values that are right; unknown and missing keys are noted."""
         known = {field.key: field for field in self.fields}
         if not isinstance(node, Pairs):
-            remedy = f"give keys and values, such as {', '.join(known)}"
+            remedy = f"give keys and values; known are: {', '.join(known)}"
             self.refuse(node, trail or ("the file",), problems, remedy)
+            return None
+        required = [field for field in self.fields if field.required]
+        if not node.pairs and not required:
+            self.refuse(node, trail, problems, suggestion("", known), what="an empty mapping")
             return None
         values = Values(node)
         prefix = f"{call(trail)}: " if trail else ""
@@ -165,13 +179,14 @@ class Record(Shape[Values]):
             if found is not None:
                 value = found.shape.read(pair.value, (*trail, found.key), problems)
                 values.put(found.key, value, pair.value)
-            elif not problems.full:
+            else:
                 what = f"{prefix}unknown key {quoted(pair.key.text)}"
-                problems.add(pair.key, what, suggestion(pair.key.text, known))
+                remedy = "" if problems.full else suggestion(pair.key.text, known)
+                problems.add(pair.key, what, remedy)
         present = {pair.key.text for pair in node.pairs}
-        for field in self.fields:
-            if field.required and field.key not in present:
-                problems.add(node, f'{prefix}the key "{field.key}" is missing', f"add {field.key}")
+        for field in required:
+            if field.key not in present:
+                problems.add(node, f'{prefix}the key "{field.key}" is missing', field.remedy)
         return values
 
     def schema(self) -> Schema:
@@ -182,6 +197,5 @@ class Record(Shape[Values]):
             properties[field.key] = {**field.shape.schema(), **cast(Schema, examples)}
         schema: Schema = {"type": "object", "properties": properties}
         required: list[Json] = [field.key for field in self.fields if field.required]
-        if required:
-            schema["required"] = required
-        return {**schema, "additionalProperties": False}
+        demand: Schema = {"required": required} if required else {"minProperties": 1}
+        return {**schema, **demand, "additionalProperties": False}

@@ -26,7 +26,7 @@ Schema = dict[str, Json]
 
 
 MAX_DIGITS = 30
-ONE_LINE = r"^[^\n\r]*\S[^\n\r]*$"
+ONE_LINE = r"^\s*\S[^\n\r]*\s*$"
 SOME_TEXT = r"\S"
 
 
@@ -79,7 +79,7 @@ class Shape(ABC, Generic[T]):
 class Number(Shape[Decimal]):
     """An exact number between two bounds, both allowed; ``whole`` allows no fraction."""
 
-    minimum: int
+    minimum: int | Decimal
     maximum: int
     whole: bool = False
     places: int = 12
@@ -87,15 +87,16 @@ class Number(Shape[Decimal]):
     def read(self, node: Node, trail: Trail, problems: Problems) -> Decimal | None:
         """The number as it is written, decimal, hexadecimal (0x) or octal (0o)."""
         value = _number(node)
-        if value is not None and self.minimum <= value <= self.maximum:
-            places = -cast(int, value.as_tuple().exponent)
-            if not self.whole and places <= self.places:
-                return value
-            if self.whole and value == value.to_integral_value():
-                return value.to_integral_value()
         kind = "whole number" if self.whole else "number"
         remedy = f"give a {kind} from {self.minimum:,} to {self.maximum:,}"
-        if isinstance(node, Scalar) and node.kind == "text" and node.text.strip().isdigit():
+        if value is not None and self.minimum <= value <= self.maximum:
+            if self.whole and value == value.to_integral_value():
+                return value.to_integral_value()
+            if not self.whole and -cast(int, value.as_tuple().exponent) <= self.places:
+                return value
+            if not self.whole:
+                remedy = f"give at most {self.places} decimals"
+        elif isinstance(node, Scalar) and node.kind == "text" and node.text.strip().isdigit():
             remedy += ", without quotes"
         self.refuse(node, trail, problems, remedy)
         return None
@@ -103,7 +104,8 @@ class Number(Shape[Decimal]):
     def schema(self) -> Schema:
         """An integer or number with both bounds."""
         kind = "integer" if self.whole else "number"
-        return {"type": kind, "minimum": self.minimum, "maximum": self.maximum}
+        minimum = self.minimum if isinstance(self.minimum, int) else float(self.minimum)
+        return {"type": kind, "minimum": minimum, "maximum": self.maximum}
 
 
 def _number(node: Node) -> Decimal | None:
@@ -135,9 +137,10 @@ class Flag(Shape[bool]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words(Shape[str]):
-    """A text that matches ``pattern`` and, if there is one, passes ``check``.
+    """A text that passes ``check``, if there is one, and matches ``pattern``.
 
-    ``check`` returns what is wrong and the remedy, or None. With ``raw`` a number is taken as
+    ``check`` returns what is wrong and the remedy, or None. With ``trim`` the space around the
+    text does not count. With ``raw`` a number is taken as
     the text that it is written with: ``03`` is "03"; letters are composed (NFC).
     """
 
@@ -145,10 +148,11 @@ class Words(Shape[str]):
     wanted: str
     longest: int
     raw: bool = False
+    trim: bool = False
     check: Callable[[str], tuple[str, str] | None] | None = None
 
     def read(self, node: Node, trail: Trail, problems: Problems) -> str | None:
-        """The text without the space around it."""
+        """The text."""
         kinds = ("text", "integer", "number") if self.raw else ("text",)
         if not isinstance(node, Scalar) or node.kind not in kinds:
             remedy = f"give {self.wanted}"
@@ -156,19 +160,20 @@ class Words(Shape[str]):
                 remedy = "put it in quotes if it is meant as text"
             self.refuse(node, trail, problems, remedy)
             return None
-        text = node.text.strip()
+        text = node.text.strip() if self.trim else node.text
         if self.raw:
             text = unicodedata.normalize("NFC", text)
         if len(text) > self.longest:
             what = f"{call(trail)} has {len(text):,} characters"
             problems.add(node, what, f"give at most {self.longest:,}")
             return None
-        if re.search(self.pattern, text) is None:
-            self.refuse(node, trail, problems, f"give {self.wanted}")
-            return None
-        wrong = self.check(text) if self.check is not None else None
+        wrong = self.check(text) if self.check is not None and text.strip() else None
         if wrong is not None:
             problems.add(node, f"{call(trail)} {wrong[0]}", wrong[1])
+            return None
+        # Elsewhere than in a schema, $ also matches before a line feed at the end.
+        if re.search(re.sub(r"\$$", r"\\Z", self.pattern), text) is None:
+            self.refuse(node, trail, problems, f"give {self.wanted}")
             return None
         return text
 
