@@ -1,0 +1,149 @@
+"""Findings about text that stands there twice: passages, sentences and code blocks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from expand import chatter, markdown, wording
+from expand.contract.finding import Finding, excerpt
+
+NEAR = 0.8
+"""The share of three-word runs in common from which two passages say the same."""
+LEAST_WORDS = 8
+LEAST_CJK = 25
+LOOPED = 3
+"""A sentence is looped when it stands in a section this often."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """A passage or code block that could repeat another; ``line`` counts from 1."""
+
+    section: int
+    line: int
+    text: str
+    code: bool
+    marks: frozenset[tuple[str, ...]] = field(repr=False)
+
+
+def _is_enough(words: Sequence[str]) -> bool:
+    chinese = sum(1 for word in words if wording.is_cjk(word))
+    return (len(words) - chinese) / LEAST_WORDS + chinese / LEAST_CJK >= 1
+
+
+def units(text: str, *, section: int) -> list[Unit]:
+    """Everything in a section that is long enough to be called a repetition."""
+    found = []
+    for passage in markdown.passages(text):
+        words = wording.tokens(passage.text)
+        if _is_enough(words):
+            marks = wording.shingles(words)
+            line = passage.line + 1
+            found.append(
+                Unit(section=section, line=line, text=passage.text, code=False, marks=marks)
+            )
+    for block in markdown.fences(text):
+        flat = tuple(" ".join(row.split()) for row in block.code.splitlines() if row.strip())
+        if len(flat) >= 4 and sum(map(len, flat)) >= 60:
+            line = block.start + 1
+            found.append(
+                Unit(
+                    section=section,
+                    line=line,
+                    text=block.code,
+                    code=True,
+                    marks=frozenset({("code", *flat)}),
+                )
+            )
+    return found
+
+
+def pairs(every: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
+    """Each unit that says what an earlier one said, with the first one that said it."""
+    firsts: list[Unit] = []
+    index: dict[tuple[str, ...], list[int]] = {}
+    found: list[tuple[Unit, Unit]] = []
+    for unit in every:
+        shared = Counter(first for mark in unit.marks for first in index.get(mark, ()))
+        earlier = _nearest(unit, shared, firsts)
+        if earlier is not None:
+            found.append((unit, earlier))
+            continue
+        for mark in unit.marks:
+            index.setdefault(mark, []).append(len(firsts))
+        firsts.append(unit)
+    return found
+
+
+def _nearest(unit: Unit, shared: Mapping[int, int], firsts: Sequence[Unit]) -> Unit | None:
+    for number, common in shared.items():
+        other = firsts[number]
+        if common / (len(unit.marks) + len(other.marks) - common) >= NEAR:
+            return other
+    return None
+
+
+def _loops(text: str, again: set[int]) -> list[tuple[str, int, int]]:
+    """Sentences that a section says at least three times: text, count, line of the second."""
+    seen: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+    for passage in markdown.passages(text):
+        if passage.line + 1 in again:
+            continue
+        for sentence in chatter.sentences(passage.text):
+            words = wording.tokens(sentence)
+            if _is_enough(words):
+                seen.setdefault(tuple(words), []).append((sentence, passage.line + 1))
+    return [(met[0][0], len(met), met[1][1]) for met in seen.values() if len(met) >= LOOPED]
+
+
+def within(text: str, *, section: int) -> Iterator[Finding]:
+    """At most one finding a section: how much of it repeats, and where that begins."""
+    every = units(text, section=section)
+    found = pairs(every)
+    if found:
+        unit, earlier = found[0]
+        most = len(found) * 2 >= len(every) and len(found) >= 3
+        yield Finding(
+            kind="repeats",
+            section=section,
+            line=unit.line,
+            severity="blocking" if most else "warning",
+            message=f"{len(found)} of {len(every)} passages and code blocks repeat earlier ones; "
+            f"first line {unit.line} repeats line {earlier.line}: {excerpt(unit.text)}",
+            remedy="say it once, and write something new in its place",
+            mendable=True,
+        )
+    for sentence, times, line in _loops(text, {unit.line for unit, _ in found})[:1]:
+        yield Finding(
+            kind="repeats",
+            section=section,
+            line=line,
+            severity="blocking" if times >= 8 else "warning",
+            message=f"one sentence stands {times} times in the section: {excerpt(sentence)}",
+            remedy="say it once",
+            mendable=True,
+        )
+
+
+def across(texts: Mapping[int, str]) -> Iterator[Finding]:
+    """One finding for each section that repeats passages of earlier sections."""
+    every = [unit for number in sorted(texts) for unit in units(texts[number], section=number)]
+    later: dict[int, list[tuple[Unit, Unit]]] = {}
+    for unit, earlier in pairs(every):
+        if unit.section != earlier.section:
+            later.setdefault(unit.section, []).append((unit, earlier))
+    for section, found in later.items():
+        unit, earlier = found[0]
+        yield Finding(
+            kind="repeats",
+            section=section,
+            line=unit.line,
+            severity="warning",
+            message=f"{len(found)} passages or code blocks repeat earlier sections; first line "
+            f"{unit.line} repeats section {earlier.section}, line {earlier.line}: "
+            f"{excerpt(unit.text)}",
+            remedy="refer to the earlier section, and write something new in its place",
+            mendable=True,
+        )
