@@ -1,8 +1,8 @@
 """A chat completions server on 127.0.0.1 that writes to order, with any bad habit, and keeps books.
 
 As a fixture: ``with ScriptedServer(ratio=0.45) as server: … server.base_url, server.requests``.
-By itself: ``python tests/scripted_server.py --port 8099 --habit preamble``; ``GET /books`` shows its
-log and bill. A habit is kept for every request; a script gives one habit a request, in turn.
+By itself: ``python tests/scripted_server.py --port 8099 --habit preamble``; ``GET /books`` shows
+its log and bill. A habit is kept for every request; a script gives one habit a request, in turn.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import json
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -261,7 +259,7 @@ class ScriptedServer:
     ) -> dict[str, Any]:
         prompt = len(received.prompt_text) // 4 + 8
         shared = max(
-            (len(os.path.commonprefix([received.prompt_text, b])) for b in before), default=0
+            (_shared_prefix(received.prompt_text, earlier) for earlier in before), default=0
         )
         completion = max(1, len(text.encode()) // 4)
         if more:
@@ -347,6 +345,10 @@ class ScriptedServer:
         if language == "zh":
             return "".join(words) if not turn else f"第{turn}轮里，" + "".join(words)
         return " ".join(words) + (f" in round {turn}." if turn else ".")
+
+
+def _shared_prefix(one: str, other: str) -> int:
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other)))
 
 
 def _error(status: int, text: str, code: str, retry_after: str | None = None) -> web.Response:

@@ -67,6 +67,7 @@ def start_server() -> LocalServer:
     parameters.n_ctx = SLOTS * CONTEXT_WINDOW
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
+    parameters.cache_ram_mib = 0  # by default up to 8 GB of old prompts are kept
     parameters.model_alias = {EMBEDDED_MODEL}
     parameters.verbosity = _SILENT
     server: LocalServer = xllamacpp.Server(parameters)

@@ -19,6 +19,7 @@ from typing import Literal, get_args
 
 from expand.completion import Json
 from expand.errors import InputError, Place
+from expand.form import Form
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 """The model that runs in the process itself; see ``embedded.py``."""
@@ -59,6 +60,7 @@ class Profile:
     that comes on top of the lines and stays inside ``max_output_tokens``. ``languages`` is None
     where the model writes any. ``parameters`` go into the request body as they are. ``aspects`` (by
     language) are for small models: a topic is asked for in several requests, one about each.
+    ``forms`` are grammars for some of those aspects, for servers that take one (llama.cpp's).
     """
 
     name: str
@@ -77,6 +79,16 @@ class Profile:
     tpm: int | None = None
     prices: TokenPrices | None = None
     aspects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    forms: tuple[Form, ...] = ()
+
+    def request_parameters(
+        self, *, lines: int, aspect: str = "", topic: str = ""
+    ) -> Mapping[str, Json]:
+        """``parameters`` for one request, with the grammar of the form that ``aspect`` has."""
+        for form in self.forms:
+            if form.aspect == aspect:
+                return {**self.parameters, "grammar": form.grammar(lines=lines, topic=topic)}
+        return self.parameters
 
     def output_cap(self, lines: int) -> int:
         """The output cap, in tokens, for a request that asks for ``lines`` lines."""
@@ -204,6 +216,28 @@ def _aspects(value: object) -> Mapping[str, tuple[str, ...]]:
     return {_text(language): _texts(texts) for language, texts in value.items()}
 
 
+def _forms(value: object) -> tuple[Form, ...]:
+    wanted = "a table with rules, and fields that each have aspect, openings and items"
+    if not isinstance(value, Mapping) or set(value) != {"rules", "fields"}:
+        raise _WrongKindError(wanted, value)
+    rules, fields = _text(value["rules"]), value["fields"]
+    if not isinstance(fields, list | tuple):
+        raise _WrongKindError(wanted, value)
+    forms = []
+    for entry in fields:
+        if not isinstance(entry, Mapping) or set(entry) != {"aspect", "openings", "items"}:
+            raise _WrongKindError(wanted, entry, ".fields")
+        forms.append(
+            Form(
+                aspect=_text(entry["aspect"]),
+                openings=_texts(entry["openings"]),
+                items=_texts(entry["items"]),
+                rules=rules,
+            )
+        )
+    return tuple(forms)
+
+
 def _cap_name(value: object) -> OutputCapName:
     for name in get_args(OutputCapName):
         if value == name:
@@ -263,6 +297,7 @@ _READERS = {
     "concurrency": _count,
     "context_window": _count,
     "encoding": _text,
+    "forms": _forms,
     "languages": _texts,
     "lines_per_request": _count,
     "max_output_tokens": _count,
