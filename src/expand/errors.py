@@ -5,7 +5,7 @@
     │   └── InputErrors             2   several of them, found in one go
     ├── BudgetExceededError         3   a limit refused a reservation
     ├── AuthorError                 4   the author model could not be reached or refused
-    └── LedgerError                 2   the ledger file cannot be used; the message says how to mend it
+    └── LedgerError                 2   the ledger cannot be used; the message says how to mend it
 
 Only these cross module borders. A vendor's exception is mapped where the vendor is called, with
 ``raise … from``.

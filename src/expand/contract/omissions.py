@@ -9,7 +9,7 @@ from expand import markdown, wording
 from expand.contract.finding import Finding, excerpt
 
 _COMMENT = re.compile(r"(?:^|\s)(?://+!?|#+|--|;+|/\*+|<!--|\(\*|\"\"\"|\*)\s*(?P<said>\S.*)$")
-_MARK = r"(?:TODO|FIXME|XXX)"
+_MARK = r"(?:TODO|FIXME)"
 _REST = (
     r"(?:rest|remaining|remainder|other|existing|previous|omitted|omitting|unchanged|elided|"
     r"implementation|code|logic|same\s+as|similar|truncated|snip(?:ped)?)"

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from expand import chatter, markdown, wording
-from expand.contract.finding import Finding, excerpt
+from expand.contract.finding import Finding, Severity, excerpt
 
 NEAR = 0.8
 """The share of three-word runs in common from which two passages say the same."""
 LEAST_WORDS = 8
 LEAST_CJK = 25
+LITTLE = 20
+"""One repetition of fewer words than this is only noted."""
 LOOPED = 3
 """A sentence is looped when it stands in a section this often."""
 
@@ -28,7 +30,9 @@ class Unit:
     marks: frozenset[tuple[str, ...]] = field(repr=False)
 
 
-def _is_enough(words: Sequence[str]) -> bool:
+def _is_enough(text: str) -> bool:
+    """Whether a text is long enough to be a repetition; code spans and addresses do not count."""
+    words = wording.tokens(wording.prose(text))
     chinese = sum(1 for word in words if wording.is_cjk(word))
     return (len(words) - chinese) / LEAST_WORDS + chinese / LEAST_CJK >= 1
 
@@ -37,9 +41,8 @@ def units(text: str, *, section: int) -> list[Unit]:
     """Everything in a section that is long enough to be called a repetition."""
     found = []
     for passage in markdown.passages(text):
-        words = wording.tokens(passage.text)
-        if _is_enough(words):
-            marks = wording.shingles(words)
+        if _is_enough(passage.text):
+            marks = wording.shingles(wording.tokens(passage.text))
             line = passage.line + 1
             found.append(
                 Unit(section=section, line=line, text=passage.text, code=False, marks=marks)
@@ -92,9 +95,9 @@ def _loops(text: str, again: set[int]) -> list[tuple[str, int, int]]:
         if passage.line + 1 in again:
             continue
         for sentence in chatter.sentences(passage.text):
-            words = wording.tokens(sentence)
-            if _is_enough(words):
-                seen.setdefault(tuple(words), []).append((sentence, passage.line + 1))
+            if _is_enough(sentence):
+                words = tuple(wording.tokens(sentence))
+                seen.setdefault(words, []).append((sentence, passage.line + 1))
     return [(met[0][0], len(met), met[1][1]) for met in seen.values() if len(met) >= LOOPED]
 
 
@@ -105,15 +108,17 @@ def within(text: str, *, section: int) -> Iterator[Finding]:
     if found:
         unit, earlier = found[0]
         most = len(found) * 2 >= len(every) and len(found) >= 3
+        little = len(found) == 1 and len(wording.tokens(unit.text)) < LITTLE
+        severity: Severity = "blocking" if most else "note" if little else "warning"
         yield Finding(
             kind="repeats",
             section=section,
             line=unit.line,
-            severity="blocking" if most else "warning",
+            severity=severity,
             message=f"{len(found)} of {len(every)} passages and code blocks repeat earlier ones; "
             f"first line {unit.line} repeats line {earlier.line}: {excerpt(unit.text)}",
             remedy="say it once, and write something new in its place",
-            mendable=True,
+            mendable=not little,
         )
     for sentence, times, line in _loops(text, {unit.line for unit, _ in found})[:1]:
         yield Finding(

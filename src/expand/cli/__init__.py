@@ -1,0 +1,63 @@
+"""The command line: parse, call one function, print. One module a command.
+
+Nothing heavy is imported before a command runs, so that ``expand --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from expand import __version__
+from expand.cli import budget, chapter, outline, prompt
+from expand.cli.common import WorkspaceOption
+from expand.errors import ExpandError
+
+app = typer.Typer(
+    name="expand",
+    help="Turns a chapter outline into a finished chapter draft with a language model, and never "
+    "loses, overspends or hides a token on the way.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("chapter")(chapter.chapter)
+app.command("budget")(budget.budget)
+app.add_typer(outline.app, name="outline")
+app.add_typer(prompt.app, name="prompt")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"expand {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    workspace: WorkspaceOption = None,
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Options that every command takes."""
+    context.obj = workspace
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command line and exits with the code of the contract."""
+    try:
+        app(args=list(sys.argv[1:] if arguments is None else arguments))
+    except ExpandError as error:
+        typer.echo(f"expand: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("expand: interrupted", err=True)
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,178 @@
+"""``expand chapter``: chapters into drafts."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from expand.cli.common import (
+    BaseUrlOption,
+    LanguageOption,
+    ModelOption,
+    WorkspaceOption,
+    print_json,
+    settings_of,
+    warn,
+    workspace_of,
+)
+
+if TYPE_CHECKING:
+    from expand.expansion import Commission, Expansion
+    from expand.plan import Plan
+    from expand.result import RunResult
+    from expand.settings import Settings
+    from expand.workspace import Workspace
+
+
+def chapter(
+    context: typer.Context,
+    chapters: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Chapters to expand.")
+    ] = None,
+    all_chapters: Annotated[
+        bool, typer.Option("--all", help="Every chapter that has an outline.")
+    ] = False,
+    plan: Annotated[
+        str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")
+    ] = "full",
+    section: Annotated[
+        list[int] | None,
+        typer.Option("--section", metavar="N", help="Only this section; repeatable."),
+    ] = None,
+    language: LanguageOption = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, help="Sections worked on side by side.")
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend."),
+    ] = None,
+    on_unknown: Annotated[
+        str | None,
+        typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone."),
+    ] = None,
+    unpriced: Annotated[
+        bool,
+        typer.Option(
+            "--unpriced", help="Under a limit in money, let a model without a price pass."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Expand chapters into drafts; what is already bought and still current is reused."""
+    import asyncio  # start-up time
+
+    from expand.expansion import Commission
+    from expand.session import dry_run as planned_run
+
+    place = workspace_of(context, workspace)
+    settings = settings_of(
+        place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown
+    )
+    commission = Commission(
+        chapters=_chapters(place, chapters or [], all_chapters=all_chapters),
+        plan=plan_of(plan),
+        language=language or place.book().language,
+        sections=frozenset(section) if section else None,
+        fresh=fresh,
+    )
+    if settings.embedded:
+        warn(
+            "no OPENAI_API_KEY and no base URL set: the embedded local model writes "
+            f"({settings.model}, English, for trying out)"
+            if model is None
+            else f"the embedded local model writes ({settings.model})"
+        )
+    if dry_run:
+        from expand.cli.planned import show_planned  # start-up time
+
+        show_planned(planned_run(place, settings, commission), as_json=as_json)
+        return
+    result = asyncio.run(
+        _run(place, settings, commission, budget=budget, unpriced=unpriced, quiet=as_json)
+    )
+    _show(result, as_json=as_json)
+    raise typer.Exit(result.exit_code)
+
+
+async def _run(
+    workspace: Workspace,
+    settings: Settings,
+    commission: Commission,
+    *,
+    budget: int | None,
+    unpriced: bool,
+    quiet: bool,
+) -> RunResult:
+    import asyncio  # start-up time
+    import signal
+
+    from expand.cli.progress import progress
+    from expand.session import expand_chapters
+
+    def stop_on_signals(expansion: Expansion) -> None:
+        running = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            running.add_signal_handler(number, _stop, expansion)
+
+    with progress(sys.stderr) as on_event:
+        return await expand_chapters(
+            workspace,
+            settings,
+            commission,
+            budget_tokens=budget,
+            unpriced=unpriced,
+            on_event=on_event,
+            on_ready=stop_on_signals,
+        )
+
+
+def _stop(expansion: Expansion) -> None:
+    warn("stopping: what is in flight arrives first; once more leaves it unknown")
+    expansion.stop()
+
+
+def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> tuple[str, ...]:
+    from expand.errors import InputError  # start-up time
+
+    if all_chapters:
+        return workspace.chapter_ids()
+    if not given:
+        known = ", ".join(workspace.chapter_ids()) or "none yet"
+        raise InputError("no chapter named", remedy=f"name some of {known}, or give --all")
+    return tuple(dict.fromkeys(given))
+
+
+def plan_of(text: str) -> Plan:
+    """The plan that ``--plan`` names. Raises ``InputError``."""
+    from expand.errors import InputError  # start-up time
+    from expand.plan import Plan as Known
+
+    if text not in tuple(Known):
+        raise InputError(f"--plan is {text!r}", remedy="give full or lean")
+    return Known(text)
+
+
+def _show(result: RunResult, *, as_json: bool) -> None:
+    for refusal in result.refusals:
+        warn(f"the budget refused: {refusal}")
+    if result.stopped_by:
+        warn(result.stopped_by)
+    if as_json:
+        print_json(result.as_json())
+    else:
+        from expand.cli.summary import show_result  # start-up time
+
+        show_result(result)

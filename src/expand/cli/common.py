@@ -1,0 +1,81 @@
+"""What the commands share: options, the workspace they mean, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from expand.completion import Json
+    from expand.settings import Settings
+    from expand.workspace import Workspace
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace", metavar="DIR", help="The folder with expand.toml, if not this one or above."
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="The author model; `embedded` is the local one."),
+]
+BaseUrlOption = Annotated[
+    str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")
+]
+LanguageOption = Annotated[
+    str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")
+]
+
+
+def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
+    """The workspace that the command line means. Raises ``InputError``."""
+    from expand.workspace import find_workspace  # start-up time
+
+    return find_workspace(Path.cwd(), given=given or context.obj)
+
+
+def settings_of(
+    workspace: Workspace,
+    *,
+    model: str | None = None,
+    base_url: str | None = None,
+    concurrency: int | None = None,
+    on_unknown: str | None = None,
+) -> Settings:
+    """The settings of the workspace with the command line's on top. Raises ``InputError``."""
+    from expand.settings import Overrides, read_settings  # start-up time
+
+    return read_settings(
+        workspace.settings_path,
+        environment=os.environ,
+        overrides=Overrides(
+            model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown
+        ),
+    )
+
+
+def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:
+    """One JSON object on stdout, and nothing else, or into a file."""
+    print_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", output)
+
+
+def print_text(text: str, output: Path | None = None) -> None:
+    """A text on stdout, or into a file."""
+    if output is None:
+        sys.stdout.write(text)
+        return
+    from expand.workspace import write_atomically  # start-up time
+
+    write_atomically(output, text)
+
+
+def warn(message: str) -> None:
+    """A line on stderr."""
+    sys.stderr.write(f"expand: {message}\n")

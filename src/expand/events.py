@@ -1,0 +1,55 @@
+"""What happens during a run, for whoever shows progress. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlanned:
+    """What a run is about to do, said before anything is spent: sections and their lines."""
+
+    sections: tuple[tuple[str, int, str, int], ...]
+    """Chapter id, section number, title and target lines."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionStarted:
+    """A worker took a section."""
+
+    chapter: str
+    section: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionGrew:
+    """An answer was added: lines of the section so far, tokens of that answer (0 if reused)."""
+
+    chapter: str
+    section: int
+    lines: int
+    tokens: int
+    remaining_tokens: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionDone:
+    """A section is finished, for better or worse."""
+
+    chapter: str
+    section: int
+    lines: int
+    status: SectionStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """Something a person should know: a wait, a retry, a refusal. One line."""
+
+    message: str
+
+
+Event = RunPlanned | SectionStarted | SectionGrew | SectionDone | Notice

@@ -1,0 +1,334 @@
+"""A run put together: settings, book, ledger and author become an expansion, and a dry run of it.
+
+The only place that knows which author a setting means and which limits a book sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from expand.budget import Limit, pico_from_usd
+from expand.chapter import Chapter, Means
+from expand.completion import Answer, Author, Finish, Request
+from expand.drafting import loop_for
+from expand.errors import InputError, Place
+from expand.events import Event
+from expand.expansion import Commission, Expansion, former_draft, open_chapter
+from expand.ledger import Ledger, Order
+from expand.manuscript import Manuscript
+from expand.outline import Allowance, Book, Outline, Section
+from expand.plan import Plan
+from expand.pricing import price_for
+from expand.profile import Profile, profile_for
+from expand.prompt import Prompts
+from expand.result import RunResult
+from expand.settings import Settings, require_author
+from expand.tokens import TokenCounter
+from expand.workspace import Workspace
+
+if TYPE_CHECKING:
+    from expand.author import OpenAIAuthor
+    from expand.embedded import EmbeddedAuthor
+
+ESTIMATE_MARGIN = Decimal("0.15")
+"""By how much prompt counts of a model that tiktoken does not know are raised at first."""
+EXPECTED_TOKENS_PER_LINE = 13
+"""What a line of a draft takes, for a dry run: technical chapters of prose and code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What one section would take: requests, tokens that go out and may come back, reservation.
+
+    ``reused`` says that its draft is current, so that nothing would be sent. ``reserved_tokens`` is
+    the sum over its requests, ``largest`` the greatest single one; money is in pico-dollars, None
+    without a price.
+    """
+
+    chapter: str
+    section: int
+    title: str
+    lines: int
+    reused: bool
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reserved_tokens: int = 0
+    largest: int = 0
+    cost_pico_usd: int | None = 0
+
+
+def profile_of(workspace: Workspace, settings: Settings) -> Profile:
+    """The profile of the model in the settings. Raises ``InputError``."""
+    place = Place(path=workspace.settings_path)
+    return profile_for(settings.model, settings.models, place=place)
+
+
+def means_for(
+    workspace: Workspace, settings: Settings, *, ledger: Ledger | None, unpriced: bool = False
+) -> Means:
+    """What chapters are written with under these settings."""
+    profile = profile_of(workspace, settings)
+    counter = TokenCounter(settings.model, encoding=profile.encoding)
+
+    def margin() -> Decimal:
+        history = ledger.prompt_history(settings.model) if ledger else None
+        seen = Decimal(str(history.worst)) - 1 if history and history.answers else Decimal(0)
+        floor = Decimal(0) if counter.exact else ESTIMATE_MARGIN
+        return max(floor, seen)
+
+    return Means(
+        profile=profile,
+        counter=counter,
+        price=price_for(settings.model, profile, settings.base_url),
+        prompts=Prompts(workspace.prompts_folder, style=profile.style),
+        margin=margin,
+        unpriced=unpriced,
+    )
+
+
+def limits_of(book: Book, outlines: Mapping[str, Outline]) -> dict[str, Limit]:
+    """The limits that the book and the outlines state, by scope."""
+    limits = {"book": _limit(book.allowance)}
+    for chapter, outline in outlines.items():
+        limits[f"chapter:{chapter}"] = _limit(outline.allowance or Allowance())
+    return limits
+
+
+def _limit(allowance: Allowance) -> Limit:
+    pico = None if allowance.usd is None else pico_from_usd(allowance.usd)
+    return Limit(tokens=allowance.tokens, pico_usd=pico)
+
+
+def openings_of(book: Book) -> dict[str, int]:
+    """Opening balances in tokens, by scope."""
+    return {"book": sum(opening.tokens for opening in book.openings)}
+
+
+def money_openings_of(book: Book) -> dict[str, int]:
+    """Opening balances in pico-dollars, by scope."""
+    return {"book": sum(pico_from_usd(opening.usd) for opening in book.openings if opening.usd)}
+
+
+def require_language(profile: Profile, book: Book, language: str) -> None:
+    """Refuses a language that the book does not have or the model does not write."""
+    if language not in book.languages:
+        raise InputError(
+            f"the book has no language {language!r}",
+            remedy=f"give one of: {', '.join(book.languages)}, or add it to outlines/book.yaml",
+        )
+    if not profile.writes(language):
+        written = ", ".join(profile.languages or ())
+        raise InputError(
+            f"model {profile.name} writes only {written}, not {language}",
+            remedy="set OPENAI_API_KEY, or give --base-url and --model of one that does",
+        )
+
+
+class DeferredAuthor:
+    """The author that the settings mean, opened at the first request and not before.
+
+    A run that finds everything in the ledger neither imports the SDK nor starts a model.
+    """
+
+    def __init__(self, settings: Settings, profile: Profile) -> None:
+        self._settings = settings
+        self._profile = profile
+        self._stack = AsyncExitStack()
+        self._author: Author | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+        """Send the request once."""
+        author = self._author
+        if author is None:
+            opened = self._opened()
+            self._stack.push_async_exit(opened)
+            author = self._author = opened
+        return await author.complete(request, client_request_id=client_request_id)
+
+    def _opened(self) -> EmbeddedAuthor | OpenAIAuthor:
+        if self._settings.embedded:
+            from expand.embedded import EmbeddedAuthor  # start-up time
+
+            return EmbeddedAuthor()
+        from expand.author import OpenAIAuthor  # start-up time
+
+        return OpenAIAuthor(
+            api_key=self._settings.api_key,
+            base_url=self._settings.base_url,
+            output_cap_name=self._profile.output_cap_name,
+            read_seconds=self._settings.timeout_seconds,
+        )
+
+
+async def expand_chapters(
+    workspace: Workspace,
+    settings: Settings,
+    commission: Commission,
+    *,
+    budget_tokens: int | None = None,
+    unpriced: bool = False,
+    on_event: Callable[[Event], None],
+    on_ready: Callable[[Expansion], None] = lambda _: None,
+) -> RunResult:
+    """Expands chapters into drafts; the ledger is closed, with nothing reserved, when it returns.
+
+    ``budget_tokens`` limits this run. ``on_ready`` gets the expansion before it begins, to stop it.
+    """
+    book = workspace.book()
+    require_author(settings, path=workspace.settings_path)
+    profile = profile_of(workspace, settings)
+    require_language(profile, book, commission.language)
+    outlines = {chapter: workspace.outline(chapter) for chapter in commission.chapters}
+    ledger = Ledger.open(workspace.ledger_path)
+    try:
+        run = ledger.begin_run(
+            limits=limits_of(book, outlines),
+            openings=openings_of(book),
+            openings_pico_usd=money_openings_of(book),
+            run_limit=Limit(tokens=budget_tokens),
+        )
+        async with DeferredAuthor(settings, profile) as author:
+            expansion = Expansion(
+                workspace=workspace,
+                book=book,
+                means=means_for(workspace, settings, ledger=ledger, unpriced=unpriced),
+                ledger=ledger,
+                author=author,
+                run=run,
+                workers=settings.concurrency or profile.concurrency,
+                on_unknown=settings.on_unknown,
+                on_event=on_event,
+            )
+            on_ready(expansion)
+            return await expansion.expand(commission)
+    finally:
+        ledger.close()
+
+
+def dry_run(
+    workspace: Workspace, settings: Settings, commission: Commission
+) -> tuple[Planned, ...]:
+    """What a run would send, worked out without sending: as if every answer kept to its lines."""
+    book = workspace.book()
+    ledger = Ledger.read(workspace.ledger_path)
+    try:
+        means = means_for(workspace, settings, ledger=ledger)
+        require_language(means.profile, book, commission.language)
+        planned: list[Planned] = []
+        for chapter_id in commission.chapters:
+            chapter = open_chapter(
+                workspace,
+                book,
+                chapter_id,
+                plan=commission.plan,
+                language=commission.language,
+                means=means,
+            )
+            former = former_draft(workspace, chapter_id)
+            for section in commission.chosen(chapter.outline):
+                edition = ledger.edition(chapter_id, section.number) if ledger else 0
+                stamp = former.stamps.get(section.number) if former else None
+                current = stamp is not None and stamp.key == chapter.key(section, edition)
+                if current and not commission.fresh:
+                    planned.append(_planned(chapter, section, reused=True))
+                else:
+                    planned.append(_simulated(chapter, section, means, edition))
+        return tuple(planned)
+    finally:
+        if ledger:
+            ledger.close()
+
+
+def first_order(
+    workspace: Workspace,
+    settings: Settings,
+    *,
+    chapter: str,
+    section: int,
+    plan: Plan,
+    language: str,
+) -> tuple[Order, bool, tuple[int, ...]]:
+    """The order of a section's first question, whether its count is exact, and the tokens of each
+    of its messages (the chat format's own are in the order's estimate only).
+    """
+    book = workspace.book()
+    means = means_for(workspace, settings, ledger=None)
+    require_language(means.profile, book, language)
+    opened = open_chapter(workspace, book, chapter, plan=plan, language=language, means=means)
+    commission = Commission(
+        chapters=(chapter,), plan=plan, language=language, sections=frozenset({section})
+    )
+    (chosen,) = commission.chosen(opened.outline)
+    manuscript = Manuscript(opened.frame(chosen))
+    ask = loop_for(manuscript, means).next()
+    if ask is None:
+        raise InputError(
+            f"section {section} of chapter {chapter} has its lines already, from the source",
+            remedy="name another section",
+        )
+    order = opened.order(chosen, ask, manuscript, run_id="none", edition=0)
+    counts = tuple(means.counter.count(m.content) for m in order.request.messages)
+    return order, means.counter.exact, counts
+
+
+def _planned(chapter: Chapter, section: Section, *, reused: bool) -> Planned:
+    return Planned(
+        chapter=chapter.id,
+        section=section.number,
+        title=chapter.title(section),
+        lines=section.lines,
+        reused=reused,
+    )
+
+
+def _simulated(chapter: Chapter, section: Section, means: Means, edition: int) -> Planned:
+    """One section worked through with answers of just the lines asked for."""
+    manuscript = Manuscript(chapter.frame(section))
+    loop = loop_for(manuscript, means)
+    requests = prompt = reserved = largest = completion = serial = 0
+    cost: int | None = 0
+    while (ask := loop.next()) is not None:
+        order = chapter.order(section, ask, manuscript, run_id="dry", edition=edition)
+        requests += 1
+        prompt += order.prompt_estimate or order.prompt_tokens
+        reserved += order.amount.tokens
+        largest = max(largest, order.amount.tokens)
+        completion += ask.lines * EXPECTED_TOKENS_PER_LINE
+        if cost is not None:
+            cost = None if order.amount.pico_usd is None else cost + order.amount.pico_usd
+        text = "\n".join(
+            f"Line {serial + n} stands for one of the lines that the model would write here."
+            for n in range(ask.lines)
+        )
+        serial += ask.lines
+        loop.record(ask, manuscript.add(text, Finish.STOP, ask.slots))
+    return Planned(
+        chapter=chapter.id,
+        section=section.number,
+        title=chapter.title(section),
+        lines=section.lines,
+        reused=False,
+        requests=requests,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        reserved_tokens=reserved,
+        largest=largest,
+        cost_pico_usd=cost,
+    )

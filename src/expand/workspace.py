@@ -1,0 +1,149 @@
+"""A workspace: a folder with ``expand.toml``, and where its things are. Atomic writes.
+
+Everything that the tool writes for a person (drafts, accepted sources, reports) goes through
+``write_atomically``: a reader sees the former text or the new one, never a half of either.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from expand.errors import InputError, Place
+from expand.outline import Book, Outline
+from expand.outline_file import read_book, read_outline
+
+MARKER = "expand.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workspace:
+    """Paths of one workspace; ``root`` is absolute."""
+
+    root: Path
+
+    @property
+    def settings_path(self) -> Path:
+        """``expand.toml``."""
+        return self.root / MARKER
+
+    @property
+    def book_path(self) -> Path:
+        """``outlines/book.yaml``."""
+        return self.root / "outlines" / "book.yaml"
+
+    @property
+    def ledger_path(self) -> Path:
+        """``.expand/ledger.db``."""
+        return self.root / ".expand" / "ledger.db"
+
+    @property
+    def prompts_folder(self) -> Path:
+        """``prompts``: the user's own templates."""
+        return self.root / "prompts"
+
+    def outline_path(self, chapter: str) -> Path:
+        """``outlines/<chapter>.yaml``."""
+        return self.root / "outlines" / f"{chapter}.yaml"
+
+    def draft_path(self, chapter: str) -> Path:
+        """``drafts/<chapter>.md``."""
+        return self.root / "drafts" / f"{chapter}.md"
+
+    def relative(self, path: Path) -> str:
+        """A path as a user of the workspace writes it."""
+        return path.relative_to(self.root).as_posix()
+
+    def chapter_ids(self) -> tuple[str, ...]:
+        """Chapters that have an outline, sorted by id."""
+        folder = self.root / "outlines"
+        return tuple(
+            sorted(path.stem for path in folder.glob("*.yaml") if path.name != "book.yaml")
+        )
+
+    def book(self) -> Book:
+        """The book. Raises ``InputError``."""
+        if not self.book_path.is_file():
+            raise InputError(
+                "there is no book file", remedy="create it with `expand init`",
+                place=Place(path=self.relative(self.book_path)),
+            )  # fmt: skip
+        return read_book(self.book_path, root=self.root)
+
+    def outline(self, chapter: str) -> Outline:
+        """A chapter's outline. Raises ``InputError``, with a suggestion for a mistyped id."""
+        path = self.outline_path(chapter)
+        known = self.chapter_ids()
+        if chapter not in known:
+            near = difflib.get_close_matches(chapter, known, n=1, cutoff=0.4)
+            listed = ", ".join(known) or "none"
+            hint = f"did you mean {near[0]}?" if near else f"chapters with an outline: {listed}"
+            raise InputError(
+                f"chapter {chapter!r} has no outline", remedy=hint,
+                place=Place(path=f"outlines/{chapter}.yaml"),
+            )  # fmt: skip
+        return read_outline(path, root=self.root, chapter_id=chapter)
+
+    def source_text(self, outline: Outline) -> str:
+        """The source document, "" if it does not exist yet. Raises ``InputError`` on bad UTF-8."""
+        path = self.root / outline.source
+        if not path.is_file():
+            return ""
+        return read_text(path)
+
+
+def find_workspace(start: Path, *, given: Path | None = None) -> Workspace:
+    """The workspace ``given``, or the nearest one at or above ``start``."""
+    if given is not None:
+        if not (given / MARKER).is_file():
+            raise InputError(
+                f"{given} is no workspace: it has no {MARKER}",
+                remedy="run `expand init` there, or name a folder that has one",
+            )
+        return Workspace(root=given.resolve())
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / MARKER).is_file():
+            return Workspace(root=folder)
+    raise InputError(
+        f"no {MARKER} in {start} or above it",
+        remedy="run `expand init` to make a workspace, or name one with --workspace DIR",
+    )
+
+
+def read_text(path: Path) -> str:
+    """A document's text with its line ends as they are. Raises ``InputError`` on bad UTF-8."""
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"byte {error.start} is not UTF-8", remedy="save the file as UTF-8",
+            place=Place(path=path, line=line),
+        ) from error  # fmt: skip
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
