@@ -38,6 +38,8 @@ from expand.ledger import (
 from expand.tries import Tries
 from expand.turnstile import Turnstile
 
+__all__ = ["Bought", "Event", "HeldError", "Purchase", "StoppedError"]
+
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
 
