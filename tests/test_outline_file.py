@@ -668,7 +668,7 @@ def test_the_schema_refuses_what_the_reader_refuses(name: str) -> None:
 
 # --- anything at all ------------------------------------------------------------------------------
 
-SEED = (WHOLE + "  - {title: Last, lines: 3, topics: [&x mmap, *x]}\n").encode()
+SEED = WHOLE.replace("id: 08", "id: 03").encode()
 ANY = settings(
     max_examples=200,
     deadline=None,
@@ -679,7 +679,7 @@ ANY = settings(
 @st.composite
 def mutations(draw: st.DrawFn) -> bytes:
     text = bytearray(SEED)
-    for _ in range(draw(st.integers(1, 6))):
+    for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 12)))
         text[start:end] = draw(
