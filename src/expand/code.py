@@ -37,6 +37,7 @@ _ALIASES = {
 _PROMPT = re.compile(
     r"\s*(?:\([\w.-]+\)\s*)?(?:[\w.@~/:-]*[$%❯➜]\s+|>\s|[\w.-]+@[\w.-]+[:~\]].*[#$]\s)"
 )
+_TREE = re.compile(r"\s*(?:[|`+\\]--|\|\s+[|`+]--|[├└│])")
 _DOCTEST = re.compile(r"\s*(?:>>>|\.\.\.|In \[\d+\]:)(?: (.*))?$")
 _ELISION = r"(?:\.\.\.|…|⋯)"
 
@@ -141,29 +142,38 @@ def _rust(code: str) -> Iterator[_Try]:
         yield _Try(f"trait T {{\n{text}\n{{}} }}", 1)
 
 
+def _session(code: str, *, hanging: bool) -> str:
+    """What was typed in a Python session; ``hanging`` takes in lines that only are indented."""
+    kept = []
+    for row in code.splitlines():
+        found = _DOCTEST.match(row)
+        typed = hanging and row[:1] in (" ", "\t", ")", "]", "}")
+        kept.append((found.group(1) or "") if found else row if typed else "")
+    return "\n".join(kept)
+
+
 def _python(code: str) -> Iterator[_Try]:
+    texts = [code]
     if re.search(r"(?m)^\s*(?:>>>|In \[\d+\]:)", code):
-        code = "\n".join(
-            found.group(1) or "" if (found := _DOCTEST.match(row)) else ""
-            for row in code.splitlines()
-        )
-    magic = re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", code)
-    for text in dict.fromkeys((code, magic, _elided(magic, blank="", word="__"))):
-        flat = textwrap.dedent(text)
-        yield _Try(flat)
-        yield _Try("async def f():\n" + textwrap.indent(flat, "    "), 1)
-        yield _Try(f"f(\n{flat}\n)", 1)
-        yield _Try(f"{{\n{flat}\n}}", 1)
-        yield _Try(flat.rstrip() + "\n    pass\n")
+        texts = [_session(code, hanging=False), _session(code, hanging=True)]
+    for text in texts:
+        magic = re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", text)
+        for read in dict.fromkeys((text, magic, _elided(magic, blank="", word="__"))):
+            flat = textwrap.dedent(read)
+            yield _Try(flat)
+            yield _Try("async def f():\n" + textwrap.indent(flat, "    "), 1)
+            yield _Try(f"f(\n{flat}\n)", 1)
+            yield _Try(f"{{\n{flat}\n}}", 1)
+            yield _Try(flat.rstrip() + "\n    pass\n")
 
 
 def _bash(code: str) -> Iterator[_Try]:
-    if any(_PROMPT.match(row) for row in code.splitlines()):
-        return  # a session: commands and what they print
+    if any(_PROMPT.match(row) or _TREE.match(row) for row in code.splitlines()):
+        return  # a session (commands and what they print), or a drawing of folders
     yield _Try(code if code.endswith("\n") else code + "\n")
     # <name> stands for what the reader fills in, and so do ... and [options]
-    filled = re.sub(r"<[\w][\w ./|:=-]*>(?!\()", "__", code)
-    filled = re.sub(r"\[[\w -]+(?:\.\.\.|…)?\]", "__", filled)
+    filled = re.sub(r"<[A-Za-z][^<>\n|&;]{0,60}>", "__", code)
+    filled = re.sub(r"\[[^\[\]\n$\"']*\]", "__", filled)
     yield _Try(_elided(filled, blank="", word="__") + "\n")
 
 
@@ -173,6 +183,8 @@ def _toml(code: str) -> Iterator[_Try]:
 
 
 def _json(code: str) -> Iterator[_Try]:
+    if code.rstrip().endswith(("...", "…")):
+        return  # cut short, and it says so
     without = re.sub(rf"(?m)^[ \t]*(?://|#)?[ \t]*{_ELISION}.*$", "", code)
     without = re.sub(rf"(?<=[\[{{,])\s*{_ELISION}\s*(?=[\]}}])", "", without)
     without = re.sub(rf"(?<=[:\[,])\s*{_ELISION}\s*(?=[,}}\n])", " null", without)

@@ -15,7 +15,8 @@ _CJK_RUN = re.compile(f"[{CJK}]+")
 _TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’][^\W_{CJK}]+)?")
 _WORD = re.compile(rf"[^\W\d_{CJK}][^\W_{CJK}]*|\d+")
 _INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
-_URL = re.compile(r"\]\([^)\s]*\)|<?https?://\S+")
+_TARGET = re.compile(r"\]\([^)]*\)")
+_URL = re.compile(r"<?https?://\S+")
 _NUMERAL = "一二三四五六七八九十"
 _NUMBER = re.compile(
     rf"""(?xi)^(?:\s|\*\*|__|[#§])*(?:
@@ -55,7 +56,7 @@ def unnumbered(title: str) -> str:
 
 def prose(text: str) -> str:
     """Inline text without code spans, link targets and addresses."""
-    return _URL.sub("]", _INLINE_CODE.sub(" ", text))
+    return _URL.sub(" ", _TARGET.sub("]()", _INLINE_CODE.sub(" ", text)))
 
 
 @lru_cache(maxsize=4096)

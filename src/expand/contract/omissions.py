@@ -14,6 +14,7 @@ _REST = (
     r"(?:rest|remaining|remainder|other|existing|previous|omitted|omitting|unchanged|elided|"
     r"implementation|code|logic|same\s+as|similar|truncated|snip(?:ped)?)"
 )
+_TRAILING = r"(?:rest|remaining|remainder|other|existing|previous|omitted|unchanged|elided)"
 _WHAT = (
     r"(?:code|implementation|logic|body|details?|content|text|methods?|functions?|fields?|parts?)"
 )
@@ -28,7 +29,7 @@ _LEFT_OUT_ZH = (
 _IN_CODE = re.compile(
     rf"""(?xi)
       ^\W*(?-i:{_MARK})\b(?!\s*(?:list|app|item|comment)s?\b)
-    | ^{_DOTS}.*\b{_REST}\b | \b{_REST}\b.*{_DOTS}\s*(?:\*/|-->)?\s*$
+    | ^{_DOTS}.*\b{_REST}\b | \b{_TRAILING}\b.*{_DOTS}\s*(?:\*/|-->)?\s*$
     | \b(?:rest|remaining|remainder|other|existing|previous)\b.{{0,60}}
         \b(?:omitted|elided|unchanged|goes\s+here|left\s+out|not\s+shown|as\s+before)\b
     | \b(?:your|add|insert|put|write)\b.{{0,30}}\b{_WHAT}\b.{{0,15}}\bhere\b
@@ -72,7 +73,7 @@ def findings(text: str, *, section: int) -> Iterator[Finding]:
     for block in markdown.fences(text):
         for number, row in enumerate(block.code.splitlines()):
             comment = _COMMENT.search(row)
-            if (comment and _IN_CODE.search(comment["said"])) or _CALLS.match(row):
+            if (comment and _IN_CODE.search(comment["said"][:400])) or _CALLS.match(row):
                 yield _finding(section, block.start + number + 2, row, "a comment")
     for passage in markdown.passages(text):
         if _IN_PROSE.search(wording.prose(passage.text)):

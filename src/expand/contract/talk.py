@@ -45,7 +45,7 @@ _ERROR = re.compile(
     | (?:generation|request|completion)\s+failed\W{0,3}.{0,40}
     | \{\s*"error"\s*:.*
     | traceback\s+\(most\s+recent\s+call\s+last\).*
-    | (?:none|null|undefined|nan|\[object\s+object\]|n/?a|error|failed)\W*
+    | (?:null|undefined|nan|\[?object\s+object\]?)\W*
     | (?:请求|生成|调用)(?:失败|超时|出错)\W?.{0,20}
     | (?:内容|章节)(?:不可用|生成失败|获取失败)\W*
     | 服务器(?:内部)?错误\W*
