@@ -1,0 +1,224 @@
+"""Any interleaving of what can happen to a ledger keeps its invariants, by hypothesis."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from buying import CAP, PROMPT, RESERVED, Clock, answer, failed, order, place
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from expand.budget import Limit
+from expand.completion import Failure
+from expand.ledger import (
+    InFlight,
+    Ledger,
+    Paused,
+    Refused,
+    Reservation,
+    Run,
+    State,
+    StoredAnswer,
+    reconcile,
+    verify,
+)
+
+REQUESTS = st.integers(min_value=0, max_value=5).map(str)
+CHAPTERS = st.sampled_from(["03", "04"])
+PICO = 1000
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Drives a ledger and a plain model of it side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.clock = Clock()
+        self.limit = 0
+        self.opening = 0
+        self.reserved: dict[str, str] = {}
+        self.sent: dict[str, str] = {}
+        self.unknown: dict[str, int] = {}
+        self.settled: dict[str, str] = {}
+        self.used = 0
+        self.ledger: Ledger
+        self.run: Run
+
+    def teardown(self) -> None:
+        self.ledger.close()
+        assert verify(place(self.folder)).findings == ()
+        after = Ledger.read(place(self.folder))
+        assert after is not None
+        assert after.balance("book").reserved_tokens == 0
+        after.close()
+        shutil.rmtree(self.folder)
+
+    @initialize(limit=st.integers(0, 1000), opening=st.integers(0, 200))
+    def begin(self, limit: int, opening: int) -> None:
+        self.limit, self.opening = limit, opening
+        self._open()
+
+    def _open(self) -> None:
+        self.ledger = Ledger.open(place(self.folder), clock=self.clock)
+        self.run = self.ledger.begin_run(
+            limits={"book": Limit(tokens=self.limit)}, openings={"book": self.opening}
+        )
+
+    @property
+    def remaining(self) -> int:
+        held = RESERVED * (len(self.reserved) + len(self.sent))
+        return self.limit - self.opening - self.used - sum(self.unknown.values()) - held
+
+    @rule(text=REQUESTS, chapter=CHAPTERS)
+    def reserve(self, text: str, chapter: str) -> None:
+        wanted = order(self.run, text, chapter=chapter, pico=PICO)
+        in_flight = [*self.reserved.values(), *self.sent.values()]
+        match self.ledger.reserve(wanted):
+            case Reservation(attempt_id=attempt):
+                assert text not in self.settled
+                assert text not in in_flight
+                assert self.remaining >= RESERVED
+                self.reserved[attempt] = text
+            case StoredAnswer() as stored:
+                assert stored.text == self.settled[text]
+            case InFlight() as other:
+                assert {**self.reserved, **self.sent}[other.attempt_id] == text
+            case Refused() as refused:
+                assert self.remaining < RESERVED
+                assert refused.waitable == (self.remaining + RESERVED * len(in_flight) >= RESERVED)
+            case verdict:
+                raise AssertionError(verdict)
+
+    @precondition(lambda self: self.reserved)
+    @rule(data=st.data())
+    def send(self, data: st.DataObject) -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.reserved)))
+        self.ledger.sent(attempt)
+        self.sent[attempt] = self.reserved.pop(attempt)
+
+    @precondition(lambda self: self.sent)
+    @rule(
+        data=st.data(),
+        usage=st.booleans(),
+        prompt=st.integers(0, PROMPT * 2),
+        completion=st.integers(1, CAP * 2),
+    )
+    def settle(self, data: st.DataObject, usage: bool, prompt: int, completion: int) -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.sent)))
+        text = self.sent.pop(attempt)
+        done = answer(f"answer to {text}", prompt=prompt, completion=completion, usage=usage)
+        self.ledger.settle(attempt, done, cost_pico_usd=prompt + completion)
+        self.settled[text] = done.text
+        self.used += prompt + completion if usage else RESERVED
+
+    @precondition(lambda self: self.sent or self.reserved)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        attempt = data.draw(st.sampled_from(sorted({**self.sent, **self.reserved})))
+        self.ledger.release(attempt, failed(Failure.RATE_LIMITED))
+        self.sent.pop(attempt, None)
+        self.reserved.pop(attempt, None)
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.sent)))
+        self.ledger.unknown(attempt, failed(Failure.TIMEOUT))
+        del self.sent[attempt]
+        self.unknown[attempt] = RESERVED
+
+    @precondition(lambda self: self.unknown)
+    @rule(data=st.data(), tokens=st.integers(0, RESERVED))
+    def reconcile(self, data: st.DataObject, tokens: int) -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.unknown)))
+        reconcile(self.ledger, attempt, tokens=tokens)
+        del self.unknown[attempt]
+        self.used += tokens
+
+    @rule()
+    def crash(self) -> None:
+        owner = self.ledger._owner
+        assert owner is not None
+        owner._held.release(force=True)  # what the kernel does when a process dies
+        self.ledger._connection.close()
+        self._open()
+        assert (self.run.unknown, self.run.released) == (len(self.sent), len(self.reserved))
+        self._gone()
+
+    @rule()
+    def reopen(self) -> None:
+        self.ledger.close()
+        self._open()
+        assert (self.run.unknown, self.run.released) == (0, 0)
+        self._gone()
+
+    def _gone(self) -> None:
+        self.unknown |= dict.fromkeys(self.sent, RESERVED)
+        self.sent.clear()
+        self.reserved.clear()
+
+    @rule(limit=st.integers(0, 1000), opening=st.integers(0, 200))
+    def change_the_limit(self, limit: int, opening: int) -> None:
+        self.limit, self.opening = limit, opening
+        self.run = self.ledger.begin_run(
+            limits={"book": Limit(tokens=limit)}, openings={"book": opening}
+        )
+
+    @rule(seconds=st.integers(1, 30))
+    def pause(self, seconds: int) -> None:
+        self.ledger.pause("m", seconds)
+        verdict = self.ledger.reserve(order(self.run, "paused"))
+        assert isinstance(verdict, Paused | Refused)
+        self.clock.forward(seconds)
+
+    @invariant()
+    def the_book_balances(self) -> None:
+        if not hasattr(self, "ledger"):
+            return
+        book = self.ledger.balance("book")
+        assert book.remaining_tokens == self.remaining
+        assert book.used_tokens == self.opening + self.used + sum(self.unknown.values())
+        assert book.unknown_tokens == sum(self.unknown.values())
+        assert book.reserved_tokens == RESERVED * (len(self.reserved) + len(self.sent))
+        assert book.used_tokens + book.reserved_tokens + self.remaining == self.limit
+
+    @invariant()
+    def chapters_and_models_add_up_to_the_book(self) -> None:
+        if not hasattr(self, "ledger"):
+            return
+        book = self.ledger.balance("book")
+        for totals in (self.ledger.totals_by_chapter(), self.ledger.totals_by_model()):
+            assert sum(each.used_tokens for each in totals) == book.used_tokens - self.opening
+            assert sum(each.prompt + each.completion for each in totals) == sum(
+                each.used_tokens for each in totals
+            )
+            assert sum(each.reserved_tokens for each in totals) == book.reserved_tokens
+
+    @invariant()
+    def states_are_as_they_should_be(self) -> None:
+        if not hasattr(self, "ledger"):
+            return
+        by_state = {state: {row.id for row in self.ledger.attempts(state=state)} for state in State}
+        assert by_state[State.RESERVED] == set(self.reserved)
+        assert by_state[State.SENT] == set(self.sent)
+        assert by_state[State.UNKNOWN] == set(self.unknown)
+        assert len(by_state[State.SETTLED]) == len(self.settled)
+
+
+TestLedgerMachine = LedgerMachine.TestCase
+TestLedgerMachine.settings = settings(
+    max_examples=15,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
