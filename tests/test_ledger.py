@@ -547,6 +547,39 @@ def test_two_versions_at_once_buy_no_more_and_lose_nothing(tmp_path: Path) -> No
     ledger.close()
 
 
+OPENING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from buying import begin
+from expand.ledger import Ledger
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(20):
+    ledger = Ledger.open(Path(sys.argv[1]) / str(number) / "ledger.db")
+    begin(ledger)
+    ledger.close()
+"""
+
+
+def test_processes_that_make_a_new_ledger_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OPENING, str(tmp_path), str(Path(__file__).parent)]
+    openers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for opener in openers:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "ready\n"
+    for opener in openers:
+        assert opener.stdin is not None
+        opener.stdin.write("go\n")
+        opener.stdin.flush()
+    for opener in openers:
+        opener.communicate()
+        assert opener.returncode == 0
+
+
 def test_a_locked_ledger(tmp_path: Path) -> None:
     Ledger.open(place(tmp_path)).close()
     ledger = Ledger.open(place(tmp_path), patience_seconds=0.05)

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,7 +173,7 @@ def connect(path: Path, patience_seconds: float) -> sqlite3.Connection:
         connection = _connect(str(path), patience_seconds, uri=False)
     try:
         with mapped(path):
-            _prepare(connection, path)
+            _prepare(connection, path, patience_seconds)
             _migrate(connection, path)
     except BaseException:
         connection.close()
@@ -180,9 +181,23 @@ def connect(path: Path, patience_seconds: float) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _turn_to_wal(connection: sqlite3.Connection, patience_seconds: float) -> str:
+    """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several
+    processes may be opening a new ledger at once.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float) -> None:
     check_identity(connection, path)
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    mode = _turn_to_wal(connection, patience_seconds)
     if mode != "wal":
         raise LedgerError(
             f"{path}: the disk cannot hold a write-ahead log, as some network disks cannot; "
@@ -192,17 +207,22 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
+_IDENTITY = (
+    "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
+    " FROM pragma_user_version, pragma_application_id"
+)
+"""One statement, so that a file that another process is just making is seen whole."""
+
+
 def check_identity(connection: sqlite3.Connection, path: Path) -> int:
     """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    version, application, tables = connection.execute(_IDENTITY).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
         raise LedgerError(
             f"{path}: a database, but not a ledger; move it away, or point to another workspace"
         )
     _refuse_newer(version, path)
-    return version
+    return int(version)
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:

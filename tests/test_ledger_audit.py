@@ -1,0 +1,344 @@
+"""Verify, export, import and reconcile."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from buying import CAP, PROMPT, RESERVED, answer, begin, failed, order, place
+
+from expand.completion import Failure, Usage
+from expand.errors import InputError, LedgerError
+from expand.ledger import (
+    Ledger,
+    Reservation,
+    State,
+    export,
+    import_,
+    reconcile,
+    reconcile_export,
+    schema,
+    verify,
+)
+
+
+def sent(ledger: Ledger, text: str, **options: int) -> str:
+    run_id = ledger.begin_run(limits={}, openings={})
+    verdict = ledger.reserve(order(run_id, text, pico=options.get("pico")))
+    assert isinstance(verdict, Reservation)
+    ledger.sent(verdict.attempt_id)
+    return verdict.attempt_id
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A ledger that has seen everything: settled twice, released, unknown, a question."""
+    ledger = Ledger.open(place(tmp_path))
+    run = begin(ledger, 5000, opening=100)
+    ledger.settle(sent(ledger, "one", pico=900), answer("第一\n"), cost_pico_usd=45)
+    ledger.settle(sent(ledger, "two"), answer("Two\n", usage=False), cost_pico_usd=None)
+    ledger.release(sent(ledger, "three"), failed(Failure.RATE_LIMITED))
+    ledger.unknown(sent(ledger, "three", pico=900), failed(Failure.TIMEOUT))
+    asked = ledger.reserve(order(run, "asked", question="q"))
+    assert isinstance(asked, Reservation)
+    ledger.sent(asked.attempt_id)
+    ledger.settle(asked.attempt_id, answer("Asked\n"), cost_pico_usd=None)
+    ledger.raise_edition("03", 2)
+    ledger.close()
+    return place(tmp_path)
+
+
+def unknown_id(path: Path) -> str:
+    ledger = Ledger.read(path)
+    assert ledger is not None
+    (row,) = ledger.attempts(state=State.UNKNOWN)
+    ledger.close()
+    return row.id
+
+
+def alter(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = OFF")
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_a_good_ledger_verifies_and_stays_as_it_is(path: Path) -> None:
+    before = path.read_bytes()
+    report = verify(path)
+    assert report.ok
+    assert (report.attempts, report.requests, report.answers) == (5, 4, 3)
+    assert (report.version, report.without_text) == (schema.VERSION, 0)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "finding"),
+    [
+        ("UPDATE budget SET settled_tokens = 1 WHERE scope = 'book'", "book: settled_tokens is 1"),
+        ("UPDATE budget SET reserved_tokens = 5 WHERE scope = 'chapter:03'", "reserved_tokens"),
+        ("DELETE FROM budget WHERE scope = 'book'", "book: has attempts, but no account"),
+        ("UPDATE attempt SET prompt = prompt + 1 WHERE seq = 1", "its attempts give"),
+        ("UPDATE attempt SET prompt = prompt + 1 WHERE seq = 2", "at a reservation of 100"),
+        ("UPDATE attempt SET prompt = 7 WHERE state = 'released'", "is released and charged 7"),
+        ("UPDATE attempt SET state = 'sent' WHERE seq = 1", "its history ends settled"),
+        ("UPDATE attempt SET state = 'sent' WHERE seq = 1", "but its owner has ended"),
+        ("UPDATE attempt SET scopes = 'x'", "totals: cannot be read"),
+        ("UPDATE attempt SET finish = 'length' WHERE seq = 1", "finished with stop, the attempt"),
+        ("UPDATE answer SET text = text || '!' WHERE model <> ''", "does not have the hash"),
+        ("DELETE FROM answer", "settled, but its answer is missing"),
+        ("UPDATE request SET form = x'00' WHERE rowid = 1", "its form cannot be read"),
+        (
+            "UPDATE request SET form = (SELECT form FROM request WHERE rowid = 2) WHERE rowid = 1",
+            "its form has the key",
+        ),
+        ("INSERT INTO event (attempt, state, at) VALUES ('x', 'sent', '')", "went from None to"),
+        ("DELETE FROM request WHERE rowid = 1", "points to a row of request that is not there"),
+        ("DROP TABLE answer", "answers: cannot be read: no such table"),
+        (
+            "UPDATE answer SET attempt = (SELECT id FROM attempt WHERE seq = 3)"
+            " WHERE text = 'Two\n'",
+            "the attempt is released",
+        ),
+    ],
+)
+def test_what_does_not_add_up_is_found(path: Path, statement: str, finding: str) -> None:
+    alter(path, statement)
+    report = verify(path)
+    assert not report.ok
+    assert any(finding in found for found in report.findings), report.findings
+
+
+def test_many_findings_are_cut_short(path: Path) -> None:
+    values = ", ".join(f"('x{n}', 'sent', '')" for n in range(60))
+    alter(path, f"INSERT INTO event (attempt, state, at) VALUES {values}")
+    assert "histories: more than 50 findings" in verify(path).findings
+
+
+def test_a_damaged_foreign_or_missing_file_is_a_finding(path: Path, tmp_path: Path) -> None:
+    whole = path.read_bytes()
+    for start in range(0, len(whole), 1500):
+        path.write_bytes(whole[:start] + b"\xa5" * 3000 + whole[start + 3000 :])
+        report = verify(path)  # what lies in unused space of a page is no damage
+        assert not report.ok or start % 4096, start
+    path.write_bytes(whole[: len(whole) // 2])
+    assert not verify(path).ok
+    assert "there is no ledger here" in verify(tmp_path / "none.db").findings[0]
+    assert not verify(tmp_path).ok
+    (tmp_path / "text").write_text("not a database" * 100)
+    assert "not a ledger" in verify(tmp_path / "text").findings[0]
+    alter(tmp_path / "foreign.db", "CREATE TABLE t (x)")
+    assert "not a ledger" in verify(tmp_path / "foreign.db").findings[0]
+
+
+def test_an_older_ledger_says_how_to_upgrade(path: Path) -> None:
+    alter(path, "PRAGMA user_version = 0")
+    assert "older" in verify(path).findings[0]
+
+
+# --- export and import ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_an_export_imports_into_a_new_ledger_with_equal_totals(
+    path: Path, tmp_path: Path, texts: bool
+) -> None:
+    lines = list(export(path, texts=texts))
+    copy = tmp_path / "copy" / "ledger.db"
+    imported = import_(copy, lines)
+    assert (imported.attempts, imported.answers) == (5, 3)
+    report = verify(copy)
+    assert report.ok
+    assert report.without_text == (0 if texts else 4 + 3)
+    before, after = Ledger.read(path), Ledger.read(copy)
+    assert before is not None
+    assert after is not None
+    assert after.balances() == before.balances()
+    assert after.totals_by_chapter() == before.totals_by_chapter()
+    assert list(after.attempts()) == list(before.attempts())
+    assert after.edition("03", 2) == 1
+    assert list(export(copy, texts=texts)) == lines
+    before.close()
+    after.close()
+
+
+def test_one_attempt_is_one_line_and_texts_are_left_out_when_not_wanted(path: Path) -> None:
+    kinds = [json.loads(line)["kind"] for line in export(path, texts=False)]
+    assert kinds.count("attempt") == 5
+    assert kinds[0] == "ledger"
+    assert "第一" not in "".join(export(path, texts=False))
+    assert "第一" in "".join(export(path, texts=True))
+
+
+def test_texts_left_out_are_bought_again_and_then_there(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy" / "ledger.db"
+    import_(copy, export(path, texts=False))
+    ledger = Ledger.open(copy)
+    attempt = sent(ledger, "two")
+    ledger.settle(attempt, answer("Two again\n"), cost_pico_usd=None)
+    run = ledger.begin_run(limits={}, openings={})
+    stored = ledger.answer(order(run, "two").request.key)
+    assert stored is not None
+    assert stored.text == "Two again\n"
+    ledger.close()
+    assert verify(copy).ok
+
+
+def test_a_ledger_with_attempts_takes_no_import(path: Path) -> None:
+    with pytest.raises(LedgerError, match="holds attempts already; import into a new ledger"):
+        import_(path, list(export(path, texts=True)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"kind": "ledger"', '"kind": "legder"', r"line 1: ValueError: the first line"),
+        ('"format": 1', '"format": 2', r"line 1: ValueError: the first line"),
+        ('"kind": "attempt"', '"kind": "atempt"', r"'atempt' is not a kind of line"),
+        ('"state": "settled"', '"state": "sold"', r"CHECK constraint failed"),
+        ('"prompt": 15', '"prompt": 16', r"does not add up|history"),
+        ("Two\\n", "Three\\n", r"does not have the hash"),
+        ('"owner"', "owner", r"JSONDecodeError"),
+        ('"reserved_at"', '"at"', r"KeyError: 'reserved_at'"),
+    ],
+)
+def test_a_changed_export_is_refused_whole(
+    path: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    lines = [line.replace(old, new) for line in export(path, texts=True)]
+    copy = tmp_path / "copy.db"
+    if old == '"prompt": 15':
+        lines = [
+            line.replace('"usage_source": "reservation"', '"usage_source": null') for line in lines
+        ]
+    with pytest.raises(LedgerError, match=message):
+        import_(copy, lines)
+    ledger = Ledger.read(copy)
+    assert ledger is not None
+    assert list(ledger.attempts()) == []
+    assert ledger.balances() == ()
+    ledger.close()
+
+
+def test_nothing_to_import_and_nothing_to_export(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="the input is empty"):
+        import_(tmp_path / "ledger.db", [])
+    with pytest.raises(LedgerError, match="there is no ledger to export"):
+        list(export(tmp_path / "none.db", texts=True))
+
+
+# --- reconciling ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(path)
+    yield opened
+    opened.close()
+    assert verify(path).findings == ()
+
+
+@pytest.mark.parametrize(("tokens", "pico"), [(0, 0), (7, 900), (RESERVED + 50, 900)])
+def test_by_hand(ledger: Ledger, path: Path, tokens: int, pico: int) -> None:
+    used = ledger.balance("book").used_tokens
+    attempt = unknown_id(path)
+    assert reconcile(ledger, attempt, tokens=tokens).state is State.UNKNOWN
+    balance = ledger.balance("book")
+    assert (balance.unknown_tokens, balance.used_tokens) == (0, used - RESERVED + tokens)
+    assert balance.used_pico_usd == 45 + pico
+    (row,) = ledger.attempts(state=State.RECONCILED)
+    assert (row.used_tokens, row.usage_source) == (tokens, "reconciled")
+    assert row.failure is Failure.TIMEOUT
+    with pytest.raises(LedgerError, match="is reconciled, not unknown"):
+        reconcile(ledger, attempt, tokens=1)
+
+
+def test_from_an_export_rows_of_one_attempt_add_up(ledger: Ledger, path: Path) -> None:
+    (settled,) = (row for row in ledger.attempts() if row.cost_pico_usd == 45)
+    lines = [
+        "client_request_id,prompt_tokens,completion_tokens,cached_tokens\n",
+        f"03/1/draft/{unknown_id(path)},15,20,5\n",
+        f"03/1/draft/{unknown_id(path)},1,2,\n",
+        f"03/1/draft/{settled.id},1,1,0\n",
+        "somebody else's,1,1,0\n",
+    ]
+    done = reconcile_export(ledger, lines, name="usage.csv", cost=lambda model, usage: usage.total)
+    assert done.differing == (settled.id,)
+    assert done.still_unknown == 0
+    (row,) = ledger.attempts(state=State.RECONCILED)
+    assert done.settled == (row.id,)
+    assert row.usage == Usage(prompt=16, completion=22, cached=5)
+    assert row.cost_pico_usd == 38
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_an_export_does_not_mention(ledger: Ledger, complete: bool) -> None:
+    lines = ["attempt_id,prompt_tokens,completion_tokens\n"]
+    done = reconcile_export(ledger, lines, name="usage.csv", complete=complete)
+    assert done.still_unknown == (0 if complete else 1)
+    assert ledger.balance("book").unknown_tokens == (0 if complete else RESERVED)
+    assert len(done.settled) == (1 if complete else 0)
+
+
+@pytest.mark.parametrize("figure", ["", "-1", "1.5", "1e3", "²", "10" * 12])
+def test_a_bad_figure_is_named_by_its_line_and_nothing_is_changed(
+    ledger: Ledger, path: Path, figure: str
+) -> None:
+    lines = [
+        "attempt_id,prompt_tokens,completion_tokens\n",
+        f"{unknown_id(path)},1,1\n",
+        f"x,1,{figure}\n",
+    ]
+    with pytest.raises(InputError, match=r"usage.csv:3: .* is not a number of tokens"):
+        reconcile_export(ledger, lines, name="usage.csv")
+    assert ledger.balance("book").unknown_tokens == RESERVED
+
+
+def test_a_file_without_the_columns(ledger: Ledger) -> None:
+    with pytest.raises(InputError, match=r"usage.csv:1: not a usage export; give it the columns"):
+        reconcile_export(ledger, ["a,b\n"], name="usage.csv")
+    with pytest.raises(InputError, match="not a usage export"):
+        reconcile_export(ledger, [], name="usage.csv")
+    assert PROMPT + CAP == RESERVED
+
+
+# --- migrations -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", range(schema.VERSION))
+def test_every_older_version_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
+    path = place(tmp_path)
+    path.parent.mkdir()
+    older = [statement for step in schema.MIGRATIONS[:version] for statement in step]
+    alter(
+        path,
+        *older,
+        f"PRAGMA application_id = {schema.APPLICATION_ID}",
+        f"PRAGMA user_version = {version}",
+    )
+    reader = Ledger.read(path)
+    assert reader is not None
+    assert reader.balances() == ()
+    reader.close()
+    ledger = Ledger.open(path)
+    begin(ledger)
+    ledger.close()
+    assert verify(path).ok
+
+
+def test_a_migration_that_fails_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place(tmp_path)
+    broken = (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "NONSENSE"))
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", broken)
+        patch.setattr(schema, "VERSION", len(broken))
+        with pytest.raises(LedgerError, match="NONSENSE"):
+            Ledger.open(path)
+    Ledger.open(path).close()
+    assert verify(path).ok
