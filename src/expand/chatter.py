@@ -10,12 +10,12 @@ import re
 _SENTENCE = re.compile(r".*?(?:[。！？：]+|[.!?:]+[\"'”’)*_]*(?=\s|$)|$)\s*", re.DOTALL)
 
 _OPENER = (
-    r"(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|got it|understood|alright|"
-    r"no problem|happy to help|with pleasure|gladly)"
+    r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|great|got\s+it|understood|alright|"
+    r"no\s+problem|happy\s+to\s+help|with\s+pleasure|gladly)"
 )
 _TEXT = (
     r"(?:section|chapter|sub-?section|draft|markdown|document(?:ation)?|content|expan(?:ded|sion)|"
-    r"continu(?:ation|ed)|write-?up|rewrite|rewritten|revised|text you|requested|remaining|rest of)"
+    r"continu(?:ation|ed)|write-?up|rewrite|rewritten|revised|text\s+you|requested|remaining|rest\s+of)"
 )
 _TEXT_ZH = "(?:正文|章节|小节|扩写|扩展|续写|草稿|大纲|文档|Markdown|第.{1,6}[章节]|内容|部分)"
 

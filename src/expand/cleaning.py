@@ -162,6 +162,11 @@ def standing_title(block: Block) -> str:
     return block.text if block.kind == "paragraph" or re.match(r"\d", block.text) else ""
 
 
+def _is_own(title: str, keys: set[str]) -> bool:
+    bare = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
+    return wording.title_key(title) in keys or wording.title_key(bare) in keys
+
+
 def _without_own_headings(text: str, keys: set[str]) -> str:
     """Copies of the tool's headings are dropped: at the start in any form, later as headings."""
     every = markdown.blocks(text)
@@ -171,7 +176,7 @@ def _without_own_headings(text: str, keys: set[str]) -> str:
         if leading and block.kind == "rule":
             continue
         title = standing_title(block) if leading or block.kind == "heading" else ""
-        if title and wording.title_key(title) in keys:
+        if title and _is_own(title, keys):
             doomed.append(block)
         else:
             leading = False

@@ -188,13 +188,13 @@ def _goes_on(before: str, last: str, more: str) -> bool:
     tail = markdown.blocks(before)[-1:]
     if not tail or tail[0].kind not in ("paragraph", "list", "quote", "table"):
         return False
+    cut = not before.endswith(("\n", "\r"))
+    if tail[0].kind == "table":
+        return cut and not last.rstrip().endswith("|")
     stripped = more.lstrip()
     ended = _SENTENCE_END.search(last) or before.endswith(("\n\n", "\r\n\r\n"))
     if ended or is_blank(rows(more)[0]) or _BLOCK_START.match(stripped):
         return False
-    cut = not before.endswith(("\n", "\r"))
-    if tail[0].kind == "table":
-        return cut
     if stripped[0].islower() or stripped[0] in ",.;:)，。；：、）！？!?":
         return True
     if wording.is_cjk(stripped[0]):

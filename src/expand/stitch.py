@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from expand import cleaning, markdown
+from expand import chatter, cleaning, markdown, seam
 from expand.cleaning import clean
 from expand.markdown import Block, rows
 from expand.seam import join
@@ -32,7 +32,10 @@ def extend(
     was cut; ``cut`` says the same of this one. Headings of the answer keep their distance to each
     other and none gets above ``body_level``.
     """
+    answer = chatter.without_thinking(answer)
     inside = markdown.open_fence(before)
+    if inside is not None and not seam.continues(answer, inside):
+        before, inside = close(before), None
     more = clean(answer, own_headings=own_headings, body_level=body_level, inside=inside, cut=cut)
     return join(before, more)
 

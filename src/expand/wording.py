@@ -77,8 +77,11 @@ def _heads(title: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=16384)
 def likeness(one: str, other: str) -> float:
-    """How far two titles are the same, 0 to 1; a title counts as its part before a bracket too."""
-    return max(
+    """How far two titles are the same, 0 to 1.
+
+    Compared are spelling and words in any order; a title counts as its part before a bracket too.
+    """
+    spelling = max(
         (
             1.0 if a == b else SequenceMatcher(None, a, b, autojunk=False).ratio()
             for a in _heads(one)
@@ -86,6 +89,9 @@ def likeness(one: str, other: str) -> float:
         ),
         default=0.0,
     )
+    ours, theirs = terms(one), terms(other)
+    shared = len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
+    return max(spelling, 0.95 * shared)
 
 
 def tokens(text: str) -> list[str]:

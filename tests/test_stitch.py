@@ -1,0 +1,385 @@
+"""Cleaning answers, joining continuations, closing fences, splitting by topic."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_texts import markdown_texts
+
+from expand import markdown, seam, stitch
+
+RUST = "```rust\n#[derive(Debug)]\n# comment\n---\nstruct Pipe;\n```\n"
+
+
+def clean(answer: str, *, own: tuple[str, ...] = ("2. Zero copy",), level: int = 4) -> str:
+    return stitch.clean(answer, own_headings=own, body_level=level)
+
+
+@pytest.mark.parametrize(
+    "preamble",
+    [
+        "Sure! Here is the section on zero copy:",
+        "Sure!",
+        "Certainly. Below is the expanded section.",
+        "Of course! I'd be happy to help. Here's the requested text:",
+        "Here is the expanded section, about 150 lines:",
+        "I'll now write the section on zero copy.",
+        "I've expanded the section as you asked.",
+        "As requested, the section follows.",
+        "Continuing from where we left off:",
+        "当然，以下是第2节的正文：",
+        "好的，我将为您撰写这一节。",
+        "当然可以！以下是扩展后的内容：",
+        "以下内容根据您的要求扩写。",
+        "以下是“零拷贝”章节的正文：",
+        "根据您的大纲，本节如下：",
+        "<think>The user wants pipes.</think>",
+        "Sure! Here is the section.\n\n---",
+    ],
+)
+def test_a_preamble_is_dropped(preamble: str) -> None:
+    assert clean(f"{preamble}\n\nSplice moves pages.\n") == "Splice moves pages.\n"
+
+
+@pytest.mark.parametrize(
+    "sign_off",
+    [
+        "Let me know if you need more detail!",
+        "I hope this helps. Feel free to ask if anything is unclear.",
+        "Would you like me to continue with the next section?",
+        "If you have questions, I'd be happy to help.",
+        "希望这对您有帮助！",
+        "如果您需要更多内容，请随时告诉我。",
+        "需要我继续写下一节吗？",
+        "（未完待续）",
+        "*Word count: 1,200*",
+        "---\n\nThis concludes the section.",
+    ],
+)
+def test_a_sign_off_is_dropped(sign_off: str) -> None:
+    assert clean(f"Splice moves pages.\n\n{sign_off}\n") == "Splice moves pages.\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Sure, splice can fail with EINVAL.",
+        "Here is the same loop with a larger buffer:",
+        "Here is the section of the config that matters:\n\n```toml\na = 1\n```",
+        "Okay is not a status code.",
+        "The following table lists the calls:\n\n| a |\n|---|\n| 1 |",
+        "以下内容介绍了 splice 的用法。",
+        "以下是一个示例：\n\n```rust\nfn main() {}\n```",
+        "可以用 splice 移动数据。",
+        "If you have more than one pipe, use `tee`.",
+        "Feel free to adapt the buffer size to your disks.",
+        "如果缓冲区太小，请调大它。",
+        "Let it run for a minute before you measure.",
+    ],
+)
+def test_content_that_sounds_alike_stays(content: str) -> None:
+    assert clean(content) == content + "\n"
+    assert clean(f"First.\n\n{content}\n") == f"First.\n\n{content}\n"
+
+
+def test_greetings_go_sentence_by_sentence() -> None:
+    assert clean("Certainly! Zero copy means no copy.") == "Zero copy means no copy.\n"
+    assert clean("A.\n\nSplice ends here. Let me know if it helps.") == "A.\n\nSplice ends here.\n"
+
+
+def test_thinking_without_an_end_leaves_nothing() -> None:
+    assert clean("<think>hm, pipes") == ""
+    assert clean("Text with <think>inside</think>.") == "Text with <think>inside</think>.\n"
+    assert clean("  \n\n") == ""
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "## 2. Zero copy",
+        "# Zero Copy",
+        "#### 2 Zero copy:",
+        "**2. Zero copy**",
+        "**Zero copy:**",
+        "2. Zero copy",
+        "Zero copy\n=========",
+        "## 第2节 Zero copy",
+        "---\n\n## Zero copy",
+        "## Chapter 2: Zero copy\n\n### **Zero copy**",
+    ],
+)
+def test_copies_of_the_own_heading_are_dropped(heading: str) -> None:
+    assert clean(f"{heading}\n\nText.\n") == "Text.\n"
+
+
+def test_an_own_heading_comes_off_later_too_but_its_words_do_not() -> None:
+    assert clean("Text.\n\n## Zero copy\n\nMore.\n") == "Text.\n\n\nMore.\n"
+    assert clean("Text.\n\n**Zero copy**\n\nMore.\n") == "Text.\n\n**Zero copy**\n\nMore.\n"
+
+
+def test_headings_are_shifted_and_lose_their_numbers() -> None:
+    answer = (
+        "## 2.1.1 Pipes\n\na\n\n### 2.1.1.1. Size\n\nb\n\n## 一、Sockets ##\n\nc\n\n###### Deep\n"
+    )
+    assert clean(answer) == (
+        "#### Pipes\n\na\n\n##### Size\n\nb\n\n#### Sockets\n\nc\n\n###### Deep\n"
+    )
+    assert clean("##### Only\n\na\n") == "#### Only\n\na\n"
+    assert clean("## 1.90 features\n") == "#### 1.90 features\n"
+    assert clean("## 3 ways to copy\n") == "#### 3 ways to copy\n"
+    assert clean("Setext\n------\n\na\n") == "#### Setext\n\na\n"
+
+
+def test_prose_with_a_rule_right_below_stays_prose() -> None:
+    assert (
+        clean("The data is moved.\n---\nMore text.\n") == "The data is moved.\n\n---\nMore text.\n"
+    )
+    assert clean("The data is moved.\n---\n") == "The data is moved.\n"
+
+
+def test_a_wrapped_answer_is_unwrapped() -> None:
+    inner = f"Text.\n\n{RUST}\nMore.\n"
+    for answer in (
+        f"```markdown\n## Zero copy\n\n{inner}```",
+        f"Sure! Here is the section:\n\n```markdown\n{inner}```\n\nLet me know if you need more.",
+        f"````md\n{inner}````\n",
+        f"```\n## Zero copy\n\n{inner}```\n",
+        f"```markdown\n{inner}",
+    ):
+        assert clean(answer) == inner
+    example = "```markdown\n# Title\n```\n\nThis is a heading.\n"
+    assert clean(example) == example
+    assert clean("```\nplain\n```\n") == "```\nplain\n```\n"
+
+
+def test_bytes_that_need_no_change_survive() -> None:
+    text = (
+        "Text with tabs\tand trailing  \r\nbreaks.\r\n\r\n| wide | 表格 |\r\n|:---|---:|\r\n"
+        "| a\\|b | `x` |\r\n\r\n- a\r\n\t- b\r\n\r\n$$\r\nx\r\n===\r\n$$\r\n\r\n<details>\r\n"
+        "<summary>S</summary>\r\n\r\n</details>\r\n\r\n" + RUST.replace("\n", "\r\n")
+    )
+    assert clean(text) == text
+    assert clean("## 1. A\r\n\r\nb") == "#### A\r\n\r\nb\r\n"
+
+
+def test_a_cut_answer_keeps_its_end() -> None:
+    cut = stitch.clean("Sure!\n\nSplice moves", own_headings=(), body_level=4, cut=True)
+    assert cut == "Splice moves"
+    code = stitch.clean("A\n\n```rust\nlet a\n\n", own_headings=(), body_level=4, cut=True)
+    assert code == "A\n\n```rust\nlet a\n\n"
+    assert stitch.clean("A\n\n", own_headings=(), body_level=4, cut=True) == "A\n"
+
+
+# Joining
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "joined"),
+    [
+        ("", "a\n", "a\n"),
+        ("a\n", "\n", "a\n"),
+        ("One.\n", "Two.\n", "One.\n\nTwo.\n"),
+        ("One.\n\n\n", "\n\nTwo.\n", "One.\n\nTwo.\n"),
+        ("The kernel copies", "data once.\n", "The kernel copies data once.\n"),
+        ("The kernel copies ", "data once.\n", "The kernel copies data once.\n"),
+        ("The kernel copies", " data once.\n", "The kernel copies data once.\n"),
+        ("The kernel copies\n", "data once.\n", "The kernel copies data once.\n"),
+        ("The kernel copies", ", then stops.\n", "The kernel copies, then stops.\n"),
+        ("A kernel is a ker", "nel.\n", "A kernel is a kernel.\n"),
+        ("The kernel copies the data", "the data once.\n", "The kernel copies the data once.\n"),
+        ("It has no end", "New thought.\n", "It has no end\n\nNew thought.\n"),
+        ("It costs", "3 copies.\n", "It costs 3 copies.\n"),
+        ("内核把数据复制", "到用户空间。\n", "内核把数据复制到用户空间。\n"),
+        ("内核移动数据。\n", "然后返回。\n", "内核移动数据。\n\n然后返回。\n"),
+        ("示例\n", "下面是代码。\n", "示例\n\n下面是代码。\n"),
+        ("- a\n- b\n", "- c\n", "- a\n- b\n- c\n"),
+        ("- a\n- the second", "item goes on\n", "- a\n- the second item goes on\n"),
+        ("- a\n\n", "Text.\n", "- a\n\nText.\n"),
+        ("| a |\n|---|\n| 1 |\n", "| 2 |\n", "| a |\n|---|\n| 1 |\n| 2 |\n"),
+        ("| a | b |\n|---|---|\n| 1", " | 2 |\n", "| a | b |\n|---|---|\n| 1 | 2 |\n"),
+        ("## Head\n", "lower case\n", "## Head\n\nlower case\n"),
+        ("Text goes on", "## Head\n", "Text goes on\n\n## Head\n"),
+        ("One line.\r\n", "Two.\r\n", "One line.\r\n\r\nTwo.\r\n"),
+    ],
+)
+def test_prose_is_joined(before: str, more: str, joined: str) -> None:
+    assert stitch.join(before, more) == joined
+
+
+def test_lines_said_again_are_dropped() -> None:
+    before = "Intro text here.\n\nThe kernel moves pages.\n\nIt never copies them.\n"
+    again = "The kernel moves pages.\nIt never copies them.\n\nNew text.\n"
+    assert stitch.join(before, again) == before + "\nNew text.\n"
+    assert stitch.join(before, before) == before
+    assert (
+        stitch.join("The kernel moves", "The kernel moves pages.\n") == "The kernel moves pages.\n"
+    )
+
+
+OPEN = "Text.\n\n```rust\nfn main() {\n    let x = vec![1, 2,"
+
+
+@pytest.mark.parametrize(
+    ("more", "joined"),
+    [
+        (" 3];\n}\n```\n\nDone.\n", OPEN + " 3];\n}\n```\n\nDone.\n"),
+        ("    let x = vec![1, 2, 3];\n}\n```\n", OPEN + " 3];\n}\n```\n"),
+        ("```rust\n    let x = vec![1, 2, 3];\n}\n```\n", OPEN + " 3];\n}\n```\n"),
+        ("```rust\nfn main() {\n    let x = vec![1, 2, 3];\n}\n```\n", OPEN + " 3];\n}\n```\n"),
+        ("        3];\n}\n```\n", OPEN + "\n        3];\n}\n```\n"),
+        ("```\n\nProse.\n", OPEN + "\n```\n\nProse.\n"),
+        ("Here is the rest of the section:\n```rust\n 3];\n```\n", OPEN + " 3];\n```\n"),
+        ("## Next\n\nProse.\n", OPEN + "\n```\n\n## Next\n\nProse.\n"),
+        ("Prose.\n\n```toml\na = 1\n```\n", OPEN + "\n```\n\nProse.\n\n```toml\na = 1\n```\n"),
+    ],
+)
+def test_a_continuation_joins_the_open_fence(more: str, joined: str) -> None:
+    assert stitch.join(OPEN, more) == joined
+
+
+def test_code_cut_between_lines_goes_on_in_a_new_line() -> None:
+    before = "```python\nx = 1\n"
+    assert stitch.join(before, "y = 2\n```\n") == "```python\nx = 1\ny = 2\n```\n"
+    assert stitch.join("```rust\nlet a = 1;", "let b;\n```") == "```rust\nlet a = 1;\nlet b;\n```"
+    assert (
+        stitch.join("```rust\nlet a = Vec::n", "ew();\n```") == "```rust\nlet a = Vec::new();\n```"
+    )
+    assert stitch.join("```rust\n}\n", "}\n```\n") == "```rust\n}\n}\n```\n"
+    assert stitch.join("```py\nx\n", "## comment\ny\n```") == "```py\nx\n## comment\ny\n```"
+
+
+def test_a_continuation_is_cleaned_where_it_stands() -> None:
+    def extend(before: str, answer: str) -> str:
+        return stitch.extend(before, answer, own_headings=("Zero copy",), body_level=4)
+
+    first = "Text.\n\n```rust\nfn a() {\n"
+    assert extend(first, "    b();\n}\n```\n\n## 2.2 More\n\nText.\n\nI hope this helps!") == (
+        first + "    b();\n}\n```\n\n#### More\n\nText.\n"
+    )
+    assert extend(first, "```rust\n    b();\n}\n```\n") == first + "    b();\n}\n```\n"
+    assert extend(first, "## Zero copy\n\nNew.\n") == first + "```\n\nNew.\n"
+    assert (
+        extend("Text.\n", "Sure! Here is the rest of the section:\n\nMore.") == "Text.\n\nMore.\n"
+    )
+
+
+def test_closing() -> None:
+    assert stitch.close("a\n\n```rust\nx") == "a\n\n```rust\nx\n```\n"
+    assert stitch.close("- ~~~\n  x\n") == "- ~~~\n  x\n  ~~~\n"
+    assert stitch.close("```\r\nx\r\n") == "```\r\nx\r\n```\r\n"
+    assert stitch.close("a") == "a"
+
+
+def test_topics_are_recognised_by_likeness() -> None:
+    answer = (
+        "Intro.\n\n### 2.1 Latency and throughput\n\nA\n\n#### Detail\n\nB\n\n"
+        "**Setting goals**\n\nC\n\n"
+        "```md\n### Tools\n```\n\n## 3. TOOLS!\n\nD\n\n### 2.1 Latency & throughput\n\nE\n"
+    )
+    titles = ["Latency and throughput (P99)", "Setting goals", "Tools"]
+    head, found = stitch.split_by_topics(answer, titles)
+    assert head == "Intro.\n\n"
+    assert found == {
+        0: "\nA\n\n#### Detail\n\nB\n\n\nE\n",
+        1: "\nC\n\n```md\n### Tools\n```\n\n",
+        2: "\nD\n\n",
+    }
+    assert stitch.split_by_topics("## A\n", []) == ("## A\n", {})
+
+
+def test_a_matching_number_helps_a_free_wording() -> None:
+    head, found = stitch.split_by_topics(
+        "### 4.2 Buffers in the kernel\n\nx\n", ["Pipes", "Kernel buffers"]
+    )
+    assert (head, found) == ("", {1: "\nx\n"})
+    assert stitch.split_by_topics("### Something else\n", ["Pipes", "Kernel buffers"])[1] == {}
+
+
+# Properties
+
+
+def code_of(text: str) -> str:
+    return "".join(block.code for block in markdown.fences(text))
+
+
+answers = st.builds(
+    lambda before, text, after: before + text + after,
+    st.sampled_from(
+        ["", "Sure! Here is the section:\n\n", "## 2. Zero copy\n\n", "---\n", "好的。\n\n"]
+    ),
+    markdown_texts,
+    st.sampled_from(["", "\n\n---\n", "\n\nLet me know if you need more.\n", "\n\n希望有帮助！"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(answers, st.booleans())
+def test_cleaning_twice_is_cleaning_once(answer: str, cut: bool) -> None:
+    once = stitch.clean(answer, own_headings=("Zero copy",), body_level=4, cut=cut)
+    assert stitch.clean(once, own_headings=("Zero copy",), body_level=4, cut=cut) == once
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["Text.\n", "## A\n", "- b\n", "| c |\n|---|\n", "Sure!\n"]), max_size=4
+    )
+)
+def test_cleaning_keeps_code_and_levels(parts: list[str]) -> None:
+    answer = "\n".join([*parts, RUST, *parts])
+    cleaned = clean(answer)
+    assert code_of(answer) == code_of(cleaned)
+    levels = [block.level for block in markdown.headings(cleaned)]
+    assert not levels or min(levels) == 4
+
+
+@settings(max_examples=200, deadline=None)
+@given(markdown_texts, markdown_texts)
+def test_joining_loses_no_word_but_repetitions(before: str, more: str) -> None:
+    joined = stitch.join(before, more)
+    assert set(before.split()) <= set(joined.split()) | set(_pieces(before, joined))
+    assert joined.strip() or not (before.strip() or more.strip())
+
+
+def _pieces(before: str, joined: str) -> list[str]:
+    """The words of ``before`` that go on as part of a longer word of the joined text."""
+    return [word for word in before.split() if word in joined]
+
+
+@settings(max_examples=200, deadline=None)
+@given(markdown_texts)
+def test_a_text_cut_anywhere_is_joined_without_loss_of_code(text: str) -> None:
+    whole = f"Intro.\n\n{RUST}\n{text}"
+    place = whole.index("struct") + 3
+    joined = stitch.join(whole[:place], whole[place:])
+    assert "struct Pipe;" in code_of(joined)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(markdown_texts, st.text(alphabet="`~> -\n\tab1.", max_size=40)))
+def test_closing_always_balances(text: str) -> None:
+    closed = stitch.close(text)
+    assert closed.startswith(text)
+    assert markdown.open_fence(closed) is None
+    assert stitch.close(closed) == closed
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_nothing_raises(one: str, other: str) -> None:
+    stitch.clean(one, own_headings=(other,), body_level=3)
+    stitch.join(one, other)
+    stitch.extend(one, other, own_headings=("a",), body_level=4)
+    stitch.split_by_topics(one, [other, "a"])
+    assert isinstance(seam.continues(one, "```rust"), bool)
+
+
+@settings(max_examples=150, deadline=None)
+@given(answers, st.lists(st.sampled_from(["Title", "Part", "Bold"]), max_size=3, unique=True))
+def test_splitting_keeps_every_line_but_the_headings(answer: str, titles: list[str]) -> None:
+    head, found = stitch.split_by_topics(answer, titles)
+    kept = len(head) + sum(len(text) for text in found.values())
+    assert kept <= len(answer)
+    if not found:
+        assert head == answer
