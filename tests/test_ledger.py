@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import stat
 import subprocess
@@ -636,3 +638,89 @@ def test_a_ledger_without_its_tables_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=r"no such table: answer.*damaged"):
         ledger.answer("k")
     ledger.close()
+
+
+class Failing(sqlite3.Connection):
+    """A connection whose first statement that contains ``trigger`` fails with ``code``."""
+
+    trigger = ""
+    code = 0
+    left = 0
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if Failing.left and Failing.trigger in sql:
+            Failing.left -= 1
+            error = sqlite3.OperationalError("it failed")
+            error.sqlite_errorcode = Failing.code
+            raise error
+        return super().execute(sql, *values)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
+    monkeypatch.setattr(
+        "expand.ledger.schema.sqlite3.connect",
+        lambda *args, **options: sqlite3.dbapi2.connect(*args, factory=Failing, **options),
+    )
+    return Failing
+
+
+def test_a_new_ledger_that_another_process_is_turning_is_waited_for(
+    tmp_path: Path, failing: type[Failing]
+) -> None:
+    failing.trigger, failing.code, failing.left = "journal_mode", sqlite3.SQLITE_BUSY, 2
+    Ledger.open(place(tmp_path)).close()
+    assert failing.left == 0
+    failing.left = 1
+    with pytest.raises(LedgerError, match="locked"):
+        Ledger.open(place(tmp_path), patience_seconds=-1.0)
+    failing.code, failing.left = sqlite3.SQLITE_PROTOCOL, 1
+    with pytest.raises(LedgerError, match=r"cannot lock files.*local disk"):
+        Ledger.open(place(tmp_path))
+
+
+def test_a_folder_that_takes_no_lock_files_is_read_as_it_lies(
+    tmp_path: Path, failing: type[Failing]
+) -> None:
+    Ledger.open(place(tmp_path)).close()
+    failing.trigger, failing.code, failing.left = "sqlite_master", sqlite3.SQLITE_CANTOPEN, 1
+    ledger = Ledger.read(place(tmp_path))
+    assert ledger is not None
+    assert ledger.edition("03", 1) == 0
+    ledger.close()
+    failing.code, failing.left = sqlite3.SQLITE_IOERR, 1
+    with pytest.raises(LedgerError, match="the disk cannot be read or written"):
+        Ledger.read(place(tmp_path))
+
+
+def test_a_defect_in_a_statement_is_no_ledger_error(ledger: Ledger) -> None:
+    with pytest.raises(sqlite3.ProgrammingError), ledger.reading() as connection:
+        connection.execute("SELECT ?", ())
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EROFS, "Read-only file system; make its folder exist and be writable"),
+    ],
+)
+def test_what_the_file_system_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
+) -> None:
+    def refuse(*args: object, **options: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("expand.ledger.schema.os.open", refuse)
+    with pytest.raises(LedgerError, match=message):
+        Ledger.open(place(tmp_path))
+
+
+def test_a_new_ledger_that_is_locked_is_made_the_next_time(
+    tmp_path: Path, failing: type[Failing]
+) -> None:
+    failing.trigger, failing.code, failing.left = "BEGIN IMMEDIATE", sqlite3.SQLITE_BUSY, 1
+    with pytest.raises(LedgerError, match="locked"):
+        Ledger.open(place(tmp_path))
+    Ledger.open(place(tmp_path)).close()
+    assert verify(place(tmp_path)).ok

@@ -224,6 +224,33 @@ def test_a_changed_export_is_refused_whole(
     ledger.close()
 
 
+def test_a_ledger_in_use_is_exported_with_what_is_in_flight(path: Path, tmp_path: Path) -> None:
+    ledger = Ledger.open(path)
+    sent(ledger, "in flight")
+    copy = tmp_path / "copy" / "ledger.db"
+    import_(copy, list(export(path, texts=True)))
+    heir = Ledger.open(copy)
+    assert heir.balance("book") == ledger.balance("book")
+    assert heir.balance("book").reserved_tokens == RESERVED
+    assert heir.recover() == (1, 0)
+    heir.close()
+    ledger.close()
+    assert verify(copy).ok
+
+
+def test_an_import_into_a_ledger_that_is_written_meanwhile(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    lines = iter(export(path, texts=True))
+
+    def disturbed() -> Iterator[str]:
+        yield next(lines)
+        raise sqlite3.OperationalError("interrupted")
+
+    with pytest.raises(LedgerError, match="interrupted"):
+        import_(copy, disturbed())
+    lines.close()  # type: ignore[attr-defined]
+
+
 def test_nothing_to_import_and_nothing_to_export(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="the input is empty"):
         import_(tmp_path / "ledger.db", [])

@@ -28,6 +28,7 @@ from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.failure import RULES
 from expand.ledger import Ledger, ModelLimits, Run, State, verify
 from expand.purchase import Bought, HeldError, Purchase, StoppedError
+from expand.turnstile import Turnstile
 
 
 class World:
@@ -172,14 +173,14 @@ async def test_nobody_else_knocks_while_the_server_cannot_be_reached(world: Worl
 
 
 async def test_after_the_first_answer_the_rest_go_out_together(world: World) -> None:
-    author = ScriptedAuthor(delay=0.01)
+    author = ScriptedAuthor(delay=0.5)
     purchase = world.purchase(author)
     await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(6)))
     assert author.most_at_once == 5
 
 
 async def test_without_a_pilot_all_go_out_together(world: World) -> None:
-    author = ScriptedAuthor(delay=0.01)
+    author = ScriptedAuthor(delay=0.5)
     purchase = world.purchase(author, pilot=False)
     await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(6)))
     assert author.most_at_once == 6
@@ -474,3 +475,17 @@ async def test_two_ledgers_share_one_budget(tmp_path: Path) -> None:
 
 async def _short(seconds: float) -> None:
     await asyncio.sleep(min(seconds, 0.005))
+
+
+async def test_who_leaves_the_line_from_its_middle_is_passed_over() -> None:
+    line = Turnstile()
+    first, second, third = (line.enter(1) for _ in range(3))
+    line.leave(second)
+    waiting = asyncio.create_task(line.turn(third))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    line.leave(first)
+    await waiting
+    urgent = line.enter(0)
+    assert line.heads(urgent)
+    assert not line.heads(third)

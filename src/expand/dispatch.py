@@ -123,11 +123,13 @@ class Dispatch:
 
     async def _settle(self, order: Order, place: Reservation, answer: Answer) -> None:
         cost = None if answer.usage is None else order.cost(answer.usage)
-        for left in reversed(range(SETTLE_TRIES)):
+        left = SETTLE_TRIES
+        while True:
             try:
                 self._ledger.settle(place.attempt_id, answer, cost_pico_usd=cost)
                 return
             except LedgerBusyError as error:
+                left -= 1
                 if not left:
                     raise
                 message = f"an answer waits to be stored: {error}"

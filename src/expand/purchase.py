@@ -205,7 +205,7 @@ class Purchase:
                             break
                         case Held():
                             raise HeldError(_held(order, verdict.attempt_id))
-                        case Paused() | Refused():
+                        case _:
                             await self._linger(order, verdict, place.woken)
             finally:
                 line.leave(place)

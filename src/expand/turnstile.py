@@ -38,19 +38,17 @@ class Turnstile:
     def leave(self, place: Place) -> None:
         """Leave the line, from wherever, and let the next one through."""
         place.gone = True
+        while self._line and self._line[0].gone:
+            heapq.heappop(self._line)
         self.knock()
 
     def knock(self) -> None:
         """Something has changed: the head of the line may look again."""
-        while self._line and self._line[0].gone:
-            heapq.heappop(self._line)
         if self._line:
             self._line[0].woken.set()
 
     def heads(self, place: Place) -> bool:
         """Whether it is this place's turn."""
-        while self._line and self._line[0].gone:
-            heapq.heappop(self._line)
         return bool(self._line) and self._line[0] is place
 
     async def turn(self, place: Place) -> None:

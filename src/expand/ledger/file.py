@@ -33,12 +33,5 @@ class LedgerFile:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Write one transaction: all of it or nothing. Raises ``LedgerError``."""
-        with schema.mapped(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with schema.mapped(self.path), schema.transaction(self._connection):
+            yield self._connection

@@ -151,6 +151,19 @@ def mapped(path: Path) -> Iterator[None]:
         raise LedgerError(f"{path}: {reason}; make its folder exist and be writable") from error
 
 
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has ended it already
+            connection.execute("ROLLBACK")
+        raise
+
+
 def _connect(address: str, patience_seconds: float, *, uri: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(address, timeout=patience_seconds, isolation_level=None, uri=uri)
     connection.row_factory = sqlite3.Row
@@ -241,19 +254,13 @@ def _refuse_newer(version: int, path: Path) -> None:
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if check_identity(connection, path) == VERSION:
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         version = check_identity(connection, path)
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def connect_read_only(path: Path, patience_seconds: float) -> sqlite3.Connection:
