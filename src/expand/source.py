@@ -80,20 +80,20 @@ def _header_end(every: Sequence[Block]) -> int:
         at = 1
     while at < len(every) and every[at].kind == "html":
         at += 1
-    top = markdown_level(every)
-    if at < len(every) and every[at].kind == "heading" and every[at].level < max(top, 2):
+    top = _section_level(every)
+    if at < len(every) and every[at].kind == "heading" and every[at].level < top:
         at += 1
     while at < len(every) and _is_meta(every[at]):
         at += 1
     return at
 
 
-def markdown_level(every: Sequence[Block]) -> int:
+def _section_level(every: Sequence[Block]) -> int:
     """The heading level that parts a document into sections: the shallowest below its title."""
     levels = [block.level for block in every if block.kind == "heading"]
-    if len(levels) > 1 and levels[0] == 1 and levels.count(1) == 1:
+    if levels and levels[0] == 1 and levels.count(1) == 1:
         levels = levels[1:]
-    return min(levels, default=2) if levels else 2
+    return min(levels, default=2)
 
 
 def _is_closing(block: Block) -> bool:
@@ -130,12 +130,12 @@ def read_source(text: str) -> Source:
     every = markdown.blocks(text)
     head = _header_end(every)
     foot = _footer_start(every, head)
-    level = markdown_level(every)
+    level = _section_level(every)
     marks = [
         block for block in every[head:foot] if block.kind == "heading" and block.level <= level
     ]
-    body = every[head].start if head < len(every) else markdown_end(every)
-    end = every[foot].start if foot < len(every) else markdown_end(every)
+    body = every[head].start if head < len(every) else _end(every)
+    end = every[foot].start if foot < len(every) else _end(every)
     sections: list[SourceSection] = []
     first = _cut(text, body, marks[0].start if marks else end)
     if any(block.kind != "rule" for block in markdown.blocks(first)):
@@ -147,11 +147,11 @@ def read_source(text: str) -> Source:
     return Source(
         header=_cut(text, 0, body).rstrip(),
         sections=tuple(sections),
-        footer=_cut(text, end, markdown_end(every)),
+        footer=_cut(text, end, _end(every)),
     )
 
 
-def markdown_end(every: Sequence[Block]) -> int:
+def _end(every: Sequence[Block]) -> int:
     """The line after the last block."""
     return every[-1].end if every else 0
 

@@ -75,6 +75,11 @@ def findings(text: str, *, section: int) -> Iterator[Finding]:
             comment = _COMMENT.search(row)
             if (comment and _IN_CODE.search(comment["said"][:400])) or _CALLS.match(row):
                 yield _finding(section, block.start + number + 2, row, "a comment")
+    for block in markdown.blocks(text):
+        for number, row in enumerate(block.text.splitlines() if block.kind == "html" else ()):
+            comment = _COMMENT.search(row)
+            if _IN_PROSE.search(row) or (comment and _IN_CODE.search(comment["said"][:400])):
+                yield _finding(section, block.start + number + 1, row, "a line of HTML")
     for passage in markdown.passages(text):
         if _IN_PROSE.search(wording.prose(passage.text)):
             yield _finding(section, passage.line + 1, passage.text, "a passage")

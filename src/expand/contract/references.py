@@ -60,5 +60,5 @@ def _what_is_wrong(target: str, known: set[str], exists: Callable[[str], bool] |
     path = path.partition("?")[0]
     if not path:
         missing = anchor != "" and anchor.lower() not in known
-        return f"none of the {len(known)} headings has this anchor" if missing else ""
+        return f"it is none of the {len(known)} anchors of the chapter" if missing else ""
     return "there is no such file" if exists is not None and not exists(path) else ""

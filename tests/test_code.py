@@ -1,0 +1,82 @@
+"""Code blocks parsed offline, as the excerpts they may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from expand.code import broken_code, known, same_language
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("rust", "fn main() { let x = 1; }"),
+        ("rs", "let x = 1;\nfoo(x)?;"),
+        ("rust", "use a::b;\n\nfoo()?;\n"),
+        ("rust", "fn a(&self) -> u8;\nfn b(&self);"),
+        ("rust", "pub fn a(&self) -> u8 { self.a }"),
+        ("rust", "pub a: u8,\nb: String,"),
+        ("rust", "Red,\nGreen(u8),"),
+        ("rust", "Some(x) => 1,\nNone => 2,"),
+        ("rust", "name: String::new(),\nsize: 3,"),
+        ("rust", "Foo::new()"),
+        ("rust", ".arg(1)\n.arg(2)"),
+        ("rust", "# use foo;\nfn x() {}"),
+        ("rust", "struct S { ... }"),
+        ("rust", "fn f(...) {\n    ...\n}"),
+        ("rust", "fn f() {\n    // ...\n}"),
+        ("python", "    return 1"),
+        ("python", "await f()"),
+        ("python", ">>> 1+1\n2\n>>> for x in y:\n...   f(x)\n"),
+        ("python", ">>> f(\n    1,\n)\n3\n"),
+        ("python", "%timeit x\n!pip install y"),
+        ("python", "class P(Protocol):\n    def f(self): ...\n"),
+        ("py", "def f(x):"),
+        ("bash", "$ ls\nfoo)\n"),
+        ("bash", "root@host:/# ls\n'"),
+        ("sh", ".\n├── src\n│   └── (main)\n"),
+        ("bash", "ls | grep <name> [options ...]"),
+        ("shell", "for i in 1 2; do echo $i; done"),
+        ("toml", "[a]\nb = 1\n...\n"),
+        ("json", '{"a": [1, ...]}'),
+        ("json", '"a": 1,\n"b": 2'),
+        ("json", '{"a": 1,\n...'),
+        ("jsonc", '{// x\n"a":1,}'),
+        ("yaml", "  a:\n    - b\n    ...\n"),
+        ("yaml", "a: {{ value }}\n"),
+        ("console", "$ 'x"),
+        ("text", "fn ("),
+        ("", "fn ("),
+        ("rust", "\n"),
+    ],
+)
+def test_fine_code_and_fair_fragments(language: str, code: str) -> None:
+    assert broken_code(language, code) is None
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "line"),
+    [
+        ("rust", "fn main() {\n    let x = ;\n}\n", 1),
+        ("rust", "fn main() {\n    let x = 1;\n", 1),
+        ("rust", "}\nfn b() {", 0),
+        ("rust", "let x = foo(\n", 0),
+        ("python", "def f():\n    return (1\n", 1),
+        ("python", "pip install 'a==1.*'", 0),
+        ("bash", "if true; then\n    echo\n", 1),
+        ("bash", "echo 'a\n", 0),
+        ("toml", "[a]\nb = \n", 1),
+        ("json", '{"a" 1}', 0),
+        ("yaml", "a: [1, 2\n", 0),
+    ],
+)
+def test_broken_code_is_placed(language: str, code: str, line: int) -> None:
+    assert broken_code(language, code) == line
+
+
+def test_names_of_languages() -> None:
+    assert known("RS")
+    assert not known("cobol")
+    assert same_language("rs", "Rust")
+    assert not same_language("rust", "python")
+    assert same_language("Go", "go")

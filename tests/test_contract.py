@@ -1,0 +1,404 @@
+"""The checks of a draft: what they find, and what they leave in peace."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from expand.contract import Finding, check_chapter, check_section, check_text
+from expand.contract.references import slug
+from expand.outline import Quality, Section, Text
+
+PROSE = (
+    "The kernel keeps a list of pages for each pipe, and splice moves references to them.",
+    "A socket accepts such references when its driver can send scattered buffers.",
+    "Measure before you change anything: a copy that fits into the cache is cheap.",
+    "Large files gain most, because every page that is not copied stays out of the cache.",
+)
+
+
+def section(text: str, **changes: object) -> tuple[Finding, ...]:
+    """The findings of a section whose target is what it has, unless told otherwise."""
+    demands = {"code_examples": changes.pop("code_examples", None)}
+    values: dict[str, object] = {
+        "section": Section(number=2, title=Text(plain="Zero copy"), lines=10, **demands),  # type: ignore[arg-type]
+        "title": "Zero copy",
+        "topics": (),
+        "text": text,
+        "target": 0,
+        "language": "en",
+        "quality": Quality(),
+    }
+    values.update(changes)
+    return check_section(**values)  # type: ignore[arg-type]
+
+
+def kinds(findings: tuple[Finding, ...]) -> list[str]:
+    return [finding.kind for finding in findings]
+
+
+def test_a_good_section_has_no_findings() -> None:
+    text = (
+        "## 2. Zero copy\n\n### 2.1 splice/sendfile\n\n"
+        + "\n\n".join(PROSE)
+        + "\n\n```rust\nlet moved = splice(a, b)?;\n```\n\n### 2.2 Memory mapping (mmap)\n\n"
+        "`mmap` puts a file into the address space, so that `todo!()` is never needed...\n"
+    )
+    found = section(
+        text,
+        topics=("splice and sendfile", "Memory mapping (mmap)"),
+        target=20,
+        quality=Quality(code_examples=1, code_language="rust"),
+        code_examples=1,
+    )
+    assert found == ()
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (7, []),
+        (6, []),
+        (5, ["long", "warning"]),
+        (8, ["short", "warning"]),
+        (15, ["short", "blocking"]),
+        (0, []),
+    ],
+)
+def test_length(target: int, expected: list[str]) -> None:
+    text = "## T\n\n" + "\n\n".join(PROSE[:3]) + "\n"
+    found = section(text, target=target)
+    assert [part for f in found for part in (f.kind, f.severity)] == expected
+    assert all(f"7 of {target} lines" in f.message and not f.mendable for f in found)
+
+
+def test_padding_is_named_in_the_length() -> None:
+    found = section("## T\n\na\n" + "\n" * 50 + "b\n", target=10)
+    assert (
+        found[0].message == "5 of 10 lines (50%); 49 of the 54 lines are padding or repeat others"
+    )
+
+
+def test_fences() -> None:
+    found = check_text("Text.\n\n```rust\nfn main() {\n    let x = ;\n}\n", section=1)
+    assert [(f.kind, f.line, f.severity) for f in found] == [
+        ("open-fence", 3, "blocking"),
+        ("broken-code", 5, "warning"),
+    ]
+    assert "let x = ;" in found[1].message
+    assert str(found[0]).startswith("section 1, line 3: the code block ```rust never ends: 4 lines")
+
+
+def test_few_examples_are_counted_in_the_language_asked() -> None:
+    text = (
+        "## T\n\n```rs\na();\n```\n\n```sh\nls\n```\n\n```text\nx\n```\n\n"
+        "```rust\n```\n\n```\nx\n```\n"
+    )
+    assert kinds(section(text, code_examples=2)) == []
+    (found,) = section(text, code_examples=3)
+    assert (found.kind, found.message) == (
+        "few-examples",
+        "2 of 3 code examples that the outline demands",
+    )
+    (found,) = section(text, code_examples=2, quality=Quality(code_language="rust"))
+    assert found.message.startswith("1 of 2 rust code examples")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "// ... rest omitted",
+        "// rest of the implementation goes here",
+        "    // ... existing code ...",
+        "# ... existing code ...",
+        "let a = 1; // other fields omitted",
+        "// implementation omitted for brevity",
+        "// your code here",
+        "/* add your logic here */",
+        "// TODO: handle errors",
+        "# FIXME",
+        "todo!()",
+        '    Ok(todo!("later"))',
+        "// 其余代码省略",
+        "// 此处省略具体实现",
+        "// 省略其余部分",
+        "// …… 其他代码略",
+        "// 在此处添加您的代码",
+        "// omitted",
+    ],
+)
+def test_placeholders_in_code(code: str) -> None:
+    (found,) = check_text(f"Text.\n\n```text\na\n{code}\n```\n", section=1)
+    assert (found.kind, found.line, found.mendable) == ("placeholder", 5, True)
+
+
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "TODO",
+        "**TODO**: describe the flags",
+        "TODO: describe the flags",
+        "[Insert benchmark results here]",
+        "<your code here>",
+        "<!-- TODO: benchmarks -->",
+        "<!-- ... rest of the section omitted ... -->",
+        "The loop. [rest of the code omitted]",
+        "（此处省略其余代码）",
+        "此处省略。",
+        "待补充",
+    ],
+)
+def test_placeholders_in_prose(prose: str) -> None:
+    assert kinds(check_text(f"{prose}\n", section=1)) == ["placeholder"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It waits ... and then goes on, 0..10, `a..b`.",
+        "Mark open ends with `todo!()` and `// TODO`.",
+        "A TODO list app needs a list.",
+        "```python\nclass P(Protocol):\n    def f(self) -> int: ...\n```",
+        "```rust\nfor i in 0..10 {}\nlet S { a, .. } = s;\n```",
+        "```rust\n// the remaining bytes are read by the caller\nread(rest);\n```",
+        "```rust\n// existing connections stay open\nkeep();\n```",
+        "```sh\ncurl -H 'Authorization: <token>' https://example.org/#todo\n```",
+        "[insert](https://example.org/code) a row, or [your code][1].",
+        "省略参数时使用默认值。",
+        "```rust\n// 省略参数时使用默认值\nf();\n```",
+        "```text\n$ perf record ...\n```",
+    ],
+)
+def test_no_placeholders(text: str) -> None:
+    assert "placeholder" not in kinds(check_text(f"{text}\n", section=1))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I'm sorry, but I can't help with that.",
+        "I am sorry, but as an AI I have no access to files.",
+        "As an AI language model, I cannot run benchmarks.",
+        "I cannot provide the full section.",
+        "Unfortunately, I am unable to continue this text.",
+        "I apologize for the confusion, here it is.",
+        "抱歉，我无法完成这个请求。",
+        "作为一个人工智能语言模型，我不能运行代码。",
+        "我无法提供完整的章节。",
+    ],
+)
+def test_refusals(said: str) -> None:
+    (found,) = check_text(f"Text.\n\n{said}\n", section=1)
+    assert (found.kind, found.line, found.severity) == ("refusal", 3, "blocking")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Max tries. Failed.",
+        "[Scene 2 content unavailable]",
+        "[content unavailable]",
+        "Error code: 500 - {'error': 'server'}",
+        "Rate limit exceeded",
+        "503 Service Unavailable",
+        "Request timed out.",
+        "null",
+        "生成失败",
+    ],
+)
+def test_error_text(said: str) -> None:
+    (found,) = check_text(f"Text.\n\n{said}\n", section=1)
+    assert (found.kind, found.severity) == ("error-text", "blocking")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "As an AI workload grows, I/O becomes the limit.",
+        "The server answers `503 Service Unavailable` then.",
+        "`rate limit exceeded`",
+        "If the rate limit is exceeded, wait and try again.",
+        "Sorry states: processes that nobody waits for.",
+        "```text\nError code: 500\n```",
+        "这时进程无法继续。",
+        "Max tries is the bound of the loop; it is 5 unless you set it, and the loop then stops.",
+    ],
+)
+def test_no_talk(said: str) -> None:
+    assert check_text(f"{said}\n", section=1) == ()
+
+
+def test_repeated_passages_are_counted_and_placed() -> None:
+    near = PROSE[3].replace("Large files", "Big files")
+    text = "\n\n".join([*PROSE, PROSE[1], near]) + "\n"
+    (found,) = check_text(text, section=1)
+    assert (found.kind, found.line, found.severity, found.mendable) == (
+        "repeats",
+        9,
+        "warning",
+        True,
+    )
+    assert found.message.startswith("2 of 6 passages and code blocks repeat earlier ones; ")
+    assert "line 9 repeats line 3: A socket" in found.message
+
+
+def test_one_sentence_over_and_over_blocks() -> None:
+    (found,) = check_text(f"{PROSE[0]}\n\n" * 150, section=1)
+    assert (found.severity, found.message[:10]) == ("blocking", "149 of 150")
+    chinese = "内核为每个管道维护一个页面列表，并在不复制数据的情况下移动这些页面的引用。"
+    assert kinds(check_text(f"{chinese}\n\n- {chinese}\n", section=1)) == ["repeats"]
+    looped = "\n\n".join(
+        f"{start} {PROSE[0]}" for start in ("One.", "Two is new.", "Three it is then.")
+    )
+    (found,) = check_text(looped + "\n", section=1)
+    assert found.message.startswith("one sentence stands 3 times")
+
+
+def test_one_short_repetition_is_only_noted() -> None:
+    short = "The flag is off unless you set it yourself."
+    (found,) = check_text(f"{short}\n\n{PROSE[0]}\n\n{short}\n", section=1)
+    assert (found.severity, found.mendable) == ("note", False)
+
+
+def test_code_said_twice_and_what_may_repeat() -> None:
+    rows = ("let a = splice(one, two)?;", "let b = tee(two, three)?;", "use_it(a);", "use_it(b);")
+    code = "```rust\n" + "\n".join(rows) + "\n```\n"
+    (found,) = check_text(f"{code}\n{code}", section=1)
+    assert (found.kind, found.line) == ("repeats", 8)
+    assert (
+        check_text("Output:\n\n1\n\nOutput:\n\n2\n\n```sh\nls\n```\n\n```sh\nls\n```\n", section=1)
+        == ()
+    )
+
+
+def test_topics_not_treated() -> None:
+    text = (
+        "## 2. Tools\n\n### 2.1 The perf tool\n\n`perf stat` counts.\n\n### 2.2 valgrind/massif\n\n"
+        "### 2.3 缓存命中率分析\n\nOther words.\n"
+    )
+    found = section(
+        text,
+        topics=(
+            "The perf tool",
+            "valgrind/massif",
+            "缓存命中率分析",
+            "strace (system calls)",
+            "🎯",
+        ),
+    )
+    assert [(f.kind, f.line) for f in found] == [
+        ("topic-missing", 1),
+        ("topic-missing", 7),
+        ("topic-missing", 9),
+    ]
+    assert "topic 2 of 5 is not treated (nothing stands under its heading)" in found[1].message
+    assert "none of its key terms occurs" in found[2].message
+
+
+def test_a_topic_may_be_treated_in_other_words() -> None:
+    text = "## T\n\n这里分析缓存的命中率。\n\nTraced with `strace`. Profiles were compared.\n"
+    assert (
+        section(
+            text, topics=("缓存命中率分析", "strace/ltrace", "Comparing profiles"), language="zh"
+        )
+        == ()
+    )
+
+
+def test_headings_that_the_outline_does_not_know() -> None:
+    text = "## 2. T\n\n### 2.1 Pipes\n\npipes\n\n### Other\n\na\n\n#### Deep\n\nb\n\n## 2. T\n\nc\n"
+    found = section(text, title="T T", topics=("Pipes",))
+    assert [(f.kind, f.line, f.severity) for f in found] == [
+        ("unknown-heading", 7, "note"),
+        ("unknown-heading", 15, "warning"),
+    ]
+    assert section("## T\n\n### Free\n\na\n") == ()
+    (again,) = section("## 2. Pipes\n\na\n\n## Pipes\n\nb\n", title="Pipes")
+    assert "stands there twice" in again.message
+
+
+ENGLISH = "The kernel moves the pages between two pipes and never copies the data of them."
+CHINESE = (
+    "内核在两个管道之间移动页面，从不复制其中的数据，因此吞吐量更高，处理器占用更低，延迟也更稳定。"
+)
+
+
+def test_wrong_language() -> None:
+    (found,) = section(f"## T\n\n{CHINESE}\n", language="en")
+    assert (found.kind, found.line, found.severity) == ("wrong-language", 3, "blocking")
+    (found,) = section(f"## T\n\n{CHINESE}\n\n{CHINESE[::-1]}\n\n{ENGLISH}\n", language="zh-CN")
+    assert found.severity == "warning"
+    assert found.message.startswith("1 of 3 passages (")
+    assert section(f"## T\n\n{ENGLISH}\n", language="de") == ()
+
+
+def test_names_and_code_are_no_foreign_text() -> None:
+    names = "支持 Linux、FreeBSD、OpenBSD、NetBSD、DragonFly、illumos、Solaris、macOS 和 Windows。"
+    code = f"使用 `{ENGLISH}` 命令即可，详见[文档](https://example.org/{'a' * 60})说明。"
+    assert section(f"## T\n\n{names}\n\n{code}\n", language="zh") == ()
+    title = "The book 性能工程实践 has a chapter on pipes that everybody who writes servers reads."
+    assert section(f"## T\n\n{title}\n\n示例：\n", language="en") == ()
+
+
+def test_copies_across_sections() -> None:
+    texts = {1: f"## A\n\n{PROSE[0]}\n", 2: f"## B\n\n{PROSE[1]}\n\n{PROSE[0]}\n\n{PROSE[1]}\n"}
+    (found,) = check_chapter(texts)
+    assert (found.kind, found.section, found.line) == ("repeats", 2, 5)
+    assert "line 5 repeats section 1, line 3" in found.message
+
+
+def test_links_that_lead_nowhere() -> None:
+    texts = {
+        0: "# T\n\n[back](../a.md)\n",
+        1: '## 1. Zero copy\n\n<a id="here"></a>\n\n[a](#1-zero-copy) [b](#HERE) '
+        "[c](#gone) [d](#)\n",
+        2: "## 零拷贝：技术\n\n## 1. Zero copy\n\n[e](b.md#x) [f](https://e.org/#y) [g](/root) "
+        "[h](#零拷贝技术) [i](#1-zero-copy-1) ![j](no%20image.png?raw=1) [k](mailto:a@b.c)\n",
+    }
+    asked: list[str] = []
+
+    def exists(path: str) -> bool:
+        asked.append(path)
+        return path == "../a.md"
+
+    found = check_chapter(texts, exists=exists)
+    assert [(f.kind, f.section, f.line) for f in found] == [
+        ("broken-link", 1, 5),
+        ("broken-link", 2, 5),
+        ("broken-link", 2, 5),
+    ]
+    assert asked == ["../a.md", "b.md", "no image.png"]
+    assert "it is none of the 5 anchors" in found[0].message
+    assert kinds(check_chapter(texts)) == ["broken-link"]
+
+
+def test_slugs_are_those_of_github() -> None:
+    assert slug("1.2 `mmap` & [links](x.md): **Fast!**") == "12-mmap--links-fast"
+    assert slug("零拷贝 (splice)") == "零拷贝-splice"
+
+
+def test_examples_of_the_whole_chapter() -> None:
+    texts = {1: "```rust\na();\n```\n", 2: "```sh\nls\n```\n"}
+    (found,) = check_chapter(texts, quality=Quality(code_examples=2, code_language="rust"))
+    assert (found.section, found.kind, found.mendable) == (0, "few-examples", False)
+    assert check_chapter(texts, quality=Quality(code_examples=2)) == ()
+
+
+def test_a_chapter_of_a_thousand_lines_is_checked_quickly() -> None:
+    part = (
+        "### 2.{0} Topic {0}\n\n"
+        + "\n\n".join(
+            f"Paragraph {{0}} number {n} speaks of thing{{0}}x{n}, value{n}y{{0}} and case {n * 7}."
+            for n in range(12)
+        )
+        + "\n\n```rust\nfn f{0}() -> u32 {{\n    let x = {0};\n    x + 1\n}}\n```\n\n"
+        + "- a {0}\n- b {0}\n\n"
+    )
+    text = "## 2. T\n\n" + "".join(part.format(n) for n in range(28))
+    assert text.count("\n") > 1000
+    section("## warm\n\n```rust\nfn f() {}\n```\n")
+    began = time.process_time()
+    section(text, target=1000, topics=("Topic 1", "Topic 2"))
+    check_chapter({1: text})
+    assert time.process_time() - began < 0.6

@@ -1,0 +1,178 @@
+"""The author's own document: read, placed and looked for again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_texts import markdown_texts
+
+from expand import markdown
+from expand.outline import Outline, Section, Text
+from expand.outline_file import read_outline
+from expand.source import Placed, left_out, place, read_source
+
+ROOT = Path(__file__).parent.parent
+STUB = """# Tier 4: 性能
+
+> **类型**: 高级
+> **版本**: 1.90
+
+---
+
+## 零拷贝技术
+
+**splice (Linux)**:
+
+```rust
+fn zero_copy() { splice(); }
+```
+
+---
+
+## 内存映射
+
+Text about mmap.
+
+- one
+- two
+
+---
+
+**参考**: [优化](../a/b.md)
+
+---
+
+**维护**: Team
+"""
+
+
+def outline(*sections: tuple[str, tuple[str, ...]]) -> Outline:
+    return Outline(
+        id="03",
+        title=Text(plain="T"),
+        source="x.md",
+        sections=tuple(
+            Section(
+                number=number,
+                title=Text(by_language={"zh": title, "en": f"Section {number}"}),
+                lines=100,
+                topics=tuple(Text(plain=topic) for topic in topics),
+            )
+            for number, (title, topics) in enumerate(sections, 1)
+        ),
+    )
+
+
+def test_header_sections_and_footer() -> None:
+    source = read_source(STUB)
+    assert source.header == "# Tier 4: 性能\n\n> **类型**: 高级\n> **版本**: 1.90"
+    assert [(part.title, part.level) for part in source.sections] == [
+        ("零拷贝技术", 2),
+        ("内存映射", 2),
+    ]
+    assert source.footer == "---\n\n**参考**: [优化](../a/b.md)\n\n---\n\n**维护**: Team"
+
+
+def test_ordinary_text_is_neither_header_nor_footer() -> None:
+    source = read_source("# T\n\nAn introduction.\n\n## A\n\nText.\n\n---\n\nMore text.\n")
+    assert source.header == "# T"
+    assert [(part.title, part.level, part.text) for part in source.sections] == [
+        ("", 0, "An introduction."),
+        ("A", 2, "Text.\n\n---\n\nMore text."),
+    ]
+    assert source.footer == ""
+
+
+def test_odd_documents() -> None:
+    assert read_source("").sections == ()
+    assert read_source("# T\n").header == "# T"
+    bare = read_source("Only text.\n")
+    assert (bare.header, bare.sections[0].text) == ("", "Only text.")
+    front = read_source("---\na: b\n---\n\n<!-- x -->\n\n# T\n\n**Kind**: x\n\n## A\n\nt\n")
+    assert front.header == "---\na: b\n---\n\n<!-- x -->\n\n# T\n\n**Kind**: x"
+    flat = read_source("# A\n\na\n\n# B\n\nb\n")
+    assert [(part.title, part.text) for part in flat.sections] == [("A", "a"), ("B", "b")]
+
+
+def test_pieces_go_where_they_belong_verbatim() -> None:
+    plan = outline(
+        ("性能分析", ("指标",)),
+        ("内存", ("共享内存", "内存映射（mmap）")),
+        ("I/O", ("零拷贝（splice）", "io_uring")),
+    )
+    placed = place(read_source(STUB), plan)
+    assert placed == {
+        2: (
+            Placed(text="Text about mmap.", title="内存映射", topic=1),
+            Placed(text="- one\n- two", title="内存映射", topic=1),
+        ),
+        3: (
+            Placed(
+                text="**splice (Linux)**:\n\n```rust\nfn zero_copy() { splice(); }\n```",
+                title="零拷贝技术",
+                topic=0,
+            ),
+        ),
+    }
+
+
+def test_what_is_like_nothing_goes_with_its_neighbour_or_first() -> None:
+    plan = outline(("Pipes", ()), ("Memory", ("mmap",)))
+    source = read_source("# T\n\n## X\n\nqqq\n\n## Y\n\nmmap it\n\nzzz\n\nLabel:\n")
+    assert {n: [p.text for p in ps] for n, ps in place(source, plan).items()} == {
+        1: ["qqq"],
+        2: ["mmap it", "zzz", "Label:"],
+    }
+    assert [p.text for p in place(source, outline())[1]] == ["qqq", "mmap it", "zzz", "Label:"]
+
+
+def test_subheadings_go_along_as_titles() -> None:
+    source = read_source("# T\n\n## A\n\nText:\n\n### Deep\n\nmore\n\n### Deeper\n\nend\n")
+    placed = place(source, outline(("A", ())))
+    assert [(p.title, p.text) for p in placed[1]] == [
+        ("A", "Text:"),
+        ("Deep", "more"),
+        ("Deeper", "end"),
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(markdown_texts, st.integers(0, 3))
+def test_nothing_of_a_source_is_lost(text: str, sections: int) -> None:
+    source = read_source(text)
+    plan = outline(*((f"Part {n}", ("Bold", "nested")) for n in range(sections)))
+    pieces = [p.text for ps in place(source, plan).values() for p in ps]
+    titles = [part.title for part in source.sections]
+    whole = "\n\n".join([source.header, *titles, *pieces, source.footer])
+    for block in markdown.blocks(text):
+        if block.kind not in ("heading", "rule"):
+            assert " ".join(block.text.split()) in " ".join(whole.split())
+    assert sum(len(piece) for piece in pieces) <= len(text)
+
+
+@pytest.mark.parametrize("chapter", ["03", "04", "05"])
+def test_the_shipped_stubs_are_placed_whole(chapter: str) -> None:
+    plan = read_outline(ROOT / "outlines" / f"{chapter}.yaml", root=ROOT, chapter_id=chapter)
+    text = (ROOT / plan.source).read_text(encoding="utf-8")
+    source = read_source(text)
+    placed = place(source, plan)
+    draft = "\n\n".join(
+        [source.header, *(p.text for ps in placed.values() for p in ps), source.footer]
+    )
+    assert left_out(text, draft) == ()
+    assert left_out(text, "") != ()
+
+
+def test_what_is_left_out_is_listed() -> None:
+    draft = STUB.replace("Text about mmap.", "Text about\n  mmap.").replace("- two\n", "")
+    assert [block.text for block in left_out(STUB, draft)] == ["- one\n- two"]
+    assert left_out(STUB, STUB) == ()
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert left_out(table, "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == ()
+    assert [b.kind for b in left_out("```rs\nx\n```\n\n[r]: y\n", "```rs\nz\n```\n")] == [
+        "fence",
+        "other",
+    ]
