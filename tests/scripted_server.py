@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -81,7 +81,7 @@ ZH_ENDS = (
 class Received:
     """One request as it arrived, and what was billed for it."""
 
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: dict[str, Any]
     habit: str
     billed_tokens: int = 0
@@ -199,8 +199,10 @@ class ScriptedServer:
     async def _complete(self, incoming: web.Request) -> web.StreamResponse:
         index = len(self.requests)
         habit = self.script[index] if index < len(self.script) else self.habit
-        received = Received(headers=dict(incoming.headers), body=await incoming.json(), habit=habit)
-        before = [r.prompt_text for r in self.requests]
+        received = Received(
+            headers=incoming.headers.copy(), body=await incoming.json(), habit=habit
+        )
+        before = [r.prompt_text for r in self.requests[-4:]]
         self.requests.append(received)
         if self.latency_seconds:
             await asyncio.sleep(self.latency_seconds)
@@ -348,7 +350,8 @@ class ScriptedServer:
 
 
 def _shared_prefix(one: str, other: str) -> int:
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other)))
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _error(status: int, text: str, code: str, retry_after: str | None = None) -> web.Response:

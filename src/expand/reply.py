@@ -44,12 +44,12 @@ def answer_from(body: bytes, *, request_id: str = "") -> Answer:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise _garbled(said_in(data) or "no choices in it")
     choice = choices[0]
-    message = choice.get("message")
+    message, mishap = choice.get("message"), said_in(choice.get("error"))
     if not isinstance(message, dict):
-        raise _garbled(said_in(choice) or "a choice without a message")
+        raise _garbled(mishap or "a choice without a message")
     text = _text(message.get("content"))
-    if not text and said_in(choice):
-        raise _garbled(said_in(choice))
+    if not text and mishap:
+        raise _garbled(mishap)
     finish = _finish(choice.get("finish_reason"))
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:

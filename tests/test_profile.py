@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expand.errors import InputError, Place
+from expand.form import Form, subject
+from expand.profile import EMBEDDED_MODEL, TokenPrices, profile_for
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["gpt-5", "gpt-5-mini", "gpt-5.1", "gpt-6-sol", "o3", "o3-mini", "o4-mini", "openai/gpt-5"],
+)
+def test_models_that_think_get_room_for_it_and_no_temperature(model: str) -> None:
+    profile = profile_for(model)
+    assert profile.name == model
+    assert profile.output_cap_name == "max_completion_tokens"
+    assert "temperature" not in profile.parameters
+    assert profile.reasoning_tokens >= 8_000
+    assert profile.output_cap(100) >= profile.reasoning_tokens + 100 * 40
+    assert profile.output_cap(10**6) == profile.max_output_tokens == 32_000
+
+
+def test_ready_profiles() -> None:
+    assert profile_for("gpt-4.1-mini").context_window == 1_000_000
+    assert profile_for("gpt-4o").parameters == {"temperature": 0.7}
+    assert profile_for("gpt-5-chat-latest").parameters == {}
+    unknown = profile_for("qwen3:8b")
+    assert unknown.output_cap_name == "max_tokens"
+    assert unknown.lines_per_request == 60
+    assert unknown.parameters == {}
+    assert unknown.languages is None
+    assert unknown.writes("zh")
+
+
+def test_embedded_profile_writes_english_by_aspects_and_forms() -> None:
+    profile = profile_for(EMBEDDED_MODEL)
+    assert profile.writes("en")
+    assert not profile.writes("zh")
+    assert {form.aspect for form in profile.forms} == set(profile.aspects["en"])
+    for aspect in profile.aspects["en"]:
+        sent = profile.request_parameters(lines=13, aspect=aspect, topic="perf (CPU profiling)")
+        assert '"- **' in str(sent["grammar"])
+        assert "perf" in str(sent["grammar"]).lower()
+        assert "(CPU" not in str(sent["grammar"])
+    assert "grammar" not in profile.request_parameters(lines=13, aspect="", topic="perf")
+    assert profile.output_cap(14) + 800 < profile.context_window
+
+
+def test_overrides_are_laid_over_the_most_specific_last() -> None:
+    overrides: Mapping[str, Mapping[str, object]] = {
+        "gpt-4o-mini": {"concurrency": 3, "prices": {"prompt": 0.15, "completion": "0.6"}},
+        "gpt-4o*": {"concurrency": 2, "rpm": 60, "parameters": {"seed": 7}},
+        "other": {"tpm": 5},
+    }
+    profile = profile_for("gpt-4o-mini", overrides)
+    assert profile.concurrency == 3
+    assert profile.rpm == 60
+    assert profile.tpm is None
+    assert profile.parameters == {"temperature": 0.7, "seed": 7}
+    assert profile.prices == TokenPrices(
+        prompt=Decimal("0.15"), completion=Decimal("0.6"), cached=Decimal("0.15")
+    )
+    assert profile_for("gpt-4o", overrides).concurrency == 2
+
+
+def test_every_key_can_be_set() -> None:
+    profile = profile_for(
+        "local",
+        {
+            "local": {
+                "context_window": 4096,
+                "max_output_tokens": 1000,
+                "lines_per_request": 20,
+                "tokens_per_line": 30,
+                "reasoning_tokens": 0,
+                "languages": ["en", "de"],
+                "output_cap_name": "max_completion_tokens",
+                "style": "brief",
+                "encoding": "cl100k_base",
+                "concurrency": 1,
+                "rpm": 10,
+                "tpm": 1000,
+                "aspects": {"en": ["one"]},
+                "forms": {
+                    "rules": "rest ::= [a-z]+",
+                    "fields": [{"aspect": "one", "openings": ["It is"], "items": ["So"]}],
+                },
+                "parameters": {
+                    "stop": ["\n\n"],
+                    "top_p": Decimal("0.9"),
+                    "extra": {"deep": [1, None, True]},
+                },
+            }
+        },
+    )
+    assert profile.languages == ("en", "de")
+    assert profile.parameters == {
+        "stop": ["\n\n"],
+        "top_p": 0.9,
+        "extra": {"deep": [1, None, True]},
+    }
+    assert profile.forms[0].openings == ("It is",)
+    assert profile.aspects == {"en": ("one",)}
+    assert profile.output_cap(10) == 300
+
+
+FORM = {"rules": "r", "fields": [{"aspect": "a", "openings": ["o"], "items": ["i"]}]}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"temprature": 1}, "unknown key 'temprature'; known are aspects, concurrency"),
+        ({"concurrency": 0}, ".concurrency is 0; give a whole number above 0"),
+        ({"concurrency": True}, ".concurrency is True"),
+        ({"reasoning_tokens": -1}, ".reasoning_tokens is -1"),
+        ({"rpm": "60"}, ".rpm is '60'"),
+        ({"style": ""}, ".style is ''; give a text"),
+        ({"languages": "en"}, ".languages is 'en'; give a list of texts"),
+        ({"aspects": ["a"]}, ".aspects is ['a']; give a table from language"),
+        ({"output_cap_name": "cap"}, "give 'max_completion_tokens' or 'max_tokens'"),
+        ({"parameters": 1}, ".parameters is 1"),
+        ({"parameters": {"n": 2}}, ".parameters.n is 2; give only what the tool does not set"),
+        ({"parameters": {"x": {"y": {1, 2}}}}, ".parameters.x.y is {1, 2}; give what JSON"),
+        ({"prices": {"prompt": 1}}, "give a table with prompt and completion"),
+        ({"prices": {"prompt": 1, "completion": 1, "in": 1}}, "prompt, cached and completion only"),
+        ({"prices": {"prompt": -1, "completion": 1}}, ".prices.prompt is -1"),
+        ({"prices": {"prompt": "x", "completion": 1}}, ".prices.prompt is 'x'"),
+        ({"prices": {"prompt": True, "completion": 1}}, ".prices.prompt is True"),
+        ({"max_output_tokens": 32_000}, "max_output_tokens 32,000 leaves no room"),
+        ({"forms": {"rules": "r"}}, ".forms is"),
+        ({"forms": {**FORM, "fields": 1}}, ".forms is"),
+        ({"forms": {**FORM, "fields": [{"aspect": "a"}]}}, ".forms.fields is"),
+        ([1], "is [1]; give a table of settings"),
+    ],
+)
+def test_wrong_overrides_are_refused_even_for_other_models(table: object, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        profile_for(
+            "gpt-4o",
+            {"llama*": table},  # type: ignore[dict-item]
+            place=Place(path="expand.toml"),
+        )
+    assert str(caught.value).startswith('expand.toml: models."llama*"')
+
+
+@pytest.mark.parametrize(
+    ("topic", "expected"),
+    [
+        ("perf (CPU profiling)", "perf"),
+        ("performance metrics: latency, throughput", "performance metrics"),
+        ("tokio::process in detail", "tokio::process in detail"),
+        ("caps - capabilities", "caps"),
+        ("(all of it)", "(all of it)"),
+    ],
+)
+def test_the_subject_of_a_topic(topic: str, expected: str) -> None:
+    assert subject(topic) == expected
+
+
+@given(lines=st.integers(min_value=1, max_value=120), topic=st.text(max_size=30))
+def test_a_form_makes_exactly_the_lines_asked(lines: int, topic: str) -> None:
+    form = Form(
+        aspect="a",
+        openings=("about {topic}", "then"),
+        items=tuple(f"**{n}**: so" for n in range(6)),
+        rules="rest ::= [a-z]+\nsentence ::= rest",
+    )
+    root, *rules = form.grammar(lines=lines, topic=topic).split("\n")
+    assert rules == ["rest ::= [a-z]+", "sentence ::= rest", ""]
+    plain = re.sub(r'"(?:\\.|[^"\\])*"', lambda m: "BLANK" if m[0] == '"\\n"' else "", root)
+    counted = plain.count("BLANK") + len(re.findall(r"\brest\b", plain))
+    counted += sum(int(n) for n in re.findall(r"sentence\{(\d+)\}", plain))
+    assert counted == lines
+    assert root.count('"- ') == (0 if lines < 8 else min(6, max(3, lines // 3)))
