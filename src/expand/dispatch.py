@@ -13,8 +13,9 @@ from typing import Literal
 
 from expand.completion import Answer, AttemptFailedError, Author, Failure
 from expand.errors import ExpandError
-from expand.failure import RULES
+from expand.failure import RULES, pause_seconds
 from expand.ledger import Ledger, LedgerBusyError, Order, Reservation, StoredAnswer
+from expand.tries import Tries
 
 SETTLE_TRIES = 60
 """How often, a second apart, to try to store an answer while the disk is full or locked."""
@@ -71,11 +72,11 @@ class Dispatch:
         while self._in_flight:
             await asyncio.wait(self._in_flight)
 
-    async def carry(self, order: Order, place: Reservation) -> Outcome:
+    async def carry(self, order: Order, place: Reservation, made: Tries) -> Outcome:
         """Send the reserved attempt; what came of it, booked. Raises ``StoppedError`` when it was
-        given up. A cancelled caller leaves the attempt to arrive.
+        given up. A cancelled caller leaves the attempt to arrive. A failure is noted in ``made``.
         """
-        task = asyncio.create_task(self._send(order, place))
+        task = asyncio.create_task(self._send(order, place, made))
         self._in_flight.add(task)
         task.add_done_callback(self._landed)
         try:
@@ -93,7 +94,7 @@ class Dispatch:
             task.exception()  # who waits for it gets it; if nobody does, the ledger has it
         self._on_landing()
 
-    async def _send(self, order: Order, place: Reservation) -> Outcome:
+    async def _send(self, order: Order, place: Reservation, made: Tries) -> Outcome:
         """Send and settle; the books are in order whatever becomes of it, cancellation too."""
         self._ledger.sent(place.attempt_id)
         self._on_event(Event(kind="sent", order=order, attempt_id=place.attempt_id))
@@ -102,10 +103,7 @@ class Dispatch:
                 order.request, client_request_id=order.address.header(place.attempt_id)
             )
         except AttemptFailedError as failed:
-            if RULES[failed.failure].billed == "no":
-                self._ledger.release(place.attempt_id, failed)
-            else:
-                self._ledger.unknown(place.attempt_id, failed)
+            self._book_failure(order, place, failed, made)
             return failed
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
@@ -120,6 +118,27 @@ class Dispatch:
         assert stored is not None  # it was settled just above
         self._on_event(Event(kind="settled", order=order, attempt_id=place.attempt_id))
         return stored
+
+    def _book_failure(
+        self, order: Order, place: Reservation, failed: AttemptFailedError, made: Tries
+    ) -> None:
+        """The pause comes first: from now on nobody may call the model, in any process."""
+        seconds = pause_seconds(failed, made.add(failed))
+        if seconds:
+            self._ledger.pause(order.request.model, seconds)
+        if RULES[failed.failure].billed == "no":
+            self._ledger.release(place.attempt_id, failed)
+        else:
+            self._ledger.unknown(place.attempt_id, failed)
+        self._on_event(
+            Event(
+                kind="failed",
+                order=order,
+                attempt_id=place.attempt_id,
+                seconds=seconds,
+                message=failed.message,
+            )
+        )
 
     async def _settle(self, order: Order, place: Reservation, answer: Answer) -> None:
         cost = None if answer.usage is None else order.cost(answer.usage)

@@ -23,7 +23,7 @@ import tenacity
 from expand.completion import Answer, AttemptFailedError, Author, Failure, Usage
 from expand.dispatch import Dispatch, Event, StoppedError
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
-from expand.failure import RULES, pause_seconds
+from expand.failure import RULES
 from expand.ledger import (
     Held,
     InFlight,
@@ -180,11 +180,11 @@ class Purchase:
         if isinstance(place, StoredAnswer):
             return place, True
         made.sent += 1
-        outcome = await self._dispatch.carry(order, place)
+        outcome = await self._dispatch.carry(order, place, made)
         if isinstance(outcome, StoredAnswer):
             self._proven = True
             return outcome, False
-        self._take_in(order, place, outcome, made)
+        self._take_in(outcome, made)
         raise outcome
 
     async def _place(self, order: Order, made: Tries) -> Reservation | StoredAnswer:
@@ -209,7 +209,7 @@ class Purchase:
                             await self._linger(order, verdict, place.woken)
             finally:
                 line.leave(place)
-            self._tell("waiting", order, POLL_SECONDS, "another run is buying the same request")
+            self._tell(order, POLL_SECONDS, "another run is buying the same request")
             await self._rest(POLL_SECONDS)
             self._ledger.recover()
 
@@ -217,7 +217,7 @@ class Purchase:
         """Stay at the head of the line until something may have changed."""
         if isinstance(why, Paused):
             seconds = why.seconds + self._jitter() * 0.25
-            self._tell("waiting", order, seconds, why.reason)
+            self._tell(order, seconds, why.reason)
             await self._rest(seconds)
             return
         if not why.waitable:
@@ -226,24 +226,17 @@ class Purchase:
                 if why.shortfall is not None
                 else why.message
             )
-        self._tell("waiting", order, POLL_SECONDS, f"{why.message}; waiting for calls in flight")
+        self._tell(order, POLL_SECONDS, f"{why.message}; waiting for calls in flight")
         woken.clear()
         await self._first(woken.wait(), self._sleep(POLL_SECONDS), self._stopping.wait())
         self._ledger.recover()
 
-    def _take_in(
-        self, order: Order, place: Reservation, failed: AttemptFailedError, made: Tries
-    ) -> None:
-        """What a failure means for everybody else: a pause, the end of the run, or nothing."""
-        seconds = pause_seconds(failed, made.add(failed))
-        if seconds:
-            self._ledger.pause(order.request.model, seconds)
-        rule = RULES[failed.failure]
-        if rule.stops_run and not made.go_on(failed):
+    def _take_in(self, failed: AttemptFailedError, made: Tries) -> None:
+        """What a failure means for the other orders of this run."""
+        if RULES[failed.failure].stops_run and not made.go_on(failed):
             self.fatal = self.fatal or AuthorError(made.verdict(failed))
         elif failed.failure is not Failure.UNREACHABLE:
             self._proven = True
-        self._tell("failed", order, seconds, failed.message, attempt_id=place.attempt_id)
 
     def _goes_on(self, error: BaseException, made: Tries) -> bool:
         return (
@@ -283,18 +276,8 @@ class Purchase:
             for task in tasks:
                 task.cancel()
 
-    def _tell(
-        self,
-        kind: Literal["waiting", "sent", "settled", "failed"],
-        order: Order,
-        seconds: float = 0.0,
-        message: str = "",
-        *,
-        attempt_id: str = "",
-    ) -> None:
-        self._on_event(
-            Event(kind=kind, order=order, attempt_id=attempt_id, seconds=seconds, message=message)
-        )
+    def _tell(self, order: Order, seconds: float, message: str) -> None:
+        self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=message))
 
 
 def _bought(stored: StoredAnswer, *, reused: bool, attempts: int) -> Bought:
