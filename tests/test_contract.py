@@ -164,6 +164,7 @@ def test_placeholders_in_prose(prose: str) -> None:
         "```rust\n// the remaining bytes are read by the caller\nread(rest);\n```",
         "```rust\n// existing connections stay open\nkeep();\n```",
         "```sh\ncurl -H 'Authorization: <token>' https://example.org/#todo\n```",
+        "<div>\n<!-- kept by hand -->\n</div>",
         "[insert](https://example.org/code) a row, or [your code][1].",
         "省略参数时使用默认值。",
         "```rust\n// 省略参数时使用默认值\nf();\n```",
@@ -275,7 +276,7 @@ def test_code_said_twice_and_what_may_repeat() -> None:
 def test_topics_not_treated() -> None:
     text = (
         "## 2. Tools\n\n### 2.1 The perf tool\n\n`perf stat` counts.\n\n### 2.2 valgrind/massif\n\n"
-        "### 2.3 缓存命中率分析\n\nOther words.\n"
+        "### 2.3 缓存命中率分析\n\n---\n\nOther words.\n"
     )
     found = section(
         text,
@@ -401,4 +402,5 @@ def test_a_chapter_of_a_thousand_lines_is_checked_quickly() -> None:
     began = time.process_time()
     section(text, target=1000, topics=("Topic 1", "Topic 2"))
     check_chapter({1: text})
-    assert time.process_time() - began < 0.6
+    # 0.1 s alone; more under coverage and load. Checks that are quadratic would take minutes.
+    assert time.process_time() - began < 3

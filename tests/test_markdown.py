@@ -79,6 +79,7 @@ def test_front_matter_is_one_block() -> None:
 
 def test_a_rule_at_the_start_is_no_front_matter() -> None:
     assert kinds("---\n\ntext: x\n\n---\n") == ["rule", "paragraph", "rule"]
+    assert kinds("---\nkey: value\n\ntext\n") == ["rule", "paragraph", "paragraph"]
     assert kinds("---\nkey: value\n") == ["rule", "paragraph"]
 
 

@@ -264,6 +264,18 @@ def test_a_continuation_is_cleaned_where_it_stands() -> None:
     )
 
 
+def test_a_wrapper_with_other_fences_inside_is_found() -> None:
+    inner = "Text.\n\n~~~rust\nlet a = b;\n~~~\n\nMore.\n"
+    assert clean(f"```markdown\n{inner}```\n") == inner
+    bare = "Text.\n\n```\ncode\n```\n"
+    assert clean(f"````markdown\n{bare}````\n") == bare
+
+
+def test_a_fence_that_only_talk_precedes_is_opened_again() -> None:
+    assert seam.reopened("Sure!\n\nCertainly!\n", "```rust") == "Sure!\n\nCertainly!\n"
+    assert seam.reopened("```toml\na\n", "```rust") == "```toml\na\n"
+
+
 def test_closing() -> None:
     assert stitch.close("a\n\n```rust\nx") == "a\n\n```rust\nx\n```\n"
     assert stitch.close("- ~~~\n  x\n") == "- ~~~\n  x\n  ~~~\n"
@@ -286,6 +298,12 @@ def test_topics_are_recognised_by_likeness() -> None:
         2: "\nD\n\n",
     }
     assert stitch.split_by_topics("## A\n", []) == ("## A\n", {})
+
+
+def test_a_wrapped_answer_is_split_too() -> None:
+    answer = "Sure! Here are the sections:\n\n```markdown\n### Pipes\n\nA\n\n### Tools\n\nB\n```\n"
+    assert stitch.split_by_topics(answer, ["Pipes", "Tools"])[1] == {0: "\nA\n\n", 1: "\nB\n"}
+    assert stitch.split_by_topics("<think>x</think>Sure!\n\nA\n", ["Pipes"]) == ("Sure!\n\nA\n", {})
 
 
 def test_a_matching_number_helps_a_free_wording() -> None:

@@ -24,10 +24,10 @@ _PREAMBLE = re.compile(
       {_OPENER}\s*[!.,:–—-]*\s*$
     | {_OPENER}\s*[!.,:–—-]+\s*(?:here(?:['’]s|\s+is|\s+are)|below|the\s+following
         |i(?:['’](?:ll|d|ve)|\s+(?:will|would|have|can))|let(?:['’]s|\s+me|\s+us)).*
-    | here(?:['’]s|\s+is|\s+are)\s.*\b{_TEXT}\b.*[:.]
-    | (?:below\s+(?:is|are)|the\s+following\s+is)\s.*\b{_TEXT}\b.*[:.]
+    | here(?:['’]s|\s+is|\s+are)\s.*\b{_TEXT}s?\b.*[:.]
+    | (?:below\s+(?:is|are)|the\s+following\s+is)\s.*\b{_TEXT}s?\b.*[:.]
     | (?:i['’]ll|i\s+will|let\s+me)\s+(?:now\s+)?
-        (?:continue|write|draft|expand|provide|start|go\s+on)\b.*\b{_TEXT}\b.*
+        (?:continue|write|draft|expand|provide|start|go\s+on)\b.*\b{_TEXT}s?\b.*
     | i(?:['’]ve|\s+have)\s+(?:written|drafted|expanded|continued|revised|prepared)\b.*
     | i(?:['’]d|\s+would)\s+be\s+(?:happy|glad)\s+to\b.*
     | as\s+(?:you\s+)?requested\s*,.*

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from expand import chatter, markdown, seam, wording
 from expand.markdown import Block, is_blank, newline_of, rows
 
-_MAX_PASSES = 12
 _WRAPPERS = ("markdown", "md", "mdx", "text", "")
 _BOLD_LINE = re.compile(r"\s*(?:[-*+]\s+)?(\*\*|__)(?!\s)(.+?)(?<!\s)\1\s*[:：]?\s*$")
 _FENCE_ROW = re.compile(r" {0,3}(`{3,}|~{3,})([^`\r\n]*)")
@@ -44,13 +43,20 @@ def clean(
         opening = f"{inside}\n"
         text = opening + seam.reopened(text, inside)
     keys = {key for heading in own_headings if (key := wording.title_key(heading))}
-    for _ in range(_MAX_PASSES):
+    before = None
+    while text != before:  # ends: each pass takes something away or finds all in order
+        before = text
         unwrapped = text if opening else _unwrap(text, keys)
-        cleaner = _one_pass(unwrapped, keys, body_level, cut)
-        if cleaner == text:
-            break
-        text = cleaner
+        text = _one_pass(unwrapped, keys, body_level, cut)
     return text.removeprefix(opening)
+
+
+def bare(answer: str, titles: Sequence[str]) -> str:
+    """An answer without thinking and without a fence around all of it; else as it is."""
+    text = chatter.without_thinking(answer)
+    inner = _without_preamble(_trim(text, cut=True))
+    unwrapped = _unwrap(inner, {wording.title_key(title) for title in titles})
+    return text if unwrapped == inner else unwrapped
 
 
 def _one_pass(text: str, keys: set[str], body_level: int, cut: bool) -> str:

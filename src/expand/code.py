@@ -100,10 +100,8 @@ def _first_error(grammar: str, reading: _Try) -> int | None:
     if not reading.shift:
         return None
     # "} fn b() {" inside "fn f() { … }" would make two functions: it is no part of one.
-    opening = re.search(r"[({\[](?=[^({\[]*$)", reading.code[: reading.code.index("\n")])
-    if opening is None:
-        return None
-    column = opening.start()
+    first = reading.code[: reading.code.index("\n")]
+    column = max(first.rfind(bracket) for bracket in "({[")
     around = root.named_descendant_for_point_range((0, column), (0, column + 1))
     whole = around is not None and around.end_point[0] == reading.code.rstrip().count("\n")
     return None if whole else 0
@@ -112,10 +110,7 @@ def _first_error(grammar: str, reading: _Try) -> int | None:
 def _error_line(root: Node) -> int:
     node = root
     while not (node.is_error or node.is_missing):
-        broken = next((child for child in node.children if child.has_error), None)
-        if broken is None:
-            break
-        node = broken
+        node = next(child for child in node.children if child.has_error)
     return node.start_point[0]
 
 
@@ -161,7 +156,6 @@ def _python(code: str) -> Iterator[_Try]:
         for read in dict.fromkeys((text, magic, _elided(magic, blank="", word="__"))):
             flat = textwrap.dedent(read)
             yield _Try(flat)
-            yield _Try("async def f():\n" + textwrap.indent(flat, "    "), 1)
             yield _Try(f"f(\n{flat}\n)", 1)
             yield _Try(f"{{\n{flat}\n}}", 1)
             yield _Try(flat.rstrip() + "\n    pass\n")

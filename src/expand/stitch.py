@@ -42,10 +42,7 @@ def extend(
 
 def close(text: str) -> str:
     """The text with the fence closed in which it ends; as it is when there is none."""
-    for _ in range(3):
-        closing = markdown.closing_fence(text)
-        if closing is None:
-            break
+    while (closing := markdown.closing_fence(text)) is not None:
         newline = markdown.newline_of(text)
         text = text + ("" if text.endswith(("\n", "\r")) else newline) + closing + newline
     return text
@@ -56,7 +53,9 @@ def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, 
 
     A heading is recognised when it is like a title (number, case, punctuation and what stands in
     brackets aside), a bold line alone when it is the title. A title met twice gets both texts.
+    Thinking and a fence around the whole answer are taken off first.
     """
+    answer = cleaning.bare(answer, titles)
     lines = rows(answer)
     parts: list[tuple[int | None, int, int]] = [(None, 0, 0)]
     for block in markdown.blocks(answer):

@@ -1,0 +1,67 @@
+"""Titles and words compared across spellings and scripts."""
+
+from __future__ import annotations
+
+import pytest
+
+from expand import wording
+
+
+@pytest.mark.parametrize(
+    ("title", "bare"),
+    [
+        ("2.1.3 Pipes", "Pipes"),
+        ("2.1 Pipes", "Pipes"),
+        ("2. Pipes", "Pipes"),
+        ("3) Pipes", "Pipes"),
+        ("**2.1 Pipes**", "**Pipes**"),
+        ("§2.1 Pipes", "Pipes"),
+        ("Section 2: Pipes", "Pipes"),
+        ("一、管道", "管道"),
+        ("（二）管道", "管道"),
+        ("第2节 管道", "管道"),
+        ("第三章：管道", "管道"),
+        ("1.90 features", "1.90 features"),
+        ("0.30 release", "0.30 release"),
+        ("3 ways", "3 ways"),
+        ("1.5x faster", "1.5x faster"),
+        ("2.1.3", "2.1.3"),
+        ("Pipes 2.1", "Pipes 2.1"),
+    ],
+)
+def test_numbers_in_front_are_dropped(title: str, bare: str) -> None:
+    assert wording.unnumbered(title) == bare
+
+
+def test_likeness() -> None:
+    assert wording.likeness("2.1 Zero Copy!", "zero copy") == 1.0
+    assert wording.likeness("性能指标体系", "性能指标体系（延迟/吞吐量）") == 1.0
+    assert wording.likeness("Buffers in the kernel", "Kernel buffers") == 0.95
+    assert wording.likeness("Pipes", "Memory") < 0.4
+    assert wording.likeness("", "Pipes") == 0.0
+
+
+def test_terms_of_both_scripts() -> None:
+    assert wording.terms("Profiling 内存映射 with mmap_file 页") == {
+        "profil",
+        "mmap",
+        "fil",
+        "内存",
+        "存映",
+        "映射",
+        "页",
+    }
+    assert wording.stem("queries") == wording.stem("query") == "quer"
+
+
+def test_shingles_of_a_short_text_are_the_text() -> None:
+    assert wording.shingles(["a", "b"]) == {("a", "b")}
+    assert wording.shingles(list("abcd")) == {("a", "b", "c"), ("b", "c", "d")}
+
+
+def test_prose_has_no_code_and_no_addresses() -> None:
+    assert wording.prose("use `a b` [x](y.md) https://e.org/z now").split() == [
+        "use",
+        "[x]()",
+        "now",
+    ]
