@@ -68,6 +68,7 @@ def order(
     cost: Callable[[Usage], int | None] | None = None,
     unpriced: bool = False,
     question: str | None = None,
+    rank: int = 1,
     prompt: int = PROMPT,
 ) -> Order:
     return Order(
@@ -83,6 +84,7 @@ def order(
         cost=cost or (lambda usage: None if pico is None else usage.total * 1000),
         unpriced=unpriced,
         question=question,
+        rank=rank,
     )
 
 
@@ -140,7 +142,8 @@ class ScriptedAuthor:
 
     async def complete(self, request: Request, *, client_request_id: str) -> Answer:
         number = len(self.asked)
-        self.asked.append(request.messages[-1].content)
+        text = request.messages[-1].content
+        self.asked.append(text)
         self.headers.append(client_request_id)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -150,7 +153,7 @@ class ScriptedAuthor:
             await asyncio.sleep(self.delay)
         finally:
             self.at_once -= 1
-        step = self.script[number] if number < len(self.script) else answer(f"to {self.asked[-1]}")
+        step = self.script[number] if number < len(self.script) else answer(f"to {text}")
         if isinstance(step, Exception):
             raise step
         return step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -266,7 +267,7 @@ async def test_finishing_goes_before_starting_and_else_first_come_first_served(
         order(world.run, "first", rates=one),
         order(world.run, "second", rates=one),
         order(world.run, "third", rates=one),
-        order(world.run, "rest", rates=one, purpose="continue"),
+        order(world.run, "rest", rates=one, rank=0),
     ]
     await asyncio.gather(*(purchase.buy(each) for each in wanted))
     assert author.asked == ["first", "rest", "second", "third"]
@@ -489,3 +490,37 @@ async def test_who_leaves_the_line_from_its_middle_is_passed_over() -> None:
     urgent = line.enter(0)
     assert line.heads(urgent)
     assert not line.heads(third)
+
+
+BUYING = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from buying import ScriptedAuthor, order
+from expand.ledger import Ledger
+from expand.purchase import Purchase
+
+async def main():
+    ledger = Ledger.open(Path(sys.argv[1]))
+    run = ledger.begin_run(limits={}, openings={})
+    author = ScriptedAuthor(delay=0.05)
+    purchase = Purchase(ledger=ledger, author=author, run=run)
+    bought = await asyncio.gather(*(purchase.buy(order(run, str(n))) for n in range(12)))
+    await purchase.drain()
+    ledger.close()
+    print(len(author.asked), *sorted({each.answer.text for each in bought}), sep="|")
+
+asyncio.run(main())
+"""
+
+
+async def test_two_processes_share_what_they_buy(tmp_path: Path) -> None:
+    path = place(tmp_path)
+    command = (sys.executable, "-c", BUYING, str(path), str(Path(__file__).parent))
+    pipe = asyncio.subprocess.PIPE
+    processes = [await asyncio.create_subprocess_exec(*command, stdout=pipe) for _ in range(2)]
+    told = [(await process.communicate())[0].decode().strip().split("|") for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sum(int(asked) for asked, *_ in told) == 12
+    assert told[0][1:] == told[1][1:] == sorted(f"to {n}" for n in range(12))
+    assert verify(path).ok
