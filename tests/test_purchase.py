@@ -260,8 +260,9 @@ async def test_finishing_goes_before_starting_and_else_first_come_first_served(
 ) -> None:
     world = World(tmp_path)
     begin(world.ledger, 1000)
-    author = ScriptedAuthor(delay=0.001)
-    purchase = world.purchase(author, pilot=False, sleep=asyncio.sleep)
+    author = ScriptedAuthor(hold=asyncio.Event())
+    assert author.hold is not None
+    purchase = world.purchase(author, pilot=False, sleep=_forever)
     one = ModelLimits(concurrency=1)
     wanted = [
         order(world.run, "first", rates=one),
@@ -269,7 +270,10 @@ async def test_finishing_goes_before_starting_and_else_first_come_first_served(
         order(world.run, "third", rates=one),
         order(world.run, "rest", rates=one, rank=0),
     ]
-    await asyncio.gather(*(purchase.buy(each) for each in wanted))
+    buying = [asyncio.create_task(purchase.buy(each)) for each in wanted]
+    await until(lambda: world.kinds() == ["sent", "waiting", "waiting"])
+    author.hold.set()
+    await asyncio.gather(*buying)
     assert author.asked == ["first", "rest", "second", "third"]
     world.ledger.close()
 

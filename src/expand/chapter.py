@@ -147,6 +147,7 @@ class Chapter:
             "parameters": dict(profile.parameters),
             "per_request": profile.lines_per_request,
             "aspects": list(profile.aspects.get(self.language, ())),
+            "forms": repr(profile.forms),
             "templates": self._means.prompts.fingerprint(
                 "system.j2", "section.j2", "continue.j2", "length.j2"
             ),
@@ -169,16 +170,21 @@ class Chapter:
         means = self._means
         profile = means.profile
         template = "continue.j2" if ask.purpose == "continue" else "section.j2"
+        context = self._request_context(section, ask, manuscript)
         messages = (
             self._system,
-            means.prompts.request(template, self._request_context(section, ask, manuscript)),
+            means.prompts.request(template, context),
         )
         cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
         request = Request(
             model=profile.name,
             messages=messages,
             max_output_tokens=min(cap, profile.max_output_tokens),
-            parameters=profile.parameters,
+            parameters=profile.request_parameters(
+                lines=ask.lines,
+                aspect=context.aspect,
+                topic=context.topics[0] if context.topics else context.section_title,
+            ),
             edition=edition * TRIES_STRIDE + attempt,
         )
         estimate = means.counter.count_messages(messages)
@@ -201,6 +207,7 @@ class Chapter:
             cost=price.cost if price else no_price,
             unpriced=means.unpriced,
             question=self._question(section, ask, edition, attempt),
+            rank=0 if any(body.strip() for body in manuscript.bodies) else 1,
         )
 
     def _question(self, section: Section, ask: Ask, edition: int, attempt: int) -> str:

@@ -190,7 +190,7 @@ class Purchase:
     async def _place(self, order: Order, made: Tries) -> Reservation | StoredAnswer:
         """Wait in line until the ledger gives a reservation, or an answer."""
         line = self._lines.setdefault(order.request.model, Turnstile())
-        rank = 0 if made.sent or order.address.purpose != "draft" else 1
+        rank = 0 if made.sent else order.rank
         while True:
             place = line.enter(rank)
             try:
@@ -216,19 +216,15 @@ class Purchase:
     async def _linger(self, order: Order, why: Paused | Refused, woken: asyncio.Event) -> None:
         """Stay at the head of the line until something may have changed."""
         if isinstance(why, Paused):
-            seconds = why.seconds + self._jitter() * 0.25
-            self._tell(order, seconds, why.reason)
-            await self._rest(seconds)
-            return
-        if not why.waitable:
-            raise BudgetExceededError(
-                f"{why.message}; raise the limit, or ask for less"
-                if why.shortfall is not None
-                else why.message
-            )
-        self._tell(order, POLL_SECONDS, f"{why.message}; waiting for calls in flight")
+            seconds, message = why.seconds + self._jitter() * 0.25, why.reason
+        elif why.waitable:
+            seconds, message = POLL_SECONDS, f"{why.message}; waiting for calls in flight"
+        else:
+            remedy = "; raise the limit, or ask for less" if why.shortfall is not None else ""
+            raise BudgetExceededError(why.message + remedy)
+        self._tell(order, seconds, message)
         woken.clear()
-        await self._first(woken.wait(), self._sleep(POLL_SECONDS), self._stopping.wait())
+        await self._first(woken.wait(), self._sleep(seconds), self._stopping.wait())
         self._ledger.recover()
 
     def _take_in(self, failed: AttemptFailedError, made: Tries) -> None:

@@ -55,7 +55,8 @@ class Order:
     keep account of it; ``scopes`` may name further ones. ``cost`` prices an answer's usage.
     ``unpriced`` lets an amount without a price pass under a limit in money. ``question`` names
     what is asked whatever the exact words: an answer to the same question serves, even where the
-    request would by now read differently.
+    request would by now read differently. Orders of a smaller ``rank`` go first where they wait for
+    the budget: 0 finishes what was begun, 1 begins something.
     """
 
     request: Request
@@ -71,6 +72,7 @@ class Order:
     cost: Callable[[Usage], int | None] = no_price
     unpriced: bool = False
     question: str | None = None
+    rank: int = 0
 
     def __post_init__(self) -> None:
         """Raise ValueError when the reservation is smaller than what is sent can cost."""
