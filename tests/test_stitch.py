@@ -245,6 +245,14 @@ def test_code_cut_between_lines_goes_on_in_a_new_line() -> None:
     assert (
         stitch.join("```rust\nlet a = Vec::n", "ew();\n```") == "```rust\nlet a = Vec::new();\n```"
     )
+    assert stitch.join("```py\nx = 1", "y = 2\n```\n") == "```py\nx = 1\ny = 2\n```\n"
+    assert stitch.join("```py\nx = lon", "g\n```\n") == "```py\nx = lon" + "g\n```\n"
+    again = "```rust\nfn f() {\n    a();\n    "
+    assert stitch.join(again, "    b();\n") == "```rust\nfn f() {\n    a();\n    b();\n"
+    assert stitch.join(again[:-2], "  b();\n") == "```rust\nfn f() {\n    a();\n    b();\n"
+    assert stitch.join("```c\n}", ";\nx\n") == "```c\n};\nx\n"
+    assert stitch.join("```c\n  a(b,", "c);\n") == "```c\n  a(b,c);\n"
+    assert stitch.join("a\n\n``", "`c\nx\n```\n") == "a\n\n```c\nx\n```\n"
     assert stitch.join("```rust\n}\n", "}\n```\n") == "```rust\n}\n}\n```\n"
     assert stitch.join("```py\nx\n", "## comment\ny\n```") == "```py\nx\n## comment\ny\n```"
 

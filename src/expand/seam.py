@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from expand import chatter, markdown, wording
+from expand import chatter, code, markdown, wording
 from expand.markdown import is_blank, newline_of, rows
 
 _REACH = 400
@@ -74,13 +74,15 @@ def join(before: str, more: str) -> str:
         return more
     if not more.strip():
         return before
+    if re.search(r"(?:^|[\r\n])[ \t>]*(?:`{1,2}|~{1,2})$", before) and more[0] == before[-1]:
+        return before + more  # cut within a fence's marker
     fence = markdown.open_fence(before)
     if fence is not None:
         if not continues(more, fence):
             newline = newline_of(before)
             closing = markdown.closing_fence(before) or ""
             return _joined_prose(f"{before.rstrip()}{newline}{closing}{newline}", more)
-        return _joined_code(before, reopened(more, fence))
+        return _joined_code(before, reopened(more, fence), _language(fence))
     return _joined_prose(before, more)
 
 
@@ -120,20 +122,35 @@ def _without_overlap(before: str, more: str) -> tuple[str, str, bool]:
     return "".join(ours), "".join(theirs[size:]), True
 
 
-def _joined_code(before: str, more: str) -> str:
+def _joined_code(before: str, more: str, language: str) -> str:
     before, more, overlapped = _without_overlap(before, more)
-    if overlapped or before.endswith(("\n", "\r")):
+    if overlapped or before.endswith(("\n", "\r")) or not more:
         return before + more
-    first = rows(more)[0] if more else ""
+    newline = newline_of(before)
+    first, last = rows(more)[0], rows(before)[-1]
     if _FENCE_ROW.match(first):
-        return before + newline_of(before) + more
-    last = rows(before)[-1]
-    indented = len(first) - len(first.lstrip(" \t"))
-    # A new line begins where the cut fell between lines: the line is whole, or the next indented.
-    whole = re.search(r"[;{},]\s*$", last) or last.lstrip().startswith(("//", "#"))
-    if first.strip() and (indented > 1 or (whole and not first.startswith(" "))):
-        return before + newline_of(before) + more
-    return before + more
+        return before + newline + more
+    indent = first[: len(first) - len(first.lstrip(" \t"))]
+    if is_blank(last):  # cut within an indentation: gone on with, or begun again
+        known = any(re.match(rf"{indent}\S", row) for row in rows(before)[-_REACH:])
+        again = known and indent.startswith(last)
+        return before[: len(before) - len(last)] + more if again else before + more
+    ways = (before + more, before + newline + more)
+    parsing = [way for way in ways if _last_block_parses(way, len(before), language)]
+    if len(parsing) == 1:
+        return parsing[0]
+    ended = last.rstrip().endswith((";", "}")) and re.match(r"[\w#/@{}]", first)
+    return ways[1] if first.strip() and (len(indent) > 1 or ended) else ways[0]
+
+
+def _last_block_parses(text: str, place: int, language: str) -> bool:
+    """Whether the code block in which ``place`` lies is closed and parses."""
+    line = text.count("\n", 0, place)
+    return any(
+        block.closed and code.broken_code(language, block.code) is None
+        for block in markdown.fences(text)
+        if block.start < line < block.end
+    )
 
 
 def _joined_prose(before: str, more: str) -> str:
