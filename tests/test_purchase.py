@@ -271,7 +271,7 @@ async def test_finishing_goes_before_starting_and_else_first_come_first_served(
         order(world.run, "rest", rates=one, rank=0),
     ]
     buying = [asyncio.create_task(purchase.buy(each)) for each in wanted]
-    await until(lambda: world.kinds() == ["sent", "waiting", "waiting"])
+    await until(lambda: sorted(world.kinds()) == ["sent", "waiting", "waiting"])
     author.hold.set()
     await asyncio.gather(*buying)
     assert author.asked == ["first", "rest", "second", "third"]
