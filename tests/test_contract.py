@@ -58,11 +58,11 @@ def test_a_good_section_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
+        (8, []),
         (7, []),
-        (6, []),
-        (5, ["long", "warning"]),
-        (8, ["short", "warning"]),
-        (15, ["short", "blocking"]),
+        (6, ["long", "warning"]),
+        (9, ["short", "warning"]),
+        (17, ["short", "blocking"]),
         (0, []),
     ],
 )
@@ -70,13 +70,13 @@ def test_length(target: int, expected: list[str]) -> None:
     text = "## T\n\n" + "\n\n".join(PROSE[:3]) + "\n"
     found = section(text, target=target)
     assert [part for f in found for part in (f.kind, f.severity)] == expected
-    assert all(f"7 of {target} lines" in f.message and not f.mendable for f in found)
+    assert all(f"8 of {target} lines" in f.message and not f.mendable for f in found)
 
 
 def test_padding_is_named_in_the_length() -> None:
     found = section("## T\n\na\n" + "\n" * 50 + "b\n", target=10)
     assert (
-        found[0].message == "5 of 10 lines (50%); 49 of the 54 lines are padding or repeat others"
+        found[0].message == "6 of 10 lines (60%); 49 of the 55 lines are padding or repeat others"
     )
 
 

@@ -227,7 +227,7 @@ class Expansion:
         status = self._status(drafted.ended_by, tally)
         if drafted.ended_by is None:
             self._put(work, number, drafted.text, key)
-        elif drafted.lines >= lines.effective(work.texts[number]) + 1:
+        elif drafted.lines >= lines.of_section(work.texts[number]):
             self._put(work, number, drafted.text, "")
         return self._result(work, section, status, tally, drafted.notes)
 
@@ -267,7 +267,7 @@ class Expansion:
             number=section.number,
             title=frame.title,
             target_lines=section.lines,
-            lines=lines.effective(text) + 1,
+            lines=lines.of_section(text),
             status=status,
             attempts=tally.attempts,
             answers=tally.answers,

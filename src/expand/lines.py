@@ -182,6 +182,13 @@ def effective(text: str) -> int:
     return tally.total
 
 
+def of_section(text: str) -> int:
+    """Lines of a section from its heading to the next one: without padding, and with the one blank
+    line that separates it from what follows. This is the figure that is held against its target.
+    """
+    return effective(text) + 1
+
+
 def length_score(pairs: Iterable[tuple[int, int]]) -> float:
     """LongBench-Write's S_l over (asked, delivered) lines, weighted by what was asked.
 

@@ -139,7 +139,7 @@ class Manuscript:
         )
 
     def _count(self) -> int:
-        return lines.effective(self.render()) + 1
+        return lines.of_section(self.render())
 
     @staticmethod
     def _breaks_off(body: str, finish: Finish) -> bool:

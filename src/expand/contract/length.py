@@ -17,8 +17,8 @@ LONG = 1.2
 
 def findings(text: str, *, section: int, target: int) -> Iterator[Finding]:
     """At most one: the section is below 95 % or above 120 % of its target."""
-    delivered = lines.effective(text)
-    counted = lines.count(text)
+    delivered = lines.of_section(text)
+    counted = lines.count(text) + 1
     if target <= 0:
         return
     share = delivered / target

@@ -11,7 +11,7 @@ from expand.budget import Balance, Limit, usd_from_pico
 from expand.draft import Draft, read
 from expand.errors import InputError
 from expand.ledger import Ledger, Totals
-from expand.lines import effective
+from expand.lines import of_section
 from expand.outline import Book, Outline
 from expand.workspace import Workspace, read_text
 
@@ -111,7 +111,7 @@ def _drafted_lines(workspace: Workspace, chapter: str) -> int:
     if not path.is_file():
         return 0
     draft: Draft = read(read_text(path))
-    return sum(effective(section.text) + 1 for section in draft.sections)
+    return sum(of_section(section.text) for section in draft.sections)
 
 
 def _tokens_per_line(
