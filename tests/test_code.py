@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from expand.code import broken_code, known, same_language
 
@@ -80,3 +82,10 @@ def test_names_of_languages() -> None:
     assert same_language("rs", "Rust")
     assert not same_language("rust", "python")
     assert same_language("Go", "go")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["rust", "python", "bash", "toml", "json", "yaml"]), st.text(max_size=40))
+def test_no_code_makes_it_raise(language: str, code: str) -> None:
+    line = broken_code(language, code)
+    assert line is None or 0 <= line <= code.count("\n")

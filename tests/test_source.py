@@ -176,3 +176,10 @@ def test_what_is_left_out_is_listed() -> None:
         "fence",
         "other",
     ]
+
+
+def test_a_heading_that_is_a_topic_decides() -> None:
+    plan = outline(("Testing", ("Integration tests (several processes)",)), ("CI integration", ()))
+    source = read_source("# T\n\n## Integration tests\n\nRun them in CI.\n\n```sh\nci run\n```\n")
+    assert list(place(source, plan)) == [1]
+    assert [piece.topic for piece in place(source, plan)[1]] == [0, 0]

@@ -110,7 +110,10 @@ def _first_error(grammar: str, reading: _Try) -> int | None:
 def _error_line(root: Node) -> int:
     node = root
     while not (node.is_error or node.is_missing):
-        node = next(child for child in node.children if child.has_error)
+        broken = next((child for child in node.children if child.has_error), None)
+        if broken is None:
+            break  # the grammar gave up here without saying where
+        node = broken
     return node.start_point[0]
 
 

@@ -5,6 +5,7 @@ Nothing here changes a word of it: texts are cut by lines, verbatim.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from expand import markdown, wording
 from expand.markdown import Block, rows
-from expand.outline import Outline, Section
+from expand.outline import Outline
 
 _META = re.compile(
     r"""(?x)\s*(?:[>*_-]\s*)*(?:
@@ -193,62 +194,79 @@ class _Targets:
     """The outline's sections as bags of words; a word of every section says nothing."""
 
     def __init__(self, outline: Outline) -> None:
-        self.numbers = [section.number for section in outline.sections]
-        self._titles = [self._bag(section.title.every()) for section in outline.sections]
-        self._topics = [
-            [self._bag(topic.every()) for topic in section.topics] for section in outline.sections
+        self._numbers = [section.number for section in outline.sections]
+        self._titles = [section.title.every() for section in outline.sections]
+        self._topics = [[topic.every() for topic in section.topics] for section in outline.sections]
+        self._bags = [
+            _bag([*titles, *itertools.chain.from_iterable(topics)])
+            for titles, topics in zip(self._titles, self._topics, strict=True)
         ]
-        self._all = [
-            title.union(*topics) for title, topics in zip(self._titles, self._topics, strict=True)
-        ]
-        self._met = Counter(term for bag in self._all for term in bag)
-
-    @staticmethod
-    def _bag(texts: Sequence[str]) -> set[str]:
-        return set().union(*(wording.terms(text) for text in texts))
+        self._met = Counter(term for bag in self._bags for term in bag)
 
     def _weight(self, shared: set[str]) -> float:
-        every = len(self._all)
+        every = len(self._bags)
         return sum(math.log((every + 1) / self._met[term]) for term in shared)
 
-    def score(self, piece: _Piece, index: int) -> float:
-        """How well a piece fits a section; headings weigh three times what the text does."""
-        return self._score(piece, self._all[index])
-
     def _score(self, piece: _Piece, bag: set[str]) -> float:
-        above = wording.terms(" ".join(piece.titles))
+        """Words in common, a heading's three times, against the size of the bag."""
+        above = _bag(piece.titles)
         words = wording.terms(piece.text)
         fit = 3 * self._weight(above & bag) + self._weight((words - above) & bag)
         return fit / math.sqrt(max(len(bag), 4))
 
-    def topic(self, piece: _Piece, index: int) -> int | None:
-        """The topic of a section that a piece fits best; None when it shares no word with one."""
-        scores = [self._score(piece, bag) for bag in self._topics[index]]
-        best = max(range(len(scores)), key=scores.__getitem__, default=None)
-        return best if best is not None and scores[best] > 0 else None
+    def _fit(self, piece: _Piece, index: int) -> float:
+        names = [*self._titles[index], *itertools.chain.from_iterable(self._topics[index])]
+        titled = self._weight(_bag(piece.titles) & _bag(self._titles[index]))
+        return self._score(piece, self._bags[index]) + titled + _named(piece, names)
+
+    def best(self, piece: _Piece, otherwise: int) -> tuple[int, int | None]:
+        """The index of the section that a piece fits best, and of its topic if it fits one."""
+        scores = [self._fit(piece, index) for index in range(len(self._bags))]
+        most = max(scores, default=0.0)
+        index = scores.index(most) if most > 0 else otherwise
+        topics = [
+            self._score(piece, _bag(names)) + _named(piece, names)
+            for names in (self._topics[index] if self._topics else ())
+        ]
+        most = max(topics, default=0.0)
+        return index, topics.index(most) if most > 0 else None
+
+    def number(self, index: int) -> int:
+        """The number of a section; 1 where the outline has none."""
+        return self._numbers[index] if self._numbers else 1
+
+
+def _bag(texts: Sequence[str]) -> set[str]:
+    return set().union(*(wording.terms(text) for text in texts))
+
+
+def _named(piece: _Piece, names: Sequence[str]) -> float:
+    """A bonus no word count comes near, where a heading above the piece is one of the names."""
+    likest = max(
+        (wording.likeness(title, name) for title in piece.titles for name in names), default=0.0
+    )
+    return 20 * likest if likest >= 0.8 else 0.0
 
 
 def place(source: Source, outline: Outline) -> dict[int, tuple[Placed, ...]]:
     """Each piece of the source under the number of the section where it belongs, in order.
 
     Every block of the source's sections is in exactly one piece; a label stays with what it
-    labels, a heading goes along as the piece's ``title``. A piece that is like no section goes
-    with the piece before it under the same heading, else to the first section.
+    labels, a heading goes along as the pieces' ``title``. Pieces under one heading stay together,
+    so that an explanation is not parted from its code. Those that are like no section go with
+    what stands before them in the same part of the source, else to the first section.
     """
     targets = _Targets(outline)
     found: dict[int, list[Placed]] = {}
-    sections: Sequence[Section] = outline.sections
     for part in source.sections:
-        last = 0
-        for piece in _pieces(part):
-            scores = [targets.score(piece, index) for index in range(len(sections))]
-            best = max(range(len(scores)), key=scores.__getitem__, default=0)
-            last = best if scores and scores[best] > 0 else last
-            number = targets.numbers[last] if targets.numbers else 1
-            topic = targets.topic(piece, last) if targets.numbers else None
-            title = piece.titles[-1] if piece.titles else ""
-            placed = Placed(text=piece.text, title=title, topic=topic)
-            found.setdefault(number, []).append(placed)
+        index = 0
+        for titles, pieces in itertools.groupby(_pieces(part), key=lambda piece: piece.titles):
+            texts = [piece.text for piece in pieces]
+            whole = _Piece("\n\n".join(texts), titles)
+            index, topic = targets.best(whole, index)
+            title = titles[-1] if titles else ""
+            placed = [Placed(text=text, title=title, topic=topic) for text in texts]
+            found.setdefault(targets.number(index), []).extend(placed)
     return {number: tuple(found[number]) for number in sorted(found)}
 
 

@@ -107,12 +107,16 @@ def pairs(text: str) -> set[str]:
     return found
 
 
+_ENDINGS = ("isons", "ison", "ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "e", "y")
+
+
 def stem(word: str) -> str:
     """A Latin word without its commonest endings: enough to match plural and verb forms."""
-    for ending in ("ing", "ies", "ed", "es", "s"):
+    for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word[:-1] if word.endswith(("e", "y")) and len(word) > 3 else word
+            word = word[: -len(ending)]
+            break
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
 
 def latin_terms(text: str) -> set[str]:
