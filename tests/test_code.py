@@ -65,7 +65,7 @@ def test_fine_code_and_fair_fragments(language: str, code: str) -> None:
         ("rust", "let x = foo(\n", 0),
         ("python", "def f():\n    return (1\n", 1),
         ("python", "pip install 'a==1.*'", 0),
-        ("python", ">>> def f():\n>>> ... from m import g\n>>> ... return g() + 1\n", 0),
+        ("python", ">>> def f():\n>>> ... from m import g\n>>> ... return g() + 1\n", 1),
         ("bash", "if true; then\n    echo\n", 1),
         ("bash", "echo 'a\n", 0),
         ("toml", "[a]\nb = \n", 1),
