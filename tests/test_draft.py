@@ -1,0 +1,234 @@
+"""Drafts as documents: what is written is read back, and a person's changes are seen."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expand.draft import (
+    Draft,
+    DraftSection,
+    Stamp,
+    anchor,
+    head,
+    read,
+    render,
+    section_heading,
+    text_hash,
+    topic_heading,
+)
+
+HEAD = "# Title\n\n> **Level**: expert\n\n## Contents\n\n- [1. One](#1-one)"
+TRICKY = [
+    "Plain text.",
+    "```text\n## 3. x\n---\n<!-- expand 1=a:b -->\n```",
+    "````md\n```\n## 2. inner\n```\n````",
+    "~~~\n## 1. y\n~~~",
+    "    ## 4. indented code",
+    "---",
+    "***",
+    "> ## 3. quoted",
+    "- item\n\n  ## 5. in a list",
+    "#### Deeper",
+    "### 1.1 Topic",
+    "| a | b |\n|---|---|\n| 1 | 2 |",
+    "<div>\n## 6. in HTML\n</div>",
+    "$$\nx = 1\n$$",
+    "One line.\r\nAnother line.",
+    "```sh\r\n## 7. code\r\n```",
+    "文字。",
+    "<!-- a comment -->",
+    "#[derive(Debug)]",
+    "Text\n---\nof a setext heading",
+]
+bodies = st.lists(st.sampled_from(TRICKY), max_size=6).map("\n\n".join)
+sections_of = st.lists(bodies, max_size=5).map(
+    lambda texts: [
+        DraftSection(
+            number=number, text=f"## {number}. Title\n\n{text}".rstrip("\n") if text else
+            f"## {number}. Title",
+        )
+        for number, text in enumerate(texts, 1)
+    ]
+)  # fmt: skip
+footers = st.sampled_from(["", "**Maintenance**: kept by its authors.", "*End.*\n\nTwo blocks."])
+
+
+def stamped(sections: list[DraftSection], key: str = "0123456789abcdef") -> dict[int, Stamp]:
+    return {s.number: Stamp(key=key, text=text_hash(s.text)) for s in sections}
+
+
+def written(sections: list[DraftSection], footer: str = "", first: str = HEAD) -> str:
+    return render(
+        head=first,
+        sections=sections,
+        footer=footer,
+        language="en",
+        plan="full",
+        stamps=stamped(sections),
+    )
+
+
+@given(sections_of, footers, st.sampled_from([HEAD, "# Title", "# Title\n\nA rule:\n\n---\n\nX."]))
+def test_what_was_rendered_is_read_back(
+    sections: list[DraftSection], footer: str, first: str
+) -> None:
+    text = written(sections, footer if sections else "", first)
+    draft = read(text)
+
+    assert draft.sections == tuple(sections)
+    assert draft.stamps == stamped(sections)
+    assert draft.head == first
+    assert (draft.language, draft.plan) == ("en", "full")
+    if sections:
+        assert draft.footer == footer
+        assert not draft.footer_edited
+    assert not draft.head_edited
+    assert not any(draft.edited(section.number) for section in sections)
+    assert text.endswith(" -->\n")
+    assert again(draft) == text
+
+
+def again(draft: Draft) -> str:
+    return render(
+        head=draft.head,
+        sections=draft.sections,
+        footer=draft.footer,
+        language=draft.language,
+        plan=draft.plan,
+        stamps=draft.stamps,
+        head_hash=draft.head_hash,
+        footer_hash=draft.footer_hash,
+    )
+
+
+@given(sections_of.filter(bool), st.data())
+def test_a_changed_section_is_edited_and_the_others_are_not(
+    sections: list[DraftSection], data: st.DataObject
+) -> None:
+    chosen = data.draw(st.sampled_from(sections)).number
+    heading = f"## {chosen}. Title"
+    number_of_lines = written(sections).split("\n")
+    at = next(  # the first such line that is a heading
+        index
+        for index, line in enumerate(number_of_lines)
+        if line == heading
+        and sum(row.startswith("```") for row in number_of_lines[:index]) % 2 == 0
+    )
+    number_of_lines[at] += "\n\nMine."
+    draft = read("\n".join(number_of_lines))
+
+    assert [s.number for s in draft.sections if draft.edited(s.number)] == [chosen]
+
+
+def test_the_last_line_is_hidden_and_names_keys_and_hashes() -> None:
+    one = DraftSection(number=1, text="## 1. One\n\nText.")
+    text = render(
+        head="# T",
+        sections=[one],
+        footer="",
+        language="zh",
+        plan="lean",
+        stamps={1: Stamp(key="", text=text_hash(one.text))},
+    )
+    assert text.splitlines()[-1] == (
+        f"<!-- expand language=zh plan=lean head={text_hash('# T')} foot={text_hash('')} "
+        f"1=-:{text_hash(one.text)} -->"
+    )
+    draft = read(text)
+    assert draft.stamps[1].key == ""
+    assert (draft.language, draft.plan) == ("zh", "lean")
+
+
+def test_without_the_last_line_everything_is_a_persons() -> None:
+    text = written([DraftSection(number=1, text="## 1. One\n\nText.")])
+    draft = read(text[: text.rindex("<!--")])
+
+    assert draft.stamps == {}
+    assert draft.edited(1)
+    assert draft.head_edited
+    assert draft.footer_edited
+    assert not draft.edited(2), "a section that is not there is not edited"
+    assert draft.section(2) is None
+
+
+def test_a_last_line_that_was_meddled_with_proves_nothing() -> None:
+    draft = read("# T\n\n## 1. One\n\nText.\n\n<!-- expand language plan=full 1=x x=1 -->\n")
+    assert draft.language == ""
+    assert draft.plan == "full"
+    assert draft.stamps == {1: Stamp(key="x", text="")}
+    assert draft.edited(1)
+
+
+def test_a_comment_of_that_form_elsewhere_is_text() -> None:
+    text = written([DraftSection(number=1, text="## 1. One\n\n<!-- expand 1=a:b -->\n\nText.")])
+    assert not read(text).edited(1)
+
+
+def test_edited_head_and_footer_are_seen_and_stay_known() -> None:
+    text = written([DraftSection(number=1, text="## 1. One\n\nText.")], "Footer.")
+    draft = read(text.replace("expert", "anyone").replace("Footer.", "My footer."))
+
+    assert draft.head_edited
+    assert draft.footer_edited
+    assert "anyone" in draft.head
+    assert draft.footer == "My footer."
+    assert not draft.edited(1)
+    kept = read(again(draft))
+    assert kept.head_edited
+    assert kept.footer_edited
+    assert kept.footer == "My footer."
+
+
+def test_a_footer_that_a_person_added_is_part_of_the_last_section() -> None:
+    text = written([DraftSection(number=1, text="## 1. One\n\nText.")])
+    draft = read(text.replace("Text.\n", "Text.\n\n---\n\nMy footer.\n"))
+    assert draft.edited(1)
+    assert draft.footer == ""
+
+
+def test_numbers_are_taken_from_the_headings_whatever_stands_between() -> None:
+    draft = read(
+        "# T\n\n## Foreword\n\nF.\n\n## 2. Two\n\nB.\n\n## Aside\n\nC.\n\n## 5. Five\n\nE.\n"
+    )
+    assert [section.number for section in draft.sections] == [2, 5]
+    assert draft.sections[0].text == "## 2. Two\n\nB.\n\n## Aside\n\nC."
+    assert draft.head == "# T\n\n## Foreword\n\nF."
+
+
+def test_the_first_of_two_sections_of_one_number_counts() -> None:
+    draft = read("# T\n\n## 1. One\n\nA.\n\n## 1. One\n\nB.\n")
+    assert [s.text for s in draft.sections] == ["## 1. One\n\nA.\n\n## 1. One\n\nB."]
+
+
+def test_nothing_is_read_from_an_empty_document() -> None:
+    draft = read("")
+    assert (draft.head, draft.sections, draft.footer) == ("", (), "")
+
+
+def test_hashes_leave_blanks_around_a_text_out() -> None:
+    assert text_hash("\n a \n") == text_hash("a")
+    assert text_hash("a\r\nb") != text_hash("a\nb")
+    assert len(text_hash("")) == 16
+
+
+def test_headings_and_contents() -> None:
+    assert section_heading(2, "Profiling tools") == "## 2. Profiling tools"
+    assert topic_heading(2, 1, "perf") == "### 2.1 perf"
+    made = head("# T\n", ["1. A", "2. B (x)"], "zh")
+    assert made == "# T\n\n## 目录\n\n- [1. A](#1-a)\n- [2. B (x)](#2-b-x)"
+    assert "## Contents" in head("# T", [], "fr")
+
+
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [
+        ("1. Methods & goals", "1-methods--goals"),
+        ("2. 性能剖析工具（perf）", "2-性能剖析工具perf"),
+        ("3. I/O: `splice`", "3-io-splice"),
+        ("  4. Zero-copy_x  ", "4-zero-copy_x"),
+    ],
+)
+def test_anchors_are_githubs(heading: str, expected: str) -> None:
+    assert anchor(heading) == expected
