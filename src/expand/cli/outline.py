@@ -1,14 +1,23 @@
-"""``expand outline``: check outlines, print their JSON Schema."""
+"""``expand outline``: check outlines, print their JSON Schema, import them from documents."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expand.cli.common import WorkspaceOption, print_json, workspace_of
+from expand.cli.common import LanguageOption, WorkspaceOption, print_json, warn, workspace_of
 
-app = typer.Typer(help="Check outlines; print their JSON Schema.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from expand.importing import Intake
+    from expand.workspace import Workspace
+
+app = typer.Typer(
+    help="Check outlines, print their JSON Schema, import them from documents.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command("check")
@@ -58,3 +67,112 @@ def schema(
     from expand.outline_shape import book_schema, outline_schema  # start-up time
 
     print_json(book_schema() if book else outline_schema())
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    document: Annotated[
+        Path, typer.Argument(metavar="DOCUMENT", help="A plan, a SUMMARY.md, or any document.")
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="KIND",
+            help="plan (chapters with sections and lines), summary (mdBook), headings (the "
+            "document is the chapter), or auto.",
+        ),
+    ] = "auto",
+    chapter: Annotated[
+        list[str] | None,
+        typer.Option("--chapter", metavar="ID", help="Only this chapter of it; repeatable."),
+    ] = None,
+    lines: Annotated[
+        int | None,
+        typer.Option("--lines", min=25, help="Lines of a chapter that states none (600)."),
+    ] = None,
+    language: LanguageOption = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Change outlines that are there; comments and order stay."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the outlines; write nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Make outlines from a plan, from mdBook's SUMMARY.md, or from a document's headings."""
+    from expand.errors import InputError  # start-up time
+    from expand.importing import DEFAULT_LINES, KINDS, Wanted, take_in
+    from expand.shape import suggestion
+
+    known = next((name for name in KINDS if name == kind), None)
+    if known is None:
+        raise InputError(f"--from is {kind!r}", remedy=suggestion(kind, KINDS))
+    place = workspace_of(context, workspace)
+    intake = take_in(
+        place,
+        document,
+        Wanted(
+            kind=known,
+            chapters=tuple(chapter or ()),
+            language=language,
+            lines=lines or DEFAULT_LINES,
+        ),
+        force=force,
+        dry_run=dry_run,
+    )
+    if as_json:
+        print_json(
+            {
+                "read_as": intake.kind,
+                "dry_run": dry_run,
+                "outlines": [
+                    {
+                        "id": one.id,
+                        "title": one.title,
+                        "path": place.relative(one.path),
+                        "source": one.source,
+                        "state": one.state,
+                        "sections": one.sections,
+                        "lines": one.lines,
+                        "stated_lines": one.stated_lines,
+                        "dropped_sections": list(one.dropped),
+                    }
+                    for one in intake.outlines
+                ],
+                "left_alone": dict(intake.left),
+                "added_to_book": list(intake.booked),
+            }
+        )
+    else:
+        _show_intake(place, intake, dry_run=dry_run)
+
+
+def _show_intake(workspace: Workspace, intake: Intake, *, dry_run: bool) -> None:
+    words = {"new": "written", "changed": "changed", "same": "says this already"}
+    for one in intake.outlines:
+        stated = one.stated_lines
+        gap = f" ({stated:,} stated)" if stated not in (None, one.lines) else ""
+        said = "would be " if dry_run and one.state != "same" else ""
+        summary = (
+            f"{workspace.relative(one.path)}: {said}{words[one.state]}, {one.sections} "
+            f"section{'s' if one.sections != 1 else ''}, {one.lines:,} lines{gap}"
+        )
+        if dry_run:
+            warn(summary)
+            typer.echo(one.text, nl=False)
+        else:
+            typer.echo(summary)
+        for title in one.dropped:
+            warn(f"{workspace.relative(one.path)}: section {title!r} is not in the document: out")
+    if intake.left:
+        named = ", ".join(f"{chapter} {title}" for chapter, title in intake.left.items())
+        warn(f"no lines are planned for {named}: left alone")
+    if intake.booked and not dry_run:
+        typer.echo(f"added to outlines/book.yaml: {', '.join(intake.booked)}")
+    if not dry_run:
+        first = intake.outlines[0].id
+        typer.echo(f"next: expand outline check, then expand chapter {first} --dry-run")

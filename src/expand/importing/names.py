@@ -1,0 +1,107 @@
+"""How a plan names a chapter: by a number, by its file, by a title, or by all three.
+
+``第3篇：03_性能工程实践.md``, ``Chapter 3: Performance (`03_performance.md`)``, ``3. Performance``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from expand.importing.proposal import file_id
+
+_DIGITS = dict(zip("零〇一二三四五六七八九", (0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+_CHINESE = "零〇一二三四五六七八九十"
+_ORDINAL = re.compile(
+    rf"""(?xi)^(?:
+      第\s*(?P<chinese>\d+|[{_CHINESE}]{{1,3}})\s*(?:篇|章|讲|课|份|个?文档)
+    | (?:chapter|document|doc|article|lesson|unit|module|tutorial|ch\.?)\s*(?P<word>\d+)
+    )\s*[:：.、)）—–-]*\s*"""
+)
+_BARE = re.compile(r"^#?(?P<number>\d{1,3})(?:\s*[:：.、)）]\s*|\s+[—–-]\s+|\s+)(?=\S)")
+_FILE = re.compile(r"[^\s`'\"()\[\]（）【】《》*:：|,，]+\.(?:md|markdown|mdx|rst|adoc)\b", re.I)
+_MARKUP = re.compile(r"\*\*|__|`|~~")
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)]*)\)")
+_SYMBOLS = re.compile(r"^[^\w(（《「【\"'`#]+|[\s:：—–-]+$")
+_STEM = re.compile(r"^(\d+)[\s._-]+(?=\S)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChapterName:
+    """A chapter as a heading or a table names it. ``strong`` says that the wording is that of a
+    chapter (a file, "Chapter 3", "第3篇"), where "3." alone could be a section as well.
+    """
+
+    id: str
+    title: str
+    file: str | None
+    strong: bool
+
+
+def chapter_name(text: str) -> ChapterName | None:
+    """The chapter that the text names; None when it gives neither a number nor a file."""
+    plain = _SYMBOLS.sub("", _MARKUP.sub("", _LINK.sub(_shown_link, text))).strip()
+    ordinal = _ORDINAL.match(plain)
+    rest = plain[ordinal.end() :] if ordinal else plain
+    found = _FILE.search(rest)
+    bare = None if ordinal or (found and found.start() == 0) else _BARE.match(rest)
+    number = None
+    if ordinal:
+        number = _number(ordinal["chinese"] or ordinal["word"])
+    elif bare:
+        number = int(bare["number"])
+        rest = rest[bare.end() :]
+        found = _FILE.search(rest)
+    if number is None and found is None:
+        return None
+    file = found[0] if found else None
+    said = (rest[: found.start()] + rest[found.end() :]) if found else rest
+    title = _SYMBOLS.sub("", re.sub(r"[(（\[【]\s*[)）\]】]", "", said)).strip()
+    return ChapterName(
+        id=_id(file, number),
+        title=title or (title_of_file(file) if file else ""),
+        file=file,
+        strong=ordinal is not None or file is not None,
+    )
+
+
+def number_of_file(file: str) -> str | None:
+    """The number that a file's name begins with, as written: ``03`` of ``03_pipes.md``."""
+    found = _STEM.match(PurePosixPath(file).stem + "-")
+    return found[1] if found else None
+
+
+def title_of_file(file: str) -> str:
+    """A title made of a file's name: its number and ending go, ``_`` and ``-`` become spaces."""
+    path = PurePosixPath(file)
+    named = path.parent.name if path.stem.lower() in ("index", "readme") else path.stem
+    plain = _STEM.sub("", named or path.stem)
+    words = re.sub(r"[\s_-]+", " ", plain).strip() or path.stem
+    return words[0].upper() + words[1:]
+
+
+def _id(file: str | None, number: int | None) -> str:
+    if file is not None:
+        own = number_of_file(file)
+        if own is not None:
+            return own
+    if number is not None:
+        return f"{number:02d}"
+    return file_id(PurePosixPath(file or "").stem)
+
+
+def _number(text: str) -> int:
+    """A number in digits or in Chinese, up to 99."""
+    if text.isdecimal():
+        return int(text)
+    if "十" not in text:
+        return int("".join(str(_DIGITS[character]) for character in text))
+    tens, _, ones = text.partition("十")
+    return 10 * (_DIGITS[tens[-1]] if tens else 1) + (_DIGITS[ones[0]] if ones else 0)
+
+
+def _shown_link(link: re.Match[str]) -> str:
+    """A link as its text, with its file where the text does not name one."""
+    text, target = link[1], link[2]
+    return text if _FILE.search(text) or not _FILE.search(target) else f"{text} {target}"

@@ -1,0 +1,240 @@
+"""Outlines and the book as YAML: written anew, or changed in place with comments and order kept.
+
+The only module that imports ruamel.yaml. PyYAML, which reads outlines, forgets comments, so it
+cannot write a file that a person keeps by hand.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from expand.importing.proposal import Proposal, ProposedSection, settled
+from expand.importing.yaml_list import list_text
+from expand.wording import title_key
+
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+SCHEMA_LINE = "# yaml-language-server: $schema={schema}\n"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wording:
+    """How texts are written: plainly, or under ``language`` where a book has several."""
+
+    language: str
+    several: bool
+
+    def node(self, text: str) -> Any:
+        """A text as a node: plain, or ``{zh: …}``."""
+        from ruamel.yaml.comments import CommentedMap  # start-up time
+
+        if not self.several:
+            return text
+        by_language = CommentedMap({self.language: text})
+        by_language.fa.set_flow_style()
+        return by_language
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rewritten:
+    """An outline's new text, and the sections of the former one that are no longer in it."""
+
+    text: str
+    dropped: tuple[str, ...] = ()
+
+
+def new_outline(
+    proposal: Proposal, *, source: str, wording: Wording, schema: str | None = None
+) -> str:
+    """The YAML of a proposal whose sections all have their lines."""
+    from ruamel.yaml.comments import CommentedMap  # start-up time
+
+    root = CommentedMap()
+    root["id"] = _id(proposal.id)
+    root["title"] = wording.node(proposal.title)
+    root["source"] = source
+    _state(root, proposal)
+    root["sections"] = [_new_section(section, wording) for section in proposal.sections]
+    return (SCHEMA_LINE.format(schema=schema) if schema else "") + _dumped(root)
+
+
+def updated_outline(text: str, proposal: Proposal, *, wording: Wording, lines: int) -> Rewritten:
+    """An outline's text with what the proposal says; what it does not speak of stays, lines too.
+    A new section without lines gets its share of the chapter's, which are ``lines`` if not stated.
+
+    Sections and topics are recognised by their words in any language, so their other languages,
+    notes and comments stay with them, also where they move.
+    """
+    root = _yaml().load(text)
+    sections = proposal.sections
+    order = _order([section.title for section in sections], _titles(root["sections"]))
+    dropped = tuple(
+        _words(node.get("title"))[0] for at, node in enumerate(root["sections"]) if at not in order
+    )
+    shared = settled(proposal, lines=lines).sections
+    fresh = [_dumped(_new_section(section, wording)) for section in shared]
+    text = _arranged(text, root, root["sections"], order, fresh)
+    for at, section in enumerate(sections):
+        text = _with_topics(text, at, section.topics, wording)
+    root = _yaml().load(text)
+    _say(root, "title", proposal.title, wording)
+    _state(root, proposal)
+    for node, section in zip(root["sections"], sections, strict=True):
+        _say(node, "title", section.title, wording)
+        if section.lines is not None and node.get("lines") != section.lines:
+            node["lines"] = section.lines
+    return Rewritten(text=_dumped(root), dropped=dropped)
+
+
+def with_chapters(
+    text: str, chapters: Sequence[tuple[str, str, str, int]], *, wording: Wording
+) -> str:
+    """A book's text with further chapters at its end: id, title, source and lines wanted."""
+    from ruamel.yaml.comments import CommentedMap  # start-up time
+
+    root = _yaml().load(text)
+    if root.get("chapters") is None:
+        root["chapters"] = []
+    for chapter, title, source, lines in chapters:
+        entry = CommentedMap({"id": _id(chapter), "title": wording.node(title)})
+        entry["source"], entry["target_lines"] = source, lines
+        root["chapters"].append(entry)
+    return _dumped(root)
+
+
+def _yaml() -> YAML:
+    from ruamel.yaml import YAML  # start-up time
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _dumped(root: Mapping[str, Any]) -> str:
+    stream = io.StringIO()
+    _yaml().dump(root, stream)
+    return stream.getvalue().rstrip("\n") + "\n"
+
+
+def _id(chapter: str) -> Any:
+    """An id in quotes: 03 would be read as it is, but other tools read a number."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # start-up time
+
+    return DoubleQuotedScalarString(chapter)
+
+
+def _state(root: CommentedMap, proposal: Proposal) -> None:
+    stated = {
+        "target_lines": proposal.target,
+        "priority": proposal.priority,
+        "hours": proposal.hours,
+    }
+    for key, value in stated.items():
+        if value is not None and root.get(key) != value:
+            _put(root, key, value)
+
+
+def _put(node: CommentedMap, key: str, value: Any) -> None:
+    """Sets a key; a new one goes before the list of sections."""
+    if key in node or "sections" not in node:
+        node[key] = value
+    else:
+        node.insert(list(node).index("sections"), key, value)
+
+
+def _new_section(section: ProposedSection, wording: Wording) -> CommentedMap:
+    from ruamel.yaml.comments import CommentedMap  # start-up time
+
+    node = CommentedMap()
+    node["title"] = wording.node(section.title)
+    node["lines"] = section.lines
+    if section.topics:
+        node["topics"] = [wording.node(topic) for topic in section.topics]
+    return node
+
+
+def _say(node: CommentedMap, key: str, text: str, wording: Wording) -> None:
+    """Puts a text in its language; one that says it already stays, quotes and all."""
+    present = node.get(key)
+    if text in _words(present):
+        return
+    if isinstance(present, dict):
+        present[wording.language] = text
+    else:
+        node[key] = wording.node(text)
+
+
+def _words(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [str(text) for text in node.values()]
+    return [] if node is None else [str(node)]
+
+
+def _with_topics(text: str, at: int, topics: Sequence[str], wording: Wording) -> str:
+    """The outline's text with these topics, in this order, in its section number ``at`` from 0."""
+    root = _yaml().load(text)
+    node = root["sections"][at]
+    present: CommentedSeq | list[Any] = node.get("topics") or []
+    order = _order(topics, [_words(item) for item in present])
+    if order == list(range(len(present))):
+        return text
+    if present and topics:
+        fresh = [_dumped_item(wording.node(topic)) for topic in topics]
+        return _arranged(text, root, present, order, fresh)
+    if topics:
+        node["topics"] = [wording.node(topic) for topic in topics]
+    else:
+        del node["topics"]
+    return _dumped(root)
+
+
+def _titles(sections: CommentedSeq) -> list[list[str]]:
+    return [_words(node.get("title")) for node in sections]
+
+
+def _order(wanted: Sequence[str], present: Sequence[Sequence[str]]) -> list[int | None]:
+    """For each wanted text the number of the present item that says it, None where none does."""
+    keys = [{title_key(word) for word in words} for words in present]
+    used: set[int] = set()
+    order: list[int | None] = []
+    for text in wanted:
+        fits = (at for at, own in enumerate(keys) if at not in used and title_key(text) in own)
+        found = next(fits, None)
+        order.append(found)
+        if found is not None:
+            used.add(found)
+    return order
+
+
+def _arranged(
+    text: str,
+    root: CommentedMap,
+    items: Any,
+    order: Sequence[int | None],
+    fresh: Sequence[str],
+) -> str:
+    """The text with the list's items in this order; where it is None, the fresh one."""
+    if list(order) == list(range(len(items))):
+        return text
+    starts = [items.lc.item(at) for at in range(len(items))]
+    block = list_text(text, starts)
+    chosen = [fresh[at] if number is None else number for at, number in enumerate(order)]
+    if block is not None:
+        return block.with_items(chosen)
+    former = list(items)
+    loaded = [_yaml().load(item) if isinstance(item, str) else former[item] for item in chosen]
+    items[:] = loaded
+    items.fa.set_block_style()
+    return _dumped(root)
+
+
+def _dumped_item(node: Any) -> str:
+    """A topic as the YAML of a list's item."""
+    return _dumped({"topic": node}).removeprefix("topic: ")

@@ -1,0 +1,579 @@
+"""Outlines from documents: plans, SUMMARY.md, headings; and how they are written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from expand.cli import app
+from expand.errors import InputError, InputErrors
+from expand.importing import Wanted, outline_yaml, take_in
+from expand.importing.figures import bare_lines, hours_in, lines_in, priority_in, without_lines
+from expand.importing.heading_document import id_of_file, read_headings
+from expand.importing.items import items_of, plain
+from expand.importing.names import chapter_name, title_of_file
+from expand.importing.outline_yaml import Wording, updated_outline
+from expand.importing.plan_document import read_plan
+from expand.importing.proposal import Proposal, ProposedSection, file_id, settled, tidy
+from expand.importing.summary import Entry, read_summary, with_ids
+from expand.outline import Outline
+from expand.outline_file import read_outline
+from expand.workspace import Workspace
+
+REPOSITORY = Path(__file__).parents[1]
+PLANS = Path(__file__).parent / "plans"
+CHAPTERS = ("03", "04", "05")
+ZH = Wording(language="zh", several=True)
+PLAIN = Wording(language="en", several=False)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """The shipped book and chapters, without outlines."""
+    (tmp_path / "outlines").mkdir()
+    (tmp_path / "expand.toml").write_text("")
+    shutil.copy(REPOSITORY / "outlines" / "book.yaml", tmp_path / "outlines")
+    shutil.copytree(REPOSITORY / "chapters", tmp_path / "chapters")
+    return Workspace(root=tmp_path)
+
+
+def shipped(chapter: str) -> Outline:
+    path = REPOSITORY / "outlines" / f"{chapter}.yaml"
+    return read_outline(path, root=REPOSITORY, chapter_id=chapter)
+
+
+def said(outline: Outline, language: str) -> object:
+    """All that a plan states of a chapter, in one language."""
+    return (
+        outline.id,
+        outline.title.say(language),
+        outline.source,
+        outline.stated_lines,
+        outline.hours,
+        outline.priority,
+        [
+            (s.number, s.title.say(language), s.lines, [t.say(language) for t in s.topics])
+            for s in outline.sections
+        ],
+    )
+
+
+def copy_shipped(workspace: Workspace, *chapters: str) -> None:
+    for chapter in chapters:
+        shutil.copy(REPOSITORY / "outlines" / f"{chapter}.yaml", workspace.root / "outlines")
+
+
+@pytest.mark.parametrize(("plan", "language"), [("plan_zh.md", "zh"), ("plan_en.md", "en")])
+def test_a_plan_becomes_the_shipped_outlines(
+    workspace: Workspace, plan: str, language: str
+) -> None:
+    intake = take_in(workspace, PLANS / plan)
+    assert intake.kind == "plan"
+    assert [(one.id, one.state) for one in intake.outlines] == [(c, "new") for c in CHAPTERS]
+    assert intake.booked == ()
+    for chapter in CHAPTERS:
+        outline = workspace.outline(chapter)
+        assert said(outline, language) == said(shipped(chapter), language)
+        assert set(outline.title.by_language) == {language}
+
+
+def test_finished_chapters_of_a_plan_are_left_alone_and_named(workspace: Workspace) -> None:
+    intake = take_in(workspace, PLANS / "plan_zh.md")
+    assert intake.left == {"01": "高级进程管理", "02": "安全与沙箱"}
+
+
+@pytest.mark.parametrize("plan", ["plan_zh.md", "plan_en.md"])
+def test_shipped_outlines_say_what_the_plan_says(workspace: Workspace, plan: str) -> None:
+    copy_shipped(workspace, *CHAPTERS)
+    intake = take_in(workspace, PLANS / plan)
+    assert {one.state for one in intake.outlines} == {"same"}
+    for chapter in CHAPTERS:
+        former = (REPOSITORY / "outlines" / f"{chapter}.yaml").read_bytes()
+        assert workspace.outline_path(chapter).read_bytes() == former
+
+
+def test_an_outline_that_differs_is_not_touched_without_force(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    copy_shipped(workspace, "03")
+    before = workspace.outline_path("03").read_bytes()
+    plan = tmp_path / "plan.md"
+    plan.write_text((PLANS / "plan_zh.md").read_text().replace("(250行)", "(260行)", 1))
+    with pytest.raises(InputErrors, match=r"outlines/03.yaml: it is there.*--force"):
+        take_in(workspace, plan)
+    assert workspace.outline_path("03").read_bytes() == before
+    assert workspace.chapter_ids() == ("03",), "nothing else was written either"
+    take_in(workspace, plan, force=True)
+    after = workspace.outline_path("03").read_bytes()
+    assert after == before.replace(b"lines: 250", b"lines: 260", 1)
+
+
+def test_a_dry_run_writes_nothing(workspace: Workspace) -> None:
+    intake = take_in(workspace, PLANS / "plan_en.md", dry_run=True)
+    assert [one.lines for one in intake.outlines] == [1025, 1000, 1000]
+    assert workspace.chapter_ids() == ()
+
+
+def test_only_the_chapters_asked_for(workspace: Workspace) -> None:
+    take_in(workspace, PLANS / "plan_zh.md", Wanted(chapters=("04",)))
+    assert workspace.chapter_ids() == ("04",)
+    with pytest.raises(InputError, match=r"chapter '06' is not planned here; planned are: 03, 04"):
+        take_in(workspace, PLANS / "plan_zh.md", Wanted(chapters=("06",)))
+
+
+def test_the_brief_one_line_form(workspace: Workspace, tmp_path: Path) -> None:
+    plan = tmp_path / "p.md"
+    plan.write_text(
+        "### 第十二篇：管道\n\n**目标**：300行\n\n"
+        "1、**基础**（约100行） - 匿名管道；命名管道（FIFO）\n"
+        "2、**工具** (200行)：lsof, strace（调用, 参数）\n"
+    )
+    (proposal,) = read_plan(plan.read_text())
+    assert (proposal.id, proposal.title, proposal.target) == ("12", "管道", 300)
+    assert proposal.sections == (
+        ProposedSection(title="基础", lines=100, topics=("匿名管道", "命名管道（FIFO）")),
+        ProposedSection(title="工具", lines=200, topics=("lsof", "strace（调用, 参数）")),
+    )
+    intake = take_in(workspace, plan)
+    assert intake.booked == ("12",)
+    book = workspace.book()
+    assert [c.id for c in book.chapters][-1] == "12"
+    assert book.chapters[-1].target_lines == 300
+    former = (REPOSITORY / "outlines" / "book.yaml").read_text()
+    assert workspace.book_path.read_text().startswith(former.rstrip("\n"))
+
+
+def test_a_target_is_shared_by_sections_that_state_no_lines() -> None:
+    plan = (
+        "## Chapter 7: Signals\n\nTarget: 400 lines\n\n"
+        "1. Basics (100 lines)\n2. Masks\n   - a\n   - b\n3. Queues\n"
+    )
+    (proposal,) = read_plan(plan)
+    lines = [s.lines for s in settled(proposal, lines=9_999).sections]
+    assert lines == [100, 225, 75], "300 are left, by topics and title: 3 to 1"
+    assert [s.lines for s in settled(proposal, lines=1).sections] == lines
+
+
+def test_weak_headings_are_chapters_only_where_no_strong_ones_are() -> None:
+    assert [p.id for p in read_plan("## 3. Pipes\n\n- Basics (90 lines)\n  - FIFOs\n")] == ["03"]
+    strong = "## 1. Plans\n\n### Chapter 3: Pipes\n\n- Basics: 90 lines\n"
+    assert [p.id for p in read_plan(strong)] == ["03"]
+    outer = "## 3. Pipes\n\n### 1. Basics (90 lines)\n\n- x (20 lines)\n"
+    (only,) = read_plan(outer)
+    assert [(s.title, s.lines) for s in only.sections] == [("Basics", 90)]
+
+
+def test_a_part_that_holds_chapters_is_not_one() -> None:
+    plan = (
+        "## 第4章 总览\n\n### 第3篇：管道\n\n1. 基础 (90行)\n\n### 第5篇：信号\n\n1. 基础 (80行)\n"
+    )
+    assert [(p.id, p.title) for p in read_plan(plan)] == [("03", "管道"), ("05", "信号")]
+
+
+def test_deeper_headings_without_lines_are_topics_of_sections_with_them() -> None:
+    plan = (
+        "# Chapter 2: Pipes (200 lines)\n\n## Basics (150 lines)\n\n### Reading\n\n"
+        "### Writing\n\n## End (50 lines)\n"
+    )
+    (proposal,) = read_plan(plan)
+    assert proposal.title == "Pipes"
+    assert proposal.target == 200
+    assert [(s.title, s.topics) for s in proposal.sections] == [
+        ("Basics", ("Reading", "Writing")),
+        ("End", ()),
+    ]
+
+
+def test_labels_state_what_the_tables_do_not() -> None:
+    plan = (
+        "### Chapter 1: A\n\n- **Priority**: low\n- **Time**: 2h\n- Source: `docs/01_a.md`\n\n"
+        "1. B (50 lines)\n\n### Chapter 2: C\n\nTime: 30 min\nPriority: ?\n\n1. D (50 lines)\n"
+    )
+    one, two = read_plan(plan)
+    assert (one.priority, one.hours, one.file) == ("low", 2.0, "docs/01_a.md")
+    assert (two.priority, two.hours, two.file) == (None, 0.5, None)
+
+
+def test_tables_name_chapters_by_number_or_title() -> None:
+    plan = (
+        "| # | Chapter | Target | Hours |\n|---|---|---|---|\n| 1 | A | 70 | 1 h |\n"
+        "\n| Chapter | Priority |\n|---|---|\n| C | high |\n| short |\n\n"
+        "### Chapter 1: A\n\n1. B (50 lines)\n\n### Chapter 2: C\n\n1. D (50 lines)\n"
+    )
+    one, two = read_plan(plan)
+    assert (one.target, one.hours, two.priority) == (70, 1.0, "high")
+
+
+def test_code_in_a_plan_is_no_list() -> None:
+    plan = "### Chapter 1: A\n\n1. Real (50 lines)\n\n```text\n1. Not (70 lines)\n```\n"
+    assert [s.title for s in read_plan(plan)[0].sections] == ["Real"]
+
+
+@pytest.mark.parametrize("text", ["", "# Notes\n\nNothing.\n", "## Chapter 1: A\n\n- no lines\n"])
+def test_what_is_no_plan(text: str) -> None:
+    assert read_plan(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("(250行)", 250), ("约 1,200 行", 1200), ("1.5k lines", 1500), ("800-1,000行", 900),
+        ("2千行", 2000), ("1-2k lines", 1500), ("~80 LOC", 80), ("(1.1-1.4)", None),
+        ("0 lines", None), ("three lines", None), ("underlines 5", None), ("5 linesmen", None),
+    ],
+)  # fmt: skip
+def test_lines(text: str, lines: int | None) -> None:
+    assert lines_in(text) == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("**Tools** (250 lines) - perf", ("**Tools**", "- perf")),
+        ("Tools – about 250 lines", ("Tools", "")),
+        ("Tools (fast) [80行]", ("Tools (fast)", "")),
+        ("Tools (fast)", ("Tools (fast)", "")),
+    ],
+)
+def test_the_text_around_lines(text: str, parts: tuple[str, str]) -> None:
+    assert without_lines(text) == parts
+
+
+def test_other_figures() -> None:
+    assert bare_lines("**1,000**") == 1000
+    assert bare_lines("1k") == 1000
+    assert bare_lines("-") is None
+    assert hours_in("约1.5h") == 1.5
+    assert hours_in("2 个小时") == 2.0
+    assert hours_in("90 minutes") == 1.5
+    assert hours_in("soon") is None
+    assert priority_in("**高**") == "high"
+    assert priority_in("P2, later") == "medium"
+    assert priority_in("?") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "chapter", "title", "file"),
+    [
+        ("第3篇：03_性能.md", "03", "性能", "03_性能.md"),
+        ("第二十一章 管道", "21", "管道", None),
+        ("Chapter 3: Pipes (`07_pipes.md`)", "07", "Pipes", "07_pipes.md"),
+        ("📋 3. Pipes", "03", "Pipes", None),
+        ("[Pipes](docs/pipes.md)", "pipes", "Pipes", "docs/pipes.md"),
+        ("12 Pipes", "12", "Pipes", None),
+        ("guide/index.md", "index", "Guide", "guide/index.md"),
+    ],
+)
+def test_names_of_chapters(text: str, chapter: str, title: str, file: str | None) -> None:
+    name = chapter_name(text)
+    assert name is not None
+    assert (name.id, name.title, name.file) == (chapter, title, file)
+
+
+def test_what_names_no_chapter() -> None:
+    assert chapter_name("Pipes") is None
+    assert chapter_name("") is None
+    assert title_of_file("03_process-pools.md") == "Process pools"
+    assert title_of_file("README.md") == "README"
+
+
+def test_items_as_people_type_them() -> None:
+    lines = [
+        "1. One", "   wrapped on", "   - [ ] two", "\t* three", "（4） four", "五、 five", "text",
+        "• six",
+    ]  # fmt: skip
+    assert [(i.text, i.depth, i.numbered) for i in items_of(lines)] == [
+        ("One wrapped on", 0, True), ("two", 1, False), ("three", 2, False),
+        ("four", 0, True), ("five", 0, True), ("six", 0, False),
+    ]  # fmt: skip
+    assert plain("**a** [b](c) *d* `e_f` g_h_i") == "a b d `e_f` g_h_i"
+
+
+def test_proposals_become_what_an_outline_can_hold() -> None:
+    proposal = Proposal(
+        id="1",
+        title=" \t ",
+        sections=(
+            ProposedSection(title="A\nB", topics=("x", "X", "", "y\x07")),
+            ProposedSection(title="a b"),
+            ProposedSection(title=""),
+        ),
+    )
+    done = tidy(proposal)
+    assert done.title == "1"
+    assert [s.title for s in done.sections] == ["A B", "a b (2)", "3"]
+    assert done.sections[0].topics == ("x", "y")
+    assert tidy(replace(proposal, sections=())).sections[0].title == "1"
+    assert [file_id(t) for t in ("Book", "a b/c", "..", "管道")] == [
+        "Book-chapter", "a-b-c", "chapter", "管道",
+    ]  # fmt: skip
+
+
+def test_a_document_s_headings() -> None:
+    text = (
+        "---\ntitle: Not this\n---\n# Chapter 3: Pipes\n\n## Contents\n\n## 1. Reading {#read}\n\n"
+        "### 1.1 Blocks\n\n### Polling\n\n#### deeper\n\n```md\n## no heading\n```\n\n"
+        "## Writing (120 lines)\n\nText.\n"
+    )
+    proposal = read_headings(text, file="docs/03_pipes.md")
+    assert (proposal.id, proposal.title) == ("03", "Pipes")
+    assert proposal.sections == (
+        ProposedSection(title="Reading", topics=("Blocks", "Polling"), present=12),
+        ProposedSection(title="Writing", lines=120, present=3),
+    )
+
+
+def test_documents_without_one_title() -> None:
+    front = read_headings("---\ntitle: 'Pipes'\n---\n\n## A\n\n## B\n", file="x.md")
+    assert (front.title, [s.title for s in front.sections]) == ("Pipes", ["A", "B"])
+    several = read_headings("# A\n\n## B\n\n# C\n", file="guide/index.md")
+    assert (several.id, several.title) == ("guide", "Guide")
+    assert [(s.title, s.topics) for s in several.sections] == [("A", ("B",)), ("C", ())]
+    empty = read_headings("", file="x.md")
+    assert [s.title for s in empty.sections] == ["X"]
+    assert id_of_file("a/README.md") == "a"
+
+
+def test_sections_ask_for_no_less_than_they_have() -> None:
+    text = "# T\n\n## A\n" + "line\n" * 401 + "\n## B\n"
+    proposal = settled(read_headings(text, file="t.md"), lines=600)
+    assert [s.lines for s in proposal.sections] == [405, 300]
+
+
+def test_summary_and_ids() -> None:
+    text = (
+        "# Summary\n\n[Preface](preface.md)\n\n- [One](01_one.md)\n  - [Deep](a/deep.md#part)\n"
+        "- [Two \\[x\\]](<a b.md>)\n- [Draft]()\n- [Out](https://example.org/x.md)\n"
+        "- [Again](01_one.md)\n- [Image](x.png)\n- []()\n\n```md\n- [Code](code.md)\n```\n"
+    )
+    entries = read_summary(text)
+    assert [(e.title, e.file) for e in entries] == [
+        ("Preface", "preface.md"), ("One", "01_one.md"), ("Deep", "a/deep.md"),
+        ("Two [x]", "a b.md"), ("Draft", None),
+    ]  # fmt: skip
+    assert [x.id for x in with_ids(entries)] == ["preface", "01_one", "deep", "a-b", "draft"]
+    numbered = [Entry(title="A", file="01_a.md"), Entry(title="B", file="s/02-b.md")]
+    assert [x.id for x in with_ids(numbered)] == ["01", "02"]
+    same = [Entry(title="A", file="a/x.md"), Entry(title="B", file="b/x.md"),
+            Entry(title="X", file=None), Entry(title="Y", file="a-x.md")]  # fmt: skip
+    assert [x.id for x in with_ids(same)] == ["a-x", "b-x", "x", "a-x-2"]
+
+
+def test_importing_a_summary(workspace: Workspace) -> None:
+    source = workspace.root / "src"
+    source.mkdir()
+    (source / "SUMMARY.md").write_text("- [Pipes](pipes.md)\n- [Signals](signals.md)\n")
+    (source / "pipes.md").write_text("# Something\n\n## Reading\n\n## Writing\n")
+    intake = take_in(workspace, source / "SUMMARY.md", Wanted(lines=300))
+    assert intake.kind == "summary"
+    pipes, signals = workspace.outline("pipes"), workspace.outline("signals")
+    assert (pipes.title.say("en"), pipes.source) == ("Pipes", "src/pipes.md")
+    assert [(s.title.say("en"), s.lines) for s in pipes.sections] == [
+        ("Reading", 150), ("Writing", 150),
+    ]  # fmt: skip
+    assert [(s.title.say("en"), s.lines) for s in signals.sections] == [("Signals", 300)]
+    assert [c.id for c in workspace.book().chapters][-2:] == ["pipes", "signals"]
+    again = take_in(workspace, source / "SUMMARY.md", Wanted(lines=900))
+    assert {one.state for one in again.outlines} == {"same"}, "shares are not stated lines"
+
+
+def test_importing_a_document_of_the_workspace_keeps_its_id(workspace: Workspace) -> None:
+    document = workspace.root / "chapters" / "03_performance_engineering.md"
+    intake = take_in(workspace, document)
+    assert intake.kind == "headings"
+    outline = workspace.outline("03")
+    assert outline.source == "chapters/03_performance_engineering.md"
+    assert outline.sections[0].title.say("en") == "Zero copy with splice"
+    assert intake.booked == ()
+
+
+def test_importing_a_document_from_elsewhere(
+    workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("else") / "7-pipes.md"
+    elsewhere.write_text("# 管道\n\n## 读\n\n## 写\n")
+    take_in(workspace, elsewhere)
+    outline = workspace.outline("7")
+    assert outline.source == "chapters/7-pipes.md"
+    assert outline.title.by_language == {"zh": "管道"}
+
+
+def test_what_cannot_be_imported(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        take_in(workspace, tmp_path / "none.md")
+    text = tmp_path / "x.md"
+    text.write_text("# A\n\n## B (30,000 lines)\n")
+    with pytest.raises(InputError, match=r"x.md:1: chapter x makes no outline: .*30000; give a"):
+        take_in(workspace, text)
+    with pytest.raises(InputError, match="no heading names a chapter"):
+        take_in(workspace, text, Wanted(kind="plan"))
+    with pytest.raises(InputError, match="no chapter is listed here"):
+        take_in(workspace, text, Wanted(kind="summary"))
+    with pytest.raises(InputError, match="the book has no language 'fr'; give one of: en, zh"):
+        take_in(workspace, text, Wanted(language="fr"))
+    assert workspace.chapter_ids() == ()
+
+
+def test_without_a_book_and_with_a_schema(workspace: Workspace) -> None:
+    workspace.book_path.unlink()
+    schema = workspace.root / "outlines" / ".schema" / "outline.json"
+    schema.parent.mkdir()
+    schema.write_text("{}")
+    take_in(workspace, PLANS / "plan_en.md", Wanted(chapters=("04",)))
+    text = workspace.outline_path("04").read_text()
+    assert text.startswith("# yaml-language-server: $schema=.schema/outline.json\n")
+    assert workspace.outline("04").title.plain == "Testing and benchmarking"
+
+
+EDITED = """\
+id: 03 # the third
+title: {zh: 管道, en: Pipes}
+source: chapters/03.md
+# how long
+target_lines: 100
+sections:
+  # on reading
+  - title: {zh: 读, en: "Reading"}
+    lines: 40 # few
+    note: Mind the gap.
+    topics:
+      - {zh: 阻塞, en: Blocking}
+      # often asked
+      - {zh: 轮询, en: Polling}
+  # on writing
+  - title: {zh: 写, en: Writing}
+    lines: 60
+  - title: 附录
+    lines: 10
+    topics: [一, 二]
+# the end
+"""
+
+
+def update(*sections: ProposedSection, target: int | None = None) -> outline_yaml.Rewritten:
+    proposal = Proposal(id="03", title="管道", sections=sections, target=target)
+    return updated_outline(EDITED, proposal, wording=ZH, lines=600)
+
+
+def test_comments_move_with_their_sections_and_topics() -> None:
+    changed = update(
+        ProposedSection(title="写", lines=70),
+        ProposedSection(title="新: 节", lines=25, topics=("甲",)),
+        ProposedSection(title="读", lines=40, topics=("轮询", "阻塞", "新的")),
+        ProposedSection(title="附录", lines=10, topics=("二", "三")),
+        target=200,
+    )
+    assert changed.dropped == ()
+    assert (
+        changed.text
+        == """\
+id: 03 # the third
+title: {zh: 管道, en: Pipes}
+source: chapters/03.md
+# how long
+target_lines: 200
+sections:
+  # on writing
+  - title: {zh: 写, en: Writing}
+    lines: 70
+  - title: {zh: '新: 节'}
+    lines: 25
+    topics:
+      - {zh: 甲}
+  # on reading
+  - title: {zh: 读, en: "Reading"}
+    lines: 40 # few
+    note: Mind the gap.
+    topics:
+      # often asked
+      - {zh: 轮询, en: Polling}
+      - {zh: 阻塞, en: Blocking}
+      - {zh: 新的}
+  - title: 附录
+    lines: 10
+    topics:
+      - 二
+      - {zh: 三}
+# the end
+"""
+    )
+
+
+def test_sections_that_go_are_named_and_topics_go_and_come() -> None:
+    changed = update(
+        ProposedSection(title="写", lines=60, topics=("缓冲",)),
+        ProposedSection(title="附录", lines=10),
+    )
+    assert changed.dropped == ("读",)
+    assert "on reading" not in changed.text
+    assert "  - title: {zh: 写, en: Writing}\n    lines: 60\n    topics:\n" in changed.text
+    assert changed.text.endswith("- title: 附录\n    lines: 10\n# the end\n")
+
+
+def test_a_title_in_another_language_is_added() -> None:
+    english = Wording(language="en", several=True)
+    text = "id: 1\ntitle: {zh: 管道}\nsource: a.md\nsections:\n- title: 读\n  lines: 30\n"
+    proposal = Proposal(
+        id="1",
+        title="Pipes",
+        sections=(ProposedSection(title="读", lines=30),),
+        priority="low",
+        hours=2.0,
+    )
+    assert updated_outline(text, proposal, wording=english, lines=99).text == (
+        "id: 1\ntitle: {zh: 管道, en: Pipes}\nsource: a.md\npriority: low\nhours: 2.0\n"
+        "sections:\n  - title: 读\n    lines: 30\n"
+    )
+    renamed = replace(proposal, sections=(ProposedSection(title="Read", lines=30),))
+    plain_text = text.replace("{zh: 管道}", "管道")
+    assert "title: Pipes\n" in updated_outline(plain_text, renamed, wording=PLAIN, lines=99).text
+
+
+def run(*arguments: str, workspace: Workspace) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["--workspace", str(workspace.root), *arguments])
+    if result.exception is not None and isinstance(result.exception, InputError):
+        return result.exception.exit_code, result.stdout, str(result.exception)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command(workspace: Workspace) -> None:
+    plan = str(PLANS / "plan_zh.md")
+    code, out, err = run("outline", "import", plan, "--dry-run", workspace=workspace)
+    assert code == 0
+    assert out.count("sections:\n") == 3
+    assert "outlines/03.yaml: would be written, 8 sections, 1,025 lines (1,000 stated)" in err
+    code, out, err = run("outline", "import", plan, workspace=workspace)
+    assert code == 0
+    assert out.splitlines() == [
+        "outlines/03.yaml: written, 8 sections, 1,025 lines (1,000 stated)",
+        "outlines/04.yaml: written, 7 sections, 1,000 lines",
+        "outlines/05.yaml: written, 6 sections, 1,000 lines",
+        "next: expand outline check, then expand chapter 03 --dry-run",
+    ]
+    assert err == "expand: no lines are planned for 01 高级进程管理, 02 安全与沙箱: left alone\n"
+    code, out, err = run("outline", "import", plan, "--json", workspace=workspace)
+    report = json.loads(out)
+    assert report["read_as"] == "plan"
+    assert {one["state"] for one in report["outlines"]} == {"same"}
+    assert report["left_alone"] == {"01": "高级进程管理", "02": "安全与沙箱"}
+
+
+def test_the_command_names_what_it_drops_and_adds(workspace: Workspace, tmp_path: Path) -> None:
+    copy_shipped(workspace, "03")
+    plan = tmp_path / "plan.md"
+    plan.write_text("### 第3篇：性能\n\n1. 热点分析 (90行)\n\n### 第9篇：管道\n\n1. 读 (90行)\n")
+    code, out, err = run("outline", "import", str(plan), "--force", workspace=workspace)
+    assert code == 0
+    assert "outlines/03.yaml: changed, 1 section, 90 lines (1,000 stated)\n" in out
+    assert "added to outlines/book.yaml: 09\n" in out
+    assert "outlines/03.yaml: section '零拷贝技术' is not in the document: out" in err
+
+
+def test_the_command_refuses(workspace: Workspace) -> None:
+    code, out, err = run("outline", "import", "x.md", "--from", "plans", workspace=workspace)
+    assert (code, out, err) == (2, "", "--from is 'plans'; did you mean \"plan\"?")
