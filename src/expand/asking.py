@@ -19,7 +19,7 @@ from expand.completion import Purpose
 from expand.manuscript import Manuscript
 
 TOLERANCE = 0.03
-"""A section that misses less than this share of its lines is on target."""
+"""A section that misses no more than this share of its lines, or one line, is on target."""
 VANISHING = 0.1
 """An answer that adds less than this share of the lines asked adds nothing."""
 LEAST_RATIO, MOST_RATIO = 0.1, 4.0
@@ -45,6 +45,8 @@ class Ask:
     ordinal: int
     part: int = 0
     """Which part of the topic this is, from 0: the n-th question that it gets."""
+    problems: tuple[str, ...] = ()
+    """For a repair: what is wrong with the topic's text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +65,14 @@ class Loop:
     """
 
     def __init__(
-        self, manuscript: Manuscript, *, lines_per_request: int, fresh_parts: bool
+        self,
+        manuscript: Manuscript,
+        *,
+        lines_per_request: int,
+        fresh_parts: bool,
+        first_purpose: Purpose = "draft",
     ) -> None:
+        self._first_purpose: Purpose = first_purpose
         self._manuscript = manuscript
         self._lines_per_request = lines_per_request
         self._fresh_parts = fresh_parts
@@ -124,13 +132,7 @@ class Loop:
 
     def _first(self) -> Ask | None:
         """The first question for topics that have none of their text yet."""
-        asked = {slot for outcome in self._outcomes for slot in outcome.ask.slots} - self._alone
-        answered_alone = {o.ask.slots[0] for o in self._outcomes if len(o.ask.slots) == 1}
-        open_slots = [
-            slot
-            for slot in self._manuscript.slots
-            if slot not in asked and slot not in answered_alone
-        ]
+        open_slots = [slot for slot in self._manuscript.slots if self._is_open(slot)]
         if not open_slots:
             return None
         quotas = self._quotas(open_slots)
@@ -149,17 +151,36 @@ class Loop:
                 break
             group.append(slot)
             want += quotas[slot]
-        return self._ask("draft", tuple(group), min(want, self._lines_per_request))
+        return self._ask(self._first_purpose, tuple(group), min(want, self._lines_per_request))
+
+    def _is_open(self, slot: int) -> bool:
+        """Whether a topic has not been asked for, or only together with others and in vain.
+
+        A section that has its lines leaves topics alone that the author's own text treats.
+        """
+        manuscript = self._manuscript
+        if manuscript.bodies[slot].strip():
+            return False
+        if manuscript.frame.placed.get(slot) and not self._missing():
+            return False
+        asked = [o.ask.slots for o in self._outcomes if slot in o.ask.slots]
+        return not asked or (slot in self._alone and (slot,) not in asked)
+
+    def _missing(self) -> int:
+        """Lines that the section still misses; 0 when it is on target."""
+        frame = self._manuscript.frame
+        missing = frame.target - self._manuscript.lines
+        return missing if missing > max(1, floor(TOLERANCE * frame.target)) else 0
 
     def _more(self) -> Ask | None:
         """The next question for the topic that misses most."""
-        frame = self._manuscript.frame
-        missing = frame.target - self._manuscript.lines
-        if missing <= floor(TOLERANCE * frame.target):
+        missing = self._missing()
+        if not missing:
             return None
         slot = max(self._manuscript.slots, key=lambda s: (self._missing_of(s), -s))
         want = min(missing, max(self._missing_of(slot), LEAST_LINES), self._lines_per_request)
-        return self._ask("draft" if self._fresh_parts else "continue", (slot,), want)
+        purpose = self._first_purpose if self._fresh_parts else "continue"
+        return self._ask(purpose, (slot,), want)
 
     def _ask(self, purpose: Purpose, slots: tuple[int, ...], want: float) -> Ask:
         same = sum(o.ask.purpose == purpose and o.ask.slots == slots for o in self._outcomes)

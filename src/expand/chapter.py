@@ -7,15 +7,16 @@ profile. Two runs over the same input make the same orders.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from expand import draft
 from expand.asking import Ask
 from expand.budget import Amount
-from expand.completion import Address, Request
+from expand.completion import Address, Json, Purpose, Request
+from expand.contract import Finding, check_section
+from expand.currency import key_of
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
 from expand.manuscript import Frame, Manuscript
@@ -50,7 +51,38 @@ class Means:
     prompts: Prompts
     margin: Callable[[], Decimal]
     unpriced: bool = False
-    instruction: str = field(default="")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edition:
+    """Which buying of a section this is, from 0, and what an editor wants of it."""
+
+    number: int = 0
+    instruction: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What a section is drafted into: what earlier sections say (``told``, "" when they are drafted
+    side by side) and, for a revision, the text of each topic as it stands.
+    """
+
+    told: str = ""
+    present: Mapping[int, str] = field(default_factory=dict)
+
+    def present_of(self, slots: Sequence[int]) -> str:
+        """The present text of some topics."""
+        return "\n\n".join(self.present[slot] for slot in slots if slot in self.present)
+
+
+NO_EDITION = Edition()
+NO_SETTING = Setting()
+TEMPLATE_OF: Mapping[Purpose, str] = {
+    "draft": "section.j2",
+    "revise": "section.j2",
+    "continue": "continue.j2",
+    "repair": "repair.j2",
+}
 
 
 class Chapter:
@@ -71,6 +103,8 @@ class Chapter:
         self.language = language
         self._book = book
         self._means = means
+        self._outline_as_read = outline
+        self._keys: dict[tuple[int, Edition], str] = {}
         self.source_text = source_text
         self._source = read_source(source_text)
         self._placed = place(self._source, outline)
@@ -87,6 +121,19 @@ class Chapter:
         lines = self._source.footer.strip("\n").split("\n")
         closing = lines[1:] if lines[0].strip() in ("---", "***", "___") else lines
         return "\n".join(closing).strip("\n")
+
+    def leaner(self) -> Chapter | None:
+        """The same chapter under the lean plan, None if it is lean already."""
+        if self.plan is Plan.LEAN:
+            return None
+        return Chapter(
+            book=self._book,
+            outline=self._outline_as_read,
+            source_text=self.source_text,
+            plan=Plan.LEAN,
+            language=self.language,
+            means=self._means,
+        )
 
     def head(self) -> str:
         """The draft's header and table of contents."""
@@ -125,36 +172,69 @@ class Chapter:
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
         )
 
-    def key(self, section: Section, edition: int) -> str:
-        """What the section is made from, as 16 hexadecimal digits: it is current while this holds.
-
-        Its own outline, the templates, the model and its parameters, the language, its lines, the
-        source's blocks in it, the book's rules, and the edition (raised to buy it anew). What its
-        neighbours say is not in it.
+    def check(self, section: Section, text: str) -> tuple[Finding, ...]:
+        """What the section owes its outline and does not keep. The author's own blocks may be in
+        another language than the draft.
         """
+        found = self._findings(section, text)
+        if any(finding.kind == "wrong-language" for finding in found):
+            bare = text
+            for block in self._placed.get(section.number, ()):
+                bare = bare.replace(block.text.strip("\n"), "")
+            wrong = any(f.kind == "wrong-language" for f in self._findings(section, bare))
+            return found if wrong else tuple(f for f in found if f.kind != "wrong-language")
+        return found
+
+    def _findings(self, section: Section, text: str) -> tuple[Finding, ...]:
+        frame = self.frame(section)
+        return check_section(
+            section=section,
+            title=frame.title,
+            topics=frame.topics,
+            text=text,
+            target=section.lines,
+            language=self.language,
+            quality=self.outline.quality,
+        )
+
+    def key(self, section: Section, edition: Edition) -> str:
+        """What the section is made from (see ``currency``). What neighbours say is not in it."""
+        known = self._keys.get((section.number, edition))
+        if known is None:
+            known = self._keys[section.number, edition] = key_of(self._parts(section, edition))
+        return known
+
+    def _parts(self, section: Section, edition: Edition) -> dict[str, Json]:
         frame = self.frame(section)
         profile = self._means.profile
-        form = {
-            "book": [self._say(rule) for rule in self._book.house_rules],
-            "chapter": [self.id, self._say(self.outline.title)],
-            "section": [frame.number, frame.title, list(frame.topics), frame.target],
-            "note": self._say(section.note) if section.note else "",
-            "audience": self._audience(),
-            "examples": self._examples(section),
-            "source": [list(frame.intro), [list(t) for t in sorted(frame.placed.items())]],
+        return {
+            "outline": [
+                frame.number,
+                frame.title,
+                list(frame.topics),
+                frame.target,
+                self._say(section.note) if section.note else "",
+                self._examples(section),
+            ],
+            "source": [list(frame.intro), [[t, list(b)] for t, b in sorted(frame.placed.items())]],
+            "book": [
+                [self._say(rule) for rule in self._book.house_rules],
+                self._audience(),
+                self._say(self._book.title),
+                self._say(self.outline.title),
+                {term: self._say(text) for term, text in self.outline.glossary.items()},
+            ],
+            "model": [
+                profile.name,
+                dict(profile.parameters),
+                profile.lines_per_request,
+                list(profile.aspects.get(self.language, ())),
+                repr(profile.forms),
+            ],
+            "templates": self._means.prompts.fingerprint(),
             "language": self.language,
-            "model": profile.name,
-            "parameters": dict(profile.parameters),
-            "per_request": profile.lines_per_request,
-            "aspects": list(profile.aspects.get(self.language, ())),
-            "forms": repr(profile.forms),
-            "templates": self._means.prompts.fingerprint(
-                "system.j2", "section.j2", "continue.j2", "length.j2"
-            ),
-            "edition": edition,
+            "edition": [edition.number, edition.instruction],
         }
-        text = json.dumps(form, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[: draft.SHORT_HASH]
 
     def order(
         self,
@@ -163,14 +243,15 @@ class Chapter:
         manuscript: Manuscript,
         *,
         run_id: str,
-        edition: int,
+        edition: Edition,
         attempt: int = 0,
+        setting: Setting = NO_SETTING,
     ) -> Order:
         """The order for a question. ``attempt`` counts answers to it that could not be used."""
         means = self._means
         profile = means.profile
-        template = "continue.j2" if ask.purpose == "continue" else "section.j2"
-        context = self._request_context(section, ask, manuscript)
+        context = self._request_context(section, ask, manuscript, edition, setting)
+        template = TEMPLATE_OF[ask.purpose]
         messages = (
             self._system,
             means.prompts.request(template, context),
@@ -185,7 +266,7 @@ class Chapter:
                 aspect=context.aspect,
                 topic=context.topics[0] if context.topics else context.section_title,
             ),
-            edition=edition * TRIES_STRIDE + attempt,
+            edition=edition.number * TRIES_STRIDE + attempt,
         )
         estimate = means.counter.count_messages(messages)
         prompt = means.counter.bound(messages, means.margin()) + CHAT_SLACK_TOKENS
@@ -206,13 +287,16 @@ class Chapter:
             rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm),
             cost=price.cost if price else no_price,
             unpriced=means.unpriced,
-            question=self._question(section, ask, edition, attempt),
+            question=self._question(section, ask, edition, attempt, setting),
             rank=0 if any(body.strip() for body in manuscript.bodies) else 1,
         )
 
-    def _question(self, section: Section, ask: Ask, edition: int, attempt: int) -> str:
+    def _question(
+        self, section: Section, ask: Ask, edition: Edition, attempt: int, setting: Setting
+    ) -> str:
         slots = ",".join(str(slot) for slot in ask.slots)
-        words = (self.key(section, edition), ask.purpose, slots, str(ask.ordinal), str(attempt))
+        key = self.key(section, edition)
+        words = (self.id, key, ask.purpose, slots, str(ask.ordinal), str(attempt), setting.told)
         return hashlib.sha256("|".join(words).encode()).hexdigest()
 
     def _require_room(self, section: Section, prompt: int, output: int) -> None:
@@ -226,7 +310,12 @@ class Chapter:
             )
 
     def _request_context(
-        self, section: Section, ask: Ask, manuscript: Manuscript
+        self,
+        section: Section,
+        ask: Ask,
+        manuscript: Manuscript,
+        edition: Edition,
+        setting: Setting,
     ) -> RequestContext:
         frame = manuscript.frame
         aspects = self._means.profile.aspects.get(self.language, ())
@@ -235,7 +324,10 @@ class Chapter:
         material = [*frame.intro] if 0 in ask.slots and ask.part == 0 else []
         for slot in ask.slots:
             material += frame.placed.get(slot, ())
+        first = ask.part == 0 and ask.purpose != "repair"
         continuing = ask.purpose == "continue"
+        repairing = ask.purpose == "repair"
+        present = manuscript.bodies[ask.slots[0]] if repairing else setting.present_of(ask.slots)
         return RequestContext(
             language=self.language,
             audience=self._audience(),
@@ -247,12 +339,15 @@ class Chapter:
             lines=ask.lines,
             previous_section=self._say(sections[position - 1].title) if position else "",
             section_note=self._say(section.note) if section.note else "",
-            source_material="\n\n".join(material) if ask.part == 0 else "",
+            source_material="\n\n".join(material) if first else "",
             before=self._before(ask, manuscript, brief=bool(aspects)),
             open_fence=manuscript.fence(ask.slots[0]) if continuing else "",
             aspect=aspects[ask.part % len(aspects)] if aspects else "",
-            code_examples=0 if continuing else self._examples_of(section, ask, frame),
-            instruction=self._means.instruction,
+            code_examples=self._examples_of(section, ask, frame) if first else 0,
+            instruction=edition.instruction,
+            present=present.strip("\n"),
+            told=setting.told if first else "",
+            problems=ask.problems,
         )
 
     @staticmethod
@@ -275,7 +370,7 @@ class Chapter:
         slots = max(1, len(frame.topics))
         wanted = self._examples(section)
         before = round(wanted * ask.slots[0] / slots)
-        return 0 if ask.part else round(wanted * (ask.slots[-1] + 1) / slots) - before
+        return round(wanted * (ask.slots[-1] + 1) / slots) - before
 
     def _chapter_context(self) -> ChapterContext:
         total = self.outline.target_lines

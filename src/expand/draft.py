@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from expand import markdown
 
@@ -27,10 +27,13 @@ def text_hash(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stamp:
-    """What the last line says of one section: its key ("" while unfinished) and text hash."""
+    """What the last line says of one section: its key ("" while unfinished), the hash of its text,
+    and the hash of what it was told of the sections before it ("" for nothing).
+    """
 
     key: str
     text: str
+    told: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +60,12 @@ class Draft:
     stamps: Mapping[int, Stamp] = field(default_factory=dict)
     head_hash: str = ""
     footer_hash: str = ""
+    source_hash: str = ""
+    """sha256 of the source document that the draft was made from."""
+
+    def without(self, number: int) -> Draft:
+        """The draft without one section."""
+        return replace(self, sections=tuple(s for s in self.sections if s.number != number))
 
     def section(self, number: int) -> DraftSection | None:
         """The section of that number, if the draft has one."""
@@ -102,6 +111,7 @@ def render(
     footer: str,
     language: str,
     plan: str,
+    source: str,
     stamps: Mapping[int, Stamp],
     head_hash: str | None = None,
     footer_hash: str | None = None,
@@ -117,9 +127,10 @@ def render(
     items = [
         f"language={language}",
         f"plan={plan}",
+        f"source={source}",
         f"head={text_hash(head) if head_hash is None else head_hash}",
         f"foot={text_hash(footer) if footer_hash is None else footer_hash}",
-        *(f"{number}={s.key or '-'}:{s.text}" for number, s in sorted(stamps.items())),
+        *(_stamp(number, stamp) for number, stamp in sorted(stamps.items())),
     ]
     parts.append(f"<!-- expand {' '.join(items)} -->")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -140,9 +151,9 @@ def read(text: str) -> Draft:
     )
     stamps = {}
     for name, value in fields.items():
-        key, _, hashed = value.partition(":")
         if name.isdecimal():
-            stamps[int(name)] = Stamp(key="" if key == "-" else key, text=hashed)
+            key, hashed, told = (*value.split(":"), "", "")[:3]
+            stamps[int(name)] = Stamp(key="" if key == "-" else key, text=hashed, told=told)
     has_footer = fields.get("foot", "") != text_hash("")
     before, sections, footer = _parts(text[: found.start()] if found else text, has_footer)
     return Draft(
@@ -154,7 +165,18 @@ def read(text: str) -> Draft:
         stamps=stamps,
         head_hash=fields.get("head", ""),
         footer_hash=fields.get("foot", ""),
+        source_hash=fields.get("source", ""),
     )
+
+
+def document_text(text: str) -> str:
+    """A draft's text without the hidden last line: what is put in the place of its source."""
+    return _STAMP.sub("", text).rstrip("\n") + "\n"
+
+
+def _stamp(number: int, stamp: Stamp) -> str:
+    told = f":{stamp.told}" if stamp.told else ""
+    return f"{number}={stamp.key or '-'}:{stamp.text}{told}"
 
 
 def _parts(body: str, has_footer: bool) -> tuple[str, tuple[DraftSection, ...], str]:

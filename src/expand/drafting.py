@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from expand.asking import Ask, Loop
-from expand.chapter import Chapter, Means
-from expand.completion import Finish, Usage
+from expand.asking import LEAST_LINES, Ask, Loop
+from expand.chapter import NO_EDITION, Chapter, Edition, Means, Setting
+from expand.completion import Answer, Finish, Purpose, Usage
 from expand.contract import Finding
 from expand.dispatch import StoppedError
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
@@ -59,13 +59,25 @@ class Drafted:
     ended_by: ExpandError | None
 
 
-def loop_for(manuscript: Manuscript, means: Means) -> Loop:
+def loop_for(manuscript: Manuscript, means: Means, *, first_purpose: Purpose = "draft") -> Loop:
     """The length loop as the model's profile wants it."""
     return Loop(
         manuscript,
         lines_per_request=means.profile.lines_per_request,
         fresh_parts=bool(means.profile.aspects),
+        first_purpose=first_purpose,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desk:
+    """What every section of a run is drafted with."""
+
+    means: Means
+    ledger: Ledger
+    purchase: Purchase
+    run_id: str
+    on_event: Callable[[Event], None]
 
 
 class Drafting:
@@ -73,35 +85,29 @@ class Drafting:
 
     def __init__(
         self,
-        *,
+        desk: Desk,
         chapter: Chapter,
         section: Section,
-        edition: int,
-        means: Means,
-        ledger: Ledger,
-        purchase: Purchase,
-        run_id: str,
+        *,
+        edition: Edition,
+        setting: Setting,
         tally: Tally,
-        on_event: Callable[[Event], None],
     ) -> None:
+        self._desk = desk
         self._chapter = chapter
         self._section = section
         self._edition = edition
-        self._ledger = ledger
-        self._purchase = purchase
-        self._run_id = run_id
+        self._setting = setting
         self._tally = tally
-        self._on_event = on_event
         self._manuscript = Manuscript(chapter.frame(section))
-        self._loop = loop_for(self._manuscript, means)
         self._notes: list[Finding] = []
 
     async def draft(self) -> Drafted:
         """Asks until the section is done, or until something ends it."""
         ended_by: ExpandError | None = None
         try:
-            while (ask := self._loop.next()) is not None:
-                self._loop.record(ask, await self._ask(ask))
+            await self._reach_length()
+            await self._mend()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
         return Drafted(
@@ -111,37 +117,123 @@ class Drafting:
             ended_by=ended_by,
         )
 
+    async def _reach_length(self) -> None:
+        purpose: Purpose = "revise" if self._edition.instruction else "draft"
+        loop = loop_for(self._manuscript, self._desk.means, first_purpose=purpose)
+        first = loop.next()
+        if first is not None and not self._known(self._order(first, 0)):
+            self._begin_lean()
+        while (ask := loop.next()) is not None:
+            loop.record(ask, await self._ask(ask))
+
+    def _begin_lean(self) -> None:
+        """Takes over what the lean plan bought for this section, as far as the ledger has it."""
+        lean = self._chapter.leaner()
+        if lean is None or self._edition != NO_EDITION:
+            return
+        section = lean.outline.sections[self._section.number - 1]
+        skeleton = Manuscript(lean.frame(section))
+        loop = loop_for(skeleton, self._desk.means)
+        while (ask := loop.next()) is not None:
+            order = lean.order(
+                section,
+                ask,
+                skeleton,
+                run_id=self._desk.run_id,
+                edition=self._edition,
+                setting=self._setting,
+            )
+            stored = self._desk.ledger.known(order)
+            if stored is None or not stored.answer.usable:
+                break
+            loop.record(ask, skeleton.add(stored.text, stored.finish, ask.slots))
+        if any(body.strip() for body in skeleton.bodies):
+            self._manuscript.adopt(skeleton)
+
     async def _ask(self, ask: Ask) -> int:
         """Puts one question; returns by how many lines the section grew."""
         manuscript = self._manuscript
+        answer = await self._usable(ask)
+        if answer is None:
+            return 0
+        grown = manuscript.add(answer.text, answer.finish, ask.slots)
+        self._tell()
+        return grown
+
+    async def _usable(self, ask: Ask) -> Answer | None:
+        """A usable answer to a question, or None with a note of why there is none."""
         for attempt in range(UNUSABLE_TRIES):
-            bought = await self._purchase.buy(self._order(ask, attempt))
+            bought = await self._desk.purchase.buy(self._order(ask, attempt))
             self._tally.add(bought)
-            answer = bought.answer
-            grown = manuscript.add(answer.text, answer.finish, ask.slots) if answer.usable else 0
-            self._on_event(
-                SectionGrew(
-                    chapter=self._chapter.id,
-                    section=self._section.number,
-                    lines=manuscript.lines,
-                    tokens=0 if bought.reused else bought.usage.total,
-                    remaining_tokens=self._ledger.balance("book").remaining_tokens,
-                )
+            if bought.answer.usable:
+                return bought.answer
+            self._tell()
+        topics = self._manuscript.frame.topics
+        about = [topics[slot] for slot in ask.slots if topics]
+        self._notes.append(_unusable(self._section.number, bought.answer.finish, about))
+        return None
+
+    async def _mend(self) -> None:
+        """One repair for each topic with faults that a model can mend; the better text is kept.
+
+        Small models that fill in forms are left out: they cannot rewrite.
+        """
+        if self._desk.means.profile.aspects:
+            return
+        for slot, problems in self._faults().items():
+            lines = max(LEAST_LINES, self._manuscript.body_lines(slot))
+            ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=0, problems=problems)
+            answer = await self._usable(ask)
+            if answer is None:
+                continue
+            mended = self._manuscript.replaced(slot, answer.text, answer.finish)
+            if self._misses(mended) < self._misses(self._manuscript):
+                self._manuscript = mended
+            self._tell()
+
+    def _faults(self) -> dict[int, tuple[str, ...]]:
+        """What a model could mend, by topic."""
+        found: dict[int, list[str]] = {}
+        for finding in self._check(self._manuscript):
+            slot = self._manuscript.slot_at(finding.line) if finding.mendable else None
+            if slot is not None and finding.severity != "note":
+                found.setdefault(slot, []).append(f"{finding.message}; {finding.remedy}")
+        return {slot: tuple(problems) for slot, problems in sorted(found.items())}
+
+    def _misses(self, manuscript: Manuscript) -> tuple[int, int, float]:
+        """How far a text is from its contract: blocking findings, warnings, share of lines off."""
+        findings = self._check(manuscript)
+        blocking = sum(f.severity == "blocking" for f in findings)
+        warnings = sum(f.severity == "warning" for f in findings)
+        return blocking, warnings, abs(manuscript.lines / self._section.lines - 1)
+
+    def _check(self, manuscript: Manuscript) -> tuple[Finding, ...]:
+        return self._chapter.check(self._section, manuscript.render())
+
+    def _known(self, order: Order) -> bool:
+        return self._desk.ledger.known(order) is not None
+
+    def _tell(self) -> None:
+        """Shows how far the section is."""
+        self._desk.on_event(
+            SectionGrew(
+                chapter=self._chapter.id,
+                section=self._section.number,
+                lines=self._manuscript.lines,
+                tokens=self._tally.usage.total,
+                remaining_tokens=self._desk.ledger.balance("book").remaining_tokens,
             )
-            if answer.usable:
-                return grown
-        topics = [manuscript.frame.topics[slot] for slot in ask.slots if manuscript.frame.topics]
-        self._notes.append(_unusable(self._section.number, answer.finish, topics))
-        return 0
+        )
 
     def _order(self, ask: Ask, attempt: int) -> Order:
         return self._chapter.order(
             self._section,
             ask,
             self._manuscript,
-            run_id=self._run_id,
+            run_id=self._desk.run_id,
             edition=self._edition,
             attempt=attempt,
+            setting=self._setting,
         )
 
 

@@ -9,11 +9,23 @@ SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunPlanned:
-    """What a run is about to do, said before anything is spent: sections and their lines."""
+class SectionPlanned:
+    """One section that a run is about: ``lines`` is its target, ``reason`` why it is drafted,
+    "" when it is current and "edited" when it is left to the person who edited it.
+    """
 
-    sections: tuple[tuple[str, int, str, int], ...]
-    """Chapter id, section number, title and target lines."""
+    chapter: str
+    section: int
+    title: str
+    lines: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlanned:
+    """What a run is about to do, said before anything is spent."""
+
+    sections: tuple[SectionPlanned, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +38,7 @@ class SectionStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionGrew:
-    """An answer was added: lines of the section so far, tokens of that answer (0 if reused)."""
+    """An answer was added: lines of the section so far, tokens it took in this run so far."""
 
     chapter: str
     section: int

@@ -9,44 +9,53 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from expand import draft as document
-from expand import lines
-from expand.chapter import Chapter, Means
+from expand import digest, lines
+from expand.acceptance import Acceptances
+from expand.chapter import NO_SETTING, Chapter, Edition, Means, Setting
 from expand.completion import Author
-from expand.contract import Finding, check_chapter, check_section, source_findings
+from expand.contract import Finding, check_chapter, source_findings
 from expand.dispatch import Event as PurchaseEvent
-from expand.draft import Draft, DraftSection, Stamp
-from expand.drafting import Drafting, Tally
+from expand.draft import text_hash
+from expand.drafting import Desk, Drafting, Tally
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.events import (
     Event,
     Notice,
     RunPlanned,
     SectionDone,
+    SectionPlanned,
     SectionStarted,
     SectionStatus,
 )
+from expand.folio import Folio
 from expand.ledger import Ledger, Run
-from expand.manuscript import Manuscript
 from expand.outline import Book, Outline, Section
 from expand.plan import Plan
 from expand.purchase import Purchase
 from expand.result import ChapterResult, RunResult, SectionResult, with_findings
 from expand.settings import OnUnknown
-from expand.workspace import Workspace, read_text, write_atomically
+from expand.workspace import Workspace, decoded, read_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commission:
-    """What a run is to do. ``sections`` are numbers, None for all; ``fresh`` buys them anew."""
+    """What a run is to do. ``sections`` are numbers, None for all; ``fresh`` buys them anew.
+
+    ``context_text`` tells each section what those before it say, in order, instead of drafting
+    them side by side; with ``cascade`` a section is drafted again when those before it changed.
+    """
 
     chapters: tuple[str, ...]
     plan: Plan
     language: str
     sections: frozenset[int] | None = None
     fresh: bool = False
+    context_text: bool = False
+    cascade: bool = False
+    instruction: str = ""
+    """With ``fresh``: what an editor wants of the new version."""
 
     def chosen(self, outline: Outline) -> tuple[Section, ...]:
         """The sections of a chapter that are to be drafted. Raises ``InputError``."""
@@ -60,15 +69,7 @@ class Commission:
         return tuple(section for section in outline.sections if section.number in wanted)
 
 
-@dataclass(kw_only=True)
-class _Work:
-    """A chapter while its sections are worked on: what its draft holds now."""
-
-    chapter: Chapter
-    former: Draft | None
-    texts: dict[int, str] = field(default_factory=dict)
-    stamps: dict[int, Stamp] = field(default_factory=dict)
-    results: dict[int, SectionResult] = field(default_factory=dict)
+Job = tuple[Folio, Section]
 
 
 class Expansion:
@@ -100,7 +101,11 @@ class Expansion:
             on_event=self._on_purchase,
             on_unknown=on_unknown,
         )
+        self._desk = Desk(
+            means=means, ledger=ledger, purchase=self._purchase, run_id=run.id, on_event=on_event
+        )
         self._tallies: dict[tuple[str, int], Tally] = {}
+        self._results: dict[tuple[str, int], SectionResult] = {}
         self._workers = workers
         self._on_event = on_event
         self._clock = clock
@@ -114,33 +119,34 @@ class Expansion:
         Raises ``InputError`` before anything is sent when the input is wrong.
         """
         began = self._clock()
-        works = {chapter: self._begin(chapter, commission) for chapter in commission.chapters}
-        jobs = [
-            (work, section)
-            for work in works.values()
-            for section in commission.chosen(work.chapter.outline)
-        ]
-        self._on_event(
-            RunPlanned(
-                sections=tuple(
-                    (w.chapter.id, s.number, w.chapter.title(s), s.lines) for w, s in jobs
-                )
+        folios = [
+            Folio(
+                self._workspace,
+                open_chapter(
+                    self._workspace,
+                    self._book,
+                    chapter,
+                    plan=commission.plan,
+                    language=commission.language,
+                    means=self._means,
+                ),
             )
-        )
+            for chapter in commission.chapters
+        ]
+        jobs = [(f, s) for f in folios for s in commission.chosen(f.chapter.outline)]
         if commission.fresh:
-            for work, section in jobs:
-                self._ledger.raise_edition(work.chapter.id, section.number)
-        waiting = iter(jobs)
-        overwrite_edited = commission.fresh and commission.sections is not None
+            self._begin_anew(jobs, commission)
+        self._announce(jobs)
+        lanes = self._lanes(folios, jobs, in_order=commission.context_text)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._workers, len(jobs))):
-                    group.create_task(self._worker(waiting, overwrite_edited=overwrite_edited))
+                    group.create_task(self._worker(lanes, commission))
         except* ExpandError as errors:
             raise _first(errors) from errors
         finally:
             await self._purchase.drain()
-        chapters = tuple(self._finish(work, commission) for work in works.values())
+        chapters = tuple(self._finish(folio, commission) for folio in folios)
         return RunResult(
             chapters=chapters,
             balance=self._ledger.balance("book"),
@@ -157,79 +163,116 @@ class Expansion:
         self._interrupted = True
         self._purchase.stop()
 
-    def _begin(self, chapter_id: str, commission: Commission) -> _Work:
-        chapter = open_chapter(
-            self._workspace,
-            self._book,
-            chapter_id,
-            plan=commission.plan,
-            language=commission.language,
-            means=self._means,
-        )
-        former = former_draft(self._workspace, chapter_id)
-        work = _Work(chapter=chapter, former=former)
-        for section in chapter.outline.sections:
-            kept = former.section(section.number) if former else None
-            if former is None or kept is None:
-                self._put(work, section.number, Manuscript(chapter.frame(section)).render(), "")
-                continue
-            work.texts[section.number] = kept.text
-            if section.number in former.stamps:
-                work.stamps[section.number] = former.stamps[section.number]
-        return work
-
-    @staticmethod
-    def _put(work: _Work, number: int, text: str, key: str) -> None:
-        work.texts[number] = text
-        work.stamps[number] = Stamp(key=key, text=document.text_hash(text))
-
-    async def _worker(
-        self, jobs: Iterator[tuple[_Work, Section]], *, overwrite_edited: bool
-    ) -> None:
-        for work, section in jobs:
-            self._on_event(SectionStarted(chapter=work.chapter.id, section=section.number))
-            result = await self._section(work, section, overwrite_edited=overwrite_edited)
-            work.results[section.number] = result
-            self._write(work)
-            self._on_event(
-                SectionDone(
-                    chapter=work.chapter.id,
-                    section=section.number,
-                    lines=result.lines,
-                    status=result.status,
-                )
+    def _begin_anew(self, jobs: Sequence[Job], commission: Commission) -> None:
+        """Raises the editions; a section that was edited gives way only if it was named."""
+        for folio, section in jobs:
+            if folio.edited(section.number):
+                if commission.sections is None:
+                    continue
+                folio.overwrite(section.number)
+            self._ledger.raise_edition(
+                folio.chapter.id, section.number, instruction=commission.instruction
             )
 
+    def _announce(self, jobs: Sequence[Job]) -> None:
+        """Says what will be drafted and why, before anything is spent."""
+        self._on_event(
+            RunPlanned(
+                sections=tuple(
+                    SectionPlanned(
+                        chapter=folio.chapter.id,
+                        section=section.number,
+                        title=folio.chapter.title(section),
+                        lines=section.lines,
+                        reason="edited"
+                        if folio.edited(section.number)
+                        else folio.reason(section, self._key(folio.chapter, section)),
+                    )
+                    for folio, section in jobs
+                )
+            )
+        )
+
+    @staticmethod
+    def _lanes(
+        folios: Sequence[Folio], jobs: Sequence[Job], *, in_order: bool
+    ) -> Iterator[Sequence[Job]]:
+        """What one worker takes at a time: a section, or a chapter where order matters."""
+        if not in_order:
+            return iter([[job] for job in jobs])
+        return iter([[job for job in jobs if job[0] is folio] for folio in folios])
+
+    async def _worker(self, lanes: Iterator[Sequence[Job]], commission: Commission) -> None:
+        for lane in lanes:
+            for folio, section in lane:
+                await self._do(folio, section, commission)
+
+    async def _do(self, folio: Folio, section: Section, commission: Commission) -> None:
+        chapter, number = folio.chapter, section.number
+        self._on_event(SectionStarted(chapter=chapter.id, section=number))
+        status, notes = await self._section(folio, section, commission)
+        result = self._result(folio, section, status, notes)
+        self._results[chapter.id, number] = result
+        folio.write()
+        self._on_event(
+            SectionDone(chapter=chapter.id, section=number, lines=result.lines, status=status)
+        )
+
     async def _section(
-        self, work: _Work, section: Section, *, overwrite_edited: bool
-    ) -> SectionResult:
-        chapter = work.chapter
-        number = section.number
-        edition = self._ledger.edition(chapter.id, number)
+        self, folio: Folio, section: Section, commission: Commission
+    ) -> tuple[SectionStatus, Sequence[Finding]]:
+        chapter, number = folio.chapter, section.number
+        if folio.edited(number):
+            return "edited", ()
+        edition = self._edition(chapter, section)
         key = chapter.key(section, edition)
-        if work.former and work.former.edited(number) and not overwrite_edited:
-            return self._result(work, section, "edited", Tally(), ())
-        stamp = work.stamps.get(number)
-        if stamp is not None and stamp.key == key:
-            return self._result(work, section, "reused", Tally(), ())
+        setting = self._setting(folio, section, edition, commission)
+        told = text_hash(setting.told) if setting.told else ""
+        if folio.is_current(number, key):
+            if not commission.context_text or folio.told(number) == told:
+                return "reused", ()
+            if not commission.cascade:
+                self._on_event(Notice(message=_stale(chapter, section)))
+                return "reused", ()
         tally = self._tallies.setdefault((chapter.id, number), Tally())
         drafted = await Drafting(
-            chapter=chapter,
-            section=section,
-            edition=edition,
-            means=self._means,
-            ledger=self._ledger,
-            purchase=self._purchase,
-            run_id=self._run.id,
-            tally=tally,
-            on_event=self._on_event,
+            self._desk, chapter, section, edition=edition, setting=setting, tally=tally
         ).draft()
         status = self._status(drafted.ended_by, tally)
         if drafted.ended_by is None:
-            self._put(work, number, drafted.text, key)
-        elif drafted.lines >= lines.of_section(work.texts[number]):
-            self._put(work, number, drafted.text, "")
-        return self._result(work, section, status, tally, drafted.notes)
+            folio.put(number, drafted.text, key, told)
+        elif drafted.lines >= lines.of_section(folio.texts[number]):
+            folio.put(number, drafted.text, "")
+        return status, drafted.notes
+
+    def _edition(self, chapter: Chapter, section: Section) -> Edition:
+        return Edition(
+            number=self._ledger.edition(chapter.id, section.number),
+            instruction=self._ledger.instruction(chapter.id, section.number),
+        )
+
+    def _key(self, chapter: Chapter, section: Section) -> str:
+        return chapter.key(section, self._edition(chapter, section))
+
+    @staticmethod
+    def _setting(
+        folio: Folio, section: Section, edition: Edition, commission: Commission
+    ) -> Setting:
+        """What the section is told beside its own outline."""
+        if not (edition.instruction or commission.context_text):
+            return NO_SETTING
+        before = [
+            folio.texts[other.number]
+            for other in folio.chapter.outline.sections
+            if other.number < section.number
+        ]
+        frame = folio.chapter.frame(section)
+        return Setting(
+            told=digest.of_sections(before) if commission.context_text else "",
+            present=digest.by_topic(folio.texts[section.number], frame.topics)
+            if edition.instruction
+            else {},
+        )
 
     def _status(self, ended_by: ExpandError | None, tally: Tally) -> SectionStatus:
         """What became of a section, and what that means for the run."""
@@ -240,92 +283,46 @@ class Expansion:
             return "refused"
         if isinstance(ended_by, AuthorError) and not self._stopped_by:
             self._stopped_by = str(ended_by)
-            self._purchase.stop()
         return "failed"
 
     def _result(
-        self,
-        work: _Work,
-        section: Section,
-        status: SectionStatus,
-        tally: Tally,
-        notes: Sequence[Finding],
+        self, folio: Folio, section: Section, status: SectionStatus, notes: Sequence[Finding]
     ) -> SectionResult:
-        chapter = work.chapter
-        text = work.texts[section.number]
-        frame = chapter.frame(section)
-        findings = check_section(
-            section=section,
-            title=frame.title,
-            topics=frame.topics,
-            text=text,
-            target=section.lines,
-            language=chapter.language,
-            quality=chapter.outline.quality,
-        )
+        chapter, number = folio.chapter, section.number
+        text = folio.texts[number]
+        tally = self._tallies.get((chapter.id, number), Tally())
         return SectionResult(
-            number=section.number,
-            title=frame.title,
+            number=number,
+            title=chapter.title(section),
             target_lines=section.lines,
             lines=lines.of_section(text),
             status=status,
             attempts=tally.attempts,
             answers=tally.answers,
             usage=tally.usage,
-            findings=(*notes, *findings),
+            findings=(*notes, *chapter.check(section, text)),
         )
 
-    def _write(self, work: _Work) -> None:
-        """Writes the chapter's draft as it is now; not at all where nothing changed."""
-        chapter, former = work.chapter, work.former
-        own_head, own_footer = chapter.head(), chapter.footer
-        keep_head = former is not None and former.head_edited
-        keep_footer = former is not None and former.footer_edited
-        numbers = [section.number for section in chapter.outline.sections]
-        theirs = [
-            section
-            for section in (former.sections if former else ())
-            if former and section.number not in numbers and former.edited(section.number)
-        ]
-        text = document.render(
-            head=former.head if former and keep_head else own_head,
-            sections=[
-                *(DraftSection(number=n, text=work.texts[n]) for n in numbers),
-                *theirs,
-            ],
-            footer=former.footer if former and keep_footer else own_footer,
-            language=chapter.language,
-            plan=chapter.plan.value,
-            stamps=work.stamps,
-            head_hash=former.head_hash if former and keep_head else None,
-            footer_hash=former.footer_hash if former and keep_footer else None,
-        )
-        path = self._workspace.draft_path(chapter.id)
-        if not path.is_file() or read_text(path) != text:
-            write_atomically(path, text)
-
-    def _finish(self, work: _Work, commission: Commission) -> ChapterResult:
+    def _finish(self, folio: Folio, commission: Commission) -> ChapterResult:
         """The chapter's result: the sections that were asked for, and what shows across them."""
-        self._write(work)
-        chapter = work.chapter
-        whole = commission.sections is None
-        quality = chapter.outline.quality
-        found = check_chapter(work.texts, quality=quality if whole else None)
-        if whole:
-            draft = read_text(self._workspace.draft_path(chapter.id))
-            found += source_findings(chapter.source_text, draft)
-        sections = tuple(
-            with_findings(work.results[number], [f for f in found if f.section == number])
-            for number in sorted(work.results)
-        )
-        path = self._workspace.draft_path(chapter.id)
+        folio.write()
+        chapter = folio.chapter
+        found = across(self._workspace, folio, whole=commission.sections is None)
+        results = {
+            section.number: self._results[chapter.id, section.number]
+            for section in commission.chosen(chapter.outline)
+            if (chapter.id, section.number) in self._results
+        }
         return ChapterResult(
             id=chapter.id,
-            draft=self._workspace.relative(path),
+            draft=folio.path,
             language=chapter.language,
             plan=chapter.plan.value,
-            sections=sections,
-            findings=tuple(f for f in found if f.section not in work.results),
+            sections=tuple(
+                with_findings(result, [f for f in found if f.section == number])
+                for number, result in results.items()
+            ),
+            findings=tuple(f for f in found if f.section not in results),
         )
 
     def _on_purchase(self, event: PurchaseEvent) -> None:
@@ -345,20 +342,38 @@ def open_chapter(
 ) -> Chapter:
     """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
     outline = workspace.outline(chapter_id)
+    source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
     return Chapter(
         book=book,
         outline=outline,
-        source_text=workspace.source_text(outline),
+        source_text=decoded(source, workspace.root / outline.source),
         plan=plan,
         language=language,
         means=means,
     )
 
 
-def former_draft(workspace: Workspace, chapter_id: str) -> Draft | None:
-    """The chapter's draft as it stands, None if there is none."""
-    path = workspace.draft_path(chapter_id)
-    return document.read(read_text(path)) if path.is_file() else None
+def across(workspace: Workspace, folio: Folio, *, whole: bool) -> tuple[Finding, ...]:
+    """What shows only across sections; of a ``whole`` chapter also what is missing from it."""
+    chapter = folio.chapter
+    beside = workspace.root / chapter.outline.source
+
+    def exists(path: str) -> bool:
+        return (beside.parent / path).exists()
+
+    quality = chapter.outline.quality if whole else None
+    found = check_chapter(folio.texts, quality=quality, exists=exists)
+    if whole:
+        draft = read_text(workspace.draft_path(chapter.id))
+        found += source_findings(chapter.source_text, draft)
+    return found
+
+
+def _stale(chapter: Chapter, section: Section) -> str:
+    return (
+        f"{chapter.id}/{section.number}: the sections before it changed since it was drafted; "
+        "--cascade drafts it again"
+    )
 
 
 def _first(errors: BaseExceptionGroup[ExpandError]) -> ExpandError:

@@ -66,15 +66,18 @@ class Manuscript:
 
     def render(self) -> str:
         """The section as it stands in the draft, without a blank or newline at its end."""
+        return "\n\n".join(part.strip("\n") for part in self._parts(upto=len(self.slots) - 1))
+
+    def _parts(self, *, upto: int) -> list[str]:
         frame = self.frame
         parts = [section_heading(frame.number, frame.title), *frame.intro]
-        for slot in self.slots:
+        for slot in range(upto + 1):
             if frame.topics:
                 parts.append(topic_heading(frame.number, slot + 1, frame.topics[slot]))
             parts += frame.placed.get(slot, ())
             if self.bodies[slot].strip():
                 parts.append(stitch.close(self.bodies[slot]))
-        return "\n\n".join(part.strip("\n") for part in parts)
+        return parts
 
     @property
     def lines(self) -> int:
@@ -92,16 +95,27 @@ class Manuscript:
         head stay empty, for the caller to ask for.
         """
         before = self._lines
-        shares = self._by_slot(text, finish, slots)
-        for slot, part in shares.items():
-            if part.strip():
-                old = self.bodies[slot]
-                self.bodies[slot] = stitch.join(old, part) if old.strip() else part
-                self.cut[slot] = False
+        shares = self._by_slot(text, slots)
         last = max((slot for slot, part in shares.items() if part.strip()), default=slots[-1])
-        self.cut[last] = self._breaks_off(self.bodies[last], finish)
+        for slot, part in shares.items():
+            self._extend(slot, part, cut=finish is Finish.LENGTH and slot == last)
         self._lines = self._count()
         return self._lines - before
+
+    def _extend(self, slot: int, part: str, *, cut: bool) -> None:
+        """Adds a part to a topic's text, cleaned and joined."""
+        frame = self.frame
+        old = self.bodies[slot]
+        new = stitch.extend(
+            old,
+            part,
+            own_headings=[frame.title, *frame.topics],
+            body_level=TOPIC_LEVEL + 1 if frame.topics else TOPIC_LEVEL,
+            cut=cut,
+        )
+        if new.strip() and new != old:
+            self.bodies[slot] = new
+            self.cut[slot] = self._breaks_off(new, cut=cut)
 
     def tail(self, slot: int, most_lines: int) -> str:
         """The end of a topic's text, from the opening of a code block that it breaks off in."""
@@ -112,38 +126,57 @@ class Manuscript:
         """The opening line of the code block that a topic's text breaks off in, else ""."""
         return open_fence(self.bodies[slot]) or ""
 
-    def _by_slot(self, text: str, finish: Finish, slots: Sequence[int]) -> dict[int, str]:
+    def adopt(self, other: Manuscript) -> None:
+        """Takes over what another manuscript of the same topics holds."""
+        self.bodies = [*other.bodies]
+        self.cut = [*other.cut]
+        self._lines = self._count()
+
+    def slot_at(self, line: int) -> int | None:
+        """The topic whose model-written text holds a line of the section, counted from 1."""
+        for slot in self.slots:
+            first = self._without(slot).count("\n") + 1
+            if self.bodies[slot].strip() and first < line <= first + 1 + lines.count(
+                stitch.close(self.bodies[slot])
+            ):
+                return slot
+        return None
+
+    def _without(self, slot: int) -> str:
+        """The section up to where a topic's own body begins."""
+        kept, self.bodies = self.bodies, self.bodies[:slot] + [""] * (len(self.slots) - slot)
+        try:
+            parts = self._parts(upto=slot)
+        finally:
+            self.bodies = kept
+        return "\n\n".join(part.strip("\n") for part in parts)
+
+    def replaced(self, slot: int, text: str, finish: Finish) -> Manuscript:
+        """A copy in which a topic's text is another one."""
+        copy = Manuscript(self.frame)
+        copy.bodies = [*self.bodies]
+        copy.cut = [*self.cut]
+        copy.bodies[slot] = ""
+        copy.add(text, finish, (slot,))
+        return copy
+
+    def _by_slot(self, text: str, slots: Sequence[int]) -> dict[int, str]:
         if len(slots) == 1:
-            inside = self.fence(slots[0]) or None
-            return {slots[0]: self._cleaned(text, finish, inside)}
+            return {slots[0]: text}
         titles = [self.frame.topics[slot] for slot in slots]
         lead, found = stitch.split_by_topics(text, titles)
         shares = {slots[index]: part for index, part in found.items()}
         if lead.strip():
             first = slots[0]
             shares[first] = stitch.join(lead, shares[first]) if first in shares else lead
-        last = max(shares, default=slots[0])
-        return {
-            slot: self._cleaned(part, finish if slot == last else Finish.STOP, None)
-            for slot, part in sorted(shares.items())
-        }
-
-    def _cleaned(self, text: str, finish: Finish, inside: str | None) -> str:
-        frame = self.frame
-        return stitch.clean(
-            text,
-            own_headings=[frame.title, *frame.topics],
-            body_level=TOPIC_LEVEL + 1 if frame.topics else TOPIC_LEVEL,
-            inside=inside,
-            cut=finish is Finish.LENGTH,
-        )
+        return dict(sorted(shares.items()))
 
     def _count(self) -> int:
         return lines.of_section(self.render())
 
     @staticmethod
-    def _breaks_off(body: str, finish: Finish) -> bool:
+    def _breaks_off(body: str, *, cut: bool) -> bool:
         """Whether a text ends in the middle: in a code block, or cut within a sentence."""
         if open_fence(body):
             return True
-        return finish is Finish.LENGTH and not body.rstrip().endswith(TERMINALS)
+        return cut and not body.rstrip().endswith(TERMINALS)

@@ -18,6 +18,9 @@ from jinja2.sandbox import SandboxedEnvironment
 from expand.completion import Message
 from expand.errors import InputError, Place
 
+TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
+"""Every template that a request is made from."""
+
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese (简体中文)", "de": "German", "fr": "French",
                   "es": "Spanish", "ja": "Japanese", "ko": "Korean", "pt": "Portuguese",
                   "ru": "Russian", "it": "Italian"}  # fmt: skip
@@ -57,7 +60,9 @@ class RequestContext:
     ``topics`` are this request's topics, ``lines`` how many lines it asks for, ``before`` the end
     of what the section already says, ``open_fence`` the opening line of a code block that the text
     breaks off in ("" if none), ``aspect`` the side of a topic to look at ("" if the whole),
-    ``problems`` what a repair is to mend.
+    ``instruction`` what an editor wants of a new version and ``present`` the text that is to be
+    replaced, ``problems`` what a repair is to mend in it, ``told`` what earlier sections say ("" if
+    the sections are drafted side by side).
     """
 
     language: str
@@ -76,6 +81,8 @@ class RequestContext:
     aspect: str = ""
     code_examples: int = 0
     instruction: str = ""
+    present: str = ""
+    told: str = ""
     problems: tuple[str, ...] = field(default=())
 
 
@@ -90,6 +97,7 @@ class Prompts:
 
     def __init__(self, folder: Path | None, *, style: str | None = None) -> None:
         self.style = style
+        self._fingerprint: str | None = None
         roots = [root for root in (folder, packaged_folder()) if root is not None]
         self._folders = [root / style for root in roots if style] + roots
         self._environment = SandboxedEnvironment(
@@ -111,12 +119,14 @@ class Prompts:
             place=Place(path=self._folders[0] / name),
         )
 
-    def fingerprint(self, *names: str) -> str:
-        """sha256 over the sources of templates: changes when any of them does."""
-        digest = hashlib.sha256()
-        for name in names:
-            digest.update(name.encode() + b"\0" + self.path(name).read_bytes() + b"\0")
-        return digest.hexdigest()
+    def fingerprint(self) -> str:
+        """sha256 over the sources of all templates: changes when any of them does."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256()
+            for name in TEMPLATES:
+                digest.update(name.encode() + b"\0" + self.path(name).read_bytes() + b"\0")
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
     def system(self, context: ChapterContext) -> Message:
         """The first message, byte for byte the same for all requests of a chapter."""

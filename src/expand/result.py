@@ -99,7 +99,7 @@ class RunResult:
     def as_json(self) -> dict[str, Json]:
         """The object that ``expand chapter --json`` prints."""
         return {
-            "chapters": [_chapter(chapter) for chapter in self.chapters],
+            "chapters": [chapter_json(chapter) for chapter in self.chapters],
             "budget": {
                 "limit": self.balance.limit.tokens,
                 "used": self.balance.used_tokens,
@@ -117,7 +117,8 @@ def with_findings(section: SectionResult, more: Sequence[Finding]) -> SectionRes
     return replace(section, findings=(*section.findings, *more)) if more else section
 
 
-def _chapter(chapter: ChapterResult) -> dict[str, Json]:
+def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
+    """One chapter of the object that ``expand chapter --json`` prints."""
     return {
         "id": chapter.id,
         "draft": chapter.draft,

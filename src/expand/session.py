@@ -7,22 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from expand.budget import Limit, pico_from_usd
-from expand.chapter import Chapter, Means
-from expand.completion import Answer, Author, Finish, Request
-from expand.drafting import loop_for
+from expand.chapter import Means
+from expand.completion import Answer, Author, Request, Usage
 from expand.errors import InputError, Place
 from expand.events import Event
-from expand.expansion import Commission, Expansion, former_draft, open_chapter
-from expand.ledger import Ledger, Order
-from expand.manuscript import Manuscript
-from expand.outline import Allowance, Book, Outline, Section
-from expand.plan import Plan
+from expand.expansion import Commission, Expansion
+from expand.ledger import Ledger
+from expand.outline import Allowance, Book, Outline
 from expand.pricing import price_for
 from expand.profile import Profile, profile_for
 from expand.prompt import Prompts
@@ -37,30 +33,6 @@ if TYPE_CHECKING:
 
 ESTIMATE_MARGIN = Decimal("0.15")
 """By how much prompt counts of a model that tiktoken does not know are raised at first."""
-EXPECTED_TOKENS_PER_LINE = 13
-"""What a line of a draft takes, for a dry run: technical chapters of prose and code."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """What one section would take: requests, tokens that go out and may come back, reservation.
-
-    ``reused`` says that its draft is current, so that nothing would be sent. ``reserved_tokens`` is
-    the sum over its requests, ``largest`` the greatest single one; money is in pico-dollars, None
-    without a price.
-    """
-
-    chapter: str
-    section: int
-    title: str
-    lines: int
-    reused: bool
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    reserved_tokens: int = 0
-    largest: int = 0
-    cost_pico_usd: int | None = 0
 
 
 def profile_of(workspace: Workspace, settings: Settings) -> Profile:
@@ -90,6 +62,17 @@ def means_for(
         margin=margin,
         unpriced=unpriced,
     )
+
+
+def cost_of(workspace: Workspace, settings: Settings) -> Callable[[str, Usage], int | None]:
+    """What usage of a model costs in pico-dollars, None without a price."""
+
+    def cost(model: str, usage: Usage) -> int | None:
+        profile = profile_for(model, settings.models, place=Place(path=workspace.settings_path))
+        price = price_for(model, profile, settings.base_url)
+        return price.cost(usage) if price else None
+
+    return cost
 
 
 def limits_of(book: Book, outlines: Mapping[str, Outline]) -> dict[str, Limit]:
@@ -220,115 +203,3 @@ async def expand_chapters(
             return await expansion.expand(commission)
     finally:
         ledger.close()
-
-
-def dry_run(
-    workspace: Workspace, settings: Settings, commission: Commission
-) -> tuple[Planned, ...]:
-    """What a run would send, worked out without sending: as if every answer kept to its lines."""
-    book = workspace.book()
-    ledger = Ledger.read(workspace.ledger_path)
-    try:
-        means = means_for(workspace, settings, ledger=ledger)
-        require_language(means.profile, book, commission.language)
-        planned: list[Planned] = []
-        for chapter_id in commission.chapters:
-            chapter = open_chapter(
-                workspace,
-                book,
-                chapter_id,
-                plan=commission.plan,
-                language=commission.language,
-                means=means,
-            )
-            former = former_draft(workspace, chapter_id)
-            for section in commission.chosen(chapter.outline):
-                edition = ledger.edition(chapter_id, section.number) if ledger else 0
-                stamp = former.stamps.get(section.number) if former else None
-                current = stamp is not None and stamp.key == chapter.key(section, edition)
-                if current and not commission.fresh:
-                    planned.append(_planned(chapter, section, reused=True))
-                else:
-                    planned.append(_simulated(chapter, section, means, edition))
-        return tuple(planned)
-    finally:
-        if ledger:
-            ledger.close()
-
-
-def first_order(
-    workspace: Workspace,
-    settings: Settings,
-    *,
-    chapter: str,
-    section: int,
-    plan: Plan,
-    language: str,
-) -> tuple[Order, bool, tuple[int, ...]]:
-    """The order of a section's first question, whether its count is exact, and the tokens of each
-    of its messages (the chat format's own are in the order's estimate only).
-    """
-    book = workspace.book()
-    means = means_for(workspace, settings, ledger=None)
-    require_language(means.profile, book, language)
-    opened = open_chapter(workspace, book, chapter, plan=plan, language=language, means=means)
-    commission = Commission(
-        chapters=(chapter,), plan=plan, language=language, sections=frozenset({section})
-    )
-    (chosen,) = commission.chosen(opened.outline)
-    manuscript = Manuscript(opened.frame(chosen))
-    ask = loop_for(manuscript, means).next()
-    if ask is None:
-        raise InputError(
-            f"section {section} of chapter {chapter} has its lines already, from the source",
-            remedy="name another section",
-        )
-    order = opened.order(chosen, ask, manuscript, run_id="none", edition=0)
-    counts = tuple(means.counter.count(m.content) for m in order.request.messages)
-    return order, means.counter.exact, counts
-
-
-def _planned(chapter: Chapter, section: Section, *, reused: bool) -> Planned:
-    return Planned(
-        chapter=chapter.id,
-        section=section.number,
-        title=chapter.title(section),
-        lines=section.lines,
-        reused=reused,
-    )
-
-
-def _simulated(chapter: Chapter, section: Section, means: Means, edition: int) -> Planned:
-    """One section worked through with answers of just the lines asked for."""
-    manuscript = Manuscript(chapter.frame(section))
-    loop = loop_for(manuscript, means)
-    requests = prompt = reserved = largest = completion = serial = 0
-    cost: int | None = 0
-    while (ask := loop.next()) is not None:
-        order = chapter.order(section, ask, manuscript, run_id="dry", edition=edition)
-        requests += 1
-        prompt += order.prompt_estimate or order.prompt_tokens
-        reserved += order.amount.tokens
-        largest = max(largest, order.amount.tokens)
-        completion += ask.lines * EXPECTED_TOKENS_PER_LINE
-        if cost is not None:
-            cost = None if order.amount.pico_usd is None else cost + order.amount.pico_usd
-        text = "\n".join(
-            f"Line {serial + n} stands for one of the lines that the model would write here."
-            for n in range(ask.lines)
-        )
-        serial += ask.lines
-        loop.record(ask, manuscript.add(text, Finish.STOP, ask.slots))
-    return Planned(
-        chapter=chapter.id,
-        section=section.number,
-        title=chapter.title(section),
-        lines=section.lines,
-        reused=False,
-        requests=requests,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        reserved_tokens=reserved,
-        largest=largest,
-        cost_pico_usd=cost,
-    )

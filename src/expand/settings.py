@@ -111,7 +111,7 @@ def _with_numbers(
 ) -> Settings:
     concurrency: object = overrides.concurrency
     if concurrency is None and (text := environment.get("EXPAND_CONCURRENCY")):
-        if not text.isdecimal():
+        if not text.isdecimal() or not int(text):
             raise InputError(
                 f"EXPAND_CONCURRENCY is {text!r}", remedy="give a whole number above 0"
             )
@@ -147,11 +147,19 @@ def _with_numbers(
 
 def _table(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror}", remedy="make it a readable file",
+            place=Place(path=path),
+        ) from error  # fmt: skip
+    try:
+        return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
         raise InputError(
             f"byte {error.start} is not UTF-8", remedy="save the file as UTF-8",
-            place=Place(path=path),
+            place=Place(path=path, line=line),
         ) from error  # fmt: skip
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
@@ -180,9 +188,9 @@ def _refuse_unknown(table: Mapping[str, object], known: tuple[str, ...], path: P
 
 def _checked(value: object, kind, name: str, path: Path):  # type: ignore[no-untyped-def]
     if not isinstance(value, kind) or isinstance(value, bool):
-        wanted = getattr(kind, "__name__", "number")
+        wanted = {str: "a text in quotes", int: "a whole number"}.get(kind, "a number")
         raise InputError(
-            f"{name} is {value!r}", remedy=f"give a {wanted}",
+            f"{name} is {value!r}", remedy=f"give {wanted}",
             place=_place(path, name.rpartition(".")[2]),
         )  # fmt: skip
     return value
@@ -190,11 +198,7 @@ def _checked(value: object, kind, name: str, path: Path):  # type: ignore[no-unt
 
 def _place(path: Path, key: str) -> Place:
     """Where a key stands in the file, as tomllib keeps no positions."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if found := re.match(rf"\s*\[?\[?[\"']?{re.escape(key)}\b", line):
             return Place(path=path, line=number, column=found.end() - len(key) + 1)
     return Place(path=path)

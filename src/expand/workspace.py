@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from expand import draft
+from expand.draft import Draft
 from expand.errors import InputError, Place
 from expand.outline import Book, Outline
 from expand.outline_file import read_book, read_outline
@@ -87,12 +89,15 @@ class Workspace:
             )  # fmt: skip
         return read_outline(path, root=self.root, chapter_id=chapter)
 
-    def source_text(self, outline: Outline) -> str:
-        """The source document, "" if it does not exist yet. Raises ``InputError`` on bad UTF-8."""
+    def draft(self, chapter: str) -> Draft | None:
+        """The chapter's draft as it stands, None if there is none."""
+        path = self.draft_path(chapter)
+        return draft.read(read_text(path)) if path.is_file() else None
+
+    def source_bytes(self, outline: Outline) -> bytes:
+        """The source document as it stands, empty if it does not exist yet."""
         path = self.root / outline.source
-        if not path.is_file():
-            return ""
-        return read_text(path)
+        return path.read_bytes() if path.is_file() else b""
 
 
 def find_workspace(start: Path, *, given: Path | None = None) -> Workspace:
@@ -115,25 +120,35 @@ def find_workspace(start: Path, *, given: Path | None = None) -> Workspace:
 
 def read_text(path: Path) -> str:
     """A document's text with its line ends as they are. Raises ``InputError`` on bad UTF-8."""
-    data = path.read_bytes()
+    return decoded(path.read_bytes(), path)
+
+
+def decoded(data: bytes, path: Path) -> str:
+    """A document's bytes as text. Raises ``InputError`` on bad UTF-8, naming ``path`` and line."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
-            f"byte {error.start} is not UTF-8", remedy="save the file as UTF-8",
+            f"byte {error.start} is not UTF-8",
+            remedy="save the file as UTF-8",
             place=Place(path=path, line=line),
-        ) from error  # fmt: skip
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """The same for bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(mode)

@@ -68,14 +68,27 @@ def chapter(
         bool,
         typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too."),
     ] = False,
+    told: Annotated[
+        str,
+        typer.Option(
+            "--context",
+            metavar="outline|text",
+            help="What a section knows of its neighbours: their outlines, or also what those "
+            "before it say; then sections are drafted in order.",
+        ),
+    ] = "outline",
+    cascade: Annotated[
+        bool,
+        typer.Option(
+            "--cascade", help="With --context text: redo sections whose predecessors changed."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Expand chapters into drafts; what is already bought and still current is reused."""
-    import asyncio  # start-up time
-
-    from expand.expansion import Commission
-    from expand.session import dry_run as planned_run
+    from expand.expansion import Commission  # start-up time
+    from expand.rehearsal import dry_run as planned_run
 
     place = workspace_of(context, workspace)
     settings = settings_of(
@@ -87,6 +100,8 @@ def chapter(
         language=language or place.book().language,
         sections=frozenset(section) if section else None,
         fresh=fresh,
+        context_text=_is_text(told),
+        cascade=cascade,
     )
     if settings.embedded:
         warn(
@@ -100,11 +115,23 @@ def chapter(
 
         show_planned(planned_run(place, settings, commission), as_json=as_json)
         return
-    result = asyncio.run(
-        _run(place, settings, commission, budget=budget, unpriced=unpriced, quiet=as_json)
-    )
-    _show(result, as_json=as_json)
+    result = run(place, settings, commission, budget=budget, unpriced=unpriced)
+    show(result, as_json=as_json)
     raise typer.Exit(result.exit_code)
+
+
+def run(
+    workspace: Workspace,
+    settings: Settings,
+    commission: Commission,
+    *,
+    budget: int | None = None,
+    unpriced: bool = False,
+) -> RunResult:
+    """Runs a commission with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
+    import asyncio  # start-up time
+
+    return asyncio.run(_run(workspace, settings, commission, budget=budget, unpriced=unpriced))
 
 
 async def _run(
@@ -114,7 +141,6 @@ async def _run(
     *,
     budget: int | None,
     unpriced: bool,
-    quiet: bool,
 ) -> RunResult:
     import asyncio  # start-up time
     import signal
@@ -155,6 +181,14 @@ def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> 
     return tuple(dict.fromkeys(given))
 
 
+def _is_text(told: str) -> bool:
+    from expand.errors import InputError  # start-up time
+
+    if told not in ("outline", "text"):
+        raise InputError(f"--context is {told!r}", remedy="give outline or text")
+    return told == "text"
+
+
 def plan_of(text: str) -> Plan:
     """The plan that ``--plan`` names. Raises ``InputError``."""
     from expand.errors import InputError  # start-up time
@@ -165,7 +199,8 @@ def plan_of(text: str) -> Plan:
     return Known(text)
 
 
-def _show(result: RunResult, *, as_json: bool) -> None:
+def show(result: RunResult, *, as_json: bool) -> None:
+    """What became of a run: what stopped it on stderr, the result on stdout."""
     for refusal in result.refusals:
         warn(f"the budget refused: {refusal}")
     if result.stopped_by:

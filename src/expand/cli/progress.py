@@ -40,22 +40,27 @@ class Figures:
         self.titles: dict[tuple[str, int], str] = {}
         self.lines: dict[tuple[str, int], int] = {}
         self.finished: set[tuple[str, int]] = set()
-        self.tokens = 0
+        self._tokens: dict[tuple[str, int], int] = {}
         self.remaining: int | None = None
 
     def take(self, event: Event) -> None:
         """Notes an event."""
         if isinstance(event, RunPlanned):
-            for chapter, number, title, lines in event.sections:
-                self.targets[chapter, number] = lines
-                self.titles[chapter, number] = title
+            for planned in event.sections:
+                self.targets[planned.chapter, planned.section] = planned.lines
+                self.titles[planned.chapter, planned.section] = planned.title
         elif isinstance(event, SectionGrew):
             self.lines[event.chapter, event.section] = event.lines
-            self.tokens += event.tokens
+            self._tokens[event.chapter, event.section] = event.tokens
             self.remaining = event.remaining_tokens
         elif isinstance(event, SectionDone):
             self.lines[event.chapter, event.section] = event.lines
             self.finished.add((event.chapter, event.section))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the run took so far."""
+        return sum(self._tokens.values())
 
     @property
     def total_lines(self) -> int:
@@ -85,6 +90,24 @@ class Figures:
         return "" if self.remaining is None else f"{self.remaining:,} left of the allowance"
 
 
+def plan_lines(event: RunPlanned) -> list[str]:
+    """What a run is about to do and why: one line, and one for each section that changed."""
+    drafted = [planned for planned in event.sections if planned.reason not in ("", "edited")]
+    edited = sum(planned.reason == "edited" for planned in event.sections)
+    current = len(event.sections) - len(drafted) - edited
+    parts = [f"{len(drafted)} to draft ({sum(p.lines for p in drafted):,} lines)"]
+    parts += [f"{current} current"] if current else []
+    parts += [f"{edited} edited by hand, left alone"] if edited else []
+    return [
+        f"{len(event.sections)} sections: {', '.join(parts)}",
+        *(
+            f"{planned.chapter}/{planned.section}: {planned.reason}"
+            for planned in drafted
+            if planned.reason != "new"
+        ),
+    ]
+
+
 class PlainProgress:
     """One line for each section that begins, grows and ends."""
 
@@ -97,7 +120,8 @@ class PlainProgress:
         figures = self._figures
         figures.take(event)
         if isinstance(event, RunPlanned):
-            self._say(f"{len(event.sections)} sections, {figures.total_lines:,} lines to write")
+            for line in plan_lines(event):
+                self._say(line)
         elif isinstance(event, SectionGrew):
             key = (event.chapter, event.section)
             self._say(
@@ -136,7 +160,9 @@ class BarProgress:
         figures = self._figures
         figures.take(event)
         if isinstance(event, RunPlanned):
-            self.live.update(self._all, total=figures.total_lines)
+            self.live.update(self._all, total=max(1, figures.total_lines))
+            for line in plan_lines(event):
+                self.live.console.print(line, highlight=False, markup=False)
         elif isinstance(event, SectionStarted):
             key = (event.chapter, event.section)
             self._tasks[key] = self.live.add_task(

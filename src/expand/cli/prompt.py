@@ -33,7 +33,7 @@ def show(
 ) -> None:
     """Print the exact messages of a section's first request, with token counts; sends nothing."""
     from expand.cli.chapter import plan_of  # start-up time
-    from expand.session import first_order
+    from expand.rehearsal import first_order
 
     place = workspace_of(context, workspace)
     settings = settings_of(place, model=model, base_url=base_url)

@@ -6,9 +6,44 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from expand.contract import Finding
 from expand.result import ChapterResult, RunResult
 
 MOST_FINDINGS = 12
+
+
+def review_table(chapter: ChapterResult) -> str:
+    """A review for a terminal: the sections, and every finding."""
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(_review_sections(chapter))
+        for finding in _found(chapter):
+            console.print(_line(chapter, finding), soft_wrap=True)
+        console.print(_score(chapter), soft_wrap=True)
+    return captured.get()
+
+
+def review_markdown(chapter: ChapterResult) -> str:
+    """A review as Markdown."""
+    rows = [
+        f"| {s.number}. {s.title} | {s.lines:,} | {s.target_lines:,} | {s.status} |"
+        for s in chapter.sections
+    ]
+    found = [f"- {_line(chapter, finding)}" for finding in _found(chapter)]
+    return "\n".join(
+        [
+            f"## Chapter {chapter.id} ({chapter.language}, plan {chapter.plan})",
+            "",
+            "| Section | Lines | Target | Status |",
+            "| --- | ---: | ---: | --- |",
+            *rows,
+            "",
+            *(found or ["No findings."]),
+            "",
+            _score(chapter),
+            "",
+        ]
+    )
 
 
 def show_result(result: RunResult) -> None:
@@ -16,10 +51,7 @@ def show_result(result: RunResult) -> None:
     console = Console(highlight=False)
     for chapter in result.chapters:
         console.print(_table(chapter))
-        console.print(
-            f"{chapter.draft}: {chapter.lines:,} of {chapter.target_lines:,} lines, "
-            f"length score {chapter.length_score}"
-        )
+        console.print(_score(chapter), soft_wrap=True)
         _show_findings(console, chapter)
     balance = result.balance
     limit = f" of {balance.limit.tokens:,}" if balance.limit.tokens is not None else ""
@@ -29,7 +61,8 @@ def show_result(result: RunResult) -> None:
         left += " (a provider billed more than was reserved)"
     console.print(
         f"{result.attempts} attempts, {result.answers} answers, {result.seconds:.1f} s; "
-        f"budget: {balance.used_tokens:,}{limit} tokens used{left}"
+        f"budget: {balance.used_tokens:,}{limit} tokens used{left}",
+        soft_wrap=True,
     )
 
 
@@ -52,15 +85,43 @@ def _table(chapter: ChapterResult) -> Table:
     return table
 
 
+def _review_sections(chapter: ChapterResult) -> Table:
+    table = Table(title=f"Chapter {chapter.id} ({chapter.language}, plan {chapter.plan})")
+    table.add_column("Section")
+    for name in ("Lines", "Target", "Findings"):
+        table.add_column(name, justify="right")
+    table.add_column("By")
+    for section in chapter.sections:
+        table.add_row(
+            Text(f"{section.number}. {section.title}"),
+            f"{section.lines:,}",
+            f"{section.target_lines:,}",
+            f"{len(section.findings):,}",
+            "hand" if section.status == "edited" else "tool",
+        )
+    return table
+
+
+def _found(chapter: ChapterResult) -> list[Finding]:
+    return [*chapter.findings, *(f for section in chapter.sections for f in section.findings)]
+
+
+def _line(chapter: ChapterResult, finding: Finding) -> str:
+    where = f"{chapter.id}/{finding.section}:{finding.line}"
+    what = f"{where}: {finding.severity}: {finding.kind}: {finding.message}"
+    return f"{what}; {finding.remedy}"
+
+
+def _score(chapter: ChapterResult) -> str:
+    return (
+        f"{chapter.draft}: {chapter.lines:,} of {chapter.target_lines:,} lines, "
+        f"length score {chapter.length_score}"
+    )
+
+
 def _show_findings(console: Console, chapter: ChapterResult) -> None:
-    found = [
-        finding
-        for section in chapter.sections
-        for finding in section.findings
-        if finding.severity != "note"
-    ]
+    found = [finding for finding in _found(chapter) if finding.severity != "note"]
     for finding in found[:MOST_FINDINGS]:
-        where = f"{chapter.id}/{finding.section}:{finding.line}"
-        console.print(Text(f"  {where}: {finding.kind}: {finding.message}; {finding.remedy}"))
+        console.print(Text(f"  {_line(chapter, finding)}"), soft_wrap=True)
     if len(found) > MOST_FINDINGS:
         console.print(f"  and {len(found) - MOST_FINDINGS} more: expand review {chapter.id}")

@@ -61,14 +61,14 @@ def _is_example(block: Block, language: str | None) -> bool:
 
 
 def few(found: int, wanted: int, language: str | None, *, section: int) -> Iterator[Finding]:
-    """Fewer code examples than the outline demands."""
+    """Fewer code examples than the outline demands: of a section a miss, of the chapter a note."""
     if found < wanted:
         kind = f"{language} " if language else ""
         yield Finding(
             kind="few-examples",
             section=section,
             line=1,
-            severity="warning",
+            severity="warning" if section else "note",
             message=f"{found} of {wanted} {kind}code examples that the outline demands",
             remedy=f"add {wanted - found} {kind}code blocks",
             mendable=section > 0,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from expand.budget import Balance
 from expand.ledger import accounts, questions, rows
 from expand.ledger.file import LedgerFile
+from expand.ledger.overview import Overview, overview
 from expand.ledger.values import AttemptRow, Order, PromptHistory, State, StoredAnswer, Totals
 
 _PAGE = 500
@@ -58,6 +59,15 @@ class Figures(LedgerFile):
             ).fetchone()
             return 0 if row is None else int(row["number"])
 
+    def instruction(self, chapter: str, section: int) -> str:
+        """What an editor wants of the section's present edition; "" for nothing."""
+        with self.reading() as connection:
+            row = connection.execute(
+                "SELECT instruction FROM edition WHERE chapter = ? AND section = ?",
+                (chapter, section),
+            ).fetchone()
+            return "" if row is None else str(row["instruction"])
+
     def attempts(
         self,
         *,
@@ -100,6 +110,11 @@ class Figures(LedgerFile):
     def totals_by_run(self) -> tuple[Totals, ...]:
         """What each run's attempts add up to, by run id."""
         return self._totals("run")
+
+    def overview(self, latest: int = 0) -> Overview:
+        """All of it added up for reports, and the ``latest`` attempts, the newest first."""
+        with self.reading() as connection:
+            return overview(connection, latest)
 
     def prompt_history(self, model: str, latest: int = 100) -> PromptHistory:
         """How the model's latest reported prompts compare with what was counted for them."""

@@ -93,6 +93,7 @@ _FIRST = (
     "CREATE TABLE pause (model TEXT PRIMARY KEY, until TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE edition (
         chapter TEXT NOT NULL, section INTEGER NOT NULL, number INTEGER NOT NULL,
+        instruction TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (chapter, section)
     ) WITHOUT ROWID""",
 )

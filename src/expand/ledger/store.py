@@ -246,15 +246,16 @@ class Ledger(Figures):
         with self.writing() as connection:
             rates.pause(connection, model, self.clock() + timedelta(seconds=seconds))
 
-    def raise_edition(self, chapter: str, section: int) -> int:
+    def raise_edition(self, chapter: str, section: int, *, instruction: str = "") -> int:
         """Raise the section's edition by one, so that its requests are bought afresh; returns
-        the new one.
+        the new one. ``instruction`` is what an editor wants of it.
         """
         with self.writing() as connection:
             connection.execute(
-                "INSERT INTO edition (chapter, section, number) VALUES (?, ?, 1)"
-                " ON CONFLICT (chapter, section) DO UPDATE SET number = number + 1",
-                (chapter, section),
+                "INSERT INTO edition (chapter, section, number, instruction) VALUES (?, ?, 1, ?)"
+                " ON CONFLICT (chapter, section) DO UPDATE"
+                " SET number = number + 1, instruction = excluded.instruction",
+                (chapter, section, instruction),
             )
         return self.edition(chapter, section)
 

@@ -30,7 +30,7 @@ _PLAIN = {
     "scope": ("budget", ("scope", "limit_tokens", "limit_pico", "opening_tokens", "opening_pico")),
     "owner": ("owner", ("id", "pid", "began_at", "ended_at")),
     "run": ("run", ("id", "owner", "began_at", "ended_at")),
-    "edition": ("edition", ("chapter", "section", "number")),
+    "edition": ("edition", ("chapter", "section", "number", "instruction")),
 }
 _QUESTION = ("key", "request_key")
 _ATTEMPT = (

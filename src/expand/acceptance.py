@@ -1,0 +1,161 @@
+"""Putting a draft in the place of its source, and taking it back.
+
+What holds: the source is replaced in one step and only if it is still what the draft was made from;
+its former text is kept in ``.expand/sources`` under its hash; every acceptance is one line of
+``.expand/accepted.jsonl``, and ``undo`` takes back the last one of a chapter byte for byte.
+
+A chapter whose source is the text that was accepted is drafted from its former text: accepting a
+draft does not make it outdated.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from expand.errors import InputError, Place
+from expand.outline import Outline
+from expand.workspace import Workspace, write_bytes_atomically
+
+LONGEST_DIFFERENCE = 60
+"""Lines of a difference that are shown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """One line of the record. Hashes are sha256 of the file's bytes; ``former`` is "" where there
+    was no source before. ``undone`` marks the taking back of the acceptance with the same hashes.
+    """
+
+    chapter: str
+    source: str
+    former: str
+    accepted: str
+    undone: bool = False
+
+
+def file_hash(data: bytes) -> str:
+    """sha256 of a file's bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def require_unchanged(workspace: Workspace, outline: Outline) -> None:
+    """Refuses a source that is not what the draft was made from, showing the difference."""
+    draft = workspace.draft(outline.id)
+    present = workspace.source_bytes(outline)
+    made_from = draft.source_hash if draft else ""
+    acceptances = Acceptances(workspace)
+    origin = acceptances.origin(outline.id, present)
+    if made_from in (file_hash(present), file_hash(origin)):
+        return
+    copy = acceptances.copy(made_from)
+    former = copy.read_bytes() if made_from and copy.is_file() else b""
+    lines = difflib.unified_diff(
+        former.decode("utf-8", "replace").splitlines(),
+        present.decode("utf-8", "replace").splitlines(),
+        "when it was drafted",
+        "now",
+        lineterm="",
+    )
+    shown = "\n".join(list(lines)[:LONGEST_DIFFERENCE])
+    raise InputError(
+        f"the source changed since the draft was made\n{shown}\n",
+        remedy=f"run `expand chapter {outline.id}` again to take the change in, or give --force",
+        place=Place(path=outline.source),
+    )
+
+
+class Acceptances:
+    """The record of a workspace, and the copies of former sources."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    @property
+    def _record(self) -> Path:
+        return self._workspace.root / ".expand" / "accepted.jsonl"
+
+    def copy(self, hashed: str) -> Path:
+        """Where the text with that hash is kept."""
+        return self._workspace.root / ".expand" / "sources" / hashed
+
+    def keep(self, data: bytes) -> str:
+        """Keeps a text; returns its hash."""
+        hashed = file_hash(data)
+        if not self.copy(hashed).is_file():
+            write_bytes_atomically(self.copy(hashed), data)
+        return hashed
+
+    def standing(self, chapter: str) -> Acceptance | None:
+        """The chapter's last acceptance that was not taken back."""
+        stack: list[Acceptance] = []
+        for entry in self._entries():
+            if entry.chapter != chapter:
+                continue
+            if entry.undone:
+                stack.pop()
+            else:
+                stack.append(entry)
+        return stack[-1] if stack else None
+
+    def origin(self, chapter: str, data: bytes) -> bytes:
+        """What the chapter is drafted from: ``data``, or the text that an acceptance replaced."""
+        standing = self.standing(chapter)
+        if standing is None or standing.accepted != file_hash(data):
+            return data
+        return self.copy(standing.former).read_bytes() if standing.former else b""
+
+    def accept(self, chapter: str, source: str, text: str) -> None:
+        """Replaces the source by ``text``; the former text is kept first."""
+        path = self._workspace.root / source
+        new = text.encode()
+        former = self.keep(path.read_bytes()) if path.is_file() else ""
+        if former == file_hash(new):
+            return
+        entry = Acceptance(chapter=chapter, source=source, former=former, accepted=file_hash(new))
+        self._append(entry)
+        write_bytes_atomically(path, new)
+
+    def undo(self, chapter: str) -> str:
+        """Brings the former source back; returns its path. Raises ``InputError``."""
+        standing = self.standing(chapter)
+        if standing is None:
+            raise InputError(
+                f"nothing was accepted for chapter {chapter}", remedy="there is nothing to undo"
+            )
+        path = self._workspace.root / standing.source
+        present = path.read_bytes() if path.is_file() else b""
+        if file_hash(present) not in (standing.accepted, standing.former):
+            raise InputError(
+                "the file was changed since it was accepted",
+                remedy=f"save your change elsewhere, put back what was accepted, or copy "
+                f".expand/sources/{standing.former} over it by hand",
+                place=Place(path=standing.source),
+            )
+        if standing.former:
+            write_bytes_atomically(path, self.copy(standing.former).read_bytes())
+        else:
+            path.unlink(missing_ok=True)
+        self._append(
+            Acceptance(
+                chapter=chapter,
+                source=standing.source,
+                former=standing.former,
+                accepted=standing.accepted,
+                undone=True,
+            )
+        )
+        return standing.source
+
+    def _entries(self) -> list[Acceptance]:
+        if not self._record.is_file():
+            return []
+        lines = self._record.read_text(encoding="utf-8").splitlines()
+        return [Acceptance(**json.loads(line)) for line in lines if line.strip()]
+
+    def _append(self, entry: Acceptance) -> None:
+        lines = [json.dumps(asdict(e), ensure_ascii=False) for e in (*self._entries(), entry)]
+        write_bytes_atomically(self._record, ("\n".join(lines) + "\n").encode())

@@ -1,0 +1,214 @@
+"""``expand ledger``: integrity, transfer, and settling what was unknown."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from expand.cli.common import (
+    WorkspaceOption,
+    print_json,
+    print_text,
+    settings_of,
+    warn,
+    workspace_of,
+)
+
+if TYPE_CHECKING:
+    from expand.ledger import Ledger
+    from expand.settings import Settings
+    from expand.workspace import Workspace
+
+app = typer.Typer(
+    help="Verify, export, import and reconcile the ledger.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+LedgerOption = Annotated[
+    Path | None,
+    typer.Option("--ledger", metavar="FILE", help="A ledger other than the workspace's."),
+]
+
+
+def _path(context: typer.Context, workspace: Path | None, given: Path | None) -> Path:
+    return given if given is not None else workspace_of(context, workspace).ledger_path
+
+
+@app.command("verify")
+def verify(
+    context: typer.Context,
+    ledger: LedgerOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Derive every total, request key and answer hash anew; exit 2 when something is wrong."""
+    from expand.ledger.audit import verify as audit  # start-up time
+
+    report = audit(_path(context, workspace, ledger))
+    if as_json:
+        print_json(
+            {
+                "ok": report.ok,
+                "version": report.version,
+                "attempts": report.attempts,
+                "requests": report.requests,
+                "answers": report.answers,
+                "without_text": report.without_text,
+                "findings": list(report.findings),
+            }
+        )
+    else:
+        verdict = "ok" if report.ok else f"{len(report.findings)} findings"
+        typer.echo(
+            f"{report.path}: {verdict}; {report.attempts:,} attempts, "
+            f"{report.requests:,} requests, {report.answers:,} answers"
+        )
+    for finding in report.findings:
+        warn(finding)
+    raise typer.Exit(0 if report.ok else 2)
+
+
+@app.command("export")
+def export(
+    context: typer.Context,
+    texts: Annotated[
+        bool, typer.Option("--texts/--no-texts", help="With requests and answers, or without.")
+    ] = True,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
+    ] = None,
+    ledger: LedgerOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write the ledger as JSON lines, one attempt a line."""
+    from expand.ledger.transfer import export as lines_of  # start-up time
+
+    lines = lines_of(_path(context, workspace, ledger), texts=texts)
+    if output is not None:
+        print_text("".join(f"{line}\n" for line in lines), output)
+        return
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="What was exported; else stdin.")
+    ] = None,
+    ledger: LedgerOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Fill a new ledger from JSON lines, all of them or nothing."""
+    from expand.errors import InputError, Place  # start-up time
+    from expand.ledger.transfer import import_ as fill
+
+    target = _path(context, workspace, ledger)
+    if file is None:
+        filled = fill(target, sys.stdin)
+    elif not file.is_file():
+        raise InputError("there is no such file", remedy="check the path", place=Place(path=file))
+    else:
+        with file.open(encoding="utf-8") as lines:
+            filled = fill(target, lines)
+    typer.echo(f"{target}: {filled.attempts:,} attempts and {filled.answers:,} answers imported")
+
+
+@app.command("reconcile")
+def reconcile(
+    context: typer.Context,
+    attempt: Annotated[
+        str | None, typer.Argument(metavar="[ATTEMPT]", help="The attempt's id.")
+    ] = None,
+    outcome: Annotated[
+        str | None, typer.Option("--as", metavar="used=N|unbilled", help="What became of it.")
+    ] = None,
+    usage: Annotated[
+        Path | None,
+        typer.Option("--usage", metavar="CSV", help="The provider's usage export instead."),
+    ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option("--complete", help="The export holds all: what it lacks was not billed."),
+    ] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Settle attempts of unknown outcome; without arguments, list them."""
+    from expand.errors import InputError  # start-up time
+    from expand.ledger import Ledger as Opened
+
+    place = workspace_of(context, workspace)
+    if attempt is not None and usage is not None:
+        raise InputError(
+            "an attempt and --usage were given", remedy="give one attempt with --as, or --usage"
+        )
+    if not place.ledger_path.is_file():
+        raise InputError(
+            "there is no ledger yet", remedy="expand a chapter first: nothing is unknown"
+        )
+    ledger = Opened.open(place.ledger_path)
+    try:
+        ledger.recover()
+        if usage is not None:
+            _from_export(ledger, settings_of(place), place, usage, complete=complete)
+        elif attempt is not None:
+            _by_hand(ledger, settings_of(place), place, attempt, outcome)
+        else:
+            _list(ledger)
+    finally:
+        ledger.close()
+
+
+def _list(ledger: Ledger) -> None:
+    from expand.ledger import State  # start-up time
+
+    found = False
+    for row in ledger.attempts(state=State.UNKNOWN):
+        found = True
+        typer.echo(
+            f"{row.id}  {row.chapter}/{row.section} {row.purpose}  {row.model}  "
+            f"{row.used_tokens:,} tokens charged  {row.failure}: {row.message}"
+        )
+    if not found:
+        typer.echo("no attempt of unknown outcome")
+
+
+def _by_hand(
+    ledger: Ledger, settings: Settings, place: Workspace, attempt: str, outcome: str | None
+) -> None:
+    from expand.errors import InputError  # start-up time
+    from expand.ledger.reconciliation import reconcile as settle
+    from expand.session import cost_of
+
+    words = "used=N (tokens in all) or unbilled"
+    if outcome is None:
+        raise InputError("--as is missing", remedy=f"say --as {words}")
+    name, _, number = outcome.partition("=")
+    if not (outcome == "unbilled" or (name == "used" and number.isdecimal())):
+        raise InputError(f"--as is {outcome!r}", remedy=f"give {words}")
+    tokens = 0 if outcome == "unbilled" else int(number)
+    row = settle(ledger, attempt, tokens=tokens, cost=cost_of(place, settings))
+    typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.used_tokens:,}")
+
+
+def _from_export(
+    ledger: Ledger, settings: Settings, place: Workspace, usage: Path, *, complete: bool
+) -> None:
+    from expand.errors import InputError, Place  # start-up time
+    from expand.ledger.reconciliation import reconcile_export
+    from expand.session import cost_of
+
+    if not usage.is_file():
+        raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
+    with usage.open(encoding="utf-8-sig", newline="") as lines:
+        done = reconcile_export(
+            ledger, lines, name=str(usage), cost=cost_of(place, settings), complete=complete
+        )
+    typer.echo(f"{len(done.settled):,} attempts settled, {done.still_unknown:,} still unknown")
+    for attempt in done.differing:
+        warn(f"attempt {attempt} was settled before, and the export says otherwise")

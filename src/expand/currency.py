@@ -1,0 +1,38 @@
+"""What a section was made from, as a key in named parts: while it holds, the section is current.
+
+The key stands in the draft's last line. When it no longer holds, the parts that differ are the
+reasons to draft the section again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from expand.completion import Json
+
+PARTS = ("outline", "source", "book", "model", "templates", "language", "edition")
+"""The section's own outline and lines; the source's blocks in it; the book's rules, readers and
+titles; the model and its parameters; the templates; the language; and the edition, raised to buy
+the section anew, with the editor's instruction."""
+
+_DIGITS = 8
+
+
+def key_of(parts: Mapping[str, Json]) -> str:
+    """The key of a section: eight hexadecimal digits for each of ``PARTS``, joined by dots."""
+    return ".".join(_short_hash(parts[name]) for name in PARTS)
+
+
+def differences(former: str, key: str) -> tuple[str, ...]:
+    """The names of the parts in which two keys differ; all of them where ``former`` has others."""
+    old, new = former.split("."), key.split(".")
+    if len(old) != len(new):
+        return PARTS
+    return tuple(name for name, a, b in zip(PARTS, old, new, strict=True) if a != b)
+
+
+def _short_hash(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
