@@ -1,0 +1,217 @@
+"""Settings: what comes before what, and every mistake named by file and line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from expand.errors import InputError
+from expand.profile import EMBEDDED_MODEL
+from expand.settings import DEFAULT_MODEL, Overrides, Settings, read_settings, require_author
+
+FULL = """\
+[author]
+model = "from-file"
+base_url = "http://file.example/v1"
+concurrency = 3
+timeout_seconds = 30
+on_unknown = "hold"
+
+[models."from-*"]
+context_window = 9_000
+"""
+
+
+def read(
+    folder: Path,
+    text: str = "",
+    environment: dict[str, str] | None = None,
+    overrides: Overrides | None = None,
+) -> Settings:
+    path = folder / "expand.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_settings(path, environment=environment or {}, overrides=overrides)
+
+
+def test_with_nothing_set_the_embedded_model_is_the_author(tmp_path: Path) -> None:
+    settings = read(tmp_path)
+    assert settings == Settings(model=EMBEDDED_MODEL)
+    assert settings.embedded
+    assert not settings.local
+    assert settings.concurrency is None
+    assert settings.timeout_seconds == 600
+    assert settings.on_unknown == "retry"
+    require_author(settings, path=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "key", "base_url"),
+    [
+        ({"OPENAI_API_KEY": "k"}, "k", None),
+        ({"OPENAI_BASE_URL": "http://e/v1"}, None, "http://e/v1"),
+        ({"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "http://e/v1"}, None, "http://e/v1"),
+    ],
+)
+def test_a_key_or_a_base_url_makes_the_default_model_the_author(
+    tmp_path: Path, environment: dict[str, str], key: str | None, base_url: str | None
+) -> None:
+    settings = read(tmp_path, "", environment)
+    assert (settings.model, settings.api_key, settings.base_url) == (DEFAULT_MODEL, key, base_url)
+    assert not settings.embedded
+
+
+def test_the_file_comes_before_the_defaults(tmp_path: Path) -> None:
+    settings = read(tmp_path, FULL)
+    assert settings == Settings(
+        model="from-file",
+        base_url="http://file.example/v1",
+        concurrency=3,
+        timeout_seconds=30.0,
+        on_unknown="hold",
+        models={"from-*": {"context_window": 9_000}},
+    )
+
+
+ENVIRONMENT = {
+    "EXPAND_MODEL": "from-environment",
+    "OPENAI_BASE_URL": "http://environment.example/v1",
+    "EXPAND_CONCURRENCY": "5",
+}
+
+
+def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
+    settings = read(tmp_path, FULL, ENVIRONMENT)
+    assert settings.model == "from-environment"
+    assert settings.base_url == "http://environment.example/v1"
+    assert settings.concurrency == 5
+
+
+def test_the_command_line_comes_before_the_environment(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        FULL,
+        ENVIRONMENT,
+        Overrides(
+            model="from-line",
+            base_url="http://line.example/v1",
+            concurrency=7,
+            on_unknown="retry",
+        ),
+    )
+    assert settings.model == "from-line"
+    assert settings.base_url == "http://line.example/v1"
+    assert settings.concurrency == 7
+    assert settings.on_unknown == "retry"
+
+
+def test_the_embedded_model_may_be_named_whatever_else_is_set(tmp_path: Path) -> None:
+    for name in ("embedded", EMBEDDED_MODEL):
+        settings = read(tmp_path, FULL, {"OPENAI_API_KEY": "k"}, Overrides(model=name))
+        assert settings.embedded
+        assert settings.base_url is None
+
+
+@pytest.mark.parametrize(
+    ("base_url", "local"),
+    [
+        ("http://127.0.0.1:8080/v1", True),
+        ("http://localhost/v1", True),
+        ("http://[::1]:1/v1", True),
+        ("https://api.example.org/v1", False),
+        ("http://127.0.0.1.example.org/v1", False),
+    ],
+)
+def test_only_this_machine_needs_no_key(tmp_path: Path, base_url: str, local: bool) -> None:
+    settings = read(tmp_path, "", {"OPENAI_BASE_URL": base_url})
+    assert settings.local is local
+    if local:
+        require_author(settings, path=tmp_path)
+        return
+    with pytest.raises(InputError, match="OPENAI_API_KEY is not set") as caught:
+        require_author(settings, path=tmp_path / "expand.toml")
+    assert f"served at {base_url}" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_hosted_model_without_a_key_is_refused(tmp_path: Path) -> None:
+    settings = read(tmp_path, '[author]\nmodel = "gpt-4.1"\n')
+    with pytest.raises(InputError, match=r"gpt-4\.1 is served by its provider") as caught:
+        require_author(settings, path=tmp_path / "expand.toml")
+    assert "--model embedded" in caught.value.remedy
+    require_author(Settings(model="gpt-4.1", api_key="k"), path=tmp_path)
+
+
+def test_a_key_is_never_shown() -> None:
+    assert "secret" not in repr(Settings(api_key="secret"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[author]\nmodle = 1\n", ":2:1: unknown setting 'modle'; did you mean model?"),
+        ("[author]\nq = 1\n", ":2:1: unknown setting 'q'; known are: model, base_url, concurr"),
+        ("\n[autor]\nmodel = 'm'\n", ":2:2: unknown setting 'autor'; did you mean author?"),
+        ("author = 3\n", ":1:1: author is 3; write it as a table: [author]"),
+        ("[models]\nm = 3\n", ":2:1: m is 3; write it as a table: [m]"),
+        ("models = 'x'\n", ":1:1: models is 'x'; write it as a table: [models]"),
+        ("[author]\nmodel = 4\n", ":2:1: author.model is 4; give a text in quotes"),
+        ("[author]\nbase_url = 4\n", ":2:1: author.base_url is 4; give a text in quotes"),
+        ("[author]\n\nconcurrency = 0\n", ":3:1: concurrency is 0; give a whole number above 0"),
+        ("[author]\nconcurrency = true\n", ":2:1: author.concurrency is True; give a whole number"),
+        ("[author]\nconcurrency = '2'\n", ":2:1: author.concurrency is '2'; give a whole number"),
+        ("[author]\ntimeout_seconds = -1\n", ":2:1: timeout_seconds is -1; give seconds above 0"),
+        ("[author]\ntimeout_seconds = 'x'\n", ":2:1: author.timeout_seconds is 'x'; give a number"),
+        ("[author]\non_unknown = 'ask'\n", ":2:1: on_unknown is 'ask'; give retry or hold"),
+        ("[author\nmodel = 4\n", ":1:8: "),
+        ("[author]\nmodel = \n", ":2:9: Invalid value; mend the TOML"),
+        ("[author]\nmodel = 'a'\nmodel = 'b'\n", ": Cannot overwrite a value"),
+    ],
+)
+def test_every_mistake_is_named_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'expand.toml'}:")
+    assert message in str(caught.value)
+
+
+def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "expand.toml"
+    path.write_bytes(b"[author]\n# caf\xe9\n")
+    with pytest.raises(InputError, match=r"expand\.toml:2: byte 14 is not UTF-8"):
+        read_settings(path, environment={})
+
+
+def test_an_environment_without_a_number_names_the_variable(tmp_path: Path) -> None:
+    for text in ("-2", "0", "two"):
+        with pytest.raises(InputError) as caught:
+            read(tmp_path, "[author]\nconcurrency = 4\n", {"EXPAND_CONCURRENCY": text})
+        assert str(caught.value) == (f"EXPAND_CONCURRENCY is {text!r}; give a whole number above 0")
+
+
+def test_a_number_on_the_command_line_is_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="concurrency is 0; give a whole number above 0"):
+        read(tmp_path, "", overrides=Overrides(concurrency=0))
+
+
+def test_the_shipped_file_is_read_and_each_example_in_it_holds(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "expand.toml").read_text(encoding="utf-8")
+    assert read(tmp_path, text) == Settings(model=EMBEDDED_MODEL)
+    live = re.sub(r"^# (?=\w+ = |\[models)", "", text, flags=re.MULTILINE)
+    settings = read(tmp_path, live)
+    assert settings.model == DEFAULT_MODEL
+    assert settings.local
+    assert settings.concurrency == 8
+    assert settings.models == {
+        "my-model*": {
+            "context_window": 32_000,
+            "max_output_tokens": 8_000,
+            "lines_per_request": 60,
+        }
+    }
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: Is a directory; make it a readable"):
+        read_settings(tmp_path, environment={})
