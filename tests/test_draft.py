@@ -11,6 +11,7 @@ from expand.draft import (
     DraftSection,
     Stamp,
     anchor,
+    document_text,
     head,
     read,
     render,
@@ -42,6 +43,7 @@ TRICKY = [
     "#[derive(Debug)]",
     "Text\n---\nof a setext heading",
 ]
+SOURCE = "f" * 64
 bodies = st.lists(st.sampled_from(TRICKY), max_size=6).map("\n\n".join)
 sections_of = st.lists(bodies, max_size=5).map(
     lambda texts: [
@@ -66,6 +68,7 @@ def written(sections: list[DraftSection], footer: str = "", first: str = HEAD) -
         footer=footer,
         language="en",
         plan="full",
+        source=SOURCE,
         stamps=stamped(sections),
     )
 
@@ -97,6 +100,7 @@ def again(draft: Draft) -> str:
         footer=draft.footer,
         language=draft.language,
         plan=draft.plan,
+        source=draft.source_hash,
         stamps=draft.stamps,
         head_hash=draft.head_hash,
         footer_hash=draft.footer_hash,
@@ -130,14 +134,20 @@ def test_the_last_line_is_hidden_and_names_keys_and_hashes() -> None:
         footer="",
         language="zh",
         plan="lean",
-        stamps={1: Stamp(key="", text=text_hash(one.text))},
+        source="abc",
+        stamps={1: Stamp(key="", text=text_hash(one.text), told="def")},
     )
     assert text.splitlines()[-1] == (
-        f"<!-- expand language=zh plan=lean head={text_hash('# T')} foot={text_hash('')} "
-        f"1=-:{text_hash(one.text)} -->"
+        f"<!-- expand language=zh plan=lean source=abc head={text_hash('# T')} "
+        f"foot={text_hash('')} 1=-:{text_hash(one.text)}:def -->"
     )
     draft = read(text)
-    assert draft.stamps[1].key == ""
+    assert draft.stamps[1] == Stamp(key="", text=text_hash(one.text), told="def")
+    assert draft.source_hash == "abc"
+    assert document_text(text) == "# T\n\n## 1. One\n\nText.\n"
+    assert document_text("No draft of ours.") == "No draft of ours.\n"
+    assert draft.without(1).sections == ()
+    assert draft.without(2) == draft
     assert (draft.language, draft.plan) == ("zh", "lean")
 
 
