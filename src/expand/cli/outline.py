@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expand.cli.common import LanguageOption, WorkspaceOption, print_json, warn, workspace_of
+from expand.cli.common import (
+    LanguageOption,
+    WorkspaceOption,
+    print_json,
+    print_text,
+    warn,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from expand.importing import Intake
@@ -19,6 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+CHECK_FORMATS = ("text", "json", "github", "sarif")
+
 
 @app.command("check")
 def check(
@@ -26,35 +35,41 @@ def check(
     chapters: Annotated[
         list[str] | None, typer.Argument(metavar="[ID...]", help="Chapters; all if none is named.")
     ] = None,
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="FORMAT", help="text, json, github or sarif."),
+    ] = "text",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
+    ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Read the book and its outlines; name every mistake by file, line and column."""
-    from expand.errors import InputError, InputErrors  # start-up time
-    from expand.outline_lint import lint
+    """Read the book and its outlines; name every mistake by file, line and column.
 
+    github are annotations for a pull request, sarif is for code scanning; both name files from
+    the current folder. With a mistake in any file the exit code is 2, whatever the format.
+    """
+    from expand.errors import InputError, InputErrors  # start-up time
+    from expand.outline_findings import as_github, as_json, as_sarif, check_outlines
+    from expand.shape import suggestion
+
+    if form not in CHECK_FORMATS:
+        raise InputError(f"--format is {form!r}", remedy=suggestion(form, CHECK_FORMATS))
     place = workspace_of(context, workspace)
-    ids = tuple(chapters or place.chapter_ids())
-    errors: list[InputError] = []
-    book = None
-    try:
-        book = place.book()
-    except InputError as error:
-        errors.append(error)
-    checked = warnings = 0
-    for chapter in ids:
-        try:
-            outline = place.outline(chapter)
-        except InputError as error:
-            errors.append(error)
-            continue
-        checked += 1
-        if book is not None:
-            for warning in lint(outline, book, place.outline_path(chapter), root=place.root):
-                warnings += 1
-                typer.echo(str(warning))
-    if errors:
-        raise InputErrors(errors)
-    typer.echo(f"{checked} outlines read, {warnings} warnings")
+    found = check_outlines(place, tuple(chapters or place.chapter_ids()))
+    here = Path.cwd().resolve()
+    if form == "json":
+        print_json(as_json(found), output)
+    elif form == "sarif":
+        print_json(as_sarif(found.findings, place, here), output)
+    elif form == "github":
+        print_text(as_github(found.findings, place, here), output)
+    else:
+        warnings = [f"{one}\n" for one in found.findings if one.level == "warning"]
+        count = f"{found.read} outlines read, {found.warnings} warnings\n"
+        print_text("".join(warnings) + ("" if found.errors else count), output)
+    if found.errors:
+        raise InputErrors(found.errors)
 
 
 @app.command("schema")

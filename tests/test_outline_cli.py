@@ -1,0 +1,162 @@
+"""``expand outline check`` in each format, and ``expand outline schema``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import jsonschema
+import pytest
+from typer.testing import CliRunner, Result
+
+from expand.cli import app
+from expand.errors import InputErrors
+from expand.outline_findings import OutlineFinding, as_github
+from expand.workspace import Workspace
+
+REPOSITORY = Path(__file__).parents[1]
+
+WRONG = """\
+id: 04
+title: {zh: 测试, en: Tests}
+source: chapters/04.md
+sections:
+  - title: Basics
+    lines: -150
+  - title: 结束
+    line: 20
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace below the current folder, as docs often are in a repository."""
+    root = tmp_path / "docs, here"
+    (root / "outlines").mkdir(parents=True)
+    (root / "expand.toml").write_text("")
+    for name in ("book.yaml", "03.yaml"):
+        shutil.copy(REPOSITORY / "outlines" / name, root / "outlines")
+    monkeypatch.chdir(tmp_path)
+    return Workspace(root=root)
+
+
+def check(workspace: Workspace, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        app, ["--workspace", str(workspace.root), "outline", "check", *arguments]
+    )
+
+
+def test_text_names_warnings_and_counts_them(workspace: Workspace) -> None:
+    result = check(workspace)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("outlines/03.yaml:3:9: warning: there is no file")
+    assert "outlines/03.yaml:4:15: warning: the sections add up to 1,025 lines" in lines[1]
+    assert lines[-1] == "1 outlines read, 2 warnings"
+
+
+def test_text_leaves_the_errors_to_stderr(workspace: Workspace) -> None:
+    (workspace.root / "outlines" / "04.yaml").write_text(WRONG)
+    result = check(workspace)
+    assert isinstance(result.exception, InputErrors)
+    assert result.exception.exit_code == 2
+    assert "outlines/04.yaml:6:12: section 1: lines is -150; give a whole" in str(result.exception)
+    assert "outlines read" not in result.stdout
+    assert "outlines/03.yaml:4:15: warning" in result.stdout
+
+
+def test_json_has_every_finding_with_its_place(workspace: Workspace) -> None:
+    (workspace.root / "outlines" / "04.yaml").write_text(WRONG)
+    result = check(workspace, "--format", "json")
+    assert isinstance(result.exception, InputErrors)
+    report = json.loads(result.stdout)
+    assert (report["outlines"], report["errors"], report["warnings"]) == (1, 3, 2)
+    assert report["findings"][2] == {
+        "level": "error",
+        "file": "outlines/04.yaml",
+        "line": 6,
+        "column": 12,
+        "message": "section 1: lines is -150",
+        "remedy": "give a whole number from 1 to 20,000",
+    }
+    assert {f["file"] for f in report["findings"] if f["level"] == "warning"} == {
+        "outlines/03.yaml"
+    }
+
+
+def test_json_without_errors_exits_0(workspace: Workspace) -> None:
+    result = check(workspace, "03", "--format", "json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["errors"] == 0
+
+
+def test_github_names_files_from_the_current_folder(workspace: Workspace) -> None:
+    (workspace.root / "outlines" / "04.yaml").write_text(WRONG)
+    result = check(workspace, "04", "--format", "github")
+    assert isinstance(result.exception, InputErrors)
+    assert result.stdout.splitlines()[0] == (
+        "::error file=docs%2C here/outlines/04.yaml,line=6,col=12,title=outline::"
+        "section 1: lines is -150; give a whole number from 1 to 20,000"
+    )
+
+
+def test_github_escapes(workspace: Workspace) -> None:
+    finding = OutlineFinding(
+        level="warning", file="a:b.yaml", line=1, column=2, message="100 %\nof it"
+    )
+    assert as_github([finding], workspace, workspace.root) == (
+        "::warning file=a%3Ab.yaml,line=1,col=2,title=outline::100 %25%0Aof it\n"
+    )
+
+
+def test_sarif(workspace: Workspace, tmp_path: Path) -> None:
+    (workspace.root / "outlines" / "04.yaml").write_text(WRONG)
+    file = tmp_path / "outlines.sarif"
+    result = check(workspace, "--format", "sarif", "-o", str(file))
+    assert isinstance(result.exception, InputErrors)
+    assert result.stdout == ""
+    log = json.loads(file.read_text())
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert {r["ruleId"] for r in run["results"]} == rules == {"outline-error", "outline-warning"}
+    assert run["columnKind"] == "unicodeCodePoints"
+    first = next(r for r in run["results"] if r["level"] == "error")
+    assert first["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {
+            "uri": "docs%2C%20here/outlines/04.yaml",
+            "uriBaseId": "%SRCROOT%",
+        },
+        "region": {"startLine": 6, "startColumn": 12},
+    }
+
+
+def test_files_elsewhere_are_named_from_the_workspace(
+    workspace: Workspace, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    result = check(workspace, "--format", "github")
+    assert result.stdout.startswith("::warning file=outlines/03.yaml,line=3,")
+
+
+def test_a_broken_book_and_a_missing_chapter_are_findings(workspace: Workspace) -> None:
+    workspace.book_path.write_text("title: X\nlanguage: 3\n")
+    result = check(workspace, "03", "30", "--format", "json")
+    assert isinstance(result.exception, InputErrors)
+    found = json.loads(result.stdout)["findings"]
+    assert [(f["file"], f["line"]) for f in found] == [
+        ("outlines/book.yaml", 2), ("outlines/30.yaml", 1),
+    ]  # fmt: skip
+    assert found[1]["remedy"] == "did you mean 03?"
+
+
+def test_an_unknown_format(workspace: Workspace) -> None:
+    result = check(workspace, "--format", "srif")
+    assert str(result.exception) == "--format is 'srif'; did you mean \"sarif\"?"
+
+
+def test_the_schemas_are_schemas() -> None:
+    for arguments in (["outline", "schema"], ["outline", "schema", "--book"]):
+        result = CliRunner().invoke(app, arguments)
+        jsonschema.Draft202012Validator.check_schema(json.loads(result.stdout))
