@@ -1,0 +1,60 @@
+"""Figures as text, in the way of the language. The only place where a number becomes text."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from expand.budget import usd_from_pico
+from expand.report import wording
+from expand.report.sheet import Kind, Value
+
+_MYRIAD = 10_000
+_HOURS = {"en": " h", "zh": " 小时"}
+_FORMS: dict[Kind, str] = {
+    "count": "{:,}",
+    "change": "{:+,}",
+    "percent": "{:,.1f}%",
+    "error": "{:+,.1f}%",
+    "hours": "{:,.1f}",
+    "money": "{:,f}",
+    "factor": "{:,.1f}",
+}
+
+
+def money(pico: int | None) -> Decimal | None:
+    """Pico-dollars as exact dollars with two places at least: 0.00, 1.25, 0.0004375."""
+    if pico is None:
+        return None
+    exact = usd_from_pico(pico)
+    whole = exact.quantize(Decimal("0.01"))
+    return whole if whole == exact else exact.normalize()
+
+
+def plain(value: Value) -> str:
+    """A value without separators or words, for scripts; "" for None."""
+    if value is None:
+        return ""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def show(value: Value, kind: Kind, language: str, *, none: str, both: bool = False) -> str:
+    """A value for people. With ``both`` Chinese tokens come with their 万."""
+    if value is None:
+        return wording.say(language, none)
+    if kind == "word":
+        return wording.say(language, str(value))
+    if isinstance(value, str):
+        return value
+    if kind in ("tokens", "estimate"):
+        return _tokens(value, language, both=both, exact=kind == "tokens")
+    return _FORMS[kind].format(value) + (_HOURS[language] if kind == "hours" else "")
+
+
+def _tokens(value: int | Decimal, language: str, *, both: bool, exact: bool) -> str:
+    """Thousands; with ``both`` in Chinese also 万, exact (16.5 万) or, of an estimate, rounded."""
+    shown = f"{value:,}"
+    if language != "zh" or not both or abs(value) < _MYRIAD:
+        return shown
+    myriads = Decimal(value) / _MYRIAD
+    text = f"{myriads:,.4f}".rstrip("0").rstrip(".") if exact else f"约 {myriads:,.1f}"
+    return f"{shown}（{text} 万）"

@@ -1,0 +1,83 @@
+"""A report as Markdown, to stand in a docs tree."""
+
+from __future__ import annotations
+
+import re
+
+from expand.report import wording
+from expand.report.figures import show
+from expand.report.sheet import Block, Column, Facts, Notes, Sheet, Table, Value
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
+
+
+def as_markdown(sheet: Sheet) -> str:
+    """The whole report: a title, the day, and a section for each block that has something."""
+    made = "> " + wording.say(sheet.language, "made", made=f"{sheet.made:%Y-%m-%d %H:%M}")
+    parts = [f"# {escaped(sheet.title)}", made]
+    for block in sheet.blocks:
+        body = block_markdown(block, sheet.language)
+        if body:
+            parts += [f"## {wording.say(sheet.language, block.id)}", body]
+    return "\n\n".join(parts) + "\n"
+
+
+def block_markdown(block: Block, language: str) -> str:
+    """One block without its heading; "" where there is nothing to show."""
+    match block:
+        case Facts():
+            rows = [
+                (
+                    wording.label(language, block.id, fact.id),
+                    show(fact.value, fact.kind, language, none=fact.none, both=True),
+                )
+                for fact in block.facts
+            ]
+            head = (wording.say(language, "measure"), wording.say(language, "value"))
+            return _table([head, *rows], [False, True])
+        case Table() if block.rows:
+            head = tuple(wording.label(language, block.id, c.id) for c in block.columns)
+            rows = [_cells(block.columns, row, language) for row in block.rows]
+            if block.total is not None:
+                total = (wording.say(language, "total"), *block.total[1:])
+                columns = (Column(id="", kind="text"), *block.columns[1:])
+                rows.append(_cells(columns, total, language, bold=True))
+            return _table([head, *rows], [c.kind not in ("text", "word") for c in block.columns])
+        case Notes():
+            mark = "- [ ] " if block.todo else "- "
+            return "\n".join(f"{mark}{_line(line)}" for line in block.lines)
+        case _:
+            return ""
+
+
+def escaped(text: str) -> str:
+    """Text as it stands, whatever Markdown would make of it; on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _line(text: str) -> str:
+    """A sentence of the report: what stands in backticks stays code."""
+    parts = " ".join(text.split()).split("`")
+    return "".join(
+        f"`{part}`" if number % 2 and number < len(parts) - 1 else escaped(part)
+        for number, part in enumerate(parts)
+    )
+
+
+def _cells(
+    columns: tuple[Column, ...], row: tuple[Value, ...], language: str, *, bold: bool = False
+) -> tuple[str, ...]:
+    shown = []
+    for column, value in zip(columns, row, strict=True):
+        text = (
+            "" if bold and value is None else show(value, column.kind, language, none=column.none)
+        )
+        text = escaped(text)
+        shown.append(f"**{text}**" if bold and text else text)
+    return tuple(shown)
+
+
+def _table(rows: list[tuple[str, ...]], right: list[bool]) -> str:
+    rule = "|" + "|".join("---:" if number else "---" for number in right) + "|"
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, rule, *body])

@@ -1,0 +1,114 @@
+"""A report as values: what every format shows. No format computes a figure of its own.
+
+A value is kept exact, with its kind; only showing it makes text of it. Ids name tables, columns
+and facts in JSON and CSV whatever the language; ``wording`` says what people read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+Kind = Literal[
+    "text",
+    "word",
+    "count",
+    "tokens",
+    "estimate",
+    "change",
+    "percent",
+    "money",
+    "hours",
+    "factor",
+    "error",
+]
+"""``word`` is a key of the wording, ``count`` counts lines or attempts, ``change`` is a count
+with its sign, ``estimate`` tokens that are only expected, ``money`` exact US dollars, ``error`` a
+signed percentage.
+"""
+Value = int | Decimal | str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """A named figure; ``none`` is the wording's key for what None means here."""
+
+    id: str
+    value: Value
+    kind: Kind = "tokens"
+    none: str = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Figures by name. ``flat`` ones stand at the top level of the JSON object."""
+
+    id: str
+    facts: tuple[Fact, ...]
+    flat: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    id: str
+    kind: Kind = "count"
+    none: str = "dash"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Rows of values; the first column names the row. ``total`` has None where nothing adds up."""
+
+    id: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    total: tuple[Value, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notes:
+    """Sentences in the report's language; ``todo`` makes them a list to tick off."""
+
+    id: str
+    lines: tuple[str, ...]
+    todo: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """One line or one colour of a picture; None is a gap."""
+
+    name: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A picture, only where a format can show one; the table of the same figures comes with it.
+
+    ``said`` is the text alternative.
+    """
+
+    id: str
+    shape: Literal["bars", "stack", "line"]
+    labels: tuple[str, ...]
+    series: tuple[Series, ...]
+    said: str
+
+
+Block = Facts | Table | Notes | Picture
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sheet:
+    """A whole report in one language, as of ``made``."""
+
+    id: str
+    title: str
+    language: str
+    made: datetime
+    blocks: tuple[Block, ...]
