@@ -57,7 +57,7 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with the code of the contract."""
     try:
-        app(args=list(sys.argv[1:] if arguments is None else arguments))
+        app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="expand")
     except ExpandError as error:
         typer.echo(f"expand: {error}", err=True)
         sys.exit(error.exit_code)
