@@ -156,16 +156,18 @@ class Prompts:
             raise InputError(
                 f"template: {error}",
                 remedy=f"it may use: {known}",
-                place=Place(path=self.path(name), line=_template_line(error, name)),
+                place=self._place(error, name),
             ) from error
 
-
-def _template_line(error: BaseException, name: str) -> int | None:
-    """The template's line in a rendering error: jinja2 rewrites tracebacks to template lines."""
-    line = None
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename.endswith(name):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+    def _place(self, error: BaseException, name: str) -> Place:
+        """Where a rendering error arose: jinja2 rewrites tracebacks to template lines. An error in
+        an included template is that template's.
+        """
+        place = Place(path=self.path(name))
+        trace = error.__traceback__
+        while trace is not None:
+            file = Path(trace.tb_frame.f_code.co_filename)
+            if any(file.is_relative_to(folder) for folder in self._folders):
+                place = Place(path=file, line=trace.tb_lineno)
+            trace = trace.tb_next
+        return place

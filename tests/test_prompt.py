@@ -1,0 +1,242 @@
+"""Prompts: each template rendered as it was agreed, using what is declared and nothing else.
+
+``python tests/test_prompt.py`` writes the golden renderings anew; look at the difference then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import jinja2
+import jinja2.meta
+import pytest
+
+from expand.errors import InputError
+from expand.prompt import (
+    TEMPLATES,
+    ChapterContext,
+    Prompts,
+    RequestContext,
+    SectionContext,
+    packaged_folder,
+)
+
+GOLDEN = Path(__file__).parent / "golden" / "prompts"
+FOLDER = packaged_folder()
+STYLES = (None, "brief")
+
+CHAPTER = ChapterContext(
+    language="en",
+    language_name="English",
+    book_title="C07 Process Management",
+    chapter_id="03",
+    chapter_title="Performance engineering in practice",
+    audience="Experienced Rust systems programmers",
+    house_rules=("Name the version of every crate.", "Give the principle first."),
+    glossary={"zero copy": "moving data without copying it"},
+    code_examples=30,
+    code_language="rust",
+    sections=(
+        SectionContext(number=1, title="Methods", topics=("Metrics", "Goals"), share=60),
+        SectionContext(number=2, title="Best practices", topics=(), share=40),
+    ),
+)
+BARE_CHAPTER = replace(
+    CHAPTER, audience="", house_rules=(), glossary={}, code_examples=0, code_language=""
+)
+REQUEST = RequestContext(
+    language="en",
+    audience="Experienced Rust systems programmers",
+    chapter_id="03",
+    chapter_title="Performance engineering in practice",
+    section_number=2,
+    section_title="Profiling tools",
+    topics=("The perf tool",),
+    lines=42,
+)
+FULL = replace(
+    REQUEST,
+    topics=("The perf tool", "Flame graphs"),
+    previous_section="Methods",
+    section_note="Say what needs root.",
+    source_material="Measure before changing anything.",
+    before="perf samples the stack.\nIt needs no recompilation.",
+    open_fence="```rust",
+    aspect="common mistakes",
+    code_examples=2,
+    instruction="more on perf c2c",
+    present="The text as it is.",
+    told="## 1. Methods\nMeasure first.",
+    problems=("line 3: the code does not parse; mend it", "line 9: said twice; leave it out"),
+)
+CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext]] = {
+    "system": ("system.j2", None, CHAPTER),
+    "system_bare": ("system.j2", None, BARE_CHAPTER),
+    "system_no_code_language": ("system.j2", None, replace(CHAPTER, code_language="")),
+    "section": ("section.j2", None, REQUEST),
+    "section_full": ("section.j2", None, FULL),
+    "section_zh": ("section.j2", None, replace(REQUEST, language="zh", topics=("perf工具",))),
+    "section_without_topics": ("section.j2", None, replace(REQUEST, topics=(), code_examples=1)),
+    "section_new_without_present": ("section.j2", None, replace(FULL, present="")),
+    "continue": ("continue.j2", None, replace(REQUEST, before="It needs no recompilation.")),
+    "continue_full": ("continue.j2", None, FULL),
+    "repair": ("repair.j2", None, FULL),
+    "repair_without_topics": ("repair.j2", None, replace(FULL, topics=())),
+    "length": ("length.j2", None, REQUEST),
+    "length_zh": ("length.j2", None, replace(REQUEST, language="zh")),
+    "brief_system": ("system.j2", "brief", CHAPTER),
+    "brief_section": ("section.j2", "brief", REQUEST),
+    "brief_section_full": ("section.j2", "brief", replace(FULL, topics=())),
+    "brief_continue": ("continue.j2", "brief", replace(REQUEST, before="x" * 400)),
+    "brief_continue_full": ("continue.j2", "brief", replace(FULL, topics=())),
+}
+
+
+def rendered(case: str) -> str:
+    name, style, context = CASES[case]
+    prompts = Prompts(None, style=style)
+    if isinstance(context, ChapterContext):
+        return prompts.system(context).content
+    return prompts.request(name, context).content
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_template_renders_as_agreed(case: str) -> None:
+    assert rendered(case) + "\n" == (GOLDEN / f"{case}.txt").read_text(encoding="utf-8")
+
+
+def test_each_template_has_a_golden_rendering() -> None:
+    shipped = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.j2")}
+    assert {f"{style}/{name}" if style else name for name, style, _ in CASES.values()} == shipped
+    assert set(TEMPLATES) == {name for name in shipped if "/" not in name}
+    assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
+
+
+def used_by(path: Path) -> set[str]:
+    return jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.j2")), ids=str)
+def test_a_template_uses_only_what_is_declared(path: Path) -> None:
+    context = ChapterContext if path.name == "system.j2" else RequestContext
+    assert used_by(path) <= {field.name for field in fields(context)}
+
+
+def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
+    used: dict[str, set[str]] = {"system": set(), "request": set()}
+    for path in FOLDER.rglob("*.j2"):
+        used["system" if path.name == "system.j2" else "request"] |= used_by(path)
+    spare = {field.name for field in fields(ChapterContext)} - used["system"]
+    assert spare == {"language"}
+    spare = {field.name for field in fields(RequestContext)} - used["request"]
+    assert spare == {"audience", "chapter_title"}
+
+
+@pytest.mark.parametrize(
+    "case", [case for case, (name, _, _) in CASES.items() if name != "system.j2"]
+)
+def test_the_last_figure_is_the_lines_wanted(case: str) -> None:
+    context = CASES[case][2]
+    unit = "行" if context.language == "zh" else "lines"
+    assert rendered(case).rstrip(".。").endswith(f" 42 {unit}")
+
+
+def user(tmp_path: Path, **templates: str) -> Path:
+    for name, text in templates.items():
+        path = tmp_path / f"{name.replace('__', '/')}.j2"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_the_users_folder_comes_before_the_packaged_one(tmp_path: Path) -> None:
+    prompts = Prompts(user(tmp_path, section="Mine: {{ topics[0] }}"))
+    assert prompts.request("section.j2", REQUEST).content == "Mine: The perf tool"
+    assert prompts.path("section.j2") == tmp_path / "section.j2"
+    assert prompts.request("continue.j2", REQUEST).content == rendered("continue").replace(
+        "It needs no recompilation.", ""
+    )
+    assert prompts.path("system.j2") == FOLDER / "system.j2"
+
+
+def test_a_style_comes_before_both(tmp_path: Path) -> None:
+    folder = user(tmp_path, section="Plain", brief__continue="Brief and mine")
+    prompts = Prompts(folder, style="brief")
+    assert prompts.request("continue.j2", REQUEST).content == "Brief and mine"
+    assert prompts.request("section.j2", REQUEST).content == rendered("brief_section")
+    assert Prompts(folder).request("section.j2", REQUEST).content == "Plain"
+    assert prompts.path("repair.j2") == FOLDER / "repair.j2", "a style need not have them all"
+
+
+def test_the_packaged_include_may_be_replaced_alone(tmp_path: Path) -> None:
+    prompts = Prompts(user(tmp_path, length="Just {{ lines }} lines."))
+    assert prompts.request("section.j2", REQUEST).content.endswith("Just 42 lines.")
+
+
+def test_the_fingerprint_changes_with_any_template(tmp_path: Path) -> None:
+    packaged = Prompts(None).fingerprint()
+    assert len(packaged) == 64
+    assert Prompts(tmp_path).fingerprint() == packaged
+    seen = {packaged, Prompts(None, style="brief").fingerprint()}
+    for name in TEMPLATES:
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text((FOLDER / name).read_text() + "\n")
+        prompts = Prompts(folder)
+        seen.add(prompts.fingerprint())
+        assert prompts.fingerprint() == prompts.fingerprint()
+    assert len(seen) == 2 + len(TEMPLATES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("one\n{{ sectoin_title }}\n", ":2: template: 'sectoin_title' is undefined; it may use: "),
+        ("\n\n{{ topics.first.x }}\n", ":3: template: "),
+        ("{% if lines %}\n", ":1: template syntax: Unexpected end of template"),
+        ("one\n{{ lines +* 2 }}\n", ":2: template syntax: "),
+        ("one\n{{ lines / 0 }}\n", ":2: template: division by zero"),
+        ("{{ lines + topics }}\n", ":1: template: unsupported operand"),
+        ("{{ topics[0].__class__ }}\n", ":1: template: access to attribute '__class__'"),
+        ('{% include "lenght.j2" %}\n', ": the template includes lenght.j2, which does not exist"),
+    ],
+)
+def test_a_mistake_in_a_template_is_named_by_file_and_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    prompts = Prompts(user(tmp_path, section=text))
+    with pytest.raises(InputError) as caught:
+        prompts.request("section.j2", REQUEST)
+    assert str(caught.value).startswith(f"{tmp_path / 'section.j2'}{message}")
+    assert caught.value.remedy
+
+
+def test_a_mistake_in_an_included_template_is_named_there(tmp_path: Path) -> None:
+    prompts = Prompts(user(tmp_path, length="one\n{{ linse }}\n"))
+    with pytest.raises(InputError) as caught:
+        prompts.request("section.j2", REQUEST)
+    assert str(caught.value).startswith(f"{tmp_path / 'length.j2'}:2: template: 'linse' is undef")
+    broken = Prompts(user(tmp_path, length="one\n{{ lines\n"))
+    with pytest.raises(InputError) as caught:
+        broken.request("section.j2", REQUEST)
+    assert str(caught.value).startswith(f"{tmp_path / 'length.j2'}:")
+
+
+def test_a_template_that_does_not_exist() -> None:
+    with pytest.raises(InputError, match=r"there is no template poem\.j2; add it to"):
+        Prompts(None).path("poem.j2")
+    with pytest.raises(InputError, match=r"there is no template poem\.j2"):
+        Prompts(None).request("poem.j2", REQUEST)
+
+
+def test_the_sandbox_holds(tmp_path: Path) -> None:
+    code = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
+    with pytest.raises(InputError, match="access to attribute '__class__'"):
+        Prompts(user(tmp_path, section=code)).request("section.j2", REQUEST)
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    for written in CASES:
+        (GOLDEN / f"{written}.txt").write_text(rendered(written) + "\n", encoding="utf-8")
