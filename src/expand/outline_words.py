@@ -41,6 +41,11 @@ ID = Words(
 LANGUAGE = Words(pattern=_LANGUAGE, wanted="a language code such as en or zh", longest=35)
 
 
+def is_language(text: str) -> bool:
+    """Whether the text is a language code."""
+    return re.search(_LANGUAGE, text) is not None
+
+
 def _source_wrong(text: str) -> tuple[str, str] | None:
     if re.match(r"[/\\~]|[A-Za-z]:", text) or ".." in re.split(r"[/\\]", text):
         return f"{quoted(text)} leaves the workspace", f"give {_INSIDE}"

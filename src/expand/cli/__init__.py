@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from expand import __version__
-from expand.cli import budget, chapter, ledger, outline, prompt, review
+from expand.cli import budget, chapter, init, ledger, outline, prompt, review
 from expand.cli.common import WorkspaceOption
 from expand.errors import ExpandError
 
@@ -31,6 +31,7 @@ app.command("budget")(budget.budget)
 app.command("review")(review.review)
 app.command("revise")(review.revise)
 app.command("accept")(review.accept)
+app.command("init")(init.init)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(outline.app, name="outline")
 app.add_typer(prompt.app, name="prompt")

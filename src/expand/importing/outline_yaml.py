@@ -91,6 +91,30 @@ def updated_outline(text: str, proposal: Proposal, *, wording: Wording, lines: i
     return Rewritten(text=_dumped(root), dropped=dropped)
 
 
+def new_book(
+    *,
+    title: str,
+    language: str,
+    tokens: int,
+    chapters: Sequence[tuple[str, str, str]],
+    schema: str,
+) -> str:
+    """The YAML of a book in one language: its chapters' ids, titles and sources."""
+    entries = [
+        {"id": _id(chapter), "title": name, "source": file} for chapter, name, file in chapters
+    ]
+    return "".join(
+        [
+            SCHEMA_LINE.format(schema=schema),
+            _dumped({"title": title, "language": language}),
+            "# audience: Whom it is written for, and what they know already.\n",
+            "# house_rules:\n#   - What every chapter keeps to.\n",
+            f"allowance:\n  tokens: {tokens} # the most that may be spent on the whole book\n",
+            _dumped({"chapters": entries}),
+        ]
+    )
+
+
 def with_chapters(
     text: str, chapters: Sequence[tuple[str, str, str, int]], *, wording: Wording
 ) -> str:
@@ -124,10 +148,10 @@ def _dumped(root: Mapping[str, Any]) -> str:
 
 
 def _id(chapter: str) -> Any:
-    """An id in quotes: 03 would be read as it is, but other tools read a number."""
+    """An id; one that begins with a digit in quotes, as other tools would read a number."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # start-up time
 
-    return DoubleQuotedScalarString(chapter)
+    return DoubleQuotedScalarString(chapter) if chapter[:1].isdigit() else chapter
 
 
 def _state(root: CommentedMap, proposal: Proposal) -> None:

@@ -1,0 +1,318 @@
+"""A new workspace: what is found in a docs tree, what is written, and that nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from expand.cli import app
+from expand.docs_tree import MOST_DOCUMENTS, DocsTree, find_tree
+from expand.errors import InputError
+from expand.foundation import found_workspace
+from expand.outline_findings import check_outlines
+from expand.shell_command import shell_command
+from expand.workspace import Workspace
+
+
+def plant(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def chapters(tree: DocsTree) -> list[tuple[str, str, str]]:
+    return [(c.id, c.title, c.source) for c in tree.chapters]
+
+
+MDBOOK = {
+    "book.toml": '[book]\ntitle = "Pipes and Signals"\nlanguage = "de"\nsrc = "text"\n',
+    "text/SUMMARY.md": "# Summary\n\n- [Preface](README.md)\n- [Pipes](pipes.md)\n"
+    "  - [FIFOs](more/fifos.md)\n- [Signals]()\n- [Away](../../away.md)\n",
+    "text/README.md": "# Preface\n",
+    "text/pipes.md": "# All about pipes\n\n## Reading\n\n### Blocking\n\n## Writing\n",
+    "text/more/fifos.md": "# FIFOs\n",
+}
+MKDOCS = {
+    "mkdocs.yml": """\
+site_name: Pipes
+theme:
+  name: material
+  language: zh
+nav:
+  - index.md
+  - Guide:
+      - Pipes: guide/pipes.md#top
+      - ./guide/signals.md
+  - Elsewhere: https://example.org/x.md
+  - Picture: x.png
+  - 3
+markdown_extensions:
+  - emoji:
+      generator: !!python/name:material.extensions.emoji.to_svg
+      key: !ENV [KEY, 1]
+""",
+    "docs/index.md": "# 首页\n",
+    "docs/guide/pipes.md": "# 管道\n\n## 读\n\n## 写\n",
+    "docs/guide/signals.md": "# 信号\n",
+}
+
+
+def test_an_mdbook(tmp_path: Path) -> None:
+    tree = find_tree(plant(tmp_path, MDBOOK))
+    assert (tree.kind, tree.title, tree.language) == ("mdBook", "Pipes and Signals", "de")
+    assert tree.listing == "text/SUMMARY.md"
+    assert chapters(tree) == [
+        ("README", "Preface", "text/README.md"),
+        ("pipes", "Pipes", "text/pipes.md"),
+        ("fifos", "FIFOs", "text/more/fifos.md"),
+        ("signals", "Signals", "text/signals.md"),
+    ]
+    assert [c.exists for c in tree.chapters] == [True, True, True, False]
+
+
+def test_an_mdbook_by_its_summary_alone(tmp_path: Path) -> None:
+    root = plant(tmp_path / "my_book", {"SUMMARY.md": "- [A](a.md)\n", "a.md": "# A\n"})
+    tree = find_tree(root)
+    assert (tree.kind, tree.title, tree.listing) == ("mdBook", "My book", "SUMMARY.md")
+    empty = find_tree(plant(tmp_path / "other", {"book.toml": "book = 3\n"}))
+    assert (empty.kind, empty.chapters, empty.listing) == ("mdBook", (), None)
+
+
+def test_a_mkdocs_tree(tmp_path: Path) -> None:
+    tree = find_tree(plant(tmp_path, MKDOCS))
+    assert (tree.kind, tree.title, tree.language) == ("MkDocs", "Pipes", "zh")
+    assert chapters(tree) == [
+        ("index", "首页", "docs/index.md"),
+        ("pipes", "Pipes", "docs/guide/pipes.md"),
+        ("signals", "信号", "docs/guide/signals.md"),
+    ]
+
+
+def test_a_mkdocs_tree_without_nav(tmp_path: Path) -> None:
+    files = {
+        "mkdocs.yaml": "docs_dir: pages\ntheme: readthedocs\n",
+        "pages/b.md": "",
+        "pages/a.md": "",
+    }
+    tree = find_tree(plant(tmp_path, files))
+    assert [c.source for c in tree.chapters] == ["pages/a.md", "pages/b.md"]
+    assert tree.listing is None
+    assert find_tree(plant(tmp_path / "x", {"mkdocs.yml": "- 1\n"})).chapters == ()
+
+
+def test_plain_markdown_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    files = {
+        "docs/10_ten.md": "# Ten\n\n## A\n\n## B\n",
+        "docs/9_nine.md": "# 九\n" + "中文" * 40,
+        "docs/guide/index.md": "# Guide\n",
+        "docs/guide/a.md": "no heading",
+        "docs/CHANGELOG.md": "# Changes\n",
+        "docs/.hidden.md": "",
+        "docs/node_modules/x.md": "",
+        "docs/_private/x.md": "",
+        "docs/broken.md": "",
+        "notes.md": "not below docs",
+    }
+    root = plant(tmp_path, files)
+    (root / "docs" / "broken.md").write_bytes(b"# \xff\n")
+    tree = find_tree(root)
+    assert chapters(tree) == [
+        ("9_nine", "九", "docs/9_nine.md"),
+        ("10_ten", "Ten", "docs/10_ten.md"),
+        ("broken", "Broken", "docs/broken.md"),
+        ("guide", "Guide", "docs/guide/index.md"),
+        ("a", "A", "docs/guide/a.md"),
+    ]
+    assert tree.language == "zh"
+
+
+def test_plain_markdown_beside_the_settings(tmp_path: Path) -> None:
+    files = {"01_a.md": "# A\n", "02_b.md": "# B\n", "README.md": "", "deep/03_c.md": ""}
+    tree = find_tree(plant(tmp_path, files))
+    assert chapters(tree) == [("01", "A", "01_a.md"), ("02", "B", "02_b.md")]
+
+
+def test_a_folder_of_very_many_documents_is_cut_short(tmp_path: Path) -> None:
+    files = {f"docs/{n // 400}/{n}.md": "" for n in range(MOST_DOCUMENTS + 20)}
+    assert len(find_tree(plant(tmp_path, files)).chapters) == MOST_DOCUMENTS
+
+
+def test_a_document_outside_through_a_link_is_no_chapter(tmp_path: Path) -> None:
+    outside = plant(tmp_path / "out", {"x.md": "# X\n"})
+    root = plant(tmp_path / "in", {"docs/a.md": "# A\n"})
+    (root / "docs" / "x.md").symlink_to(outside / "x.md")
+    assert [c.id for c in find_tree(root).chapters] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("mkdocs.yml", "a: [\n", r"mkdocs.yml:2:1: this is no YAML: .*; mend it"),
+        ("book.toml", "a = \n", r"book.toml: this is no TOML: .*line 1.*; mend it"),
+    ],
+)
+def test_a_listing_that_cannot_be_read(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_tree(plant(tmp_path, {name: text}))
+
+
+def verdict(workspace: Workspace) -> tuple[int, list[str]]:
+    check = check_outlines(workspace, workspace.chapter_ids())
+    return check.read, [str(finding) for finding in check.findings]
+
+
+@pytest.mark.parametrize("files", [{}, MDBOOK, MKDOCS], ids=["empty", "mdBook", "MkDocs"])
+def test_what_is_written_is_right_and_fits_its_own_schema(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    founded = found_workspace(plant(tmp_path, files), every=True)
+    read, findings = verdict(founded.workspace)
+    assert read == max(1, len(founded.tree.chapters))
+    assert [f for f in findings if "there is no file" not in f] == []
+    assert founded.kept == ()
+    for path in (tmp_path / "outlines").glob("*.yaml"):
+        first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+        schema = (path.parent / first.removeprefix("# yaml-language-server: $schema=")).read_text()
+        jsonschema.Draft202012Validator(json.loads(schema)).validate(yaml.safe_load(rest))
+
+
+def test_the_first_outline_is_of_a_real_chapter(tmp_path: Path) -> None:
+    founded = found_workspace(plant(tmp_path, MDBOOK))
+    assert founded.first == "pipes"
+    assert founded.workspace.chapter_ids() == ("pipes",)
+    outline = founded.workspace.outline("pipes")
+    assert [(s.title.plain, s.lines, len(s.topics)) for s in outline.sections] == [
+        ("Reading", 400, 1), ("Writing", 200, 0),
+    ]  # fmt: skip
+    book = founded.workspace.book()
+    assert (book.title.plain, book.language, book.languages) == (
+        "Pipes and Signals", "de", ("de",),
+    )  # fmt: skip
+    assert [chapter.id for chapter in book.chapters] == ["README", "pipes", "fifos", "signals"]
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    plant(tmp_path, MDBOOK)
+    mine = {
+        "expand.toml": "# mine\n",
+        "outlines/book.yaml": "title: Mine\n",
+        "outlines/pipes.yaml": "# half done\n",
+    }
+    before = {
+        path: path.read_bytes() for path in plant(tmp_path, mine).rglob("*") if path.is_file()
+    }
+    founded = found_workspace(tmp_path, prompts=True)
+    assert set(founded.kept) == set(mine)
+    assert {path: path.read_bytes() for path in before} == before
+    again = found_workspace(tmp_path, prompts=True)
+    assert again.written == ()
+    assert "prompts/section.j2" in founded.written
+
+
+def test_templates_of_one_s_own_stay_when_the_others_are_copied(tmp_path: Path) -> None:
+    plant(tmp_path, {"prompts/section.j2": "mine"})
+    founded = found_workspace(tmp_path, prompts=True)
+    assert (tmp_path / "prompts" / "section.j2").read_text() == "mine"
+    assert "prompts/system.j2" in founded.written
+    assert "prompts/section.j2" not in founded.written
+
+
+def test_what_the_tool_keeps_for_itself_stays_out_of_version_control(tmp_path: Path) -> None:
+    found_workspace(tmp_path)
+    assert (tmp_path / ".expand" / ".gitignore").read_text() == "*\n"
+
+
+def init(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["init", *arguments])
+
+
+def test_the_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(plant(tmp_path, MDBOOK))
+    result = init("--title", "My  book", "--language", "en")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "mdBook: Pipes and Signals, 4 chapters"
+    assert "  written  outlines/pipes.yaml\n" in result.stdout
+    name = shell_command().name
+    assert "  1. look at outlines/pipes.yaml: its sections, lines and topics\n" in result.stdout
+    assert f"  2. {name} outline check\n" in result.stdout
+    assert result.stdout.endswith(f"further outlines: {name} outline import text/SUMMARY.md\n")
+    book = Workspace(root=tmp_path).book()
+    assert (book.title.plain, book.language) == ("My book", "en")
+    assert "  kept     expand.toml\n" in init().stdout
+
+
+def test_the_command_in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(plant(tmp_path, {"expand.toml": ""}))
+    result = init("new book")
+    assert "No documents found: a first chapter is there to begin with." in result.stdout
+    assert "  1. cd new book\n" in result.stdout
+    assert "is a workspace too; commands in here use this one" in result.stderr
+    assert verdict(Workspace(root=tmp_path / "new book")) == (1, [])
+
+
+def test_the_command_as_json(tmp_path: Path) -> None:
+    report = json.loads(init(str(plant(tmp_path, MKDOCS)), "--json").stdout)
+    assert report["tree"] == "MkDocs"
+    assert report["first"] == "pipes"
+    assert report["chapters"][1] == {
+        "id": "pipes",
+        "title": "Pipes",
+        "source": "docs/guide/pipes.md",
+    }
+    assert "outlines/pipes.yaml" in report["written"]
+
+
+def test_the_command_refuses(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "this is a file; name a folder" in str(init(str(tmp_path / "file")).exception)
+    wrong = init(str(tmp_path), "--language", "English")
+    assert str(wrong.exception) == "--language is 'English'; give a code such as en or zh"
+    assert not (tmp_path / "expand.toml").exists()
+
+
+def launcher(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def test_which_command_the_shell_runs(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    launcher(ours, "expand", "#!/usr/bin/python\nfrom expand.cli import main\n")
+    other = launcher(theirs, "expand", "#!/bin/sh\n")
+    found = shell_command({"PATH": f"{ours}:{theirs}"})
+    assert (found.name, found.found, found.ours) == ("expand", ours / "expand", True)
+    found = shell_command({"PATH": f"{theirs}:{ours}"})
+    assert (found.name, found.found, found.ours) == ("uv run expand", other, False)
+    launcher(ours, "chapter-expand", "from expand.cli import main")
+    assert shell_command({"PATH": f"{theirs}:{ours}"}).name == "chapter-expand"
+    nothing = shell_command({"PATH": str(tmp_path)})
+    assert nothing.found is None
+    assert nothing.name.endswith(" -m expand")
+    other.unlink()
+    other.mkdir()
+    other.chmod(0o755)
+    assert shell_command({"PATH": str(theirs)}).found is None
+
+
+def test_a_launcher_that_cannot_be_read_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = launcher(tmp_path, "expand", "from expand.cli import main")
+
+    def refuse(self: Path, *arguments: Any) -> None:
+        raise PermissionError(self)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    found = shell_command({"PATH": str(tmp_path)})
+    assert (found.found, found.ours) == (path, False)
