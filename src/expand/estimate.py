@@ -11,6 +11,10 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from expand.pricing import Price
 
 DEFAULT_TOKENS_PER_LINE = Fraction(45)
 """A delivered line with its prompts, before anything was bought: about 32 of them prompt."""
@@ -18,6 +22,10 @@ STATED_SPREAD = Fraction(1, 2)
 """How far, up and down, a figure may be off that no sections tell the spread of."""
 ENOUGH_SECTIONS = 3
 """From so many sections on the range is what they showed."""
+
+
+PROMPT_SHARE = Fraction(32, 45)
+"""How much of the tokens is prompt, where list prices have to stand in for what was paid."""
 
 
 class Basis(enum.StrEnum):
@@ -88,6 +96,11 @@ class Rate:
     def pico_usd(self, tokens: int) -> int | None:
         """What so many tokens cost; None where that is not known."""
         return None if self.pico_usd_per_token is None else round(self.pico_usd_per_token * tokens)
+
+
+def list_price(price: Price) -> Fraction:
+    """Pico-dollars that a token costs at list prices, nothing cached."""
+    return PROMPT_SHARE * price.prompt + (1 - PROMPT_SHARE) * price.completion
 
 
 def rate(

@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from expand import __version__
-from expand.cli import budget, chapter, init, ledger, outline, prompt, review
+from expand.cli import budget, chapter, init, ledger, outline, plan, prompt, review, status
 from expand.cli.common import WorkspaceOption
 from expand.errors import ExpandError
 
@@ -28,6 +28,9 @@ app = typer.Typer(
 )
 app.command("chapter")(chapter.chapter)
 app.command("budget")(budget.budget)
+app.command("plan")(plan.plan)
+app.command("status")(status.status)
+app.command("report")(status.report)
 app.command("review")(review.review)
 app.command("revise")(review.revise)
 app.command("accept")(review.accept)

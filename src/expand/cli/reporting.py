@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from expand.cli.common import settings_of
+
 if TYPE_CHECKING:
     from expand.outline import Book
+    from expand.report.facts import BookFacts
     from expand.report.rendering import Format
+    from expand.settings import Settings
+    from expand.workspace import Workspace
 
 FormatOption = Annotated[
     str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
 ]
@@ -51,8 +57,40 @@ def spoken(book: Book, given: str | None) -> str:
     return given
 
 
-def now() -> datetime:
-    """The wall clock, in UTC."""
-    from datetime import UTC  # start-up time
+def facts_of(
+    workspace: Workspace,
+    *,
+    model: str | None = None,
+    base_url: str | None = None,
+    priced: bool = True,
+    latest: int = 0,
+) -> BookFacts:
+    """What the reports are made from, as of now, for the model that the settings mean.
 
-    return datetime.now(UTC)
+    ``priced`` looks its price up, to estimate costs with. Raises ``InputError``, ``LedgerError``.
+    """
+    from datetime import UTC, datetime  # start-up time
+
+    from expand.report.facts import read_facts
+
+    settings = settings_of(workspace, model=model, base_url=base_url)
+    return read_facts(
+        workspace,
+        now=datetime.now(UTC),
+        model=settings.model,
+        pico_usd_per_token=_price(workspace, settings) if priced else None,
+        latest=latest,
+    )
+
+
+def _price(workspace: Workspace, settings: Settings) -> Fraction | None:
+    """What a token of the model costs at its list price, None where that is not known."""
+    from expand.errors import Place  # start-up time
+    from expand.estimate import list_price
+    from expand.pricing import price_for
+    from expand.profile import profile_for
+
+    place = Place(path=workspace.settings_path)
+    profile = profile_for(settings.model, settings.models, place=place)
+    price = price_for(settings.model, profile, settings.base_url)
+    return None if price is None else list_price(price)

@@ -19,8 +19,6 @@ from expand.report.sheet import (
     Fact,
     Facts,
     Notes,
-    Picture,
-    Series,
     Sheet,
     Table,
     Value,
@@ -35,7 +33,7 @@ def budget_sheet(facts: BookFacts, language: str) -> Sheet:
     full = full_plan(facts)
     blocks: list[Block] = [
         budget_facts(facts, full),
-        burn_down(facts, full, language),
+        burn_down(facts, full),
         Notes(id="notes", lines=budget_notes(facts, language)),
         _by_chapter(facts, full),
         _by_section(facts),
@@ -112,24 +110,27 @@ def budget_facts(facts: BookFacts, full: Scenario) -> Facts:
     )
 
 
-def rate_note(facts: BookFacts, language: str) -> str:
-    """What a line is taken to need, and where that comes from."""
+def rate_notes(facts: BookFacts, language: str) -> tuple[str, ...]:
+    """What a line is taken to need, where that comes from, and for which model."""
     rate = facts.rate
-    return wording.say(
-        language,
-        f"say.basis.{rate.basis}",
-        middle=f"{float(rate.middle):,.1f}",
-        low=f"{float(rate.low):,.1f}",
-        high=f"{float(rate.high):,.1f}",
-        sections=rate.sections,
-        model=facts.model,
-        written=facts.language,
+    names = {"model": facts.model, "written": facts.language}
+    return (
+        wording.say(
+            language,
+            f"say.basis.{rate.basis}",
+            middle=f"{float(rate.middle):,.1f}",
+            low=f"{float(rate.low):,.1f}",
+            high=f"{float(rate.high):,.1f}",
+            sections=rate.sections,
+            **names,
+        ),
+        wording.say(language, "say.model", **names),
     )
 
 
 def budget_notes(facts: BookFacts, language: str) -> tuple[str, ...]:
     """What has to be known with the figures."""
-    notes = [rate_note(facts, language)]
+    notes = [*rate_notes(facts, language)]
     for opening in facts.book.openings:
         notes.append(
             wording.say(
@@ -272,7 +273,7 @@ def _by_day(facts: BookFacts) -> Table:
         ),
         rows=tuple(
             (day.day, day.attempts, day.tokens, _day_cost([day]), remaining)
-            for day, remaining in zip(days, _left_by_day(facts), strict=True)
+            for day, remaining in zip(days, left_by_day(facts), strict=True)
         ),
         total=(
             None,
@@ -292,7 +293,7 @@ def _day_cost(days: Sequence[Day]) -> Decimal | None:
     return money(sum(day.cost_pico_usd for day in days))
 
 
-def _left_by_day(facts: BookFacts) -> tuple[int | None, ...]:
+def left_by_day(facts: BookFacts) -> tuple[int | None, ...]:
     """What was left of the limit after each day; reservations in flight do not count."""
     limit = facts.balance.limit.tokens
     left = None if limit is None else limit - facts.balance.opening_tokens
@@ -398,7 +399,7 @@ def _latest(facts: BookFacts) -> Table:
     )
 
 
-def burn_down(facts: BookFacts, full: Scenario, language: str) -> Facts:
+def burn_down(facts: BookFacts, full: Scenario) -> Facts:
     """At this rate: the day on which the allowance ends, and the chapter in which it does."""
     days = facts.overview.days
     a_day: int | None = None
@@ -440,19 +441,3 @@ def _ends_at(facts: BookFacts, full: Scenario) -> str | None:
         if remaining < 0 and chapter.tokens.middle:
             return chapter.id
     return None
-
-
-def burn_picture(facts: BookFacts, language: str) -> Picture:
-    """The tokens left, day by day; before the first day what the opening balance left."""
-    days = [day.day for day in facts.overview.days]
-    limit = facts.balance.limit.tokens or 0
-    left = [limit - facts.balance.opening_tokens, *(n or 0 for n in _left_by_day(facts))]
-    title = wording.say(language, "picture.burn")
-    figures = "; ".join(f"{day} {n:,}" for day, n in zip(days, left[1:], strict=True))
-    return Picture(
-        id="picture.burn",
-        shape="line",
-        labels=("0", *days),
-        series=(Series(name=title, values=tuple(float(n) for n in left)),),
-        said=wording.say(language, "say.picture", title=title, figures=figures or f"{left[0]:,}"),
-    )

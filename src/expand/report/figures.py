@@ -41,10 +41,10 @@ def show(value: Value, kind: Kind, language: str, *, none: str, both: bool = Fal
     """A value for people. With ``both`` Chinese tokens come with their 万."""
     if value is None:
         return wording.say(language, none)
-    if kind == "word":
-        return wording.say(language, str(value))
     if isinstance(value, str):
-        return value
+        if kind == "plan":
+            return wording.say(language, f"plan.{value}", otherwise=value)
+        return wording.say(language, value) if kind == "word" else value
     if kind in ("tokens", "estimate"):
         return _tokens(value, language, both=both, exact=kind == "tokens")
     return _FORMS[kind].format(value) + (_HOURS[language] if kind == "hours" else "")
@@ -53,7 +53,7 @@ def show(value: Value, kind: Kind, language: str, *, none: str, both: bool = Fal
 def _tokens(value: int | Decimal, language: str, *, both: bool, exact: bool) -> str:
     """Thousands; with ``both`` in Chinese also 万, exact (16.5 万) or, of an estimate, rounded."""
     shown = f"{value:,}"
-    if language != "zh" or not both or abs(value) < _MYRIAD:
+    if language != "zh" or not both or -_MYRIAD < value < _MYRIAD:
         return shown
     myriads = Decimal(value) / _MYRIAD
     text = f"{myriads:,.4f}".rstrip("0").rstrip(".") if exact else f"约 {myriads:,.1f}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from expand.report import wording
 from expand.report.figures import show
-from expand.report.sheet import Block, Column, Facts, Notes, Sheet, Table, Value
+from expand.report.sheet import LEFT, Block, Column, Facts, Notes, Sheet, Table, Value
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
 
@@ -26,15 +27,15 @@ def block_markdown(block: Block, language: str) -> str:
     """One block without its heading; "" where there is nothing to show."""
     match block:
         case Facts():
-            rows = [
+            facts = [
                 (
                     wording.label(language, block.id, fact.id),
                     show(fact.value, fact.kind, language, none=fact.none, both=True),
                 )
                 for fact in block.facts
             ]
-            head = (wording.say(language, "measure"), wording.say(language, "value"))
-            return _table([head, *rows], [False, True])
+            names = (wording.say(language, "measure"), wording.say(language, "value"))
+            return _table([names, *facts], [False, True])
         case Table() if block.rows:
             head = tuple(wording.label(language, block.id, c.id) for c in block.columns)
             rows = [_cells(block.columns, row, language) for row in block.rows]
@@ -42,7 +43,7 @@ def block_markdown(block: Block, language: str) -> str:
                 total = (wording.say(language, "total"), *block.total[1:])
                 columns = (Column(id="", kind="text"), *block.columns[1:])
                 rows.append(_cells(columns, total, language, bold=True))
-            return _table([head, *rows], [c.kind not in ("text", "word") for c in block.columns])
+            return _table([head, *rows], [c.kind not in LEFT for c in block.columns])
         case Notes():
             mark = "- [ ] " if block.todo else "- "
             return "\n".join(f"{mark}{_line(line)}" for line in block.lines)
@@ -77,7 +78,7 @@ def _cells(
     return tuple(shown)
 
 
-def _table(rows: list[tuple[str, ...]], right: list[bool]) -> str:
+def _table(rows: Sequence[tuple[str, ...]], right: list[bool]) -> str:
     rule = "|" + "|".join("---:" if number else "---" for number in right) + "|"
     head, *body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([head, rule, *body])

@@ -14,6 +14,7 @@ from typing import Literal
 Kind = Literal[
     "text",
     "word",
+    "plan",
     "count",
     "tokens",
     "estimate",
@@ -24,10 +25,12 @@ Kind = Literal[
     "factor",
     "error",
 ]
-"""``word`` is a key of the wording, ``count`` counts lines or attempts, ``change`` is a count
-with its sign, ``estimate`` tokens that are only expected, ``money`` exact US dollars, ``error`` a
-signed percentage.
+"""``word`` is a key of the wording, ``plan`` a plan's name; ``count`` counts lines or attempts,
+``change`` is a count with its sign, ``estimate`` tokens that are only expected, ``money`` exact US
+dollars, ``error`` a signed percentage.
 """
+LEFT: tuple[Kind, ...] = ("text", "word", "plan")
+"""Kinds that stand at the left of their columns; figures stand at the right."""
 Value = int | Decimal | str | None
 
 
@@ -94,7 +97,7 @@ class Picture:
     """
 
     id: str
-    shape: Literal["bars", "stack", "line"]
+    shape: Literal["bars", "line"]
     labels: tuple[str, ...]
     series: tuple[Series, ...]
     said: str

@@ -11,12 +11,10 @@ from rich.text import Text
 
 from expand.report import wording
 from expand.report.figures import show
-from expand.report.sheet import Column, Facts, Notes, Sheet, Table, Value
+from expand.report.sheet import LEFT, Column, Facts, Notes, Sheet, Table, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-LEFT = ("text", "word")
 
 
 def print_sheet(sheet: Sheet, file: TextIO) -> None:

@@ -12,6 +12,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "dash": ("–", "–"),
     "never": ("not in sight", "看不到尽头"),
     "total": ("Total", "合计"),
+    "contents": ("Contents", "目录"),
+    "figure_of": ("", ""),
     "value": ("Figure", "数值"),
     "made": ("As of {made} UTC", "截至 {made} UTC"),
     "yes": ("yes", "是"),
@@ -22,10 +24,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "low": ("low", "低"),
     "document": ("document", "文档"),
     "record": ("book.yaml", "book.yaml"),
-    "full": ("full", "完整 full"),
-    "lean": ("lean", "精简 lean"),
-    "none": ("none", "暂停 none"),
-    "fits": ("what fits", "预算内最佳组合"),
+    "plan.full": ("full", "完整 full"),
+    "plan.lean": ("lean", "精简 lean"),
+    "plan.none": ("none", "暂停 none"),
+    "plan.fits": ("what fits", "预算内最佳组合"),
     "draft": ("draft", "起草"),
     "continue": ("continue", "续写"),
     "repair": ("repair", "修补"),
@@ -58,6 +60,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "by_day": ("By day (UTC)", "按日期（UTC）"),
     "open": ("Tokens tied up without an answer", "尚无结果而被占用的 Token"),
     "errors": ("Prompt estimates against what was billed", "提示词估算与实际计费"),
+    "opening_short": ("opening", "期初"),
+    "language": ("Language", "语言"),
     "attempts_latest": ("The latest attempts", "最近的请求"),
     "burn_down": ("Burn-down", "消耗预测"),
     "finished_chapters": ("Finished chapters", "已完成文档"),
@@ -83,10 +87,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "limit": ("Limit", "总额"),
     "used": ("Used", "已用"),
     "opening": ("of it opening balance", "其中期初已用"),
-    "unknown_tokens": ("of it of unknown outcome", "其中结果未知"),
-    "budget.unknown": ("of it of unknown outcome", "其中结果未知"),
-    "budget.reserved": ("Reserved", "已预留"),
-    "budget.opening_cost": ("of it opening balance (USD)", "其中期初费用（美元）"),
+    "label.unknown": ("of it of unknown outcome", "其中结果未知"),
+    "label.reserved": ("Reserved", "已预留"),
+    "label.opening_cost": ("of it opening balance (USD)", "其中期初费用（美元）"),
     "remaining": ("Remaining", "剩余"),
     "estimated_remaining": ("Estimated for the rest", "预计还需"),
     "estimated_low": ("at least", "下限"),
@@ -94,7 +97,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "projected_total": ("Projected total", "预计总量"),
     "currency": ("Currency", "货币"),
     "cost": ("Cost (USD)", "费用（美元）"),
-    "opening_cost": ("Opening cost (USD)", "期初费用（美元）"),
     "used_percent": ("Used of the limit", "已用占总额"),
     "tokens_per_line": ("Tokens a line", "每行 Token"),
     "id": ("Chapter", "章节"),
@@ -195,6 +197,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         " tables below are what the ledger knows, without it.",
         "期初已用 {tokens} 个 Token，用于 {ids}，早于本账本；下列各表只含账本中的用量。",
     ),
+    "say.model": (
+        "Tokens, costs and hours are estimated for {model} in language {written}.",
+        "Token、费用与用时按 {model}、语言 {written} 估算。",
+    ),
     "say.over": (
         "A provider billed more than was reserved: the budget is {tokens} tokens over.",
         "服务商计费超出预留：预算已超支 {tokens} 个 Token。",
@@ -285,19 +291,21 @@ _WORDS: dict[str, tuple[str, str]] = {
 }
 
 
-def say(language: str, key: str, **values: object) -> str:
-    """The wording of ``key``; a word that is no key stands for itself, as a plan's name does."""
+def say(language: str, key: str, *, otherwise: str = "", **values: object) -> str:
+    """The wording of ``key``; ``otherwise``, or the word itself, where there is none."""
     found = _WORDS.get(key)
     if found is None:
-        return key
+        return otherwise or key
     text = found[LANGUAGES.index(language)]
     return text.format(**values) if values else text
 
 
 def label(language: str, block: str, name: str) -> str:
     """What a column or fact of a block is called."""
-    own = f"{block}.{name}"
-    return say(language, own if own in _WORDS else name)
+    for key in (f"{block}.{name}", f"label.{name}"):
+        if key in _WORDS:
+            return say(language, key)
+    return say(language, name)
 
 
 def joined(language: str, words: list[str]) -> str:

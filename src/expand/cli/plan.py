@@ -1,0 +1,49 @@
+"""``expand plan``: the scenarios side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from expand.cli.common import BaseUrlOption, ModelOption, WorkspaceOption, print_text, workspace_of
+from expand.cli.reporting import (
+    FormatOption,
+    JsonOption,
+    OutputOption,
+    ReportLanguageOption,
+    facts_of,
+    format_of,
+    spoken,
+)
+
+
+def plan(
+    context: typer.Context,
+    chapters: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID...]", help="Only these chapters.")
+    ] = None,
+    form: FormatOption = "table",
+    as_json: JsonOption = False,
+    language: ReportLanguageOption = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    output: OutputOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show the plans side by side: lines, tokens, cost, hours, completion, and what fits."""
+    from expand.errors import InputError  # start-up time
+    from expand.report.plans import plan_sheet
+    from expand.report.rendering import render
+
+    wanted = format_of("json" if as_json else form)
+    place = workspace_of(context, workspace)
+    facts = facts_of(place, model=model, base_url=base_url)
+    known = [chapter.id for chapter in facts.chapters]
+    for chapter in chapters or []:
+        if chapter not in known:
+            raise InputError(
+                f"the book has no chapter {chapter!r}", remedy=f"it has {', '.join(known)}"
+            )
+    chosen = frozenset(chapters) if chapters else None
+    print_text(render(plan_sheet(facts, spoken(facts.book, language), chosen), wanted), output)

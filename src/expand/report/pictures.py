@@ -1,0 +1,127 @@
+"""What the pictures of the status report show: the same figures as its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from expand.report import wording
+from expand.report.budget import left_by_day
+from expand.report.facts import BookFacts
+from expand.report.plans import Plans
+from expand.report.scenario import NONE
+from expand.report.sheet import Picture, Series
+
+
+def pictures(facts: BookFacts, plans: Plans, language: str) -> tuple[Picture, ...]:
+    """Burn-down, tiers, chapters, sections and purposes; those that have something to show."""
+    found = (
+        _burn(facts, language),
+        _tiers(facts, plans, language),
+        _chapters(facts, language),
+        _sections(facts, language),
+        _purposes(facts, language),
+    )
+    return tuple(picture for picture in found if picture.labels)
+
+
+def _picture(
+    id_: str,
+    language: str,
+    labels: Sequence[str],
+    series: Sequence[tuple[str, Sequence[int]]],
+    *,
+    line: bool = False,
+) -> Picture:
+    title = wording.say(language, id_)
+    figures = "; ".join(
+        f"{label} " + ", ".join(f"{name} {values[at]:,}" for name, values in series)
+        for at, label in enumerate(labels)
+    )
+    return Picture(
+        id=id_,
+        shape="line" if line else "bars",
+        labels=tuple(labels),
+        series=tuple(
+            Series(name=name, values=tuple(float(value) for value in values))
+            for name, values in series
+        ),
+        said=wording.say(language, "say.picture", title=title, figures=figures),
+    )
+
+
+def _burn(facts: BookFacts, language: str) -> Picture:
+    """What was left of the allowance at the end of each day, and at first."""
+    limit = facts.balance.limit.tokens
+    if limit is None:
+        return _picture("picture.burn", language, (), ())
+    first = wording.say(language, "opening_short")
+    days = [day.day for day in facts.overview.days]
+    left = [limit - facts.balance.opening_tokens, *(n or 0 for n in left_by_day(facts))]
+    name = wording.say(language, "remaining")
+    return _picture(
+        "picture.burn",
+        language,
+        ("0", first, *days),
+        ((name, [limit, *left]),),
+        line=True,
+    )
+
+
+def _tiers(facts: BookFacts, plans: Plans, language: str) -> Picture:
+    now = {scenario.name: scenario for scenario in plans.every}[NONE].tiers
+    words = [wording.say(language, key) for key in ("lines", "after", "target")]
+    return _picture(
+        "picture.tiers",
+        language,
+        [tier.title.say(language) for tier in facts.book.tiers],
+        (
+            (words[0], [tier.lines for tier in now]),
+            (words[1], [tier.lines for tier in plans.best.tiers]),
+            (words[2], [tier.target for tier in now]),
+        ),
+    )
+
+
+def _chapters(facts: BookFacts, language: str) -> Picture:
+    words = [wording.say(language, key) for key in ("lines", "draft_lines", "target")]
+    return _picture(
+        "picture.chapters",
+        language,
+        [f"{chapter.id} {chapter.title.say(language)}" for chapter in facts.chapters],
+        (
+            (words[0], [chapter.lines for chapter in facts.chapters]),
+            (words[1], [c.draft.lines if c.draft else 0 for c in facts.chapters]),
+            (words[2], [chapter.target for chapter in facts.chapters]),
+        ),
+    )
+
+
+def _sections(facts: BookFacts, language: str) -> Picture:
+    sections = [
+        (f"{chapter.id}/{section.number}", section)
+        for chapter in facts.chapters
+        if not chapter.finished or chapter.draft
+        for section in chapter.sections
+    ]
+    words = [wording.say(language, key) for key in ("delivered", "asked")]
+    return _picture(
+        "picture.sections",
+        language,
+        [name for name, _ in sections],
+        (
+            (words[0], [section.delivered for _, section in sections]),
+            (words[1], [section.lines for _, section in sections]),
+        ),
+    )
+
+
+def _purposes(facts: BookFacts, language: str) -> Picture:
+    tokens: dict[str, int] = {}
+    for part in facts.overview.slices:
+        tokens[part.purpose] = tokens.get(part.purpose, 0) + part.tokens
+    return _picture(
+        "picture.purposes",
+        language,
+        [wording.say(language, purpose) for purpose in tokens],
+        ((wording.say(language, "tokens"), list(tokens.values())),),
+    )
