@@ -20,6 +20,8 @@ from expand.manuscript import Manuscript
 from expand.outline import Section
 from expand.purchase import Bought, Purchase
 
+TOO_MANY_ECHOES = 0.2
+"""A model that repeats itself in more than this share of the section's lines is reported."""
 UNUSABLE_TRIES = 3
 """How often one question is put when the answers cannot be used: empty, refused, filtered."""
 
@@ -110,9 +112,12 @@ class Drafting:
             await self._mend()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
+        manuscript = self._manuscript
+        if manuscript.echoes >= TOO_MANY_ECHOES * self._section.lines:
+            self._notes.append(_echoing(self._section.number, manuscript.echoes))
         return Drafted(
-            text=self._manuscript.render(),
-            lines=self._manuscript.lines,
+            text=manuscript.render(),
+            lines=manuscript.lines,
             notes=tuple(self._notes),
             ended_by=ended_by,
         )
@@ -128,7 +133,7 @@ class Drafting:
 
     def _begin_lean(self) -> None:
         """Takes over what the lean plan bought for this section, as far as the ledger has it."""
-        lean = self._chapter.leaner()
+        lean = self._chapter.leaner
         if lean is None or self._edition != NO_EDITION:
             return
         section = lean.outline.sections[self._section.number - 1]
@@ -235,6 +240,19 @@ class Drafting:
             attempt=attempt,
             setting=self._setting,
         )
+
+
+def _echoing(section: int, count: int) -> Finding:
+    """The finding for a model that says the same over and over."""
+    return Finding(
+        kind="repeats",
+        section=section,
+        line=1,
+        severity="warning",
+        message=f"the model said the same again in {count:,} lines, which were left out",
+        remedy="draft the section anew with --fresh --section, or take another model",
+        mendable=False,
+    )
 
 
 def _unusable(section: int, finish: Finish, topics: Sequence[str]) -> Finding:

@@ -2,7 +2,8 @@
 
 Headings and numbers are the tool's. Below each topic stand first the blocks of the source document
 that belong there, word for word, then what the model wrote. A manuscript only grows: nothing that
-was paid for is thrown away, and what an answer adds is measured without padding.
+was paid for is thrown away but what says the same again, and what an answer adds is measured
+without padding.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class Manuscript:
         self.slots = range(max(1, len(frame.topics)))
         self.bodies = [""] * len(self.slots)
         self.cut = [False] * len(self.slots)
+        self.echoes = 0
+        """Lines that were left out because they said the same again."""
         self._lines = self._count()
         self.base_lines = self._lines
 
@@ -103,7 +106,7 @@ class Manuscript:
         return self._lines - before
 
     def _extend(self, slot: int, part: str, *, cut: bool) -> None:
-        """Adds a part to a topic's text, cleaned and joined."""
+        """Adds a part to a topic's text, cleaned and joined, without what it says again."""
         frame = self.frame
         old = self.bodies[slot]
         new = stitch.extend(
@@ -113,6 +116,11 @@ class Manuscript:
             body_level=TOPIC_LEVEL + 1 if frame.topics else TOPIC_LEVEL,
             cut=cut,
         )
+        said = lines.count(new)
+        new = stitch.without_echoes(new)
+        if old.strip() and not self.cut[slot] and lines.effective(new) <= lines.effective(old):
+            new = old
+        self.echoes += max(0, said - lines.count(new))
         if new.strip() and new != old:
             self.bodies[slot] = new
             self.cut[slot] = self._breaks_off(new, cut=cut)
@@ -156,6 +164,7 @@ class Manuscript:
         copy = Manuscript(self.frame)
         copy.bodies = [*self.bodies]
         copy.cut = [*self.cut]
+        copy.echoes = self.echoes
         copy.bodies[slot] = ""
         copy.add(text, finish, (slot,))
         return copy

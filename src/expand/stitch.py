@@ -15,7 +15,12 @@ from expand.markdown import Block, rows
 from expand.seam import join
 from expand.wording import likeness
 
-__all__ = ["clean", "close", "extend", "join", "split_by_topics"]
+__all__ = ["clean", "close", "extend", "join", "split_by_topics", "without_echoes"]
+
+_RAW_HTML = re.compile(
+    r" {0,3}<(!--|\?|!\[CDATA\[|(?:pre|script|style|textarea)(?=[\s>]|$))", re.IGNORECASE
+)
+_RAW_ENDS = {"!--": "-->", "?": "?>", "![cdata[": "]]>"}
 
 
 def extend(
@@ -41,11 +46,38 @@ def extend(
 
 
 def close(text: str) -> str:
-    """The text with the fence closed in which it ends; as it is when there is none."""
-    while (closing := markdown.closing_fence(text)) is not None:
+    """The text with the fence or raw HTML closed in which it ends; else as it is.
+
+    Raw HTML is what runs on over blank lines: a comment, ``<pre>``, ``<script>`` and their like.
+    """
+    while (closing := markdown.closing_fence(text) or _html_end(text)) is not None:
         newline = markdown.newline_of(text)
         text = text + ("" if text.endswith(("\n", "\r")) else newline) + closing + newline
     return text
+
+
+def without_echoes(text: str) -> str:
+    """The text without the lines of a paragraph or list that say the very line above them again."""
+    lines = rows(text)
+    echoes = {
+        number
+        for block in markdown.blocks(text)
+        if block.kind in ("paragraph", "list")
+        for number in range(block.start + 1, block.end)
+        if lines[number].strip() and lines[number].strip() == lines[number - 1].strip()
+    } - {number for fence in markdown.fences(text) for number in range(fence.start, fence.end)}
+    return "".join(row for number, row in enumerate(lines) if number not in echoes)
+
+
+def _html_end(text: str) -> str | None:
+    """What ends the raw HTML in which a text ends, None where it ends in none."""
+    last = markdown.blocks(text)[-1:]
+    begun = _RAW_HTML.match(last[0].text) if last and last[0].kind == "html" else None
+    if begun is None:
+        return None
+    opened = begun[1].lower()
+    end = _RAW_ENDS.get(opened, f"</{opened}>")
+    return None if end in last[0].text[begun.end() :].lower() else end
 
 
 def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, str]]:
