@@ -28,7 +28,7 @@ from expand.dispatch import Event
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.failure import RULES
 from expand.ledger import Ledger, ModelLimits, Run, State, verify
-from expand.purchase import Bought, HeldError, Purchase, StoppedError
+from expand.purchase import PILOT_SECONDS, Bought, HeldError, Purchase, StoppedError
 from expand.turnstile import Turnstile
 
 
@@ -174,10 +174,17 @@ async def test_nobody_else_knocks_while_the_server_cannot_be_reached(world: Worl
 
 
 async def test_after_the_first_answer_the_rest_go_out_together(world: World) -> None:
-    author = ScriptedAuthor(delay=0.5)
+    author = ScriptedAuthor(delay=PILOT_SECONDS / 4)
     purchase = world.purchase(author)
     await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(6)))
     assert author.most_at_once == 5
+
+
+async def test_a_slow_first_answer_holds_nobody_up(world: World) -> None:
+    author = ScriptedAuthor(delay=PILOT_SECONDS * 3)
+    purchase = world.purchase(author)
+    await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(6)))
+    assert author.most_at_once == 6
 
 
 async def test_without_a_pilot_all_go_out_together(world: World) -> None:

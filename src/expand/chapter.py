@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
 from expand import draft
 from expand.asking import Ask
@@ -26,7 +27,7 @@ from expand.pricing import Price
 from expand.profile import Profile
 from expand.prompt import LANGUAGE_NAMES, ChapterContext, Prompts, RequestContext, SectionContext
 from expand.source import place, read_source
-from expand.tokens import TokenCounter
+from expand.tokens import TokenCounter, raised
 
 TAIL_LINES = 24
 """Lines of what is written that a question shows the model, so that it goes on from there."""
@@ -105,6 +106,7 @@ class Chapter:
         self._means = means
         self._outline_as_read = outline
         self._keys: dict[tuple[int, Edition], str] = {}
+        self._checked: dict[int, tuple[str, tuple[Finding, ...]]] = {}
         self.source_text = source_text
         self._source = read_source(source_text)
         self._placed = place(self._source, outline)
@@ -122,6 +124,7 @@ class Chapter:
         closing = lines[1:] if lines[0].strip() in ("---", "***", "___") else lines
         return "\n".join(closing).strip("\n")
 
+    @cached_property
     def leaner(self) -> Chapter | None:
         """The same chapter under the lean plan, None if it is lean already."""
         if self.plan is Plan.LEAN:
@@ -176,6 +179,12 @@ class Chapter:
         """What the section owes its outline and does not keep. The author's own blocks may be in
         another language than the draft.
         """
+        known = self._checked.get(section.number)
+        if known is None or known[0] != text:
+            known = self._checked[section.number] = (text, self._fair_findings(section, text))
+        return known[1]
+
+    def _fair_findings(self, section: Section, text: str) -> tuple[Finding, ...]:
         found = self._findings(section, text)
         if any(finding.kind == "wrong-language" for finding in found):
             bare = text
@@ -269,7 +278,7 @@ class Chapter:
             edition=edition.number * TRIES_STRIDE + attempt,
         )
         estimate = means.counter.count_messages(messages)
-        prompt = means.counter.bound(messages, means.margin()) + CHAT_SLACK_TOKENS
+        prompt = raised(estimate, means.margin()) + CHAT_SLACK_TOKENS
         self._require_room(section, prompt, request.max_output_tokens)
         price = means.price
         return Order(

@@ -56,9 +56,12 @@ class Form:
 
 
 def subject(topic: str) -> str:
-    """The topic without what explains it: ``perf (CPU profiling)`` is about ``perf``."""
+    """The topic as it stands in a sentence, without what explains it: ``The perf tool (CPU
+    profiling)`` is about ``the perf tool``.
+    """
     short = re.split(r"\s*[(（]|[:：]\s+|\s+[-–—]\s+", topic.strip(), maxsplit=1)[0].strip()
-    return " ".join((short or topic).split())
+    words = " ".join((short or topic).split())
+    return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
 
 def _shared_out(lines: int) -> list[int]:

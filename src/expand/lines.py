@@ -31,6 +31,8 @@ def count(text: str) -> int:
 
 
 def _columns(row: str) -> int:
+    if row.isascii():
+        return len("".join(row.split()))
     return sum(
         2 if unicodedata.east_asian_width(character) in "WF" else 1
         for character in row

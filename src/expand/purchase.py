@@ -6,7 +6,7 @@ nothing spent, or a reservation that the next start finds and keeps charged.
 
 * An answer that arrives is settled even if whoever asked for it has been cancelled.
 * An order that only calls in flight keep from the budget waits for them to settle.
-* The first attempt goes out alone, so that a wrong key is found out by one attempt.
+* The first attempt goes out ahead of the others, so that a wrong key is found out by one attempt.
 * A pause that a provider asks for holds in every process, through the ledger.
 """
 
@@ -39,6 +39,9 @@ from expand.tries import Tries
 from expand.turnstile import Turnstile
 
 __all__ = ["Bought", "Event", "HeldError", "Purchase", "StoppedError"]
+
+PILOT_SECONDS = 0.2
+"""How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
 
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
@@ -99,8 +102,10 @@ class Purchase:
         self._hold = on_unknown == "hold"
         self._max_attempts = max_attempts
         self._jitter = jitter
-        self._proven = not pilot
-        self._pilot = asyncio.Lock()
+        self._proven = asyncio.Event()
+        if not pilot:
+            self._proven.set()
+        self._pilot: asyncio.Event | None = None
         self._lines: dict[str, Turnstile] = {}
         self._buying: dict[str, asyncio.Event] = {}
         self._stopping = asyncio.Event()
@@ -162,17 +167,34 @@ class Purchase:
         return _bought(stored, reused=reused, attempts=made.sent)
 
     async def _piloted(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
-        """One attempt; alone, and over again, as long as no attempt has reached the author."""
-        if not self._proven:
-            async with self._pilot:
-                while not self._proven:
-                    try:
-                        return await self._once(order, made)
-                    except AttemptFailedError as failed:
-                        if self._proven or not self._goes_on(failed, made):
-                            raise
-                        await self._rest(self._wait(failed, made))
+        """One attempt; behind the pilot as long as no attempt has reached the author."""
+        while not self._proven.is_set():
+            if self._pilot is None:
+                return await self._lead(order, made)
+            await self._first(self._pilot.wait(), self._proven.wait())
         return await self._once(order, made)
+
+    async def _lead(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
+        """The pilot's attempt, over again where that may help. An author that has not refused
+        within ``PILOT_SECONDS`` is taken to be one that answers.
+        """
+        mine = self._pilot = asyncio.Event()
+        clock = asyncio.get_running_loop()
+        try:
+            while True:
+                timer = clock.call_later(PILOT_SECONDS, self._proven.set)
+                try:
+                    return await self._once(order, made)
+                except AttemptFailedError as failed:
+                    timer.cancel()
+                    if self._proven.is_set() or not self._goes_on(failed, made):
+                        raise
+                    await self._rest(self._wait(failed, made))
+                finally:
+                    timer.cancel()
+        finally:
+            self._pilot = None
+            mine.set()
 
     async def _once(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """One attempt, or the answer that somebody else has bought. Raises what became of it."""
@@ -182,7 +204,7 @@ class Purchase:
         made.sent += 1
         outcome = await self._dispatch.carry(order, place, made)
         if isinstance(outcome, StoredAnswer):
-            self._proven = True
+            self._proven.set()
             return outcome, False
         self._take_in(outcome, made)
         raise outcome
@@ -232,7 +254,7 @@ class Purchase:
         if RULES[failed.failure].stops_run and not made.go_on(failed):
             self.fatal = self.fatal or AuthorError(made.verdict(failed))
         elif failed.failure is not Failure.UNREACHABLE:
-            self._proven = True
+            self._proven.set()
 
     def _goes_on(self, error: BaseException, made: Tries) -> bool:
         return (

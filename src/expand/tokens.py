@@ -64,6 +64,7 @@ class TokenCounter:
         self._ranks_folder = ranks_folder
         self._loaded: tiktoken.Encoding | None = None
         self._lock = threading.Lock()
+        self._system: tuple[str, int] = ("", 0)
         if encoding is not None and encoding not in RANK_FILES:
             raise InputError(
                 f"{model}: encoding {encoding!r} is not known",
@@ -88,15 +89,26 @@ class TokenCounter:
     def count_messages(self, messages: Iterable[Message]) -> int:
         """The prompt tokens of ``messages``, the chat format's own included."""
         around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE
-        return TOKENS_FOR_REPLY + sum(around + self.count(m.content) for m in messages)
+        return TOKENS_FOR_REPLY + sum(around + self._count_kept(m) for m in messages)
 
     def bound(self, messages: Iterable[Message], margin: Decimal) -> int:
         """``count_messages`` raised by ``margin`` (0.1 is a tenth), rounded up.
 
         The margin is for estimates; an exact count wants 0.
         """
-        counted = Decimal(self.count_messages(messages))
-        return int((counted * (1 + margin)).to_integral_value(rounding=ROUND_CEILING))
+        return raised(self.count_messages(messages), margin)
+
+    def _count_kept(self, message: Message) -> int:
+        """The tokens of a message; those of the last system message are remembered, since it is
+        the same for all requests of a chapter.
+        """
+        if message.role != "system":
+            return self.count(message.content)
+        text, tokens = self._system
+        if text != message.content:
+            tokens = self.count(message.content)
+            self._system = (message.content, tokens)
+        return tokens
 
     def _ready(self) -> tiktoken.Encoding:
         loaded = self._loaded
@@ -105,6 +117,11 @@ class TokenCounter:
                 loaded = self._loaded or _load(self.encoding, self._ranks_folder)
                 self._loaded = loaded
         return loaded
+
+
+def raised(tokens: int, margin: Decimal) -> int:
+    """A count raised by a margin (0.1 is a tenth), rounded up."""
+    return int((tokens * (1 + margin)).to_integral_value(rounding=ROUND_CEILING))
 
 
 def _encoding_of(model: str) -> str | None:

@@ -42,6 +42,11 @@ def is_cjk(character: str) -> bool:
     return bool(_CJK_RUN.match(character))
 
 
+def cjk_letters(text: str) -> int:
+    """How many characters of such a script a text holds."""
+    return sum(map(len, _CJK_RUN.findall(text)))
+
+
 def unnumbered(title: str) -> str:
     """A title without the number in front: "2.1.3 Pipes", "一、管道" and "第2节 管道" lose it.
 

@@ -17,6 +17,7 @@ _MOST_CJK = 0.20
 _ENGLISH = re.compile(
     r"(?i)\b(?:the|of|and|to|is|are|that|this|with|for|in|on|it|be|can|which|from|by|as|you|we)\b"
 )
+_LATIN = re.compile("[A-Za-z]")
 _CJK_LANGUAGES = ("zh", "ja", "ko")
 
 
@@ -26,8 +27,8 @@ def _is_wrong(passage: Passage, wants_cjk: bool) -> int:
     A list of foreign names is no foreign text: Latin text counts only with words such as "the".
     """
     said = wording.prose(passage.text)
-    chinese = sum(1 for character in said if wording.is_cjk(character))
-    latin = sum(1 for character in said if character.isascii() and character.isalpha())
+    chinese = wording.cjk_letters(said)
+    latin = len(_LATIN.findall(said))
     letters = chinese + latin
     if letters < _LEAST_LETTERS:
         return 0
