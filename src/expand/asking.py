@@ -22,7 +22,9 @@ TOLERANCE = 0.03
 """A section that misses no more than this share of its lines, or one line, is on target."""
 VANISHING = 0.1
 """An answer that adds less than this share of the lines asked adds nothing."""
-LEAST_RATIO, MOST_RATIO = 0.1, 4.0
+LEAST_RATIO, MOST_RATIO = 0.25, 4.0
+"""However little an answer brought, the next question asks for at most four times what is wanted: a
+model that then obeys must not run over."""
 FIRST_SHARE = 0.4
 """The first question of a section takes no more topics than this share of its lines, so that what
 it teaches about the model comes in time for the others."""
