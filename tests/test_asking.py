@@ -244,7 +244,7 @@ def test_a_text_that_breaks_off_is_ended_before_anything_else() -> None:
 
 
 def test_a_joint_answer_that_breaks_off_is_ended_in_its_last_topic() -> None:
-    section = manuscript(200, 2)
+    section = manuscript(90, 2)
     loop = Loop(section, lines_per_request=300, fresh_parts=False)
     joint = Ask(purpose="draft", slots=(0, 1), lines=40, ordinal=0)
     one, other = section.frame.topics
