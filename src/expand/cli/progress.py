@@ -85,9 +85,12 @@ class Figures:
         return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
     @property
-    def budget(self) -> str:
-        """What is left of the book's allowance."""
-        return "" if self.remaining is None else f"{self.remaining:,} left of the allowance"
+    def summary(self) -> str:
+        """Tokens, what is left of the book's allowance if it has one, and the time left."""
+        parts = [f"{self.tokens:,} tokens"]
+        if self.remaining is not None:
+            parts.append(f"{self.remaining:,} left of the allowance")
+        return ", ".join([*parts, f"{self.left} to go"])
 
 
 def plan_lines(event: RunPlanned) -> list[str]:
@@ -126,7 +129,7 @@ class PlainProgress:
             key = (event.chapter, event.section)
             self._say(
                 f"{event.chapter}/{event.section}: {event.lines:,} of {figures.targets[key]:,} "
-                f"lines, {figures.tokens:,} tokens, {figures.budget}, {figures.left} to go"
+                f"lines, {figures.summary}"
             )
         elif isinstance(event, SectionDone):
             self._say(f"{event.chapter}/{event.section}: {event.status}, {event.lines:,} lines")
@@ -145,10 +148,10 @@ class BarProgress:
         self._figures = Figures()
         self._tasks: dict[tuple[str, int], TaskID] = {}
         self.live = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} lines"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             expand=True,
@@ -181,11 +184,12 @@ class BarProgress:
                 f"{event.status}, {event.lines:,} of "
                 f"{figures.targets[event.chapter, event.section]:,} lines",
                 highlight=False,
+                markup=False,
             )
-        elif isinstance(event, Notice):
-            self.live.console.print(event.message, style="yellow", highlight=False)
+        else:
+            self.live.console.print(event.message, style="yellow", highlight=False, markup=False)
         self.live.update(
             self._all,
             completed=figures.done_lines,
-            note=f"{figures.tokens:,} tokens, {figures.budget}, {figures.left} to go",
+            note=figures.summary,
         )
