@@ -119,6 +119,13 @@ def profile_for(
     return profile
 
 
+def is_known(model: str, overrides: Mapping[str, Mapping[str, object]] | None = None) -> bool:
+    """Whether a ready profile, or one of the settings', is about this model in particular."""
+    return any(
+        pattern != "*" for pattern in _matching(model, {**_ready_tables(), **(overrides or {})})
+    )
+
+
 def _ready(model: str) -> Profile:
     """The best matching ready profile; ``*`` matches every model."""
     tables = _ready_tables()

@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from expand import __version__
-from expand.cli import budget, chapter, init, ledger, outline, plan, prompt, review, status
+from expand.cli import budget, chapter, doctor, init, ledger, outline, plan, prompt, review, status
 from expand.cli.common import WorkspaceOption
 from expand.errors import ExpandError
 
@@ -35,6 +35,7 @@ app.command("review")(review.review)
 app.command("revise")(review.revise)
 app.command("accept")(review.accept)
 app.command("init")(init.init)
+app.command("doctor")(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(outline.app, name="outline")
 app.add_typer(prompt.app, name="prompt")

@@ -138,6 +138,12 @@ class Ledger(Figures):
             accounts.limit(connection, f"run:{run.id}", run_limit or Limit())
         return run
 
+    def prove_writable(self) -> None:
+        """Write what is there already, so that whatever refuses a run's first write is found."""
+        with self.writing() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version}")
+
     def recover(self) -> tuple[int, int]:
         """Put the attempts of dead owners in order: what was sent becomes unknown, what was only
         reserved is released. Returns how many became unknown and how many were released.

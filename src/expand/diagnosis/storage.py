@@ -1,0 +1,87 @@
+"""The workspace's files: the book, the ledger, and room on the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from expand.diagnosis.finding import Finding, failure, from_error, ok, warning
+from expand.errors import LedgerError
+from expand.ledger import Ledger
+from expand.workspace import Workspace
+
+LEAST_FREE_BYTES = 20_000_000
+"""Below this a run may end for want of room: a ledger of a whole book takes a few megabytes."""
+GOOD_FREE_BYTES = 200_000_000
+
+
+def storage_findings(
+    workspace: Workspace, *, free_bytes: Callable[[Path], int] | None = None
+) -> Iterator[Finding]:
+    """Whether there is room, and whether drafts and the ledger can be written."""
+    yield _room(workspace.root, (free_bytes or _free_bytes)(workspace.root))
+    yield _writable(workspace.root)
+    yield _ledger(workspace.ledger_path)
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def _room(root: Path, free: int) -> Finding:
+    megabytes = f"{free / 1e6:,.0f} MB free at {root}"
+    if free < LEAST_FREE_BYTES:
+        return failure("disk", f"the disk is full: {megabytes}", "free some space, 200 MB or more")
+    if free < GOOD_FREE_BYTES:
+        return warning("disk", megabytes, "free some space, 200 MB or more")
+    return ok("disk", megabytes)
+
+
+def _writable(root: Path) -> Finding:
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"\0" * 100_000)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return failure("workspace", f"{root}: the disk is full", "free some space")
+        why = error.strerror or str(error)
+        return failure("workspace", f"{root} cannot be written: {why}", "make it writable")
+    return ok("workspace", f"{root} can be written")
+
+
+def _ledger(path: Path) -> Finding:
+    """Whether the ledger can be read and written; none is made where there is none."""
+    if not path.exists():
+        nearest = next(folder for folder in path.parents if folder.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            return failure(
+                "ledger", f"{nearest} cannot be written, so there can be no ledger",
+                "make it a folder that can be written",
+            )  # fmt: skip
+        return ok("ledger", f"{path} is not there yet; the first run makes it")
+    if not path.is_file():
+        return failure("ledger", f"{path} is not a file", "move it away")
+    try:
+        ledger = Ledger.open(path, patience_seconds=5.0)
+        try:
+            ledger.prove_writable()
+            balance = ledger.balance("book")
+        finally:
+            ledger.close()
+    except LedgerError as error:
+        return from_error("ledger", error)
+    remaining = balance.remaining_tokens
+    if remaining is not None and remaining <= 0:
+        return warning(
+            "ledger",
+            f"nothing is left of the allowance of {balance.limit.tokens or 0:,} tokens",
+            "raise allowance in outlines/book.yaml",
+        )
+    left = "" if remaining is None else f", {remaining:,} tokens left of the book's allowance"
+    return ok("ledger", f"{path} can be read and written{left}")

@@ -1,0 +1,470 @@
+"""``expand doctor``: everything that can be wrong is named with its remedy."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import socket
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_server import ScriptedServer
+from typer.testing import CliRunner
+
+from expand import embedded
+from expand.budget import Limit
+from expand.cli import app
+from expand.completion import Answer, AttemptFailedError, Failure, Finish, Request, Usage
+from expand.diagnosis import Examination, Finding, examine
+from expand.diagnosis.endpoint import Endpoint, ask_endpoint, endpoint_from
+from expand.diagnosis.finding import from_error
+from expand.diagnosis.live import CHAPTER
+from expand.diagnosis.surroundings import Terminal, look_around
+from expand.errors import AuthorError, InputError
+from expand.foundation import found_workspace
+from expand.ledger import Ledger, State
+from expand.settings import Overrides, Settings
+from expand.workspace import Workspace
+
+WIDE = Terminal(columns=100, encoding="utf-8")
+OURS = {"PATH": ""}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return found_workspace(tmp_path / "book").workspace
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(key="sk-right") as running:
+        yield running
+
+
+async def look(
+    workspace: Workspace,
+    *,
+    base_url: str | None = None,
+    model: str | None = None,
+    key: str | None = None,
+    **more: Any,
+) -> Examination:
+    environment = {**OURS, **({"OPENAI_API_KEY": key} if key else {})}
+    return await examine(
+        workspace.root,
+        environment=environment,
+        overrides=Overrides(model=model, base_url=base_url),
+        terminal=WIDE,
+        **more,
+    )
+
+
+def on(found: Examination, subject: str) -> Finding:
+    (finding,) = [finding for finding in found.findings if finding.subject == subject]
+    return finding
+
+
+def settings_text(workspace: Workspace, text: str) -> None:
+    workspace.settings_path.write_text(text, encoding="utf-8")
+
+
+async def test_all_is_well(workspace: Workspace, server: ScriptedServer) -> None:
+    found = await look(workspace, base_url=server.base_url, model="scripted", key="sk-right")
+    assert found.exit_code == 0
+    assert {f.status for f in found.findings} <= {"ok", "note", "warning"}
+    assert on(found, "endpoint").message == f"{server.base_url}/models answers, 1 models"
+    assert on(found, "model").message == "scripted is there"
+    assert on(found, "key").message == "OPENAI_API_KEY is set, 8 characters"
+    assert on(found, "book").message == "Book, 1 outlines"
+    assert server.requests == [], "nothing was bought"
+    assert not workspace.ledger_path.exists(), "no ledger was made"
+
+
+async def test_no_key(workspace: Workspace) -> None:
+    found = await look(workspace, model="gpt-4.1")
+    key = on(found, "key")
+    assert (key.status, found.exit_code) == ("failure", 2)
+    assert "OPENAI_API_KEY is not set" in key.message
+    assert key.remedy.startswith("set it, give --base-url")
+    assert "endpoint" not in {f.subject for f in found.findings}, "nobody was asked without one"
+
+
+async def test_a_key_that_no_header_can_carry(workspace: Workspace) -> None:
+    found = await look(workspace, model="gpt-4.1", key="sk-123\n")
+    assert on(found, "key").remedy == "set it again, without quotes or line breaks"
+    assert found.exit_code == 2
+
+
+async def test_a_wrong_key(workspace: Workspace) -> None:
+    async def refuse(settings: Settings) -> Endpoint:
+        return Endpoint(url="https://api.x/v1/models", reply="unauthorized", said="HTTP 401")
+
+    found = await look(workspace, model="gpt-4.1", key="sk-wrong", ask=refuse)
+    endpoint = on(found, "endpoint")
+    assert found.exit_code == 4
+    assert endpoint.message == "https://api.x/v1/models refuses the key (HTTP 401)"
+    assert "set OPENAI_API_KEY to a key of this provider" in endpoint.remedy
+    found = await look(workspace, base_url="http://127.0.0.1:1/v1", ask=refuse)
+    assert on(found, "endpoint").message.endswith("wants a key (HTTP 401)")
+
+
+async def test_a_dead_endpoint(workspace: Workspace) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    found = await look(workspace, base_url=url, key="sk-secret")
+    endpoint = on(found, "endpoint")
+    assert found.exit_code == 4
+    assert endpoint.message.startswith(f"{url}/models cannot be reached: ")
+    assert endpoint.remedy.startswith("start the server, check the base URL")
+
+
+async def test_an_endpoint_that_never_answers() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        endpoint = await ask_endpoint(Settings(base_url=url), patience_seconds=0.2)
+    assert (endpoint.reply, endpoint.said) == ("unreachable", "no answer in 0.2 s")
+
+
+async def test_an_address_that_is_none() -> None:
+    endpoint = await ask_endpoint(Settings(base_url="htp://x", api_key="x"))
+    assert endpoint.reply == "unreachable"
+
+
+async def test_an_unknown_model(workspace: Workspace) -> None:
+    async def listing(settings: Settings) -> Endpoint:
+        models = (*(f"gpt-{n}" for n in range(3, 12)), "gpt-4.1-mini")
+        return Endpoint(url="u", reply="listed", models=models)
+
+    found = await look(workspace, model="gpt-4.1-mimi", key="sk", ask=listing)
+    model = on(found, "model")
+    assert found.exit_code == 4
+    assert model.message == "the endpoint has no model gpt-4.1-mimi"
+    assert model.remedy == "did you mean gpt-4.1-mini?"
+    found = await look(workspace, model="zzz", key="sk", ask=listing)
+    assert on(found, "model").remedy.startswith("it has: gpt-10, gpt-11, gpt-3, ")
+    assert on(found, "model").remedy.endswith(", …")
+
+
+async def test_a_server_of_one_model_may_answer_to_any_name(
+    workspace: Workspace, server: ScriptedServer
+) -> None:
+    found = await look(workspace, base_url=server.base_url, model="other")
+    assert on(found, "model").status == "note"
+    assert on(found, "model").remedy == "give --model scripted to be sure"
+    profile = on(found, "profile")
+    assert profile.message.startswith("nothing is known of other; assumed: context window 32,000")
+    assert on(found, "key").message == "none is set, and a server on this machine needs none"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/../books"])
+async def test_an_endpoint_without_a_list(
+    workspace: Workspace, server: ScriptedServer, path: str
+) -> None:
+    base = f"http://127.0.0.1:{server.port}{path}"
+    found = await look(workspace, base_url=base)
+    assert on(found, "endpoint").status == "warning"
+    assert "try --live" in on(found, "endpoint").remedy
+
+
+def test_answers_of_endpoints() -> None:
+    assert endpoint_from("u", 200, b'{"data": 3}').said == "the answer is no list of models"
+    assert endpoint_from("u", 403, b"").reply == "unauthorized"
+    listed = endpoint_from("u", 200, b'{"data": [{"id": "a"}]}')
+    assert (listed.reply, listed.models) == ("listed", ("a",))
+
+
+async def test_price_and_money(workspace: Workspace) -> None:
+    async def listing(settings: Settings) -> Endpoint:
+        return Endpoint(url="u", reply="listed", models=("gpt-4.1", "own"))
+
+    found = await look(workspace, model="gpt-4.1", key="sk", ask=listing)
+    assert on(found, "price").message == "2 USD in, 8 USD out, per million tokens"
+    found = await look(workspace, model="own", key="sk", ask=listing)
+    assert on(found, "price").status == "note"
+    book = workspace.book_path.read_text().replace("allowance:\n", "allowance:\n  usd: 5\n")
+    workspace.book_path.write_text(book)
+    found = await look(workspace, model="own", key="sk", ask=listing)
+    price = on(found, "price")
+    assert (price.status, found.exit_code) == ("failure", 2)
+    assert "the book sets a limit of 5 USD" in price.message
+    assert price.remedy.endswith("with --unpriced")
+
+
+async def test_the_embedded_model(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "is_installed", lambda: True)
+    found = await look(workspace)
+    assert found.exit_code == 0
+    assert on(found, "key").message.startswith("none is needed")
+    assert on(found, "price").message == "nothing: it runs on this machine"
+    assert on(found, "tokenizer").status == "note"
+    monkeypatch.setattr(embedded, "is_installed", lambda: False)
+    found = await look(workspace)
+    assert on(found, "endpoint").remedy == embedded.REMEDY
+    assert found.exit_code == 2
+
+
+async def test_a_language_that_the_model_does_not_write(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "is_installed", lambda: True)
+    text = workspace.book_path.read_text()
+    workspace.book_path.write_text(
+        text.replace("language: en", "language: en\nlanguages: [en, zh]")
+    )
+    found = await look(workspace)
+    assert (on(found, "language").status, found.exit_code) == ("note", 0)
+    workspace.book_path.write_text(text.replace("language: en", "language: zh"))
+    found = await look(workspace)
+    assert on(found, "language").message.endswith("does not write zh, the book's language")
+    assert found.exit_code == 2
+
+
+async def test_settings_and_book_that_are_wrong(workspace: Workspace, tmp_path: Path) -> None:
+    settings_text(workspace, "[author]\nmodle = 'x'\n")
+    found = await look(workspace)
+    assert on(found, "settings").message.endswith("expand.toml:2:1: unknown setting 'modle'")
+    assert found.exit_code == 2
+    settings_text(workspace, '[models."gpt-*"]\nencoding = "p50k"\n')
+    workspace.book_path.write_text("title: 3\n")
+    workspace.outline_path("01").unlink()
+    found = await look(workspace, model="gpt-4.1", key="x y")
+    assert on(found, "book").message.startswith("outlines/book.yaml:1:8: title is 3")
+    assert "encoding 'p50k' is not known" in on(found, "tokenizer").message
+    nowhere = await examine(tmp_path, environment=OURS, terminal=WIDE)
+    assert "run `expand init`" in on(nowhere, "settings").remedy
+    assert nowhere.exit_code == 2
+
+
+async def test_no_outline_yet_and_a_damaged_tokenizer(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    workspace.outline_path("01").unlink()
+    monkeypatch.setattr("expand.tokens.RANKS_FOLDER", tmp_path)
+
+    def damaged(self: object, text: str) -> int:
+        raise InputError("the rank file is damaged", remedy="install the package again")
+
+    monkeypatch.setattr("expand.tokens.TokenCounter.count", damaged)
+    found = await look(workspace, model="gpt-4.1")
+    assert on(found, "book").message == "no chapter has an outline yet"
+    assert on(found, "tokenizer").remedy == "install the package again"
+
+
+async def test_the_disk(workspace: Workspace) -> None:
+    found = await look(workspace, free_bytes=lambda _: 1_000_000)
+    assert on(found, "disk").message == f"the disk is full: 1 MB free at {workspace.root}"
+    assert found.exit_code == 2
+    found = await look(workspace, free_bytes=lambda _: 100_000_000)
+    assert on(found, "disk").status == "warning"
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "cannot be written: Permission denied")],
+)
+async def test_a_workspace_that_cannot_be_written(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, number: int, message: str
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(number, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    found = await look(workspace)
+    assert message in on(found, "workspace").message
+    assert found.exit_code == 2
+
+
+async def test_a_ledger_that_can_be_used(workspace: Workspace) -> None:
+    ledger = Ledger.open(workspace.ledger_path)
+    ledger.begin_run(limits={"book": Limit(tokens=500)}, openings={"book": 100})
+    ledger.close()
+    found = await look(workspace)
+    assert "400 tokens left of the book's allowance" in on(found, "ledger").message
+    ledger = Ledger.open(workspace.ledger_path)
+    ledger.begin_run(limits={"book": Limit(tokens=100)}, openings={"book": 100})
+    ledger.close()
+    found = await look(workspace)
+    assert on(found, "ledger").message == "nothing is left of the allowance of 100 tokens"
+    assert found.exit_code == 0
+
+
+async def test_ledgers_that_cannot_be_used(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.ledger_path.write_bytes(b"not a database at all, but long enough" * 40)
+    found = await look(workspace)
+    assert "not a ledger" in on(found, "ledger").message
+    assert found.exit_code == 2
+    workspace.ledger_path.unlink()
+    workspace.ledger_path.mkdir()
+    assert on(await look(workspace), "ledger").remedy == "move it away"
+    workspace.ledger_path.rmdir()
+    shutil.rmtree(workspace.root / ".expand")
+    (workspace.root / ".expand").write_text("")
+    found = await look(workspace)
+    assert on(found, "ledger").remedy == "make it a folder that can be written"
+
+
+async def test_a_ledger_without_the_right_to_write(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger.open(workspace.ledger_path).close()
+    uri = f"file:{workspace.ledger_path}?mode=ro"
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *_, **more: connect(uri, **{**more, "uri": True})
+    )
+    found = await look(workspace)
+    assert "cannot be written" in on(found, "ledger").message
+    assert on(found, "ledger").remedy == "make it and its folder writable"
+
+
+def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(subject: str, environment: dict[str, str], terminal: Terminal = WIDE) -> Finding:
+        found = look_around(environment, terminal)
+        return next(finding for finding in found if finding.subject == subject)
+
+    assert of("command", OURS).message == "a shell finds no `expand`"
+    other = tmp_path / "expand"
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    theirs = of("command", {"PATH": str(tmp_path)})
+    assert theirs.message.endswith("another program (coreutils has one)")
+    assert theirs.remedy == "type `uv run expand`"
+    other.write_text("from expand.cli import main\n")
+    assert of("command", {"PATH": str(tmp_path)}).status == "ok"
+    assert (
+        of("terminal", {"NO_COLOR": "1"}).message
+        == "100 columns, utf-8, no colours (NO_COLOR or TERM=dumb)"
+    )
+    assert of("terminal", {}, Terminal(columns=40, encoding="UTF8")).status == "warning"
+    assert of("terminal", {}, Terminal(columns=None, encoding="utf-8")).status == "ok"
+    latin = of("terminal", {}, Terminal(columns=80, encoding="cp1252"))
+    assert latin.remedy.startswith("set PYTHONUTF8=1")
+    monkeypatch.setattr(embedded, "is_installed", lambda: False)
+    assert of("local model", {}).status == "note"
+
+
+def test_errors_as_findings() -> None:
+    finding = from_error("live", AuthorError("HTTP 401: no; check OPENAI_API_KEY"))
+    assert (finding.message, finding.remedy) == ("HTTP 401: no", "check OPENAI_API_KEY")
+    assert finding.exit_code == 4
+
+
+class OneAnswer:
+    """An author that gives this answer, or this failure."""
+
+    def __init__(self, outcome: Answer | AttemptFailedError) -> None:
+        self.outcome = outcome
+        self.requests: list[Request] = []
+
+    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+        self.requests.append(request)
+        assert client_request_id.startswith("doctor/0/draft/")
+        if isinstance(self.outcome, AttemptFailedError):
+            raise self.outcome
+        return self.outcome
+
+
+async def test_live_spends_one_small_request_each_time(
+    workspace: Workspace, server: ScriptedServer
+) -> None:
+    for count in (1, 2):
+        found = await look(
+            workspace, base_url=server.base_url, model="scripted", key="sk-right", live=True
+        )
+        live = on(found, "live")
+        assert (live.status, found.exit_code) == ("ok", 0), live
+        assert len(server.requests) == count
+        assert server.requests[-1].body["max_tokens"] == 24
+    ledger = Ledger.read(workspace.ledger_path)
+    assert ledger is not None
+    rows = list(ledger.attempts(chapter=CHAPTER))
+    assert [row.state for row in rows] == [State.SETTLED] * 2
+    assert sum(row.used_tokens for row in rows) == server.billed_tokens
+    balance = ledger.balance("book")
+    assert (balance.used_tokens, balance.reserved_tokens) == (server.billed_tokens, 0)
+    assert ledger.prompt_history("scripted").answers == 0, "estimates learn nothing from it"
+    ledger.close()
+
+
+async def test_live_is_not_tried_after_a_failure(workspace: Workspace) -> None:
+    found = await look(workspace, model="gpt-4.1", live=True)
+    assert on(found, "live").message == "nothing was sent"
+    assert found.exit_code == 2
+
+
+async def test_live_names_cost_model_and_missing_usage(workspace: Workspace) -> None:
+    async def listing(settings: Settings) -> Endpoint:
+        return Endpoint(url="u", reply="listed", models=("gpt-4.1",))
+
+    def answer(usage: Usage | None) -> OneAnswer:
+        return OneAnswer(
+            Answer(text="Yes.", finish=Finish.STOP, usage=usage, model="gpt-4.1-2025-04-14")
+        )
+
+    found = await look(
+        workspace, model="gpt-4.1", key="sk", live=True, ask=listing,
+        author=answer(Usage(prompt=20, completion=3)),
+    )  # fmt: skip
+    live = on(found, "live")
+    assert "answered by gpt-4.1-2025-04-14 in" in live.message
+    assert "20 tokens in, 3 out, 0.000064 USD" in live.message
+    found = await look(
+        workspace, model="gpt-4.1", key="sk", live=True, ask=listing, author=answer(None)
+    )
+    assert on(found, "live").status == "warning"
+    assert "the reservation was charged" in on(found, "live").message
+
+
+async def test_live_when_the_author_refuses(workspace: Workspace) -> None:
+    async def listing(settings: Settings) -> Endpoint:
+        return Endpoint(url="u", reply="listed", models=("gpt-4.1",))
+
+    author = OneAnswer(AttemptFailedError(Failure.UNAUTHORIZED, "HTTP 401: wrong key", status=401))
+    found = await look(workspace, model="gpt-4.1", key="sk", live=True, ask=listing, author=author)
+    live = on(found, "live")
+    assert (live.status, found.exit_code) == ("failure", 4)
+    assert "HTTP 401: wrong key" in live.message
+    assert live.remedy == "check OPENAI_API_KEY"
+    assert len(author.requests) == 1
+
+
+async def test_live_within_the_allowance(workspace: Workspace, server: ScriptedServer) -> None:
+    text = workspace.book_path.read_text().replace("tokens: 200000", "tokens: 50")
+    workspace.book_path.write_text(text)
+    found = await look(workspace, base_url=server.base_url, model="scripted", live=True)
+    assert found.exit_code == 3
+    assert "50 remain" in on(found, "live").message
+    assert server.requests == []
+
+
+def test_the_command(
+    workspace: Workspace, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
+    arguments = ["--workspace", str(workspace.root), "doctor", "--base-url", server.base_url]
+    result = CliRunner().invoke(app, [*arguments, "--model", "scripted", "--live"])
+    assert result.exit_code == 0
+    assert "ok   live        answered in" in result.stdout
+    assert "sk-right" not in result.output
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    report = json.loads(result.stdout)
+    assert report["exit_code"] == result.exit_code == 0
+    assert {"subject", "status", "message", "remedy"} == set(report["findings"][0])
+
+
+def test_the_command_when_something_fails(workspace: Workspace) -> None:
+    arguments = ["--workspace", str(workspace.root), "doctor", "--model", "gpt-4.1"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "FAIL key         " in result.stdout
+    assert "                 -> set it, give --base-url" in result.stdout
+    assert "1 to mend, " in result.stdout
