@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from expand.cli.common import WorkspaceOption, print_text, workspace_of
+from expand.cli.common import WorkspaceOption, workspace_of
 from expand.cli.reporting import (
     FormatOption,
     JsonOption,
@@ -12,6 +12,7 @@ from expand.cli.reporting import (
     ReportLanguageOption,
     facts_of,
     format_of,
+    print_sheet,
     spoken,
 )
 
@@ -26,9 +27,8 @@ def budget(
 ) -> None:
     """Show what is used, reserved and remaining, and what the rest is estimated to take."""
     from expand.report.budget import LATEST, budget_sheet  # start-up time
-    from expand.report.rendering import render
 
     wanted = format_of("json" if as_json else form)
     place = workspace_of(context, workspace)
     facts = facts_of(place, priced=False, latest=LATEST)
-    print_text(render(budget_sheet(facts, spoken(facts.book, language)), wanted), output)
+    print_sheet(budget_sheet(facts, spoken(facts.book, language)), wanted, output)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from expand.cli.common import BaseUrlOption, ModelOption, WorkspaceOption, print_text, workspace_of
+from expand.cli.common import BaseUrlOption, ModelOption, WorkspaceOption, workspace_of
 from expand.cli.reporting import (
     FormatOption,
     JsonOption,
@@ -14,6 +14,7 @@ from expand.cli.reporting import (
     ReportLanguageOption,
     facts_of,
     format_of,
+    print_sheet,
     spoken,
 )
 
@@ -34,7 +35,6 @@ def plan(
     """Show the plans side by side: lines, tokens, cost, hours, completion, and what fits."""
     from expand.errors import InputError  # start-up time
     from expand.report.plans import plan_sheet
-    from expand.report.rendering import render
 
     wanted = format_of("json" if as_json else form)
     place = workspace_of(context, workspace)
@@ -46,4 +46,4 @@ def plan(
                 f"the book has no chapter {chapter!r}", remedy=f"it has {', '.join(known)}"
             )
     chosen = frozenset(chapters) if chapters else None
-    print_text(render(plan_sheet(facts, spoken(facts.book, language), chosen), wanted), output)
+    print_sheet(plan_sheet(facts, spoken(facts.book, language), chosen), wanted, output)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expand.cli.common import settings_of
+from expand.cli.common import print_text, settings_of
 
 if TYPE_CHECKING:
     from expand.outline import Book
     from expand.report.facts import BookFacts
     from expand.report.rendering import Format
+    from expand.report.sheet import Sheet
     from expand.settings import Settings
     from expand.workspace import Workspace
 
@@ -81,6 +82,18 @@ def facts_of(
         pico_usd_per_token=_price(workspace, settings) if priced else None,
         latest=latest,
     )
+
+
+def print_sheet(sheet: Sheet, form: Format, output: Path | None) -> None:
+    """The report on stdout, or into a file; on a terminal tables keep to its width."""
+    import shutil  # start-up time
+    import sys
+
+    from expand.report.rendering import render
+
+    narrow = output is None and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if narrow else None
+    print_text(render(sheet, form, width=width), output)
 
 
 def _price(workspace: Workspace, settings: Settings) -> Fraction | None:

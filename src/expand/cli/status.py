@@ -22,6 +22,7 @@ from expand.cli.reporting import (
     ReportLanguageOption,
     facts_of,
     format_of,
+    print_sheet,
     spoken,
 )
 
@@ -55,8 +56,7 @@ def status(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show lines against targets, resources, plans, the forecast by tier and what is to be done."""
-    from expand.report.rendering import render  # start-up time
-    from expand.report.status import status_sheet, table_sheet
+    from expand.report.status import status_sheet, table_sheet  # start-up time
 
     wanted = format_of("json" if as_json else form)
     place = workspace_of(context, workspace)
@@ -67,8 +67,7 @@ def status(
 
         renew(update, table_sheet(facts, words))
         return
-    sheet = status_sheet(facts, _reviews(place, facts), words)
-    print_text(render(sheet, wanted), output)
+    print_sheet(status_sheet(facts, _reviews(place, facts), words), wanted, output)
 
 
 def report(

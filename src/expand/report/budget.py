@@ -235,7 +235,7 @@ def _by_chapter(facts: BookFacts, full: Scenario) -> Table:
 
 
 def _by_section(facts: BookFacts) -> Table:
-    heads = (Column(id="chapter", kind="text"), Column(id="section"))
+    heads = (Column(id="chapter", kind="text"), Column(id="section", kind="ordinal"))
     return _grouped(facts, "by_section", heads, lambda part: (part.chapter, part.section))
 
 
@@ -310,7 +310,7 @@ def _open(facts: BookFacts) -> Table:
         id="open",
         columns=(
             Column(id="chapter", kind="text"),
-            Column(id="section"),
+            Column(id="section", kind="ordinal"),
             Column(id="model", kind="text"),
             Column(id="state", kind="word"),
             Column(id="attempts"),
@@ -367,7 +367,7 @@ def _latest(facts: BookFacts) -> Table:
         id="attempts_latest",
         columns=(
             Column(id="chapter", kind="text"),
-            Column(id="section"),
+            Column(id="section", kind="ordinal"),
             Column(id="purpose", kind="word"),
             Column(id="state", kind="word"),
             Column(id="estimated", kind="tokens"),

@@ -6,7 +6,11 @@ out, so that the page needs no script and the same figures give the same bytes.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
+from typing import TypeVar
+from unicodedata import east_asian_width
 from xml.etree import ElementTree as ET
 
 import pygal
@@ -14,12 +18,13 @@ from pygal.style import Style
 
 from expand.report.sheet import Picture
 
+T = TypeVar("T")
 SVG = "http://www.w3.org/2000/svg"
-WIDTH = 640
+WIDTH = 460
 """In the units of the picture; the page scales it to its width."""
-ROW = 16
+ROW = 11
 """Height of one bar with its gap."""
-LONGEST_LABEL = 26
+LONGEST_LABEL = 20
 COLOURS = ("var(--one)", "var(--two)", "var(--three)")
 
 _STYLE = Style(
@@ -35,9 +40,9 @@ _STYLE = Style(
     transition="none",
     colors=COLOURS,
     font_family="inherit",
-    label_font_size=12,
-    major_label_font_size=12,
-    legend_font_size=13,
+    label_font_size=11,
+    major_label_font_size=11,
+    legend_font_size=11,
     no_data_font_size=16,
 )
 
@@ -46,7 +51,7 @@ def draw(picture: Picture) -> str:
     """One picture as an ``svg`` element, to stand in a page."""
     chart = _line(picture) if picture.shape == "line" else _bars(picture)
     for series in picture.series:
-        chart.add(series.name, [None if v is None else v for v in series.values])
+        chart.add(series.name, _in_order(picture, series.values))
     root = ET.fromstring(chart.render())
     _strip(root)
     root.set("role", "img")
@@ -68,7 +73,7 @@ def _settings(picture: Picture, height: int) -> dict[str, object]:
         "show_legend": len(picture.series) > 1,
         "legend_at_bottom": True,
         "legend_at_bottom_columns": len(picture.series),
-        "legend_box_size": 12,
+        "legend_box_size": 10,
         "value_formatter": lambda value: f"{value:,.0f}",
         "truncate_label": LONGEST_LABEL,
         "truncate_legend": -1,
@@ -81,16 +86,16 @@ def _settings(picture: Picture, height: int) -> dict[str, object]:
 def _bars(picture: Picture) -> pygal.graph.graph.Graph:
     rows = len(picture.labels)
     height = 70 + rows * (ROW * len(picture.series) + 12)
-    chart = pygal.HorizontalBar(**_settings(picture, height), zero=0)
-    chart.x_labels = [_short(label) for label in picture.labels]
-    chart.y_labels_major_count = 4
-    chart.x_labels_major_count = 5
+    settings = _settings(picture, height) | {"margin_left": 8 + _extra(picture), "margin_right": 24}
+    chart = pygal.HorizontalBar(**settings, zero=0)
+    chart.x_labels = _in_order(picture, [_short(label) for label in picture.labels])
+    chart.y_labels = _steps(picture)
     return chart
 
 
 def _line(picture: Picture) -> pygal.graph.graph.Graph:
     chart = pygal.Line(
-        **_settings(picture, 320),
+        **_settings(picture, 260),
         fill=False,
         dots_size=3,
         include_x_axis=True,
@@ -98,9 +103,36 @@ def _line(picture: Picture) -> pygal.graph.graph.Graph:
         show_minor_x_labels=False,
     )
     chart.x_labels = list(picture.labels)
-    every = max(1, -(-len(picture.labels) // 8))
+    chart.y_labels = _steps(picture)
+    every = max(1, -(-len(picture.labels) // 5))
     chart.x_labels_major = list(picture.labels[::every])
     return chart
+
+
+def _extra(picture: Picture) -> int:
+    """What labels in wide characters need beyond the room that pygal gives to Latin ones."""
+    wide = [sum(east_asian_width(c) in "WF" for c in _short(label)) for label in picture.labels]
+    return 5 * max(wide)
+
+
+def _steps(picture: Picture) -> list[int]:
+    """The marks of the scale: at most six round ones, from 0 to above the greatest value."""
+    values = [value for series in picture.series for value in series.values if value is not None]
+    greatest = max([*values, 1])
+    least = min([*values, 0])
+    step = next(
+        size * 10**power
+        for power in range(30)
+        for size in (1, 2, 5)
+        if (greatest - least) / (size * 10**power) <= 5
+    )
+    first, last = math.floor(least / step), math.ceil(greatest / step)
+    return [step * number for number in range(first, last + 1)]
+
+
+def _in_order(picture: Picture, items: Sequence[T]) -> list[T]:
+    """Bars are drawn from the bottom up, and read from the top down."""
+    return list(items) if picture.shape == "line" else list(reversed(items))
 
 
 def _short(label: str) -> str:

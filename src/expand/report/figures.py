@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from expand.budget import usd_from_pico
 from expand.report import wording
-from expand.report.sheet import Kind, Value
+from expand.report.sheet import Column, Kind, Value
 
 _MYRIAD = 10_000
 _HOURS = {"en": " h", "zh": " 小时"}
 _FORMS: dict[Kind, str] = {
+    "ordinal": "{}",
     "count": "{:,}",
     "change": "{:+,}",
     "percent": "{:,.1f}%",
@@ -48,6 +50,19 @@ def show(value: Value, kind: Kind, language: str, *, none: str, both: bool = Fal
     if kind in ("tokens", "estimate"):
         return _tokens(value, language, both=both, exact=kind == "tokens")
     return _FORMS[kind].format(value) + (_HOURS[language] if kind == "hours" else "")
+
+
+def show_row(
+    columns: Sequence[Column], row: Sequence[Value], language: str, *, total: bool = False
+) -> list[str]:
+    """A table's row for people. What does not add up stays empty in a total."""
+    cells = []
+    for number, (column, value) in enumerate(zip(columns, row, strict=True)):
+        if total and value is None and column.kind != "money":
+            cells.append("" if number else wording.say(language, "total"))
+        else:
+            cells.append(show(value, column.kind, language, none=column.none))
+    return cells
 
 
 def _tokens(value: int | Decimal, language: str, *, both: bool, exact: bool) -> str:

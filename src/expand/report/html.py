@@ -8,7 +8,7 @@ from html import escape
 from importlib.resources import files
 
 from expand.report import wording
-from expand.report.figures import show
+from expand.report.figures import show, show_row
 from expand.report.sheet import LEFT, Column, Facts, Notes, Picture, Sheet, Table, Value
 
 _SPOKEN = {"en": "en", "zh": "zh-Hans"}
@@ -105,7 +105,7 @@ def _figures(picture: Picture) -> Table:
     return Table(
         id=picture.id,
         columns=(
-            Column(id="figure_of", kind="text"),
+            Column(id=picture.axis, kind="text"),
             *(Column(id=series.name) for series in picture.series),
         ),
         rows=tuple(
@@ -131,9 +131,8 @@ def _table(table: Table, language: str) -> str:
     rows = "".join(f"<tr>{_cells(table.columns, row, language)}</tr>\n" for row in table.rows)
     foot = ""
     if table.total is not None:
-        total = (wording.say(language, "total"), *table.total[1:])
-        columns = (Column(id="", kind="text"), *table.columns[1:])
-        foot = f"<tfoot><tr>{_cells(columns, total, language, blank=True)}</tr></tfoot>"
+        cells = _cells(table.columns, table.total, language, total=True)
+        foot = f"<tfoot><tr>{cells}</tr></tfoot>"
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="{title}"><table>'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody>{foot}</table></div>"
@@ -145,13 +144,13 @@ def _side(column: Column) -> str:
 
 
 def _cells(
-    columns: tuple[Column, ...], row: tuple[Value, ...], language: str, *, blank: bool = False
+    columns: tuple[Column, ...], row: tuple[Value, ...], language: str, *, total: bool = False
 ) -> str:
-    cells = []
-    for number, (column, value) in enumerate(zip(columns, row, strict=True)):
-        empty = blank and value is None
-        text = "" if empty else escape(show(value, column.kind, language, none=column.none))
-        cells.append(
-            f'<th scope="row">{text}</th>' if number == 0 else f"<td{_side(column)}>{text}</td>"
+    return "".join(
+        f"<td{_side(column)}>{escape(text)}</td>"
+        if number
+        else f'<th scope="row">{escape(text)}</th>'
+        for number, (column, text) in enumerate(
+            zip(columns, show_row(columns, row, language, total=total), strict=True)
         )
-    return "".join(cells)
+    )

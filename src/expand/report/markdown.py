@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from expand.report import wording
-from expand.report.figures import show
-from expand.report.sheet import LEFT, Block, Column, Facts, Notes, Sheet, Table, Value
+from expand.report.figures import show, show_row
+from expand.report.sheet import LEFT, Block, Facts, Notes, Sheet, Table
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
 
@@ -37,12 +37,14 @@ def block_markdown(block: Block, language: str) -> str:
             names = (wording.say(language, "measure"), wording.say(language, "value"))
             return _table([names, *facts], [False, True])
         case Table() if block.rows:
-            head = tuple(wording.label(language, block.id, c.id) for c in block.columns)
-            rows = [_cells(block.columns, row, language) for row in block.rows]
+            head = [wording.label(language, block.id, c.id) for c in block.columns]
+            rows = [
+                [escaped(cell) for cell in show_row(block.columns, row, language)]
+                for row in block.rows
+            ]
             if block.total is not None:
-                total = (wording.say(language, "total"), *block.total[1:])
-                columns = (Column(id="", kind="text"), *block.columns[1:])
-                rows.append(_cells(columns, total, language, bold=True))
+                cells = show_row(block.columns, block.total, language, total=True)
+                rows.append([f"**{escaped(cell)}**" if cell else "" for cell in cells])
             return _table([head, *rows], [c.kind not in LEFT for c in block.columns])
         case Notes():
             mark = "- [ ] " if block.todo else "- "
@@ -65,20 +67,7 @@ def _line(text: str) -> str:
     )
 
 
-def _cells(
-    columns: tuple[Column, ...], row: tuple[Value, ...], language: str, *, bold: bool = False
-) -> tuple[str, ...]:
-    shown = []
-    for column, value in zip(columns, row, strict=True):
-        text = (
-            "" if bold and value is None else show(value, column.kind, language, none=column.none)
-        )
-        text = escaped(text)
-        shown.append(f"**{text}**" if bold and text else text)
-    return tuple(shown)
-
-
-def _table(rows: Sequence[tuple[str, ...]], right: list[bool]) -> str:
+def _table(rows: Sequence[Sequence[str]], right: list[bool]) -> str:
     rule = "|" + "|".join("---:" if number else "---" for number in right) + "|"
     head, *body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([head, rule, *body])

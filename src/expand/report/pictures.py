@@ -11,6 +11,9 @@ from expand.report.plans import Plans
 from expand.report.scenario import NONE
 from expand.report.sheet import Picture, Series
 
+MOST_SECTIONS = 60
+"""With more sections than these, a picture shows chapters."""
+
 
 def pictures(facts: BookFacts, plans: Plans, language: str) -> tuple[Picture, ...]:
     """Burn-down, tiers, chapters, sections and purposes; those that have something to show."""
@@ -26,6 +29,7 @@ def pictures(facts: BookFacts, plans: Plans, language: str) -> tuple[Picture, ..
 
 def _picture(
     id_: str,
+    axis: str,
     language: str,
     labels: Sequence[str],
     series: Sequence[tuple[str, Sequence[int]]],
@@ -39,6 +43,7 @@ def _picture(
     )
     return Picture(
         id=id_,
+        axis=axis,
         shape="line" if line else "bars",
         labels=tuple(labels),
         series=tuple(
@@ -52,16 +57,17 @@ def _picture(
 def _burn(facts: BookFacts, language: str) -> Picture:
     """What was left of the allowance at the end of each day, and at first."""
     limit = facts.balance.limit.tokens
-    if limit is None:
-        return _picture("picture.burn", language, (), ())
+    if limit is None or not facts.overview.days:
+        return _picture("picture.burn", "day", language, (), ())
     first = wording.say(language, "opening_short")
     days = [day.day for day in facts.overview.days]
     left = [limit - facts.balance.opening_tokens, *(n or 0 for n in left_by_day(facts))]
     name = wording.say(language, "remaining")
     return _picture(
         "picture.burn",
+        "day",
         language,
-        ("0", first, *days),
+        (wording.say(language, "start"), first, *days),
         ((name, [limit, *left]),),
         line=True,
     )
@@ -72,6 +78,7 @@ def _tiers(facts: BookFacts, plans: Plans, language: str) -> Picture:
     words = [wording.say(language, key) for key in ("lines", "after", "target")]
     return _picture(
         "picture.tiers",
+        "tier",
         language,
         [tier.title.say(language) for tier in facts.book.tiers],
         (
@@ -86,8 +93,9 @@ def _chapters(facts: BookFacts, language: str) -> Picture:
     words = [wording.say(language, key) for key in ("lines", "draft_lines", "target")]
     return _picture(
         "picture.chapters",
+        "chapter",
         language,
-        [f"{chapter.id} {chapter.title.say(language)}" for chapter in facts.chapters],
+        [chapter.id for chapter in facts.chapters],
         (
             (words[0], [chapter.lines for chapter in facts.chapters]),
             (words[1], [c.draft.lines if c.draft else 0 for c in facts.chapters]),
@@ -103,14 +111,33 @@ def _sections(facts: BookFacts, language: str) -> Picture:
         if not chapter.finished or chapter.draft
         for section in chapter.sections
     ]
+    if len(sections) > MOST_SECTIONS:
+        return _whole_chapters(facts, language)
     words = [wording.say(language, key) for key in ("delivered", "asked")]
     return _picture(
         "picture.sections",
+        "section",
         language,
         [name for name, _ in sections],
         (
             (words[0], [section.delivered for _, section in sections]),
             (words[1], [section.lines for _, section in sections]),
+        ),
+    )
+
+
+def _whole_chapters(facts: BookFacts, language: str) -> Picture:
+    """The same by chapter, for a book with too many sections for one picture."""
+    chapters = [c for c in facts.chapters if c.sections and (not c.finished or c.draft)]
+    words = [wording.say(language, key) for key in ("delivered", "asked")]
+    return _picture(
+        "picture.sections",
+        "chapter",
+        language,
+        [chapter.id for chapter in chapters],
+        (
+            (words[0], [sum(s.delivered for s in chapter.sections) for chapter in chapters]),
+            (words[1], [sum(s.lines for s in chapter.sections) for chapter in chapters]),
         ),
     )
 
@@ -121,6 +148,7 @@ def _purposes(facts: BookFacts, language: str) -> Picture:
         tokens[part.purpose] = tokens.get(part.purpose, 0) + part.tokens
     return _picture(
         "picture.purposes",
+        "purpose",
         language,
         [wording.say(language, purpose) for purpose in tokens],
         ((wording.say(language, "tokens"), list(tokens.values())),),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Literal, get_args
 
@@ -14,8 +13,8 @@ Format = Literal["table", "json", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
-def render(sheet: Sheet, form: Format) -> str:
-    """The report as text, ending in one newline."""
+def render(sheet: Sheet, form: Format, *, width: int | None = None) -> str:
+    """The report as text, ending in one newline; ``width`` is the terminal's, if there is one."""
     match form:
         case "json":
             return json.dumps(as_json(sheet), ensure_ascii=False, indent=2) + "\n"
@@ -30,8 +29,6 @@ def render(sheet: Sheet, form: Format) -> str:
 
             return as_html(sheet)
         case "table":
-            from expand.report.table import print_sheet  # start-up time
+            from expand.report.table import WIDE, as_table  # start-up time
 
-            out = io.StringIO()
-            print_sheet(sheet, out)
-            return out.getvalue()
+            return as_table(sheet, width or WIDE)

@@ -15,6 +15,7 @@ Kind = Literal[
     "text",
     "word",
     "plan",
+    "ordinal",
     "count",
     "tokens",
     "estimate",
@@ -25,11 +26,12 @@ Kind = Literal[
     "factor",
     "error",
 ]
-"""``word`` is a key of the wording, ``plan`` a plan's name; ``count`` counts lines or attempts,
+"""``word`` is a key of the wording, ``plan`` a plan's name, ``ordinal`` the number
+of a section; ``count`` counts lines or attempts,
 ``change`` is a count with its sign, ``estimate`` tokens that are only expected, ``money`` exact US
 dollars, ``error`` a signed percentage.
 """
-LEFT: tuple[Kind, ...] = ("text", "word", "plan")
+LEFT: tuple[Kind, ...] = ("text", "word", "plan", "ordinal")
 """Kinds that stand at the left of their columns; figures stand at the right."""
 Value = int | Decimal | str | None
 
@@ -93,10 +95,11 @@ class Series:
 class Picture:
     """A picture, only where a format can show one; the table of the same figures comes with it.
 
-    ``said`` is the text alternative.
+    ``said`` is the text alternative, ``axis`` what the labels are.
     """
 
     id: str
+    axis: str
     shape: Literal["bars", "line"]
     labels: tuple[str, ...]
     series: tuple[Series, ...]

@@ -42,22 +42,27 @@ def status_sheet(
     full = full_plan(facts)
     plans = plans_of(facts)
     resources = budget_facts(facts, full)
-    blocks: tuple[Block, ...] = (
+    drawn = {picture.id: picture for picture in pictures(facts, plans, language)}
+    blocks: tuple[Block | None, ...] = (
         chapters_done(facts, language),
         chapters_to_do(facts, full, language),
+        drawn.get("picture.chapters"),
         overall(facts, full),
         Facts(id="resources", facts=resources.facts),
         burn_down(facts, full),
+        drawn.get("picture.burn"),
         plans_table(facts, plans),
         recommendation(facts, plans, language),
         what_fits(facts, plans, language),
         forecast(facts, plans, language),
+        drawn.get("picture.tiers"),
+        _todo(facts, reviews, language),
         _drafts(facts, reviews),
         _sections(facts, language),
+        drawn.get("picture.sections"),
         by_model(facts),
         by_purpose(facts),
-        *pictures(facts, plans, language),
-        _todo(facts, reviews, language),
+        drawn.get("picture.purposes"),
         Notes(id="notes", lines=_notes(facts, language)),
     )
     return Sheet(
@@ -65,7 +70,7 @@ def status_sheet(
         title=wording.say(language, title, book=facts.book.title.say(language)),
         language=language,
         made=facts.now,
-        blocks=blocks,
+        blocks=tuple(block for block in blocks if block is not None),
     )
 
 
@@ -295,7 +300,7 @@ def _sections(facts: BookFacts, language: str) -> Table:
         id="sections",
         columns=(
             Column(id="chapter", kind="text"),
-            Column(id="section"),
+            Column(id="section", kind="ordinal"),
             Column(id="title", kind="text"),
             Column(id="asked_lines"),
             Column(id="draft_lines"),

@@ -13,7 +13,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "never": ("not in sight", "看不到尽头"),
     "total": ("Total", "合计"),
     "contents": ("Contents", "目录"),
-    "figure_of": ("", ""),
     "value": ("Figure", "数值"),
     "made": ("As of {made} UTC", "截至 {made} UTC"),
     "yes": ("yes", "是"),
@@ -61,6 +60,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "open": ("Tokens tied up without an answer", "尚无结果而被占用的 Token"),
     "errors": ("Prompt estimates against what was billed", "提示词估算与实际计费"),
     "opening_short": ("opening", "期初"),
+    "start": ("start", "起点"),
     "language": ("Language", "语言"),
     "attempts_latest": ("The latest attempts", "最近的请求"),
     "burn_down": ("Burn-down", "消耗预测"),
@@ -86,14 +86,14 @@ _WORDS: dict[str, tuple[str, str]] = {
     # columns and facts
     "limit": ("Limit", "总额"),
     "used": ("Used", "已用"),
-    "opening": ("of it opening balance", "其中期初已用"),
-    "label.unknown": ("of it of unknown outcome", "其中结果未知"),
+    "opening": ("Opening balance (in used)", "期初已用（含于已用）"),
+    "label.unknown": ("Unknown outcome (in used)", "结果未知（含于已用）"),
     "label.reserved": ("Reserved", "已预留"),
-    "label.opening_cost": ("of it opening balance (USD)", "其中期初费用（美元）"),
+    "label.opening_cost": ("Opening balance (USD, in cost)", "期初费用（美元，含于费用）"),
     "remaining": ("Remaining", "剩余"),
     "estimated_remaining": ("Estimated for the rest", "预计还需"),
-    "estimated_low": ("at least", "下限"),
-    "estimated_high": ("at most", "上限"),
+    "estimated_low": ("Estimate, at least", "预计下限"),
+    "estimated_high": ("Estimate, at most", "预计上限"),
     "projected_total": ("Projected total", "预计总量"),
     "currency": ("Currency", "货币"),
     "cost": ("Cost (USD)", "费用（美元）"),
@@ -206,7 +206,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "服务商计费超出预留：预算已超支 {tokens} 个 Token。",
     ),
     "say.unknown": (
-        "{attempts} attempts of unknown outcome are charged at their reservations, {tokens} tokens;"
+        "Unknown outcomes: {attempts}, charged at their reservations, {tokens} tokens;"
         " `expand ledger reconcile` settles them.",
         "{attempts} 次请求结果未知，按预留量计 {tokens} 个 Token；可用 `expand ledger reconcile` "
         "核对。",
@@ -279,7 +279,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "为 {id} {title} 编写大纲：outlines/{id}.yaml",
     ),
     "say.todo.reconcile": (
-        "Settle {attempts} attempts of unknown outcome: expand ledger reconcile",
+        "Settle the unknown outcomes ({attempts}): expand ledger reconcile",
         "核对 {attempts} 次结果未知的请求：expand ledger reconcile",
     ),
     "say.todo.lines": (
