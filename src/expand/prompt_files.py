@@ -97,7 +97,7 @@ def eject(
     What is there and says the same is kept; what differs is refused before anything is written,
     unless ``force``. Raises ``InputErrors``.
     """
-    if style is not None and (PurePosixPath(style).name != style or style.startswith(".")):
+    if style is not None and (not style or PurePosixPath(style).name != style or style[0] == "."):
         raise InputError(f"{style!r} is no name of a style", remedy="give letters and digits")
     written: list[tuple[str, Path, str]] = []
     kept: list[str] = []
