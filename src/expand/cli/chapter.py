@@ -12,6 +12,7 @@ from expand.cli.common import (
     LanguageOption,
     ModelOption,
     WorkspaceOption,
+    complete_chapter,
     print_json,
     settings_of,
     warn,
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 def chapter(
     context: typer.Context,
     chapters: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="Chapters to expand.")
+        list[str] | None,
+        typer.Argument(
+            metavar="ID...", help="Chapters to expand.", autocompletion=complete_chapter
+        ),
     ] = None,
     all_chapters: Annotated[
         bool, typer.Option("--all", help="Every chapter that has an outline.")

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from expand.settings import Settings
     from expand.workspace import Workspace
 
+
+def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
+    """The ids of the workspace's chapters that begin so, for shell completion; never an error."""
+    from expand.errors import ExpandError  # start-up time
+    from expand.workspace import find_workspace
+
+    above = context.parent.params if context.parent is not None else {}
+    given = context.params.get("workspace") or above.get("workspace")
+    try:
+        workspace = find_workspace(Path.cwd(), given=Path(given) if given else None)
+    except ExpandError:
+        return []
+    return [chapter for chapter in workspace.chapter_ids() if chapter.startswith(incomplete)]
+
+
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option(

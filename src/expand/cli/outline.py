@@ -10,6 +10,7 @@ import typer
 from expand.cli.common import (
     LanguageOption,
     WorkspaceOption,
+    complete_chapter,
     print_json,
     print_text,
     warn,
@@ -33,7 +34,12 @@ CHECK_FORMATS = ("text", "json", "github", "sarif")
 def check(
     context: typer.Context,
     chapters: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...]", help="Chapters; all if none is named.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID...]",
+            help="Chapters; all if none is named.",
+            autocompletion=complete_chapter,
+        ),
     ] = None,
     form: Annotated[
         str,

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from expand.cli.common import BaseUrlOption, ModelOption, WorkspaceOption, workspace_of
+from expand.cli.common import (
+    BaseUrlOption,
+    ModelOption,
+    WorkspaceOption,
+    complete_chapter,
+    workspace_of,
+)
 from expand.cli.reporting import (
     FormatOption,
     JsonOption,
@@ -22,7 +28,10 @@ from expand.cli.reporting import (
 def plan(
     context: typer.Context,
     chapters: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...]", help="Only these chapters.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID...]", help="Only these chapters.", autocompletion=complete_chapter
+        ),
     ] = None,
     form: FormatOption = "table",
     as_json: JsonOption = False,

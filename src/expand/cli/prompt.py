@@ -11,6 +11,7 @@ from expand.cli.common import (
     LanguageOption,
     ModelOption,
     WorkspaceOption,
+    complete_chapter,
     print_json,
     settings_of,
     workspace_of,
@@ -33,7 +34,9 @@ TemplatesArgument = Annotated[
 @app.command("show")
 def show(
     context: typer.Context,
-    chapter: Annotated[str, typer.Argument(metavar="ID", help="The chapter.")],
+    chapter: Annotated[
+        str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)
+    ],
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
     plan: Annotated[str, typer.Option("--plan", help="full or lean.")] = "full",
     language: LanguageOption = None,

@@ -11,6 +11,7 @@ from expand.cli.common import (
     BaseUrlOption,
     ModelOption,
     WorkspaceOption,
+    complete_chapter,
     print_json,
     print_text,
     settings_of,
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from expand.result import ChapterResult
     from expand.workspace import Workspace
 
-ChaptersArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Chapters.")]
+ChaptersArgument = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Chapters.", autocompletion=complete_chapter)
+]
 
 
 def review(
@@ -61,7 +64,9 @@ def review(
 
 def revise(
     context: typer.Context,
-    chapter: Annotated[str, typer.Argument(metavar="ID", help="The chapter.")],
+    chapter: Annotated[
+        str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)
+    ],
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")],
     model: ModelOption = None,
