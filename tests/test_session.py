@@ -1,0 +1,360 @@
+"""A run put together: limits, margins, authors, and what one run leaves to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from buying import ScriptedAuthor, answer
+from scripted_server import ScriptedServer
+from workspaces import OUTLINE, draft_of, expand, rows, small
+
+from expand.budget import Limit
+from expand.completion import Answer, Finish
+from expand.errors import InputError
+from expand.events import Event, Notice, RunPlanned, SectionDone
+from expand.expansion import Commission, Expansion
+from expand.ledger import Ledger
+from expand.outline import Allowance, Opening
+from expand.plan import Plan
+from expand.profile import profile_for
+from expand.rehearsal import dry_run, first_order
+from expand.result import RunResult
+from expand.session import (
+    DeferredAuthor,
+    expand_chapters,
+    limits_of,
+    means_for,
+    money_openings_of,
+    openings_of,
+    require_language,
+)
+from expand.settings import Settings
+from expand.workspace import Workspace
+
+LOCAL = Settings(model="scripted", base_url="http://127.0.0.1:9/v1")
+COMMISSION = Commission(chapters=("07",), plan=Plan.FULL, language="en")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    return Workspace(root=small(tmp_path))
+
+
+class Counting:
+    """An author that writes new sentences for ever, or what its script says first."""
+
+    def __init__(self, *script: Answer, before: str = "") -> None:
+        self.inner = ScriptedAuthor(script=script)
+        self.number = 0
+        self.before = before
+
+    async def complete(self, request: object, *, client_request_id: str) -> Answer:
+        said = await self.inner.complete(request, client_request_id=client_request_id)  # type: ignore[arg-type]
+        if said.text.startswith("to "):
+            lines = [f"{self.before}Sentence {self.number + n} is new to all." for n in range(12)]
+            self.number += 12
+            return replace(said, text="\n".join(lines) + "\n")
+        return said
+
+
+def run(
+    place: Workspace,
+    author: Counting,
+    commission: Commission = COMMISSION,
+    *,
+    events: list[Event] | None = None,
+    workers: int = 3,
+) -> RunResult:
+    """One run with an author of our own, through the expansion itself."""
+
+    async def expanded() -> RunResult:
+        with_ledger = Ledger.open(place.ledger_path)
+        try:
+            begun = with_ledger.begin_run(
+                limits=limits_of(place.book(), {"07": place.outline("07")}),
+                openings=openings_of(place.book()),
+                run_limit=Limit(),
+            )
+            return await Expansion(
+                workspace=place,
+                book=place.book(),
+                means=means_for(place, LOCAL, ledger=with_ledger),
+                ledger=with_ledger,
+                author=author,
+                run=begun,
+                workers=workers,
+                on_event=(events if events is not None else []).append,
+            ).expand(commission)
+        finally:
+            with_ledger.close()
+
+    return asyncio.run(expanded())
+
+
+# --- what a run goes by ----------------------------------------------------------------------
+
+
+def test_limits_are_the_books_and_the_outlines(place: Workspace) -> None:
+    book = replace(place.book(), allowance=Allowance(tokens=100, usd=Decimal("0.5")))
+    outline = replace(place.outline("07"), allowance=Allowance(tokens=10))
+    assert limits_of(book, {"07": outline}) == {
+        "book": Limit(tokens=100, pico_usd=500_000_000_000),
+        "chapter:07": Limit(tokens=10),
+    }
+    assert limits_of(book, {"07": place.outline("07")})["chapter:07"] == Limit()
+
+
+def test_openings_add_up(place: Workspace) -> None:
+    book = replace(
+        place.book(),
+        openings=(
+            Opening(chapters=("01",), tokens=5, usd=Decimal("0.25")),
+            Opening(chapters=("02",), tokens=7),
+        ),
+    )
+    assert openings_of(book) == {"book": 12}
+    assert money_openings_of(book) == {"book": 250_000_000_000}
+
+
+def test_a_chapters_own_allowance_holds(place: Workspace) -> None:
+    (place.outline_path("07")).write_text(OUTLINE + "allowance: {tokens: 40}\n")
+    with ScriptedServer() as server:
+        ran = expand(place.root, "chapter", "07", "--base-url", server.base_url, "--json")
+    assert ran.code == 3
+    assert not server.requests
+    assert "chapter:07" in ran.err
+
+
+def test_a_limit_in_money_needs_a_price(place: Workspace) -> None:
+    book = place.book_path
+    book.write_text(book.read_text().replace("tokens: 200000", "usd: 5"))
+    with ScriptedServer() as server:
+        url = server.base_url
+        refused = expand(place.root, "chapter", "07", "--base-url", url, "--json")
+        passed = expand(place.root, "chapter", "07", "--base-url", url, "--json", "--unpriced")
+    assert refused.code in (2, 3)
+    assert "price" in refused.err
+    assert passed.code in (0, 5), passed.err
+
+
+def test_the_margin_is_that_of_an_estimate_and_widens_with_what_was_seen(place: Workspace) -> None:
+    assert means_for(place, LOCAL, ledger=None).margin() == Decimal("0.15")
+    exact = means_for(place, Settings(model="gpt-4.1"), ledger=None)
+    assert exact.margin() == 0
+    assert exact.counter.exact
+
+    run(place, Counting(*(answer("A new sentence, this.\n", prompt=1_000) for _ in range(3))))
+    ledger = Ledger.read(place.ledger_path)
+    assert ledger is not None
+    assert means_for(place, LOCAL, ledger=ledger).margin() > Decimal("0.5")
+    ledger.close()
+
+
+def test_languages_that_the_book_or_the_model_does_not_have(place: Workspace) -> None:
+    embedded = profile_for("smollm2-135m-instruct")
+    require_language(embedded, place.book(), "en")
+    with pytest.raises(InputError, match=r"writes only en, not zh; set OPENAI_API_KEY"):
+        require_language(embedded, place.book(), "zh")
+    with pytest.raises(InputError, match=r"no language 'de'; give one of: en, zh, or add it"):
+        require_language(embedded, place.book(), "de")
+
+
+def test_an_author_that_is_not_asked_is_not_opened() -> None:
+    async def entered() -> None:
+        async with DeferredAuthor(LOCAL, profile_for("scripted")):
+            pass
+
+    asyncio.run(entered())
+
+
+def test_the_settings_choose_the_author(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    class Fake:
+        async def __aenter__(self) -> Fake:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            opened.append("closed")
+
+        async def complete(self, request: object, *, client_request_id: str) -> Answer:
+            opened.append(client_request_id)
+            return answer()
+
+    monkeypatch.setattr("expand.embedded.EmbeddedAuthor", Fake)
+    settings = Settings(model="smollm2-135m-instruct")
+
+    async def asked() -> None:
+        async with DeferredAuthor(settings, profile_for(settings.model)) as author:
+            order, _, _ = first_order(
+                place, LOCAL, chapter="07", section=1, plan=Plan.FULL, language="en"
+            )
+            for name in ("a", "b"):
+                await author.complete(order.request, client_request_id=name)
+
+    asyncio.run(asked())
+    assert opened == ["a", "b", "closed"]
+
+
+# --- runs ------------------------------------------------------------------------------------
+
+
+def test_a_run_says_what_it_will_do_before_it_does_it(place: Workspace) -> None:
+    events: list[Event] = []
+    run(place, Counting(), events=events)
+    first = events[0]
+    assert isinstance(first, RunPlanned)
+    assert [(s.section, s.lines, s.reason) for s in first.sections] == [
+        (1, 40, "new"),
+        (2, 40, "new"),
+        (3, 20, "new"),
+    ]
+    assert [e.section for e in events if isinstance(e, SectionDone)] != []
+
+    place.outline_path("07").write_text(OUTLINE.replace("en: Handler safety", "en: Safe ones"))
+    path = place.draft_path("07")
+    path.write_text(path.read_text().replace("## 3. Checklist\n", "## 3. Checklist\n\nMine.\n"))
+    again: list[Event] = []
+    run(place, Counting(before="Anew. "), events=again)
+    planned = again[0]
+    assert isinstance(planned, RunPlanned)
+    assert [s.reason for s in planned.sections] == ["changed: outline", "", "edited"]
+
+
+def test_a_filtered_answer_is_asked_for_again_and_never_text(place: Workspace) -> None:
+    filtered = answer("Something half of which was", finish=Finish.CONTENT_FILTER)
+    only_one = replace(COMMISSION, sections=frozenset({3}))
+    result = run(place, Counting(filtered, filtered), only_one, workers=1)
+
+    (section,) = result.chapters[0].sections
+    assert section.status == "drafted"
+    assert "Something half" not in draft_of(place.root)
+    assert not [f for f in section.findings if f.kind == "refusal"]
+    keys = rows(place.root, "SELECT count(DISTINCT request_key) FROM attempt")
+    assert keys == [(section.answers,)], "each try is a request of its own"
+
+
+def test_what_is_filtered_every_time_is_a_finding(place: Workspace) -> None:
+    filtered = [answer("Half of", finish=Finish.CONTENT_FILTER) for _ in range(60)]
+    only_one = replace(COMMISSION, sections=frozenset({3}))
+    result = run(place, Counting(*filtered), only_one, workers=1)
+
+    (section,) = result.chapters[0].sections
+    (found, *_) = [f for f in section.findings if f.kind == "refusal"]
+    assert found.message == "the provider's content filter held back the text, 3 times"
+    assert found.severity == "blocking"
+    assert result.exit_code == 5
+    assert "Half of" not in draft_of(place.root)
+
+
+def test_cut_code_is_continued_and_whole(place: Workspace) -> None:
+    text = "Text.\n\n```rust\nfn sum(values: &[u64]) -> u64 {\n    let mut to"
+    rest = "tal = 0;\n    for v in values { total += v; }\n    total\n}\n```\n\nDone.\n"
+    only_one = replace(COMMISSION, sections=frozenset({3}))
+    author = Counting(answer(text, finish=Finish.LENGTH), answer(rest))
+    run(place, author, only_one, workers=1)
+
+    whole = (
+        "```rust\nfn sum(values: &[u64]) -> u64 {\n    let mut total = 0;\n"
+        "    for v in values { total += v; }\n    total\n}\n```\n"
+    )
+    assert whole in draft_of(place.root)
+    assert "/continue/" in author.inner.headers[1]
+
+
+def test_wrong_input_is_told_before_anything_is_sent(place: Workspace) -> None:
+    author = Counting()
+    with pytest.raises(InputError, match="has no section 9"):
+        run(place, author, replace(COMMISSION, sections=frozenset({9})))
+    assert author.inner.asked == []
+
+
+def test_a_template_that_breaks_in_the_middle_ends_the_run_with_its_place(
+    place: Workspace,
+) -> None:
+    place.prompts_folder.mkdir()
+    (place.prompts_folder / "section.j2").write_text("{{ nonsense }} {{ lines }} lines")
+    with pytest.raises(InputError, match=r"prompts/section\.j2:1: template: 'nonsense'"):
+        run(place, Counting())
+
+
+def test_with_the_text_as_context_sections_follow_each_other(place: Workspace) -> None:
+    told = replace(COMMISSION, context_text=True)
+    author = Counting()
+    run(place, author, told)
+    order = [header.split("/")[1] for header in author.inner.headers]
+    assert order == sorted(order), "one after the other"
+    of_second = next(
+        text
+        for text, header in zip(author.inner.asked, author.inner.headers, strict=True)
+        if header.startswith("07/2/")
+    )
+    assert "What the sections before this one say" in of_second
+    assert "Signal handling" in of_second
+
+
+def test_a_changed_neighbour_is_a_reason_that_only_cascade_acts_on(place: Workspace) -> None:
+    told = replace(COMMISSION, context_text=True)
+    run(place, Counting(), told)
+    place.outline_path("07").write_text(OUTLINE.replace("en: Handler safety", "en: Safe ones"))
+
+    events: list[Event] = []
+    result = run(place, Counting(before="Anew. "), told, events=events)
+    assert [s.status for s in result.chapters[0].sections] == ["drafted", "reused", "reused"]
+    notices = [event.message for event in events if isinstance(event, Notice)]
+    assert any("07/2: the sections before it changed" in notice for notice in notices)
+    assert any("--cascade" in notice for notice in notices)
+
+    cascaded = run(place, Counting(before="Third. "), replace(told, cascade=True))
+    assert [s.status for s in cascaded.chapters[0].sections] == ["reused", "drafted", "drafted"]
+
+
+def test_full_takes_over_what_lean_has_bought(place: Workspace) -> None:
+    long = OUTLINE.replace("lines: 40", "lines: 300").replace("target_lines: 100\n", "")
+    place.outline_path("07").write_text(long)
+    lean, full = Counting(), Counting(before="Full: ")
+    run(place, lean, replace(COMMISSION, plan=Plan.LEAN))
+    run(place, full, COMMISSION)
+
+    text = draft_of(place.root)
+    assert "\nSentence 0 is new to all." in text
+    assert "Full: Sentence" in text
+    fresh = Workspace(root=small(place.root / "other"))
+    fresh.outline_path("07").write_text(long)
+    alone = Counting()
+    run(fresh, alone, COMMISSION)
+    assert len(full.inner.asked) < len(alone.inner.asked)
+
+
+# --- rehearsals ------------------------------------------------------------------------------
+
+
+def test_a_rehearsal_knows_editions_without_raising_them(place: Workspace) -> None:
+    before = dry_run(place, LOCAL, COMMISSION)
+    run(place, Counting())
+    assert [p.reused for p in dry_run(place, LOCAL, COMMISSION)] == [True] * 3
+    fresh = dry_run(place, LOCAL, replace(COMMISSION, fresh=True))
+    assert [p.requests for p in fresh] == [p.requests for p in before]
+    assert run(place, Counting()).attempts == 0, "the rehearsal raised nothing"
+
+
+def test_the_first_order_needs_a_section_that_has_room(place: Workspace) -> None:
+    one_topic = OUTLINE.replace("      - {en: Reading until the end, zh: 读到结尾}\n", "")
+    before, second = one_topic.split("  - title: {en: Named pipes", 1)
+    second = second.replace("lines: 40", "lines: 8", 1)
+    place.outline_path("07").write_text(f"{before}  - title: {{en: Named pipes{second}")
+    with pytest.raises(InputError, match="section 2 of chapter 07 has its lines already"):
+        first_order(place, LOCAL, chapter="07", section=2, plan=Plan.FULL, language="en")
+
+
+def test_without_a_key_nothing_is_begun(place: Workspace) -> None:
+    async def begun() -> None:
+        await expand_chapters(place, Settings(model="gpt-4.1"), COMMISSION, on_event=lambda _: None)
+
+    with pytest.raises(InputError, match="OPENAI_API_KEY is not set"):
+        asyncio.run(begun())
+    assert not place.ledger_path.exists()
