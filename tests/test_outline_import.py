@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from expand.cli import app
@@ -111,6 +114,24 @@ def test_an_outline_that_differs_is_not_touched_without_force(
     take_in(workspace, plan, force=True)
     after = workspace.outline_path("03").read_bytes()
     assert after == before.replace(b"lines: 250", b"lines: 260", 1)
+
+
+def test_windows_line_ends_stay(workspace: Workspace, tmp_path: Path) -> None:
+    text = (REPOSITORY / "outlines" / "03.yaml").read_bytes().replace(b"\n", b"\r\n")
+    workspace.outline_path("03").write_bytes(text)
+    book = workspace.book_path.read_bytes().replace(b"\n", b"\r\n")
+    workspace.book_path.write_bytes(book)
+    plan = tmp_path / "plan.md"
+    plan.write_text(
+        (PLANS / "plan_zh.md").read_text().replace("(250行)", "(260行)", 1)
+        + "\n### 第9篇：管道\n\n1. 读 (90行)\n"
+    )
+    take_in(workspace, plan, Wanted(chapters=("03", "09")), force=True)
+    after = workspace.outline_path("03").read_bytes()
+    assert after == text.replace(b"lines: 250", b"lines: 260", 1)
+    booked = workspace.book_path.read_bytes()
+    assert booked.startswith(book)
+    assert booked.count(b"\n") == booked.count(b"\r\n")
 
 
 def test_a_dry_run_writes_nothing(workspace: Workspace) -> None:
@@ -481,7 +502,7 @@ sections:
   # on writing
   - title: {zh: 写, en: Writing}
     lines: 70
-  - title: {zh: '新: 节'}
+  - title: {zh: "新: 节"}
     lines: 25
     topics:
       - {zh: 甲}
@@ -577,3 +598,31 @@ def test_the_command_names_what_it_drops_and_adds(workspace: Workspace, tmp_path
 def test_the_command_refuses(workspace: Workspace) -> None:
     code, out, err = run("outline", "import", "x.md", "--from", "plans", workspace=workspace)
     assert (code, out, err) == (2, "", "--from is 'plans'; did you mean \"plan\"?")
+
+
+PIECES = st.sampled_from(
+    ["# ", "## ", "### ", "第3篇：", "Chapter 4: ", "3. ", "03_a.md", "- ", "  - ", "1. ", "（1）",
+     "**目标**: ", "(250行)", " 90 lines", "\n", "\n\n", "管道", "Pipes", "|", "|---|", "`",
+     "```\n", "yes", "[a](b.md)", "\t", "\u2028", "0行", "99999999 lines", ":", "：", "*", "_",
+     "\x07", "{", "#"]
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PIECES, max_size=40).map("".join))
+def test_any_text_gives_outlines_that_can_be_read_or_a_reason(text: str) -> None:
+    for proposal in (*read_plan(text), read_headings(text, file="a.md")):
+        written = outline_yaml.new_outline(settled(proposal, lines=600), source="a.md", wording=ZH)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{proposal.id}.yaml"
+            path.write_text(written, encoding="utf-8")
+            figures = [section.lines or 0 for section in proposal.sections]
+            if max(*figures, proposal.target or 0) > 20_000:
+                with pytest.raises(InputErrors, match="give a whole number"):
+                    read_outline(path, root=Path(folder), chapter_id=proposal.id)
+                continue
+            outline = read_outline(path, root=Path(folder), chapter_id=proposal.id)
+        again = updated_outline(written, proposal, wording=ZH, lines=600)
+        assert again.text == written
+        assert again.dropped == ()
+        assert len(outline.sections) == len(proposal.sections)

@@ -22,6 +22,7 @@ from expand.importing.plan_document import finished, read_plan
 from expand.importing.proposal import Proposal, settled
 from expand.importing.summary import read_summary, with_ids
 from expand.input_text import shown_path
+from expand.markdown import newline_of
 from expand.outline import Book, Outline
 from expand.outline_file import read_outline
 from expand.workspace import Workspace, read_text, write_atomically
@@ -192,9 +193,12 @@ def _taken(
     dropped: tuple[str, ...] = ()
     if path.is_file():
         former = workspace.outline(proposal.id)  # refuses what cannot be read, with its reasons
-        before = path.read_text(encoding="utf-8")
-        rewritten = outline_yaml.updated_outline(before, proposal, wording=how, lines=lines)
-        text, dropped, source = rewritten.text, rewritten.dropped, former.source
+        before = read_text(path)
+        rewritten = outline_yaml.updated_outline(
+            before.replace("\r\n", "\n"), proposal, wording=how, lines=lines
+        )
+        text = rewritten.text.replace("\n", newline_of(before))
+        dropped, source = rewritten.dropped, former.source
     else:
         before, source = "", _source(workspace, proposal, document, book)
         schema = SCHEMA_FILE if (path.parent / SCHEMA_FILE).is_file() else None
@@ -260,9 +264,9 @@ def _write(
             write_atomically(one.path, one.text)
     if missing:
         entries = [(one.id, one.title, one.source, one.lines) for one in missing]
-        text = workspace.book_path.read_text(encoding="utf-8")
-        booked = outline_yaml.with_chapters(text, entries, wording=how)
-        write_atomically(workspace.book_path, booked)
+        text = read_text(workspace.book_path)
+        booked = outline_yaml.with_chapters(text.replace("\r\n", "\n"), entries, wording=how)
+        write_atomically(workspace.book_path, booked.replace("\n", newline_of(text)))
 
 
 def _inside(workspace: Workspace, path: Path) -> str | None:

@@ -7,6 +7,7 @@ cannot write a file that a person keeps by hand.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+# Letters first; then nothing that means something in YAML, in brackets or out of them.
+_SAFE = re.compile(r"[^\W\d_][^\n:#{}\[\],&*!|>'\"%@`\\]*(?<!\s)")
+_NO_TEXT = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null")
 SCHEMA_LINE = "# yaml-language-server: $schema={schema}\n"
 
 
@@ -34,8 +38,8 @@ class Wording:
         from ruamel.yaml.comments import CommentedMap  # start-up time
 
         if not self.several:
-            return text
-        by_language = CommentedMap({self.language: text})
+            return _text(text)
+        by_language = CommentedMap({self.language: _text(text)})
         by_language.fa.set_flow_style()
         return by_language
 
@@ -57,7 +61,7 @@ def new_outline(
     root = CommentedMap()
     root["id"] = _id(proposal.id)
     root["title"] = wording.node(proposal.title)
-    root["source"] = source
+    root["source"] = _text(source)
     _state(root, proposal)
     root["sections"] = [_new_section(section, wording) for section in proposal.sections]
     return (SCHEMA_LINE.format(schema=schema) if schema else "") + _dumped(root)
@@ -101,12 +105,13 @@ def new_book(
 ) -> str:
     """The YAML of a book in one language: its chapters' ids, titles and sources."""
     entries = [
-        {"id": _id(chapter), "title": name, "source": file} for chapter, name, file in chapters
+        {"id": _id(chapter), "title": _text(name), "source": _text(file)}
+        for chapter, name, file in chapters
     ]
     return "".join(
         [
             SCHEMA_LINE.format(schema=schema),
-            _dumped({"title": title, "language": language}),
+            _dumped({"title": _text(title), "language": language}),
             "# audience: Whom it is written for, and what they know already.\n",
             "# house_rules:\n#   - What every chapter keeps to.\n",
             f"allowance:\n  tokens: {tokens} # the most that may be spent on the whole book\n",
@@ -126,7 +131,7 @@ def with_chapters(
         root["chapters"] = []
     for chapter, title, source, lines in chapters:
         entry = CommentedMap({"id": _id(chapter), "title": wording.node(title)})
-        entry["source"], entry["target_lines"] = source, lines
+        entry["source"], entry["target_lines"] = _text(source), lines
         root["chapters"].append(entry)
     return _dumped(root)
 
@@ -145,6 +150,14 @@ def _dumped(root: Mapping[str, Any]) -> str:
     stream = io.StringIO()
     _yaml().dump(root, stream)
     return stream.getvalue().rstrip("\n") + "\n"
+
+
+def _text(text: str) -> Any:
+    """A text, in quotes unless every reader of YAML takes it for one without them."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # start-up time
+
+    safe = _SAFE.fullmatch(text) and not _NO_TEXT.fullmatch(text)
+    return text if safe else DoubleQuotedScalarString(text)
 
 
 def _id(chapter: str) -> Any:
@@ -190,7 +203,7 @@ def _say(node: CommentedMap, key: str, text: str, wording: Wording) -> None:
     if text in _words(present):
         return
     if isinstance(present, dict):
-        present[wording.language] = text
+        present[wording.language] = _text(text)
     else:
         node[key] = wording.node(text)
 
