@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import TypeVar
 from unicodedata import east_asian_width
@@ -17,6 +18,10 @@ import pygal
 from pygal.style import Style
 
 from expand.report.sheet import Picture
+
+# pygal leaves an import hook of the old kind behind, which Python 3.11 warns of; only its own
+# plugins need it.
+sys.meta_path[:] = [hook for hook in sys.meta_path if type(hook).__module__ != "pygal"]
 
 T = TypeVar("T")
 SVG = "http://www.w3.org/2000/svg"

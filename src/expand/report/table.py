@@ -58,7 +58,7 @@ def _head(console: Console, sheet: Sheet, id_: str) -> None:
 def _print_line(console: Console, mark: str, line: str) -> None:
     grid = Grid.grid(padding=0)
     grid.add_column(no_wrap=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")
     grid.add_row(Text(f"  {mark}"), Text(line))
     console.print(grid)
 

@@ -1,0 +1,75 @@
+"""Each report in each format and language, to the byte. UPDATE_GOLDEN=1 writes them anew."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from report_books import facts_of, filled
+
+from expand.report.budget import budget_sheet
+from expand.report.plans import plan_sheet
+from expand.report.rendering import FORMATS, Format, render
+from expand.report.sheet import Sheet
+from expand.report.status import status_sheet
+from expand.report.wording import LANGUAGES
+from expand.review import review
+from expand.settings import Settings
+from expand.workspace import Workspace
+
+GOLDEN = Path(__file__).parent / "golden" / "report"
+ENDINGS = {"table": "txt", "markdown": "md"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return filled(tmp_path_factory.mktemp("golden") / "book")
+
+
+def sheet(place: Path, name: str, language: str) -> Sheet:
+    facts = facts_of(place)
+    if name == "budget":
+        return budget_sheet(facts, language)
+    if name == "plan":
+        return plan_sheet(facts, language)
+    result = review(Workspace(root=place), Settings(model="m"), facts.book, "07").chapter
+    return status_sheet(facts, {"07": result}, language)
+
+
+def settled(text: str) -> str:
+    """The text without what the charting library decides: its coordinates."""
+    return re.sub(r'<svg[^>]*aria-label="([^"]*)".*?</svg>', r"[picture: \1]", text, flags=re.S)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", ["budget", "plan", "status"])
+def test_is_as_it_was_looked_at(place: Path, name: str, form: Format, language: str) -> None:
+    shown = settled(render(sheet(place, name, language), form))
+
+    path = GOLDEN / f"{name}.{language}.{ENDINGS.get(form, form)}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(shown, encoding="utf-8")
+    assert shown == path.read_text(encoding="utf-8")
+
+
+def test_same_figures_make_the_same_page(place: Path) -> None:
+    first = render(sheet(place, "status", "en"), "html")
+
+    assert first == render(sheet(place, "status", "en"), "html")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 132])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_figure_is_cut_on_a_narrow_terminal(place: Path, language: str, width: int) -> None:
+    wide = render(sheet(place, "status", language), "table", width=400)
+    narrow = render(sheet(place, "status", language), "table", width=width)
+
+    def figures(text: str) -> set[str]:
+        return set(re.findall(r"[+-]?\d[\d,.]*%?", text))
+
+    assert figures(wide) <= figures(narrow)
+    assert "…" not in narrow
