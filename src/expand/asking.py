@@ -19,7 +19,7 @@ from expand.completion import Purpose
 from expand.manuscript import Manuscript
 
 TOLERANCE = 0.03
-"""A section that misses no more than this share of its lines, or one line, is on target."""
+"""A section that misses no more than this share of its lines, to the nearest line, is on target."""
 VANISHING = 0.1
 """An answer that adds less than this share of the lines asked adds nothing."""
 LEAST_RATIO, MOST_RATIO = 0.25, 4.0
@@ -28,6 +28,9 @@ model that then obeys must not run over."""
 FIRST_SHARE = 0.4
 """The first question of a section takes no more topics than this share of its lines, so that what
 it teaches about the model comes in time for the others."""
+PROBE_SHARE = 0.65
+"""A question that is a section's only one asks for this share at first: what is missing can be asked
+for, what is too much cannot be taken back."""
 LEAST_LINES = 3
 FINISH_TRIES = 2
 RATIO_WINDOW = 4
@@ -153,6 +156,8 @@ class Loop:
                 break
             group.append(slot)
             want += quotas[slot]
+        if len(group) == len(self._manuscript.slots) and not self._fresh_parts:
+            want *= PROBE_SHARE
         return self._ask(self._first_purpose, tuple(group), min(want, self._lines_per_request))
 
     def _is_open(self, slot: int) -> bool:
@@ -172,7 +177,7 @@ class Loop:
         """Lines that the section still misses; 0 when it is on target."""
         frame = self._manuscript.frame
         missing = frame.target - self._manuscript.lines
-        return missing if missing > max(1, floor(TOLERANCE * frame.target)) else 0
+        return missing if missing > ceil(frame.target * TOLERANCE - 0.5) else 0
 
     def _more(self) -> Ask | None:
         """The next question for the topic that misses most."""
