@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil
 
 from expand.completion import Purpose
 from expand.manuscript import Manuscript
@@ -29,8 +29,8 @@ FIRST_SHARE = 0.4
 """The first question of a section takes no more topics than this share of its lines, so that what
 it teaches about the model comes in time for the others."""
 PROBE_SHARE = 0.65
-"""A question that is a section's only one asks for this share at first: what is missing can be asked
-for, what is too much cannot be taken back."""
+"""A question that is a section's only one asks for this share at first: what is missing can be
+asked for, what is too much cannot be taken back."""
 LEAST_LINES = 3
 FINISH_TRIES = 2
 RATIO_WINDOW = 4
