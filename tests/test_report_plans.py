@@ -1,0 +1,288 @@
+"""Plans, the best set that fits, and what a line is estimated to take."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_books import NOW
+
+from expand.budget import Balance, Limit
+from expand.estimate import Basis, Rate, Sample, list_price, rate
+from expand.ledger.overview import Day, Overview
+from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
+from expand.pricing import Price
+from expand.report.budget import burn_down, full_plan
+from expand.report.facts import BookFacts, ChapterFacts, DraftFacts
+from expand.report.plans import plan_sheet, plans_of
+from expand.report.scenario import STEPS, best_fit, scenarios
+from expand.report.sheet import Notes
+
+RATE = Rate(low=Fraction(5), middle=Fraction(10), high=Fraction(20), basis=Basis.DEFAULT)
+
+
+def chapter(
+    id_: str, now: int, target: int, priority: Priority = "medium", hours: float = 0.0
+) -> ChapterFacts:
+    return ChapterFacts(
+        id=id_,
+        title=Text(plain=f"Chapter {id_}"),
+        recorded=now,
+        before=now,
+        target=target,
+        outlined=target,
+        priority=priority,
+        hours=hours,
+    )
+
+
+def facts(
+    *chapters: ChapterFacts,
+    remaining: int | None = 1_000_000,
+    plans: dict[str, PlanSpec] | None = None,
+    openings: tuple[Opening, ...] = (),
+    days: tuple[Day, ...] = (),
+) -> BookFacts:
+    balance = Balance(scope="book", limit=Limit(tokens=remaining))
+    return BookFacts(
+        book=Book(
+            title=Text(plain="A book"),
+            language="en",
+            languages=("en",),
+            allowance=Allowance(tokens=remaining),
+            plans=plans or {},
+            openings=openings,
+        ),
+        chapters=chapters,
+        overview=Overview(balance=balance, days=days),
+        now=NOW,
+        model="m",
+        language="en",
+        rate=RATE,
+        balance=balance,
+    )
+
+
+def said(of: BookFacts) -> str:
+    sheet = plan_sheet(of, "en")
+    (note,) = [b for b in sheet.blocks if isinstance(b, Notes) and b.id == "recommendation"]
+    return note.lines[0]
+
+
+def test_lean_is_450_lines_and_never_more_than_full() -> None:
+    full, lean, none = scenarios(facts(chapter("1", 10, 1000), chapter("2", 10, 300)))
+
+    assert [c.lines_after for c in full.chapters] == [1000, 300]
+    assert [c.lines_after for c in lean.chapters] == [450, 300]
+    assert (none.added, none.tokens.high) == (0, 0)
+
+
+def test_a_book_s_own_plan_names_targets_or_a_factor() -> None:
+    own = {
+        "half": PlanSpec(factor=Decimal("0.5")),
+        "one": PlanSpec(targets={"2": 777}),
+        "both": PlanSpec(targets={"1": 600}, factor=Decimal("0.25")),
+    }
+
+    found = {
+        s.name: [c.lines_after for c in s.chapters]
+        for s in scenarios(facts(chapter("1", 10, 1001), chapter("2", 10, 300), plans=own))
+    }
+
+    assert found["half"] == [501, 150]
+    assert found["one"] == [10, 777]
+    assert found["both"] == [600, 75]
+
+
+def test_what_a_draft_has_is_not_bought_again() -> None:
+    drafted = DraftFacts(language="en", plan="full", lines_by_section={1: 300, 2: 100})
+
+    full = scenarios(facts(replace(chapter("1", 10, 1000), draft=drafted)))[0]
+
+    assert (full.added, full.to_buy) == (990, 600)
+    assert (full.tokens.low, full.tokens.middle, full.tokens.high) == (3000, 6000, 12000)
+
+
+def test_hours_come_from_the_ledger_else_the_outline_else_the_opening_balance() -> None:
+    half = {"half": PlanSpec(factor=Decimal("0.55"))}
+    outlined = facts(chapter("1", 100, 1000, hours=1.8), plans=half)
+    assert [s.hours for s in scenarios(outlined)] == [
+        Fraction("1.8"),
+        Fraction("0.7"),
+        Fraction("0.9"),
+        0,
+    ]
+    measured = replace(outlined, hours_per_line=0.5)
+    assert scenarios(measured)[0].hours == 450
+    done = replace(chapter("0", 300, 300), before=100)
+    opened = facts(done, chapter("1", 100, 1000), openings=(Opening(chapters=("0",), hours=2.0),))
+    assert scenarios(opened)[0].hours == 9
+    assert scenarios(facts(chapter("1", 100, 1000)))[0].hours is None
+
+
+@pytest.mark.parametrize(
+    ("remaining", "best", "words"),
+    [
+        (40_000, "full", "it takes 20,000 tokens, at most 40,000, of 40,000 remaining"),
+        (None, "full", "of unlimited remaining"),
+        (39_999, "fits", "“What fits” take at most"),
+        (9_000, "fits", "take at most 9,000"),
+        (100, "none", "no chapter fits the 100 tokens remaining"),
+        (-5, "none", "no chapter fits the -5 tokens remaining"),
+    ],
+)
+def test_recommends_the_most_that_fits(remaining: int | None, best: str, words: str) -> None:
+    of = facts(
+        chapter("1", 0, 1000, "low"),
+        chapter("2", 0, 1000, "high"),
+        remaining=remaining,
+        plans={"start": PlanSpec(targets={"2": 450})},
+    )
+
+    assert plans_of(of).best.name == best
+    assert words in said(of)
+
+
+def test_recommends_lean_where_nothing_that_fits_brings_more() -> None:
+    of = facts(chapter("1", 0, 1000), chapter("2", 0, 1000), remaining=18_000)
+
+    assert plans_of(of).best.name == "lean"
+    assert "the full plan may take 40,000 tokens, more than the 18,000 remaining" in said(of)
+
+
+def test_nothing_is_recommended_where_nothing_is_left_to_write() -> None:
+    of = facts(chapter("1", 1000, 1000), remaining=100)
+
+    assert plans_of(of).best.name == "none"
+    assert said(of).endswith("there is nothing left to write.")
+
+
+books = st.lists(
+    st.tuples(
+        st.integers(0, 900), st.integers(1, 1500), st.sampled_from(["high", "medium", "low"])
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(books, st.integers(-100, 60_000))
+@settings(max_examples=60, deadline=None)
+def test_the_best_fit_is_that_of_trying_them_all(
+    chapters: list[tuple[int, int, Priority]], remaining: int
+) -> None:
+    of = facts(
+        *(chapter(str(n), now, max(now, target), p) for n, (now, target, p) in enumerate(chapters)),
+        remaining=remaining,
+    )
+    every = [scenario.chapters for scenario in scenarios(of)]
+    step = max(1, -(-remaining // STEPS))
+
+    def gain(picked: tuple[int, ...]) -> tuple[int, ...]:
+        found = [0, 0, 0]
+        for at, plan in enumerate(picked):
+            priority = ("high", "medium", "low").index(of.chapters[at].priority)
+            found[priority] += every[plan][at].added
+        return tuple(found)
+
+    def cost(picked: tuple[int, ...], grain: int) -> int:
+        return grain * sum(-(-every[p][at].tokens.high // grain) for at, p in enumerate(picked))
+
+    choices = list(itertools.product(range(len(every)), repeat=len(chapters)))
+    free = [c for c in choices if cost(c, 1) <= max(0, remaining)]
+    coarse = [c for c in free if cost(c, step) <= max(0, remaining)]
+
+    found = best_fit(of)
+
+    added = [0, 0, 0]
+    for at, plan in enumerate(found.chapters):
+        added[("high", "medium", "low").index(of.chapters[at].priority)] += plan.added
+    assert found.tokens.high <= max(0, remaining)
+    assert tuple(added) <= max(gain(c) for c in free)
+    assert tuple(added) >= max((gain(c) for c in coarse), default=(0, 0, 0))
+
+
+def sample(model: str, language: str, lines: int, tokens: int, cost: int | None = None) -> Sample:
+    return Sample(model=model, language=language, lines=lines, tokens=tokens, cost_pico_usd=cost)
+
+
+def test_learns_from_the_same_model_and_language_first() -> None:
+    samples = [
+        sample("m", "en", 100, 3000, 9000),
+        sample("m", "en", 50, 1000, 3000),
+        sample("m", "en", 10, 900, 2700),
+        sample("m", "zh", 100, 9000),
+        sample("n", "en", 100, 100),
+        sample("m", "en", 0, 100),
+    ]
+
+    found = rate(samples, model="m", language="en", pico_usd_per_token=Fraction(7))
+
+    assert (found.basis, found.sections) == (Basis.MODEL_AND_LANGUAGE, 3)
+    assert found.middle == Fraction(4900, 160)
+    assert (found.low, found.high) == (20, Fraction(4900, 160))
+    assert found.pico_usd_per_token == 3
+    assert found.pico_usd(100) == 300
+
+
+def test_the_range_leaves_out_the_outermost_tenths_of_the_lines() -> None:
+    samples = [sample("m", "en", 10, 10 * n) for n in range(1, 21)]
+
+    found = rate(samples, model="m", language="en")
+
+    assert (found.low, found.middle, found.high) == (2, Fraction(21, 2), 18)
+
+
+def test_falls_back_step_by_step_and_says_so() -> None:
+    other = [sample("m", "zh", 100, 9000, None)]
+    foreign = [sample("n", "en", 100, 700, 100)]
+
+    by_model = rate(other + foreign, model="m", language="en", pico_usd_per_token=Fraction(7))
+    by_ledger = rate(foreign, model="m", language="en")
+    opening = rate([], model="m", language="en", opening_tokens=1000, opening_lines=20)
+    default = rate([], model="m", language="en", opening_tokens=1000)
+
+    assert (by_model.basis, by_model.middle, by_model.sections) == (Basis.MODEL, 90, 1)
+    assert by_model.pico_usd_per_token == 7
+    assert (by_model.low, by_model.high) == (45, 135)
+    assert (by_ledger.basis, by_ledger.middle) == (Basis.LEDGER, 7)
+    assert by_ledger.pico_usd_per_token is None
+    assert by_ledger.pico_usd(5) is None
+    assert (opening.basis, opening.middle) == (Basis.OPENING, 50)
+    assert (default.basis, default.middle) == (Basis.DEFAULT, 45)
+
+
+def test_a_list_price_weighs_prompt_and_completion() -> None:
+    assert list_price(Price(prompt=45, cached=1, completion=90)) == 32 + 2 * 13
+
+
+def burnt(of: BookFacts) -> dict[str, object]:
+    return {fact.id: fact.value for fact in burn_down(of, full_plan(of)).facts}
+
+
+def test_the_allowance_ends_on_a_day_and_at_a_chapter() -> None:
+    days = tuple(
+        Day(day=day, attempts=1, prompt=tokens, completion=0, cost_pico_usd=0, unpriced=0)
+        for day, tokens in (("2026-11-22", 900), ("2026-11-24", 1100))
+    )
+    chapters = (chapter("1", 0, 1000, "low"), chapter("2", 0, 1000, "high"))
+
+    assert burnt(facts(*chapters, remaining=15_000, days=days)) == {
+        "tokens_a_day": 500,
+        "ends_on": "2026-12-25",
+        "ends_at": "1",
+    }
+    assert burnt(facts(*chapters, remaining=9_999, days=days))["ends_at"] == "2"
+    assert burnt(facts(*chapters, remaining=20_000, days=days))["ends_at"] is None
+    assert burnt(facts(*chapters, remaining=10**15, days=days))["ends_on"] is None
+    assert burnt(facts(*chapters, remaining=None, days=days)) == {
+        "tokens_a_day": 500,
+        "ends_on": None,
+        "ends_at": None,
+    }
+    assert burnt(facts(*chapters))["tokens_a_day"] is None
