@@ -330,6 +330,90 @@ def test_full_takes_over_what_lean_has_bought(place: Workspace) -> None:
     assert len(full.inner.asked) < len(alone.inner.asked)
 
 
+def test_a_section_that_is_edited_while_the_run_goes_on_stays(place: Workspace) -> None:
+    class Editing(Counting):
+        async def complete(self, request: object, *, client_request_id: str) -> Answer:
+            path = place.draft_path("07")
+            if path.exists() and "Mine." not in path.read_text():
+                text = path.read_text()
+                path.write_text(text.replace("## 1. Signal handling", "## 1. Signals\n\nMine."))
+            return await super().complete(request, client_request_id=client_request_id)
+
+    run(place, Editing(), workers=1)
+    text = draft_of(place.root)
+    assert "## 1. Signals\n\nMine.\n" in text
+    assert "## 3. Checklist\n\nSentence" in text
+    again = run(place, Counting())
+    assert [s.status for s in again.chapters[0].sections] == ["edited", "reused", "reused"]
+
+
+def test_a_run_that_is_refused_half_way_leaves_the_longer_text(place: Workspace) -> None:
+    run(place, Counting())
+    former = draft_of(place.root)
+    ran = expand(
+        place.root,
+        "chapter",
+        "07",
+        "--fresh",
+        "--budget",
+        "0",
+        "--base-url",
+        "http://127.0.0.1:9/v1",
+    )
+    assert ran.code == 3
+    assert draft_of(place.root) == former
+
+
+BROKEN = "Prose first.\n\n```rust\nfn broken( {\n    let = ;\n}}\n```\n\nProse after it.\n"
+WHOLE = BROKEN.replace("fn broken( {\n    let = ;\n}}", "fn whole() {}")
+
+
+def third(place: Workspace, *script: Answer) -> tuple[str, list[str]]:
+    """Section 3 drafted with these answers first; its text and the purposes asked for."""
+    author = Counting(*script)
+    run(place, author, replace(COMMISSION, sections=frozenset({3})), workers=1)
+    text = draft_of(place.root).partition("## 3. Checklist")[2]
+    return text, [header.split("/")[2] for header in author.inner.headers]
+
+
+def lines_then(text: str) -> str:
+    return "".join(f"Line {n} of a text that needs no more.\n" for n in range(10)) + "\n" + text
+
+
+def test_a_repair_that_is_better_takes_the_place_of_what_was_wrong(place: Workspace) -> None:
+    text, purposes = third(place, answer(lines_then(BROKEN)), answer(lines_then(WHOLE)))
+    assert purposes == ["draft", "repair"]
+    assert "fn whole() {}" in text
+    assert "fn broken" not in text
+
+
+def test_a_repair_that_is_worse_is_left_alone(place: Workspace) -> None:
+    text, purposes = third(place, answer(lines_then(BROKEN)), answer("No.\n"))
+    assert purposes == ["draft", "repair"]
+    assert "fn broken" in text
+    assert rows(place.root, "SELECT count(*) FROM answer") == [(2,)], "both stay in the ledger"
+
+
+def test_a_repair_that_is_refused_leaves_what_there_was(place: Workspace) -> None:
+    refused = answer("I cannot.", finish=Finish.REFUSAL)
+    text, purposes = third(place, answer(lines_then(BROKEN)), refused, refused, refused)
+    assert purposes == ["draft", *["repair"] * 3]
+    assert "fn broken" in text
+    assert "I cannot." not in text
+
+
+def test_a_model_that_fills_in_forms_is_not_asked_to_repair(place: Workspace) -> None:
+    place.settings_path.write_text('[models.scripted]\naspects = { en = ["what it is"] }\n')
+    with ScriptedServer(habit="placeholder") as server:
+        ran = expand(
+            place.root, "chapter", "07", "--base-url", server.base_url, "--model", "scripted"
+        )
+    assert ran.code == 5
+    purposes = {r.headers["X-Client-Request-Id"].split("/")[2] for r in server.requests}
+    assert purposes == {"draft"}
+    assert all("what it is" in r.last_user_message for r in server.requests)
+
+
 # --- rehearsals ------------------------------------------------------------------------------
 
 
