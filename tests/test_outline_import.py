@@ -368,7 +368,8 @@ def test_sections_ask_for_no_less_than_they_have() -> None:
 
 def test_summary_and_ids() -> None:
     text = (
-        "# Summary\n\n[Preface](preface.md)\n\n- [One](01_one.md)\n  - [Deep](a/deep.md#part)\n"
+        "# Summary\n\n[Preface](preface.md)\n\n- Part\n- [One](01_one.md)\n"
+        "  - [Deep](a/deep.md#part)\n"
         "- [Two \\[x\\]](<a b.md>)\n- [Draft]()\n- [Out](https://example.org/x.md)\n"
         "- [Again](01_one.md)\n- [Image](x.png)\n- []()\n\n```md\n- [Code](code.md)\n```\n"
     )
@@ -548,7 +549,7 @@ def test_a_title_in_another_language_is_added() -> None:
     )
     assert updated_outline(text, proposal, wording=english, lines=99).text == (
         "id: 1\ntitle: {zh: 管道, en: Pipes}\nsource: a.md\npriority: low\nhours: 2.0\n"
-        "sections:\n  - title: 读\n    lines: 30\n"
+        "sections:\n- title: 读\n  lines: 30\n"
     )
     renamed = replace(proposal, sections=(ProposedSection(title="Read", lines=30),))
     plain_text = text.replace("{zh: 管道}", "管道")
@@ -626,3 +627,78 @@ def test_any_text_gives_outlines_that_can_be_read_or_a_reason(text: str) -> None
         assert again.text == written
         assert again.dropped == ()
         assert len(outline.sections) == len(proposal.sections)
+
+
+def test_the_language_that_is_named_counts(workspace: Workspace, tmp_path: Path) -> None:
+    document = tmp_path / "8_pipes.md"
+    document.write_text("# Pipes\n\n## CPU\n")
+    take_in(workspace, document, Wanted(language="zh"))
+    assert workspace.outline("8").title.by_language == {"zh": "Pipes"}
+
+
+def test_a_document_that_an_outline_knows_keeps_its_id(workspace: Workspace) -> None:
+    document = workspace.root / "notes.md"
+    document.write_text("# Notes\n\n## A\n")
+    workspace.book_path.write_text("title: Mine\n")
+    workspace.outline_path("x").write_text(
+        "id: x\ntitle: Notes\nsource: notes.md\nsections:\n\n- title: A\n\n  lines: 50\n\n"
+    )
+    (one,) = take_in(workspace, document).outlines
+    assert (one.id, one.state) == ("x", "same")
+    other = workspace.root / "other.md"
+    other.write_text("# Other\n")
+    assert take_in(workspace, other).booked == ("other",)
+    assert [chapter.id for chapter in workspace.book().chapters] == ["x", "other"]
+    workspace.book_path.unlink()
+    assert [one.id for one in take_in(workspace, document).outlines] == ["x"]
+    assert [one.id for one in take_in(workspace, other).outlines] == ["other"]
+
+
+def test_the_source_of_a_planned_chapter(workspace: Workspace, tmp_path: Path) -> None:
+    (workspace.root / "docs").mkdir()
+    for name in ("docs/20_a.md", "chapters/21_b.md"):
+        (workspace.root / name).write_text("# X\n")
+    plan = tmp_path / "plan.md"
+    plan.write_text(
+        "".join(
+            f"### Chapter {name}\n\n1. A (50 lines)\n\n"
+            for name in ("20: 20_a.md", "21: B", "二十二", "23: X `sub/23_c.md`")
+        ).replace("Chapter 二十二", "第三篇：D")
+    )
+    sources = {one.id: one.source for one in take_in(workspace, plan).outlines}
+    assert sources == {
+        "20": "docs/20_a.md",
+        "21": "chapters/21_b.md",
+        "03": "chapters/03_performance_engineering.md",
+        "23": "chapters/23_c.md",
+    }
+
+
+def test_brackets_stay_where_nothing_is_moved() -> None:
+    text = 'id: "1"\ntitle: T\nsource: a.md\nsections: [{title: A, lines: 30}]\npriority:   low\n'
+    proposal = Proposal(id="1", title="T", sections=(ProposedSection(title="A", lines=40),))
+    changed = updated_outline(text, proposal, wording=PLAIN, lines=99).text
+    assert "sections: [{title: A, lines: 40}]\n" in changed
+    same = replace(proposal, sections=(ProposedSection(title="A"),))
+    assert updated_outline(text, same, wording=PLAIN, lines=99).text == text
+
+
+def test_bullets_before_the_numbered_sections_are_none_of_them() -> None:
+    (proposal,) = read_plan("### Chapter 1: A\n\n- By the way.\n\n1. B (50 lines)\n")
+    assert [section.title for section in proposal.sections] == ["B"]
+
+
+def test_blank_lines_between_sections_stay_with_the_one_above() -> None:
+    text = (
+        "id: 1\ntitle: T\nsource: a.md\nsections:\n  - title: A\n    lines: 30\n\n"
+        "  - title: B\n    lines: 30\n\n# the priority\npriority: low\n"
+    )
+    proposal = Proposal(
+        id="1",
+        title="T",
+        sections=(ProposedSection(title="B", lines=30), ProposedSection(title="A", lines=30)),
+    )
+    assert updated_outline(text, proposal, wording=PLAIN, lines=99).text == (
+        "id: 1\ntitle: T\nsource: a.md\nsections:\n  - title: B\n    lines: 30\n"
+        "  - title: A\n    lines: 30\n\n\n# the priority\npriority: low\n"
+    )

@@ -74,7 +74,9 @@ def updated_outline(text: str, proposal: Proposal, *, wording: Wording, lines: i
     Sections and topics are recognised by their words in any language, so their other languages,
     notes and comments stay with them, also where they move.
     """
+    former = text
     root = _yaml().load(text)
+    dash = _dash(root)
     sections = proposal.sections
     order = _order([section.title for section in sections], _titles(root["sections"]))
     dropped = tuple(
@@ -82,9 +84,9 @@ def updated_outline(text: str, proposal: Proposal, *, wording: Wording, lines: i
     )
     shared = settled(proposal, lines=lines).sections
     fresh = [_dumped(_new_section(section, wording)) for section in shared]
-    text = _arranged(text, root, root["sections"], order, fresh)
+    text = _arranged(text, root, root["sections"], order, fresh, dash)
     for at, section in enumerate(sections):
-        text = _with_topics(text, at, section.topics, wording)
+        text = _with_topics(text, at, section.topics, wording, dash)
     root = _yaml().load(text)
     _say(root, "title", proposal.title, wording)
     _state(root, proposal)
@@ -92,7 +94,9 @@ def updated_outline(text: str, proposal: Proposal, *, wording: Wording, lines: i
         _say(node, "title", section.title, wording)
         if section.lines is not None and node.get("lines") != section.lines:
             node["lines"] = section.lines
-    return Rewritten(text=_dumped(root), dropped=dropped)
+    if root == _yaml().load(former):
+        return Rewritten(text=former)
+    return Rewritten(text=_dumped(root, dash), dropped=dropped)
 
 
 def new_book(
@@ -127,28 +131,38 @@ def with_chapters(
     from ruamel.yaml.comments import CommentedMap  # start-up time
 
     root = _yaml().load(text)
+    dash = _dash(root, "chapters")
     if root.get("chapters") is None:
         root["chapters"] = []
     for chapter, title, source, lines in chapters:
         entry = CommentedMap({"id": _id(chapter), "title": wording.node(title)})
         entry["source"], entry["target_lines"] = _text(source), lines
         root["chapters"].append(entry)
-    return _dumped(root)
+    return _dumped(root, dash)
 
 
-def _yaml() -> YAML:
+def _dash(root: CommentedMap, key: str = "sections") -> int:
+    """The column of the dashes of the file's list, from 0; 2 where there is none to go by."""
+    items = root.get(key)
+    if not items or items.fa.flow_style():
+        return 2
+    column = items.lc.col
+    return int(column) if column in (0, 2, 4) else 2
+
+
+def _yaml(dash: int = 2) -> YAML:
     from ruamel.yaml import YAML  # start-up time
 
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 1_000_000
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.indent(mapping=2, sequence=dash + 2, offset=dash)
     return yaml
 
 
-def _dumped(root: Mapping[str, Any]) -> str:
+def _dumped(root: Mapping[str, Any], dash: int = 2) -> str:
     stream = io.StringIO()
-    _yaml().dump(root, stream)
+    _yaml(dash).dump(root, stream)
     return stream.getvalue().rstrip("\n") + "\n"
 
 
@@ -214,7 +228,7 @@ def _words(node: Any) -> list[str]:
     return [] if node is None else [str(node)]
 
 
-def _with_topics(text: str, at: int, topics: Sequence[str], wording: Wording) -> str:
+def _with_topics(text: str, at: int, topics: Sequence[str], wording: Wording, dash: int) -> str:
     """The outline's text with these topics, in this order, in its section number ``at`` from 0."""
     root = _yaml().load(text)
     node = root["sections"][at]
@@ -224,12 +238,12 @@ def _with_topics(text: str, at: int, topics: Sequence[str], wording: Wording) ->
         return text
     if present and topics:
         fresh = [_dumped_item(wording.node(topic)) for topic in topics]
-        return _arranged(text, root, present, order, fresh)
+        return _arranged(text, root, present, order, fresh, dash)
     if topics:
         node["topics"] = [wording.node(topic) for topic in topics]
     else:
         del node["topics"]
-    return _dumped(root)
+    return _dumped(root, dash)
 
 
 def _titles(sections: CommentedSeq) -> list[list[str]]:
@@ -256,6 +270,7 @@ def _arranged(
     items: Any,
     order: Sequence[int | None],
     fresh: Sequence[str],
+    dash: int,
 ) -> str:
     """The text with the list's items in this order; where it is None, the fresh one."""
     if list(order) == list(range(len(items))):
@@ -269,7 +284,7 @@ def _arranged(
     loaded = [_yaml().load(item) if isinstance(item, str) else former[item] for item in chosen]
     items[:] = loaded
     items.fa.set_block_style()
-    return _dumped(root)
+    return _dumped(root, dash)
 
 
 def _dumped_item(node: Any) -> str:

@@ -183,8 +183,6 @@ def _sections(blocks: Sequence[Block]) -> Iterator[ProposedSection]:
 
 def _listed(blocks: Sequence[Block]) -> list[ProposedSection]:
     items = [item for item in items_of(_lines(blocks)) if not _is_label(item.text)]
-    if not items:
-        return []
     numbered = any(item.numbered and item.depth == 0 for item in items)
     found: list[tuple[str, list[Item]]] = []
     for item in items:
