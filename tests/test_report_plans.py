@@ -225,7 +225,7 @@ def test_learns_from_the_same_model_and_language_first() -> None:
 
     assert (found.basis, found.sections) == (Basis.MODEL_AND_LANGUAGE, 3)
     assert found.middle == Fraction(4900, 160)
-    assert (found.low, found.high) == (20, Fraction(4900, 160))
+    assert (found.low, found.high) == (Fraction(20), Fraction(4900, 160))
     assert found.pico_usd_per_token == 3
     assert found.pico_usd(100) == 300
 
@@ -235,7 +235,7 @@ def test_the_range_leaves_out_the_outermost_tenths_of_the_lines() -> None:
 
     found = rate(samples, model="m", language="en")
 
-    assert (found.low, found.middle, found.high) == (2, Fraction(21, 2), 18)
+    assert (found.low, found.middle, found.high) == (Fraction(2), Fraction(21, 2), Fraction(18))
 
 
 def test_falls_back_step_by_step_and_says_so() -> None:
@@ -247,14 +247,14 @@ def test_falls_back_step_by_step_and_says_so() -> None:
     opening = rate([], model="m", language="en", opening_tokens=1000, opening_lines=20)
     default = rate([], model="m", language="en", opening_tokens=1000)
 
-    assert (by_model.basis, by_model.middle, by_model.sections) == (Basis.MODEL, 90, 1)
+    assert (by_model.basis, by_model.middle, by_model.sections) == (Basis.MODEL, Fraction(90), 1)
     assert by_model.pico_usd_per_token == 7
-    assert (by_model.low, by_model.high) == (45, 135)
-    assert (by_ledger.basis, by_ledger.middle) == (Basis.LEDGER, 7)
+    assert (by_model.low, by_model.high) == (Fraction(45), Fraction(135))
+    assert (by_ledger.basis, by_ledger.middle) == (Basis.LEDGER, Fraction(7))
     assert by_ledger.pico_usd_per_token is None
     assert by_ledger.pico_usd(5) is None
-    assert (opening.basis, opening.middle) == (Basis.OPENING, 50)
-    assert (default.basis, default.middle) == (Basis.DEFAULT, 45)
+    assert (opening.basis, opening.middle) == (Basis.OPENING, Fraction(50))
+    assert (default.basis, default.middle) == (Basis.DEFAULT, Fraction(45))
 
 
 def test_a_list_price_weighs_prompt_and_completion() -> None:

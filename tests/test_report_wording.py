@@ -1,0 +1,67 @@
+"""The words of reports in both languages, and how figures become text."""
+
+from __future__ import annotations
+
+import string
+from decimal import Decimal
+
+import pytest
+
+from expand.report import wording
+from expand.report.figures import money, plain, show
+from expand.report.sheet import Kind
+
+
+@pytest.mark.parametrize("key", sorted(wording.keys()))
+def test_both_languages_say_the_same_with_the_same_figures(key: str) -> None:
+    english, chinese = (wording.say(language, key) for language in wording.LANGUAGES)
+
+    def fields(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    assert english
+    assert chinese
+    assert fields(english) == fields(chinese)
+
+
+def test_a_word_without_a_wording_stands_for_itself() -> None:
+    assert wording.say("zh", "my-plan") == "my-plan"
+    assert show("my-plan", "plan", "zh", none="dash") == "my-plan"
+    assert show("full", "plan", "zh", none="dash") == "完整 full"
+    assert show("high", "plan", "zh", none="dash") == "high"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "english", "chinese"),
+    [
+        (165_000, "tokens", "165,000", "165,000（16.5 万）"),
+        (9_999, "tokens", "9,999", "9,999"),
+        (-123_456, "tokens", "-123,456", "-123,456（-12.3456 万）"),
+        (195_598, "estimate", "195,598", "195,598（约 19.6 万）"),
+        (2_549, "count", "2,549", "2,549"),
+        (925, "change", "+925", "+925"),
+        (Decimal("1118.3"), "percent", "1,118.3%", "1,118.3%"),
+        (Decimal("-3.0"), "error", "-3.0%", "-3.0%"),
+        (Decimal("4.5"), "hours", "4.5 h", "4.5 小时"),
+        (Decimal("1234.00000001"), "money", "1,234.00000001", "1,234.00000001"),
+        (None, "tokens", "unlimited", "不限"),
+    ],
+)
+def test_figures_in_the_way_of_the_language(
+    value: int | Decimal | None, kind: Kind, english: str, chinese: str
+) -> None:
+    assert show(value, kind, "en", none="unlimited", both=True) == english
+    assert show(value, kind, "zh", none="unlimited", both=True) == chinese
+
+
+@pytest.mark.parametrize(
+    ("pico", "text"),
+    [(0, "0.00"), (1_250_000_000_000, "1.25"), (437, "0.000000000437"), (10**20, "100000000.00")],
+)
+def test_money_is_exact(pico: int, text: str) -> None:
+    assert plain(money(pico)) == text
+
+
+def test_what_is_unknown_is_not_zero() -> None:
+    assert money(None) is None
+    assert plain(None) == ""
