@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from expand.report import wording
-from expand.report.budget import left_by_day
 from expand.report.facts import BookFacts
 from expand.report.plans import Plans
 from expand.report.scenario import NONE
 from expand.report.sheet import Picture, Series
+from expand.report.spending import left_by_day
 
 MOST_SECTIONS = 60
 """With more sections than these, a picture shows chapters."""
