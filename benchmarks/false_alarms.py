@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
-from expand import lines, markdown
 from expand.contract import Finding, check_text
+from expand.text import lines, markdown
 
 
 def markdown_files(folders: list[Path]) -> Iterator[tuple[Path, str]]:

@@ -47,7 +47,7 @@ from expand.completion import (
 )
 from expand.errors import AuthorError, BudgetExceededError
 from expand.ledger import Ledger, Order, Run, State, verify
-from expand.purchase import Purchase
+from expand.purchase.escrow import Purchase
 
 BUYERS = 4
 IN_FLIGHT = 32
@@ -405,7 +405,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=400, help="requests a seed (400)")
     parser.add_argument("--kills", type=int, default=4, help="kills a seed, at most (4)")
     chosen = parser.parse_args()
-    mp.set_forkserver_preload(["aiohttp.web", "expand.purchase", "expand.ledger"])
+    mp.set_forkserver_preload(["aiohttp.web", "expand.purchase.escrow", "expand.ledger"])
     print(HEAD)
     results = []
     for seed in range(chosen.first, chosen.first + chosen.seeds):

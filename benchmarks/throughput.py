@@ -1,11 +1,11 @@
-"""The whole durable pipeline beside the bare client, in the same run, against a server of fixed latency.
+"""The whole durable pipeline beside the bare client, in the same run, on a server of fixed latency.
 
     uv run python benchmarks/throughput.py --sections 512 --concurrency 64 --latency 1.0
 
-The server runs in a process of its own and answers with just the lines asked. "bare" is the default
-AsyncOpenAI client with the same requests, no ledger and no drafts; "expand" reserves, sends, settles,
-stitches, checks and writes drafts. Both run in fresh processes. "again" is a second run of the
-finished book, which sends nothing.
+The server runs in a process of its own and answers with just the lines asked. "bare" is the
+default AsyncOpenAI client with the same requests, no ledger and no drafts; "expand" reserves,
+sends, settles, stitches, checks and writes drafts. Both run in fresh processes. "again" is a second
+run of the finished book, which sends nothing.
 """
 
 from __future__ import annotations
@@ -126,9 +126,9 @@ def _measured(connection: Connection, began: float, requests: int) -> None:
 
 def run_expand(connection: Connection, root: Path, ids: list[str], port: int, width: int) -> None:
     """The pipeline, in a process of its own."""
-    from expand.expansion import Commission
-    from expand.plan import Plan
-    from expand.session import expand_chapters
+    from expand.drafting.expansion import Commission
+    from expand.drafting.session import expand_chapters
+    from expand.outline.plan import Plan
     from expand.settings import Overrides, read_settings
     from expand.workspace import Workspace
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from buying import Clock, answer, begin, failed, order
 from workspaces import BOOK, TITLES, small
 
-from expand import draft
 from expand.completion import Failure, Purpose, Usage
 from expand.ledger import Ledger, Order, Reservation
 from expand.report.facts import BookFacts, read_facts
+from expand.text import draft
 from expand.workspace import Workspace
 
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expand.asking import LEAST_LINES, Ask, Loop
 from expand.completion import Finish
-from expand.lines import length_score
-from expand.manuscript import Frame, Manuscript
+from expand.drafting.asking import LEAST_LINES, Ask, Loop
+from expand.drafting.manuscript import Frame, Manuscript
+from expand.text.lines import length_score
 
 Model = Callable[[Ask, Manuscript], tuple[str, Finish]]
 NUMBERS = itertools.count()

@@ -14,7 +14,6 @@ import pytest
 import respx
 from scripted_server import ScriptedServer
 
-from expand.author import OpenAIAuthor, Transport, failed, is_loopback
 from expand.completion import (
     Answer,
     AttemptFailedError,
@@ -26,7 +25,15 @@ from expand.completion import (
     Usage,
 )
 from expand.errors import InputError
-from expand.reply import MESSAGE_LIMIT, answer_from, one_line, retry_after, said_in, usage_from
+from expand.model.author import OpenAIAuthor, Transport, failed, is_loopback
+from expand.model.reply import (
+    MESSAGE_LIMIT,
+    answer_from,
+    one_line,
+    retry_after,
+    said_in,
+    usage_from,
+)
 
 KEY = "sk-test-0123456789abcdef"
 REQUEST = Request(

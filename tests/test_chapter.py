@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from workspaces import SOURCE, small
 
-from expand.asking import Ask
-from expand.chapter import (
+from expand.completion import Finish
+from expand.drafting.asking import Ask
+from expand.drafting.chapter import (
     CHAT_SLACK_TOKENS,
     NO_EDITION,
     Chapter,
@@ -21,17 +22,16 @@ from expand.chapter import (
     Means,
     Setting,
 )
-from expand.completion import Finish
-from expand.currency import PARTS, differences
+from expand.drafting.currency import PARTS, differences
+from expand.drafting.manuscript import Manuscript
 from expand.errors import InputError
 from expand.ledger import Order
-from expand.manuscript import Manuscript
+from expand.model.pricing import price_for
+from expand.model.profile import profile_for
+from expand.model.prompt import Prompts
+from expand.model.tokens import TokenCounter
 from expand.outline import Outline, Quality, Text
-from expand.plan import Plan
-from expand.pricing import price_for
-from expand.profile import profile_for
-from expand.prompt import Prompts
-from expand.tokens import TokenCounter
+from expand.outline.plan import Plan
 from expand.workspace import Workspace
 
 ASK = Ask(purpose="draft", slots=(0,), lines=12, ordinal=0)

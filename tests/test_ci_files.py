@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.foundation import found_workspace
+from expand.starting.foundation import found_workspace
 
 ROOT = Path(__file__).parents[1]
 

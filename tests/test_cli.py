@@ -32,9 +32,9 @@ from workspaces import (
     start,
 )
 
-from expand import draft, markdown
 from expand.cli import main
-from expand.code import broken_code
+from expand.text import draft, markdown
+from expand.text.code import broken_code
 
 NOWHERE = "http://127.0.0.1:9/v1"
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -623,7 +623,7 @@ def test_nobody_at_the_address_is_exit_4_and_costs_nothing(
     async def at_once(_: float) -> None:
         return None
 
-    monkeypatch.setattr("expand.purchase.asyncio.sleep", at_once)
+    monkeypatch.setattr("expand.purchase.escrow.asyncio.sleep", at_once)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -901,7 +901,7 @@ def test_an_interrupt_before_a_run_is_130(place: Path, monkeypatch: pytest.Monke
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("expand.rehearsal.dry_run", interrupted)
+    monkeypatch.setattr("expand.drafting.rehearsal.dry_run", interrupted)
     ran = expand(place, "chapter", "07", "--dry-run", "--base-url", NOWHERE)
     assert (ran.code, ran.out) == (130, "")
 

@@ -15,7 +15,6 @@ import pytest
 from scripted_server import ScriptedServer
 from typer.testing import CliRunner
 
-from expand import embedded
 from expand.budget import Limit
 from expand.cli import app
 from expand.completion import Answer, AttemptFailedError, Failure, Finish, Request, Usage
@@ -25,9 +24,10 @@ from expand.diagnosis.finding import from_error
 from expand.diagnosis.live import CHAPTER
 from expand.diagnosis.surroundings import Terminal, look_around
 from expand.errors import AuthorError, InputError
-from expand.foundation import found_workspace
 from expand.ledger import Ledger, State
+from expand.model import embedded
 from expand.settings import Overrides, Settings
+from expand.starting.foundation import found_workspace
 from expand.workspace import Workspace
 
 WIDE = Terminal(columns=100, encoding="utf-8")
@@ -246,12 +246,12 @@ async def test_no_outline_yet_and_a_damaged_tokenizer(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     workspace.outline_path("01").unlink()
-    monkeypatch.setattr("expand.tokens.RANKS_FOLDER", tmp_path)
+    monkeypatch.setattr("expand.model.tokens.RANKS_FOLDER", tmp_path)
 
     def damaged(self: object, text: str) -> int:
         raise InputError("the rank file is damaged", remedy="install the package again")
 
-    monkeypatch.setattr("expand.tokens.TokenCounter.count", damaged)
+    monkeypatch.setattr("expand.model.tokens.TokenCounter.count", damaged)
     found = await look(workspace, model="gpt-4.1")
     assert on(found, "book").message == "no chapter has an outline yet"
     assert on(found, "tokenizer").remedy == "install the package again"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.draft import (
+from expand.text.draft import (
     Draft,
     DraftSection,
     Stamp,

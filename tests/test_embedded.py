@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from scripted_server import ScriptedServer
 
-from expand import embedded
 from expand.completion import AttemptFailedError, Failure, Finish, Message, Request
-from expand.embedded import EmbeddedAuthor, is_installed, start_server
 from expand.errors import InputError
-from expand.profile import EMBEDDED_MODEL, profile_for
+from expand.model import embedded
+from expand.model.embedded import EmbeddedAuthor, is_installed, start_server
+from expand.model.profile import EMBEDDED_MODEL, profile_for
 
 REQUEST = Request(
     model=EMBEDDED_MODEL,
@@ -100,7 +100,7 @@ def test_the_load_is_none_where_nobody_counts_it(monkeypatch: pytest.MonkeyPatch
 
 def test_importing_it_imports_neither_the_sdk_nor_the_server() -> None:
     code = (
-        "import sys, expand.embedded; expand.embedded.is_installed(); "
+        "import sys, expand.model.embedded; expand.model.embedded.is_installed(); "
         "print({'openai', 'aiohttp', 'xllamacpp', 'tiktoken'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -130,8 +130,8 @@ def test_the_real_model_fills_in_its_form_and_is_silent(tmp_path: Path) -> None:
 WRITE = """
 import asyncio
 from expand.completion import Message, Request
-from expand.embedded import EmbeddedAuthor
-from expand.profile import EMBEDDED_MODEL, profile_for
+from expand.model.embedded import EmbeddedAuthor
+from expand.model.profile import EMBEDDED_MODEL, profile_for
 
 async def write():
     profile = profile_for(EMBEDDED_MODEL)

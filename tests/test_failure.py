@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from expand.completion import AttemptFailedError, Failure
-from expand.failure import LONGEST_WAIT_SECONDS, RULES, pause_seconds, wait_seconds
-from expand.tries import Tries
+from expand.purchase.failure import LONGEST_WAIT_SECONDS, RULES, pause_seconds, wait_seconds
+from expand.purchase.tries import Tries
 
 UNBILLED = {
     Failure.UNREACHABLE,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from markdown_texts import markdown_texts
 
-from expand import lines
+from expand.text import lines
 
 SENTENCE = "The kernel moves pages between pipes without copying them."
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand import lines, markdown
-from expand.code import broken_code
 from expand.completion import Finish
-from expand.manuscript import Frame, Manuscript
+from expand.drafting.manuscript import Frame, Manuscript
+from expand.text import lines, markdown
+from expand.text.code import broken_code
 
 STOP, LENGTH = Finish.STOP, Finish.LENGTH
 LISTING = "```rust\nfn own() {}\n```"

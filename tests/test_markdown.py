@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from markdown_texts import markdown_texts
 
-from expand import markdown
-from expand.markdown import Block
+from expand.text import markdown
+from expand.text.markdown import Block
 
 
 def kinds(text: str) -> list[str]:

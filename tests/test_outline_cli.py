@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from expand.cli import app
 from expand.errors import InputErrors
-from expand.outline_findings import OutlineFinding, as_github
+from expand.outline.findings import OutlineFinding, as_github
 from expand.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]

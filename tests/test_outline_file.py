@@ -15,12 +15,11 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from expand import document, input_text
 from expand.errors import InputError, InputErrors
-from expand.outline import Allowance, Outline, PlanSpec, Quality, Text
-from expand.outline_file import book_schema, lint, outline_schema, read_book, read_outline
-from expand.outline_shape import BOOK, OUTLINE
-from expand.record import ListOf, Record, Table
+from expand.outline import Allowance, Outline, PlanSpec, Quality, Text, document, input_text
+from expand.outline.file import book_schema, lint, outline_schema, read_book, read_outline
+from expand.outline.keys import BOOK, OUTLINE
+from expand.outline.record import ListOf, Record, Table
 
 BROKEN = Path(__file__).parent / "broken_outlines"
 HEAD = "id: 03\ntitle: Performance\nsource: chapters/03.md\n"

@@ -25,7 +25,7 @@ from expand.importing.plan_document import read_plan
 from expand.importing.proposal import Proposal, ProposedSection, file_id, settled, tidy
 from expand.importing.summary import Entry, read_summary, with_ids
 from expand.outline import Outline
-from expand.outline_file import read_outline
+from expand.outline.file import read_outline
 from expand.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]

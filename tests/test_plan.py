@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expand.outline import Outline, Section, Text
-from expand.plan import LEAN_LINES, MINIMUM_SECTION_LINES, Plan, scaled, under
+from expand.outline.plan import LEAN_LINES, MINIMUM_SECTION_LINES, Plan, scaled, under
 
 
 def outline(*lines: int) -> Outline:

@@ -9,8 +9,8 @@ import pytest
 from genai_prices.types import ModelPrice, Tier, TieredPrices
 
 from expand.completion import Usage
-from expand.pricing import Price, Rates, _price, price_for
-from expand.profile import EMBEDDED_MODEL, profile_for
+from expand.model.pricing import Price, Rates, _price, price_for
+from expand.model.profile import EMBEDDED_MODEL, profile_for
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expand.errors import InputError, Place
-from expand.form import Form, subject
-from expand.profile import EMBEDDED_MODEL, TokenPrices, profile_for
+from expand.model.form import Form, subject
+from expand.model.profile import EMBEDDED_MODEL, TokenPrices, profile_for
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from expand.cli.progress import BarProgress, Figures, PlainProgress, plan_lines, progress
-from expand.events import (
+from expand.drafting.events import (
     Event,
     Notice,
     RunPlanned,

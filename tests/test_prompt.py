@@ -13,7 +13,7 @@ import jinja2.meta
 import pytest
 
 from expand.errors import InputError
-from expand.prompt import (
+from expand.model.prompt import (
     TEMPLATES,
     ChapterContext,
     Prompts,

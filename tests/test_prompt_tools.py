@@ -11,9 +11,15 @@ from typer.testing import CliRunner, Result
 
 from expand.cli import app
 from expand.errors import InputError, InputErrors
-from expand.prompt import TEMPLATES, ChapterContext, RequestContext, SectionContext, packaged_folder
-from expand.prompt_context import _MEANINGS, PURPOSES, context_of, reference, variables_of
-from expand.prompt_files import difference, eject, template_files
+from expand.model.prompt import (
+    TEMPLATES,
+    ChapterContext,
+    RequestContext,
+    SectionContext,
+    packaged_folder,
+)
+from expand.model.prompt_context import _MEANINGS, PURPOSES, context_of, reference, variables_of
+from expand.model.prompt_files import difference, eject, template_files
 from expand.workspace import Workspace
 
 

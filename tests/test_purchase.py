@@ -24,12 +24,12 @@ from buying import (
 )
 
 from expand.completion import Author, Failure, Finish
-from expand.dispatch import Event
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
-from expand.failure import RULES
 from expand.ledger import Ledger, ModelLimits, Run, State, verify
-from expand.purchase import PILOT_SECONDS, Bought, HeldError, Purchase, StoppedError
-from expand.turnstile import Turnstile
+from expand.purchase.dispatch import Event
+from expand.purchase.escrow import PILOT_SECONDS, Bought, HeldError, Purchase, StoppedError
+from expand.purchase.failure import RULES
+from expand.purchase.turnstile import Turnstile
 
 
 class World:
@@ -509,7 +509,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from buying import ScriptedAuthor, order
 from expand.ledger import Ledger
-from expand.purchase import Purchase
+from expand.purchase.escrow import Purchase
 
 async def main():
     ledger = Ledger.open(Path(sys.argv[1]))

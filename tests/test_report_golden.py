@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from report_books import facts_of, filled
 
+from expand.drafting.review import review
 from expand.report.budget import budget_sheet
 from expand.report.plans import plan_sheet
 from expand.report.rendering import FORMATS, Format, render
 from expand.report.sheet import Sheet
 from expand.report.status import status_sheet
 from expand.report.wording import LANGUAGES
-from expand.review import review
 from expand.settings import Settings
 from expand.workspace import Workspace
 

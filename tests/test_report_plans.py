@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from report_books import NOW
 
 from expand.budget import Balance, Limit
-from expand.estimate import Basis, Rate, Sample, list_price, rate
 from expand.ledger.overview import Day, Overview
+from expand.model.pricing import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
-from expand.pricing import Price
 from expand.report.budget import burn_down, full_plan
+from expand.report.estimate import Basis, Rate, Sample, list_price, rate
 from expand.report.facts import BookFacts, ChapterFacts, DraftFacts
 from expand.report.plans import plan_sheet, plans_of
 from expand.report.scenario import STEPS, best_fit, scenarios

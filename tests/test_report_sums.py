@@ -25,13 +25,13 @@ from workspaces import expand, finished, shipped, small, start
 
 from expand.budget import Balance, Limit
 from expand.completion import Purpose
-from expand.embedded import is_installed
-from expand.estimate import Basis, Rate
 from expand.ledger.overview import Day, Errors, Open, Overview, Slice
 from expand.ledger.values import State
+from expand.model.embedded import is_installed
 from expand.outline import Allowance, Book, Text, Tier
 from expand.report import wording
 from expand.report.budget import budget_sheet
+from expand.report.estimate import Basis, Rate
 from expand.report.facts import BookFacts, ChapterFacts
 from expand.report.plans import plan_sheet
 from expand.report.rendering import render

@@ -9,8 +9,8 @@ import pytest
 from expand.budget import Balance, Limit
 from expand.completion import Usage
 from expand.contract import Finding
-from expand.events import SectionStatus
-from expand.result import ChapterResult, RunResult, SectionResult, with_findings
+from expand.drafting.events import SectionStatus
+from expand.drafting.result import ChapterResult, RunResult, SectionResult, with_findings
 
 SHORT = Finding(
     kind="short",

@@ -13,8 +13,8 @@ import openai
 import pytest
 from scripted_server import Habit, ScriptedServer
 
-from expand.author import OpenAIAuthor
 from expand.completion import AttemptFailedError, Message, Request
+from expand.model.author import OpenAIAuthor
 
 REQUEST = Request(
     model="m", messages=(Message(role="user", content="Write 3 lines."),), max_output_tokens=50

@@ -14,16 +14,11 @@ from workspaces import OUTLINE, draft_of, expand, rows, small
 
 from expand.budget import Limit
 from expand.completion import Answer, Finish
-from expand.errors import InputError
-from expand.events import Event, Notice, RunPlanned, SectionDone
-from expand.expansion import Commission, Expansion
-from expand.ledger import Ledger
-from expand.outline import Allowance, Opening
-from expand.plan import Plan
-from expand.profile import profile_for
-from expand.rehearsal import dry_run, first_order
-from expand.result import RunResult
-from expand.session import (
+from expand.drafting.events import Event, Notice, RunPlanned, SectionDone
+from expand.drafting.expansion import Commission, Expansion
+from expand.drafting.rehearsal import dry_run, first_order
+from expand.drafting.result import RunResult
+from expand.drafting.session import (
     DeferredAuthor,
     expand_chapters,
     limits_of,
@@ -32,6 +27,11 @@ from expand.session import (
     openings_of,
     require_language,
 )
+from expand.errors import InputError
+from expand.ledger import Ledger
+from expand.model.profile import profile_for
+from expand.outline import Allowance, Opening
+from expand.outline.plan import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -185,7 +185,7 @@ def test_the_settings_choose_the_author(place: Workspace, monkeypatch: pytest.Mo
             opened.append(client_request_id)
             return answer()
 
-    monkeypatch.setattr("expand.embedded.EmbeddedAuthor", Fake)
+    monkeypatch.setattr("expand.model.embedded.EmbeddedAuthor", Fake)
     settings = Settings(model="smollm2-135m-instruct")
 
     async def asked() -> None:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.foundation import found_workspace
+from expand.starting.foundation import found_workspace
 
 
 @pytest.fixture

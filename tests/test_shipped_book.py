@@ -13,7 +13,7 @@ from tree_sitter import Language, Parser
 from tree_sitter_rust import language as rust
 
 from expand.outline import Allowance, Book, Outline
-from expand.outline_file import book_schema, lint, outline_schema, read_book, read_outline
+from expand.outline.file import book_schema, lint, outline_schema, read_book, read_outline
 
 ROOT = Path(__file__).parent.parent
 

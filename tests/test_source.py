@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_texts import markdown_texts
 
-from expand import markdown
 from expand.outline import Outline, Section, Text
-from expand.outline_file import read_outline
-from expand.source import Placed, left_out, place, read_source
+from expand.outline.file import read_outline
+from expand.text import markdown
+from expand.text.source import Placed, left_out, place, read_source
 
 ROOT = Path(__file__).parent.parent
 STUB = """# Tier 4: 性能

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_texts import markdown_texts
 
-from expand import markdown, seam, stitch
+from expand.text import markdown, seam, stitch
 
 RUST = "```rust\n#[derive(Debug)]\n# comment\n---\nstruct Pipe;\n```\n"
 

@@ -11,7 +11,7 @@ import tiktoken.registry
 
 from expand.completion import Message
 from expand.errors import InputError
-from expand.tokens import RANKS_FOLDER, TokenCounter
+from expand.model.tokens import RANKS_FOLDER, TokenCounter
 
 MESSAGES = (
     Message(role="system", content="You are terse."),

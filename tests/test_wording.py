@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expand import wording
+from expand.text import wording
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from expand.errors import InputError, Place
-from expand.profile import EMBEDDED_MODEL
+from expand.model.profile import EMBEDDED_MODEL
 
 DEFAULT_MODEL = "gpt-4.1"
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})

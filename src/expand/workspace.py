@@ -12,11 +12,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from expand import draft
-from expand.draft import Draft
 from expand.errors import InputError, Place
 from expand.outline import Book, Outline
-from expand.outline_file import read_book, read_outline
+from expand.outline.file import read_book, read_outline
+from expand.text import draft
+from expand.text.draft import Draft
 
 MARKER = "expand.toml"
 

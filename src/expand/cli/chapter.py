@@ -20,9 +20,9 @@ from expand.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from expand.expansion import Commission, Expansion
-    from expand.plan import Plan
-    from expand.result import RunResult
+    from expand.drafting.expansion import Commission, Expansion
+    from expand.drafting.result import RunResult
+    from expand.outline.plan import Plan
     from expand.settings import Settings
     from expand.workspace import Workspace
 
@@ -91,8 +91,8 @@ def chapter(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Expand chapters into drafts; what is already bought and still current is reused."""
-    from expand.expansion import Commission  # start-up time
-    from expand.rehearsal import dry_run as planned_run
+    from expand.drafting.expansion import Commission  # start-up time
+    from expand.drafting.rehearsal import dry_run as planned_run
 
     place = workspace_of(context, workspace)
     settings = settings_of(
@@ -150,7 +150,7 @@ async def _run(
     import signal
 
     from expand.cli.progress import progress
-    from expand.session import expand_chapters
+    from expand.drafting.session import expand_chapters
 
     def stop_on_signals(expansion: Expansion) -> None:
         running = asyncio.get_running_loop()
@@ -196,7 +196,7 @@ def _is_text(told: str) -> bool:
 def plan_of(text: str) -> Plan:
     """The plan that ``--plan`` names. Raises ``InputError``."""
     from expand.errors import InputError  # start-up time
-    from expand.plan import Plan as Known
+    from expand.outline.plan import Plan as Known
 
     if text not in tuple(Known):
         raise InputError(f"--plan is {text!r}", remedy="give full or lean")

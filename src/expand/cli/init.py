@@ -10,7 +10,7 @@ import typer
 from expand.cli.common import print_json, warn
 
 if TYPE_CHECKING:
-    from expand.foundation import Foundation
+    from expand.starting.foundation import Foundation
 
 
 def init(
@@ -36,8 +36,8 @@ def init(
     Nothing that is there is changed. Examples: expand init; expand init my-book --title "Pipes"
     """
     from expand.errors import InputError  # start-up time
-    from expand.foundation import found_workspace
-    from expand.outline_words import is_language
+    from expand.outline.words import is_language
+    from expand.starting.foundation import found_workspace
 
     if language is not None and not is_language(language):
         raise InputError(f"--language is {language!r}", remedy="give a code such as en or zh")
@@ -61,7 +61,7 @@ def init(
 
 
 def _show(founded: Foundation, folder: Path) -> None:
-    from expand.shell_command import shell_command  # start-up time
+    from expand.diagnosis.shell_command import shell_command  # start-up time
 
     tree = founded.tree
     if tree.kind == "empty":

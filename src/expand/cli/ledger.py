@@ -181,9 +181,9 @@ def _list(ledger: Ledger) -> None:
 def _by_hand(
     ledger: Ledger, settings: Settings, place: Workspace, attempt: str, outcome: str | None
 ) -> None:
+    from expand.drafting.session import cost_of
     from expand.errors import InputError  # start-up time
     from expand.ledger.reconciliation import reconcile as settle
-    from expand.session import cost_of
 
     words = "used=N (tokens in all) or unbilled"
     if outcome is None:
@@ -199,9 +199,9 @@ def _by_hand(
 def _from_export(
     ledger: Ledger, settings: Settings, place: Workspace, usage: Path, *, complete: bool
 ) -> None:
+    from expand.drafting.session import cost_of
     from expand.errors import InputError, Place  # start-up time
     from expand.ledger.reconciliation import reconcile_export
-    from expand.session import cost_of
 
     if not usage.is_file():
         raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))

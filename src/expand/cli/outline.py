@@ -56,8 +56,8 @@ def check(
     the current folder. With a mistake in any file the exit code is 2, whatever the format.
     """
     from expand.errors import InputError, InputErrors  # start-up time
-    from expand.outline_findings import as_github, as_json, as_sarif, check_outlines
-    from expand.shape import suggestion
+    from expand.outline.findings import as_github, as_json, as_sarif, check_outlines
+    from expand.outline.shape import suggestion
 
     if form not in CHECK_FORMATS:
         raise InputError(f"--format is {form!r}", remedy=suggestion(form, CHECK_FORMATS))
@@ -85,7 +85,7 @@ def schema(
     ] = False,
 ) -> None:
     """Print the JSON Schema of an outline, for editors."""
-    from expand.outline_shape import book_schema, outline_schema  # start-up time
+    from expand.outline.keys import book_schema, outline_schema  # start-up time
 
     print_json(book_schema() if book else outline_schema())
 
@@ -127,7 +127,7 @@ def import_(
     """Make outlines from a plan, from mdBook's SUMMARY.md, or from a document's headings."""
     from expand.errors import InputError  # start-up time
     from expand.importing import DEFAULT_LINES, KINDS, Wanted, take_in
-    from expand.shape import suggestion
+    from expand.outline.shape import suggestion
 
     known = next((name for name in KINDS if name == kind), None)
     if known is None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from expand.budget import usd_from_pico
 from expand.cli.common import print_json
 from expand.completion import Json
-from expand.rehearsal import Planned
+from expand.drafting.rehearsal import Planned
 
 
 def show_planned(planned: Sequence[Planned], *, as_json: bool) -> None:

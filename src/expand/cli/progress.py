@@ -11,7 +11,14 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from expand.events import Event, Notice, RunPlanned, SectionDone, SectionGrew, SectionStarted
+from expand.drafting.events import (
+    Event,
+    Notice,
+    RunPlanned,
+    SectionDone,
+    SectionGrew,
+    SectionStarted,
+)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from expand.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from expand.prompt_files import TemplateFile
+    from expand.model.prompt_files import TemplateFile
 
 app = typer.Typer(
     help="Show what would be sent; list, copy and compare templates.",
@@ -47,7 +47,7 @@ def show(
 ) -> None:
     """Print the exact messages of a section's first request, with token counts; sends nothing."""
     from expand.cli.chapter import plan_of  # start-up time
-    from expand.rehearsal import first_order
+    from expand.drafting.rehearsal import first_order
 
     place = workspace_of(context, workspace)
     settings = settings_of(place, model=model, base_url=base_url)
@@ -96,7 +96,7 @@ def list_(
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the templates: what each is for, and which of them are this workspace's own."""
-    from expand.prompt_files import template_files  # start-up time
+    from expand.model.prompt_files import template_files  # start-up time
 
     place = workspace_of(context, workspace)
     files = template_files(place)
@@ -125,7 +125,7 @@ def diff(
     context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None
 ) -> None:
     """Show how this workspace's templates differ from the packaged ones."""
-    from expand.prompt_files import chosen, difference, template_files  # start-up time
+    from expand.model.prompt_files import chosen, difference, template_files  # start-up time
 
     files = chosen(template_files(workspace_of(context, workspace)), templates or ())
     for file in files:
@@ -146,8 +146,8 @@ def eject(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Copy packaged templates into prompts/, to change them there."""
-    from expand.prompt_files import chosen, template_files  # start-up time
-    from expand.prompt_files import eject as copy
+    from expand.model.prompt_files import chosen, template_files  # start-up time
+    from expand.model.prompt_files import eject as copy
 
     place = workspace_of(context, workspace)
     files = chosen(template_files(place), templates or ())
@@ -170,7 +170,7 @@ def context_(
     ] = None,
 ) -> None:
     """Say what a template may use: names, kinds and meanings; without one, the whole page."""
-    from expand.prompt_context import context_of, reference, variables_of  # start-up time
+    from expand.model.prompt_context import context_of, reference, variables_of  # start-up time
 
     if template is None:
         typer.echo(reference(), nl=False)
@@ -181,7 +181,7 @@ def context_(
 
 
 def _purpose(file: TemplateFile) -> str:
-    from expand.prompt_context import PURPOSES  # start-up time
+    from expand.model.prompt_context import PURPOSES  # start-up time
 
     style, _, name = file.name.rpartition("/")
     purpose = PURPOSES.get(name, "Included by others, if at all.")

@@ -99,9 +99,9 @@ def print_sheet(sheet: Sheet, form: Format, output: Path | None) -> None:
 def _price(workspace: Workspace, settings: Settings) -> Fraction | None:
     """What a token of the model costs at its list price, None where that is not known."""
     from expand.errors import Place  # start-up time
-    from expand.estimate import list_price
-    from expand.pricing import price_for
-    from expand.profile import profile_for
+    from expand.model.pricing import price_for
+    from expand.model.profile import profile_for
+    from expand.report.estimate import list_price
 
     place = Place(path=workspace.settings_path)
     profile = profile_for(settings.model, settings.models, place=place)

@@ -20,7 +20,7 @@ from expand.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from expand.result import ChapterResult
+    from expand.drafting.result import ChapterResult
     from expand.workspace import Workspace
 
 ChaptersArgument = Annotated[
@@ -41,8 +41,8 @@ def review(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 when one misses its contract."""
+    from expand.drafting.review import review as review_draft
     from expand.errors import InputError  # start-up time
-    from expand.review import review as review_draft
 
     form = "json" if as_json else form
     if form not in ("table", "json", "markdown"):
@@ -51,7 +51,7 @@ def review(
     settings, book = settings_of(place), place.book()
     results = [review_draft(place, settings, book, chapter).chapter for chapter in chapters]
     if form == "json":
-        from expand.result import chapter_json  # start-up time
+        from expand.drafting.result import chapter_json  # start-up time
 
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
     else:
@@ -83,8 +83,8 @@ def revise(
 ) -> None:
     """Redraw one section with an instruction."""
     from expand.cli.chapter import plan_of, run, show  # start-up time
+    from expand.drafting.expansion import Commission
     from expand.errors import InputError
-    from expand.expansion import Commission
 
     place = workspace_of(context, workspace)
     if not note.strip():
@@ -129,7 +129,7 @@ def accept(
     """Put a reviewed draft in the place of its source, in one step; --undo takes it back."""
     place = workspace_of(context, workspace)
     if undo:
-        from expand.acceptance import Acceptances  # start-up time
+        from expand.drafting.acceptance import Acceptances  # start-up time
 
         for chapter in chapters:
             typer.echo(f"{Acceptances(place).undo(chapter)}: the former text is back")
@@ -140,9 +140,9 @@ def accept(
 
 def _accept(workspace: Workspace, chapter: str, *, force: bool) -> bool:
     """Accepts one chapter; False when blocking findings stand in the way."""
-    from expand.acceptance import Acceptances, require_unchanged  # start-up time
-    from expand.draft import document_text
-    from expand.review import review as review_draft
+    from expand.drafting.acceptance import Acceptances, require_unchanged  # start-up time
+    from expand.drafting.review import review as review_draft
+    from expand.text.draft import document_text
     from expand.workspace import read_text
 
     reviewed = review_draft(workspace, settings_of(workspace), workspace.book(), chapter)

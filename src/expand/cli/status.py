@@ -100,7 +100,7 @@ def _reviews(workspace: Workspace, facts: BookFacts) -> Reviews:
     ]
     if not drafted:
         return {}
-    from expand.review import review  # start-up time: it parses code
+    from expand.drafting.review import review  # start-up time: it parses code
 
     settings = settings_of(workspace)
     return {

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from expand.contract import Finding
-from expand.result import ChapterResult, RunResult
+from expand.drafting.result import ChapterResult, RunResult
 
 MOST_FINDINGS = 12
 

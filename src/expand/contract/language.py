@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from expand import markdown, wording
 from expand.contract.finding import Finding, excerpt
-from expand.markdown import Passage
+from expand.text import markdown, wording
+from expand.text.markdown import Passage
 
 _LEAST_LETTERS = 40
 _LEAST_CJK = 0.15

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from expand import lines
 from expand.contract.finding import Finding
+from expand.text import lines
 
 SHORT = 0.95
 """Below this share of its target a section is short."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from expand import code, markdown
 from expand.contract.finding import Finding, excerpt
-from expand.markdown import Block
+from expand.text import code, markdown
+from expand.text.markdown import Block
 
 _NO_CODE = frozenset(
     {"", "text", "txt", "plain", "plaintext", "output", "console", "markdown", "md"}

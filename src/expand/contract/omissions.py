@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from expand import markdown, wording
 from expand.contract.finding import Finding, excerpt
+from expand.text import markdown, wording
 
 _COMMENT = re.compile(r"(?:^|\s)(?://+!?|#+|--|;+|/\*+|<!--|\(\*|\"\"\"|\*)\s*(?P<said>\S.*)$")
 _MARK = r"(?:TODO|FIXME)"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from expand import markdown
 from expand.contract.finding import Finding, excerpt
+from expand.text import markdown
 
 _SCHEME = re.compile(r"(?i)[a-z][a-z0-9+.-]*:|//")
 _ID = re.compile(r"<[a-zA-Z][^>]*?\s(?:id|name)\s*=\s*[\"']?([^\"'\s>]+)")

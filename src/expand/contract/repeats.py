@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from expand import chatter, markdown, wording
 from expand.contract.finding import Finding, Severity, excerpt
+from expand.text import chatter, markdown, wording
 
 NEAR = 0.8
 """The share of three-word runs in common from which two passages say the same."""

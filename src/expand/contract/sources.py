@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from expand.contract.finding import Finding, excerpt
-from expand.source import left_out
+from expand.text.source import left_out
 
 
 def source_findings(source: str, draft: str) -> tuple[Finding, ...]:

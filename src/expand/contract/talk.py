@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from expand import markdown, wording
 from expand.contract.finding import Finding, excerpt
+from expand.text import markdown, wording
 
 _UNABLE = r"(?:can(?:no|['’])t|am\s+(?:not\s+able|unable)|won['’]t|could\s?n['’]t|must\s+decline)"
 _REFUSAL = re.compile(

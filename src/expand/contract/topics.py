@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from expand import markdown, wording
 from expand.contract.finding import Finding, excerpt
-from expand.markdown import Block
+from expand.text import markdown, wording
+from expand.text.markdown import Block
 
 _LIKE = 0.72
 _ENOUGH_PAIRS = 0.4

@@ -6,16 +6,16 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from expand import embedded
 from expand.budget import usd_from_pico
 from expand.diagnosis.endpoint import Endpoint
 from expand.diagnosis.finding import Finding, failure, from_error, note, ok, warning
 from expand.errors import ExpandError, InputError
+from expand.model import embedded
+from expand.model.pricing import Price
+from expand.model.profile import Profile
+from expand.model.tokens import TokenCounter
 from expand.outline import Book
-from expand.pricing import Price
-from expand.profile import Profile
 from expand.settings import Settings, require_author
-from expand.tokens import TokenCounter
 
 _TRIAL = "One line of a chapter, to try the tokenizer with."
 

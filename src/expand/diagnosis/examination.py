@@ -20,13 +20,13 @@ from expand.diagnosis.finding import Finding, from_error, note, ok, warning
 from expand.diagnosis.live import try_live
 from expand.diagnosis.storage import storage_findings
 from expand.diagnosis.surroundings import Terminal, look_around
+from expand.drafting.session import DeferredAuthor, profile_of
 from expand.errors import ExpandError
+from expand.model.pricing import price_for
+from expand.model.profile import Profile, is_known
+from expand.model.tokens import TokenCounter
 from expand.outline import Book
-from expand.pricing import price_for
-from expand.profile import Profile, is_known
-from expand.session import DeferredAuthor, profile_of
 from expand.settings import Overrides, Settings, read_settings
-from expand.tokens import TokenCounter
 from expand.workspace import Workspace, find_workspace
 
 

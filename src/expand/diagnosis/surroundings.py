@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from expand import __version__, embedded
+from expand import __version__
 from expand.diagnosis.finding import Finding, note, ok, warning
-from expand.shell_command import shell_command
+from expand.diagnosis.shell_command import shell_command
+from expand.model import embedded
 
 NARROWEST = 60
 """Columns below which tables are cut short."""

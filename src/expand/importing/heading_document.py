@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from expand import markdown
 from expand.importing.figures import lines_in, without_lines
 from expand.importing.items import plain
 from expand.importing.names import chapter_name, number_of_file, title_of_file
 from expand.importing.proposal import Proposal, ProposedSection, file_id, tidy
-from expand.markdown import Block
-from expand.wording import unnumbered
+from expand.text import markdown
+from expand.text.markdown import Block
+from expand.text.wording import unnumbered
 
 _NO_SECTION = re.compile(
     r"(?i)^(?:table of contents|contents|on this page|see also|references?|further reading|"

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from expand import wording
 from expand.errors import InputError, InputErrors, Place
 from expand.importing import outline_yaml
 from expand.importing.heading_document import read_headings
@@ -21,10 +20,11 @@ from expand.importing.outline_yaml import Wording
 from expand.importing.plan_document import finished, read_plan
 from expand.importing.proposal import Proposal, settled
 from expand.importing.summary import read_summary, with_ids
-from expand.input_text import shown_path
-from expand.markdown import newline_of
 from expand.outline import Book, Outline
-from expand.outline_file import read_outline
+from expand.outline.file import read_outline
+from expand.outline.input_text import shown_path
+from expand.text import wording
+from expand.text.markdown import newline_of
 from expand.workspace import Workspace, read_text, write_atomically
 
 Kind = Literal["auto", "plan", "summary", "headings"]

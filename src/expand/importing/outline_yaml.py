@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from expand.importing.proposal import Proposal, ProposedSection, settled
 from expand.importing.yaml_list import list_text
-from expand.wording import title_key
+from expand.text.wording import title_key
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML

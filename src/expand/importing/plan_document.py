@@ -16,13 +16,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from expand import markdown, wording
 from expand.importing.figures import hours_in, lines_in, priority_in, without_lines
 from expand.importing.items import Item, items_of, plain
 from expand.importing.names import ChapterName, chapter_name, title_of_file
 from expand.importing.plan_tables import TableRow, table_rows
 from expand.importing.proposal import Proposal, ProposedSection, tidy
-from expand.markdown import Block
+from expand.text import markdown, wording
+from expand.text.markdown import Block
 
 _LABEL = re.compile(
     r"^(?:[-*+]\s+)?(?:\*\*|__)?([^*_:：|]{1,24}?)(?:\*\*|__)?\s*[:：]\s*(?:\*\*|__)?\s*(.+)$"

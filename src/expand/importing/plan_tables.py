@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from expand.importing.figures import bare_lines, hours_in, priority_in
 from expand.importing.items import plain
 from expand.importing.names import ChapterName, chapter_name
-from expand.markdown import Block
 from expand.outline import Priority
+from expand.text.markdown import Block
 
 _TARGET = re.compile(r"(?i)目标行数|计划行数|^目标$|target|planned|goal")
 _PRIORITY = re.compile(r"(?i)优先级|priority")

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from expand.input_text import UNWANTED
 from expand.outline import Priority
+from expand.outline.input_text import UNWANTED
 
 ROUND_TO = 5
 """Shares of a chapter's lines are multiples of this: nobody plans a section of 143 lines."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from expand import markdown
 from expand.importing.heading_document import id_of_file
 from expand.importing.names import number_of_file
 from expand.importing.proposal import file_id
+from expand.text import markdown
 
 _ENTRY = re.compile(
     r"^(?P<indent>\s*)(?:[-*+]\s+)?\[(?P<title>(?:\\.|[^\]\\])*)\]\((?P<target>[^)]*)\)"

@@ -20,11 +20,20 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from expand import owner
 from expand.budget import Limit
 from expand.completion import Answer, AttemptFailedError, Usage
 from expand.errors import LedgerError
-from expand.ledger import accounts, attempts, moment, questions, rates, schema, succession, verdicts
+from expand.ledger import (
+    accounts,
+    attempts,
+    moment,
+    owner,
+    questions,
+    rates,
+    schema,
+    succession,
+    verdicts,
+)
 from expand.ledger.attempts import Charge
 from expand.ledger.figures import Figures
 from expand.ledger.values import Order, Reservation, Run, State, Verdict

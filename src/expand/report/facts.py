@@ -9,14 +9,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from expand.budget import Balance, Limit, pico_from_usd
-from expand.estimate import Rate, Sample, rate
 from expand.ledger import Ledger
 from expand.ledger.overview import Overview, Slice
 from expand.outline import Book, BookChapter, Outline, Priority, Text
+from expand.report.estimate import Rate, Sample, rate
 from expand.workspace import Workspace, read_text
 
 if TYPE_CHECKING:
-    from expand.draft import Draft
+    from expand.text.draft import Draft
 
 FINISHED_PERCENT = 95
 """A chapter counts as finished when the book says so, or from this share of its target on."""
@@ -250,8 +250,8 @@ def _draft(workspace: Workspace, chapter: str, accepted: str | None) -> DraftFac
     text = read_text(path) if path.is_file() else accepted
     if text is None:
         return None
-    from expand.draft import read  # start-up time: it reads Markdown
-    from expand.lines import of_section
+    from expand.text.draft import read  # start-up time: it reads Markdown
+    from expand.text.lines import of_section
 
     draft: Draft = read(text)
     if not draft.sections:

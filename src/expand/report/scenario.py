@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
-from expand.estimate import NOTHING, Range
 from expand.outline import PlanSpec
-from expand.plan import LEAN_LINES
+from expand.outline.plan import LEAN_LINES
+from expand.report.estimate import NOTHING, Range
 from expand.report.facts import BookFacts, ChapterFacts
 
 FULL, LEAN, NONE = "full", "lean", "none"

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 
+from expand.drafting.result import ChapterResult
 from expand.ledger.values import State
 from expand.report import wording
 from expand.report.budget import (
     budget_facts,
     budget_notes,
     burn_down,
-    by_model,
-    by_purpose,
     full_plan,
 )
 from expand.report.facts import BookFacts, ChapterFacts
@@ -30,7 +29,7 @@ from expand.report.plans import (
 )
 from expand.report.scenario import Scenario, percent
 from expand.report.sheet import Block, Column, Facts, Notes, Sheet, Table, Value
-from expand.result import ChapterResult
+from expand.report.spending import by_model, by_purpose
 
 Reviews = Mapping[str, ChapterResult]
 

@@ -1,0 +1,1 @@
+"""Chapters into drafts: asking, adding, checking, writing, and what becomes of a draft."""

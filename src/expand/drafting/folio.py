@@ -1,0 +1,115 @@
+"""A chapter's draft while it is worked on: its sections, and the file that others may edit as well.
+
+What holds: the file is written whole or not at all; a section, header or footer that a person
+edited - before the run or during it - is kept as it is.
+"""
+
+from __future__ import annotations
+
+from expand.drafting.acceptance import Acceptances, file_hash
+from expand.drafting.chapter import Chapter
+from expand.drafting.currency import differences
+from expand.drafting.manuscript import Manuscript
+from expand.outline import Section
+from expand.text import draft as document
+from expand.text.draft import Draft, DraftSection, Stamp
+from expand.workspace import Workspace, read_text, write_atomically
+
+
+class Folio:
+    """The draft of one chapter."""
+
+    def __init__(self, workspace: Workspace, chapter: Chapter) -> None:
+        self.chapter = chapter
+        self.texts: dict[int, str] = {}
+        self._stamps: dict[int, Stamp] = {}
+        self._path = workspace.draft_path(chapter.id)
+        self.path = workspace.relative(self._path)
+        self._acceptances = Acceptances(workspace)
+        self._source = self._acceptances.origin(chapter.id, workspace.source_bytes(chapter.outline))
+        self._seen: str | None = None
+        self._former: Draft | None = None
+        self._reread()
+        for section in chapter.outline.sections:
+            if section.number not in self.texts:
+                self.put(section.number, Manuscript(chapter.frame(section)).render(), "")
+
+    def put(self, number: int, text: str, key: str, told: str = "") -> None:
+        """A section that the tool wrote; ``key`` is "" while it is unfinished."""
+        self.texts[number] = text
+        self._stamps[number] = Stamp(key=key, text=document.text_hash(text), told=told)
+
+    def edited(self, number: int) -> bool:
+        """Whether a person edited the section since the tool wrote it."""
+        return self._former is not None and self._former.edited(number)
+
+    def is_current(self, number: int, key: str) -> bool:
+        """Whether the draft's section was made from just what ``key`` says."""
+        stamp = self._stamps.get(number)
+        return stamp is not None and stamp.key == key
+
+    def told(self, number: int) -> str:
+        """The hash of what the section was told of those before it; "" for nothing."""
+        stamp = self._stamps.get(number)
+        return stamp.told if stamp else ""
+
+    def reason(self, section: Section, key: str) -> str:
+        """Why a section is to be drafted, in words; "" when it is current."""
+        if self.is_current(section.number, key):
+            return ""
+        stamp = self._stamps.get(section.number)
+        if self._former is None or self._former.section(section.number) is None:
+            return "new"
+        if stamp is None or not stamp.key:
+            return "unfinished"
+        return f"changed: {', '.join(differences(stamp.key, key))}"
+
+    def write(self) -> None:
+        """Writes the draft as it is now; not at all where nothing changed."""
+        self._reread()
+        former = self._former
+        numbers = [section.number for section in self.chapter.outline.sections]
+        theirs = [
+            section
+            for section in (former.sections if former else ())
+            if section.number not in numbers and self.edited(section.number)
+        ]
+        keep_head = former if former and former.head_edited else None
+        keep_footer = former if former and former.footer_edited else None
+        text = document.render(
+            head=keep_head.head if keep_head else self.chapter.head(),
+            sections=[
+                *(DraftSection(number=n, text=self.texts[n]) for n in numbers),
+                *theirs,
+            ],
+            footer=keep_footer.footer if keep_footer else self.chapter.footer,
+            language=self.chapter.language,
+            plan=self.chapter.plan.value,
+            source=self._acceptances.keep(self._source) if self._source else file_hash(b""),
+            stamps=self._stamps,
+            head_hash=keep_head.head_hash if keep_head else None,
+            footer_hash=keep_footer.footer_hash if keep_footer else None,
+        )
+        if text != self._seen:
+            write_atomically(self._path, text)
+            self._seen = text
+
+    def overwrite(self, number: int) -> None:
+        """Lets the tool replace a section that a person edited, as they asked for by name."""
+        if self._former is not None:
+            self._former = self._former.without(number)
+
+    def _reread(self) -> None:
+        """Takes in what the file says by now, if somebody else wrote it since."""
+        present = read_text(self._path) if self._path.is_file() else None
+        if present is None or present == self._seen:
+            return
+        first = self._seen is None
+        self._seen = present
+        self._former = document.read(present)
+        for section in self._former.sections:
+            if first or self._former.edited(section.number):
+                self.texts[section.number] = section.text
+                self._stamps.pop(section.number, None)
+                if section.number in self._former.stamps:
+                    self._stamps[section.number] = self._former.stamps[section.number]

@@ -1,0 +1,165 @@
+"""A run worked out without sending: the dry run, and a section's first request word for word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from expand.completion import Finish
+from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
+from expand.drafting.expansion import Commission, open_chapter
+from expand.drafting.folio import Folio
+from expand.drafting.manuscript import Manuscript
+from expand.drafting.section import loop_for
+from expand.drafting.session import means_for, require_language
+from expand.errors import InputError
+from expand.ledger import Ledger, Order
+from expand.outline import Section
+from expand.outline.plan import Plan
+from expand.settings import Settings
+from expand.workspace import Workspace
+
+EXPECTED_TOKENS_PER_LINE = 13
+"""What a line of a draft takes, for a dry run: technical chapters of prose and code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What one section would take: requests, tokens that go out and may come back, reservation.
+
+    ``reused`` says that its draft is current, so that nothing would be sent. ``reserved_tokens`` is
+    the sum over its requests, ``largest`` the greatest single one; money is in pico-dollars, None
+    without a price.
+    """
+
+    chapter: str
+    section: int
+    title: str
+    lines: int
+    reused: bool
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reserved_tokens: int = 0
+    largest: int = 0
+    cost_pico_usd: int | None = 0
+
+
+def dry_run(
+    workspace: Workspace, settings: Settings, commission: Commission
+) -> tuple[Planned, ...]:
+    """What a run would send, worked out without sending: as if every answer kept to its lines."""
+    book = workspace.book()
+    ledger = Ledger.read(workspace.ledger_path)
+    try:
+        means = means_for(workspace, settings, ledger=ledger)
+        require_language(means.profile, book, commission.language)
+        planned: list[Planned] = []
+        for chapter_id in commission.chapters:
+            chapter = open_chapter(
+                workspace,
+                book,
+                chapter_id,
+                plan=commission.plan,
+                language=commission.language,
+                means=means,
+            )
+            folio = Folio(workspace, chapter)
+            for section in commission.chosen(chapter.outline):
+                edition = _edition(ledger, chapter, section, fresh=commission.fresh)
+                current = folio.is_current(section.number, chapter.key(section, edition))
+                kept = current or (folio.edited(section.number) and not commission.fresh)
+                if kept:
+                    planned.append(_planned(chapter, section, reused=True))
+                else:
+                    planned.append(_simulated(chapter, section, means, edition))
+        return tuple(planned)
+    finally:
+        if ledger:
+            ledger.close()
+
+
+def first_order(
+    workspace: Workspace,
+    settings: Settings,
+    *,
+    chapter: str,
+    section: int,
+    plan: Plan,
+    language: str,
+) -> tuple[Order, bool, tuple[int, ...]]:
+    """The order of a section's first question, whether its count is exact, and the tokens of each
+    of its messages (the chat format's own are in the order's estimate only).
+    """
+    book = workspace.book()
+    means = means_for(workspace, settings, ledger=None)
+    require_language(means.profile, book, language)
+    opened = open_chapter(workspace, book, chapter, plan=plan, language=language, means=means)
+    commission = Commission(
+        chapters=(chapter,), plan=plan, language=language, sections=frozenset({section})
+    )
+    (chosen,) = commission.chosen(opened.outline)
+    manuscript = Manuscript(opened.frame(chosen))
+    ask = loop_for(manuscript, means).next()
+    if ask is None:
+        raise InputError(
+            f"section {section} of chapter {chapter} has its lines already, from the source",
+            remedy="name another section",
+        )
+    order = opened.order(chosen, ask, manuscript, run_id="none", edition=NO_EDITION)
+    counts = tuple(means.counter.count(m.content) for m in order.request.messages)
+    return order, means.counter.exact, counts
+
+
+def _edition(ledger: Ledger | None, chapter: Chapter, section: Section, *, fresh: bool) -> Edition:
+    if ledger is None:
+        return Edition(number=int(fresh))
+    return Edition(
+        number=ledger.edition(chapter.id, section.number) + int(fresh),
+        instruction="" if fresh else ledger.instruction(chapter.id, section.number),
+    )
+
+
+def _planned(chapter: Chapter, section: Section, *, reused: bool) -> Planned:
+    return Planned(
+        chapter=chapter.id,
+        section=section.number,
+        title=chapter.title(section),
+        lines=section.lines,
+        reused=reused,
+    )
+
+
+def _simulated(chapter: Chapter, section: Section, means: Means, edition: Edition) -> Planned:
+    """One section worked through with answers of just the lines asked for."""
+    manuscript = Manuscript(chapter.frame(section))
+    loop = loop_for(manuscript, means)
+    requests = prompt = reserved = largest = completion = serial = 0
+    cost: int | None = 0
+    while (ask := loop.next()) is not None:
+        order = chapter.order(section, ask, manuscript, run_id="dry", edition=edition)
+        requests += 1
+        prompt += order.prompt_estimate or order.prompt_tokens
+        reserved += order.amount.tokens
+        largest = max(largest, order.amount.tokens)
+        completion += ask.lines * EXPECTED_TOKENS_PER_LINE
+        if cost is not None:
+            cost = None if order.amount.pico_usd is None else cost + order.amount.pico_usd
+        text = "\n".join(
+            f"Line {serial + n} stands for one of the lines that the model would write here."
+            for n in range(ask.lines)
+        )
+        serial += ask.lines
+        loop.record(ask, manuscript.add(text, Finish.STOP, ask.slots))
+    return Planned(
+        chapter=chapter.id,
+        section=section.number,
+        title=chapter.title(section),
+        lines=section.lines,
+        reused=False,
+        requests=requests,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        reserved_tokens=reserved,
+        largest=largest,
+        cost_pico_usd=cost,
+    )

@@ -1,0 +1,162 @@
+"""What a run came to, as values and as the JSON that scripts read. One place for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from expand.budget import Balance
+from expand.completion import Json, Usage
+from expand.contract import Finding
+from expand.drafting.events import SectionStatus
+from expand.text.lines import length_score
+
+NOTHING = Usage(prompt=0, completion=0)
+TOLERANCE = 0.05
+"""A section whose lines are within this share of its target keeps its length."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionResult:
+    """One section after a run: ``attempts``, ``answers`` and ``usage`` are this run's."""
+
+    number: int
+    title: str
+    target_lines: int
+    lines: int
+    status: SectionStatus
+    attempts: int = 0
+    answers: int = 0
+    usage: Usage = NOTHING
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Whether the section keeps its contract: no finding above a note."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChapterResult:
+    """One chapter after a run. ``draft`` is the path relative to the workspace."""
+
+    id: str
+    draft: str
+    language: str
+    plan: str
+    sections: tuple[SectionResult, ...]
+    findings: tuple[Finding, ...] = ()
+    """What belongs to no section of this run: the chapter as a whole."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the chapter and all its sections keep their contract."""
+        whole = all(finding.severity == "note" for finding in self.findings)
+        return whole and all(section.kept for section in self.sections)
+
+    @property
+    def target_lines(self) -> int:
+        """The sum over the sections."""
+        return sum(section.target_lines for section in self.sections)
+
+    @property
+    def lines(self) -> int:
+        """The sum over the sections."""
+        return sum(section.lines for section in self.sections)
+
+    @property
+    def length_score(self) -> float:
+        """LongBench-Write's S_l over the sections, weighted by their targets, 0 to 100."""
+        return length_score((s.target_lines, s.lines) for s in self.sections)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """A whole run. ``stopped_by`` is the author's error that ended it, "" if none did."""
+
+    chapters: tuple[ChapterResult, ...]
+    balance: Balance
+    attempts: int
+    answers: int
+    seconds: float
+    stopped_by: str = ""
+    refusals: tuple[str, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """The code of the contract: 130 over 4 over 3 over 5 over 0."""
+        if self.interrupted:
+            return 130
+        if self.stopped_by:
+            return 4
+        statuses = {section.status for chapter in self.chapters for section in chapter.sections}
+        remaining = self.balance.remaining_tokens
+        if "refused" in statuses or (remaining is not None and remaining < 0):
+            return 3
+        return 0 if all(chapter.kept for chapter in self.chapters) else 5
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that ``expand chapter --json`` prints."""
+        return {
+            "chapters": [chapter_json(chapter) for chapter in self.chapters],
+            "budget": {
+                "limit": self.balance.limit.tokens,
+                "used": self.balance.used_tokens,
+                "reserved": self.balance.reserved_tokens,
+                "remaining": self.balance.remaining_tokens,
+            },
+            "attempts": self.attempts,
+            "answers": self.answers,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def with_findings(section: SectionResult, more: Sequence[Finding]) -> SectionResult:
+    """The section with further findings."""
+    return replace(section, findings=(*section.findings, *more)) if more else section
+
+
+def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
+    """One chapter of the object that ``expand chapter --json`` prints."""
+    return {
+        "id": chapter.id,
+        "draft": chapter.draft,
+        "language": chapter.language,
+        "plan": chapter.plan,
+        "target_lines": chapter.target_lines,
+        "lines": chapter.lines,
+        "length_score": chapter.length_score,
+        "sections": [_section(section) for section in chapter.sections],
+        "findings": [finding_json(finding) for finding in chapter.findings],
+    }
+
+
+def _section(section: SectionResult) -> dict[str, Json]:
+    return {
+        "number": section.number,
+        "title": section.title,
+        "target_lines": section.target_lines,
+        "lines": section.lines,
+        "status": section.status,
+        "attempts": section.attempts,
+        "answers": section.answers,
+        "tokens": {
+            "prompt": section.usage.prompt,
+            "cached": section.usage.cached,
+            "completion": section.usage.completion,
+        },
+        "findings": [finding_json(finding) for finding in section.findings],
+    }
+
+
+def finding_json(finding: Finding) -> dict[str, Json]:
+    """One finding, as every report shows it."""
+    return {
+        "kind": finding.kind,
+        "section": finding.section,
+        "line": finding.line,
+        "severity": finding.severity,
+        "message": finding.message,
+        "remedy": finding.remedy,
+    }

@@ -1,0 +1,102 @@
+"""What is odd about an outline that can be read: warnings, each with its place in the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from expand.errors import Place
+from expand.outline import Book, Outline, Section, Text
+from expand.outline.document import read_document, spots
+from expand.outline.input_text import START, Problems, quoted, shown_path
+
+Key = tuple[str | int, ...]
+LINES_A_TOPIC = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warning_:  # noqa: N801 - Warning is taken
+    """Something odd, and where; ``message`` says what and what follows from it."""
+
+    place: Place
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: warning: {self.message}"
+
+
+def lint(outline: Outline, book: Book, path: Path, *, root: Path) -> list[Warning_]:
+    """The warnings about the outline, in the order of its file.
+
+    ``path`` is the file that it was read from; it is read again for the places, and should it
+    have gone meanwhile, all of them are its beginning.
+    """
+    shown = shown_path(path, root)
+    node = read_document(path, Problems(shown))
+    known = {} if node is None else spots(node)
+    found = []
+    for where, message in _findings(outline, book, root):
+        spot = known.get(where, START)
+        place = Place(path=shown, line=spot.line, column=spot.column)
+        found.append((spot.line, spot.column, Warning_(place=place, message=message)))
+    return [warning for *_, warning in sorted(found, key=lambda f: f[:2])]
+
+
+def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[Key, str]]:
+    chapters = {chapter.id: chapter for chapter in book.chapters}
+    if outline.id not in chapters:
+        yield ("id",), f'the book has no chapter "{outline.id}"; add it to book.yaml'
+    elif chapters[outline.id].source not in (None, outline.source):
+        theirs = quoted(chapters[outline.id].source or "")
+        yield ("source",), f"book.yaml names another source, {theirs}; this one is used"
+    if not os.path.isfile(root / outline.source):  # noqa: PTH113 - any text is an answer to it
+        yield ("source",), f"there is no file {quoted(outline.source)}; nothing can be kept of it"
+    stated = outline.stated_lines
+    if stated is not None and stated != outline.target_lines:
+        yield (
+            ("target_lines",),
+            f"the sections add up to {outline.target_lines:,} lines, target_lines says "
+            f"{stated:,}; {outline.target_lines:,} are drafted",
+        )
+    for section in outline.sections:
+        if len(section.topics) * LINES_A_TOPIC > section.lines:
+            yield (
+                ("sections", section.number - 1, "lines"),
+                f"section {section.number} has {len(section.topics)} topics in {section.lines} "
+                "lines; give it more lines or fewer topics",
+            )
+    for where, called, text in _texts(outline):
+        yield from ((where, message) for message in _language_findings(called, text, book))
+
+
+def _language_findings(called: str, text: Text, book: Book) -> Iterator[str]:
+    if text.plain is not None:
+        return
+    missing = [language for language in book.languages if language not in text.by_language]
+    if missing:
+        yield f"{called} is missing in {', '.join(missing)}; another language stands in"
+    for language in text.by_language:
+        if language not in book.languages:
+            yield f"{called} is given in {language}, which the book does not have; nobody reads it"
+
+
+def _texts(outline: Outline) -> Iterator[tuple[Key, str, Text]]:
+    yield ("title",), "title", outline.title
+    if outline.audience is not None:
+        yield ("audience",), "audience", outline.audience
+    for term, text in outline.glossary.items():
+        yield ("glossary", term), f"the term {quoted(term)}", text
+    for section in outline.sections:
+        yield from _section_texts(section)
+
+
+def _section_texts(section: Section) -> Iterator[tuple[Key, str, Text]]:
+    here: Key = ("sections", section.number - 1)
+    called = f"section {section.number}"
+    yield (*here, "title"), f"{called}: title", section.title
+    for number, topic in enumerate(section.topics):
+        yield (*here, "topics", number), f"{called}: topic {number + 1}", topic
+    if section.note is not None:
+        yield (*here, "note"), f"{called}: note", section.note

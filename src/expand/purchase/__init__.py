@@ -1,0 +1,1 @@
+"""From an order to an answer that is paid for, stored, and never bought twice."""

@@ -1,0 +1,156 @@
+"""The dispatch: attempts on their way. Sends each once, and books whatever becomes of it.
+
+Every attempt is a task of its own, so that an answer is settled even if whoever asked for it has
+been cancelled meanwhile. ``drain`` waits for the last of them; call it before the ledger is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from expand.completion import Answer, AttemptFailedError, Author, Failure
+from expand.errors import ExpandError
+from expand.ledger import Ledger, LedgerBusyError, Order, Reservation, StoredAnswer
+from expand.purchase.failure import RULES, pause_seconds
+from expand.purchase.tries import Tries
+
+SETTLE_TRIES = 60
+"""How often, a second apart, to try to store an answer while the disk is full or locked."""
+
+Outcome = StoredAnswer | AttemptFailedError
+
+
+class StoppedError(ExpandError):
+    """The run was stopped before this order was bought."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something to show the user while a purchase goes on. ``seconds``: how long it will wait."""
+
+    kind: Literal["waiting", "sent", "settled", "failed"]
+    order: Order
+    attempt_id: str = ""
+    seconds: float = 0.0
+    message: str = ""
+
+
+class Dispatch:
+    """The attempts of one run that are in flight."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        author: Author,
+        sleep: Callable[[float], Awaitable[None]],
+        on_event: Callable[[Event], None],
+        on_landing: Callable[[], None],
+    ) -> None:
+        """``on_landing`` is called after each attempt is booked."""
+        self._ledger = ledger
+        self._author = author
+        self._sleep = sleep
+        self._on_event = on_event
+        self._on_landing = on_landing
+        self._in_flight: set[asyncio.Task[Outcome]] = set()
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        """Give up what is in flight: its outcome stays unknown."""
+        self._abandoned = True
+        for task in self._in_flight:
+            task.cancel()
+
+    async def drain(self) -> None:
+        """Wait until nothing is in flight."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    async def carry(self, order: Order, place: Reservation, made: Tries) -> Outcome:
+        """Send the reserved attempt; what came of it, booked. Raises ``StoppedError`` when it was
+        given up. A cancelled caller leaves the attempt to arrive. A failure is noted in ``made``.
+        """
+        task = asyncio.create_task(self._send(order, place, made))
+        self._in_flight.add(task)
+        task.add_done_callback(self._landed)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self._abandoned and task.done():
+                raise StoppedError(
+                    f"stopped; the outcome of attempt {place.attempt_id} is unknown"
+                ) from None
+            raise
+
+    def _landed(self, task: asyncio.Task[Outcome]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled():
+            task.exception()  # who waits for it gets it; if nobody does, the ledger has it
+        self._on_landing()
+
+    async def _send(self, order: Order, place: Reservation, made: Tries) -> Outcome:
+        """Send and settle; the books are in order whatever becomes of it, cancellation too."""
+        self._ledger.sent(place.attempt_id)
+        self._on_event(Event(kind="sent", order=order, attempt_id=place.attempt_id))
+        try:
+            answer = await self._author.complete(
+                order.request, client_request_id=order.address.header(place.attempt_id)
+            )
+        except AttemptFailedError as failed:
+            self._book_failure(order, place, failed, made)
+            return failed
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            lost = AttemptFailedError(
+                Failure.CANCELLED if cancelled else Failure.CRASHED,
+                f"{type(error).__name__} while it was in flight",
+            )
+            self._ledger.unknown(place.attempt_id, lost)
+            raise
+        await self._settle(order, place, answer)
+        stored = self._ledger.answer(order.request.key)
+        assert stored is not None  # it was settled just above
+        self._on_event(Event(kind="settled", order=order, attempt_id=place.attempt_id))
+        return stored
+
+    def _book_failure(
+        self, order: Order, place: Reservation, failed: AttemptFailedError, made: Tries
+    ) -> None:
+        """The pause comes first: from now on nobody may call the model, in any process."""
+        seconds = pause_seconds(failed, made.add(failed))
+        if seconds:
+            self._ledger.pause(order.request.model, seconds)
+        if RULES[failed.failure].billed == "no":
+            self._ledger.release(place.attempt_id, failed)
+        else:
+            self._ledger.unknown(place.attempt_id, failed)
+        self._on_event(
+            Event(
+                kind="failed",
+                order=order,
+                attempt_id=place.attempt_id,
+                seconds=seconds,
+                message=failed.message,
+            )
+        )
+
+    async def _settle(self, order: Order, place: Reservation, answer: Answer) -> None:
+        cost = None if answer.usage is None else order.cost(answer.usage)
+        left = SETTLE_TRIES
+        while True:
+            try:
+                self._ledger.settle(place.attempt_id, answer, cost_pico_usd=cost)
+                return
+            except LedgerBusyError as error:
+                left -= 1
+                if not left:
+                    raise
+                message = f"an answer waits to be stored: {error}"
+                self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
+                await self._sleep(1.0)

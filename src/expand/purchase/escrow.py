@@ -1,0 +1,316 @@
+"""The purchase: from an order to an answer that is paid for, stored and never bought twice.
+
+The order of things for every attempt: look for the answer → reserve → mark sent → send → settle →
+hand out. Each step is durable before the next one begins, so a kill between any two leaves either
+nothing spent, or a reservation that the next start finds and keeps charged.
+
+* An answer that arrives is settled even if whoever asked for it has been cancelled.
+* An order that only calls in flight keep from the budget waits for them to settle.
+* The first attempt goes out ahead of the others, so that a wrong key is found out by one attempt.
+* A pause that a provider asks for holds in every process, through the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tenacity
+
+from expand.completion import Answer, AttemptFailedError, Author, Failure, Usage
+from expand.errors import AuthorError, BudgetExceededError, ExpandError
+from expand.ledger import (
+    Held,
+    InFlight,
+    Ledger,
+    Order,
+    Paused,
+    Refused,
+    Reservation,
+    Run,
+    StoredAnswer,
+)
+from expand.purchase.dispatch import Dispatch, Event, StoppedError
+from expand.purchase.failure import RULES
+from expand.purchase.tries import Tries
+from expand.purchase.turnstile import Turnstile
+
+__all__ = ["Bought", "Event", "HeldError", "Purchase", "StoppedError"]
+
+PILOT_SECONDS = 0.2
+"""How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
+
+POLL_SECONDS = 0.5
+"""How often to look for what another process may have changed."""
+
+
+class HeldError(AuthorError):
+    """An earlier outcome of the same request is unknown, and unknowns are to be held."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bought:
+    """An answer and how it came. ``usage`` is what was charged for it, now or when it was bought;
+    ``reused`` says that it was in the ledger already; ``attempts`` counts those made just now.
+    """
+
+    answer: Answer
+    attempt_id: str
+    usage: Usage
+    reused: bool
+    attempts: int
+
+
+def ignore(event: Event) -> None:
+    """Show nothing."""
+
+
+class Purchase:
+    """Buys answers for one run. All orders of a run go through one purchase."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        author: Author,
+        run: Run,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_event: Callable[[Event], None] = ignore,
+        on_unknown: Literal["retry", "hold"] = "retry",
+        max_attempts: int = 6,
+        pilot: bool = True,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """``max_attempts`` bounds the attempts at one request within this run, calls that were
+        refused for their rate aside. ``pilot``: send the first attempt alone. ``jitter`` gives
+        numbers in [0, 1).
+        """
+        self._ledger = ledger
+        self._dispatch = Dispatch(
+            ledger=ledger,
+            author=author,
+            sleep=sleep,
+            on_event=on_event,
+            on_landing=self._knock,
+        )
+        self._run = run
+        self._sleep = sleep
+        self._on_event = on_event
+        self._hold = on_unknown == "hold"
+        self._max_attempts = max_attempts
+        self._jitter = jitter
+        self._proven = asyncio.Event()
+        if not pilot:
+            self._proven.set()
+        self._pilot: asyncio.Event | None = None
+        self._lines: dict[str, Turnstile] = {}
+        self._buying: dict[str, asyncio.Event] = {}
+        self._stopping = asyncio.Event()
+        self.fatal: AuthorError | None = None
+        """Why the whole run cannot go on; every further order is refused with the same words."""
+
+    async def buy(self, order: Order) -> Bought:
+        """The answer to the order's request, from the ledger or else from the author.
+
+        Raises ``BudgetExceededError`` when a limit refuses it for good, ``AuthorError`` when the
+        author does or the tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
+        """
+        key = order.question or order.request.key
+        while True:
+            stored = self._ledger.known(order)
+            if stored is not None:
+                return _bought(stored, reused=True, attempts=0)
+            other = self._buying.get(key)
+            if other is None:
+                break
+            await other.wait()
+        self._buying[key] = asyncio.Event()
+        try:
+            return await self._obtain(order)
+        finally:
+            self._buying.pop(key).set()
+
+    def stop(self) -> None:
+        """Begin no further attempt; what is in flight arrives and is settled. Called again, what
+        is in flight is abandoned and left unknown.
+        """
+        if self._stopping.is_set():
+            self._dispatch.abandon()
+        self._stopping.set()
+        self._knock()
+
+    async def drain(self) -> None:
+        """Wait until nothing is in flight, even after whoever ordered it has gone away."""
+        await self._dispatch.drain()
+
+    def _knock(self) -> None:
+        for line in self._lines.values():
+            line.knock()
+
+    async def _obtain(self, order: Order) -> Bought:
+        made = Tries(most=self._max_attempts, hold=self._hold)
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._rest,
+            wait=tenacity.wait_exception(lambda error: self._wait(error, made)),
+            retry=tenacity.retry_if_exception(lambda error: self._goes_on(error, made)),
+            reraise=True,
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    stored, reused = await self._piloted(order, made)
+        except AttemptFailedError as failed:
+            raise self._given_up(failed, made) from failed
+        return _bought(stored, reused=reused, attempts=made.sent)
+
+    async def _piloted(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
+        """One attempt; behind the pilot as long as no attempt has reached the author."""
+        while not self._proven.is_set():
+            if self._pilot is None:
+                return await self._lead(order, made)
+            await self._first(self._pilot.wait(), self._proven.wait())
+        return await self._once(order, made)
+
+    async def _lead(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
+        """The pilot's attempt, over again where that may help. An author that has not refused
+        within ``PILOT_SECONDS`` is taken to be one that answers.
+        """
+        mine = self._pilot = asyncio.Event()
+        clock = asyncio.get_running_loop()
+        try:
+            while True:
+                timer = clock.call_later(PILOT_SECONDS, self._proven.set)
+                try:
+                    return await self._once(order, made)
+                except AttemptFailedError as failed:
+                    timer.cancel()
+                    if self._proven.is_set() or not self._goes_on(failed, made):
+                        raise
+                    await self._rest(self._wait(failed, made))
+                finally:
+                    timer.cancel()
+        finally:
+            self._pilot = None
+            mine.set()
+
+    async def _once(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
+        """One attempt, or the answer that somebody else has bought. Raises what became of it."""
+        place = await self._place(order, made)
+        if isinstance(place, StoredAnswer):
+            return place, True
+        made.sent += 1
+        outcome = await self._dispatch.carry(order, place, made)
+        if isinstance(outcome, StoredAnswer):
+            self._proven.set()
+            return outcome, False
+        self._take_in(outcome, made)
+        raise outcome
+
+    async def _place(self, order: Order, made: Tries) -> Reservation | StoredAnswer:
+        """Wait in line until the ledger gives a reservation, or an answer."""
+        line = self._lines.setdefault(order.request.model, Turnstile())
+        rank = 0 if made.sent else order.rank
+        while True:
+            place = line.enter(rank)
+            try:
+                while True:
+                    await line.turn(place)
+                    self._check()
+                    verdict = self._ledger.reserve(order, hold_unknown=self._hold)
+                    match verdict:
+                        case Reservation() | StoredAnswer():
+                            return verdict
+                        case InFlight():
+                            break
+                        case Held():
+                            raise HeldError(_held(order, verdict.attempt_id))
+                        case _:
+                            await self._linger(order, verdict, place.woken)
+            finally:
+                line.leave(place)
+            self._tell(order, POLL_SECONDS, "another run is buying the same request")
+            await self._rest(POLL_SECONDS)
+            self._ledger.recover()
+
+    async def _linger(self, order: Order, why: Paused | Refused, woken: asyncio.Event) -> None:
+        """Stay at the head of the line until something may have changed."""
+        if isinstance(why, Paused):
+            seconds, message = why.seconds + self._jitter() * 0.25, why.reason
+        elif why.waitable:
+            seconds, message = POLL_SECONDS, f"{why.message}; waiting for calls in flight"
+        else:
+            remedy = "; raise the limit, or ask for less" if why.shortfall is not None else ""
+            raise BudgetExceededError(why.message + remedy)
+        self._tell(order, seconds, message)
+        woken.clear()
+        await self._first(woken.wait(), self._sleep(seconds), self._stopping.wait())
+        self._ledger.recover()
+
+    def _take_in(self, failed: AttemptFailedError, made: Tries) -> None:
+        """What a failure means for the other orders of this run."""
+        if RULES[failed.failure].stops_run and not made.go_on(failed):
+            self.fatal = self.fatal or AuthorError(made.verdict(failed))
+        elif failed.failure is not Failure.UNREACHABLE:
+            self._proven.set()
+
+    def _goes_on(self, error: BaseException, made: Tries) -> bool:
+        return (
+            isinstance(error, AttemptFailedError)
+            and not self._stopping.is_set()
+            and made.go_on(error)
+        )
+
+    def _wait(self, error: BaseException, made: Tries) -> float:
+        assert isinstance(error, AttemptFailedError)  # nothing else is tried again
+        return made.wait_seconds(error, self._jitter())
+
+    def _given_up(self, failed: AttemptFailedError, made: Tries) -> ExpandError:
+        if self._stopping.is_set():
+            return StoppedError(f"stopped after: {failed.message}")
+        if made.held(failed):
+            return HeldError(made.verdict(failed))
+        return AuthorError(str(self.fatal) if self.fatal else made.verdict(failed))
+
+    def _check(self) -> None:
+        if self.fatal is not None:
+            raise AuthorError(str(self.fatal))
+        if self._stopping.is_set():
+            raise StoppedError("stopped before it was sent")
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, but not beyond ``stop``."""
+        if seconds > 0 and not self._stopping.is_set():
+            await self._first(self._sleep(seconds), self._stopping.wait())
+
+    @staticmethod
+    async def _first(*waits: Awaitable[Any]) -> None:
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _tell(self, order: Order, seconds: float, message: str) -> None:
+        self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=message))
+
+
+def _bought(stored: StoredAnswer, *, reused: bool, attempts: int) -> Bought:
+    return Bought(
+        answer=stored.answer,
+        attempt_id=stored.attempt_id,
+        usage=stored.usage,
+        reused=reused,
+        attempts=attempts,
+    )
+
+
+def _held(order: Order, attempt_id: str) -> str:
+    return (
+        f"chapter {order.address.chapter} section {order.address.section}: the outcome of attempt "
+        f"{attempt_id} is unknown; settle it with `expand ledger reconcile {attempt_id}`, or run "
+        "with --on-unknown retry"
+    )

@@ -1,0 +1,1 @@
+"""A new workspace, in an empty folder or around a docs tree."""

@@ -1,0 +1,211 @@
+"""A draft as a document: header, contents, numbered sections, footer, and one hidden last line.
+
+The last line is an HTML comment that tells which sections the tool wrote: for each its key (what it
+was made from) and the hash of its text. A section whose text no longer has that hash was edited by
+a person and is theirs. Nothing else is hidden; the rest is plain Markdown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from expand.text import markdown
+
+CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
+_STAMP = re.compile(r"^<!-- expand (?P<body>[^>]*) -->\s*\Z", re.MULTILINE)
+_NUMBERED = re.compile(r"(\d+)\.\s+\S")
+SHORT_HASH = 16
+
+
+def text_hash(text: str) -> str:
+    """The hash of a section's text that the last line keeps: 16 hexadecimal digits of sha256."""
+    return hashlib.sha256(text.strip().encode()).hexdigest()[:SHORT_HASH]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stamp:
+    """What the last line says of one section: its key ("" while unfinished), the hash of its text,
+    and the hash of what it was told of the sections before it ("" for nothing).
+    """
+
+    key: str
+    text: str
+    told: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DraftSection:
+    """One section: ``text`` starts with its ``## N. Title`` line and ends without blanks."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A draft that was read back. ``stamps`` is empty where the last line is missing.
+
+    ``head`` is all before the first numbered section (header and contents), ``footer`` all after
+    the rule that closes the last one; both without blanks around them.
+    """
+
+    language: str
+    plan: str
+    head: str
+    sections: tuple[DraftSection, ...]
+    footer: str
+    stamps: Mapping[int, Stamp] = field(default_factory=dict)
+    head_hash: str = ""
+    footer_hash: str = ""
+    source_hash: str = ""
+    """sha256 of the source document that the draft was made from."""
+
+    def without(self, number: int) -> Draft:
+        """The draft without one section."""
+        return replace(self, sections=tuple(s for s in self.sections if s.number != number))
+
+    def section(self, number: int) -> DraftSection | None:
+        """The section of that number, if the draft has one."""
+        return next((s for s in self.sections if s.number == number), None)
+
+    def edited(self, number: int) -> bool:
+        """Whether a person changed that section since the tool wrote it.
+
+        A section without a stamp counts as edited: what the tool cannot prove to be its own it
+        leaves alone.
+        """
+        section = self.section(number)
+        if section is None:
+            return False
+        stamp = self.stamps.get(number)
+        return stamp is None or stamp.text != text_hash(section.text)
+
+    @property
+    def head_edited(self) -> bool:
+        """Whether a person changed the header or the contents."""
+        return self.head_hash != text_hash(self.head)
+
+    @property
+    def footer_edited(self) -> bool:
+        """Whether a person changed the footer."""
+        return self.footer_hash != text_hash(self.footer)
+
+
+def section_heading(number: int, title: str) -> str:
+    """``## 2. Profiling tools``."""
+    return f"## {number}. {title}"
+
+
+def topic_heading(section: int, topic: int, title: str) -> str:
+    """``### 2.1 perf``; both numbers count from 1."""
+    return f"### {section}.{topic} {title}"
+
+
+def render(
+    *,
+    head: str,
+    sections: Sequence[DraftSection],
+    footer: str,
+    language: str,
+    plan: str,
+    source: str,
+    stamps: Mapping[int, Stamp],
+    head_hash: str | None = None,
+    footer_hash: str | None = None,
+) -> str:
+    """The whole document, ending in one newline.
+
+    A hash given for head or footer stands in the last line in place of the text's own: an edited
+    part stays known as edited.
+    """
+    parts = [head.strip("\n"), *(section.text.strip("\n") for section in sections)]
+    if footer.strip():
+        parts += ["---", footer.strip("\n")]
+    items = [
+        f"language={language}",
+        f"plan={plan}",
+        f"source={source}",
+        f"head={text_hash(head) if head_hash is None else head_hash}",
+        f"foot={text_hash(footer) if footer_hash is None else footer_hash}",
+        *(_stamp(number, stamp) for number, stamp in sorted(stamps.items())),
+    ]
+    parts.append(f"<!-- expand {' '.join(items)} -->")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def head(header: str, titles: Sequence[str], language: str) -> str:
+    """The header and the table of contents; ``titles`` are numbered (``1. Methods``)."""
+    contents = CONTENTS_TITLES.get(language, CONTENTS_TITLES["en"])
+    entries = [f"- [{title}](#{anchor(title)})" for title in titles]
+    return "\n".join([header.strip("\n"), "", f"## {contents}", "", *entries]).strip("\n")
+
+
+def read(text: str) -> Draft:
+    """A draft read back from its document; sections are found by their numbered headings."""
+    found = _STAMP.search(text)
+    fields = dict(
+        item.split("=", 1) for item in (found["body"].split() if found else ()) if "=" in item
+    )
+    stamps = {}
+    for name, value in fields.items():
+        if name.isdecimal():
+            key, hashed, told = (*value.split(":"), "", "")[:3]
+            stamps[int(name)] = Stamp(key="" if key == "-" else key, text=hashed, told=told)
+    has_footer = fields.get("foot", "") != text_hash("")
+    before, sections, footer = _parts(text[: found.start()] if found else text, has_footer)
+    return Draft(
+        language=fields.get("language", ""),
+        plan=fields.get("plan", ""),
+        head=before,
+        sections=sections,
+        footer=footer,
+        stamps=stamps,
+        head_hash=fields.get("head", ""),
+        footer_hash=fields.get("foot", ""),
+        source_hash=fields.get("source", ""),
+    )
+
+
+def document_text(text: str) -> str:
+    """A draft's text without the hidden last line: what is put in the place of its source."""
+    return _STAMP.sub("", text).rstrip("\n") + "\n"
+
+
+def _stamp(number: int, stamp: Stamp) -> str:
+    told = f":{stamp.told}" if stamp.told else ""
+    return f"{number}={stamp.key or '-'}:{stamp.text}{told}"
+
+
+def _parts(body: str, has_footer: bool) -> tuple[str, tuple[DraftSection, ...], str]:
+    """Head, sections and footer. The footer follows the last rule after the last heading."""
+    lines = body.splitlines(keepends=True)
+    starts: dict[int, int] = {}
+    footer_rule = len(lines)
+    for block in markdown.blocks(body):
+        if block.kind == "heading":
+            footer_rule = len(lines)
+            numbered = _NUMBERED.match(block.title) if block.level == 2 else None
+            if numbered:
+                starts.setdefault(int(numbered[1]), block.start)
+        elif block.kind == "rule" and starts and has_footer:
+            footer_rule = block.start
+    borders = [*list(starts.values())[1:], footer_rule]
+    sections = tuple(
+        DraftSection(number=number, text="".join(lines[start:border]).strip("\n"))
+        for (number, start), border in zip(starts.items(), borders, strict=False)
+    )
+    first = next(iter(starts.values()), len(lines))
+    return (
+        "".join(lines[:first]).strip("\n"),
+        sections,
+        "".join(lines[footer_rule + 1 :]).strip("\n"),
+    )
+
+
+def anchor(heading: str) -> str:
+    """A heading's anchor as GitHub makes it: lower case, punctuation dropped, spaces to hyphens."""
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
