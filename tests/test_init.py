@@ -12,9 +12,9 @@ import yaml
 from typer.testing import CliRunner
 
 from expand.cli import app
+from expand.diagnosis.outlines import check_outlines
 from expand.diagnosis.shell_command import shell_command
 from expand.errors import InputError
-from expand.outline.findings import check_outlines
 from expand.starting.docs_tree import MOST_DOCUMENTS, DocsTree, find_tree
 from expand.starting.foundation import found_workspace
 from expand.workspace import Workspace

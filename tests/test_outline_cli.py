@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from expand.cli import app
+from expand.diagnosis.outlines import OutlineFinding, as_github
 from expand.errors import InputErrors
-from expand.outline.findings import OutlineFinding, as_github
 from expand.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from expand.model.prompt import (
     packaged_folder,
 )
 from expand.model.prompt_context import _MEANINGS, PURPOSES, context_of, reference, variables_of
-from expand.model.prompt_files import difference, eject, template_files
+from expand.starting.prompt_files import difference, eject, template_files
 from expand.workspace import Workspace
 
 

@@ -55,8 +55,8 @@ def check(
     github are annotations for a pull request, sarif is for code scanning; both name files from
     the current folder. With a mistake in any file the exit code is 2, whatever the format.
     """
+    from expand.diagnosis.outlines import as_github, as_json, as_sarif, check_outlines
     from expand.errors import InputError, InputErrors  # start-up time
-    from expand.outline.findings import as_github, as_json, as_sarif, check_outlines
     from expand.outline.shape import suggestion
 
     if form not in CHECK_FORMATS:

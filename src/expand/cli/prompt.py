@@ -18,7 +18,7 @@ from expand.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from expand.model.prompt_files import TemplateFile
+    from expand.starting.prompt_files import TemplateFile
 
 app = typer.Typer(
     help="Show what would be sent; list, copy and compare templates.",
@@ -96,7 +96,7 @@ def list_(
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the templates: what each is for, and which of them are this workspace's own."""
-    from expand.model.prompt_files import template_files  # start-up time
+    from expand.starting.prompt_files import template_files  # start-up time
 
     place = workspace_of(context, workspace)
     files = template_files(place)
@@ -125,7 +125,7 @@ def diff(
     context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None
 ) -> None:
     """Show how this workspace's templates differ from the packaged ones."""
-    from expand.model.prompt_files import chosen, difference, template_files  # start-up time
+    from expand.starting.prompt_files import chosen, difference, template_files  # start-up time
 
     files = chosen(template_files(workspace_of(context, workspace)), templates or ())
     for file in files:
@@ -146,8 +146,8 @@ def eject(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Copy packaged templates into prompts/, to change them there."""
-    from expand.model.prompt_files import chosen, template_files  # start-up time
-    from expand.model.prompt_files import eject as copy
+    from expand.starting.prompt_files import chosen, template_files  # start-up time
+    from expand.starting.prompt_files import eject as copy
 
     place = workspace_of(context, workspace)
     files = chosen(template_files(place), templates or ())

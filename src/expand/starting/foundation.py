@@ -17,9 +17,9 @@ from expand.importing.heading_document import read_headings
 from expand.importing.intake import SCHEMA_FILE
 from expand.importing.outline_yaml import Wording
 from expand.importing.proposal import Proposal, ProposedSection, settled
-from expand.model.prompt_files import eject, template_files
 from expand.outline.keys import book_schema, outline_schema
 from expand.starting.docs_tree import DocsTree, TreeChapter, find_tree
+from expand.starting.prompt_files import eject, template_files
 from expand.workspace import MARKER, Workspace, read_text, write_atomically
 
 FIRST_ALLOWANCE = 200_000
