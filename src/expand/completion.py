@@ -124,7 +124,7 @@ class Answer:
 
 
 class Failure(enum.StrEnum):
-    """What became of an attempt that brought no answer; ``purchase.failure`` says what each means."""
+    """What became of an attempt without an answer; ``purchase.failure`` says what each means."""
 
     UNREACHABLE = "unreachable"
     """The connection was never made, so nothing was sent."""
