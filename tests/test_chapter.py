@@ -14,16 +14,10 @@ from workspaces import SOURCE, small
 
 from expand.completion import Finish
 from expand.drafting.asking import Ask
-from expand.drafting.chapter import (
-    CHAT_SLACK_TOKENS,
-    NO_EDITION,
-    Chapter,
-    Edition,
-    Means,
-    Setting,
-)
+from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
 from expand.drafting.currency import PARTS, differences
 from expand.drafting.manuscript import Manuscript
+from expand.drafting.ordering import CHAT_SLACK_TOKENS, Setting, order_for
 from expand.errors import InputError
 from expand.ledger import Order
 from expand.model.pricing import price_for
@@ -83,7 +77,8 @@ def order(
     manuscript = Manuscript(of.frame(section))
     if written:
         manuscript.add(written, Finish.STOP, (0,))
-    return of.order(
+    return order_for(
+        of,
         section,
         ask,
         manuscript,

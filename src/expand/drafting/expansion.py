@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from expand.completion import Author
 from expand.contract import Finding, check_chapter, source_findings
 from expand.drafting.acceptance import Acceptances
-from expand.drafting.chapter import NO_SETTING, Chapter, Edition, Means, Setting
+from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
 from expand.drafting.events import (
     Event,
     Notice,
@@ -25,8 +25,10 @@ from expand.drafting.events import (
     SectionStatus,
 )
 from expand.drafting.folio import Folio
+from expand.drafting.manuscript import Manuscript
+from expand.drafting.ordering import NO_SETTING, Setting, order_for
 from expand.drafting.result import ChapterResult, RunResult, SectionResult, with_findings
-from expand.drafting.section import Desk, Drafting, Tally
+from expand.drafting.section import Desk, Drafting, Tally, loop_for
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Run
 from expand.outline import Book, Outline, Section
@@ -137,6 +139,7 @@ class Expansion:
         if commission.fresh:
             self._begin_anew(jobs, commission)
         self._announce(jobs)
+        self._rehearse(folios, commission)
         lanes = self._lanes(folios, jobs, in_order=commission.context_text)
         try:
             async with asyncio.TaskGroup() as group:
@@ -192,6 +195,20 @@ class Expansion:
                 )
             )
         )
+
+    def _rehearse(self, folios: Sequence[Folio], commission: Commission) -> None:
+        """Makes the first order of each chapter, so that what is wrong with the templates or the
+        context window is said before anything is sent.
+        """
+        for folio in folios:
+            chapter = folio.chapter
+            for section in commission.chosen(chapter.outline)[:1]:
+                manuscript = Manuscript(chapter.frame(section))
+                ask = loop_for(manuscript, self._means).next()
+                if ask is not None:
+                    order_for(
+                        chapter, section, ask, manuscript, run_id=self._run.id, edition=NO_EDITION
+                    )
 
     @staticmethod
     def _lanes(

@@ -9,6 +9,7 @@ from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
 from expand.drafting.expansion import Commission, open_chapter
 from expand.drafting.folio import Folio
 from expand.drafting.manuscript import Manuscript
+from expand.drafting.ordering import order_for
 from expand.drafting.section import loop_for
 from expand.drafting.session import means_for, require_language
 from expand.errors import InputError
@@ -105,7 +106,7 @@ def first_order(
             f"section {section} of chapter {chapter} has its lines already, from the source",
             remedy="name another section",
         )
-    order = opened.order(chosen, ask, manuscript, run_id="none", edition=NO_EDITION)
+    order = order_for(opened, chosen, ask, manuscript, run_id="none", edition=NO_EDITION)
     counts = tuple(means.counter.count(m.content) for m in order.request.messages)
     return order, means.counter.exact, counts
 
@@ -136,7 +137,7 @@ def _simulated(chapter: Chapter, section: Section, means: Means, edition: Editio
     requests = prompt = reserved = largest = completion = serial = 0
     cost: int | None = 0
     while (ask := loop.next()) is not None:
-        order = chapter.order(section, ask, manuscript, run_id="dry", edition=edition)
+        order = order_for(chapter, section, ask, manuscript, run_id="dry", edition=edition)
         requests += 1
         prompt += order.prompt_estimate or order.prompt_tokens
         reserved += order.amount.tokens

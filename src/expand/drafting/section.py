@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from expand.completion import Answer, Finish, Purpose, Usage
 from expand.contract import Finding
 from expand.drafting.asking import LEAST_LINES, Ask, Loop
-from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means, Setting
+from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
 from expand.drafting.events import Event, SectionGrew
 from expand.drafting.manuscript import Manuscript
+from expand.drafting.ordering import Setting, order_for
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.ledger import Ledger, Order
 from expand.outline import Section
@@ -140,7 +141,8 @@ class Drafting:
         skeleton = Manuscript(lean.frame(section))
         loop = loop_for(skeleton, self._desk.means)
         while (ask := loop.next()) is not None:
-            order = lean.order(
+            order = order_for(
+                lean,
                 section,
                 ask,
                 skeleton,
@@ -231,7 +233,8 @@ class Drafting:
         )
 
     def _order(self, ask: Ask, attempt: int) -> Order:
-        return self._chapter.order(
+        return order_for(
+            self._chapter,
             self._section,
             ask,
             self._manuscript,

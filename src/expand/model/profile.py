@@ -61,6 +61,8 @@ class Profile:
     where the model writes any. ``parameters`` go into the request body as they are. ``aspects`` (by
     language) are for small models: a topic is asked for in several requests, one about each.
     ``forms`` are grammars for some of those aspects, for servers that take one (llama.cpp's).
+    ``concurrency`` is how many sections are worked on side by side; where the settings state it, it
+    is also ``calls_at_once``, which holds over all processes.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Profile:
     style: str | None = None
     encoding: str | None = None
     concurrency: int = 4
+    calls_at_once: int | None = None
     rpm: int | None = None
     tpm: int | None = None
     prices: TokenPrices | None = None
@@ -116,6 +119,8 @@ def profile_for(
     for pattern in _matching(model, overrides or {}):
         table = (overrides or {})[pattern]
         profile = _laid_over(profile, table, f'models."{pattern}"', place)
+        if "concurrency" in table:
+            profile = replace(profile, calls_at_once=profile.concurrency)
     return profile
 
 

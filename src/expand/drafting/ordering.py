@@ -1,0 +1,194 @@
+"""The order for each question of a section: what is sent, and the most that it can cost.
+
+Everything here is determined by the outline, the book, the templates, the source document and the
+profile. Two runs over the same input make the same orders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from expand.budget import Amount
+from expand.completion import Address, Purpose, Request
+from expand.drafting.asking import Ask
+from expand.drafting.chapter import Chapter, Edition
+from expand.drafting.manuscript import Frame, Manuscript
+from expand.errors import InputError
+from expand.ledger import ModelLimits, Order, no_price
+from expand.model.prompt import RequestContext
+from expand.model.tokens import raised
+from expand.outline import Section
+
+TAIL_LINES = 24
+"""Lines of what is written that a question shows the model, so that it goes on from there."""
+BRIEF_TAIL_LINES = 4
+LEAST_OUTPUT_TOKENS = 256
+CHAT_SLACK_TOKENS = 8
+"""Added to every prompt bound: servers differ in how many tokens the chat format takes."""
+TRIES_STRIDE = 1000
+"""Editions are this far apart, so that tries of one edition fit between."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What a section is drafted into: what earlier sections say (``told``, "" when they are drafted
+    side by side) and, for a revision, the text of each topic as it stands.
+    """
+
+    told: str = ""
+    present: Mapping[int, str] = field(default_factory=dict)
+
+    def present_of(self, slots: Sequence[int]) -> str:
+        """The present text of some topics."""
+        return "\n\n".join(self.present[slot] for slot in slots if slot in self.present)
+
+
+NO_SETTING = Setting()
+TEMPLATE_OF: Mapping[Purpose, str] = {
+    "draft": "section.j2",
+    "revise": "section.j2",
+    "continue": "continue.j2",
+    "repair": "repair.j2",
+}
+
+
+def order_for(
+    chapter: Chapter,
+    section: Section,
+    ask: Ask,
+    manuscript: Manuscript,
+    *,
+    run_id: str,
+    edition: Edition,
+    attempt: int = 0,
+    setting: Setting = NO_SETTING,
+) -> Order:
+    """The order for a question. ``attempt`` counts answers to it that could not be used."""
+    means = chapter.means
+    profile = means.profile
+    context = _request_context(chapter, section, ask, manuscript, edition, setting)
+    template = TEMPLATE_OF[ask.purpose]
+    messages = (
+        chapter.system,
+        means.prompts.request(template, context),
+    )
+    cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
+    request = Request(
+        model=profile.name,
+        messages=messages,
+        max_output_tokens=min(cap, profile.max_output_tokens),
+        parameters=profile.request_parameters(
+            lines=ask.lines,
+            aspect=context.aspect,
+            topic=context.topics[0] if context.topics else context.section_title,
+        ),
+        edition=edition.number * TRIES_STRIDE + attempt,
+    )
+    estimate = means.counter.count_messages(messages)
+    prompt = raised(estimate, means.margin()) + CHAT_SLACK_TOKENS
+    _require_room(chapter, section, prompt, request.max_output_tokens)
+    price = means.price
+    return Order(
+        request=request,
+        address=Address(chapter=chapter.id, section=section.number, purpose=ask.purpose),
+        run_id=run_id,
+        language=chapter.language,
+        plan=chapter.plan.value,
+        prompt_tokens=prompt,
+        prompt_estimate=estimate,
+        amount=Amount(
+            tokens=prompt + request.max_output_tokens,
+            pico_usd=price.bound(prompt, request.max_output_tokens) if price else None,
+        ),
+        rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
+        cost=price.cost if price else no_price,
+        unpriced=means.unpriced,
+        question=_question(chapter, section, ask, edition, attempt, setting),
+        rank=0 if any(body.strip() for body in manuscript.bodies) else 1,
+    )
+
+
+def _question(
+    chapter: Chapter,
+    section: Section,
+    ask: Ask,
+    edition: Edition,
+    attempt: int,
+    setting: Setting,
+) -> str:
+    slots = ",".join(str(slot) for slot in ask.slots)
+    key = chapter.key(section, edition)
+    words = (chapter.id, key, ask.purpose, slots, str(ask.ordinal), str(attempt), setting.told)
+    return hashlib.sha256("|".join(words).encode()).hexdigest()
+
+
+def _require_room(chapter: Chapter, section: Section, prompt: int, output: int) -> None:
+    window = chapter.means.profile.context_window
+    if prompt + output > window:
+        raise InputError(
+            f"chapter {chapter.id}, section {section.number}: a prompt of {prompt:,} tokens and "
+            f"{output:,} of output do not fit {chapter.means.profile.name}'s context window of "
+            f"{window:,}",
+            remedy="shorten the house rules or the topics, or take a model with a larger one",
+        )
+
+
+def _request_context(
+    chapter: Chapter,
+    section: Section,
+    ask: Ask,
+    manuscript: Manuscript,
+    edition: Edition,
+    setting: Setting,
+) -> RequestContext:
+    frame = manuscript.frame
+    aspects = chapter.means.profile.aspects.get(chapter.language, ())
+    position = section.number - 1
+    sections = chapter.outline.sections
+    material = [*frame.intro] if 0 in ask.slots and ask.part == 0 else []
+    for slot in ask.slots:
+        material += frame.placed.get(slot, ())
+    first = ask.part == 0 and ask.purpose != "repair"
+    continuing = ask.purpose == "continue"
+    repairing = ask.purpose == "repair"
+    present = manuscript.bodies[ask.slots[0]] if repairing else setting.present_of(ask.slots)
+    return RequestContext(
+        language=chapter.language,
+        audience=chapter.audience(),
+        chapter_id=chapter.id,
+        chapter_title=chapter.say(chapter.outline.title),
+        section_number=section.number,
+        section_title=frame.title,
+        topics=tuple(frame.topics[slot] for slot in ask.slots if frame.topics),
+        lines=ask.lines,
+        previous_section=chapter.say(sections[position - 1].title) if position else "",
+        section_note=chapter.say(section.note) if section.note else "",
+        source_material="\n\n".join(material) if first else "",
+        before=_before(ask, manuscript, brief=bool(aspects)),
+        open_fence=manuscript.fence(ask.slots[0]) if continuing else "",
+        aspect=aspects[ask.part % len(aspects)] if aspects else "",
+        code_examples=_examples_of(chapter, section, ask, frame) if first else 0,
+        instruction=edition.instruction,
+        present=present.strip("\n"),
+        told=setting.told if first else "",
+        problems=ask.problems,
+    )
+
+
+def _before(ask: Ask, manuscript: Manuscript, *, brief: bool) -> str:
+    """The end of what the question goes on from: its topic's text, or the topic's before."""
+    most = BRIEF_TAIL_LINES if brief else TAIL_LINES
+    for slot in range(ask.slots[0], -1, -1):
+        if manuscript.bodies[slot].strip():
+            return manuscript.tail(slot, most)
+    return ""
+
+
+def _examples_of(chapter: Chapter, section: Section, ask: Ask, frame: Frame) -> int:
+    """The code examples that one question should bring: its topics' part of the section's."""
+    slots = max(1, len(frame.topics))
+    wanted = chapter.examples(section)
+    before = round(wanted * ask.slots[0] / slots)
+    return round(wanted * (ask.slots[-1] + 1) / slots) - before
