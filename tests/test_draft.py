@@ -54,7 +54,15 @@ sections_of = st.lists(bodies, max_size=5).map(
         for number, text in enumerate(texts, 1)
     ]
 )  # fmt: skip
-footers = st.sampled_from(["", "**Maintenance**: kept by its authors.", "*End.*\n\nTwo blocks."])
+footers = st.sampled_from(
+    [
+        "",
+        "**Maintenance**: kept by its authors.",
+        "*End.*\n\nTwo blocks.",
+        "**See**: [b](b.md)\n\n---\n\n**Maintenance**: a team",
+        "## References\n\n- one\n\n***\n\nend",
+    ]
+)
 
 
 def stamped(sections: list[DraftSection], key: str = "0123456789abcdef") -> dict[int, Stamp]:

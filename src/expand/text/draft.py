@@ -154,8 +154,8 @@ def read(text: str) -> Draft:
         if name.isdecimal():
             key, hashed, told = (*value.split(":"), "", "")[:3]
             stamps[int(name)] = Stamp(key="" if key == "-" else key, text=hashed, told=told)
-    has_footer = fields.get("foot", "") != text_hash("")
-    before, sections, footer = _parts(text[: found.start()] if found else text, has_footer)
+    body = text[: found.start()] if found else text
+    before, sections, footer = _parts(body, fields.get("foot", ""))
     return Draft(
         language=fields.get("language", ""),
         plan=fields.get("plan", ""),
@@ -179,30 +179,39 @@ def _stamp(number: int, stamp: Stamp) -> str:
     return f"{number}={stamp.key or '-'}:{stamp.text}{told}"
 
 
-def _parts(body: str, has_footer: bool) -> tuple[str, tuple[DraftSection, ...], str]:
-    """Head, sections and footer. The footer follows the last rule after the last heading."""
+def _parts(body: str, footer_hash: str) -> tuple[str, tuple[DraftSection, ...], str]:
+    """Head, sections and footer."""
     lines = body.splitlines(keepends=True)
     starts: dict[int, int] = {}
-    footer_rule = len(lines)
+    rules: list[int] = []
     for block in markdown.blocks(body):
-        if block.kind == "heading":
-            footer_rule = len(lines)
-            numbered = _NUMBERED.match(block.title) if block.level == 2 else None
-            if numbered:
-                starts.setdefault(int(numbered[1]), block.start)
-        elif block.kind == "rule" and starts and has_footer:
-            footer_rule = block.start
-    borders = [*list(starts.values())[1:], footer_rule]
+        numbered = _NUMBERED.match(block.title) if block.kind == "heading" else None
+        if numbered and block.level == 2:
+            starts.setdefault(int(numbered[1]), block.start)
+            rules = []
+        elif block.kind == "rule" and starts:
+            rules.append(block.start)
+    end, footer = _footer(lines, rules, footer_hash)
+    borders = [*list(starts.values())[1:], end]
     sections = tuple(
         DraftSection(number=number, text="".join(lines[start:border]).strip("\n"))
         for (number, start), border in zip(starts.items(), borders, strict=False)
     )
     first = next(iter(starts.values()), len(lines))
-    return (
-        "".join(lines[:first]).strip("\n"),
-        sections,
-        "".join(lines[footer_rule + 1 :]).strip("\n"),
-    )
+    return "".join(lines[:first]).strip("\n"), sections, footer
+
+
+def _footer(lines: Sequence[str], rules: Sequence[int], footer_hash: str) -> tuple[int, str]:
+    """The line where the last section ends, and the footer behind it: the one that the tool wrote,
+    or, where a person changed it, what follows the last rule.
+    """
+    if footer_hash == text_hash("") or not rules:
+        return len(lines), ""
+    behind = {rule: "".join(lines[rule + 1 :]).strip("\n") for rule in rules}
+    for rule, text in behind.items():
+        if text_hash(text) == footer_hash:
+            return rule, text
+    return rules[-1], behind[rules[-1]]
 
 
 def anchor(heading: str) -> str:
