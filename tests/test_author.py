@@ -590,3 +590,19 @@ async def test_stopping_lets_the_cancellation_through(server: ScriptedServer) ->
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_a_key_that_the_server_repeats_stays_out_of_the_answer(
+    httpx2_mock: respx.Router,
+) -> None:
+    said = json.loads(json.dumps(GOOD))
+    said["choices"][0]["message"]["content"] = f"The key is {KEY}."
+    httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(
+        json=said, headers={"x-request-id": f"Bearer {KEY}"}
+    )
+    async with OpenAIAuthor(
+        api_key=KEY, base_url="http://127.0.0.1:9/v1", transport="httpx2"
+    ) as author:
+        answer = await author.complete(REQUEST, client_request_id="x")
+    assert KEY not in repr(answer)
+    assert answer.text == "The key is [key]."

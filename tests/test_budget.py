@@ -62,7 +62,7 @@ def test_what_waiting_cannot_mend_is_named_first() -> None:
     final = Balance(scope="chapter:03", limit=Limit(tokens=10))
     missing = shortfall([waitable, final], Amount(tokens=50))
     assert missing is not None
-    assert str(missing) == "chapter:03: 50 tokens needed, 10 of 10 remain"
+    assert str(missing) == "chapter 03: 50 tokens needed, 10 of 10 remain"
     assert not missing.waitable
 
 

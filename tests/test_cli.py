@@ -617,6 +617,19 @@ def test_a_wrong_key_is_one_attempt_and_exit_4(
     assert b"sk-wrong-and-secret" not in (place / ".expand" / "ledger.db").read_bytes()
 
 
+def test_a_wrong_key_is_one_attempt_of_a_cold_process_too(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-and-secret")
+    with ScriptedServer(key="right") as server:
+        process = start(place, "chapter", "07", "--base-url", server.base_url)
+        ran = finished(process, 60)
+
+    assert ran.code == 4
+    assert len(server.requests) == 1
+    assert ran.err.count("401") == 1
+
+
 def test_nobody_at_the_address_is_exit_4_and_costs_nothing(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -759,7 +772,7 @@ def test_the_embedded_model_says_so_once_and_refuses_chinese(place: Path) -> Non
     assert "writes only en, not zh" in ran.err
     named = expand(place, "chapter", "07", "--model", "embedded", "--language", "zh")
     assert "no OPENAI_API_KEY" not in named.err
-    assert "the embedded local model writes (smollm2-135m-instruct)" in named.err
+    assert "the embedded local model writes (smollm2-135m-instruct:" in named.err
 
 
 @pytest.mark.parametrize("code", [0, 3, 4, 5])

@@ -157,7 +157,7 @@ def test_a_bill_above_the_reservation_shows_as_negative_and_stops_the_rest(
     verdict = ledger.reserve(order(run, "more"))
     assert isinstance(verdict, Refused)
     assert not verdict.waitable
-    assert verdict.message == "book: 100 tokens needed, -65 of 150 remain"
+    assert verdict.message == "the book: 100 tokens needed, -65 of 150 remain"
 
 
 def test_a_release_gives_everything_back(ledger: Ledger) -> None:
@@ -217,7 +217,7 @@ def test_a_limit_in_money_refuses_and_wants_a_price(ledger: Ledger) -> None:
     assert ledger.balance("chapter:03").remaining_pico_usd == 900
     dear = ledger.reserve(order(run, pico=901))
     assert isinstance(dear, Refused)
-    assert dear.message == "chapter:03: 901 pico-USD needed, 900 of 1,000 remain"
+    assert dear.message == "chapter 03: 901 pico-USD needed, 900 of 1,000 remain"
     unpriced = ledger.reserve(order(run))
     assert isinstance(unpriced, Refused)
     assert "m has no known price" in unpriced.message
@@ -255,6 +255,22 @@ def test_a_pause_holds_in_every_process_and_only_grows(
     clock.forward(7)
     assert isinstance(other.reserve(order(run)), Reservation)
     other.close()
+
+
+def test_what_was_reserved_before_a_pause_is_not_sent_in_it(ledger: Ledger, clock: Clock) -> None:
+    run = begin(ledger)
+    early = reserved(ledger, order(run, "early"))
+    before = ledger.balance("book").remaining_tokens
+    ledger.pause("m", 7)
+    assert ledger.sent(early) == Paused(seconds=7.0, reason="m: the provider asked for a pause")
+    (row,) = ledger.attempts()
+    assert (row.state, row.sent_at) == (State.RELEASED, None)
+    balance = ledger.balance("book")
+    assert balance.reserved_tokens == 0
+    assert balance.remaining_tokens == (before or 0) + row.reserved.tokens
+    assert [total.attempts for total in ledger.totals_by_model()] == [0]
+    clock.forward(7)
+    assert ledger.sent(reserved(ledger, order(run, "early"))) is None
 
 
 def test_calls_per_minute(ledger: Ledger, clock: Clock) -> None:

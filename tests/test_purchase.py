@@ -25,7 +25,7 @@ from buying import (
 
 from expand.completion import Author, Failure, Finish
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
-from expand.ledger import Ledger, ModelLimits, Run, State, verify
+from expand.ledger import Ledger, ModelLimits, Paused, Run, State, verify
 from expand.purchase.dispatch import Event
 from expand.purchase.escrow import PILOT_SECONDS, Bought, HeldError, Purchase, StoppedError
 from expand.purchase.failure import RULES
@@ -127,7 +127,7 @@ async def test_every_failure_is_booked_as_its_rule_says(world: World, failure: F
     assert set(world.states()) == {"released" if rule.billed == "no" else "unknown"}
     charged = 0 if rule.billed == "no" else rule.tries * RESERVED
     assert world.ledger.balance("book").used_tokens == charged
-    assert (purchase.fatal is not None) == rule.stops_run
+    assert (purchase.fatal is not None) == (rule.stops_run or failure is Failure.GARBLED)
     if rule.stops_run:
         with pytest.raises(AuthorError, match="it was"):
             await purchase.buy(order(world.run, "another"))
@@ -240,7 +240,7 @@ async def test_calls_in_flight_are_waited_for_before_saying_exhausted(tmp_path: 
     with pytest.raises(BudgetExceededError) as caught:
         await purchase.buy(order(world.run, "3"))
     assert str(caught.value) == (
-        "book: 100 tokens needed, 60 of 150 remain; raise the limit, or ask for less"
+        "the book: 100 tokens needed, 60 of 150 remain; raise the limit, or ask for less"
     )
     assert "waiting for calls in flight" in " ".join(event.message for event in world.events)
     world.ledger.close()
@@ -535,3 +535,39 @@ async def test_two_processes_share_what_they_buy(tmp_path: Path) -> None:
     assert sum(int(asked) for asked, *_ in told) == 12
     assert told[0][1:] == told[1][1:] == sorted(f"to {n}" for n in range(12))
     assert verify(path).ok
+
+
+async def test_an_attempt_held_back_by_a_pause_goes_back_in_line(world: World) -> None:
+    author = ScriptedAuthor()
+    run = world.run
+    paused = False
+    sent = world.ledger.sent
+
+    def pausing(attempt_id: str) -> Paused | None:
+        nonlocal paused
+        if not paused:
+            paused = True
+            world.ledger.pause("m", 7.0)
+        return sent(attempt_id)
+
+    world.ledger.sent = pausing  # type: ignore[method-assign]
+    start = world.clock.now
+    bought = await world.purchase(author).buy(order(run))
+    assert (bought.attempts, len(author.asked)) == (1, 1)
+    assert (world.clock.now - start).total_seconds() >= 7.0
+    assert sorted(world.states()) == ["released", "settled"]
+
+
+async def test_the_author_is_made_ready_before_anything_is_reserved(world: World) -> None:
+    seen: list[int] = []
+
+    async def prepare() -> None:
+        seen.append(world.ledger.balance("book").reserved_tokens)
+
+    purchase = world.purchase(ScriptedAuthor(), prepare=prepare)
+    await purchase.buy(order(world.run))
+    assert seen
+    assert set(seen) == {0}
+    seen.clear()
+    assert (await purchase.buy(order(world.run))).reused
+    assert seen == []

@@ -334,7 +334,11 @@ def added_up(place: Path) -> dict[str, Any]:
     """The ledger's export, added up without any of the tool's own code."""
     ran = expand(place, "ledger", "export", "--no-texts")
     lines = [json.loads(line) for line in ran.out.splitlines()]
-    attempts = [line for line in lines if line["kind"] == "attempt"]
+    attempts = [
+        line
+        for line in lines
+        if line["kind"] == "attempt" and (line["sent_at"] or line["state"] != "released")
+    ]
     found: dict[str, Any] = {"attempts": len(attempts), "used": 0, "reserved": 0, "unknown": 0}
     for group in ("chapter", "model", "purpose", "day", "section"):
         found[group] = defaultdict(int)

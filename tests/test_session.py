@@ -126,7 +126,7 @@ def test_a_chapters_own_allowance_holds(place: Workspace) -> None:
         ran = expand(place.root, "chapter", "07", "--base-url", server.base_url, "--json")
     assert ran.code == 3
     assert not server.requests
-    assert "chapter:07" in ran.err
+    assert "chapter 07" in ran.err
 
 
 def test_a_limit_in_money_needs_a_price(place: Workspace) -> None:
@@ -181,6 +181,9 @@ def test_the_settings_choose_the_author(place: Workspace, monkeypatch: pytest.Mo
         async def __aexit__(self, *_: object) -> None:
             opened.append("closed")
 
+        async def open(self) -> None:
+            opened.append("opened")
+
         async def complete(self, request: object, *, client_request_id: str) -> Answer:
             opened.append(client_request_id)
             return answer()
@@ -197,7 +200,7 @@ def test_the_settings_choose_the_author(place: Workspace, monkeypatch: pytest.Mo
                 await author.complete(order.request, client_request_id=name)
 
     asyncio.run(asked())
-    assert opened == ["a", "b", "closed"]
+    assert opened == ["opened", "a", "b", "closed"]
 
 
 # --- runs ------------------------------------------------------------------------------------

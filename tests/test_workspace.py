@@ -118,7 +118,7 @@ def test_a_write_that_fails_leaves_the_former_text_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"{'os' if broken == 'fsync' else 'pathlib.Path'}.{broken}", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match="No space left"):
         write_atomically(path, "new and longer")
     monkeypatch.undo()
     assert path.read_text() == "former"

@@ -1,8 +1,39 @@
-"""``python -m expand``, and what the console scripts call."""
+"""``python -m expand``, and what the console scripts call.
+
+Signals are taken care of before anything else is loaded: Ctrl-C and SIGTERM end the tool with one
+line and exit code 130 at any moment.
+"""
 
 from __future__ import annotations
 
-from expand.cli import main
+import signal
+import sys
+from types import FrameType
+
+
+def main() -> None:
+    """Runs the command line of this process."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        from expand.cli import main as run  # only now: an interrupt while it loads is one, too
+
+        run()
+    except KeyboardInterrupt:
+        _say_interrupted()
+        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == 130:
+            _say_interrupted()
+        raise
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say_interrupted() -> None:
+    sys.stderr.write("expand: interrupted; what was bought is kept\n")
+
 
 if __name__ == "__main__":
     main()

@@ -91,8 +91,10 @@ class Shortfall:
         return self.needed <= self.remaining + self.reserved
 
     def __str__(self) -> str:
+        kind, _, name = self.scope.partition(":")
+        whose = {"run": "this run (--budget)", "chapter": f"chapter {name}"}.get(kind, "the book")
         return (
-            f"{self.scope}: {self.needed:,} {self.unit} needed, {self.remaining:,} of "
+            f"{whose}: {self.needed:,} {self.unit} needed, {self.remaining:,} of "
             f"{self.limit:,} remain"
         )
 

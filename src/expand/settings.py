@@ -85,6 +85,12 @@ def read_settings(
         base_url=_checked(base_url, str, "author.base_url", path) if base_url else None,
         api_key=api_key,
     )
+    if settings.base_url and urlsplit(settings.base_url).scheme not in ("http", "https"):
+        raise InputError(
+            f"the base URL is {settings.base_url!r}",
+            remedy="give one such as http://127.0.0.1:8080/v1",
+            place=_place(path, "base_url") if base_url == author.get("base_url") else None,
+        )
     settings = _with_numbers(settings, author, overrides, environment, path)
     return replace(settings, models=models)
 

@@ -97,7 +97,7 @@ class Workspace:
     def source_bytes(self, outline: Outline) -> bytes:
         """The source document as it stands, empty if it does not exist yet."""
         path = self.root / outline.source
-        return path.read_bytes() if path.is_file() else b""
+        return read_bytes(path) if path.is_file() else b""
 
 
 def find_workspace(start: Path, *, given: Path | None = None) -> Workspace:
@@ -120,7 +120,19 @@ def find_workspace(start: Path, *, given: Path | None = None) -> Workspace:
 
 def read_text(path: Path) -> str:
     """A document's text with its line ends as they are. Raises ``InputError`` on bad UTF-8."""
-    return decoded(path.read_bytes(), path)
+    return decoded(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes. Raises ``InputError`` when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"it cannot be read: {error.strerror}",
+            remedy="check the file and who may read it",
+            place=Place(path=path),
+        ) from error
 
 
 def decoded(data: bytes, path: Path) -> str:
@@ -142,20 +154,27 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """The same for bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    """The same for bytes. Raises ``InputError`` when the place cannot be written."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(mode)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"it cannot be written: {error.strerror}",
+            remedy="check the folder, who may write there, and the space on the disk",
+            place=Place(path=path),
+        ) from error
 
 
 def _umask() -> int:

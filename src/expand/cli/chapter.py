@@ -107,13 +107,6 @@ def chapter(
         context_text=_is_text(told),
         cascade=cascade,
     )
-    if settings.embedded:
-        warn(
-            "no OPENAI_API_KEY and no base URL set: the embedded local model writes "
-            f"({settings.model}, English, for trying out)"
-            if model is None
-            else f"the embedded local model writes ({settings.model})"
-        )
     if dry_run:
         from expand.cli.planned import show_planned  # start-up time
 
@@ -134,6 +127,12 @@ def run(
 ) -> RunResult:
     """Runs a commission with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
     import asyncio  # start-up time
+
+    if settings.embedded:
+        warn(
+            f"the embedded local model writes ({settings.model}: English, small, for trying out); "
+            "set OPENAI_API_KEY or give --base-url for another"
+        )
 
     return asyncio.run(_run(workspace, settings, commission, budget=budget, unpriced=unpriced))
 
@@ -177,8 +176,12 @@ def _stop(expansion: Expansion) -> None:
 def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> tuple[str, ...]:
     from expand.errors import InputError  # start-up time
 
-    if all_chapters:
+    if all_chapters and workspace.chapter_ids():
         return workspace.chapter_ids()
+    if all_chapters:
+        raise InputError(
+            "no chapter has an outline", remedy="write outlines/<chapter>.yaml, or `expand init`"
+        )
     if not given:
         known = ", ".join(workspace.chapter_ids()) or "none yet"
         raise InputError("no chapter named", remedy=f"name some of {known}, or give --all")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -84,7 +85,7 @@ def export(
     ledger: LedgerOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write the ledger as JSON lines, one attempt a line."""
+    """Write the ledger as JSON lines, one record a line."""
     from expand.ledger.transfer import export as lines_of  # start-up time
 
     lines = lines_of(_path(context, workspace, ledger), texts=texts)
@@ -184,6 +185,7 @@ def _by_hand(
     from expand.drafting.session import cost_of
     from expand.errors import InputError  # start-up time
     from expand.ledger.reconciliation import reconcile as settle
+    from expand.ledger.store import MOST_TOKENS
 
     words = "used=N (tokens in all) or unbilled"
     if outcome is None:
@@ -192,6 +194,8 @@ def _by_hand(
     if not (outcome == "unbilled" or (name == "used" and number.isdecimal())):
         raise InputError(f"--as is {outcome!r}", remedy=f"give {words}")
     tokens = 0 if outcome == "unbilled" else int(number)
+    if tokens > MOST_TOKENS:
+        raise InputError(f"{tokens:,} tokens for one attempt", remedy="give what was billed")
     row = settle(ledger, attempt, tokens=tokens, cost=cost_of(place, settings))
     typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.used_tokens:,}")
 
@@ -202,13 +206,17 @@ def _from_export(
     from expand.drafting.session import cost_of
     from expand.errors import InputError, Place  # start-up time
     from expand.ledger.reconciliation import reconcile_export
+    from expand.workspace import read_text
 
     if not usage.is_file():
         raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
-    with usage.open(encoding="utf-8-sig", newline="") as lines:
-        done = reconcile_export(
-            ledger, lines, name=str(usage), cost=cost_of(place, settings), complete=complete
-        )
+    done = reconcile_export(
+        ledger,
+        io.StringIO(read_text(usage), newline=""),
+        name=str(usage),
+        cost=cost_of(place, settings),
+        complete=complete,
+    )
     typer.echo(f"{len(done.settled):,} attempts settled, {done.still_unknown:,} still unknown")
     for attempt in done.differing:
         warn(f"attempt {attempt} was settled before, and the export says otherwise")

@@ -55,13 +55,15 @@ def show_result(result: RunResult) -> None:
         _show_findings(console, chapter)
     balance = result.balance
     limit = f" of {balance.limit.tokens:,}" if balance.limit.tokens is not None else ""
+    opening = balance.opening_tokens
+    before = f" ({opening:,} of them before this ledger)" if opening else ""
     remaining = balance.remaining_tokens
     left = f", {remaining:,} remaining" if remaining is not None else ""
     if remaining is not None and remaining < 0:
         left += " (a provider billed more than was reserved)"
     console.print(
         f"{result.attempts} attempts, {result.answers} answers, {result.seconds:.1f} s; "
-        f"budget: {balance.used_tokens:,}{limit} tokens used{left}",
+        f"budget: {balance.used_tokens:,}{limit} tokens used{before}{left}",
         soft_wrap=True,
     )
 

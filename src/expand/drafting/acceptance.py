@@ -18,7 +18,7 @@ from pathlib import Path
 
 from expand.errors import InputError, Place
 from expand.outline import Outline
-from expand.workspace import Workspace, write_bytes_atomically
+from expand.workspace import Workspace, read_text, write_bytes_atomically
 
 LONGEST_DIFFERENCE = 60
 """Lines of a difference that are shown."""
@@ -47,6 +47,12 @@ def require_unchanged(workspace: Workspace, outline: Outline) -> None:
     draft = workspace.draft(outline.id)
     present = workspace.source_bytes(outline)
     made_from = draft.source_hash if draft else ""
+    if not made_from:
+        raise InputError(
+            "the draft's last, hidden line is missing, which says what it was made from",
+            remedy=f"run `expand chapter {outline.id}` to have it written again, or give --force",
+            place=Place(path=workspace.relative(workspace.draft_path(outline.id))),
+        )
     acceptances = Acceptances(workspace)
     origin = acceptances.origin(outline.id, present)
     if made_from in (file_hash(present), file_hash(origin)):
@@ -96,7 +102,7 @@ class Acceptances:
             if entry.chapter != chapter:
                 continue
             if entry.undone:
-                stack.pop()
+                del stack[-1:]
             else:
                 stack.append(entry)
         return stack[-1] if stack else None
@@ -106,7 +112,10 @@ class Acceptances:
         standing = self.standing(chapter)
         if standing is None or standing.accepted != file_hash(data):
             return data
-        return self.copy(standing.former).read_bytes() if standing.former else b""
+        copy = self.copy(standing.former)
+        if standing.former and not copy.is_file():
+            return data
+        return copy.read_bytes() if standing.former else b""
 
     def accept(self, chapter: str, source: str, text: str) -> None:
         """Replaces the source by ``text``; the former text is kept first."""
@@ -136,7 +145,14 @@ class Acceptances:
                 place=Place(path=standing.source),
             )
         if standing.former:
-            write_bytes_atomically(path, self.copy(standing.former).read_bytes())
+            copy = self.copy(standing.former)
+            if not copy.is_file():
+                raise InputError(
+                    "the copy of the former text is gone",
+                    remedy="restore it from a backup, or the source itself by hand",
+                    place=Place(path=self._workspace.relative(copy)),
+                )
+            write_bytes_atomically(path, copy.read_bytes())
         else:
             path.unlink(missing_ok=True)
         self._append(
@@ -153,8 +169,23 @@ class Acceptances:
     def _entries(self) -> list[Acceptance]:
         if not self._record.is_file():
             return []
-        lines = self._record.read_text(encoding="utf-8").splitlines()
-        return [Acceptance(**json.loads(line)) for line in lines if line.strip()]
+        lines = read_text(self._record).splitlines()
+        return [self._entry(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+    def _entry(self, line: str, number: int) -> Acceptance:
+        """One line of the record; a source outside the workspace is refused like any damage."""
+        root = self._workspace.root
+        try:
+            entry = Acceptance(**json.loads(line))
+            if not (root / entry.source).resolve().is_relative_to(root):
+                raise ValueError(f"{entry.source} is outside the workspace")
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"the record of what was accepted is damaged: {error}",
+                remedy="mend or delete the line; deleting it only forgets an undo",
+                place=Place(path=self._workspace.relative(self._record), line=number),
+            ) from error
+        return entry
 
     def _append(self, entry: Acceptance) -> None:
         lines = [json.dumps(asdict(e), ensure_ascii=False) for e in (*self._entries(), entry)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from expand.completion import Author
@@ -34,7 +34,7 @@ from expand.ledger import Ledger, Run
 from expand.outline import Book, Outline, Section
 from expand.outline.plan import Plan
 from expand.purchase.dispatch import Event as PurchaseEvent
-from expand.purchase.escrow import Purchase
+from expand.purchase.escrow import Purchase, always_ready
 from expand.settings import OnUnknown
 from expand.text import digest, lines
 from expand.text.draft import text_hash
@@ -85,6 +85,7 @@ class Expansion:
         means: Means,
         ledger: Ledger,
         author: Author,
+        prepare: Callable[[], Awaitable[None]] = always_ready,
         run: Run,
         workers: int,
         on_unknown: OnUnknown = "retry",
@@ -102,6 +103,7 @@ class Expansion:
             run=run,
             on_event=self._on_purchase,
             on_unknown=on_unknown,
+            prepare=prepare,
         )
         self._desk = Desk(
             means=means, ledger=ledger, purchase=self._purchase, run_id=run.id, on_event=on_event
@@ -140,6 +142,8 @@ class Expansion:
             self._begin_anew(jobs, commission)
         self._announce(jobs)
         self._rehearse(folios, commission)
+        for folio in folios:
+            folio.write()
         lanes = self._lanes(folios, jobs, in_order=commission.context_text)
         try:
             async with asyncio.TaskGroup() as group:
@@ -347,7 +351,7 @@ class Expansion:
         if event.kind == "sent":
             tally = self._tallies.setdefault((address.chapter, address.section), Tally())
             tally.attempts += 1
-        elif event.message:
+        elif event.message and not event.final:
             wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
             self._on_event(
                 Notice(message=f"{address.chapter}/{address.section}: {event.message}{wait}")

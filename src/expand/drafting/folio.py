@@ -61,7 +61,9 @@ class Folio:
         if self._former is None or self._former.section(section.number) is None:
             return "new"
         if stamp is None or not stamp.key:
-            return "unfinished"
+            skeleton = Manuscript(self.chapter.frame(section)).render()
+            untouched = self.texts[section.number].strip() == skeleton.strip()
+            return "new" if untouched else "unfinished"
         return f"changed: {', '.join(differences(stamp.key, key))}"
 
     def write(self) -> None:

@@ -68,7 +68,8 @@ def dry_run(
             for section in commission.chosen(chapter.outline):
                 edition = _edition(ledger, chapter, section, fresh=commission.fresh)
                 current = folio.is_current(section.number, chapter.key(section, edition))
-                kept = current or (folio.edited(section.number) and not commission.fresh)
+                gives_way = commission.fresh and commission.sections is not None
+                kept = current or (folio.edited(section.number) and not gives_way)
                 if kept:
                     planned.append(_planned(chapter, section, reused=True))
                 else:

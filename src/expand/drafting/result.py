@@ -12,8 +12,6 @@ from expand.drafting.events import SectionStatus
 from expand.text.lines import length_score
 
 NOTHING = Usage(prompt=0, completion=0)
-TOLERANCE = 0.05
-"""A section whose lines are within this share of its target keeps its length."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""A run put together: settings, book, ledger and author become an expansion, and a dry run of it.
+"""A run put together: settings, book, ledger and author become an expansion.
 
 The only place that knows which author a setting means and which limits a book sets.
 """
@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from expand.budget import Limit, pico_from_usd
-from expand.completion import Answer, Author, Request, Usage
+from expand.completion import Answer, AttemptFailedError, Author, Request, Usage
 from expand.drafting.chapter import Means
 from expand.drafting.events import Event
 from expand.drafting.expansion import Commission, Expansion
 from expand.drafting.result import RunResult
-from expand.errors import InputError, Place
+from expand.errors import AuthorError, InputError, Place
 from expand.ledger import Ledger
 from expand.model.pricing import price_for
 from expand.model.profile import Profile, profile_for
@@ -138,12 +138,20 @@ class DeferredAuthor:
 
     async def complete(self, request: Request, *, client_request_id: str) -> Answer:
         """Send the request once."""
-        author = self._author
-        if author is None:
+        await self.open()
+        assert self._author is not None  # open has seen to it
+        return await self._author.complete(request, client_request_id=client_request_id)
+
+    async def open(self) -> None:
+        """Import the SDK or start the model, once. Raises ``AuthorError`` when that fails."""
+        if self._author is None:
             opened = self._opened()
             self._stack.push_async_exit(opened)
-            author = self._author = opened
-        return await author.complete(request, client_request_id=client_request_id)
+            self._author = opened
+            try:
+                await opened.open()
+            except AttemptFailedError as failed:
+                raise AuthorError(f"{failed.message}; run `expand doctor`") from failed
 
     def _opened(self) -> EmbeddedAuthor | OpenAIAuthor:
         if self._settings.embedded:
@@ -194,6 +202,7 @@ async def expand_chapters(
                 means=means_for(workspace, settings, ledger=ledger, unpriced=unpriced),
                 ledger=ledger,
                 author=author,
+                prepare=author.open,
                 run=run,
                 workers=settings.concurrency or profile.concurrency,
                 on_unknown=settings.on_unknown,

@@ -133,7 +133,7 @@ def findings(connection: sqlite3.Connection) -> Iterator[str]:
                     yield f"{check.__name__.strip('_')}: more than {MOST_FINDINGS} findings"
                     break
                 yield finding
-        except _DAMAGE as error:
+        except (LedgerError, *_DAMAGE) as error:
             yield f"{check.__name__.strip('_')}: cannot be read: {error}"
 
 

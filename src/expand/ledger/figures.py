@@ -13,7 +13,7 @@ from expand.ledger.values import AttemptRow, Order, PromptHistory, State, Stored
 _PAGE = 500
 
 _SUMS = (
-    "count(*) AS attempts, sum(finish IS NOT NULL) AS answers, sum(prompt) AS prompt,"
+    f"{rows.COUNTED} AS attempts, sum(finish IS NOT NULL) AS answers, sum(prompt) AS prompt,"
     " sum(cached) AS cached, sum(completion) AS completion,"
     " sum(prompt + completion) AS used_tokens,"
     " sum(CASE WHEN state = 'unknown' THEN prompt + completion ELSE 0 END) AS unknown_tokens,"

@@ -20,13 +20,15 @@ _MAPPED_BYTES = 1 << 30
 
 _UNPRICED = "count(CASE WHEN cost_pico IS NULL THEN nullif(prompt + completion, 0) END) AS unpriced"
 _SLICES = f"""
-SELECT chapter, section, model, language, purpose, count(*) AS attempts, sum(prompt) AS prompt,
-    sum(cached) AS cached, sum(completion) AS completion, sum(reasoning) AS reasoning,
+SELECT chapter, section, model, language, purpose, {rows.COUNTED} AS attempts,
+    sum(prompt) AS prompt, sum(cached) AS cached, sum(completion) AS completion,
+    sum(reasoning) AS reasoning,
     coalesce(sum(cost_pico), 0) AS cost, {_UNPRICED}
 FROM attempt NOT INDEXED GROUP BY chapter, section, model, language, purpose
 ORDER BY chapter, section, model, language, purpose"""
 _DAYS = f"""
-SELECT substr(reserved_at, 1, 10) AS day, count(*) AS attempts, sum(prompt) AS prompt,
+SELECT substr(reserved_at, 1, 10) AS day, {rows.COUNTED} AS attempts,
+    sum(prompt) AS prompt,
     sum(completion) AS completion, coalesce(sum(cost_pico), 0) AS cost, {_UNPRICED}
 FROM attempt NOT INDEXED GROUP BY day ORDER BY day"""
 _ERRORS = """

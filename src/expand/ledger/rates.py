@@ -29,12 +29,20 @@ def pause(connection: sqlite3.Connection, model: str, until: datetime) -> None:
 def obstacle(connection: sqlite3.Connection, order: Order, now: datetime) -> Paused | None:
     """Why the order's model may not be called right now, and for how long; None when it may."""
     model = order.request.model
+    return (
+        paused(connection, model, now)
+        or _crowded(connection, model, order.rates)
+        or _too_fast(connection, order, now)
+    )
+
+
+def paused(connection: sqlite3.Connection, model: str, now: datetime) -> Paused | None:
+    """The pause that a provider asked for, while it lasts."""
     row = connection.execute("SELECT until FROM pause WHERE model = ?", (model,)).fetchone()
-    if row is not None:
-        left = (parse(row["until"]) - now).total_seconds()
-        if left > 0:
-            return Paused(seconds=left, reason=f"{model}: the provider asked for a pause")
-    return _crowded(connection, model, order.rates) or _too_fast(connection, order, now)
+    left = 0.0 if row is None else (parse(row["until"]) - now).total_seconds()
+    if left <= 0:
+        return None
+    return Paused(seconds=left, reason=f"{model}: the provider asked for a pause")
 
 
 def _crowded(connection: sqlite3.Connection, model: str, limits: ModelLimits) -> Paused | None:

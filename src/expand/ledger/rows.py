@@ -8,8 +8,12 @@ from datetime import datetime
 
 from expand.budget import Amount
 from expand.completion import Failure, Finish, Usage
+from expand.errors import LedgerError
 from expand.ledger.moment import parse
 from expand.ledger.values import AttemptRow, State, StoredAnswer
+
+COUNTED = "sum(sent_at IS NOT NULL OR state != 'released')"
+"""SQL: how many rows are attempts; what was reserved and given back unsent is none."""
 
 
 def stored_answer(connection: sqlite3.Connection, key: str) -> StoredAnswer | None:
@@ -48,7 +52,16 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def read(row: sqlite3.Row) -> AttemptRow:
-    """A row of the table as a value."""
+    """A row of the table as a value. Raises ``LedgerError`` for a damaged one."""
+    try:
+        return _read(row)
+    except (ValueError, TypeError) as error:
+        raise LedgerError(
+            f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far"
+        ) from error
+
+
+def _read(row: sqlite3.Row) -> AttemptRow:
     return AttemptRow(
         id=row["id"],
         request_key=row["request_key"],

@@ -145,6 +145,8 @@ def mapped(path: Path) -> Iterator[None]:
             else LedgerError
         )
         raise kind(f"{path}: {_MEANINGS[code]}") from error
+    except UnicodeDecodeError as error:
+        raise LedgerError(f"{path}: {_MEANINGS[sqlite3.SQLITE_CORRUPT]}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise LedgerBusyError(f"{path}: {_MEANINGS[sqlite3.SQLITE_FULL]}") from error
@@ -262,6 +264,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def connect_read_only(path: Path, patience_seconds: float) -> sqlite3.Connection:
@@ -280,6 +283,12 @@ def connect_read_only(path: Path, patience_seconds: float) -> sqlite3.Connection
                 sqlite3.SQLITE_READONLY,
             ):
                 raise
+            log = path.with_name(f"{path.name}-wal")
+            if log.exists() and log.stat().st_size:
+                raise LedgerError(
+                    f"{path}: its newest entries are in {log.name}, which cannot be read where "
+                    "nothing can be written; make the folder writable, or copy it elsewhere"
+                ) from error
             connection = _connect(_uri(path, "mode=ro&immutable=1"), patience_seconds, uri=True)
         except BaseException:
             connection.close()

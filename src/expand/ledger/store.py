@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from expand.budget import Limit
-from expand.completion import Answer, AttemptFailedError, Usage
+from expand.completion import Answer, AttemptFailedError, Failure, Usage
 from expand.errors import LedgerError
 from expand.ledger import (
     accounts,
@@ -36,7 +36,7 @@ from expand.ledger import (
 )
 from expand.ledger.attempts import Charge
 from expand.ledger.figures import Figures
-from expand.ledger.values import Order, Reservation, Run, State, Verdict
+from expand.ledger.values import Order, Paused, Reservation, Run, State, Verdict
 
 PATIENCE_SECONDS = 30.0
 """How long a write waits for another process's to end."""
@@ -215,11 +215,22 @@ class Ledger(Figures):
             )
         return Reservation(attempt_id=attempt_id, amount=order.amount)
 
-    def sent(self, attempt_id: str) -> None:
-        """The attempt is about to be sent; from now on its outcome may cost something."""
+    def sent(self, attempt_id: str) -> Paused | None:
+        """The attempt is about to be sent; from now on its outcome may cost something.
+
+        If the provider has asked for a pause since it was reserved, it must not be sent: then its
+        reservation is given back, and the pause is returned.
+        """
+        now = self.clock()
         with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, attempts.SEND_FROM)
-            attempts.mark_sent(connection, row, self.clock())
+            pause = rates.paused(connection, row.model, now)
+            if pause is None:
+                attempts.mark_sent(connection, row, now)
+            else:
+                held = AttemptFailedError(Failure.CANCELLED, "held back by a pause, never sent")
+                attempts.release(connection, row, held, now)
+        return pause
 
     def settle(self, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> None:
         """An answer came: store it, charge what the provider reported, free the rest.

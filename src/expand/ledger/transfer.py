@@ -90,13 +90,22 @@ def _attempt(connection: sqlite3.Connection, row: sqlite3.Row, *, texts: bool) -
         form: bytes | None = connection.execute(
             "SELECT form FROM request WHERE key = ?", (row["request_key"],)
         ).fetchone()[0]
-        values["request"] = None if form is None else zlib.decompress(form).decode()
+        values["request"] = None if form is None else _unpacked(form, row["id"])
     answer = connection.execute(
         "SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)
     ).fetchone()
     if answer is not None:
         values["answer"] = dict(answer) if texts else {**dict(answer), "text": None}
     return values
+
+
+def _unpacked(form: bytes, attempt: str) -> str:
+    try:
+        return zlib.decompress(form).decode()
+    except (zlib.error, ValueError) as error:
+        raise LedgerError(
+            f"the request of attempt {attempt} is damaged; `expand ledger verify` says how far"
+        ) from error
 
 
 def import_(path: Path, lines: Iterable[str]) -> Imported:

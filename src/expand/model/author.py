@@ -16,6 +16,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -137,6 +138,9 @@ class OpenAIAuthor:
         """Close all connections."""
         await self._client.close()
 
+    async def open(self) -> None:
+        """Ready at once: what takes time was done at import."""
+
     async def complete(self, request: Request, *, client_request_id: str) -> Answer:
         """Send the request once. Raises ``AttemptFailedError`` when no answer came."""
         body = {
@@ -152,15 +156,28 @@ class OpenAIAuthor:
                 body=body,
                 options={"headers": {"X-Client-Request-Id": client_request_id, **self._headers}},
             )
-            return answer_from(
+            answer = answer_from(
                 response.content, request_id=response.headers.get("x-request-id", "")
             )
+            return self._without_key(answer)
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError) as e:
             error = failed(e, clock=self._clock, key=self._key)
             # The provider's words may repeat the key; then they stay out of the traceback too.
             raise error from (None if self._key and self._key in _chain_text(e) else e)
         except AttemptFailedError as e:
             raise AttemptFailedError(e.failure, _redacted(e.message, self._key)) from None
+
+    def _without_key(self, answer: Answer) -> Answer:
+        """The answer, without the key should the server have repeated it."""
+        key = self._key
+        if not key:
+            return answer
+        return replace(
+            answer,
+            text=answer.text.replace(key, _HIDDEN),
+            model=answer.model.replace(key, _HIDDEN),
+            provider_request_id=answer.provider_request_id.replace(key, _HIDDEN),
+        )
 
 
 def failed(

@@ -129,9 +129,16 @@ class EmbeddedAuthor:
 
         Raises ``AttemptFailedError`` when no answer came, ``InputError`` when a wheel is absent.
         """
-        async with self._starting:
-            author = self._author or await self._started()
+        author = await self._ready()
         return await author.complete(request, client_request_id=client_request_id)
+
+    async def open(self) -> None:
+        """Start the server. Raises as ``complete`` does."""
+        await self._ready()
+
+    async def _ready(self) -> OpenAIAuthor:
+        async with self._starting:
+            return self._author or await self._started()
 
     async def _started(self) -> OpenAIAuthor:
         from expand.model.author import OpenAIAuthor  # start-up time

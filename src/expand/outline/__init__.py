@@ -1,4 +1,4 @@
-"""Book, chapter, section and topic as frozen values. Reading them is in ``outline_file.py``.
+"""Book, chapter, section and topic as frozen values. Reading them is in ``file.py``.
 
 Lines are Markdown lines as ``wc -l`` counts them, tokens are whole, hours are wall-clock hours.
 """

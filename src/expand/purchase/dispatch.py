@@ -13,14 +13,15 @@ from typing import Literal
 
 from expand.completion import Answer, AttemptFailedError, Author, Failure
 from expand.errors import ExpandError
-from expand.ledger import Ledger, LedgerBusyError, Order, Reservation, StoredAnswer
+from expand.ledger import Ledger, LedgerBusyError, Order, Paused, Reservation, StoredAnswer
 from expand.purchase.failure import RULES, pause_seconds
 from expand.purchase.tries import Tries
 
 SETTLE_TRIES = 60
 """How often, a second apart, to try to store an answer while the disk is full or locked."""
 
-Outcome = StoredAnswer | AttemptFailedError
+Outcome = StoredAnswer | AttemptFailedError | Paused
+"""What became of a reserved attempt; a pause where it was held back and never sent."""
 
 
 class StoppedError(ExpandError):
@@ -38,6 +39,8 @@ class Event:
     attempt_id: str = ""
     seconds: float = 0.0
     message: str = ""
+    final: bool = False
+    """Of a failure: it ends the run, and is said once when the run ends."""
 
 
 class Dispatch:
@@ -80,7 +83,8 @@ class Dispatch:
         self._in_flight.add(task)
         task.add_done_callback(self._landed)
         try:
-            return await asyncio.shield(task)
+            outcome: Outcome = await asyncio.shield(task)
+            return outcome
         except asyncio.CancelledError:
             if self._abandoned and task.done():
                 raise StoppedError(
@@ -96,7 +100,10 @@ class Dispatch:
 
     async def _send(self, order: Order, place: Reservation, made: Tries) -> Outcome:
         """Send and settle; the books are in order whatever becomes of it, cancellation too."""
-        self._ledger.sent(place.attempt_id)
+        pause = self._ledger.sent(place.attempt_id)
+        if pause is not None:
+            return pause
+        made.sent += 1
         self._on_event(Event(kind="sent", order=order, attempt_id=place.attempt_id))
         try:
             answer = await self._author.complete(
@@ -137,6 +144,7 @@ class Dispatch:
                 attempt_id=place.attempt_id,
                 seconds=seconds,
                 message=failed.message,
+                final=RULES[failed.failure].stops_run and not made.go_on(failed),
             )
         )
 

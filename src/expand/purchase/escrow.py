@@ -68,6 +68,10 @@ def ignore(event: Event) -> None:
     """Show nothing."""
 
 
+async def always_ready() -> None:
+    """An author that is always ready."""
+
+
 class Purchase:
     """Buys answers for one run. All orders of a run go through one purchase."""
 
@@ -82,11 +86,12 @@ class Purchase:
         on_unknown: Literal["retry", "hold"] = "retry",
         max_attempts: int = 6,
         pilot: bool = True,
+        prepare: Callable[[], Awaitable[None]] = always_ready,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """``max_attempts`` bounds the attempts at one request within this run, calls that were
-        refused for their rate aside. ``pilot``: send the first attempt alone. ``jitter`` gives
-        numbers in [0, 1).
+        refused for their rate aside. ``pilot``: send the first attempt alone. ``prepare`` makes the
+        author ready, before anything is reserved. ``jitter`` gives numbers in [0, 1).
         """
         self._ledger = ledger
         self._dispatch = Dispatch(
@@ -101,6 +106,7 @@ class Purchase:
         self._on_event = on_event
         self._hold = on_unknown == "hold"
         self._max_attempts = max_attempts
+        self._prepare = prepare
         self._jitter = jitter
         self._proven = asyncio.Event()
         if not pilot:
@@ -182,6 +188,7 @@ class Purchase:
         clock = asyncio.get_running_loop()
         try:
             while True:
+                await self._get_ready(order)
                 timer = clock.call_later(PILOT_SECONDS, self._proven.set)
                 try:
                     return await self._once(order, made)
@@ -198,16 +205,24 @@ class Purchase:
 
     async def _once(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """One attempt, or the answer that somebody else has bought. Raises what became of it."""
-        place = await self._place(order, made)
-        if isinstance(place, StoredAnswer):
-            return place, True
-        made.sent += 1
-        outcome = await self._dispatch.carry(order, place, made)
+        while True:
+            await self._get_ready(order)
+            place = await self._place(order, made)
+            if isinstance(place, StoredAnswer):
+                return place, True
+            outcome = await self._dispatch.carry(order, place, made)
+            if not isinstance(outcome, Paused):
+                break
         if isinstance(outcome, StoredAnswer):
             self._proven.set()
             return outcome, False
         self._take_in(outcome, made)
         raise outcome
+
+    async def _get_ready(self, order: Order) -> None:
+        """Opens the author before anything is reserved, unless the answer is there already."""
+        if self._ledger.known(order) is None:
+            await self._prepare()
 
     async def _place(self, order: Order, made: Tries) -> Reservation | StoredAnswer:
         """Wait in line until the ledger gives a reservation, or an answer."""
@@ -253,6 +268,9 @@ class Purchase:
         """What a failure means for the other orders of this run."""
         if RULES[failed.failure].stops_run and not made.go_on(failed):
             self.fatal = self.fatal or AuthorError(made.verdict(failed))
+        elif failed.failure is Failure.GARBLED and not self._proven.is_set():
+            if not made.go_on(failed):
+                self.fatal = self.fatal or AuthorError(made.verdict(failed))
         elif failed.failure is not Failure.UNREACHABLE:
             self._proven.set()
 

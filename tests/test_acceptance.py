@@ -1,0 +1,204 @@
+"""From a draft to the document and back: review, revise, accept, undo."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scripted_server import ScriptedServer
+from workspaces import draft_of, expand, small
+
+from expand.text.draft import document_text, read
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return small(tmp_path / "book")
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+def drafted(place: Path, server: ScriptedServer) -> None:
+    assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+
+
+def source_of(place: Path) -> Path:
+    (found,) = [p for p in (place / "chapters").iterdir() if p.name.startswith("07")]
+    return found
+
+
+def files(place: Path) -> set[str]:
+    return {p.relative_to(place).as_posix() for p in (place / "chapters").rglob("*")}
+
+
+def test_accept_replaces_one_file_and_undo_brings_every_byte_back(
+    place: Path, server: ScriptedServer
+) -> None:
+    drafted(place, server)
+    source = source_of(place)
+    former, there = source.read_bytes(), files(place)
+
+    ran = expand(place, "accept", "07")
+    assert ran.code == 0
+    assert source.read_text(encoding="utf-8") == document_text(draft_of(place))
+    assert "<!-- expand" not in source.read_text(encoding="utf-8")
+    assert files(place) == there
+
+    assert expand(place, "accept", "07").code == 0
+    asked = len(server.requests)
+    again = expand(place, "chapter", "07", "--base-url", server.base_url, "--json")
+    assert {s["status"] for s in again.json["chapters"][0]["sections"]} == {"reused"}
+    assert len(server.requests) == asked
+
+    assert expand(place, "accept", "--undo", "07").code == 0
+    assert source.read_bytes() == former
+    nothing_left = expand(place, "accept", "--undo", "07")
+    assert nothing_left.code == 2
+    assert "nothing was accepted for chapter 07" in nothing_left.err
+
+
+def test_a_source_that_changed_is_refused_and_the_change_shown(
+    place: Path, server: ScriptedServer
+) -> None:
+    drafted(place, server)
+    source = source_of(place)
+    changed = source.read_text(encoding="utf-8") + "\nA line of mine.\n"
+    source.write_text(changed, encoding="utf-8")
+
+    ran = expand(place, "accept", "07")
+    assert (ran.code, ran.out) == (2, "")
+    assert "the source changed since the draft was made" in ran.err
+    assert "+A line of mine." in ran.err
+    assert source.read_text(encoding="utf-8") == changed
+
+    assert expand(place, "accept", "--force", "07").code == 0
+    assert expand(place, "accept", "--undo", "07").code == 0
+    assert source.read_text(encoding="utf-8") == changed
+
+
+def test_a_draft_that_lost_its_last_line_says_so(place: Path, server: ScriptedServer) -> None:
+    drafted(place, server)
+    draft = place / "drafts" / "07.md"
+    draft.write_text(document_text(draft_of(place)), encoding="utf-8")
+    ran = expand(place, "accept", "07")
+    assert ran.code == 2
+    assert "hidden line is missing" in ran.err
+
+
+def test_an_edit_after_accepting_stops_undo(place: Path, server: ScriptedServer) -> None:
+    drafted(place, server)
+    expand(place, "accept", "07")
+    source = source_of(place)
+    source.write_text("mine", encoding="utf-8")
+    ran = expand(place, "accept", "--undo", "07")
+    assert ran.code == 2
+    assert "was changed since it was accepted" in ran.err
+    assert source.read_text(encoding="utf-8") == "mine"
+
+
+def test_blocking_findings_stop_accept(place: Path) -> None:
+    with ScriptedServer(habit="refusal") as refusing:
+        drafted(place, refusing)
+    source = source_of(place)
+    former = source.read_bytes()
+    ran = expand(place, "accept", "07")
+    assert ran.code == 5
+    assert "blocking findings" in ran.err
+    assert source.read_bytes() == former
+    assert expand(place, "accept", "--force", "07").code == 0
+    assert source.read_bytes() != former
+
+
+def test_a_lost_copy_and_a_damaged_record_are_named(place: Path, server: ScriptedServer) -> None:
+    drafted(place, server)
+    expand(place, "accept", "07")
+    shutil.rmtree(place / ".expand" / "sources")
+    lost = expand(place, "accept", "--undo", "07")
+    assert lost.code == 2
+    assert "the copy of the former text is gone" in lost.err
+
+    record = place / ".expand" / "accepted.jsonl"
+    record.write_text(record.read_text(encoding="utf-8") + "garbage\n", encoding="utf-8")
+    damaged = expand(place, "accept", "--undo", "07")
+    assert damaged.code == 2
+    assert "accepted.jsonl:2: " in damaged.err
+
+
+def test_undo_never_leaves_the_workspace(place: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.md"
+    victim.write_bytes(b"")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    entry = {"chapter": "07", "source": "../victim.md", "former": "", "accepted": empty}
+    (place / ".expand").mkdir(exist_ok=True)
+    (place / ".expand" / "accepted.jsonl").write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    ran = expand(place, "accept", "--undo", "07")
+    assert ran.code == 2
+    assert "outside the workspace" in ran.err
+    assert victim.exists()
+
+
+def test_review_shows_what_the_run_showed_and_sends_nothing(
+    place: Path, server: ScriptedServer
+) -> None:
+    nothing = expand(place, "review", "07")
+    assert nothing.code == 2
+    assert "there is no draft" in nothing.err
+    ran = expand(place, "chapter", "07", "--base-url", server.base_url, "--json")
+    asked = len(server.requests)
+    reviewed = expand(place, "review", "07", "--json")
+    assert reviewed.code == ran.code
+    assert len(server.requests) == asked
+    (then,), (now,) = ran.json["chapters"], reviewed.json["chapters"]
+    assert now["length_score"] == then["length_score"]
+    for before, after in zip(then["sections"], now["sections"], strict=True):
+        assert (before["lines"], before["findings"]) == (after["lines"], after["findings"])
+    markdown = expand(place, "review", "07", "--format", "markdown").out
+    assert markdown.startswith("## Chapter 07 (en, plan full)")
+    assert expand(place, "review", "07", "--format", "odd").code == 2
+
+
+def test_revise_redraws_one_section_with_the_note_and_stays(
+    place: Path, server: ScriptedServer
+) -> None:
+    drafted(place, server)
+    before = read(draft_of(place))
+    asked = len(server.requests)
+    note = "more on sigaction"
+    args = ("revise", "07", "--section", "2", "--note", note, "--base-url", server.base_url)
+    assert expand(place, *args).code in (0, 5)
+
+    new = server.requests[asked:]
+    assert new
+    assert {r.headers["X-Client-Request-Id"].split("/")[1] for r in new} == {"2"}
+    assert new[0].headers["X-Client-Request-Id"].split("/")[2] == "revise"
+    assert note in new[0].last_user_message
+    after = read(draft_of(place))
+    assert [a.text == b.text for a, b in zip(before.sections, after.sections, strict=True)] == [
+        True,
+        False,
+        True,
+    ]
+    asked = len(server.requests)
+    drafted(place, server)
+    assert len(server.requests) == asked
+
+
+def test_revise_leaves_a_persons_section_alone(place: Path, server: ScriptedServer) -> None:
+    drafted(place, server)
+    draft = place / "drafts" / "07.md"
+    mine = draft_of(place).replace("## 2. ", "## 2. My ")
+    draft.write_text(mine, encoding="utf-8")
+    args = ("revise", "07", "--section", "2", "--note", "x", "--base-url", server.base_url)
+    ran = expand(place, *args)
+    assert ran.code == 2
+    assert "was edited by hand" in ran.err
+    assert draft_of(place) == mine
+    assert expand(place, *args, "--fresh").code in (0, 5)
+    assert "## 2. My " not in draft_of(place)
