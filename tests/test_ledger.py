@@ -217,7 +217,9 @@ def test_a_limit_in_money_refuses_and_wants_a_price(ledger: Ledger) -> None:
     assert ledger.balance("chapter:03").remaining_pico_usd == 900
     dear = ledger.reserve(order(run, pico=901))
     assert isinstance(dear, Refused)
-    assert dear.message == "chapter 03: 901 pico-USD needed, 900 of 1,000 remain"
+    assert dear.message == (
+        "chapter 03: 0.000000000901 USD needed, 0.0000000009 of 0.000000001 remain"
+    )
     unpriced = ledger.reserve(order(run))
     assert isinstance(unpriced, Refused)
     assert "m has no known price" in unpriced.message

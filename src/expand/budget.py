@@ -93,10 +93,20 @@ class Shortfall:
     def __str__(self) -> str:
         kind, _, name = self.scope.partition(":")
         whose = {"run": "this run (--budget)", "chapter": f"chapter {name}"}.get(kind, "the book")
+        unit, write = ("USD", _dollars) if self.unit == "pico-USD" else (self.unit, _thousands)
         return (
-            f"{whose}: {self.needed:,} {self.unit} needed, {self.remaining:,} of "
-            f"{self.limit:,} remain"
+            f"{whose}: {write(self.needed)} {unit} needed, {write(self.remaining)} of "
+            f"{write(self.limit)} remain"
         )
+
+
+def _thousands(count: int) -> str:
+    return f"{count:,}"
+
+
+def _dollars(pico: int) -> str:
+    """Exact dollars without zeros at the end: 0.008338."""
+    return f"{usd_from_pico(pico).normalize():f}"
 
 
 def shortfall(balances: Iterable[Balance], amount: Amount) -> Shortfall | None:
