@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,17 +12,12 @@ from expand.cli.common import (
     ModelOption,
     WorkspaceOption,
     complete_chapter,
-    print_json,
     settings_of,
-    warn,
     workspace_of,
 )
 
 if TYPE_CHECKING:
-    from expand.drafting.expansion import Commission, Expansion
-    from expand.drafting.result import RunResult
     from expand.outline.plan import Plan
-    from expand.settings import Settings
     from expand.workspace import Workspace
 
 
@@ -91,7 +85,8 @@ def chapter(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Expand chapters into drafts; what is already bought and still current is reused."""
-    from expand.drafting.expansion import Commission  # start-up time
+    from expand.cli.run import run, show  # start-up time
+    from expand.drafting.expansion import Commission
     from expand.drafting.rehearsal import dry_run as planned_run
 
     place = workspace_of(context, workspace)
@@ -108,69 +103,13 @@ def chapter(
         cascade=cascade,
     )
     if dry_run:
-        from expand.cli.planned import show_planned  # start-up time
+        from expand.cli.planned import show_planned
 
         show_planned(planned_run(place, settings, commission), as_json=as_json)
         return
     result = run(place, settings, commission, budget=budget, unpriced=unpriced)
     show(result, as_json=as_json)
     raise typer.Exit(result.exit_code)
-
-
-def run(
-    workspace: Workspace,
-    settings: Settings,
-    commission: Commission,
-    *,
-    budget: int | None = None,
-    unpriced: bool = False,
-) -> RunResult:
-    """Runs a commission with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
-    import asyncio  # start-up time
-
-    if settings.embedded:
-        warn(
-            f"the embedded local model writes ({settings.model}: English, small, for trying out); "
-            "set OPENAI_API_KEY or give --base-url for another"
-        )
-
-    return asyncio.run(_run(workspace, settings, commission, budget=budget, unpriced=unpriced))
-
-
-async def _run(
-    workspace: Workspace,
-    settings: Settings,
-    commission: Commission,
-    *,
-    budget: int | None,
-    unpriced: bool,
-) -> RunResult:
-    import asyncio  # start-up time
-    import signal
-
-    from expand.cli.progress import progress
-    from expand.drafting.session import expand_chapters
-
-    def stop_on_signals(expansion: Expansion) -> None:
-        running = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            running.add_signal_handler(number, _stop, expansion)
-
-    with progress(sys.stderr) as on_event:
-        return await expand_chapters(
-            workspace,
-            settings,
-            commission,
-            budget_tokens=budget,
-            unpriced=unpriced,
-            on_event=on_event,
-            on_ready=stop_on_signals,
-        )
-
-
-def _stop(expansion: Expansion) -> None:
-    warn("stopping: what is in flight arrives first; once more leaves it unknown")
-    expansion.stop()
 
 
 def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> tuple[str, ...]:
@@ -204,17 +143,3 @@ def plan_of(text: str) -> Plan:
     if text not in tuple(Known):
         raise InputError(f"--plan is {text!r}", remedy="give full or lean")
     return Known(text)
-
-
-def show(result: RunResult, *, as_json: bool) -> None:
-    """What became of a run: what stopped it on stderr, the result on stdout."""
-    for refusal in result.refusals:
-        warn(f"the budget refused: {refusal}")
-    if result.stopped_by:
-        warn(result.stopped_by)
-    if as_json:
-        print_json(result.as_json())
-    else:
-        from expand.cli.summary import show_result  # start-up time
-
-        show_result(result)

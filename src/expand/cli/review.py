@@ -82,7 +82,8 @@ def revise(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Redraw one section with an instruction."""
-    from expand.cli.chapter import plan_of, run, show  # start-up time
+    from expand.cli.chapter import plan_of  # start-up time
+    from expand.cli.run import run, show
     from expand.drafting.expansion import Commission
     from expand.errors import InputError
 
