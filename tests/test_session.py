@@ -14,23 +14,17 @@ from workspaces import OUTLINE, draft_of, expand, rows, small
 
 from expand.budget import Limit
 from expand.completion import Answer, Finish
+from expand.drafting.authorship import DeferredAuthor, means_for, require_language
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone
 from expand.drafting.expansion import Commission, Expansion
 from expand.drafting.rehearsal import dry_run, first_order
 from expand.drafting.result import RunResult
-from expand.drafting.session import (
-    DeferredAuthor,
-    expand_chapters,
-    limits_of,
-    means_for,
-    money_openings_of,
-    openings_of,
-    require_language,
-)
+from expand.drafting.session import expand_chapters
 from expand.errors import InputError
 from expand.ledger import Ledger
 from expand.model.profile import profile_for
 from expand.outline import Allowance, Opening
+from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.outline.plan import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace

@@ -182,7 +182,7 @@ def _list(ledger: Ledger) -> None:
 def _by_hand(
     ledger: Ledger, settings: Settings, place: Workspace, attempt: str, outcome: str | None
 ) -> None:
-    from expand.drafting.session import cost_of
+    from expand.drafting.authorship import cost_of
     from expand.errors import InputError  # start-up time
     from expand.ledger.reconciliation import reconcile as settle
     from expand.ledger.store import MOST_TOKENS
@@ -203,7 +203,7 @@ def _by_hand(
 def _from_export(
     ledger: Ledger, settings: Settings, place: Workspace, usage: Path, *, complete: bool
 ) -> None:
-    from expand.drafting.session import cost_of
+    from expand.drafting.authorship import cost_of
     from expand.errors import InputError, Place  # start-up time
     from expand.ledger.reconciliation import reconcile_export
     from expand.workspace import read_text

@@ -20,7 +20,7 @@ from expand.diagnosis.finding import Finding, from_error, note, ok, warning
 from expand.diagnosis.live import try_live
 from expand.diagnosis.storage import storage_findings
 from expand.diagnosis.surroundings import Terminal, look_around
-from expand.drafting.session import DeferredAuthor, profile_of
+from expand.drafting.authorship import DeferredAuthor, profile_of
 from expand.errors import ExpandError
 from expand.model.pricing import price_for
 from expand.model.profile import Profile, is_known

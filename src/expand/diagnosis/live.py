@@ -12,13 +12,13 @@ from decimal import Decimal
 from expand.budget import Amount, usd_from_pico
 from expand.completion import Address, Author, Message, Request
 from expand.diagnosis.finding import Finding, from_error, ok, warning
-from expand.drafting.session import limits_of, money_openings_of, openings_of
 from expand.errors import ExpandError
 from expand.ledger import Ledger, Order, no_price
 from expand.model.pricing import Price
 from expand.model.profile import Profile
 from expand.model.tokens import TokenCounter
 from expand.outline import Book
+from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.purchase.escrow import Bought, Purchase
 from expand.workspace import Workspace
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from expand.completion import Finish
+from expand.drafting.authorship import means_for, require_language
 from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
 from expand.drafting.expansion import Commission, open_chapter
 from expand.drafting.folio import Folio
 from expand.drafting.manuscript import Manuscript
 from expand.drafting.ordering import order_for
 from expand.drafting.section import loop_for
-from expand.drafting.session import means_for, require_language
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
 from expand.outline import Section

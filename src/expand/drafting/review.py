@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from expand.contract import Finding
+from expand.drafting.authorship import means_for
 from expand.drafting.expansion import across, open_chapter
 from expand.drafting.folio import Folio
 from expand.drafting.result import ChapterResult, SectionResult, with_findings
-from expand.drafting.session import means_for
 from expand.errors import InputError, Place
 from expand.outline import Book
 from expand.outline.plan import Plan

@@ -1,171 +1,21 @@
-"""A run put together: settings, book, ledger and author become an expansion.
-
-The only place that knows which author a setting means and which limits a book sets.
-"""
+"""A run put together: settings, book, ledger and author become an expansion."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from decimal import Decimal
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
-from expand.budget import Limit, pico_from_usd
-from expand.completion import Answer, AttemptFailedError, Author, Request, Usage
-from expand.drafting.chapter import Means
+from expand.budget import Limit
+from expand.completion import Author
+from expand.drafting.authorship import DeferredAuthor, means_for, profile_of, require_language
 from expand.drafting.events import Event
 from expand.drafting.expansion import Commission, Expansion
 from expand.drafting.result import RunResult
-from expand.errors import AuthorError, InputError, Place
 from expand.ledger import Ledger
-from expand.model.pricing import price_for
-from expand.model.profile import Profile, profile_for
-from expand.model.prompt import Prompts
-from expand.model.tokens import TokenCounter
-from expand.outline import Allowance, Book, Outline
+from expand.outline.allowance import limits_of, money_openings_of, openings_of
+from expand.purchase.escrow import always_ready
 from expand.settings import Settings, require_author
 from expand.workspace import Workspace
-
-if TYPE_CHECKING:
-    from expand.model.author import OpenAIAuthor
-    from expand.model.embedded import EmbeddedAuthor
-
-ESTIMATE_MARGIN = Decimal("0.15")
-"""By how much prompt counts of a model that tiktoken does not know are raised at first."""
-
-
-def profile_of(workspace: Workspace, settings: Settings) -> Profile:
-    """The profile of the model in the settings. Raises ``InputError``."""
-    place = Place(path=workspace.settings_path)
-    return profile_for(settings.model, settings.models, place=place)
-
-
-def means_for(
-    workspace: Workspace, settings: Settings, *, ledger: Ledger | None, unpriced: bool = False
-) -> Means:
-    """What chapters are written with under these settings."""
-    profile = profile_of(workspace, settings)
-    counter = TokenCounter(settings.model, encoding=profile.encoding)
-
-    def margin() -> Decimal:
-        history = ledger.prompt_history(settings.model) if ledger else None
-        seen = Decimal(str(history.worst)) - 1 if history and history.answers else Decimal(0)
-        floor = Decimal(0) if counter.exact else ESTIMATE_MARGIN
-        return max(floor, seen)
-
-    return Means(
-        profile=profile,
-        counter=counter,
-        price=price_for(settings.model, profile, settings.base_url),
-        prompts=Prompts(workspace.prompts_folder, style=profile.style),
-        margin=margin,
-        unpriced=unpriced,
-    )
-
-
-def cost_of(workspace: Workspace, settings: Settings) -> Callable[[str, Usage], int | None]:
-    """What usage of a model costs in pico-dollars, None without a price."""
-
-    def cost(model: str, usage: Usage) -> int | None:
-        profile = profile_for(model, settings.models, place=Place(path=workspace.settings_path))
-        price = price_for(model, profile, settings.base_url)
-        return price.cost(usage) if price else None
-
-    return cost
-
-
-def limits_of(book: Book, outlines: Mapping[str, Outline]) -> dict[str, Limit]:
-    """The limits that the book and the outlines state, by scope."""
-    limits = {"book": _limit(book.allowance)}
-    for chapter, outline in outlines.items():
-        limits[f"chapter:{chapter}"] = _limit(outline.allowance or Allowance())
-    return limits
-
-
-def _limit(allowance: Allowance) -> Limit:
-    pico = None if allowance.usd is None else pico_from_usd(allowance.usd)
-    return Limit(tokens=allowance.tokens, pico_usd=pico)
-
-
-def openings_of(book: Book) -> dict[str, int]:
-    """Opening balances in tokens, by scope."""
-    return {"book": sum(opening.tokens for opening in book.openings)}
-
-
-def money_openings_of(book: Book) -> dict[str, int]:
-    """Opening balances in pico-dollars, by scope."""
-    return {"book": sum(pico_from_usd(opening.usd) for opening in book.openings if opening.usd)}
-
-
-def require_language(profile: Profile, book: Book, language: str) -> None:
-    """Refuses a language that the book does not have or the model does not write."""
-    if language not in book.languages:
-        raise InputError(
-            f"the book has no language {language!r}",
-            remedy=f"give one of: {', '.join(book.languages)}, or add it to outlines/book.yaml",
-        )
-    if not profile.writes(language):
-        written = ", ".join(profile.languages or ())
-        raise InputError(
-            f"model {profile.name} writes only {written}, not {language}",
-            remedy="set OPENAI_API_KEY, or give --base-url and --model of one that does",
-        )
-
-
-class DeferredAuthor:
-    """The author that the settings mean, opened at the first request and not before.
-
-    A run that finds everything in the ledger neither imports the SDK nor starts a model.
-    """
-
-    def __init__(self, settings: Settings, profile: Profile) -> None:
-        self._settings = settings
-        self._profile = profile
-        self._stack = AsyncExitStack()
-        self._author: Author | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
-
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
-        """Send the request once."""
-        await self.open()
-        assert self._author is not None  # open has seen to it
-        return await self._author.complete(request, client_request_id=client_request_id)
-
-    async def open(self) -> None:
-        """Import the SDK or start the model, once. Raises ``AuthorError`` when that fails."""
-        if self._author is None:
-            opened = self._opened()
-            self._stack.push_async_exit(opened)
-            self._author = opened
-            try:
-                await opened.open()
-            except AttemptFailedError as failed:
-                raise AuthorError(f"{failed.message}; run `expand doctor`") from failed
-
-    def _opened(self) -> EmbeddedAuthor | OpenAIAuthor:
-        if self._settings.embedded:
-            from expand.model.embedded import EmbeddedAuthor  # start-up time
-
-            return EmbeddedAuthor()
-        from expand.model.author import OpenAIAuthor  # start-up time
-
-        return OpenAIAuthor(
-            api_key=self._settings.api_key,
-            base_url=self._settings.base_url,
-            output_cap_name=self._profile.output_cap_name,
-            read_seconds=self._settings.timeout_seconds,
-        )
 
 
 async def expand_chapters(
@@ -175,15 +25,19 @@ async def expand_chapters(
     *,
     budget_tokens: int | None = None,
     unpriced: bool = False,
+    author: Author | None = None,
     on_event: Callable[[Event], None],
     on_ready: Callable[[Expansion], None] = lambda _: None,
 ) -> RunResult:
     """Expands chapters into drafts; the ledger is closed, with nothing reserved, when it returns.
 
-    ``budget_tokens`` limits this run. ``on_ready`` gets the expansion before it begins, to stop it.
+    ``budget_tokens`` limits this run. ``author`` writes in the place of the one that the settings
+    mean; it is used under the profile of the settings' model and is not closed here. ``on_ready``
+    gets the expansion before it begins, to stop it.
     """
     book = workspace.book()
-    require_author(settings, path=workspace.settings_path)
+    if author is None:
+        require_author(settings, path=workspace.settings_path)
     profile = profile_of(workspace, settings)
     require_language(profile, book, commission.language)
     outlines = {chapter: workspace.outline(chapter) for chapter in commission.chapters}
@@ -195,14 +49,18 @@ async def expand_chapters(
             openings_pico_usd=money_openings_of(book),
             run_limit=Limit(tokens=budget_tokens),
         )
-        async with DeferredAuthor(settings, profile) as author:
+        async with AsyncExitStack() as opened:
+            prepare = always_ready
+            if author is None:
+                author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
+                prepare = own.open
             expansion = Expansion(
                 workspace=workspace,
                 book=book,
                 means=means_for(workspace, settings, ledger=ledger, unpriced=unpriced),
                 ledger=ledger,
                 author=author,
-                prepare=author.open,
+                prepare=prepare,
                 run=run,
                 workers=settings.concurrency or profile.concurrency,
                 on_unknown=settings.on_unknown,
