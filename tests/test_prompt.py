@@ -14,13 +14,16 @@ import pytest
 
 from expand.errors import InputError
 from expand.model.prompt import (
+    DRAFTING_TEMPLATES,
     TEMPLATES,
     ChapterContext,
     Prompts,
     RequestContext,
     SectionContext,
+    SuggestionContext,
     packaged_folder,
 )
+from expand.model.prompt_context import context_of
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 FOLDER = packaged_folder()
@@ -70,7 +73,33 @@ FULL = replace(
     told="## 1. Methods\nMeasure first.",
     problems=("line 3: the code does not parse; mend it", "line 9: said twice; leave it out"),
 )
-CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext]] = {
+SUGGESTION = SuggestionContext(
+    language="en",
+    language_name="English",
+    book_title="C07 Process Management",
+    audience="",
+    house_rules=(),
+    chapter_id="06",
+    chapter_title="Signals",
+    lines=42,
+    least_sections=4,
+    most_sections=12,
+)
+SUGGESTION_FULL = replace(
+    SUGGESTION,
+    language="zh",
+    language_name="Chinese (简体中文)",
+    audience="Experienced Rust systems programmers",
+    house_rules=("Name the version of every crate.",),
+    other_chapters=("Pipes", "Sandboxing"),
+    headings=("信号掩码",),
+    source_material="Measure before changing anything.",
+    present='{"sections": []}',
+    problems=("there are no sections; give 4 to 12",),
+)
+CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext | SuggestionContext]] = {
+    "suggest": ("suggest.j2", None, SUGGESTION),
+    "suggest_full": ("suggest.j2", None, SUGGESTION_FULL),
     "system": ("system.j2", None, CHAPTER),
     "system_bare": ("system.j2", None, BARE_CHAPTER),
     "system_no_code_language": ("system.j2", None, replace(CHAPTER, code_language="")),
@@ -98,6 +127,8 @@ def rendered(case: str) -> str:
     prompts = Prompts(None, style=style)
     if isinstance(context, ChapterContext):
         return prompts.system(context).content
+    if isinstance(context, SuggestionContext):
+        return prompts.suggestion(context).content
     return prompts.request(name, context).content
 
 
@@ -119,18 +150,22 @@ def used_by(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.j2")), ids=str)
 def test_a_template_uses_only_what_is_declared(path: Path) -> None:
-    context = ChapterContext if path.name == "system.j2" else RequestContext
-    assert used_by(path) <= {field.name for field in fields(context)}
+    assert used_by(path) <= {field.name for field in fields(context_of(path.name))}
 
 
 def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
-    used: dict[str, set[str]] = {"system": set(), "request": set()}
+    used: dict[type, set[str]] = {}
     for path in FOLDER.rglob("*.j2"):
-        used["system" if path.name == "system.j2" else "request"] |= used_by(path)
-    spare = {field.name for field in fields(ChapterContext)} - used["system"]
-    assert spare == {"language"}
-    spare = {field.name for field in fields(RequestContext)} - used["request"]
-    assert spare == {"audience", "chapter_title"}
+        used.setdefault(context_of(path.name), set()).update(used_by(path))
+    spare = {
+        kind: {field.name for field in fields(kind)} - used[kind]
+        for kind in (ChapterContext, RequestContext, SuggestionContext)
+    }
+    assert spare == {
+        ChapterContext: {"language"},
+        RequestContext: {"audience", "chapter_title"},
+        SuggestionContext: set(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -179,14 +214,14 @@ def test_the_fingerprint_changes_with_any_template(tmp_path: Path) -> None:
     assert len(packaged) == 64
     assert Prompts(tmp_path).fingerprint() == packaged
     seen = {packaged, Prompts(None, style="brief").fingerprint()}
-    for name in TEMPLATES:
+    for name in DRAFTING_TEMPLATES:
         folder = tmp_path / name.partition(".")[0]
         folder.mkdir()
         (folder / name).write_text((FOLDER / name).read_text() + "\n")
         prompts = Prompts(folder)
         seen.add(prompts.fingerprint())
         assert prompts.fingerprint() == prompts.fingerprint()
-    assert len(seen) == 2 + len(TEMPLATES)
+    assert len(seen) == 2 + len(DRAFTING_TEMPLATES)
 
 
 @pytest.mark.parametrize(

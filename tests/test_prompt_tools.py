@@ -16,6 +16,7 @@ from expand.model.prompt import (
     ChapterContext,
     RequestContext,
     SectionContext,
+    SuggestionContext,
     packaged_folder,
 )
 from expand.model.prompt_context import _MEANINGS, PURPOSES, context_of, reference, variables_of
@@ -130,12 +131,12 @@ def test_an_unknown_template(workspace: Workspace) -> None:
 
 def test_every_template_and_every_variable_is_documented() -> None:
     assert set(PURPOSES) == set(TEMPLATES)
-    for kind in (ChapterContext, RequestContext, SectionContext):
+    for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
         declared = [field.name for field in fields(kind)]
         assert [variable.name for variable in variables_of(kind)] == declared
         assert set(_MEANINGS[kind]) == set(declared), "no meaning of a name that is gone"
     page = reference()
-    for kind in (ChapterContext, RequestContext, SectionContext):
+    for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
         for variable in variables_of(kind):
             assert f"| `{variable.name}` | {variable.kind} | {variable.meaning}" in page
 

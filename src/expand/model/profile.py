@@ -25,6 +25,7 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 """The model that runs in the process itself; see ``embedded.py``."""
 
 OutputCapName = Literal["max_completion_tokens", "max_tokens"]
+StructuredOutput = Literal["json_schema", "json_object", "grammar", "none"]
 
 RESERVED_PARAMETERS = frozenset(
     {
@@ -62,7 +63,9 @@ class Profile:
     language) are for small models: a topic is asked for in several requests, one about each.
     ``forms`` are grammars for some of those aspects, for servers that take one (llama.cpp's).
     ``concurrency`` is how many sections are worked on side by side; where the settings state it, it
-    is also ``calls_at_once``, which holds over all processes.
+    is also ``calls_at_once``, which holds over all processes. ``structured_output`` is how a model
+    is held to a form: by a JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words
+    alone.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Profile:
     prices: TokenPrices | None = None
     aspects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     forms: tuple[Form, ...] = ()
+    structured_output: StructuredOutput = "json_schema"
 
     def request_parameters(
         self, *, lines: int, aspect: str = "", topic: str = ""
@@ -258,6 +262,14 @@ def _cap_name(value: object) -> OutputCapName:
     raise _WrongKindError(" or ".join(repr(n) for n in get_args(OutputCapName)), value)
 
 
+def _structured(value: object) -> StructuredOutput:
+    for name in get_args(StructuredOutput):
+        if value == name:
+            known: StructuredOutput = name
+            return known
+    raise _WrongKindError(" or ".join(repr(n) for n in get_args(StructuredOutput)), value)
+
+
 def _parameters(value: object) -> dict[str, Json]:
     if not isinstance(value, Mapping):
         raise _WrongKindError("a table that goes into the request body", value)
@@ -318,6 +330,7 @@ _READERS = {
     "prices": _prices,
     "reasoning_tokens": _count_or_zero,
     "rpm": _count,
+    "structured_output": _structured,
     "style": _text,
     "tokens_per_line": _count,
     "tpm": _count,

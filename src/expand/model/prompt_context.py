@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import PurePosixPath
 
 from expand.errors import InputError
-from expand.model.prompt import ChapterContext, RequestContext, SectionContext
+from expand.model.prompt import ChapterContext, RequestContext, SectionContext, SuggestionContext
 from expand.outline.shape import suggestion
 
 PURPOSES: Mapping[str, str] = {
@@ -21,6 +21,7 @@ PURPOSES: Mapping[str, str] = {
     "continue.j2": "Asks for more where a section is too short or was cut off.",
     "repair.j2": "Asks for a text again, with what was wrong with it.",
     "length.j2": "Says how many lines are wanted; the others include it, and it comes last.",
+    "suggest.j2": "Asks for the sections and topics of a chapter that has only a title.",
 }
 """Every template and what it is for."""
 
@@ -64,10 +65,28 @@ _REQUEST = {
     "told": 'What earlier sections say, "" if sections are drafted side by side.',
     "problems": "What a repair is to mend.",
 }
+_SUGGESTION = {
+    "language": "The language of titles and topics, as a code such as `en`.",
+    "language_name": "The same in words.",
+    "book_title": "The book's title.",
+    "audience": 'Whom it is written for, "" if nobody says.',
+    "house_rules": "The book's house rules.",
+    "chapter_id": "The chapter's id.",
+    "chapter_title": "The chapter's title.",
+    "lines": "How many lines the whole chapter is to have.",
+    "least_sections": "The least number of sections that is taken.",
+    "most_sections": "The greatest number of sections that is taken.",
+    "other_chapters": "Titles of the book's other chapters.",
+    "headings": "The sections that the chapter's document has already.",
+    "source_material": "What that document says so far.",
+    "present": "The former answer, where it could not be used.",
+    "problems": "What was wrong with it.",
+}
 _MEANINGS: Mapping[type, Mapping[str, str]] = {
     ChapterContext: _CHAPTER,
     SectionContext: _SECTION,
     RequestContext: _REQUEST,
+    SuggestionContext: _SUGGESTION,
 }
 _KINDS = {
     "str": "text",
@@ -109,7 +128,7 @@ def context_of(template: str) -> type:
     name = name if name.endswith(".j2") else f"{name}.j2"
     if name not in PURPOSES:
         raise InputError(f"there is no template {name}", remedy=suggestion(name, PURPOSES))
-    return ChapterContext if name == "system.j2" else RequestContext
+    return {"system.j2": ChapterContext, "suggest.j2": SuggestionContext}.get(name, RequestContext)
 
 
 def reference() -> str:
@@ -140,6 +159,10 @@ def reference() -> str:
             f"## What {used} may use",
             "",
             *_rows(RequestContext),
+            "",
+            "## What `suggest.j2` may use",
+            "",
+            *_rows(SuggestionContext),
             "",
         ]
     )
