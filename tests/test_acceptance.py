@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
+from expand.drafting.acceptance import Acceptances
+from expand.drafting.handover import hand_over
+from expand.errors import InputError
+from expand.settings import Settings
 from expand.text.draft import document_text, read
+from expand.workspace import Workspace
 
 
 @pytest.fixture
@@ -202,3 +208,78 @@ def test_revise_leaves_a_persons_section_alone(place: Path, server: ScriptedServ
     assert draft_of(place) == mine
     assert expand(place, *args, "--fresh").code in (0, 5)
     assert "## 2. My " not in draft_of(place)
+
+
+def two_chapters(place: Path) -> None:
+    """Chapter 08 beside 07, both drafted by hand from their outlines, without a document of 08."""
+    outline = (place / "outlines" / "07.yaml").read_text(encoding="utf-8")
+    other = outline.replace("id: 07", "id: 08").replace("07_signals", "08_pipes")
+    (place / "outlines" / "08.yaml").write_text(other, encoding="utf-8")
+    with ScriptedServer() as server:
+        arguments = ("chapter", "07", "08", "--base-url", server.base_url)
+        assert expand(place, *arguments).code in (0, 5)
+
+
+def documents(place: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in (place / "chapters").iterdir()}
+
+
+def test_chapters_are_accepted_together_or_not_at_all(place: Path) -> None:
+    two_chapters(place)
+    before = documents(place)
+    draft = place / "drafts" / "08.md"
+    whole = draft.read_text(encoding="utf-8")
+    draft.write_text(whole.replace("\n## 2. ", "\n```rust\n\n## 2. ", 1), encoding="utf-8")
+
+    ran = expand(place, "accept", "07", "08")
+    assert ran.code == 5
+    assert ran.out == ""
+    assert "chapter 08 has" in ran.err
+    assert "none of the chapters was accepted" in ran.err
+    assert documents(place) == before
+    assert not (place / ".expand" / "accepted.jsonl").exists()
+
+    draft.write_text(whole, encoding="utf-8")
+    ran = expand(place, "accept", "07", "08", "07")
+    assert ran.code == 0
+    assert ran.out == (
+        "chapters/07_signals.md: replaced by drafts/07.md\n"
+        "chapters/08_pipes.md: replaced by drafts/08.md\n"
+    )
+    assert set(documents(place)) == {*before, "08_pipes.md"}
+    assert "accepted before" in expand(place, "accept", "08").out
+
+
+def test_what_was_accepted_is_taken_back_when_the_next_cannot_be_written(place: Path) -> None:
+    two_chapters(place)
+    before = documents(place)
+    (place / "outlines" / "08.yaml").write_text(
+        (place / "outlines" / "08.yaml")
+        .read_text(encoding="utf-8")
+        .replace("chapters/08_pipes.md", "expand.toml/08_pipes.md"),
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError, match=r"cannot be written"):
+        hand_over(Workspace(root=place), Settings(model="scripted"), ["07", "08"], force=True)
+    assert documents(place) == before
+    assert Acceptances(Workspace(root=place)).standing("07") is None
+
+
+def test_taking_back_a_document_that_was_not_there_removes_it(place: Path) -> None:
+    two_chapters(place)
+    assert expand(place, "accept", "07", "08").code == 0
+    ran = expand(place, "accept", "--undo", "07", "08")
+    assert ran.out == (
+        "chapters/07_signals.md: the former text is back\n"
+        "chapters/08_pipes.md: taken away: there was none\n"
+    )
+    assert set(documents(place)) == {"07_signals.md"}
+
+
+def test_acceptances_of_several_threads_are_all_recorded(place: Path) -> None:
+    kept = Acceptances(Workspace(root=place))
+    names = [f"{number:02}" for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda n: kept.accept(n, f"chapters/{n}.md", f"Text {n}\n"), names))
+    assert all(done)
+    assert all(kept.standing(name) is not None for name in names)

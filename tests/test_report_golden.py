@@ -34,7 +34,7 @@ def sheet(place: Path, name: str, language: str) -> Sheet:
         return budget_sheet(facts, language)
     if name == "plan":
         return plan_sheet(facts, language)
-    result = review(Workspace(root=place), Settings(model="m"), facts.book, "07").chapter
+    result = review(Workspace(root=place), Settings(model="m"), facts.book, "07")
     return status_sheet(facts, {"07": result}, language)
 
 

@@ -10,7 +10,7 @@ from expand.budget import Balance, Limit
 from expand.completion import Usage
 from expand.contract import Finding
 from expand.drafting.events import SectionStatus
-from expand.drafting.result import ChapterResult, RunResult, SectionResult, with_findings
+from expand.drafting.result import ChapterResult, RunResult, SectionResult
 
 SHORT = Finding(
     kind="short",
@@ -144,7 +144,7 @@ def test_without_a_limit_nothing_is_said_to_remain() -> None:
 
 def test_findings_are_added_at_the_end() -> None:
     one = section(findings=(SHORT,))
-    assert with_findings(one, ()) is one
-    assert with_findings(one, [NOTE]).findings == (SHORT, NOTE)
+    assert one.with_findings(()) is one
+    assert one.with_findings([NOTE]).findings == (SHORT, NOTE)
     assert not one.kept
     assert section().kept

@@ -21,7 +21,6 @@ from expand.cli.common import (
 
 if TYPE_CHECKING:
     from expand.drafting.result import ChapterResult
-    from expand.workspace import Workspace
 
 ChaptersArgument = Annotated[
     list[str], typer.Argument(metavar="ID...", help="Chapters.", autocompletion=complete_chapter)
@@ -49,7 +48,7 @@ def review(
         raise InputError(f"--format is {form!r}", remedy="give table, json or markdown")
     place = workspace_of(context, workspace)
     settings, book = settings_of(place), place.book()
-    results = [review_draft(place, settings, book, chapter).chapter for chapter in chapters]
+    results = [review_draft(place, settings, book, chapter) for chapter in chapters]
     if form == "json":
         from expand.drafting.result import chapter_json  # start-up time
 
@@ -133,35 +132,25 @@ def accept(
         from expand.drafting.acceptance import Acceptances  # start-up time
 
         for chapter in chapters:
-            typer.echo(f"{Acceptances(place).undo(chapter)}: the former text is back")
+            restored = Acceptances(place).undo(chapter)
+            done = "the former text is back" if restored.existed else "taken away: there was none"
+            typer.echo(f"{restored.source}: {done}")
         return
-    refused = [chapter for chapter in chapters if not _accept(place, chapter, force=force)]
-    raise typer.Exit(5 if refused else 0)
+    from expand.drafting.handover import hand_over  # start-up time
+
+    handover = hand_over(place, settings_of(place), chapters, force=force)
+    for accepted in handover.accepted:
+        done = f"replaced by {accepted.draft}" if accepted.changed else "accepted before"
+        typer.echo(f"{accepted.source}: {done}")
+    for refused in handover.refused:
+        _warn_blocking(refused)
+    if handover.refused and len(set(chapters)) > 1:
+        warn("none of the chapters was accepted")
+    raise typer.Exit(5 if handover.refused else 0)
 
 
-def _accept(workspace: Workspace, chapter: str, *, force: bool) -> bool:
-    """Accepts one chapter; False when blocking findings stand in the way."""
-    from expand.drafting.acceptance import Acceptances, require_unchanged  # start-up time
-    from expand.drafting.review import review as review_draft
-    from expand.text.draft import document_text
-    from expand.workspace import read_text
-
-    reviewed = review_draft(workspace, settings_of(workspace), workspace.book(), chapter)
-    outline = workspace.outline(chapter)
-    if not force:
-        require_unchanged(workspace, outline)
-        if reviewed.blocking:
-            _warn_blocking(reviewed.chapter, len(reviewed.blocking))
-            return False
-    text = document_text(read_text(workspace.draft_path(chapter)))
-    Acceptances(workspace).accept(chapter, outline.source, text)
-    typer.echo(f"{outline.source}: replaced by {reviewed.chapter.draft}")
-    return True
-
-
-def _warn_blocking(chapter: ChapterResult, count: int) -> None:
-    found = [*chapter.findings, *(f for s in chapter.sections for f in s.findings)]
-    for finding in found:
-        if finding.severity == "blocking":
-            warn(f"{chapter.draft}: {finding}")
+def _warn_blocking(chapter: ChapterResult) -> None:
+    for finding in chapter.blocking:
+        warn(f"{chapter.draft}: {finding}")
+    count = len(chapter.blocking)
     warn(f"chapter {chapter.id} has {count} blocking findings; mend them, or give --force")

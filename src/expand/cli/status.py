@@ -103,6 +103,4 @@ def _reviews(workspace: Workspace, facts: BookFacts) -> Reviews:
     from expand.drafting.review import review  # start-up time: it parses code
 
     settings = settings_of(workspace)
-    return {
-        chapter: review(workspace, settings, facts.book, chapter).chapter for chapter in drafted
-    }
+    return {chapter: review(workspace, settings, facts.book, chapter) for chapter in drafted}

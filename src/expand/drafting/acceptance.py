@@ -2,7 +2,8 @@
 
 What holds: the source is replaced in one step and only if it is still what the draft was made from;
 its former text is kept in ``.expand/sources`` under its hash; every acceptance is one line of
-``.expand/accepted.jsonl``, and ``undo`` takes back the last one of a chapter byte for byte.
+``.expand/accepted.jsonl``, and ``undo`` takes back the last one of a chapter byte for byte. A lock
+keeps two processes from writing the record at once.
 
 A chapter whose source is the text that was accepted is drafted from its former text: accepting a
 draft does not make it outdated.
@@ -13,12 +14,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from expand.errors import InputError, Place
 from expand.outline import Outline
-from expand.workspace import Workspace, read_text, write_bytes_atomically
+from expand.workspace import Workspace, read_bytes, read_text, write_bytes_atomically
 
 LONGEST_DIFFERENCE = 60
 """Lines of a difference that are shown."""
@@ -35,6 +38,14 @@ class Acceptance:
     former: str
     accepted: str
     undone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """An acceptance that was taken back; ``existed`` says whether there was a file before it."""
+
+    source: str
+    existed: bool
 
 
 def file_hash(data: bytes) -> str:
@@ -117,19 +128,31 @@ class Acceptances:
             return data
         return copy.read_bytes() if standing.former else b""
 
-    def accept(self, chapter: str, source: str, text: str) -> None:
-        """Replaces the source by ``text``; the former text is kept first."""
+    def accept(self, chapter: str, source: str, text: str) -> bool:
+        """Replaces the source by ``text``; the former text is kept first. False when the source
+        says so already.
+        """
         path = self._workspace.root / source
         new = text.encode()
-        former = self.keep(path.read_bytes()) if path.is_file() else ""
-        if former == file_hash(new):
-            return
-        entry = Acceptance(chapter=chapter, source=source, former=former, accepted=file_hash(new))
-        self._append(entry)
-        write_bytes_atomically(path, new)
+        with self._locked():
+            former = self.keep(read_bytes(path)) if path.is_file() else ""
+            if former == file_hash(new):
+                return False
+            self._append(
+                Acceptance(chapter=chapter, source=source, former=former, accepted=file_hash(new))
+            )
+            write_bytes_atomically(path, new)
+        return True
 
-    def undo(self, chapter: str) -> str:
-        """Brings the former source back; returns its path. Raises ``InputError``."""
+    def undo(self, chapter: str) -> Restored:
+        """Brings the former source back, or takes the file away where there was none before.
+
+        Raises ``InputError``.
+        """
+        with self._locked():
+            return self._undo(chapter)
+
+    def _undo(self, chapter: str) -> Restored:
         standing = self.standing(chapter)
         if standing is None:
             raise InputError(
@@ -164,7 +187,28 @@ class Acceptances:
                 undone=True,
             )
         )
-        return standing.source
+        return Restored(source=standing.source, existed=bool(standing.former))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone with the record, over all processes."""
+        from filelock import FileLock  # start-up time
+
+        path = self._record.with_suffix(".lock")
+        lock = FileLock(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as error:
+            raise InputError(
+                f"it cannot be written: {error.strerror}",
+                remedy="check the folder, and who may write there",
+                place=Place(path=self._workspace.relative(path)),
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _entries(self) -> list[Acceptance]:
         if not self._record.is_file():

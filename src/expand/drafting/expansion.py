@@ -27,7 +27,7 @@ from expand.drafting.events import (
 from expand.drafting.folio import Folio
 from expand.drafting.manuscript import Manuscript
 from expand.drafting.ordering import NO_SETTING, Setting, order_for
-from expand.drafting.result import ChapterResult, RunResult, SectionResult, with_findings
+from expand.drafting.result import ChapterResult, RunResult, SectionResult
 from expand.drafting.section import Desk, Drafting, Tally, loop_for
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Run
@@ -329,21 +329,18 @@ class Expansion:
         folio.write()
         chapter = folio.chapter
         found = across(self._workspace, folio, whole=commission.sections is None)
-        results = {
-            section.number: self._results[chapter.id, section.number]
+        results = [
+            self._results[chapter.id, section.number]
             for section in commission.chosen(chapter.outline)
             if (chapter.id, section.number) in self._results
-        }
-        return ChapterResult(
+        ]
+        return ChapterResult.of(
             id=chapter.id,
             draft=folio.path,
             language=chapter.language,
             plan=chapter.plan.value,
-            sections=tuple(
-                with_findings(result, [f for f in found if f.section == number])
-                for number, result in results.items()
-            ),
-            findings=tuple(f for f in found if f.section not in results),
+            sections=results,
+            across=found,
         )
 
     def _on_purchase(self, event: PurchaseEvent) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from expand.budget import Balance
 from expand.completion import Json, Usage
 from expand.contract import Finding
 from expand.drafting.events import SectionStatus
+from expand.errors import AuthorError, BudgetExceededError
 from expand.text.lines import length_score
 
 NOTHING = Usage(prompt=0, completion=0)
@@ -33,6 +35,10 @@ class SectionResult:
         """Whether the section keeps its contract: no finding above a note."""
         return all(finding.severity == "note" for finding in self.findings)
 
+    def with_findings(self, more: Sequence[Finding]) -> Self:
+        """The section with further findings."""
+        return replace(self, findings=(*self.findings, *more)) if more else self
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChapterResult:
@@ -46,11 +52,47 @@ class ChapterResult:
     findings: tuple[Finding, ...] = ()
     """What belongs to no section of this run: the chapter as a whole."""
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        id: str,  # noqa: A002 - the field's name
+        draft: str,
+        language: str,
+        plan: str,
+        sections: Sequence[SectionResult],
+        across: Sequence[Finding],
+    ) -> Self:
+        """A chapter from its sections and what was found ``across`` them: each such finding goes
+        to the section that it names, or to the chapter where that section is not among them.
+        """
+        numbers = {section.number for section in sections}
+        return cls(
+            id=id,
+            draft=draft,
+            language=language,
+            plan=plan,
+            sections=tuple(
+                section.with_findings([f for f in across if f.section == section.number])
+                for section in sections
+            ),
+            findings=tuple(f for f in across if f.section not in numbers),
+        )
+
+    @property
+    def every_finding(self) -> tuple[Finding, ...]:
+        """The chapter's own findings, then those of its sections in their order."""
+        return (*self.findings, *(f for section in self.sections for f in section.findings))
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """The findings that stop ``accept``."""
+        return tuple(f for f in self.every_finding if f.severity == "blocking")
+
     @property
     def kept(self) -> bool:
         """Whether the chapter and all its sections keep their contract."""
-        whole = all(finding.severity == "note" for finding in self.findings)
-        return whole and all(section.kept for section in self.sections)
+        return all(finding.severity == "note" for finding in self.every_finding)
 
     @property
     def target_lines(self) -> int:
@@ -82,6 +124,23 @@ class RunResult:
     interrupted: bool = False
 
     @property
+    def chapter(self) -> ChapterResult:
+        """The only chapter of a run over one. Raises ``ValueError`` when there were several."""
+        (only,) = self.chapters
+        return only
+
+    def raise_for_status(self) -> None:
+        """Raises what ended the run early, for those who would rather have it as an exception.
+
+        ``AuthorError`` when the author could not be reached or refused, ``BudgetExceededError``
+        when the budget refused something. What was bought is drafted all the same.
+        """
+        if self.stopped_by:
+            raise AuthorError(self.stopped_by)
+        if self.refusals:
+            raise BudgetExceededError("\n".join(self.refusals))
+
+    @property
     def exit_code(self) -> int:
         """The code of the contract: 130 over 4 over 3 over 5 over 0."""
         if self.interrupted:
@@ -108,11 +167,6 @@ class RunResult:
             "answers": self.answers,
             "seconds": round(self.seconds, 2),
         }
-
-
-def with_findings(section: SectionResult, more: Sequence[Finding]) -> SectionResult:
-    """The section with further findings."""
-    return replace(section, findings=(*section.findings, *more)) if more else section
 
 
 def chapter_json(chapter: ChapterResult) -> dict[str, Json]:

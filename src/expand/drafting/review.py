@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from expand.contract import Finding
 from expand.drafting.authorship import means_for
 from expand.drafting.expansion import across, open_chapter
 from expand.drafting.folio import Folio
-from expand.drafting.result import ChapterResult, SectionResult, with_findings
+from expand.drafting.result import ChapterResult, SectionResult
 from expand.errors import InputError, Place
 from expand.outline import Book
 from expand.outline.plan import Plan
@@ -17,23 +14,9 @@ from expand.text import lines
 from expand.workspace import Workspace
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Review:
-    """A reviewed draft: the chapter as a run would report it, and the document as it stands."""
-
-    chapter: ChapterResult
-    folio: Folio
-
-    @property
-    def blocking(self) -> tuple[Finding, ...]:
-        """The findings that stop ``accept``."""
-        found = [*self.chapter.findings]
-        found += [f for section in self.chapter.sections for f in section.findings]
-        return tuple(finding for finding in found if finding.severity == "blocking")
-
-
-def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> Review:
-    """Checks a chapter's draft in the language and plan that it was drafted in.
+def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> ChapterResult:
+    """A chapter's draft held to its outline, in the language and plan that it was drafted in, as a
+    run would report it.
 
     Raises ``InputError`` when there is no draft.
     """
@@ -53,9 +36,12 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
         means=means_for(workspace, settings, ledger=None),
     )
     folio = Folio(workspace, chapter)
-    found = across(workspace, folio, whole=True)
-    sections = tuple(
-        with_findings(
+    return ChapterResult.of(
+        id=chapter_id,
+        draft=folio.path,
+        language=chapter.language,
+        plan=chapter.plan.value,
+        sections=[
             SectionResult(
                 number=section.number,
                 title=chapter.title(section),
@@ -63,20 +49,8 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
                 lines=lines.of_section(folio.texts[section.number]),
                 status="edited" if folio.edited(section.number) else "reused",
                 findings=chapter.check(section, folio.texts[section.number]),
-            ),
-            [f for f in found if f.section == section.number],
-        )
-        for section in chapter.outline.sections
-    )
-    numbers = {section.number for section in sections}
-    return Review(
-        chapter=ChapterResult(
-            id=chapter_id,
-            draft=folio.path,
-            language=chapter.language,
-            plan=chapter.plan.value,
-            sections=sections,
-            findings=tuple(f for f in found if f.section not in numbers),
-        ),
-        folio=folio,
+            )
+            for section in chapter.outline.sections
+        ],
+        across=across(workspace, folio, whole=True),
     )

@@ -246,7 +246,7 @@ def _drafts(facts: BookFacts, reviews: Reviews) -> Table:
         result = reviews.get(chapter.id)
         if result is None:
             continue
-        found = [*result.findings, *(f for s in result.sections for f in s.findings)]
+        found = result.every_finding
         counts = [sum(f.severity == kind for f in found) for kind in ("blocking", "warning")]
         rows.append(
             (
