@@ -76,7 +76,9 @@ class Chapter:
         self.source_text = source_text
         self._source = read_source(source_text)
         self._placed = place(self._source, outline)
-        self.system = means.prompts.system(self._chapter_context())
+        self.prompts = means.prompts.of(outline.id, outline.style or book.style)
+        self.prompts.check(language)
+        self.system = self.prompts.system(self._chapter_context())
 
     @property
     def id(self) -> str:
@@ -206,7 +208,7 @@ class Chapter:
                 list(profile.aspects.get(self.language, ())),
                 repr(profile.forms),
             ],
-            "templates": self.means.prompts.fingerprint(),
+            "templates": self.prompts.fingerprint(),
             "language": self.language,
             "edition": [edition.number, edition.instruction],
         }

@@ -72,7 +72,7 @@ def order_for(
     template = TEMPLATE_OF[ask.purpose]
     messages = (
         chapter.system,
-        means.prompts.request(template, context),
+        chapter.prompts.request(template, context),
     )
     cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
     request = Request(
@@ -174,6 +174,8 @@ def _request_context(
         present=present.strip("\n"),
         told=setting.told if first else "",
         problems=ask.problems,
+        opens_section=first and 0 in ask.slots,
+        closes_section=manuscript.slots[-1] in ask.slots,
     )
 
 

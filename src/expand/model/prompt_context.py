@@ -64,6 +64,8 @@ _REQUEST = {
     "present": "The text that is to be replaced.",
     "told": 'What earlier sections say, "" if sections are drafted side by side.',
     "problems": "What a repair is to mend.",
+    "opens_section": "Whether the section's first topic begins with this request.",
+    "closes_section": "Whether the section's last topic is among this request's.",
 }
 _SUGGESTION = {
     "language": "The language of titles and topics, as a code such as `en`.",
@@ -91,6 +93,7 @@ _MEANINGS: Mapping[type, Mapping[str, str]] = {
 _KINDS = {
     "str": "text",
     "int": "whole number",
+    "bool": "yes or no",
     "tuple[str, ...]": "list of texts",
     "Mapping[str, str]": "texts by term",
     "tuple[SectionContext, ...]": "list of sections",

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from expand.errors import Place
+
 Priority = Literal["high", "medium", "low"]
 
 
@@ -40,6 +42,14 @@ class Allowance:
 
     tokens: int | None = None
     usd: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Style:
+    """A house style by its name; ``place`` is where the file names it, for messages."""
+
+    name: str
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +89,8 @@ class Outline:
     quality: Quality = Quality()
     glossary: Mapping[str, Text] = field(default_factory=dict)
     allowance: Allowance | None = None
+    style: Style | None = None
+    """The chapter's house style, None for the book's."""
 
     @property
     def target_lines(self) -> int:
@@ -144,3 +156,5 @@ class Book:
     openings: tuple[Opening, ...] = ()
     chapters: tuple[BookChapter, ...] = ()
     plans: Mapping[str, PlanSpec] = field(default_factory=dict)
+    style: Style | None = None
+    """The house style of chapters that name none."""

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
+from expand.errors import Place
 from expand.outline import (
     Allowance,
     Book,
@@ -23,6 +24,7 @@ from expand.outline import (
     Priority,
     Quality,
     Section,
+    Style,
     Tier,
 )
 from expand.outline import keys as key
@@ -46,7 +48,7 @@ def read_outline(path: Path, *, root: Path, chapter_id: str) -> Outline:
         _check_id(values, path, chapter_id, problems)
         _check_source(values, root, problems)
     problems.raise_if_any()
-    return _outline(cast(Values, values))
+    return _outline(cast(Values, values), problems.shown)
 
 
 def read_book(path: Path, *, root: Path) -> Book:
@@ -60,7 +62,7 @@ def read_book(path: Path, *, root: Path) -> Book:
         _check_references(values, problems)
         _check_plans(values, problems)
     problems.raise_if_any()
-    return _book(cast(Values, values))
+    return _book(cast(Values, values), problems.shown)
 
 
 def _read(record: Record, path: Path, problems: Problems) -> Values | None:
@@ -155,7 +157,15 @@ def _hours(values: Values) -> float:
     return 0.0 if hours is None else float(hours)
 
 
-def _outline(values: Values) -> Outline:
+def _style(values: Values, shown: str) -> Style | None:
+    name = values.get(key.STYLE_FIELD)
+    if name is None:
+        return None
+    spot = values.spot(key.STYLE_FIELD)
+    return Style(name=name, place=Place(path=shown, line=spot.line, column=spot.column))
+
+
+def _outline(values: Values, shown: str) -> Outline:
     quality = values.get(key.QUALITY)
     sections = values.need(key.SECTIONS)
     return Outline(
@@ -170,6 +180,7 @@ def _outline(values: Values) -> Outline:
         quality=Quality() if quality is None else _quality(quality),
         glossary=values.get(key.GLOSSARY) or {},
         allowance=_allowance(values.get(key.ALLOWANCE)),
+        style=_style(values, shown),
     )
 
 
@@ -191,7 +202,7 @@ def _quality(values: Values) -> Quality:
     )
 
 
-def _book(values: Values) -> Book:
+def _book(values: Values, shown: str) -> Book:
     languages = values.get(key.LANGUAGES)
     language = values.get(key.DEFAULT_LANGUAGE) or (languages[0] if languages else "en")
     plans = values.get(key.PLANS) or {}
@@ -206,6 +217,7 @@ def _book(values: Values) -> Book:
         openings=tuple(_opening(opening) for opening in values.get(key.OPENING) or ()),
         chapters=tuple(_chapter(chapter) for chapter in values.get(key.CHAPTERS) or ()),
         plans={name: _plan(plan) for name, plan in plans.items()},
+        style=_style(values, shown),
     )
 
 

@@ -12,7 +12,17 @@ from decimal import Decimal
 
 from expand.outline.record import Field, Identity, ListOf, Record, Table, Values
 from expand.outline.shape import Choice, Flag, Number, Schema
-from expand.outline.words import ID, LANGUAGE, LINE, PROSE, SOURCE, TERM, id_identity, text_identity
+from expand.outline.words import (
+    ID,
+    LANGUAGE,
+    LINE,
+    PROSE,
+    SOURCE,
+    STYLE,
+    TERM,
+    id_identity,
+    text_identity,
+)
 
 MAX_SECTION_LINES = 20_000
 
@@ -45,6 +55,12 @@ _TARGET = lines_up_to(1_000_000)
 ID_FIELD = Field("id", ID, "The name that commands and files know it by; 03 stays 03.", "03", True)
 TITLE = Field("title", LINE, "The title, once or by language.", _BOTH, True)
 AUDIENCE = Field("audience", PROSE, "Whom the text is written for.", "Experienced Rust developers")
+STYLE_FIELD = Field(
+    "style",
+    STYLE,
+    "The house style: tutorial, reference, plain (none), or a folder of prompts/styles.",
+    "tutorial",
+)
 SOURCE_FIELD = Field(
     "source", SOURCE, "The document as it stands, from the workspace.", "chapters/03_name.md"
 )
@@ -100,6 +116,7 @@ OUTLINE = Record(
         PRIORITY,
         HOURS,
         AUDIENCE,
+        STYLE_FIELD,
         QUALITY,
         GLOSSARY,
         ALLOWANCE,
@@ -189,6 +206,7 @@ BOOK = Record(
         DEFAULT_LANGUAGE,
         LANGUAGES,
         AUDIENCE,
+        STYLE_FIELD,
         HOUSE_RULES,
         ALLOWANCE,
         OPENING,

@@ -38,6 +38,11 @@ ID = Words(
     raw=True,
     check=_id_wrong,
 )
+STYLE = Words(
+    pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+    wanted="a style's name, such as tutorial or reference",
+    longest=80,
+)
 LANGUAGE = Words(pattern=_LANGUAGE, wanted="a language code such as en or zh", longest=35)
 
 

@@ -1,0 +1,56 @@
+"""Jinja2 as templates get it here: sandboxed, strict, without chance, in the shelf's order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+from jinja2.sandbox import SandboxedEnvironment
+
+from expand.errors import InputError, Place
+from expand.model.shelf import Shelf
+
+
+class TemplateEngine(SandboxedEnvironment):
+    """Jinja2 with the shelf's order of files. A template's name here is its path."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__(
+            loader=jinja2.FunctionLoader(self._load),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._shelf = shelf
+        self._texts: dict[Path, str] = {}
+        # What is said must not depend on chance: a section would never be current.
+        del self.globals["lipsum"]
+        del self.filters["random"]
+
+    def text(self, path: Path) -> str:
+        """A template's source, read once. Raises ``InputError``."""
+        if path not in self._texts:
+            try:
+                self._texts[path] = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(
+                    f"the template cannot be read: {error}",
+                    remedy="save it as UTF-8, and check who may read it",
+                    place=Place(path=path),
+                ) from error
+        return self._texts[path]
+
+    def gave(self, path: Path) -> bool:
+        """Whether a path is that of a template which was read here."""
+        return path in self._texts
+
+    def join_path(self, template: str, parent: str) -> str:
+        """The file that a template means by a name; the name itself where there is none."""
+        found = self._shelf.find(template, Path(parent))
+        return str(found) if found is not None else f"{template}\0"
+
+    def _load(self, name: str) -> tuple[str, str, None] | None:
+        if name.endswith("\0"):
+            raise jinja2.TemplateNotFound(name[:-1])
+        return self.text(Path(name)), name, None
