@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from expand.contract.finding import Finding, Severity, excerpt
 from expand.text import chatter, markdown, wording
@@ -27,22 +28,25 @@ class Unit:
     line: int
     text: str
     code: bool
-    marks: frozenset[tuple[str, ...]] = field(repr=False)
+    marks: frozenset[int] = field(repr=False)
+    """The hashes of its runs of three words; of code, of all its lines."""
 
 
 def _is_enough(text: str) -> bool:
     """Whether a text is long enough to be a repetition; code spans and addresses do not count."""
-    words = wording.tokens(wording.prose(text))
-    chinese = sum(1 for word in words if wording.is_cjk(word))
+    said = wording.prose(text)
+    words = wording.tokens(said)
+    chinese = wording.cjk_letters(said)  # each is a word of its own
     return (len(words) - chinese) / LEAST_WORDS + chinese / LEAST_CJK >= 1
 
 
-def units(text: str, *, section: int) -> list[Unit]:
+@lru_cache(maxsize=128)
+def units(text: str, *, section: int) -> tuple[Unit, ...]:
     """Everything in a section that is long enough to be called a repetition."""
     found = []
     for passage in markdown.passages(text):
         if _is_enough(passage.text):
-            marks = wording.shingles(wording.tokens(passage.text))
+            marks = frozenset(map(hash, wording.shingles(wording.tokens(passage.text))))
             line = passage.line + 1
             found.append(
                 Unit(section=section, line=line, text=passage.text, code=False, marks=marks)
@@ -57,16 +61,16 @@ def units(text: str, *, section: int) -> list[Unit]:
                     line=line,
                     text=block.code,
                     code=True,
-                    marks=frozenset({("code", *flat)}),
+                    marks=frozenset({hash(("code", *flat))}),
                 )
             )
-    return found
+    return tuple(found)
 
 
 def pairs(every: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
     """Each unit that says what an earlier one said, with the first one that said it."""
     firsts: list[Unit] = []
-    index: dict[tuple[str, ...], list[int]] = {}
+    index: dict[int, list[int]] = {}
     found: list[tuple[Unit, Unit]] = []
     for unit in every:
         shared = Counter(first for mark in unit.marks for first in index.get(mark, ()))
@@ -95,10 +99,14 @@ def _loops(text: str, again: set[int]) -> list[tuple[str, int, int]]:
         if passage.line + 1 in again:
             continue
         for sentence in chatter.sentences(passage.text):
-            if _is_enough(sentence):
-                words = tuple(wording.tokens(sentence))
-                seen.setdefault(words, []).append((sentence, passage.line + 1))
-    return [(met[0][0], len(met), met[1][1]) for met in seen.values() if len(met) >= LOOPED]
+            words = tuple(wording.tokens(sentence))
+            seen.setdefault(words, []).append((sentence, passage.line + 1))
+    looped = [
+        [(sentence, line) for sentence, line in met if _is_enough(sentence)]
+        for met in seen.values()
+        if len(met) >= LOOPED
+    ]
+    return [(met[0][0], len(met), met[1][1]) for met in looped if len(met) >= LOOPED]
 
 
 def within(text: str, *, section: int) -> Iterator[Finding]:

@@ -46,6 +46,8 @@ def _heading_of(topic: str, every: Sequence[Block]) -> int | None:
 
 def missing(text: str, topics: Sequence[str], *, section: int) -> Iterator[Finding]:
     """Topics with nothing under their heading, or of which the section says no key term."""
+    if not topics:
+        return
     every = markdown.blocks(text)
     content = "\n".join(block.text for block in every if block.kind not in ("heading", "rule"))
     said = wording.terms(content)

@@ -1,7 +1,7 @@
 """Markdown as blocks with line ranges, read from markdown-it tokens.
 
-The only module that imports markdown_it. Nothing here writes Markdown: callers cut and join the
-text by lines, so that what they do not change survives byte for byte. Lines are split where
+Nothing here writes Markdown: callers cut and join the text by lines, so that what they do not
+change survives byte for byte. Lines are split where
 Markdown splits them (``\\n``, ``\\r\\n``, ``\\r``), count from 0, and ranges are ``[start, end)``.
 Inline markup is read only for links; everything else needs the block structure alone.
 """
@@ -16,9 +16,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
+from expand.text.block_tokens import block_tokens, inline_parser
+
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-    from markdown_it.rules_block import StateBlock
     from markdown_it.token import Token
 
 Kind = Literal[
@@ -109,39 +109,6 @@ def is_blank(row: str) -> bool:
     return not row.strip(" \t\r\n")
 
 
-@lru_cache(maxsize=1)
-def _block_parser() -> MarkdownIt:
-    # Imported here: the command line must start without it.
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
-    parser.block.ruler.before("fence", "math_block", _math_rule, {"alt": ["paragraph"]})
-    return parser
-
-
-@lru_cache(maxsize=1)
-def _inline_parser() -> MarkdownIt:
-    # Imported here for the same reason.
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark").enable("table")
-
-
-def _math_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """``$$`` on a line of its own opens display math up to the next line that ends with it."""
-    opening = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
-    if state.is_code_block(start) or not opening.startswith("$$") or "$$" in opening[2:]:
-        return False
-    for line in range(start + 1, end):
-        row = state.src[state.bMarks[line] : state.eMarks[line]]
-        if row.rstrip().endswith("$$"):
-            if not silent:
-                state.line = line + 1
-                state.push("math_block", "", 0).map = [start, state.line]
-            return True
-    return False
-
-
 def _front_matter(lines: list[str]) -> int:
     """How many lines of YAML front matter the text starts with."""
     if len(lines) < 3 or lines[0].rstrip() != "---" or not _FRONT_MATTER_KEY.match(lines[1]):
@@ -158,7 +125,7 @@ def _parse(text: str) -> tuple[tuple[str, ...], int, tuple[Token, ...]]:
     lines = rows(text)
     front = _front_matter(lines)
     body = "\n" * front + "".join(lines[front:]) if front else text
-    return tuple(lines), front, tuple(_block_parser().parse(body))
+    return tuple(lines), front, tuple(block_tokens(body))
 
 
 def _verbatim(lines: tuple[str, ...], start: int, end: int) -> str:
@@ -282,8 +249,10 @@ def passages(text: str) -> tuple[Passage, ...]:
 
 def links(text: str) -> tuple[Link, ...]:
     """Links and images outside of code, with reference links resolved."""
+    if "[" not in text and "<" not in text:
+        return ()  # nothing that a link or an image could begin with
     found = []
-    for token in _inline_parser().parse(text):
+    for token in inline_parser().parse(text):
         line = token.map[0] if token.map else 0
         for child in token.children or ():
             target = child.attrGet("href") or child.attrGet("src")

@@ -44,7 +44,7 @@ def is_cjk(character: str) -> bool:
 
 def cjk_letters(text: str) -> int:
     """How many characters of such a script a text holds."""
-    return sum(map(len, _CJK_RUN.findall(text)))
+    return 0 if text.isascii() else sum(map(len, _CJK_RUN.findall(text)))
 
 
 def unnumbered(title: str) -> str:
@@ -61,7 +61,11 @@ def unnumbered(title: str) -> str:
 
 def prose(text: str) -> str:
     """Inline text without code spans, link targets and addresses."""
-    return _URL.sub(" ", _TARGET.sub("]()", _INLINE_CODE.sub(" ", text)))
+    if "`" in text:
+        text = _INLINE_CODE.sub(" ", text)
+    if "](" in text:
+        text = _TARGET.sub("]()", text)
+    return _URL.sub(" ", text) if "://" in text else text
 
 
 @lru_cache(maxsize=4096)
@@ -115,6 +119,7 @@ def pairs(text: str) -> set[str]:
 _ENDINGS = ("isons", "ison", "ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "e", "y")
 
 
+@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """A Latin word without its commonest endings: enough to match plural and verb forms."""
     for ending in _ENDINGS:
@@ -136,11 +141,11 @@ def latin_terms(text: str) -> set[str]:
 
 def terms(text: str) -> set[str]:
     """Latin stems and Chinese pairs together."""
-    return latin_terms(text) | pairs(text)
+    return latin_terms(text) if text.isascii() else latin_terms(text) | pairs(text)
 
 
-def shingles(words: list[str], size: int = 3) -> frozenset[tuple[str, ...]]:
-    """The runs of ``size`` neighbouring words; the whole text where it is shorter."""
-    if len(words) <= size:
+def shingles(words: list[str]) -> frozenset[tuple[str, ...]]:
+    """The runs of three neighbouring words; the whole text where it is shorter."""
+    if len(words) <= 3:
         return frozenset({tuple(words)})
-    return frozenset(tuple(words[i : i + size]) for i in range(len(words) - size + 1))
+    return frozenset(zip(words, words[1:], words[2:], strict=False))
