@@ -193,7 +193,7 @@ class BarProgress:
                 highlight=False,
                 markup=False,
             )
-        else:
+        elif isinstance(event, Notice):
             self.live.console.print(event.message, style="yellow", highlight=False, markup=False)
         self.live.update(
             self._all,

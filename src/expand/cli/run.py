@@ -72,8 +72,8 @@ def _stop(expansion: Expansion) -> None:
 
 def show(result: RunResult, *, as_json: bool) -> None:
     """What became of a run: what stopped it on stderr, the result on stdout."""
-    for refusal in result.refusals:
-        warn(f"the budget refused: {refusal}")
+    for refusal in result.refused:
+        warn(f"the budget refused: {refusal.message}")
     if result.stopped_by:
         warn(result.stopped_by)
     if as_json:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from expand.completion import Purpose, Usage
+
 SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
 
 
@@ -64,4 +66,23 @@ class Notice:
     message: str
 
 
-Event = RunPlanned | SectionStarted | SectionGrew | SectionDone | Notice
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptChanged:
+    """An attempt was sent, or what became of it is booked: for a log of every attempt.
+
+    ``reserved_tokens`` is the most that it can cost; ``usage`` what was charged, once it is
+    settled; ``message`` why it failed.
+    """
+
+    chapter: str
+    section: int
+    purpose: Purpose
+    attempt_id: str
+    model: str
+    state: Literal["sent", "settled", "failed"]
+    reserved_tokens: int
+    usage: Usage | None = None
+    message: str = ""
+
+
+Event = RunPlanned | SectionStarted | SectionGrew | SectionDone | AttemptChanged | Notice

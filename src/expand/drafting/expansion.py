@@ -16,6 +16,7 @@ from expand.contract import Finding, check_chapter, source_findings
 from expand.drafting.acceptance import Acceptances
 from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
 from expand.drafting.events import (
+    AttemptChanged,
     Event,
     Notice,
     RunPlanned,
@@ -27,14 +28,14 @@ from expand.drafting.events import (
 from expand.drafting.folio import Folio
 from expand.drafting.manuscript import Manuscript
 from expand.drafting.ordering import NO_SETTING, Setting, order_for
-from expand.drafting.result import ChapterResult, RunResult, SectionResult
+from expand.drafting.result import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.section import Desk, Drafting, Tally, loop_for
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Run
 from expand.outline import Book, Outline, Section
 from expand.outline.plan import Plan
 from expand.purchase.dispatch import Event as PurchaseEvent
-from expand.purchase.escrow import Purchase, always_ready
+from expand.purchase.escrow import Purchase, RefusedError, always_ready
 from expand.settings import OnUnknown
 from expand.text import digest, lines
 from expand.text.draft import text_hash
@@ -114,7 +115,7 @@ class Expansion:
         self._on_event = on_event
         self._clock = clock
         self._stopped_by = ""
-        self._refusals: list[str] = []
+        self._refused: list[Refusal] = []
         self._interrupted = False
 
     async def expand(self, commission: Commission) -> RunResult:
@@ -161,7 +162,7 @@ class Expansion:
             answers=sum(s.answers for c in chapters for s in c.sections),
             seconds=self._clock() - began,
             stopped_by=self._stopped_by,
-            refusals=tuple(dict.fromkeys(self._refusals)),
+            refused=tuple(self._refused),
             interrupted=self._interrupted,
         )
 
@@ -259,7 +260,7 @@ class Expansion:
         drafted = await Drafting(
             self._desk, chapter, section, edition=edition, setting=setting, tally=tally
         ).draft()
-        status = self._status(drafted.ended_by, tally)
+        status = self._status(chapter, section, drafted.ended_by, tally)
         if drafted.ended_by is None:
             folio.put(number, drafted.text, key, told)
         elif drafted.lines >= lines.of_section(folio.texts[number]):
@@ -295,12 +296,22 @@ class Expansion:
             else {},
         )
 
-    def _status(self, ended_by: ExpandError | None, tally: Tally) -> SectionStatus:
+    def _status(
+        self, chapter: Chapter, section: Section, ended_by: ExpandError | None, tally: Tally
+    ) -> SectionStatus:
         """What became of a section, and what that means for the run."""
         if ended_by is None:
             return "drafted" if tally.answers else "reused"
         if isinstance(ended_by, BudgetExceededError):
-            self._refusals.append(str(ended_by))
+            shortfall = ended_by.shortfall if isinstance(ended_by, RefusedError) else None
+            self._refused.append(
+                Refusal(
+                    chapter=chapter.id,
+                    section=section.number,
+                    message=str(ended_by),
+                    shortfall=shortfall,
+                )
+            )
             return "refused"
         if isinstance(ended_by, AuthorError) and not self._stopped_by:
             self._stopped_by = str(ended_by)
@@ -348,7 +359,21 @@ class Expansion:
         if event.kind == "sent":
             tally = self._tallies.setdefault((address.chapter, address.section), Tally())
             tally.attempts += 1
-        elif event.message and not event.final:
+        if event.kind != "waiting":
+            self._on_event(
+                AttemptChanged(
+                    chapter=address.chapter,
+                    section=address.section,
+                    purpose=address.purpose,
+                    attempt_id=event.attempt_id,
+                    model=event.order.request.model,
+                    state=event.kind,
+                    reserved_tokens=event.order.amount.tokens,
+                    usage=event.usage,
+                    message=event.message,
+                )
+            )
+        if event.message and not event.final:
             wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
             self._on_event(
                 Notice(message=f"{address.chapter}/{address.section}: {event.message}{wait}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from expand.budget import Balance
+from expand.budget import Balance, Shortfall
 from expand.completion import Json, Usage
 from expand.contract import Finding
 from expand.drafting.events import SectionStatus
@@ -111,6 +111,16 @@ class ChapterResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A section that the budget refused to go on with, and why, in words and in figures."""
+
+    chapter: str
+    section: int
+    message: str
+    shortfall: Shortfall | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
     """A whole run. ``stopped_by`` is the author's error that ended it, "" if none did."""
 
@@ -120,7 +130,7 @@ class RunResult:
     answers: int
     seconds: float
     stopped_by: str = ""
-    refusals: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
     interrupted: bool = False
 
     @property
@@ -137,8 +147,9 @@ class RunResult:
         """
         if self.stopped_by:
             raise AuthorError(self.stopped_by)
-        if self.refusals:
-            raise BudgetExceededError("\n".join(self.refusals))
+        if self.refused:
+            messages = dict.fromkeys(refusal.message for refusal in self.refused)
+            raise BudgetExceededError("\n".join(messages))
 
     @property
     def exit_code(self) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from expand.completion import Answer, AttemptFailedError, Author, Failure
+from expand.completion import Answer, AttemptFailedError, Author, Failure, Usage
 from expand.errors import ExpandError
 from expand.ledger import Ledger, LedgerBusyError, Order, Paused, Reservation, StoredAnswer
 from expand.purchase.failure import RULES, pause_seconds
@@ -41,6 +41,8 @@ class Event:
     message: str = ""
     final: bool = False
     """Of a failure: it ends the run, and is said once when the run ends."""
+    usage: Usage | None = None
+    """Of a settlement: what was charged."""
 
 
 class Dispatch:
@@ -123,7 +125,9 @@ class Dispatch:
         await self._settle(order, place, answer)
         stored = self._ledger.answer(order.request.key)
         assert stored is not None  # it was settled just above
-        self._on_event(Event(kind="settled", order=order, attempt_id=place.attempt_id))
+        self._on_event(
+            Event(kind="settled", order=order, attempt_id=place.attempt_id, usage=stored.usage)
+        )
         return stored
 
     def _book_failure(

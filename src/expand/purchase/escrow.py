@@ -38,13 +38,24 @@ from expand.purchase.failure import RULES
 from expand.purchase.tries import Tries
 from expand.purchase.turnstile import Turnstile
 
-__all__ = ["Bought", "Event", "HeldError", "Purchase", "StoppedError"]
+__all__ = ["Bought", "Event", "HeldError", "Purchase", "RefusedError", "StoppedError"]
 
 PILOT_SECONDS = 0.2
 """How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
 
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
+
+
+class RefusedError(BudgetExceededError):
+    """A limit refused an order for good. ``shortfall`` holds the figures, None where it is not
+    a figure that is missing but a price.
+    """
+
+    def __init__(self, refused: Refused) -> None:
+        remedy = "; raise the limit, or ask for less" if refused.shortfall is not None else ""
+        super().__init__(refused.message + remedy)
+        self.shortfall = refused.shortfall
 
 
 class HeldError(AuthorError):
@@ -257,8 +268,7 @@ class Purchase:
         elif why.waitable:
             seconds, message = POLL_SECONDS, f"{why.message}; waiting for calls in flight"
         else:
-            remedy = "; raise the limit, or ask for less" if why.shortfall is not None else ""
-            raise BudgetExceededError(why.message + remedy)
+            raise RefusedError(why)
         self._tell(order, seconds, message)
         woken.clear()
         await self._first(woken.wait(), self._sleep(seconds), self._stopping.wait())
