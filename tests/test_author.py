@@ -25,7 +25,8 @@ from expand.completion import (
     Usage,
 )
 from expand.errors import InputError
-from expand.model.author import OpenAIAuthor, Transport, failed, is_loopback
+from expand.model.address import is_loopback
+from expand.model.author import OpenAIAuthor, Transport, failed
 from expand.model.reply import (
     MESSAGE_LIMIT,
     answer_from,

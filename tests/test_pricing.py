@@ -75,7 +75,7 @@ def test_an_unknown_model_or_endpoint_has_no_price() -> None:
 def test_a_server_of_ones_own_has_no_price_unless_stated(url: str) -> None:
     assert price("gpt-4o", url) is None
     assert price(EMBEDDED_MODEL, url) is None
-    stated = price("gpt-4o", url, prices={"prompt": 0, "completion": "0.0000001"})
+    stated = price("gpt-4o", url, prices={"prompt": 0, "completion": Decimal("0.0000001")})
     assert stated == Price(prompt=0, cached=0, completion=1)
 
 
@@ -87,7 +87,7 @@ def test_the_embedded_model_costs_exactly_nothing() -> None:
 
 
 def test_a_stated_price_comes_first() -> None:
-    found = price("gpt-4o", prices={"prompt": 1, "cached": "0.1", "completion": 2})
+    found = price("gpt-4o", prices={"prompt": 1, "cached": 0.1, "completion": 2})
     assert found == Price(prompt=10**6, cached=10**5, completion=2 * 10**6)
 
 

@@ -150,23 +150,72 @@ def test_a_key_is_never_shown() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[author]\nmodle = 1\n", ":2:1: unknown setting 'modle'; did you mean model?"),
-        ("[author]\nq = 1\n", ":2:1: unknown setting 'q'; known are: model, base_url, concurr"),
-        ("\n[autor]\nmodel = 'm'\n", ":2:2: unknown setting 'autor'; did you mean author?"),
+        ("[author]\nmodle = 1\n", ':2:1: author: unknown key "modle"; did you mean "model"?'),
+        ("[author]\nq = 1\n", ':2:1: author: unknown key "q"; known are: model, provider, base'),
+        ("\n[autor]\nmodel = 'm'\n", ':2:2: unknown key "autor"; did you mean "author"?'),
         ("author = 3\n", ":1:1: author is 3; write it as a table: [author]"),
-        ("[models]\nm = 3\n", ":2:1: m is 3; write it as a table: [m]"),
-        ("models = 'x'\n", ":1:1: models is 'x'; write it as a table: [models]"),
-        ("[author]\nmodel = 4\n", ":2:1: author.model is 4; give a text in quotes"),
-        ("[author]\nbase_url = 4\n", ":2:1: author.base_url is 4; give a text in quotes"),
-        ("[author]\n\nconcurrency = 0\n", ":3:1: concurrency is 0; give a whole number above 0"),
-        ("[author]\nconcurrency = true\n", ":2:1: author.concurrency is True; give a whole number"),
-        ("[author]\nconcurrency = '2'\n", ":2:1: author.concurrency is '2'; give a whole number"),
-        ("[author]\ntimeout_seconds = -1\n", ":2:1: timeout_seconds is -1; give seconds above 0"),
-        ("[author]\ntimeout_seconds = 'x'\n", ":2:1: author.timeout_seconds is 'x'; give a number"),
-        ("[author]\non_unknown = 'ask'\n", ":2:1: on_unknown is 'ask'; give retry or hold"),
+        ("[models]\nm = 3\n", ":2:1: models: m is 3; write it as a table: [models.m]"),
+        ("models = 'x'\n", ':1:1: models is the text "x"; write it as a table: [models]'),
+        ("[author]\nmodel = 4\n", ":2:1: author: model is 4; put it in quotes"),
+        ("[author]\nbase_url = 4\n", ":2:1: author: base_url is 4; put it in quotes"),
+        (
+            "[author]\nbase_url = 'x'\n",
+            ':2:1: author: base_url is the text "x"; give one such as h',
+        ),
+        (
+            "[author]\n\nconcurrency = 0\n",
+            ":3:1: author: concurrency is 0; give a whole number fro",
+        ),
+        (
+            "[author]\nconcurrency = true\n",
+            ":2:1: author: concurrency is true; give a whole number",
+        ),
+        (
+            "[author]\nconcurrency = '2'\n",
+            ':2:1: author: concurrency is the text "2"; give a whole',
+        ),
+        (
+            "[author]\ntimeout_seconds = -1\n",
+            ":2:1: author: timeout_seconds is -1; give a number f",
+        ),
+        (
+            "[author]\ntimeout_seconds = 'x'\n",
+            ':2:1: author: timeout_seconds is the text "x"; give',
+        ),
+        ("[author]\non_unknown = 'ask'\n", ':2:1: author: on_unknown is the text "ask"; known are'),
+        ("[author]\nprovider = 'olama'\n", ":2:1: there is no provider 'olama'; did you mean \"ol"),
+        ("[author]\nmodel = 1979-05-27\n", ":2:1: model is a date or time; give a text in quotes"),
         ("[author\nmodel = 4\n", ":1:8: "),
         ("[author]\nmodel = \n", ":2:9: Invalid value; mend the TOML"),
         ("[author]\nmodel = 'a'\nmodel = 'b'\n", ": Cannot overwrite a value"),
+        (
+            "[models.a]\ncontext_window = 9000\n[models.'b*']\n# x\ncontext_window = -1\n",
+            ":5:1: models: b*: context_window is -1; give a whole number from 1 to",
+        ),
+        (
+            "[models.a]\nparameters = { top_p = 0.9, n = 2 }\n",
+            ":2:29: models: a: parameters: n is set by the tool itself; leave it out",
+        ),
+        (
+            "models.a.prices = { prompt = 1, completion = -2 }\n",
+            ":1:33: models: a: prices: completion is -2; give a number from 0",
+        ),
+        (
+            "[models.a]\nlanguages = [\n  'en',\n  'Deutsch',\n]\nrpm = 0\n",
+            ":6:1: models: a: rpm is 0; give a whole number from 1",
+        ),
+        (
+            "[providers.mine]\nkey_variable = 'a b'\n",
+            ':2:1: providers: mine: key_variable is the text "a b"; give the name of an environ',
+        ),
+        (
+            "[providers.mine.headers]\nAuthorization = 'Bearer x'\n",
+            ':2:1: providers: mine: headers: the header is the text "Authorization"; give a head',
+        ),
+        (
+            "[providers.mine.profile]\ncontxt_window = 1\n",
+            ':2:1: providers: mine: profile: unknown key "contxt_window"; did you mean "context',
+        ),
     ],
 )
 def test_every_mistake_is_named_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
@@ -179,7 +228,7 @@ def test_every_mistake_is_named_by_file_and_line(tmp_path: Path, text: str, mess
 def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "expand.toml"
     path.write_bytes(b"[author]\n# caf\xe9\n")
-    with pytest.raises(InputError, match=r"expand\.toml:2: byte 14 is not UTF-8"):
+    with pytest.raises(InputError, match=r"expand\.toml:2:1: byte 14 is not UTF-8"):
         read_settings(path, environment={})
 
 

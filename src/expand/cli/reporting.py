@@ -98,12 +98,10 @@ def print_sheet(sheet: Sheet, form: Format, output: Path | None) -> None:
 
 def _price(workspace: Workspace, settings: Settings) -> Fraction | None:
     """What a token of the model costs at its list price, None where that is not known."""
-    from expand.errors import Place  # start-up time
+    from expand.drafting.authorship import profile_of  # start-up time
     from expand.model.pricing import price_for
-    from expand.model.profile import profile_for
     from expand.report.estimate import list_price
 
-    place = Place(path=workspace.settings_path)
-    profile = profile_for(settings.model, settings.models, place=place)
+    profile = profile_of(workspace, settings)
     price = price_for(settings.model, profile, settings.base_url)
     return None if price is None else list_price(price)

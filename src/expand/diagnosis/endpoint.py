@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from expand.model.pricing import OPENAI_URL
+from expand.model.address import OPENAI_URL
 from expand.settings import Settings
 
 PATIENCE_SECONDS = 10.0

@@ -107,7 +107,7 @@ def _model(
     price = price_for(settings.model, profile, settings.base_url)
     findings.append(price_finding(settings.model, price, book))
     try:
-        counter = TokenCounter(settings.model, encoding=profile.encoding)
+        counter = TokenCounter(profile.known_as, encoding=profile.encoding)
     except ExpandError as error:
         findings.append(from_error("tokenizer", error))
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -34,14 +35,15 @@ ESTIMATE_MARGIN = Decimal("0.15")
 def profile_of(workspace: Workspace, settings: Settings) -> Profile:
     """The profile of the model in the settings. Raises ``InputError``."""
     place = Place(path=workspace.settings_path)
-    return profile_for(settings.model, settings.models, place=place)
+    served = settings.provider.profile
+    return profile_for(settings.model, settings.models, served=served, place=place)
 
 
 def cost_of(workspace: Workspace, settings: Settings) -> Callable[[str, Usage], int | None]:
     """What usage of a model costs in pico-dollars, None without a price."""
 
     def cost(model: str, usage: Usage) -> int | None:
-        profile = profile_for(model, settings.models, place=Place(path=workspace.settings_path))
+        profile = profile_of(workspace, replace(settings, model=model))
         price = price_for(model, profile, settings.base_url)
         return price.cost(usage) if price else None
 
@@ -53,12 +55,13 @@ def means_for(
 ) -> Means:
     """What chapters are written with under these settings."""
     profile = profile_of(workspace, settings)
-    counter = TokenCounter(settings.model, encoding=profile.encoding)
+    counter = TokenCounter(profile.known_as, encoding=profile.encoding)
+    exact = counter.exact and settings.provider.exact_tokens
 
     def margin() -> Decimal:
         history = ledger.prompt_history(settings.model) if ledger else None
         seen = Decimal(str(history.worst)) - 1 if history and history.answers else Decimal(0)
-        floor = Decimal(0) if counter.exact else ESTIMATE_MARGIN
+        floor = Decimal(0) if exact else ESTIMATE_MARGIN
         return max(floor, seen)
 
     return Means(
@@ -137,5 +140,7 @@ class DeferredAuthor:
             api_key=self._settings.api_key,
             base_url=self._settings.base_url,
             output_cap_name=self._profile.output_cap_name,
+            key_header=self._settings.provider.key_header,
+            headers=self._settings.provider.headers,
             read_seconds=self._settings.timeout_seconds,
         )

@@ -12,10 +12,9 @@ second is not: so the mapper goes by aiohttp's own error where there is one.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
@@ -27,6 +26,8 @@ import openai
 
 from expand.completion import Answer, AttemptFailedError, Failure, Request
 from expand.errors import InputError
+from expand.model.address import OPENAI_URL, is_loopback
+from expand.model.key import checked_key
 from expand.model.profile import OutputCapName
 from expand.model.reply import answer_from, one_line, retry_after, said_in
 
@@ -76,9 +77,10 @@ class OpenAIAuthor:
     """Sends chat completions to one endpoint. An async context manager; closing it twice is fine.
 
     ``base_url`` None is OpenAI's own. ``api_key`` None is for servers that need none: on this
-    machine, or behind a gateway; then no Authorization header goes out. ``output_cap_name`` is the
-    profile's. ``clock`` gives Unix seconds, for Retry-After dates. ``connections`` is the most that
-    are open at once. Raises ``InputError`` for a key or base URL that cannot be sent.
+    machine, or behind a gateway; then no Authorization header goes out. ``key_header`` carries it
+    where that is not Authorization; ``headers`` go out with every request. ``output_cap_name`` is
+    the profile's. ``clock`` gives Unix seconds, for Retry-After dates. ``connections`` is the
+    most that are open at once. Raises ``InputError`` for a key or base URL that cannot be sent.
     """
 
     def __init__(
@@ -87,6 +89,8 @@ class OpenAIAuthor:
         api_key: str | None,
         base_url: str | None = None,
         output_cap_name: OutputCapName = "max_completion_tokens",
+        key_header: str = "Authorization",
+        headers: Mapping[str, str] | None = None,
         connect_seconds: float = CONNECT_SECONDS,
         read_seconds: float = READ_SECONDS,
         connections: int = 256,
@@ -95,7 +99,7 @@ class OpenAIAuthor:
     ) -> None:
         self._cap_name = output_cap_name
         self._clock = clock
-        self._key = _checked_key(api_key)
+        self._key = checked_key(api_key)
         self._base_url = _checked_url(base_url)
         timeout = httpx2.Timeout(read_seconds, connect=connect_seconds, pool=None)
         client = (
@@ -118,7 +122,11 @@ class OpenAIAuthor:
             ),
             _enforce_credentials=False,
         )
-        self._headers = {} if self._key else {"Authorization": openai.Omit()}
+        self._headers: dict[str, str | openai.Omit] = dict(headers or {})
+        if not self._key or key_header.lower() != "authorization":
+            self._headers["Authorization"] = openai.Omit()
+        if self._key and key_header.lower() != "authorization":
+            self._headers[key_header] = self._key
 
     def __repr__(self) -> str:
         return f"OpenAIAuthor(base_url={self._base_url!r})"
@@ -202,17 +210,6 @@ def failed(
     return mapped
 
 
-def is_loopback(base_url: str | None) -> bool:
-    """Whether the URL is a server on this machine, which needs no key."""
-    host = urlsplit(base_url).hostname if base_url else None
-    if host is None:
-        return False
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 def _failed_status(error: openai.APIStatusError, now: float) -> AttemptFailedError:
     status = error.status_code
     said = said_in(error.body) or said_in(error.response.text) or error.response.reason_phrase
@@ -275,19 +272,9 @@ def _redacted(text: str, key: str | None) -> str:
     return _KEY_SHAPE.sub(_HIDDEN, text)
 
 
-def _checked_key(key: str | None) -> str | None:
-    key = key.strip() if key else None
-    if key and not (key.isascii() and key.isprintable()):
-        raise InputError(
-            "the API key holds characters that no HTTP header can carry",
-            remedy="set OPENAI_API_KEY again, without quotes or line breaks",
-        )
-    return key or None
-
-
 def _checked_url(url: str | None) -> str:
     if url is None or not url.strip():
-        return "https://api.openai.com/v1"
+        return OPENAI_URL
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -6,20 +6,17 @@ downloaded. Where a provider's price steps up with the length of the prompt, eac
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from expand.completion import Usage
+from expand.model.address import OPENAI_URL, is_private
 from expand.model.profile import EMBEDDED_MODEL, Profile
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
-
-OPENAI_URL = "https://api.openai.com/v1"
 
 _PICO_PER_TOKEN = 10**6
 """Pico-dollars a token for one US dollar per million tokens."""
@@ -85,17 +82,9 @@ def price_for(
     if base_url is None and model == EMBEDDED_MODEL:
         return Price(prompt=0, cached=0, completion=0)
     url = base_url or OPENAI_URL
-    if _is_private(url):
+    if is_private(url):
         return None
-    return _published(model, url, now or datetime.now(UTC))
-
-
-def _is_private(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return host in {"", "localhost"} or host.endswith((".localhost", ".local", ".internal"))
+    return _published(profile.like or model, url, now or datetime.now(UTC))
 
 
 def _published(model: str, url: str, now: datetime) -> Price | None:

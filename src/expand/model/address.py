@@ -1,0 +1,43 @@
+"""Where an author is reached: OpenAI's own URL, and whether another one is on this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+def host_of(base_url: str | None) -> str:
+    """The URL's host in lower case; "" where there is none."""
+    try:
+        return urlsplit(base_url).hostname or "" if base_url else ""
+    except ValueError:
+        return ""
+
+
+def port_of(base_url: str) -> int | None:
+    """The URL's port, as stated or as its scheme has it; None where it has none."""
+    try:
+        parts = urlsplit(base_url)
+        return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+
+
+def is_loopback(base_url: str | None) -> bool:
+    """Whether the URL is a server on this machine, which needs no key."""
+    host = host_of(base_url)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_private(base_url: str) -> bool:
+    """Whether the URL is on this machine or a private network, so that no price is published."""
+    host = host_of(base_url)
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return is_loopback(base_url) or not host or host.endswith((".local", ".internal"))

@@ -1,0 +1,138 @@
+"""Providers: where models are served, how the key goes there, and how the server differs.
+
+Ready ones stand in ``data/providers.toml``; the settings' ``[providers.NAME]`` tables are laid
+over them, or are new ones. A provider that is not named is recognised by its base URL: by a host
+that is its own, or by a port of this machine, which is a guess, and is said to be one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from expand.errors import InputError, Place
+from expand.model.address import host_of, is_loopback, port_of
+from expand.model.key import OPENAI_KEY
+from expand.model.provider_keys import PROVIDER
+from expand.outline.input_text import Problems
+from expand.toml.document import node_of
+
+EMBEDDED = "embedded"
+"""The name under which the model in the process can be chosen as a provider."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provider:
+    """How one provider is spoken to.
+
+    ``key_variable`` is looked at before ``OPENAI_API_KEY``; ``key_header`` carries the key as it
+    is, and ``Authorization`` as a bearer token. ``exact_tokens`` says whether tiktoken's count of
+    a model that it knows is the provider's own. ``profile`` is laid over the ready profile of
+    every model that is served there. ``advice`` is what its users should know.
+    """
+
+    name: str
+    title: str
+    base_url: str | None = None
+    hosts: tuple[str, ...] = ()
+    port: int | None = None
+    key_variable: str = OPENAI_KEY
+    key_header: str = "Authorization"
+    needs_key: bool = True
+    exact_tokens: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    profile: Mapping[str, object] = field(default_factory=dict)
+    advice: str = ""
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """Where its key is looked for, in this order."""
+        return tuple(dict.fromkeys((self.key_variable, OPENAI_KEY)))
+
+
+COMPATIBLE = Provider(name="compatible", title="an OpenAI-compatible API")
+"""A provider of which nothing is known but that it speaks OpenAI's API."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recognised:
+    """A provider found by its base URL. ``sign`` is what it was found by, "" by nothing."""
+
+    provider: Provider
+    sign: str = ""
+
+    @property
+    def guessed(self) -> bool:
+        """Whether another server may as well be there."""
+        return self.sign.startswith("port")
+
+
+def providers(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Provider]:
+    """All known providers by name: the ready ones with the settings' tables laid over them."""
+    known = {name: _laid_over(_new(name), table) for name, table in _ready_tables().items()}
+    for name, table in (overrides or {}).items():
+        known[name] = _laid_over(known.get(name) or _new(name), table)
+    return known
+
+
+def provider_named(name: str, known: Mapping[str, Provider], *, place: Place | None) -> Provider:
+    """The provider of this name. Raises ``InputError`` with the names that there are."""
+    if name not in known:
+        from expand.outline.shape import suggestion  # only where something is wrong
+
+        raise InputError(
+            f"there is no provider {name!r}", remedy=suggestion(name, known), place=place
+        )
+    return known[name]
+
+
+def recognised(base_url: str, known: Mapping[str, Provider]) -> Recognised:
+    """The provider behind a base URL; ``COMPATIBLE`` where nothing says which it is."""
+    host, port = host_of(base_url), port_of(base_url)
+    own_first = tuple(known.values())[::-1]  # the settings' come last in ``known``
+    for provider in own_first:
+        stated = provider.base_url
+        if stated and (host_of(stated), port_of(stated)) == (host, port):
+            if provider.port is None or not is_loopback(base_url):
+                return Recognised(provider=provider, sign=f"host {host}")
+            return Recognised(provider=provider, sign=f"port {port}")
+        if any(fnmatchcase(host, pattern.lower()) for pattern in provider.hosts):
+            return Recognised(provider=provider, sign=f"host {host}")
+    for provider in own_first:
+        if provider.port is not None and provider.port == port and base_url.startswith("http:"):
+            return Recognised(provider=provider, sign=f"port {port}")
+    return Recognised(provider=COMPATIBLE)
+
+
+def _new(name: str) -> Provider:
+    return Provider(name=name, title=name)
+
+
+def _laid_over(provider: Provider, table: Mapping[str, Any]) -> Provider:
+    problems = Problems(f"provider {provider.name}")
+    values = PROVIDER.read(node_of(table), ("providers", provider.name), problems)
+    problems.raise_if_any()
+    assert values is not None  # a problem would have been raised
+    changes: dict[str, Any] = {}
+    for one in PROVIDER.fields:
+        value = values.get(one)
+        if value is not None:
+            changes[one.key] = int(value) if isinstance(value, Decimal) else value
+    for name in ("headers", "profile"):
+        if name in changes:
+            # As it was written: a profile is read where it is laid over the model's.
+            changes[name] = {**getattr(provider, name), **table[name]}
+    return replace(provider, **changes)
+
+
+@cache
+def _ready_tables() -> Mapping[str, Mapping[str, Any]]:
+    text = files("expand").joinpath("data", "providers.toml").read_text(encoding="utf-8")
+    tables: Mapping[str, Mapping[str, Any]] = tomllib.loads(text, parse_float=Decimal)["providers"]
+    return tables

@@ -1,0 +1,1 @@
+"""TOML files as nodes with positions, and shapes for what stands in them."""
