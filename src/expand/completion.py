@@ -42,6 +42,7 @@ class Request:
     max_output_tokens: int
     parameters: Mapping[str, Json] = field(default_factory=dict)
     edition: int = 0
+    _key: str = field(default="", init=False, repr=False, compare=False)
 
     def canonical(self) -> str:
         """The canonical JSON form: sorted keys, no spaces, UTF-8 text as it is."""
@@ -57,7 +58,10 @@ class Request:
     @property
     def key(self) -> str:
         """The request's identity: sha256 over its canonical form, 64 hexadecimal digits."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+        if not self._key:  # worked out once: a ledger asks for it several times an attempt
+            key = hashlib.sha256(self.canonical().encode()).hexdigest()
+            object.__setattr__(self, "_key", key)
+        return self._key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
