@@ -6,6 +6,7 @@ downloaded. Where a provider's price steps up with the length of the prompt, eac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -17,6 +18,9 @@ from expand.model.profile import EMBEDDED_MODEL, Profile
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
+
+HALF = Decimal("0.5")
+"""What a provider takes off for a batch, where nobody says otherwise."""
 
 _PICO_PER_TOKEN = 10**6
 """Pico-dollars a token for one US dollar per million tokens."""
@@ -87,13 +91,54 @@ def price_for(
     return _published(profile.like or model, url, now or datetime.now(UTC))
 
 
-def _published(model: str, url: str, now: datetime) -> Price | None:
+def batch_price_for(
+    model: str, profile: Profile, base_url: str | None, *, now: datetime | None = None
+) -> Price | None:
+    """The price of ``model`` in a batch: the profile's discount off its price, else the published
+    price for batches, else half.
+    """
+    live = price_for(model, profile, base_url, now=now)
+    if live is None:
+        return None
+    if profile.prices is None and profile.batch_discount is None:
+        url = base_url or OPENAI_URL
+        when = now or datetime.now(UTC)
+        published = _published(profile.like or model, url, when, {"processing": "batch"})
+        if published is not None and published != live:
+            return published
+    discount = HALF if profile.batch_discount is None else profile.batch_discount
+    base, *steps = (
+        Rates(
+            above=rates.above,
+            prompt=_off(rates.prompt, discount),
+            cached=_off(rates.cached, discount),
+            completion=_off(rates.completion, discount),
+        )
+        for rates in live.rates
+    )
+    return Price(
+        prompt=base.prompt, cached=base.cached, completion=base.completion, steps=tuple(steps)
+    )
+
+
+def _off(pico: int, discount: Decimal) -> int:
+    """A rate less a discount, rounded up so that a reservation is never too small."""
+    return int((pico * (1 - discount)).to_integral_value(rounding=ROUND_CEILING))
+
+
+def _published(
+    model: str, url: str, now: datetime, context: Mapping[str, str] | None = None
+) -> Price | None:
     from genai_prices import Usage as Priced  # start-up time
     from genai_prices import calc_price
 
     try:
         found = calc_price(
-            Priced(), model, provider_api_url=url, genai_request_timestamp=now.astimezone(UTC)
+            Priced(),
+            model,
+            provider_api_url=url,
+            genai_request_timestamp=now.astimezone(UTC),
+            price_context=context,
         )
     except LookupError:
         return None

@@ -76,6 +76,7 @@ class Profile:
     rpm: int | None = None
     tpm: int | None = None
     prices: TokenPrices | None = None
+    batch_discount: Decimal | None = None
     aspects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     forms: tuple[Form, ...] = ()
     structured_output: StructuredOutput = "json_schema"
@@ -228,6 +229,8 @@ def _changes(values: Values) -> dict[str, Any]:
         value = values.get(one)
         if value is not None:
             changes[one.key] = int(value) if isinstance(value, Decimal) else value
+    if (discount := values.get(keys.BATCH_DISCOUNT)) is not None:
+        changes["batch_discount"] = Decimal(str(discount))
     if (prices := values.get(keys.PRICES_FIELD)) is not None:
         prompt, cached = prices.need(keys.PRICE_PROMPT), prices.get(keys.PRICE_CACHED)
         changes["prices"] = TokenPrices(

@@ -105,6 +105,12 @@ PRICES_FIELD = Field(
     "What it costs, where no published price is right; zeros for what costs nothing.",
     {"prompt": 2.5, "completion": 10},
 )
+BATCH_DISCOUNT = Field(
+    "batch_discount",
+    Number(minimum=0, maximum=1),
+    "How much less a token costs in a batch, 0.5 for half; if unsaid, as published, else half.",
+    0.5,
+)
 ASPECTS = Field(
     "aspects",
     TomlTable(key=LANGUAGE, value=_TEXTS, noun="language"),
@@ -140,6 +146,7 @@ _FIELDS: tuple[Field[Any], ...] = (
     RPM,
     TPM,
     PRICES_FIELD,
+    BATCH_DISCOUNT,
     ASPECTS,
     FORMS,
     STRUCTURED_OUTPUT,
