@@ -18,7 +18,7 @@ from expand.model.pricing import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
 from expand.report.budget import burn_down, full_plan
 from expand.report.estimate import Basis, Rate, Sample, list_price, rate
-from expand.report.facts import BookFacts, ChapterFacts, DraftFacts
+from expand.report.facts import BookFacts, ChapterFacts, DraftFacts, SectionFacts
 from expand.report.plans import plan_sheet, plans_of
 from expand.report.scenario import STEPS, best_fit, scenarios
 from expand.report.sheet import Notes
@@ -106,6 +106,20 @@ def test_what_a_draft_has_is_not_bought_again() -> None:
 
     assert (full.added, full.to_buy) == (990, 600)
     assert (full.tokens.low, full.tokens.middle, full.tokens.high) == (3000, 6000, 12000)
+
+
+@pytest.mark.parametrize(("last", "to_buy"), [(95, 0), (94, 56)])
+def test_a_draft_whose_sections_have_their_lines_takes_nothing_more(last: int, to_buy: int) -> None:
+    drafted = DraftFacts(language="en", plan="full", lines_by_section={1: 850, 2: last})
+    sections = tuple(
+        SectionFacts(number=number, title=Text(plain="S"), lines=lines, delivered=delivered)
+        for number, lines, delivered in ((1, 900, 855), (2, 100, last))
+    )
+    one = replace(chapter("1", 10, 1000), draft=drafted, sections=sections)
+
+    full = scenarios(facts(one))[0]
+
+    assert (full.to_buy, full.tokens.middle) == (to_buy, 10 * to_buy)
 
 
 def test_hours_come_from_the_ledger_else_the_outline_else_the_opening_balance() -> None:

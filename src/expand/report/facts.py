@@ -79,6 +79,13 @@ class ChapterFacts:
         return self.declared_finished or reached
 
     @property
+    def drafted(self) -> bool:
+        """Whether every section of the outline has its lines in the draft, or as good as."""
+        return bool(self.sections) and all(
+            100 * section.delivered >= FINISHED_PERCENT * section.lines for section in self.sections
+        )
+
+    @property
     def at_hand(self) -> int:
         """The lines that need not be bought any more: the draft's if there are more of them."""
         return max(self.lines, self.draft.lines if self.draft else 0)

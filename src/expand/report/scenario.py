@@ -218,7 +218,9 @@ def tier_states(facts: BookFacts, lines: Mapping[str, int]) -> tuple[TierState, 
 
 def _planned(facts: BookFacts, chapter: ChapterFacts, plan: str, target: Target) -> ChapterPlan:
     wanted = max(chapter.lines, target(chapter))
-    missing = max(0, wanted - chapter.at_hand) if wanted > chapter.lines else 0
+    missing = max(0, wanted - chapter.at_hand)
+    if chapter.drafted and wanted <= max(chapter.target, chapter.lines):
+        missing = 0  # no section would ask for anything
     tokens = facts.rate.tokens(missing)
     return ChapterPlan(
         id=chapter.id,

@@ -6,6 +6,7 @@ and facts in JSON and CSV whatever the language; ``wording`` says what people re
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -72,6 +73,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
     total: tuple[Value, ...] | None = None
+
+
+def column_sum(rows: Iterable[tuple[Value, ...]], column: int) -> int:
+    """The sum of a column of whole numbers; None counts nothing."""
+    return sum(int(row[column] or 0) for row in rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 
-from expand.drafting.result import ChapterResult
-from expand.ledger.values import State
 from expand.report import wording
 from expand.report.budget import (
     budget_facts,
@@ -15,6 +12,7 @@ from expand.report.budget import (
     burn_down,
     full_plan,
 )
+from expand.report.drafts import Reviews, drafts, sections, to_do
 from expand.report.facts import BookFacts, ChapterFacts
 from expand.report.pictures import pictures
 from expand.report.plans import (
@@ -28,10 +26,8 @@ from expand.report.plans import (
     what_fits,
 )
 from expand.report.scenario import Scenario, percent
-from expand.report.sheet import Block, Column, Facts, Notes, Sheet, Table, Value
+from expand.report.sheet import Block, Column, Facts, Notes, Sheet, Table, Value, column_sum
 from expand.report.spending import by_model, by_purpose
-
-Reviews = Mapping[str, ChapterResult]
 
 
 def status_sheet(
@@ -55,9 +51,9 @@ def status_sheet(
         what_fits(facts, plans, language),
         forecast(facts, plans, language),
         drawn.get("picture.tiers"),
-        _todo(facts, reviews, language),
-        _drafts(facts, reviews),
-        _sections(facts, language),
+        to_do(facts, reviews, language),
+        drafts(facts, reviews),
+        sections(facts, language),
         drawn.get("picture.sections"),
         by_model(facts),
         by_purpose(facts),
@@ -90,10 +86,6 @@ def table_sheet(facts: BookFacts, language: str) -> Sheet:
     )
 
 
-def _total(rows: Iterable[tuple[Value, ...]], column: int) -> int:
-    return sum(int(row[column] or 0) for row in rows)
-
-
 def _source(chapter: ChapterFacts) -> str:
     return "record" if chapter.counted is None else "document"
 
@@ -114,7 +106,7 @@ def chapters_done(facts: BookFacts, language: str) -> Table:
         for c in facts.chapters
         if c.finished
     ]
-    lines, target = _total(rows, 3), _total(rows, 5)
+    lines, target = column_sum(rows, 3), column_sum(rows, 5)
     return Table(
         id="finished_chapters",
         columns=(
@@ -131,9 +123,9 @@ def chapters_done(facts: BookFacts, language: str) -> Table:
         total=(
             None,
             None,
-            _total(rows, 2),
+            column_sum(rows, 2),
             lines,
-            _total(rows, 4),
+            column_sum(rows, 4),
             target,
             percent(lines, target),
             None,
@@ -161,7 +153,7 @@ def chapters_to_do(facts: BookFacts, full: Scenario, language: str) -> Table:
         for c in facts.chapters
         if not c.finished
     ]
-    lines, target = _total(rows, 3), _total(rows, 4)
+    lines, target = column_sum(rows, 3), column_sum(rows, 4)
     return Table(
         id="pending_chapters",
         columns=(
@@ -181,14 +173,14 @@ def chapters_to_do(facts: BookFacts, full: Scenario, language: str) -> Table:
         total=(
             None,
             None,
-            _total(rows, 2),
+            column_sum(rows, 2),
             lines,
             target,
-            _total(rows, 5),
+            column_sum(rows, 5),
             percent(lines, target),
             None,
             hours(full.hours),
-            _total(rows, 9),
+            column_sum(rows, 9),
             None,
         ),
     )
@@ -238,114 +230,6 @@ def overall(facts: BookFacts, full: Scenario) -> Table:
 
 def _measure(name: str, done: int, to_do: int) -> tuple[Value, ...]:
     return (name, done, to_do, done + to_do, percent(done, done + to_do))
-
-
-def _drafts(facts: BookFacts, reviews: Reviews) -> Table:
-    rows: list[tuple[Value, ...]] = []
-    for chapter in facts.chapters:
-        result = reviews.get(chapter.id)
-        if result is None:
-            continue
-        found = result.every_finding
-        counts = [sum(f.severity == kind for f in found) for kind in ("blocking", "warning")]
-        rows.append(
-            (
-                chapter.id,
-                result.plan,
-                result.language,
-                result.target_lines,
-                result.lines,
-                percent(result.lines, result.target_lines),
-                Decimal(str(result.length_score)),
-                *counts,
-                "blocked" if counts[0] else "kept" if result.kept else "short",
-            )
-        )
-    return Table(
-        id="drafts",
-        columns=(
-            Column(id="id", kind="text"),
-            Column(id="plan", kind="plan"),
-            Column(id="language", kind="text"),
-            Column(id="asked_lines"),
-            Column(id="draft_lines"),
-            Column(id="rate", kind="percent"),
-            Column(id="length_score", kind="factor"),
-            Column(id="blocking"),
-            Column(id="warnings"),
-            Column(id="contract", kind="word"),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def _sections(facts: BookFacts, language: str) -> Table:
-    """The outlines of the chapters to write, and of those with a draft: delivered of asked."""
-    rows: list[tuple[Value, ...]] = [
-        (
-            chapter.id,
-            section.number,
-            section.title.say(language),
-            section.lines,
-            section.delivered,
-            percent(section.delivered, section.lines),
-        )
-        for chapter in facts.chapters
-        if not chapter.finished or chapter.draft
-        for section in chapter.sections
-    ]
-    asked, delivered = _total(rows, 3), _total(rows, 4)
-    return Table(
-        id="sections",
-        columns=(
-            Column(id="chapter", kind="text"),
-            Column(id="section", kind="ordinal"),
-            Column(id="title", kind="text"),
-            Column(id="asked_lines"),
-            Column(id="draft_lines"),
-            Column(id="rate", kind="percent"),
-        ),
-        rows=tuple(rows),
-        total=(None, None, None, asked, delivered, percent(delivered, asked)) if rows else None,
-    )
-
-
-def _todo(facts: BookFacts, reviews: Reviews, language: str) -> Notes:
-    lines = []
-    for chapter in facts.chapters:
-        if chapter.finished:
-            continue
-        result = reviews.get(chapter.id)
-        kind, count = _step(chapter, result)
-        lines.append(
-            wording.say(
-                language,
-                f"say.todo.{kind}",
-                id=chapter.id,
-                title=chapter.title.say(language),
-                lines=f"{count:,}" if kind != "write" else f"{count:+,}",
-            )
-        )
-    unknown = sum(part.attempts for part in facts.overview.open if part.state is State.UNKNOWN)
-    if unknown:
-        lines.append(wording.say(language, "say.todo.reconcile", attempts=f"{unknown:,}"))
-    lines += [
-        wording.say(language, "say.todo.lines", id=c.id, counted=f"{c.counted:,}")
-        for c in facts.chapters
-        if c.counted is not None and c.recorded is not None and c.counted != c.recorded
-    ]
-    return Notes(
-        id="todo", lines=tuple(lines) or (wording.say(language, "say.nothing_todo"),), todo=True
-    )
-
-
-def _step(chapter: ChapterFacts, result: ChapterResult | None) -> tuple[str, int]:
-    """What is to be done next with a chapter, and the lines that go with it."""
-    if chapter.outlined is None:
-        return "outline", 0
-    if result is None:
-        return "write", max(0, chapter.target - chapter.at_hand)
-    return ("accept" if result.kept else "review"), result.lines
 
 
 def _notes(facts: BookFacts, language: str) -> tuple[str, ...]:

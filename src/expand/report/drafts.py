@@ -1,0 +1,126 @@
+"""The drafts in the status report: held against their outlines, and what is to be done next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from expand.drafting.result import ChapterResult
+from expand.ledger.values import State
+from expand.report import wording
+from expand.report.facts import BookFacts, ChapterFacts
+from expand.report.scenario import percent
+from expand.report.sheet import Column, Notes, Table, Value, column_sum
+
+Reviews = Mapping[str, ChapterResult]
+"""The drafts held against their outlines, by chapter."""
+
+
+def drafts(facts: BookFacts, reviews: Reviews) -> Table:
+    """Each draft against its outline: lines, length score, findings, whether it keeps it."""
+    rows: list[tuple[Value, ...]] = []
+    for chapter in facts.chapters:
+        result = reviews.get(chapter.id)
+        if result is None:
+            continue
+        found = result.every_finding
+        counts = [sum(f.severity == kind for f in found) for kind in ("blocking", "warning")]
+        rows.append(
+            (
+                chapter.id,
+                result.plan,
+                result.language,
+                result.target_lines,
+                result.lines,
+                percent(result.lines, result.target_lines),
+                Decimal(str(result.length_score)),
+                *counts,
+                "blocked" if counts[0] else "kept" if result.kept else "short",
+            )
+        )
+    return Table(
+        id="drafts",
+        columns=(
+            Column(id="id", kind="text"),
+            Column(id="plan", kind="plan"),
+            Column(id="language", kind="text"),
+            Column(id="asked_lines"),
+            Column(id="draft_lines"),
+            Column(id="rate", kind="percent"),
+            Column(id="length_score", kind="factor"),
+            Column(id="blocking"),
+            Column(id="warnings"),
+            Column(id="contract", kind="word"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def sections(facts: BookFacts, language: str) -> Table:
+    """The outlines of the chapters to write, and of those with a draft: delivered of asked."""
+    rows: list[tuple[Value, ...]] = [
+        (
+            chapter.id,
+            section.number,
+            section.title.say(language),
+            section.lines,
+            section.delivered,
+            percent(section.delivered, section.lines),
+        )
+        for chapter in facts.chapters
+        if not chapter.finished or chapter.draft
+        for section in chapter.sections
+    ]
+    asked, delivered = column_sum(rows, 3), column_sum(rows, 4)
+    return Table(
+        id="sections",
+        columns=(
+            Column(id="chapter", kind="text"),
+            Column(id="section", kind="ordinal"),
+            Column(id="title", kind="text"),
+            Column(id="asked_lines"),
+            Column(id="draft_lines"),
+            Column(id="rate", kind="percent"),
+        ),
+        rows=tuple(rows),
+        total=(None, None, None, asked, delivered, percent(delivered, asked)) if rows else None,
+    )
+
+
+def to_do(facts: BookFacts, reviews: Reviews, language: str) -> Notes:
+    """What is to be done next, chapter by chapter, and in the books."""
+    lines = []
+    for chapter in facts.chapters:
+        if chapter.finished:
+            continue
+        result = reviews.get(chapter.id)
+        kind, count = _step(chapter, result)
+        lines.append(
+            wording.say(
+                language,
+                f"say.todo.{kind}",
+                id=chapter.id,
+                title=chapter.title.say(language),
+                lines=f"{count:,}" if kind != "write" else f"{count:+,}",
+            )
+        )
+    unknown = sum(part.attempts for part in facts.overview.open if part.state is State.UNKNOWN)
+    if unknown:
+        lines.append(wording.say(language, "say.todo.reconcile", attempts=f"{unknown:,}"))
+    lines += [
+        wording.say(language, "say.todo.lines", id=c.id, counted=f"{c.counted:,}")
+        for c in facts.chapters
+        if c.counted is not None and c.recorded is not None and c.counted != c.recorded
+    ]
+    return Notes(
+        id="todo", lines=tuple(lines) or (wording.say(language, "say.nothing_todo"),), todo=True
+    )
+
+
+def _step(chapter: ChapterFacts, result: ChapterResult | None) -> tuple[str, int]:
+    """What is to be done next with a chapter, and the lines that go with it."""
+    if chapter.outlined is None:
+        return "outline", 0
+    if result is None:
+        return "write", max(0, chapter.target - chapter.at_hand)
+    return ("accept" if result.kept else "review"), result.lines
