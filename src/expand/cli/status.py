@@ -28,7 +28,7 @@ from expand.cli.reporting import (
 
 if TYPE_CHECKING:
     from expand.report.facts import BookFacts
-    from expand.report.status import Reviews
+    from expand.report.drafts import Reviews
     from expand.workspace import Workspace
 
 REPORT_FILES = {
