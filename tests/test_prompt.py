@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import jinja2.meta
@@ -27,7 +28,7 @@ from expand.model.prompt_context import context_of
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 FOLDER = packaged_folder()
-STYLES = (None, "brief")
+HOUSE_STYLES = ("tutorial", "reference")
 
 CHAPTER = ChapterContext(
     language="en",
@@ -97,6 +98,7 @@ SUGGESTION_FULL = replace(
     present='{"sections": []}',
     problems=("there are no sections; give 4 to 12",),
 )
+WHOLE: dict[str, Any] = {"opens_section": True, "closes_section": True}
 CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext | SuggestionContext]] = {
     "suggest": ("suggest.j2", None, SUGGESTION),
     "suggest_full": ("suggest.j2", None, SUGGESTION_FULL),
@@ -120,11 +122,32 @@ CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext | Sugges
     "brief_continue": ("continue.j2", "brief", replace(REQUEST, before="x" * 400)),
     "brief_continue_full": ("continue.j2", "brief", replace(FULL, topics=())),
 }
+for _style in HOUSE_STYLES:
+    CASES |= {
+        f"{_style}_system": ("system.j2", f"styles/{_style}", CHAPTER),
+        f"{_style}_system_zh": ("system.j2", f"styles/{_style}", replace(CHAPTER, language="zh")),
+        f"{_style}_section": ("section.j2", f"styles/{_style}", replace(REQUEST, **WHOLE)),
+        f"{_style}_section_zh": (
+            "section.j2",
+            f"styles/{_style}",
+            replace(REQUEST, **WHOLE, language="zh"),
+        ),
+        f"{_style}_section_within": ("section.j2", f"styles/{_style}", FULL),
+        f"{_style}_continue": ("continue.j2", f"styles/{_style}", replace(REQUEST, before="So.")),
+        f"{_style}_continue_zh": (
+            "continue.j2",
+            f"styles/{_style}",
+            replace(REQUEST, before="So.", language="zh"),
+        ),
+        f"{_style}_brief_system": ("system.j2", f"styles/{_style}/brief", CHAPTER),
+    }
 
 
 def rendered(case: str) -> str:
-    name, style, context = CASES[case]
-    prompts = Prompts(None, style=style)
+    name, folder, context = CASES[case]
+    parts = (folder or "").removeprefix("styles/").split("/")
+    house = parts.pop(0) if (folder or "").startswith("styles/") else None
+    prompts = Prompts(None, style="".join(parts) or None, house_style=house)
     if isinstance(context, ChapterContext):
         return prompts.system(context).content
     if isinstance(context, SuggestionContext):
@@ -141,6 +164,7 @@ def test_each_template_has_a_golden_rendering() -> None:
     shipped = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.j2")}
     assert {f"{style}/{name}" if style else name for name, style, _ in CASES.values()} == shipped
     assert set(TEMPLATES) == {name for name in shipped if "/" not in name}
+    assert {name.split("/")[1] for name in shipped if name.startswith("styles")} == {*HOUSE_STYLES}
     assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
 
 
@@ -162,7 +186,7 @@ def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
         for kind in (ChapterContext, RequestContext, SuggestionContext)
     }
     assert spare == {
-        ChapterContext: {"language"},
+        ChapterContext: set(),
         RequestContext: {"audience", "chapter_title"},
         SuggestionContext: set(),
     }
@@ -186,8 +210,8 @@ def user(tmp_path: Path, **templates: str) -> Path:
 
 
 def test_the_users_folder_comes_before_the_packaged_one(tmp_path: Path) -> None:
-    prompts = Prompts(user(tmp_path, section="Mine: {{ topics[0] }}"))
-    assert prompts.request("section.j2", REQUEST).content == "Mine: The perf tool"
+    prompts = Prompts(user(tmp_path, section="{{ topics[0] }}: {{ lines }} lines"))
+    assert prompts.request("section.j2", REQUEST).content == "The perf tool: 42 lines"
     assert prompts.path("section.j2") == tmp_path / "section.j2"
     assert prompts.request("continue.j2", REQUEST).content == rendered("continue").replace(
         "It needs no recompilation.", ""
@@ -195,13 +219,14 @@ def test_the_users_folder_comes_before_the_packaged_one(tmp_path: Path) -> None:
     assert prompts.path("system.j2") == FOLDER / "system.j2"
 
 
-def test_a_style_comes_before_both(tmp_path: Path) -> None:
-    folder = user(tmp_path, section="Plain", brief__continue="Brief and mine")
+def test_a_kind_of_model_comes_before_both(tmp_path: Path) -> None:
+    plain, brief = "Plain: {{ lines }} lines", "Brief and mine: {{ lines }} lines"
+    folder = user(tmp_path, section=plain, brief__continue=brief)
     prompts = Prompts(folder, style="brief")
-    assert prompts.request("continue.j2", REQUEST).content == "Brief and mine"
+    assert prompts.request("continue.j2", REQUEST).content == "Brief and mine: 42 lines"
     assert prompts.request("section.j2", REQUEST).content == rendered("brief_section")
-    assert Prompts(folder).request("section.j2", REQUEST).content == "Plain"
-    assert prompts.path("repair.j2") == FOLDER / "repair.j2", "a style need not have them all"
+    assert Prompts(folder).request("section.j2", REQUEST).content == "Plain: 42 lines"
+    assert prompts.path("repair.j2") == FOLDER / "repair.j2", "it need not have them all"
 
 
 def test_the_packaged_include_may_be_replaced_alone(tmp_path: Path) -> None:
@@ -227,14 +252,24 @@ def test_the_fingerprint_changes_with_any_template(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("one\n{{ sectoin_title }}\n", ":2: template: 'sectoin_title' is undefined; it may use: "),
+        (
+            "one\n{{ sectoin_title }}\n",
+            ":2: template: 'sectoin_title' is undefined; did you mean \"section_title\"?",
+        ),
+        (
+            "one\n\n{{ glossary }}",
+            ":3: template: 'glossary' is undefined; it is the same for a whole chapter: say it in "
+            "system.j2",
+        ),
         ("\n\n{{ topics.first.x }}\n", ":3: template: "),
         ("{% if lines %}\n", ":1: template syntax: Unexpected end of template"),
         ("one\n{{ lines +* 2 }}\n", ":2: template syntax: "),
         ("one\n{{ lines / 0 }}\n", ":2: template: division by zero"),
         ("{{ lines + topics }}\n", ":1: template: unsupported operand"),
         ("{{ topics[0].__class__ }}\n", ":1: template: access to attribute '__class__'"),
-        ('{% include "lenght.j2" %}\n', ": the template includes lenght.j2, which does not exist"),
+        ('{% include "lenght.j2" %}\n', ":1: the template takes text from lenght.j2, which "),
+        ("{{ topics|random }}\n", ":1: template syntax: No filter named 'random'"),
+        ("{{ lipsum() }}\n", ":1: template: 'lipsum' is undefined"),
     ],
 )
 def test_a_mistake_in_a_template_is_named_by_file_and_line(
