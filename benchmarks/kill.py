@@ -218,7 +218,7 @@ def buy(path: Path, port: int, requests: int, limit: int, number: int) -> None:
                 run=run,
                 sleep=lambda seconds: asyncio.sleep(seconds / FASTER),
                 jitter=lambda: 0.0,
-                pilot=False,
+                pilot_seconds=0.0,
             )
 
             async def work() -> None:

@@ -189,7 +189,7 @@ async def test_a_slow_first_answer_holds_nobody_up(world: World) -> None:
 
 async def test_without_a_pilot_all_go_out_together(world: World) -> None:
     author = ScriptedAuthor(delay=0.5)
-    purchase = world.purchase(author, pilot=False)
+    purchase = world.purchase(author, pilot_seconds=0.0)
     await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(6)))
     assert author.most_at_once == 6
 
@@ -233,7 +233,7 @@ async def test_calls_in_flight_are_waited_for_before_saying_exhausted(tmp_path: 
     world = World(tmp_path)
     begin(world.ledger, 150)
     author = ScriptedAuthor(delay=0.01)
-    purchase = world.purchase(author, pilot=False, sleep=asyncio.sleep)
+    purchase = world.purchase(author, pilot_seconds=0.0, sleep=asyncio.sleep)
     bought = await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(2)))
     assert [b.usage.total for b in bought] == [45, 45]
     assert author.most_at_once == 1
@@ -269,7 +269,7 @@ async def test_finishing_goes_before_starting_and_else_first_come_first_served(
     begin(world.ledger, 1000)
     author = ScriptedAuthor(hold=asyncio.Event())
     assert author.hold is not None
-    purchase = world.purchase(author, pilot=False, sleep=_forever)
+    purchase = world.purchase(author, pilot_seconds=0.0, sleep=_forever)
     one = ModelLimits(concurrency=1)
     wanted = [
         order(world.run, "first", rates=one),
@@ -427,9 +427,9 @@ async def test_a_defect_in_the_author_leaves_the_outcome_unknown(world: World) -
 
 
 def _full(ledger: Ledger, full: bool) -> None:
-    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
+    pages = ledger.database.connection.execute("PRAGMA page_count").fetchone()[0]
     most = pages if full else pages + 10_000
-    ledger._connection.execute(f"PRAGMA max_page_count = {most}")
+    ledger.database.connection.execute(f"PRAGMA max_page_count = {most}")
 
 
 LONG = "".join(chr(0x4E00 + n * 7 % 20000) for n in range(30000))
@@ -473,7 +473,7 @@ async def test_two_ledgers_share_one_budget(tmp_path: Path) -> None:
     begin(first.ledger, 100_000)
 
     def buying(world: World) -> list[Awaitable[Bought]]:
-        purchase = world.purchase(author, pilot=False, sleep=_short)
+        purchase = world.purchase(author, pilot_seconds=0.0, sleep=_short)
         return [purchase.buy(order(world.run, str(n))) for n in range(30)]
 
     bought = await asyncio.gather(*buying(first), *buying(second))

@@ -13,15 +13,16 @@ from typing import Literal
 
 from expand.completion import Answer, AttemptFailedError, Author, Failure, Usage
 from expand.errors import ExpandError
-from expand.ledger import Ledger, LedgerBusyError, Order, Paused, Reservation, StoredAnswer
+from expand.ledger import Ledger, LedgerBusyError, Order, Reservation, StoredAnswer
+from expand.purchase.clerk import Clerk
 from expand.purchase.failure import RULES, pause_seconds
 from expand.purchase.tries import Tries
 
 SETTLE_TRIES = 60
 """How often, a second apart, to try to store an answer while the disk is full or locked."""
 
-Outcome = StoredAnswer | AttemptFailedError | Paused
-"""What became of a reserved attempt; a pause where it was held back and never sent."""
+Outcome = StoredAnswer | AttemptFailedError
+"""What became of an attempt."""
 
 
 class StoppedError(ExpandError):
@@ -52,6 +53,7 @@ class Dispatch:
         self,
         *,
         ledger: Ledger,
+        clerk: Clerk,
         author: Author,
         sleep: Callable[[float], Awaitable[None]],
         on_event: Callable[[Event], None],
@@ -59,6 +61,7 @@ class Dispatch:
     ) -> None:
         """``on_landing`` is called after each attempt is booked."""
         self._ledger = ledger
+        self._clerk = clerk
         self._author = author
         self._sleep = sleep
         self._on_event = on_event
@@ -78,7 +81,7 @@ class Dispatch:
             await asyncio.wait(self._in_flight)
 
     async def carry(self, order: Order, place: Reservation, made: Tries) -> Outcome:
-        """Send the reserved attempt; what came of it, booked. Raises ``StoppedError`` when it was
+        """Send the attempt, which is marked as sent; what came of it, booked. Raises ``StoppedError`` when it was
         given up. A cancelled caller leaves the attempt to arrive. A failure is noted in ``made``.
         """
         task = asyncio.create_task(self._send(order, place, made))
@@ -102,9 +105,6 @@ class Dispatch:
 
     async def _send(self, order: Order, place: Reservation, made: Tries) -> Outcome:
         """Send and settle; the books are in order whatever becomes of it, cancellation too."""
-        pause = self._ledger.sent(place.attempt_id)
-        if pause is not None:
-            return pause
         made.sent += 1
         self._on_event(Event(kind="sent", order=order, attempt_id=place.attempt_id))
         try:
@@ -122,9 +122,7 @@ class Dispatch:
             )
             self._ledger.unknown(place.attempt_id, lost)
             raise
-        await self._settle(order, place, answer)
-        stored = self._ledger.answer(order.request.key)
-        assert stored is not None  # it was settled just above
+        stored = await self._settle(order, place, answer)
         self._on_event(
             Event(kind="settled", order=order, attempt_id=place.attempt_id, usage=stored.usage)
         )
@@ -152,13 +150,19 @@ class Dispatch:
             )
         )
 
-    async def _settle(self, order: Order, place: Reservation, answer: Answer) -> None:
+    async def _settle(self, order: Order, place: Reservation, answer: Answer) -> StoredAnswer:
         cost = None if answer.usage is None else order.cost(answer.usage)
+
+        def settle() -> StoredAnswer:
+            self._ledger.settle(place.attempt_id, answer, cost_pico_usd=cost)
+            stored = self._ledger.answer(order.request.key)
+            assert stored is not None  # it was settled just above
+            return stored
+
         left = SETTLE_TRIES
         while True:
             try:
-                self._ledger.settle(place.attempt_id, answer, cost_pico_usd=cost)
-                return
+                return await self._clerk.write(settle, must=True)
             except LedgerBusyError as error:
                 left -= 1
                 if not left:

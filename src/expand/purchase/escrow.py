@@ -1,8 +1,9 @@
 """The purchase: from an order to an answer that is paid for, stored and never bought twice.
 
-The order of things for every attempt: look for the answer → reserve → mark sent → send → settle →
+The order of things for every attempt: look for the answer → reserve and mark sent → send → settle →
 hand out. Each step is durable before the next one begins, so a kill between any two leaves either
-nothing spent, or a reservation that the next start finds and keeps charged.
+nothing spent, or a reservation that the next start finds and keeps charged. What many tasks have
+to write at one moment is one transaction.
 
 * An answer that arrives is settled even if whoever asked for it has been cancelled.
 * An order that only calls in flight keep from the budget waits for them to settle.
@@ -33,6 +34,8 @@ from expand.ledger import (
     Run,
     StoredAnswer,
 )
+from expand.ledger.values import Verdict
+from expand.purchase.clerk import Clerk
 from expand.purchase.dispatch import Dispatch, Event, StoppedError
 from expand.purchase.failure import RULES
 from expand.purchase.tries import Tries
@@ -96,17 +99,20 @@ class Purchase:
         on_event: Callable[[Event], None] = ignore,
         on_unknown: Literal["retry", "hold"] = "retry",
         max_attempts: int = 6,
-        pilot: bool = True,
+        pilot_seconds: float = PILOT_SECONDS,
         prepare: Callable[[], Awaitable[None]] = always_ready,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """``max_attempts`` bounds the attempts at one request within this run, calls that were
-        refused for their rate aside. ``pilot``: send the first attempt alone. ``prepare`` makes the
-        author ready, before anything is reserved. ``jitter`` gives numbers in [0, 1).
+        refused for their rate aside. The first attempt is ``pilot_seconds`` ahead of the others.
+        ``prepare`` makes the author ready, before anything is reserved. ``jitter`` gives numbers
+        in [0, 1).
         """
         self._ledger = ledger
+        self._clerk = Clerk(ledger)
         self._dispatch = Dispatch(
             ledger=ledger,
+            clerk=self._clerk,
             author=author,
             sleep=sleep,
             on_event=on_event,
@@ -118,9 +124,11 @@ class Purchase:
         self._hold = on_unknown == "hold"
         self._max_attempts = max_attempts
         self._prepare = prepare
+        self._prepared = False
         self._jitter = jitter
+        self._pilot_seconds = pilot_seconds
         self._proven = asyncio.Event()
-        if not pilot:
+        if not pilot_seconds:
             self._proven.set()
         self._pilot: asyncio.Event | None = None
         self._lines: dict[str, Turnstile] = {}
@@ -162,6 +170,7 @@ class Purchase:
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away."""
         await self._dispatch.drain()
+        self._clerk.write_all()
 
     def _knock(self) -> None:
         for line in self._lines.values():
@@ -193,14 +202,14 @@ class Purchase:
 
     async def _lead(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """The pilot's attempt, over again where that may help. An author that has not refused
-        within ``PILOT_SECONDS`` is taken to be one that answers.
+        within the pilot's seconds is taken to be one that answers.
         """
         mine = self._pilot = asyncio.Event()
         clock = asyncio.get_running_loop()
         try:
             while True:
                 await self._get_ready(order)
-                timer = clock.call_later(PILOT_SECONDS, self._proven.set)
+                timer = clock.call_later(self._pilot_seconds, self._proven.set)
                 try:
                     return await self._once(order, made)
                 except AttemptFailedError as failed:
@@ -216,14 +225,11 @@ class Purchase:
 
     async def _once(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """One attempt, or the answer that somebody else has bought. Raises what became of it."""
-        while True:
-            await self._get_ready(order)
-            place = await self._place(order, made)
-            if isinstance(place, StoredAnswer):
-                return place, True
-            outcome = await self._dispatch.carry(order, place, made)
-            if not isinstance(outcome, Paused):
-                break
+        await self._get_ready(order)
+        place = await self._place(order, made)
+        if isinstance(place, StoredAnswer):
+            return place, True
+        outcome = await self._dispatch.carry(order, place, made)
         if isinstance(outcome, StoredAnswer):
             self._proven.set()
             return outcome, False
@@ -232,20 +238,25 @@ class Purchase:
 
     async def _get_ready(self, order: Order) -> None:
         """Opens the author before anything is reserved, unless the answer is there already."""
-        if self._ledger.known(order) is None:
+        if not self._prepared and self._ledger.known(order) is None:
             await self._prepare()
+            self._prepared = True
 
     async def _place(self, order: Order, made: Tries) -> Reservation | StoredAnswer:
-        """Wait in line until the ledger gives a reservation, or an answer."""
+        """A reservation, marked as sent, or an answer. Who is not served at once waits in line."""
         line = self._lines.setdefault(order.request.model, Turnstile())
+        if line.empty:
+            verdict = await self._reserve(order)
+            if isinstance(verdict, Reservation | StoredAnswer):
+                return verdict
         rank = 0 if made.sent else order.rank
         while True:
             place = line.enter(rank)
             try:
                 while True:
                     await line.turn(place)
-                    self._check()
-                    verdict = self._ledger.reserve(order, hold_unknown=self._hold)
+                    place.woken.clear()  # whatever changes from here on is looked at again
+                    verdict = await self._reserve(order)
                     match verdict:
                         case Reservation() | StoredAnswer():
                             return verdict
@@ -261,6 +272,18 @@ class Purchase:
             await self._rest(POLL_SECONDS)
             self._ledger.recover()
 
+    async def _reserve(self, order: Order) -> Verdict:
+        """The ledger's verdict; a reservation is marked as sent in the same transaction."""
+
+        def reserve() -> Verdict:
+            self._check()
+            verdict = self._ledger.reserve(order, hold_unknown=self._hold)
+            if isinstance(verdict, Reservation):
+                return self._ledger.sent(verdict.attempt_id) or verdict
+            return verdict
+
+        return await self._clerk.write(reserve)
+
     async def _linger(self, order: Order, why: Paused | Refused, woken: asyncio.Event) -> None:
         """Stay at the head of the line until something may have changed."""
         if isinstance(why, Paused):
@@ -270,7 +293,6 @@ class Purchase:
         else:
             raise RefusedError(why)
         self._tell(order, seconds, message)
-        woken.clear()
         await self._first(woken.wait(), self._sleep(seconds), self._stopping.wait())
         self._ledger.recover()
 

@@ -47,6 +47,11 @@ class Turnstile:
         if self._line:
             self._line[0].woken.set()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody stands in it."""
+        return not self._line
+
     def heads(self, place: Place) -> bool:
         """Whether it is this place's turn."""
         return bool(self._line) and self._line[0] is place
