@@ -7,14 +7,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer
 from test_prompt import CHAPTER, REQUEST
 from workspaces import expand, small
 
 from expand.errors import InputError, InputErrors, Place
-from expand.model.prompt import DRAFTING_TEMPLATES, Prompts, packaged_folder
+from expand.model.prompt import Prompts, packaged_folder
 from expand.model.shelf import Shelf, known_styles
 from expand.outline import Style
-from scripted_server import ScriptedServer
 
 FOLDER = packaged_folder()
 EXTENDS = '{% extends "section.j2" %}'
@@ -257,8 +257,8 @@ def test_all_unknown_names_are_said_at_once(tmp_path: Path) -> None:
 def test_names_that_a_template_sets_or_tests_are_its_own(tmp_path: Path) -> None:
     text = (
         "{% set mine = 1 %}{% macro m(x) %}{{ x }}{{ caller() }}{% endmacro %}{{ mine }}"
-        "{% if other is defined %}{{ other }}{% endif %}{% for t in topics %}{{ t }}{{ loop.index }}"
-        "{% endfor %}{{ range(3)|join }} {{ lines }} lines"
+        "{% if other is defined %}{{ other }}{% endif %}{% for t in topics %}{{ t }}"
+        "{{ loop.index }}{% endfor %}{{ range(3)|join }} {{ lines }} lines"
     )
     put(tmp_path, "section.j2", text)
     Prompts(tmp_path).check("en")
@@ -289,7 +289,9 @@ def test_a_change_redraws_just_what_it_concerns(tmp_path: Path) -> None:
         first = drafted(place, server)
         assert min(first.values()) > 0
         assert drafted(place, server) == {"07": 0, "08": 0}
-        put(place / "prompts", "chapters/07/section.j2", EXTENDS + "{% block code %}{% endblock %}")
+        same = put(place / "prompts", "chapters/07/section.j2", EXTENDS)
+        assert drafted(place, server) == {"07": 0, "08": 0}, "the same words are not bought again"
+        same.write_text(EXTENDS + "{% block code %}Show how.\n{% endblock %}", encoding="utf-8")
         changed = drafted(place, server)
         assert changed["07"] > 0
         assert changed["08"] == 0
