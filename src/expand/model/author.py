@@ -52,6 +52,8 @@ _BY_STATUS = {
 }
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+# A gateway keeps the words of what is behind it, and puts a code of its own in the place of theirs.
+_QUOTA_WORDS = re.compile(r"insufficient_quota|exceeded your current quota", re.IGNORECASE)
 
 _BY_CAUSE: tuple[tuple[type[BaseException], Failure], ...] = (
     # The first that fits, so the special ones stand before what they derive from.
@@ -218,7 +220,7 @@ def _failed_status(error: openai.APIStatusError, now: float) -> AttemptFailedErr
         failure = Failure.BAD_REQUEST
         said = f"redirected to {error.response.headers.get('location', '?')}; give that base URL"
     elif status == 429:
-        used_up = bool(_QUOTA_CODES & {error.code, error.type})
+        used_up = bool(_QUOTA_CODES & {error.code, error.type}) or _QUOTA_WORDS.search(said)
         failure = Failure.QUOTA if used_up else Failure.RATE_LIMITED
     elif status >= 500:
         failure = Failure.SERVER_ERROR

@@ -90,7 +90,7 @@ def read_settings(
     model = stated.model()
     base_url = stated.base_url() or (found.provider.base_url if found else None)
     variable, key = _key(environment, found.provider if found else COMPATIBLE)
-    nothing = model is None and not base_url and not key
+    nothing = model is None and found is None and not key
     if model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (stated.embedded and model is None):
         model, base_url, found = EMBEDDED_MODEL, None, None
     elif found is None:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from expand.errors import InputError, Place
 from expand.importing import DEFAULT_LINES, outline_yaml
+from expand.importing.filing import SCHEMA_FILE
 from expand.importing.heading_document import read_headings
-from expand.importing.intake import SCHEMA_FILE
 from expand.importing.outline_yaml import Wording
 from expand.importing.proposal import Proposal, ProposedSection, settled
 from expand.outline.keys import book_schema, outline_schema
+from expand.settings.keys import settings_schema
 from expand.starting.docs_tree import DocsTree, TreeChapter, find_tree
 from expand.starting.prompt_files import eject, template_files
 from expand.workspace import MARKER, Workspace, read_text, write_atomically
@@ -40,12 +41,15 @@ _FIRST_SECTIONS = (
     ProposedSection(title="Installing it", lines=60, topics=("Requirements", "First start")),
     ProposedSection(title="A first example", lines=80),
 )
-_SETTINGS = """\
+SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
+_SETTINGS = f"""\
+#:schema ./{SETTINGS_SCHEMA_FILE}
 # Settings of this workspace. Command line and environment come before them; every line is optional.
 # With neither OPENAI_API_KEY nor a base URL set, a small local model writes, for trying out.
 
 [author]
 # model = "gpt-4.1"
+# provider = "ollama"                      # or openrouter, azure, vllm …: who serves the model
 # base_url = "http://127.0.0.1:8080/v1"    # anything that speaks the OpenAI API
 # concurrency = 8                          # sections worked on side by side
 """
@@ -123,6 +127,7 @@ def _common(
     yield MARKER, _SETTINGS
     yield f"outlines/{SCHEMA_FILE}", _json(outline_schema())
     yield f"outlines/{BOOK_SCHEMA_FILE}", _json(book_schema())
+    yield SETTINGS_SCHEMA_FILE, _json(settings_schema())
     book = outline_yaml.new_book(
         title=" ".join((title or tree.title).split()),
         language=language or tree.language,

@@ -1,0 +1,255 @@
+"""Providers: which one is meant, what is sent to it, and where the key goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import respx
+import workspaces
+
+from expand.completion import Message, Request
+from expand.drafting.authorship import means_for, profile_of
+from expand.errors import InputError
+from expand.model.author import OpenAIAuthor
+from expand.model.profile import profile_for
+from expand.model.provider import COMPATIBLE, providers, recognised
+from expand.settings import Overrides, Settings, read_settings, require_author
+from expand.workspace import Workspace
+
+READY = ("openai", "azure", "openrouter", "ollama", "lmstudio", "vllm", "llamacpp", "litellm")
+
+
+def read(
+    folder: Path,
+    text: str = "",
+    *,
+    base_url: str | None = None,
+    model: str | None = None,
+    **environment: str,
+) -> Settings:
+    path = folder / "expand.toml"
+    path.write_text(text, encoding="utf-8")
+    overrides = Overrides(base_url=base_url, model=model)
+    return read_settings(path, environment=environment, overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "sign"),
+    [
+        ("https://api.openai.com/v1", "openai", "host api.openai.com"),
+        ("https://books.openai.azure.com/openai/v1/", "azure", "host books.openai.azure.com"),
+        ("https://b.services.ai.azure.com/openai/v1", "azure", "host b.services.ai.azure.com"),
+        ("https://openrouter.ai/api/v1", "openrouter", "host openrouter.ai"),
+        ("http://127.0.0.1:11434/v1", "ollama", "port 11434"),
+        ("http://box.local:11434/v1", "ollama", "port 11434"),
+        ("http://localhost:1234/v1", "lmstudio", "port 1234"),
+        ("http://127.0.0.1:8000/v1", "vllm", "port 8000"),
+        ("http://[::1]:8080/v1", "llamacpp", "port 8080"),
+        ("http://127.0.0.1:4000", "litellm", "port 4000"),
+        ("http://127.0.0.1:5001/v1", "compatible", ""),
+        ("https://openrouter.ai.example.com/v1", "compatible", ""),
+        ("https://example.com:8080/v1", "compatible", ""),
+    ],
+)
+def test_what_a_base_url_is_recognised_as(url: str, name: str, sign: str) -> None:
+    found = recognised(url, providers())
+    assert (found.provider.name, found.sign) == (name, sign)
+    assert found.guessed == sign.startswith("port")
+
+
+def test_the_ready_ones() -> None:
+    known = providers()
+    assert tuple(known) == READY
+    assert not any(p.needs_key for p in known.values() if p.port)
+    for provider in known.values():
+        assert profile_for("some-model", served=provider.profile).output_cap(10) > 0
+
+
+def test_a_named_provider_is_where_it_says(tmp_path: Path) -> None:
+    settings = read(tmp_path, '[author]\nprovider = "ollama"\nmodel = "llama3.2"\n')
+    assert settings.provider.name == "ollama"
+    assert settings.base_url == "http://127.0.0.1:11434/v1"
+    assert (settings.recognised_by, settings.guessed) == ("", False)
+    assert not settings.embedded
+    require_author(settings, path=tmp_path)
+    elsewhere = read(
+        tmp_path, '[author]\nprovider = "vllm"\nbase_url = "http://gpu.example:80/v1"\n'
+    )
+    assert elsewhere.provider.name == "vllm"
+    assert elsewhere.base_url == "http://gpu.example:80/v1"
+    require_author(elsewhere, path=tmp_path)
+
+
+def test_a_base_url_above_the_file_takes_the_provider_along(tmp_path: Path) -> None:
+    """Else a key would go to a host that it was not meant for."""
+    text = '[author]\nprovider = "openrouter"\n'
+    keys = {"OPENROUTER_API_KEY": "sk-or", "OPENAI_API_KEY": "sk-oa"}
+    assert read(tmp_path, text, **keys).api_key == "sk-or"
+    for settings in (
+        read(tmp_path, text, base_url="https://api.example.com/v1", **keys),
+        read(tmp_path, text, OPENAI_BASE_URL="https://api.example.com/v1", **keys),
+    ):
+        assert settings.provider == COMPATIBLE
+        assert (settings.api_key, settings.key_variable) == ("sk-oa", "OPENAI_API_KEY")
+
+
+def test_a_provider_in_the_environment_comes_before_the_file(tmp_path: Path) -> None:
+    text = '[author]\nprovider = "openrouter"\nbase_url = "https://mirror.example/v1"\n'
+    settings = read(tmp_path, text, EXPAND_PROVIDER="ollama")
+    assert settings.provider.name == "ollama"
+    assert settings.base_url == "http://127.0.0.1:11434/v1"
+    assert read(tmp_path, text, EXPAND_PROVIDER="embedded").embedded
+    with pytest.raises(InputError, match=r"there is no provider 'olama'; did you mean"):
+        read(tmp_path, text, EXPAND_PROVIDER="olama")
+    with_url = read(tmp_path, text, EXPAND_PROVIDER="ollama", base_url="http://127.0.0.1:9/v1")
+    assert (with_url.provider, with_url.base_url) == (COMPATIBLE, "http://127.0.0.1:9/v1")
+
+
+def test_the_embedded_model_as_a_provider(tmp_path: Path) -> None:
+    text = '[author]\nprovider = "embedded"\n'
+    assert read(tmp_path, text, OPENAI_API_KEY="k").embedded
+    assert not read(tmp_path, text, base_url="http://127.0.0.1:9/v1").embedded
+    assert not read(tmp_path, text, model="gpt-4.1", OPENAI_API_KEY="k").embedded
+
+
+def test_azure_has_no_address_that_all_share(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expand\.toml:2:1: Azure OpenAI has an address") as told:
+        read(tmp_path, '[author]\nprovider = "azure"\n')
+    assert "https://NAME.openai.azure.com/openai/v1/" in told.value.remedy
+
+
+def test_a_missing_key_is_asked_for_by_its_name(tmp_path: Path) -> None:
+    settings = read(tmp_path, '[author]\nprovider = "openrouter"\n')
+    with pytest.raises(InputError, match="OPENROUTER_API_KEY or OPENAI_API_KEY is not set"):
+        require_author(settings, path=tmp_path)
+
+
+def test_the_space_at_a_keys_end_is_not_the_keys(tmp_path: Path) -> None:
+    settings = read(tmp_path, OPENAI_API_KEY="sk-1\n")
+    assert settings.api_key == "sk-1"
+    require_author(settings, path=tmp_path)
+    assert read(tmp_path, OPENAI_API_KEY=" \n").embedded
+    with pytest.raises(InputError, match="OPENAI_API_KEY holds spaces, line breaks"):
+        require_author(read(tmp_path, OPENAI_API_KEY="sk-1\nsk-2"), path=tmp_path)
+
+
+GATEWAY = """\
+[author]
+provider = "gateway"
+model = "house-model"
+
+[providers.gateway]
+title = "Our gateway"
+base_url = "https://models.example.com/v1"
+key_variable = "GATEWAY_KEY"
+key_header = "X-Key"
+headers = { X-Team = "docs" }
+
+[providers.gateway.profile]
+output_cap_name = "max_completion_tokens"
+parameters = { route = "eu" }
+
+[models.house-model]
+like = "gpt-4.1"
+parameters = { seed = 7 }
+"""
+
+
+def test_a_provider_of_ones_own(tmp_path: Path) -> None:
+    settings = read(tmp_path, GATEWAY, GATEWAY_KEY="secret", OPENAI_API_KEY="other")
+    assert settings.base_url == "https://models.example.com/v1"
+    assert (settings.api_key, settings.key_variable) == ("secret", "GATEWAY_KEY")
+    profile = profile_of(Workspace(root=tmp_path), settings)
+    assert profile.context_window == 1_000_000
+    assert profile.parameters == {"temperature": 0.7, "route": "eu", "seed": 7}
+    assert profile.known_as == "gpt-4.1"
+    by_url = read(
+        tmp_path, GATEWAY.replace('provider = "gateway"\n', ""),
+        base_url="https://models.example.com/v1/", GATEWAY_KEY="secret",
+    )  # fmt: skip
+    assert (by_url.provider.title, by_url.api_key) == ("Our gateway", "secret")
+
+
+def test_a_ready_provider_can_be_changed(tmp_path: Path) -> None:
+    text = '[providers.azure]\nkey_header = "Authorization"\n[providers.ollama.profile]\nrpm = 9\n'
+    settings = read(tmp_path, text, base_url="https://n.openai.azure.com/openai/v1")
+    assert settings.provider.key_header == "Authorization"
+    assert settings.provider.title == "Azure OpenAI"
+    ollama = read(tmp_path, text, base_url="http://127.0.0.1:11434/v1", model="m")
+    profile = profile_of(Workspace(root=tmp_path), ollama)
+    assert (profile.context_window, profile.rpm) == (4_096, 9)
+
+
+@pytest.mark.parametrize("model", ["gpt-5-mini", "gpt-4.1", "llama3.2"])
+def test_servers_of_ones_own_take_the_old_name_of_the_cap(model: str) -> None:
+    """Ollama takes no notice of ``max_completion_tokens``, and would write until it is full."""
+    for name in ("ollama", "lmstudio", "vllm", "llamacpp"):
+        profile = profile_for(model, served=providers()[name].profile)
+        assert profile.output_cap_name == "max_tokens"
+
+
+def test_ollamas_window_is_its_servers_until_it_is_stated() -> None:
+    served = providers()["ollama"].profile
+    profile = profile_for("llama3.2", served=served)
+    assert (profile.context_window, profile.max_output_tokens) == (4_096, 2_048)
+    assert profile.lines_per_request * profile.tokens_per_line <= profile.max_output_tokens
+    stated = profile_for("llama3.2", {"llama*": {"context_window": 16_384}}, served=served)
+    assert stated.context_window == 16_384
+
+
+def test_only_openais_own_counting_is_taken_as_exact(tmp_path: Path) -> None:
+    place = Workspace(root=workspaces.small(tmp_path / "w"))
+    margins = {
+        name: means_for(
+            place,
+            Settings(model="gpt-oss-20b", provider=providers()[name], base_url="http://h/v1"),
+            ledger=None,
+        ).margin()
+        for name in ("openai", "azure", "ollama", "openrouter")
+    }
+    assert margins["openai"] == margins["azure"] == 0
+    assert margins["ollama"] == margins["openrouter"] > 0
+
+
+REQUEST = Request(
+    model="deployment",
+    messages=(Message(role="user", content="Write 3 lines."),),
+    max_output_tokens=50,
+)
+ANSWER = {
+    "choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, "cost": 0.001},
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "sent"),
+    [
+        ("openai", {"authorization": "Bearer sk-1"}),
+        ("azure", {"api-key": "sk-1"}),
+        ("litellm", {"authorization": "Bearer sk-1", "x-litellm-num-retries": "0"}),
+    ],
+)
+async def test_where_the_key_goes(
+    httpx2_mock: respx.Router, provider: str, sent: dict[str, str]
+) -> None:
+    known = providers()[provider]
+    base = "https://name.openai.azure.com/openai/v1/"
+    route = httpx2_mock.post(f"{base}chat/completions").respond(json=ANSWER)
+    async with OpenAIAuthor(
+        api_key="sk-1",
+        base_url=base,
+        key_header=known.key_header,
+        headers=known.headers,
+        transport="httpx2",
+    ) as author:
+        answer = await author.complete(REQUEST, client_request_id="01/1/draft/a")
+    request = route.calls.last.request
+    names = {"authorization", "api-key", "x-litellm-num-retries"}
+    assert {name: request.headers[name] for name in names if name in request.headers} == sent
+    assert request.headers["x-client-request-id"] == "01/1/draft/a"
+    assert json.loads(request.content)["max_completion_tokens"] == 50
+    assert answer.usage is not None
+    assert (answer.usage.prompt, answer.usage.completion) == (9, 2)
