@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from expand.cli.common import (
+    BaseUrlOption,
     LanguageOption,
+    ModelOption,
     WorkspaceOption,
     complete_chapter,
     print_json,
     print_text,
+    settings_of,
     warn,
     workspace_of,
 )
 
 if TYPE_CHECKING:
-    from expand.importing import Intake
+    from expand.completion import Json
+    from expand.importing import Intake, Taken
     from expand.workspace import Workspace
 
 app = typer.Typer(
@@ -83,19 +88,35 @@ def schema(
     book: Annotated[
         bool, typer.Option("--book", help="The schema of outlines/book.yaml instead.")
     ] = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="The schema of expand.toml instead.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of an outline, for editors."""
     from expand.outline.keys import book_schema, outline_schema  # start-up time
 
-    print_json(book_schema() if book else outline_schema())
+    if settings:
+        from expand.settings.keys import settings_schema
+
+        print_json(settings_schema())
+    else:
+        print_json(book_schema() if book else outline_schema())
 
 
 @app.command("import")
 def import_(
     context: typer.Context,
     document: Annotated[
-        Path, typer.Argument(metavar="DOCUMENT", help="A plan, a SUMMARY.md, or any document.")
+        str,
+        typer.Argument(
+            metavar="DOCUMENT",
+            help="A plan, a SUMMARY.md, or any document; with --suggest also a title or an id.",
+        ),
     ],
+    suggest: Annotated[
+        bool,
+        typer.Option("--suggest", help="Have the author model propose the sections of a chapter."),
+    ] = False,
     kind: Annotated[
         str,
         typer.Option(
@@ -109,6 +130,10 @@ def import_(
         list[str] | None,
         typer.Option("--chapter", metavar="ID", help="Only this chapter of it; repeatable."),
     ] = None,
+    new_id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="With --suggest: the id of a new chapter."),
+    ] = None,
     lines: Annotated[
         int | None,
         typer.Option("--lines", min=25, help="Lines of a chapter that states none (600)."),
@@ -119,12 +144,110 @@ def import_(
         typer.Option("--force", help="Change outlines that are there; comments and order stay."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the outlines; write nothing.")
+        bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")
+    ] = False,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--budget", metavar="TOKENS", min=0, help="With --suggest: the most that it may spend."
+        ),
+    ] = None,
+    on_unknown: Annotated[
+        str | None,
+        typer.Option(
+            "--on-unknown",
+            help="With --suggest: retry, or hold, to leave unknown outcomes alone.",
+        ),
+    ] = None,
+    unpriced: Annotated[
+        bool,
+        typer.Option(
+            "--unpriced",
+            help="With --suggest, under a limit in money: let a model without a price pass.",
+        ),
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Make outlines from a plan, from mdBook's SUMMARY.md, or from a document's headings."""
+    """Make outlines from a plan, from mdBook's SUMMARY.md, or from a document's headings.
+
+    With --suggest the author model proposes the sections, under the same budget and ledger:
+    expand outline import --suggest "Performance engineering" --lines 1000
+    """
+    place = workspace_of(context, workspace)
+    if suggest:
+        from expand.cli.suggesting import show_rehearsed, show_suggested
+        from expand.importing.consulting import Request
+
+        _refuse_together({"--from": kind != "auto", "--chapter": bool(chapter)}, "with --suggest")
+        settings = settings_of(place, model=model, base_url=base_url, on_unknown=on_unknown)
+        request = Request(
+            subject=document,
+            id=new_id,
+            lines=lines,
+            language=language,
+            force=force,
+            fresh=fresh,
+        )
+        if dry_run:
+            show_rehearsed(place, settings, request, as_json=as_json)
+            return
+        raise typer.Exit(
+            show_suggested(
+                place, settings, request, budget=budget, unpriced=unpriced, as_json=as_json
+            )
+        )
+    _refuse_together(
+        {
+            "--id": new_id is not None,
+            "--model": model is not None,
+            "--base-url": base_url is not None,
+            "--budget": budget is not None,
+            "--on-unknown": on_unknown is not None,
+            "--unpriced": unpriced,
+            "--fresh": fresh,
+        },
+        "without --suggest",
+    )
+    _take_in(
+        place,
+        Path(document),
+        kind=kind,
+        chapters=tuple(chapter or ()),
+        language=language,
+        lines=lines,
+        force=force,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+def _refuse_together(given: Mapping[str, bool], how: str) -> None:
+    """Refuses options that would do nothing."""
+    from expand.errors import InputError  # start-up time
+
+    for name, is_given in given.items():
+        if is_given:
+            raise InputError(f"{name} says nothing {how}", remedy="leave it out")
+
+
+def _take_in(
+    place: Workspace,
+    document: Path,
+    *,
+    kind: str,
+    chapters: tuple[str, ...],
+    language: str | None,
+    lines: int | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     from expand.errors import InputError  # start-up time
     from expand.importing import DEFAULT_LINES, KINDS, Wanted, take_in
     from expand.outline.shape import suggestion
@@ -132,13 +255,12 @@ def import_(
     known = next((name for name in KINDS if name == kind), None)
     if known is None:
         raise InputError(f"--from is {kind!r}", remedy=suggestion(kind, KINDS))
-    place = workspace_of(context, workspace)
     intake = take_in(
         place,
         document,
         Wanted(
             kind=known,
-            chapters=tuple(chapter or ()),
+            chapters=chapters,
             language=language,
             lines=lines or DEFAULT_LINES,
         ),
@@ -150,20 +272,7 @@ def import_(
             {
                 "read_as": intake.kind,
                 "dry_run": dry_run,
-                "outlines": [
-                    {
-                        "id": one.id,
-                        "title": one.title,
-                        "path": place.relative(one.path),
-                        "source": one.source,
-                        "state": one.state,
-                        "sections": one.sections,
-                        "lines": one.lines,
-                        "stated_lines": one.stated_lines,
-                        "dropped_sections": list(one.dropped),
-                    }
-                    for one in intake.outlines
-                ],
+                "outlines": [taken_as_json(place, one) for one in intake.outlines],
                 "left_alone": dict(intake.left),
                 "added_to_book": list(intake.booked),
             }
@@ -172,9 +281,25 @@ def import_(
         _show_intake(place, intake, dry_run=dry_run)
 
 
-def _show_intake(workspace: Workspace, intake: Intake, *, dry_run: bool) -> None:
+def taken_as_json(workspace: Workspace, one: Taken) -> dict[str, Json]:
+    """An outline that was taken in, as scripts read it."""
+    return {
+        "id": one.id,
+        "title": one.title,
+        "path": workspace.relative(one.path),
+        "source": one.source,
+        "state": one.state,
+        "sections": one.sections,
+        "lines": one.lines,
+        "stated_lines": one.stated_lines,
+        "dropped_sections": list(one.dropped),
+    }
+
+
+def show_taken(workspace: Workspace, taken: Sequence[Taken], *, dry_run: bool) -> None:
+    """A line for each outline on stdout, what it loses on stderr; in a dry run its text."""
     words = {"new": "written", "changed": "changed", "same": "says this already"}
-    for one in intake.outlines:
+    for one in taken:
         stated = one.stated_lines
         gap = f" ({stated:,} stated)" if stated not in (None, one.lines) else ""
         said = "would be " if dry_run and one.state != "same" else ""
@@ -189,6 +314,10 @@ def _show_intake(workspace: Workspace, intake: Intake, *, dry_run: bool) -> None
             typer.echo(summary)
         for title in one.dropped:
             warn(f"{workspace.relative(one.path)}: section {title!r} is not in the document: out")
+
+
+def _show_intake(workspace: Workspace, intake: Intake, *, dry_run: bool) -> None:
+    show_taken(workspace, intake.outlines, dry_run=dry_run)
     if intake.left:
         named = ", ".join(f"{chapter} {title}" for chapter, title in intake.left.items())
         warn(f"no lines are planned for {named}: left alone")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
-from expand.importing.intake import DEFAULT_LINES, KINDS, Intake, Kind, Taken, Wanted, take_in
+from expand.importing.filing import Taken
+from expand.importing.intake import DEFAULT_LINES, KINDS, Intake, Kind, Wanted, take_in
 
 __all__ = ["DEFAULT_LINES", "KINDS", "Intake", "Kind", "Taken", "Wanted", "take_in"]

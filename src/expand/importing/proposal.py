@@ -86,6 +86,45 @@ def _share(section: ProposedSection, left: int, weights: int) -> int:
     return max(LEAST_LINES, present, round(share) * ROUND_TO)
 
 
+def scaled(proposal: Proposal, *, lines: int) -> Proposal:
+    """The proposal with its sections' lines in their proportions, ``lines`` together.
+
+    Multiples of ``ROUND_TO`` where the sum allows it, and ``LEAST_LINES`` at least for each; a
+    section that states none counts by its topics. Only what sections have already can make more.
+    """
+    sections = proposal.sections
+    weights = _weights(sections)
+    least = max(1, min(LEAST_LINES, lines // len(sections) // ROUND_TO * ROUND_TO))
+    floors = [max(least, -(-s.present // ROUND_TO) * ROUND_TO) for s in sections]
+    spare = max(0, lines - sum(floors))
+    wants = [
+        max(Fraction(0), Fraction(lines) * weight / sum(weights) - floor)
+        for weight, floor in zip(weights, floors, strict=True)
+    ]
+    total = sum(wants) or Fraction(1)
+    shares = [spare * want / total for want in wants]
+    counts = [
+        floor + int(share // ROUND_TO) * ROUND_TO
+        for floor, share in zip(floors, shares, strict=True)
+    ]
+    by_rest = sorted(range(len(sections)), key=lambda at: (-(shares[at] % ROUND_TO), at))
+    left = max(0, lines - sum(counts))
+    for turn in range(-(-left // ROUND_TO)):
+        counts[by_rest[turn % len(by_rest)]] += min(ROUND_TO, left - turn * ROUND_TO)
+    return replace(
+        proposal,
+        sections=tuple(
+            replace(section, lines=count) for section, count in zip(sections, counts, strict=True)
+        ),
+    )
+
+
+def _weights(sections: Sequence[ProposedSection]) -> list[Fraction]:
+    stated = [Fraction(s.lines, 1 + len(s.topics)) for s in sections if s.lines]
+    a_topic = sum(stated, Fraction(0)) / len(stated) if stated else Fraction(1)
+    return [Fraction(s.lines) if s.lines else (1 + len(s.topics)) * a_topic for s in sections]
+
+
 def _one_line(text: str) -> str:
     return " ".join(UNWANTED.sub(" ", text).split())[:LONGEST].rstrip()
 

@@ -1,0 +1,513 @@
+"""Sections proposed by an author model: what is asked, bought, checked, scaled and written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from workspaces import expand, rows, small
+
+from expand.importing.proposal import LEAST_LINES, Proposal, ProposedSection, scaled
+from expand.importing.proposal_form import Bounds, form_parameters, grammar, read_answer
+from expand.model.profile import profile_for
+
+Json = Any
+
+
+def section(title: str, lines: Json = 100, topics: Json = None) -> dict[str, Json]:
+    names = [f"{title}: how", f"{title}: when"] if topics is None else topics
+    return {"title": title, "lines": lines, "topics": names}
+
+
+GOOD = {
+    "sections": [
+        section("Measuring first", 300),
+        section("Profiling tools", 200, ["perf record", "Flame graphs", "strace: what it costs"]),
+        section("Hot spots", 100),
+        section("Tuning", 200),
+        section("In production", 200),
+    ]
+}
+TITLES = [entry["title"] for entry in GOOD["sections"]]
+TWICE = {"sections": [*GOOD["sections"][:4], section("measuring first", 50, ["Again"])]}
+
+
+@dataclass
+class Said:
+    """One answer of the author: a text, how it ended, or an HTTP status without one."""
+
+    text: str = ""
+    finish: str = "stop"
+    refusal: bool = False
+    status: int = 200
+
+
+@dataclass
+class Proposer:
+    """An author on 127.0.0.1 that gives its answers in turn, the last one for ever."""
+
+    answers: Sequence[Said]
+    asked: list[dict[str, Json]] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    base_url: str = ""
+
+    def reply(self, number: int) -> tuple[int, dict[str, Json]]:
+        said = self.answers[min(number, len(self.answers) - 1)]
+        if said.status != 200:
+            return said.status, {"error": {"message": "not now", "code": "no"}}
+        message: dict[str, Json] = {"role": "assistant", "content": said.text}
+        if said.refusal:
+            message = {"role": "assistant", "content": None, "refusal": said.text}
+        usage = {"prompt_tokens": 300, "completion_tokens": 100, "total_tokens": 400}
+        choice = {"index": 0, "finish_reason": said.finish, "message": message}
+        return 200, {"id": "x", "model": "scripted", "choices": [choice], "usage": usage}
+
+
+class Author:
+    def __call__(self, *answers: Said | Mapping[str, Json]) -> Proposer:
+        said = [a if isinstance(a, Said) else Said(text=json.dumps(a)) for a in answers]
+        proposer = Proposer(answers=said)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                number = len(proposer.asked)
+                proposer.asked.append(body)
+                proposer.headers.append({k.lower(): v for k, v in self.headers.items()})
+                status, answer = proposer.reply(number)
+                data = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        proposer.base_url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return proposer
+
+    server: ThreadingHTTPServer | None = None
+
+
+@pytest.fixture
+def author() -> Iterator[Author]:
+    made = Author()
+    yield made
+    if made.server is not None:
+        made.server.shutdown()
+        made.server.server_close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Chapters 01 and 07; 07 has an outline and a document."""
+    return small(tmp_path)
+
+
+def suggest(place: Path, proposer: Proposer, title: str, *arguments: str) -> Any:
+    where = ("--base-url", proposer.base_url)
+    return expand(place, "outline", "import", "--suggest", title, *where, *arguments)
+
+
+def outline(place: Path, chapter: str) -> dict[str, Json]:
+    text = (place / "outlines" / f"{chapter}.yaml").read_text(encoding="utf-8")
+    found: dict[str, Json] = yaml.safe_load(text)
+    return found
+
+
+def test_a_title_becomes_an_outline_and_a_chapter_of_the_book(place: Path, author: Author) -> None:
+    proposer = author(GOOD)
+    ran = suggest(place, proposer, "Performance engineering", "--lines", "750")
+    assert ran.code == 0, ran.err
+    written = outline(place, "08")
+    assert written["title"] == {"en": "Performance engineering"}
+    assert written["source"] == "chapters/08.md"
+    assert written["target_lines"] == 750
+    assert [s["title"]["en"] for s in written["sections"]] == TITLES
+    assert [s["lines"] for s in written["sections"]] == [225, 150, 75, 150, 150]
+    topics = [topic["en"] for topic in written["sections"][1]["topics"]]
+    assert topics == ["perf record", "Flame graphs", "strace: what it costs"]
+    assert "outlines/08.yaml: written, 5 sections, 750 lines\n" in ran.out
+    assert "added to outlines/book.yaml: 08\n" in ran.out
+    assert expand(place, "outline", "check", "08").code == 0
+    assert expand(place, "chapter", "08", "--dry-run").code == 0
+    assert rows(place, "SELECT chapter, section, purpose, state FROM attempt") == [
+        ("08", 0, "draft", "settled")
+    ]
+    assert expand(place, "ledger", "verify").code == 0
+    assert expand(place, "budget", "--format", "json").json["by_chapter"][-1] == {
+        "id": "08", "used": 400, "estimated_remaining": pytest.approx(0, abs=10**6), "attempts": 1,
+    }  # fmt: skip
+
+
+def test_what_is_asked(place: Path, author: Author) -> None:
+    proposer = author(GOOD)
+    assert suggest(place, proposer, "Performance engineering", "--lines", "750").code == 0
+    (body,) = proposer.asked
+    (headers,) = proposer.headers
+    chapter, number, purpose, attempt = headers["x-client-request-id"].split("/")
+    assert (chapter, number, purpose, bool(attempt)) == ("08", "0", "draft", True)
+    form = body["response_format"]
+    assert (form["type"], form["json_schema"]["strict"]) == ("json_schema", True)
+    said = body["messages"][-1]["content"]
+    assert "Chapter 08: Performance engineering" in said
+    assert "- Beginnings\n- Signals and pipes\n" in said
+    assert "4 to 14 sections" in said
+    assert said.endswith("The whole chapter has 750 lines.")
+
+
+def test_the_same_question_is_not_bought_twice(place: Path, author: Author) -> None:
+    proposer = author(GOOD)
+    assert suggest(place, proposer, "Performance engineering").code == 0
+    before = (place / "outlines" / "08.yaml").read_bytes()
+    again = suggest(place, proposer, "Performance engineering", "--json")
+    assert (again.code, len(proposer.asked)) == (0, 1)
+    assert again.json["outlines"][0]["state"] == "same"
+    assert (again.json["attempts"], again.json["answers"]) == (0, 1)
+    assert (place / "outlines" / "08.yaml").read_bytes() == before
+    (place / "outlines" / "08.yaml").unlink()
+    assert suggest(place, proposer, "08").code == 0
+    assert (place / "outlines" / "08.yaml").read_bytes() == before
+    assert len(proposer.asked) == 1
+    fresh = suggest(place, proposer, "08", "--fresh", "--force", "--json")
+    assert (fresh.code, len(proposer.asked)) == (0, 2)
+    assert expand(place, "ledger", "verify").code == 0
+
+
+def test_an_outline_that_is_there_is_neither_overwritten_nor_paid_for(
+    place: Path, author: Author
+) -> None:
+    proposer = author(GOOD)
+    before = (place / "outlines" / "07.yaml").read_bytes()
+    ran = suggest(place, proposer, "07")
+    assert ran.code == 2
+    assert "outlines/07.yaml: it is there" in ran.err
+    assert "--force changes it in place" in ran.err
+    assert proposer.asked == []
+    assert (place / "outlines" / "07.yaml").read_bytes() == before
+
+
+def test_with_force_comments_order_and_other_languages_stay(place: Path, author: Author) -> None:
+    path = place / "outlines" / "07.yaml"
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("id: 07\n", "# Ours.\nid: 07 # as printed\n").replace(
+        "  - title: {en: Named pipes", "  # Keep this one.\n  - title: {en: Named pipes"
+    )
+    path.write_text(text.replace("sections:", "audience: {en: Readers, zh: 读者}\nsections:"))
+    kept = {"sections": [section("Reading", 10), section("Named pipes", 30, ["Opening a pipe"])]}
+    ran = suggest(place, author(kept), "07", "--force", "--lines", "80")
+    assert ran.code == 0, ran.err
+    after = path.read_text(encoding="utf-8")
+    assert "# Ours.\nid: 07 # as printed\n" in after
+    assert "audience: {en: Readers, zh: 读者}\n" in after
+    assert "  # Keep this one.\n  - title: {en: Named pipes, zh: 命名管道}\n" in after
+    assert "- {en: Opening a pipe, zh: 打开管道}" in after
+    assert [s["title"]["en"] for s in outline(place, "07")["sections"]] == [
+        "Reading", "Named pipes",
+    ]  # fmt: skip
+    assert sum(s["lines"] for s in outline(place, "07")["sections"]) == 80
+    assert "section 'Signal handling' is not in the document: out" in ran.err
+
+
+def test_what_is_wrong_goes_back(place: Path, author: Author) -> None:
+    words = Said(text="Here is a plan: first measure, then tune.")
+    proposer = author(words, TWICE, GOOD)
+    ran = suggest(place, proposer, "Performance engineering", "--json")
+    assert ran.code == 0, ran.err
+    assert (ran.json["attempts"], ran.json["answers"], ran.json["findings"]) == (3, 3, [])
+    assert ran.json["tokens"] == {"prompt": 900, "cached": 0, "completion": 300}
+    asked = [body["messages"][-1]["content"] for body in proposer.asked]
+    assert "It cannot be used" not in asked[0]
+    assert "<<<\nHere is a plan: first measure, then tune.\n>>>" in asked[1]
+    assert "- it is no JSON object" in asked[1]
+    assert "- the title 'Measuring first' is given twice; say it once" in asked[2]
+    assert all(text.endswith("The whole chapter has 600 lines.") for text in asked)
+    assert asked[1].startswith(asked[0][: asked[0].rindex("\n\n")])
+
+
+def test_an_answer_that_owes_something_is_better_than_none(place: Path, author: Author) -> None:
+    ran = suggest(place, author(TWICE), "Performance engineering", "--json")
+    assert ran.code == 5
+    assert ran.json["findings"] == ["the title 'Measuring first' is given twice; say it once"]
+    titles = [s["title"]["en"] for s in outline(place, "08")["sections"]]
+    assert titles == [*TITLES[:4], "measuring first (2)"]
+    assert expand(place, "outline", "check", "08").code == 0
+
+
+def test_always_wrong(place: Path, author: Author) -> None:
+    proposer = author(Said(text='{"sections": 3}'))
+    ran = suggest(place, proposer, "Performance engineering", "--json")
+    assert (ran.code, len(proposer.asked)) == (4, 3)
+    assert ran.json["outlines"] == []
+    assert "none of 3 answers makes an outline" in ran.json["stopped_by"]
+    assert not (place / "outlines" / "08.yaml").exists()
+    assert "08" not in (place / "outlines" / "book.yaml").read_text()
+    assert rows(place, "SELECT count(*) FROM answer") == [(3,)]
+    again = suggest(place, proposer, "Performance engineering", "--json")
+    assert (again.code, len(proposer.asked)) == (4, 3), "the answers are stored: nothing is sent"
+
+
+def test_refused_by_the_author(place: Path, author: Author) -> None:
+    proposer = author(Said(text="I can't help with that.", refusal=True))
+    ran = suggest(place, proposer, "Performance engineering")
+    assert (ran.code, len(proposer.asked)) == (4, 3)
+    assert "the author refused: I can't help with that." in ran.err
+    once = [body["messages"] for body in proposer.asked]
+    assert once[0] == once[1] == once[2]
+
+
+def test_an_answer_that_breaks_off_gets_more_room(place: Path, author: Author) -> None:
+    proposer = author(Said(text=json.dumps(GOOD)[:200], finish="length"), GOOD)
+    ran = suggest(place, proposer, "Performance engineering")
+    assert ran.code == 0, ran.err
+    caps = [body["max_tokens"] for body in proposer.asked]
+    assert caps[1] == 2 * caps[0]
+    assert "- it breaks off; give fewer topics" in proposer.asked[1]["messages"][-1]["content"]
+
+
+def test_a_budget_that_does_not_do(place: Path, author: Author) -> None:
+    proposer = author(GOOD)
+    ran = suggest(place, proposer, "Performance engineering", "--budget", "500", "--json")
+    assert (ran.code, proposer.asked) == (3, [])
+    assert "this run (--budget)" in ran.json["stopped_by"]
+    assert ran.json["budget"]["reserved"] == 0
+    assert "the budget refused: " in ran.err
+    assert not (place / "outlines" / "08.yaml").exists()
+
+
+def test_an_author_that_is_not_there(place: Path, author: Author) -> None:
+    ran = suggest(place, author(Said(status=401)), "Performance engineering", "--json")
+    assert ran.code == 4
+    assert "401" in ran.json["stopped_by"]
+    assert rows(place, "SELECT state FROM attempt") == [("released",)]
+
+
+def test_a_dry_run_sends_and_writes_nothing(place: Path, author: Author) -> None:
+    proposer = author(GOOD)
+    ran = suggest(place, proposer, "Performance engineering", "--dry-run", "--json")
+    assert (ran.code, proposer.asked) == (0, [])
+    assert ran.json["requests_at_most"] == 3
+    assert ran.json["reserved_tokens"] > ran.json["prompt_tokens"] > 200
+    assert "Performance engineering" in ran.json["messages"][-1]["content"]
+    assert not (place / "outlines" / "08.yaml").exists()
+    assert not (place / ".expand").exists()
+    told = suggest(place, proposer, "Performance engineering", "--dry-run")
+    assert "nothing was sent" in told.err
+
+
+def test_a_document_with_a_title_keeps_what_it_has(
+    place: Path, author: Author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "# Shared memory\n\nIt is fast.\n\n## Mapping it\n\n" + "A line.\n" * 90
+    (place / "chapters" / "09_shared.md").write_text(text)
+    monkeypatch.chdir(place)
+    proposer = author(
+        {"sections": [section("First steps"), section("Costs")]},
+        {"sections": [section("First steps", 10), section("1. Mapping it", 10)]},
+    )
+    ran = suggest(place, proposer, "chapters/09_shared.md", "--lines", "150")
+    assert ran.code == 0, ran.err
+    asked = [body["messages"][-1]["content"] for body in proposer.asked]
+    assert "- Mapping it\n" in asked[0]
+    assert "It is fast." in asked[0]
+    assert "- the section 'Mapping it' of the document is missing; keep it" in asked[1]
+    written = outline(place, "09")
+    assert written["source"] == "chapters/09_shared.md"
+    assert [(s["title"]["en"], s["lines"]) for s in written["sections"]] == [
+        ("First steps", 55), ("Mapping it", 95),
+    ]  # fmt: skip
+
+
+def test_a_chapter_of_the_book_without_an_outline(place: Path, author: Author) -> None:
+    (place / "outlines" / "07.yaml").unlink()
+    ran = suggest(place, author(GOOD), "signals and PIPES", "--json")
+    assert ran.code == 5, "100 lines are too few for five sections"
+    assert ran.json["outlines"][0]["id"] == "07"
+    assert ran.json["outlines"][0]["stated_lines"] == 100
+    assert ran.json["added_to_book"] == []
+
+
+def test_in_another_language_and_under_an_id_of_one_s_own(place: Path, author: Author) -> None:
+    names = ["测量", "工具", "热点"]
+    proposer = author({"sections": [section(n, 1, [f"{n}方法", f"{n}实例"]) for n in names]})
+    ran = suggest(place, proposer, "性能工程", "--id", "performance", "--lines", "450")
+    assert ran.code == 0, ran.err
+    written = outline(place, "performance")
+    assert written["title"] == {"zh": "性能工程"}
+    assert [s["title"]["zh"] for s in written["sections"]] == names
+    said = proposer.asked[0]["messages"][-1]["content"]
+    assert said.endswith("整章共 450 行。")
+    assert "读者" not in said
+    assert "程序员" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--suggest", " "), "the title is empty"),
+        (("--suggest", "chapters/08_none.md"), "there is no such file; name a document"),
+        (("--suggest", "07", "--id", "12"), "'07' is chapter 07 already; leave --id 12 out"),
+        (("--suggest", "New", "--id", "a b"), "--id 'a b' holds a space"),
+        (("--suggest", "New", "--id", "book"), "--id 'book' is taken by book.yaml"),
+        (("--suggest", "New", "--language", "de"), "the book has no language 'de'"),
+        (("--suggest", "New", "--from", "plan"), "--from says nothing with --suggest"),
+        (("--suggest", "New", "--chapter", "07"), "--chapter says nothing with --suggest"),
+        (("chapters/07_signals.md", "--budget", "3"), "--budget says nothing without --suggest"),
+        (("chapters/07_signals.md", "--id", "3"), "--id says nothing without --suggest"),
+        (("--suggest", "信号", "--model", "embedded"), "writes only en, not zh"),
+        (("--suggest", "New", "--model", "gpt-4.1"), "OPENAI_API_KEY is not set"),
+    ],
+)
+def test_what_is_refused_before_anything_is_sent(
+    place: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = expand(place, "outline", "import", *arguments)
+    assert ran.code == 2
+    assert message in ran.err
+    assert ran.out == ""
+    assert not (place / ".expand").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        (3, "section 1 is no object"),
+        ({"title": " ", "lines": 1, "topics": ["a"]}, "section 1 has no title"),
+        (section("A", 0), 'section 1 (A): "lines" is 0; give a number above 0'),
+        (section("A", True), 'section 1 (A): "lines" is true'),
+        (section("A", "many"), 'section 1 (A): "lines" is "many"'),
+        (section("A", 5, []), "section 1 (A): topics are missing or empty"),
+        (section("A", 5, ["x", 4]), "section 1 (A): topics are missing or empty"),
+        (section("A", 5, "x"), "section 1 (A): topics are missing or empty"),
+        (section("A", 5, [f"t{n}x" for n in range(9)]), "section 1 (A) has 9 topics"),
+        (section("A", 5, ["x" * 600]), "a topic has 600 characters; give a few words"),
+        (section("A", 5, ["x", "X!"]), "the topic 'x' is given twice"),
+    ],
+)
+def test_what_is_wrong_with_a_section(entry: Json, fault: str) -> None:
+    reading = read_answer(json.dumps({"sections": [entry, section("B")]}), Bounds(least=1, most=3))
+    assert any(found.startswith(fault) or fault in found for found in reading.faults)
+    assert reading.sections[-1].title == "B"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "it is no JSON object"),
+        ("[1]", 'there is no list "sections"'),
+        ('{"sections": []}', 'there is no list "sections"'),
+        ('{"sections": ' + "[" * 100_000, "it is no JSON object"),
+        ('{"a":' * 100_000 + "1" + "}" * 100_000, "it is no JSON object (nested too deep)"),
+        ('{"sections": [1, 2]}', "section 1 is no object"),
+    ],
+)
+def test_what_is_no_answer_at_all(text: str, fault: str) -> None:
+    reading = read_answer(text, Bounds(least=1, most=3))
+    assert reading.sections == ()
+    assert reading.faults[0].startswith(fault)
+
+
+def test_a_fence_and_numbers_and_markup_are_read_over() -> None:
+    said = {
+        "sections": [section("## 1. **Pipes**", "x", ["1.1 `pipe(2)`", "- FIFOs"]), section("B")]
+    }
+    reading = read_answer(f"Sure!\n```json\n{json.dumps(said)}\n```", Bounds(least=1, most=3))
+    assert reading.sections[0].title == "Pipes"
+    assert reading.sections[0].topics[0] == "`pipe(2)`"
+
+
+def test_bounds() -> None:
+    assert Bounds.of(1000) == Bounds(least=5, most=14)
+    assert Bounds.of(400) == Bounds(least=2, most=10)
+    assert Bounds.of(25) == Bounds(least=1, most=1)
+    assert Bounds.of(100, ["a", "b", "c"]) == Bounds(least=3, most=3)
+
+
+@pytest.mark.parametrize(
+    ("structured", "key", "kind"),
+    [
+        ("json_schema", "response_format", "json_schema"),
+        ("json_object", "response_format", "json_object"),
+        ("none", None, None),
+    ],
+)
+def test_the_profile_decides_on_the_form(
+    structured: str, key: str | None, kind: str | None
+) -> None:
+    table = {"structured_output": structured, "parameters": {"temperature": 0.2}}
+    profile = profile_for("some-model", {"some-model": table})
+    parameters = form_parameters(profile, Bounds(least=3, most=5), [])
+    assert parameters["temperature"] == 0.2
+    assert set(parameters) == {"temperature"} | ({key} if key else set())
+    if key:
+        form: Json = parameters[key]
+        assert form["type"] == kind
+
+
+def test_a_small_model_fills_in_a_grammar() -> None:
+    parameters = form_parameters(profile_for("smollm2-135m-instruct"), Bounds(least=3, most=12), [])
+    assert "response_format" not in parameters
+    text = str(parameters["grammar"])
+    assert text.count('\\"title\\"') == 6
+    kept = grammar(Bounds(least=2, most=3), ['A "b" \\ c'])
+    assert '"A \\\\\\"b\\\\\\" \\\\\\\\ c"' in kept
+
+
+SECTIONS = st.lists(
+    st.builds(
+        ProposedSection,
+        title=st.just("A"),
+        lines=st.none() | st.integers(1, 5000),
+        topics=st.lists(st.just("t"), max_size=6).map(tuple),
+        present=st.sampled_from([0, 0, 0, 7, 120]),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+@given(sections=SECTIONS, lines=st.integers(25, 3000))
+def test_lines_are_scaled_to_the_target(sections: list[ProposedSection], lines: int) -> None:
+    proposal = Proposal(id="a", title="A", sections=tuple(sections))
+    counts = [section.lines or 0 for section in scaled(proposal, lines=lines).sections]
+    least = max(1, min(LEAST_LINES, lines // len(sections) // 5 * 5))
+    floors = [max(least, -(-section.present // 5) * 5) for section in sections]
+    assert sum(counts) == max(lines, sum(floors))
+    assert all(count >= floor for count, floor in zip(counts, floors, strict=True))
+    if lines % 5 == 0 and least % 5 == 0:
+        assert all(count % 5 == 0 for count in counts)
+    stated = [section.lines for section in sections]
+    if all(stated) and not any(section.present for section in sections):
+        share = [Fraction(lines * (n or 0), sum(n or 0 for n in stated)) for n in stated]
+        if min(share) >= least:
+            assert all(abs(a - b) < 5 + 1 for a, b in zip(counts, share, strict=True))
+
+
+@pytest.mark.embedded
+def test_the_embedded_model_proposes_what_can_be_drafted(place: Path) -> None:
+    shutil.rmtree(place / "chapters")
+    ran = expand(
+        place, "outline", "import", "--suggest", "Signal handling in Linux", "--model", "embedded",
+        "--lines", "300", "--json",
+    )  # fmt: skip
+    assert ran.code in (0, 5), ran.err
+    written = outline(place, "08")
+    assert sum(s["lines"] for s in written["sections"]) == 300
+    assert len(written["sections"]) >= 3
+    assert all(len(s["topics"]) >= 2 for s in written["sections"])
+    assert expand(place, "outline", "check", "08").code == 0
