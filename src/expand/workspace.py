@@ -11,6 +11,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from expand.errors import InputError, Place
 from expand.outline import Book, Outline
@@ -26,6 +27,16 @@ class Workspace:
     """Paths of one workspace; ``root`` is absolute."""
 
     root: Path
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """The workspace in ``folder``. Raises ``InputError`` when it has no ``expand.toml``."""
+        return cls(root=find_workspace(Path(), given=Path(folder)).root)
+
+    @classmethod
+    def find(cls, start: Path | str = ".") -> Self:
+        """The nearest workspace at or above ``start``. Raises ``InputError`` when there is none."""
+        return cls(root=find_workspace(Path(start)).root)
 
     @property
     def settings_path(self) -> Path:
@@ -78,8 +89,9 @@ class Workspace:
     def outline(self, chapter: str) -> Outline:
         """A chapter's outline. Raises ``InputError``, with a suggestion for a mistyped id."""
         path = self.outline_path(chapter)
-        known = self.chapter_ids()
-        if chapter not in known:
+        inside = path.parent == self.book_path.parent and path != self.book_path
+        if not (inside and path.is_file()):
+            known = self.chapter_ids()
             near = difflib.get_close_matches(chapter, known, n=1, cutoff=0.4)
             listed = ", ".join(known) or "none"
             hint = f"did you mean {near[0]}?" if near else f"chapters with an outline: {listed}"
@@ -148,12 +160,16 @@ def decoded(data: bytes, path: Path) -> str:
         ) from error
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept."""
-    write_bytes_atomically(path, text.encode())
+def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept.
+
+    Without ``durable`` it survives a killed process, but perhaps not a lost power supply: for what
+    can be made again.
+    """
+    write_bytes_atomically(path, text.encode(), durable=durable)
 
 
-def write_bytes_atomically(path: Path, data: bytes) -> None:
+def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """The same for bytes. Raises ``InputError`` when the place cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +179,8 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             Path(name).chmod(mode)
             Path(name).replace(path)
         except BaseException:
