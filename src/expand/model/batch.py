@@ -1,0 +1,167 @@
+"""A batch as its provider keeps it, a line of its files, and the protocol every batch desk speaks.
+
+Pure: nothing is sent, and no SDK is needed. The formats are those of OpenAI's Batch API: one JSON
+object a line, ``custom_id`` naming the request, answers and failures in two files, in any order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final, Protocol
+
+from expand.completion import Answer, AttemptFailedError, Failure, Json
+from expand.model.reply import answer_from, one_line, said_in
+
+ENDPOINT: Final = "/v1/chat/completions"
+WINDOW: Final = "24h"
+MOST_REQUESTS = 50_000
+MOST_BYTES = 200_000_000
+"""What one input file may hold."""
+
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+"""The statuses of a batch that nothing more comes of."""
+
+_BY_STATUS = {
+    401: Failure.UNAUTHORIZED,
+    403: Failure.FORBIDDEN,
+    404: Failure.NOT_FOUND,
+    429: Failure.RATE_LIMITED,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteBatch:
+    """A batch in its provider's words. Times are Unix seconds.
+
+    ``completed`` counts the requests that were answered, which are those that are billed. A file
+    that is not there is None, whether the provider wrote null or "".
+    """
+
+    id: str
+    status: str
+    input_file: str = ""
+    output_file: str | None = None
+    error_file: str | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    created_at: int = 0
+    expires_at: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    """Why the input file was not accepted."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchLine:
+    """What became of one request: an answer, or why there is none.
+
+    ``billed`` is unknown (None) where a success was reported and its body cannot be read; what
+    did not succeed is not billed.
+    """
+
+    custom_id: str
+    answer: Answer | None = None
+    failed: AttemptFailedError | None = None
+
+    @property
+    def billed(self) -> bool | None:
+        """Whether the provider charges for it."""
+        if self.answer is not None:
+            return True
+        garbled = self.failed is not None and self.failed.failure is Failure.GARBLED
+        return None if garbled else False
+
+
+class BatchAuthor(Protocol):
+    """Whoever takes batches. Each method is one call, or one for each page of a list.
+
+    All of them raise ``AttemptFailedError``; only ``create`` can lead to a bill.
+    """
+
+    async def upload(self, lines: BinaryIO, *, name: str) -> str:
+        """Upload an input file; returns its id."""
+        ...
+
+    async def uploaded(self, name: str) -> str | None:
+        """The id of an input file that is there already, by its name."""
+        ...
+
+    async def forget(self, file_id: str) -> None:
+        """Delete a file, so that no batch can be made from it any more."""
+        ...
+
+    async def create(self, file_id: str, *, metadata: Mapping[str, str]) -> RemoteBatch:
+        """Have a batch made from an input file."""
+        ...
+
+    def batches(self) -> AsyncIterator[RemoteBatch]:
+        """All batches, the newest first."""
+        ...
+
+    async def retrieve(self, batch_id: str) -> RemoteBatch:
+        """One batch as it is now."""
+        ...
+
+    async def cancel(self, batch_id: str) -> RemoteBatch:
+        """Have a batch end early; what was answered by then stays."""
+        ...
+
+    def results(self, file_id: str) -> AsyncIterator[bytes]:
+        """The lines of an output or error file. One that breaks off raises at its end."""
+        ...
+
+
+def input_line(custom_id: str, body: Mapping[str, Json]) -> bytes:
+    """One request of an input file, line end included."""
+    line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": dict(body)}
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def result_line(line: bytes) -> BatchLine | None:
+    """A line of an output or error file; None when it is not one, or says of no request."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    custom_id = data.get("custom_id") if isinstance(data, dict) else None
+    if not isinstance(custom_id, str) or not custom_id:
+        return None
+    response, error = data.get("response"), data.get("error")
+    if not isinstance(response, dict) or error:
+        return BatchLine(custom_id=custom_id, failed=_not_run(error))
+    status = response.get("status_code")
+    if not isinstance(status, int) or status != 200:
+        return BatchLine(custom_id=custom_id, failed=_refused(status, response.get("body")))
+    request_id = response.get("request_id")
+    try:
+        answer = answer_from(
+            json.dumps(response.get("body")).encode(),
+            request_id=request_id if isinstance(request_id, str) else "",
+        )
+    except AttemptFailedError as failed:
+        return BatchLine(custom_id=custom_id, failed=failed)
+    return BatchLine(custom_id=custom_id, answer=answer)
+
+
+def _not_run(error: object) -> AttemptFailedError:
+    code = error.get("code") if isinstance(error, dict) else None
+    said = said_in(error) or "no response and no reason"
+    ended = isinstance(code, str) and code in ("batch_expired", "batch_cancelled")
+    failure = Failure.CANCELLED if ended else Failure.BAD_REQUEST
+    return AttemptFailedError(failure, one_line(f"{code}: {said}" if code else said))
+
+
+def _refused(status: object, body: object) -> AttemptFailedError:
+    code = status if isinstance(status, int) else None
+    server = code is not None and code >= 500
+    failure = Failure.SERVER_ERROR if server else _BY_STATUS.get(code or 0, Failure.BAD_REQUEST)
+    said = said_in(body) or "no reason given"
+    return AttemptFailedError(failure, one_line(f"HTTP {code}: {said}"), status=code)

@@ -1,0 +1,188 @@
+"""OpenAI's Batch API and those like it: files up, batches made, looked for and read.
+
+Beside ``author`` the only module that imports openai, by the same rules: no retries of the SDK's
+own, no redirects, errors mapped by ``author.failed``, the key in no message. What is said about a
+batch is taken as it comes: any file id may be missing, null or "".
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import httpx2
+import openai
+from openai.types import Batch
+
+from expand.completion import AttemptFailedError, Failure
+from expand.model.address import OPENAI_URL, is_loopback
+from expand.model.author import CONNECT_SECONDS, READ_SECONDS, failed
+from expand.model.batch import ENDPOINT, WINDOW, RemoteBatch
+from expand.model.key import checked_key
+from expand.model.reply import one_line
+
+
+class OpenAIBatchAuthor:
+    """Batches at one endpoint. An async context manager; arguments as of ``OpenAIAuthor``."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None = None,
+        key_header: str = "Authorization",
+        headers: Mapping[str, str] | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        self._key = checked_key(api_key)
+        self._base_url = base_url.strip() if base_url else OPENAI_URL
+        timeout = httpx2.Timeout(read_seconds, connect=connect_seconds, pool=None)
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key or "",
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultAsyncHttpxClient(
+                timeout=timeout,
+                follow_redirects=False,
+                trust_env=not is_loopback(self._base_url),
+            ),
+            _enforce_credentials=False,
+        )
+        self._headers = _headers(self._key, key_header, headers or {})
+
+    def __repr__(self) -> str:
+        return f"OpenAIBatchAuthor(base_url={self._base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+
+    async def upload(self, lines: BinaryIO, *, name: str) -> str:
+        """Upload an input file; returns its id."""
+        with self._mapped():
+            file = await self._client.files.create(
+                file=(name, lines, "application/jsonl"),
+                purpose="batch",
+                extra_headers=self._headers,
+            )
+        return file.id
+
+    async def uploaded(self, name: str) -> str | None:
+        """The id of an input file that is there already, by its name."""
+        with self._mapped():
+            async for file in self._client.files.list(
+                purpose="batch", order="desc", extra_headers=self._headers
+            ):
+                if file.filename == name:
+                    return file.id
+        return None
+
+    async def forget(self, file_id: str) -> None:
+        """Delete a file; one that is not there is deleted already."""
+        try:
+            with self._mapped():
+                await self._client.files.delete(file_id, extra_headers=self._headers)
+        except AttemptFailedError as error:
+            if error.failure is not Failure.NOT_FOUND:
+                raise
+
+    async def create(self, file_id: str, *, metadata: Mapping[str, str]) -> RemoteBatch:
+        """Have a batch made from an input file."""
+        with self._mapped():
+            batch = await self._client.batches.create(
+                completion_window=WINDOW,
+                endpoint=ENDPOINT,
+                input_file_id=file_id,
+                metadata=dict(metadata),
+                extra_headers=self._headers,
+            )
+        return remote(batch)
+
+    async def batches(self) -> AsyncIterator[RemoteBatch]:
+        """All batches, the newest first."""
+        with self._mapped():
+            async for batch in self._client.batches.list(limit=100, extra_headers=self._headers):
+                yield remote(batch)
+
+    async def retrieve(self, batch_id: str) -> RemoteBatch:
+        """One batch as it is now."""
+        with self._mapped():
+            return remote(
+                await self._client.batches.retrieve(batch_id, extra_headers=self._headers)
+            )
+
+    async def cancel(self, batch_id: str) -> RemoteBatch:
+        """Have a batch end early; what was answered by then stays."""
+        with self._mapped():
+            return remote(await self._client.batches.cancel(batch_id, extra_headers=self._headers))
+
+    async def results(self, file_id: str) -> AsyncIterator[bytes]:
+        """The lines of an output or error file. One that breaks off raises at its end."""
+        with self._mapped():
+            async with self._client.files.with_streaming_response.content(
+                file_id, extra_headers=self._headers
+            ) as response:
+                rest = b""
+                async for chunk in response.iter_bytes():
+                    *whole, rest = (rest + chunk).split(b"\n")
+                    for line in whole:
+                        if line.strip():
+                            yield self._without_key(line)
+                if rest.strip():
+                    yield self._without_key(rest)
+
+    def _without_key(self, line: bytes) -> bytes:
+        return line.replace(self._key.encode(), b"[key]") if self._key else line
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+            mapped = failed(error, key=self._key)
+            said = f"{error!r} {error.__cause__!r} {error.__context__!r}"
+            raise mapped from (None if self._key and self._key in said else error)
+
+
+def _headers(
+    key: str | None, key_header: str, headers: Mapping[str, str]
+) -> dict[str, str | openai.Omit]:
+    """What goes out with every call, the key where its provider looks for it."""
+    found: dict[str, str | openai.Omit] = dict(headers)
+    named = key_header.lower() == "authorization"
+    if not (key and named):
+        found["Authorization"] = openai.Omit()
+    if key and not named:
+        found[key_header] = key
+    return found
+
+
+def remote(batch: Batch) -> RemoteBatch:
+    """The SDK's batch as ours. Whatever a server leaves out is nothing, not an error."""
+    counts = batch.request_counts
+    data = (batch.errors.data if batch.errors else None) or []
+    return RemoteBatch(
+        id=batch.id,
+        status=str(batch.status),
+        input_file=batch.input_file_id or "",
+        output_file=batch.output_file_id or None,
+        error_file=batch.error_file_id or None,
+        total=counts.total or 0 if counts else 0,
+        completed=counts.completed or 0 if counts else 0,
+        failed=counts.failed or 0 if counts else 0,
+        created_at=batch.created_at or 0,
+        expires_at=batch.expires_at,
+        metadata=dict(batch.metadata or {}),
+        errors=tuple(one_line(f"{e.code}: {e.message}") for e in data),
+    )
