@@ -100,6 +100,7 @@ SUGGESTION_FULL = replace(
 )
 WHOLE: dict[str, Any] = {"opens_section": True, "closes_section": True}
 CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext | SuggestionContext]] = {
+    "brief_suggest": ("suggest.j2", "brief", replace(SUGGESTION, headings=("Masks",))),
     "suggest": ("suggest.j2", None, SUGGESTION),
     "suggest_full": ("suggest.j2", None, SUGGESTION_FULL),
     "system": ("system.j2", None, CHAPTER),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -451,7 +452,7 @@ def test_the_profile_decides_on_the_form(
 ) -> None:
     table = {"structured_output": structured, "parameters": {"temperature": 0.2}}
     profile = profile_for("some-model", {"some-model": table})
-    parameters = form_parameters(profile, Bounds(least=3, most=5), [])
+    parameters = form_parameters(profile, Bounds(least=3, most=5), "Pipes")
     assert parameters["temperature"] == 0.2
     assert set(parameters) == {"temperature"} | ({key} if key else set())
     if key:
@@ -460,12 +461,16 @@ def test_the_profile_decides_on_the_form(
 
 
 def test_a_small_model_fills_in_a_grammar() -> None:
-    parameters = form_parameters(profile_for("smollm2-135m-instruct"), Bounds(least=3, most=12), [])
+    profile = profile_for("smollm2-135m-instruct")
+    parameters = form_parameters(profile, Bounds(least=3, most=12), "Named pipes", ["Why"])
     assert "response_format" not in parameters
+    assert (parameters["temperature"], parameters["dry_multiplier"]) == (0.4, 0)
     text = str(parameters["grammar"])
-    assert text.count('\\"title\\"') == 6
-    kept = grammar(Bounds(least=2, most=3), ['A "b" \\ c'])
-    assert '"A \\\\\\"b\\\\\\" \\\\\\\\ c"' in kept
+    titles = re.findall(r'title\\": \\"" "([^"]*)"', text)
+    assert titles[:3] == ["Why", "What named pipes is for", "How named pipes works"]
+    assert len(titles) == 6
+    kept = grammar(Bounds(least=2, most=3), "A", ['A "b" \\ c'])
+    assert r'"A \\\"b\\\" \\\\ c"' in kept
 
 
 SECTIONS = st.lists(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from expand.completion import Json
 from expand.importing.items import plain
 from expand.importing.proposal import LONGEST, ProposedSection
+from expand.model.form import subject
 from expand.model.profile import Profile
 from expand.text.wording import title_key, unnumbered
 
@@ -49,7 +50,7 @@ class Reading:
 
 
 def form_parameters(
-    profile: Profile, bounds: Bounds, headings: Sequence[str]
+    profile: Profile, bounds: Bounds, title: str, headings: Sequence[str] = ()
 ) -> Mapping[str, Json]:
     """The request's parameters: the profile's own, and what holds this model to the form."""
     match profile.structured_output:
@@ -61,7 +62,7 @@ def form_parameters(
         case "json_object":
             form = {"response_format": {"type": "json_object"}}
         case "grammar":
-            form = {"grammar": grammar(bounds, headings)}
+            form = {**_SMALL_PARAMETERS, "grammar": grammar(bounds, title, headings)}
         case _:
             form = {}
     return {**profile.parameters, **form}
@@ -86,34 +87,51 @@ def _closed(properties: dict[str, Json]) -> Json:
     }
 
 
-_TITLES = ("The basics of ", "How ", "Working with ", "Measuring ", "Common mistakes in ", "Using ")
-_TOPICS = ("What ", "Where ", "When ")
+_SMALL = (
+    ("What {subject} is for", ("When to use ", "What it does for ", "What it needs: ")),
+    ("How {subject} works", ("The role of ", "The order of ", "What happens when ")),
+    ("Working with {subject}", ("Preparing ", "Checking ", "A first example with ")),
+    ("Measuring {subject}", ("What to measure: ", "Comparing ", "Finding the cause of ")),
+    ("Common mistakes with {subject}", ("Forgetting to ", "Relying on ", "Too much ")),
+    ("{subject} in production", ("Starting with ", "Watching ", "Automating ")),
+)
+"""Titles and the first words of topics: a model too small to plan fills in the rest."""
+_SMALL_PARAMETERS: Mapping[str, Json] = {"dry_multiplier": 0, "repeat_penalty": 1.1}
+"""Penalties for saying a word again drive a small model out of its subject, in so few words."""
 _WORDS = r"""
-words ::= word (" " word){1,5}
-word ::= "a" | "an" | "as" | "at" | "by" | "in" | "is" | "it" | "of" | "on" | "or" | "to" | long
-long ::= [a-z] [a-z]{2,12}
+words ::= (word " "){1,4} long
+word ::= short | long
+short ::= "a" | "an" | "as" | "at" | "be" | "by" | "do" | "if" | "in" | "is" | "it" | more
+more ::= "no" | "of" | "on" | "or" | "so" | "to" | "up" | "we"
+long ::= [A-Za-z] [a-z]{2,12}
 """
-SMALL_SECTIONS = len(_TITLES)
 
 
-def grammar(bounds: Bounds, headings: Sequence[str] = ()) -> str:
-    """GBNF for a proposal by a small model: as many sections as are good for their lines, six at
-    most, each with two or three topics. Openings differ, so that no title comes twice.
+def grammar(bounds: Bounds, title: str, headings: Sequence[str] = ()) -> str:
+    """GBNF for a proposal by a small model, for a chapter of this title: the sections that are
+    there, and as many more as are good for its lines. No title and no topic can come twice.
     """
-    count = max(bounds.least, len(headings), min(SMALL_SECTIONS, (bounds.least + bounds.most) // 2))
-    titles = [_quoted(title) for title in headings]
-    titles += [f"{_quoted(opening)} words" for opening in _TITLES]
-    count = min(count, len(titles))
-    topics = _comma().join(f'"\\"" {_quoted(opening)} words "\\""' for opening in _TOPICS)
-    sections = [
-        f'"{{\\"title\\": \\"" {title} "\\", \\"lines\\": " lines ", \\"topics\\": [" topics "]}}"'
-        for title in titles[:count]
-    ]
+    called = subject(title)
+    keys = {title_key(heading) for heading in headings}
+    offered = [(_one_first(form.format(subject=called)), topics) for form, topics in _SMALL]
+    offered = [(name, topics) for name, topics in offered if title_key(name) not in keys]
+    wanted = max(bounds.least, min(len(_SMALL), (bounds.least + bounds.most) // 2))
+    rows = [(name, _SMALL[at % len(_SMALL)][1]) for at, name in enumerate(headings)]
+    rows += offered[: max(0, wanted - len(rows))]
+    sections = _comma().join(_section_rule(name, topics) for name, topics in rows)
+    return f'root ::= "{{\\"sections\\": [" {sections} "]}}"\nlines ::= [1-9] "0"{_WORDS}'
+
+
+def _section_rule(title: str, openings: Sequence[str]) -> str:
+    topics = _comma().join(f'"\\"" {_quoted(opening)} words "\\""' for opening in openings)
     return (
-        f'root ::= "{{\\"sections\\": [" {_comma().join(sections)} "]}}"\n'
-        f"topics ::= {topics}\n"
-        f'lines ::= [1-9] "0"{_WORDS}'
+        f'"{{\\"title\\": \\"" {_quoted(title)} "\\", \\"lines\\": " lines '
+        f'", \\"topics\\": [" {topics} "]}}"'
     )
+
+
+def _one_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _comma() -> str:

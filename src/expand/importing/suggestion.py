@@ -97,7 +97,7 @@ class Consultation:
             model=profile.name,
             messages=(means.prompts.suggestion(context),),
             max_output_tokens=cap,
-            parameters=form_parameters(profile, self.bounds, self.headings),
+            parameters=form_parameters(profile, self.bounds, self.subject.title, self.headings),
             edition=self.edition * TRIES_STRIDE + question.attempt,
         )
         price = means.price
