@@ -83,6 +83,7 @@ like = "{EMBEDDED_MODEL}"
 class Seen:
     """One request that came out of the gateway, and the usage that llama.cpp reported for it."""
 
+    what: str
     headers: Mapping[str, str]
     body: Mapping[str, Any]
     status: int
@@ -151,9 +152,12 @@ class Recorder:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         sent = json.loads(body) if body else {}
+        what = f"{request.method} {request.path}"
         mishap = self.mishap
         if mishap is not None:
-            self.seen.append(Seen(headers=request.headers, body=sent, status=mishap.status))
+            self.seen.append(
+                Seen(what=what, headers=request.headers, body=sent, status=mishap.status)
+            )
             if not mishap.status:
                 assert request.transport is not None
                 request.transport.abort()
@@ -171,7 +175,8 @@ class Recorder:
             text = await response.read()
             status = response.status
         said = json.loads(text)
-        seen = Seen(headers=request.headers, body=sent, status=status, usage=said.get("usage", {}))
+        usage = said.get("usage") or {}
+        seen = Seen(what=what, headers=request.headers, body=sent, status=status, usage=usage)
         self.seen.append(seen)
         return web.Response(body=text, status=status, content_type="application/json")
 
@@ -318,7 +323,10 @@ async def section(url: str, log: Path, recorder: Recorder, folder: Path, check: 
         told[2].strip()[-200:] if told[0] not in (0, 5) else told[0],
     )
     check("the result has the same shape", shape_of(json.loads(told[1])) == shape_of(result))
-    behind = recorder.seen[:before]
+    behind = [seen for seen in recorder.seen[:before] if seen.usage]
+    for other in recorder.seen[:before]:
+        if not other.usage:
+            print(f"     behind the gateway also: {other.what}, HTTP {other.status}")
     check("lines", one["lines"] > 0, f"{one['lines']} of {one['target_lines']} asked")
     settled = [a for a in attempts_of(place) if a.state == State.SETTLED]
     ledger = sorted((a.usage.prompt, a.usage.completion) for a in settled if a.usage)

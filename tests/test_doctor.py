@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -165,13 +169,161 @@ async def test_a_server_of_one_model_may_answer_to_any_name(
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/../books"])
-async def test_an_endpoint_without_a_list(
+async def test_an_endpoint_that_is_no_such_api(
     workspace: Workspace, server: ScriptedServer, path: str
 ) -> None:
     base = f"http://127.0.0.1:{server.port}{path}"
     found = await look(workspace, base_url=base)
+    endpoint = on(found, "endpoint")
+    assert (endpoint.status, found.exit_code) == ("failure", 4)
+    assert endpoint.message.endswith("is not an OpenAI-compatible API: HTTP 404 with no JSON")
+    assert "often it ends in /v1" in endpoint.remedy
+
+
+async def test_an_endpoint_without_a_list(workspace: Workspace) -> None:
+    async def none_listed(settings: Settings) -> Endpoint:
+        return endpoint_from("u", 404, b'{"error": {"message": "no such route"}}')
+
+    found = await look(workspace, model="m", key="sk", ask=none_listed)
     assert on(found, "endpoint").status == "warning"
     assert "try --live" in on(found, "endpoint").remedy
+
+
+async def test_the_provider_that_a_port_stands_for(workspace: Workspace) -> None:
+    async def nobody(settings: Settings) -> Endpoint:
+        return Endpoint(url="u", reply="listed", models=("llama3.2",))
+
+    url = "http://127.0.0.1:11434/v1"
+    found = await look(workspace, base_url=url, model="llama3.2", ask=nobody)
+    guess, advice = (f for f in found.findings if f.subject == "provider")
+    assert guess.message == f"{url} is taken for Ollama by its port 11434"
+    assert guess.remedy.endswith('provider = "compatible"')
+    assert "OLLAMA_CONTEXT_LENGTH" in advice.remedy
+    assert on(found, "profile").message.startswith("nothing is known of llama3.2; assumed: context")
+    settings_text(workspace, '[author]\nprovider = "openrouter"\n')
+    found = await look(workspace)
+    assert on(found, "provider").message == "OpenRouter"
+    assert on(found, "key").message.endswith("OPENROUTER_API_KEY or OPENAI_API_KEY is not set")
+    settings_text(workspace, '[author]\nprovider = "compatible"\n')
+    found = await look(workspace, base_url=None, key="sk")
+    assert "has no address that is the same for everybody" in on(found, "settings").message
+
+
+async def test_a_window_that_is_smaller_than_the_profile_says(workspace: Workspace) -> None:
+    listed = b'{"data": [{"id": "big"}, {"id": "small", "max_model_len": 8192}]}'
+
+    async def vllm(settings: Settings) -> Endpoint:
+        return endpoint_from("u", 200, listed)
+
+    found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="small", ask=vllm)
+    window = on(found, "window")
+    assert (window.status, found.exit_code) == ("failure", 2)
+    assert window.message == (
+        "small has a context window of 8,192 tokens there, and its profile says 32,000"
+    )
+    settings_text(workspace, "[models.small]\ncontext_window = 8192\n")
+    found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="small", ask=vllm)
+    assert "window" not in {f.subject for f in found.findings}
+    found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="big", ask=vllm)
+    assert "window" not in {f.subject for f in found.findings}
+
+
+async def test_several_mistakes_in_the_settings_are_several_findings(workspace: Workspace) -> None:
+    settings_text(workspace, "[author]\nmodle = 'x'\nconcurrency = 0\n")
+    found = await look(workspace)
+    wrong = [f for f in found.findings if f.subject == "settings"]
+    assert [f.remedy for f in wrong] == [
+        'did you mean "model"?',
+        "give a whole number from 1 to 10,000",
+    ]
+    assert wrong[1].message.endswith("expand.toml:3:1: author: concurrency is 0")
+
+
+async def test_the_key_is_tried_where_it_belongs(workspace: Workspace) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        fits = "\r\napi-key: sk-right\r\n" in head and "authorization" not in head
+        body = b'{"data": [{"id": "m"}]}' if fits else b"{}"
+        status = b"200 OK" if fits else b"401 Unauthorized"
+        writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        text = f"[author]\nbase_url = '{url}'\nprovider = 'gate'\n[providers.gate]\ntitle = 'G'\n"
+        settings_text(workspace, f"{text}key_header = 'api-key'\n")
+        right = await look(workspace, model="m", key="sk-right")
+        wrong = await look(workspace, model="m", key="sk-wrong")
+        settings_text(workspace, text)
+        bearer = await look(workspace, model="m", key="sk-right")
+    assert (on(right, "endpoint").status, right.exit_code) == ("ok", 0)
+    for refused in (wrong, bearer):
+        assert on(refused, "endpoint").message == f"{url}/models refuses the key (HTTP 401)"
+        assert refused.exit_code == 4
+
+
+def _fails(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte, where this user may make one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)]
+    if shutil.which("mount") is None or _fails(mount):
+        pytest.skip("no disk can be made here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+async def test_a_disk_that_is_really_full(small_disk: Path, server: ScriptedServer) -> None:
+    workspace = found_workspace(small_disk / "book").workspace
+    Ledger.open(workspace.ledger_path).close()
+    with suppress(OSError), (small_disk / "filler").open("wb") as file:
+        while file.write(b"x" * 4096):
+            file.flush()
+    found = await look(workspace, base_url=server.base_url, model="scripted", key="sk-right")
+    assert on(found, "disk").message == f"the disk is full: 0 MB free at {workspace.root}"
+    assert on(found, "disk").remedy == "free some space, 200 MB or more"
+    assert on(found, "workspace").message == f"{workspace.root}: the disk is full"
+    assert on(found, "ledger").status == "failure"
+    assert found.exit_code == 2
+
+
+async def test_a_ledger_on_a_disk_that_is_read_only(
+    small_disk: Path, server: ScriptedServer
+) -> None:
+    workspace = found_workspace(small_disk / "book").workspace
+    Ledger.open(workspace.ledger_path).close()
+    again = ["mount", "-o", "remount,ro", str(small_disk)]
+    if _fails(again):
+        pytest.skip("no disk can be made read-only here")
+    found = await look(workspace, base_url=server.base_url, model="scripted", key="sk-right")
+    assert on(found, "workspace").message.endswith("cannot be written: Read-only file system")
+    assert on(found, "ledger").status == "failure"
+    assert on(found, "ledger").remedy.endswith("writable")
+    assert found.exit_code == 2
+
+
+def test_the_expand_of_coreutils_comes_first(workspace: Workspace, tmp_path: Path) -> None:
+    theirs = shutil.which("expand", path="/usr/bin:/bin")
+    if theirs is None:
+        pytest.skip("no coreutils here")
+    ran = subprocess.run(
+        [sys.executable, "-m", "expand", "--workspace", str(workspace.root), "doctor"],
+        env={"PATH": str(Path(theirs).parent), "HOME": str(tmp_path), "OPENAI_API_KEY": "a b"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"WARN command     `expand` in a shell is {theirs}, another program" in ran.stdout
+    assert "-> type `uv run expand`" in ran.stdout
+    assert ran.returncode == 2
 
 
 def test_answers_of_endpoints() -> None:

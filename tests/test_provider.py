@@ -61,7 +61,7 @@ def test_what_a_base_url_is_recognised_as(url: str, name: str, sign: str) -> Non
 
 def test_the_ready_ones() -> None:
     known = providers()
-    assert tuple(known) == READY
+    assert tuple(known) == ("compatible", *READY)
     assert not any(p.needs_key for p in known.values() if p.port)
     for provider in known.values():
         assert profile_for("some-model", served=provider.profile).output_cap(10) > 0
@@ -115,7 +115,7 @@ def test_the_embedded_model_as_a_provider(tmp_path: Path) -> None:
 
 
 def test_azure_has_no_address_that_all_share(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expand\.toml:2:1: Azure OpenAI has an address") as told:
+    with pytest.raises(InputError, match=r"expand\.toml:2:1: Azure OpenAI has no address") as told:
         read(tmp_path, '[author]\nprovider = "azure"\n')
     assert "https://NAME.openai.azure.com/openai/v1/" in told.value.remedy
 

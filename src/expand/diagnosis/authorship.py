@@ -13,6 +13,7 @@ from expand.errors import ExpandError, InputError
 from expand.model import embedded
 from expand.model.pricing import Price
 from expand.model.profile import Profile
+from expand.model.provider import COMPATIBLE
 from expand.model.tokens import TokenCounter
 from expand.outline import Book
 from expand.settings import Settings, require_author
@@ -33,8 +34,28 @@ def key_finding(settings: Settings, path: Path) -> Finding:
     return ok("key", f"{settings.key_variable} is set, {len(settings.api_key)} characters")
 
 
-def endpoint_findings(settings: Settings, endpoint: Endpoint) -> Iterator[Finding]:
-    """Whether the API answers, takes the key, and has the model."""
+def provider_findings(settings: Settings) -> Iterator[Finding]:
+    """Who the server is taken for, and what its users should know."""
+    provider = settings.provider
+    if settings.embedded or (provider == COMPATIBLE and not settings.recognised_by):
+        return
+    if settings.guessed:
+        yield note(
+            "provider",
+            f"{settings.base_url} is taken for {provider.title} by its {settings.recognised_by}",
+            f'if it is another, name it in expand.toml: [author] provider = "{COMPATIBLE.name}"',
+        )
+    else:
+        found = f", by its {settings.recognised_by}" if settings.recognised_by else ""
+        yield ok("provider", f"{provider.title}{found}")
+    if provider.advice:
+        yield note("provider", f"{provider.title} is set up outside of expand", provider.advice)
+
+
+def endpoint_findings(
+    settings: Settings, endpoint: Endpoint, profile: Profile
+) -> Iterator[Finding]:
+    """Whether the API answers, takes the key, and has the model with the window it is to have."""
     match endpoint.reply:
         case "unreachable":
             yield failure(
@@ -49,7 +70,15 @@ def endpoint_findings(settings: Settings, endpoint: Endpoint) -> Iterator[Findin
                 f"{endpoint.url} refuses the key ({endpoint.said})"
                 if settings.api_key
                 else f"{endpoint.url} wants a key ({endpoint.said})",
-                "set OPENAI_API_KEY to a key of this provider; new ones come from its account page",
+                f"set {settings.key_variable} to a key of this provider; new ones come from its "
+                "account page",
+                exit_code=4,
+            )
+        case "no_api":
+            yield failure(
+                "endpoint",
+                f"{endpoint.url} is not an OpenAI-compatible API: {endpoint.said}",
+                "give the base URL as the provider states it (often it ends in /v1)",
                 exit_code=4,
             )
         case "no_list":
@@ -61,6 +90,7 @@ def endpoint_findings(settings: Settings, endpoint: Endpoint) -> Iterator[Findin
         case _:
             yield ok("endpoint", f"{endpoint.url} answers, {len(endpoint.models)} models")
             yield _model_finding(settings, endpoint.models)
+            yield from _window_findings(profile, endpoint.windows.get(settings.model))
 
 
 def _model_finding(settings: Settings, models: tuple[str, ...]) -> Finding:
@@ -77,6 +107,17 @@ def _model_finding(settings: Settings, models: tuple[str, ...]) -> Finding:
     listed = ", ".join(sorted(models)[:6]) + (", …" if len(models) > 6 else "")
     remedy = f"did you mean {near[0]}?" if near else f"it has: {listed or 'none'}"
     return failure("model", f"the endpoint has no model {settings.model}", remedy, exit_code=4)
+
+
+def _window_findings(profile: Profile, window: int | None) -> Iterator[Finding]:
+    """Whether the server's context window is as large as the profile's."""
+    if window is not None and window < profile.context_window:
+        yield failure(
+            "window",
+            f"{profile.name} has a context window of {window:,} tokens there, and its profile says "
+            f"{profile.context_window:,}",
+            f'give the server more, or set [models."{profile.name}"] context_window = {window}',
+        )
 
 
 def embedded_finding() -> Finding:

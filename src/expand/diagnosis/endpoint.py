@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from expand.model.address import OPENAI_URL
 from expand.settings import Settings
 
 PATIENCE_SECONDS = 10.0
-_MOST_BYTES = 4_000_000
+_WINDOW_NAMES = ("max_model_len", "context_length", "max_context_length", "context_window")
+"""How vLLM, OpenRouter, LM Studio and others call a model's context window in their lists."""
 
-Reply = Literal["listed", "no_list", "unauthorized", "unreachable"]
+Reply = Literal["listed", "no_list", "unauthorized", "unreachable", "no_api"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """What came back from ``url``: ``models`` are those it lists, ``said`` is its own words."""
+    """What came back from ``url``: ``models`` are those it lists, ``said`` is its own words.
+
+    ``windows`` are the context windows, in tokens, of those models that it states one for.
+    """
 
     url: str
     reply: Reply
     models: tuple[str, ...] = ()
+    windows: Mapping[str, int] = field(default_factory=dict)
     said: str = ""
 
 
@@ -32,16 +38,16 @@ async def ask_endpoint(
     import aiohttp  # start-up time
 
     url = f"{(settings.base_url or OPENAI_URL).rstrip('/')}/models"
-    headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
     timeout = aiohttp.ClientTimeout(total=patience_seconds)
     try:
         async with (
             # A proxy in the environment must not come between us and this machine.
             aiohttp.ClientSession(timeout=timeout, trust_env=not settings.local) as session,
-            session.get(url, headers=headers, allow_redirects=False) as response,
+            session.get(url, headers=_headers(settings), allow_redirects=False) as response,
         ):
-            body = await response.content.read(_MOST_BYTES)
-            return endpoint_from(url, response.status, body)
+            body = await response.read()
+            location = response.headers.get("location", "")
+            return endpoint_from(url, response.status, body, location=location)
     except TimeoutError:
         return Endpoint(url=url, reply="unreachable", said=f"no answer in {patience_seconds:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -49,18 +55,45 @@ async def ask_endpoint(
         return Endpoint(url=url, reply="unreachable", said=_without(said, settings.api_key))
 
 
-def endpoint_from(url: str, status: int, body: bytes) -> Endpoint:
+def endpoint_from(url: str, status: int, body: bytes, *, location: str = "") -> Endpoint:
     """What an answer to the question says."""
     if status in (401, 403):
         return Endpoint(url=url, reply="unauthorized", said=f"HTTP {status}")
+    if 300 <= status < 400:
+        return Endpoint(url=url, reply="no_api", said=f"HTTP {status}, redirected to {location}")
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        kind = "a web page" if body.lstrip()[:1] == b"<" else "no JSON"
+        reply: Reply = "no_list" if status >= 500 else "no_api"
+        return Endpoint(url=url, reply=reply, said=f"HTTP {status} with {kind}")
     if status != 200:
         return Endpoint(url=url, reply="no_list", said=f"HTTP {status}")
     try:
-        listed = json.loads(body)["data"]
-        models = tuple(str(entry["id"]) for entry in listed)
-    except (ValueError, KeyError, TypeError):
+        listed = [(str(entry["id"]), entry) for entry in answer["data"]]
+    except (KeyError, TypeError):
         return Endpoint(url=url, reply="no_list", said="the answer is no list of models")
-    return Endpoint(url=url, reply="listed", models=models)
+    windows = {name: window for name, entry in listed if (window := _window(entry))}
+    return Endpoint(
+        url=url, reply="listed", models=tuple(name for name, _ in listed), windows=windows
+    )
+
+
+def _window(entry: Mapping[str, object]) -> int | None:
+    """The context window that an entry of the list states. llama.cpp has it inside ``meta``."""
+    meta = entry.get("meta")
+    stated = [entry.get(name) for name in _WINDOW_NAMES]
+    stated.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
+    return next((n for n in stated if isinstance(n, int) and not isinstance(n, bool) and n), None)
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    headers = dict(settings.provider.headers)
+    if settings.api_key:
+        name = settings.provider.key_header
+        bearer = name.lower() == "authorization"
+        headers[name] = f"Bearer {settings.api_key}" if bearer else settings.api_key
+    return headers
 
 
 def _without(text: str, key: str | None) -> str:

@@ -13,10 +13,11 @@ from expand.diagnosis.authorship import (
     key_finding,
     price_finding,
     profile_findings,
+    provider_findings,
     tokenizer_finding,
 )
 from expand.diagnosis.endpoint import Endpoint, ask_endpoint
-from expand.diagnosis.finding import Finding, from_error, note, ok, warning
+from expand.diagnosis.finding import Finding, from_error, from_errors, note, ok, warning
 from expand.diagnosis.live import try_live
 from expand.diagnosis.storage import storage_findings
 from expand.diagnosis.surroundings import Terminal, look_around
@@ -67,16 +68,17 @@ async def examine(
         )
         profile = profile_of(workspace, settings)
     except ExpandError as error:
-        return Examination(findings=(*findings, from_error("settings", error)))
+        return Examination(findings=(*findings, *from_errors("settings", error)))
     base = f" at {settings.base_url}" if settings.base_url else ""
     findings.append(ok("settings", f"{workspace.settings_path}: {settings.model}{base}"))
+    findings += provider_findings(settings)
     book = _book(workspace, findings)
     key = key_finding(settings, workspace.settings_path)
     findings.append(key)
     if settings.embedded:
         findings.append(embedded_finding())
     elif key.status == "ok":
-        findings += endpoint_findings(settings, await ask(settings))
+        findings += endpoint_findings(settings, await ask(settings), profile)
     counter = _model(findings, settings, profile, book)
     findings += storage_findings(workspace, free_bytes=free_bytes)
     if live:
@@ -88,7 +90,7 @@ def _book(workspace: Workspace, findings: list[Finding]) -> Book | None:
     try:
         book = workspace.book()
     except ExpandError as error:
-        findings.append(from_error("book", error))
+        findings += from_errors("book", error)
         return None
     count = len(workspace.chapter_ids())
     if count:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from expand.errors import ExpandError, InputError
+from expand.errors import ExpandError, InputError, InputErrors
 
 Status = Literal["ok", "note", "warning", "failure"]
 
@@ -45,6 +45,12 @@ def failure(subject: str, message: str, remedy: str, exit_code: int = 2) -> Find
     return Finding(
         subject=subject, status="failure", message=message, remedy=remedy, exit_code=exit_code
     )
+
+
+def from_errors(subject: str, error: ExpandError) -> list[Finding]:
+    """An error as findings: one for each of several that were found in one go."""
+    single = error.errors if isinstance(error, InputErrors) else (error,)
+    return [from_error(subject, one) for one in single]
 
 
 def from_error(subject: str, error: ExpandError) -> Finding:

@@ -75,7 +75,8 @@ class Recognised:
 
 def providers(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Provider]:
     """All known providers by name: the ready ones with the settings' tables laid over them."""
-    known = {name: _laid_over(_new(name), table) for name, table in _ready_tables().items()}
+    known = {COMPATIBLE.name: COMPATIBLE}
+    known |= {name: _laid_over(_new(name), table) for name, table in _ready_tables().items()}
     for name, table in (overrides or {}).items():
         known[name] = _laid_over(known.get(name) or _new(name), table)
     return known

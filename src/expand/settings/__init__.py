@@ -97,8 +97,8 @@ def read_settings(
         found = Recognised(provider=stated.known["openai"])
     if found is not None and base_url is None and found.provider.name != "openai":
         raise InputError(
-            f"{found.provider.title} has an address of its own for each of its users",
-            remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/",
+            f"{found.provider.title} has no address that is the same for everybody",
+            remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/ for Azure",
             place=stated.place(keys.PROVIDER_NAME),
         )
     if found is not None and found.provider.name == "openai" and not stated.base_url():
