@@ -32,6 +32,7 @@ from expand.ledger import (
     StoredAnswer,
     verify,
 )
+from expand.ledger.sqlite import SqliteConnection
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def sent(ledger: Ledger, wanted: Order) -> str:
 
 
 def states(ledger: Ledger, attempt_id: str) -> list[str]:
-    with sqlite3.connect(ledger.path) as connection:
+    with sqlite3.connect(ledger.database.path) as connection:
         rows = connection.execute(
             "SELECT state FROM event WHERE attempt = ? ORDER BY seq", (attempt_id,)
         ).fetchall()
@@ -270,7 +271,7 @@ def test_what_was_reserved_before_a_pause_is_not_sent_in_it(ledger: Ledger, cloc
     balance = ledger.balance("book")
     assert balance.reserved_tokens == 0
     assert balance.remaining_tokens == (before or 0) + row.reserved.tokens
-    assert [total.attempts for total in ledger.totals_by_model()] == [0]
+    assert [piece.attempts for piece in ledger.overview().slices] == [0]
     clock.forward(7)
     assert ledger.sent(reserved(ledger, order(run, "early"))) is None
 
@@ -342,38 +343,49 @@ def test_a_state_cannot_be_skipped_or_left_twice(ledger: Ledger) -> None:
 def test_history_cannot_be_changed(ledger: Ledger) -> None:
     run = begin(ledger)
     reserved(ledger, order(run))
-    connection = sqlite3.connect(ledger.path)
+    connection = sqlite3.connect(ledger.database.path)
     for statement in ("UPDATE event SET state = 'settled'", "DELETE FROM event"):
         with pytest.raises(sqlite3.IntegrityError, match="history of an attempt is never"):
             connection.execute(statement)
     connection.close()
 
 
-def test_totals_add_up_and_an_unknown_price_is_not_zero(ledger: Ledger) -> None:
+def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> None:
     run = begin(ledger)
     ledger.settle(sent(ledger, order(run, "1", pico=500)), answer(), cost_pico_usd=45)
     ledger.unknown(sent(ledger, order(run, "2", chapter="04")), failed(Failure.TIMEOUT))
     reserved(ledger, order(run, "3", chapter="04"))
-    three, four = ledger.totals_by_chapter()
-    assert (three.name, three.attempts, three.answers, three.used_tokens) == ("03", 1, 1, 45)
-    assert three.cost_pico_usd == 45
-    assert (four.used_tokens, four.unknown_tokens, four.reserved_tokens) == (100, 100, 100)
-    assert four.cost_pico_usd is None
-    (model,) = ledger.totals_by_model()
-    assert model.prompt + model.completion == model.used_tokens == 145
-    assert model.cost_pico_usd is None
-    (by_run,) = ledger.totals_by_run()
-    assert (by_run.name, by_run.attempts) == (run.id, 3)
+    overview = ledger.overview(latest=2)
+    three, four = overview.slices
+    assert (three.chapter, three.attempts, three.tokens) == ("03", 1, 45)
+    assert (three.cost_pico_usd, three.unpriced) == (45, 0)
+    assert (four.chapter, four.attempts, four.tokens) == ("04", 2, RESERVED)
+    assert (four.cost_pico_usd, four.unpriced) == (0, 1)
+    assert [(each.state, each.tokens) for each in overview.open] == [
+        (State.RESERVED, RESERVED),
+        (State.UNKNOWN, RESERVED),
+    ]
+    (day,) = overview.days
+    assert (day.attempts, day.tokens, day.unpriced) == (3, 145, 1)
+    (errors,) = overview.errors
+    assert (errors.attempts, errors.estimated, errors.prompt) == (1, PROMPT - 10, 15)
+    assert (errors.mean, errors.deviation, errors.greatest) == (0.5, 0.0, 0.5)
+    assert [row.chapter for row in overview.latest] == ["04", "04"]
 
 
-def test_prompt_history_is_the_worst_of_what_was_reported(ledger: Ledger) -> None:
+def test_prompt_history_is_the_worst_of_what_was_reported_lately(
+    ledger: Ledger, clock: Clock
+) -> None:
     run = begin(ledger)
     assert ledger.prompt_history("m").worst == 0.0
-    for text, prompt in (("1", 12), ("2", 15)):
+    for text, prompt in (("1", 19), ("2", 12), ("3", 15)):
         done = answer(prompt=prompt)
         ledger.settle(sent(ledger, order(run, text)), done, cost_pico_usd=None)
+        clock.forward(1)
     history = ledger.prompt_history("m")
-    assert (history.answers, history.worst) == (2, 1.5)
+    assert (history.answers, history.worst) == (3, 1.9)
+    assert ledger.prompt_history("m", latest=1).worst == 1.5
+    assert ledger.prompt_history("m", latest=2).worst == 1.5
 
 
 def test_editions(ledger: Ledger) -> None:
@@ -387,7 +399,7 @@ def test_many_attempts_are_read_in_pages(ledger: Ledger) -> None:
     run = begin(ledger, None)
     for number in range(3):
         reserved(ledger, order(run, str(number)))
-    with sqlite3.connect(ledger.path) as connection:
+    with sqlite3.connect(ledger.database.path) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(attempt)")]
     connection.close()
     assert len(columns) == 32
@@ -489,7 +501,7 @@ def test_a_failed_inheritance_is_left_for_the_next_heir(
     assert heir.balance("book").reserved_tokens == RESERVED
     assert heir.recover() == (1, 0)
     heir.close()
-    dead._connection.close()
+    dead.database.close()
 
 
 # --- the file -------------------------------------------------------------------------------
@@ -557,7 +569,7 @@ def test_two_versions_at_once_buy_no_more_and_lose_nothing(tmp_path: Path) -> No
     ledger = Ledger.open(place(tmp_path))
     run = begin(ledger)
     attempt = sent(ledger, order(run))
-    connection = sqlite3.connect(ledger.path)
+    connection = sqlite3.connect(ledger.database.path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(LedgerError, match="newer expand"):
@@ -603,7 +615,7 @@ def test_processes_that_make_a_new_ledger_at_once(tmp_path: Path) -> None:
 def test_a_locked_ledger(tmp_path: Path) -> None:
     Ledger.open(place(tmp_path)).close()
     ledger = Ledger.open(place(tmp_path), patience_seconds=0.05)
-    connection = sqlite3.connect(ledger.path, isolation_level=None)
+    connection = sqlite3.connect(ledger.database.path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerError, match="locked by another program"):
         begin(ledger)
@@ -616,13 +628,13 @@ def test_a_locked_ledger(tmp_path: Path) -> None:
 def test_a_full_disk_refuses_before_anything_is_sent(tmp_path: Path) -> None:
     ledger = Ledger.open(place(tmp_path))
     run = begin(ledger)
-    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
-    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = ledger.database.connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger.database.connection.execute(f"PRAGMA max_page_count = {pages}")
     big = order(run, "".join(chr(0x4E00 + i * 7 % 20000) for i in range(20000)))
     with pytest.raises(LedgerError, match="the disk is full; free some space"):
         ledger.reserve(big)
     assert ledger.balance("book").reserved_tokens == 0
-    ledger._connection.execute("PRAGMA max_page_count = 100000")
+    ledger.database.connection.execute("PRAGMA max_page_count = 100000")
     assert isinstance(ledger.reserve(big), Reservation)
     ledger.close()
 
@@ -634,13 +646,13 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_disk_without_write_ahead_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Networked(sqlite3.Connection):
+    class Networked(SqliteConnection):
         def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
             return super().execute(sql.replace("journal_mode = WAL", "journal_mode"), *values)
 
     monkeypatch.setattr(
-        "expand.ledger.schema.sqlite3.connect",
-        lambda *args, **options: sqlite3.dbapi2.connect(*args, factory=Networked, **options),
+        "expand.ledger.sqlite.sqlite3.connect",
+        lambda *args, **options: sqlite3.dbapi2.connect(*args, **{**options, "factory": Networked}),
     )
     with pytest.raises(LedgerError, match=r"cannot hold a write-ahead log.*local disk"):
         Ledger.open(place(tmp_path))
@@ -658,7 +670,7 @@ def test_a_ledger_without_its_tables_is_damaged(tmp_path: Path) -> None:
     ledger.close()
 
 
-class Failing(sqlite3.Connection):
+class Failing(SqliteConnection):
     """A connection whose first statement that contains ``trigger`` fails with ``code``."""
 
     trigger = ""
@@ -677,8 +689,8 @@ class Failing(sqlite3.Connection):
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
     monkeypatch.setattr(
-        "expand.ledger.schema.sqlite3.connect",
-        lambda *args, **options: sqlite3.dbapi2.connect(*args, factory=Failing, **options),
+        "expand.ledger.sqlite.sqlite3.connect",
+        lambda *args, **options: sqlite3.dbapi2.connect(*args, **{**options, "factory": Failing}),
     )
     return Failing
 
@@ -729,7 +741,7 @@ def test_what_the_file_system_says(
     def refuse(*args: object, **options: object) -> int:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("expand.ledger.schema.os.open", refuse)
+    monkeypatch.setattr("expand.ledger.sqlite.os.open", refuse)
     with pytest.raises(LedgerError, match=message):
         Ledger.open(place(tmp_path))
 

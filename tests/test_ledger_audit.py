@@ -158,7 +158,7 @@ def test_an_export_imports_into_a_new_ledger_with_equal_totals(
     assert before is not None
     assert after is not None
     assert after.balances() == before.balances()
-    assert after.totals_by_chapter() == before.totals_by_chapter()
+    assert after.overview() == before.overview()
     assert list(after.attempts()) == list(before.attempts())
     assert after.edition("03", 2) == 1
     assert list(export(copy, texts=texts)) == lines

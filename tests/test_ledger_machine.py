@@ -150,7 +150,7 @@ class LedgerMachine(RuleBasedStateMachine):
         owner = self.ledger._owner
         assert owner is not None
         owner._held.release(force=True)  # what the kernel does when a process dies
-        self.ledger._connection.close()
+        self.ledger.database.close()
         self._open()
         assert (self.run.unknown, self.run.released) == (len(self.sent), len(self.reserved))
         self._gone()
@@ -197,12 +197,12 @@ class LedgerMachine(RuleBasedStateMachine):
         if not hasattr(self, "ledger"):
             return
         book = self.ledger.balance("book")
-        for totals in (self.ledger.totals_by_chapter(), self.ledger.totals_by_model()):
-            assert sum(each.used_tokens for each in totals) == book.used_tokens - self.opening
-            assert sum(each.prompt + each.completion for each in totals) == sum(
-                each.used_tokens for each in totals
-            )
-            assert sum(each.reserved_tokens for each in totals) == book.reserved_tokens
+        overview = self.ledger.overview()
+        tokens = book.used_tokens - self.opening
+        assert sum(piece.tokens for piece in overview.slices) == tokens
+        assert sum(day.tokens for day in overview.days) == tokens
+        held = sum(each.tokens for each in overview.open)
+        assert held == book.reserved_tokens + book.unknown_tokens
 
     @invariant()
     def states_are_as_they_should_be(self) -> None:

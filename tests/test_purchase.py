@@ -313,7 +313,7 @@ async def test_another_process_that_dies_is_inherited_from(world: World) -> None
     bought = await world.purchase(author).buy(order(world.run))
     assert (bought.reused, len(author.asked)) == (False, 1)
     assert world.states() == ["unknown", "settled"]
-    other._connection.close()
+    other.database.close()
 
 
 async def test_holding_does_not_buy_twice_in_this_run_or_the_next(world: World) -> None:

@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 from expand.ledger.audit import VerifyReport, verify
+from expand.ledger.database import LedgerBusyError
 from expand.ledger.reconciliation import Reconciled, reconcile, reconcile_export
-from expand.ledger.schema import LedgerBusyError
 from expand.ledger.store import Ledger
 from expand.ledger.transfer import Imported, export, import_
 from expand.ledger.values import (
@@ -25,7 +25,6 @@ from expand.ledger.values import (
     Run,
     State,
     StoredAnswer,
-    Totals,
     no_price,
 )
 
@@ -46,7 +45,6 @@ __all__ = [
     "Run",
     "State",
     "StoredAnswer",
-    "Totals",
     "VerifyReport",
     "export",
     "import_",

@@ -2,16 +2,22 @@
 
 ``used`` of a scope is its opening balance, what was settled (or reconciled) and what is unknown.
 Every change of an attempt moves its tokens from one column to another in the same transaction.
+
+Rows are locked in the order of their names, so the book's comes first: transactions that change
+the same scopes at once follow one another, and never wait for each other in a circle.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from expand.budget import Amount, Balance, Limit
+from expand.ledger.database import Connection, Row
+from expand.ledger.values import AttemptRow, State
 
+BOOK = "book"
 NOTHING = Amount(tokens=0)
 
 
@@ -29,15 +35,45 @@ def minus(amount: Amount) -> Amount:
     return Amount(tokens=-amount.tokens, pico_usd=-(amount.pico_usd or 0))
 
 
-def ensure(connection: sqlite3.Connection, scopes: Iterable[str]) -> None:
+def share(row: AttemptRow) -> Move:
+    """What an attempt, as it stands, adds to the totals of its scopes."""
+    match row.state:
+        case State.RESERVED | State.SENT:
+            return Move(reserved=row.reserved)
+        case State.UNKNOWN:
+            return Move(unknown=row.charged)
+        case _:
+            return Move(settled=row.charged)
+
+
+def ensure(connection: Connection, scopes: Iterable[str]) -> None:
     """Open an account, unlimited and empty, for every scope that has none."""
     connection.executemany(
         "INSERT INTO budget (scope) VALUES (?) ON CONFLICT DO NOTHING",
-        [(scope,) for scope in scopes],
+        [(scope,) for scope in sorted(scopes)],
     )
 
 
-def limit(connection: sqlite3.Connection, scope: str, most: Limit) -> None:
+def lock_book(connection: Connection) -> None:
+    """Wait for every other transaction that changes a budget, and let none begin."""
+    ensure(connection, [BOOK])
+    locked(connection, (BOOK,))
+
+
+def locked(connection: Connection, scopes: tuple[str, ...]) -> tuple[Balance, ...]:
+    """Where the scopes stand, by name, so that nobody changes them before this transaction ends.
+
+    A scope without an account is given one.
+    """
+    statement = _locking(connection.lock, len(scopes))
+    found = connection.execute(statement, scopes).fetchall()
+    if len(found) < len(scopes):
+        ensure(connection, scopes)
+        found = connection.execute(statement, scopes).fetchall()
+    return tuple(_balance(row) for row in found)
+
+
+def limit(connection: Connection, scope: str, most: Limit) -> None:
     """Set what a scope may spend from now on."""
     ensure(connection, [scope])
     connection.execute(
@@ -46,7 +82,7 @@ def limit(connection: sqlite3.Connection, scope: str, most: Limit) -> None:
     )
 
 
-def opening(connection: sqlite3.Connection, scope: str, *, tokens: int, pico_usd: int) -> None:
+def opening(connection: Connection, scope: str, *, tokens: int, pico_usd: int) -> None:
     """Set what a scope had spent before this ledger was kept."""
     ensure(connection, [scope])
     connection.execute(
@@ -55,45 +91,87 @@ def opening(connection: sqlite3.Connection, scope: str, *, tokens: int, pico_usd
     )
 
 
-def move(connection: sqlite3.Connection, scopes: Iterable[str], change: Move) -> None:
-    """Apply one change to every scope."""
-    values = (
-        change.settled.tokens,
-        change.settled.pico_usd or 0,
-        change.unknown.tokens,
-        change.unknown.pico_usd or 0,
-        change.reserved.tokens,
-        change.reserved.pico_usd or 0,
-    )
-    connection.executemany(
-        "UPDATE budget SET settled_tokens = settled_tokens + ?, settled_pico = settled_pico + ?,"
-        " unknown_tokens = unknown_tokens + ?, unknown_pico = unknown_pico + ?,"
-        " reserved_tokens = reserved_tokens + ?, reserved_pico = reserved_pico + ?"
-        " WHERE scope = ?",
-        [(*values, scope) for scope in scopes],
+def move(connection: Connection, scopes: tuple[str, ...], *changes: Move) -> None:
+    """Apply the changes to every scope, each of which has an account."""
+    connection.execute(
+        _moving(connection.lock, len(scopes)),
+        (
+            sum(change.settled.tokens for change in changes),
+            sum(change.settled.pico_usd or 0 for change in changes),
+            sum(change.unknown.tokens for change in changes),
+            sum(change.unknown.pico_usd or 0 for change in changes),
+            sum(change.reserved.tokens for change in changes),
+            sum(change.reserved.pico_usd or 0 for change in changes),
+            *scopes,
+        ),
     )
 
 
-def balance(connection: sqlite3.Connection, scope: str) -> Balance:
+def reverse(change: Move) -> Move:
+    """The same change undone."""
+    return Move(
+        settled=minus(change.settled),
+        unknown=minus(change.unknown),
+        reserved=minus(change.reserved),
+    )
+
+
+def balance(connection: Connection, scope: str) -> Balance:
     """Where a scope stands; empty and unlimited when the ledger has never heard of it."""
-    row = connection.execute("SELECT * FROM budget WHERE scope = ?", (scope,)).fetchone()
+    row = connection.execute(f"SELECT {_COLUMNS} FROM budget WHERE scope = ?", (scope,)).fetchone()
     return _balance(row) if row is not None else Balance(scope=scope, limit=Limit())
 
 
-def balances(connection: sqlite3.Connection) -> tuple[Balance, ...]:
+def balances(connection: Connection) -> tuple[Balance, ...]:
     """Every scope the ledger keeps account of, by name."""
-    rows = connection.execute("SELECT * FROM budget ORDER BY scope").fetchall()
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM budget ORDER BY scope").fetchall()
     return tuple(_balance(row) for row in rows)
 
 
-def _balance(row: sqlite3.Row) -> Balance:
+_COLUMNS = (
+    "scope, limit_tokens, limit_pico, opening_tokens, opening_pico, settled_tokens, settled_pico,"
+    " unknown_tokens, unknown_pico, reserved_tokens, reserved_pico"
+)
+
+
+def _balance(row: Row) -> Balance:
+    (
+        scope,
+        limit_tokens,
+        limit_pico,
+        opening_tokens,
+        opening_pico,
+        settled_tokens,
+        settled_pico,
+        unknown_tokens,
+        unknown_pico,
+        reserved_tokens,
+        reserved_pico,
+    ) = row
     return Balance(
-        scope=row["scope"],
-        limit=Limit(tokens=row["limit_tokens"], pico_usd=row["limit_pico"]),
-        used_tokens=row["opening_tokens"] + row["settled_tokens"] + row["unknown_tokens"],
-        reserved_tokens=row["reserved_tokens"],
-        unknown_tokens=row["unknown_tokens"],
-        opening_tokens=row["opening_tokens"],
-        used_pico_usd=row["opening_pico"] + row["settled_pico"] + row["unknown_pico"],
-        reserved_pico_usd=row["reserved_pico"],
+        scope=scope,
+        limit=Limit(tokens=limit_tokens, pico_usd=limit_pico),
+        used_tokens=opening_tokens + settled_tokens + unknown_tokens,
+        reserved_tokens=reserved_tokens,
+        unknown_tokens=unknown_tokens,
+        opening_tokens=opening_tokens,
+        used_pico_usd=opening_pico + settled_pico + unknown_pico,
+        reserved_pico_usd=reserved_pico,
+    )
+
+
+@functools.cache
+def _locking(lock: str, count: int) -> str:
+    marks = ", ".join("?" * count)
+    return f"SELECT {_COLUMNS} FROM budget WHERE scope IN ({marks}) ORDER BY scope{lock}"
+
+
+@functools.cache
+def _moving(lock: str, count: int) -> str:
+    marks = ", ".join("?" * count)
+    return (
+        "UPDATE budget SET settled_tokens = settled_tokens + ?, settled_pico = settled_pico + ?,"
+        " unknown_tokens = unknown_tokens + ?, unknown_pico = unknown_pico + ?,"
+        " reserved_tokens = reserved_tokens + ?, reserved_pico = reserved_pico + ? WHERE scope IN"
+        f" (SELECT scope FROM budget WHERE scope IN ({marks}) ORDER BY scope{lock})"
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from expand.budget import Amount
 from expand.completion import Answer, AttemptFailedError, Usage
 from expand.errors import LedgerError
 from expand.ledger import accounts, rows
-from expand.ledger.accounts import Move, minus
+from expand.ledger.accounts import Move
+from expand.ledger.database import Connection
 from expand.ledger.moment import stamp
 from expand.ledger.values import AttemptRow, Order, State, UsageSource
 
@@ -28,7 +28,12 @@ CANCEL_FROM = (State.RESERVED, State.SENT)
 
 
 def clean(text: str) -> str:
-    """The text with lone surrogates, which no UTF-8 file can hold, replaced by U+FFFD."""
+    """The text with U+FFFD for what not every database holds: lone surrogates and NUL."""
+    return _encodable(text).replace("\x00", "\ufffd")
+
+
+def _encodable(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which no UTF-8 file can hold."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -36,19 +41,17 @@ def clean(text: str) -> str:
     return text
 
 
-def keep_request(connection: sqlite3.Connection, key: str, form: str) -> None:
+def keep_request(connection: Connection, key: str, form: str) -> None:
     """Keep the canonical form of a request under its key, once."""
-    known = "SELECT 1 FROM request WHERE key = ? AND form IS NOT NULL"
-    if connection.execute(known, (key,)).fetchone() is None:
-        connection.execute(
-            "INSERT INTO request (key, form) VALUES (?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET form = excluded.form",
-            (key, zlib.compress(form.encode(), 3)),
-        )
+    connection.execute(
+        "INSERT INTO request (key, form) VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
+        " SET form = excluded.form WHERE request.form IS NULL",
+        (key, zlib.compress(form.encode(), 3)),
+    )
 
 
 def open_attempt(
-    connection: sqlite3.Connection,
+    connection: Connection,
     order: Order,
     key: str,
     *,
@@ -56,9 +59,10 @@ def open_attempt(
     owner: str,
     now: datetime,
 ) -> None:
-    """Write a new attempt in state reserved and take its amount from every scope."""
+    """Write a new attempt in state reserved and take its amount from every scope, each of which
+    has an account.
+    """
     scopes = order.all_scopes
-    accounts.ensure(connection, scopes)
     connection.execute(
         "INSERT INTO attempt (id, request_key, run, owner, chapter, section, purpose, language,"
         " plan, model, scopes, state, prompt_estimate, output_cap, reserved_tokens,"
@@ -87,7 +91,7 @@ def open_attempt(
 
 
 def record(
-    connection: sqlite3.Connection, attempt_id: str, state: State, now: datetime, detail: str
+    connection: Connection, attempt_id: str, state: State, now: datetime, detail: str
 ) -> None:
     """Add a row to the attempt's history."""
     connection.execute(
@@ -120,11 +124,13 @@ def at_reservation(row: AttemptRow, source: UsageSource = "reservation") -> Char
     )
 
 
-def fetch(
-    connection: sqlite3.Connection, attempt_id: str, allowed: tuple[State, ...]
-) -> AttemptRow:
-    """The attempt, which must be in one of the ``allowed`` states. Raises ``LedgerError``."""
-    found = connection.execute("SELECT * FROM attempt WHERE id = ?", (attempt_id,)).fetchone()
+def fetch(connection: Connection, attempt_id: str, allowed: tuple[State, ...]) -> AttemptRow:
+    """The attempt, which must be in one of the ``allowed`` states, and which nobody else changes
+    before this transaction ends. Raises ``LedgerError``.
+    """
+    found = connection.execute(
+        f"SELECT * FROM attempt WHERE id = ?{connection.lock}", (attempt_id,)
+    ).fetchone()
     if found is None:
         raise LedgerError(f"attempt {attempt_id}: not in this ledger; check its id")
     row = rows.read(found)
@@ -135,14 +141,14 @@ def fetch(
     return row
 
 
-def mark_sent(connection: sqlite3.Connection, row: AttemptRow, now: datetime) -> None:
+def mark_sent(connection: Connection, row: AttemptRow, now: datetime) -> None:
     """Reserved becomes sent; the reservation stays."""
     _update(connection, row.id, {"state": State.SENT, "sent_at": stamp(now)})
     record(connection, row.id, State.SENT, now, "")
 
 
 def charge(
-    connection: sqlite3.Connection,
+    connection: Connection,
     row: AttemptRow,
     state: State,
     charged: Charge,
@@ -171,11 +177,13 @@ def charge(
         },
     )
     record(connection, row.id, state, now, f"{usage.total} tokens by {charged.source}")
-    _rebook(connection, row, state, charged.amount)
+    amount = charged.amount
+    unknown = state is State.UNKNOWN
+    _rebook(connection, row, Move(unknown=amount) if unknown else Move(settled=amount))
 
 
 def release(
-    connection: sqlite3.Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
+    connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
 ) -> None:
     """The attempt was not billed: give its reservation back."""
     _update(
@@ -184,11 +192,11 @@ def release(
         {"state": State.RELEASED, "ended_at": stamp(now), **failure_columns(failed)},
     )
     record(connection, row.id, State.RELEASED, now, failed.failure)
-    _rebook(connection, row, State.RELEASED, Amount(tokens=0))
+    _rebook(connection, row, Move())
 
 
 def leave_unknown(
-    connection: sqlite3.Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
+    connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
 ) -> None:
     """Nobody knows whether the attempt was billed: charge its reservation."""
     charge(
@@ -210,28 +218,13 @@ def failure_columns(failed: AttemptFailedError) -> dict[str, str | int | None]:
     }
 
 
-def _rebook(connection: sqlite3.Connection, row: AttemptRow, state: State, amount: Amount) -> None:
-    nothing = accounts.NOTHING
-    held = minus(row.reserved)
-    accounts.move(
-        connection,
-        row.scopes,
-        Move(
-            reserved=nothing if row.state is State.UNKNOWN else held,
-            unknown=(
-                held
-                if row.state is State.UNKNOWN
-                else amount
-                if state is State.UNKNOWN
-                else nothing
-            ),
-            settled=nothing if state is State.UNKNOWN else amount,
-        ),
-    )
+def _rebook(connection: Connection, row: AttemptRow, now: Move) -> None:
+    """Take from the scopes what the attempt added to them as it was, and add what it does now."""
+    accounts.move(connection, row.scopes, accounts.reverse(accounts.share(row)), now)
 
 
 def _update(
-    connection: sqlite3.Connection, attempt_id: str, columns: Mapping[str, str | int | None]
+    connection: Connection, attempt_id: str, columns: Mapping[str, str | int | None]
 ) -> None:
     names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(
@@ -240,10 +233,10 @@ def _update(
     )
 
 
-def keep_answer(connection: sqlite3.Connection, row: AttemptRow, answer: Answer) -> None:
+def keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> None:
     """Store the answer's text under its request; an answer that is already there stays,
     unless its text was left out of an import."""
-    text = clean(answer.text)
+    text = _encodable(answer.text)
     connection.execute(
         "INSERT INTO answer (request_key, attempt, text, sha256, finish, model)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_key) DO UPDATE SET"
@@ -252,7 +245,7 @@ def keep_answer(connection: sqlite3.Connection, row: AttemptRow, answer: Answer)
         (
             row.request_key,
             row.id,
-            text,
+            connection.exact(text),
             hashlib.sha256(text.encode()).hexdigest(),
             answer.finish,
             clean(answer.model),
@@ -260,8 +253,6 @@ def keep_answer(connection: sqlite3.Connection, row: AttemptRow, answer: Answer)
     )
 
 
-def reconcile(
-    connection: sqlite3.Connection, row: AttemptRow, charged: Charge, now: datetime
-) -> None:
+def reconcile(connection: Connection, row: AttemptRow, charged: Charge, now: datetime) -> None:
     """An unknown outcome became known: charge what was really billed."""
     charge(connection, row, State.RECONCILED, charged, now=now, detail={})

@@ -7,21 +7,33 @@ finding, never a traceback.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
+import itertools
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from expand.errors import LedgerError
-from expand.ledger import rows, schema
+from expand.ledger import accounts, opening, rows, schema
+from expand.ledger.database import Connection, ConstraintError, Database
 from expand.ledger.values import AttemptRow, State
+from expand.ledger_place import LedgerPlace
 
 MOST_FINDINGS = 50
 """How many findings of one kind are listed; a damaged file could have any number."""
 
-_DAMAGE = (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError, zlib.error)
+PATIENCE_SECONDS = 30.0
+"""How long the audit waits where a ledger is locked."""
+
+_DAMAGE = (
+    LedgerError,
+    ConstraintError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    zlib.error,
+)
 
 _NEXT: dict[str | None, frozenset[str]] = {
     None: frozenset({State.RESERVED}),
@@ -39,7 +51,7 @@ class VerifyReport:
     so that only their hash is known.
     """
 
-    path: Path
+    path: LedgerPlace
     version: int | None
     attempts: int
     requests: int
@@ -53,32 +65,32 @@ class VerifyReport:
         return not self.findings
 
 
-def verify(path: Path) -> VerifyReport:
-    """Audit the ledger at ``path``, from one consistent state of it, without changing it."""
-    if not path.exists():
-        return _nothing(path, f"{path}: there is no ledger here; check the path")
+def verify(place: LedgerPlace) -> VerifyReport:
+    """Audit the ledger at ``place``, from one consistent state of it, without changing it."""
     try:
-        connection = schema.connect_read_only(path, 30.0)
-    except (LedgerError, sqlite3.Error) as error:
-        return _nothing(path, str(error))
+        database = opening.read_as_it_lies(place, PATIENCE_SECONDS)
+    except LedgerError as error:
+        return _nothing(place, str(error))
+    if database is None:
+        return _nothing(place, f"{place}: there is no ledger here; check the path")
+    damage = _DAMAGE + database.errors
     try:
-        with schema.mapped(path):
-            version = schema.check_identity(connection, path)
-            connection.execute("BEGIN")
+        version = database.version()
         if version < schema.VERSION:
             return _nothing(
-                path, f"{path}: version {version} is older; run `expand budget` to upgrade it"
+                place, f"{place}: version {version} is older; run `expand budget` to upgrade it"
             )
-        return _report(path, version, connection)
-    except (LedgerError, *_DAMAGE) as error:
-        return _nothing(path, f"{path}: cannot be read: {error}")
+        with database.snapshot() as connection:
+            return _report(place, version, database, connection)
+    except damage as error:
+        return _nothing(place, f"{place}: cannot be read: {error}")
     finally:
-        connection.close()
+        database.close()
 
 
-def _nothing(path: Path, finding: str) -> VerifyReport:
+def _nothing(place: LedgerPlace, finding: str) -> VerifyReport:
     return VerifyReport(
-        path=path,
+        path=place,
         version=None,
         attempts=0,
         requests=0,
@@ -88,67 +100,61 @@ def _nothing(path: Path, finding: str) -> VerifyReport:
     )
 
 
-def _report(path: Path, version: int, connection: sqlite3.Connection) -> VerifyReport:
-    found = tuple(findings(connection))
-    counts = {
-        name: _count(connection, f"SELECT count(*) FROM {name}")
-        for name in ("attempt", "request", "answer")
-    }
+def _report(
+    place: LedgerPlace, version: int, database: Database, connection: Connection
+) -> VerifyReport:
+    found = tuple(findings(database, connection))
+
+    unreadable = database.errors
+
+    def count(query: str) -> int:
+        try:
+            with database.part():
+                return int(connection.execute(query).fetchone()[0])
+        except unreadable:
+            return 0
+
     return VerifyReport(
-        path=path,
+        path=place,
         version=version,
-        attempts=counts["attempt"],
-        requests=counts["request"],
-        answers=counts["answer"],
-        without_text=_count(connection, "SELECT count(*) FROM request WHERE form IS NULL")
-        + _count(connection, "SELECT count(*) FROM answer WHERE text IS NULL"),
+        attempts=count("SELECT count(*) FROM attempt"),
+        requests=count("SELECT count(*) FROM request"),
+        answers=count("SELECT count(*) FROM answer"),
+        without_text=count("SELECT count(*) FROM request WHERE form IS NULL")
+        + count("SELECT count(*) FROM answer WHERE text IS NULL"),
         findings=found,
     )
 
 
-def _count(connection: sqlite3.Connection, query: str) -> int:
-    try:
-        return int(connection.execute(query).fetchone()[0])
-    except sqlite3.Error:
-        return 0
-
-
-def findings(connection: sqlite3.Connection) -> Iterator[str]:
+def findings(database: Database, connection: Connection) -> Iterator[str]:
     """What does not add up, one line each; at most ``MOST_FINDINGS`` of each kind."""
-    checks: tuple[Callable[[sqlite3.Connection], Iterator[str]], ...] = (
-        _integrity,
-        _references,
+
+    def _database(connection: Connection) -> Iterator[str]:
+        return database.damage(connection)
+
+    checks: tuple[Callable[[Connection], Iterator[str]], ...] = (
+        _database,
         _requests,
         _answers,
         _histories,
         _owners,
         _totals,
     )
+    damage = _DAMAGE + database.errors
     for check in checks:
-        listed = 0
+        listed: list[str] = []
+        name = check.__name__.strip("_")
         try:
-            for finding in check(connection):
-                listed += 1
-                if listed > MOST_FINDINGS:
-                    yield f"{check.__name__.strip('_')}: more than {MOST_FINDINGS} findings"
-                    break
-                yield finding
-        except (LedgerError, *_DAMAGE) as error:
-            yield f"{check.__name__.strip('_')}: cannot be read: {error}"
+            with database.part():
+                listed.extend(itertools.islice(check(connection), MOST_FINDINGS + 1))
+        except damage as error:
+            listed.append(f"{name}: cannot be read: {error}")
+        yield from listed[:MOST_FINDINGS]
+        if len(listed) > MOST_FINDINGS:
+            yield f"{name}: more than {MOST_FINDINGS} findings"
 
 
-def _integrity(connection: sqlite3.Connection) -> Iterator[str]:
-    for (line,) in connection.execute("PRAGMA integrity_check"):
-        if line != "ok":
-            yield f"integrity: {line}"
-
-
-def _references(connection: sqlite3.Connection) -> Iterator[str]:
-    for row in connection.execute("PRAGMA foreign_key_check"):
-        yield f"references: a row of {row[0]} points to a row of {row[2]} that is not there"
-
-
-def _requests(connection: sqlite3.Connection) -> Iterator[str]:
+def _requests(connection: Connection) -> Iterator[str]:
     for row in connection.execute("SELECT key, form FROM request WHERE form IS NOT NULL"):
         try:
             key = hashlib.sha256(zlib.decompress(row["form"])).hexdigest()
@@ -159,7 +165,7 @@ def _requests(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"request {row['key']}: its form has the key {key}"
 
 
-def _answers(connection: sqlite3.Connection) -> Iterator[str]:
+def _answers(connection: Connection) -> Iterator[str]:
     for row in connection.execute(
         "SELECT answer.*, attempt.request_key AS asked, attempt.state, attempt.finish AS finished"
         " FROM answer JOIN attempt ON attempt.id = answer.attempt"
@@ -171,7 +177,7 @@ def _answers(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"{name}: the attempt is {row['state']}"
         if row["finish"] != row["finished"]:
             yield f"{name}: finished with {row['finish']}, the attempt with {row['finished']}"
-        text = row["text"]
+        text = None if row["text"] is None else rows.exact(row["text"])
         if text is not None and hashlib.sha256(text.encode()).hexdigest() != row["sha256"]:
             yield f"{name}: its text does not have the hash {row['sha256']}"
     for row in connection.execute(
@@ -181,7 +187,7 @@ def _answers(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"attempt {row['id']}: settled, but its answer is missing"
 
 
-def _histories(connection: sqlite3.Connection) -> Iterator[str]:
+def _histories(connection: Connection) -> Iterator[str]:
     last: dict[str, str] = {}
     for row in connection.execute("SELECT attempt, state FROM event ORDER BY seq"):
         before = last.get(row["attempt"])
@@ -193,7 +199,7 @@ def _histories(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"attempt {row['id']}: is {row['state']}, its history ends {last.get(row['id'])}"
 
 
-def _owners(connection: sqlite3.Connection) -> Iterator[str]:
+def _owners(connection: Connection) -> Iterator[str]:
     for row in connection.execute(
         "SELECT attempt.id, attempt.state FROM attempt JOIN owner ON owner.id = attempt.owner"
         " WHERE attempt.state IN ('reserved', 'sent') AND owner.ended_at IS NOT NULL"
@@ -204,7 +210,7 @@ def _owners(connection: sqlite3.Connection) -> Iterator[str]:
 _Columns = tuple[int, int, int, int, int, int]
 
 
-def _totals(connection: sqlite3.Connection) -> Iterator[str]:
+def _totals(connection: Connection) -> Iterator[str]:
     derived: dict[str, list[int]] = defaultdict(lambda: [0] * 6)
     for found in connection.execute("SELECT * FROM attempt"):
         row = rows.read(found)
@@ -232,15 +238,12 @@ def _totals(connection: sqlite3.Connection) -> Iterator[str]:
 
 def _columns(row: AttemptRow) -> _Columns:
     """What an attempt adds to settled, unknown and reserved, in tokens and pico-dollars each."""
-    used = (row.used_tokens, row.cost_pico_usd or 0)
-    held = (row.reserved.tokens, row.reserved.pico_usd or 0)
-    match row.state:
-        case State.RESERVED | State.SENT:
-            return (0, 0, 0, 0, *held)
-        case State.UNKNOWN:
-            return (0, 0, *used, 0, 0)
-        case _:
-            return (*used, 0, 0, 0, 0)
+    share = accounts.share(row)
+    settled, unknown, reserved = (
+        (amount.tokens, amount.pico_usd or 0)
+        for amount in (share.settled, share.unknown, share.reserved)
+    )
+    return (*settled, *unknown, *reserved)
 
 
 def _figures(row: AttemptRow) -> Iterator[str]:

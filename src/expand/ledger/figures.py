@@ -8,20 +8,9 @@ from expand.budget import Balance
 from expand.ledger import accounts, questions, rows
 from expand.ledger.file import LedgerFile
 from expand.ledger.overview import Overview, overview
-from expand.ledger.values import AttemptRow, Order, PromptHistory, State, StoredAnswer, Totals
+from expand.ledger.values import AttemptRow, Order, PromptHistory, State, StoredAnswer
 
 _PAGE = 500
-
-_SUMS = (
-    f"{rows.COUNTED} AS attempts, sum(finish IS NOT NULL) AS answers, sum(prompt) AS prompt,"
-    " sum(cached) AS cached, sum(completion) AS completion,"
-    " sum(prompt + completion) AS used_tokens,"
-    " sum(CASE WHEN state = 'unknown' THEN prompt + completion ELSE 0 END) AS unknown_tokens,"
-    " sum(CASE WHEN state IN ('reserved', 'sent') THEN reserved_tokens ELSE 0 END)"
-    " AS reserved_tokens,"
-    " coalesce(sum(cost_pico), 0) AS cost,"
-    " sum(cost_pico IS NULL AND prompt + completion > 0) AS unpriced"
-)
 
 
 class Figures(LedgerFile):
@@ -68,6 +57,32 @@ class Figures(LedgerFile):
             ).fetchone()
             return "" if row is None else str(row["instruction"])
 
+    def editions(self) -> dict[tuple[str, int], tuple[int, str]]:
+        """All sections that were asked for afresh: by chapter and number, how often, and what an
+        editor wants of the present edition ("" for nothing).
+        """
+        with self.reading() as connection:
+            found = connection.execute(
+                "SELECT chapter, section, number, instruction FROM edition"
+            ).fetchall()
+        return {
+            (str(row["chapter"]), int(row["section"])): (
+                int(row["number"]),
+                str(row["instruction"]),
+            )
+            for row in found
+        }
+
+    def bought(self, plan: str) -> frozenset[tuple[str, int]]:
+        """The sections, by chapter and number, that have answers bought under a plan."""
+        with self.reading() as connection:
+            found = connection.execute(
+                "SELECT DISTINCT chapter, section FROM attempt"
+                " WHERE plan = ? AND finish IS NOT NULL",
+                (plan,),
+            ).fetchall()
+        return frozenset((str(row["chapter"]), int(row["section"])) for row in found)
+
     def attempts(
         self,
         *,
@@ -86,64 +101,32 @@ class Figures(LedgerFile):
             "state": state,
         }
         chosen = {name: value for name, value in wanted.items() if value is not None}
-        where = "".join(f" AND {name} = :{name}" for name in chosen)
+        where = "".join(f" AND {name} = ?" for name in chosen)
         last = 0
         while True:
             with self.reading() as connection:
                 found = connection.execute(
-                    f"SELECT * FROM attempt WHERE seq > :seq{where} ORDER BY seq LIMIT {_PAGE}",
-                    {**chosen, "seq": last},
+                    f"SELECT * FROM attempt WHERE seq > ?{where} ORDER BY seq LIMIT {_PAGE}",
+                    (last, *chosen.values()),
                 ).fetchall()
             if not found:
                 return
             last = found[-1]["seq"]
             yield from map(rows.read, found)
 
-    def totals_by_chapter(self) -> tuple[Totals, ...]:
-        """What each chapter's attempts add up to, by chapter id."""
-        return self._totals("chapter")
-
-    def totals_by_model(self) -> tuple[Totals, ...]:
-        """What each model's attempts add up to, by model name as requested."""
-        return self._totals("model")
-
-    def totals_by_run(self) -> tuple[Totals, ...]:
-        """What each run's attempts add up to, by run id."""
-        return self._totals("run")
-
     def overview(self, latest: int = 0) -> Overview:
         """All of it added up for reports, and the ``latest`` attempts, the newest first."""
-        with self.reading() as connection:
+        with self.snapshot() as connection:
             return overview(connection, latest)
 
     def prompt_history(self, model: str, latest: int = 100) -> PromptHistory:
         """How the model's latest reported prompts compare with what was counted for them."""
         with self.reading() as connection:
             count, worst = connection.execute(
-                "SELECT count(*), max(ratio) FROM (SELECT 1.0 * prompt / prompt_estimate AS ratio"
+                "SELECT count(*), max(ratio) FROM (SELECT"
+                " CAST(prompt AS DOUBLE PRECISION) / prompt_estimate AS ratio"
                 " FROM attempt WHERE model = ? AND usage_source = 'provider'"
-                " AND prompt_estimate > 0 ORDER BY reserved_at DESC LIMIT ?)",
+                " AND prompt_estimate > 0 ORDER BY reserved_at DESC, seq DESC LIMIT ?) AS latest",
                 (model, latest),
             ).fetchone()
         return PromptHistory(answers=count, worst=worst or 0.0)
-
-    def _totals(self, column: str) -> tuple[Totals, ...]:
-        with self.reading() as connection:
-            found = connection.execute(
-                f"SELECT {column} AS name, {_SUMS} FROM attempt GROUP BY {column} ORDER BY {column}"
-            ).fetchall()
-        return tuple(
-            Totals(
-                name=row["name"],
-                attempts=row["attempts"],
-                answers=row["answers"],
-                prompt=row["prompt"],
-                cached=row["cached"],
-                completion=row["completion"],
-                used_tokens=row["used_tokens"],
-                unknown_tokens=row["unknown_tokens"],
-                reserved_tokens=row["reserved_tokens"],
-                cost_pico_usd=None if row["unpriced"] else row["cost"],
-            )
-            for row in found
-        )

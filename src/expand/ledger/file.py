@@ -1,37 +1,52 @@
-"""An open ledger file: reading it, and writing it in whole transactions."""
+"""An open ledger: reading it, and writing it in whole transactions."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from pathlib import Path
 
-from expand.ledger import moment, schema
+from expand.ledger.database import Connection, Database
 
 
 class LedgerFile:
-    """A connection to the file at ``path``, for one thread. ``clock`` gives the time in UTC."""
+    """A ledger, for one thread. ``clock`` gives the time in UTC, else the database does."""
 
-    def __init__(
-        self,
-        path: Path,
-        connection: sqlite3.Connection,
-        clock: Callable[[], datetime] = moment.now,
-    ) -> None:
-        self.path = path
-        self.clock = clock
-        self._connection = connection
+    def __init__(self, database: Database, clock: Callable[[], datetime] | None = None) -> None:
+        self.database = database
+        self.clock = clock or database.now
+        self._whole: Connection | None = None
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    @property
+    def name(self) -> str:
+        """What messages call it: a path, or an address without a password."""
+        return self.database.name
+
+    def reading(self) -> AbstractContextManager[Connection]:
         """Read; each statement sees one consistent state. Raises ``LedgerError``."""
-        with schema.mapped(self.path):
-            yield self._connection
+        return self.database.reading()
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Read; all statements see one and the same state. Raises ``LedgerError``."""
+        return self.database.snapshot()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Write one transaction: all of it or nothing. Raises ``LedgerError``."""
+        return self.database.writing() if self._whole is None else self._part(self._whole)
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Write one transaction: all of it or nothing. Raises ``LedgerError``."""
-        with schema.mapped(self.path), schema.transaction(self._connection):
-            yield self._connection
+    def together(self) -> Iterator[None]:
+        """The writes within become parts of one transaction: each succeeds or fails by itself, and
+        all are durable when it ends. Let a ``LedgerBusyError`` of a part end all of it.
+        """
+        with self.database.writing() as connection:
+            self._whole = connection
+            try:
+                yield
+            finally:
+                self._whole = None
+
+    @contextmanager
+    def _part(self, connection: Connection) -> Iterator[Connection]:
+        with self.database.mapped(), self.database.part():
+            yield connection

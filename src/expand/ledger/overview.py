@@ -1,22 +1,19 @@
 """The ledger added up for reports: one consistent state, in as few passes as there can be.
 
-Sums are made by SQLite, since a ledger may hold hundreds of thousands of attempts. The file is
-mapped into memory and sorted there: with SQLite's own settings the same takes twice as long.
+Sums are made by the database, since a ledger may hold hundreds of thousands of attempts.
 """
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
 from expand.budget import Balance
 from expand.completion import Purpose
 from expand.ledger import accounts, moment, rows
+from expand.ledger.database import Connection, Row
 from expand.ledger.values import AttemptRow, State
-
-_MAPPED_BYTES = 1 << 30
 
 _UNPRICED = "count(CASE WHEN cost_pico IS NULL THEN nullif(prompt + completion, 0) END) AS unpriced"
 _SLICES = f"""
@@ -33,16 +30,17 @@ SELECT substr(reserved_at, 1, 10) AS day, {rows.COUNTED} AS attempts,
 FROM attempt NOT INDEXED GROUP BY day ORDER BY day"""
 _ERRORS = """
 SELECT model, count(*) AS attempts, sum(prompt_estimate) AS estimated, sum(prompt) AS prompt,
-    total(error) AS error, total(error * error) AS squares, min(error) AS least,
+    sum(error) AS error, sum(error * error) AS squares, min(error) AS least,
     max(error) AS greatest
-FROM (SELECT model, prompt_estimate, prompt, 1.0 * prompt / prompt_estimate - 1 AS error
-    FROM attempt NOT INDEXED WHERE usage_source = 'provider' AND prompt_estimate > 0)
+FROM (SELECT model, prompt_estimate, prompt,
+    CAST(prompt AS DOUBLE PRECISION) / prompt_estimate - 1 AS error
+    FROM attempt NOT INDEXED WHERE usage_source = 'provider' AND prompt_estimate > 0) AS counted
 GROUP BY model ORDER BY model"""
 _OPEN = """
 SELECT chapter, section, model, state, count(*) AS attempts,
     sum(CASE state WHEN 'unknown' THEN prompt + completion ELSE reserved_tokens END) AS tokens
 FROM (SELECT * FROM attempt WHERE state IN ('reserved', 'sent')
-    UNION ALL SELECT * FROM attempt WHERE state = 'unknown')
+    UNION ALL SELECT * FROM attempt WHERE state = 'unknown') AS held
 GROUP BY chapter, section, model, state ORDER BY chapter, section, model, state"""
 
 
@@ -146,31 +144,25 @@ class Overview:
     seconds: float = 0.0
 
 
-def overview(connection: sqlite3.Connection, latest: int) -> Overview:
-    """The ledger added up, from one consistent state of it."""
-    connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("BEGIN")
-    try:
-        return Overview(
-            balance=accounts.balance(connection, "book"),
-            slices=tuple(_slice(row) for row in connection.execute(_SLICES)),
-            days=tuple(_day(row) for row in connection.execute(_DAYS)),
-            errors=tuple(_errors(row) for row in connection.execute(_ERRORS)),
-            open=tuple(_open(row) for row in connection.execute(_OPEN)),
-            latest=tuple(
-                rows.read(row)
-                for row in connection.execute(
-                    "SELECT * FROM attempt ORDER BY seq DESC LIMIT ?", (latest,)
-                )
-            ),
-            seconds=_seconds(connection),
-        )
-    finally:
-        connection.execute("COMMIT")
+def overview(connection: Connection, latest: int) -> Overview:
+    """The ledger added up; ``connection`` sees one consistent state of it."""
+    return Overview(
+        balance=accounts.balance(connection, "book"),
+        slices=tuple(_slice(row) for row in connection.execute(_SLICES)),
+        days=tuple(_day(row) for row in connection.execute(_DAYS)),
+        errors=tuple(_errors(row) for row in connection.execute(_ERRORS)),
+        open=tuple(_open(row) for row in connection.execute(_OPEN)),
+        latest=tuple(
+            rows.read(row)
+            for row in connection.execute(
+                "SELECT * FROM attempt ORDER BY seq DESC LIMIT ?", (latest,)
+            )
+        ),
+        seconds=_seconds(connection),
+    )
 
 
-def _slice(row: sqlite3.Row) -> Slice:
+def _slice(row: Row) -> Slice:
     return Slice(
         chapter=row["chapter"],
         section=row["section"],
@@ -187,7 +179,7 @@ def _slice(row: sqlite3.Row) -> Slice:
     )
 
 
-def _day(row: sqlite3.Row) -> Day:
+def _day(row: Row) -> Day:
     return Day(
         day=row["day"],
         attempts=row["attempts"],
@@ -198,7 +190,7 @@ def _day(row: sqlite3.Row) -> Day:
     )
 
 
-def _errors(row: sqlite3.Row) -> Errors:
+def _errors(row: Row) -> Errors:
     return Errors(
         model=row["model"],
         attempts=row["attempts"],
@@ -211,7 +203,7 @@ def _errors(row: sqlite3.Row) -> Errors:
     )
 
 
-def _open(row: sqlite3.Row) -> Open:
+def _open(row: Row) -> Open:
     return Open(
         chapter=row["chapter"],
         section=row["section"],
@@ -222,7 +214,7 @@ def _open(row: sqlite3.Row) -> Open:
     )
 
 
-def _seconds(connection: sqlite3.Connection) -> float:
+def _seconds(connection: Connection) -> float:
     """What the runs took; one that a crash ended has no end and does not count."""
     spans: list[tuple[datetime, datetime]] = [
         (moment.parse(began), moment.parse(ended))

@@ -6,10 +6,10 @@ another section was rewritten in between.
 
 from __future__ import annotations
 
-import sqlite3
+from expand.ledger.database import Connection
 
 
-def keep(connection: sqlite3.Connection, question: str | None, key: str) -> None:
+def keep(connection: Connection, question: str | None, key: str) -> None:
     """Note which request a question was last put in."""
     if question is not None:
         connection.execute(
@@ -19,7 +19,7 @@ def keep(connection: sqlite3.Connection, question: str | None, key: str) -> None
         )
 
 
-def requests(connection: sqlite3.Connection, question: str | None, key: str) -> tuple[str, ...]:
+def requests(connection: Connection, question: str | None, key: str) -> tuple[str, ...]:
     """The request keys whose answer would serve: the question's own first, then ``key``."""
     row = connection.execute(
         "SELECT request_key FROM question WHERE key = ?", (question,)

@@ -6,9 +6,9 @@ flight, and what it was charged afterwards, so a refused call costs a request an
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime, timedelta
 
+from expand.ledger.database import Connection
 from expand.ledger.moment import parse, stamp
 from expand.ledger.values import ModelLimits, Order, Paused
 
@@ -17,16 +17,17 @@ BUSY_SECONDS = 0.25
 """How long to wait before asking again whether a call in flight has ended."""
 
 
-def pause(connection: sqlite3.Connection, model: str, until: datetime) -> None:
+def pause(connection: Connection, model: str, until: datetime) -> None:
     """Let nobody call ``model`` before ``until``; a longer pause already set stays."""
     connection.execute(
         "INSERT INTO pause (model, until) VALUES (?, ?)"
-        " ON CONFLICT (model) DO UPDATE SET until = max(until, excluded.until)",
+        " ON CONFLICT (model) DO UPDATE SET until = excluded.until"
+        " WHERE pause.until < excluded.until",
         (model, stamp(until)),
     )
 
 
-def obstacle(connection: sqlite3.Connection, order: Order, now: datetime) -> Paused | None:
+def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | None:
     """Why the order's model may not be called right now, and for how long; None when it may."""
     model = order.request.model
     return (
@@ -36,7 +37,7 @@ def obstacle(connection: sqlite3.Connection, order: Order, now: datetime) -> Pau
     )
 
 
-def paused(connection: sqlite3.Connection, model: str, now: datetime) -> Paused | None:
+def paused(connection: Connection, model: str, now: datetime) -> Paused | None:
     """The pause that a provider asked for, while it lasts."""
     row = connection.execute("SELECT until FROM pause WHERE model = ?", (model,)).fetchone()
     left = 0.0 if row is None else (parse(row["until"]) - now).total_seconds()
@@ -45,7 +46,7 @@ def paused(connection: sqlite3.Connection, model: str, now: datetime) -> Paused 
     return Paused(seconds=left, reason=f"{model}: the provider asked for a pause")
 
 
-def _crowded(connection: sqlite3.Connection, model: str, limits: ModelLimits) -> Paused | None:
+def _crowded(connection: Connection, model: str, limits: ModelLimits) -> Paused | None:
     if limits.concurrency is None:
         return None
     live: int = connection.execute(
@@ -57,7 +58,7 @@ def _crowded(connection: sqlite3.Connection, model: str, limits: ModelLimits) ->
     return Paused(seconds=BUSY_SECONDS, reason=f"{model}: {live} calls at a time are in flight")
 
 
-def _too_fast(connection: sqlite3.Connection, order: Order, now: datetime) -> Paused | None:
+def _too_fast(connection: Connection, order: Order, now: datetime) -> Paused | None:
     limits, model = order.rates, order.request.model
     if limits.rpm is None and limits.tpm is None:
         return None

@@ -83,7 +83,8 @@ def reconcile_export(
     still = 0
     with ledger.writing() as connection:
         found = connection.execute(
-            "SELECT * FROM attempt WHERE state IN ('settled', 'unknown')"
+            "SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq"
+            f"{connection.lock}"
         ).fetchall()
         for row in map(rows.read, found):
             usage = billed.get(row.id)

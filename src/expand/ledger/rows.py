@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import datetime
 
 from expand.budget import Amount
 from expand.completion import Failure, Finish, Usage
 from expand.errors import LedgerError
+from expand.ledger.database import Connection, Row
 from expand.ledger.moment import parse
 from expand.ledger.values import AttemptRow, State, StoredAnswer
 
-COUNTED = "sum(sent_at IS NOT NULL OR state != 'released')"
+COUNTED = "count(*) FILTER (WHERE sent_at IS NOT NULL OR state != 'released')"
 """SQL: how many rows are attempts; what was reserved and given back unsent is none."""
 
 
-def stored_answer(connection: sqlite3.Connection, key: str) -> StoredAnswer | None:
+def stored_answer(connection: Connection, key: str) -> StoredAnswer | None:
     """The answer that a request was given, with what was charged for it."""
     row = connection.execute(
         "SELECT answer.attempt, answer.text, answer.finish, answer.model, prompt, completion,"
@@ -29,7 +29,7 @@ def stored_answer(connection: sqlite3.Connection, key: str) -> StoredAnswer | No
         return None
     return StoredAnswer(
         attempt_id=row["attempt"],
-        text=row["text"],
+        text=exact(row["text"]),
         finish=Finish(row["finish"]),
         model=row["model"],
         usage=_usage(row),
@@ -38,7 +38,12 @@ def stored_answer(connection: sqlite3.Connection, key: str) -> StoredAnswer | No
     )
 
 
-def _usage(row: sqlite3.Row) -> Usage:
+def exact(text: str | bytes) -> str:
+    """What ``Connection.exact`` made of a text, read back."""
+    return text if isinstance(text, str) else bytes(text).decode()
+
+
+def _usage(row: Row) -> Usage:
     return Usage(
         prompt=row["prompt"],
         completion=row["completion"],
@@ -51,7 +56,7 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else parse(text)
 
 
-def read(row: sqlite3.Row) -> AttemptRow:
+def read(row: Row) -> AttemptRow:
     """A row of the table as a value. Raises ``LedgerError`` for a damaged one."""
     try:
         return _read(row)
@@ -61,7 +66,7 @@ def read(row: sqlite3.Row) -> AttemptRow:
         ) from error
 
 
-def _read(row: sqlite3.Row) -> AttemptRow:
+def _read(row: Row) -> AttemptRow:
     return AttemptRow(
         id=row["id"],
         request_key=row["request_key"],

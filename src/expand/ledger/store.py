@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from expand.budget import Limit
 from expand.completion import Answer, AttemptFailedError, Failure, Usage
@@ -27,16 +25,17 @@ from expand.ledger import (
     accounts,
     attempts,
     moment,
-    owner,
+    opening,
     questions,
     rates,
-    schema,
     succession,
     verdicts,
 )
 from expand.ledger.attempts import Charge
+from expand.ledger.database import Database, Mark
 from expand.ledger.figures import Figures
-from expand.ledger.values import Order, Paused, Reservation, Run, State, Verdict
+from expand.ledger.values import AttemptRow, Order, Paused, Reservation, Run, State, Verdict
+from expand.ledger_place import LedgerPlace
 
 PATIENCE_SECONDS = 30.0
 """How long a write waits for another process's to end."""
@@ -49,62 +48,45 @@ LARGEST = 2**62
 
 
 class Ledger(Figures):
-    """A ledger file, open. Use it from one thread; many processes may share the file.
+    """A ledger, open. Use it from one thread; many processes may share it.
 
-    Every method is one transaction and raises ``LedgerError`` when the file cannot be used.
+    Every method is one transaction and raises ``LedgerError`` when the ledger cannot be used.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        connection: sqlite3.Connection,
-        clock: Callable[[], datetime] = moment.now,
-    ) -> None:
-        super().__init__(path, connection, clock)
-        self._owner: owner.Owner | None = None
+    def __init__(self, database: Database, clock: Callable[[], datetime] | None = None) -> None:
+        super().__init__(database, clock)
+        self._owner: Mark | None = None
 
     @classmethod
     def open(
         cls,
-        path: Path,
+        place: LedgerPlace,
         *,
-        clock: Callable[[], datetime] = moment.now,
+        clock: Callable[[], datetime] | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> Ledger:
-        """Open the ledger at ``path``, creating it and bringing it up to date as needed."""
-        return cls(path, schema.connect(path, patience_seconds), clock)
+        """Open the ledger at ``place``, creating it and bringing it up to date as needed."""
+        return cls(opening.open_database(place, patience_seconds), clock)
 
     @classmethod
-    def read(cls, path: Path) -> Ledger | None:
-        """Open the ledger at ``path`` for reading only; None if there is none."""
-        if not path.exists():
-            return None
-        connection = schema.connect_read_only(path, PATIENCE_SECONDS)
-        try:
-            with schema.mapped(path):
-                version = schema.check_identity(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        if version < schema.VERSION:
-            connection.close()
-            schema.connect(path, PATIENCE_SECONDS).close()
-            connection = schema.connect_read_only(path, PATIENCE_SECONDS)
-        return cls(path, connection)
+    def read(cls, place: LedgerPlace) -> Ledger | None:
+        """Open the ledger at ``place`` for reading only; None if there is none."""
+        database = opening.read_database(place, PATIENCE_SECONDS)
+        return None if database is None else cls(database)
 
     def close(self) -> None:
         """End this process's runs: what it still has in flight becomes unknown, nothing stays
         reserved. Harmless when repeated.
         """
         if self._owner is None:
-            self._connection.close()
+            self.database.close()
             return
         leaving, self._owner = self._owner, None
         try:
             with self.writing() as connection:
                 succession.inherit(connection, leaving.id, succession.ENDED, self.clock())
         finally:
-            self._connection.close()
+            self.database.close()
             leaving.leave()
 
     def begin_run(
@@ -119,9 +101,8 @@ class Ledger(Figures):
         scopes as they are now, and put the attempts of dead owners in order. Scopes that are not
         named keep what they had.
         """
-        with schema.mapped(self.path):
-            if self._owner is None:
-                self._owner = owner.Owner(self._owners)
+        if self._owner is None:
+            self._owner = self.database.enter()
         unknown, released = self.recover()
         run = Run(id=secrets.token_hex(5), owner=self._owner.id, unknown=unknown, released=released)
         money = openings_pico_usd or {}
@@ -135,9 +116,10 @@ class Ledger(Figures):
             connection.execute(
                 "INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now)
             )
+            accounts.lock_book(connection)
             for scope, most in limits.items():
                 accounts.limit(connection, scope, most)
-            for scope in openings.keys() | money.keys():
+            for scope in sorted(openings.keys() | money.keys()):
                 accounts.opening(
                     connection,
                     scope,
@@ -149,9 +131,7 @@ class Ledger(Figures):
 
     def prove_writable(self) -> None:
         """Write what is there already, so that whatever refuses a run's first write is found."""
-        with self.writing() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            connection.execute(f"PRAGMA user_version = {version}")
+        self.database.prove_writable()
 
     def recover(self) -> tuple[int, int]:
         """Put the attempts of dead owners in order: what was sent becomes unknown, what was only
@@ -161,8 +141,7 @@ class Ledger(Figures):
             owners = succession.others(connection, self._owner.id if self._owner else "")
         unknown = released = 0
         for dead in owners:
-            with schema.mapped(self.path):
-                remains = owner.claim(self._owners, dead)
+            remains = self.database.claim(dead)
             if remains is None:
                 continue
             try:
@@ -186,10 +165,10 @@ class Ledger(Figures):
         or at its rate limit.
         """
         if self._owner is None:
-            raise LedgerError(f"{self.path}: no run was begun")
+            raise LedgerError(f"{self.name}: no run was begun")
         key = order.request.key
         with self.writing() as connection:
-            schema.check_version(connection, self.path)
+            self.database.refuse_newer(connection)
             for known in questions.requests(connection, order.question, key):
                 found = verdicts.found(connection, known, hold_unknown=hold_unknown)
                 if found is not None:
@@ -238,18 +217,9 @@ class Ledger(Figures):
         Without a usable report the reservation itself is charged. ``cost_pico_usd`` prices the
         reported usage; where it is None and the reservation had a price, that one is charged.
         """
-        usage = answer.usage if _credible(answer.usage) else None
         with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
-            charged = attempts.at_reservation(row)
-            if usage is not None:
-                cost = row.reserved.pico_usd if cost_pico_usd is None else cost_pico_usd
-                charged = Charge(usage=usage, source="provider", cost_pico_usd=cost)
-            details = {
-                "finish": answer.finish,
-                "answered_by": attempts.clean(answer.model),
-                "provider_request_id": attempts.clean(answer.provider_request_id),
-            }
+            charged, details = charge_for(row, answer, cost_pico_usd)
             attempts.charge(
                 connection, row, State.SETTLED, charged, now=self.clock(), detail=details
             )
@@ -280,19 +250,31 @@ class Ledger(Figures):
             connection.execute(
                 "INSERT INTO edition (chapter, section, number, instruction) VALUES (?, ?, 1, ?)"
                 " ON CONFLICT (chapter, section) DO UPDATE"
-                " SET number = number + 1, instruction = excluded.instruction",
+                " SET number = edition.number + 1, instruction = excluded.instruction",
                 (chapter, section, instruction),
             )
         return self.edition(chapter, section)
 
-    @property
-    def _owners(self) -> Path:
-        return self.path.parent / "owners"
+
+def charge_for(
+    row: AttemptRow, answer: Answer, cost_pico_usd: int | None
+) -> tuple[Charge, dict[str, str | int | None]]:
+    """What an attempt is charged for its answer, and the columns that say how the answer came.
+
+    Without a credible report the reservation is charged.
+    """
+    charged = attempts.at_reservation(row)
+    if answer.usage is not None and _credible(answer.usage):
+        cost = row.reserved.pico_usd if cost_pico_usd is None else cost_pico_usd
+        charged = Charge(usage=answer.usage, source="provider", cost_pico_usd=cost)
+    return charged, {
+        "finish": answer.finish,
+        "answered_by": attempts.clean(answer.model),
+        "provider_request_id": attempts.clean(answer.provider_request_id),
+    }
 
 
-def _credible(usage: Usage | None) -> bool:
-    if usage is None:
-        return False
+def _credible(usage: Usage) -> bool:
     figures = (usage.prompt, usage.completion, usage.cached, usage.reasoning)
     return min(figures) >= 0 and usage.total > 0 and max(figures) <= MOST_TOKENS
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime
 
 from expand.completion import AttemptFailedError, Failure
 from expand.ledger import attempts, rows
+from expand.ledger.database import Connection
 from expand.ledger.moment import stamp
 from expand.ledger.values import State
 
@@ -14,7 +14,7 @@ CRASHED = AttemptFailedError(Failure.CRASHED, "the process ended while it was in
 ENDED = AttemptFailedError(Failure.CANCELLED, "the run ended while it was in flight")
 
 
-def others(connection: sqlite3.Connection, mine: str) -> tuple[str, ...]:
+def others(connection: Connection, mine: str) -> tuple[str, ...]:
     """The owners that have not ended in an orderly way, but for ``mine``: alive or dead."""
     found = connection.execute(
         "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ?", (mine,)
@@ -23,14 +23,16 @@ def others(connection: sqlite3.Connection, mine: str) -> tuple[str, ...]:
 
 
 def inherit(
-    connection: sqlite3.Connection, gone: str, failed: AttemptFailedError, now: datetime
+    connection: Connection, gone: str, failed: AttemptFailedError, now: datetime
 ) -> tuple[int, int]:
     """End the runs and attempts of an owner that is gone; nothing of its stays reserved.
 
     Returns how many attempts became unknown and how many were released.
     """
     found = connection.execute(
-        "SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent')", (gone,)
+        "SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq"
+        f"{connection.lock}",
+        (gone,),
     ).fetchall()
     unknown = 0
     for row in map(rows.read, found):

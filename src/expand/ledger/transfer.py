@@ -8,20 +8,18 @@ Without them, hashes and figures still arrive, but the answers would have to be 
 from __future__ import annotations
 
 import json
-import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from expand.errors import LedgerError
 from expand.ledger import accounts, attempts, audit, rows
-from expand.ledger.accounts import Move
+from expand.ledger.database import Connection, ConstraintError, Row
 from expand.ledger.store import Ledger
-from expand.ledger.values import AttemptRow, State
+from expand.ledger_place import LedgerPlace
 
-_MALFORMED = (ValueError, TypeError, KeyError, OverflowError, RecursionError, sqlite3.Error)
+_MALFORMED = (ValueError, TypeError, KeyError, OverflowError, RecursionError, ConstraintError)
 
 FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
@@ -51,21 +49,22 @@ class Imported:
     answers: int
 
 
-def export(path: Path, *, texts: bool) -> Iterator[str]:
+def export(place: LedgerPlace, *, texts: bool) -> Iterator[str]:
     """The ledger's lines, from one consistent state of it. Raises ``LedgerError``."""
-    ledger = Ledger.read(path)
+    ledger = Ledger.read(place)
     if ledger is None:
-        raise LedgerError(f"{path}: there is no ledger to export; check the workspace")
+        raise LedgerError(f"{place}: there is no ledger to export; check the workspace")
     try:
-        with ledger.reading() as connection:
-            connection.execute("BEGIN")
+        with ledger.snapshot() as connection:
             yield _line("ledger", {"format": FORMAT, "texts": texts})
             for kind, (table, columns) in _PLAIN.items():
-                for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table}"):
+                for row in connection.execute(
+                    f"SELECT {', '.join(columns)} FROM {table} ORDER BY {columns[0]}, {columns[1]}"
+                ):
                     yield _line(kind, dict(row))
             for row in connection.execute("SELECT * FROM attempt ORDER BY seq"):
                 yield _line("attempt", _attempt(connection, row, texts=texts))
-            for row in connection.execute("SELECT key, request_key FROM question"):
+            for row in connection.execute("SELECT key, request_key FROM question ORDER BY key"):
                 yield _line("question", dict(row))
     finally:
         ledger.close()
@@ -75,7 +74,7 @@ def _line(kind: str, values: dict[str, Any]) -> str:
     return json.dumps({"kind": kind, **values}, ensure_ascii=False)
 
 
-def _attempt(connection: sqlite3.Connection, row: sqlite3.Row, *, texts: bool) -> dict[str, Any]:
+def _attempt(connection: Connection, row: Row, *, texts: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: row[name] for name in _ATTEMPT}
     values["history"] = [
         list(event)
@@ -95,7 +94,8 @@ def _attempt(connection: sqlite3.Connection, row: sqlite3.Row, *, texts: bool) -
         "SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)
     ).fetchone()
     if answer is not None:
-        values["answer"] = dict(answer) if texts else {**dict(answer), "text": None}
+        text = rows.exact(answer["text"]) if texts and answer["text"] is not None else None
+        values["answer"] = {**dict(answer), "text": text}
     return values
 
 
@@ -108,30 +108,29 @@ def _unpacked(form: bytes, attempt: str) -> str:
         ) from error
 
 
-def import_(path: Path, lines: Iterable[str]) -> Imported:
-    """Fill a new or empty ledger at ``path`` with exported lines, all of them or nothing.
+def import_(place: LedgerPlace, lines: Iterable[str]) -> Imported:
+    """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing.
 
     Totals are added up anew, and the whole is audited before it is kept. Raises ``LedgerError``.
     """
-    ledger = Ledger.open(path)
+    ledger = Ledger.open(place)
     try:
         with ledger.writing() as connection:
             if connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
-                raise LedgerError(f"{path}: holds attempts already; import into a new ledger")
+                raise LedgerError(f"{place}: holds attempts already; import into a new ledger")
             number = 0
             try:
                 for number, line in enumerate(lines, start=1):
-                    _take(connection, line, first=number == 1)
+                    with ledger.database.mapped(), ledger.database.part():
+                        _take(connection, line, first=number == 1)
             except _MALFORMED as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
                 raise LedgerError(
                     f"line {number}: {type(error).__name__}: {error}; import what "
                     "`expand ledger export` wrote, unchanged"
                 ) from error
             if not number:
                 raise LedgerError("nothing to import: the input is empty")
-            for finding in audit.findings(connection):
+            for finding in audit.findings(ledger.database, connection):
                 raise LedgerError(f"the import does not add up, nothing was kept: {finding}")
             counts = [
                 connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
@@ -142,7 +141,7 @@ def import_(path: Path, lines: Iterable[str]) -> Imported:
     return Imported(attempts=counts[0], answers=counts[1])
 
 
-def _take(connection: sqlite3.Connection, line: str, *, first: bool) -> None:
+def _take(connection: Connection, line: str, *, first: bool) -> None:
     values = json.loads(line)
     kind = values["kind"]
     if first:
@@ -150,7 +149,8 @@ def _take(connection: sqlite3.Connection, line: str, *, first: bool) -> None:
             raise ValueError(f"the first line has to state format {FORMAT}")
     elif kind in _PLAIN:
         table, columns = _PLAIN[kind]
-        _insert(connection, table, {name: values[name] for name in columns}, replace=True)
+        key = columns[:2] if kind == "edition" else columns[:1]
+        _insert(connection, table, {name: values[name] for name in columns}, key=key)
     elif kind == "question":
         _insert(connection, "question", {name: values[name] for name in _QUESTION})
     elif kind == "attempt":
@@ -159,7 +159,7 @@ def _take(connection: sqlite3.Connection, line: str, *, first: bool) -> None:
         raise ValueError(f"{kind!r} is not a kind of line")
 
 
-def _take_attempt(connection: sqlite3.Connection, values: dict[str, Any]) -> None:
+def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
     key = values["request_key"]
     connection.execute("INSERT INTO request (key) VALUES (?) ON CONFLICT DO NOTHING", (key,))
     if values.get("request") is not None:
@@ -170,28 +170,23 @@ def _take_attempt(connection: sqlite3.Connection, values: dict[str, Any]) -> Non
         _insert(connection, "event", event)
     if "answer" in values:
         answer = {name: values["answer"][name] for name in _ANSWER}
+        if answer["text"] is not None:
+            answer["text"] = connection.exact(answer["text"])
         _insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
     found = connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone()
     row = rows.read(found)
     accounts.ensure(connection, row.scopes)
-    accounts.move(connection, row.scopes, _move(row))
-
-
-def _move(row: AttemptRow) -> Move:
-    match row.state:
-        case State.RESERVED | State.SENT:
-            return Move(reserved=row.reserved)
-        case State.UNKNOWN:
-            return Move(unknown=row.charged)
-        case _:
-            return Move(settled=row.charged)
+    accounts.move(connection, row.scopes, accounts.share(row))
 
 
 def _insert(
-    connection: sqlite3.Connection, table: str, values: dict[str, Any], *, replace: bool = False
+    connection: Connection, table: str, values: dict[str, Any], *, key: tuple[str, ...] = ()
 ) -> None:
-    verb = "REPLACE" if replace else "INSERT"
+    """Insert a row; with ``key``, in the place of one that has the same."""
     marks = ", ".join("?" for _ in values)
+    others = ", ".join(f"{name} = excluded.{name}" for name in values if name not in key)
+    instead = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {others}" if key else ""
     connection.execute(
-        f"{verb} INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks}){instead}",
+        tuple(values.values()),
     )

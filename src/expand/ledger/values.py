@@ -222,26 +222,6 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Totals:
-    """What the attempts of one chapter or one model add up to.
-
-    ``used_tokens`` is ``prompt`` plus ``completion`` and includes ``unknown_tokens``.
-    ``cost_pico_usd`` is None when any charged attempt has no known price.
-    """
-
-    name: str
-    attempts: int
-    answers: int
-    prompt: int
-    cached: int
-    completion: int
-    used_tokens: int
-    unknown_tokens: int
-    reserved_tokens: int
-    cost_pico_usd: int | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class PromptHistory:
     """How a model's prompts turned out against what was counted for them, lately.
 

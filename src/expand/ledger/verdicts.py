@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from expand.budget import shortfall
 from expand.ledger import accounts, rows
+from expand.ledger.database import Connection
 from expand.ledger.values import Held, InFlight, Order, Refused, StoredAnswer
 
 
 def found(
-    connection: sqlite3.Connection, key: str, *, hold_unknown: bool
+    connection: Connection, key: str, *, hold_unknown: bool
 ) -> StoredAnswer | InFlight | Held | None:
     """What the ledger knows of the request already; None when it may be bought.
 
@@ -34,9 +33,9 @@ def found(
     return None
 
 
-def refused(connection: sqlite3.Connection, order: Order) -> Refused | None:
+def refused(connection: Connection, order: Order) -> Refused | None:
     """Which limit the order would pass; None when it fits them all."""
-    balances = [accounts.balance(connection, scope) for scope in order.all_scopes]
+    balances = accounts.locked(connection, order.all_scopes)
     if order.amount.pico_usd is None and not order.unpriced:
         for balance in balances:
             if balance.limit.pico_usd is not None:

@@ -1,0 +1,53 @@
+"""Which database a ledger's place names, and how it is opened.
+
+The driver for PostgreSQL is loaded only where it is wanted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from expand.ledger import schema, sqlite
+from expand.ledger.database import Database
+from expand.ledger_place import LedgerPlace
+
+
+def open_database(place: LedgerPlace, patience_seconds: float) -> Database:
+    """The ledger at ``place`` for writing, created and brought up to date as needed.
+
+    Raises ``LedgerError``.
+    """
+    if isinstance(place, Path):
+        return sqlite.open_file(place, patience_seconds)
+    from expand.ledger import postgresql  # start-up time
+
+    return postgresql.open_server(place, patience_seconds)
+
+
+def read_database(place: LedgerPlace, patience_seconds: float) -> Database | None:
+    """The ledger for reading only, brought up to date as needed; None if there is none.
+
+    Raises ``LedgerError``.
+    """
+    found = read_as_it_lies(place, patience_seconds)
+    if found is None:
+        return None
+    try:
+        current = found.version() == schema.VERSION
+    except BaseException:
+        found.close()
+        raise
+    if current:
+        return found
+    found.close()
+    open_database(place, patience_seconds).close()
+    return read_as_it_lies(place, patience_seconds)
+
+
+def read_as_it_lies(place: LedgerPlace, patience_seconds: float) -> Database | None:
+    """The ledger for reading only, whatever it is; None if there is none."""
+    if isinstance(place, Path):
+        return sqlite.read_file(place, patience_seconds)
+    from expand.ledger import postgresql  # start-up time
+
+    return postgresql.read_server(place, patience_seconds)

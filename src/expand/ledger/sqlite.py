@@ -1,0 +1,323 @@
+"""The ledger in one SQLite file: how it is opened, written and read, and what its errors mean.
+
+The file is in WAL mode with ``synchronous=FULL``: a transaction that has been committed survives a
+killed process and a lost power supply. ``PRAGMA user_version`` counts the migrations that have
+been applied. A write takes the file's one write lock first (``BEGIN IMMEDIATE``), so whatever it
+reads cannot change before it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from expand.errors import LedgerError
+from expand.ledger import moment, owner, schema
+from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError
+from expand.ledger.schema import APPLICATION_ID
+
+_MAPPED_BYTES = 1 << 30
+
+_DAMAGED = (
+    "damaged; `expand ledger verify` says how far, and a copy or an export can be imported into a "
+    "new ledger"
+)
+_MEANINGS = {
+    sqlite3.SQLITE_BUSY: BUSY,
+    sqlite3.SQLITE_LOCKED: BUSY,
+    sqlite3.SQLITE_READONLY: "cannot be written; make it and its folder writable",
+    sqlite3.SQLITE_PERM: "cannot be written; make it and its folder writable",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; make its folder exist and be writable",
+    sqlite3.SQLITE_FULL: "the disk is full; free some space and run again, nothing is lost",
+    sqlite3.SQLITE_IOERR: "the disk cannot be read or written; check it, and keep the ledger "
+    "on a local disk",
+    sqlite3.SQLITE_PROTOCOL: "the disk cannot lock files, as some network disks cannot; keep "
+    "the workspace on a local disk",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: "not a ledger, or its first page is damaged; move it away, or "
+    "point to another workspace",
+}
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
+
+
+@contextlib.contextmanager
+def mapped(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into ``LedgerError``; defects pass through."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise ConstraintError(str(error)) from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code == sqlite3.SQLITE_ERROR and isinstance(error, sqlite3.OperationalError):
+            raise LedgerError(f"{path}: {error}: {_DAMAGED}") from error
+        if code not in _MEANINGS:
+            raise
+        kind = LedgerBusyError if code in _PASSING else LedgerError
+        raise kind(f"{path}: {_MEANINGS[code]}") from error
+    except UnicodeDecodeError as error:
+        raise LedgerError(f"{path}: {_DAMAGED}") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LedgerBusyError(f"{path}: {_MEANINGS[sqlite3.SQLITE_FULL]}") from error
+        reason = error.strerror or str(error)
+        raise LedgerError(f"{path}: {reason}; make its folder exist and be writable") from error
+
+
+class SqliteConnection(sqlite3.Connection):
+    """A connection as the ledger's rules want it."""
+
+    lock = ""
+
+    def exact(self, text: str, /) -> str | bytes:
+        """SQLite keeps any text."""
+        return text
+
+
+class SqliteDatabase:
+    """A ledger's file, open. Use it from one thread; many processes may share the file."""
+
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+
+    def __init__(self, path: Path, connection: SqliteConnection) -> None:
+        self.path = path
+        self.connection = connection
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def now(self) -> datetime:
+        """This machine's clock: only its own processes share the file."""
+        return moment.now()
+
+    def mapped(self) -> contextlib.AbstractContextManager[None]:
+        """Turn what SQLite raises into the ledger's errors."""
+        return mapped(self.path)
+
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """A savepoint."""
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # a full disk has ended all of it already
+                self.connection.execute("ROLLBACK TO SAVEPOINT part")
+                self.connection.execute("RELEASE SAVEPOINT part")
+            raise
+        self.connection.execute("RELEASE SAVEPOINT part")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[SqliteConnection]:
+        """Read; each statement sees one consistent state. Raises ``LedgerError``."""
+        with mapped(self.path):
+            yield self.connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[SqliteConnection]:
+        """Read all from one state, mapped into memory and sorted there: with SQLite's own settings
+        the sums of a report take twice as long. Raises ``LedgerError``.
+        """
+        with mapped(self.path):
+            self.connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+            self.connection.execute("PRAGMA temp_store = MEMORY")
+            self.connection.execute("BEGIN")
+            try:
+                yield self.connection
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[SqliteConnection]:
+        """Write one transaction: all of it or nothing. Raises ``LedgerError``."""
+        with mapped(self.path), transaction(self.connection):
+            yield self.connection
+
+    def version(self) -> int:
+        """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
+        with mapped(self.path):
+            return check_identity(self.connection, self.path)
+
+    def refuse_newer(self, connection: object) -> None:
+        """Raise ``LedgerError`` when another process has made a newer ledger of it meanwhile."""
+        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        schema.refuse_newer(version, self.name)
+
+    def prove_writable(self) -> None:
+        """Write the version that is there already."""
+        with self.writing() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version}")
+
+    def damage(self, connection: object) -> Iterator[str]:
+        """What SQLite's own check finds, and rows that point nowhere."""
+        for (line,) in self.connection.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                yield f"integrity: {line}"
+        for row in self.connection.execute("PRAGMA foreign_key_check"):
+            yield f"references: a row of {row[0]} points to a row of {row[2]} that is not there"
+
+    def enter(self) -> owner.Owner:
+        """Begin to own attempts: a lock beside the file."""
+        with mapped(self.path):
+            return owner.Owner(self._owners)
+
+    def claim(self, owner_id: str) -> owner.Remains | None:
+        """The remains of an owner if it is dead."""
+        with mapped(self.path):
+            return owner.claim(self._owners, owner_id)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    @property
+    def _owners(self) -> Path:
+        return self.path.parent / "owners"
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has ended it already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
+    """Open the ledger for writing, creating it (mode 0600) and bringing it up to date.
+
+    Raises ``LedgerError``.
+    """
+    with mapped(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+        connection = _connect(str(path), patience_seconds, uri=False)
+    try:
+        with mapped(path):
+            _prepare(connection, path, patience_seconds)
+            _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return SqliteDatabase(path, connection)
+
+
+def read_file(path: Path, patience_seconds: float) -> SqliteDatabase | None:
+    """Open the ledger for reading only, as it lies; None if there is none. Raises ``LedgerError``.
+
+    A folder that cannot be written gets no lock files, so there the file is read without.
+    """
+    if not path.exists():
+        return None
+    with mapped(path):
+        return SqliteDatabase(path, _connect_read_only(path, patience_seconds))
+
+
+def check_identity(connection: sqlite3.Connection, path: Path) -> int:
+    """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
+    version, application, tables = connection.execute(_IDENTITY).fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        raise LedgerError(
+            f"{path}: a database, but not a ledger; move it away, or point to another workspace"
+        )
+    schema.refuse_newer(version, str(path))
+    return int(version)
+
+
+_IDENTITY = (
+    "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
+    " FROM pragma_user_version, pragma_application_id"
+)
+"""One statement, so that a file that another process is just making is seen whole."""
+
+
+def _connect(address: str, patience_seconds: float, *, uri: bool) -> SqliteConnection:
+    connection = sqlite3.connect(
+        address,
+        timeout=patience_seconds,
+        isolation_level=None,
+        uri=uri,
+        factory=SqliteConnection,
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _uri(path: Path, query: str) -> str:
+    return f"{path.absolute().as_uri()}?{query}"
+
+
+def _turn_to_wal(connection: sqlite3.Connection, patience_seconds: float) -> str:
+    """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several
+    processes may be opening a new ledger at once.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float) -> None:
+    check_identity(connection, path)
+    mode = _turn_to_wal(connection, patience_seconds)
+    if mode != "wal":
+        raise LedgerError(
+            f"{path}: the disk cannot hold a write-ahead log, as some network disks cannot; "
+            "keep the workspace on a local disk"
+        )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if check_identity(connection, path) == schema.VERSION:
+        return
+    with transaction(connection):
+        version = check_identity(connection, path)
+        for statements in schema.MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _connect_read_only(path: Path, patience_seconds: float) -> SqliteConnection:
+    connection = _connect(_uri(path, "mode=ro"), patience_seconds, uri=True)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise LedgerError(
+                f"{path}: its newest entries are in {log.name}, which cannot be read where "
+                "nothing can be written; make the folder writable, or copy it elsewhere"
+            ) from error
+        return _connect(_uri(path, "mode=ro&immutable=1"), patience_seconds, uri=True)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
