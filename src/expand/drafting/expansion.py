@@ -1,20 +1,20 @@
 """The use case: chapters into drafts, sections side by side on a fixed number of workers.
 
 What holds: a section that is current is not touched, one that a person edited is not touched, every
-answer is in the ledger before it is in a draft, and a draft is written whole after each section.
+answer is in the ledger before it is in a draft, and a draft is written whole, within half a second
+of each section and when its chapter is done. A chapter is opened when its turn comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from expand.completion import Author
-from expand.contract import Finding, check_chapter, source_findings
-from expand.drafting.acceptance import Acceptances
-from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
+from expand.contract import Finding
+from expand.drafting.chapter import Chapter, Means
+from expand.drafting.commission import Commission, Job, lanes
 from expand.drafting.events import (
     AttemptChanged,
     Event,
@@ -25,54 +25,28 @@ from expand.drafting.events import (
     SectionStarted,
     SectionStatus,
 )
+from expand.drafting.finished import Editions, Finished
 from expand.drafting.folio import Folio
-from expand.drafting.manuscript import Manuscript
-from expand.drafting.ordering import NO_SETTING, Setting, order_for
+from expand.drafting.folios import Folios, across
 from expand.drafting.result import ChapterResult, Refusal, RunResult, SectionResult
-from expand.drafting.section import Desk, Drafting, Tally, loop_for
-from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
+from expand.drafting.section import Desk, Drafting, Tally
+from expand.drafting.standing import standing
+from expand.drafting.survey import agenda, edition_of
+from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.ledger import Ledger, Run
 from expand.outline import Book, Outline, Section
 from expand.outline.plan import Plan
 from expand.purchase.dispatch import Event as PurchaseEvent
-from expand.purchase.escrow import Purchase, RefusedError, always_ready
+from expand.purchase.escrow import PILOT_SECONDS, Purchase, RefusedError, always_ready
 from expand.settings import OnUnknown
-from expand.text import digest, lines
-from expand.text.draft import text_hash
-from expand.workspace import Workspace, decoded, read_text
+from expand.text import lines
+from expand.workspace import Workspace
 
+__all__ = ["Commission", "Expansion"]
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Commission:
-    """What a run is to do. ``sections`` are numbers, None for all; ``fresh`` buys them anew.
-
-    ``context_text`` tells each section what those before it say, in order, instead of drafting
-    them side by side; with ``cascade`` a section is drafted again when those before it changed.
-    """
-
-    chapters: tuple[str, ...]
-    plan: Plan
-    language: str
-    sections: frozenset[int] | None = None
-    fresh: bool = False
-    context_text: bool = False
-    cascade: bool = False
-    instruction: str = ""
-    """With ``fresh``: what an editor wants of the new version."""
-
-    def chosen(self, outline: Outline) -> tuple[Section, ...]:
-        """The sections of a chapter that are to be drafted. Raises ``InputError``."""
-        numbers = {section.number for section in outline.sections}
-        if missing := sorted((self.sections or frozenset()) - numbers):
-            raise InputError(
-                f"chapter {outline.id} has no section {missing[0]}",
-                remedy=f"it has sections 1 to {len(numbers)}",
-            )
-        wanted = self.sections if self.sections is not None else numbers
-        return tuple(section for section in outline.sections if section.number in wanted)
-
-
-Job = tuple[Folio, Section]
+WRITE_SECONDS = 0.5
+"""How long a finished section may wait for its draft to be written. Its answers are in the ledger,
+so a kill loses nothing: the next run puts it there."""
 
 
 class Expansion:
@@ -91,8 +65,12 @@ class Expansion:
         workers: int,
         on_unknown: OnUnknown = "retry",
         on_event: Callable[[Event], None],
+        outlines: Mapping[str, Outline] | None = None,
+        finished: Finished | None = None,
+        pilot_seconds: float = PILOT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``outlines`` are those that were read already, ``finished`` what is known to be done."""
         self._workspace = workspace
         self._book = book
         self._means = means
@@ -104,13 +82,25 @@ class Expansion:
             run=run,
             on_event=self._on_purchase,
             on_unknown=on_unknown,
+            pilot_seconds=pilot_seconds,
             prepare=prepare,
         )
         self._desk = Desk(
-            means=means, ledger=ledger, purchase=self._purchase, run_id=run.id, on_event=on_event
+            means=means,
+            ledger=ledger,
+            purchase=self._purchase,
+            run_id=run.id,
+            on_event=on_event,
+            lean=ledger.bought(Plan.LEAN.value),
         )
+        self._outlines = outlines or {}
+        self._finished = finished
+        self._editions: Editions = {}
         self._tallies: dict[tuple[str, int], Tally] = {}
-        self._results: dict[tuple[str, int], SectionResult] = {}
+        self._sections: dict[str, dict[int, SectionResult]] = {}
+        self._chapters: dict[str, ChapterResult] = {}
+        self._left: dict[str, int] = {}
+        self._noted: set[str] = set()
         self._workers = workers
         self._on_event = on_event
         self._clock = clock
@@ -124,37 +114,25 @@ class Expansion:
         Raises ``InputError`` before anything is sent when the input is wrong.
         """
         began = self._clock()
-        folios = [
-            Folio(
-                self._workspace,
-                open_chapter(
-                    self._workspace,
-                    self._book,
-                    chapter,
-                    plan=commission.plan,
-                    language=commission.language,
-                    means=self._means,
-                ),
-            )
-            for chapter in commission.chapters
-        ]
-        jobs = [(f, s) for f in folios for s in commission.chosen(f.chapter.outline)]
+        folios = Folios(
+            self._workspace,
+            self._book,
+            outlines=self._outlines,
+            plan=commission.plan,
+            language=commission.language,
+            means=self._means,
+        )
         if commission.fresh:
-            self._begin_anew(jobs, commission)
-        self._announce(jobs)
-        self._rehearse(folios, commission)
-        for folio in folios:
-            folio.write()
-        lanes = self._lanes(folios, jobs, in_order=commission.context_text)
+            self._begin_anew(folios, commission)
+        jobs = self._look_around(folios, commission)
+        in_order = commission.context_text
+        todo = iter(lanes(jobs, workers=self._workers, in_order=in_order))
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._workers, len(jobs))):
-                    group.create_task(self._worker(lanes, commission))
-        except* ExpandError as errors:
-            raise _first(errors) from errors
+            await self._work(todo, folios, commission)
         finally:
             await self._purchase.drain()
-        chapters = tuple(self._finish(folio, commission) for folio in folios)
+            folios.write()
+        chapters = tuple(self._chapters[chapter] for chapter in commission.chapters)
         return RunResult(
             chapters=chapters,
             balance=self._ledger.balance("book"),
@@ -171,130 +149,113 @@ class Expansion:
         self._interrupted = True
         self._purchase.stop()
 
-    def _begin_anew(self, jobs: Sequence[Job], commission: Commission) -> None:
+    def _begin_anew(self, folios: Folios, commission: Commission) -> None:
         """Raises the editions; a section that was edited gives way only if it was named."""
-        for folio, section in jobs:
-            if folio.edited(section.number):
-                if commission.sections is None:
-                    continue
-                folio.overwrite(section.number)
-            self._ledger.raise_edition(
-                folio.chapter.id, section.number, instruction=commission.instruction
-            )
-
-    def _announce(self, jobs: Sequence[Job]) -> None:
-        """Says what will be drafted and why, before anything is spent."""
-        self._on_event(
-            RunPlanned(
-                sections=tuple(
-                    SectionPlanned(
-                        chapter=folio.chapter.id,
-                        section=section.number,
-                        title=folio.chapter.title(section),
-                        lines=section.lines,
-                        reason="edited"
-                        if folio.edited(section.number)
-                        else folio.reason(section, self._key(folio.chapter, section)),
-                    )
-                    for folio, section in jobs
+        for chapter in commission.chapters:
+            folios.look(chapter)  # nothing is raised where the input is wrong
+        for chapter in commission.chapters:
+            folio = folios.look(chapter)
+            for section in commission.chosen(folio.chapter.outline):
+                if folio.edited(section.number):
+                    if commission.sections is None:
+                        continue
+                    folios.overwrite(chapter, section.number)
+                self._ledger.raise_edition(
+                    chapter, section.number, instruction=commission.instruction
                 )
-            )
-        )
 
-    def _rehearse(self, folios: Sequence[Folio], commission: Commission) -> None:
-        """Makes the first order of each chapter, so that what is wrong with the templates or the
-        context window is said before anything is sent.
-        """
-        for folio in folios:
-            chapter = folio.chapter
-            for section in commission.chosen(chapter.outline)[:1]:
-                manuscript = Manuscript(chapter.frame(section))
-                ask = loop_for(manuscript, self._means).next()
-                if ask is not None:
-                    order_for(
-                        chapter, section, ask, manuscript, run_id=self._run.id, edition=NO_EDITION
-                    )
+    def _look_around(self, folios: Folios, commission: Commission) -> list[Sequence[Job]]:
+        """Says what will be drafted and why, before anything is spent; returns what is to do."""
+        self._editions = self._ledger.editions()
+        jobs: list[Sequence[Job]] = []
+        planned: list[SectionPlanned] = []
+        for chapter in commission.chapters:
+            known = self._finished.result(chapter, self._editions) if self._finished else None
+            if known is not None:
+                self._chapters[chapter] = known
+                planned += _planned_already(known)
+                continue
+            found = agenda(folios.look(chapter), commission, self._editions, run_id=self._run.id)
+            planned += found.planned
+            self._left[chapter] = len(found.jobs)
+            if found.jobs:
+                jobs.append(found.jobs)
+            else:
+                self._finish(folios, folios.take(chapter), commission)
+        self._on_event(RunPlanned(sections=tuple(planned)))
+        for chapter, result in self._chapters.items():
+            for section in result.sections:
+                self._tell_done(chapter, section)
+        return jobs
 
-    @staticmethod
-    def _lanes(
-        folios: Sequence[Folio], jobs: Sequence[Job], *, in_order: bool
-    ) -> Iterator[Sequence[Job]]:
-        """What one worker takes at a time: a section, or a chapter where order matters."""
-        if not in_order:
-            return iter([[job] for job in jobs])
-        return iter([[job for job in jobs if job[0] is folio] for folio in folios])
+    async def _work(
+        self, todo: Iterator[Sequence[Job]], folios: Folios, commission: Commission
+    ) -> None:
+        """Has the workers do everything, and the drafts written meanwhile."""
+        done = asyncio.Event()
+        working = self._workers
 
-    async def _worker(self, lanes: Iterator[Sequence[Job]], commission: Commission) -> None:
-        for lane in lanes:
-            for folio, section in lane:
-                await self._do(folio, section, commission)
+        async def worker() -> None:
+            nonlocal working
+            for lane in todo:
+                for job in lane:
+                    await self._do(job, folios, commission)
+            working -= 1
+            if not working:
+                done.set()
 
-    async def _do(self, folio: Folio, section: Section, commission: Commission) -> None:
-        chapter, number = folio.chapter, section.number
-        self._on_event(SectionStarted(chapter=chapter.id, section=number))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(worker())
+                group.create_task(_keep_written(folios, done))
+        except* ExpandError as errors:
+            raise _first(errors) from errors
+
+    async def _do(self, job: Job, folios: Folios, commission: Commission) -> None:
+        folio = folios.take(job.chapter)
+        chapter = folio.chapter
+        section = chapter.outline.sections[job.section - 1]
+        self._on_event(SectionStarted(chapter=chapter.id, section=section.number))
         status, notes = await self._section(folio, section, commission)
         result = self._result(folio, section, status, notes)
-        self._results[chapter.id, number] = result
-        folio.write()
+        self._sections.setdefault(chapter.id, {})[section.number] = result
+        self._left[chapter.id] -= 1
+        if notes:
+            self._noted.add(chapter.id)
+        if not self._left[chapter.id]:
+            self._finish(folios, folio, commission)
+        self._tell_done(chapter.id, result)
+
+    def _tell_done(self, chapter: str, result: SectionResult) -> None:
         self._on_event(
-            SectionDone(chapter=chapter.id, section=number, lines=result.lines, status=status)
+            SectionDone(
+                chapter=chapter, section=result.number, lines=result.lines, status=result.status
+            )
         )
 
     async def _section(
         self, folio: Folio, section: Section, commission: Commission
     ) -> tuple[SectionStatus, Sequence[Finding]]:
         chapter, number = folio.chapter, section.number
-        if folio.edited(number):
+        edition = edition_of(chapter.id, number, self._editions)
+        stands = standing(folio, section, commission, edition=edition)
+        if stands.fate == "edited":
             return "edited", ()
-        edition = self._edition(chapter, section)
-        key = chapter.key(section, edition)
-        setting = self._setting(folio, section, edition, commission)
-        told = text_hash(setting.told) if setting.told else ""
-        if folio.is_current(number, key):
-            if not commission.context_text or folio.told(number) == told:
-                return "reused", ()
-            if not commission.cascade:
-                self._on_event(Notice(message=_stale(chapter, section)))
-                return "reused", ()
+        if stands.fate == "stale":
+            self._on_event(Notice(message=_stale(chapter, section)))
+        if stands.fate != "due":
+            return "reused", ()
         tally = self._tallies.setdefault((chapter.id, number), Tally())
         drafted = await Drafting(
-            self._desk, chapter, section, edition=edition, setting=setting, tally=tally
+            self._desk, chapter, section, edition=edition, setting=stands.setting, tally=tally
         ).draft()
         status = self._status(chapter, section, drafted.ended_by, tally)
         if drafted.ended_by is None:
-            folio.put(number, drafted.text, key, told)
+            folio.put(number, drafted.text, stands.key, stands.told)
         elif drafted.lines >= lines.of_section(folio.texts[number]):
             folio.put(number, drafted.text, "")
         return status, drafted.notes
-
-    def _edition(self, chapter: Chapter, section: Section) -> Edition:
-        return Edition(
-            number=self._ledger.edition(chapter.id, section.number),
-            instruction=self._ledger.instruction(chapter.id, section.number),
-        )
-
-    def _key(self, chapter: Chapter, section: Section) -> str:
-        return chapter.key(section, self._edition(chapter, section))
-
-    @staticmethod
-    def _setting(
-        folio: Folio, section: Section, edition: Edition, commission: Commission
-    ) -> Setting:
-        """What the section is told beside its own outline."""
-        if not (edition.instruction or commission.context_text):
-            return NO_SETTING
-        before = [
-            folio.texts[other.number]
-            for other in folio.chapter.outline.sections
-            if other.number < section.number
-        ]
-        frame = folio.chapter.frame(section)
-        return Setting(
-            told=digest.of_sections(before) if commission.context_text else "",
-            present=digest.by_topic(folio.texts[section.number], frame.topics)
-            if edition.instruction
-            else {},
-        )
 
     def _status(
         self, chapter: Chapter, section: Section, ended_by: ExpandError | None, tally: Tally
@@ -322,7 +283,7 @@ class Expansion:
     ) -> SectionResult:
         chapter, number = folio.chapter, section.number
         text = folio.texts[number]
-        tally = self._tallies.get((chapter.id, number), Tally())
+        tally = self._tallies.pop((chapter.id, number), Tally())
         return SectionResult(
             number=number,
             title=chapter.title(section),
@@ -335,24 +296,24 @@ class Expansion:
             findings=(*notes, *chapter.check(section, text)),
         )
 
-    def _finish(self, folio: Folio, commission: Commission) -> ChapterResult:
+    def _finish(self, folios: Folios, folio: Folio, commission: Commission) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""
         folio.write()
         chapter = folio.chapter
-        found = across(self._workspace, folio, whole=commission.sections is None)
-        results = [
-            self._results[chapter.id, section.number]
-            for section in commission.chosen(chapter.outline)
-            if (chapter.id, section.number) in self._results
-        ]
-        return ChapterResult.of(
+        links: dict[str, bool] = {}
+        whole = commission.sections is None
+        sections = self._sections.pop(chapter.id, {})
+        result = self._chapters[chapter.id] = ChapterResult.of(
             id=chapter.id,
             draft=folio.path,
             language=chapter.language,
             plan=chapter.plan.value,
-            sections=results,
-            across=found,
+            sections=[sections[s.number] for s in commission.chosen(chapter.outline)],
+            across=across(self._workspace, folio, whole=whole, links=links),
         )
+        if self._finished is not None and chapter.id not in self._noted:
+            self._finished.keep(folio, result, self._editions, links)
+        folios.close(chapter.id)
 
     def _on_purchase(self, event: PurchaseEvent) -> None:
         address = event.order.address
@@ -380,36 +341,26 @@ class Expansion:
             )
 
 
-def open_chapter(
-    workspace: Workspace, book: Book, chapter_id: str, *, plan: Plan, language: str, means: Means
-) -> Chapter:
-    """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
-    outline = workspace.outline(chapter_id)
-    source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
-    return Chapter(
-        book=book,
-        outline=outline,
-        source_text=decoded(source, workspace.root / outline.source),
-        plan=plan,
-        language=language,
-        means=means,
-    )
+async def _keep_written(folios: Folios, done: asyncio.Event) -> None:
+    """Writes what came, every now and then, until all is done."""
+    while not done.is_set():
+        try:
+            await asyncio.wait_for(done.wait(), WRITE_SECONDS)
+        except TimeoutError:
+            folios.write()
 
 
-def across(workspace: Workspace, folio: Folio, *, whole: bool) -> tuple[Finding, ...]:
-    """What shows only across sections; of a ``whole`` chapter also what is missing from it."""
-    chapter = folio.chapter
-    beside = workspace.root / chapter.outline.source
-
-    def exists(path: str) -> bool:
-        return (beside.parent / path).exists()
-
-    quality = chapter.outline.quality if whole else None
-    found = check_chapter(folio.texts, quality=quality, exists=exists)
-    if whole:
-        draft = read_text(workspace.draft_path(chapter.id))
-        found += source_findings(chapter.source_text, draft)
-    return found
+def _planned_already(result: ChapterResult) -> list[SectionPlanned]:
+    return [
+        SectionPlanned(
+            chapter=result.id,
+            section=section.number,
+            title=section.title,
+            lines=section.target_lines,
+            reason="edited" if section.status == "edited" else "",
+        )
+        for section in result.sections
+    ]
 
 
 def _stale(chapter: Chapter, section: Section) -> str:

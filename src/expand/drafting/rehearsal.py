@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from expand.completion import Finish
 from expand.drafting.authorship import means_for, require_language
 from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
-from expand.drafting.expansion import Commission, open_chapter
+from expand.drafting.commission import Commission
 from expand.drafting.folio import Folio
+from expand.drafting.folios import open_chapter
 from expand.drafting.manuscript import Manuscript
 from expand.drafting.ordering import order_for
 from expand.drafting.section import loop_for
+from expand.drafting.standing import standing
+from expand.drafting.survey import edition_of
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
 from expand.outline import Section
@@ -27,9 +30,9 @@ EXPECTED_TOKENS_PER_LINE = 13
 class Planned:
     """What one section would take: requests, tokens that go out and may come back, reservation.
 
-    ``reused`` says that its draft is current, so that nothing would be sent. ``reserved_tokens`` is
-    the sum over its requests, ``largest`` the greatest single one; money is in pico-dollars, None
-    without a price.
+    ``reused`` says that nothing would be sent: its draft is current, or ``edited`` by a person.
+    ``reserved_tokens`` is the sum over its requests, ``largest`` the greatest single one; money is
+    in pico-dollars, None without a price.
     """
 
     chapter: str
@@ -37,6 +40,7 @@ class Planned:
     title: str
     lines: int
     reused: bool
+    edited: bool = False
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -54,6 +58,7 @@ def dry_run(
     try:
         means = means_for(workspace, settings, ledger=ledger)
         require_language(means.profile, book, commission.language)
+        editions = ledger.editions() if ledger else {}
         planned: list[Planned] = []
         for chapter_id in commission.chapters:
             chapter = open_chapter(
@@ -66,14 +71,16 @@ def dry_run(
             )
             folio = Folio(workspace, chapter)
             for section in commission.chosen(chapter.outline):
-                edition = _edition(ledger, chapter, section, fresh=commission.fresh)
-                current = folio.is_current(section.number, chapter.key(section, edition))
-                gives_way = commission.fresh and commission.sections is not None
-                kept = current or (folio.edited(section.number) and not gives_way)
-                if kept:
-                    planned.append(_planned(chapter, section, reused=True))
-                else:
+                edition = edition_of(chapter_id, section.number, editions)
+                if commission.fresh:
+                    edition = Edition(number=edition.number + 1, instruction=commission.instruction)
+                    if commission.sections is not None:
+                        folio.overwrite(section.number)
+                stands = standing(folio, section, commission, edition=edition)
+                if stands.fate == "due":
                     planned.append(_simulated(chapter, section, means, edition))
+                else:
+                    planned.append(_kept(chapter, section, edited=stands.fate == "edited"))
         return tuple(planned)
     finally:
         if ledger:
@@ -112,22 +119,14 @@ def first_order(
     return order, means.counter.exact, counts
 
 
-def _edition(ledger: Ledger | None, chapter: Chapter, section: Section, *, fresh: bool) -> Edition:
-    if ledger is None:
-        return Edition(number=int(fresh))
-    return Edition(
-        number=ledger.edition(chapter.id, section.number) + int(fresh),
-        instruction="" if fresh else ledger.instruction(chapter.id, section.number),
-    )
-
-
-def _planned(chapter: Chapter, section: Section, *, reused: bool) -> Planned:
+def _kept(chapter: Chapter, section: Section, *, edited: bool) -> Planned:
     return Planned(
         chapter=chapter.id,
         section=section.number,
         title=chapter.title(section),
         lines=section.lines,
-        reused=reused,
+        reused=True,
+        edited=edited,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from expand.drafting.authorship import means_for
-from expand.drafting.expansion import across, open_chapter
 from expand.drafting.folio import Folio
+from expand.drafting.folios import across, open_chapter
 from expand.drafting.result import ChapterResult, SectionResult
 from expand.errors import InputError, Place
 from expand.outline import Book

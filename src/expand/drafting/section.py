@@ -81,6 +81,8 @@ class Desk:
     purchase: Purchase
     run_id: str
     on_event: Callable[[Event], None]
+    lean: frozenset[tuple[str, int]] | None = None
+    """The sections that the lean plan has bought answers for; None where nobody has looked."""
 
 
 class Drafting:
@@ -126,11 +128,15 @@ class Drafting:
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self._edition.instruction else "draft"
         loop = loop_for(self._manuscript, self._desk.means, first_purpose=purpose)
-        first = loop.next()
+        first = loop.next() if self._has_lean() else None
         if first is not None and not self._known(self._order(first, 0)):
             self._begin_lean()
         while (ask := loop.next()) is not None:
             loop.record(ask, await self._ask(ask))
+
+    def _has_lean(self) -> bool:
+        lean = self._desk.lean
+        return lean is None or (self._chapter.id, self._section.number) in lean
 
     def _begin_lean(self) -> None:
         """Takes over what the lean plan bought for this section, as far as the ledger has it."""

@@ -10,10 +10,12 @@ from expand.completion import Author
 from expand.drafting.authorship import DeferredAuthor, means_for, profile_of, require_language
 from expand.drafting.events import Event
 from expand.drafting.expansion import Commission, Expansion
+from expand.drafting.finished import Finished
 from expand.drafting.result import RunResult
 from expand.ledger import Ledger
+from expand.model.address import is_loopback
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
-from expand.purchase.escrow import always_ready
+from expand.purchase.escrow import LOCAL_PILOT_SECONDS, PILOT_SECONDS, always_ready
 from expand.settings import Settings, require_author
 from expand.workspace import Workspace
 
@@ -40,7 +42,12 @@ async def expand_chapters(
         require_author(settings, path=workspace.settings_path)
     profile = profile_of(workspace, settings)
     require_language(profile, book, commission.language)
-    outlines = {chapter: workspace.outline(chapter) for chapter in commission.chapters}
+    finished = Finished(workspace, commission, profile)
+    outlines = {
+        chapter: workspace.outline(chapter)
+        for chapter in commission.chapters
+        if chapter not in finished
+    }
     ledger = Ledger.open(workspace.ledger_path)
     try:
         run = ledger.begin_run(
@@ -65,6 +72,11 @@ async def expand_chapters(
                 workers=settings.concurrency or profile.concurrency,
                 on_unknown=settings.on_unknown,
                 on_event=on_event,
+                outlines=outlines,
+                finished=finished,
+                pilot_seconds=LOCAL_PILOT_SECONDS
+                if is_loopback(settings.base_url)
+                else PILOT_SECONDS,
             )
             on_ready(expansion)
             return await expansion.expand(commission)

@@ -1,0 +1,183 @@
+"""Chapters that are finished, recognised without reading them again.
+
+When a run leaves a chapter with nothing to do, its result is kept under a hash of everything that
+it follows from: outline, book, source, draft, templates, profile, language, plan, and the tool's
+own code. As long as all of it is the same, a later run would come to the same result, and need
+not parse, check or render anything for it. Whatever differs has the chapter looked at anew.
+The records are derived: they may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from expand.contract import Finding
+from expand.drafting.commission import Commission
+from expand.drafting.events import SectionStatus
+from expand.drafting.folio import Folio
+from expand.drafting.result import NOTHING, ChapterResult, SectionResult
+from expand.model.profile import Profile
+from expand.model.shelf import packaged_folder
+from expand.workspace import Workspace, write_atomically
+
+Editions = Mapping[tuple[str, int], tuple[int, str]]
+"""How often sections were asked for afresh, and with which instruction, as the ledger has it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Record:
+    result: ChapterResult
+    editions: list[list[Any]]
+
+
+class Finished:
+    """The finished chapters of a workspace, for one commission under one profile."""
+
+    def __init__(self, workspace: Workspace, commission: Commission, profile: Profile) -> None:
+        self._workspace = workspace
+        self._profile = profile
+        self._commission = commission
+        self._whole = not (commission.sections or commission.fresh or commission.context_text)
+        self._signature = self._signed()
+        self._shared = self._digest_shared()
+        self._outlines: dict[str, str] = {}
+        self._records: dict[str, _Record] = {}
+        if self._whole:
+            for chapter in commission.chapters:
+                self._read(chapter)
+
+    def __contains__(self, chapter: str) -> bool:
+        return chapter in self._records
+
+    def result(self, chapter: str, editions: Editions) -> ChapterResult | None:
+        """What a run would come to for the chapter, None when it has to be looked at."""
+        record = self._records.get(chapter)
+        if record is None or record.editions != _of_chapter(chapter, editions):
+            return None
+        return record.result
+
+    def keep(
+        self,
+        folio: Folio,
+        result: ChapterResult,
+        editions: Editions,
+        links: Mapping[str, bool],
+    ) -> None:
+        """Remembers a chapter that has nothing left to do; not if it or what it follows from may
+        have changed since it was read.
+        """
+        chapter = folio.chapter
+        done = all(s.status in ("drafted", "reused", "edited") for s in result.sections)
+        outline = _hash(self._workspace.outline_path(chapter.id))
+        same = self._outlines.get(chapter.id) == outline and self._signature == self._signed()
+        if not (self._whole and done and same):
+            return
+        source = chapter.outline.source
+        form = {
+            "made_from": self._made_from(
+                outline, folio.present_source_hash, hashlib.sha256(folio.text.encode()).hexdigest()
+            ),
+            "source": source,
+            "links": dict(links),
+            "editions": _of_chapter(chapter.id, editions),
+            "result": {
+                **asdict(result),
+                "sections": [_section_form(section) for section in result.sections],
+            },
+        }
+        write_atomically(self._path(chapter.id), json.dumps(form), durable=False)
+
+    def _read(self, chapter: str) -> None:
+        outline = self._outlines[chapter] = _hash(self._workspace.outline_path(chapter))
+        try:
+            form = json.loads(self._path(chapter).read_bytes())
+            source = self._workspace.root / form["source"]
+            draft = _hash(self._workspace.draft_path(chapter))
+            if not draft or form["made_from"] != self._made_from(outline, _hash(source), draft):
+                return
+            if any((source.parent / p).exists() != there for p, there in form["links"].items()):
+                return
+            self._records[chapter] = _Record(
+                result=_result(form["result"]), editions=form["editions"]
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return  # none yet, or not one of ours: the chapter is looked at
+
+    def _path(self, chapter: str) -> Path:
+        commission = self._commission
+        folder = self._workspace.root / ".expand" / "finished"
+        return folder / f"{chapter}.{commission.language}.{commission.plan.value}.json"
+
+    def _made_from(self, *hashes: str) -> str:
+        return hashlib.sha256("|".join((self._shared, *hashes)).encode()).hexdigest()
+
+    def _digest_shared(self) -> str:
+        """The hash of what all chapters follow from."""
+        digest = hashlib.sha256(repr((self._commission.language, self._profile)).encode())
+        digest.update(self._commission.plan.value.encode())
+        digest.update(repr(_signatures(_code())).encode())
+        digest.update(_hash(self._workspace.book_path).encode())
+        for path in self._templates():
+            digest.update(f"{path}\0{_hash(path)}\0".encode())
+        return digest.hexdigest()
+
+    def _signed(self) -> tuple[Any, ...]:
+        return _signatures([self._workspace.book_path, *self._templates()])
+
+    def _templates(self) -> list[Path]:
+        folders = (self._workspace.prompts_folder, packaged_folder())
+        return sorted({path for folder in folders for path in folder.rglob("*.j2")})
+
+
+def _code() -> Iterable[Path]:
+    """The modules that decide what becomes of a chapter."""
+    package = Path(__file__).parents[1]
+    rooms = ("contract", "drafting", "model", "outline", "text")
+    return sorted(path for room in rooms for path in (package / room).glob("*.py"))
+
+
+def _signatures(paths: Iterable[Path]) -> tuple[Any, ...]:
+    found = []
+    for path in paths:
+        try:
+            status = path.stat()
+            found.append((str(path), status.st_size, status.st_mtime_ns))
+        except OSError:
+            found.append((str(path), 0, 0))
+    return tuple(found)
+
+
+def _hash(path: Path) -> str:
+    """sha256 of a file, "" where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _of_chapter(chapter: str, editions: Editions) -> list[list[Any]]:
+    return sorted([number, *what] for (c, number), what in editions.items() if c == chapter)
+
+
+def _section_form(section: SectionResult) -> dict[str, Any]:
+    status: SectionStatus = "edited" if section.status == "edited" else "reused"
+    return asdict(replace(section, status=status, attempts=0, answers=0, usage=NOTHING))
+
+
+def _result(form: dict[str, Any]) -> ChapterResult:
+    sections = [
+        SectionResult(**{**section, "usage": NOTHING, "findings": _findings(section["findings"])})
+        for section in form["sections"]
+    ]
+    return ChapterResult(
+        **{**form, "sections": tuple(sections), "findings": _findings(form["findings"])}
+    )
+
+
+def _findings(forms: Iterable[dict[str, Any]]) -> tuple[Finding, ...]:
+    return tuple(Finding(**form) for form in forms)

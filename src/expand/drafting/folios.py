@@ -1,0 +1,137 @@
+"""The drafts that a run works on: opened when their turn comes, and closed when it is over.
+
+A book may have a thousand chapters; only some are open at a time, so that memory does not grow
+with the book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from expand.contract import Finding, check_chapter, source_findings
+from expand.drafting.acceptance import Acceptances
+from expand.drafting.chapter import Chapter, Means
+from expand.drafting.folio import Folio
+from expand.outline import Book, Outline
+from expand.outline.plan import Plan
+from expand.workspace import Workspace, decoded, read_text
+
+KEPT = 64
+"""How many drafts that nobody works on yet stay open, so that they are not read twice."""
+
+
+class Folios:
+    """The drafts of a run by chapter id. ``outlines`` are those that were read already."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        book: Book,
+        *,
+        outlines: Mapping[str, Outline],
+        plan: Plan,
+        language: str,
+        means: Means,
+    ) -> None:
+        self._workspace = workspace
+        self._book = book
+        self._outlines = outlines
+        self._plan = plan
+        self._language = language
+        self._means = means
+        self._idle: dict[str, Folio] = {}
+        self._worked_on: dict[str, Folio] = {}
+        self._given_way: dict[str, set[int]] = {}
+
+    def look(self, chapter: str) -> Folio:
+        """The draft, to look at before work on it begins. Raises ``InputError``."""
+        found = self._worked_on.get(chapter) or self._idle.get(chapter)
+        if found is None:
+            found = Folio(self._workspace, self._open(chapter))
+            for number in self._given_way.get(chapter, ()):
+                found.overwrite(number)
+            if len(self._idle) < KEPT:
+                self._idle[chapter] = found
+        return found
+
+    def take(self, chapter: str) -> Folio:
+        """The draft, to work on: it stays open until it is closed. Its file is there from now on,
+        with what the sections consist of before a model wrote anything.
+        """
+        found = self._worked_on.get(chapter)
+        if found is None:
+            found = self._worked_on[chapter] = self.look(chapter)
+            self._idle.pop(chapter, None)
+            found.write()
+        return found
+
+    def close(self, chapter: str) -> None:
+        """Lets go of a draft that is finished."""
+        self._worked_on.pop(chapter, None)
+
+    def overwrite(self, chapter: str, number: int) -> None:
+        """Lets the tool replace a section that a person edited, as they asked for by name."""
+        self._given_way.setdefault(chapter, set()).add(number)
+        self.look(chapter).overwrite(number)
+
+    def write(self) -> None:
+        """Writes every draft that holds more than its file. Raises ``InputError``."""
+        for folio in tuple(self._worked_on.values()):
+            if folio.dirty:
+                folio.write()
+
+    def _open(self, chapter: str) -> Chapter:
+        return open_chapter(
+            self._workspace,
+            self._book,
+            chapter,
+            plan=self._plan,
+            language=self._language,
+            means=self._means,
+            outline=self._outlines.get(chapter),
+        )
+
+
+def open_chapter(
+    workspace: Workspace,
+    book: Book,
+    chapter_id: str,
+    *,
+    plan: Plan,
+    language: str,
+    means: Means,
+    outline: Outline | None = None,
+) -> Chapter:
+    """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
+    outline = outline or workspace.outline(chapter_id)
+    source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
+    return Chapter(
+        book=book,
+        outline=outline,
+        source_text=decoded(source, workspace.root / outline.source),
+        plan=plan,
+        language=language,
+        means=means,
+    )
+
+
+def across(
+    workspace: Workspace, folio: Folio, *, whole: bool, links: dict[str, bool] | None = None
+) -> tuple[Finding, ...]:
+    """What shows only across sections; of a ``whole`` chapter also what is missing from it.
+
+    In ``links`` it is noted which files were looked for, and whether they are there.
+    """
+    chapter = folio.chapter
+    beside = workspace.root / chapter.outline.source
+    met = {} if links is None else links
+
+    def exists(path: str) -> bool:
+        return met.setdefault(path, (beside.parent / path).exists())
+
+    quality = chapter.outline.quality if whole else None
+    found = check_chapter(folio.texts, quality=quality, exists=exists)
+    if whole:
+        draft = read_text(workspace.draft_path(chapter.id))
+        found += source_findings(chapter.source_text, draft)
+    return found

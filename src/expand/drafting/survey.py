@@ -1,0 +1,61 @@
+"""What a run finds before it begins: every chapter looked at once, before anything is spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from expand.drafting.chapter import NO_EDITION, Edition
+from expand.drafting.commission import Commission, Job
+from expand.drafting.events import SectionPlanned
+from expand.drafting.finished import Editions
+from expand.drafting.folio import Folio
+from expand.drafting.manuscript import Manuscript
+from expand.drafting.ordering import order_for
+from expand.drafting.section import loop_for
+from expand.drafting.standing import standing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agenda:
+    """What is to be done about a chapter, and what is said of it before."""
+
+    jobs: tuple[Job, ...]
+    planned: tuple[SectionPlanned, ...]
+
+
+def agenda(folio: Folio, commission: Commission, editions: Editions, *, run_id: str) -> Agenda:
+    """A chapter's agenda. Where something is due, the first order is made on trial: what is wrong
+    with the templates or the context window is said before anything is sent.
+
+    Raises ``InputError``.
+    """
+    chapter = folio.chapter
+    jobs: list[Job] = []
+    planned: list[SectionPlanned] = []
+    rehearsed = False
+    for section in commission.chosen(chapter.outline):
+        edition = edition_of(chapter.id, section.number, editions)
+        stands = standing(folio, section, commission, edition=edition)
+        jobs.append(Job(chapter=chapter.id, section=section.number))
+        planned.append(
+            SectionPlanned(
+                chapter=chapter.id,
+                section=section.number,
+                title=chapter.title(section),
+                lines=section.lines,
+                reason=stands.reason,
+            )
+        )
+        if stands.fate == "due" and not rehearsed:
+            rehearsed = True
+            manuscript = Manuscript(chapter.frame(section))
+            ask = loop_for(manuscript, chapter.means).next()
+            if ask is not None:
+                order_for(chapter, section, ask, manuscript, run_id=run_id, edition=NO_EDITION)
+    return Agenda(jobs=tuple(jobs), planned=tuple(planned))
+
+
+def edition_of(chapter: str, section: int, editions: Editions) -> Edition:
+    """The edition that the ledger has for a section."""
+    number, instruction = editions.get((chapter, section), (0, ""))
+    return Edition(number=number, instruction=instruction)
