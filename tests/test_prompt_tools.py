@@ -6,8 +6,11 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import jinja2
+import jinja2.nodes
 import pytest
 from typer.testing import CliRunner, Result
+from workspaces import small
 
 from expand.cli import app
 from expand.errors import InputError, InputErrors
@@ -19,7 +22,15 @@ from expand.model.prompt import (
     SuggestionContext,
     packaged_folder,
 )
-from expand.model.prompt_context import _MEANINGS, PURPOSES, context_of, reference, variables_of
+from expand.model.prompt_blocks import BLOCKS, blocks_of
+from expand.model.prompt_context import (
+    _EXAMPLES,
+    _MEANINGS,
+    PURPOSES,
+    context_of,
+    variables_of,
+)
+from expand.model.prompt_reference import reference
 from expand.starting.prompt_files import difference, eject, template_files
 from expand.workspace import Workspace
 
@@ -40,17 +51,21 @@ def states(workspace: Workspace) -> dict[str, str]:
 
 def test_every_packaged_template_is_listed(workspace: Workspace) -> None:
     shipped = {p.relative_to(packaged_folder()).as_posix() for p in packaged_folder().rglob("*.j2")}
-    assert states(workspace) == dict.fromkeys(shipped, "packaged")
+    assert states(workspace) == dict.fromkeys(shipped, "shipped")
     result = run(workspace, "list")
     lines = result.stdout.splitlines()
     assert len(lines) == len(shipped)
-    assert "section.j2         packaged  Asks for topics of a section, or for a whole one." in lines
-    assert any(line.startswith("brief/section.j2   packaged  Style brief: Asks") for line in lines)
+    (plain,) = [line.split() for line in lines if line.startswith("section.j2 ")]
+    assert plain[:4] == ["section.j2", "shipped", "shipped", "Asks"]
+    (brief,) = [line for line in lines if line.startswith("brief/section.j2 ")]
+    assert 'For models with style = "brief": Asks for topics' in brief
+    (style,) = [line.split() for line in lines if line.startswith("styles/tutorial/system.j2")]
+    assert style[1:4] == ["style", "tutorial", "shipped"]
 
 
 def test_the_repository_s_own_templates_are_the_packaged_ones() -> None:
     repository = Workspace(root=packaged_folder().parent)
-    assert set(states(repository).values()) == {"packaged"}
+    assert set(states(repository).values()) == {"shipped"}
 
 
 def test_states_and_differences(workspace: Workspace) -> None:
@@ -62,14 +77,21 @@ def test_states_and_differences(workspace: Workspace) -> None:
     (workspace.prompts_folder / "mine.j2").write_text("mine")
     found = states(workspace)
     assert (found["section.j2"], found["length.j2"]) == ("changed", "same")
-    assert (found["mine.j2"], found["system.j2"]) == ("own", "packaged")
+    assert (found["mine.j2"], found["system.j2"]) == ("own", "shipped")
     shown = run(workspace, "diff").stdout
-    assert shown.startswith("--- packaged/section.j2\n+++ prompts/section.j2\n@@ -1,")
+    assert shown.startswith("--- shipped/section.j2\n+++ prompts/section.j2\n@@ -1,")
     assert "\n-Now section {{ section_number }}" in shown
     assert "\n+Section {{ section_number }}" in shown
-    assert run(workspace, "diff", "length", "mine").stdout == ""
+    told = run(workspace, "diff", "length", "mine", "system")
+    assert told.exit_code == 0
+    assert told.stdout == (
+        "length.j2: same as shipped/length.j2\n"
+        "mine.j2: it takes no other template's place\n"
+        "system.j2: this workspace has none of its own; the shipped one is used\n"
+    )
     listed = json.loads(run(workspace, "list", "--json").stdout)["templates"]
     mine = next(entry for entry in listed if entry["name"] == "mine.j2")
+    assert (mine["origin"], mine["state"]) == ("book", "own")
     assert mine["purpose"] == "Included by others, if at all."
     assert mine["path"] == str(workspace.prompts_folder / "mine.j2")
 
@@ -98,15 +120,150 @@ def test_what_was_changed_is_only_replaced_by_force(workspace: Workspace) -> Non
     assert "kept     prompts/section.j2\n" in run(workspace, "eject").stdout
 
 
-def test_a_style_of_one_s_own(workspace: Workspace) -> None:
-    result = run(workspace, "eject", "--style", "short")
-    written = {p.relative_to(workspace.root).as_posix() for p in workspace.root.rglob("*.j2")}
-    assert written == {f"prompts/short/{name}" for name in TEMPLATES}
+def written_in(workspace: Workspace) -> set[str]:
+    return {p.relative_to(workspace.root).as_posix() for p in workspace.root.rglob("*.j2")}
+
+
+def test_templates_for_a_kind_of_model(workspace: Workspace) -> None:
+    result = run(workspace, "eject", "--model-style", "short")
+    assert written_in(workspace) == {f"prompts/short/{name}" for name in TEMPLATES}
     assert result.stdout.endswith('profile says style = "short", in expand.toml\n')
-    run(workspace, "eject", "brief/section", "--style", "terse")
+    run(workspace, "eject", "brief/section", "--model-style", "terse")
     text = (workspace.prompts_folder / "terse" / "section.j2").read_text()
     assert text == (packaged_folder() / "brief" / "section.j2").read_text()
     assert states(workspace)["terse/section.j2"] == "own"
+
+
+def test_a_house_style_of_one_s_own_begins_as_a_shipped_one(workspace: Workspace) -> None:
+    result = run(workspace, "eject", "--style", "mine", "--like", "reference")
+    names = {"system.j2", "section.j2", "continue.j2", "brief/system.j2"}
+    assert written_in(workspace) == {f"prompts/styles/mine/{name}" for name in names}
+    assert result.stdout.endswith(
+        "for chapters with `style: mine`, in their outline or in book.yaml\n"
+    )
+    text = (workspace.prompts_folder / "styles/mine/system.j2").read_text()
+    assert text == (packaged_folder() / "styles/reference/system.j2").read_text()
+    run(workspace, "eject", "--style", "tutorial")
+    assert states(workspace)["styles/tutorial/system.j2"] == "same"
+    run(workspace, "eject", "repair", "--style", "mine", "--block", "matter")
+    assert (workspace.prompts_folder / "styles/mine/repair.j2").read_text() == (
+        '{% extends "repair.j2" %}\n{% block matter %}\n'
+        "Write the whole text anew without the faults.\n{% endblock %}\n"
+    )
+    failed = run(workspace, "eject", "--style", "other", "--like", "novel")
+    assert "there is no shipped style 'novel'; known are: reference, tutorial" in str(
+        failed.exception
+    )
+
+
+def with_chapter(workspace: Workspace) -> Workspace:
+    small(workspace.root)
+    return workspace
+
+
+def test_one_block_for_one_chapter(workspace: Workspace) -> None:
+    with_chapter(workspace)
+    run(workspace, "eject", "section", "--block", "code", "--chapter", "07")
+    path = workspace.prompts_folder / "chapters/07/section.j2"
+    text = path.read_text()
+    assert text.startswith('{% extends "section.j2" %}\n{% block code %}\n{% if code_examples %}\n')
+    assert run(workspace, "diff", "chapters/07/section").stdout == (
+        "chapters/07/section.j2: no block of it says anything else than shipped/section.j2\n"
+    )
+    path.write_text(text.replace("complete code", "tested"))
+    shown = run(workspace, "diff").stdout
+    assert shown.startswith(
+        "--- shipped/section.j2 code\n+++ prompts/chapters/07/section.j2 code\n"
+    )
+    assert "\n-Include {{ code_examples }} complete code" in shown
+    listed = run(workspace, "list").stdout.splitlines()
+    (line,) = [line.split() for line in listed if line.startswith("chapters/07/section.j2")]
+    assert line[1:4] == ["chapter", "07", "changed"]
+
+
+def test_which_files_count_for_a_chapter(workspace: Workspace) -> None:
+    with_chapter(workspace)
+    run(workspace, "eject", "section", "--block", "code", "--chapter", "07")
+    run(workspace, "eject", "section", "--block", "note")
+    outline = workspace.outline_path("07")
+    outline.write_text(outline.read_text(encoding="utf-8") + "style: tutorial\n", encoding="utf-8")
+    lines = run(workspace, "list", "--chapter", "07").stdout.splitlines()
+    assert lines[0] == "chapter 07, style tutorial, model scripted"
+    assert lines[2].split(maxsplit=3) == [
+        "section.j2",
+        "chapter",
+        "07",
+        "prompts/chapters/07/section.j2, takes shipped/styles/tutorial/section.j2, "
+        "prompts/section.j2, shipped/section.j2, shipped/length.j2",
+    ]
+    listed = json.loads(run(workspace, "list", "--chapter", "07", "--json").stdout)
+    assert [entry["origin"] for entry in listed["templates"]] == [
+        "style tutorial",
+        "chapter 07",
+        "style tutorial",
+        "shipped",
+        "shipped",
+    ]
+    assert listed["not_used"] == []
+    small_model = run(workspace, "list", "--chapter", "07", "--model", "embedded").stdout
+    assert "section.j2   shipped         shipped/brief/section.j2\n" in small_model
+    assert small_model.endswith("not used     prompts/chapters/07/section.j2\n")
+
+
+def test_templates_of_a_chapter_that_there_is_not(workspace: Workspace) -> None:
+    with_chapter(workspace)
+    failed = run(workspace, "eject", "section", "--chapter", "70")
+    assert "chapter '70' has no outline; known are: 07" in str(failed.exception)
+    path = workspace.prompts_folder / "chapters/70/section.j2"
+    path.parent.mkdir(parents=True)
+    path.write_text("{{ lines }} lines")
+    assert "Counts for nothing: chapter 70 has no outline." in run(workspace, "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--block", "code"), "--block needs the template that it is in"),
+        (("--chapter", "07"), "--chapter needs a template"),
+        (("section", "--block", "cod"), "section.j2 has no block 'cod'; did you mean \"code\"?"),
+        (("section", "--chapter", "07", "--style", "mine"), "a copy is for a chapter, a style or"),
+        (("section", "--style", "plain"), "'plain' is no name of a style"),
+        (("section", "--model-style", "chapters"), "'chapters' is no name of a style"),
+    ],
+)
+def test_what_cannot_be_ejected(
+    workspace: Workspace, arguments: tuple[str, ...], message: str
+) -> None:
+    with_chapter(workspace)
+    failed = run(workspace, "eject", *arguments)
+    assert isinstance(failed.exception, InputError)
+    assert message in str(failed.exception)
+
+
+def test_nothing_differs(workspace: Workspace) -> None:
+    result = run(workspace, "diff")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"nothing differs: {len(template_files(workspace))} templates are the same as shipped\n",
+    )
+    (workspace.prompts_folder).mkdir()
+    (workspace.prompts_folder / "mine.j2").write_text("mine")
+    assert run(workspace, "diff").stdout.endswith(
+        ", beside 1 of this workspace that take no other's place\n"
+    )
+
+
+def test_the_blocks_are_those_of_the_packaged_templates() -> None:
+    found = {}
+    for path in packaged_folder().rglob("*.j2"):
+        name = path.relative_to(packaged_folder()).as_posix()
+        text = path.read_text(encoding="utf-8")
+        blocks = jinja2.Environment().parse(text).find_all(jinja2.nodes.Block)
+        named = [block.name for block in blocks]
+        assert list(blocks_of(text)) == named, "no block is inside another"
+        if named and not name.startswith("styles/"):
+            found[name] = named
+    assert found == {name: list(blocks) for name, blocks in BLOCKS.items()}
 
 
 @pytest.mark.parametrize("style", ["a/b", "..", ".hidden", ""])
@@ -135,6 +292,7 @@ def test_every_template_and_every_variable_is_documented() -> None:
         declared = [field.name for field in fields(kind)]
         assert [variable.name for variable in variables_of(kind)] == declared
         assert set(_MEANINGS[kind]) == set(declared), "no meaning of a name that is gone"
+        assert type(_EXAMPLES[kind]) is kind
     page = reference()
     for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
         for variable in variables_of(kind):
@@ -155,4 +313,8 @@ def test_the_context_command(workspace: Workspace) -> None:
     assert run(workspace, "context").stdout == reference()
     lines = run(workspace, "context", "section").stdout.splitlines()
     assert lines[0].startswith("language          text              The language of the draft")
+    assert lines[7] == (
+        "lines             whole number      How many lines it asks for; the last figure in front "
+        "of `lines` or `行` is taken. Example: 45"
+    )
     assert len(lines) == len(fields(RequestContext))

@@ -1,4 +1,4 @@
-"""``expand prompt``: what would be sent, word for word."""
+"""``expand prompt``: the templates, whose they are, and copies of them to be changed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from expand.cli.common import (
-    BaseUrlOption,
-    LanguageOption,
     ModelOption,
     WorkspaceOption,
     complete_chapter,
@@ -16,9 +14,14 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
+from expand.cli.prompt_show import show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from expand.starting.prompt_files import TemplateFile
+    from expand.workspace import Workspace
 
 app = typer.Typer(
     help="Show what would be sent; list, copy and compare templates.",
@@ -30,75 +33,40 @@ TemplatesArgument = Annotated[
     typer.Argument(metavar="[TEMPLATE...]", help="Such as section, or brief/section; else all."),
 ]
 
+_SAME = {
+    "shipped": "this workspace has none of its own; the shipped one is used",
+    "same": "same as {}",
+    "changed": "no block of it says anything else than {}",
+    "own": "it takes no other template's place",
+}
 
-@app.command("show")
-def show(
-    context: typer.Context,
-    chapter: Annotated[
-        str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)
-    ],
-    section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
-    plan: Annotated[str, typer.Option("--plan", help="full or lean.")] = "full",
-    language: LanguageOption = None,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Print the exact messages of a section's first request, with token counts; sends nothing."""
-    from expand.cli.chapter import plan_of  # start-up time
-    from expand.drafting.rehearsal import first_order
 
-    place = workspace_of(context, workspace)
-    settings = settings_of(place, model=model, base_url=base_url)
-    order, exact, counts = first_order(
-        place,
-        settings,
-        chapter=chapter,
-        section=section,
-        plan=plan_of(plan),
-        language=language or place.book().language,
-    )
-    request = order.request
-    if as_json:
-        print_json(
-            {
-                "model": request.model,
-                "messages": [
-                    {"role": m.role, "content": m.content, "tokens": count}
-                    for m, count in zip(request.messages, counts, strict=True)
-                ],
-                "parameters": dict(request.parameters),
-                "prompt_tokens": order.prompt_estimate,
-                "prompt_tokens_exact": exact,
-                "prompt_bound": order.prompt_tokens,
-                "output_cap": request.max_output_tokens,
-                "reserved_tokens": order.amount.tokens,
-                "request_key": request.key,
-            }
-        )
-        return
-    for message, count in zip(request.messages, counts, strict=True):
-        typer.echo(f"--- {message.role} ({count:,} tokens)")
-        typer.echo(message.content)
-    how = "exact" if exact else "estimated"
-    typer.echo(
-        f"--- {request.model}: {order.prompt_estimate:,} prompt tokens ({how}, at most "
-        f"{order.prompt_tokens:,}), output cap {request.max_output_tokens:,}, "
-        f"{order.amount.tokens:,} tokens reserved"
-    )
+app.command("show")(show)
 
 
 @app.command("list")
 def list_(
     context: typer.Context,
+    chapter: Annotated[
+        str | None,
+        typer.Option(
+            "--chapter",
+            metavar="ID",
+            help="Which files count for this chapter.",
+            autocompletion=complete_chapter,
+        ),
+    ] = None,
+    model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """List the templates: what each is for, and which of them are this workspace's own."""
+    """List the templates: whose each is, and what it is for; or which count for a chapter."""
     from expand.starting.prompt_files import template_files  # start-up time
 
     place = workspace_of(context, workspace)
+    if chapter is not None:
+        _list_counting(place, chapter, model, as_json=as_json)
+        return
     files = template_files(place)
     if as_json:
         print_json(
@@ -106,61 +74,173 @@ def list_(
                 "templates": [
                     {
                         "name": file.name,
+                        "origin": file.origin,
                         "state": file.state,
                         "path": str(file.used),
-                        "purpose": _purpose(file),
+                        "purpose": _purpose(file, place),
                     }
                     for file in files
                 ]
             }
         )
         return
-    width = max(len(file.name) for file in files)
+    names = max(len(file.name) for file in files)
+    origins = max(len(file.origin) for file in files)
     for file in files:
-        typer.echo(f"{file.name:<{width}}  {file.state:<8}  {_purpose(file)}")
+        typer.echo(
+            f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  "
+            f"{_purpose(file, place)}"
+        )
+
+
+def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:
+    """Which files count for a chapter, and what they take text from."""
+    from expand.drafting.authorship import profile_of  # start-up time
+    from expand.model.shelf import packaged_folder
+    from expand.starting.prompt_files import counting
+
+    profile = profile_of(place, settings_of(place, model=model))
+    choice = counting(place, chapter, model_style=profile.style)
+
+    shipped = packaged_folder()
+
+    def shown(path: Path) -> str:
+        inside = path.is_relative_to(place.prompts_folder)
+        return place.relative(path) if inside else f"shipped/{path.relative_to(shipped)}"
+
+    if as_json:
+        print_json(
+            {
+                "chapter": chapter,
+                "style": choice.style,
+                "model": profile.name,
+                "templates": [
+                    {
+                        "name": file.name,
+                        "origin": file.origin,
+                        "path": str(file.path),
+                        "takes": [str(path) for path in file.takes],
+                    }
+                    for file in choice.files
+                ],
+                "not_used": [str(path) for path in choice.idle],
+            }
+        )
+        return
+    typer.echo(f"chapter {chapter}, style {choice.style}, model {profile.name}")
+    origins = max(len(file.origin) for file in choice.files)
+    for file in choice.files:
+        takes = f", takes {', '.join(shown(path) for path in file.takes)}" if file.takes else ""
+        typer.echo(f"{file.name:<11}  {file.origin:<{origins}}  {shown(file.path)}{takes}")
+    for path in choice.idle:
+        typer.echo(f"not used     {shown(path)}")
 
 
 @app.command("diff")
 def diff(
     context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None
 ) -> None:
-    """Show how this workspace's templates differ from the packaged ones."""
+    """Show how this workspace's templates differ from those whose place they take.
+
+    Exit code 0 whether they differ or not.
+    """
     from expand.starting.prompt_files import chosen, difference, template_files  # start-up time
 
     files = chosen(template_files(workspace_of(context, workspace)), templates or ())
+    shown = {file.name: difference(file) for file in files}
     for file in files:
-        typer.echo(difference(file), nl=False)
+        if shown[file.name]:
+            typer.echo(shown[file.name], nl=False)
+        elif templates:
+            typer.echo(f"{file.name}: {_SAME[file.state].format(file.replaced_name)}")
+    if not templates and not any(shown.values()):
+        own = sum(file.state == "own" for file in files)
+        more = f", beside {own} of this workspace that take no other's place" if own else ""
+        typer.echo(f"nothing differs: {len(files) - own} templates are the same as shipped{more}")
 
 
 @app.command("eject")
 def eject(
     context: typer.Context,
     templates: TemplatesArgument = None,
+    block: Annotated[
+        str | None,
+        typer.Option("--block", metavar="NAME", help="Only this block; the rest stays as it is."),
+    ] = None,
+    chapter: Annotated[
+        str | None,
+        typer.Option(
+            "--chapter",
+            metavar="ID",
+            help="For this chapter alone.",
+            autocompletion=complete_chapter,
+        ),
+    ] = None,
     style: Annotated[
         str | None,
-        typer.Option("--style", metavar="NAME", help="Copy them as a style of that name."),
+        typer.Option("--style", metavar="NAME", help="For a house style: a shipped or a new one."),
+    ] = None,
+    like: Annotated[
+        str, typer.Option("--like", metavar="STYLE", help="The style that a new one begins as.")
+    ] = "tutorial",
+    model_style: Annotated[
+        str | None,
+        typer.Option("--model-style", metavar="NAME", help="For models whose profile names it."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace templates that were changed.")
     ] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Copy packaged templates into prompts/, to change them there."""
-    from expand.starting.prompt_files import chosen, template_files  # start-up time
+    """Copy templates into prompts/, whole or one block of them, to change them there."""
+    from expand.errors import InputError  # start-up time
+    from expand.starting.prompt_files import chosen, template_files
     from expand.starting.prompt_files import eject as copy
 
     place = workspace_of(context, workspace)
+    if block is not None and not templates:
+        raise InputError("--block needs the template that it is in", remedy="give its name")
+    if chapter is not None and not templates:
+        raise InputError("--chapter needs a template", remedy="name those that it is to have")
     files = chosen(template_files(place), templates or ())
-    if style is not None:
-        # A style of its own is made from the templates that have none.
-        files = tuple(file for file in files if "/" not in file.name or templates)
-    ejected = copy(place, files, style=style, force=force)
+    if style is not None and not templates:
+        files = _files_of_style(files, style, like)
+    if model_style is not None and not templates:
+        files = tuple(file for file in files if "/" not in file.name)
+    ejected = copy(
+        place,
+        files,
+        chapter=chapter,
+        style=style,
+        model_style=model_style,
+        block=block,
+        force=force,
+    )
     for name in ejected.written:
         typer.echo(f"written  {name}")
     for name in ejected.kept:
         typer.echo(f"kept     {name}")
     if style is not None:
-        typer.echo(f'used by models whose profile says style = "{style}", in expand.toml')
+        typer.echo(f"for chapters with `style: {style}`, in their outline or in book.yaml")
+    if model_style is not None:
+        typer.echo(f'for models whose profile says style = "{model_style}", in expand.toml')
+
+
+def _files_of_style(
+    files: Sequence[TemplateFile], style: str, like: str
+) -> tuple[TemplateFile, ...]:
+    """The files of a shipped style, or of the one that a new style begins as."""
+    from expand.errors import InputError  # start-up time
+    from expand.outline.shape import suggestion
+
+    styles = {file.origin.removeprefix("style ") for file in files if file.packaged} - {"shipped"}
+    wanted = style if style in styles else like
+    found = tuple(file for file in files if file.packaged and file.origin == f"style {wanted}")
+    if not found:
+        raise InputError(
+            f"there is no shipped style {wanted!r}", remedy=suggestion(wanted, sorted(styles))
+        )
+    return found
 
 
 @app.command("context")
@@ -169,20 +249,29 @@ def context_(
         str | None, typer.Argument(metavar="[TEMPLATE]", help="Such as system or section.")
     ] = None,
 ) -> None:
-    """Say what a template may use: names, kinds and meanings; without one, the whole page."""
-    from expand.model.prompt_context import context_of, reference, variables_of  # start-up time
+    """Say what a template may use, with examples; without one, the whole page."""
+    from expand.model.prompt_context import context_of, variables_of  # start-up time
+    from expand.model.prompt_reference import reference
 
     if template is None:
         typer.echo(reference(), nl=False)
         return
     for variable in variables_of(context_of(template)):
         default = "" if variable.default is None else f" [{variable.default}]"
-        typer.echo(f"{variable.name:<17} {variable.kind:<17} {variable.meaning}{default}")
+        typer.echo(
+            f"{variable.name:<17} {variable.kind:<17} {variable.meaning}{default} "
+            f"Example: {variable.example}"
+        )
 
 
-def _purpose(file: TemplateFile) -> str:
+def _purpose(file: TemplateFile, place: Workspace) -> str:
     from expand.model.prompt_context import PURPOSES  # start-up time
 
-    style, _, name = file.name.rpartition("/")
+    *folders, name = file.plain_name.split("/")
     purpose = PURPOSES.get(name, "Included by others, if at all.")
-    return f"Style {style}: {purpose}" if style else purpose
+    if folders:
+        purpose = f'For models with style = "{folders[0]}": {purpose}'
+    chapter = file.origin.removeprefix("chapter ")
+    if chapter != file.origin and chapter not in place.chapter_ids():
+        purpose = f"Counts for nothing: chapter {chapter} has no outline."
+    return purpose

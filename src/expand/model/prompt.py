@@ -150,8 +150,8 @@ class Prompts:
         return self._fingerprint
 
     def check(self, language: str) -> None:
-        """Tries the drafting templates in a language, so that what is wrong is said before anything is
-        sent: unknown names in any branch, and requests that do not end on the lines wanted.
+        """Tries the drafting templates in a language, so that what is wrong is said before anything
+        is sent: unknown names in any branch, and requests that do not end on the lines wanted.
 
         Raises ``InputErrors``.
         """

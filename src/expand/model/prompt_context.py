@@ -1,4 +1,4 @@
-"""What each template may use, as its dataclass declares it: name, kind, default and meaning.
+"""What each template may use, as its dataclass declares it: name, kind, default, meaning, example.
 
 The meanings are here and not in ``prompt.py``, which is read at every start; a test holds the two
 together.
@@ -6,7 +6,7 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import PurePosixPath
 
@@ -90,6 +90,65 @@ _MEANINGS: Mapping[type, Mapping[str, str]] = {
     RequestContext: _REQUEST,
     SuggestionContext: _SUGGESTION,
 }
+_SECTION_EXAMPLE = SectionContext(
+    number=2, title="Profiling tools", topics=("The perf tool", "Flame graphs"), share=24
+)
+_EXAMPLES: Mapping[type, object] = {
+    SectionContext: _SECTION_EXAMPLE,
+    ChapterContext: ChapterContext(
+        language="en",
+        language_name="English",
+        book_title="C07 Process Management",
+        chapter_id="03",
+        chapter_title="Performance engineering",
+        audience="Experienced Rust programmers",
+        house_rules=("Name every version.",),
+        glossary={"zero copy": "moving data without copying it"},
+        code_examples=30,
+        code_language="rust",
+        sections=(_SECTION_EXAMPLE,),
+    ),
+    RequestContext: RequestContext(
+        language="en",
+        audience="Experienced Rust programmers",
+        chapter_id="03",
+        chapter_title="Performance engineering",
+        section_number=2,
+        section_title="Profiling tools",
+        topics=("The perf tool",),
+        lines=45,
+        previous_section="Methods",
+        section_note="Say what needs root.",
+        source_material="Measure first.",
+        before="It needs no recompilation.",
+        open_fence="```rust",
+        aspect="common mistakes",
+        code_examples=2,
+        instruction="more on perf c2c",
+        present="perf samples the stack.",
+        told="## 1. Methods",
+        problems=("line 3: the code does not parse; mend it",),
+        opens_section=True,
+        closes_section=True,
+    ),
+    SuggestionContext: SuggestionContext(
+        language="en",
+        language_name="English",
+        book_title="C07 Process Management",
+        audience="Experienced Rust programmers",
+        house_rules=("Name every version.",),
+        chapter_id="06",
+        chapter_title="Signals",
+        lines=900,
+        least_sections=4,
+        most_sections=12,
+        other_chapters=("Pipes",),
+        headings=("Masks",),
+        source_material="Signals interrupt.",
+        present='{"sections": []}',
+        problems=("there are no sections",),
+    ),
+}
 _KINDS = {
     "str": "text",
     "int": "whole number",
@@ -102,13 +161,14 @@ _KINDS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
-    """A name that a template may use. ``default`` is what it is where nothing is said, None where
-    it is always given.
+    """A name that a template may use. ``example`` is a value as Jinja2 writes it; ``default`` what
+    it is where nothing is said, None where it is always given.
     """
 
     name: str
     kind: str
     meaning: str
+    example: str
     default: str | None = None
 
 
@@ -119,6 +179,7 @@ def variables_of(kind: type) -> tuple[Variable, ...]:
             name=field.name,
             kind=_KINDS[str(field.type)],
             meaning=_MEANINGS[kind][field.name],
+            example=_shown(getattr(_EXAMPLES[kind], field.name)),
             default=None if field.default is MISSING else _shown(field.default),
         )
         for field in fields(kind)
@@ -134,58 +195,14 @@ def context_of(template: str) -> type:
     return {"system.j2": ChapterContext, "suggest.j2": SuggestionContext}.get(name, RequestContext)
 
 
-def reference() -> str:
-    """The page about templates: what each is for and what it may use, as Markdown."""
-    used = ", ".join(f"`{name}`" for name in PURPOSES if context_of(name) is RequestContext)
-    purposes = [f"| `{name}` | {purpose} |" for name, purpose in PURPOSES.items()]
-    return "\n".join(
-        [
-            "# Templates",
-            "",
-            "Prompts are [Jinja2](https://jinja.palletsprojects.com/) templates. `expand prompt "
-            "list` shows them, `expand prompt eject` copies them into `prompts/` to be changed, "
-            "and `expand prompt diff` shows what was changed. A file in `prompts/` takes the "
-            "place of the packaged one of the same name; those in `prompts/<style>/` hold for "
-            "models whose profile names that style. An undefined name is an error that names "
-            "template and line.",
-            "",
-            *_table(("Template", "What it is for"), purposes),
-            "",
-            "## What `system.j2` may use",
-            "",
-            *_rows(ChapterContext),
-            "",
-            "Each of `sections` has:",
-            "",
-            *_rows(SectionContext),
-            "",
-            f"## What {used} may use",
-            "",
-            *_rows(RequestContext),
-            "",
-            "## What `suggest.j2` may use",
-            "",
-            *_rows(SuggestionContext),
-            "",
-        ]
-    )
-
-
-def _rows(kind: type) -> list[str]:
-    rows = [
-        f"| `{v.name}` | {v.kind} | {v.meaning}{f' Default: `{v.default}`.' if v.default else ''} |"
-        for v in variables_of(kind)
-    ]
-    return _table(("Name", "Kind", "Meaning"), rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[str]) -> list[str]:
-    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *rows]
-
-
 def _shown(value: object) -> str:
-    return (
-        {"": '""', (): "[]"}.get(value, str(value))
-        if isinstance(value, str | tuple)
-        else str(value)
-    )
+    """A value as a template writes it."""
+    if isinstance(value, SectionContext):
+        return f"section {value.number}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_shown(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_shown(k)}: {_shown(v)}' for k, v in value.items())}}}"
+    if isinstance(value, str):
+        return f"'{value}'" if '"' in value else f'"{value}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
