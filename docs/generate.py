@@ -16,7 +16,7 @@ os.environ.update(TERM="dumb", COLUMNS="80", NO_COLOR="1")
 
 from expand.cli import app, main
 from expand.ledger.schema import MIGRATIONS
-from expand.model.prompt_context import reference
+from expand.model.prompt_reference import reference
 from expand.outline.file import book_schema, outline_schema
 from expand.purchase.failure import RULES
 
@@ -78,7 +78,7 @@ def outlines() -> str:
 
 
 def templates() -> str:
-    """What templates may use."""
+    """Which templates count, their blocks, and what they may use."""
     return reference()
 
 
