@@ -62,7 +62,7 @@ from litellm.integrations.custom_logger import CustomLogger
 class Log(CustomLogger):
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
         said = kwargs["standard_logging_object"]
-        row = {"id": response_obj.id, "prompt": said["prompt_tokens"],
+        row = {"id": kwargs["litellm_call_id"], "prompt": said["prompt_tokens"],
                "completion": said["completion_tokens"], "cost": said["response_cost"]}
         with open(os.environ["GATEWAY_LOG"], "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\\n")
@@ -98,6 +98,7 @@ class Mishap:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     error: Mapping[str, Any] = field(default_factory=dict)
+    answer: Mapping[str, Any] | None = None
     expected: tuple[str, ...] = ()
     """The failures that the ledger may call it."""
 
@@ -161,7 +162,7 @@ class Recorder:
             if not mishap.status:
                 assert request.transport is not None
                 request.transport.abort()
-            answer = {"error": {"type": None, "param": None, **mishap.error}}
+            answer = mishap.answer or {"error": {"type": None, "param": None, **mishap.error}}
             return web.json_response(answer, status=mishap.status or 500, headers=mishap.headers)
         async with (
             aiohttp.ClientSession(trust_env=False) as session,
@@ -344,7 +345,8 @@ async def section(url: str, log: Path, recorder: Recorder, folder: Path, check: 
     check("the body came through whole", len(kept) == 4, ", ".join(sorted(kept)))
     ours = {name.lower() for name in behind[0].headers} & {"x-client-request-id"}
     print(f"     X-Client-Request-Id {'reaches' if ours else 'does not reach'} the provider")
-    print(f"     provider_request_id in the ledger: {settled[0].provider_request_id or 'none'}")
+    ids = {attempt.provider_request_id for attempt in settled}
+    check("the ledger names each answer as the gateway does", ids == {row["id"] for row in rows})
 
 
 def recorder_url(recorder: Recorder) -> str:
@@ -361,6 +363,8 @@ async def mishaps(url: str, recorder: Recorder, folder: Path, check: Checks) -> 
         running = asyncio.create_task(
             expand(place, "chapter", "03", "--section", "8", "--concurrency", "1", "--json")
         )
+        while not recorder.seen and not running.done():
+            await asyncio.sleep(0.1)
         await asyncio.wait({running}, timeout=COOLDOWN_SECONDS)
         recorder.mishap = ENOUGH
         code, _, err = await running
@@ -378,16 +382,44 @@ async def mishaps(url: str, recorder: Recorder, folder: Path, check: Checks) -> 
     await asyncio.sleep(COOLDOWN_SECONDS)
     recorder.seen.clear()
     recorder.mishap = next(mishap for mishap in MISHAPS if mishap.status == 500)
+    await ask(url)
+    print(
+        f"     not told to leave it, the gateway sends a failing request {len(recorder.seen)} times"
+    )
+    recorder.mishap = None
+
+
+async def ask(url: str) -> Any:
+    """One bare request to the gateway; what it answers."""
     body = {"model": ALIAS, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 5}
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
         aiohttp.ClientSession(trust_env=False, headers=headers) as session,
         session.post(f"{url}/chat/completions", json=body) as response,
     ):
-        await response.read()
-    print(
-        f"     not told to leave it, the gateway sends a failing request {len(recorder.seen)} times"
-    )
+        return await response.json()
+
+
+async def finishes(url: str, recorder: Recorder) -> None:
+    """What becomes of the reasons why a model stopped."""
+    await asyncio.sleep(COOLDOWN_SECONDS)
+    for reason in ("stop", "length", "content_filter", "error", "model_length", None):
+        message = {"role": "assistant", "content": "Half a"}
+        recorder.mishap = Mishap(
+            name="an answer",
+            status=200,
+            answer={
+                "id": "a",
+                "object": "chat.completion",
+                "created": 1,
+                "model": EMBEDDED_MODEL,
+                "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+                "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14},
+            },
+        )
+        said = await ask(url)
+        arrived = said["choices"][0]["finish_reason"] if "choices" in said else said
+        print(f"     finish_reason {reason} arrives as {arrived}")
     recorder.mishap = None
 
 
@@ -403,6 +435,7 @@ async def run(options: argparse.Namespace) -> int:
             if not options.mishaps:
                 await section(url, log, recorder, folder, check)
             await mishaps(url, recorder, folder, check)
+            await finishes(url, recorder)
     print("all is well" if not check.failed else f"{check.failed} checks failed")
     return min(1, check.failed)
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
+from genai_prices.data import providers as published
 from hypothesis import given
 from hypothesis import strategies as st
 
 from expand.errors import InputError, Place
 from expand.model.form import Form, subject
-from expand.model.profile import EMBEDDED_MODEL, TokenPrices, profile_for
+from expand.model.profile import EMBEDDED_MODEL, TokenPrices, is_known, profile_for
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,40 @@ def test_models_that_think_get_room_for_it_and_no_temperature(model: str) -> Non
     assert profile.reasoning_tokens >= 8_000
     assert profile.output_cap(100) >= profile.reasoning_tokens + 100 * 40
     assert profile.output_cap(10**6) == profile.max_output_tokens == 32_000
+
+
+NO_AUTHORS = re.compile(
+    r"audio|image|live|realtime|transcribe|tts|whisper|embedding|moderation|computer|davinci"
+    r"|babbage|ada|curie|ft:|instruct|vision|search|32k|3.5-0301"
+)
+
+
+def test_no_window_is_larger_than_the_one_that_is_published() -> None:
+    openai = next(provider for provider in published if provider.id == "openai")
+    windows = {m.id: m.context_window for m in openai.models if not NO_AUTHORS.search(m.id)}
+    assert len(windows) > 40
+    for model, window in windows.items():
+        profile = profile_for(model)
+        assert profile.context_window <= (window or 1_050_000), model
+        assert is_known(model) or model.startswith(("codex", "gpt-chat", "gpt-rosalind", "gpt-4.5")), model
+
+
+def test_a_model_under_another_name_is_what_it_is_like() -> None:
+    ours = profile_for("our-deployment", {"our-*": {"like": "gpt-5-mini", "rpm": 60}})
+    theirs = profile_for("gpt-5-mini")
+    assert (ours.name, ours.known_as, ours.rpm) == ("our-deployment", "gpt-5-mini", 60)
+    assert ours.context_window == theirs.context_window
+    assert ours.parameters == theirs.parameters
+    assert profile_for("our-deployment").known_as == "our-deployment"
+
+
+def test_a_stated_window_cuts_output_and_lines_to_it_unless_they_are_stated() -> None:
+    profile = profile_for("m", {"m": {"context_window": 4_000}})
+    assert (profile.max_output_tokens, profile.lines_per_request) == (2_000, 33)
+    stated = profile_for("m", {"m": {"context_window": 4_000, "max_output_tokens": 3_000}})
+    assert (stated.max_output_tokens, stated.lines_per_request) == (3_000, 50)
+    with pytest.raises(InputError, match=r"max_output_tokens 4,000 leaves no room .* of 4,000"):
+        profile_for("m", {"m": {"context_window": 4_000, "max_output_tokens": 4_000}})
 
 
 def test_ready_profiles() -> None:

@@ -9,7 +9,7 @@ import pytest
 import respx
 import workspaces
 
-from expand.completion import Message, Request
+from expand.completion import AttemptFailedError, Message, Request
 from expand.drafting.authorship import means_for, profile_of
 from expand.errors import InputError
 from expand.model.author import OpenAIAuthor
@@ -253,3 +253,44 @@ async def test_where_the_key_goes(
     assert json.loads(request.content)["max_completion_tokens"] == 50
     assert answer.usage is not None
     assert (answer.usage.prompt, answer.usage.completion) == (9, 2)
+
+
+@pytest.mark.parametrize(
+    ("headers", "known_by"),
+    [
+        ({"x-request-id": "req-1", "x-litellm-call-id": "call-1"}, "req-1"),
+        ({"x-litellm-call-id": "call-1"}, "call-1"),
+        ({"apim-request-id": "apim-1"}, "apim-1"),
+        ({}, ""),
+    ],
+)
+async def test_the_id_that_provider_or_gateway_know_an_answer_by(
+    httpx2_mock: respx.Router, headers: dict[str, str], known_by: str
+) -> None:
+    httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=ANSWER, headers=headers)
+    async with OpenAIAuthor(
+        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
+    ) as author:
+        answer = await author.complete(REQUEST, client_request_id="01/1/draft/a")
+    assert answer.provider_request_id == known_by
+
+
+@pytest.mark.parametrize(
+    ("said", "failure"),
+    [
+        ("litellm.RateLimitError: OpenAIException - You exceeded your current quota", "quota"),
+        ("litellm.RateLimitError: OpenAIException - Rate limit reached", "rate_limited"),
+    ],
+)
+async def test_a_quota_that_a_gateway_words_anew(
+    httpx2_mock: respx.Router, said: str, failure: str
+) -> None:
+    """Waiting for a rate limit ends some time; waiting for money does not."""
+    error = {"error": {"message": said, "type": "throttling_error", "code": "429"}}
+    httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(429, json=error)
+    async with OpenAIAuthor(
+        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
+    ) as author:
+        with pytest.raises(AttemptFailedError) as told:
+            await author.complete(REQUEST, client_request_id="01/1/draft/a")
+    assert told.value.failure == failure

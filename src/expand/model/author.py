@@ -36,6 +36,9 @@ Transport = Literal["aiohttp", "httpx2"]
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
 
+_REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "apim-request-id")
+"""Response headers: OpenAI's and most others', LiteLLM's, Azure's gateway's."""
+
 _HIDDEN = "[key]"
 _KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
 
@@ -166,9 +169,7 @@ class OpenAIAuthor:
                 body=body,
                 options={"headers": {"X-Client-Request-Id": client_request_id, **self._headers}},
             )
-            answer = answer_from(
-                response.content, request_id=response.headers.get("x-request-id", "")
-            )
+            answer = answer_from(response.content, request_id=_request_id(response.headers))
             return self._without_key(answer)
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError) as e:
             error = failed(e, clock=self._clock, key=self._key)
@@ -210,6 +211,11 @@ def failed(
     mapped.message = _redacted(mapped.message, key)
     mapped.args = (mapped.message,)
     return mapped
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    """The id that the provider, or the gateway before it, knows the request by; "" without one."""
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
 
 
 def _failed_status(error: openai.APIStatusError, now: float) -> AttemptFailedError:
