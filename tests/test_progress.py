@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
-from expand.cli.progress import BarProgress, Figures, PlainProgress, plan_lines, progress
+from expand.cli.bars import BarProgress
+from expand.cli.figures import Figures, duration
+from expand.cli.progress import HEARTBEAT_SECONDS, PlainProgress, progress
+from expand.cli.runlog import log_into, prune, secrets_of
+from expand.cli.telling import MOST_REASONS, REPEAT_SECONDS, Telling, plan_lines
+from expand.cli.voice import Voice
+from expand.completion import Usage
 from expand.drafting.events import (
+    AttemptChanged,
     Event,
     Notice,
     RunPlanned,
@@ -19,10 +27,18 @@ from expand.drafting.events import (
     SectionStarted,
     SectionStatus,
 )
+from expand.errors import InputError
+from expand.ledger.moment import parse
+
+NOW = parse("2026-11-23T16:30:54.250000+00:00")
 
 
 def planned(number: int, lines: int = 50, reason: str = "new", title: str = "T") -> SectionPlanned:
     return SectionPlanned(chapter="03", section=number, title=title, lines=lines, reason=reason)
+
+
+def started(number: int) -> SectionStarted:
+    return SectionStarted(chapter="03", section=number)
 
 
 def grew(number: int, lines: int, tokens: int, remaining: int | None = 900) -> SectionGrew:
@@ -35,11 +51,42 @@ def done(number: int, lines: int, status: SectionStatus = "drafted") -> SectionD
     return SectionDone(chapter="03", section=number, lines=lines, status=status)
 
 
+SENT = AttemptChanged(
+    chapter="03",
+    section=1,
+    purpose="draft",
+    attempt_id="a1",
+    model="gpt-x",
+    state="sent",
+    reserved_tokens=3_096,
+)
+SETTLED = AttemptChanged(
+    chapter="03",
+    section=1,
+    purpose="draft",
+    attempt_id="a1",
+    model="gpt-x",
+    state="settled",
+    reserved_tokens=3_096,
+    usage=Usage(prompt=838, completion=408, cached=128),
+)
+FAILED = AttemptChanged(
+    chapter="03",
+    section=1,
+    purpose="draft",
+    attempt_id="a1",
+    model="gpt-x",
+    state="failed",
+    reserved_tokens=3_096,
+    message="HTTP 401: no sk-secret here",
+)
 STORY: list[Event] = [
     RunPlanned(sections=(planned(1), planned(2, 150, "changed: outline"))),
-    SectionStarted(chapter="03", section=1),
+    started(1),
+    SENT,
     grew(1, 20, 400),
     Notice(message="03/1: rate limited [/] (waiting 2 s)"),
+    SETTLED,
     grew(1, 49, 1_000),
     done(1, 49),
 ]
@@ -59,7 +106,6 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     figures.take(STORY[0])
     assert (figures.total_lines, figures.done_lines, figures.tokens) == (200, 0, 0)
     assert figures.left == "-:--"
-    assert figures.summary == "0 tokens, -:-- to go"
 
     clock.now = 30
     figures.take(grew(1, 20, 400))
@@ -70,9 +116,41 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     assert figures.done_lines == 70, "a section counts up to its target"
     figures.take(done(1, 45))
     assert figures.done_lines == 70, "a finished one counts in full"
-    assert figures.summary == "1,100 tokens, 900 left of the allowance, 0:55 to go"
+    assert figures.summary() == (
+        "70 of 200 lines, 1 of 2 sections, 1,100 tokens, 900 left of the allowance, "
+        "0:30 gone, 0:55 to go"
+    )
     figures.take(done(2, 150))
     assert figures.left == "0:00"
+
+
+def test_what_was_there_before_the_run_says_nothing_of_its_pace() -> None:
+    clock = Clock()
+    figures = Figures(clock)
+    figures.take(RunPlanned(sections=(planned(1, 100, ""), planned(2, 100), planned(3, 100))))
+    figures.take(done(1, 100, "reused"))
+    clock.now = 10
+    assert figures.left == "-:--"
+    figures.take(grew(2, 50, 100))
+    assert figures.left == "0:30"
+
+
+def test_the_summary_gives_up_what_matters_least() -> None:
+    figures = Figures(Clock())
+    for event in STORY:
+        figures.take(event)
+    said = {width: figures.summary(width) for width in (100, 60, 40, 20, 5)}
+    assert said[60] == "50 of 200 lines, 1 of 2 sections, 1,000 tokens, 0:00 to go"
+    assert said[40] == "50 of 200 lines, 0:00 to go"
+    assert said[5] == "0:00 to go"
+    assert all(len(text) <= width for width, text in said.items() if width > 12)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3_601, "1:00:01")]
+)
+def test_times_have_hours_where_they_need_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_the_plan_says_what_and_why() -> None:
@@ -88,21 +166,83 @@ def test_the_plan_says_what_and_why() -> None:
         "4 sections: 2 to draft (200 lines), 1 current, 1 edited by hand, left alone",
         "03/2: changed: outline, model",
     ]
-    assert plan_lines(RunPlanned(sections=(planned(1),))) == ["1 sections: 1 to draft (50 lines)"]
+    assert plan_lines(RunPlanned(sections=(planned(1, 1),))) == ["1 section: 1 to draft (1 line)"]
+    assert plan_lines(RunPlanned(sections=(planned(1, reason=""),))) == ["1 section: 1 current"]
+    assert plan_lines(RunPlanned(sections=())) == ["0 sections: nothing to do"]
 
 
-def test_plain_lines_tell_the_whole_story() -> None:
+def test_a_thousand_reasons_are_not_all_told() -> None:
+    sections = tuple(planned(number, reason="changed: model") for number in range(1_000))
+    lines = plan_lines(RunPlanned(sections=sections))
+    assert len(lines) == MOST_REASONS + 2
+    assert lines[-1] == f"and {1_000 - MOST_REASONS} more that changed"
+
+
+def test_plain_lines_tell_what_happens_and_no_more() -> None:
     stream = io.StringIO()
     with progress(stream) as show:
         assert isinstance(show, PlainProgress)
         for event in STORY:
             show(event)
-    said = stream.getvalue().splitlines()
-    assert said[:2] == ["2 sections: 2 to draft (200 lines)", "03/2: changed: outline"]
-    assert said[2].startswith("03/1: 20 of 50 lines, 400 tokens, 900 left of the allowance, 0:0")
-    assert said[3] == "03/1: rate limited [/] (waiting 2 s)"
-    assert said[5] == "03/1: drafted, 49 lines"
-    assert len(said) == 6
+        for status in ("reused", "edited", "failed", "refused"):
+            show(done(2, 10, status))
+    assert stream.getvalue().splitlines() == [
+        "2 sections: 2 to draft (200 lines)",
+        "03/2: changed: outline",
+        "03/1: rate limited [/] (waiting 2 s)",
+        "03/1: drafted, 49 of 50 lines: T",
+    ]
+
+
+def test_a_long_silence_is_broken_by_where_the_run_stands() -> None:
+    clock, stream = Clock(), io.StringIO()
+    show = PlainProgress(stream, clock=clock)
+    show(STORY[0])
+    for second in range(1, 50):
+        clock.now = float(second)
+        show(grew(1, second, second * 10))
+    said = stream.getvalue().splitlines()[2:]
+    assert len(said) == 49 // int(HEARTBEAT_SECONDS)
+    assert said[0].startswith("20 of 200 lines, 0 of 2 sections, 200 tokens")
+
+
+def test_quiet_says_nothing_and_verbose_every_attempt() -> None:
+    quiet, verbose = io.StringIO(), io.StringIO()
+    with progress(quiet, Voice.QUIET) as show:
+        for event in STORY:
+            show(event)
+    assert quiet.getvalue() == ""
+    with progress(verbose, Voice.VERBOSE) as show:
+        for event in [*STORY, SENT, FAILED, done(2, 9, "reused")]:
+            show(event)
+    said = verbose.getvalue().splitlines()
+    assert said[2] == "03/1: draft a1 sent to gpt-x, 3,096 tokens reserved"
+    assert said[4] == (
+        "03/1: draft a1 settled after 0.00 s: 1,246 of 3,096 tokens, "
+        "838 prompt (128 cached) and 408 completion"
+    )
+    assert said[-2:] == [
+        "03/1: draft a1 failed after 0.00 s: HTTP 401: no sk-secret here",
+        "03/2: reused, 9 of 150 lines: T",
+    ]
+
+
+def test_the_same_notice_is_said_once_in_a_while_whichever_section_it_is_about() -> None:
+    clock, stream = Clock(), io.StringIO()
+    show = PlainProgress(stream, clock=clock)
+    for number in range(40):
+        show(Notice(message=f"03/{number}: rate limited (waiting {number} s)"))
+    show(Notice(message="03/1: HTTP 500"))
+    clock.now = REPEAT_SECONDS
+    show(Notice(message="03/1: rate limited (waiting 3 s)"))
+    assert stream.getvalue().splitlines() == [
+        "03/0: rate limited (waiting 0 s)",
+        "03/1: HTTP 500",
+        "03/1: rate limited (waiting 3 s)",
+    ]
+
+
+# --- on a terminal ---------------------------------------------------------------------------
 
 
 class Terminal(io.StringIO):
@@ -118,19 +258,77 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def drawn(width: int, *events: Event, height: int = 30, encoding: str = "utf-8") -> list[str]:
+    """What the bars look like after some events, row by row."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=width, height=height, color_system=None)
+    show = BarProgress(console, clock=Clock())
+    for event in events:
+        show(event)
+    with console.capture() as captured:
+        console.print(show)
+    return captured.get().splitlines()
+
+
+WORK: list[Event] = [
+    RunPlanned(
+        sections=(
+            planned(1, 1_500, title="Performance analysis methodology and its many tools"),
+            planned(2, 250, title="性能分析方法论与各种性能剖析工具的使用方法"),
+        )
+    ),
+    started(1),
+    started(2),
+    grew(1, 1_115, 123_456, 820_773),
+]
+
+
+@pytest.mark.parametrize("width", [20, 39, 40, 60, 80, 120, 300])
+def test_no_row_is_wider_than_the_terminal_and_every_figure_is_whole(width: int) -> None:
+    rows = drawn(width, *WORK)
+    assert len(rows) == 4
+    assert all(cell_len(row) <= width for row in rows)
+    assert rows[0].rstrip().endswith("1,115/1,750")
+    assert rows[1].rstrip().endswith("1,115/1,500")
+    assert rows[2].rstrip().endswith("0/250")
+    assert rows[1].startswith("03/1")
+    assert ("━" in rows[1]) is (width >= 40)
+
+
+def test_wide_characters_are_as_wide_as_they_are() -> None:
+    rows = drawn(60, *WORK, grew(2, 25, 200_000))
+    at = [cell_len(row[: row.index("━")]) for row in rows[:3]]
+    assert len(set(at)) == 1, "the bars begin in one column"
+    assert "…" in rows[2]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "gbk"])
+def test_a_code_page_gets_bars_that_it_has(encoding: str) -> None:
+    rows = drawn(60, WORK[0], started(1), WORK[3], encoding=encoding)
+    for row in rows:
+        row.encode(encoding)
+    assert "---" in rows[1]
+
+
+def test_many_sections_at_work_leave_room_on_the_screen() -> None:
+    sections = tuple(planned(number) for number in range(1, 65))
+    begun = [started(number) for number in range(1, 65)]
+    assert len(drawn(80, RunPlanned(sections=sections), *begun)) == 1 + 12 + 2
+    small = drawn(80, RunPlanned(sections=sections), *begun, height=10)
+    assert len(small) == 1 + 5 + 2
+    assert "and 59 more at work" in small[-2]
+
+
 @pytest.mark.usefixtures("_terminal")
-def test_a_terminal_gets_bars() -> None:
+def test_a_terminal_gets_bars_and_lines_above_them() -> None:
     stream = Terminal()
     with progress(stream) as show:
         assert isinstance(show, BarProgress)
         for event in STORY:
             show(event)
-        (task,) = show.live.tasks
-        assert (task.completed, task.total) == (50, 200)
-        assert "1,000 tokens" in task.fields["note"]
     said = stream.getvalue()
     assert "2 sections: 2 to draft (200 lines)" in said
-    assert "03/1 T: drafted, 49 of 50 lines" in said
+    assert "03/1: drafted, 49 of 50 lines: T" in said
     assert "rate limited [/] (waiting 2 s)" in said
 
 
@@ -149,24 +347,67 @@ def test_no_color_and_a_dumb_terminal_are_respected(
     assert ("\x1b" in stream.getvalue()) is (name == "NO_COLOR")
 
 
-@pytest.mark.parametrize("make", [BarProgress, None])
-def test_brackets_in_titles_are_text(make: Callable[[Console], BarProgress] | None) -> None:
-    stream = io.StringIO()
-    console = Console(file=stream, width=150, force_terminal=True)
-    show = BarProgress(console) if make else PlainProgress(stream)
-    show(RunPlanned(sections=(planned(1, title="[/dev/null] and [bold]"),)))
-    show(SectionStarted(chapter="03", section=1))
-    if isinstance(show, BarProgress):
-        with show.live:
-            show.live.refresh()
-    show(done(1, 40))
-    if make:
-        assert "[/dev/null] and [bold]: drafted" in stream.getvalue()
+@pytest.mark.usefixtures("_terminal")
+def test_brackets_in_titles_are_text() -> None:
+    rows = drawn(
+        150, RunPlanned(sections=(planned(1, title="[/dev/null] and [bold]"),)), started(1)
+    )
+    assert "[/dev/null] and [bold]" in rows[1]
 
 
 @pytest.mark.usefixtures("_terminal")
 def test_nothing_to_write_is_no_division_by_zero() -> None:
-    with progress(Terminal()) as show:
-        show(RunPlanned(sections=()))
-        assert isinstance(show, BarProgress)
-        assert show.live.tasks[0].total == 1
+    rows = drawn(80, RunPlanned(sections=(planned(1, 0),)), started(1))
+    assert rows[0].rstrip().endswith("0/0")
+    assert drawn(80, RunPlanned(sections=())) == []
+
+
+# --- the log ---------------------------------------------------------------------------------
+
+
+def test_the_log_has_times_and_everything_and_no_secret(tmp_path: Path) -> None:
+    secrets = secrets_of("sk-secret", "http://me:hidden@127.0.0.1:1/v1")
+    with log_into(tmp_path / "logs", now=lambda: NOW, secrets=secrets) as (path, log):
+        for event in [*STORY, FAILED, Notice(message="http://me:hidden@x\nnot two lines")]:
+            log(event)
+        lines = path.read_text(encoding="utf-8").splitlines()
+    assert path.name.startswith("2026-11-23T163054Z-")
+    assert all(line.startswith("2026-11-23T16:30:54.250Z ") for line in lines)
+    assert lines[2].endswith(" 03/1: draft a1 sent to gpt-x, 3,096 tokens reserved")
+    assert " 03/1: 20 of 50 lines; 20 of 200 lines, 0 of 2 sections" in lines[3]
+    assert lines[-2].endswith("HTTP 401: no [secret] here")
+    assert lines[-1].endswith("http://me:[secret]@x not two lines")
+    assert secrets_of(None, None) == ()
+
+
+def test_old_logs_are_pruned_by_number_and_by_size(tmp_path: Path) -> None:
+    for day in range(1, 10):
+        (tmp_path / f"2026-11-0{day}.log").write_text("x" * 100)
+    (tmp_path / "notes.txt").write_text("kept")
+    prune(tmp_path, files=5)
+    assert [path.name[:10] for path in sorted(tmp_path.glob("*.log"))] == [
+        f"2026-11-0{day}" for day in range(5, 10)
+    ]
+    prune(tmp_path, size=250)
+    assert [path.name[:10] for path in sorted(tmp_path.glob("*.log"))] == [
+        "2026-11-08",
+        "2026-11-09",
+    ]
+    assert (tmp_path / "notes.txt").exists()
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file in the way")
+    with (
+        pytest.raises(InputError, match=r"the log cannot be written: .*without --verbose"),
+        log_into(tmp_path / "logs", now=lambda: NOW),
+    ):
+        pass
+
+
+def test_a_story_told_twice_is_the_same_story() -> None:
+    figures = Figures(Clock())
+    telling = Telling(figures, Voice.NORMAL, clock=Clock())
+    for event in STORY:
+        figures.take(event)
+    assert list(telling.lines(STORY[0])) == list(telling.lines(STORY[0]))

@@ -91,11 +91,19 @@ class Shortfall:
         return self.needed <= self.remaining + self.reserved
 
     def __str__(self) -> str:
+        return self.said(at_least=self.needed)
+
+    def said(self, *, at_least: int) -> str:
+        """It in words, for several amounts of which this is the greatest and ``at_least`` the
+        smallest: dollars are exact, without zeros at the end.
+        """
         kind, _, name = self.scope.partition(":")
         whose = {"run": "this run (--budget)", "chapter": f"chapter {name}"}.get(kind, "the book")
-        unit, write = ("USD", _dollars) if self.unit == "pico-USD" else (self.unit, _thousands)
+        write = _dollars if self.unit == "pico-USD" else _thousands
+        unit = "USD" if self.unit == "pico-USD" else self.unit
+        low = f"{write(at_least)} to " if at_least < self.needed else ""
         return (
-            f"{whose}: {write(self.needed)} {unit} needed, {write(self.remaining)} of "
+            f"{whose}: {low}{write(self.needed)} {unit} needed, {write(self.remaining)} of "
             f"{write(self.limit)} remain"
         )
 
@@ -105,7 +113,6 @@ def _thousands(count: int) -> str:
 
 
 def _dollars(pico: int) -> str:
-    """Exact dollars without zeros at the end: 0.008338."""
     return f"{usd_from_pico(pico).normalize():f}"
 
 

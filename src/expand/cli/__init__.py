@@ -13,7 +13,9 @@ import typer
 
 from expand import __version__
 from expand.cli import budget, chapter, doctor, init, ledger, outline, plan, prompt, review, status
-from expand.cli.common import WorkspaceOption
+from expand.cli.characters import prepare
+from expand.cli.common import WorkspaceOption, note
+from expand.cli.voice import QuietOption, VerboseOption, begin, counted
 from expand.errors import ExpandError
 
 app = typer.Typer(
@@ -51,6 +53,8 @@ def _version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     workspace: WorkspaceOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
@@ -61,6 +65,9 @@ def options(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with the code of the contract."""
+    begin()
+    lost = prepare(sys.stdout)
+    prepare(sys.stderr)
     try:
         app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="expand")
     except ExpandError as error:
@@ -69,4 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         typer.echo("expand: interrupted", err=True)
         sys.exit(130)
+    finally:
+        if lost.count:
+            note(
+                f"{counted(lost.count, 'character')} cannot be shown in {sys.stdout.encoding}; "
+                "write to a file with -o, or set PYTHONUTF8=1"
+            )
     sys.exit(0)

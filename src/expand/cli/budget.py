@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from expand.cli.common import WorkspaceOption, workspace_of
+from expand.cli.common import OutputOption, WorkspaceOption, workspace_of
 from expand.cli.reporting import (
+    FormatJsonOption,
     FormatOption,
-    JsonOption,
-    OutputOption,
     ReportLanguageOption,
     facts_of,
     format_of,
@@ -20,7 +19,7 @@ from expand.cli.reporting import (
 def budget(
     context: typer.Context,
     form: FormatOption = "table",
-    as_json: JsonOption = False,
+    as_json: FormatJsonOption = False,
     language: ReportLanguageOption = None,
     output: OutputOption = None,
     workspace: WorkspaceOption = None,

@@ -8,6 +8,8 @@ import typer
 
 from expand.cli.common import (
     BaseUrlOption,
+    BudgetOption,
+    JsonOption,
     LanguageOption,
     ModelOption,
     WorkspaceOption,
@@ -15,6 +17,7 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
+from expand.cli.voice import QuietOption, VerboseOption
 
 if TYPE_CHECKING:
     from expand.outline.plan import Plan
@@ -45,10 +48,7 @@ def chapter(
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", min=1, help="Sections worked on side by side.")
     ] = None,
-    budget: Annotated[
-        int | None,
-        typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend."),
-    ] = None,
+    budget: BudgetOption = None,
     on_unknown: Annotated[
         str | None,
         typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone."),
@@ -81,7 +81,9 @@ def chapter(
             "--cascade", help="With --context text: redo sections whose predecessors changed."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Expand chapters into drafts; what is already bought and still current is reused."""
@@ -108,7 +110,7 @@ def chapter(
         show_planned(planned_run(place, settings, commission), as_json=as_json)
         return
     result = run(place, settings, commission, budget=budget, unpriced=unpriced)
-    show(result, as_json=as_json)
+    show(result, place, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from expand.cli.characters import is_unicode
+from expand.cli.voice import Voice, voice
+
 if TYPE_CHECKING:
     from expand.completion import Json
     from expand.settings import Settings
@@ -44,8 +47,20 @@ ModelOption = Annotated[
 BaseUrlOption = Annotated[
     str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
+]
+BudgetOption = Annotated[
+    int | None,
+    typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend."),
+]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")
+]
+
+ChaptersArgument = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Chapters.", autocompletion=complete_chapter)
 ]
 
 
@@ -77,20 +92,31 @@ def settings_of(
 
 
 def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:
-    """One JSON object on stdout, and nothing else, or into a file."""
-    print_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", output)
+    """One JSON object on stdout, and nothing else, or into a file.
+
+    A stdout that cannot show every character gets them escaped: none is lost to a script.
+    """
+    escaped = output is None and not is_unicode(sys.stdout)
+    print_text(json.dumps(value, ensure_ascii=escaped, indent=2) + "\n", output)
 
 
 def print_text(text: str, output: Path | None = None) -> None:
-    """A text on stdout, or into a file."""
+    """A text on stdout, or into a file, which is then named on stderr."""
     if output is None:
         sys.stdout.write(text)
         return
     from expand.workspace import write_atomically  # start-up time
 
     write_atomically(output, text)
+    note(f"{output} written")
 
 
 def warn(message: str) -> None:
-    """A line on stderr."""
+    """A line on stderr that is said in any case."""
     sys.stderr.write(f"expand: {message}\n")
+
+
+def note(message: str) -> None:
+    """A line on stderr that ``--quiet`` leaves out."""
+    if voice() is not Voice.QUIET:
+        warn(message)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from expand.cli.common import (
+    JsonOption,
+    OutputOption,
     WorkspaceOption,
     print_json,
     print_text,
@@ -43,7 +45,7 @@ def _path(context: typer.Context, workspace: Path | None, given: Path | None) ->
 def verify(
     context: typer.Context,
     ledger: LedgerOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Derive every total, request key and answer hash anew; exit 2 when something is wrong."""
@@ -79,9 +81,7 @@ def export(
     texts: Annotated[
         bool, typer.Option("--texts/--no-texts", help="With requests and answers, or without.")
     ] = True,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: OutputOption = None,
     ledger: LedgerOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:

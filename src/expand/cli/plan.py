@@ -9,14 +9,14 @@ import typer
 from expand.cli.common import (
     BaseUrlOption,
     ModelOption,
+    OutputOption,
     WorkspaceOption,
     complete_chapter,
     workspace_of,
 )
 from expand.cli.reporting import (
+    FormatJsonOption,
     FormatOption,
-    JsonOption,
-    OutputOption,
     ReportLanguageOption,
     facts_of,
     format_of,
@@ -34,7 +34,7 @@ def plan(
         ),
     ] = None,
     form: FormatOption = "table",
-    as_json: JsonOption = False,
+    as_json: FormatJsonOption = False,
     language: ReportLanguageOption = None,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from expand.budget import usd_from_pico
 from expand.cli.common import print_json
+from expand.cli.tables import Column, console, say, table
 from expand.completion import Json
 from expand.drafting.rehearsal import Planned
 
@@ -21,23 +18,21 @@ def show_planned(planned: Sequence[Planned], *, as_json: bool) -> None:
             {"dry_run": True, "sections": [_json(p) for p in planned], "total": _sum(planned)}
         )
         return
-    console = Console(highlight=False)
-    table = Table(title="Dry run: nothing was sent")
-    table.add_column("Section")
-    names = (
-        "Lines",
-        "Requests",
-        "Prompt tokens",
-        "Answer tokens",
-        "Reserved at most",
-        "Cost at most",
-    )
-    for name in names:
-        table.add_column(name, justify="right")
-    for p in planned:
-        title = Text(f"{p.chapter}/{p.section} {p.title}{' (current, reused)' if p.reused else ''}")
-        table.add_row(
-            title,
+    shown = console()
+    total = _sum(planned)
+    shown.print("\nDry run: nothing was sent", style="bold")
+    columns = [
+        Column(name="Section", figure=False),
+        Column(name="Lines", spare=1),
+        Column(name="Requests", spare=2),
+        Column(name="Prompt tokens", spare=4),
+        Column(name="Answer tokens", spare=3),
+        Column(name="Reserved at most"),
+        Column(name="USD at most"),
+    ]
+    rows = [
+        (
+            f"{p.chapter}/{p.section} {p.title}{_kept(p)}",
             f"{p.lines:,}",
             f"{p.requests:,}",
             f"{p.prompt_tokens:,}",
@@ -45,9 +40,9 @@ def show_planned(planned: Sequence[Planned], *, as_json: bool) -> None:
             f"{p.reserved_tokens:,}",
             _money(p.cost_pico_usd),
         )
-    total = _sum(planned)
-    table.add_section()
-    table.add_row(
+        for p in planned
+    ]
+    sums = (
         "Sum",
         f"{total['lines']:,}",
         f"{total['requests']:,}",
@@ -56,15 +51,23 @@ def show_planned(planned: Sequence[Planned], *, as_json: bool) -> None:
         f"{total['reserved_tokens']:,}",
         _money(_cost(planned)),
     )
-    console.print(table)
-    console.print(
+    shown.print(table(columns, rows, width=shown.width, total=sums))
+    say(
+        shown,
         "Reserved is the most that each request can cost, freed when its answer comes; answers are "
-        "expected to take about the tokens shown."
+        "expected to take about the tokens shown.",
     )
+    if _cost(planned) is None:
+        say(shown, "No price is known: what it costs is unknown, not nothing.")
+
+
+def _kept(p: Planned) -> str:
+    """Why nothing would be sent for a section."""
+    return " (edited)" if p.edited else " (current)" if p.reused else ""
 
 
 def _money(pico: int | None) -> str:
-    return "no price known" if pico is None else f"{usd_from_pico(pico):.4f} USD"
+    return "unknown" if pico is None else f"{usd_from_pico(pico):.4f}"
 
 
 def _cost(planned: Sequence[Planned]) -> int | None:

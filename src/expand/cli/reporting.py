@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expand.cli.common import print_text, settings_of
+from expand.cli.common import print_json, print_text, settings_of
 
 if TYPE_CHECKING:
     from expand.outline import Book
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 FormatOption = Annotated[
     str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
-]
+FormatJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 ReportLanguageOption = Annotated[
     str | None, typer.Option("--language", help="The report's language: en or zh.")
 ]
@@ -89,8 +86,12 @@ def print_sheet(sheet: Sheet, form: Format, output: Path | None) -> None:
     import shutil  # start-up time
     import sys
 
+    from expand.report.json import as_json
     from expand.report.rendering import render
 
+    if form == "json":
+        print_json(as_json(sheet), output)
+        return
     narrow = output is None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if narrow else None
     print_text(render(sheet, form, width=width), output)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from expand.cli.common import (
     BaseUrlOption,
+    BudgetOption,
+    ChaptersArgument,
+    JsonOption,
     ModelOption,
+    OutputOption,
     WorkspaceOption,
     complete_chapter,
     print_json,
@@ -18,13 +21,11 @@ from expand.cli.common import (
     warn,
     workspace_of,
 )
+from expand.cli.voice import QuietOption, VerboseOption, counted
 
 if TYPE_CHECKING:
     from expand.drafting.result import ChapterResult
-
-ChaptersArgument = Annotated[
-    list[str], typer.Argument(metavar="ID...", help="Chapters.", autocompletion=complete_chapter)
-]
+    from expand.workspace import Workspace
 
 
 def review(
@@ -34,9 +35,7 @@ def review(
         str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")
     ] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: OutputOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 when one misses its contract."""
@@ -57,7 +56,7 @@ def review(
         from expand.cli.summary import review_markdown, review_table  # start-up time
 
         render = review_markdown if form == "markdown" else review_table
-        print_text("\n".join(render(result) for result in results), output)
+        print_text("\n".join(render(result, place) for result in results), output)
     raise typer.Exit(0 if all(result.kept for result in results) else 5)
 
 
@@ -70,14 +69,13 @@ def revise(
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")],
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
-    budget: Annotated[
-        int | None,
-        typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend."),
-    ] = None,
+    budget: BudgetOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Also if the section was edited by hand.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Redraw one section with an instruction."""
@@ -113,7 +111,7 @@ def revise(
         ),
         budget=budget,
     )
-    show(result, as_json=as_json)
+    show(result, place, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
 
@@ -143,14 +141,17 @@ def accept(
         done = f"replaced by {accepted.draft}" if accepted.changed else "accepted before"
         typer.echo(f"{accepted.source}: {done}")
     for refused in handover.refused:
-        _warn_blocking(refused)
+        _warn_blocking(place, refused)
     if handover.refused and len(set(chapters)) > 1:
         warn("none of the chapters was accepted")
     raise typer.Exit(5 if handover.refused else 0)
 
 
-def _warn_blocking(chapter: ChapterResult) -> None:
+def _warn_blocking(place: Workspace, chapter: ChapterResult) -> None:
+    from expand.cli.places import places_of  # start-up time
+
+    places = places_of(place, chapter)
     for finding in chapter.blocking:
-        warn(f"{chapter.draft}: {finding}")
-    count = len(chapter.blocking)
-    warn(f"chapter {chapter.id} has {count} blocking findings; mend them, or give --force")
+        warn(f"{places.of(finding)}: {finding.message}; {finding.remedy}")
+    count = counted(len(chapter.blocking), "blocking finding")
+    warn(f"chapter {chapter.id} has {count}; mend them, or give --force")

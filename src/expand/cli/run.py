@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from expand.cli.common import print_json, warn
+from expand.cli.common import note, print_json, warn
+from expand.cli.voice import Voice, voice
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from expand.drafting.events import Event
     from expand.drafting.expansion import Commission, Expansion
     from expand.drafting.result import RunResult
     from expand.settings import Settings
@@ -26,9 +32,14 @@ def run(
     import asyncio  # start-up time
 
     if settings.embedded:
-        warn(
+        note(
             f"the embedded local model writes ({settings.model}: English, small, for trying out); "
             "set OPENAI_API_KEY or give --base-url for another"
+        )
+    elif settings.guessed:
+        note(
+            f"{settings.base_url} is taken for {settings.provider.title} by its "
+            f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
         )
 
     return asyncio.run(_run(workspace, settings, commission, budget=budget, unpriced=unpriced))
@@ -42,18 +53,9 @@ async def _run(
     budget: int | None,
     unpriced: bool,
 ) -> RunResult:
-    import asyncio  # start-up time
-    import signal
+    from expand.drafting.session import expand_chapters  # start-up time
 
-    from expand.cli.progress import progress
-    from expand.drafting.session import expand_chapters
-
-    def stop_on_signals(expansion: Expansion) -> None:
-        running = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            running.add_signal_handler(number, _stop, expansion)
-
-    with progress(sys.stderr) as on_event:
+    with _shown(workspace, settings) as on_event:
         return await expand_chapters(
             workspace,
             settings,
@@ -61,8 +63,51 @@ async def _run(
             budget_tokens=budget,
             unpriced=unpriced,
             on_event=on_event,
-            on_ready=stop_on_signals,
+            on_ready=_stop_on_signals,
         )
+
+
+@contextmanager
+def _shown(workspace: Workspace, settings: Settings) -> Iterator[Callable[[Event], None]]:
+    """Shows events as the command line asked for, and logs them if every attempt is told."""
+    from expand.cli.progress import progress  # start-up time
+
+    if voice() is not Voice.VERBOSE:
+        with progress(sys.stderr, voice()) as show_event:
+            yield show_event
+        return
+
+    from expand.cli.runlog import log_into, secrets_of
+    from expand.ledger.moment import now
+
+    secrets = secrets_of(settings.api_key, settings.base_url)
+    folder = workspace.root / ".expand" / "logs"
+    with log_into(folder, now=now, secrets=secrets) as (path, log):
+        note(f"the log of this run is {workspace.relative(path)}")
+        with progress(sys.stderr, voice()) as show_event:
+
+            def both(event: Event) -> None:
+                log(event)
+                show_event(event)
+
+            yield both
+
+
+def _stop_on_signals(expansion: Expansion) -> None:
+    """The first Ctrl-C or SIGTERM ends the run in good order, the second at once."""
+    import asyncio  # start-up time
+    import signal
+
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            running.add_signal_handler(number, _stop, expansion)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: _stop_soon(running, expansion))
+
+
+def _stop_soon(running: AbstractEventLoop, expansion: Expansion) -> None:
+    running.call_soon_threadsafe(_stop, expansion)
 
 
 def _stop(expansion: Expansion) -> None:
@@ -70,15 +115,15 @@ def _stop(expansion: Expansion) -> None:
     expansion.stop()
 
 
-def show(result: RunResult, *, as_json: bool) -> None:
+def show(result: RunResult, workspace: Workspace, *, as_json: bool) -> None:
     """What became of a run: what stopped it on stderr, the result on stdout."""
-    for refusal in result.refused:
-        warn(f"the budget refused: {refusal.message}")
+    from expand.cli.summary import refusals, show_result  # start-up time
+
+    for refused in refusals(result.refused):
+        warn(refused)
     if result.stopped_by:
         warn(result.stopped_by)
     if as_json:
         print_json(result.as_json())
     else:
-        from expand.cli.summary import show_result  # start-up time
-
-        show_result(result)
+        show_result(result, workspace)

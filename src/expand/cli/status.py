@@ -10,15 +10,15 @@ import typer
 from expand.cli.common import (
     BaseUrlOption,
     ModelOption,
+    OutputOption,
     WorkspaceOption,
     print_text,
     settings_of,
     workspace_of,
 )
 from expand.cli.reporting import (
+    FormatJsonOption,
     FormatOption,
-    JsonOption,
-    OutputOption,
     ReportLanguageOption,
     facts_of,
     format_of,
@@ -27,8 +27,8 @@ from expand.cli.reporting import (
 )
 
 if TYPE_CHECKING:
-    from expand.report.facts import BookFacts
     from expand.report.drafts import Reviews
+    from expand.report.facts import BookFacts
     from expand.workspace import Workspace
 
 REPORT_FILES = {
@@ -42,7 +42,7 @@ REPORT_FILES = {
 def status(
     context: typer.Context,
     form: FormatOption = "table",
-    as_json: JsonOption = False,
+    as_json: FormatJsonOption = False,
     language: ReportLanguageOption = None,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
