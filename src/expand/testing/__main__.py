@@ -1,0 +1,5 @@
+"""``python -m expand.testing --port 8099 --habit preamble``: the scripted server by itself."""
+
+from expand.testing.server import main
+
+main()

@@ -1,0 +1,130 @@
+"""The pytest plugin: fixtures to test outlines, prompts and house rules without network or key.
+
+It is loaded by every pytest that finds the package installed, so importing it imports nothing else
+of the package; each fixture does so when it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Unpack
+
+import pytest
+
+if TYPE_CHECKING:
+    from expand.library import RunOptions
+    from expand.testing.author import ScriptedAuthor
+    from expand.testing.command import CommandRun
+    from expand.testing.server import ScriptedServer
+    from expand.testing.trial import Trial
+    from expand.workspace import Workspace
+
+
+class ExpandDraft(Protocol):
+    """Drafts a chapter of the copied workspace; the options are those of ``expand_chapter``."""
+
+    def __call__(self, chapter: str, **options: Unpack[RunOptions]) -> Trial:
+        """The chapter's result, draft and requests."""
+        ...
+
+
+class ExpandRun(Protocol):
+    """Runs a command line in the copied workspace: ``expand_run("chapter", "03", "--json")``."""
+
+    def __call__(self, *arguments: str) -> CommandRun:
+        """Exit code, stdout, stderr and the requests that the server got."""
+        ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one setting: where the workspace is, if the tests are not inside it."""
+    parser.addini(
+        "expand_workspace",
+        "the folder with expand.toml, relative to the root of the tests; by default the nearest "
+        "one at or above the test's own folder",
+        default="",
+    )
+
+
+@pytest.fixture
+def expand_no_network() -> Iterator[None]:
+    """No connection beyond 127.0.0.1 while the test runs."""
+    from expand.testing.network import this_machine_only
+
+    with this_machine_only():
+        yield
+
+
+@pytest.fixture
+def expand_workspace(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Workspace:
+    """A copy of the workspace that the tests belong to, without drafts and ledger.
+
+    No key, base URL or setting of the environment is seen while the test runs.
+    """
+    from expand.testing.specimen import copied
+    from expand.workspace import Workspace
+
+    for name in [name for name in os.environ if name.startswith(("OPENAI_", "EXPAND_"))]:
+        monkeypatch.delenv(name)
+    stated = request.config.getini("expand_workspace")
+    if stated:
+        workspace = Workspace.open(request.config.rootpath / stated)
+    else:
+        workspace = Workspace.find(request.path.parent)
+    return copied(workspace, tmp_path / "workspace")
+
+
+@pytest.fixture
+def scripted_author() -> ScriptedAuthor:
+    """The author of ``expand_draft``; set its ``ratio``, ``habit``, ``script``, ``write`` …."""
+    from expand.testing.author import ScriptedAuthor
+
+    return ScriptedAuthor()
+
+
+@pytest.fixture
+def scripted_server() -> Iterator[ScriptedServer]:
+    """A provider on 127.0.0.1 that writes to order, for whatever speaks HTTP."""
+    from expand.testing.server import ScriptedServer
+
+    with ScriptedServer(retry_after="0") as server:
+        yield server
+
+
+@pytest.fixture
+def expand_draft(
+    expand_workspace: Workspace, scripted_author: ScriptedAuthor, expand_no_network: None
+) -> ExpandDraft:
+    """Drafts chapters of the copied workspace with the scripted author, or with ``author=…``."""
+    from expand.testing.trial import drafted
+
+    def draft(chapter: str, **options: Unpack[RunOptions]) -> Trial:
+        return drafted(expand_workspace, chapter, scripted_author, options)
+
+    return draft
+
+
+@pytest.fixture
+def expand_run(
+    expand_workspace: Workspace,
+    scripted_server: ScriptedServer,
+    expand_no_network: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> ExpandRun:
+    """Runs command lines in the copied workspace; the scripted server is their provider."""
+    from dataclasses import replace
+
+    from expand.testing.command import run_command
+
+    monkeypatch.setenv("OPENAI_BASE_URL", scripted_server.base_url)
+
+    def run(*arguments: str) -> CommandRun:
+        before = len(scripted_server.requests)
+        ran = run_command(expand_workspace, *arguments)
+        return replace(ran, requests=tuple(scripted_server.requests[before:]))
+
+    return run
