@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
 
 
 class NetworkForbiddenError(AssertionError):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from buying import CAP, PROMPT, RESERVED, Clock, answer, begin, failed, order, place
+from ledgers import Site
 
 from expand.budget import Amount, Limit
 from expand.completion import Failure, Finish, Usage
@@ -32,7 +33,8 @@ from expand.ledger import (
     StoredAnswer,
     verify,
 )
-from expand.ledger.sqlite import SqliteConnection
+from expand.ledger.database import ConstraintError
+from expand.ledger.sqlite import SqliteConnection, SqliteDatabase
 
 
 @pytest.fixture
@@ -41,11 +43,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    opened = Ledger.open(place(tmp_path), clock=clock)
+def ledger(site: Site, clock: Clock) -> Iterator[Ledger]:
+    opened = Ledger.open(site.place, clock=clock)
     yield opened
     opened.close()
-    assert verify(place(tmp_path)).findings == ()
+    assert verify(site.place).findings == ()
 
 
 def reserved(ledger: Ledger, wanted: Order) -> str:
@@ -60,12 +62,8 @@ def sent(ledger: Ledger, wanted: Order) -> str:
     return attempt
 
 
-def states(ledger: Ledger, attempt_id: str) -> list[str]:
-    with sqlite3.connect(ledger.database.path) as connection:
-        rows = connection.execute(
-            "SELECT state FROM event WHERE attempt = ? ORDER BY seq", (attempt_id,)
-        ).fetchall()
-    connection.close()
+def states(site: Site, attempt_id: str) -> list[str]:
+    rows = site.query(f"SELECT state FROM event WHERE attempt = '{attempt_id}' ORDER BY seq")
     return [row[0] for row in rows]
 
 
@@ -80,7 +78,9 @@ def test_a_reservation_is_taken_from_book_chapter_and_run(ledger: Ledger) -> Non
     assert ledger.balance(f"run:{run.id}").remaining_tokens == 400
 
 
-def test_settling_stores_the_answer_and_charges_what_was_reported(ledger: Ledger) -> None:
+def test_settling_stores_the_answer_and_charges_what_was_reported(
+    site: Site, ledger: Ledger
+) -> None:
     run = begin(ledger)
     attempt = sent(ledger, order(run, pico=10_000_000))
     ledger.settle(attempt, answer("Text\x00 with a NUL\n"), cost_pico_usd=45_000)
@@ -92,7 +92,7 @@ def test_settling_stores_the_answer_and_charges_what_was_reported(ledger: Ledger
     assert stored.text == "Text\x00 with a NUL\n"
     assert stored.answer.usage == Usage(prompt=15, completion=30)
     assert (stored.model, stored.provider_request_id) == ("m-2026", "req_1")
-    assert states(ledger, attempt) == ["reserved", "sent", "settled"]
+    assert states(site, attempt) == ["reserved", "sent", "settled"]
     (row,) = ledger.attempts(chapter="03", section=1, run=run.id, model="m", state=State.SETTLED)
     assert (row.used_tokens, row.cost_pico_usd, row.usage_source) == (45, 45_000, "provider")
     assert row.finish is Finish.STOP
@@ -197,10 +197,10 @@ def test_what_calls_in_flight_hold_is_waitable_and_what_was_spent_is_not(ledger:
     assert not second.waitable
 
 
-def test_the_same_request_is_in_flight_only_once(ledger: Ledger, tmp_path: Path) -> None:
+def test_the_same_request_is_in_flight_only_once(ledger: Ledger, site: Site) -> None:
     run = begin(ledger)
     attempt = reserved(ledger, order(run))
-    other = Ledger.open(place(tmp_path))
+    other = Ledger.open(site.place)
     found = other_run = other.begin_run(limits={}, openings={})
     found_verdict = other.reserve(order(other_run))
     assert isinstance(found_verdict, InFlight)
@@ -246,11 +246,11 @@ def test_a_limit_that_no_row_can_hold_is_refused(ledger: Ledger, huge: int) -> N
 
 
 def test_a_pause_holds_in_every_process_and_only_grows(
-    ledger: Ledger, tmp_path: Path, clock: Clock
+    ledger: Ledger, site: Site, clock: Clock
 ) -> None:
     ledger.pause("m", 7)
     ledger.pause("m", 3)
-    other = Ledger.open(place(tmp_path), clock=clock)
+    other = Ledger.open(site.place, clock=clock)
     run = begin(other)
     paused = other.reserve(order(run))
     assert paused == Paused(seconds=7.0, reason="m: the provider asked for a pause")
@@ -343,11 +343,13 @@ def test_a_state_cannot_be_skipped_or_left_twice(ledger: Ledger) -> None:
 def test_history_cannot_be_changed(ledger: Ledger) -> None:
     run = begin(ledger)
     reserved(ledger, order(run))
-    connection = sqlite3.connect(ledger.database.path)
     for statement in ("UPDATE event SET state = 'settled'", "DELETE FROM event"):
-        with pytest.raises(sqlite3.IntegrityError, match="history of an attempt is never"):
+        with (
+            pytest.raises(ConstraintError, match="history of an attempt is never"),
+            ledger.writing() as connection,
+        ):
             connection.execute(statement)
-    connection.close()
+    assert [row.state for row in ledger.attempts()] == [State.RESERVED]
 
 
 def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> None:
@@ -395,15 +397,13 @@ def test_editions(ledger: Ledger) -> None:
     assert ledger.edition("03", 2) == 0
 
 
-def test_many_attempts_are_read_in_pages(ledger: Ledger) -> None:
+def test_many_attempts_are_read_in_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("expand.ledger.figures._PAGE", 2)
     run = begin(ledger, None)
-    for number in range(3):
+    for number in range(5):
         reserved(ledger, order(run, str(number)))
-    with sqlite3.connect(ledger.database.path) as connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(attempt)")]
-    connection.close()
-    assert len(columns) == 32
-    assert [row.reserved for row in ledger.attempts()] == [Amount(tokens=RESERVED)] * 3
+    assert [row.reserved for row in ledger.attempts()] == [Amount(tokens=RESERVED)] * 5
+    assert len({row.id for row in ledger.attempts(model="m", section=1)}) == 5
 
 
 def test_no_reservation_without_a_run(ledger: Ledger) -> None:
@@ -429,30 +429,30 @@ def test_too_small_a_reservation_is_a_defect(ledger: Ledger) -> None:
 # --- owners ---------------------------------------------------------------------------------
 
 
-def test_closing_leaves_nothing_reserved(tmp_path: Path) -> None:
-    ledger = Ledger.open(place(tmp_path))
+def test_closing_leaves_nothing_reserved(site: Site) -> None:
+    ledger = Ledger.open(site.place)
     run = begin(ledger)
     reserved(ledger, order(run, "1"))
     sent(ledger, order(run, "2"))
     ledger.close()
     ledger.close()
-    after = Ledger.read(place(tmp_path))
+    after = Ledger.read(site.place)
     assert after is not None
     assert sorted(row.state for row in after.attempts()) == ["released", "unknown"]
     assert after.balance("book").reserved_tokens == 0
     assert {row.failure for row in after.attempts()} == {Failure.CANCELLED}
     after.close()
-    assert list((tmp_path / ".expand" / "owners").iterdir()) == []
+    if isinstance(site.place, Path):
+        assert list((site.place.parent / "owners").iterdir()) == []
 
 
 DYING = """
 import os, sys
-from pathlib import Path
-from typing import Any
 sys.path.insert(0, sys.argv[2])
 from buying import begin, order
+from ledgers import place_of
 from expand.ledger import Ledger
-ledger = Ledger.open(Path(sys.argv[1]))
+ledger = Ledger.open(place_of(sys.argv[1]))
 run = begin(ledger)
 ledger.reserve(order(run, "reserved"))
 ledger.sent(ledger.reserve(order(run, "sent")).attempt_id)
@@ -462,15 +462,14 @@ os._exit(9)
 """
 
 
-def test_the_dead_are_inherited_from_and_the_living_left_alone(tmp_path: Path) -> None:
-    path = place(tmp_path)
-    command = [sys.executable, "-c", DYING, str(path), str(Path(__file__).parent)]
+def test_the_dead_are_inherited_from_and_the_living_left_alone(site: Site) -> None:
+    command = [sys.executable, "-c", DYING, str(site.place), str(Path(__file__).parent)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as dying:
         assert dying.stdout is not None
         assert dying.stdout.readline() == "ready\n"
-        ledger = Ledger.open(path)
+        ledger = Ledger.open(site.place)
         run = begin(ledger)
         assert (run.unknown, run.released) == (0, 0)
         assert isinstance(ledger.reserve(order(run, "sent")), InFlight)
@@ -482,18 +481,16 @@ def test_the_dead_are_inherited_from_and_the_living_left_alone(tmp_path: Path) -
     assert {row.failure for row in ledger.attempts()} == {Failure.CRASHED}
     assert isinstance(ledger.reserve(order(run, "sent")), Reservation)
     ledger.close()
-    assert verify(path).ok
+    assert verify(site.place).ok
 
 
 def test_a_failed_inheritance_is_left_for_the_next_heir(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dead = Ledger.open(place(tmp_path))
+    dead = Ledger.open(site.place)
     sent(dead, order(begin(dead)))
-    held = dead._owner
-    assert held is not None
-    held._held.release(force=True)  # what the kernel does when a process dies
-    heir = Ledger.open(place(tmp_path))
+    site.die(dead)
+    heir = Ledger.open(site.place)
     with monkeypatch.context() as patch:
         patch.setattr("expand.ledger.attempts.charge", None)
         with pytest.raises(TypeError):
@@ -501,7 +498,6 @@ def test_a_failed_inheritance_is_left_for_the_next_heir(
     assert heir.balance("book").reserved_tokens == RESERVED
     assert heir.recover() == (1, 0)
     heir.close()
-    dead.database.close()
 
 
 # --- the file -------------------------------------------------------------------------------
@@ -518,11 +514,12 @@ def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_reading_where_there_is_none_and_what_is_there(tmp_path: Path) -> None:
-    assert Ledger.read(place(tmp_path)) is None
-    assert not place(tmp_path).parent.exists()
-    Ledger.open(place(tmp_path)).close()
-    ledger = Ledger.read(place(tmp_path))
+def test_reading_where_there_is_none_and_what_is_there(site: Site) -> None:
+    assert Ledger.read(site.place) is None
+    if isinstance(site.place, Path):
+        assert not site.place.parent.exists()
+    Ledger.open(site.place).close()
+    ledger = Ledger.read(site.place)
     assert ledger is not None
     with pytest.raises(LedgerError, match="cannot be written"):
         ledger.pause("m", 1)
@@ -554,24 +551,19 @@ def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
-def test_a_newer_ledger_is_refused_politely(tmp_path: Path) -> None:
-    path = place(tmp_path)
-    Ledger.open(path).close()
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
+def test_a_newer_ledger_is_refused_politely(site: Site) -> None:
+    Ledger.open(site.place).close()
+    site.state_version(99)
     for use in (Ledger.open, Ledger.read):
         with pytest.raises(LedgerError, match=r"version 99 was written by a newer expand.*upgrade"):
-            use(path)
+            use(site.place)
 
 
-def test_two_versions_at_once_buy_no_more_and_lose_nothing(tmp_path: Path) -> None:
-    ledger = Ledger.open(place(tmp_path))
+def test_two_versions_at_once_buy_no_more_and_lose_nothing(site: Site) -> None:
+    ledger = Ledger.open(site.place)
     run = begin(ledger)
     attempt = sent(ledger, order(run))
-    connection = sqlite3.connect(ledger.database.path)
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
+    site.state_version(99)
     with pytest.raises(LedgerError, match="newer expand"):
         ledger.reserve(order(run, "more"))
     ledger.settle(attempt, answer(), cost_pico_usd=None)
@@ -581,21 +573,22 @@ def test_two_versions_at_once_buy_no_more_and_lose_nothing(tmp_path: Path) -> No
 
 OPENING = """
 import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, sys.argv[1])
 from buying import begin
+from ledgers import place_of
 from expand.ledger import Ledger
 print("ready", flush=True)
 sys.stdin.readline()
-for number in range(20):
-    ledger = Ledger.open(Path(sys.argv[1]) / str(number) / "ledger.db")
+for place in sys.argv[2:]:
+    ledger = Ledger.open(place_of(place))
     begin(ledger)
     ledger.close()
 """
 
 
-def test_processes_that_make_a_new_ledger_at_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", OPENING, str(tmp_path), str(Path(__file__).parent)]
+def test_processes_that_make_a_new_ledger_at_once(site: Site) -> None:
+    places = [str(site.another()) for _ in range(20 if site.name == "sqlite" else 5)]
+    command = [sys.executable, "-c", OPENING, str(Path(__file__).parent), *places]
     openers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(3)
@@ -615,7 +608,7 @@ def test_processes_that_make_a_new_ledger_at_once(tmp_path: Path) -> None:
 def test_a_locked_ledger(tmp_path: Path) -> None:
     Ledger.open(place(tmp_path)).close()
     ledger = Ledger.open(place(tmp_path), patience_seconds=0.05)
-    connection = sqlite3.connect(ledger.database.path, isolation_level=None)
+    connection = sqlite3.connect(place(tmp_path), isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerError, match="locked by another program"):
         begin(ledger)
@@ -628,6 +621,7 @@ def test_a_locked_ledger(tmp_path: Path) -> None:
 def test_a_full_disk_refuses_before_anything_is_sent(tmp_path: Path) -> None:
     ledger = Ledger.open(place(tmp_path))
     run = begin(ledger)
+    assert isinstance(ledger.database, SqliteDatabase)
     pages = ledger.database.connection.execute("PRAGMA page_count").fetchone()[0]
     ledger.database.connection.execute(f"PRAGMA max_page_count = {pages}")
     big = order(run, "".join(chr(0x4E00 + i * 7 % 20000) for i in range(20000)))
@@ -658,14 +652,12 @@ def test_a_disk_without_write_ahead_logs(tmp_path: Path, monkeypatch: pytest.Mon
         Ledger.open(place(tmp_path))
 
 
-def test_a_ledger_without_its_tables_is_damaged(tmp_path: Path) -> None:
-    Ledger.open(place(tmp_path)).close()
-    connection = sqlite3.connect(place(tmp_path))
-    connection.execute("DROP TABLE answer")
-    connection.close()
-    ledger = Ledger.read(place(tmp_path))
+def test_a_ledger_without_its_tables_is_damaged(site: Site) -> None:
+    Ledger.open(site.place).close()
+    site.alter("DROP TABLE answer")
+    ledger = Ledger.read(site.place)
     assert ledger is not None
-    with pytest.raises(LedgerError, match=r"no such table: answer.*damaged"):
+    with pytest.raises(LedgerError, match=r"(no such table: answer|\"answer\" does not).*damaged"):
         ledger.answer("k")
     ledger.close()
 
@@ -724,8 +716,8 @@ def test_a_folder_that_takes_no_lock_files_is_read_as_it_lies(
 
 
 def test_a_defect_in_a_statement_is_no_ledger_error(ledger: Ledger) -> None:
-    with pytest.raises(sqlite3.ProgrammingError), ledger.reading() as connection:
-        connection.execute("SELECT ?", ())
+    with pytest.raises(ledger.database.errors), ledger.reading() as connection:
+        connection.execute("SELECT ?", (1, 2))
 
 
 @pytest.mark.parametrize(

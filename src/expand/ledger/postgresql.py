@@ -223,29 +223,34 @@ class PostgresDatabase:
 
     def tables(self) -> int:
         """How many tables the schema has; 0 where it does not exist."""
+        return self._tables()[0]
+
+    def _tables(self) -> tuple[int, bool]:
+        """How many, and whether one makes it a ledger; in one statement, so that a schema that
+        another process is just making is seen whole.
+        """
         with self.reading() as session:
-            count: int = session.execute(
-                "SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+            count, ours = session.execute(
+                "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
+                " JOIN pg_namespace ON pg_namespace.oid = relnamespace"
                 " WHERE nspname = ? AND relkind IN ('r', 'p', 'v', 'm', 'f')",
                 (self.server.schema,),
-            ).fetchone()[0]
-            return count
+            ).fetchone()
+        return count, ours > 0
 
     def version(self) -> int:
         """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and
         for a schema that holds something else.
         """
+        count, ours = self._tables()
+        if not ours and count:
+            raise LedgerError(
+                f"{self.name}: its tables are no ledger's; name another schema, such as "
+                "?schema=my_book"
+            )
+        if not ours:
+            return 0
         with self.reading() as session:
-            (known,) = session.execute(
-                "SELECT to_regclass(?)::text", (f"{self.server.schema}.ledger_version",)
-            ).fetchone()
-            if known is None:
-                if self.tables():
-                    raise LedgerError(
-                        f"{self.name}: its tables are no ledger's; name another schema, such as "
-                        "?schema=my_book"
-                    )
-                return 0
             (version,) = session.execute("SELECT max(version) FROM ledger_version").fetchone()
         schema.refuse_newer(version or 0, self.name)
         return version or 0
