@@ -9,12 +9,13 @@ import pytest
 import respx
 import workspaces
 
-from expand.completion import AttemptFailedError, Message, Request
+from expand.completion import AttemptFailedError, Failure, Message, Request
 from expand.drafting.authorship import means_for, profile_of
 from expand.errors import InputError
 from expand.model.author import OpenAIAuthor
 from expand.model.profile import profile_for
 from expand.model.provider import COMPATIBLE, providers, recognised
+from expand.purchase.failure import RULES
 from expand.settings import Overrides, Settings, read_settings, require_author
 from expand.workspace import Workspace
 
@@ -294,3 +295,25 @@ async def test_a_quota_that_a_gateway_words_anew(
         with pytest.raises(AttemptFailedError) as told:
             await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert told.value.failure == failure
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "The response was filtered", "code": "content_filter", "type": None},
+        {"message": "litellm.ContentPolicyViolationError: AzureException", "code": "400"},
+    ],
+)
+async def test_a_prompt_that_azure_filters_is_billed(
+    httpx2_mock: respx.Router, error: dict[str, str | None]
+) -> None:
+    """Unlike any other bad request: the filter has read the prompt."""
+    httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(400, json={"error": error})
+    async with OpenAIAuthor(
+        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
+    ) as author:
+        with pytest.raises(AttemptFailedError) as told:
+            await author.complete(REQUEST, client_request_id="01/1/draft/a")
+    assert told.value.failure is Failure.FILTERED
+    assert RULES[told.value.failure].billed == "unknown"
+    assert not RULES[told.value.failure].retried

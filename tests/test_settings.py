@@ -251,6 +251,7 @@ def test_the_shipped_file_is_read_and_each_example_in_it_holds(tmp_path: Path) -
     settings = read(tmp_path, live)
     assert settings.model == DEFAULT_MODEL
     assert settings.local
+    assert settings.provider.name == "llamacpp"
     assert settings.concurrency == 8
     assert settings.models == {
         "my-model*": {

@@ -141,6 +141,8 @@ class Failure(enum.StrEnum):
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     SERVER_ERROR = "server_error"
+    FILTERED = "filtered"
+    """A filter refused the prompt with an error; Azure bills that, other than a bad request."""
     GARBLED = "garbled"
     """An answer arrived with a success status, but it is not a chat completion."""
     CRASHED = "crashed"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+from expand.errors import InputError
+
 OPENAI_URL = "https://api.openai.com/v1"
 
 
@@ -41,3 +43,21 @@ def is_private(base_url: str) -> bool:
         return ipaddress.ip_address(host).is_private
     except ValueError:
         return is_loopback(base_url) or not host or host.endswith((".local", ".internal"))
+
+
+def checked_url(url: str | None) -> str:
+    """The URL without the space around it, OpenAI's where there is none. Raises ``InputError``."""
+    if url is None or not url.strip():
+        return OPENAI_URL
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = usable and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InputError(
+            f"base URL {url!r} is not an http or https address",
+            remedy="give one such as http://127.0.0.1:8080/v1",
+        )
+    return url.strip()

@@ -71,6 +71,7 @@ RULES: Mapping[Failure, Rule] = {
     Failure.TIMEOUT: _unknown(3, "raise the timeout, or ask for fewer lines a request"),
     Failure.DISCONNECTED: _unknown(3, "check the network between here and the server"),
     Failure.SERVER_ERROR: _unknown(4, "try again later; the server has a problem of its own"),
+    Failure.FILTERED: _unknown(1, "reword the topic, or change the filter of the account"),
     Failure.GARBLED: _unknown(2, "check that the base URL is an OpenAI-compatible API"),
     Failure.CRASHED: _unknown(1, "run again"),
     Failure.CANCELLED: _unknown(1, "run again"),
