@@ -136,6 +136,7 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
     "source_with_backslashes": [
         ("3:9", 'source "chapters\\03.md" has backslashes; write / between')
     ],
+    "style_wrong": [("4:8", "style is a list; give a style's name, such as tutorial or")],
     "tab_as_indentation": [("5:1", "a tab; use spaces"), ("6:1", "a tab; use spaces")],
     "tabs": [("4:7", "a tab; use spaces"), ("5:1", 'unknown key "hours_spent"; did you mean')],
     "tag": [

@@ -69,6 +69,8 @@ def test_a_file_for_the_model_comes_before_every_plain_one(tmp_path: Path) -> No
     shelf = Shelf(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
     assert shelf.candidates("section.j2")[:2] == (FOLDER / "brief/section.j2", chapter)
     own = put(tmp_path, "chapters/04/brief/section.j2", "")
+    assert shelf.find("section.j2") == FOLDER / "brief/section.j2", "as it was when the run began"
+    shelf = Shelf(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
     assert shelf.find("section.j2") == own
 
 
@@ -312,8 +314,10 @@ def test_a_wrong_style_is_named_by_file_and_line(tmp_path: Path) -> None:
     book = place / "outlines/book.yaml"
     lines = book.read_text(encoding="utf-8").count("\n") + 1
     book.write_text(book.read_text(encoding="utf-8") + "style: referense\n", encoding="utf-8")
-    ran = expand(place, "chapter", "07", "--dry-run")
-    assert ran.code == 2
-    assert (
+    message = (
         f"outlines/book.yaml:{lines}:8: there is no style 'referense'; did you mean \"reference\"?"
-    ) in ran.err
+    )
+    for command in (("chapter", "07", "--dry-run"), ("outline", "check")):
+        ran = expand(place, *command)
+        assert ran.code == 2
+        assert message in ran.err + ran.out

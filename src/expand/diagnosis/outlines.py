@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from expand import __version__
 from expand.errors import InputError, InputErrors
+from expand.model.shelf import require_style
+from expand.outline import Style
 from expand.outline.lint import lint
 from expand.workspace import Workspace
 
@@ -80,11 +82,13 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
     book = None
     try:
         book = workspace.book()
+        _check_style(workspace, book.style)
     except InputError as error:
         note(error)
     for chapter in chapters:
         try:
             outline = workspace.outline(chapter)
+            _check_style(workspace, outline.style)
         except InputError as error:
             note(error)
             continue
@@ -103,6 +107,12 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
                 )
             )
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
+
+
+def _check_style(workspace: Workspace, style: Style | None) -> None:
+    """Refuses a house style that there is not. Raises ``InputError``."""
+    if style is not None:
+        require_style(style, workspace.prompts_folder)
 
 
 def _from_error(error: InputError) -> OutlineFinding:

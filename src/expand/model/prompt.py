@@ -24,7 +24,7 @@ from expand.model.prompt_values import (
     SectionContext,
     SuggestionContext,
 )
-from expand.model.shelf import Shelf, packaged_folder, require_style
+from expand.model.shelf import CHAPTERS, PLAIN, Shelf, packaged_folder, require_style
 from expand.model.template_engine import TemplateEngine
 from expand.model.template_faults import (
     Names,
@@ -99,23 +99,25 @@ class Prompts:
         self._fingerprint: str | None = None
         self._read: dict[Path, Read] = {}
         self._tried: set[str] = set()
-        self._others: dict[tuple[Path, ...], Prompts] = {}
+        self._styles: set[str] = set()
+        self._others: dict[tuple[str, str], Prompts] = {}
 
     def of(self, chapter: str, house_style: Style | None) -> Prompts:
         """The templates that hold for a chapter; chapters without files of their own share them.
 
         Raises ``InputError`` for a house style that there is not.
         """
-        if house_style is not None:
+        name = house_style.name if house_style is not None else PLAIN
+        if house_style is not None and name not in self._styles:
             require_style(house_style, self._folder)
-        name = house_style.name if house_style is not None else None
-        shelf = Shelf(self._folder, model_style=self._style, house_style=name, chapter=chapter)
-        places = tuple(place.folder for place in shelf.places)
-        if places not in self._others:
-            self._others[places] = Prompts(
-                self._folder, style=self._style, house_style=name, chapter=chapter
+            self._styles.add(name)
+        own = self._folder is not None and (self._folder / CHAPTERS / chapter).is_dir()
+        key = (name, chapter if own else "")
+        if key not in self._others:
+            self._others[key] = Prompts(
+                self._folder, style=self._style, house_style=name, chapter=key[1] or None
             )
-        return self._others[places]
+        return self._others[key]
 
     def path(self, name: str) -> Path:
         """The file that ``name`` (such as ``section.j2``) is read from."""
@@ -198,7 +200,7 @@ class Prompts:
         context: ChapterContext | RequestContext | SuggestionContext,
         names: Names,
     ) -> str:
-        values = {f.name: getattr(context, f.name) for f in fields(context)}
+        values = {field: getattr(context, field) for field in names.declared}
         path = self.path(name)
         try:
             return self._environment.get_template(str(path)).render(values).strip()

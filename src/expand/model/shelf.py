@@ -70,7 +70,7 @@ def require_style(style: Style, folder: Path | None) -> None:
 
 
 class Shelf:
-    """The places for one chapter. Those whose folder does not exist are left out."""
+    """The places for one chapter, as they are now; folders that do not exist are left out."""
 
     def __init__(
         self,
@@ -97,9 +97,18 @@ class Shelf:
             places.append(ShelfPlace(origin="book", folder=folder))
         places.append(ShelfPlace(origin="shipped", folder=shipped))
         self.places = tuple(place for place in places if place.folder.is_dir())
+        self._candidates: dict[str, tuple[Path, ...]] = {}
 
     def candidates(self, name: str) -> tuple[Path, ...]:
-        """The files that a name may mean, the first one first. A name that leads out is none."""
+        """The files that a name may mean, the first one first. A name that leads out is none.
+
+        Looked up once: what a run says does not change under it.
+        """
+        if name not in self._candidates:
+            self._candidates[name] = self._looked_up(name)
+        return self._candidates[name]
+
+    def _looked_up(self, name: str) -> tuple[Path, ...]:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
             return ()

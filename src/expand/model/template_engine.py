@@ -24,6 +24,7 @@ class TemplateEngine(SandboxedEnvironment):
         )
         self._shelf = shelf
         self._texts: dict[Path, str] = {}
+        self._joined: dict[tuple[str, str], str] = {}
         # What is said must not depend on chance: a section would never be current.
         del self.globals["lipsum"]
         del self.filters["random"]
@@ -47,8 +48,12 @@ class TemplateEngine(SandboxedEnvironment):
 
     def join_path(self, template: str, parent: str) -> str:
         """The file that a template means by a name; the name itself where there is none."""
-        found = self._shelf.find(template, Path(parent))
-        return str(found) if found is not None else f"{template}\0"
+        known = self._joined.get((template, parent))
+        if known is None:
+            found = self._shelf.find(template, Path(parent))
+            known = str(found) if found is not None else f"{template}\0"
+            self._joined[template, parent] = known
+        return known
 
     def _load(self, name: str) -> tuple[str, str, None] | None:
         if name.endswith("\0"):
