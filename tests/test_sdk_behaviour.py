@@ -77,7 +77,7 @@ async def test_no_redirect_is_followed_and_no_idempotency_key_sent() -> None:
         return httpx2.Response(307, headers={"location": "http://127.0.0.1:9/v1/elsewhere"})
 
     async with OpenAIAuthor(api_key="k", base_url="http://127.0.0.1:9/v1") as author:
-        author._client._client._transport = httpx2.MockTransport(answer)
+        author._http._transport = httpx2.MockTransport(answer)
         with pytest.raises(AttemptFailedError, match="redirected to http"):
             await author.complete(REQUEST, client_request_id="x")
     assert len(seen) == 1
