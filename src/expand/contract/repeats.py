@@ -73,11 +73,13 @@ def pairs(every: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
     index: dict[int, list[int]] = {}
     found: list[tuple[Unit, Unit]] = []
     for unit in every:
-        shared = Counter(first for mark in unit.marks for first in index.get(mark, ()))
-        earlier = _nearest(unit, shared, firsts)
-        if earlier is not None:
-            found.append((unit, earlier))
-            continue
+        met = unit.marks & index.keys()
+        if met:
+            shared = Counter(first for mark in unit.marks if mark in met for first in index[mark])
+            earlier = _nearest(unit, shared, firsts)
+            if earlier is not None:
+                found.append((unit, earlier))
+                continue
         for mark in unit.marks:
             index.setdefault(mark, []).append(len(firsts))
         firsts.append(unit)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from expand.contract import Finding
 from expand.drafting.commission import Commission
 from expand.drafting.events import SectionStatus
 from expand.drafting.folio import Folio
-from expand.drafting.result import NOTHING, ChapterResult, SectionResult
+from expand.drafting.result import ChapterResult, SectionResult
 from expand.model.profile import Profile
 from expand.model.shelf import packaged_folder
 from expand.workspace import Workspace, write_atomically
@@ -86,8 +86,9 @@ class Finished:
             "links": dict(links),
             "editions": _of_chapter(chapter.id, editions),
             "result": {
-                **asdict(result),
+                **_fields(result, but=("sections", "findings")),
                 "sections": [_section_form(section) for section in result.sections],
+                "findings": [_fields(finding) for finding in result.findings],
             },
         }
         write_atomically(self._path(chapter.id), json.dumps(form), durable=False)
@@ -166,12 +167,22 @@ def _of_chapter(chapter: str, editions: Editions) -> list[list[Any]]:
 
 def _section_form(section: SectionResult) -> dict[str, Any]:
     status: SectionStatus = "edited" if section.status == "edited" else "reused"
-    return asdict(replace(section, status=status, attempts=0, answers=0, usage=NOTHING))
+    return {
+        **_fields(section, but=("attempts", "answers", "usage")),
+        "status": status,
+        "findings": [_fields(finding) for finding in section.findings],
+    }
+
+
+def _fields(
+    value: ChapterResult | SectionResult | Finding, *, but: Sequence[str] = ()
+) -> dict[str, Any]:
+    return {f.name: getattr(value, f.name) for f in fields(value) if f.name not in but}
 
 
 def _result(form: dict[str, Any]) -> ChapterResult:
     sections = [
-        SectionResult(**{**section, "usage": NOTHING, "findings": _findings(section["findings"])})
+        SectionResult(**{**section, "findings": _findings(section["findings"])})
         for section in form["sections"]
     ]
     return ChapterResult(
