@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import respx
 import workspaces
+from scripted_server import ScriptedServer
 
 from expand.completion import AttemptFailedError, Failure, Message, Request
 from expand.drafting.authorship import means_for, profile_of
@@ -317,3 +319,41 @@ async def test_a_prompt_that_azure_filters_is_billed(
     assert told.value.failure is Failure.FILTERED
     assert RULES[told.value.failure].billed == "unknown"
     assert not RULES[told.value.failure].retried
+
+
+def test_a_prompt_that_would_not_fit_is_refused_with_the_arithmetic(tmp_path: Path) -> None:
+    """Ollama would cut it silently, and write about what is left."""
+    place = workspaces.small(tmp_path / "w")
+    with ScriptedServer() as server:
+        settings = (
+            f'[author]\nprovider = "ollama"\nmodel = "scripted"\nbase_url = "{server.base_url}"\n'
+        )
+        tight = f"{settings}[models.scripted]\ncontext_window = 700\n"
+        (place / "expand.toml").write_text(tight, encoding="utf-8")
+        refused = workspaces.expand(place, "chapter", "07", "--json")
+        assert server.requests == []
+        (place / "expand.toml").write_text(settings, encoding="utf-8")
+        assert workspaces.expand(place, "chapter", "07", "--section", "1", "--json").code in (0, 5)
+        (cap,) = {request.body["max_tokens"] for request in server.requests[:1]}
+        assert cap <= 2_048
+    assert (refused.code, refused.out) == (2, "")
+    numbers = re.search(
+        r"section \d: a prompt of ([\d,]+) tokens and ([\d,]+) of output do not fit scripted's "
+        r"context window of 700; ",
+        refused.err,
+    )
+    assert numbers is not None, refused.err
+    prompt, output = (int(number.replace(",", "")) for number in numbers.groups())
+    assert prompt + output > 700
+
+
+def test_a_provider_that_is_only_guessed_is_named_on_stderr(tmp_path: Path) -> None:
+    place = workspaces.small(tmp_path / "w")
+    with ScriptedServer() as server:
+        guess = f"[providers.house]\ntitle = 'House'\nport = {server.port}\n"
+        text = f"[author]\nmodel = 'scripted'\nbase_url = '{server.base_url}'\n"
+        (place / "expand.toml").write_text(text + guess, encoding="utf-8")
+        ran = workspaces.expand(place, "chapter", "07", "--section", "3", "--json")
+    assert ran.code in (0, 5)
+    assert f"{server.base_url} is taken for House by its port {server.port}" in ran.err
+    assert ran.json["answers"] > 0
