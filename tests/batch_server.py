@@ -187,18 +187,18 @@ class BatchServer:
         await runner.cleanup()
 
     @web.middleware
-    async def _gate(self, incoming: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Counts the call, takes its time, and looks at the key."""
-        assert incoming.match_info.route.resource is not None
-        self.calls[f"{incoming.method} {incoming.match_info.route.resource.canonical}"] += 1
+        assert request.match_info.route.resource is not None
+        self.calls[f"{request.method} {request.match_info.route.resource.canonical}"] += 1
         if self.latency_seconds:
             await asyncio.sleep(self.latency_seconds)
         wrong = (
-            self.key is not None and incoming.headers.get("Authorization") != f"Bearer {self.key}"
+            self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}"
         )
-        if wrong and incoming.path != "/books":
+        if wrong and request.path != "/books":
             return _error(401, "Incorrect API key provided", "invalid_api_key")
-        return await handler(incoming)
+        return await handler(request)
 
     async def _books(self, _: web.Request) -> web.Response:
         return web.json_response(

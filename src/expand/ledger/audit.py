@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from expand.errors import LedgerError
-from expand.ledger import accounts, opening, rows, schema
+from expand.ledger import accounts, batch_audit, opening, rows, schema
 from expand.ledger.database import Connection, ConstraintError, Database
 from expand.ledger.values import AttemptRow, State
 from expand.ledger_place import LedgerPlace
@@ -138,6 +138,7 @@ def findings(database: Database, connection: Connection) -> Iterator[str]:
         _answers,
         _histories,
         _owners,
+        batch_audit.check,
         _totals,
     )
     damage = _DAMAGE + database.errors

@@ -13,6 +13,8 @@ from expand.ledger.moment import parse, stamp
 from expand.ledger.values import ModelLimits, Order, Paused
 
 WINDOW = timedelta(seconds=60)
+_LIVE = "NOT EXISTS (SELECT 1 FROM batch WHERE batch.id = attempt.owner)"
+"""SQL: not in a batch, which has limits of its own."""
 BUSY_SECONDS = 0.25
 """How long to wait before asking again whether a call in flight has ended."""
 
@@ -50,7 +52,8 @@ def _crowded(connection: Connection, model: str, limits: ModelLimits) -> Paused 
     if limits.concurrency is None:
         return None
     live: int = connection.execute(
-        "SELECT count(*) FROM attempt WHERE model = ? AND state IN ('reserved', 'sent')",
+        "SELECT count(*) FROM attempt WHERE model = ? AND state IN ('reserved', 'sent')"
+        f" AND {_LIVE}",
         (model,),
     ).fetchone()[0]
     if live < limits.concurrency:
@@ -66,7 +69,7 @@ def _too_fast(connection: Connection, order: Order, now: datetime) -> Paused | N
         "SELECT count(*), coalesce(sum(CASE WHEN state IN ('reserved', 'sent')"
         " THEN reserved_tokens ELSE prompt + completion END), 0), min(reserved_at)"
         " FROM attempt WHERE model = ? AND reserved_at > ?"
-        " AND NOT (state = 'released' AND sent_at IS NULL)",
+        f" AND NOT (state = 'released' AND sent_at IS NULL) AND {_LIVE}",
         (model, stamp(now - WINDOW)),
     ).fetchone()
     if oldest is None:

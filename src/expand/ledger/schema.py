@@ -8,6 +8,7 @@ what it has in flight.
 from __future__ import annotations
 
 from expand.errors import LedgerError
+from expand.ledger.batch_tables import BATCHES
 
 APPLICATION_ID = 0x45585044
 """``EXPD``: how a ledger is told from any other database."""
@@ -89,7 +90,7 @@ _FIRST = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, BATCHES)
 """Statements that lead from version n to n + 1. Append only; never edit one that was released."""
 
 VERSION = len(MIGRATIONS)

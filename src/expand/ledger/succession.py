@@ -15,9 +15,13 @@ ENDED = AttemptFailedError(Failure.CANCELLED, "the run ended while it was in fli
 
 
 def others(connection: Connection, mine: str) -> tuple[str, ...]:
-    """The owners that have not ended in an orderly way, but for ``mine``: alive or dead."""
+    """The processes that have not ended in an orderly way, but for ``mine``: alive or dead. A batch
+    owns attempts as well; it is no process, and never dead.
+    """
     found = connection.execute(
-        "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ?", (mine,)
+        "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ? AND id NOT IN"
+        " (SELECT id FROM batch WHERE ended_at IS NULL)",
+        (mine,),
     ).fetchall()
     return tuple(row["id"] for row in found)
 

@@ -135,10 +135,13 @@ class StoredAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InFlight:
-    """The same request is being bought already, by ``owner``: wait for its answer."""
+    """The same request is being bought already, by ``owner``: wait for its answer. ``in_batch``
+    says that the owner is a batch, which takes hours.
+    """
 
     attempt_id: str
     owner: str
+    in_batch: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

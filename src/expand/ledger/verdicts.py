@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from expand.budget import shortfall
+import json
+from dataclasses import replace
+
+from expand.budget import Shortfall, shortfall
 from expand.ledger import accounts, rows
 from expand.ledger.database import Connection
 from expand.ledger.values import Held, InFlight, Order, Refused, StoredAnswer
@@ -19,11 +22,14 @@ def found(
     if stored is not None:
         return stored
     live = connection.execute(
-        "SELECT id, owner FROM attempt WHERE request_key = ? AND state IN ('reserved', 'sent')",
+        "SELECT attempt.id, attempt.owner, batch.id AS batch FROM attempt"
+        " LEFT JOIN batch ON batch.id = attempt.owner"
+        " WHERE request_key = ? AND state IN ('reserved', 'sent')",
         (key,),
     ).fetchone()
     if live is not None:
-        return InFlight(attempt_id=live["id"], owner=live["owner"])
+        in_batch = live["batch"] is not None
+        return InFlight(attempt_id=live["id"], owner=live["owner"], in_batch=in_batch)
     if hold_unknown:
         unknown = connection.execute(
             "SELECT id FROM attempt WHERE request_key = ? AND state = 'unknown'", (key,)
@@ -44,4 +50,21 @@ def refused(connection: Connection, order: Order) -> Refused | None:
                     "limit is in money; pass --unpriced to let it through"
                 )
     missing = shortfall(balances, order.amount)
-    return None if missing is None else Refused(message=str(missing), shortfall=missing)
+    if missing is None:
+        return None
+    message = str(missing)
+    if missing.waitable and (held := _in_batches(connection, missing)):
+        missing = replace(missing, reserved=missing.reserved - held)
+        if not missing.waitable:
+            message += "; batches that are not collected yet hold the rest"
+    return Refused(message=message, shortfall=missing)
+
+
+def _in_batches(connection: Connection, missing: Shortfall) -> int:
+    """How much of what a scope has reserved is in batches, and so does not come back soon."""
+    column = "reserved_pico" if missing.unit == "pico-USD" else "reserved_tokens"
+    found = connection.execute(
+        f"SELECT scopes, {column} AS held FROM attempt JOIN batch ON batch.id = attempt.owner"
+        " WHERE state IN ('reserved', 'sent')"
+    ).fetchall()
+    return sum(row["held"] or 0 for row in found if missing.scope in json.loads(row["scopes"]))
