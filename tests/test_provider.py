@@ -11,7 +11,7 @@ import respx
 import workspaces
 from scripted_server import ScriptedServer
 
-from expand.completion import AttemptFailedError, Failure, Message, Request
+from expand.completion import AttemptFailedError, Failure, Finish, Message, Request
 from expand.drafting.authorship import means_for, profile_of
 from expand.errors import InputError
 from expand.model.author import OpenAIAuthor
@@ -357,3 +357,28 @@ def test_a_provider_that_is_only_guessed_is_named_on_stderr(tmp_path: Path) -> N
     assert ran.code in (0, 5)
     assert f"{server.base_url} is taken for House by its port {server.port}" in ran.err
     assert ran.json["answers"] > 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "completion", "finish"),
+    [
+        ("stop", 50, Finish.LENGTH),
+        ("stop", 49, Finish.STOP),
+        ("eos", 50, Finish.LENGTH),
+        ("length", 3, Finish.LENGTH),
+        ("content_filter", 50, Finish.CONTENT_FILTER),
+    ],
+)
+async def test_a_text_that_used_its_cap_up_was_cut_whatever_a_gateway_says(
+    httpx2_mock: respx.Router, reason: str, completion: int, finish: Finish
+) -> None:
+    answer = {
+        "choices": [{"message": {"content": "Half a"}, "finish_reason": reason}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": completion},
+    }
+    httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=answer)
+    async with OpenAIAuthor(
+        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
+    ) as author:
+        got = await author.complete(REQUEST, client_request_id="01/1/draft/a")
+    assert got.finish is finish

@@ -30,15 +30,12 @@ from expand.completion import Answer, AttemptFailedError, Failure, Request
 from expand.model.address import checked_url, is_loopback
 from expand.model.key import checked_key
 from expand.model.profile import OutputCapName
-from expand.model.reply import answer_from, one_line, retry_after, said_in
+from expand.model.reply import answer_from, cut_at, one_line, request_id_in, retry_after, said_in
 
 Transport = Literal["aiohttp", "httpx2"]
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
-
-_REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "apim-request-id")
-"""Response headers: OpenAI's and most others', LiteLLM's, Azure's gateway's."""
 
 _HIDDEN = "[key]"
 _KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
@@ -179,8 +176,8 @@ class OpenAIAuthor:
             response = await self._http.send(sent)
             if not response.is_success:
                 raise _status_error(response)
-            answer = answer_from(response.content, request_id=_request_id(response.headers))
-            return self._without_key(answer)
+            answer = answer_from(response.content, request_id=request_id_in(response.headers))
+            return self._without_key(cut_at(answer, request.max_output_tokens))
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError) as e:
             error = failed(e, clock=self._clock, key=self._key)
             # The provider's words may repeat the key; then they stay out of the traceback too.
@@ -233,11 +230,6 @@ def failed(
     mapped.message = _redacted(mapped.message, key)
     mapped.args = (mapped.message,)
     return mapped
-
-
-def _request_id(headers: Mapping[str, str]) -> str:
-    """The id that the provider, or the gateway before it, knows the request by; "" without one."""
-    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
 
 
 def _failed_status(error: openai.APIStatusError, now: float) -> AttemptFailedError:

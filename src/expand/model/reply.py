@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 
 from expand.completion import Answer, AttemptFailedError, Failure, Finish, Usage
@@ -22,6 +23,9 @@ _FINISHES = {
     "length": Finish.LENGTH,
     "content_filter": Finish.CONTENT_FILTER,
 }
+
+_REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "apim-request-id")
+"""Response headers: OpenAI's and most others', LiteLLM's, Azure's gateway's."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -62,6 +66,18 @@ def answer_from(body: bytes, *, request_id: str = "") -> Answer:
         model=model if isinstance(model, str) else "",
         provider_request_id=request_id,
     )
+
+
+def cut_at(answer: Answer, cap: int) -> Answer:
+    """The answer, known to be cut where it used the cap up: gateways report ``stop`` for that."""
+    used_up = answer.usage is not None and answer.usage.completion >= cap
+    stopped = answer.finish in (Finish.STOP, Finish.OTHER)
+    return replace(answer, finish=Finish.LENGTH) if used_up and stopped else answer
+
+
+def request_id_in(headers: Mapping[str, str]) -> str:
+    """The id that the provider, or the gateway before it, knows the request by; "" without one."""
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
 
 
 def usage_from(value: object) -> Usage | None:
