@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 if TYPE_CHECKING:
     from expand.completion import Author
     from expand.drafting.acceptance import Restored
+    from expand.drafting.commission import Commission
     from expand.drafting.events import Event
-    from expand.drafting.expansion import Commission
     from expand.drafting.handover import Handover
     from expand.drafting.rehearsal import Planned
     from expand.drafting.result import ChapterResult, RunResult
@@ -264,7 +264,7 @@ def _settings(workspace: Workspace, options: RunOptions | AuthorOptions) -> Sett
 def _commission(
     workspace: Workspace, chapters: str | Iterable[str], options: RunOptions
 ) -> Commission:
-    from expand.drafting.expansion import Commission
+    from expand.drafting.commission import Commission
     from expand.errors import InputError
     from expand.outline.plan import Plan
 

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from expand.completion import Author
+from expand.drafting.commission import Commission
 from expand.drafting.events import Event
-from expand.drafting.expansion import Commission, Expansion
+from expand.drafting.expansion import Expansion
 from expand.drafting.result import RunResult
 from expand.drafting.session import expand_chapters
 from expand.settings import Settings

@@ -30,7 +30,7 @@ def this_machine_only() -> Iterator[None]:
 
     def guarded_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        if name is not None and not _is_local((name,)):
+        if name is not None and not (_is_number(name) or _is_local((name,))):
             raise socket.gaierror(socket.EAI_NONAME, f"no name look-ups in tests: {name}")
         return lookup(host, *args, **kwargs)
 
@@ -51,7 +51,14 @@ def _is_local(address: Any) -> bool:
     if not isinstance(address, tuple):
         return True  # a Unix socket's path
     host = str(address[0])
-    try:
+    if _is_number(host):
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    return host in {"localhost", ""}
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return host in {"localhost", ""}
+        return False
+    return True
