@@ -64,8 +64,8 @@ class Manuscript:
         self.cut = [False] * len(self.slots)
         self.echoes = 0
         """Lines that were left out because they said the same again."""
-        self._lines = self._count()
-        self.base_lines = self._lines
+        self._lines: int | None = None
+        self._base_lines: int | None = None
 
     def render(self) -> str:
         """The section as it stands in the draft, without a blank or newline at its end."""
@@ -85,7 +85,16 @@ class Manuscript:
     @property
     def lines(self) -> int:
         """Markdown lines of the section without padding, its separating blank line included."""
+        if self._lines is None:
+            self._lines = self._count()
         return self._lines
+
+    @property
+    def base_lines(self) -> int:
+        """The lines before a model wrote anything."""
+        if self._base_lines is None:
+            self._base_lines = lines.of_section(Manuscript(self.frame).render())
+        return self._base_lines
 
     def body_lines(self, slot: int) -> int:
         """Lines of one topic that a model wrote, without padding."""
@@ -97,13 +106,13 @@ class Manuscript:
         An answer for several topics is taken apart at their headings. Topics that it does not
         head stay empty, for the caller to ask for.
         """
-        before = self._lines
+        before = self.lines
         shares = self._by_slot(text, slots)
         last = max((slot for slot, part in shares.items() if part.strip()), default=slots[-1])
         for slot, part in shares.items():
             self._extend(slot, part, cut=finish is Finish.LENGTH and slot == last)
-        self._lines = self._count()
-        return self._lines - before
+        self._lines = None
+        return self.lines - before
 
     def _extend(self, slot: int, part: str, *, cut: bool) -> None:
         """Adds a part to a topic's text, cleaned and joined, without what it says again."""
@@ -138,7 +147,7 @@ class Manuscript:
         """Takes over what another manuscript of the same topics holds."""
         self.bodies = [*other.bodies]
         self.cut = [*other.cut]
-        self._lines = self._count()
+        self._lines = None
 
     def slot_at(self, line: int) -> int | None:
         """The topic whose model-written text holds a line of the section, counted from 1."""

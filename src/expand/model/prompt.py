@@ -94,6 +94,7 @@ class Prompts:
     ) -> None:
         self._folder = folder
         self._style = style
+        self._paths: dict[str, Path] = {}
         self.shelf = Shelf(folder, model_style=style, house_style=house_style, chapter=chapter)
         self._environment = TemplateEngine(self.shelf)
         self._fingerprint: str | None = None
@@ -120,8 +121,8 @@ class Prompts:
         return self._others[key]
 
     def path(self, name: str) -> Path:
-        """The file that ``name`` (such as ``section.j2``) is read from."""
-        found = self.shelf.find(name)
+        """The file that ``name`` (such as ``section.j2``) is read from, as it was at first."""
+        found = self._paths.get(name) or self.shelf.find(name)
         if found is None:
             place = self.shelf.places[0].folder / name
             raise InputError(
@@ -129,6 +130,7 @@ class Prompts:
                 remedy=f"add it to {place.parent}",
                 place=Place(path=place),
             )
+        self._paths[name] = found
         return found
 
     def sources(self, name: str) -> tuple[Path, ...]:

@@ -81,8 +81,9 @@ class Dispatch:
             await asyncio.wait(self._in_flight)
 
     async def carry(self, order: Order, place: Reservation, made: Tries) -> Outcome:
-        """Send the attempt, which is marked as sent; what came of it, booked. Raises ``StoppedError`` when it was
-        given up. A cancelled caller leaves the attempt to arrive. A failure is noted in ``made``.
+        """Send the attempt, which is marked as sent; what came of it, booked. Raises
+        ``StoppedError`` when it was given up. A cancelled caller leaves the attempt to arrive. A
+        failure is noted in ``made``.
         """
         task = asyncio.create_task(self._send(order, place, made))
         self._in_flight.add(task)

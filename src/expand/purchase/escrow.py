@@ -46,6 +46,9 @@ __all__ = ["Bought", "Event", "HeldError", "Purchase", "RefusedError", "StoppedE
 PILOT_SECONDS = 0.2
 """How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
 
+LOCAL_PILOT_SECONDS = 0.05
+"""The same where the author is on this machine."""
+
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
 
@@ -178,6 +181,17 @@ class Purchase:
 
     async def _obtain(self, order: Order) -> Bought:
         made = Tries(most=self._max_attempts, hold=self._hold)
+        try:
+            stored, reused = await self._piloted(order, made)
+        except AttemptFailedError as failed:
+            if not self._goes_on(failed, made):
+                raise self._given_up(failed, made) from failed
+            await self._rest(self._wait(failed, made))
+            stored, reused = await self._again(order, made)
+        return _bought(stored, reused=reused, attempts=made.sent)
+
+    async def _again(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
+        """Further attempts after a first one that failed, as long as its kind allows."""
         retrying = tenacity.AsyncRetrying(
             sleep=self._rest,
             wait=tenacity.wait_exception(lambda error: self._wait(error, made)),
@@ -187,10 +201,10 @@ class Purchase:
         try:
             async for attempt in retrying:
                 with attempt:
-                    stored, reused = await self._piloted(order, made)
+                    return await self._piloted(order, made)
         except AttemptFailedError as failed:
             raise self._given_up(failed, made) from failed
-        return _bought(stored, reused=reused, attempts=made.sent)
+        raise AssertionError("it ends with an answer or an error")
 
     async def _piloted(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """One attempt; behind the pilot as long as no attempt has reached the author."""
@@ -260,6 +274,8 @@ class Purchase:
                     match verdict:
                         case Reservation() | StoredAnswer():
                             return verdict
+                        case InFlight(in_batch=True):
+                            raise HeldError(_in_batch(order, verdict.owner))
                         case InFlight():
                             break
                         case Held():
@@ -355,6 +371,13 @@ def _bought(stored: StoredAnswer, *, reused: bool, attempts: int) -> Bought:
         usage=stored.usage,
         reused=reused,
         attempts=attempts,
+    )
+
+
+def _in_batch(order: Order, batch: str) -> str:
+    return (
+        f"chapter {order.address.chapter} section {order.address.section}: it is asked in {batch}; "
+        "take its answers with `expand chapter --batch collect` once it has ended"
     )
 
 

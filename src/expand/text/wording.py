@@ -90,17 +90,22 @@ def likeness(one: str, other: str) -> float:
 
     Compared are spelling and words in any order; a title counts as its part before a bracket too.
     """
-    spelling = max(
-        (
-            1.0 if a == b else SequenceMatcher(None, a, b, autojunk=False).ratio()
-            for a in _heads(one)
-            for b in _heads(other)
-        ),
-        default=0.0,
-    )
     ours, theirs = terms(one), terms(other)
-    shared = len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
-    return max(spelling, 0.95 * shared)
+    best = 0.95 * len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
+    for a in _heads(one):
+        for b in _heads(other):
+            best = max(best, 1.0 if a == b else _spelling(a, b, above=best))
+    return best
+
+
+def _spelling(one: str, other: str, *, above: float) -> float:
+    """How far two keys are spelled the same; 0 where that is not more than ``above``, which mostly
+    shows by their lengths and letters, long before they are compared.
+    """
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    if matcher.real_quick_ratio() <= above or matcher.quick_ratio() <= above:
+        return 0.0
+    return matcher.ratio()
 
 
 def tokens(text: str) -> list[str]:
