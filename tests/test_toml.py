@@ -1,0 +1,131 @@
+"""TOML with positions: where tomllib finds a key, and where we say that it stands."""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expand.outline.document import Node, Pairs
+from expand.outline.input_text import Problems
+from expand.toml.document import TomlFile, _spots, read_toml
+
+TEXT = """\
+# [author] in a comment
+top = 1
+[author]
+model = "a = b"   # base_url = 3
+note = '''
+model = "not this one"
+[models]
+'''
+[models."gpt-*"]
+prices = { prompt = 1.5, "completion" = 2 }
+  parameters.top_p = 0.9
+parameters.stop = [
+  "x", # ]
+  "y = 1",
+]
+[models.'b.c'.prices]
+prompt = 3
+[[forms]]
+aspect = "one"
+[[forms]]
+aspect = "two"
+"""
+
+
+def test_where_each_key_stands() -> None:
+    spots = {trail: (spot.line, spot.column) for trail, spot in _spots(TEXT)}
+    assert spots == {
+        ("top",): (2, 1),
+        ("author",): (3, 2),
+        ("author", "model"): (4, 1),
+        ("author", "note"): (5, 1),
+        ("models",): (9, 2),
+        ("models", "gpt-*"): (9, 10),
+        ("models", "gpt-*", "prices"): (10, 1),
+        ("models", "gpt-*", "prices", "prompt"): (10, 12),
+        ("models", "gpt-*", "prices", "completion"): (10, 27),
+        ("models", "gpt-*", "parameters"): (11, 3),
+        ("models", "gpt-*", "parameters", "top_p"): (11, 14),
+        ("models", "gpt-*", "parameters", "stop"): (12, 12),
+        ("models", "b.c"): (16, 10),
+        ("models", "b.c", "prices"): (16, 15),
+        ("models", "b.c", "prices", "prompt"): (17, 1),
+        ("forms",): (18, 3),
+        ("forms", "aspect"): (19, 1),
+    }
+
+
+def read(path: Path, data: bytes) -> tuple[TomlFile | None, str]:
+    path.write_bytes(data)
+    problems = Problems("f")
+    found = read_toml(path, problems)
+    try:
+        problems.raise_if_any()
+    except Exception as error:
+        return found, str(error)
+    return found, ""
+
+
+def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
+    plain, _ = read(tmp_path / "f", TEXT.encode())
+    windows, _ = read(tmp_path / "f", b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    assert plain is not None
+    assert plain == windows
+    assert plain.table["models"] == {
+        "gpt-*": {
+            "prices": {"prompt": Decimal("1.5"), "completion": 2},
+            "parameters": {"top_p": Decimal("0.9"), "stop": ["x", "y = 1"]},
+        },
+        "b.c": {"prices": {"prompt": 3}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"a = 1\nb = \n", "f:2:5: Invalid value; mend the TOML"),
+        (b"a = 1\na = 2", "f:2:1: Cannot overwrite a value; mend the TOML"),
+        (b"a = '''\n\n", """f:1:1: Expected "'''"; mend the TOML"""),
+        (b"# \xff", "f:1:1: byte 2 is not UTF-8; save the file as UTF-8"),
+        (b"x = 1\na = 07:32:00\n", "f:2:1: a is a date or time; give a text in quotes"),
+    ],
+)
+def test_what_cannot_be_read_has_its_place(tmp_path: Path, data: bytes, message: str) -> None:
+    found, said = read(tmp_path / "f", data)
+    assert said == message
+    assert (found is None) == ("date" not in message)
+
+
+def keys_of(node: Node) -> set[str]:
+    if not isinstance(node, Pairs):
+        return set()
+    inner = [keys_of(pair.value) for pair in node.pairs]
+    return {pair.key.text for pair in node.pairs}.union(*inner)
+
+
+NAMES = st.sampled_from(["a", "b-c", "model", "x_1"])
+VALUES = st.sampled_from(["1", '"t = 1"', "[1, 2]", "{ k = 1, l = 2 }", "'''\nq = 2\n'''", "true"])
+LINES = st.one_of(
+    st.builds("{} = {}".format, NAMES, VALUES),
+    st.builds("[{}.{}]".format, NAMES, NAMES),
+    st.builds("# {} = 3".format, NAMES),
+    st.just(""),
+)
+
+
+@given(st.lists(LINES, max_size=12).map("\n".join))
+def test_every_key_stands_on_a_line_that_holds_it(text: str) -> None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    lines = text.split("\n")
+    for trail, spot in _spots(text):
+        assert lines[spot.line - 1][spot.column - 1 :].startswith(trail[-1])
