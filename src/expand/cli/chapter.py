@@ -62,6 +62,14 @@ def chapter(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
     ] = False,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            "--batch",
+            metavar="submit|status|collect|cancel",
+            help="Through the provider's Batch API, at its price and within a day.",
+        ),
+    ] = None,
     fresh: Annotated[
         bool,
         typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too."),
@@ -96,7 +104,11 @@ def chapter(
         place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown
     )
     commission = Commission(
-        chapters=_chapters(place, chapters or [], all_chapters=all_chapters),
+        chapters=_chapters(
+            place,
+            chapters or [],
+            all_chapters=all_chapters or (batch not in (None, "submit") and not chapters),
+        ),
         plan=plan_of(plan),
         language=language or place.book().language,
         sections=frozenset(section) if section else None,
@@ -104,6 +116,21 @@ def chapter(
         context_text=_is_text(told),
         cascade=cascade,
     )
+    if batch is not None:
+        from expand.cli.batch import perform
+
+        raise typer.Exit(
+            perform(
+                batch,
+                place,
+                settings,
+                commission,
+                budget=budget,
+                unpriced=unpriced,
+                dry_run=dry_run,
+                as_json=as_json,
+            )
+        )
     if dry_run:
         from expand.cli.planned import show_planned
 
