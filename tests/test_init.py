@@ -217,6 +217,33 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert "prompts/section.j2" in founded.written
 
 
+def test_schemas_are_renewed_and_nothing_else(tmp_path: Path) -> None:
+    plant(tmp_path, MDBOOK)
+    found_workspace(tmp_path)
+    schema = tmp_path / "outlines" / ".schema" / "outline.json"
+    fresh = schema.read_text()
+    schema.write_text("{}")
+    (tmp_path / "outlines" / "pipes.yaml").rename(tmp_path / "outlines" / "fifos.yaml")
+    text = (tmp_path / "outlines" / "fifos.yaml").read_text().replace("id: pipes", "id: fifos")
+    (tmp_path / "outlines" / "fifos.yaml").write_text(text)
+    again = found_workspace(tmp_path)
+    assert (again.written, again.renewed) == ((), ("outlines/.schema/outline.json",))
+    assert schema.read_text() == fresh
+    assert again.first == "fifos", "a workspace that has an outline needs no other to begin with"
+    assert (tmp_path / "outlines" / "fifos.yaml").read_text() == text
+    assert "  renewed  outlines" not in init(str(tmp_path)).stdout
+
+
+def test_chapters_keep_the_ids_that_the_book_has_for_their_documents(tmp_path: Path) -> None:
+    found_workspace(plant(tmp_path, MDBOOK))
+    book = tmp_path / "outlines" / "book.yaml"
+    book.write_text(book.read_text().replace("id: signals", "id: ch9"))
+    again = found_workspace(tmp_path, every=True)
+    assert "outlines/ch9.yaml" in again.written
+    assert "outlines/signals.yaml" not in again.written
+    assert again.further is None
+
+
 def test_templates_of_one_s_own_stay_when_the_others_are_copied(tmp_path: Path) -> None:
     plant(tmp_path, {"prompts/section.j2": "mine"})
     founded = found_workspace(tmp_path, prompts=True)
@@ -253,7 +280,7 @@ def test_the_command_in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(plant(tmp_path, {"expand.toml": ""}))
     result = init("new book")
     assert "No documents found: a first chapter is there to begin with." in result.stdout
-    assert "  1. cd new book\n" in result.stdout
+    assert "  1. cd 'new book'\n" in result.stdout
     assert "is a workspace too; commands in here use this one" in result.stderr
     assert verdict(Workspace(root=tmp_path / "new book")) == (1, [])
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from expand.cli import app
+from expand.diagnosis.shell_command import shell_command
 from expand.errors import InputError, InputErrors
 from expand.importing import Wanted, outline_yaml, take_in
 from expand.importing.figures import bare_lines, hours_in, lines_in, priority_in, without_lines
@@ -26,6 +27,7 @@ from expand.importing.proposal import Proposal, ProposedSection, file_id, settle
 from expand.importing.summary import Entry, read_summary, with_ids
 from expand.outline import Outline
 from expand.outline.file import read_outline
+from expand.starting.foundation import found_workspace
 from expand.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
@@ -564,7 +566,7 @@ def run(*arguments: str, workspace: Workspace) -> tuple[int, str, str]:
 
 
 def test_the_command(workspace: Workspace) -> None:
-    plan = str(PLANS / "plan_zh.md")
+    plan, name = str(PLANS / "plan_zh.md"), shell_command().name
     code, out, err = run("outline", "import", plan, "--dry-run", workspace=workspace)
     assert code == 0
     assert out.count("sections:\n") == 3
@@ -575,7 +577,7 @@ def test_the_command(workspace: Workspace) -> None:
         "outlines/03.yaml: written, 8 sections, 1,025 lines (1,000 stated)",
         "outlines/04.yaml: written, 7 sections, 1,000 lines",
         "outlines/05.yaml: written, 6 sections, 1,000 lines",
-        "next: expand outline check, then expand chapter 03 --dry-run",
+        f"next: {name} outline check, then {name} chapter 03 --dry-run",
     ]
     assert err == "expand: no lines are planned for 01 高级进程管理, 02 安全与沙箱: left alone\n"
     code, out, err = run("outline", "import", plan, "--json", workspace=workspace)
@@ -702,3 +704,68 @@ def test_blank_lines_between_sections_stay_with_the_one_above() -> None:
         "id: 1\ntitle: T\nsource: a.md\nsections:\n  - title: B\n    lines: 30\n"
         "  - title: A\n    lines: 30\n\n\n# the priority\npriority: low\n"
     )
+
+
+PLAN_OF_A_BOOK = """\
+# What is next
+
+| Chapter | Target lines | Time |
+|---|---|---|
+| Pipes | 300 | 2 h |
+| Signals | 250 | 1 h |
+| Total | 550 | 3 h |
+
+### Chapter 4: All about pipes (`pipes.md`)
+
+1. **Reading** (100 lines) - blocking; polling
+2. **Writing** (200 lines) - buffers
+
+### Chapter 5: FIFOs
+
+1. **Making one** (80 lines) - mkfifo
+"""
+
+
+def a_book(folder: Path) -> Workspace:
+    """An mdBook that ``init`` has been to."""
+    for name, text in (
+        ("book.toml", '[book]\ntitle = "Pipes"\n'),
+        ("src/SUMMARY.md", "- [Pipes](pipes.md)\n- [FIFOs](more/fifos.md)\n- [Signals]()\n"),
+        ("src/pipes.md", "# Pipes\n\n## Reading\n\n## Closing\n"),
+        ("src/more/fifos.md", "# FIFOs\n"),
+        ("plan.md", PLAN_OF_A_BOOK),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return found_workspace(folder).workspace
+
+
+def test_a_plan_updates_the_chapters_that_a_book_has(tmp_path: Path) -> None:
+    workspace = a_book(tmp_path)
+    before = workspace.book_path.read_bytes()
+    intake = take_in(workspace, tmp_path / "plan.md", force=True)
+    assert [(one.id, one.source, one.state) for one in intake.outlines] == [
+        ("pipes", "src/pipes.md", "changed"),
+        ("fifos", "src/more/fifos.md", "new"),
+    ]
+    assert intake.booked == ()
+    assert workspace.book_path.read_bytes() == before
+    assert workspace.chapter_ids() == ("fifos", "pipes")
+    again = take_in(workspace, tmp_path / "src" / "SUMMARY.md", force=True)
+    assert {one.id for one in again.outlines} == {"pipes", "fifos", "signals"}
+    assert workspace.book_path.read_bytes() == before
+
+
+def test_rows_that_are_not_taken_are_named_by_line(tmp_path: Path) -> None:
+    workspace = a_book(tmp_path)
+    ran = CliRunner().invoke(
+        app,
+        ["--workspace", str(workspace.root), "outline", "import", str(tmp_path / "plan.md"),
+         "--force"],
+    )  # fmt: skip
+    assert ran.exit_code == 0
+    told = [line for line in ran.stderr.splitlines() if "not taken" in line]
+    assert told == [
+        "expand: line 5: not taken, as no sections are planned for it: | Pipes | 300 | 2 h |",
+        "expand: line 6: not taken, as no sections are planned for it: | Signals | 250 | 1 h |",
+    ]

@@ -33,7 +33,8 @@ def init(
 ) -> None:
     """Make a workspace: in an empty folder, or around an mdBook, MkDocs or Markdown tree.
 
-    Nothing that is there is changed. Examples: expand init; expand init my-book --title "Pipes"
+    Nothing that is there is changed, but the schemas, which are generated, are renewed.
+    Examples: expand init; expand init my-book --title "Pipes"
     """
     from expand.errors import InputError  # start-up time
     from expand.outline.words import is_language
@@ -52,6 +53,7 @@ def init(
                     for c in founded.tree.chapters
                 ],
                 "written": list(founded.written),
+                "renewed": list(founded.renewed),
                 "kept": list(founded.kept),
                 "first": founded.first,
             }
@@ -61,7 +63,9 @@ def init(
 
 
 def _show(founded: Foundation, folder: Path) -> None:
-    from expand.diagnosis.shell_command import shell_command  # start-up time
+    from shlex import quote as quoted  # start-up time
+
+    from expand.diagnosis.shell_command import shell_command
 
     tree = founded.tree
     if tree.kind == "empty":
@@ -71,6 +75,8 @@ def _show(founded: Foundation, folder: Path) -> None:
         typer.echo(f"{tree.kind}: {tree.title}, {count} {'chapter' if count == 1 else 'chapters'}")
     for name in founded.written:
         typer.echo(f"  written  {name}")
+    for name in founded.renewed:
+        typer.echo(f"  renewed  {name}")
     for name in founded.kept:
         typer.echo(f"  kept     {name}")
     if founded.above is not None:
@@ -85,10 +91,9 @@ def _show(founded: Foundation, folder: Path) -> None:
         f"{command.name} chapter {founded.first}",
     ]
     if str(folder) != ".":
-        steps.insert(0, f"cd {folder}")
+        steps.insert(0, f"cd {quoted(str(folder))}")
     typer.echo("next:")
     for number, step in enumerate(steps, 1):
         typer.echo(f"  {number}. {step}")
-    if len(tree.chapters) > 1:
-        source = tree.listing if (tree.listing or "").endswith(".md") else "DOCUMENT"
-        typer.echo(f"further outlines: {command.name} outline import {source}")
+    if founded.further is not None:
+        typer.echo(f"further outlines: {command.name} outline import {quoted(founded.further)}")

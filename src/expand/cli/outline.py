@@ -32,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+MOST_ROWS = 12
 CHECK_FORMATS = ("text", "json", "github", "sarif")
 
 
@@ -274,6 +275,7 @@ def _take_in(
                 "dry_run": dry_run,
                 "outlines": [taken_as_json(place, one) for one in intake.outlines],
                 "left_alone": dict(intake.left),
+                "rows_left": [{"line": row.line, "text": row.text} for row in intake.rows],
                 "added_to_book": list(intake.booked),
             }
         )
@@ -321,8 +323,15 @@ def _show_intake(workspace: Workspace, intake: Intake, *, dry_run: bool) -> None
     if intake.left:
         named = ", ".join(f"{chapter} {title}" for chapter, title in intake.left.items())
         warn(f"no lines are planned for {named}: left alone")
+    for row in intake.rows[:MOST_ROWS]:
+        warn(f"line {row.line}: not taken, as no sections are planned for it: {row.text}")
+    if len(intake.rows) > MOST_ROWS:
+        more = ", ".join(str(row.line) for row in intake.rows[MOST_ROWS:])
+        warn(f"nor were the rows in lines {more}")
     if intake.booked and not dry_run:
         typer.echo(f"added to outlines/book.yaml: {', '.join(intake.booked)}")
     if not dry_run:
-        first = intake.outlines[0].id
-        typer.echo(f"next: expand outline check, then expand chapter {first} --dry-run")
+        from expand.diagnosis.shell_command import shell_command  # start-up time
+
+        name, first = shell_command().name, intake.outlines[0].id
+        typer.echo(f"next: {name} outline check, then {name} chapter {first} --dry-run")

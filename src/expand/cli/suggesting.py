@@ -102,9 +102,11 @@ def _show(result: Suggested) -> None:
         f"budget: {balance.used_tokens:,}{limit} tokens used"
     )
     if result.taken:
-        chapter = result.subject.id
+        from expand.diagnosis.shell_command import shell_command  # start-up time
+
+        name, chapter = shell_command().name, result.subject.id
         typer.echo(
-            f"next: look at outlines/{chapter}.yaml, then expand chapter {chapter} --dry-run"
+            f"next: look at outlines/{chapter}.yaml, then {name} chapter {chapter} --dry-run"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -35,8 +36,20 @@ def shell_command(environment: Mapping[str, str] | None = None) -> ShellCommand:
     if other is not None and _is_ours(Path(other)):
         name = OTHER_NAME
     else:
-        name = f"{Path(sys.executable).name} -m expand" if found is None else "uv run expand"
+        name = f"{Path(sys.executable).name} -m expand" if found is None else _launcher()
     return ShellCommand(name=name, found=Path(found) if found else None, ours=False)
+
+
+def _launcher() -> str:
+    """``uv run expand`` in the project whose environment this is, else this environment's command
+    by its path: an environment that was not activated is on no path.
+    """
+    here = Path.cwd().resolve()
+    project = Path(sys.prefix).resolve().parent
+    command = Path(sys.executable).parent / OTHER_NAME
+    if project == here or project in here.parents or not command.is_file():
+        return "uv run expand"
+    return shlex.quote(str(command))
 
 
 def _is_ours(path: Path) -> bool:

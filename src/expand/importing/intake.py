@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from expand.errors import InputError, Place
 from expand.importing.filing import Filing, Taken, id_of_source, inside, wording_for
 from expand.importing.heading_document import read_headings
-from expand.importing.plan_document import finished, read_plan
+from expand.importing.plan_document import finished, left_rows, read_plan
+from expand.importing.plan_tables import TableRow
 from expand.importing.proposal import Proposal
 from expand.importing.summary import read_summary, with_ids
+from expand.outline import Book, BookChapter
+from expand.text.wording import title_key
 from expand.workspace import Workspace, read_text
 
 Kind = Literal["auto", "plan", "summary", "headings"]
@@ -29,13 +32,15 @@ DEFAULT_LINES = 600
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intake:
     """What was taken in: ``kind`` is how the document was read, ``left`` the chapters that it
-    names without planning them, ``booked`` those that the book got an entry for.
+    names without planning them, ``booked`` those that the book got an entry for, ``rows`` those of
+    its tables that were not taken.
     """
 
     kind: Kind
     outlines: tuple[Taken, ...]
     left: Mapping[str, str] = field(default_factory=dict)
     booked: tuple[str, ...] = ()
+    rows: tuple[TableRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +69,10 @@ def take_in(
         )
     text = read_text(document)
     kind, proposals = _proposals(workspace, document, text, wanted.kind)
-    proposals = _chosen(proposals, wanted.chapters, document)
     book = workspace.book() if workspace.book_path.is_file() else None
+    rows = left_rows(text, proposals) if kind == "plan" else ()
+    left = finished(text, proposals) if kind == "plan" and not wanted.chapters else {}
+    proposals = _chosen(_known(workspace, book, proposals), wanted.chapters, document)
     filing = Filing(
         workspace=workspace,
         book=book,
@@ -77,8 +84,13 @@ def take_in(
     if not force and not dry_run:
         filing.refuse_changes(taken)
     booked = tuple(one.id for one in filing.missing(taken)) if dry_run else filing.write(taken)
-    left = finished(text, proposals) if kind == "plan" and not wanted.chapters else {}
-    return Intake(kind=kind, outlines=taken, left=left, booked=booked)
+    return Intake(
+        kind=kind,
+        outlines=taken,
+        left=left,
+        booked=booked,
+        rows=tuple(row for row in rows if row.id not in left) if not wanted.chapters else (),
+    )
 
 
 def _proposals(
@@ -120,6 +132,46 @@ def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Propo
         )
         found.append(replace(proposal, title=entry.title or proposal.title))
     return found
+
+
+def _known(
+    workspace: Workspace, book: Book | None, proposals: Sequence[Proposal]
+) -> Sequence[Proposal]:
+    """The proposals under the ids that their chapters have already: one that the book does not know
+    by its id is recognised by its document, else by its title, each chapter once.
+    """
+    chapters = book.chapters if book else ()
+    taken = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
+    used = {proposal.id for proposal in proposals} & taken
+    found: list[Proposal] = []
+    for proposal in proposals:
+        same = None
+        if proposal.id not in taken:
+            free = [chapter for chapter in chapters if chapter.id not in used]
+            same = _by_document(proposal, free) or _by_title(proposal, free)
+        if same is not None:
+            used.add(same.id)
+        found.append(replace(proposal, id=same.id) if same is not None else proposal)
+    return found
+
+
+def _by_document(proposal: Proposal, chapters: Sequence[BookChapter]) -> BookChapter | None:
+    """The one chapter whose document the proposal names, by its path's end."""
+    if proposal.file is None:
+        return None
+    wanted = PurePosixPath(proposal.file).parts
+    fits = [
+        chapter
+        for chapter in chapters
+        if chapter.source and PurePosixPath(chapter.source).parts[-len(wanted) :] == wanted
+    ]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _by_title(proposal: Proposal, chapters: Sequence[BookChapter]) -> BookChapter | None:
+    key = title_key(proposal.title)
+    fits = [c for c in chapters if any(title_key(title) == key for title in c.title.every())]
+    return fits[0] if key and len(fits) == 1 else None
 
 
 def _chosen(

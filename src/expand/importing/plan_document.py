@@ -38,6 +38,7 @@ _PRIORITY = re.compile(r"(?i)^(?:优先级|priority)$")
 _FILE = re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$")
 _DASH = re.compile(r"^\s*(?:[-–—:：]+)\s*")
 _UNITS = re.compile(r"\s+[-–—]\s+|[;；]\s*")
+_SUM = re.compile(r"(?i)^(?:总计|合计|小计|total|sum|subtotal)\b|^(?:总计|合计|小计)")
 _COMMAS = re.compile(r"[,，、]\s*(?![^(（]*[)）])")
 
 
@@ -219,6 +220,21 @@ def _parted(text: str) -> Sequence[str]:
     if len(parts) == 1:
         parts = _COMMAS.split(text)
     return tuple(part.strip(" .。") for part in parts if part.strip(" .。"))
+
+
+def left_rows(text: str, plans: Sequence[Proposal]) -> tuple[TableRow, ...]:
+    """Rows of tables that state lines wanted, and of which ``plans`` have taken nothing: chapters
+    without a list of sections, and what names no chapter. Sums are none.
+    """
+    return tuple(
+        row
+        for row in table_rows(markdown.blocks(text))
+        if row.target
+        and not _SUM.search(row.title)
+        and not any(
+            row.id == plan.id or row.title.casefold() == plan.title.casefold() for plan in plans
+        )
+    )
 
 
 def finished(text: str, plans: Sequence[Proposal]) -> Mapping[str, str]:

@@ -21,8 +21,13 @@ _RULE = re.compile(r"^[\s|:-]+$")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableRow:
-    """One row: the chapter it names and what its columns state; None where there is no column."""
+    """One row: the chapter it names and what its columns state; None where there is no column.
 
+    ``line`` is where it stands, from 1, ``text`` the row as it is written.
+    """
+
+    line: int
+    text: str
     id: str | None
     title: str
     target: int | None
@@ -39,11 +44,14 @@ class TableRow:
 def table_rows(blocks: Sequence[Block]) -> tuple[TableRow, ...]:
     """The rows of all tables that state a target, hours or a priority, in order."""
     return tuple(
-        row for block in blocks if block.kind == "table" for row in _rows(block.text.splitlines())
+        row
+        for block in blocks
+        if block.kind == "table"
+        for row in _rows(block.text.splitlines(), block.start + 1)
     )
 
 
-def _rows(lines: Sequence[str]) -> list[TableRow]:
+def _rows(lines: Sequence[str], first: int) -> list[TableRow]:
     head = _cells(lines[0])
     columns = {
         wanted: next((at for at, cell in enumerate(head) if wanted.search(cell)), None)
@@ -51,10 +59,16 @@ def _rows(lines: Sequence[str]) -> list[TableRow]:
     }
     if all(at is None for at in columns.values()):
         return []
-    return [_row(_cells(line), columns) for line in lines[1:] if not _RULE.match(line)]
+    return [
+        _row(text, line, columns)
+        for line, text in enumerate(lines[1:], first + 1)
+        if not _RULE.match(text)
+    ]
 
 
-def _row(cells: Sequence[str], columns: dict[re.Pattern[str], int | None]) -> TableRow:
+def _row(text: str, line: int, columns: dict[re.Pattern[str], int | None]) -> TableRow:
+    cells = _cells(text)
+
     def cell(wanted: re.Pattern[str]) -> str:
         at = columns[wanted]
         return cells[at] if at is not None and at < len(cells) else ""
@@ -65,6 +79,8 @@ def _row(cells: Sequence[str], columns: dict[re.Pattern[str], int | None]) -> Ta
     number = f"{int(first):02d}" if re.fullmatch(r"\d{1,3}", first) else None
     title = next((plain(text) for text in cells[:3] if re.search(r"[^\W\d]", text)), "")
     return TableRow(
+        line=line,
+        text=text.strip(),
         id=strong.id if strong else number,
         title=strong.title if strong else title,
         target=bare_lines(cell(_TARGET)),

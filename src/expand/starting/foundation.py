@@ -1,14 +1,15 @@
 """A new workspace: settings, the book, schemas for editors, and a first outline.
 
-Nothing that is there is changed: each file is written only where there is none. In an empty
+Nothing that is there is changed: each file is written only where there is none. The schemas are
+generated, so those are renewed. In an empty
 folder there is also a first chapter to expand.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from expand.errors import InputError, Place
@@ -26,6 +27,7 @@ from expand.workspace import MARKER, Workspace, read_text, write_atomically
 FIRST_ALLOWANCE = 200_000
 """Tokens: enough for a few chapters, little enough to learn with."""
 BOOK_SCHEMA_FILE = ".schema/book.json"
+SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
 _FIRST_PAGES = frozenset(
     {"index", "readme", "preface", "foreword", "introduction", "intro", "home"}
 )
@@ -41,7 +43,9 @@ _FIRST_SECTIONS = (
     ProposedSection(title="Installing it", lines=60, topics=("Requirements", "First start")),
     ProposedSection(title="A first example", lines=80),
 )
-SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
+_GENERATED = frozenset(
+    {f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}", SETTINGS_SCHEMA_FILE}
+)
 _SETTINGS = f"""\
 #:schema ./{SETTINGS_SCHEMA_FILE}
 # Settings of this workspace. Command line and environment come before them; every line is optional.
@@ -57,8 +61,9 @@ _SETTINGS = f"""\
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Foundation:
-    """What was founded: ``written`` and ``kept`` are paths from the workspace's root; ``first`` is
-    the chapter with an outline to begin with, ``above`` a workspace that this one lies in.
+    """What was founded: ``written``, ``renewed`` and ``kept`` are paths from the workspace's root;
+    ``first`` is the chapter with an outline to begin with, ``above`` a workspace that this one lies
+    in, ``further`` a document to import outlines from.
     """
 
     workspace: Workspace
@@ -67,6 +72,8 @@ class Foundation:
     kept: tuple[str, ...]
     first: str
     above: Path | None
+    renewed: tuple[str, ...] = ()
+    further: str | None = None
 
 
 def found_workspace(
@@ -84,18 +91,30 @@ def found_workspace(
         raise InputError("this is a file", remedy="name a folder", place=Place(path=root))
     tree = find_tree(root)
     workspace = Workspace(root=root.resolve())
-    chapters = tree.chapters or (_FIRST,)
-    chosen = chapters if every else (_first(chapters),)
+    chapters = _under_known_ids(workspace, tree.chapters or (_FIRST,))
+    outlined = workspace.chapter_ids()
+    first = _first(chapters)
+    if outlined and first.id not in outlined:
+        first = next((chapter for chapter in chapters if chapter.id in outlined), first)
+    begun = bool(outlined) and first.id in outlined
+    chosen = chapters if every else () if begun else (first,)
+    written: list[str] = []
+    renewed: list[str] = []
+    kept: list[str] = []
     files = [
         *_common(tree, title=title, language=language, chapters=chapters),
         *(_outline(root, chapter, known=bool(tree.chapters)) for chapter in chosen),
     ]
+    if begun and not every:
+        kept = [f"outlines/{first.id}.yaml"]
     if not tree.chapters:
         files.append((_FIRST.source, f"# {_FIRST.title}\n"))
-    written, kept = [], []
     for name, text in files:
         path = root / name
-        if path.exists():
+        if name in _GENERATED and path.is_file() and _readable(path) != text:
+            write_atomically(path, text)
+            renewed.append(name)
+        elif path.exists():
             kept.append(name)
         else:
             write_atomically(path, text)
@@ -110,9 +129,36 @@ def found_workspace(
         tree=tree,
         written=tuple(written),
         kept=tuple(kept),
-        first=_first(chapters).id,
+        first=first.id,
         above=above,
+        renewed=tuple(renewed),
+        further=_further(tree, chapters, first, workspace.chapter_ids()),
     )
+
+
+def _under_known_ids(
+    workspace: Workspace, chapters: tuple[TreeChapter, ...]
+) -> tuple[TreeChapter, ...]:
+    """The chapters under the ids that the book has for their documents, if there is one."""
+    try:
+        known = {chapter.source: chapter.id for chapter in workspace.book().chapters}
+    except InputError:
+        return chapters
+    return tuple(replace(one, id=known.get(one.source, one.id)) for one in chapters)
+
+
+def _further(
+    tree: DocsTree, chapters: tuple[TreeChapter, ...], first: TreeChapter, outlined: Sequence[str]
+) -> str | None:
+    """A document that has outlines still to give: the listing, else the next chapter's own."""
+    rest = [chapter for chapter in chapters if chapter.id not in outlined]
+    if not rest:
+        return None
+    if tree.listing is not None and tree.listing.endswith(".md"):
+        return tree.listing
+    there = [chapter for chapter in rest if chapter.exists]
+    after = [chapter for chapter in there if chapters.index(chapter) > chapters.index(first)]
+    return next((chapter.source for chapter in (*after, *there)), None)
 
 
 def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:
