@@ -10,11 +10,18 @@ import asyncio
 import itertools
 import json
 import multiprocessing
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 ANSWERS = 1024
+WORDS = [
+    f"{first}{middle}{last}"
+    for first in ("buf", "cal", "dis", "lin", "mem", "net", "pag", "que", "sig", "thr")
+    for middle in ("a", "e", "i", "o", "u")
+    for last in ("ders", "fers", "kets", "nels", "pers", "red", "sing", "ted", "ters", "ving")
+]
 
 
 def answers(lines: int) -> list[bytes]:
@@ -23,11 +30,8 @@ def answers(lines: int) -> list[bytes]:
 
 
 def _response(number: int, lines: int) -> bytes:
-    text = "\n".join(
-        f"Sentence {line} of answer {number} says something of its own about matter "
-        f"{number * lines + line}."
-        for line in range(lines)
-    )
+    chance = random.Random(number)
+    text = "\n".join(f"{' '.join(chance.choices(WORDS, k=12)).capitalize()}." for _ in range(lines))
     body = json.dumps(
         {
             "id": f"chatcmpl-{number}",
