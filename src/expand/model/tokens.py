@@ -138,13 +138,11 @@ def _encoding_of(model: str) -> str | None:
 
 
 def _load(encoding: str, folder: Path) -> tiktoken.Encoding:
-    import tiktoken  # start-up time
-
     name, digest = RANK_FILES[encoding]
     own = os.environ.get(_CACHE_VARIABLES[0], os.environ.get(_CACHE_VARIABLES[1]))
     with _loading:
         if own and _digest(Path(own) / name) == digest:
-            return tiktoken.get_encoding(encoding)
+            return _made(encoding)
         found = _digest(folder / name)
         if found != digest:
             raise InputError(
@@ -153,7 +151,19 @@ def _load(encoding: str, folder: Path) -> tiktoken.Encoding:
                 place=Place(path=folder / name),
             )
         with _cache_folder(folder):
-            return tiktoken.get_encoding(encoding)
+            return _made(encoding)
+
+
+def _made(encoding: str) -> tiktoken.Encoding:
+    """An encoding of our own, without the 200,000 ranks that Python keeps of it beside those that
+    it counts with: they are for pickling it, and take 23 MB.
+    """
+    import tiktoken  # start-up time
+    from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS
+
+    made = tiktoken.Encoding(**ENCODING_CONSTRUCTORS[encoding]())
+    made._mergeable_ranks = {}
+    return made
 
 
 def _digest(path: Path) -> str | None:
