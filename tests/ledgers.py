@@ -122,7 +122,7 @@ class ServerSite(Site):
         return self._execute(statement)
 
     def state_version(self, version: int) -> None:
-        self.alter(f"UPDATE ledger_version SET version = {version}")
+        self.alter("DELETE FROM ledger_version", f"INSERT INTO ledger_version VALUES ({version})")
 
     def die(self, ledger: Ledger) -> None:
         ledger.database.close()  # the server lets go of what the session held

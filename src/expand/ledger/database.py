@@ -144,5 +144,8 @@ class Database(Protocol):
     def claim(self, owner: str, /) -> Remains | None:
         """The remains of an owner if it is dead; None while it lives or another heir is at it."""
 
+    def discard(self) -> None:
+        """Close it; remove it if opening it made it."""
+
     def close(self) -> None:
         """Close it; harmless when repeated."""

@@ -219,7 +219,7 @@ def _seconds(connection: Connection) -> float:
     spans: list[tuple[datetime, datetime]] = [
         (moment.parse(began), moment.parse(ended))
         for began, ended in connection.execute(
-            "SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL"
+            "SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL ORDER BY id"
         )
     ]
     return sum((ended - began).total_seconds() for began, ended in spans)

@@ -107,6 +107,7 @@ class PostgresDatabase:
         self._key = _key("ledger", server.schema)
         self._marks: set[str] = set()
         self._closed = False
+        self._made = False
         self._pipeline: psycopg.Pipeline | None = None
         self._then, self._read_at = datetime.now(UTC), time.monotonic()
         self._session = self._connect()
@@ -154,11 +155,18 @@ class PostgresDatabase:
         done so, and it lives on without them.
         """
         with postgresql_session.mapped(self.name):
-            self._session.execute("SELECT pg_advisory_lock(?)", (_key("owner", owner),))
+            self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
             for table, column in (("owner", "id"), ("run", "owner")):
                 self._session.execute(
                     f"UPDATE {table} SET ended_at = NULL WHERE {column} = ?", (owner,)
                 )
+
+    def discard(self) -> None:
+        """End the session; remove the schema if opening it made it."""
+        if self._made:
+            with self.writing() as session:
+                session.raw.execute(f'DROP SCHEMA "{self.server.schema}" CASCADE'.encode())
+        self.close()
 
     def close(self) -> None:
         """End the session; harmless when repeated."""
@@ -282,6 +290,7 @@ class PostgresDatabase:
         there = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
         if raw.execute(there, (self.server.schema,)).fetchone() is None:
             raw.execute(f'CREATE SCHEMA "{self.server.schema}"'.encode())
+            self._made = True
 
     def prove_writable(self) -> None:
         """Write the version that is there already."""
@@ -319,14 +328,17 @@ class PostgresDatabase:
         """The remains of an owner if it is dead; None while it lives or another heir is at it."""
         with self.reading() as session:
             (mine,) = session.execute(
-                "SELECT pg_try_advisory_lock(?)", (_key("owner", owner),)
+                "SELECT pg_try_advisory_lock(?)", (self._owner_key(owner),)
             ).fetchone()
         return PostgresRemains(self, owner) if mine else None
+
+    def _owner_key(self, owner: str) -> int:
+        return _key("owner", self.server.schema, owner)
 
     def hold(self, owner: str) -> None:
         """Take an owner's lock, and again whenever the session is begun anew."""
         with self.reading() as session:
-            session.execute("SELECT pg_advisory_lock(?)", (_key("owner", owner),))
+            session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
         self._marks.add(owner)
 
     def let_go(self, owner: str) -> None:
@@ -335,7 +347,7 @@ class PostgresDatabase:
         if self._closed or self._session.raw.closed:
             return
         with contextlib.suppress(LedgerBusyError), self.reading() as session:
-            session.execute("SELECT pg_advisory_unlock(?)", (_key("owner", owner),))
+            session.execute("SELECT pg_advisory_unlock(?)", (self._owner_key(owner),))
 
 
 def _lost(raw: psycopg.Connection[postgresql_session.Row]) -> bool:

@@ -85,9 +85,10 @@ class SqliteDatabase:
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
-    def __init__(self, path: Path, connection: SqliteConnection) -> None:
+    def __init__(self, path: Path, connection: SqliteConnection, *, made: bool = False) -> None:
         self.path = path
         self.connection = connection
+        self._made = made
 
     @property
     def name(self) -> str:
@@ -176,6 +177,13 @@ class SqliteDatabase:
         with mapped(self.path):
             return owner.claim(self._owners, owner_id)
 
+    def discard(self) -> None:
+        """Close the file; remove it if opening it made it."""
+        self.close()
+        if self._made:
+            for end in ("", "-wal", "-shm"):
+                self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Close the file."""
         self.connection.close()
@@ -205,6 +213,7 @@ def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
     """
     with mapped(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = not path.exists()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         path.chmod(0o600)
         connection = _connect(str(path), patience_seconds, uri=False)
@@ -215,7 +224,7 @@ def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
     except BaseException:
         connection.close()
         raise
-    return SqliteDatabase(path, connection)
+    return SqliteDatabase(path, connection, made=made)
 
 
 def read_file(path: Path, patience_seconds: float) -> SqliteDatabase | None:

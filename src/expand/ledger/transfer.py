@@ -1,8 +1,9 @@
 """Moving a ledger: JSON Lines out of it, and into a new one with equal totals.
 
-The first line says what it is; then a line each for scopes, owners, runs, editions and questions,
-then one line an attempt with its history, and with its request and answer where texts are wanted.
-Without them, hashes and figures still arrive, but the answers would have to be bought again.
+The first line says what it is; then a line each for scopes, owners, runs, batches, editions and
+questions, then one line an attempt with its history, and with its request and answer where texts
+are wanted. Without them, hashes and figures still arrive, but the answers would have to be bought
+again.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from typing import Any
 
 from expand.errors import LedgerError
 from expand.ledger import accounts, attempts, audit, rows
-from expand.ledger.database import Connection, ConstraintError, Row
+from expand.ledger.batch_rows import COLUMNS
+from expand.ledger.database import Connection, ConstraintError, LedgerBusyError, Row
+from expand.ledger.moment import parse, stamp
 from expand.ledger.store import Ledger
 from expand.ledger_place import LedgerPlace
 
-_MALFORMED = (ValueError, TypeError, KeyError, OverflowError, RecursionError, ConstraintError)
+_MALFORMED = (
+    *(ValueError, TypeError, KeyError, OverflowError, RecursionError),
+    *(ConstraintError, LedgerError),
+)
 
 FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
@@ -28,6 +34,7 @@ _PLAIN = {
     "scope": ("budget", ("scope", "limit_tokens", "limit_pico", "opening_tokens", "opening_pico")),
     "owner": ("owner", ("id", "pid", "began_at", "ended_at")),
     "run": ("run", ("id", "owner", "began_at", "ended_at")),
+    "batch": ("batch", COLUMNS),
     "edition": ("edition", ("chapter", "section", "number", "instruction")),
 }
 _QUESTION = ("key", "request_key")
@@ -39,6 +46,15 @@ _ATTEMPT = (
     *("provider_request_id", "reserved_at", "sent_at", "ended_at"),
 )
 _ANSWER = ("text", "sha256", "finish", "model")
+_NUMBERS = frozenset(
+    {
+        *("limit_tokens", "limit_pico", "opening_tokens", "opening_pico", "pid", "section"),
+        *("number", "prompt_estimate", "output_cap", "reserved_tokens", "reserved_pico"),
+        *("prompt", "cached", "completion", "reasoning", "cost_pico", "status"),
+        *("submitting", "requests", "answered", "unbilled", "unknown"),
+    }
+)
+"""The columns that hold whole numbers; those that end in ``_at`` hold times, all others text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,34 +127,44 @@ def _unpacked(form: bytes, attempt: str) -> str:
 def import_(place: LedgerPlace, lines: Iterable[str]) -> Imported:
     """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing.
 
-    Totals are added up anew, and the whole is audited before it is kept. Raises ``LedgerError``.
+    Totals are added up anew, and the whole is audited before it is kept; what is refused leaves no
+    new ledger behind. Raises ``LedgerError``.
     """
     ledger = Ledger.open(place)
     try:
-        with ledger.writing() as connection:
-            if connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
-                raise LedgerError(f"{place}: holds attempts already; import into a new ledger")
-            number = 0
+        imported = _fill(ledger, lines)
+    except BaseException:
+        ledger.database.discard()
+        raise
+    ledger.close()
+    return imported
+
+
+def _fill(ledger: Ledger, lines: Iterable[str]) -> Imported:
+    with ledger.writing() as connection:
+        if connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
+            raise LedgerError(f"{ledger.name}: holds attempts already; import into a new ledger")
+        number = 0
+        for number, line in enumerate(lines, start=1):
             try:
-                for number, line in enumerate(lines, start=1):
-                    with ledger.database.mapped(), ledger.database.part():
-                        _take(connection, line, first=number == 1)
+                with ledger.database.mapped(), ledger.database.part():
+                    _take(connection, line, first=number == 1)
+            except LedgerBusyError:
+                raise
             except _MALFORMED as error:
                 raise LedgerError(
                     f"line {number}: {type(error).__name__}: {error}; import what "
                     "`expand ledger export` wrote, unchanged"
                 ) from error
-            if not number:
-                raise LedgerError("nothing to import: the input is empty")
-            for finding in audit.findings(ledger.database, connection):
-                raise LedgerError(f"the import does not add up, nothing was kept: {finding}")
-            counts = [
-                connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-                for table in ("attempt", "answer")
-            ]
-    finally:
-        ledger.close()
-    return Imported(attempts=counts[0], answers=counts[1])
+        if not number:
+            raise LedgerError("nothing to import: the input is empty")
+        for finding in audit.findings(ledger.database, connection):
+            raise LedgerError(f"the import does not add up, nothing was kept: {finding}")
+        attempts_, answers = (
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("attempt", "answer")
+        )
+    return Imported(attempts=attempts_, answers=answers)
 
 
 def _take(connection: Connection, line: str, *, first: bool) -> None:
@@ -150,13 +176,36 @@ def _take(connection: Connection, line: str, *, first: bool) -> None:
     elif kind in _PLAIN:
         table, columns = _PLAIN[kind]
         key = columns[:2] if kind == "edition" else columns[:1]
-        _insert(connection, table, {name: values[name] for name in columns}, key=key)
+        _insert(connection, table, _chosen(values, columns), key=key)
     elif kind == "question":
-        _insert(connection, "question", {name: values[name] for name in _QUESTION})
+        _insert(connection, "question", _chosen(values, _QUESTION))
     elif kind == "attempt":
         _take_attempt(connection, values)
     else:
         raise ValueError(f"{kind!r} is not a kind of line")
+
+
+def _chosen(values: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    """The columns' values, each of its column's type. Raises ValueError, KeyError."""
+    chosen = {}
+    for name in columns:
+        value = chosen[name] = values[name]
+        if value is None:
+            continue  # where that may not be, the table says so
+        if name in _NUMBERS:
+            if type(value) is not int:
+                raise ValueError(f"{name} is {value!r}, not a whole number")
+        elif name.endswith("_at"):
+            stamp(parse(_text(name, value)))
+        else:
+            _text(name, value)
+    return chosen
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}, not a text")
+    return value
 
 
 def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
@@ -164,12 +213,13 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute("INSERT INTO request (key) VALUES (?) ON CONFLICT DO NOTHING", (key,))
     if values.get("request") is not None:
         attempts.keep_request(connection, key, values["request"])
-    _insert(connection, "attempt", {name: values[name] for name in _ATTEMPT})
+    _insert(connection, "attempt", _chosen(values, _ATTEMPT))
     for state, at, detail in values["history"]:
-        event = {"attempt": values["id"], "state": state, "at": at, "detail": detail}
-        _insert(connection, "event", event)
+        event = {"state": _text("state", state), "detail": _text("detail", detail)}
+        stamp(parse(_text("at", at)))
+        _insert(connection, "event", {"attempt": values["id"], "at": at, **event})
     if "answer" in values:
-        answer = {name: values["answer"][name] for name in _ANSWER}
+        answer = _chosen(values["answer"], _ANSWER)
         if answer["text"] is not None:
             answer["text"] = connection.exact(answer["text"])
         _insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
