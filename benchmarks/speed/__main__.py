@@ -40,14 +40,14 @@ def _book(sections: int) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 def _row(name: str, side: Measured, count: int, *ratios: str) -> None:
     print(
-        f"  {name:22}{side.wall:9.2f}{1000 * side.cpu / count:9.2f}{side.memory:7.0f}"
+        f"  {name:22}{side.loading:9.2f}{side.wall:9.2f}{1000 * side.cpu / count:9.2f}{side.memory:7.0f}"
         f"{side.requests:9}{'':3}{'   '.join(ratios)}"
     )
 
 
 def _head(title: str) -> None:
     print(f"\n{title}")
-    print(f"  {'':22}{'wall s':>9}{'CPU ms':>9}{'MB':>7}{'requests':>9}")
+    print(f"  {'':22}{'loading s':>9}{'wall s':>9}{'CPU ms':>9}{'MB':>7}{'requests':>9}")
 
 
 def latency(size: Size) -> None:

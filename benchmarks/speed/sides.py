@@ -17,11 +17,11 @@ MODEL = "gpt-4.1"
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One side's figures: seconds of imports, of wall and CPU after them; peak memory in MB;
-    requests sent; completion tokens and lines that came of them.
+    """One side's figures: seconds of ``loading`` (modules, and the ranks of the tokenizer), of wall
+    and CPU after that; peak memory in MB; requests sent; completion tokens and lines that came.
     """
 
-    imports: float
+    loading: float
     wall: float
     cpu: float
     memory: float
@@ -34,13 +34,17 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
     """The whole pipeline over a workspace: reserve, send, settle, stitch, check, write drafts."""
     arrived = time.perf_counter()
     import expand.model.author  # noqa: F401 - the other side has its SDK before the clock, too
+    import expand.text.block_tokens
     from expand.drafting.expansion import Commission
     from expand.drafting.session import expand_chapters
+    from expand.model.tokens import TokenCounter
     from expand.outline.plan import Plan
     from expand.settings import Overrides, read_settings
     from expand.workspace import Workspace
 
-    imports = time.perf_counter() - arrived
+    TokenCounter(MODEL).count("")
+    expand.text.block_tokens.parsed("")
+    loading = time.perf_counter() - arrived
     cpu, began = time.process_time(), time.perf_counter()
     workspace = Workspace(root=root)
     settings = read_settings(
@@ -55,7 +59,7 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
         raise SystemExit(f"expand ended with {result.exit_code}: {result.stopped_by}")
     sections = [section for chapter in result.chapters for section in chapter.sections]
     return Measured(
-        imports=imports,
+        loading=loading,
         wall=wall,
         cpu=cpu,
         memory=_peak(),
@@ -70,7 +74,7 @@ def bare_side(messages: list[dict[str, str]], count: int, port: int, width: int)
     arrived = time.perf_counter()
     import openai
 
-    imports = time.perf_counter() - arrived
+    loading = time.perf_counter() - arrived
 
     async def main() -> None:
         client = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=KEY)
@@ -92,7 +96,7 @@ def bare_side(messages: list[dict[str, str]], count: int, port: int, width: int)
     cpu, began = time.process_time(), time.perf_counter()
     asyncio.run(main())
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu
-    return Measured(imports=imports, wall=wall, cpu=cpu, memory=_peak(), requests=count)
+    return Measured(loading=loading, wall=wall, cpu=cpu, memory=_peak(), requests=count)
 
 
 def first_messages(root: Path, chapter: str) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,12 +155,13 @@ def _load(encoding: str, folder: Path) -> tiktoken.Encoding:
             return _made(encoding)
 
 
+@lru_cache(maxsize=4)
 def _made(encoding: str) -> tiktoken.Encoding:
     """An encoding of our own, without the 200,000 ranks that Python keeps of it beside those that
     it counts with: they are for pickling it, and take 23 MB.
     """
     import tiktoken  # start-up time
-    from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS
+    from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS  # type: ignore[import-untyped]
 
     made = tiktoken.Encoding(**ENCODING_CONSTRUCTORS[encoding]())
     made._mergeable_ranks = {}
