@@ -558,6 +558,12 @@ def test_a_budget_of_nothing_sends_nothing(place: Path, server: ScriptedServer) 
     assert ran.code == 3
     assert not server.requests
     assert statuses(ran) == ["refused"] * 3
+    (message,) = [line for line in ran.err.splitlines() if "refused" in line]
+    assert re.fullmatch(
+        r"expand: the budget refused 3 sections, 07/1-3: this run \(--budget\): [\d,]+ to [\d,]+ "
+        r"tokens needed, 0 of 0 remain; raise the limit, or ask for less",
+        message,
+    )
     assert adds_up(ran)
 
 
@@ -612,7 +618,9 @@ def test_a_wrong_key_is_one_attempt_and_exit_4(
     assert ran.json["budget"]["used"] == 1_000
     assert adds_up(ran)
     assert set(statuses(ran)) == {"failed"}
-    assert "401" in ran.err or "key" in ran.err
+    assert ran.err.splitlines()[1:] == [
+        "expand: HTTP 401: Incorrect API key provided; check OPENAI_API_KEY"
+    ]
     assert "sk-wrong-and-secret" not in ran.out + ran.err
     assert b"sk-wrong-and-secret" not in (place / ".expand" / "ledger.db").read_bytes()
 
@@ -646,6 +654,11 @@ def test_nobody_at_the_address_is_exit_4_and_costs_nothing(
     assert ran.json["budget"]["used"] == 1_000
     assert adds_up(ran)
     assert "## 1. Signal handling" in draft_of(place)
+    refused = f"no connection: 127.0.0.1:{port}: connection refused"
+    assert ran.err.splitlines()[1:] == [
+        f"07/1: {refused}",
+        f"expand: {refused} (4 attempts); check the base URL and that the server is running",
+    ], "one notice, one message, and no failed line for each section"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_plan_for_some_chapters_leaves_the_others_alone(book: Path) -> None:
     assert shown["plans"][0]["added"] == 925
     wrong = expand(book, "plan", "33")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "has no chapter '33'; it has 01, 02, 03" in wrong.err
+    assert "has no chapter '33'; did you mean 03? it has 01, 02, 03" in wrong.err
 
 
 def test_says_where_lines_were_counted_and_that_a_record_is_old(book: Path) -> None:

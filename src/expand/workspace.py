@@ -9,34 +9,44 @@ from __future__ import annotations
 import difflib
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from expand.errors import InputError, Place
+from expand.ledger_place import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.file import read_book, read_outline
+from expand.outline.input_text import Problems
 from expand.text import draft
 from expand.text.draft import Draft
+from expand.toml.document import read_toml
 
 MARKER = "expand.toml"
+LEDGER_VARIABLE = "EXPAND_LEDGER"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workspace:
-    """Paths of one workspace; ``root`` is absolute."""
+    """Paths of one workspace; ``root`` is absolute. ``ledger`` is where the environment wants the
+    ledger, None where it says nothing; it may hold a password.
+    """
 
     root: Path
+    ledger: str | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
         """The workspace in ``folder``. Raises ``InputError`` when it has no ``expand.toml``."""
-        return cls(root=find_workspace(Path(), given=Path(folder)).root)
+        found = find_workspace(Path(), given=Path(folder))
+        return cls(root=found.root, ledger=found.ledger)
 
     @classmethod
     def find(cls, start: Path | str = ".") -> Self:
         """The nearest workspace at or above ``start``. Raises ``InputError`` when there is none."""
-        return cls(root=find_workspace(Path(start)).root)
+        found = find_workspace(Path(start))
+        return cls(root=found.root, ledger=found.ledger)
 
     @property
     def settings_path(self) -> Path:
@@ -50,8 +60,28 @@ class Workspace:
 
     @property
     def ledger_path(self) -> Path:
-        """``.expand/ledger.db``."""
+        """``.expand/ledger.db``, where the ledger is unless something else was said."""
         return self.root / ".expand" / "ledger.db"
+
+    @property
+    def ledger_place(self) -> LedgerPlace:
+        """Where the ledger is: as the environment says, or ``ledger`` in ``expand.toml``, or else
+        ``ledger_path``. Raises ``InputError``.
+        """
+        stated, place = self.ledger, Place(path=LEDGER_VARIABLE)
+        if not stated:
+            stated, place = _stated_ledger(self.settings_path)
+        if not stated:
+            return self.ledger_path
+        if is_server(stated):
+            return read_server(stated, place=place)
+        if "://" in stated:
+            raise InputError(
+                f"the ledger's address begins with {stated.partition('://')[0]}://",
+                remedy="name a file, or a database as postgresql://USER@HOST/DATABASE?schema=BOOK",
+                place=place,
+            )
+        return self.root / Path(stated).expanduser()
 
     @property
     def prompts_folder(self) -> Path:
@@ -92,9 +122,9 @@ class Workspace:
         inside = path.parent == self.book_path.parent and path != self.book_path
         if not (inside and path.is_file()):
             known = self.chapter_ids()
-            near = difflib.get_close_matches(chapter, known, n=1, cutoff=0.4)
+            near = meant(chapter, known)
             listed = ", ".join(known) or "none"
-            hint = f"did you mean {near[0]}?" if near else f"chapters with an outline: {listed}"
+            hint = f"did you mean {near}?" if near else f"chapters with an outline: {listed}"
             raise InputError(
                 f"chapter {chapter!r} has no outline", remedy=hint,
                 place=Place(path=f"outlines/{chapter}.yaml"),
@@ -112,18 +142,43 @@ class Workspace:
         return read_bytes(path) if path.is_file() else b""
 
 
-def find_workspace(start: Path, *, given: Path | None = None) -> Workspace:
+def meant(chapter: str, known: Sequence[str]) -> str:
+    """The chapter that a mistyped id most likely means, "" if none is like it: ``01`` for ``1``."""
+    bare = chapter.lstrip("0")
+    same = [other for other in known if bare and other.lstrip("0") == bare]
+    return next(iter(same or difflib.get_close_matches(chapter, known, n=1, cutoff=0.4)), "")
+
+
+def _stated_ledger(path: Path) -> tuple[str | None, Place]:
+    """What ``expand.toml`` says about the ledger, and where."""
+    problems = Problems(str(path))
+    read = read_toml(path, problems) if path.is_file() else None
+    problems.raise_if_any()
+    stated = read.table.get("ledger") if read else None
+    if read is None or stated is None:
+        return None, Place(path=path)
+    (key,) = (pair.key for pair in read.root.pairs if pair.key.text == "ledger")
+    place = Place(path=path, line=key.line, column=key.column)
+    if not isinstance(stated, str):
+        raise InputError("ledger is no text", remedy="give a text in quotes", place=place)
+    return stated, place
+
+
+def find_workspace(
+    start: Path, *, given: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> Workspace:
     """The workspace ``given``, or the nearest one at or above ``start``."""
+    ledger = environment.get(LEDGER_VARIABLE) or None
     if given is not None:
         if not (given / MARKER).is_file():
             raise InputError(
                 f"{given} is no workspace: it has no {MARKER}",
                 remedy="run `expand init` there, or name a folder that has one",
             )
-        return Workspace(root=given.resolve())
+        return Workspace(root=given.resolve(), ledger=ledger)
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / MARKER).is_file():
-            return Workspace(root=folder)
+            return Workspace(root=folder, ledger=ledger)
     raise InputError(
         f"no {MARKER} in {start} or above it",
         remedy="run `expand init` to make a workspace, or name one with --workspace DIR",

@@ -73,7 +73,7 @@ class BarProgress:
         if style:
             console.print(Text(line, style=style))
         else:
-            console.print(Text(line, no_wrap=True, overflow=_cut(console.options)))
+            console.print(Text(line), no_wrap=True, overflow=_cut(console.options))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The bars at this moment."""
@@ -91,7 +91,7 @@ class BarProgress:
                 name = f"{key[0]}/{key[1]} {title}"
                 _add(grid, name, figures.lines.get(key, 0), figures.target(key), width)
             more = len(self._working) - len(shown)
-            summary = figures.summary(width - 1)
+            summary = figures.summary(width - 1, counts=False)
         yield grid
         if more:
             yield Text(f"and {more:,} more at work", no_wrap=True, overflow="crop")

@@ -81,15 +81,17 @@ class Figures:
             return "-:--"
         return duration((self._clock() - self._began) * (self.total_lines - self.done_lines) / done)
 
-    def summary(self, width: int | None = None) -> str:
+    def summary(self, width: int | None = None, *, counts: bool = True) -> str:
         """Where the run stands, on one line of at most ``width`` cells, as long as any part fits.
 
-        What matters least is left out first.
+        What matters least is left out first. ``counts``: with those of lines and sections.
         """
         allowance = "" if self.remaining is None else f"{self.remaining:,} left of the allowance"
+        lines = f"{self.done_lines:,} of {self.total_lines:,} lines" if counts else ""
+        sections = f"{len(self.finished):,} of {len(self.sections):,} sections" if counts else ""
         parts = [
-            (4, f"{self.done_lines:,} of {self.total_lines:,} lines"),
-            (3, f"{len(self.finished):,} of {len(self.sections):,} sections"),
+            (4, lines),
+            (3, sections),
             (2, f"{self.tokens:,} tokens"),
             (0, allowance),
             (1, f"{self.elapsed} gone"),

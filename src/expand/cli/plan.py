@@ -44,6 +44,7 @@ def plan(
     """Show the plans side by side: lines, tokens, cost, hours, completion, and what fits."""
     from expand.errors import InputError  # start-up time
     from expand.report.plans import plan_sheet
+    from expand.workspace import meant
 
     wanted = format_of("json" if as_json else form)
     place = workspace_of(context, workspace)
@@ -51,8 +52,10 @@ def plan(
     known = [chapter.id for chapter in facts.chapters]
     for chapter in chapters or []:
         if chapter not in known:
+            near = meant(chapter, known)
+            hint = f"did you mean {near}? it has" if near else "it has"
             raise InputError(
-                f"the book has no chapter {chapter!r}", remedy=f"it has {', '.join(known)}"
+                f"the book has no chapter {chapter!r}", remedy=f"{hint} {', '.join(known)}"
             )
     chosen = frozenset(chapters) if chapters else None
     print_sheet(plan_sheet(facts, spoken(facts.book, language), chosen), wanted, output)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from expand import __version__
 from expand.cli.common import note, print_json, warn
 from expand.cli.voice import Voice, voice
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from expand.cli.runlog import RunLog
     from expand.drafting.events import Event
     from expand.drafting.expansion import Commission, Expansion
     from expand.drafting.result import RunResult
@@ -53,10 +55,17 @@ async def _run(
     budget: int | None,
     unpriced: bool,
 ) -> RunResult:
-    from expand.drafting.session import expand_chapters  # start-up time
+    from expand.cli.progress import progress  # start-up time
+    from expand.drafting.session import expand_chapters
 
-    with _shown(workspace, settings) as on_event:
-        return await expand_chapters(
+    with _logged(workspace, settings) as log, progress(sys.stderr, voice()) as show_event:
+
+        def on_event(event: Event) -> None:
+            if log is not None:
+                log(event)
+            show_event(event)
+
+        result = await expand_chapters(
             workspace,
             settings,
             commission,
@@ -65,32 +74,27 @@ async def _run(
             on_event=on_event,
             on_ready=_stop_on_signals,
         )
+        if log is not None:
+            log.end(result)
+        return result
 
 
 @contextmanager
-def _shown(workspace: Workspace, settings: Settings) -> Iterator[Callable[[Event], None]]:
-    """Shows events as the command line asked for, and logs them if every attempt is told."""
-    from expand.cli.progress import progress  # start-up time
-
+def _logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
+    """The log of the run, if every attempt is to be told."""
     if voice() is not Voice.VERBOSE:
-        with progress(sys.stderr, voice()) as show_event:
-            yield show_event
+        yield None
         return
 
-    from expand.cli.runlog import log_into, secrets_of
+    from expand.cli.runlog import log_into, secrets_of  # start-up time
     from expand.ledger.moment import now
 
     secrets = secrets_of(settings.api_key, settings.base_url)
-    folder = workspace.root / ".expand" / "logs"
-    with log_into(folder, now=now, secrets=secrets) as (path, log):
+    with log_into(workspace.root / ".expand" / "logs", now=now, secrets=secrets) as (path, log):
         note(f"the log of this run is {workspace.relative(path)}")
-        with progress(sys.stderr, voice()) as show_event:
-
-            def both(event: Event) -> None:
-                log(event)
-                show_event(event)
-
-            yield both
+        where = settings.base_url or "its own address"
+        log.say(f"expand {__version__}, {settings.model} at {where}")
+        yield log
 
 
 def _stop_on_signals(expansion: Expansion) -> None:

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from expand.cli.figures import Figures
 from expand.cli.telling import Telling
-from expand.cli.voice import Voice
+from expand.cli.voice import Voice, counted
 from expand.drafting.events import Event, SectionGrew
+from expand.drafting.result import RunResult
 from expand.errors import InputError, Place
 
 KEPT_FILES = 20
@@ -56,6 +57,15 @@ class RunLog:
                 f"{event.chapter}/{event.section}: {event.lines:,} of {target:,} lines; "
                 f"{self._figures.summary()}"
             )
+
+    def end(self, result: RunResult) -> None:
+        """Notes what the run came to."""
+        for refusal in result.refused:
+            self.say(f"{refusal.chapter}/{refusal.section}: refused: {refusal.message}")
+        if result.stopped_by:
+            self.say(f"stopped: {result.stopped_by}")
+        attempts, answers = counted(result.attempts, "attempt"), counted(result.answers, "answer")
+        self.say(f"exit {result.exit_code}: {attempts}, {answers}, {result.seconds:.1f} s")
 
     def say(self, line: str) -> None:
         """Notes a line, on the disk when it returns as far as the process is concerned."""

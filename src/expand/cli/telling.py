@@ -29,6 +29,7 @@ class Telling:
         self._clock = clock
         self._sent: dict[str, float] = {}
         self._noticed: dict[str, float] = {}
+        self._failed = ""
 
     def lines(self, event: Event) -> Iterator[str]:
         """What is said of an event, if anything."""
@@ -40,7 +41,7 @@ class Telling:
         elif isinstance(event, AttemptChanged):
             if self._all:
                 yield self._attempt(event)
-        elif isinstance(event, Notice) and (self._all or self._is_news(event.message)):
+        elif isinstance(event, Notice) and self._is_news(event.message):
             yield event.message
 
     def _done(self, event: SectionDone) -> str:
@@ -58,6 +59,7 @@ class Telling:
             return f"{head} to {event.model}, {counted(event.reserved_tokens, 'token')} reserved"
         seconds = self._clock() - self._sent.pop(event.attempt_id, self._clock())
         if event.usage is None:
+            self._failed = f"{event.chapter}/{event.section}: {event.message}"
             return f"{head} after {seconds:.2f} s: {event.message}"
         usage = event.usage
         return (
@@ -66,6 +68,8 @@ class Telling:
         )
 
     def _is_news(self, message: str) -> bool:
+        if self._all:
+            return message != self._failed
         about = _WAITING.sub("", message.partition(": ")[2] or message)
         now = self._clock()
         last = self._noticed.get(about)

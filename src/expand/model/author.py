@@ -13,7 +13,9 @@ second is not: so the mapper goes by aiohttp's own error where there is one.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -266,10 +268,25 @@ def _failed_connection(error: Exception) -> AttemptFailedError:
     for cause in sorted(causes, key=lambda c: not isinstance(c, aiohttp.ClientError)):
         for kind, failure in _BY_CAUSE:
             if isinstance(cause, kind):
-                said = one_line(str(cause)) or type(cause).__name__
+                said = _said(cause)
                 return AttemptFailedError(failure, f"{_WORDS[failure]}: {said}")
     failure = Failure.TIMEOUT if isinstance(error, openai.APITimeoutError) else Failure.DISCONNECTED
     return AttemptFailedError(failure, f"{_WORDS[failure]}: {one_line(str(error))}")
+
+
+def _said(cause: BaseException) -> str:
+    """A transport's error in a few words; that of a connection that was never made without the
+    socket's own: ``127.0.0.1:8080: connection refused``.
+    """
+    if isinstance(cause, aiohttp.ClientConnectorError) and not isinstance(
+        cause, aiohttp.ClientSSLError
+    ):
+        number = cause.errno or 0
+        known = number in errno.errorcode
+        reason = os.strerror(number).lower() if known else cause.strerror
+        if reason:
+            return f"{cause.host}:{cause.port}: {one_line(reason)}"
+    return one_line(str(cause)) or type(cause).__name__
 
 
 _WORDS = {

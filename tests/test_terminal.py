@@ -1,0 +1,279 @@
+"""What is printed for people: on narrow terminals, in code pages, with --quiet and --verbose."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from scripted_server import ScriptedServer
+from workspaces import draft_of, expand, small
+
+from expand.cli.characters import is_unicode, plain, prepare
+from expand.cli.places import named
+from expand.cli.tables import Column, table
+from expand.cli.voice import counted
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return small(tmp_path / "book")
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+# --- characters ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("character", "shown"),
+    [("─", "-"), ("│", "|"), ("┼", "+"), ("█", "#"), ("…", "..."), ("–", "-"), ("→", "->"),
+     ("é", "e"), ("性", "??"), ("Ж", "?"), ("\u0301", ""), ("\N{NO-BREAK SPACE}", " ")],
+)  # fmt: skip
+def test_each_character_has_something_that_stands_for_it(character: str, shown: str) -> None:
+    assert plain(character) == shown
+
+
+def test_every_character_ends_up_in_ascii() -> None:
+    for number in (*range(0x20, 0xD800), *range(0xE000, 0x11000), 0x1F600, 0x10FFFF):
+        plain(chr(number)).encode("ascii")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown", "lost"), [("cp1252", "é… ???? --\n", 2), ("utf-8", "é… 性能 ──\n", 0)]
+)
+def test_a_stream_shows_what_it_can_and_counts_what_it_cannot(
+    encoding: str, shown: str, lost: int
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    losses = prepare(stream)
+    stream.write("é… 性能 ──\n")
+    stream.seek(0)
+    assert stream.read() == shown
+    assert losses.count == lost
+    assert is_unicode(stream) is (encoding == "utf-8")
+
+
+def run(place: Path, *arguments: str, encoding: str) -> tuple[int, str, str]:
+    """A command line whose streams have an encoding."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "expand", *arguments],
+        cwd=place,
+        capture_output=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    return ran.returncode, ran.stdout.decode(encoding), ran.stderr.decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_chinese_titles_in_a_code_page_are_no_failure(
+    place: Path, server: ScriptedServer, encoding: str
+) -> None:
+    arguments = ("chapter", "07", "--language", "zh", "--base-url", server.base_url)
+    code, out, err = run(place, *arguments, encoding=encoding)
+
+    assert code in (0, 5), err
+    assert "1. ????????" in out
+    assert "07/1: drafted" in err
+    assert "characters cannot be shown in" in err
+    assert "Traceback" not in err
+    code, out, err = run(place, *arguments, "--json", encoding=encoding)
+    titles = [section["title"] for section in json.loads(out)["chapters"][0]["sections"]]
+    assert titles == ["信号处理", "命名管道", "检查清单"], "a script loses nothing"
+    assert "cannot be shown" not in err
+
+
+# --- words and tables ------------------------------------------------------------------------
+
+
+def test_sections_are_named_shortly() -> None:
+    sections = [("03", 4), ("03", 1), ("03", 2), ("05", 7), ("03", 3), ("03", 9), ("03", 9)]
+    assert named(sections) == "03/1-4, 03/9, 05/7"
+    assert named([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 lines"), (1, "1 line"), (2, "2 lines"), (1_000, "1,000 lines")]
+)
+def test_plurals_are_right(count: int, text: str) -> None:
+    assert counted(count, "line") == text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_table_keeps_to_its_width_and_breaks_no_figure(width: int) -> None:
+    columns = [
+        Column(name="Section", figure=False),
+        Column(name="Lines"),
+        Column(name="Prompt tokens", spare=1),
+        Column(name="Answer tokens", spare=2),
+        Column(name="Cost at most"),
+    ]
+    rows = [("1. 性能分析方法论与工具的使用", "1,234,567", "9,876,543", "1,111,111", "0.1234")]
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table(columns, rows, width=width, total=("Sum", "1", "2", "3", "4")))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert all(cell_len(line.rstrip()) <= width for line in shown.splitlines())
+    assert "1,234,567" in shown
+    assert "0.1234" in shown
+    assert ("1,111,111" in shown) is (width >= 60)
+
+
+# --- quiet, verbose, files -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_quiet_leaves_results_and_errors(place: Path, server: ScriptedServer, where: str) -> None:
+    arguments = ["chapter", "07", "--base-url", server.base_url]
+    line = ["--quiet", *arguments] if where == "before" else [*arguments, "-q"]
+    ran = expand(place, *line)
+    assert (ran.code, ran.err) == (0, "")
+    assert "drafts/07.md: " in ran.out
+    refused = expand(place, *arguments, "-q", "--fresh", "--budget", "0")
+    assert refused.code == 3
+    assert refused.err.count("\n") == 1
+    assert refused.err.startswith("expand: the budget refused 3 sections, 07/1-3: ")
+
+
+def test_verbose_tells_every_attempt_and_keeps_it_in_a_log_without_the_key(
+    place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-verbose-and-secret")
+    ran = expand(place, "chapter", "07", "--base-url", server.base_url, "-v", "--json")
+
+    assert ran.code == 0, ran.err
+    named_at = re.search(
+        r"^expand: the log of this run is (\.expand/logs/\S+\.log)$", ran.err, re.M
+    )
+    assert named_at is not None
+    log = (place / named_at[1]).read_text(encoding="utf-8")
+    for text in (ran.err, log):
+        assert len(re.findall(r"07/\d: draft \w+ sent to scripted, [\d,]+ tokens res", text)) >= 3
+        settled = re.findall(r"settled after \d+\.\d\d s: ([\d,]+) of [\d,]+ tokens", text)
+        assert len(settled) == ran.json["answers"]
+        billed = sum(int(figure.replace(",", "")) for figure in settled)
+        assert billed == ran.json["budget"]["used"] - 1_000
+        assert "sk-verbose-and-secret" not in text
+    assert all(
+        re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", row) for row in log.splitlines()
+    )
+    assert re.search(r"exit 0: \d+ attempts, \d+ answers, [\d.]+ s$", log.rstrip())
+
+
+def test_quiet_and_verbose_exclude_each_other(place: Path) -> None:
+    ran = expand(place, "--quiet", "chapter", "07", "--verbose")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "expand: --quiet and --verbose were given; give one of them\n"
+    assert expand(place, "budget").code == 0, "the next command line asks anew"
+
+
+def test_a_file_that_is_written_is_named_unless_quiet(place: Path) -> None:
+    file = str(place / "plan.md")
+    told = expand(place, "plan", "--format", "markdown", "-o", file)
+    assert (told.code, told.out, told.err) == (0, "", f"expand: {file} written\n")
+    assert expand(place, "-q", "plan", "--format", "markdown", "-o", file).err == ""
+
+
+def test_findings_name_the_line_in_the_draft(place: Path) -> None:
+    with ScriptedServer(habit="placeholder") as server:
+        ran = expand(place, "chapter", "07", "--base-url", server.base_url)
+    assert ran.code == 5
+    reviewed = expand(place, "review", "07").out
+    lines = draft_of(place).splitlines()
+    found = re.findall(r"^drafts/07\.md:(\d+): warning: placeholder:", reviewed, re.M)
+    assert len(found) >= 3
+    assert all("rest omitted" in lines[int(line) - 1] for line in found)
+    markdown = expand(place, "review", "07", "--format", "markdown").out
+    assert re.findall(r"^- drafts/07\.md:(\d+): warning: placeholder:", markdown, re.M) == found
+
+
+def test_what_stops_accept_names_the_line_too(place: Path, server: ScriptedServer) -> None:
+    expand(place, "chapter", "07", "--base-url", server.base_url, "--budget", "0")
+    refused = expand(place, "accept", "07")
+    assert refused.code == 5
+    lines = draft_of(place).splitlines()
+    short = re.findall(r"^expand: drafts/07\.md:(\d+): \d+ of 40 lines", refused.err, re.M)
+    assert [lines[int(line) - 1] for line in short] == [
+        "## 1. Signal handling",
+        "## 2. Named pipes",
+    ]
+    assert "blocking findings; mend them, or give --force" in refused.err
+
+
+@pytest.mark.parametrize(("given", "meant"), [("7", "07"), ("007", "07"), ("70", "07")])
+def test_a_mistyped_chapter_names_the_one_that_is_meant(
+    place: Path, given: str, meant: str
+) -> None:
+    ran = expand(place, "chapter", given, "--base-url", "http://127.0.0.1:9/v1")
+    assert ran.code == 2
+    assert f"did you mean {meant}?" in ran.err
+
+
+def test_a_number_means_the_chapter_of_that_number(place: Path) -> None:
+    for chapter in ("01", "10", "11"):
+        (place / "outlines" / f"{chapter}.yaml").write_text("id: x\n")
+    assert "did you mean 01?" in expand(place, "review", "1").err
+
+
+# --- a real terminal -------------------------------------------------------------------------
+
+
+def on_terminal(place: Path, *arguments: str, **environment: str) -> str:
+    """Everything that a command line writes to a terminal of its own."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "expand", *arguments],
+        cwd=place,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "60", "LINES": "30", **environment},
+    )
+    os.close(theirs)
+    parts: list[bytes] = []
+    while select.select([ours], [], [], 30)[0]:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        parts.append(part)
+    assert process.wait(30) in (0, 5)
+    os.close(ours)
+    return b"".join(parts).decode()
+
+
+def test_on_a_terminal_of_60_columns_nothing_is_wider(place: Path) -> None:
+    with ScriptedServer(latency_seconds=0.3) as server:
+        arguments = ("chapter", "07", "--base-url", server.base_url, "--language", "zh")
+        said = on_terminal(place, *arguments)
+    assert "\x1b[?25l" in said, "the cursor is hidden while bars are drawn"
+    assert said.count("\x1b[?25h") == 1, "and is back"
+    rows = [re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", row) for row in re.split(r"[\r\n]+", said)]
+    assert any("━" in row and row.rstrip().endswith("/100") for row in rows)
+    assert max(cell_len(row) for row in rows) <= 60
+
+
+def test_a_dumb_terminal_gets_lines(place: Path, server: ScriptedServer) -> None:
+    arguments = ("chapter", "07", "--base-url", server.base_url)
+    said = on_terminal(place, *arguments, TERM="dumb")
+    assert "\x1b" not in said
+    assert "07/1: drafted, " in said
