@@ -69,21 +69,32 @@ def units(text: str, *, section: int) -> tuple[Unit, ...]:
 
 def pairs(every: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
     """Each unit that says what an earlier one said, with the first one that said it."""
+    every = tuple(every)
+    again = _marks_met_twice(every)
     firsts: list[Unit] = []
     index: dict[int, list[int]] = {}
     found: list[tuple[Unit, Unit]] = []
     for unit in every:
-        met = unit.marks & index.keys()
-        if met:
-            shared = Counter(first for mark in unit.marks if mark in met for first in index[mark])
-            earlier = _nearest(unit, shared, firsts)
-            if earlier is not None:
-                found.append((unit, earlier))
-                continue
-        for mark in unit.marks:
+        telling = unit.marks & again
+        shared = Counter(first for mark in telling for first in index.get(mark, ()))
+        earlier = _nearest(unit, shared, firsts) if shared else None
+        if earlier is not None:
+            found.append((unit, earlier))
+            continue
+        for mark in telling:
             index.setdefault(mark, []).append(len(firsts))
         firsts.append(unit)
     return found
+
+
+def _marks_met_twice(every: Iterable[Unit]) -> set[int]:
+    """The marks that more than one unit has: the only ones that can tell of a repetition."""
+    seen: set[int] = set()
+    again: set[int] = set()
+    for unit in every:
+        again |= unit.marks & seen
+        seen |= unit.marks
+    return again
 
 
 def _nearest(unit: Unit, shared: Mapping[int, int], firsts: Sequence[Unit]) -> Unit | None:
