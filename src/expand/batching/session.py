@@ -181,7 +181,7 @@ async def look(
 ) -> tuple[Whereabouts, ...]:
     """Where every batch stands, asked of the provider and written nowhere."""
     _require_batches(workspace, settings)
-    ledger = Ledger.read(workspace.ledger_path)
+    ledger = Ledger.read(workspace.ledger_place)
     if ledger is None:
         return ()
     try:
@@ -208,7 +208,7 @@ def _ledger(
 ) -> Iterator[tuple[Ledger, Run]]:
     book = workspace.book()
     outlines = {chapter: workspace.outline(chapter) for chapter in chapters}
-    ledger = Ledger.open(workspace.ledger_path)
+    ledger = Ledger.open(workspace.ledger_place)
     try:
         run = ledger.begin_run(
             limits=limits_of(book, outlines),

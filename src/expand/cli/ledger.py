@@ -19,9 +19,11 @@ from expand.cli.common import (
     warn,
     workspace_of,
 )
+from expand.cli.examples import below
 
 if TYPE_CHECKING:
     from expand.ledger import Ledger
+    from expand.ledger_place import LedgerPlace
     from expand.settings import Settings
     from expand.workspace import Workspace
 
@@ -32,16 +34,24 @@ app = typer.Typer(
 )
 
 LedgerOption = Annotated[
-    Path | None,
-    typer.Option("--ledger", metavar="FILE", help="A ledger other than the workspace's."),
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE|URL",
+        help="A ledger other than the workspace's: a file, or postgresql://…",
+    ),
 ]
 
 
-def _path(context: typer.Context, workspace: Path | None, given: Path | None) -> Path:
-    return given if given is not None else workspace_of(context, workspace).ledger_path
+def _path(context: typer.Context, workspace: Path | None, given: str | None) -> LedgerPlace:
+    from expand.ledger_place import is_server, read_server  # start-up time
+
+    if given is None:
+        return workspace_of(context, workspace).ledger_place
+    return read_server(given) if is_server(given) else Path(given)
 
 
-@app.command("verify")
+@app.command("verify", epilog=below("ledger verify"))
 def verify(
     context: typer.Context,
     ledger: LedgerOption = None,
@@ -75,7 +85,7 @@ def verify(
     raise typer.Exit(0 if report.ok else 2)
 
 
-@app.command("export")
+@app.command("export", epilog=below("ledger export"))
 def export(
     context: typer.Context,
     texts: Annotated[
@@ -96,7 +106,7 @@ def export(
         sys.stdout.write(f"{line}\n")
 
 
-@app.command("import")
+@app.command("import", epilog=below("ledger import"))
 def import_(
     context: typer.Context,
     file: Annotated[
@@ -120,7 +130,7 @@ def import_(
     typer.echo(f"{target}: {filled.attempts:,} attempts and {filled.answers:,} answers imported")
 
 
-@app.command("reconcile")
+@app.command("reconcile", epilog=below("ledger reconcile"))
 def reconcile(
     context: typer.Context,
     attempt: Annotated[
@@ -148,11 +158,13 @@ def reconcile(
         raise InputError(
             "an attempt and --usage were given", remedy="give one attempt with --as, or --usage"
         )
-    if not place.ledger_path.is_file():
+    there = Opened.read(place.ledger_place)
+    if there is None:
         raise InputError(
             "there is no ledger yet", remedy="expand a chapter first: nothing is unknown"
         )
-    ledger = Opened.open(place.ledger_path)
+    there.close()
+    ledger = Opened.open(place.ledger_place)
     try:
         ledger.recover()
         if usage is not None:

@@ -45,7 +45,7 @@ async def try_live(
     """Buys one answer, afresh each time, and says what came and what it cost."""
     began = time.monotonic()
     try:
-        ledger = Ledger.open(workspace.ledger_path)
+        ledger = Ledger.open(workspace.ledger_place)
         try:
             run = ledger.begin_run(
                 limits=limits_of(book, {}),

@@ -12,6 +12,7 @@ from pathlib import Path
 from expand.diagnosis.finding import Finding, failure, from_error, ok, warning
 from expand.errors import LedgerError
 from expand.ledger import Ledger
+from expand.ledger_place import LedgerPlace, Server
 from expand.workspace import Workspace
 
 LEAST_FREE_BYTES = 20_000_000
@@ -25,7 +26,7 @@ def storage_findings(
     """Whether there is room, and whether drafts and the ledger can be written."""
     yield _room(workspace.root, (free_bytes or _free_bytes)(workspace.root))
     yield _writable(workspace.root)
-    yield _ledger(workspace.ledger_path)
+    yield _ledger(workspace.ledger_place)
 
 
 def _free_bytes(folder: Path) -> int:
@@ -55,8 +56,26 @@ def _writable(root: Path) -> Finding:
     return ok("workspace", f"{root} can be written")
 
 
-def _ledger(path: Path) -> Finding:
+def _ledger(place: LedgerPlace) -> Finding:
     """Whether the ledger can be read and written; none is made where there is none."""
+    finding = _file(place) if isinstance(place, Path) else _schema(place)
+    return finding or _opened(place)
+
+
+def _schema(server: Server) -> Finding | None:
+    """What is to be said about a schema before it is opened; None when it holds a ledger."""
+    try:
+        there = Ledger.read(server)
+    except LedgerError as error:
+        return from_error("ledger", error)
+    if there is None:
+        return ok("ledger", f"{server} can be reached; the first run makes the ledger")
+    there.close()
+    return None
+
+
+def _file(path: Path) -> Finding | None:
+    """What is to be said about a file before it is opened; None when it may be a ledger."""
     if not path.exists():
         nearest = next(folder for folder in path.parents if folder.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
@@ -67,8 +86,12 @@ def _ledger(path: Path) -> Finding:
         return ok("ledger", f"{path} is not there yet; the first run makes it")
     if not path.is_file():
         return failure("ledger", f"{path} is not a file", "move it away")
+    return None
+
+
+def _opened(place: LedgerPlace) -> Finding:
     try:
-        ledger = Ledger.open(path, patience_seconds=5.0)
+        ledger = Ledger.open(place, patience_seconds=5.0)
         try:
             ledger.prove_writable()
             balance = ledger.balance("book")
@@ -84,4 +107,4 @@ def _ledger(path: Path) -> Finding:
             "raise allowance in outlines/book.yaml",
         )
     left = "" if remaining is None else f", {remaining:,} tokens left of the book's allowance"
-    return ok("ledger", f"{path} can be read and written{left}")
+    return ok("ledger", f"{place} can be read and written{left}")

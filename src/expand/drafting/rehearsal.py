@@ -54,7 +54,7 @@ def dry_run(
 ) -> tuple[Planned, ...]:
     """What a run would send, worked out without sending: as if every answer kept to its lines."""
     book = workspace.book()
-    ledger = Ledger.read(workspace.ledger_path)
+    ledger = Ledger.read(workspace.ledger_place)
     try:
         means = means_for(workspace, settings, ledger=ledger)
         require_language(means.profile, book, commission.language)

@@ -48,7 +48,7 @@ async def expand_chapters(
         for chapter in commission.chapters
         if chapter not in finished
     }
-    ledger = Ledger.open(workspace.ledger_path)
+    ledger = Ledger.open(workspace.ledger_place)
     try:
         run = ledger.begin_run(
             limits=limits_of(book, outlines),

@@ -106,7 +106,7 @@ async def suggest(
     book, subject = _subject(workspace, settings, request)
     if author is None:
         require_author(settings, path=workspace.settings_path)
-    ledger = Ledger.open(workspace.ledger_path)
+    ledger = Ledger.open(workspace.ledger_place)
     try:
         means = means_for(workspace, settings, ledger=ledger, unpriced=unpriced)
         consultation = _consultation(workspace, request, book, subject, means, ledger)
@@ -146,7 +146,7 @@ async def suggest(
 def rehearse(workspace: Workspace, settings: Settings, request: Request) -> tuple[Order, int]:
     """The first request, which is not sent, and how many there are at most."""
     book, subject = _subject(workspace, settings, request)
-    ledger = Ledger.read(workspace.ledger_path)
+    ledger = Ledger.read(workspace.ledger_place)
     try:
         means = means_for(workspace, settings, ledger=ledger)
         consultation = _consultation(workspace, request, book, subject, means, ledger)

@@ -6,7 +6,9 @@ The driver for PostgreSQL is loaded only where it is wanted.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from expand.errors import LedgerError
 from expand.ledger import schema, sqlite
 from expand.ledger.database import Database
 from expand.ledger_place import LedgerPlace
@@ -19,9 +21,8 @@ def open_database(place: LedgerPlace, patience_seconds: float) -> Database:
     """
     if isinstance(place, Path):
         return sqlite.open_file(place, patience_seconds)
-    from expand.ledger import postgresql  # start-up time
-
-    return postgresql.open_server(place, patience_seconds)
+    opened: Database = _postgresql().open_server(place, patience_seconds)
+    return opened
 
 
 def read_database(place: LedgerPlace, patience_seconds: float) -> Database | None:
@@ -48,6 +49,17 @@ def read_as_it_lies(place: LedgerPlace, patience_seconds: float) -> Database | N
     """The ledger for reading only, whatever it is; None if there is none."""
     if isinstance(place, Path):
         return sqlite.read_file(place, patience_seconds)
-    from expand.ledger import postgresql  # start-up time
+    found: Database | None = _postgresql().read_server(place, patience_seconds)
+    return found
 
-    return postgresql.read_server(place, patience_seconds)
+
+def _postgresql() -> Any:
+    """The module for PostgreSQL, whose driver is an extra. Raises ``LedgerError``."""
+    try:
+        from expand.ledger import postgresql  # start-up time
+    except ImportError as error:
+        raise LedgerError(
+            "a ledger on PostgreSQL needs the driver psycopg, which is not installed; "
+            "pip install 'chapter-expand[postgres]'"
+        ) from error
+    return postgresql

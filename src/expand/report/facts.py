@@ -158,7 +158,7 @@ def read_facts(
 
 
 def _overview(workspace: Workspace, latest: int) -> Overview:
-    ledger = Ledger.read(workspace.ledger_path)
+    ledger = Ledger.read(workspace.ledger_place)
     if ledger is None:
         return Overview(balance=Balance(scope="book", limit=Limit()))
     try:

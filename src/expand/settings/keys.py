@@ -11,6 +11,13 @@ from expand.toml.shapes import LINE, TomlRecord, TomlTable
 PATTERN = Words(pattern=r"\S", wanted="a model's name or pattern", longest=500)
 NAME = Words(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", wanted="letters, digits, - and _", longest=80)
 
+LEDGER = Field(
+    "ledger",
+    LINE,
+    "Where the ledger is: a file, or postgresql://USER@HOST/DATABASE?schema=BOOK for workers on"
+    " several machines. EXPAND_LEDGER comes before it.",
+    "postgresql://expand@db.example.com/books?schema=my_book",
+)
 MODEL = Field("model", LINE, "The author model; `embedded` is the local one.", "gpt-4.1")
 PROVIDER_NAME = Field(
     "provider",
@@ -57,7 +64,7 @@ PROVIDERS = Field(
     "Providers of your own, or changes to the ready ones.",
     {"gateway": {"base_url": "https://models.example.com/v1", "key_variable": "GATEWAY_KEY"}},
 )
-SETTINGS = TomlRecord(fields=(AUTHOR, MODELS, PROVIDERS))
+SETTINGS = TomlRecord(fields=(LEDGER, AUTHOR, MODELS, PROVIDERS))
 
 
 def settings_schema() -> Schema:
