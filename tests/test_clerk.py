@@ -1,0 +1,101 @@
+"""Writes of one moment are one transaction; each succeeds or fails by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from buying import begin, order, place
+
+from expand.ledger import Ledger, LedgerBusyError, Reservation
+from expand.purchase.clerk import Clerk
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(place(tmp_path))
+    yield opened
+    opened.close()
+
+
+class Counted:
+    """Counts the transactions of a ledger, and fails them on demand."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.number = 0
+        self.busy = False
+        self._together = ledger.together
+        ledger.together = self.together  # type: ignore[method-assign]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        self.number += 1
+        with self._together():
+            yield
+            if self.busy:
+                raise LedgerBusyError("the disk is full")
+
+
+async def test_what_many_write_at_one_moment_is_one_transaction(ledger: Ledger) -> None:
+    run, counted, clerk = begin(ledger), Counted(ledger), Clerk(ledger)
+    orders = [order(run, str(n)) for n in range(5)]
+    done = await asyncio.gather(*(clerk.write(partial(ledger.reserve, o)) for o in orders))
+    assert all(isinstance(verdict, Reservation) for verdict in done)
+    assert counted.number == 1
+    assert ledger.balance("book").reserved_tokens == 500
+
+
+async def test_a_part_that_fails_takes_no_other_with_it(ledger: Ledger) -> None:
+    run, clerk = begin(ledger), Clerk(ledger)
+
+    def half() -> None:
+        ledger.reserve(order(run, "half"))
+        with ledger.writing() as connection:
+            connection.execute("UPDATE budget SET limit_tokens = 1")
+            raise ValueError("a defect")
+
+    first, failed, last = await asyncio.gather(
+        clerk.write(lambda: ledger.reserve(order(run, "first"))),
+        clerk.write(half),
+        clerk.write(lambda: ledger.reserve(order(run, "last"))),
+        return_exceptions=True,
+    )
+    assert isinstance(failed, ValueError)
+    assert isinstance(first, Reservation)
+    assert isinstance(last, Reservation)
+    assert ledger.balance("book").limit.tokens == 1000
+
+
+async def test_when_the_disk_is_full_nothing_is_written_and_everybody_is_told(
+    ledger: Ledger,
+) -> None:
+    run, counted, clerk = begin(ledger), Counted(ledger), Clerk(ledger)
+    counted.busy = True
+    orders = [order(run, str(n)) for n in range(3)]
+    done = await asyncio.gather(
+        *(clerk.write(partial(ledger.reserve, o)) for o in orders), return_exceptions=True
+    )
+    assert [type(each) for each in done] == [LedgerBusyError] * 3
+    assert ledger.balance("book").reserved_tokens == 0
+
+
+async def test_a_cancelled_caller_writes_only_what_must_be_written(ledger: Ledger) -> None:
+    run, clerk = begin(ledger), Clerk(ledger)
+
+    async def wish(text: str, *, must: bool) -> None:
+        await clerk.write(lambda: ledger.reserve(order(run, text)), must=must)
+
+    tasks = [
+        asyncio.create_task(wish("may", must=False)),
+        asyncio.create_task(wish("must", must=True)),
+    ]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert ledger.balance("book").reserved_tokens == 100

@@ -1,0 +1,124 @@
+"""Finished chapters are passed over, and anything that may have changed has them looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_server import ScriptedServer
+from workspaces import draft_of, expand, small
+
+from expand.drafting.chapter import Chapter
+from expand.drafting.commission import Job, lanes
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+@pytest.fixture
+def place(tmp_path: Path, server: ScriptedServer) -> Path:
+    folder = small(tmp_path)
+    assert run(folder, server)["attempts"] > 0
+    return folder
+
+
+def run(place: Path, server: ScriptedServer, *more: str) -> Any:
+    return expand(place, "chapter", "07", "--base-url", server.base_url, "--json", *more).json
+
+
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The chapters that are opened from now on."""
+    seen: list[str] = []
+    original = Chapter.__init__
+
+    def noted(self: Chapter, **given: Any) -> None:
+        seen.append(given["outline"].id)
+        original(self, **given)
+
+    monkeypatch.setattr(Chapter, "__init__", noted)
+    return seen
+
+
+def test_a_finished_chapter_is_told_as_before_without_being_opened(
+    place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / ".expand/finished/07.en.full.json").rename(place / "kept.json")
+    looked_at = run(place, server)
+    seen = opened(monkeypatch)
+    passed_over = run(place, server)
+    assert seen == []
+    assert passed_over["chapters"] == looked_at["chapters"]
+    assert passed_over["attempts"] == 0
+    assert {s["status"] for s in passed_over["chapters"][0]["sections"]} == {"reused"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("outlines/07.yaml", "Opening a pipe", "Opening pipes"),
+        ("outlines/book.yaml", "Name every version", "Name no version"),
+        ("chapters/07_signals.md", "outlives", "survives"),
+        ("drafts/07.md", "## 1. Signal handling", "## 1. Signals"),
+    ],
+)
+def test_whatever_differs_has_it_looked_at(
+    place: Path,
+    server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    old: str,
+    new: str,
+) -> None:
+    text = (place / file).read_text(encoding="utf-8")
+    assert old in text
+    (place / file).write_text(text.replace(old, new), encoding="utf-8")
+    seen = opened(monkeypatch)
+    run(place, server)
+    assert "07" in seen
+
+
+def test_a_template_a_raised_edition_and_a_lost_draft_have_it_looked_at(
+    place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = draft_of(place)
+    (place / "drafts/07.md").unlink()
+    assert run(place, server)["attempts"] == 0
+    assert draft_of(place) == before
+    assert run(place, server, "--fresh", "--section", "3")["attempts"] > 0
+    assert run(place, server)["attempts"] == 0
+    (place / "prompts").mkdir(exist_ok=True)
+    (place / "prompts/length.j2").write_text("Write {{ lines }} lines.\n", encoding="utf-8")
+    seen = opened(monkeypatch)
+    run(place, server)
+    assert "07" in seen
+
+
+def test_a_damaged_record_is_no_record(place: Path, server: ScriptedServer) -> None:
+    (place / ".expand/finished/07.en.full.json").write_text("[1, 2]", encoding="utf-8")
+    assert run(place, server)["attempts"] == 0
+
+
+def test_a_dry_run_tells_an_edited_section_from_a_current_one(
+    place: Path, server: ScriptedServer
+) -> None:
+    text = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
+    (place / "drafts/07.md").write_text(text, encoding="utf-8")
+    told = expand(place, "chapter", "07", "--base-url", server.base_url, "--dry-run").out
+    assert "(edited)" in told
+    assert "(current)" in told
+
+
+def test_chapters_are_begun_before_their_other_sections_come() -> None:
+    jobs = [[Job(chapter=c, section=n) for n in (1, 2, 3)] for c in "abc"]
+    order = [
+        f"{job.chapter}{job.section}"
+        for lane in lanes(jobs, workers=2, in_order=False)
+        for job in lane
+    ]
+    assert order == ["a1", "b1", "a2", "a3", "b2", "b3", "c1", "c2", "c3"]
+    assert list(lanes(jobs, workers=2, in_order=True)) == jobs
