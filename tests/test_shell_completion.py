@@ -1,13 +1,18 @@
-"""What a shell completes, and what is meant by a mistyped command."""
+"""What a shell completes, what help shows, and what is meant by a mistyped command."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from expand.cli import app
+from expand.cli.examples import EXAMPLES, TASKS
 from expand.starting.foundation import found_workspace
 
 
@@ -69,3 +74,29 @@ def test_a_mistyped_option_names_the_one_that_is_meant() -> None:
     result = CliRunner().invoke(app, ["chapter", "03", "--langage", "zh"])
     assert result.exit_code == 2
     assert "--language" in result.stderr
+
+
+# --- help ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_every_example_is_in_the_help_and_can_be_typed(command: str) -> None:
+    helped = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80"}).stdout
+    for line, about in EXAMPLES[command]:
+        assert line in helped, "not rewrapped"
+        assert about in helped
+        words = shlex.split(line)
+        assert words[: 1 + len(command.split())] == ["expand", *command.split()]
+        found: Any = get_command(app)
+        for name in command.split():
+            found = found.commands[name]
+        arguments = words[1 + len(command.split()) :]
+        context = found.make_context(command, arguments)
+        assert context.params, line
+
+
+def test_the_commands_of_the_task_list_exist() -> None:
+    commands = re.findall(r"expand ([a-z]+)", TASKS)
+    assert {"init", "chapter", "accept", "ledger"} <= set(commands)
+    known: Any = get_command(app)
+    assert set(commands) <= set(known.commands)

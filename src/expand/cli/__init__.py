@@ -15,6 +15,7 @@ from expand import __version__
 from expand.cli import budget, chapter, doctor, init, ledger, outline, plan, prompt, review, status
 from expand.cli.characters import prepare
 from expand.cli.common import WorkspaceOption, note
+from expand.cli.examples import TASKS, below
 from expand.cli.voice import QuietOption, VerboseOption, begin, counted
 from expand.errors import ExpandError
 
@@ -22,20 +23,21 @@ app = typer.Typer(
     name="expand",
     help="Turns a chapter outline into a finished chapter draft with a language model, and never "
     "loses, overspends or hides a token on the way.",
+    epilog=TASKS,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("chapter")(chapter.chapter)
-app.command("budget")(budget.budget)
-app.command("plan")(plan.plan)
-app.command("status")(status.status)
-app.command("report")(status.report)
-app.command("review")(review.review)
-app.command("revise")(review.revise)
-app.command("accept")(review.accept)
+app.command("chapter", epilog=below("chapter"))(chapter.chapter)
+app.command("budget", epilog=below("budget"))(budget.budget)
+app.command("plan", epilog=below("plan"))(plan.plan)
+app.command("status", epilog=below("status"))(status.status)
+app.command("report", epilog=below("report"))(status.report)
+app.command("review", epilog=below("review"))(review.review)
+app.command("revise", epilog=below("revise"))(review.revise)
+app.command("accept", epilog=below("accept"))(review.accept)
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")
