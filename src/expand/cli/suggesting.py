@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from expand.cli.common import print_json, warn
-from expand.cli.outline import show_taken, taken_as_json
+from expand.cli.intake import show_taken, taken_as_json
 
 if TYPE_CHECKING:
     from expand.importing.consulting import Request, Suggested
