@@ -426,6 +426,50 @@ def test_too_small_a_reservation_is_a_defect(ledger: Ledger) -> None:
         )
 
 
+def test_an_answer_that_comes_late_is_kept_and_charged(ledger: Ledger, site: Site) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, order(run, pico=900))
+    ledger.unknown(attempt, failed(Failure.CRASHED))
+    ledger.unknown(attempt, failed(Failure.TIMEOUT))
+    assert [row.failure for row in ledger.attempts()] == [Failure.CRASHED]
+    stored = ledger.settle(attempt, answer("late"), cost_pico_usd=45)
+    assert stored == ledger.answer(order(run).request.key)
+    balance = ledger.balance("book")
+    assert (balance.used_tokens, balance.unknown_tokens, balance.reserved_tokens) == (45, 0, 0)
+    assert balance.used_pico_usd == 45
+    assert states(site, attempt) == ["reserved", "sent", "unknown", "settled"]
+
+
+def test_settling_again_what_was_settled_changes_nothing(ledger: Ledger, site: Site) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, order(run))
+    first = ledger.settle(attempt, answer("once"), cost_pico_usd=None)
+    assert ledger.settle(attempt, answer("twice"), cost_pico_usd=None) == first
+    assert (first.text, ledger.balance("book").used_tokens) == ("once", 45)
+    assert states(site, attempt) == ["reserved", "sent", "settled"]
+
+
+def test_a_late_answer_to_what_was_bought_again_is_charged_and_the_earlier_one_stays(
+    ledger: Ledger,
+) -> None:
+    run = begin(ledger)
+    late = sent(ledger, order(run))
+    ledger.unknown(late, failed(Failure.CRASHED))
+    ledger.settle(sent(ledger, order(run)), answer("bought again"), cost_pico_usd=None)
+    stored = ledger.settle(late, answer("late", completion=1), cost_pico_usd=None)
+    assert stored.text == "bought again"
+    assert ledger.balance("book").used_tokens == 45 + 16
+
+
+def test_a_late_refusal_gives_an_unknown_outcome_back(ledger: Ledger, site: Site) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, order(run))
+    ledger.unknown(attempt, failed(Failure.CRASHED))
+    ledger.release(attempt, failed(Failure.RATE_LIMITED))
+    assert ledger.balance("book").used_tokens == 0
+    assert states(site, attempt) == ["reserved", "sent", "unknown", "released"]
+
+
 # --- owners ---------------------------------------------------------------------------------
 
 

@@ -24,15 +24,18 @@ from expand.ledger.values import AttemptRow, Order, State, UsageSource
 
 SEND_FROM = (State.RESERVED,)
 END_FROM = (State.SENT,)
-CANCEL_FROM = (State.RESERVED, State.SENT)
+SETTLE_FROM = (State.SENT, State.UNKNOWN, State.RECONCILED, State.SETTLED)
+"""An answer is kept however late it comes: another process may have taken this one for dead while
+its connection to the ledger was lost, or a first try to settle may have been lost half-way."""
+CANCEL_FROM = (State.RESERVED, State.SENT, State.UNKNOWN)
 
 
 def clean(text: str) -> str:
     """The text with U+FFFD for what not every database holds: lone surrogates and NUL."""
-    return _encodable(text).replace("\x00", "\ufffd")
+    return encodable(text).replace("\x00", "\ufffd")
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """The text with U+FFFD for lone surrogates, which no UTF-8 file can hold."""
     try:
         text.encode()
@@ -182,15 +185,20 @@ def charge(
     _rebook(connection, row, Move(unknown=amount) if unknown else Move(settled=amount))
 
 
+_UNCHARGED: Mapping[str, str | int | None] = {
+    **dict.fromkeys(("prompt", "cached", "completion", "reasoning"), 0),
+    **dict.fromkeys(("usage_source", "cost_pico")),
+}
+
+
 def release(
     connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
 ) -> None:
-    """The attempt was not billed: give its reservation back."""
-    _update(
-        connection,
-        row.id,
-        {"state": State.RELEASED, "ended_at": stamp(now), **failure_columns(failed)},
-    )
+    """The attempt was not billed: give its reservation back, or what it was charged for it."""
+    columns = {"state": State.RELEASED, "ended_at": stamp(now), **failure_columns(failed)}
+    if row.state is State.UNKNOWN:
+        columns |= _UNCHARGED
+    _update(connection, row.id, columns)
     record(connection, row.id, State.RELEASED, now, failed.failure)
     _rebook(connection, row, Move())
 
@@ -233,15 +241,17 @@ def _update(
     )
 
 
-def keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> None:
+def keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> bool:
     """Store the answer's text under its request; an answer that is already there stays,
-    unless its text was left out of an import."""
-    text = _encodable(answer.text)
-    connection.execute(
+    unless its text was left out of an import. Returns whether it was stored.
+    """
+    text = encodable(answer.text)
+    kept = connection.execute(
         "INSERT INTO answer (request_key, attempt, text, sha256, finish, model)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_key) DO UPDATE SET"
         " attempt = excluded.attempt, text = excluded.text, sha256 = excluded.sha256,"
-        " finish = excluded.finish, model = excluded.model WHERE answer.text IS NULL",
+        " finish = excluded.finish, model = excluded.model WHERE answer.text IS NULL"
+        " RETURNING attempt",
         (
             row.request_key,
             row.id,
@@ -251,6 +261,7 @@ def keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> None
             clean(answer.model),
         ),
     )
+    return kept.fetchone() is not None
 
 
 def reconcile(connection: Connection, row: AttemptRow, charged: Charge, now: datetime) -> None:

@@ -39,7 +39,8 @@ _NEXT: dict[str | None, frozenset[str]] = {
     None: frozenset({State.RESERVED}),
     State.RESERVED: frozenset({State.SENT, State.RELEASED}),
     State.SENT: frozenset({State.SETTLED, State.RELEASED, State.UNKNOWN}),
-    State.UNKNOWN: frozenset({State.RECONCILED}),
+    State.UNKNOWN: frozenset({State.RECONCILED, State.SETTLED, State.RELEASED}),
+    State.RECONCILED: frozenset({State.SETTLED}),
 }
 
 

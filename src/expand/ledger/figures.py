@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from expand.budget import Balance
-from expand.ledger import accounts, questions, rows
+from expand.ledger import accounts, rows
 from expand.ledger.file import LedgerFile
 from expand.ledger.overview import Overview, overview
 from expand.ledger.values import AttemptRow, Order, PromptHistory, State, StoredAnswer
@@ -23,12 +23,11 @@ class Figures(LedgerFile):
 
     def known(self, order: Order) -> StoredAnswer | None:
         """The answer that serves an order: to its question, or to its very request."""
+        key = order.request.key
         with self.reading() as connection:
-            for key in questions.requests(connection, order.question, order.request.key):
-                stored = rows.stored_answer(connection, key)
-                if stored is not None:
-                    return stored
-        return None
+            if order.question is None:
+                return rows.stored_answer(connection, key)
+            return rows.serving_answer(connection, order.question, key)
 
     def balance(self, scope: str) -> Balance:
         """Where a scope stands; empty and unlimited when it was never used."""

@@ -16,17 +16,31 @@ COUNTED = "count(*) FILTER (WHERE sent_at IS NOT NULL OR state != 'released')"
 """SQL: how many rows are attempts; what was reserved and given back unsent is none."""
 
 
+_STORED = (
+    "SELECT answer.request_key, answer.attempt, answer.text, answer.finish, answer.model, prompt,"
+    " completion, cached, reasoning, usage_source, provider_request_id FROM answer"
+    " JOIN attempt ON attempt.id = answer.attempt WHERE answer.text IS NOT NULL"
+    " AND answer.request_key "
+)
+
+
 def stored_answer(connection: Connection, key: str) -> StoredAnswer | None:
     """The answer that a request was given, with what was charged for it."""
-    row = connection.execute(
-        "SELECT answer.attempt, answer.text, answer.finish, answer.model, prompt, completion,"
-        " cached, reasoning, usage_source, provider_request_id FROM answer"
-        " JOIN attempt ON attempt.id = answer.attempt WHERE answer.request_key = ?"
-        " AND answer.text IS NOT NULL",
-        (key,),
-    ).fetchone()
-    if row is None:
+    row = connection.execute(f"{_STORED}= ?", (key,)).fetchone()
+    return None if row is None else _stored(row)
+
+
+def serving_answer(connection: Connection, question: str, key: str) -> StoredAnswer | None:
+    """The answer to the request that a question was last put in, or else to the request ``key``."""
+    found = connection.execute(
+        f"{_STORED}IN (?, (SELECT request_key FROM question WHERE key = ?))", (key, question)
+    ).fetchall()
+    if not found:
         return None
+    return _stored(next((row for row in found if row["request_key"] != key), found[0]))
+
+
+def _stored(row: Row) -> StoredAnswer:
     return StoredAnswer(
         attempt_id=row["attempt"],
         text=exact(row["text"]),

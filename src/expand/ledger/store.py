@@ -28,13 +28,23 @@ from expand.ledger import (
     opening,
     questions,
     rates,
+    rows,
     succession,
     verdicts,
 )
 from expand.ledger.attempts import Charge
 from expand.ledger.database import Database, Mark
 from expand.ledger.figures import Figures
-from expand.ledger.values import AttemptRow, Order, Paused, Reservation, Run, State, Verdict
+from expand.ledger.values import (
+    AttemptRow,
+    Order,
+    Paused,
+    Reservation,
+    Run,
+    State,
+    StoredAnswer,
+    Verdict,
+)
 from expand.ledger_place import LedgerPlace
 
 PATIENCE_SECONDS = 30.0
@@ -211,19 +221,26 @@ class Ledger(Figures):
                 attempts.release(connection, row, held, now)
         return pause
 
-    def settle(self, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> None:
+    def settle(self, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> StoredAnswer:
         """An answer came: store it, charge what the provider reported, free the rest.
 
         Without a usable report the reservation itself is charged. ``cost_pico_usd`` prices the
         reported usage; where it is None and the reservation had a price, that one is charged.
+        An answer that comes late, to an attempt that was given up meanwhile, is charged and kept
+        as well. Returns the answer that the request has from now on: an earlier one stays.
         """
         with self.writing() as connection:
-            row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
-            charged, details = charge_for(row, answer, cost_pico_usd)
-            attempts.charge(
-                connection, row, State.SETTLED, charged, now=self.clock(), detail=details
-            )
-            attempts.keep_answer(connection, row, answer)
+            row = attempts.fetch(connection, attempt_id, attempts.SETTLE_FROM)
+            if row.state is not State.SETTLED:
+                charged, details = charge_for(row, answer, cost_pico_usd)
+                attempts.charge(
+                    connection, row, State.SETTLED, charged, now=self.clock(), detail=details
+                )
+                if attempts.keep_answer(connection, row, answer):
+                    return _stored(row.id, answer, charged)
+            stored = rows.stored_answer(connection, row.request_key)
+        assert stored is not None  # it was there before
+        return stored
 
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """The attempt failed and is unbilled for certain: its reservation goes back."""
@@ -234,8 +251,9 @@ class Ledger(Figures):
     def unknown(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
         with self.writing() as connection:
-            row = attempts.fetch(connection, attempt_id, attempts.END_FROM)
-            attempts.leave_unknown(connection, row, failed, self.clock())
+            row = attempts.fetch(connection, attempt_id, (*attempts.END_FROM, State.UNKNOWN))
+            if row.state is not State.UNKNOWN:
+                attempts.leave_unknown(connection, row, failed, self.clock())
 
     def pause(self, model: str, seconds: float) -> None:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
@@ -272,6 +290,19 @@ def charge_for(
         "answered_by": attempts.clean(answer.model),
         "provider_request_id": attempts.clean(answer.provider_request_id),
     }
+
+
+def _stored(attempt_id: str, answer: Answer, charged: Charge) -> StoredAnswer:
+    """The answer as it would be read back."""
+    return StoredAnswer(
+        attempt_id=attempt_id,
+        text=attempts.encodable(answer.text),
+        finish=answer.finish,
+        model=attempts.clean(answer.model),
+        usage=charged.usage,
+        usage_source=charged.source,
+        provider_request_id=attempts.clean(answer.provider_request_id),
+    )
 
 
 def _credible(usage: Usage) -> bool:

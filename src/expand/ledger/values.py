@@ -17,8 +17,9 @@ UsageSource = Literal["provider", "reservation", "reconciled"]
 class State(enum.StrEnum):
     """Where an attempt stands: reserved → sent → settled | released | unknown → reconciled.
 
-    ``RESERVED`` may also be released without being sent. ``UNKNOWN`` is charged at its
-    reservation. Each change is one row of the ``event`` table, which only grows.
+    ``RESERVED`` may also be released without being sent, and what was unknown or reconciled be
+    settled by an answer that comes late. ``UNKNOWN`` is charged at its reservation. Each change is
+    one row of the ``event`` table, which only grows.
     """
 
     RESERVED = "reserved"
