@@ -16,7 +16,6 @@ from expand.contract import Finding
 from expand.drafting.chapter import Chapter, Means
 from expand.drafting.commission import Commission, Job, lanes
 from expand.drafting.events import (
-    AttemptChanged,
     Event,
     Notice,
     RunPlanned,
@@ -31,22 +30,18 @@ from expand.drafting.folios import Folios, across
 from expand.drafting.result import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.section import Desk, Drafting, Tally
 from expand.drafting.standing import standing
-from expand.drafting.survey import agenda, edition_of
+from expand.drafting.survey import agenda, edition_of, planned_already
+from expand.drafting.tallies import Tallies
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.ledger import Ledger, Run
 from expand.outline import Book, Outline, Section
 from expand.outline.plan import Plan
-from expand.purchase.dispatch import Event as PurchaseEvent
 from expand.purchase.escrow import PILOT_SECONDS, Purchase, RefusedError, always_ready
 from expand.settings import OnUnknown
 from expand.text import lines
 from expand.workspace import Workspace
 
 __all__ = ["Commission", "Expansion"]
-
-WRITE_SECONDS = 0.5
-"""How long a finished section may wait for its draft to be written. Its answers are in the ledger,
-so a kill loses nothing: the next run puts it there."""
 
 
 class Expansion:
@@ -76,11 +71,12 @@ class Expansion:
         self._means = means
         self._ledger = ledger
         self._run = run
+        self._tallies = Tallies(on_event)
         self._purchase = Purchase(
             ledger=ledger,
             author=author,
             run=run,
-            on_event=self._on_purchase,
+            on_event=self._tallies.note,
             on_unknown=on_unknown,
             pilot_seconds=pilot_seconds,
             prepare=prepare,
@@ -96,7 +92,6 @@ class Expansion:
         self._outlines = outlines or {}
         self._finished = finished
         self._editions: Editions = {}
-        self._tallies: dict[tuple[str, int], Tally] = {}
         self._sections: dict[str, dict[int, SectionResult]] = {}
         self._chapters: dict[str, ChapterResult] = {}
         self._left: dict[str, int] = {}
@@ -173,7 +168,7 @@ class Expansion:
             known = self._finished.result(chapter, self._editions) if self._finished else None
             if known is not None:
                 self._chapters[chapter] = known
-                planned += _planned_already(known)
+                planned += planned_already(known)
                 continue
             found = agenda(folios.look(chapter), commission, self._editions, run_id=self._run.id)
             planned += found.planned
@@ -208,7 +203,7 @@ class Expansion:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
                     group.create_task(worker())
-                group.create_task(_keep_written(folios, done))
+                group.create_task(folios.keep_written(done))
         except* ExpandError as errors:
             raise _first(errors) from errors
 
@@ -246,7 +241,7 @@ class Expansion:
             self._on_event(Notice(message=_stale(chapter, section)))
         if stands.fate != "due":
             return "reused", ()
-        tally = self._tallies.setdefault((chapter.id, number), Tally())
+        tally = self._tallies.of(chapter.id, number)
         drafted = await Drafting(
             self._desk, chapter, section, edition=edition, setting=stands.setting, tally=tally
         ).draft()
@@ -283,7 +278,7 @@ class Expansion:
     ) -> SectionResult:
         chapter, number = folio.chapter, section.number
         text = folio.texts[number]
-        tally = self._tallies.pop((chapter.id, number), Tally())
+        tally = self._tallies.take(chapter.id, number)
         return SectionResult(
             number=number,
             title=chapter.title(section),
@@ -314,53 +309,6 @@ class Expansion:
         if self._finished is not None and chapter.id not in self._noted:
             self._finished.keep(folio, result, self._editions, links)
         folios.close(chapter.id)
-
-    def _on_purchase(self, event: PurchaseEvent) -> None:
-        address = event.order.address
-        if event.kind == "sent":
-            tally = self._tallies.setdefault((address.chapter, address.section), Tally())
-            tally.attempts += 1
-        if event.kind != "waiting":
-            self._on_event(
-                AttemptChanged(
-                    chapter=address.chapter,
-                    section=address.section,
-                    purpose=address.purpose,
-                    attempt_id=event.attempt_id,
-                    model=event.order.request.model,
-                    state=event.kind,
-                    reserved_tokens=event.order.amount.tokens,
-                    usage=event.usage,
-                    message=event.message,
-                )
-            )
-        if event.message and not event.final:
-            wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
-            self._on_event(
-                Notice(message=f"{address.chapter}/{address.section}: {event.message}{wait}")
-            )
-
-
-async def _keep_written(folios: Folios, done: asyncio.Event) -> None:
-    """Writes what came, every now and then, until all is done."""
-    while not done.is_set():
-        try:
-            await asyncio.wait_for(done.wait(), WRITE_SECONDS)
-        except TimeoutError:
-            folios.write()
-
-
-def _planned_already(result: ChapterResult) -> list[SectionPlanned]:
-    return [
-        SectionPlanned(
-            chapter=result.id,
-            section=section.number,
-            title=section.title,
-            lines=section.target_lines,
-            reason="edited" if section.status == "edited" else "",
-        )
-        for section in result.sections
-    ]
 
 
 def _stale(chapter: Chapter, section: Section) -> str:

@@ -6,6 +6,7 @@ with the book.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from expand.contract import Finding, check_chapter, source_findings
@@ -18,6 +19,10 @@ from expand.workspace import Workspace, decoded, read_text
 
 KEPT = 64
 """How many drafts that nobody works on yet stay open, so that they are not read twice."""
+
+WRITE_SECONDS = 0.5
+"""How long a finished section may wait for its draft to be written. Its answers are in the ledger,
+so a kill loses nothing: the next run puts it there."""
 
 
 class Folios:
@@ -79,6 +84,14 @@ class Folios:
         for folio in tuple(self._worked_on.values()):
             if folio.dirty:
                 folio.write()
+
+    async def keep_written(self, done: asyncio.Event) -> None:
+        """Writes what came, every now and then, until all is done."""
+        while not done.is_set():
+            try:
+                await asyncio.wait_for(done.wait(), WRITE_SECONDS)
+            except TimeoutError:
+                self.write()
 
     def _open(self, chapter: str) -> Chapter:
         return open_chapter(

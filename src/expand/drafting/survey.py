@@ -11,6 +11,7 @@ from expand.drafting.finished import Editions
 from expand.drafting.folio import Folio
 from expand.drafting.manuscript import Manuscript
 from expand.drafting.ordering import order_for
+from expand.drafting.result import ChapterResult
 from expand.drafting.section import loop_for
 from expand.drafting.standing import standing
 
@@ -59,3 +60,17 @@ def edition_of(chapter: str, section: int, editions: Editions) -> Edition:
     """The edition that the ledger has for a section."""
     number, instruction = editions.get((chapter, section), (0, ""))
     return Edition(number=number, instruction=instruction)
+
+
+def planned_already(result: ChapterResult) -> list[SectionPlanned]:
+    """What is said before of a chapter that is known to be finished."""
+    return [
+        SectionPlanned(
+            chapter=result.id,
+            section=section.number,
+            title=section.title,
+            lines=section.target_lines,
+            reason="edited" if section.status == "edited" else "",
+        )
+        for section in result.sections
+    ]
