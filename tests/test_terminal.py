@@ -100,6 +100,18 @@ def test_chinese_titles_in_a_code_page_are_no_failure(
     assert "cannot be shown" not in err
 
 
+def test_a_ledger_goes_through_a_code_page_whole(place: Path, server: ScriptedServer) -> None:
+    expand(place, "chapter", "07", "--language", "zh", "--base-url", server.base_url)
+    code, out, err = run(place, "ledger", "export", encoding="cp1252")
+    exact = expand(place, "ledger", "export").out
+    assert (code, err) == (0, "")
+    assert not exact.isascii()
+    assert out.isascii()
+    assert [json.loads(line) for line in out.splitlines()] == [
+        json.loads(line) for line in exact.splitlines()
+    ]
+
+
 # --- words and tables ------------------------------------------------------------------------
 
 

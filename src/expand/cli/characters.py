@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 import sys
 import unicodedata
 from typing import TextIO
@@ -91,3 +92,8 @@ def is_unicode(stream: TextIO | None = None) -> bool:
     """Whether a stream, or else stdout, can show every character."""
     encoding = (sys.stdout if stream is None else stream).encoding
     return not encoding or encoding.lower().replace("_", "-").startswith("utf")
+
+
+def escaped(line: str) -> str:
+    """A line of JSON that says the same in ASCII, so that no encoding loses any of it."""
+    return json.dumps(json.loads(line))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from expand.cli.characters import escaped, is_unicode
 from expand.cli.common import (
     JsonOption,
     OutputOption,
@@ -102,8 +103,9 @@ def export(
     if output is not None:
         print_text("".join(f"{line}\n" for line in lines), output)
         return
+    whole = is_unicode(sys.stdout)
     for line in lines:
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"{line if whole else escaped(line)}\n")
 
 
 @app.command("import", epilog=below("ledger import"))
