@@ -16,13 +16,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import tenacity
 
-from expand.completion import Answer, AttemptFailedError, Author, Failure, Usage
-from expand.errors import AuthorError, BudgetExceededError, ExpandError
+from expand.completion import AttemptFailedError, Author, Failure
+from expand.errors import AuthorError, ExpandError
 from expand.ledger import (
     Held,
     InFlight,
@@ -38,6 +37,7 @@ from expand.ledger.values import Verdict
 from expand.purchase.clerk import Clerk
 from expand.purchase.dispatch import Dispatch, Event, StoppedError
 from expand.purchase.failure import RULES
+from expand.purchase.outcome import Bought, HeldError, RefusedError, bought, held, in_batch
 from expand.purchase.tries import Tries
 from expand.purchase.turnstile import Turnstile
 
@@ -51,34 +51,6 @@ LOCAL_PILOT_SECONDS = 0.05
 
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
-
-
-class RefusedError(BudgetExceededError):
-    """A limit refused an order for good. ``shortfall`` holds the figures, None where it is not
-    a figure that is missing but a price.
-    """
-
-    def __init__(self, refused: Refused) -> None:
-        remedy = "; raise the limit, or ask for less" if refused.shortfall is not None else ""
-        super().__init__(refused.message + remedy)
-        self.shortfall = refused.shortfall
-
-
-class HeldError(AuthorError):
-    """An earlier outcome of the same request is unknown, and unknowns are to be held."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bought:
-    """An answer and how it came. ``usage`` is what was charged for it, now or when it was bought;
-    ``reused`` says that it was in the ledger already; ``attempts`` counts those made just now.
-    """
-
-    answer: Answer
-    attempt_id: str
-    usage: Usage
-    reused: bool
-    attempts: int
 
 
 def ignore(event: Event) -> None:
@@ -150,7 +122,7 @@ class Purchase:
         while True:
             stored = self._ledger.known(order)
             if stored is not None:
-                return _bought(stored, reused=True, attempts=0)
+                return bought(stored, reused=True, attempts=0)
             other = self._buying.get(key)
             if other is None:
                 break
@@ -188,7 +160,7 @@ class Purchase:
                 raise self._given_up(failed, made) from failed
             await self._rest(self._wait(failed, made))
             stored, reused = await self._again(order, made)
-        return _bought(stored, reused=reused, attempts=made.sent)
+        return bought(stored, reused=reused, attempts=made.sent)
 
     async def _again(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """Further attempts after a first one that failed, as long as its kind allows."""
@@ -275,11 +247,11 @@ class Purchase:
                         case Reservation() | StoredAnswer():
                             return verdict
                         case InFlight(in_batch=True):
-                            raise HeldError(_in_batch(order, verdict.owner))
+                            raise HeldError(in_batch(order, verdict.owner))
                         case InFlight():
                             break
                         case Held():
-                            raise HeldError(_held(order, verdict.attempt_id))
+                            raise HeldError(held(order, verdict.attempt_id))
                         case _:
                             await self._linger(order, verdict, place.woken)
             finally:
@@ -362,28 +334,3 @@ class Purchase:
 
     def _tell(self, order: Order, seconds: float, message: str) -> None:
         self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=message))
-
-
-def _bought(stored: StoredAnswer, *, reused: bool, attempts: int) -> Bought:
-    return Bought(
-        answer=stored.answer,
-        attempt_id=stored.attempt_id,
-        usage=stored.usage,
-        reused=reused,
-        attempts=attempts,
-    )
-
-
-def _in_batch(order: Order, batch: str) -> str:
-    return (
-        f"chapter {order.address.chapter} section {order.address.section}: it is asked in {batch}; "
-        "take its answers with `expand chapter --batch collect` once it has ended"
-    )
-
-
-def _held(order: Order, attempt_id: str) -> str:
-    return (
-        f"chapter {order.address.chapter} section {order.address.section}: the outcome of attempt "
-        f"{attempt_id} is unknown; settle it with `expand ledger reconcile {attempt_id}`, or run "
-        "with --on-unknown retry"
-    )
