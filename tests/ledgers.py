@@ -7,6 +7,7 @@ a server; import the fixtures that it needs from here.
 from __future__ import annotations
 
 import secrets
+import shutil
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,10 @@ class Site(ABC):
     def die(self, ledger: Ledger) -> None:
         """What is left of a ledger whose process was killed."""
 
+    @abstractmethod
+    def clear(self) -> None:
+        """Remove what the test has made."""
+
 
 class FileSite(Site):
     """A file of the test's own."""
@@ -95,6 +100,9 @@ class FileSite(Site):
         held._held.release(force=True)  # what the kernel does when a process dies
         ledger.database.close()
 
+    def clear(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
 
 class ServerSite(Site):
     """Schemas of the test's own on a server."""
@@ -126,6 +134,13 @@ class ServerSite(Site):
 
     def die(self, ledger: Ledger) -> None:
         ledger.database.close()  # the server lets go of what the session held
+
+    def hang_up(self) -> None:
+        """Have the server end every session of the ledger, as a restart does."""
+        self._execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            f" WHERE application_name = 'expand {self._place.schema}'"
+        )
 
     def clear(self) -> None:
         """Remove what the test has made."""

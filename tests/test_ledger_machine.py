@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import secrets
 from pathlib import Path
 
-from buying import CAP, PROMPT, RESERVED, Clock, answer, failed, order, place
+import pytest
+from buying import CAP, PROMPT, RESERVED, Clock, answer, failed, order
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -15,7 +15,9 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
+from ledgers import FileSite, ServerSite, Site
 
 from expand.budget import Limit
 from expand.completion import Failure
@@ -40,28 +42,33 @@ PICO = 1000
 class LedgerMachine(RuleBasedStateMachine):
     """Drives a ledger and a plain model of it side by side."""
 
+    def new_site(self) -> Site:
+        raise NotImplementedError
+
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.site = self.new_site()
         self.clock = Clock()
         self.limit = 0
         self.opening = 0
         self.reserved: dict[str, str] = {}
         self.sent: dict[str, str] = {}
         self.unknown: dict[str, int] = {}
+        self.lost: dict[str, str] = {}
         self.settled: dict[str, str] = {}
+        self.arrived = 0
         self.used = 0
         self.ledger: Ledger
         self.run: Run
 
     def teardown(self) -> None:
         self.ledger.close()
-        assert verify(place(self.folder)).findings == ()
-        after = Ledger.read(place(self.folder))
+        assert verify(self.site.place).findings == ()
+        after = Ledger.read(self.site.place)
         assert after is not None
         assert after.balance("book").reserved_tokens == 0
         after.close()
-        shutil.rmtree(self.folder)
+        self.site.clear()
 
     @initialize(limit=st.integers(0, 1000), opening=st.integers(0, 200))
     def begin(self, limit: int, opening: int) -> None:
@@ -69,7 +76,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._open()
 
     def _open(self) -> None:
-        self.ledger = Ledger.open(place(self.folder), clock=self.clock)
+        self.ledger = Ledger.open(self.site.place, clock=self.clock)
         self.run = self.ledger.begin_run(
             limits={"book": Limit(tokens=self.limit)}, openings={"book": self.opening}
         )
@@ -119,6 +126,7 @@ class LedgerMachine(RuleBasedStateMachine):
         done = answer(f"answer to {text}", prompt=prompt, completion=completion, usage=usage)
         self.ledger.settle(attempt, done, cost_pico_usd=prompt + completion)
         self.settled[text] = done.text
+        self.arrived += 1
         self.used += prompt + completion if usage else RESERVED
 
     @precondition(lambda self: self.sent or self.reserved)
@@ -134,8 +142,19 @@ class LedgerMachine(RuleBasedStateMachine):
     def lose(self, data: st.DataObject) -> None:
         attempt = data.draw(st.sampled_from(sorted(self.sent)))
         self.ledger.unknown(attempt, failed(Failure.TIMEOUT))
-        del self.sent[attempt]
+        self.lost[attempt] = self.sent.pop(attempt)
         self.unknown[attempt] = RESERVED
+
+    @precondition(lambda self: self.lost)
+    @rule(data=st.data())
+    def settle_late(self, data: st.DataObject) -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.lost)))
+        text = self.lost.pop(attempt)
+        stored = self.ledger.settle(attempt, answer(f"late to {text}"), cost_pico_usd=45)
+        assert stored.text == self.settled.setdefault(text, f"late to {text}")
+        del self.unknown[attempt]
+        self.used += 45
+        self.arrived += 1
 
     @precondition(lambda self: self.unknown)
     @rule(data=st.data(), tokens=st.integers(0, RESERVED))
@@ -143,14 +162,12 @@ class LedgerMachine(RuleBasedStateMachine):
         attempt = data.draw(st.sampled_from(sorted(self.unknown)))
         reconcile(self.ledger, attempt, tokens=tokens)
         del self.unknown[attempt]
+        self.lost.pop(attempt, None)
         self.used += tokens
 
     @rule()
     def crash(self) -> None:
-        owner = self.ledger._owner
-        assert owner is not None
-        owner._held.release(force=True)  # what the kernel does when a process dies
-        self.ledger.database.close()
+        self.site.die(self.ledger)
         self._open()
         assert (self.run.unknown, self.run.released) == (len(self.sent), len(self.reserved))
         self._gone()
@@ -164,6 +181,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _gone(self) -> None:
         self.unknown |= dict.fromkeys(self.sent, RESERVED)
+        self.lost |= self.sent
         self.sent.clear()
         self.reserved.clear()
 
@@ -212,13 +230,26 @@ class LedgerMachine(RuleBasedStateMachine):
         assert by_state[State.RESERVED] == set(self.reserved)
         assert by_state[State.SENT] == set(self.sent)
         assert by_state[State.UNKNOWN] == set(self.unknown)
-        assert len(by_state[State.SETTLED]) == len(self.settled)
+        assert len(by_state[State.SETTLED]) == self.arrived
 
 
-TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(
-    max_examples=15,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_any_interleaving(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if database == "postgresql":
+        address: str = request.getfixturevalue("server_address")
+
+    class Machine(LedgerMachine):
+        def new_site(self) -> Site:
+            if database == "postgresql":
+                return ServerSite(address)
+            return FileSite(tmp_path / secrets.token_hex(4))
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=15 if database == "sqlite" else 8,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

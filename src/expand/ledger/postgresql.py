@@ -31,6 +31,10 @@ CLOCK_SECONDS = 300.0
 """How long a process counts on from the server's clock before it looks at it again."""
 
 
+RECONNECT_SECONDS = 0.25
+"""How long to wait before trying to reach a server again."""
+
+
 def open_server(server: Server, patience_seconds: float) -> PostgresDatabase:
     """Open the ledger for writing, created and brought up to date as needed.
 
@@ -145,10 +149,21 @@ class PostgresDatabase:
             raise LedgerError(f"{self.name}: the ledger was closed")
         if self._pipeline is None and _lost(self._session.raw):
             self._session.raw.close()
-            self._session = self._connect()
+            self._session = self._reconnect()
             for owner in self._marks:
                 self._return(owner)
         return self._session
+
+    def _reconnect(self) -> Session:
+        """A new session, as soon as there can be one: a server may be starting again."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._connect()
+            except LedgerBusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RECONNECT_SECONDS)
 
     def _return(self, owner: str) -> None:
         """Take up a mark of life again; whoever put the owner's attempts in order meanwhile has
@@ -356,10 +371,11 @@ def _lost(raw: psycopg.Connection[postgresql_session.Row]) -> bool:
     """
     if raw.closed:
         return True
-    if not select.select([raw.pgconn.socket], [], [], 0)[0]:
-        return False
     try:
-        raw.pgconn.consume_input()
+        while select.select([raw.pgconn.socket], [], [], 0)[0]:
+            raw.pgconn.consume_input()  # its last words first, and then the end
+            if raw.pgconn.status != psycopg.pq.ConnStatus.OK:
+                return True
     except psycopg.OperationalError:
         return True
-    return raw.pgconn.status != psycopg.pq.ConnStatus.OK
+    return False

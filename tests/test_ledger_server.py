@@ -1,0 +1,253 @@
+"""The ledger on a server: lost connections, workers elsewhere, one clock, one budget for all."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from buying import RESERVED, ScriptedAuthor, answer, begin, failed, order
+from ledgers import ServerSite
+
+from expand.budget import Limit
+from expand.completion import Failure
+from expand.ledger import (
+    InFlight,
+    Ledger,
+    LedgerBusyError,
+    Refused,
+    Reservation,
+    schema,
+    verify,
+)
+from expand.ledger.postgresql import PostgresDatabase
+from expand.ledger.postgresql_words import definition, query
+from expand.purchase.escrow import Purchase
+
+
+@pytest.fixture
+def ledger(postgres: ServerSite) -> Iterator[Ledger]:
+    opened = Ledger.open(postgres.place)
+    yield opened
+    opened.close()
+    assert verify(postgres.place).findings == ()
+
+
+def sent(ledger: Ledger, text: str) -> str:
+    run = ledger.begin_run(limits={}, openings={})
+    verdict = ledger.reserve(order(run, text))
+    assert isinstance(verdict, Reservation)
+    ledger.sent(verdict.attempt_id)
+    return verdict.attempt_id
+
+
+def test_a_connection_lost_while_idle_is_made_anew(ledger: Ledger, postgres: ServerSite) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, "one")
+    postgres.hang_up()
+    assert ledger.balance("book").reserved_tokens == RESERVED
+    postgres.hang_up()
+    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).text == "kept"
+    postgres.hang_up()
+    assert isinstance(ledger.reserve(order(run, "two")), Reservation)
+    assert ledger.recover() == (0, 0)
+
+
+def test_who_was_taken_for_dead_lives_on_and_keeps_its_answer(
+    ledger: Ledger, postgres: ServerSite
+) -> None:
+    run = begin(ledger)
+    attempt = sent(ledger, "one")
+    reserved = ledger.reserve(order(run, "two"))
+    assert isinstance(reserved, Reservation)
+    heir = Ledger.open(postgres.place)
+    assert heir.recover() == (0, 0)
+    assert isinstance(ledger.database, PostgresDatabase)
+    ledger.database._session.raw.close()  # the line is cut, and the process does not know
+    deadline = time.monotonic() + 10
+    while (found := heir.recover()) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert found == (1, 1)
+    assert heir.balance("book").unknown_tokens == RESERVED
+    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).text == "kept"
+    assert isinstance(ledger.reserve(order(run, "two")), Reservation)
+    assert heir.recover() == (0, 0), "it is alive again"
+    heir.close()
+    assert ledger.balance("book").used_tokens == 45
+
+
+async def test_an_answer_waits_until_the_ledger_is_back(
+    postgres: ServerSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger.open(postgres.place, patience_seconds=0.1)
+    run = begin(ledger)
+    naps: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 2:
+            monkeypatch.undo()
+        await asyncio.sleep(0)
+
+    class Author(ScriptedAuthor):
+        async def complete(self, request, *, client_request_id):  # type: ignore[no-untyped-def]
+            found = await super().complete(request, client_request_id=client_request_id)
+            postgres.hang_up()
+
+            def away(*args: object, **options: object) -> None:
+                raise psycopg.OperationalError("connection failed: Connection refused")
+
+            monkeypatch.setattr("expand.ledger.postgresql_session.psycopg.connect", away)
+            return found
+
+    purchase = Purchase(ledger=ledger, author=Author(), run=run, sleep=nap, pilot_seconds=0)
+    bought = await purchase.buy(order(run, "one"))
+    assert (bought.attempts, bought.answer.text) == (1, "to one")
+    assert naps == [1.0, 1.0]
+    assert ledger.balance("book").used_tokens == 45
+    ledger.close()
+    assert verify(postgres.place).ok
+
+
+def test_a_server_that_starts_again_is_waited_for(
+    ledger: Ledger, postgres: ServerSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(ledger)
+    attempt = sent(ledger, "one")
+    connect, refused = psycopg.connect, [2]
+
+    def starting(*args: Any, **options: Any) -> Any:
+        if refused[0]:
+            refused[0] -= 1
+            raise psycopg.OperationalError("connection failed: Connection refused")
+        return connect(*args, **options)
+
+    postgres.hang_up()
+    monkeypatch.setattr("expand.ledger.postgresql_session.psycopg.connect", starting)
+    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).text == "kept"
+    assert refused == [0]
+
+
+def test_a_transaction_whose_connection_breaks_is_undone(
+    ledger: Ledger, postgres: ServerSite
+) -> None:
+    begin(ledger)
+
+    def broken() -> None:
+        with ledger.writing() as connection:
+            connection.execute("UPDATE budget SET opening_tokens = 5")
+            connection.execute("SELECT 1").fetchone()
+            postgres.hang_up()
+
+    with pytest.raises(LedgerBusyError, match="the connection was lost"):
+        broken()
+    assert ledger.balance("book").opening_tokens == 0
+
+
+def test_a_lock_that_is_held_too_long_is_named(ledger: Ledger, postgres: ServerSite) -> None:
+    hasty = Ledger.open(postgres.place, patience_seconds=0.05)
+    with ledger.writing() as connection:
+        connection.execute("SELECT 1").fetchone()
+        with pytest.raises(LedgerBusyError, match="locked by another program"):
+            hasty.pause("m", 1)
+    hasty.pause("m", 1)
+    hasty.close()
+
+
+def test_reservations_of_many_at_once_stay_within_the_limit(postgres: ServerSite) -> None:
+    Ledger.open(postgres.place).close()
+    places: list[str] = []
+
+    def worker(number: int) -> None:
+        mine = Ledger.open(postgres.place)
+        run = mine.begin_run(limits={"book": Limit(tokens=12 * RESERVED)}, openings={})
+        for text in range(6):
+            verdict = mine.reserve(order(run, f"{number}/{text}", chapter=f"{text}"))
+            places.append("yes" if isinstance(verdict, Reservation) else "no")
+            assert isinstance(verdict, Reservation | Refused)
+            if isinstance(verdict, Reservation):
+                mine.sent(verdict.attempt_id)
+                mine.settle(
+                    verdict.attempt_id, answer(prompt=20, completion=80), cost_pico_usd=None
+                )
+        mine.close()
+
+    workers = [threading.Thread(target=worker, args=(number,)) for number in range(4)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    assert (places.count("yes"), len(places)) == (12, 24)
+    after = Ledger.read(postgres.place)
+    assert after is not None
+    assert after.balance("book").remaining_tokens == 0
+    after.close()
+    assert verify(postgres.place).ok
+
+
+def test_the_server_keeps_the_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = ledger.clock()
+    assert now.tzinfo is UTC
+    assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
+    monkeypatch.setattr("expand.ledger.moment.now", lambda: datetime(1999, 1, 1, tzinfo=UTC))
+    assert ledger.clock() >= now
+
+
+def test_two_books_in_one_database_do_not_mix(postgres: ServerSite) -> None:
+    one, two = Ledger.open(postgres.place), Ledger.open(postgres.another())
+    begin(one, 1000)
+    begin(two, 500)
+    attempt = sent(one, "the same")
+    assert not isinstance(two.reserve(order(begin(two, 500), "the same")), InFlight)
+    assert one.balance("book").remaining_tokens == 900
+    assert two.balance("book").remaining_tokens == 400
+    one.release(attempt, failed(Failure.RATE_LIMITED))
+    one.close()
+    two.close()
+
+
+def test_commits_are_durable_and_nothing_waits_for_ever(ledger: Ledger) -> None:
+    with ledger.reading() as connection:
+        for name, wanted in (
+            ("synchronous_commit", "on"),
+            ("default_transaction_isolation", "read committed"),
+            ("lock_timeout", "30s"),
+            ("idle_in_transaction_session_timeout", "2min"),
+            ("tcp_keepalives_idle", "15"),
+        ):
+            assert connection.execute("SELECT current_setting(?)", (name,)).fetchone()[0] == wanted
+
+
+def test_every_column_of_one_database_is_in_the_other(ledger: Ledger, tmp_path: Path) -> None:
+    local = Ledger.open(tmp_path / "ledger.db")
+    with local.reading() as connection:
+        tables = connection.execute(
+            'SELECT t.name AS t, c.name AS c, c."notnull" AS n FROM sqlite_master t,'
+            " pragma_table_info(t.name) c WHERE t.type = 'table'"
+        ).fetchall()
+        here = {(row["t"], row["c"]) for row in tables}
+    local.close()
+    with ledger.reading() as connection:
+        found = connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = current_schema()"
+        ).fetchall()
+    there = {(row["table_name"], row["column_name"]) for row in found}
+    assert there - {("ledger_version", "version")} == here
+
+
+def test_words_of_postgresql() -> None:
+    assert query("SELECT a FROM t NOT INDEXED WHERE b = ?") == "SELECT a FROM t WHERE b = %s"
+    assert query("SELECT 5 % ?") == "SELECT 5 %% %s"
+    made = definition("CREATE TABLE t (seq INTEGER PRIMARY KEY, text TEXT, a TEXT) WITHOUT ROWID")
+    assert made == (
+        "CREATE TABLE t (seq BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, text BYTEA,"
+        ' a TEXT COLLATE "C")',
+    )
+    assert len([words for step in schema.MIGRATIONS for words in step]) > 20
