@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -13,12 +15,12 @@ from typing import Any
 
 import pytest
 from batch_server import BatchServer, Trap
-from workspaces import draft_of, expand, finished, rows, small, start
+from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 
 from expand.batching import session
 from expand.batching.result import Gathered, Submitted
 from expand.batching.terms import parts
-from expand.completion import AttemptFailedError
+from expand.completion import AttemptFailedError, Json
 from expand.drafting.commission import Commission
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
@@ -391,8 +393,13 @@ def test_only_one_submits_at_a_time_and_the_next_goes_on(desk: Make) -> None:
     d = desk()
     ledger = Ledger.open(d.workspace.ledger_path)
     batches, run = Batches(ledger), ledger.begin_run(limits={}, openings={})
-    terms = {"chapters": ["07"], "language": "en", "plan": "full", "output_cap_name": "max_tokens"}
-    batch = batches.begin(run, model="m", base_url=d.server.base_url, terms=dict(terms))
+    terms: dict[str, Json] = {
+        "chapters": ["07"],
+        "language": "en",
+        "plan": "full",
+        "output_cap_name": "max_tokens",
+    }
+    batch = batches.begin(run, model="m", base_url=d.server.base_url, terms=terms)
     with pytest.raises(SubmittingError, match="another process is submitting"):
         batches.begin(run, model="m", base_url="", terms={})
     with pytest.raises(SubmittingError, match="--batch status"):
@@ -515,6 +522,24 @@ def test_the_command_line_from_submit_to_draft(desk: Make) -> None:
     wrong = expand(d.place, "chapter", "--batch", "later", *url)
     assert (wrong.code, wrong.out) == (2, "")
     assert "give submit, status, collect, cancel" in wrong.err
+
+
+def test_every_command_of_the_page_about_batches_runs(
+    desk: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    d = desk(ratio=1.6)
+    monkeypatch.setenv("OPENAI_BASE_URL", d.server.base_url)
+    monkeypatch.setattr("expand.batching.submission.SETTLING_SECONDS", 0.0)
+    page = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
+    assert len(commands) >= 6
+    for command in commands:
+        name, *words = shlex.split(command)
+        assert name == "expand"
+        ran = expand(d.place, *words)
+        assert ran.code in (0, 5), (command, ran.err)
+    assert d.stages().count("collected") >= 2
+    assert d.sound()
 
 
 async def test_the_provider_says_no_more_than_the_key_may_see() -> None:

@@ -2,10 +2,10 @@
 
 A live run asks, looks at the answer, and asks again. A batch takes hours, so each one should ask
 for all that is certain to be asked anyway. What is certain is tried out: the section is worked
-through on the answers that are there; from the first question without one, answers are imagined,
-once as long as asked, once half as long, once a quarter longer. A question that comes up each
-time, and goes on from no imagined text, does not depend on those answers. It is asked with the
-words and the number of lines that the real text so far gives it.
+through on the answers that are there; from the first question without one, answers are imagined:
+as long as the real ones let expect, then shorter, then longer. A question that comes up each time,
+and goes on from no imagined text, does not depend on those answers. It is asked with the words that
+the real text so far gives it; nothing imagined is ever sent.
 
 The length contract holds as it does live: the answers are drafted by the same loop, whose questions
 are known by what they ask and not by their exact words. A section's first question goes alone,
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from copy import copy
 
 from expand.completion import Answer, Finish
-from expand.drafting.asking import Ask
+from expand.drafting.asking import LEAST_RATIO, MOST_RATIO, RATIO_WINDOW, Ask
 from expand.drafting.chapter import Chapter, Edition
 from expand.drafting.manuscript import Manuscript
 from expand.drafting.ordering import Setting, order_for
@@ -29,8 +29,8 @@ from expand.ledger import Order
 from expand.outline import Section
 from expand.purchase.dispatch import StoppedError
 
-FACTORS = (1.0, 0.5, 1.25)
-"""How long imagined answers are, for a line asked. The first gives the questions their words."""
+FACTORS = (1.0, 0.6, 1.25)
+"""How long imagined answers are, for a line expected. The first gives the questions their words."""
 
 
 async def next_orders(
@@ -70,6 +70,7 @@ class Foresight(Drafting):
         self.wanted: dict[str, Order] = {}
         self._factor = factor
         self._answered = 0
+        self._asked_and_grown: list[tuple[int, int]] = []
         self._real: Manuscript | None = None
         self._imagined: set[int] = set()
         self._serial = itertools.count(1)
@@ -78,6 +79,22 @@ class Foresight(Drafting):
     def imagining(self) -> bool:
         """Whether some of the text is imagined."""
         return bool(self._imagined)
+
+    @property
+    def _ratio(self) -> float:
+        """Lines that an answer is expected to bring for a line asked, by the last real ones."""
+        last = self._asked_and_grown[-RATIO_WINDOW:]
+        asked = sum(asked for asked, _ in last)
+        if not asked:
+            return 1.0
+        return min(MOST_RATIO, max(LEAST_RATIO, sum(grown for _, grown in last) / asked))
+
+    async def _ask(self, ask: Ask) -> int:
+        """Puts one question, and learns from a real answer to it how much the model delivers."""
+        grown = await super()._ask(ask)
+        if not self._imagined:
+            self._asked_and_grown.append((ask.lines, grown))
+        return grown
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """The stored answer to a question, or an imagined one, or None for a repair."""
@@ -106,7 +123,8 @@ class Foresight(Drafting):
     def _imagine(self, ask: Ask) -> Answer:
         self._imagined.update(ask.slots)
         titles = [self._manuscript.frame.topics[slot] for slot in ask.slots[1:]]
-        text = imagined(titles, round(ask.lines * self._factor), self._serial)
+        count = round(ask.lines * self._ratio * self._factor)
+        text = imagined(titles, count, self._serial)
         return Answer(text=text, finish=Finish.STOP, usage=None)
 
     async def _mend(self) -> None:
