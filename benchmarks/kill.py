@@ -8,25 +8,29 @@ are killed with SIGKILL at random moments and started anew. In the end the ledge
 * what the server billed is within the limit, and nothing billed was given back as unbilled;
 * no request was sent again once its answer was settled;
 * every answer that a buyer was handed is in the ledger, letter for letter;
-* nothing is reserved, and the audit (with SQLite's integrity check) finds nothing.
+* nothing is reserved, and the audit (with the database's own check) finds nothing.
 
     uv run python benchmarks/kill.py --seeds 20
+    uv run python benchmarks/kill.py --seeds 5 --ledger postgresql
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
 import multiprocessing as mp
 import os
 import random
+import secrets
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -47,6 +51,7 @@ from expand.completion import (
 )
 from expand.errors import AuthorError, BudgetExceededError
 from expand.ledger import Ledger, Order, Run, State, verify
+from expand.ledger_place import LedgerPlace, read_server
 from expand.purchase.escrow import Purchase
 
 BUYERS = 4
@@ -200,14 +205,16 @@ def order(run: Run, number: int) -> Order:
     )
 
 
-def buy(path: Path, port: int, requests: int, limit: int, number: int) -> None:
+def buy(
+    place: LedgerPlace, folder: Path, port: int, requests: int, limit: int, number: int
+) -> None:
     """One buyer: wants every request, beginning elsewhere than the others; logs what it got."""
-    log = os.open(path.parent / "handed-out.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(folder / "handed-out.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     first = number * requests // BUYERS
     wanted = iter([(first + step) % requests for step in range(requests)])
 
     async def shop() -> None:
-        ledger = Ledger.open(path)
+        ledger = Ledger.open(place)
         run = ledger.begin_run(limits={"book": Limit(tokens=limit)}, openings={})
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         connector = aiohttp.TCPConnector(limit=0)
@@ -234,6 +241,29 @@ def buy(path: Path, port: int, requests: int, limit: int, number: int) -> None:
         ledger.close()
 
     asyncio.run(shop())
+
+
+def where(folder: Path, server: str | None) -> LedgerPlace:
+    """Where the seed's ledger goes: into a file, or into a schema of its own."""
+    if server is None:
+        return folder / "ledger.db"
+    mark = "&" if "?" in server else "?"
+    return read_server(f"{server}{mark}schema=kill_{secrets.token_hex(6)}")
+
+
+@contextlib.contextmanager
+def database(wanted: str) -> Iterator[str | None]:
+    """The address of a server that waits for its disk; None for a file."""
+    if wanted == "sqlite":
+        yield None
+    elif wanted == "postgresql":
+        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+        import postgres_server
+
+        with postgres_server.running(durable=True) as address:
+            yield address
+    else:
+        yield wanted
 
 
 # --- a seed, and what came of it -------------------------------------------------------------
@@ -274,21 +304,23 @@ class Result:
         return self.billed <= min(self.limit, self.charged) and not any(wrong) and not self.findings
 
 
-def run_seed(seed: int, requests: int, kills: int) -> Result:
+def run_seed(seed: int, requests: int, kills: int, server: str | None) -> Result:
     """Buy under fire and hold the ledger against the server's books."""
     began = time.monotonic()
     dice = random.Random(seed)
     limit = int(requests * MEAN_BILL * dice.uniform(0.7, 2.0))
     context = mp.get_context("forkserver")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ledger.db"
+        place = where(Path(folder), server)
         pipe, far = mp.Pipe()
-        server = context.Process(target=serve, args=(seed, far))
-        server.start()
+        billing = context.Process(target=serve, args=(seed, far))
+        billing.start()
         port = pipe.recv()
 
         def start(number: int) -> mp.process.BaseProcess:
-            buyer = context.Process(target=buy, args=(path, port, requests, limit, number))
+            buyer = context.Process(
+                target=buy, args=(place, Path(folder), port, requests, limit, number)
+            )
             buyer.start()
             return buyer
 
@@ -308,9 +340,10 @@ def run_seed(seed: int, requests: int, kills: int) -> Result:
             buyer.join()
         pipe.send("stop")
         books, at_once = pipe.recv()
-        server.join()
+        billing.join()
         return _compare(
-            path,
+            place,
+            Path(folder),
             books,
             seed=seed,
             requests=requests,
@@ -323,7 +356,8 @@ def run_seed(seed: int, requests: int, kills: int) -> Result:
 
 
 def _compare(
-    path: Path,
+    place: LedgerPlace,
+    folder: Path,
     books: list[Entry],
     *,
     seed: int,
@@ -334,7 +368,7 @@ def _compare(
     exits: tuple[int | None, ...],
     began: float,
 ) -> Result:
-    ledger = Ledger.open(path)
+    ledger = Ledger.open(place)
     ledger.recover()
     rows = list(ledger.attempts())
     by_id = {row.id: row for row in rows}
@@ -344,7 +378,7 @@ def _compare(
         again += row.request_key in settled
         if row.state is State.SETTLED:
             settled.add(row.request_key)
-    handed_out = (path.parent / "handed-out.log").read_text().splitlines()
+    handed_out = (folder / "handed-out.log").read_text().splitlines()
     missing = 0
     for line in set(handed_out):
         attempt, sha256 = line.split()
@@ -373,7 +407,7 @@ def _compare(
         reserved=balance.reserved_tokens,
         unknown=sum(row.state is State.UNKNOWN for row in rows),
         unknown_tokens=balance.unknown_tokens,
-        findings=verify(path).findings,
+        findings=verify(place).findings,
         exits=exits,
         seconds=time.monotonic() - began,
     )
@@ -404,18 +438,24 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed (1)")
     parser.add_argument("--requests", type=int, default=400, help="requests a seed (400)")
     parser.add_argument("--kills", type=int, default=4, help="kills a seed, at most (4)")
+    parser.add_argument(
+        "--ledger",
+        default="sqlite",
+        help="sqlite, postgresql (a server is started), or a server's postgresql://… address",
+    )
     chosen = parser.parse_args()
     mp.set_forkserver_preload(["aiohttp.web", "expand.purchase.escrow", "expand.ledger"])
     print(HEAD)
     results = []
-    for seed in range(chosen.first, chosen.first + chosen.seeds):
-        result = run_seed(seed, chosen.requests, chosen.kills)
-        results.append(result)
-        print(line(result), flush=True)
-        for finding in result.findings:
-            print(f"     {finding}", flush=True)
-        if any(result.exits):
-            print(f"     buyers ended with {result.exits}", flush=True)
+    with database(chosen.ledger) as server:
+        for seed in range(chosen.first, chosen.first + chosen.seeds):
+            result = run_seed(seed, chosen.requests, chosen.kills, server)
+            results.append(result)
+            print(line(result), flush=True)
+            for finding in result.findings:
+                print(f"     {finding}", flush=True)
+            if any(result.exits):
+                print(f"     buyers ended with {result.exits}", flush=True)
     broken = [result.seed for result in results if not result.ok]
     print(
         f"{len(results)} seeds, {sum(r.attempts for r in results):,} attempts, "

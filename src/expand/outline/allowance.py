@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from expand.budget import Limit, pico_from_usd
+from expand.errors import InputError, Place
 from expand.outline import Allowance, Book, Outline
 
 
@@ -27,5 +28,18 @@ def openings_of(book: Book) -> dict[str, int]:
 
 
 def money_openings_of(book: Book) -> dict[str, int]:
-    """Opening balances in pico-dollars, by scope."""
+    """Opening balances in pico-dollars, by scope.
+
+    Raises ``InputError`` where the allowance is in dollars and what an opening cost is not known:
+    unknown is never zero.
+    """
+    unpriced = [each for each in book.openings if each.usd is None and each.tokens]
+    if unpriced and book.allowance.usd is not None:
+        chapters = ", ".join(unpriced[0].chapters) or "the book"
+        raise InputError(
+            f"the allowance is in dollars, and the opening balance of {unpriced[0].tokens:,} tokens "
+            f"({chapters}) does not say what it cost",
+            remedy="add usd to it, or take usd from the allowance",
+            place=Place(path="outlines/book.yaml"),
+        )
     return {"book": sum(pico_from_usd(opening.usd) for opening in book.openings if opening.usd)}
