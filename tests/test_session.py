@@ -125,7 +125,8 @@ def test_a_chapters_own_allowance_holds(place: Workspace) -> None:
 
 def test_a_limit_in_money_needs_a_price(place: Workspace) -> None:
     book = place.book_path
-    book.write_text(book.read_text().replace("tokens: 200000", "usd: 5"))
+    text = book.read_text().replace("tokens: 200000", "usd: 5")
+    book.write_text(text.replace("tokens: 1000}", "tokens: 1000, usd: 0.01}"))
     with ScriptedServer() as server:
         url = server.base_url
         refused = expand(place.root, "chapter", "07", "--base-url", url, "--json")

@@ -37,8 +37,8 @@ def money_openings_of(book: Book) -> dict[str, int]:
     if unpriced and book.allowance.usd is not None:
         chapters = ", ".join(unpriced[0].chapters) or "the book"
         raise InputError(
-            f"the allowance is in dollars, and the opening balance of {unpriced[0].tokens:,} tokens "
-            f"({chapters}) does not say what it cost",
+            f"the allowance is in dollars, and the opening balance of {unpriced[0].tokens:,} "
+            f"tokens ({chapters}) does not say what it cost",
             remedy="add usd to it, or take usd from the allowance",
             place=Place(path="outlines/book.yaml"),
         )
