@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from batch_server import BatchServer, Trap
+from ledgers import ServerSite
 from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 
 from expand.batching import session
@@ -89,7 +90,7 @@ class Desk:
         return [s for (s,) in rows(self.place, "SELECT stage FROM batch ORDER BY began_at, id")]
 
     def sound(self) -> bool:
-        report = verify(self.workspace.ledger_path)
+        report = verify(self.workspace.ledger_place)
         assert report.findings == ()
         return True
 
@@ -368,7 +369,7 @@ def test_a_batch_that_is_not_done_is_left_alone(desk: Make) -> None:
 def test_a_running_batch_is_never_taken_for_dead(desk: Make) -> None:
     d = desk()
     d.submit()
-    ledger = Ledger.open(d.workspace.ledger_path)
+    ledger = Ledger.open(d.workspace.ledger_place)
     run = ledger.begin_run(limits={}, openings={})
     assert (run.unknown, run.released) == (0, 0)
     assert ledger.recover() == (0, 0)
@@ -391,7 +392,7 @@ def test_live_runs_do_not_wait_for_a_batch(desk: Make) -> None:
 
 def test_only_one_submits_at_a_time_and_the_next_goes_on(desk: Make) -> None:
     d = desk()
-    ledger = Ledger.open(d.workspace.ledger_path)
+    ledger = Ledger.open(d.workspace.ledger_place)
     batches, run = Batches(ledger), ledger.begin_run(limits={}, openings={})
     terms: dict[str, Json] = {
         "chapters": ["07"],
@@ -435,13 +436,13 @@ def test_an_export_carries_batches_to_a_ledger_that_collects_them(
 ) -> None:
     d = desk(ratio=1.6)
     d.submit()
-    lines = list(export(d.workspace.ledger_path, texts=True))
+    lines = list(export(d.workspace.ledger_place, texts=True))
     moved = tmp_path / "moved.db"
     import_(moved, lines)
     assert verify(moved).findings == ()
     for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
         (d.place / ".expand" / name).unlink(missing_ok=True)
-    moved.rename(d.workspace.ledger_path)
+    moved.rename(d.place / ".expand" / "ledger.db")
     assert d.collect().batches[0].settled == 3
     assert d.sound()
 
@@ -455,13 +456,13 @@ def test_an_audit_finds_a_batch_that_does_not_add_up(desk: Make) -> None:
         ("stage = 'submitted'", "is submitted, and its end is"),
         ("ended_at = NULL", "as an owner"),
     ):
-        ledger = Ledger.open(d.workspace.ledger_path)
+        ledger = Ledger.open(d.workspace.ledger_place)
         with ledger.writing() as connection:
             before = connection.execute("SELECT * FROM batch").fetchone()
             connection.execute(f"UPDATE batch SET {change}")
         ledger.close()
-        assert any(said in finding for finding in verify(d.workspace.ledger_path).findings)
-        ledger = Ledger.open(d.workspace.ledger_path)
+        assert any(said in finding for finding in verify(d.workspace.ledger_place).findings)
+        ledger = Ledger.open(d.workspace.ledger_place)
         column = change.partition(" ")[0]
         with ledger.writing() as connection:
             connection.execute(f"UPDATE batch SET {column} = ?", (before[column],))
@@ -548,3 +549,20 @@ async def test_the_provider_says_no_more_than_the_key_may_see() -> None:
             with pytest.raises(AttemptFailedError) as caught:
                 await author.create("file-1", metadata={})
     assert "sk-" not in str(caught.value)
+
+
+def test_batches_on_postgresql(desk: Make, postgres: ServerSite) -> None:
+    d = desk(ratio=0.6, trap="lost_after", outcome="expired", done=0.67)
+    settings = d.place / "expand.toml"
+    settings.write_text(f'ledger = "{postgres.place}"\n{settings.read_text()}', encoding="utf-8")
+    got = d.round()
+    assert got.batches[0].batch.answered == 2
+    assert got.batches[0].batch.unbilled == 1
+    d.server.outcome = "completed"
+    while d.submit().batches:
+        got = d.collect()
+    assert got.missing == ()
+    assert got.balance.used_tokens == d.server.billed_tokens + 1000
+    assert got.balance.reserved_tokens == 0
+    assert d.server.worked_twice == 0
+    assert d.sound()
