@@ -155,10 +155,7 @@ class Dispatch:
         cost = None if answer.usage is None else order.cost(answer.usage)
 
         def settle() -> StoredAnswer:
-            self._ledger.settle(place.attempt_id, answer, cost_pico_usd=cost)
-            stored = self._ledger.answer(order.request.key)
-            assert stored is not None  # it was settled just above
-            return stored
+            return self._ledger.settle(place.attempt_id, answer, cost_pico_usd=cost)
 
         left = SETTLE_TRIES
         while True:
