@@ -12,7 +12,19 @@ from typing import NoReturn
 import typer
 
 from expand import __version__
-from expand.cli import budget, chapter, doctor, init, ledger, outline, plan, prompt, review, status
+from expand.cli import (
+    budget,
+    chapter,
+    doctor,
+    init,
+    ledger,
+    outline,
+    plan,
+    prompt,
+    review,
+    status,
+    worker,
+)
 from expand.cli.characters import prepare
 from expand.cli.common import WorkspaceOption, note
 from expand.cli.examples import TASKS, below
@@ -38,6 +50,7 @@ app.command("report", epilog=below("report"))(status.report)
 app.command("review", epilog=below("review"))(review.review)
 app.command("revise", epilog=below("revise"))(review.revise)
 app.command("accept", epilog=below("accept"))(review.accept)
+app.command("worker")(worker.worker)
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")

@@ -70,6 +70,12 @@ def chapter(
             help="Through the provider's Batch API, at its price and within a day.",
         ),
     ] = None,
+    queue: Annotated[
+        bool,
+        typer.Option(
+            "--queue", help="Put the sections on the queue for `expand worker`; needs PostgreSQL."
+        ),
+    ] = False,
     fresh: Annotated[
         bool,
         typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too."),
@@ -116,6 +122,20 @@ def chapter(
         context_text=_is_text(told),
         cascade=cascade,
     )
+    if queue and not dry_run:
+        from expand.cli.queue import put
+
+        raise typer.Exit(
+            put(
+                place,
+                settings,
+                commission,
+                budget=budget,
+                batch=batch,
+                unpriced=unpriced,
+                as_json=as_json,
+            )
+        )
     if batch is not None:
         from expand.cli.batch import perform
 

@@ -1,0 +1,232 @@
+"""``expand worker``: takes sections from the queue and buys them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from expand.cli.common import (
+    BaseUrlOption,
+    JsonOption,
+    ModelOption,
+    WorkspaceOption,
+    complete_chapter,
+    note,
+    print_json,
+    settings_of,
+    warn,
+    workspace_of,
+)
+from expand.cli.voice import QuietOption, VerboseOption, Voice, counted, voice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from expand.drafting.events import Event
+    from expand.queueing.result import Worked
+    from expand.queueing.shift import Report, Shift
+    from expand.settings import Settings
+    from expand.workspace import Workspace
+
+
+def worker(
+    context: typer.Context,
+    chapters: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID...]",
+            help="With --withdraw: only these chapters.",
+            autocompletion=complete_chapter,
+        ),
+    ] = None,
+    until_empty: Annotated[
+        bool,
+        typer.Option("--until-empty", help="End when nothing is queued or running any more."),
+    ] = False,
+    drafts: Annotated[
+        bool,
+        typer.Option("--drafts", help="Also write each section into this checkout's drafts."),
+    ] = False,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, help="Sections worked on side by side.")
+    ] = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    on_unknown: Annotated[
+        str | None,
+        typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone."),
+    ] = None,
+    silent: Annotated[
+        float,
+        typer.Option(
+            "--silent-after",
+            metavar="SECONDS",
+            min=3,
+            help="How long a worker may give no sign of life before others take its sections.",
+        ),
+    ] = 30.0,
+    status: Annotated[
+        bool, typer.Option("--status", help="Show where the queue stands; take nothing.")
+    ] = False,
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", help="Take back what is queued and not begun.")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Take sections that `expand chapter --queue` put on the queue, and buy them.
+
+    Run it on any machine that has the workspace and reaches the ledger's database. It writes no
+    drafts: `expand chapter` assembles them from the ledger. SIGTERM and Ctrl-C let what is in
+    flight arrive and put the rest back.
+    """
+    from expand.errors import InputError  # start-up time
+    from expand.queueing.premises import server_of
+
+    place = workspace_of(context, workspace)
+    server_of(place)
+    if chapters and not withdraw:
+        raise InputError(
+            "a worker takes whatever is queued", remedy="name chapters with --withdraw only"
+        )
+    if status:
+        _show_status(place, silent, as_json=as_json)
+        return
+    if withdraw:
+        _withdraw(place, chapters or None, as_json=as_json)
+        return
+    settings = settings_of(
+        place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown
+    )
+    worked = _work(place, settings, until_empty=until_empty, silent=silent, drafts=drafts)
+    if as_json:
+        print_json(worked.as_json())
+    else:
+        _show(worked)
+    raise typer.Exit(worked.exit_code)
+
+
+def _show_status(place: Workspace, silent: float, *, as_json: bool) -> None:
+    from expand.cli.queue import run, show_roster  # start-up time
+    from expand.queueing.session import look
+
+    show_roster(run(look(place, silent_seconds=silent)), as_json=as_json)
+
+
+def _withdraw(place: Workspace, chapters: list[str] | None, *, as_json: bool) -> None:
+    from expand.cli.queue import run  # start-up time
+    from expand.queueing.session import withdraw
+
+    count = run(withdraw(place, chapters))
+    if as_json:
+        print_json({"withdrawn": count})
+    else:
+        print(f"{counted(count, 'section')} withdrawn; what is running goes on")
+
+
+def _work(
+    place: Workspace, settings: Settings, *, until_empty: bool, silent: float, drafts: bool
+) -> Worked:
+    from expand.cli.queue import run  # start-up time
+    from expand.queueing.session import work
+
+    signals: list[int] = []
+    if settings.embedded:
+        note(f"the embedded local model writes ({settings.model}: English, small, for trying out)")
+    worked = run(
+        work(
+            place,
+            settings,
+            until_empty=until_empty,
+            silent_seconds=silent,
+            write_drafts=drafts,
+            on_event=_teller(),
+            on_report=_report,
+            tell=note,
+            on_ready=lambda shift: _stop_on_signals(shift, signals, settings),
+        )
+    )
+    import signal  # start-up time
+
+    interrupted = bool(signals) and (until_empty or signal.SIGINT in signals)
+    return replace(worked, interrupted=interrupted)
+
+
+def _stop_on_signals(shift: Shift, received: list[int], settings: Settings) -> None:
+    """The first SIGTERM or Ctrl-C ends the shift in good order, the second at once."""
+    import asyncio  # start-up time
+    import signal
+
+    note(f"waiting for sections that are queued for {settings.model}")
+    running = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        warn("stopping: what is in flight arrives first; once more leaves it unknown")
+        received.append(number)
+        shift.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            running.add_signal_handler(number, stop, number)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda number, _: running.call_soon_threadsafe(stop, number))
+
+
+def _teller() -> Callable[[Event], None]:
+    """Says on stderr what goes on within sections; their ends are reported."""
+    from expand.cli.figures import Figures  # start-up time
+    from expand.cli.telling import Telling
+    from expand.drafting.events import AttemptChanged, Notice
+
+    figures = Figures()
+    telling = Telling(figures, voice())
+
+    def tell(event: Event) -> None:
+        if voice() is not Voice.QUIET and isinstance(event, AttemptChanged | Notice):
+            for line in telling.lines(event):
+                sys.stderr.write(f"{line}\n")
+
+    return tell
+
+
+def _report(report: Report) -> None:
+    """One line for what became of a section."""
+    if voice() is Voice.QUIET and report.outcome == "bought":
+        return
+    job, word = report.job, report.word
+    said = f": {word.message}" if word.message else ""
+    if report.outcome == "bought":
+        said = f", {word.lines:,} of {counted(job.lines, 'line')}, " + (
+            f"{counted(word.answers, 'answer')}, {counted(word.tokens, 'token')}"
+            if word.answers
+            else "all of it in the ledger already"
+        )
+    outcome = "put back" if report.outcome == "misfit" else report.outcome
+    sys.stderr.write(f"{job.chapter}/{job.section}: {outcome}{said}\n")
+
+
+def _show(worked: Worked) -> None:
+    if worked.stopped_by:
+        warn(worked.stopped_by)
+    if worked.misfits:
+        named = ", ".join(worked.misfits[:12])
+        more = f" and {len(worked.misfits) - 12:,} more" if len(worked.misfits) > 12 else ""
+        warn(
+            f"left to workers whose workspace says the same as the jobs: {named}{more}; bring this "
+            "checkout up to date, or queue them again from it"
+        )
+    parts = [f"{counted(worked.count('bought'), 'section')} bought"]
+    parts += [
+        f"{worked.count(outcome):,} {outcome}"
+        for outcome in ("refused", "failed", "superseded", "put back")
+        if worked.count(outcome)
+    ]
+    answers = sum(report.word.answers for report in worked.reports)
+    tokens = sum(report.word.tokens for report in worked.reports)
+    parts.append(f"{counted(answers, 'answer')}, {counted(tokens, 'token')}")
+    print(f"{', '.join(parts)}, {worked.seconds:,.1f} s")

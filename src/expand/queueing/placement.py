@@ -1,0 +1,168 @@
+"""What a commission puts on the queue: the sections that are due, each with its key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from expand.completion import Json
+from expand.drafting.chapter import Means
+from expand.drafting.commission import Commission
+from expand.drafting.finished import Editions, Finished
+from expand.drafting.folio import Folio
+from expand.drafting.folios import open_chapter
+from expand.drafting.standing import standing
+from expand.drafting.survey import agenda, edition_of
+from expand.errors import InputError
+from expand.ledger import Ledger
+from expand.outline import Book
+from expand.queueing.job import SectionJob
+from expand.workspace import Workspace
+
+SIDE_BY_SIDE = 8
+"""How many chapters are begun at a time, so that a provider's cache is warm for their sections."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """A commission's sections: those to queue in the order of their work, and how many are
+    ``current`` in their drafts or ``edited`` by hand.
+    """
+
+    jobs: tuple[SectionJob, ...]
+    current: int
+    edited: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queued:
+    """What became of a commission that was put on the queue."""
+
+    model: str
+    queued: tuple[SectionJob, ...]
+    there: tuple[SectionJob, ...]
+    done: tuple[SectionJob, ...]
+    current: int
+    edited: int
+    withdrawn: int
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that ``expand chapter --queue --json`` prints."""
+        return {
+            "model": self.model,
+            "queued": [_named(job) for job in self.queued],
+            "there_already": [_named(job) for job in self.there],
+            "bought_already": [_named(job) for job in self.done],
+            "current": self.current,
+            "edited": self.edited,
+            "withdrawn": self.withdrawn,
+        }
+
+
+def _named(job: SectionJob) -> dict[str, Json]:
+    return {"chapter": job.chapter, "section": job.section, "target_lines": job.lines}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Works out what a commission wants. Sends nothing."""
+
+    workspace: Workspace
+    book: Book
+    means: Means
+    ledger: Ledger
+    run_id: str
+
+    def wanted(self, commission: Commission) -> Wanted:
+        """The commission's sections. With ``fresh`` they are asked for anew, but for edited ones.
+
+        Raises ``InputError`` before anything is asked for when the input is wrong.
+        """
+        refuse_order(commission)
+        if commission.fresh:
+            self._begin_anew(commission)
+        editions = self.ledger.editions()
+        finished = Finished(self.workspace, commission, self.means.profile)
+        chapters: list[list[SectionJob]] = []
+        current = edited = 0
+        for chapter in commission.chapters:
+            known = finished.result(chapter, editions)
+            if known is not None:
+                left = sum(section.status == "edited" for section in known.sections)
+                edited += left
+                current += len(known.sections) - left
+                continue
+            folio = self._folio(chapter, commission)
+            found = agenda(folio, commission, editions, run_id=self.run_id)
+            edited += sum(planned.reason == "edited" for planned in found.planned)
+            current += sum(not planned.reason for planned in found.planned)
+            chapters.append(self._due(folio, commission, editions))
+        return Wanted(jobs=_in_order(chapters), current=current, edited=edited)
+
+    def _due(self, folio: Folio, commission: Commission, editions: Editions) -> list[SectionJob]:
+        chapter = folio.chapter
+        jobs: list[SectionJob] = []
+        for section in commission.chosen(chapter.outline):
+            edition = edition_of(chapter.id, section.number, editions)
+            stands = standing(folio, section, commission, edition=edition)
+            if stands.fate == "due":
+                jobs.append(
+                    SectionJob(
+                        chapter=chapter.id,
+                        section=section.number,
+                        plan=commission.plan,
+                        language=commission.language,
+                        key=stands.key,
+                        edition=edition.number,
+                        model=self.means.profile.name,
+                        lines=section.lines,
+                        unpriced=self.means.unpriced,
+                        present=dict(stands.setting.present),
+                    )
+                )
+        return jobs
+
+    def _begin_anew(self, commission: Commission) -> None:
+        """Raises the editions; a section that a person edited is left to them."""
+        chosen = []
+        for chapter in commission.chapters:  # nothing is raised where the input is wrong
+            folio = self._folio(chapter, commission)
+            chosen += [
+                (chapter, section.number)
+                for section in commission.chosen(folio.chapter.outline)
+                if not folio.edited(section.number)
+            ]
+        for chapter, number in chosen:
+            self.ledger.raise_edition(chapter, number)
+
+    def _folio(self, chapter: str, commission: Commission) -> Folio:
+        return Folio(
+            self.workspace,
+            open_chapter(
+                self.workspace,
+                self.book,
+                chapter,
+                plan=commission.plan,
+                language=commission.language,
+                means=self.means,
+            ),
+        )
+
+
+def _in_order(chapters: list[list[SectionJob]]) -> tuple[SectionJob, ...]:
+    """As many chapters as are worked on at a time, each with one section; then their others."""
+    found: list[SectionJob] = []
+    for at in range(0, len(chapters), SIDE_BY_SIDE):
+        block = chapters[at : at + SIDE_BY_SIDE]
+        found += [jobs[0] for jobs in block if jobs]
+        found += [job for jobs in block for job in jobs[1:]]
+    return tuple(found)
+
+
+def refuse_order(commission: Commission) -> None:
+    """Sections that are told of each other are drafted one after the other: no queue for them."""
+    if commission.context_text or commission.cascade:
+        raise InputError(
+            "--context text drafts sections one after the other, and workers draft them side by "
+            "side",
+            remedy="leave out --context and --cascade, or --queue",
+        )

@@ -1,0 +1,224 @@
+"""The workbench: one section of the queue bought, the way a run of one's own buys it.
+
+What holds: nothing is drafted from anything but what the job says. A workspace whose outline,
+templates or model make another key is a misfit, and says in which parts.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from expand.drafting.authorship import means_for, require_language
+from expand.drafting.chapter import Chapter, Edition, Means
+from expand.drafting.currency import differences
+from expand.drafting.events import (
+    AttemptChanged,
+    Event,
+    Notice,
+    SectionDone,
+    SectionStarted,
+    SectionStatus,
+)
+from expand.drafting.folio import Folio
+from expand.drafting.folios import open_chapter
+from expand.drafting.ordering import Setting
+from expand.drafting.section import Desk, Drafted, Drafting, Tally
+from expand.errors import BudgetExceededError, ExpandError, InputError
+from expand.ledger import Ledger, Run
+from expand.outline import Section
+from expand.purchase.dispatch import Event as PurchaseEvent
+from expand.purchase.escrow import Purchase
+from expand.queueing.job import SectionJob
+from expand.settings import Settings
+from expand.workspace import Workspace
+
+KEPT = 32
+"""How many chapters stay open."""
+
+
+class MisfitError(ExpandError):
+    """This workspace says something else than the job."""
+
+
+class SupersededError(ExpandError):
+    """The section was asked for afresh since; its newer job is another one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bought:
+    """A section's answers are all in the ledger; the figures are this worker's."""
+
+    status: SectionStatus
+    lines: int
+    tally: Tally
+
+
+class Workbench:
+    """Buys sections for one worker."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        *,
+        ledger: Ledger,
+        run: Run,
+        purchase: Callable[[Callable[[PurchaseEvent], None]], Purchase],
+        on_event: Callable[[Event], None],
+        write_drafts: bool = False,
+    ) -> None:
+        """``purchase`` makes the purchase from what is to be told of its events."""
+        self._workspace = workspace
+        self._settings = settings
+        self._ledger = ledger
+        self._run = run
+        self._on_event = on_event
+        self._write_drafts = write_drafts
+        self._tallies: dict[tuple[str, int], Tally] = {}
+        self._chapters: OrderedDict[tuple[object, ...], Chapter] = OrderedDict()
+        self._means: Means | None = None
+        self.purchase = purchase(self._on_purchase)
+
+    async def buy(self, job: SectionJob) -> Bought:
+        """Buy what a section still lacks.
+
+        Raises ``MisfitError``, ``SupersededError``; ``BudgetExceededError``, ``AuthorError`` and
+        ``StoppedError`` for what ended it early, its tally in ``self.tally``; ``LedgerError``;
+        ``InputError`` for what cannot be asked at all, such as a prompt that does not fit.
+        """
+        edition = self._edition(job)
+        chapter, section = self._opened(job, edition)
+        self._on_event(SectionStarted(chapter=job.chapter, section=job.section))
+        tally = self._tallies[job.chapter, job.section] = Tally()
+        drafted = await Drafting(
+            Desk(
+                means=chapter.means,
+                ledger=self._ledger,
+                purchase=self.purchase,
+                run_id=self._run.id,
+                on_event=self._on_event,
+            ),
+            chapter,
+            section,
+            edition=edition,
+            setting=Setting(present=job.present),
+            tally=tally,
+        ).draft()
+        status = _status(drafted.ended_by, tally)
+        self._on_event(
+            SectionDone(
+                chapter=job.chapter, section=job.section, lines=drafted.lines, status=status
+            )
+        )
+        if drafted.ended_by is not None:
+            raise drafted.ended_by
+        if self._write_drafts:
+            self._write(chapter, section, drafted, job.key)
+        return Bought(status=status, lines=drafted.lines, tally=tally)
+
+    def tally(self, job: SectionJob) -> Tally:
+        """What the last go at a section bought."""
+        return self._tallies.pop((job.chapter, job.section), Tally())
+
+    def recover(self) -> None:
+        """Put the attempts of workers that died in order."""
+        self._ledger.recover()
+
+    def _edition(self, job: SectionJob) -> Edition:
+        number = self._ledger.edition(job.chapter, job.section)
+        if number > job.edition:
+            raise SupersededError(
+                f"edition {number} was asked for since this job for edition {job.edition}"
+            )
+        instruction = self._ledger.instruction(job.chapter, job.section)
+        return Edition(number=job.edition, instruction=instruction)
+
+    def _opened(self, job: SectionJob, edition: Edition) -> tuple[Chapter, Section]:
+        """The section as the job has it; read anew where it was read before it changed."""
+        place = (job.chapter, job.plan, job.language, job.unpriced)
+        known = self._chapters.get(place)
+        found = _fitting(known, job, edition) if known is not None else None
+        if known is None or found is None:
+            known = self._chapters[place] = self._read(job)
+            found = _fitting(known, job, edition)
+        self._chapters.move_to_end(place)
+        while len(self._chapters) > KEPT:
+            self._chapters.popitem(last=False)
+        if found is None:
+            raise MisfitError(_differing(known, job, edition, self._settings.model))
+        return known, found
+
+    def _read(self, job: SectionJob) -> Chapter:
+        workspace = self._workspace
+        try:
+            book = workspace.book()
+            means = means_for(workspace, self._settings, ledger=self._ledger, unpriced=job.unpriced)
+            if self._means is not None:  # the tokenizer is the same, and slow to load
+                means = replace(means, counter=self._means.counter)
+            self._means = means
+            require_language(means.profile, book, job.language)
+            return open_chapter(
+                workspace, book, job.chapter, plan=job.plan, language=job.language, means=means
+            )
+        except InputError as error:
+            raise MisfitError(str(error)) from error
+
+    def _write(self, chapter: Chapter, section: Section, drafted: Drafted, key: str) -> None:
+        folio = Folio(self._workspace, chapter)
+        if not folio.edited(section.number):
+            folio.put(section.number, drafted.text, key)
+        folio.write()
+
+    def _on_purchase(self, event: PurchaseEvent) -> None:
+        address = event.order.address
+        if event.kind == "sent":
+            self._tallies.setdefault((address.chapter, address.section), Tally()).attempts += 1
+        if event.kind != "waiting":
+            self._on_event(
+                AttemptChanged(
+                    chapter=address.chapter,
+                    section=address.section,
+                    purpose=address.purpose,
+                    attempt_id=event.attempt_id,
+                    model=event.order.request.model,
+                    state=event.kind,
+                    reserved_tokens=event.order.amount.tokens,
+                    usage=event.usage,
+                    message=event.message,
+                )
+            )
+        if event.message and not event.final:
+            wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
+            self._on_event(
+                Notice(message=f"{address.chapter}/{address.section}: {event.message}{wait}")
+            )
+
+
+def _fitting(chapter: Chapter, job: SectionJob, edition: Edition) -> Section | None:
+    """The section if it makes the job's key; else None."""
+    for section in chapter.outline.sections:
+        if section.number == job.section:
+            return section if chapter.key(section, edition) == job.key else None
+    return None
+
+
+def _differing(chapter: Chapter, job: SectionJob, edition: Edition, model: str) -> str:
+    for section in chapter.outline.sections:
+        if section.number == job.section:
+            parts = differences(job.key, chapter.key(section, edition))
+            named = [
+                f"model ({job.model} is wanted, {model} is set here)"
+                if part == "model" and job.model != model
+                else part
+                for part in parts
+            ]
+            return f"this workspace differs from the job in: {', '.join(named)}"
+    return f"this workspace's outline of chapter {job.chapter} has no section {job.section}"
+
+
+def _status(ended_by: ExpandError | None, tally: Tally) -> SectionStatus:
+    if ended_by is None:
+        return "drafted" if tally.answers else "reused"
+    return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
