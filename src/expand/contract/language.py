@@ -27,6 +27,8 @@ def _is_wrong(passage: Passage, wants_cjk: bool) -> int:
     A list of foreign names is no foreign text: Latin text counts only with words such as "the".
     """
     said = wording.prose(passage.text)
+    if not wants_cjk and said.isascii():
+        return 0
     chinese = wording.cjk_letters(said)
     latin = len(_LATIN.findall(said))
     letters = chinese + latin

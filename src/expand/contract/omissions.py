@@ -54,6 +54,13 @@ _IN_PROSE = re.compile(
     | ^[\W_]*(?:待补充|待完善|待续写|待填写)\W*$
     """
 )
+_SIGNS = ("[", "<", "{", "(", "（", "【", "略", "待", "TODO", "FIXME", "TBD")
+"""Prose without any of them, and without "omitted", stands for nothing that was left out."""
+
+
+def _is_left_out(said: str) -> bool:
+    suspect = any(sign in said for sign in _SIGNS) or "omitted" in said.casefold()
+    return suspect and bool(_IN_PROSE.search(said))
 
 
 def _finding(section: int, line: int, said: str, where: str) -> Finding:
@@ -81,5 +88,5 @@ def findings(text: str, *, section: int) -> Iterator[Finding]:
             if _IN_PROSE.search(row) or (comment and _IN_CODE.search(comment["said"][:400])):
                 yield _finding(section, block.start + number + 1, row, "a line of HTML")
     for passage in markdown.passages(text):
-        if _IN_PROSE.search(wording.prose(passage.text)):
+        if _is_left_out(wording.prose(passage.text)):
             yield _finding(section, passage.line + 1, passage.text, "a passage")

@@ -5,6 +5,7 @@ The only place that knows which author a setting means.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 ESTIMATE_MARGIN = Decimal("0.15")
 """By how much prompt counts of a model that tiktoken does not know are raised at first."""
+MARGIN_LEARNS, MARGIN_HOLDS = 64, 8
+"""The history of a model is looked up for each of so many questions, then for every eighth."""
 
 
 def profile_of(workspace: Workspace, settings: Settings) -> Profile:
@@ -57,12 +60,18 @@ def means_for(
     profile = profile_of(workspace, settings)
     counter = TokenCounter(profile.known_as, encoding=profile.encoding)
     exact = counter.exact and settings.provider.exact_tokens
+    floor = Decimal(0) if exact else ESTIMATE_MARGIN
+    latest = floor
+    asked = itertools.count()
 
     def margin() -> Decimal:
-        history = ledger.prompt_history(settings.model) if ledger else None
-        seen = Decimal(str(history.worst)) - 1 if history and history.answers else Decimal(0)
-        floor = Decimal(0) if exact else ESTIMATE_MARGIN
-        return max(floor, seen)
+        nonlocal latest
+        asking = next(asked)
+        if asking < MARGIN_LEARNS or asking % MARGIN_HOLDS == 0:
+            history = ledger.prompt_history(settings.model) if ledger else None
+            seen = Decimal(str(history.worst)) - 1 if history and history.answers else Decimal(0)
+            latest = max(floor, seen)
+        return latest
 
     return Means(
         profile=profile,

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from expand.completion import Json
 from expand.contract import Finding, check_section
-from expand.drafting.currency import key_of
+from expand.drafting.currency import digest, key_of
 from expand.drafting.manuscript import Frame
 from expand.model.pricing import Price
 from expand.model.profile import Profile
@@ -178,12 +178,13 @@ class Chapter:
         """What the section is made from (see ``currency``). What neighbours say is not in it."""
         known = self._keys.get((section.number, edition))
         if known is None:
-            known = self._keys[section.number, edition] = key_of(self._parts(section, edition))
+            own = {name: digest(part) for name, part in self._parts(section, edition).items()}
+            known = self._keys[section.number, edition] = key_of({**self._shared_digests, **own})
         return known
 
     def _parts(self, section: Section, edition: Edition) -> dict[str, Json]:
+        """What only this section is made from."""
         frame = self.frame(section)
-        profile = self.means.profile
         return {
             "outline": [
                 frame.number,
@@ -194,6 +195,14 @@ class Chapter:
                 self.examples(section),
             ],
             "source": [list(frame.intro), [[t, list(b)] for t, b in sorted(frame.placed.items())]],
+            "edition": [edition.number, edition.instruction],
+        }
+
+    @cached_property
+    def _shared_digests(self) -> dict[str, str]:
+        """What all sections of the chapter are made from."""
+        profile = self.means.profile
+        shared: dict[str, Json] = {
             "book": [
                 [self.say(rule) for rule in self._book.house_rules],
                 self.audience(),
@@ -210,8 +219,8 @@ class Chapter:
             ],
             "templates": self.prompts.fingerprint(),
             "language": self.language,
-            "edition": [edition.number, edition.instruction],
         }
+        return {name: digest(part) for name, part in shared.items()}
 
     def examples(self, section: Section) -> int:
         """The code examples a section should have: its own demand, or its part of the chapter's."""

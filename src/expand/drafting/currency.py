@@ -20,9 +20,15 @@ the section anew, with the editor's instruction."""
 _DIGITS = 8
 
 
-def key_of(parts: Mapping[str, Json]) -> str:
-    """The key of a section: eight hexadecimal digits for each of ``PARTS``, joined by dots."""
-    return ".".join(_short_hash(parts[name]) for name in PARTS)
+def digest(part: Json) -> str:
+    """A part of a key: eight hexadecimal digits of its JSON's hash."""
+    text = json.dumps(part, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+def key_of(digests: Mapping[str, str]) -> str:
+    """The key of a section: the digest of each of ``PARTS``, joined by dots."""
+    return ".".join(digests[name] for name in PARTS)
 
 
 def differences(former: str, key: str) -> tuple[str, ...]:
@@ -31,8 +37,3 @@ def differences(former: str, key: str) -> tuple[str, ...]:
     if len(old) != len(new):
         return PARTS
     return tuple(name for name, a, b in zip(PARTS, old, new, strict=True) if a != b)
-
-
-def _short_hash(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

@@ -6,8 +6,12 @@ Judged sentence by sentence and only at the ends of an answer; when in doubt it 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-_SENTENCE = re.compile(r".*?(?:[。！？：]+|[.!?:]+[\"'”’)*_]*(?=\s|$)|$)\s*", re.DOTALL)
+_END = re.compile(
+    r"""[.!?:。！？：](?:(?<=[。！？：])[。！？：]*|(?<=[.!?:])[.!?:]*["'”’)*_]*(?=\s|$))\s*"""
+)
+"""Where a sentence ends. It begins with one set of characters, for which ``re`` can skip ahead."""
 
 _OPENER = (
     r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|great|got\s+it|understood|alright|"
@@ -75,7 +79,16 @@ _THINK_OPEN = re.compile(r"\s*<(think|thinking|reasoning)>")
 
 def sentences(text: str) -> list[str]:
     """A paragraph cut after each sentence end or colon; joined they are the paragraph again."""
-    return [found for found in _SENTENCE.findall(text) if found]
+    return list(_sentences(text))
+
+
+def _sentences(text: str) -> Iterator[str]:
+    at = 0
+    for end in _END.finditer(text):
+        yield text[at : end.end()]
+        at = end.end()
+    if at < len(text):
+        yield text[at:]
 
 
 def is_preamble(sentence: str) -> bool:
@@ -90,10 +103,12 @@ def is_sign_off(sentence: str) -> bool:
 
 def without_preamble(paragraph: str) -> str:
     """A paragraph less the announcing sentences it begins with; "" when there is nothing else."""
-    every = sentences(paragraph)
-    while every and is_preamble(every[0]):
-        every.pop(0)
-    return "".join(every).lstrip(" \t\r\n")
+    at = 0
+    for sentence in _sentences(paragraph):
+        if not is_preamble(sentence):
+            break
+        at += len(sentence)
+    return paragraph[at:].lstrip(" \t\r\n")
 
 
 def without_sign_off(paragraph: str) -> str:

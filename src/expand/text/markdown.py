@@ -96,7 +96,11 @@ def language_of(info: str) -> str:
 
 def rows(text: str) -> list[str]:
     """The lines of a text as Markdown sees them, each with its ending."""
-    return _ROW.findall(text)
+    if "\r" in text:
+        return _ROW.findall(text)
+    lines = [f"{row}\n" for row in text.split("\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines
 
 
 def newline_of(text: str) -> str:
