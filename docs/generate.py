@@ -14,7 +14,9 @@ from pathlib import Path
 
 os.environ.update(TERM="dumb", COLUMNS="80", NO_COLOR="1")
 
+from expand import errors
 from expand.cli import app, main
+from expand.contract.finding import RULES as FINDINGS
 from expand.ledger.schema import MIGRATIONS
 from expand.model.profile_keys import PROFILE
 from expand.model.prompt_reference import reference
@@ -128,6 +130,54 @@ def failures() -> str:
     )
 
 
+def findings() -> str:
+    """What each finding about a draft means."""
+    rows = [f"| `{kind}` | {rule.says} | {rule.severity} |" for kind, rule in FINDINGS.items()]
+    return "\n".join(
+        [
+            "# Findings about a draft\n",
+            "| finding | what it says | severity |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+            "A *blocking* finding keeps `expand accept` from replacing your document. A *warning* "
+            "misses the contract: the draft is written, the exit code is 5. A *note* is for the "
+            "reader.",
+            "",
+            "In JSON a finding has `kind`, `section` (0 for the chapter as a whole), `line`, "
+            "`severity`, `message` and `remedy`.",
+        ]
+    )
+
+
+def _errors(kind: type[errors.ExpandError]) -> list[type[errors.ExpandError]]:
+    return [kind, *(one for below in kind.__subclasses__() for one in _errors(below))]
+
+
+def exit_codes() -> str:
+    """What each exit code means, and which error of the library has it."""
+    rows = []
+    for code, meaning in errors.EXIT_CODES.items():
+        raised = ", ".join(
+            f"`{one.__name__}`"
+            for one in _errors(errors.ExpandError)
+            if one.exit_code == code and one.__module__ == errors.__name__
+        )
+        rows.append(f"| {code} | {meaning} | {raised} |")
+    return "\n".join(
+        [
+            "# Exit codes\n",
+            "| code | meaning | in Python |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+            "Where several hold, 130 comes before 4, 4 before 3, and 3 before 5. `expand doctor` "
+            "exits with 2 for what is to be mended here, and with 4 for what fails at the "
+            "author's.",
+        ]
+    )
+
+
 def ledger() -> str:
     """The ledger's tables."""
     statements = "\n\n".join(
@@ -142,6 +192,8 @@ PAGES = {
     "settings.md": settings,
     "templates.md": templates,
     "failures.md": failures,
+    "findings.md": findings,
+    "exit-codes.md": exit_codes,
     "ledger.md": ledger,
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 Severity = Literal["blocking", "warning", "note"]
@@ -25,6 +27,75 @@ Kind = Literal[
     "empty",
     "left-out",
 ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """What a kind of finding says of a draft, and how severe it is when."""
+
+    says: str
+    severity: str
+
+
+RULES: Mapping[Kind, Rule] = MappingProxyType(
+    {
+        "short": Rule(
+            says="the section has less than 95 % of its lines",
+            severity="warning; blocking below 50 %",
+        ),
+        "long": Rule(says="the section has more than 120 % of its lines", severity="warning"),
+        "empty": Rule(says="the model answered nothing, several times", severity="blocking"),
+        "refusal": Rule(
+            says="a model refuses or apologises where text should be", severity="blocking"
+        ),
+        "error-text": Rule(
+            says="an error message stands where text should be", severity="blocking"
+        ),
+        "open-fence": Rule(
+            says="a code block never ends, so that all that follows would be code",
+            severity="blocking",
+        ),
+        "broken-code": Rule(
+            says="a parser finds a syntax error in a Rust, Python, shell, TOML, JSON or YAML block",
+            severity="warning",
+        ),
+        "placeholder": Rule(
+            says='code or text is announced and left out: "rest omitted", TODO, a blank to fill in',
+            severity="warning",
+        ),
+        "repeats": Rule(
+            says="a passage, a sentence or a code block stands there twice, in the section or in "
+            "an earlier one",
+            severity="warning; note for a single short passage; blocking for a sentence that "
+            "stands there 8 times, and where most of a section repeats",
+        ),
+        "topic-missing": Rule(
+            says="a topic of the outline is not treated: nothing under its heading, or none of "
+            "its key terms",
+            severity="warning",
+        ),
+        "unknown-heading": Rule(
+            says="a heading of the level of sections or topics that the outline does not know",
+            severity="warning for a section's level, note for a topic's",
+        ),
+        "few-examples": Rule(
+            says="fewer code examples than demanded",
+            severity="warning for a section's own demand, note for the chapter's",
+        ),
+        "wrong-language": Rule(
+            says="passages are not in the draft's language",
+            severity="warning; blocking where they are more than half of the section",
+        ),
+        "broken-link": Rule(
+            says="a link leads to no heading of the chapter and to no file", severity="warning"
+        ),
+        "left-out": Rule(
+            says="a code block, a table or another part of the source is not in the draft",
+            severity="warning",
+        ),
+    }
+)
+"""Every kind of finding, as the reference lists them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
