@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 from expand.budget import Limit
 from expand.cli import app
 from expand.completion import Answer, AttemptFailedError, Failure, Finish, Request, Usage
-from expand.diagnosis import Examination, Finding, examine
 from expand.diagnosis.endpoint import Endpoint, ask_endpoint, endpoint_from
-from expand.diagnosis.finding import from_error
+from expand.diagnosis.examination import Examination, examine
+from expand.diagnosis.finding import Finding, from_error
 from expand.diagnosis.live import CHAPTER
 from expand.diagnosis.surroundings import Terminal, look_around
 from expand.errors import AuthorError, InputError

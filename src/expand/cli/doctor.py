@@ -13,7 +13,7 @@ import typer
 from expand.cli.common import BaseUrlOption, ModelOption, WorkspaceOption, print_json
 
 if TYPE_CHECKING:
-    from expand.diagnosis import Examination
+    from expand.diagnosis.examination import Examination
 
 
 def doctor(
@@ -32,7 +32,7 @@ def doctor(
     """
     import asyncio  # start-up time
 
-    from expand.diagnosis import examine
+    from expand.diagnosis.examination import examine
     from expand.diagnosis.surroundings import Terminal
     from expand.settings import Overrides
 

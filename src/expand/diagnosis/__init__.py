@@ -3,11 +3,5 @@
 ``surroundings`` looks at the shell and the machine, ``authorship`` at the author model, ``storage``
 at the workspace, ``live`` sends one small request through the ledger, ``examination`` does it all.
 Nothing is raised for what is found: each finding carries its remedy and its exit code.
+Nothing is imported here either: checking outlines needs no model.
 """
-
-from __future__ import annotations
-
-from expand.diagnosis.examination import Examination, examine
-from expand.diagnosis.finding import Finding, Status
-
-__all__ = ["Examination", "Finding", "Status", "examine"]
