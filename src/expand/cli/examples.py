@@ -9,7 +9,7 @@ TASKS = """\
 By task:
   begin      expand init, expand doctor, expand outline import
   plan       expand plan, expand chapter 03 --dry-run, expand prompt show
-  write      expand chapter 03, expand chapter --all
+  write      expand chapter 03, expand chapter --all, expand worker
   improve    expand review 03, expand revise 03 --section 2 --note TEXT
   finish     expand accept 03, expand accept 03 --undo
   report     expand status, expand budget, expand report
@@ -22,6 +22,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("expand chapter 03 --section 2 --fresh", "one section anew"),
         ("expand chapter --all --language zh --json", "all of them, for a script"),
         ("expand chapter 03 --verbose", "with every attempt, and a log"),
+    ),
+    "worker": (
+        ("expand worker --concurrency 8", "takes what `expand chapter --queue` put up"),
+        ("expand worker --until-empty --json", "until all is done, for a script"),
+        ("expand worker --status", "who works at what"),
     ),
     "review": (
         ("expand review 03", "sections and findings"),

@@ -58,7 +58,7 @@ async def _run(
     from expand.cli.progress import progress  # start-up time
     from expand.drafting.session import expand_chapters
 
-    with _logged(workspace, settings) as log, progress(sys.stderr, voice()) as show_event:
+    with logged(workspace, settings) as log, progress(sys.stderr, voice()) as show_event:
 
         def on_event(event: Event) -> None:
             if log is not None:
@@ -80,7 +80,7 @@ async def _run(
 
 
 @contextmanager
-def _logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
+def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
     """The log of the run, if every attempt is to be told."""
     if voice() is not Voice.VERBOSE:
         yield None

@@ -25,6 +25,7 @@ from expand.cli.voice import QuietOption, VerboseOption, Voice, counted, voice
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from expand.cli.runlog import RunLog
     from expand.drafting.events import Event
     from expand.queueing.result import Worked
     from expand.queueing.shift import Report, Shift
@@ -133,24 +134,26 @@ def _work(
     place: Workspace, settings: Settings, *, until_empty: bool, silent: float, drafts: bool
 ) -> Worked:
     from expand.cli.queue import run  # start-up time
+    from expand.cli.run import logged
     from expand.queueing.session import work
 
     signals: list[int] = []
     if settings.embedded:
         note(f"the embedded local model writes ({settings.model}: English, small, for trying out)")
-    worked = run(
-        work(
-            place,
-            settings,
-            until_empty=until_empty,
-            silent_seconds=silent,
-            write_drafts=drafts,
-            on_event=_teller(),
-            on_report=_report,
-            tell=note,
-            on_ready=lambda shift: _stop_on_signals(shift, signals, settings),
+    with logged(place, settings) as log:
+        worked = run(
+            work(
+                place,
+                settings,
+                until_empty=until_empty,
+                silent_seconds=silent,
+                write_drafts=drafts,
+                on_event=_teller(log),
+                on_report=_report,
+                tell=note,
+                on_ready=lambda shift: _stop_on_signals(shift, signals, settings),
+            )
         )
-    )
     import signal  # start-up time
 
     interrupted = bool(signals) and (until_empty or signal.SIGINT in signals)
@@ -177,19 +180,21 @@ def _stop_on_signals(shift: Shift, received: list[int], settings: Settings) -> N
             signal.signal(number, lambda number, _: running.call_soon_threadsafe(stop, number))
 
 
-def _teller() -> Callable[[Event], None]:
+def _teller(log: RunLog | None) -> Callable[[Event], None]:
     """Says on stderr what goes on within sections; their ends are reported."""
     from expand.cli.figures import Figures  # start-up time
     from expand.cli.telling import Telling
     from expand.drafting.events import AttemptChanged, Notice
 
-    figures = Figures()
-    telling = Telling(figures, voice())
+    telling = Telling(Figures(), voice())
 
     def tell(event: Event) -> None:
-        if voice() is not Voice.QUIET and isinstance(event, AttemptChanged | Notice):
-            for line in telling.lines(event):
-                sys.stderr.write(f"{line}\n")
+        if voice() is Voice.QUIET or not isinstance(event, AttemptChanged | Notice):
+            return
+        if log is not None:
+            log(event)
+        for line in telling.lines(event):
+            sys.stderr.write(f"{line}\n")
 
     return tell
 

@@ -92,7 +92,6 @@ async def work(
     if author is None:
         require_author(settings, path=workspace.settings_path)
     profile = profile_of(workspace, settings)
-    workspace.book()
     began = time.monotonic()
     name = f"{socket.gethostname()}:{os.getpid()}"
     reports: list[Report] = []
@@ -133,6 +132,8 @@ async def work(
                 on_event=on_event,
                 write_drafts=write_drafts,
             )
+            bench.warm()
+            await prepare()
             board = await opened.enter_async_context(open_board(server))
             shift = Shift(
                 board,

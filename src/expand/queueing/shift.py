@@ -12,10 +12,11 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from procrastinate import JobContext, exceptions
-from procrastinate.jobs import Job
+from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
@@ -32,8 +33,6 @@ SILENT_SECONDS = 30.0
 POLL_SECONDS = 1.0
 """How often to look for jobs that were put back; new ones are announced."""
 BEAT_SECONDS = 0.5
-BUSY_SECONDS = 5
-"""How long a job waits that the database could not be written for."""
 LONGEST_REST_SECONDS = 30.0
 AWAY_SECONDS = 300.0
 """How long a worker waits for a database that is gone."""
@@ -51,12 +50,11 @@ class Report:
 
 
 class _PutBackError(Exception):
-    """The job goes back to the board: ``lower`` behind the others, or after some seconds."""
+    """The job goes back to the board, ``lower`` behind the others."""
 
-    def __init__(self, *, lower: bool = False, seconds: int = 0) -> None:
+    def __init__(self, *, lower: bool = False) -> None:
         super().__init__()
         self.lower = lower
-        self.seconds = seconds
 
 
 class _Failed(Exception):  # noqa: N818 - what it says is in the job's word
@@ -69,13 +67,13 @@ class _Return(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if not isinstance(exception, _PutBackError):
             return None
-        if exception.seconds:
-            return RetryDecision(retry_in={"seconds": exception.seconds})
         return RetryDecision(priority=job.priority - 1 if exception.lower else None)
 
 
 class _Gate(JobManager):
-    """Gives no job while the worker rests, and writes down who registers."""
+    """Gives no job while the worker rests, and writes down who registers. What cannot be written of
+    a job's end is let go: the job comes back as stalled, and its answers are in the ledger.
+    """
 
     def __init__(self, board: Board, clock: Callable[[], float], *, name: str, model: str) -> None:
         super().__init__(board.app.connector)
@@ -95,6 +93,21 @@ class _Gate(JobManager):
         number = await super().register_worker()
         await self._board.sign(number, name=self._name, model=self._model)
         return number
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        with contextlib.suppress(exceptions.ConnectorException):
+            await super().finish_job(job, status, delete_job)
+
+    async def retry_job(
+        self,
+        job: Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        with contextlib.suppress(exceptions.ConnectorException):
+            await super().retry_job(job, retry_at, priority, queue, lock)
 
     def rest(self) -> None:
         """Rest, each time longer."""
@@ -269,7 +282,8 @@ class Shift:
                 raise _PutBackError
             case LedgerError():
                 await self._report(number, job, "put back", message)
-                raise _PutBackError(seconds=BUSY_SECONDS)
+                self._gate.rest()
+                raise _PutBackError
             case BudgetExceededError():
                 await self._report(number, job, "refused", message)
                 raise _Failed

@@ -122,6 +122,14 @@ class Workbench:
         """What the last go at a section bought."""
         return self._tallies.pop((job.chapter, job.section), Tally())
 
+    def warm(self) -> None:
+        """Load what every section needs, so that the first does not wait for it. Raises
+        ``InputError`` where the workspace has no book, or settings that cannot be meant.
+        """
+        self._workspace.book()
+        self._means = means_for(self._workspace, self._settings, ledger=self._ledger)
+        self._means.counter.count("ready")
+
     def recover(self) -> None:
         """Put the attempts of workers that died in order."""
         self._ledger.recover()
