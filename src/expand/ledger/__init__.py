@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-from expand.ledger.audit import VerifyReport, verify
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from expand.ledger.database import LedgerBusyError
-from expand.ledger.reconciliation import Reconciled, reconcile, reconcile_export
 from expand.ledger.store import Ledger
-from expand.ledger.transfer import Imported, export, import_
 from expand.ledger.values import (
     AttemptRow,
     Held,
@@ -27,6 +27,11 @@ from expand.ledger.values import (
     StoredAnswer,
     no_price,
 )
+
+if TYPE_CHECKING:
+    from expand.ledger.audit import VerifyReport, verify
+    from expand.ledger.reconciliation import Reconciled, reconcile, reconcile_export
+    from expand.ledger.transfer import Imported, export, import_
 
 __all__ = [
     "AttemptRow",
@@ -53,3 +58,21 @@ __all__ = [
     "reconcile_export",
     "verify",
 ]
+
+_RARELY_NEEDED = {
+    "VerifyReport": "audit",
+    "verify": "audit",
+    "Reconciled": "reconciliation",
+    "reconcile": "reconciliation",
+    "reconcile_export": "reconciliation",
+    "Imported": "transfer",
+    "export": "transfer",
+    "import_": "transfer",
+}
+
+
+def __getattr__(name: str) -> object:
+    """What only some commands need is loaded when it is asked for: start-up time."""
+    if name not in _RARELY_NEEDED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_RARELY_NEEDED[name]}"), name)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 def _lock(folder: Path, owner_id: str) -> FileLock:
+    from filelock import FileLock  # start-up time: reports only read
+
     return FileLock(
         folder / f"{owner_id}.lock",
         timeout=0,
@@ -59,6 +63,8 @@ class Remains:
 
 def claim(folder: Path, owner_id: str) -> Remains | None:
     """The remains of ``owner_id`` if it is dead; None while it lives or another heir is at it."""
+    from filelock import Timeout  # start-up time
+
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = _lock(folder, owner_id)
     try:
