@@ -437,6 +437,64 @@ def test_the_sections_of_a_killed_worker_are_taken_by_the_living(shelf: Shelf) -
     assert len(shelf.server.requests) == sent
 
 
+def test_a_worker_that_was_taken_for_dead_begins_again(shelf: Shelf) -> None:
+    place = shelf.checkout()
+    enqueue(place)
+    shelf.server.latency_seconds = 0.4
+    said: list[str] = []
+
+    async def slept() -> Worked:
+        task = asyncio.create_task(_work(place, tell=said.append))
+        while not shelf.server.requests:
+            await asyncio.sleep(0.02)
+        shelf.site.alter(f'DELETE FROM "{schema_of(shelf.server_place)}".procrastinate_workers')
+        return await task
+
+    assert asyncio.run(asyncio.wait_for(slept(), 30)).exit_code == 0
+    assert any("it begins again" in line for line in said)
+    assert roster(place).counts["done"] == 3
+    assert shelf.sent_again() == 0
+    assert shelf.server.billed_tokens + 1000 == shelf.balance_used()
+
+
+def test_a_queue_of_a_newer_version_is_refused(shelf: Shelf) -> None:
+    place = shelf.checkout()
+    enqueue(place)
+    schema = schema_of(shelf.server_place)
+    shelf.site.alter(f"UPDATE \"{schema}\".queue_version SET migration = '99.00.00_01_pre.sql'")
+    ran = expand(place, "worker", "--status")
+    assert ran.code == 2
+    assert "pip install -U 'chapter-expand[queue]'" in ran.err
+
+
+def test_a_queue_of_an_older_version_is_brought_up_to_date(shelf: Shelf) -> None:
+    place = shelf.checkout()
+    enqueue(place)
+    schema = schema_of(shelf.server_place)
+    shelf.site.alter(f"UPDATE \"{schema}\".queue_version SET migration = '03.04.00_01_pre_add.sql'")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("expand.queueing.tables.migrations_path", migrations(shelf.folder))
+        assert roster(place).counts["queued"] == 3
+    found = shelf.site.query(f'SELECT migration FROM "{schema}".queue_version')
+    assert found == [("03.04.00_50_post.sql",)]
+    assert shelf.site.query(f'SELECT count(*) FROM "{schema}".made_by_migration') == [(0,)]
+
+
+def migrations(folder: Path) -> Path:
+    """Migrations of which only the last is new."""
+    place = folder / "migrations"
+    place.mkdir()
+    (place / "03.04.00_01_pre_add.sql").write_text("SELECT 1/0;")
+    (place / "03.04.00_50_post.sql").write_text("CREATE TABLE made_by_migration (one INT);")
+    return place
+
+
+def test_long_schema_names_give_different_queues() -> None:
+    names = {schema_of(Server(address="postgresql://h/d", schema="b" * 62 + end)) for end in "xy"}
+    assert len(names) == 2
+    assert all(len(name) <= 63 for name in names)
+
+
 # --- the command line --------------------------------------------------------------------------
 
 

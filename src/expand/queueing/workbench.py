@@ -6,6 +6,7 @@ templates or model make another key is a misfit, and says in which parts.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,7 +28,8 @@ from expand.drafting.ordering import Setting
 from expand.drafting.section import Desk, Drafted, Drafting, Tally
 from expand.errors import BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Run
-from expand.outline import Section
+from expand.model.tokens import TokenCounter
+from expand.outline import Book, Section
 from expand.purchase.dispatch import Event as PurchaseEvent
 from expand.purchase.escrow import Purchase
 from expand.queueing.job import SectionJob
@@ -36,6 +38,8 @@ from expand.workspace import Workspace
 
 KEPT = 32
 """How many chapters stay open."""
+RENEWED_SECONDS = 2.0
+"""How old book and templates are at least when a section that does not fit has them renewed."""
 
 
 class MisfitError(ExpandError):
@@ -68,6 +72,7 @@ class Workbench:
         purchase: Callable[[Callable[[PurchaseEvent], None]], Purchase],
         on_event: Callable[[Event], None],
         write_drafts: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``purchase`` makes the purchase from what is to be told of its events."""
         self._workspace = workspace
@@ -78,7 +83,10 @@ class Workbench:
         self._write_drafts = write_drafts
         self._tallies: dict[tuple[str, int], Tally] = {}
         self._chapters: OrderedDict[tuple[object, ...], Chapter] = OrderedDict()
-        self._means: Means | None = None
+        self._clock = clock
+        self._read_at = 0.0
+        self._counter: TokenCounter | None = None
+        self._kit: tuple[Book, Means] | None = None
         self.purchase = purchase(self._on_purchase)
 
     async def buy(self, job: SectionJob) -> Bought:
@@ -126,9 +134,13 @@ class Workbench:
         """Load what every section needs, so that the first does not wait for it. Raises
         ``InputError`` where the workspace has no book, or settings that cannot be meant.
         """
-        self._workspace.book()
-        self._means = means_for(self._workspace, self._settings, ledger=self._ledger)
-        self._means.counter.count("ready")
+        means = means_for(self._workspace, self._settings, ledger=self._ledger)
+        if self._counter is not None:  # the tokenizer is the same, and slow to load
+            means = replace(means, counter=self._counter)
+        self._counter = means.counter
+        self._counter.count("ready")
+        self._kit = self._workspace.book(), means
+        self._read_at = self._clock()
 
     def recover(self) -> None:
         """Put the attempts of workers that died in order."""
@@ -147,31 +159,43 @@ class Workbench:
         """The section as the job has it; read anew where it was read before it changed."""
         place = (job.chapter, job.plan, job.language, job.unpriced)
         known = self._chapters.get(place)
-        found = _fitting(known, job, edition) if known is not None else None
-        if known is None or found is None:
+        if known is None or _fitting(known, job, edition) is None:
             known = self._chapters[place] = self._read(job)
-            found = _fitting(known, job, edition)
+            if _fitting(known, job, edition) is None and self._renew():
+                known = self._chapters[place] = self._read(job)
         self._chapters.move_to_end(place)
         while len(self._chapters) > KEPT:
             self._chapters.popitem(last=False)
+        found = _fitting(known, job, edition)
         if found is None:
             raise MisfitError(_differing(known, job, edition, self._settings.model))
         return known, found
 
     def _read(self, job: SectionJob) -> Chapter:
-        workspace = self._workspace
         try:
-            book = workspace.book()
-            means = means_for(workspace, self._settings, ledger=self._ledger, unpriced=job.unpriced)
-            if self._means is not None:  # the tokenizer is the same, and slow to load
-                means = replace(means, counter=self._means.counter)
-            self._means = means
+            if self._kit is None:
+                self.warm()
+            assert self._kit is not None  # warm has seen to it
+            book, means = self._kit
             require_language(means.profile, book, job.language)
             return open_chapter(
-                workspace, book, job.chapter, plan=job.plan, language=job.language, means=means
+                self._workspace,
+                book,
+                job.chapter,
+                plan=job.plan,
+                language=job.language,
+                means=replace(means, unpriced=job.unpriced),
             )
         except InputError as error:
+            self._renew()
             raise MisfitError(str(error)) from error
+
+    def _renew(self) -> bool:
+        """Have book and templates read anew, unless that was done just now."""
+        if self._kit is None or self._clock() - self._read_at < RENEWED_SECONDS:
+            return False
+        self._kit = None
+        return True
 
     def _write(self, chapter: Chapter, section: Section, drafted: Drafted, key: str) -> None:
         folio = Folio(self._workspace, chapter)
