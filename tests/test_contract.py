@@ -7,8 +7,8 @@ import time
 import pytest
 
 from expand.contract import Finding, check_chapter, check_section, check_text
-from expand.contract.references import slug
 from expand.outline import Quality, Section, Text
+from expand.text.anchor import anchor
 
 PROSE = (
     "The kernel keeps a list of pages for each pipe, and splice moves references to them.",
@@ -374,9 +374,10 @@ def test_links_that_lead_nowhere() -> None:
     assert kinds(check_chapter(texts)) == ["broken-link"]
 
 
-def test_slugs_are_those_of_github() -> None:
-    assert slug("1.2 `mmap` & [links](x.md): **Fast!**") == "12-mmap--links-fast"
-    assert slug("零拷贝 (splice)") == "零拷贝-splice"
+def test_anchors_are_those_of_github() -> None:
+    assert anchor("1.2 `mmap` & [links](x.md): **Fast!**") == "12-mmap--links-fast"
+    assert anchor("零拷贝 (splice)") == "零拷贝-splice"
+    assert anchor("`Vec<T>` and <b>[`Box`](box.md)</b>") == "vect-and-box"
 
 
 def test_examples_of_the_whole_chapter() -> None:

@@ -7,16 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from expand.contract.finding import Finding, excerpt
 from expand.text import markdown
+from expand.text.anchor import anchor
 
 _SCHEME = re.compile(r"(?i)[a-z][a-z0-9+.-]*:|//")
 _ID = re.compile(r"<[a-zA-Z][^>]*?\s(?:id|name)\s*=\s*[\"']?([^\"'\s>]+)")
-
-
-def slug(title: str) -> str:
-    """The anchor that GitHub gives a heading: lower case, no punctuation, spaces as hyphens."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", title)
-    text = re.sub(r"<[^>]+>", "", text).strip().lower()
-    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
 
 
 def anchors(texts: Iterable[str]) -> set[str]:
@@ -25,7 +19,7 @@ def anchors(texts: Iterable[str]) -> set[str]:
     met: dict[str, int] = {}
     for text in texts:
         for block in markdown.headings(text):
-            base = slug(block.title)
+            base = anchor(block.title)
             times = met.get(base, 0)
             met[base] = times + 1
             found.add(f"{base}-{times}" if times else base)
@@ -56,9 +50,9 @@ def findings(
 def _what_is_wrong(target: str, known: set[str], exists: Callable[[str], bool] | None) -> str:
     if _SCHEME.match(target) or target.startswith("/"):
         return ""
-    path, _, anchor = target.partition("#")
+    path, _, aim = target.partition("#")
     path = path.partition("?")[0]
     if not path:
-        missing = anchor != "" and anchor.lower() not in known
+        missing = aim != "" and aim.lower() not in known
         return f"it is none of the {len(known)} anchors of the chapter" if missing else ""
     return "there is no such file" if exists is not None and not exists(path) else ""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from expand.text import markdown
+from expand.text.anchor import anchor
 
 CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
 _STAMP = re.compile(r"^<!-- expand (?P<body>[^>]*) -->\s*\Z", re.MULTILINE)
@@ -212,9 +213,3 @@ def _footer(lines: Sequence[str], rules: Sequence[int], footer_hash: str) -> tup
         if text_hash(text) == footer_hash:
             return rule, text
     return rules[-1], behind[rules[-1]]
-
-
-def anchor(heading: str) -> str:
-    """A heading's anchor as GitHub makes it: lower case, punctuation dropped, spaces to hyphens."""
-    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
-    return kept.replace(" ", "-")
