@@ -65,3 +65,12 @@ def test_prose_has_no_code_and_no_addresses() -> None:
         "[x]()",
         "now",
     ]
+
+
+def test_languages_and_texts_in_scripts_without_spaces() -> None:
+    assert all(map(wording.is_cjk_language, ("zh", "zh-Hans", "ZH-TW", "ja", "ko")))
+    assert not any(map(wording.is_cjk_language, ("en", "de", "zhx")))
+    assert wording.is_cjk_text("用 splice 系统调用避免复制")
+    assert wording.is_cjk_text("パイプとファイル")
+    assert not wording.is_cjk_text("The character 零 stands for nothing here")
+    assert not wording.is_cjk_text("")

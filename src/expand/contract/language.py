@@ -18,7 +18,6 @@ _ENGLISH = re.compile(
     r"(?i)\b(?:the|of|and|to|is|are|that|this|with|for|in|on|it|be|can|which|from|by|as|you|we)\b"
 )
 _LATIN = re.compile("[A-Za-z]")
-_CJK_LANGUAGES = ("zh", "ja", "ko")
 
 
 def _is_wrong(passage: Passage, wants_cjk: bool) -> int:
@@ -43,7 +42,7 @@ def _is_wrong(passage: Passage, wants_cjk: bool) -> int:
 
 def findings(text: str, *, section: int, language: str) -> Iterator[Finding]:
     """At most one: passages of 40 letters or more that are in the wrong script."""
-    wants_cjk = language.lower().split("-")[0] in _CJK_LANGUAGES
+    wants_cjk = wording.is_cjk_language(language)
     every = markdown.passages(text)
     wrong = [(passage, size) for passage in every if (size := _is_wrong(passage, wants_cjk))]
     if not wrong:

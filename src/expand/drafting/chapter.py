@@ -22,7 +22,7 @@ from expand.model.prompt import (
 from expand.model.tokens import TokenCounter
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plan import Plan, under
-from expand.text import draft
+from expand.text import draft, wording
 from expand.text.source import place, read_source
 
 
@@ -264,5 +264,5 @@ class Chapter:
 
     def _other_language(self, text: str) -> bool:
         """Whether a title is plainly not in the draft's language: Latin letters for Chinese."""
-        cjk = any("\u4e00" <= character <= "\u9fff" for character in text)
-        return cjk != (self.language in ("zh", "ja"))
+        cjk = wording.cjk_letters(text) > 0
+        return cjk != wording.is_cjk_language(self.language)

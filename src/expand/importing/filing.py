@@ -26,7 +26,6 @@ from expand.workspace import Workspace, read_text, write_atomically
 
 SCHEMA_FILE = ".schema/outline.json"
 """Where ``expand init`` puts the schema, from the folder of the outlines."""
-_CJK_SHARE = 0.15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,9 +187,8 @@ def wording_for(text: str, book: Book | None, language: str | None) -> Wording:
 
 def _language(text: str, languages: Sequence[str]) -> str:
     """The language of the book's that the text looks like, going by its script."""
-    letters = [character for character in wording.prose(text) if character.isalpha()]
-    cjk = sum(map(wording.is_cjk, letters)) > _CJK_SHARE * len(letters)
-    fits = [code for code in languages if (code.partition("-")[0] in ("zh", "ja", "ko")) is cjk]
+    cjk = wording.is_cjk_text(wording.prose(text))
+    fits = [code for code in languages if wording.is_cjk_language(code) is cjk]
     return next(iter(fits or languages), "zh" if cjk else "en")
 
 

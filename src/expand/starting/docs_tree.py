@@ -38,7 +38,6 @@ _SKIPPED = frozenset(
     {"node_modules", "site", "target", "build", "dist", "drafts", "outlines", "prompts"}
     | {"__pycache__"}
 )
-_CJK_SHARE = 0.15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,14 +120,14 @@ def _tree(
     listing: str | None = None,
 ) -> DocsTree:
     chapters = []
-    letters: list[str] = []
+    said: list[str] = []
     for listed in with_ids(entries):
         path = folder / (listed.file or f"{listed.id}.md")
         source = _inside(root, path)
         if source is None or re.search(SOURCE.pattern, source) is None:
             continue
         text = _text(path)
-        letters += [letter for letter in wording.prose(text)[:20_000] if letter.isalpha()]
+        said.append(wording.prose(text)[:20_000])
         proposal = read_headings(text, file=source, chapter=listed.id)
         chapters.append(
             TreeChapter(
@@ -143,17 +142,16 @@ def _tree(
     return DocsTree(
         kind=kind,
         title=" ".join(named.split()) or title_of_file(root.resolve().name or "Book"),
-        language=_language(language, letters),
+        language=_language(language, "".join(said)),
         chapters=tuple(chapters),
         listing=listing,
     )
 
 
-def _language(stated: object, letters: list[str]) -> str:
+def _language(stated: object, said: str) -> str:
     if isinstance(stated, str) and is_language(stated):
         return stated
-    cjk = sum(map(wording.is_cjk, letters))
-    return "zh" if cjk > _CJK_SHARE * len(letters) else "en"
+    return "zh" if wording.is_cjk_text(said) else "en"
 
 
 def _documents(folder: Path, top: Path, *, deep: bool = True) -> Iterator[Entry]:

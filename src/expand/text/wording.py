@@ -12,6 +12,8 @@ from functools import lru_cache
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _CJK_RUN = re.compile(f"[{CJK}]+")
+_CJK_LANGUAGES = ("zh", "ja", "ko")
+_CJK_SHARE = 0.15
 _TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’][^\W_{CJK}]+)?")
 _WORD = re.compile(rf"[^\W\d_{CJK}][^\W_{CJK}]*|\d+")
 _INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
@@ -45,6 +47,17 @@ def is_cjk(character: str) -> bool:
 def cjk_letters(text: str) -> int:
     """How many characters of such a script a text holds."""
     return 0 if text.isascii() else sum(map(len, _CJK_RUN.findall(text)))
+
+
+def is_cjk_language(code: str) -> bool:
+    """Whether a language, such as zh or zh-Hans, is written in such a script."""
+    return code.lower().partition("-")[0] in _CJK_LANGUAGES
+
+
+def is_cjk_text(text: str) -> bool:
+    """Whether a text, going by its letters, is in such a language, whatever names it quotes."""
+    letters = sum(map(str.isalpha, text))
+    return cjk_letters(text) > _CJK_SHARE * letters
 
 
 def unnumbered(title: str) -> str:
