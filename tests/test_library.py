@@ -345,6 +345,8 @@ async def test_review_accept_undo_and_figures(place: Workspace) -> None:
         render_report(place, "cost")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="form is 'pdf'"):
         render_report(place, "plan", form="pdf")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="reports have no language 'de'"):
+        render_report(place, "plan", language="de")
 
 
 def test_importing_the_package_costs_nothing() -> None:

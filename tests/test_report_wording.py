@@ -9,10 +9,12 @@ import pytest
 
 from expand.report import wording
 from expand.report.figures import money, plain, show
+from expand.report.labels import LABELS
+from expand.report.sentences import SENTENCES
 from expand.report.sheet import Kind
 
 
-@pytest.mark.parametrize("key", sorted(wording.keys()))
+@pytest.mark.parametrize("key", sorted(LABELS | SENTENCES))
 def test_both_languages_say_the_same_with_the_same_figures(key: str) -> None:
     english, chinese = (wording.say(language, key) for language in wording.LANGUAGES)
 
@@ -65,3 +67,7 @@ def test_money_is_exact(pico: int, text: str) -> None:
 def test_what_is_unknown_is_not_zero() -> None:
     assert money(None) is None
     assert plain(None) == ""
+
+
+def test_no_label_is_a_sentence_too() -> None:
+    assert not LABELS.keys() & SENTENCES.keys()

@@ -13,7 +13,7 @@ A call that is cancelled lets what is in flight arrive first; see ``Running``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 if TYPE_CHECKING:
@@ -38,11 +38,13 @@ OWN_MODEL = "own"
 
 
 class AuthorOptions(TypedDict, total=False):
-    """Whose model is meant. What is not given is taken from the environment and ``expand.toml``."""
+    """Whose model is meant. What is not given, or None, is taken from the environment and
+    ``expand.toml``.
+    """
 
-    model: str
-    base_url: str
-    api_key: str
+    model: str | None
+    base_url: str | None
+    api_key: str | None
 
 
 class RunOptions(AuthorOptions, total=False):
@@ -169,6 +171,23 @@ def figures(
     )
 
 
+def reviews(
+    workspace: Workspace, facts: BookFacts, **options: Unpack[AuthorOptions]
+) -> Mapping[str, ChapterResult]:
+    """Every draft of the book held to its outline, by chapter."""
+    drafted = [
+        chapter.id
+        for chapter in facts.chapters
+        if chapter.outlined is not None and workspace.draft_path(chapter.id).is_file()
+    ]
+    if not drafted:
+        return {}
+    from expand.drafting.review import review as reviewed
+
+    settings = settings_of(workspace, **options)
+    return {chapter: reviewed(workspace, settings, facts.book, chapter) for chapter in drafted}
+
+
 def render_report(
     workspace: Workspace,
     name: ReportName,
@@ -177,30 +196,28 @@ def render_report(
     language: str | None = None,
     **options: Unpack[AuthorOptions],
 ) -> str:
-    """A report as text: ``markdown``, ``html``, ``json``, ``csv`` or ``table``."""
+    """A report as text: ``markdown``, ``html``, ``json``, ``csv`` or ``table``.
+
+    Raises ``InputError``, also for a ``language`` that reports do not speak.
+    """
     from expand.errors import InputError
-    from expand.report import wording
     from expand.report.budget import LATEST, budget_sheet
     from expand.report.plans import plan_sheet
     from expand.report.rendering import FORMATS, render
     from expand.report.status import status_sheet
+    from expand.report.wording import spoken_for
 
     if form not in FORMATS:
         raise InputError(f"form is {form!r}", remedy=f"give one of: {', '.join(FORMATS)}")
     facts = figures(workspace, latest=LATEST if name == "budget" else 0, **options)
-    spoken = language or facts.book.language
-    if spoken not in wording.LANGUAGES:
-        spoken = "en"
+    spoken = spoken_for(facts.book.language, language)
     match name:
         case "budget":
             sheet = budget_sheet(facts, spoken)
         case "plan":
             sheet = plan_sheet(facts, spoken)
         case "status":
-            drafted = [c.id for c in facts.chapters if workspace.draft_path(c.id).is_file()]
-            known = set(workspace.chapter_ids())
-            reviews = {c: review(workspace, c, **options) for c in drafted if c in known}
-            sheet = status_sheet(facts, reviews, spoken)
+            sheet = status_sheet(facts, reviews(workspace, facts, **options), spoken)
         case _:
             raise InputError(f"there is no report {name!r}", remedy="give budget, status or plan")
     return render(sheet, form)

@@ -9,10 +9,8 @@ from expand.cli.reporting import (
     FormatJsonOption,
     FormatOption,
     ReportLanguageOption,
-    facts_of,
     format_of,
     print_sheet,
-    spoken,
 )
 
 
@@ -25,9 +23,11 @@ def budget(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show what is used, reserved and remaining, and what the rest is estimated to take."""
-    from expand.report.budget import LATEST, budget_sheet  # start-up time
+    from expand.library import figures  # start-up time
+    from expand.report.budget import LATEST, budget_sheet
+    from expand.report.wording import spoken_for
 
     wanted = format_of("json" if as_json else form)
     place = workspace_of(context, workspace)
-    facts = facts_of(place, priced=False, latest=LATEST)
-    print_sheet(budget_sheet(facts, spoken(facts.book, language)), wanted, output)
+    facts = figures(place, priced=False, latest=LATEST)
+    print_sheet(budget_sheet(facts, spoken_for(facts.book.language, language)), wanted, output)

@@ -18,10 +18,8 @@ from expand.cli.reporting import (
     FormatJsonOption,
     FormatOption,
     ReportLanguageOption,
-    facts_of,
     format_of,
     print_sheet,
-    spoken,
 )
 
 
@@ -43,12 +41,14 @@ def plan(
 ) -> None:
     """Show the plans side by side: lines, tokens, cost, hours, completion, and what fits."""
     from expand.errors import InputError  # start-up time
+    from expand.library import figures
     from expand.report.plans import plan_sheet
+    from expand.report.wording import spoken_for
     from expand.workspace import meant
 
     wanted = format_of("json" if as_json else form)
     place = workspace_of(context, workspace)
-    facts = facts_of(place, model=model, base_url=base_url)
+    facts = figures(place, model=model, base_url=base_url)
     known = [chapter.id for chapter in facts.chapters]
     for chapter in chapters or []:
         if chapter not in known:
@@ -58,4 +58,5 @@ def plan(
                 f"the book has no chapter {chapter!r}", remedy=f"{hint} {', '.join(known)}"
             )
     chosen = frozenset(chapters) if chapters else None
-    print_sheet(plan_sheet(facts, spoken(facts.book, language), chosen), wanted, output)
+    words = spoken_for(facts.book.language, language)
+    print_sheet(plan_sheet(facts, words, chosen), wanted, output)

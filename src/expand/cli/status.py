@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,23 +13,15 @@ from expand.cli.common import (
     OutputOption,
     WorkspaceOption,
     print_text,
-    settings_of,
     workspace_of,
 )
 from expand.cli.reporting import (
     FormatJsonOption,
     FormatOption,
     ReportLanguageOption,
-    facts_of,
     format_of,
     print_sheet,
-    spoken,
 )
-
-if TYPE_CHECKING:
-    from expand.report.drafts import Reviews
-    from expand.report.facts import BookFacts
-    from expand.workspace import Workspace
 
 REPORT_FILES = {
     "README.md": "markdown",
@@ -56,18 +48,20 @@ def status(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show lines against targets, resources, plans, the forecast by tier and what is to be done."""
-    from expand.report.status import status_sheet, table_sheet  # start-up time
+    from expand.library import figures, reviews  # start-up time
+    from expand.report.status import status_sheet, table_sheet
+    from expand.report.wording import spoken_for
 
     wanted = format_of("json" if as_json else form)
     place = workspace_of(context, workspace)
-    facts = facts_of(place, model=model, base_url=base_url)
-    words = spoken(facts.book, language)
+    facts = figures(place, model=model, base_url=base_url)
+    words = spoken_for(facts.book.language, language)
     if update is not None:
         from expand.report.marked import renew  # start-up time
 
         renew(update, table_sheet(facts, words))
         return
-    print_sheet(status_sheet(facts, _reviews(place, facts), words), wanted, output)
+    print_sheet(status_sheet(facts, reviews(place, facts), words), wanted, output)
 
 
 def report(
@@ -79,28 +73,15 @@ def report(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write the completion report of the whole book: Markdown, HTML, JSON and CSV."""
-    from expand.report.rendering import render  # start-up time
+    from expand.library import figures, reviews  # start-up time
+    from expand.report.rendering import render
     from expand.report.status import status_sheet
+    from expand.report.wording import spoken_for
 
     place = workspace_of(context, workspace)
-    facts = facts_of(place)
-    words = spoken(facts.book, language)
-    sheet = status_sheet(facts, _reviews(place, facts), words, title="title.completion")
+    facts = figures(place)
+    words = spoken_for(facts.book.language, language)
+    sheet = status_sheet(facts, reviews(place, facts), words, title="title.completion")
     for name, form in REPORT_FILES.items():
         print_text(render(sheet, format_of(form)), output / name)
         typer.echo(output / name)
-
-
-def _reviews(workspace: Workspace, facts: BookFacts) -> Reviews:
-    """The drafts held against their outlines."""
-    drafted = [
-        chapter.id
-        for chapter in facts.chapters
-        if chapter.outlined is not None and workspace.draft_path(chapter.id).is_file()
-    ]
-    if not drafted:
-        return {}
-    from expand.drafting.review import review  # start-up time: it parses code
-
-    settings = settings_of(workspace)
-    return {chapter: review(workspace, settings, facts.book, chapter) for chapter in drafted}
