@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
-from buying import begin, order, place
+from buying import ScriptedAuthor, begin, order, place
 
 from expand.ledger import Ledger, LedgerBusyError, Reservation
 from expand.purchase.clerk import Clerk
+from expand.purchase.escrow import Purchase
 
 
 @pytest.fixture
@@ -99,3 +101,82 @@ async def test_a_cancelled_caller_writes_only_what_must_be_written(ledger: Ledge
     await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.sleep(0)
     assert ledger.balance("book").reserved_tokens == 100
+
+
+async def test_what_was_written_for_a_caller_who_is_gone_is_given_back(ledger: Ledger) -> None:
+    run, clerk = begin(ledger), Clerk(ledger)
+    given_back: list[object] = []
+
+    async def wish() -> object:
+        return await clerk.write(lambda: ledger.reserve(order(run)), undo=given_back.append)
+
+    task = asyncio.create_task(wish())
+    await asyncio.sleep(0)
+    clerk.write_all()
+    assert ledger.balance("book").reserved_tokens == 100
+    task.cancel()  # written, and not handed out yet
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [type(verdict) for verdict in given_back] == [Reservation]
+
+
+async def test_a_purchase_cancelled_before_it_sends_is_charged_nothing(ledger: Ledger) -> None:
+    author = ScriptedAuthor()
+    run = begin(ledger)
+    purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0)
+    for turns in range(1, 8):  # wherever it is by then
+        task = asyncio.create_task(purchase.buy(order(run, str(turns))))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await purchase.drain()
+        balance = ledger.balance("book")
+        assert (balance.reserved_tokens, balance.unknown_tokens) == (0, 0), turns
+    assert author.asked
+
+
+async def test_an_answer_is_written_after_a_ctrl_c_in_the_middle_of_writing(
+    ledger: Ledger,
+) -> None:
+    run, clerk = begin(ledger), Clerk(ledger)
+    together, interrupted = ledger.together, False
+
+    @contextmanager
+    def once() -> Iterator[None]:
+        nonlocal interrupted
+        with together():
+            yield
+            if not interrupted:
+                interrupted = True
+                raise KeyboardInterrupt
+
+    ledger.together = once  # type: ignore[method-assign]
+    answer = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run)), must=True))
+    await asyncio.sleep(0)
+    with pytest.raises(KeyboardInterrupt):
+        clerk.write_all()
+    assert ledger.balance("book").reserved_tokens == 0
+    clerk.write_all()
+    assert isinstance(await answer, Reservation)
+    assert ledger.balance("book").reserved_tokens == 100
+
+
+async def test_a_disk_that_fails_in_one_part_undoes_them_all(ledger: Ledger) -> None:
+    run, clerk = begin(ledger), Clerk(ledger)
+
+    def fail() -> None:
+        with ledger.writing() as connection:
+            connection.execute("ROLLBACK")  # as SQLite does by itself then
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+
+    done = await asyncio.gather(
+        clerk.write(lambda: ledger.reserve(order(run, "before"))),
+        clerk.write(fail),
+        clerk.write(lambda: ledger.reserve(order(run, "after"))),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in done] == [LedgerBusyError] * 3
+    assert ledger.balance("book").reserved_tokens == 0

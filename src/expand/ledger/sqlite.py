@@ -46,6 +46,10 @@ _MEANINGS = {
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
 @contextlib.contextmanager
 def mapped(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system raise into ``LedgerError``; defects pass through."""
@@ -54,7 +58,7 @@ def mapped(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise ConstraintError(str(error)) from error
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        code = _code(error)
         if code == sqlite3.SQLITE_ERROR and isinstance(error, sqlite3.OperationalError):
             raise LedgerError(f"{path}: {error}: {_DAMAGED}") from error
         if code not in _MEANINGS:
@@ -109,10 +113,13 @@ class SqliteDatabase:
         self.connection.execute("SAVEPOINT part")
         try:
             yield
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # a full disk has ended all of it already
+        except BaseException as error:
+            if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK TO SAVEPOINT part")
                 self.connection.execute("RELEASE SAVEPOINT part")
+            elif isinstance(error, sqlite3.Error) and _code(error) not in _PASSING:
+                # a failing disk has ended all of it, and so the parts before this one too
+                raise LedgerBusyError(f"{self.path}: {error}; nothing was written") from error
             raise
         self.connection.execute("RELEASE SAVEPOINT part")
 

@@ -31,18 +31,30 @@ class Clerk:
         self._ledger = ledger
         self._entries: list[_Entry] = []
 
-    async def write(self, work: Callable[[], T], *, must: bool = False) -> T:
+    async def write(
+        self,
+        work: Callable[[], T],
+        *,
+        must: bool = False,
+        undo: Callable[[T], None] = lambda _: None,
+    ) -> T:
         """What ``work`` returns or raises, once it is durable. It calls methods of the ledger, and
         does not wait for anything else.
 
-        If the caller is cancelled meanwhile, ``must`` has it written all the same.
+        If the caller is cancelled meanwhile, ``must`` has it written all the same. If that happens
+        when it is written already but not handed out yet, ``undo`` gets what nobody will.
         """
         loop = asyncio.get_running_loop()
         entry = _Entry(work, loop.create_future(), must)
         if not self._entries:
             loop.call_soon(self.write_all)
         self._entries.append(entry)
-        done: T = await entry.done
+        try:
+            done: T = await entry.done
+        except asyncio.CancelledError:
+            if not entry.done.cancelled() and entry.done.exception() is None:
+                undo(entry.done.result())
+            raise
         return done
 
     def write_all(self) -> None:
@@ -56,6 +68,9 @@ class Clerk:
                     outcomes = [_outcome(entry) for entry in entries]
         except Exception as error:  # nothing of it was written
             outcomes = [(None, error)] * len(entries)
+        except BaseException:  # a Ctrl-C in the middle of it: what must be written still is, later
+            self._entries = [entry for entry in entries if entry.must]
+            raise
         for entry, (result, failure) in zip(entries, outcomes, strict=True):
             if entry.done.done():
                 continue

@@ -270,7 +270,13 @@ class Purchase:
                 return self._ledger.sent(verdict.attempt_id) or verdict
             return verdict
 
-        return await self._clerk.write(reserve)
+        return await self._clerk.write(reserve, undo=self._give_back)
+
+    def _give_back(self, verdict: Verdict) -> None:
+        """Nobody is there any more to send what was reserved, so it costs nothing."""
+        if isinstance(verdict, Reservation):
+            gone = AttemptFailedError(Failure.CANCELLED, "cancelled before it was sent")
+            self._ledger.release(verdict.attempt_id, gone)
 
     async def _linger(self, order: Order, why: Paused | Refused, woken: asyncio.Event) -> None:
         """Stay at the head of the line until something may have changed."""
