@@ -42,13 +42,16 @@ class Counted:
                 raise LedgerBusyError("the disk is full")
 
 
-async def test_what_many_write_at_one_moment_is_one_transaction(ledger: Ledger) -> None:
+@pytest.mark.parametrize(("writes", "transactions"), [(1, 1), (4, 1), (5, 2), (9, 3)])
+async def test_what_is_written_at_one_moment_shares_transactions(
+    ledger: Ledger, writes: int, transactions: int
+) -> None:
     run, counted, clerk = begin(ledger), Counted(ledger), Clerk(ledger)
-    orders = [order(run, str(n)) for n in range(5)]
+    orders = [order(run, str(n)) for n in range(writes)]
     done = await asyncio.gather(*(clerk.write(partial(ledger.reserve, o)) for o in orders))
     assert all(isinstance(verdict, Reservation) for verdict in done)
-    assert counted.number == 1
-    assert ledger.balance("book").reserved_tokens == 500
+    assert counted.number == transactions
+    assert ledger.balance("book").reserved_tokens == 100 * writes
 
 
 async def test_a_part_that_fails_takes_no_other_with_it(ledger: Ledger) -> None:

@@ -16,6 +16,11 @@ from expand.ledger import Ledger, LedgerBusyError
 
 T = TypeVar("T")
 
+MOST_AT_ONCE = 4
+"""So many writes share a transaction. With no bound, all tasks would wait for each other's writes,
+go on at the same moment, and so meet again at the next one.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -59,8 +64,10 @@ class Clerk:
 
     def write_all(self) -> None:
         """Write what waits, now."""
-        entries = [e for e in self._entries if e.must or not e.done.cancelled()]
-        self._entries = []
+        waiting = [e for e in self._entries if e.must or not e.done.cancelled()]
+        entries, self._entries = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
+        if self._entries:
+            asyncio.get_running_loop().call_soon(self.write_all)
         outcomes: list[tuple[Any, Exception | None]] = []
         try:
             if entries:
@@ -69,7 +76,7 @@ class Clerk:
         except Exception as error:  # nothing of it was written
             outcomes = [(None, error)] * len(entries)
         except BaseException:  # a Ctrl-C in the middle of it: what must be written still is, later
-            self._entries = [entry for entry in entries if entry.must]
+            self._entries = [*(entry for entry in entries if entry.must), *self._entries]
             raise
         for entry, (result, failure) in zip(entries, outcomes, strict=True):
             if entry.done.done():
