@@ -13,7 +13,7 @@ A call that is cancelled lets what is in flight arrive first; see ``Running``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 if TYPE_CHECKING:
@@ -171,23 +171,6 @@ def figures(
     )
 
 
-def reviews(
-    workspace: Workspace, facts: BookFacts, **options: Unpack[AuthorOptions]
-) -> Mapping[str, ChapterResult]:
-    """Every draft of the book held to its outline, by chapter."""
-    drafted = [
-        chapter.id
-        for chapter in facts.chapters
-        if chapter.outlined is not None and workspace.draft_path(chapter.id).is_file()
-    ]
-    if not drafted:
-        return {}
-    from expand.drafting.review import review as reviewed
-
-    settings = settings_of(workspace, **options)
-    return {chapter: reviewed(workspace, settings, facts.book, chapter) for chapter in drafted}
-
-
 def render_report(
     workspace: Workspace,
     name: ReportName,
@@ -202,6 +185,7 @@ def render_report(
     """
     from expand.errors import InputError
     from expand.report.budget import LATEST, budget_sheet
+    from expand.report.drafts import reviews
     from expand.report.plans import plan_sheet
     from expand.report.rendering import FORMATS, render
     from expand.report.status import status_sheet
@@ -217,7 +201,8 @@ def render_report(
         case "plan":
             sheet = plan_sheet(facts, spoken)
         case "status":
-            sheet = status_sheet(facts, reviews(workspace, facts, **options), spoken)
+            held = reviews(workspace, settings_of(workspace, **options), facts)
+            sheet = status_sheet(facts, held, spoken)
         case _:
             raise InputError(f"there is no report {name!r}", remedy="give budget, status or plan")
     return render(sheet, form)

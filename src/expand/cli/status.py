@@ -13,6 +13,7 @@ from expand.cli.common import (
     OutputOption,
     WorkspaceOption,
     print_text,
+    settings_of,
     workspace_of,
 )
 from expand.cli.reporting import (
@@ -48,7 +49,8 @@ def status(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show lines against targets, resources, plans, the forecast by tier and what is to be done."""
-    from expand.library import figures, reviews  # start-up time
+    from expand.library import figures  # start-up time
+    from expand.report.drafts import reviews
     from expand.report.status import status_sheet, table_sheet
     from expand.report.wording import spoken_for
 
@@ -61,7 +63,9 @@ def status(
 
         renew(update, table_sheet(facts, words))
         return
-    print_sheet(status_sheet(facts, reviews(place, facts), words), wanted, output)
+    print_sheet(
+        status_sheet(facts, reviews(place, settings_of(place), facts), words), wanted, output
+    )
 
 
 def report(
@@ -73,7 +77,8 @@ def report(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write the completion report of the whole book: Markdown, HTML, JSON and CSV."""
-    from expand.library import figures, reviews  # start-up time
+    from expand.library import figures  # start-up time
+    from expand.report.drafts import reviews
     from expand.report.rendering import render
     from expand.report.status import status_sheet
     from expand.report.wording import spoken_for
@@ -81,7 +86,9 @@ def report(
     place = workspace_of(context, workspace)
     facts = figures(place)
     words = spoken_for(facts.book.language, language)
-    sheet = status_sheet(facts, reviews(place, facts), words, title="title.completion")
+    sheet = status_sheet(
+        facts, reviews(place, settings_of(place), facts), words, title="title.completion"
+    )
     for name, form in REPORT_FILES.items():
         print_text(render(sheet, format_of(form)), output / name)
         typer.echo(output / name)

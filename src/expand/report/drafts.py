@@ -11,9 +11,25 @@ from expand.report import wording
 from expand.report.facts import BookFacts, ChapterFacts
 from expand.report.scenario import percent
 from expand.report.sheet import Column, Notes, Table, Value, column_sum
+from expand.settings import Settings
+from expand.workspace import Workspace
 
 Reviews = Mapping[str, ChapterResult]
 """The drafts held against their outlines, by chapter."""
+
+
+def reviews(workspace: Workspace, settings: Settings, facts: BookFacts) -> Reviews:
+    """Every draft of the book held against its outline, as of now."""
+    drafted = [
+        chapter.id
+        for chapter in facts.chapters
+        if chapter.outlined is not None and workspace.draft_path(chapter.id).is_file()
+    ]
+    if not drafted:
+        return {}
+    from expand.drafting.review import review  # start-up time: it parses code
+
+    return {chapter: review(workspace, settings, facts.book, chapter) for chapter in drafted}
 
 
 def drafts(facts: BookFacts, reviews: Reviews) -> Table:
