@@ -6,27 +6,33 @@ Sums are made by the database, since a ledger may hold hundreds of thousands of 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from expand.budget import Balance
 from expand.completion import Purpose
 from expand.ledger import accounts, moment, rows
-from expand.ledger.database import Connection, Row
+from expand.ledger.database import Connection
 from expand.ledger.values import AttemptRow, State
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 _UNPRICED = "count(CASE WHEN cost_pico IS NULL THEN nullif(prompt + completion, 0) END) AS unpriced"
 _SLICES = f"""
 SELECT chapter, section, model, language, purpose, {rows.COUNTED} AS attempts,
     sum(prompt) AS prompt, sum(cached) AS cached, sum(completion) AS completion,
     sum(reasoning) AS reasoning,
-    coalesce(sum(cost_pico), 0) AS cost, {_UNPRICED}
+    coalesce(sum(cost_pico), 0) AS cost_pico_usd, {_UNPRICED}
 FROM attempt NOT INDEXED GROUP BY chapter, section, model, language, purpose
 ORDER BY chapter, section, model, language, purpose"""
 _DAYS = f"""
 SELECT substr(reserved_at, 1, 10) AS day, {rows.COUNTED} AS attempts,
     sum(prompt) AS prompt,
-    sum(completion) AS completion, coalesce(sum(cost_pico), 0) AS cost, {_UNPRICED}
+    sum(completion) AS completion, coalesce(sum(cost_pico), 0) AS cost_pico_usd, {_UNPRICED}
 FROM attempt NOT INDEXED GROUP BY day ORDER BY day"""
 _ERRORS = """
 SELECT model, count(*) AS attempts, sum(prompt_estimate) AS estimated, sum(prompt) AS prompt,
@@ -148,10 +154,12 @@ def overview(connection: Connection, latest: int) -> Overview:
     """The ledger added up; ``connection`` sees one consistent state of it."""
     return Overview(
         balance=accounts.balance(connection, "book"),
-        slices=tuple(_slice(row) for row in connection.execute(_SLICES)),
-        days=tuple(_day(row) for row in connection.execute(_DAYS)),
-        errors=tuple(_errors(row) for row in connection.execute(_ERRORS)),
-        open=tuple(_open(row) for row in connection.execute(_OPEN)),
+        slices=_read(connection, Slice, _SLICES),
+        days=_read(connection, Day, _DAYS),
+        errors=_read(connection, Errors, _ERRORS),
+        open=tuple(
+            replace(part, state=State(part.state)) for part in _read(connection, Open, _OPEN)
+        ),
         latest=tuple(
             rows.read(row)
             for row in connection.execute(
@@ -162,55 +170,11 @@ def overview(connection: Connection, latest: int) -> Overview:
     )
 
 
-def _slice(row: Row) -> Slice:
-    return Slice(
-        chapter=row["chapter"],
-        section=row["section"],
-        model=row["model"],
-        language=row["language"],
-        purpose=row["purpose"],
-        attempts=row["attempts"],
-        prompt=row["prompt"],
-        cached=row["cached"],
-        completion=row["completion"],
-        reasoning=row["reasoning"],
-        cost_pico_usd=row["cost"],
-        unpriced=row["unpriced"],
-    )
-
-
-def _day(row: Row) -> Day:
-    return Day(
-        day=row["day"],
-        attempts=row["attempts"],
-        prompt=row["prompt"],
-        completion=row["completion"],
-        cost_pico_usd=row["cost"],
-        unpriced=row["unpriced"],
-    )
-
-
-def _errors(row: Row) -> Errors:
-    return Errors(
-        model=row["model"],
-        attempts=row["attempts"],
-        estimated=row["estimated"],
-        prompt=row["prompt"],
-        error=row["error"],
-        squares=row["squares"],
-        least=row["least"],
-        greatest=row["greatest"],
-    )
-
-
-def _open(row: Row) -> Open:
-    return Open(
-        chapter=row["chapter"],
-        section=row["section"],
-        model=row["model"],
-        state=State(row["state"]),
-        attempts=row["attempts"],
-        tokens=row["tokens"],
+def _read(connection: Connection, kind: type[T], statement: str) -> tuple[T, ...]:
+    """The rows of a statement whose columns are the fields of ``kind``."""
+    names = [field.name for field in fields(kind)]
+    return tuple(
+        kind(**{name: row[name] for name in names}) for row in connection.execute(statement)
     )
 
 
