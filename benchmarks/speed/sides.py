@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
+import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,10 +35,10 @@ class Measured:
 def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Measured:
     """The whole pipeline over a workspace: reserve, send, settle, stitch, check, write drafts."""
     arrived = time.perf_counter()
-    import expand.model.author  # noqa: F401 - the other side has its SDK before the clock, too
+    import expand.model.author  # the other side has its SDK before the clock, too
     import expand.text.block_tokens
-    from expand.drafting.expansion import Commission
-    from expand.drafting.session import expand_chapters
+    from expand.crew.session import prepared
+    from expand.drafting.commission import Commission
     from expand.model.tokens import TokenCounter
     from expand.outline.plan import Plan
     from expand.settings import Overrides, read_settings
@@ -45,7 +47,7 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
     TokenCounter(MODEL).count("")
     expand.text.block_tokens.parsed("")
     loading = time.perf_counter() - arrived
-    cpu, began = time.process_time(), time.perf_counter()
+    cpu, began = _processor_seconds(), time.perf_counter()
     workspace = Workspace(root=root)
     settings = read_settings(
         workspace.settings_path,
@@ -53,8 +55,9 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
         overrides=Overrides(base_url=f"http://127.0.0.1:{port}/v1", model=MODEL, concurrency=width),
     )
     commission = Commission(chapters=ids, plan=Plan.FULL, language="en")
-    result = asyncio.run(expand_chapters(workspace, settings, commission, on_event=lambda _: None))
-    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+    with prepared(workspace, settings, commission) as undertake:
+        result = asyncio.run(undertake(on_event=lambda _: None, on_ready=lambda _: None))
+    wall, cpu = time.perf_counter() - began, _processor_seconds() - cpu
     if result.exit_code not in (0, 5):
         raise SystemExit(f"expand ended with {result.exit_code}: {result.stopped_by}")
     sections = [section for chapter in result.chapters for section in chapter.sections]
@@ -62,7 +65,7 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
         loading=loading,
         wall=wall,
         cpu=cpu,
-        memory=_peak(),
+        memory=max(_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
         requests=result.attempts,
         tokens=sum(section.usage.completion for section in sections),
         lines=sum(section.lines for section in sections),
@@ -141,6 +144,11 @@ def _run(
     measured = side(*arguments)
     with suppress(BrokenPipeError):
         connection.send(measured)
+
+
+def _processor_seconds() -> float:
+    """CPU seconds of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 def _peak() -> float:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from expand.cli.runlog import RunLog
+    from expand.crew.session import Stoppable, Undertaking
+    from expand.drafting.commission import Commission
     from expand.drafting.events import Event
-    from expand.drafting.expansion import Commission, Expansion
     from expand.drafting.result import RunResult
     from expand.settings import Settings
     from expand.workspace import Workspace
@@ -33,6 +34,8 @@ def run(
     """Runs a commission with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
     import asyncio  # start-up time
 
+    from expand.crew.session import prepared
+
     if settings.embedded:
         note(
             f"the embedded local model writes ({settings.model}: English, small, for trying out); "
@@ -44,19 +47,14 @@ def run(
             f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
         )
 
-    return asyncio.run(_run(workspace, settings, commission, budget=budget, unpriced=unpriced))
+    with prepared(
+        workspace, settings, commission, budget_tokens=budget, unpriced=unpriced
+    ) as undertake:
+        return asyncio.run(_run(workspace, settings, undertake))
 
 
-async def _run(
-    workspace: Workspace,
-    settings: Settings,
-    commission: Commission,
-    *,
-    budget: int | None,
-    unpriced: bool,
-) -> RunResult:
+async def _run(workspace: Workspace, settings: Settings, undertake: Undertaking) -> RunResult:
     from expand.cli.progress import progress  # start-up time
-    from expand.drafting.session import expand_chapters
 
     with logged(workspace, settings) as log, progress(sys.stderr, voice()) as show_event:
 
@@ -65,15 +63,7 @@ async def _run(
                 log(event)
             show_event(event)
 
-        result = await expand_chapters(
-            workspace,
-            settings,
-            commission,
-            budget_tokens=budget,
-            unpriced=unpriced,
-            on_event=on_event,
-            on_ready=_stop_on_signals,
-        )
+        result = await undertake(on_event=on_event, on_ready=_stop_on_signals)
         if log is not None:
             log.end(result)
         return result
@@ -97,7 +87,7 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
         yield log
 
 
-def _stop_on_signals(expansion: Expansion) -> None:
+def _stop_on_signals(run: Stoppable) -> None:
     """The first Ctrl-C or SIGTERM ends the run in good order, the second at once."""
     import asyncio  # start-up time
     import signal
@@ -105,18 +95,18 @@ def _stop_on_signals(expansion: Expansion) -> None:
     running = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
-            running.add_signal_handler(number, _stop, expansion)
+            running.add_signal_handler(number, _stop, run)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: _stop_soon(running, expansion))
+            signal.signal(number, lambda *_: _stop_soon(running, run))
 
 
-def _stop_soon(running: AbstractEventLoop, expansion: Expansion) -> None:
-    running.call_soon_threadsafe(_stop, expansion)
+def _stop_soon(running: AbstractEventLoop, run: Stoppable) -> None:
+    running.call_soon_threadsafe(_stop, run)
 
 
-def _stop(expansion: Expansion) -> None:
+def _stop(run: Stoppable) -> None:
     warn("stopping: what is in flight arrives first; once more leaves it unknown")
-    expansion.stop()
+    run.stop()
 
 
 def show(result: RunResult, workspace: Workspace, *, as_json: bool) -> None:

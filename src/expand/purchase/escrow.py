@@ -38,6 +38,7 @@ from expand.purchase.clerk import Clerk
 from expand.purchase.dispatch import Dispatch, Event, StoppedError
 from expand.purchase.failure import RULES
 from expand.purchase.outcome import Bought, HeldError, RefusedError, bought, held, in_batch
+from expand.purchase.proof import Proof
 from expand.purchase.tries import Tries
 from expand.purchase.turnstile import Turnstile
 
@@ -77,11 +78,12 @@ class Purchase:
         pilot_seconds: float = PILOT_SECONDS,
         prepare: Callable[[], Awaitable[None]] = always_ready,
         jitter: Callable[[], float] = random.random,
+        proof: Proof | None = None,
     ) -> None:
         """``max_attempts`` bounds the attempts at one request within this run, calls that were
         refused for their rate aside. The first attempt is ``pilot_seconds`` ahead of the others.
         ``prepare`` makes the author ready, before anything is reserved. ``jitter`` gives numbers
-        in [0, 1).
+        in [0, 1). ``proof`` is what is known of the author, and is kept up to date.
         """
         self._ledger = ledger
         self._clerk = Clerk(ledger)
@@ -102,15 +104,19 @@ class Purchase:
         self._prepared = False
         self._jitter = jitter
         self._pilot_seconds = pilot_seconds
-        self._proven = asyncio.Event()
+        self._proof = proof or Proof()
+        self._proven = self._proof.proven
         if not pilot_seconds:
-            self._proven.set()
+            self._proof.give()
         self._pilot: asyncio.Event | None = None
         self._lines: dict[str, Turnstile] = {}
         self._buying: dict[str, asyncio.Event] = {}
         self._stopping = asyncio.Event()
-        self.fatal: AuthorError | None = None
+
+    @property
+    def fatal(self) -> AuthorError | None:
         """Why the whole run cannot go on; every further order is refused with the same words."""
+        return self._proof.fatal
 
     async def buy(self, order: Order) -> Bought:
         """The answer to the order's request, from the ledger or else from the author.
@@ -195,7 +201,7 @@ class Purchase:
         try:
             while True:
                 await self._get_ready(order)
-                timer = clock.call_later(self._pilot_seconds, self._proven.set)
+                timer = clock.call_later(self._pilot_seconds, self._proof.give)
                 try:
                     return await self._once(order, made)
                 except AttemptFailedError as failed:
@@ -217,7 +223,7 @@ class Purchase:
             return place, True
         outcome = await self._dispatch.carry(order, place, made)
         if isinstance(outcome, StoredAnswer):
-            self._proven.set()
+            self._proof.give()
             return outcome, False
         self._take_in(outcome, made)
         raise outcome
@@ -293,12 +299,12 @@ class Purchase:
     def _take_in(self, failed: AttemptFailedError, made: Tries) -> None:
         """What a failure means for the other orders of this run."""
         if RULES[failed.failure].stops_run and not made.go_on(failed):
-            self.fatal = self.fatal or AuthorError(made.verdict(failed))
+            self._proof.refuse(AuthorError(made.verdict(failed)))
         elif failed.failure is Failure.GARBLED and not self._proven.is_set():
             if not made.go_on(failed):
-                self.fatal = self.fatal or AuthorError(made.verdict(failed))
+                self._proof.refuse(AuthorError(made.verdict(failed)))
         elif failed.failure is not Failure.UNREACHABLE:
-            self._proven.set()
+            self._proof.give()
 
     def _goes_on(self, error: BaseException, made: Tries) -> bool:
         return (

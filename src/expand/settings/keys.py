@@ -34,6 +34,13 @@ CONCURRENCY = Field(
     "Sections worked on side by side.",
     8,
 )
+PROCESSES = Field(
+    "processes",
+    Number(minimum=1, maximum=64, whole=True),
+    "Processes that share a run over several chapters; by default a large run has one for each"
+    " processor.",
+    1,
+)
 TIMEOUT = Field(
     "timeout_seconds",
     Number(minimum=1, maximum=86_400),
@@ -48,7 +55,9 @@ ON_UNKNOWN = Field(
 )
 AUTHOR = Field(
     "author",
-    TomlRecord(fields=(MODEL, PROVIDER_NAME, BASE_URL, CONCURRENCY, TIMEOUT, ON_UNKNOWN)),
+    TomlRecord(
+        fields=(MODEL, PROVIDER_NAME, BASE_URL, CONCURRENCY, PROCESSES, TIMEOUT, ON_UNKNOWN)
+    ),
     "Who writes. Command line and environment come before it.",
     {"model": "gpt-4.1"},
 )
