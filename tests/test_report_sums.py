@@ -33,9 +33,9 @@ from expand.report import wording
 from expand.report.budget import budget_sheet
 from expand.report.estimate import Basis, Rate
 from expand.report.facts import BookFacts, ChapterFacts
+from expand.report.figures import percent, shares
 from expand.report.plans import plan_sheet
 from expand.report.rendering import render
-from expand.report.scenario import percent, shares
 from expand.report.sheet import Sheet
 from expand.report.status import status_sheet
 

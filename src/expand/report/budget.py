@@ -9,8 +9,8 @@ from expand.budget import pico_from_usd
 from expand.ledger.values import State
 from expand.report import wording
 from expand.report.facts import BookFacts
-from expand.report.figures import money, show
-from expand.report.scenario import FULL, PRIORITIES, Scenario, percent, scenarios
+from expand.report.figures import money, percent, show
+from expand.report.scenario import FULL, PRIORITIES, Scenario, scenarios
 from expand.report.sheet import (
     Block,
     Fact,

@@ -9,7 +9,7 @@ from expand.drafting.result import ChapterResult
 from expand.ledger.values import State
 from expand.report import wording
 from expand.report.facts import BookFacts, ChapterFacts
-from expand.report.scenario import percent
+from expand.report.figures import percent
 from expand.report.sheet import Column, Notes, Table, Value, column_sum
 from expand.settings import Settings
 from expand.workspace import Workspace

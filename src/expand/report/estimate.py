@@ -68,7 +68,7 @@ class Range:
         )
 
 
-NOTHING = Range(low=0, middle=0, high=0)
+NO_TOKENS = Range(low=0, middle=0, high=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,13 @@
-"""Figures as text, in the way of the language. The only place where a number becomes text."""
+"""Figures rounded as reports show them, and as text in the way of the language.
+
+The only place where a number becomes text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 
 from expand.budget import usd_from_pico
 from expand.report import wording
@@ -30,6 +34,39 @@ def money(pico: int | None) -> Decimal | None:
     exact = usd_from_pico(pico)
     whole = exact.quantize(Decimal("0.01"))
     return whole if whole == exact else exact.normalize()
+
+
+def hours(value: Fraction | None) -> Decimal | None:
+    """Hours to one decimal."""
+    if value is None:
+        return None
+    exact = Decimal(value.numerator) / Decimal(value.denominator)
+    return exact.quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
+
+
+def estimated_cost(pico: int | None) -> Decimal | None:
+    """An estimate in US dollars, rounded up to a hundredth of a cent."""
+    return None if pico is None else money(-(-pico // 10**8) * 10**8)
+
+
+def percent(part: int, whole: int) -> Decimal | None:
+    """``part`` of ``whole`` in percent, to one decimal, halves up; None of nothing."""
+    if whole == 0:
+        return None
+    exact = Decimal(part * 100) / Decimal(whole)
+    return exact.quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
+
+
+def shares(parts: Sequence[int]) -> tuple[Decimal | None, ...]:
+    """What each part is of their sum, in percent to one decimal, adding up to 100.0."""
+    whole = sum(parts)
+    if whole == 0:
+        return (None,) * len(parts)
+    tenths = [part * 1000 // whole for part in parts]
+    order = sorted(range(len(parts)), key=lambda i: (-(parts[i] * 1000 % whole), i))
+    for index in order[: 1000 - sum(tenths)]:
+        tenths[index] += 1
+    return tuple(Decimal(tenth) / 10 for tenth in tenths)
 
 
 def plain(value: Value) -> str:

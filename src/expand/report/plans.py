@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
 
 from expand.report import wording
 from expand.report.budget import rate_notes
 from expand.report.facts import BookFacts
-from expand.report.figures import money, show
+from expand.report.figures import estimated_cost, hours, percent, show
 from expand.report.scenario import (
     NONE,
     Scenario,
     TierState,
     best_fit,
-    percent,
     recommended,
     scenarios,
 )
@@ -58,19 +55,6 @@ def plan_sheet(facts: BookFacts, language: str, chosen: frozenset[str] | None = 
             ),
         ),
     )
-
-
-def hours(value: Fraction | None) -> Decimal | None:
-    """Hours to one decimal."""
-    if value is None:
-        return None
-    exact = Decimal(value.numerator) / Decimal(value.denominator)
-    return exact.quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
-
-
-def estimated_cost(pico: int | None) -> Decimal | None:
-    """An estimate in US dollars, rounded up to a hundredth of a cent."""
-    return None if pico is None else money(-(-pico // 10**8) * 10**8)
 
 
 def plans_table(facts: BookFacts, plans: Plans) -> Table:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP
 from fractions import Fraction
 
 from expand.outline import PlanSpec
 from expand.outline.plan import LEAN_LINES
-from expand.report.estimate import NOTHING, Range
+from expand.report.estimate import NO_TOKENS, Range
 from expand.report.facts import BookFacts, ChapterFacts
 
 FULL, LEAN, NONE = "full", "lean", "none"
@@ -76,7 +76,7 @@ class Scenario:
     @property
     def tokens(self) -> Range:
         """What they take."""
-        return sum((chapter.tokens for chapter in self.chapters), NOTHING)
+        return sum((chapter.tokens for chapter in self.chapters), NO_TOKENS)
 
     @property
     def pico_usd(self) -> int | None:
@@ -290,23 +290,3 @@ def _undominated(
             kept[cost] = states[cost]
             top = states[cost][0]
     return kept
-
-
-def percent(part: int, whole: int) -> Decimal | None:
-    """``part`` of ``whole`` in percent, to one decimal, halves up; None of nothing."""
-    if whole == 0:
-        return None
-    exact = Decimal(part * 100) / Decimal(whole)
-    return exact.quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
-
-
-def shares(parts: Sequence[int]) -> tuple[Decimal | None, ...]:
-    """What each part is of their sum, in percent to one decimal, adding up to 100.0."""
-    whole = sum(parts)
-    if whole == 0:
-        return (None,) * len(parts)
-    tenths = [part * 1000 // whole for part in parts]
-    order = sorted(range(len(parts)), key=lambda i: (-(parts[i] * 1000 % whole), i))
-    for index in order[: 1000 - sum(tenths)]:
-        tenths[index] += 1
-    return tuple(Decimal(tenth) / 10 for tenth in tenths)

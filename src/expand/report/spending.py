@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from expand.ledger.overview import Day, Open, Slice
 from expand.report.facts import BookFacts
-from expand.report.figures import money
-from expand.report.scenario import Scenario, shares
+from expand.report.figures import money, shares
+from expand.report.scenario import Scenario
 from expand.report.sheet import Column, Table, Value
 
 _USE = (

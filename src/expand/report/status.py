@@ -14,18 +14,18 @@ from expand.report.budget import (
 )
 from expand.report.drafts import Reviews, drafts, sections, to_do
 from expand.report.facts import BookFacts, ChapterFacts
+from expand.report.figures import hours, percent
 from expand.report.pictures import pictures
 from expand.report.plans import (
     Plans,
     forecast,
-    hours,
     outline_notes,
     plans_of,
     plans_table,
     recommendation,
     what_fits,
 )
-from expand.report.scenario import Scenario, percent
+from expand.report.scenario import Scenario
 from expand.report.sheet import Block, Column, Facts, Notes, Sheet, Table, Value, column_sum
 from expand.report.spending import by_model, by_purpose
 
