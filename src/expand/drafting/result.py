@@ -13,7 +13,7 @@ from expand.drafting.events import SectionStatus
 from expand.errors import AuthorError, BudgetExceededError
 from expand.text.lines import length_score
 
-NOTHING = Usage(prompt=0, completion=0)
+NO_USAGE = Usage(prompt=0, completion=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class SectionResult:
     status: SectionStatus
     attempts: int = 0
     answers: int = 0
-    usage: Usage = NOTHING
+    usage: Usage = NO_USAGE
     findings: tuple[Finding, ...] = ()
 
     @property

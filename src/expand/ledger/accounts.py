@@ -18,16 +18,16 @@ from expand.ledger.database import Connection, Row
 from expand.ledger.values import AttemptRow, State
 
 BOOK = "book"
-NOTHING = Amount(tokens=0)
+NO_AMOUNT = Amount(tokens=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
     """A change of a scope's totals, in tokens and pico-dollars; negative takes away."""
 
-    settled: Amount = NOTHING
-    unknown: Amount = NOTHING
-    reserved: Amount = NOTHING
+    settled: Amount = NO_AMOUNT
+    unknown: Amount = NO_AMOUNT
+    reserved: Amount = NO_AMOUNT
 
 
 def minus(amount: Amount) -> Amount:
