@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from expand.cli.common import print_json, warn
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from expand.batching.result import Gathered, Submitted
     from expand.batching.session import BatchAction
     from expand.batching.whereabouts import Whereabouts
-    from expand.budget import Balance
-    from expand.completion import Json
     from expand.drafting.commission import Commission
     from expand.ledger.batch_rows import BatchRow
     from expand.settings import Settings
@@ -64,6 +60,8 @@ def perform(
         )
     cancelled = _run(session.cancel(workspace, settings, tell=warn))
     if as_json:
+        from expand.batching.json import batch_json  # start-up time
+
         print_json({"batches": [batch_json(batch) for batch in cancelled]})
     else:
         for batch in cancelled:
@@ -101,29 +99,9 @@ def _show_submitted(result: Submitted, *, dry_run: bool, as_json: bool) -> int:
     if result.problem:
         warn(result.problem)
     if as_json:
-        print_json(
-            {
-                "dry_run": dry_run,
-                "batches": [batch_json(batch) for batch in result.batches],
-                "questions": len(result.plan.orders),
-                "reserved_tokens": sum(order.amount.tokens for order in result.plan.orders),
-                "waiting": result.waiting,
-                "held": result.held,
-                "refused": [*result.refused],
-                "problem": result.problem,
-                "sections": [
-                    {
-                        "chapter": section.chapter,
-                        "number": section.number,
-                        "title": section.title,
-                        "state": section.state,
-                        "questions": len(section.orders),
-                    }
-                    for section in result.plan.sections
-                ],
-                "budget": _budget(result.balance),
-            }
-        )
+        from expand.batching.json import submitted_json  # start-up time
+
+        print_json(submitted_json(result, dry_run=dry_run))
     else:
         _print_submitted(result, dry_run=dry_run)
     return result.exit_code
@@ -161,35 +139,14 @@ def _print_submitted(result: Submitted, *, dry_run: bool) -> None:
 
 def _show_whereabouts(batches: tuple[Whereabouts, ...], *, as_json: bool) -> int:
     if as_json:
-        print_json({"batches": [_whereabouts_json(one) for one in batches]})
+        from expand.batching.json import whereabouts_json  # start-up time
+
+        print_json({"batches": [whereabouts_json(one) for one in batches]})
     elif not batches:
         print("no batch was ever submitted")
     else:
         _print_whereabouts(batches)
     return 4 if any(one.problem for one in batches) else 0
-
-
-def _whereabouts_json(one: Whereabouts) -> dict[str, Json]:
-    remote = one.remote
-    seen: dict[str, Json] | None = None
-    if remote is not None:
-        seen = {
-            "status": remote.status,
-            "total": remote.total,
-            "completed": remote.completed,
-            "failed": remote.failed,
-            "errors": [*remote.errors],
-        }
-    left = one.left_seconds
-    return {
-        **batch_json(one.batch),
-        "in_flight": one.in_flight,
-        "reserved_tokens": one.reserved_tokens,
-        "age_seconds": round(one.age_seconds, 1),
-        "left_seconds": None if left is None else round(left, 1),
-        "provider": seen,
-        "problem": one.problem,
-    }
 
 
 def _print_whereabouts(batches: tuple[Whereabouts, ...]) -> None:
@@ -259,24 +216,9 @@ def _show_gathered(result: Gathered, workspace: Workspace, *, as_json: bool) -> 
     for problem in result.problems:
         warn(problem)
     if as_json:
-        drafted: dict[str, Json] = result.drafted.as_json() if result.drafted else {"chapters": []}
-        print_json(
-            {
-                **drafted,
-                "batches": [
-                    {
-                        **batch_json(one.batch),
-                        "settled": one.settled,
-                        "unreadable_lines": one.strange,
-                        "reasons": [*one.reasons],
-                        "problem": one.problem,
-                    }
-                    for one in result.batches
-                ],
-                "missing": [{"chapter": c, "section": n} for c, n in result.missing],
-                "budget": _budget(result.balance),
-            }
-        )
+        from expand.batching.json import gathered_json  # start-up time
+
+        print_json(gathered_json(result))
     else:
         _print_gathered(result, workspace)
     return result.exit_code
@@ -306,45 +248,6 @@ def _print_gathered(result: Gathered, workspace: Workspace) -> None:
             "`expand chapter --all --batch submit` asks for the rest in a batch, "
             "`expand chapter --all` live"
         )
-
-
-# --- JSON -------------------------------------------------------------------------------------
-
-
-def batch_json(batch: BatchRow) -> dict[str, Json]:
-    """One batch as every action shows it."""
-    return {
-        "id": batch.id,
-        "provider_id": batch.remote or None,
-        "stage": batch.stage.value,
-        "provider_status": batch.remote_status or None,
-        "model": batch.model,
-        "chapters": batch.terms["chapters"],
-        "language": batch.terms["language"],
-        "plan": batch.terms["plan"],
-        "requests": batch.requests,
-        "answered": batch.answered,
-        "unbilled": batch.unbilled,
-        "unknown": batch.unknown,
-        "began_at": _time(batch.began_at),
-        "submitted_at": _time(batch.submitted_at),
-        "expires_at": _time(batch.expires_at),
-        "ended_at": _time(batch.ended_at),
-        "note": batch.note,
-    }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="seconds")
-
-
-def _budget(balance: Balance) -> dict[str, Json]:
-    return {
-        "limit": balance.limit.tokens,
-        "used": balance.used_tokens,
-        "reserved": balance.reserved_tokens,
-        "remaining": balance.remaining_tokens,
-    }
 
 
 def _at(batch: BatchRow) -> str:

@@ -168,16 +168,21 @@ class RunResult:
         """The object that ``expand chapter --json`` prints."""
         return {
             "chapters": [chapter_json(chapter) for chapter in self.chapters],
-            "budget": {
-                "limit": self.balance.limit.tokens,
-                "used": self.balance.used_tokens,
-                "reserved": self.balance.reserved_tokens,
-                "remaining": self.balance.remaining_tokens,
-            },
+            "budget": balance_json(self.balance),
             "attempts": self.attempts,
             "answers": self.answers,
             "seconds": round(self.seconds, 2),
         }
+
+
+def balance_json(balance: Balance) -> dict[str, Json]:
+    """The book's budget, in tokens, as ``--json`` shows it."""
+    return {
+        "limit": balance.limit.tokens,
+        "used": balance.used_tokens,
+        "reserved": balance.reserved_tokens,
+        "remaining": balance.remaining_tokens,
+    }
 
 
 def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
