@@ -47,6 +47,9 @@ def test_a_server_is_named_without_its_password(text: str, shown: str | None) ->
         "postgresql://u:s3cr%3Aet@h/d?schema=a&schema=b",
         "postgresql://u:s3cr%3Aet@h:port/d",
         "postgresql://u:s3cr%3Aet@[h/d",
+        "postgresql://u:77#s3cr@h/d",
+        "postgresql://u:77/s3cr@h/d",
+        "postgresql://u:77?s3cr@h/d",
     ],
 )
 def test_what_names_no_schema_is_refused_without_the_password(text: str) -> None:

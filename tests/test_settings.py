@@ -143,6 +143,19 @@ def test_a_hosted_model_without_a_key_is_refused(tmp_path: Path) -> None:
     require_author(Settings(model="gpt-4.1", api_key="k"), path=tmp_path)
 
 
+def test_an_address_with_a_password_is_refused_without_showing_it(tmp_path: Path) -> None:
+    url = "http://me:hidden@127.0.0.1:1/v1"
+    for text, environment in (
+        ("", {"OPENAI_BASE_URL": url}),
+        (f'[author]\nbase_url = "{url}"\n', {}),
+        ("", {"OPENAI_BASE_URL": "http://me:hid/den@127.0.0.1/v1"}),
+    ):
+        with pytest.raises(InputError, match="leave out") as caught:
+            read(tmp_path, text, environment)
+        assert "hid" not in str(caught.value)
+    assert read(tmp_path, "", {"OPENAI_BASE_URL": "http://h/v1?user=a@b"}).base_url
+
+
 def test_a_key_is_never_shown() -> None:
     assert "secret" not in repr(Settings(api_key="secret"))
 

@@ -55,9 +55,13 @@ def read_server(text: str, *, place: Place | None = None) -> Server:
     try:
         parts = urlsplit(text)
         _ = parts.port
+        if parts.fragment or "@" in parts.path or ("@" in parts.query and "@" not in parts.netloc):
+            raise ValueError("a password that ends the host's part of the address")
     except ValueError:
         raise InputError(
-            "the ledger's address cannot be read", remedy=f"write it as {_FORM}", place=place
+            "the ledger's address cannot be read",
+            remedy=f"write it as {_FORM}, with %23, %2F, %3F or %40 for a #, /, ? or @ in a name",
+            place=place,
         ) from None
     query = parse_qsl(parts.query, keep_blank_values=True)
     schemas = [value for name, value in query if name == "schema"] or [DEFAULT_SCHEMA]

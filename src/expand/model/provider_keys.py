@@ -10,8 +10,23 @@ from expand.toml.shapes import LINE, PROSE, TomlList, TomlRecord, TomlTable
 OWN_HEADERS = ("authorization", "content-length", "content-type", "host", "x-client-request-id")
 """Headers that the tool sets itself, in lower case."""
 
+
+def _secret_in(url: str) -> tuple[str, str] | None:
+    """A password in an address would be shown with it, and the key goes out in its place anyway."""
+    if "@" in url.partition("?")[0]:
+        return (
+            "has a user or a password in it",
+            "leave out what stands before the @; put a key into OPENAI_API_KEY, or a header of "
+            "your own into `headers` of a provider",
+        )
+    return None
+
+
 URL = Words(
-    pattern=r"^https?://[^\s/]+", wanted="one such as http://127.0.0.1:8080/v1", longest=2000
+    pattern=r"^https?://[^\s/@?#]+([/?#]|$)",
+    wanted="one such as http://127.0.0.1:8080/v1",
+    longest=2000,
+    check=_secret_in,
 )
 VARIABLE = Words(
     pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", wanted="the name of an environment variable", longest=200

@@ -242,6 +242,11 @@ class _Stated:
     def _check_url(self, url: str) -> None:
         problems = Problems("")
         if keys.BASE_URL.shape.read(node_of(url.strip()), ("the base URL",), problems) is None:
+            if "@" in url:  # perhaps with a password before it
+                raise InputError(
+                    "the base URL has an @ in it",
+                    remedy="leave out user and password; a key goes into OPENAI_API_KEY",
+                )
             raise InputError(
                 f"the base URL is {url!r}", remedy="give one such as http://127.0.0.1:8080/v1"
             )
