@@ -98,6 +98,24 @@ def test_a_template_a_raised_edition_and_a_lost_draft_have_it_looked_at(
     assert "07" in seen
 
 
+def test_any_file_that_a_template_takes_text_from_has_it_looked_at(
+    place: Path, server: ScriptedServer
+) -> None:
+    shared = place / "shared"
+    (shared / "again").parent.mkdir()
+    (shared / "again").symlink_to(shared)
+    (shared / "length.j2").write_text(
+        '{% include "rules.md" %}\nWrite {{ lines }} lines.\n', encoding="utf-8"
+    )
+    (shared / "rules.md").write_text("Be terse.\n", encoding="utf-8")
+    (place / "prompts/chapters").mkdir(parents=True)
+    (place / "prompts/chapters/07").symlink_to(shared)
+    assert run(place, server)["attempts"] > 0
+    assert run(place, server)["attempts"] == 0
+    (shared / "rules.md").write_text("Be thorough.\n", encoding="utf-8")
+    assert run(place, server)["attempts"] > 0
+
+
 def test_a_damaged_record_is_no_record(place: Path, server: ScriptedServer) -> None:
     (place / ".expand/finished/07.en.full.json").write_text("[1, 2]", encoding="utf-8")
     assert run(place, server)["attempts"] == 0

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,20 @@ class Finished:
         return _signatures([self._workspace.book_path, *self._templates()])
 
     def _templates(self) -> list[Path]:
-        folders = (self._workspace.prompts_folder, packaged_folder())
-        return sorted({path for folder in folders for path in folder.rglob("*.j2")})
+        """All files beside the templates too: a template may take text from any, through links."""
+        return sorted({*_files(self._workspace.prompts_folder), *_files(packaged_folder())})
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """The files of a folder and those below it, each folder once, wherever a link leads."""
+    known: set[Path] = set()
+    for place, below, names in os.walk(root, followlinks=True):
+        folder = Path(place).resolve()
+        if folder in known:
+            below.clear()
+            continue
+        known.add(folder)
+        yield from (Path(place, name) for name in names)
 
 
 def _code() -> Iterable[Path]:
