@@ -421,6 +421,18 @@ def test_a_key_is_not_shown_to_another_provider(desk: Make) -> None:
         asyncio.run(session.collect(d.workspace, elsewhere))
 
 
+def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(desk: Make) -> None:
+    d = desk()
+    ledger = Ledger.open(d.workspace.ledger_place)
+    run = ledger.begin_run(limits={}, openings={})
+    Batches(ledger).begin(run, model="m", base_url=d.settings.base_url or "", terms={})
+    ledger.close()
+    elsewhere = replace(d.settings, base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(InputError, match="give --base-url"):
+        asyncio.run(session.cancel(d.workspace, elsewhere))
+    assert d.stages() == ["open"]
+
+
 def test_order_and_the_embedded_model_are_refused(desk: Make) -> None:
     d = desk()
     told = Commission(chapters=("07",), plan=Plan.FULL, language="en", context_text=True)

@@ -166,6 +166,7 @@ async def cancel(
             submission = Submission(batches=batches, author=opened, sleep=sleep, on_step=tell)
             left = batches.unfinished(run)
             if left is not None:
+                _require_same_place(left, settings)
                 await submission.withdraw(left)
             living = batches.living()
             for batch in living:
