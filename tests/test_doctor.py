@@ -491,7 +491,7 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = of("command", {"PATH": str(tmp_path)})
     assert theirs.message.endswith("another program (coreutils has one)")
     assert theirs.remedy == "type `uv run expand`"
-    other.write_text("from expand.cli import main\n")
+    other.write_text("from expand.__main__ import main\n")
     assert of("command", {"PATH": str(tmp_path)}).status == "ok"
     assert (
         of("terminal", {"NO_COLOR": "1"}).message

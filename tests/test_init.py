@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from expand.cli import app
+from expand.diagnosis import shell_command as shell_command_module
 from expand.diagnosis.outlines import check_outlines
 from expand.diagnosis.shell_command import shell_command
 from expand.errors import InputError
@@ -315,13 +317,13 @@ def launcher(folder: Path, name: str, text: str) -> Path:
 
 def test_which_command_the_shell_runs(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    launcher(ours, "expand", "#!/usr/bin/python\nfrom expand.cli import main\n")
+    launcher(ours, "expand", "#!/usr/bin/python\nfrom expand.__main__ import main\n")
     other = launcher(theirs, "expand", "#!/bin/sh\n")
     found = shell_command({"PATH": f"{ours}:{theirs}"})
     assert (found.name, found.found, found.ours) == ("expand", ours / "expand", True)
     found = shell_command({"PATH": f"{theirs}:{ours}"})
     assert (found.name, found.found, found.ours) == ("uv run expand", other, False)
-    launcher(ours, "chapter-expand", "from expand.cli import main")
+    launcher(ours, "chapter-expand", "from expand.__main__ import main")
     assert shell_command({"PATH": f"{theirs}:{ours}"}).name == "chapter-expand"
     nothing = shell_command({"PATH": str(tmp_path)})
     assert nothing.found is None
@@ -335,7 +337,7 @@ def test_which_command_the_shell_runs(tmp_path: Path) -> None:
 def test_a_launcher_that_cannot_be_read_is_not_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = launcher(tmp_path, "expand", "from expand.cli import main")
+    path = launcher(tmp_path, "expand", "from expand.__main__ import main")
 
     def refuse(self: Path, *arguments: Any) -> None:
         raise PermissionError(self)
@@ -343,3 +345,10 @@ def test_a_launcher_that_cannot_be_read_is_not_ours(
     monkeypatch.setattr(Path, "open", refuse)
     found = shell_command({"PATH": str(tmp_path)})
     assert (found.found, found.ours) == (path, False)
+
+
+def test_the_launchers_that_are_installed_are_recognised() -> None:
+    scripts = importlib.metadata.distribution("chapter-expand").entry_points
+    ours = [script for script in scripts if script.group == "console_scripts"]
+    assert {script.name for script in ours} == {"expand", "chapter-expand"}
+    assert {script.module.encode() for script in ours} == {shell_command_module._MARK}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 NAME = "expand"
 OTHER_NAME = "chapter-expand"
-_MARK = b"expand.cli"
+_MARK = b"expand.__main__"
+"""The module that an installer's launcher names: that of ``[project.scripts]``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
