@@ -21,6 +21,9 @@ from expand.ledger import Ledger
 
 BATCH_SECONDS = 0.05
 """How long an event may wait for others, so that many are told at once."""
+ASK_SECONDS = 0.5
+"""A SIGTERM to a member is passed to the captain that much later: where all processes got one, the
+captain's own comes first, and it counts once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +65,7 @@ class _Member:
     async def serve(self, end: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._wire = await wire(end, self._hear, self._lost)
-        loop.add_signal_handler(signal.SIGTERM, self._say, Stop())  # the captain decides
+        loop.add_signal_handler(signal.SIGTERM, loop.call_later, ASK_SECONDS, self._say, Stop())
         await self._begun.wait()
         try:
             result = await self._carry_out()
