@@ -865,7 +865,7 @@ def test_a_dry_run_foretells_the_requests_of_a_model_that_delivers(
 def test_outlines_are_checked(place: Path) -> None:
     good = expand(place, "outline", "check")
     assert good.code == 0
-    assert good.out.endswith("1 outlines read, 0 warnings\n")
+    assert good.out.endswith("1 outline read, 0 warnings\n")
 
     (place / "outlines" / "07.yaml").write_text(OUTLINE.replace("lines: 20", "lines: -20"))
     bad = expand(place, "outline", "check")
@@ -940,4 +940,4 @@ def test_the_workspace_is_found_from_a_folder_inside_it(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0
-    assert "1 outlines read" in capsys.readouterr().out
+    assert "1 outline read" in capsys.readouterr().out

@@ -53,7 +53,7 @@ def test_text_names_warnings_and_counts_them(workspace: Workspace) -> None:
     lines = result.stdout.splitlines()
     assert lines[0].startswith("outlines/03.yaml:3:9: warning: there is no file")
     assert "outlines/03.yaml:4:15: warning: the sections add up to 1,025 lines" in lines[1]
-    assert lines[-1] == "1 outlines read, 2 warnings"
+    assert lines[-1] == "1 outline read, 2 warnings"
 
 
 def test_text_leaves_the_errors_to_stderr(workspace: Workspace) -> None:
@@ -62,7 +62,7 @@ def test_text_leaves_the_errors_to_stderr(workspace: Workspace) -> None:
     assert isinstance(result.exception, InputErrors)
     assert result.exception.exit_code == 2
     assert "outlines/04.yaml:6:12: section 1: lines is -150; give a whole" in str(result.exception)
-    assert "outlines read" not in result.stdout
+    assert " read, " not in result.stdout
     assert "outlines/03.yaml:4:15: warning" in result.stdout
 
 

@@ -427,6 +427,15 @@ def test_importing_a_document_from_elsewhere(
     assert outline.title.by_language == {"zh": "管道"}
 
 
+def test_what_is_no_document_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    config = tmp_path / "mkdocs.yml"
+    config.write_text("nav: [a.md]\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a \.yml file is no document.*`expand init` reads"):
+        take_in(workspace, config)
+    with pytest.raises(InputError, match="this is a folder; name a document in it"):
+        take_in(workspace, tmp_path)
+
+
 def test_what_cannot_be_imported(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         take_in(workspace, tmp_path / "none.md")

@@ -19,6 +19,7 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
+from expand.cli.voice import counted
 
 if TYPE_CHECKING:
     from expand.workspace import Workspace
@@ -74,7 +75,7 @@ def check(
         print_text(as_github(found.findings, place, here), output)
     else:
         warnings = [f"{one}\n" for one in found.findings if one.level == "warning"]
-        count = f"{found.read} outlines read, {found.warnings} warnings\n"
+        count = f"{counted(found.read, 'outline')} read, {counted(found.warnings, 'warning')}\n"
         print_text("".join(warnings) + ("" if found.errors else count), output)
     if found.errors:
         raise InputErrors(found.errors)

@@ -48,7 +48,8 @@ def _launcher() -> str:
     here = Path.cwd().resolve()
     project = Path(sys.prefix).resolve().parent
     command = Path(sys.executable).parent / OTHER_NAME
-    if project == here or project in here.parents or not command.is_file():
+    inside = project == here or project in here.parents
+    if not command.is_file() or (inside and (project / "pyproject.toml").is_file()):
         return "uv run expand"
     return shlex.quote(str(command))
 

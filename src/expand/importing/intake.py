@@ -27,6 +27,7 @@ Kind = Literal["auto", "plan", "summary", "headings"]
 KINDS: tuple[Kind, ...] = ("auto", "plan", "summary", "headings")
 DEFAULT_LINES = 600
 """What a chapter is planned at when the document states no lines for it."""
+NO_DOCUMENTS = frozenset({".yml", ".yaml", ".toml", ".json", ".html", ".py", ".pdf", ".docx"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +64,7 @@ def take_in(
 ) -> Intake:
     """Writes outlines for the document's chapters. Raises ``InputError`` before anything is."""
     wanted = wanted or Wanted()
-    if not document.is_file():
-        raise InputError(
-            "there is no such file", remedy="name a document to import", place=Place(path=document)
-        )
+    _require_document(document)
     text = read_text(document)
     kind, proposals = _proposals(workspace, document, text, wanted.kind)
     book = workspace.book() if workspace.book_path.is_file() else None
@@ -91,6 +89,25 @@ def take_in(
         booked=booked,
         rows=tuple(row for row in rows if row.id not in left) if not wanted.chapters else (),
     )
+
+
+def _require_document(document: Path) -> None:
+    """Refuses what is no Markdown or text. Raises ``InputError``."""
+    place = Place(path=document)
+    if document.is_dir():
+        raise InputError(
+            "this is a folder",
+            remedy="name a document in it, or run `expand init` to find its chapters",
+            place=place,
+        )
+    if not document.is_file():
+        raise InputError("there is no such file", remedy="name a document to import", place=place)
+    if document.suffix.lower() in NO_DOCUMENTS:
+        raise InputError(
+            f"a {document.suffix} file is no document with headings",
+            remedy="name a Markdown file; `expand init` reads mkdocs.yml and book.toml",
+            place=place,
+        )
 
 
 def _proposals(
