@@ -787,6 +787,6 @@ def test_a_new_ledger_that_is_locked_is_made_the_next_time(
 ) -> None:
     failing.trigger, failing.code, failing.left = "BEGIN IMMEDIATE", sqlite3.SQLITE_BUSY, 1
     with pytest.raises(LedgerError, match="locked"):
-        Ledger.open(place(tmp_path), patience_seconds=-1.0)
+        Ledger.open(place(tmp_path))
     Ledger.open(place(tmp_path)).close()
     assert verify(place(tmp_path)).ok

@@ -20,7 +20,8 @@ MODEL = "gpt-4.1"
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """One side's figures: seconds of ``loading`` (modules, and the ranks of the tokenizer), of wall
-    and CPU after that; peak memory in MB; requests sent; completion tokens and lines that came.
+    and CPU after that, of all its processes; peak memory in MB of the largest; requests sent;
+    completion tokens and lines that came.
     """
 
     loading: float

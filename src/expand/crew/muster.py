@@ -65,9 +65,9 @@ def members_for(reading: Reading, *, processors: int) -> int:
 
 
 def processors() -> int:
-    """How many processors this process may use, 1 where it cannot fork safely."""
+    """How many processors this process may use, 0 where it cannot fork safely."""
     if sys.platform != "linux" or len(list(Path("/proc/self/task").iterdir())) > 1:
-        return 1
+        return 0
     return len(os.sched_getaffinity(0))
 
 

@@ -48,7 +48,7 @@ def prepared(
     require_author(settings, path=workspace.settings_path)
     reading = read(workspace, settings, commission)
     available = processors()
-    members = members_for(reading, processors=available) if available > 1 else 1
+    members = members_for(reading, processors=available) if available else 1
     if members == 1:
         yield _alone(reading, budget_tokens=budget_tokens, unpriced=unpriced)
         return

@@ -23,8 +23,6 @@ from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError
 from expand.ledger.schema import APPLICATION_ID
 
 _MAPPED_BYTES = 1 << 30
-_FIRST_PAUSE_SECONDS = 0.0003
-_LAST_PAUSE_SECONDS = 0.02
 
 _DAMAGED = (
     "damaged; `expand ledger verify` says how far, and a copy or an export can be imported into a "
@@ -202,34 +200,10 @@ class SqliteDatabase:
         return self.path.parent / "owners"
 
 
-def _begin(connection: sqlite3.Connection) -> None:
-    """Take the write lock, waiting as long as the connection's patience is. Another process has it
-    for a millisecond, and SQLite's own wait is soon one of a tenth of a second: so this asks often.
-    """
-    patience: int = connection.execute("PRAGMA busy_timeout").fetchone()[0]
-    deadline = time.monotonic() + patience / 1000
-    pause = _FIRST_PAUSE_SECONDS
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() >= deadline:
-                    raise
-                time.sleep(pause)
-                pause = min(1.1 * pause, _LAST_PAUSE_SECONDS)
-            else:
-                return
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {patience}")
-
-
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Write all of it or nothing."""
-    _begin(connection)
+    connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
