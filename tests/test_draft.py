@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expand.text.anchor import anchor
 from expand.text.draft import (
     Draft,
     DraftSection,
     Stamp,
-    anchor,
     document_text,
     head,
     read,

@@ -41,7 +41,9 @@ def test_no_window_is_larger_than_the_one_that_is_published() -> None:
     for model, window in windows.items():
         profile = profile_for(model)
         assert profile.context_window <= (window or 1_050_000), model
-        assert is_known(model) or model.startswith(("codex", "gpt-chat", "gpt-rosalind", "gpt-4.5")), model
+        assert is_known(model) or model.startswith(
+            ("codex", "gpt-chat", "gpt-rosalind", "gpt-4.5")
+        ), model
 
 
 def test_a_model_under_another_name_is_what_it_is_like() -> None:

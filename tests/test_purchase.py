@@ -26,6 +26,8 @@ from buying import (
 from expand.completion import Author, Failure, Finish
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.ledger import Ledger, ModelLimits, Paused, Run, State, verify
+from expand.ledger.owner import Owner
+from expand.ledger.sqlite import SqliteDatabase
 from expand.purchase.dispatch import Event
 from expand.purchase.escrow import PILOT_SECONDS, Bought, HeldError, Purchase, StoppedError
 from expand.purchase.failure import RULES
@@ -307,7 +309,7 @@ async def test_another_process_that_dies_is_inherited_from(world: World) -> None
     other = Ledger.open(world.path, clock=world.clock)
     theirs = other.reserve(order(other.begin_run(limits={}, openings={})))
     other.sent(theirs.attempt_id)  # type: ignore[union-attr]
-    assert other._owner is not None
+    assert isinstance(other._owner, Owner)
     other._owner._held.release(force=True)
     author = ScriptedAuthor()
     bought = await world.purchase(author).buy(order(world.run))
@@ -427,6 +429,7 @@ async def test_a_defect_in_the_author_leaves_the_outcome_unknown(world: World) -
 
 
 def _full(ledger: Ledger, full: bool) -> None:
+    assert isinstance(ledger.database, SqliteDatabase)
     pages = ledger.database.connection.execute("PRAGMA page_count").fetchone()[0]
     most = pages if full else pages + 10_000
     ledger.database.connection.execute(f"PRAGMA max_page_count = {most}")

@@ -40,8 +40,8 @@ def _book(sections: int) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 def _row(name: str, side: Measured, count: int, *ratios: str) -> None:
     print(
-        f"  {name:22}{side.loading:9.2f}{side.wall:9.2f}{1000 * side.cpu / count:9.2f}{side.memory:7.0f}"
-        f"{side.requests:9}{'':3}{'   '.join(ratios)}"
+        f"  {name:22}{side.loading:9.2f}{side.wall:9.2f}{1000 * side.cpu / count:9.2f}"
+        f"{side.memory:7.0f}{side.requests:9}{'':3}{'   '.join(ratios)}"
     )
 
 
