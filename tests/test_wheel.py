@@ -44,6 +44,9 @@ def ran(*command: str | Path, place: Path, base_url: str = "") -> str:
     if base_url:
         environment |= {"OPENAI_BASE_URL": base_url, "EXPAND_MODEL": "scripted"}
     environment["PYTHONUTF8"] = "1"
+    here = str(Path(sys.executable).parent)  # the tool under development is not the installed one
+    folders = environment.get("PATH", "").split(os.pathsep)
+    environment["PATH"] = os.pathsep.join(folder for folder in folders if folder != here)
     done = subprocess.run(
         [str(word) for word in command],
         cwd=place,
