@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from expand.completion import Author
     from expand.drafting.acceptance import Restored
     from expand.drafting.commission import Commission
@@ -152,23 +154,26 @@ def figures(
     """
     from datetime import UTC, datetime
 
-    from expand.drafting.authorship import profile_of
-    from expand.model.pricing import price_for
-    from expand.report.estimate import list_price
     from expand.report.facts import read_facts
 
     settings = settings_of(workspace, **options)
-    price = None
-    if priced:
-        profile = profile_of(workspace, settings)
-        price = price_for(settings.model, profile, settings.base_url)
     return read_facts(
         workspace,
         now=datetime.now(UTC),
         model=settings.model,
-        pico_usd_per_token=None if price is None else list_price(price),
+        pico_usd_per_token=_list_price(workspace, settings) if priced else None,
         latest=latest,
     )
+
+
+def _list_price(workspace: Workspace, settings: Settings) -> Fraction | None:
+    """A token's price in pico-dollars by the model's list, None where it is not known."""
+    from expand.drafting.authorship import profile_of  # start-up time
+    from expand.model.pricing import price_for
+    from expand.report.estimate import list_price
+
+    price = price_for(settings.model, profile_of(workspace, settings), settings.base_url)
+    return None if price is None else list_price(price)
 
 
 def render_report(

@@ -14,18 +14,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from expand.completion import Answer, AttemptFailedError, Author, Request, Usage
-from expand.drafting.chapter import Means
 from expand.errors import AuthorError, InputError, Place
 from expand.ledger import Ledger
 from expand.model.pricing import price_for
 from expand.model.profile import Profile, profile_for
-from expand.model.prompt import Prompts
-from expand.model.tokens import TokenCounter
 from expand.outline import Book
 from expand.settings import Settings
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:
+    from expand.drafting.chapter import Means
     from expand.model.author import OpenAIAuthor
     from expand.model.embedded import EmbeddedAuthor
 
@@ -57,6 +55,10 @@ def means_for(
     workspace: Workspace, settings: Settings, *, ledger: Ledger | None, unpriced: bool = False
 ) -> Means:
     """What chapters are written with under these settings."""
+    from expand.drafting.chapter import Means  # start-up time: templates and checks
+    from expand.model.prompt import Prompts
+    from expand.model.tokens import TokenCounter
+
     profile = profile_of(workspace, settings)
     counter = TokenCounter(profile.known_as, encoding=profile.encoding)
     exact = counter.exact and settings.provider.exact_tokens

@@ -1,0 +1,52 @@
+"""What commands that send nothing load before they answer: the modules, which no machine's speed
+changes. Speed itself is measured by ``python -m benchmarks.speed start-up``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from workspaces import shipped
+
+WRITING = {"expand.drafting.chapter", "expand.contract", "expand.model.prompt", "jinja2"}
+"""What only writing and checking take."""
+SENDING = {"openai", "aiohttp", "pydantic", "tiktoken", "genai_prices", "tenacity", "asyncio"}
+PARSING = {"markdown_it", "tree_sitter"}
+DRAWING = {"rich.progress", "pygal"}
+YAML_WRITING = {"ruamel"}
+HEAVY = WRITING | SENDING | PARSING | DRAWING | YAML_WRITING
+
+
+def loaded(book: Path, *command: str) -> set[str]:
+    """The modules that a command has loaded when it ends with exit code 0."""
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: sys.stderr.write('\\n'.join(['', '--', *sys.modules])))\n"
+        "from expand.__main__ import main\n"
+        "main()\n"
+    )
+    bare = {name: text for name, text in os.environ.items() if not name.startswith("COV")}
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        cwd=book,
+        check=True,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=bare,
+    )
+    return set(ran.stderr.partition("\n--\n")[2].split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "chapter --help", "outline check", "budget", "budget --json", "plan"],
+)
+def test_what_sends_and_writes_nothing_loads_nothing_for_it(tmp_path: Path, command: str) -> None:
+    book = shipped(tmp_path / "book")
+
+    assert loaded(book, *command.split()) & HEAVY == set()
