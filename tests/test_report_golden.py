@@ -62,7 +62,7 @@ def test_same_figures_make_the_same_page(place: Path) -> None:
     assert first == render(sheet(place, "status", "en"), "html")
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 132])
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 132])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_figure_is_cut_on_a_narrow_terminal(place: Path, language: str, width: int) -> None:
     wide = render(sheet(place, "status", language), "table", width=400)

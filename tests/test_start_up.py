@@ -16,7 +16,7 @@ WRITING = {"expand.drafting.chapter", "expand.contract", "expand.model.prompt", 
 """What only writing and checking take."""
 SENDING = {"openai", "aiohttp", "pydantic", "tiktoken", "genai_prices", "tenacity", "asyncio"}
 PARSING = {"markdown_it", "tree_sitter"}
-DRAWING = {"rich.progress", "pygal"}
+DRAWING = {"rich.console", "rich.table", "rich.progress", "pygal"}
 YAML_WRITING = {"ruamel"}
 HEAVY = WRITING | SENDING | PARSING | DRAWING | YAML_WRITING
 
