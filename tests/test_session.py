@@ -15,7 +15,7 @@ from workspaces import OUTLINE, draft_of, expand, rows, small
 from expand.budget import Limit
 from expand.completion import Answer, Finish
 from expand.drafting.authorship import DeferredAuthor, means_for, require_language
-from expand.drafting.events import Event, Notice, RunPlanned, SectionDone
+from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionStarted
 from expand.drafting.expansion import Commission, Expansion
 from expand.drafting.rehearsal import dry_run, first_order
 from expand.drafting.result import RunResult
@@ -87,6 +87,21 @@ def run(
             with_ledger.close()
 
     return asyncio.run(expanded())
+
+
+def test_another_section_gets_ready_while_all_places_are_taken(place: Workspace) -> None:
+    titles = "\n".join(f"  - {{title: Part {n}, lines: 12}}" for n in range(12))
+    place.outline_path("07").write_text(f'id: "07"\ntitle: Parts\nsource: chapters/07_signals.md\nsections:\n{titles}\n')
+    author, events = Counting(), list[Event]()
+    author.inner.delay = 0.01
+    assert run(place, author, events=events, workers=4).exit_code in (0, 5)
+    assert author.inner.most_at_once == 4
+    started = ended = most = 0
+    for event in events:
+        started += isinstance(event, SectionStarted)
+        ended += isinstance(event, SectionDone)
+        most = max(most, started - ended)
+    assert most == 5
 
 
 # --- what a run goes by ----------------------------------------------------------------------

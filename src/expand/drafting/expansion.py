@@ -1,5 +1,8 @@
 """The use case: chapters into drafts, sections side by side on a fixed number of workers.
 
+A worker is one section; there are a few more of them than requests on their way, so that one is ready
+as soon as an answer makes room.
+
 What holds: a section that is current is not touched, one that a person edited is not touched, every
 answer is in the ledger before it is in a draft, and a draft is written whole, within half a second
 of each section and when its chapter is done. A chapter is opened when its turn comes.
@@ -43,6 +46,9 @@ from expand.workspace import Workspace
 
 __all__ = ["Commission", "Expansion"]
 
+AHEAD = 4
+"""For so many requests on their way, one more section makes its next one ready."""
+
 
 class Expansion:
     """One run over some chapters."""
@@ -85,6 +91,7 @@ class Expansion:
             pilot_seconds=pilot_seconds,
             prepare=prepare,
             proof=self._sharing.proof,
+            at_once=workers,
         )
         self._desk = Desk(
             means=means,
@@ -205,7 +212,7 @@ class Expansion:
     ) -> None:
         """Has the workers do everything, and the drafts written meanwhile."""
         done = asyncio.Event()
-        working = self._workers
+        working = self._workers + self._workers // AHEAD
 
         async def worker() -> None:
             nonlocal working
@@ -218,7 +225,7 @@ class Expansion:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._workers):
+                for _ in range(working):
                     group.create_task(worker())
                 group.create_task(folios.keep_written(done))
         except* ExpandError as errors:

@@ -147,7 +147,7 @@ async def carry_out(
     on_event: Callable[[Event], None],
     on_ready: Callable[[Expansion], None],
 ) -> RunResult:
-    """This process's part of a run, ``workers`` sections side by side. Raises ``InputError``."""
+    """This process's part of a run, ``workers`` requests at once. Raises ``InputError``."""
     settings = reading.settings
     async with AsyncExitStack() as opened:
         prepare = always_ready

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 import aiohttp
+import httpcore2  # noqa: F401 # the client's first use would import it, with a request waiting
 import httpx2
 import openai
 
@@ -112,11 +113,14 @@ class OpenAIAuthor:
             if transport == "aiohttp"
             else openai.DefaultAsyncHttpxClient
         )
+        here = is_loopback(self._base_url)
         self._http = client(
             timeout=timeout,
             follow_redirects=False,
             # A proxy in the environment must not come between us and this machine.
-            trust_env=not is_loopback(self._base_url),
+            trust_env=not here,
+            # Without TLS, the certificates of all authorities need not be read.
+            verify=not here or self._base_url.startswith("https:"),
             limits=httpx2.Limits(max_connections=connections, keepalive_expiry=15.0),
         )
         sdk = openai.AsyncOpenAI(

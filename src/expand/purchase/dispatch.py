@@ -80,12 +80,15 @@ class Dispatch:
         while self._in_flight:
             await asyncio.wait(self._in_flight)
 
-    async def carry(self, order: Order, place: Reservation, made: Tries) -> Outcome:
+    async def carry(
+        self, order: Order, place: Reservation, made: Tries, *, on_return: Callable[[], None]
+    ) -> Outcome:
         """Send the attempt, which is marked as sent; what came of it, booked. Raises
         ``StoppedError`` when it was given up. A cancelled caller leaves the attempt to arrive. A
-        failure is noted in ``made``.
+        failure is noted in ``made``. ``on_return`` is called when the request is no longer on its
+        way, before that is booked.
         """
-        task = asyncio.create_task(self._send(order, place, made))
+        task = asyncio.create_task(self._send(order, place, made, on_return))
         self._in_flight.add(task)
         task.add_done_callback(self._landed)
         try:
@@ -104,7 +107,9 @@ class Dispatch:
             task.exception()  # who waits for it gets it; if nobody does, the ledger has it
         self._on_landing()
 
-    async def _send(self, order: Order, place: Reservation, made: Tries) -> Outcome:
+    async def _send(
+        self, order: Order, place: Reservation, made: Tries, on_return: Callable[[], None]
+    ) -> Outcome:
         """Send and settle; the books are in order whatever becomes of it, cancellation too."""
         made.sent += 1
         self._on_event(Event(kind="sent", order=order, attempt_id=place.attempt_id))
@@ -123,6 +128,7 @@ class Dispatch:
             )
             self._ledger.unknown(place.attempt_id, lost)
             raise
+        on_return()
         stored = await self._settle(order, place, answer)
         self._on_event(
             Event(kind="settled", order=order, attempt_id=place.attempt_id, usage=stored.usage)

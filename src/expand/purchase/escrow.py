@@ -37,6 +37,7 @@ from expand.ledger.values import Verdict
 from expand.purchase.clerk import Clerk
 from expand.purchase.dispatch import Dispatch, Event, StoppedError
 from expand.purchase.failure import RULES
+from expand.purchase.gate import Gate
 from expand.purchase.outcome import Bought, HeldError, RefusedError, bought, held, in_batch
 from expand.purchase.proof import Proof
 from expand.purchase.tries import Tries
@@ -79,11 +80,13 @@ class Purchase:
         prepare: Callable[[], Awaitable[None]] = always_ready,
         jitter: Callable[[], float] = random.random,
         proof: Proof | None = None,
+        at_once: int | None = None,
     ) -> None:
         """``max_attempts`` bounds the attempts at one request within this run, calls that were
         refused for their rate aside. The first attempt is ``pilot_seconds`` ahead of the others.
         ``prepare`` makes the author ready, before anything is reserved. ``jitter`` gives numbers
-        in [0, 1). ``proof`` is what is known of the author, and is kept up to date.
+        in [0, 1). ``proof`` is what is known of the author, and is kept up to date. ``at_once`` is
+        the most requests that are on their way at one time.
         """
         self._ledger = ledger
         self._clerk = Clerk(ledger)
@@ -109,6 +112,7 @@ class Purchase:
         if not pilot_seconds:
             self._proof.give()
         self._pilot: asyncio.Event | None = None
+        self._gate = Gate(at_once)
         self._lines: dict[str, Turnstile] = {}
         self._buying: dict[str, asyncio.Event] = {}
         self._stopping = asyncio.Event()
@@ -146,6 +150,7 @@ class Purchase:
         if self._stopping.is_set():
             self._dispatch.abandon()
         self._stopping.set()
+        self._gate.open()
         self._knock()
 
     async def drain(self) -> None:
@@ -218,10 +223,14 @@ class Purchase:
     async def _once(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """One attempt, or the answer that somebody else has bought. Raises what became of it."""
         await self._get_ready(order)
-        place = await self._place(order, made)
-        if isinstance(place, StoredAnswer):
-            return place, True
-        outcome = await self._dispatch.carry(order, place, made)
+        ticket = await self._gate.enter(_rank(order, made))
+        try:
+            place = await self._place(order, made)
+            if isinstance(place, StoredAnswer):
+                return place, True
+            outcome = await self._dispatch.carry(order, place, made, on_return=ticket.give_up)
+        finally:
+            ticket.give_up()
         if isinstance(outcome, StoredAnswer):
             self._proof.give()
             return outcome, False
@@ -241,9 +250,8 @@ class Purchase:
             verdict = await self._reserve(order)
             if isinstance(verdict, Reservation | StoredAnswer):
                 return verdict
-        rank = 0 if made.sent else order.rank
         while True:
-            place = line.enter(rank)
+            place = line.enter(_rank(order, made))
             try:
                 while True:
                     await line.turn(place)
@@ -346,3 +354,8 @@ class Purchase:
 
     def _tell(self, order: Order, seconds: float, message: str) -> None:
         self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=message))
+
+
+def _rank(order: Order, made: Tries) -> int:
+    """What was begun goes on before anything else is."""
+    return 0 if made.sent else order.rank
