@@ -195,37 +195,42 @@ class _Targets:
 
     def __init__(self, outline: Outline) -> None:
         self._numbers = [section.number for section in outline.sections]
-        self._titles = [section.title.every() for section in outline.sections]
+        titles = [section.title.every() for section in outline.sections]
         self._topics = [[topic.every() for topic in section.topics] for section in outline.sections]
-        self._bags = [
-            _bag([*titles, *itertools.chain.from_iterable(topics)])
-            for titles, topics in zip(self._titles, self._topics, strict=True)
+        self._names = [
+            [*own, *itertools.chain.from_iterable(topics)]
+            for own, topics in zip(titles, self._topics, strict=True)
         ]
-        self._met = Counter(term for bag in self._bags for term in bag)
+        self._titles = [_bag(own) for own in titles]
+        self._bags = [_bag(names) for names in self._names]
+        met = Counter(term for bag in self._bags for term in bag)
+        every = len(self._bags)
+        self._weights = {term: math.log((every + 1) / count) for term, count in met.items()}
 
     def _weight(self, shared: set[str]) -> float:
-        every = len(self._bags)
-        return sum(math.log((every + 1) / self._met[term]) for term in shared)
+        return sum(self._weights[term] for term in shared)
 
-    def _score(self, piece: _Piece, bag: set[str]) -> float:
-        """Words in common, a heading's three times, against the size of the bag."""
-        above = _bag(piece.titles)
-        words = wording.terms(piece.text)
-        fit = 3 * self._weight(above & bag) + self._weight((words - above) & bag)
+    def _score(self, above: set[str], own: set[str], bag: set[str]) -> float:
+        """Words in common, a heading's three times, against the size of the bag. ``own`` are a
+        piece's words that no heading ``above`` it has.
+        """
+        fit = 3 * self._weight(above & bag) + self._weight(own & bag)
         return fit / math.sqrt(max(len(bag), 4))
 
-    def _fit(self, piece: _Piece, index: int) -> float:
-        names = [*self._titles[index], *itertools.chain.from_iterable(self._topics[index])]
-        titled = self._weight(_bag(piece.titles) & _bag(self._titles[index]))
-        return self._score(piece, self._bags[index]) + titled + _named(piece, names)
+    def _fit(self, piece: _Piece, above: set[str], own: set[str], index: int) -> float:
+        titled = self._weight(above & self._titles[index])
+        named = _named(piece, self._names[index])
+        return self._score(above, own, self._bags[index]) + titled + named
 
     def best(self, piece: _Piece, otherwise: int) -> tuple[int, int | None]:
         """The index of the section that a piece fits best, and of its topic if it fits one."""
-        scores = [self._fit(piece, index) for index in range(len(self._bags))]
+        above = _bag(piece.titles)
+        own = wording.terms(piece.text) - above
+        scores = [self._fit(piece, above, own, index) for index in range(len(self._bags))]
         most = max(scores, default=0.0)
         index = scores.index(most) if most > 0 else otherwise
         topics = [
-            self._score(piece, _bag(names)) + _named(piece, names)
+            self._score(above, own, _bag(names)) + _named(piece, names)
             for names in (self._topics[index] if self._topics else ())
         ]
         most = max(topics, default=0.0)
