@@ -10,6 +10,7 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
+from expand.drafting import expansion
 from expand.drafting.chapter import Chapter
 from expand.drafting.commission import Job, lanes
 
@@ -114,6 +115,35 @@ def test_any_file_that_a_template_takes_text_from_has_it_looked_at(
     assert run(place, server)["attempts"] == 0
     (shared / "rules.md").write_text("Be thorough.\n", encoding="utf-8")
     assert run(place, server)["attempts"] > 0
+
+
+@pytest.mark.parametrize("before", [(), ("prompts/old.md",), ("prompts/rules/old.md",)])
+@pytest.mark.parametrize("file", ["prompts/new.md", "prompts/rules/new.md", "prompts/old.md"])
+def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
+    place: Path,
+    server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    before: tuple[str, ...],
+    file: str,
+) -> None:
+    for there in before:
+        (place / there).parent.mkdir(parents=True)
+        (place / there).write_text("Be terse.\n", encoding="utf-8")
+    original = expansion.across
+
+    def meanwhile(*given: Any, **more: Any) -> Any:
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        (place / file).write_text("Be thorough.\n", encoding="utf-8")
+        return original(*given, **more)
+
+    record = place / ".expand/finished/07.en.full.json"
+    record.unlink()
+    run(place, server)
+    assert record.is_file()
+    record.unlink()
+    monkeypatch.setattr(expansion, "across", meanwhile)
+    run(place, server)
+    assert not record.exists()
 
 
 def test_a_damaged_record_is_no_record(place: Path, server: ScriptedServer) -> None:

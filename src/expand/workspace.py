@@ -227,19 +227,17 @@ def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
 def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """The same for bytes. Raises ``InputError`` when the place cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, made = _beside(path)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 if durable:
-                    os.fsync(file.fileno())
-            Path(name).chmod(mode)
-            Path(name).replace(path)
+                    os.fsync(handle)
+            made.chmod(_mode(path))
+            made.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise InputError(
@@ -249,7 +247,22 @@ def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True) -> 
         ) from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _beside(path: Path) -> tuple[int, Path]:
+    """A new file in the folder of ``path``, which is made where there is none; open to write."""
+    folder, prefix = path.parent, f".{path.name}."
+    try:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
+    return handle, Path(name)
+
+
+def _mode(path: Path) -> int:
+    """The mode of a file, or that of a new one."""
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask

@@ -44,6 +44,13 @@ class Finished:
         self._profile = profile
         self._commission = commission
         self._whole = not (commission.sections or commission.fresh or commission.context_text)
+        roots = (workspace.prompts_folder, packaged_folder())
+        folders = [folder for root in roots for folder in _folders(root)]
+        # All files beside the templates too: a template may take text from any, through links.
+        self._templates = sorted({path for folder in folders for path in folder.files})
+        # A file that comes or goes changes the time of its folder.
+        places = {*roots, *(folder.path for folder in folders)}
+        self._watched = [workspace.book_path, *sorted(places), *self._templates]
         self._signature = self._signed()
         self._shared = self._digest_shared()
         self._outlines: dict[str, str] = {}
@@ -124,20 +131,22 @@ class Finished:
         digest.update(self._commission.plan.value.encode())
         digest.update(repr(_signatures(_code())).encode())
         digest.update(_hash(self._workspace.book_path).encode())
-        for path in self._templates():
+        for path in self._templates:
             digest.update(f"{path}\0{_hash(path)}\0".encode())
         return digest.hexdigest()
 
     def _signed(self) -> tuple[Any, ...]:
-        return _signatures([self._workspace.book_path, *self._templates()])
-
-    def _templates(self) -> list[Path]:
-        """All files beside the templates too: a template may take text from any, through links."""
-        return sorted({*_files(self._workspace.prompts_folder), *_files(packaged_folder())})
+        return _signatures(self._watched)
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """The files of a folder and those below it, each folder once, wherever a link leads."""
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    path: Path
+    files: tuple[Path, ...]
+
+
+def _folders(root: Path) -> Iterator[_Folder]:
+    """A folder and those below it with their files, each once, wherever a link leads."""
     known: set[Path] = set()
     for place, below, names in os.walk(root, followlinks=True):
         folder = Path(place).resolve()
@@ -145,7 +154,7 @@ def _files(root: Path) -> Iterator[Path]:
             below.clear()
             continue
         known.add(folder)
-        yield from (Path(place, name) for name in names)
+        yield _Folder(Path(place), tuple(Path(place, name) for name in names))
 
 
 def _code() -> Iterable[Path]:

@@ -10,6 +10,7 @@ disk; where there is an edit in it, it does.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock
@@ -34,7 +35,7 @@ class Folio:
         self._stamps: dict[int, Stamp] = {}
         self._unwritten: set[int] = set()
         self._path = workspace.draft_path(chapter.id)
-        self._lock = workspace.root / ".expand" / "drafts.lock"
+        self._lock = _lock(workspace.root / ".expand" / "drafts.lock")
         self.path = workspace.relative(self._path)
         self._acceptances = Acceptances(workspace)
         present = workspace.source_bytes(chapter.outline)
@@ -96,8 +97,7 @@ class Folio:
 
     def write(self) -> None:
         """Writes the draft as it is now; not at all where nothing changed."""
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._lock):
+        with self._lock:
             self._write()
         self._unwritten.clear()
 
@@ -163,6 +163,12 @@ class Folio:
                 self._stamps.pop(section.number, None)
                 if section.number in self._former.stamps:
                     self._stamps[section.number] = self._former.stamps[section.number]
+
+
+@lru_cache(maxsize=8)
+def _lock(path: Path) -> FileLock:
+    """The lock on a workspace's drafts, over all processes; one for all of its drafts."""
+    return FileLock(path)
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
