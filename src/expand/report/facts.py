@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from expand.budget import Balance, Limit, pico_from_usd
 from expand.ledger import Ledger
 from expand.ledger.overview import Overview, Slice
 from expand.outline import Book, BookChapter, Outline, Priority, Text
 from expand.report.estimate import Rate, Sample, rate
+from expand.report.measured import DraftFacts, Measured
 from expand.workspace import Workspace, read_text
-
-if TYPE_CHECKING:
-    from expand.text.draft import Draft
 
 FINISHED_PERCENT = 95
 """A chapter counts as finished when the book says so, or from this share of its target on."""
@@ -30,20 +27,6 @@ class SectionFacts:
     title: Text
     lines: int
     delivered: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DraftFacts:
-    """A draft: its language and plan ("" where it does not say), its lines by section number."""
-
-    language: str
-    plan: str
-    lines_by_section: Mapping[int, int]
-
-    @property
-    def lines(self) -> int:
-        """The sum over its sections."""
-        return sum(self.lines_by_section.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,19 +175,28 @@ def _chapters(
     """The book's chapters in its order, then those that only have an outline."""
     recorded = {chapter.id: chapter for chapter in book.chapters}
     outlined = workspace.chapter_ids()
-    return tuple(
+    measured = Measured(workspace)
+    chapters = tuple(
         _chapter(
             workspace,
+            measured,
             recorded.get(chapter),
             workspace.outline(chapter) if chapter in outlined else None,
             bought=chapter in bought,
         )
         for chapter in dict.fromkeys([*recorded, *outlined])
     )
+    measured.keep()
+    return chapters
 
 
 def _chapter(
-    workspace: Workspace, record: BookChapter | None, outline: Outline | None, *, bought: bool
+    workspace: Workspace,
+    measured: Measured,
+    record: BookChapter | None,
+    outline: Outline | None,
+    *,
+    bought: bool,
 ) -> ChapterFacts:
     source = outline.source if outline else record.source if record else None
     path = workspace.root / source if source else None
@@ -213,8 +205,10 @@ def _chapter(
     identity = outline or record
     assert identity is not None  # one of the two named the chapter
     recorded = record.lines if record else None
-    accepted = text if bought and counted != recorded else None
-    draft = _draft(workspace, identity.id, accepted)
+    accepted = text if bought and counted != recorded else None  # the document it became
+    draft_path = workspace.draft_path(identity.id)
+    drafted = read_text(draft_path) if draft_path.is_file() else accepted
+    draft = None if drafted is None else measured.of(drafted)
     stated = record.target_lines if record else None
     if stated is None and outline is not None:
         stated = outline.stated_lines or outline.target_lines
@@ -248,25 +242,6 @@ def _sections(outline: Outline | None, draft: DraftFacts | None) -> tuple[Sectio
             delivered=delivered.get(section.number, 0),
         )
         for section in (outline.sections if outline else ())
-    )
-
-
-def _draft(workspace: Workspace, chapter: str, accepted: str | None) -> DraftFacts | None:
-    """The chapter's draft; where it was accepted, the sections of the document it became."""
-    path = workspace.draft_path(chapter)
-    text = read_text(path) if path.is_file() else accepted
-    if text is None:
-        return None
-    from expand.text.draft import read  # start-up time: it reads Markdown
-    from expand.text.lines import of_section
-
-    draft: Draft = read(text)
-    if not draft.sections:
-        return None
-    return DraftFacts(
-        language=draft.language,
-        plan=draft.plan,
-        lines_by_section={s.number: of_section(s.text) for s in draft.sections},
     )
 
 

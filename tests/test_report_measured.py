@@ -1,0 +1,133 @@
+"""What drafts hold is counted once, and again whenever anything of it changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_books import facts_of, filled
+
+from expand.report import measured
+from expand.report.facts import BookFacts
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return filled(tmp_path / "book")
+
+
+def kept(place: Path) -> Path:
+    return place / ".expand" / "measured.json"
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that are counted from now on."""
+    seen: list[str] = []
+    original = measured._count
+
+    def noted(text: str) -> measured.DraftFacts:
+        seen.append(text)
+        return original(text)
+
+    monkeypatch.setattr(measured, "_count", noted)
+    return seen
+
+
+def delivered(facts: BookFacts) -> list[int]:
+    return [s.delivered for chapter in facts.chapters for s in chapter.sections]
+
+
+def test_a_draft_is_counted_once_and_told_the_same_from_then_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = counted(monkeypatch)
+    first = facts_of(place)
+    assert sum(delivered(first)) > 0
+    assert len(seen) > 0
+    seen.clear()
+
+    assert facts_of(place) == first
+    assert seen == []
+
+
+def test_a_draft_changed_within_the_same_size_and_moment_is_seen(place: Path) -> None:
+    before = delivered(facts_of(place))
+    path = place / "drafts/07.md"
+    state, text = path.stat(), path.read_text(encoding="utf-8")
+    first = text.index("\n", text.index("## 1. ")) + 2
+    end = text.index("\n", first)
+    path.write_text(text[:first] + "\n" * (end - first) + text[end:], encoding="utf-8")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert path.stat().st_size == state.st_size
+
+    after = delivered(facts_of(place))
+    assert after != before
+    kept(place).unlink()
+    assert delivered(facts_of(place)) == after
+
+
+def test_another_state_of_the_code_counts_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = facts_of(place)
+    seen = counted(monkeypatch)
+    monkeypatch.setattr(measured, "_code", lambda: "another")
+
+    assert facts_of(place) == first
+    assert len(seen) > 0
+
+
+def test_what_is_not_drafted_any_more_is_forgotten(place: Path) -> None:
+    facts_of(place)
+    former = set(json.loads(kept(place).read_bytes())["drafts"])
+    path = place / "drafts/07.md"
+    path.write_text(path.read_text(encoding="utf-8") + "\nMore.\n", encoding="utf-8")
+    facts_of(place)
+
+    assert not former & set(json.loads(kept(place).read_bytes())["drafts"])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda form: [],
+        lambda form: {},
+        lambda form: {**form, "drafts": []},
+        lambda form: {**form, "drafts": dict.fromkeys(form["drafts"])},
+        lambda form: {**form, "drafts": {name: ["en", "full"] for name in form["drafts"]}},
+        lambda form: {**form, "drafts": {name: ["en", "full", ["a"]] for name in form["drafts"]}},
+    ],
+)
+def test_a_record_that_is_none_changes_nothing(place: Path, spoil: Any) -> None:
+    first = facts_of(place)
+    form = json.loads(kept(place).read_bytes())
+    kept(place).write_text(json.dumps(spoil(form)), encoding="utf-8")
+
+    assert facts_of(place) == first
+    assert json.loads(kept(place).read_bytes()) == form
+
+
+def test_where_it_cannot_be_written_the_figures_are_the_same(place: Path) -> None:
+    first = facts_of(place)
+    kept(place).unlink()
+    kept(place).mkdir()
+
+    assert facts_of(place) == first
+
+
+def test_a_report_makes_no_folder_of_the_tools_own(place: Path) -> None:
+    (place / ".expand").rename(place / "away")
+    facts_of(place)
+
+    assert not (place / ".expand").exists()
+
+
+def test_a_draft_without_sections_is_none(place: Path) -> None:
+    (place / "drafts/07.md").write_text("# Only a title\n", encoding="utf-8")
+
+    for _ in range(2):
+        (chapter,) = [c for c in facts_of(place).chapters if c.id == "07"]
+        assert chapter.draft is None
