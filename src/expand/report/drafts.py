@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from expand.drafting.result import ChapterResult
+from expand.ledger import Ledger
 from expand.ledger.values import State
+from expand.outline.plan import Plan
 from expand.report import wording
 from expand.report.facts import BookFacts, ChapterFacts
 from expand.report.figures import percent
@@ -29,7 +31,42 @@ def reviews(workspace: Workspace, settings: Settings, facts: BookFacts) -> Revie
         return {}
     from expand.drafting.review import review  # start-up time: it parses code
 
-    return {chapter: review(workspace, settings, facts.book, chapter) for chapter in drafted}
+    known = _known(workspace, settings, facts, drafted)
+    return {
+        chapter: known.get(chapter) or review(workspace, settings, facts.book, chapter)
+        for chapter in drafted
+    }
+
+
+def _known(
+    workspace: Workspace, settings: Settings, facts: BookFacts, drafted: Collection[str]
+) -> Reviews:
+    """What a run kept of chapters that it had nothing left to do for, as far as nothing changed
+    since: a review would find the same.
+    """
+    ledger = Ledger.read(workspace.ledger_place)
+    if ledger is None:
+        return {}
+    from expand.drafting.authorship import profile_of  # start-up time
+    from expand.drafting.commission import Commission
+    from expand.drafting.finished import Finished
+
+    try:
+        editions = ledger.editions()
+    finally:
+        ledger.close()
+    kinds: dict[tuple[Plan, str], list[str]] = {}
+    for chapter in facts.chapters:
+        draft = chapter.draft
+        if draft and chapter.id in drafted and draft.plan in tuple(Plan):
+            kinds.setdefault((Plan(draft.plan), draft.language), []).append(chapter.id)
+    known: dict[str, ChapterResult] = {}
+    for (plan, language), chapters in kinds.items():
+        commission = Commission(chapters=tuple(chapters), plan=plan, language=language)
+        finished = Finished(workspace, commission, profile_of(workspace, settings))
+        results = {chapter: finished.result(chapter, editions) for chapter in chapters}
+        known.update((chapter, result) for chapter, result in results.items() if result)
+    return known
 
 
 def drafts(facts: BookFacts, reviews: Reviews) -> Table:
