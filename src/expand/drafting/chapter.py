@@ -71,6 +71,7 @@ class Chapter:
         self._book = book
         self.means = means
         self._outline_as_read = outline
+        self._frames: dict[int, Frame] = {}
         self._keys: dict[tuple[int, Edition], str] = {}
         self._checked: dict[int, tuple[str, tuple[Finding, ...]]] = {}
         self.source_text = source_text
@@ -127,6 +128,12 @@ class Chapter:
 
     def frame(self, section: Section) -> Frame:
         """What the section consists of before a model wrote anything."""
+        known = self._frames.get(section.number)
+        if known is None:
+            known = self._frames[section.number] = self._framed(section)
+        return known
+
+    def _framed(self, section: Section) -> Frame:
         intro: list[str] = []
         by_topic: dict[int, list[str]] = {}
         for block in self._placed.get(section.number, ()):

@@ -18,12 +18,12 @@ titles; the model and its parameters; the templates; the language; and the editi
 the section anew, with the editor's instruction."""
 
 _DIGITS = 8
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def digest(part: Json) -> str:
     """A part of a key: eight hexadecimal digits of its JSON's hash."""
-    text = json.dumps(part, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(_JSON.encode(part).encode()).hexdigest()[:_DIGITS]
 
 
 def key_of(digests: Mapping[str, str]) -> str:

@@ -17,8 +17,10 @@ from expand.outline import Book, Outline
 from expand.outline.plan import Plan
 from expand.workspace import Workspace, decoded, read_text
 
-KEPT = 64
-"""How many drafts that nobody works on yet stay open, so that they are not read twice."""
+KEPT = 8_000_000
+"""The size to which drafts that nobody works on yet stay open, so that they are not read twice;
+what one takes beside its own texts; and how often it holds its source's."""
+KEPT_EACH, KEPT_SOURCES = 12_000, 4
 
 WRITE_SECONDS = 0.5
 """How long a finished section may wait for its draft to be written. Its answers are in the ledger,
@@ -45,6 +47,8 @@ class Folios:
         self._language = language
         self._means = means
         self._idle: dict[str, Folio] = {}
+        self._sizes: dict[str, int] = {}
+        self._room = KEPT
         self._worked_on: dict[str, Folio] = {}
         self._given_way: dict[str, set[int]] = {}
 
@@ -55,8 +59,10 @@ class Folios:
             found = Folio(self._workspace, self._open(chapter))
             for number in self._given_way.get(chapter, ()):
                 found.overwrite(number)
-            if len(self._idle) < KEPT:
-                self._idle[chapter] = found
+            size = _size(found)
+            if size <= self._room:
+                self._room -= size
+                self._idle[chapter], self._sizes[chapter] = found, size
         return found
 
     def take(self, chapter: str) -> Folio:
@@ -67,6 +73,7 @@ class Folios:
         if found is None:
             found = self._worked_on[chapter] = self.look(chapter)
             self._idle.pop(chapter, None)
+            self._room += self._sizes.pop(chapter, 0)
             found.write()
         return found
 
@@ -103,6 +110,11 @@ class Folios:
             means=self._means,
             outline=self._outlines.get(chapter),
         )
+
+
+def _size(folio: Folio) -> int:
+    source = KEPT_SOURCES * len(folio.chapter.source_text)
+    return KEPT_EACH + source + sum(map(len, folio.texts.values()))
 
 
 def open_chapter(

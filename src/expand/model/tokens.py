@@ -34,6 +34,9 @@ TOKENS_FOR_REPLY = 3
 """What the chat format adds around the text: three tokens and the role for each message, and three
 that prime the reply (OpenAI Cookbook, "How to count tokens with tiktoken")."""
 
+SYSTEMS_KEPT = 256
+"""System messages whose counts are remembered: those of the chapters looked at and worked on."""
+
 _O200K = (
     "fb374d419588a4632f3f557e76b4b70aebbca790",
     "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
@@ -65,7 +68,7 @@ class TokenCounter:
         self._ranks_folder = ranks_folder
         self._loaded: tiktoken.Encoding | None = None
         self._lock = threading.Lock()
-        self._system: tuple[str, int] = ("", 0)
+        self._count_system = lru_cache(maxsize=SYSTEMS_KEPT)(self.count)
         if encoding is not None and encoding not in RANK_FILES:
             raise InputError(
                 f"{model}: encoding {encoding!r} is not known",
@@ -100,16 +103,11 @@ class TokenCounter:
         return raised(self.count_messages(messages), margin)
 
     def _count_kept(self, message: Message) -> int:
-        """The tokens of a message; those of the last system message are remembered, since it is
-        the same for all requests of a chapter.
+        """The tokens of a message; those of a system message are remembered, since it is the same
+        for all requests of a chapter, and several chapters may be worked on in turn.
         """
-        if message.role != "system":
-            return self.count(message.content)
-        text, tokens = self._system
-        if text != message.content:
-            tokens = self.count(message.content)
-            self._system = (message.content, tokens)
-        return tokens
+        counted = self._count_system if message.role == "system" else self.count
+        return counted(message.content)
 
     def _ready(self) -> tiktoken.Encoding:
         loaded = self._loaded

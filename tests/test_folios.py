@@ -1,0 +1,64 @@
+"""Which drafts of a run stay open between the look at them and the work on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_server import ScriptedServer
+from workspaces import expand, small
+
+from expand.drafting import folios
+from expand.drafting.authorship import means_for
+from expand.drafting.chapter import Chapter
+from expand.outline.plan import Plan
+from expand.settings import Settings
+from expand.workspace import Workspace
+
+
+@pytest.mark.parametrize(("kept", "openings"), [(10**6, 1), (0, 2)])
+def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, openings: int
+) -> None:
+    place, seen = small(tmp_path), Counter[str]()
+    original = Chapter.__init__
+
+    def noted(self: Chapter, **given: Any) -> None:
+        seen[given["outline"].id] += 1
+        original(self, **given)
+
+    monkeypatch.setattr(Chapter, "__init__", noted)
+    monkeypatch.setattr(folios, "KEPT", kept)
+    with ScriptedServer() as server:
+        expand(place, "chapter", "07", "--base-url", server.base_url)
+    assert seen == {"07": openings}
+
+
+def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = small(tmp_path)
+    for chapter in ("08", "09"):
+        outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
+        (place / f"outlines/{chapter}.yaml").write_text(
+            outline.replace("id: 07", f"id: {chapter}"), encoding="utf-8"
+        )
+    monkeypatch.setattr(folios, "KEPT", 3 * folios.KEPT_EACH)
+    workspace = Workspace.open(place)
+    some = folios.Folios(
+        workspace,
+        workspace.book(),
+        outlines={},
+        plan=Plan.FULL,
+        language="en",
+        means=means_for(workspace, Settings(model="gpt-4.1"), ledger=None),
+    )
+    first, second, third = (some.look(chapter) for chapter in ("07", "08", "09"))
+    assert some.look("09") is not third
+    assert some.take("07") is first
+    assert some.look("09") is some.look("09")
+    assert some.look("08") is second
+    some.close("07")
+    assert some.look("07") is not some.look("07")
