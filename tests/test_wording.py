@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from expand.text import wording
 
@@ -54,9 +56,23 @@ def test_terms_of_both_scripts() -> None:
     assert wording.stem("queries") == wording.stem("query") == "quer"
 
 
-def test_shingles_of_a_short_text_are_the_text() -> None:
-    assert wording.shingles(["a", "b"]) == {("a", "b")}
-    assert wording.shingles(list("abcd")) == {("a", "b", "c"), ("b", "c", "d")}
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("It's the 2nd `mmap_file`'s page.", ["it's", "the", "2nd", "mmap", "file", "s", "page"]),
+        ("'Quoted' o'clock's don''t", ["quoted", "o'clock", "s", "don", "t"]),
+        ("A\x00b\x1fc-d_e", ["a", "b", "c", "d", "e"]),
+        ("Straße’s 内存 — ok", ["strasse’s", "内", "存", "ok"]),
+        ("", []),
+    ],
+)
+def test_tokens_are_words_and_single_chinese_characters(text: str, tokens: list[str]) -> None:
+    assert wording.tokens(text) == tokens
+
+
+@given(st.text(st.sampled_from("aB9_'’ \n-.é内"), max_size=12))
+def test_tokens_are_the_same_whether_or_not_all_is_ascii(text: str) -> None:
+    assert wording.tokens(text) == wording.tokens(f"{text} 內")[:-1]
 
 
 def test_prose_has_no_code_and_no_addresses() -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from expand.contract.finding import Finding, Severity, excerpt
 from expand.text import chatter, markdown, wording
+from expand.text.markdown import Passage
 
 NEAR = 0.8
 """The share of three-word runs in common from which two passages say the same."""
@@ -32,25 +33,46 @@ class Unit:
     """The hashes of its runs of three words; of code, of all its lines."""
 
 
-def _is_enough(text: str) -> bool:
-    """Whether a text is long enough to be a repetition; code spans and addresses do not count."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A passage, how many words it has, and the hashes of its runs of three."""
+
+    passage: Passage
+    words: int
+    marks: frozenset[int]
+
+
+@lru_cache(maxsize=4)
+def _read(text: str) -> tuple[_Read, ...]:
+    """The passages of ``LEAST_WORDS`` or more: shorter ones hold nothing that is enough."""
+    found = []
+    for passage in markdown.passages(text):
+        words = wording.tokens(passage.text)
+        if len(words) >= LEAST_WORDS:
+            marks = frozenset(map(hash, zip(words, words[1:], words[2:], strict=False)))
+            found.append(_Read(passage, len(words), marks))
+    return tuple(found)
+
+
+def _is_enough(text: str, words: int) -> bool:
+    """Whether a text of so many words is long enough to be a repetition; code spans and addresses
+    do not count.
+    """
     said = wording.prose(text)
-    words = wording.tokens(said)
+    if said != text:
+        words = len(wording.tokens(said))
     chinese = wording.cjk_letters(said)  # each is a word of its own
-    return (len(words) - chinese) / LEAST_WORDS + chinese / LEAST_CJK >= 1
+    return (words - chinese) / LEAST_WORDS + chinese / LEAST_CJK >= 1
 
 
 @lru_cache(maxsize=128)
 def units(text: str, *, section: int) -> tuple[Unit, ...]:
     """Everything in a section that is long enough to be called a repetition."""
     found = []
-    for passage in markdown.passages(text):
-        if _is_enough(passage.text):
-            marks = frozenset(map(hash, wording.shingles(wording.tokens(passage.text))))
-            line = passage.line + 1
-            found.append(
-                Unit(section=section, line=line, text=passage.text, code=False, marks=marks)
-            )
+    for read in _read(text):
+        said, line = read.passage.text, read.passage.line + 1
+        if _is_enough(said, read.words):
+            found.append(Unit(section=section, line=line, text=said, code=False, marks=read.marks))
     for block in markdown.fences(text):
         flat = tuple(" ".join(row.split()) for row in block.code.splitlines() if row.strip())
         if len(flat) >= 4 and sum(map(len, flat)) >= 60:
@@ -105,8 +127,18 @@ def _nearest(unit: Unit, shared: Mapping[int, int], firsts: Sequence[Unit]) -> U
     return None
 
 
+def _may_loop(text: str) -> bool:
+    """Whether so many runs of three words stand there again as a looped sentence must have."""
+    every = _read(text)
+    marks = frozenset[int]().union(*(read.marks for read in every))
+    again = sum(read.words - 2 for read in every) - len(marks)
+    return again >= (LOOPED - 1) * (LEAST_WORDS - 2)
+
+
 def _loops(text: str, again: set[int]) -> list[tuple[str, int, int]]:
     """Sentences that a section says at least three times: text, count, line of the second."""
+    if not _may_loop(text):
+        return []
     seen: dict[tuple[str, ...], list[tuple[str, int]]] = {}
     for passage in markdown.passages(text):
         if passage.line + 1 in again:
@@ -115,8 +147,8 @@ def _loops(text: str, again: set[int]) -> list[tuple[str, int, int]]:
             words = tuple(wording.tokens(sentence))
             seen.setdefault(words, []).append((sentence, passage.line + 1))
     looped = [
-        [(sentence, line) for sentence, line in met if _is_enough(sentence)]
-        for met in seen.values()
+        [(sentence, line) for sentence, line in met if _is_enough(sentence, len(words))]
+        for words, met in seen.items()
         if len(met) >= LOOPED
     ]
     return [(met[0][0], len(met), met[1][1]) for met in looped if len(met) >= LOOPED]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 _END = re.compile(
     r"""[.!?:。！？：](?:(?<=[。！？：])[。！？：]*|(?<=[.!?:])[.!?:]*["'”’)*_]*(?=\s|$))\s*"""
@@ -77,9 +78,10 @@ _THINK = re.compile(r"\s*<(think|thinking|reasoning)>.*?</\1>[ \t]*(?:\r?\n)*", 
 _THINK_OPEN = re.compile(r"\s*<(think|thinking|reasoning)>")
 
 
-def sentences(text: str) -> list[str]:
+@lru_cache(maxsize=64)
+def sentences(text: str) -> tuple[str, ...]:
     """A paragraph cut after each sentence end or colon; joined they are the paragraph again."""
-    return list(_sentences(text))
+    return tuple(_sentences(text))
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -115,7 +117,7 @@ def without_sign_off(paragraph: str) -> str:
     """A paragraph less the leave-taking sentences it ends with; "" when there is nothing else."""
     if is_sign_off(paragraph):
         return ""
-    every = sentences(paragraph)
+    every = [*sentences(paragraph)]
     while every and is_sign_off(every[-1]):
         every.pop()
     return "".join(every).rstrip()

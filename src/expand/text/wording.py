@@ -15,6 +15,8 @@ _CJK_RUN = re.compile(f"[{CJK}]+")
 _CJK_LANGUAGES = ("zh", "ja", "ko")
 _CJK_SHARE = 0.15
 _TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’][^\W_{CJK}]+)?")
+_BETWEEN_TOKENS = "".join(c if c.isalnum() or c == "'" else " " for c in map(chr, range(128)))
+"""For ``str.translate``: what is part of no token of a text in ASCII becomes a space."""
 _WORD = re.compile(rf"[^\W\d_{CJK}][^\W_{CJK}]*|\d+")
 _INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _TARGET = re.compile(r"\]\([^)]*\)")
@@ -123,7 +125,13 @@ def _spelling(one: str, other: str, *, above: float) -> float:
 
 def tokens(text: str) -> list[str]:
     """Words and single Chinese characters in order, casefolded."""
-    return _TOKEN.findall(text.casefold())
+    if not text.isascii():
+        return _TOKEN.findall(text.casefold())
+    words = text.casefold().translate(_BETWEEN_TOKENS).split()
+    if "'" not in text:
+        return words
+    quoted = (_TOKEN.findall(word) if "'" in word else (word,) for word in words)
+    return [token for found in quoted for token in found]
 
 
 def pairs(text: str) -> set[str]:
@@ -160,10 +168,3 @@ def latin_terms(text: str) -> set[str]:
 def terms(text: str) -> set[str]:
     """Latin stems and Chinese pairs together."""
     return latin_terms(text) if text.isascii() else latin_terms(text) | pairs(text)
-
-
-def shingles(words: list[str]) -> frozenset[tuple[str, ...]]:
-    """The runs of three neighbouring words; the whole text where it is shorter."""
-    if len(words) <= 3:
-        return frozenset({tuple(words)})
-    return frozenset(zip(words, words[1:], words[2:], strict=False))
