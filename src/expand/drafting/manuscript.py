@@ -66,10 +66,17 @@ class Manuscript:
         """Lines that were left out because they said the same again."""
         self._lines: int | None = None
         self._base_lines: int | None = None
+        self._rendered: tuple[list[str], str] = ([], "")
+        """The bodies as they were when the text was last made, and the text."""
 
     def render(self) -> str:
         """The section as it stands in the draft, without a blank or newline at its end."""
-        return "\n\n".join(part.strip("\n") for part in self._parts(upto=len(self.slots) - 1))
+        bodies, text = self._rendered
+        if bodies != self.bodies:
+            parts = self._parts(upto=len(self.slots) - 1)
+            text = "\n\n".join([part.strip("\n") for part in parts])
+            self._rendered = ([*self.bodies], text)
+        return text
 
     def _parts(self, *, upto: int) -> list[str]:
         frame = self.frame
@@ -93,7 +100,8 @@ class Manuscript:
     def base_lines(self) -> int:
         """The lines before a model wrote anything."""
         if self._base_lines is None:
-            self._base_lines = lines.of_section(Manuscript(self.frame).render())
+            bare = Manuscript(self.frame) if any(self.bodies) else self
+            self._base_lines = lines.of_section(bare.render())
         return self._base_lines
 
     def body_lines(self, slot: int) -> int:

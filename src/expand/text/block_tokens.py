@@ -8,7 +8,9 @@ parser gets only what lies between: the tokens are the same, at a tenth of the t
 
 from __future__ import annotations
 
+import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,11 +82,11 @@ def block_tokens(text: str) -> list[Token]:
     if "\r" in text or "\0" in text:
         return parsed(text)
     rows = text.split("\n")
+    chunks = _chunks(rows)
     found: list[Token] = []
     at = 0
-    for rough in _rough_stretches(rows):
-        for first, last in _chunks(rows, at, rough.start):
-            found += _plain_tokens(rows, first, last)
+    for rough in _rough_stretches(rows, chunks):
+        found += _plain_tokens(rows, chunks, at, rough.start)
         at = rough.end
         tokens = _parsed_rows(rows, rough.start, at)
         if at < len(rows) and not _is_whole(tokens, rough):
@@ -93,26 +95,48 @@ def block_tokens(text: str) -> list[Token]:
         found += tokens
         if at == len(rows):
             return found
-    for first, last in _chunks(rows, at, len(rows)):
-        found += _plain_tokens(rows, first, last)
-    return found
+    return found + _plain_tokens(rows, chunks, at, len(rows))
 
 
 def _parsed_rows(rows: list[str], start: int, end: int) -> list[Token]:
     last = "" if end == len(rows) else "\n"
-    tokens = parsed("\n".join(rows[start:end]) + last)
-    for token in tokens:
-        if token.map is not None:
-            token.map = [token.map[0] + start, token.map[1] + start]
-    return tokens
+    tokens = _kept("\n".join(rows[start:end]) + last)
+    return [_moved(token, start) for token in tokens]
 
 
-def _rough_stretches(rows: list[str]) -> Iterator[_Stretch]:
+@lru_cache(maxsize=256)
+def _kept(text: str) -> list[Token]:
+    """The parser's tokens: a section holds most of what the answers and their parts held before."""
+    return parsed(text)
+
+
+def _moved(token: Token, by: int) -> Token:
+    """The token so many rows further down."""
+    if token.map is None or not by:
+        return token
+    return _token_type()(
+        token.type,
+        token.tag,
+        token.nesting,
+        token.attrs,
+        [token.map[0] + by, token.map[1] + by],
+        token.level,
+        token.children,
+        token.content,
+        token.markup,
+        token.info,
+        token.meta,
+        token.block,
+        token.hidden,
+    )
+
+
+def _rough_stretches(rows: list[str], chunks: list[tuple[int, int]]) -> Iterator[_Stretch]:
     """The runs of chunks that the parser is needed for."""
     start: int | None = None
     fences: set[int] = set()
     at = 0
-    for first, last in _chunks(rows, 0, len(rows)):
+    for first, last in chunks:
         if first < at:
             continue  # it begins in a fence
         if _is_plain(rows, first, last):
@@ -161,38 +185,49 @@ def _is_whole(tokens: list[Token], rough: _Stretch) -> bool:
     return end - start >= fences[-1].content.count("\n") + 2
 
 
-def _chunks(rows: list[str], start: int, end: int) -> Iterator[tuple[int, int]]:
+def _chunks(rows: list[str]) -> list[tuple[int, int]]:
     """The runs of rows between blank ones."""
-    first: int | None = None
-    for number in range(start, end):
-        if not rows[number].strip(" \t"):
-            if first is not None:
-                yield first, number
-                first = None
-        elif first is None:
-            first = number
-    if first is not None:
-        yield first, end
+    blank = [number for number, row in enumerate(rows) if not row.strip(" \t")]
+    return [
+        (before + 1, after)
+        for before, after in itertools.pairwise((-1, *blank, len(rows)))
+        if before + 1 < after
+    ]
 
 
 def _is_plain(rows: list[str], first: int, last: int) -> bool:
-    if all(row[0].isalpha() for row in rows[first:last]):
+    if "".join([row[0] for row in rows[first:last]]).isalpha():
         return True
     return last - first == 1 and _HEADING.fullmatch(rows[first]) is not None
 
 
-def _plain_tokens(rows: list[str], first: int, last: int) -> list[Token]:
-    found = _HEADING.fullmatch(rows[first]) if last - first == 1 else None
-    if found is None:
-        return _tokens_of("paragraph", "p", "", "\n".join(rows[first:last]).strip(), first, last)
-    return _tokens_of("heading", f"h{len(found[1])}", found[1], found[2].strip(), first, last)
+def _plain_tokens(
+    rows: list[str], chunks: list[tuple[int, int]], start: int, end: int
+) -> list[Token]:
+    """The tokens of the chunks that begin in the rows ``[start, end)``, all of them plain."""
+    tokens: list[Token] = []
+    for first, last in chunks[bisect_left(chunks, (start,)) : bisect_left(chunks, (end,))]:
+        found = _HEADING.fullmatch(rows[first]) if last - first == 1 else None
+        if found is None:
+            said = "\n".join(rows[first:last]).strip()
+            tokens += _tokens_of("paragraph", "p", "", said, first, last)
+        else:
+            tag, said = f"h{len(found[1])}", found[2].strip()
+            tokens += _tokens_of("heading", tag, found[1], said, first, last)
+    return tokens
+
+
+@lru_cache(maxsize=1)
+def _token_type() -> type[Token]:
+    from markdown_it.token import Token  # start-up time
+
+    return Token
 
 
 def _tokens_of(kind: str, tag: str, markup: str, content: str, start: int, end: int) -> list[Token]:
-    from markdown_it.token import Token  # start-up time
-
+    token = _token_type()
     return [
-        Token(f"{kind}_open", tag, 1, map=[start, end], markup=markup, block=True),
-        Token("inline", "", 0, map=[start, end], level=1, children=[], content=content, block=True),
-        Token(f"{kind}_close", tag, -1, markup=markup, block=True),
+        token(f"{kind}_open", tag, 1, map=[start, end], markup=markup, block=True),
+        token("inline", "", 0, map=[start, end], level=1, children=[], content=content, block=True),
+        token(f"{kind}_close", tag, -1, markup=markup, block=True),
     ]

@@ -10,11 +10,13 @@ import re
 from collections.abc import Sequence
 
 from expand.text import chatter, markdown, seam, wording
-from expand.text.markdown import Block, is_blank, newline_of, rows
+from expand.text.markdown import Block, newline_of, rows
 
 _WRAPPERS = ("markdown", "md", "mdx", "text", "")
 _BOLD_LINE = re.compile(r"\s*(?:[-*+]\s+)?(\*\*|__)(?!\s)(.+?)(?<!\s)\1\s*[:：]?\s*$")
 _FENCE_ROW = re.compile(r" {0,3}(`{3,}|~{3,})([^`\r\n]*)")
+_BLANK = " \t\r\n"
+_ROW_END = re.compile(r"\r\n?|\n")
 _ATX = re.compile(r"( {0,3})(#{1,6})([ \t]+|(?=[\r\n]|$))(.*)", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；…][\"'”’）)*_`]*\s*$")
 
@@ -70,18 +72,24 @@ def _one_pass(text: str, keys: set[str], body_level: int, cut: bool) -> str:
 
 def _trim(text: str, cut: bool) -> str:
     """Without blank lines at the ends; one newline at the end unless the text was cut."""
-    lines = rows(text)
-    while lines and is_blank(lines[0]):
-        lines.pop(0)
+    begun = text[_solid_start(text) :]
     if cut and markdown.open_fence(text) is not None:
-        return "".join(lines)
-    while lines and is_blank(lines[-1]):
-        lines.pop()
-    if not lines:
+        return begun
+    solid = len(begun.rstrip(_BLANK))
+    if not solid:
         return ""
-    if cut and text.endswith(lines[-1]):
-        return "".join(lines)
-    return "".join(lines).rstrip("\r\n") + newline_of(text)
+    ending = _ROW_END.search(begun, solid)
+    if ending is None or (cut and ending.end() == len(begun)):
+        return begun if cut else begun + newline_of(text)
+    return begun[: ending.start()] + newline_of(text)
+
+
+def _solid_start(text: str) -> int:
+    """Where the first line begins that is not blank."""
+    first = len(text) - len(text.lstrip(_BLANK))
+    if first == len(text):
+        return first
+    return max(text.rfind("\n", 0, first), text.rfind("\r", 0, first)) + 1
 
 
 def _replaced(text: str, start: int, end: int, new: str) -> str:
@@ -92,13 +100,13 @@ def _replaced(text: str, start: int, end: int, new: str) -> str:
 
 def _unwrap(text: str, keys: set[str]) -> str:
     """Without a fence that holds the whole answer as Markdown."""
-    lines = rows(text)
-    solid = [number for number, row in enumerate(lines) if not is_blank(row)]
-    opening = _FENCE_ROW.match(lines[solid[0]]) if solid else None
+    begun = _solid_start(text)
+    opening = _FENCE_ROW.match(text, begun)
     if opening is None or markdown.language_of(opening[2]) not in _WRAPPERS:
         return text
-    end = _wrapper_end(lines, solid[0], opening[1])
-    inner = "".join(lines[solid[0] + 1 : end])
+    lines = rows(text[begun:])
+    end = _wrapper_end(lines, opening[1])
+    inner = "".join(lines[1:end])
     rest = "" if end is None else "".join(lines[end + 1 :])
     if rest.strip() and chatter.without_sign_off(rest.strip()):
         return text
@@ -107,14 +115,14 @@ def _unwrap(text: str, keys: set[str]) -> str:
     return inner if named or titled else text
 
 
-def _wrapper_end(lines: list[str], start: int, marker: str) -> int | None:
-    """The line that closes the fence opened at ``start``, where fences inside it nest."""
+def _wrapper_end(lines: list[str], marker: str) -> int | None:
+    """The line that closes the fence that the first one opens, where fences inside it nest."""
     depth = 0
-    for number in range(start, len(lines)):
-        found = _FENCE_ROW.match(lines[number])
+    for number, row in enumerate(lines):
+        found = _FENCE_ROW.match(row)
         if found is None or found[1][0] != marker[0]:
             continue
-        if found[2].strip() or number == start:
+        if found[2].strip() or number == 0:
             depth += 1
         elif depth > 1 or len(found[1]) >= len(marker):
             depth -= 1

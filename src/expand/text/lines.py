@@ -22,7 +22,6 @@ RUN_COLUMNS = 60
 """Columns such a run must have together: four closing brackets are no repetition."""
 
 _INVISIBLE = re.compile(r"(?:<br\s*/?>|&nbsp;|\\|\u200b|\u3000|\s)*")
-_LABEL = re.compile(r"[:：][*_\s]*$")
 
 
 def count(text: str) -> int:
@@ -30,18 +29,20 @@ def count(text: str) -> int:
     return text.count("\n") + (bool(text) and not text.endswith("\n"))
 
 
-def _columns(row: str) -> int:
-    if row.isascii():
-        return len("".join(row.split()))
-    return sum(
-        2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in row
-        if not character.isspace()
-    )
+def _columns(words: str) -> int:
+    """The columns of words that single spaces part, without those spaces."""
+    letters = len(words) - words.count(" ")
+    if words.isascii():
+        return letters
+    return letters + sum(map("WF".__contains__, map(unicodedata.east_asian_width, words)))
 
 
 def _words(text: str) -> str:
     return " ".join(text.split())
+
+
+def _is_label(words: str) -> bool:
+    return words.rstrip("*_ ").endswith((":", "："))
 
 
 class _Tally:
@@ -50,7 +51,7 @@ class _Tally:
     def __init__(self) -> None:
         self.total = 0
         self._gap = False
-        self._last: tuple[str, ...] = ()
+        self._last = self._before = ""
 
     def blank(self) -> None:
         self._gap = True
@@ -58,15 +59,15 @@ class _Tally:
     def add(self, row: str) -> None:
         self.total += 1 + (self._gap and self.total > 0)
         self._gap = False
-        self._last = (*self._last[-1:], row)
+        self._before, self._last = self._last, row
 
     def pads(self, row: str) -> bool:
         """Whether this line was also the two lines counted before it."""
-        return self._last == (row, row)
+        return self._last == row == self._before
 
     def follows(self, row: str) -> bool:
         """Whether the line counted last was this one."""
-        return self._last[-1:] == (row,)
+        return self._last == row
 
 
 class _Code:
@@ -97,7 +98,7 @@ class _Prose:
 
     def repeated(self, row: str) -> bool:
         words = _words(row)
-        if _columns(words) < SUBSTANTIAL or _LABEL.search(words):
+        if _columns(words) < SUBSTANTIAL or _is_label(words):
             return False
         again = words in self._seen
         self._seen.add(words)
@@ -125,7 +126,7 @@ def _is_again(block: Block, seen: set[str]) -> bool:
     if block.kind in ("rule", "heading", "html", "fence"):
         return False
     words = _words(block.text)
-    if _columns(words) < 12 or _LABEL.search(words):
+    if _columns(words) < 12 or _is_label(words):
         return False
     again = words in seen
     seen.add(words)
@@ -139,7 +140,7 @@ def _count_rows(
     for number, row in enumerate(lines):
         line = block.start + number
         exempt = line in nested or (block.kind == "table" and number < 2)
-        if _INVISIBLE.fullmatch(row):
+        if not row[:1].isalnum() and _INVISIBLE.fullmatch(row):
             tally.blank()
         elif exempt or not (met.repeated(row) or tally.pads(row)):
             tally.add(row)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -96,11 +96,16 @@ def language_of(info: str) -> str:
 
 def rows(text: str) -> list[str]:
     """The lines of a text as Markdown sees them, each with its ending."""
+    return [*_rows(text)]
+
+
+@lru_cache(maxsize=64)
+def _rows(text: str) -> tuple[str, ...]:
     if "\r" in text:
-        return _ROW.findall(text)
+        return tuple(_ROW.findall(text))
     lines = [f"{row}\n" for row in text.split("\n")]
     last = lines.pop()[:-1]
-    return [*lines, last] if last else lines
+    return (*lines, last) if last else tuple(lines)
 
 
 def newline_of(text: str) -> str:
@@ -113,7 +118,7 @@ def is_blank(row: str) -> bool:
     return not row.strip(" \t\r\n")
 
 
-def _front_matter(lines: list[str]) -> int:
+def _front_matter(lines: Sequence[str]) -> int:
     """How many lines of YAML front matter the text starts with."""
     if len(lines) < 3 or lines[0].rstrip() != "---" or not _FRONT_MATTER_KEY.match(lines[1]):
         return 0
@@ -126,10 +131,10 @@ def _front_matter(lines: list[str]) -> int:
 @lru_cache(maxsize=64)
 def _parse(text: str) -> tuple[tuple[str, ...], int, tuple[Token, ...]]:
     """Lines, front matter lines, tokens. Front matter is parsed as blank lines."""
-    lines = rows(text)
+    lines = _rows(text)
     front = _front_matter(lines)
     body = "\n" * front + "".join(lines[front:]) if front else text
-    return tuple(lines), front, tuple(block_tokens(body))
+    return lines, front, tuple(block_tokens(body))
 
 
 def _verbatim(lines: tuple[str, ...], start: int, end: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from expand.text import chatter, cleaning, markdown, seam
 from expand.text.cleaning import clean
@@ -59,12 +60,16 @@ def close(text: str) -> str:
 def without_echoes(text: str) -> str:
     """The text without the lines of a paragraph or list that say the very line above them again."""
     lines = rows(text)
+    said = [row.strip() for row in lines]
+    again = [n for n, (one, other) in enumerate(pairwise(said), 1) if one == other and one]
+    if not again:
+        return text
     echoes = {
         number
         for block in markdown.blocks(text)
         if block.kind in ("paragraph", "list")
-        for number in range(block.start + 1, block.end)
-        if lines[number].strip() and lines[number].strip() == lines[number - 1].strip()
+        for number in again
+        if block.start < number < block.end
     } - {number for fence in markdown.fences(text) for number in range(fence.start, fence.end)}
     return "".join(row for number, row in enumerate(lines) if number not in echoes)
 
