@@ -12,6 +12,7 @@ import httpx2
 import openai
 import pytest
 import respx
+from aiohttp.client_reqrep import ConnectionKey
 from scripted_server import ScriptedServer
 
 from expand.completion import (
@@ -26,7 +27,7 @@ from expand.completion import (
 )
 from expand.errors import InputError
 from expand.model.address import is_loopback
-from expand.model.author import OpenAIAuthor, Transport, failed
+from expand.model.author import OpenAIAuthor, failed
 from expand.model.reply import (
     MESSAGE_LIMIT,
     answer_from,
@@ -35,6 +36,7 @@ from expand.model.reply import (
     said_in,
     usage_from,
 )
+from expand.model.wire import Transport
 
 KEY = "sk-test-0123456789abcdef"
 REQUEST = Request(
@@ -494,6 +496,33 @@ def test_a_base_url_that_is_none(url: str) -> None:
 )
 def test_is_loopback(url: str | None, expected: bool) -> None:
     assert is_loopback(url) is expected
+
+
+async def test_an_author_that_was_asked_nothing_can_be_closed() -> None:
+    author = OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1")
+    await author.open()
+    await author.aclose()
+
+
+async def test_an_error_of_the_socket_itself_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def torn(*_: object, **__: object) -> None:
+        raise ConnectionResetError("torn")
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", torn)
+    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1") as author:
+        with pytest.raises(AttemptFailedError) as caught:
+            await author.complete(REQUEST, client_request_id="x")
+    assert (caught.value.failure, caught.value.message) == (
+        Failure.DISCONNECTED,
+        "the connection was lost: torn",
+    )
+
+
+def test_a_socket_without_words_for_its_error() -> None:
+    key = ConnectionKey("h", 80, False, True, None, None, None)
+    error = failed(aiohttp.ClientConnectorError(key, OSError()))
+    assert error.failure is Failure.UNREACHABLE
+    assert error.message.startswith("no connection: Cannot connect to host h:80")
 
 
 # Over real connections -------------------------------------------------------------------------

@@ -6,15 +6,18 @@ goes wrong. Left alone, the SDK sends it up to three times.
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from typing import Any, Self
 
-import httpx2
 import openai
 import pytest
 from scripted_server import Habit, ScriptedServer
 
-from expand.completion import AttemptFailedError, Message, Request
+from expand.completion import AttemptFailedError, Failure, Message, Request
 from expand.model.author import OpenAIAuthor
+from expand.model.wire import Transport
 
 REQUEST = Request(
     model="m", messages=(Message(role="user", content="Write 3 lines."),), max_output_tokens=50
@@ -69,16 +72,90 @@ async def test_what_the_sdk_does_when_left_alone(
         assert len(server.requests) == sent
 
 
-async def test_no_redirect_is_followed_and_no_idempotency_key_sent() -> None:
-    seen: list[httpx2.Request] = []
+class Raw:
+    """A server that says one thing to everybody, and keeps what it was sent."""
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        seen.append(request)
-        return httpx2.Response(307, headers={"location": "http://127.0.0.1:9/v1/elsewhere"})
+    def __init__(self, says: str) -> None:
+        self.says = says
+        self.heads: list[str] = []
+        self.port = 0
 
-    async with OpenAIAuthor(api_key="k", base_url="http://127.0.0.1:9/v1") as author:
-        author._http._transport = httpx2.MockTransport(answer)
-        with pytest.raises(AttemptFailedError, match="redirected to http"):
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as server:
+            self.port = server.sockets[0].getsockname()[1]
+            yield self
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head.decode())
+            await reader.readexactly(int(self.header("content-length")))
+            writer.write(self.says.encode())
+            await writer.drain()
+
+    def header(self, name: str) -> str:
+        lines = (line.partition(": ") for line in self.heads[-1].splitlines())
+        return next((value for key, _, value in lines if key.lower() == name), "")
+
+
+REDIRECT = (
+    "HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:9/v1/elsewhere\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx2"])
+async def test_no_redirect_is_followed_and_no_idempotency_key_sent(transport: Transport) -> None:
+    async with (
+        Raw(REDIRECT).running() as server,
+        OpenAIAuthor(
+            api_key="k", base_url=f"http://127.0.0.1:{server.port}/v1", transport=transport
+        ) as author,
+    ):
+        with pytest.raises(
+            AttemptFailedError, match=r"redirected to http://127\.0\.0\.1:9/v1/else"
+        ):
+            await author.complete(REQUEST, client_request_id="03/1/draft/7")
+    assert len(server.heads) == 1
+    assert server.heads[0].startswith("POST /v1/chat/completions HTTP/1.1\r\n")
+    assert "idempotency-key" not in server.heads[0].lower()
+    assert server.header("x-client-request-id") == "03/1/draft/7"
+    assert server.header("authorization") == "Bearer k"
+    assert server.header("content-type") == "application/json"
+    assert server.header("user-agent").startswith("AsyncOpenAI/")
+
+
+async def test_a_proxy_of_the_environment_is_used_for_other_machines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = '{"choices": [{"message": {"content": "By a proxy.\\n"}, "finish_reason": "stop"}]}'
+    async with Raw(
+        f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).running() as proxy:
+        for name in (
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "NO_PROXY",
+            "https_proxy",
+            "all_proxy",
+            "no_proxy",
+        ):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        async with OpenAIAuthor(api_key="k", base_url="http://model.invalid/v1") as author:
+            answer = await author.complete(REQUEST, client_request_id="x")
+    assert answer.text == "By a proxy.\n"
+    assert proxy.heads[0].startswith("POST http://model.invalid/v1/chat/completions HTTP/1.1")
+    assert proxy.header("authorization") == "Bearer k"
+
+
+async def test_certificates_are_read_where_there_is_tls() -> None:
+    """A server whose certificate nobody vouches for is none that a key may be sent to."""
+    async with (
+        Raw("").running() as server,
+        OpenAIAuthor(api_key="k", base_url=f"https://127.0.0.1:{server.port}/v1") as author,
+    ):
+        with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
-    assert len(seen) == 1
-    assert "idempotency-key" not in seen[0].headers
+    assert caught.value.failure is Failure.UNREACHABLE
+    assert server.heads == []

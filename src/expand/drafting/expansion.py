@@ -1,7 +1,7 @@
 """The use case: chapters into drafts, sections side by side on a fixed number of workers.
 
-A worker is one section; there are a few more of them than requests on their way, so that one is ready
-as soon as an answer makes room.
+A worker is one section. There are a few more of them than requests on their way, so that the next
+one is ready when an answer makes room.
 
 What holds: a section that is current is not touched, one that a person edited is not touched, every
 answer is in the ledger before it is in a draft, and a draft is written whole, within half a second

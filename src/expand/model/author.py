@@ -4,11 +4,10 @@ One attempt is one HTTP request: the SDK's retries and redirects are off, since 
 purchase that no ledger knows of. Whatever goes wrong leaves as ``AttemptFailedError``; ``failed``
 is the one place where the SDK's errors are mapped. The key is in no message and no traceback.
 
-The transport is aiohttp by default, and a request goes out by the SDK's HTTP client with headers
-made once, past its request options and response models: 0.6 ms of CPU a request, where the default
-client's own method costs 2.7 ms. The adapter reports a refused connection and one that was dropped
-after sending as the same ``ConnectTimeout``, although the first is certainly unbilled and the
-second is not: so the mapper goes by aiohttp's own error where there is one.
+A request goes out over the ``wire``, past the SDK's request options and response models. The SDK's
+adapter for aiohttp reports a refused connection and one that was dropped after sending as the same
+``ConnectTimeout``, although the first is certainly unbilled and the second is not: so the mapper
+goes by aiohttp's own error where there is one.
 """
 
 from __future__ import annotations
@@ -22,10 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import aiohttp
-import httpcore2  # noqa: F401 # the client's first use would import it, with a request waiting
 import httpx2
 import openai
 
@@ -34,8 +32,7 @@ from expand.model.address import checked_url, is_loopback
 from expand.model.key import checked_key
 from expand.model.profile import OutputCapName
 from expand.model.reply import answer_from, cut_at, one_line, request_id_in, retry_after, said_in
-
-Transport = Literal["aiohttp", "httpx2"]
+from expand.model.wire import Reply, Route, Transport, sdk_headers, wire
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
@@ -67,6 +64,7 @@ _BY_CAUSE: tuple[tuple[type[BaseException], Failure], ...] = (
     (aiohttp.InvalidURL, Failure.UNREACHABLE),
     (aiohttp.ServerTimeoutError, Failure.TIMEOUT),
     (aiohttp.ClientError, Failure.DISCONNECTED),
+    (TimeoutError, Failure.TIMEOUT),
     (httpx2.ConnectTimeout, Failure.UNREACHABLE),
     (httpx2.PoolTimeout, Failure.UNREACHABLE),
     (httpx2.ConnectError, Failure.UNREACHABLE),
@@ -107,40 +105,22 @@ class OpenAIAuthor:
         self._clock = clock
         self._key = checked_key(api_key)
         self._base_url = checked_url(base_url)
-        timeout = httpx2.Timeout(read_seconds, connect=connect_seconds, pool=None)
-        client = (
-            openai.DefaultAioHttpClient
-            if transport == "aiohttp"
-            else openai.DefaultAsyncHttpxClient
-        )
-        here = is_loopback(self._base_url)
-        self._http = client(
-            timeout=timeout,
-            follow_redirects=False,
-            # A proxy in the environment must not come between us and this machine.
-            trust_env=not here,
-            # Without TLS, the certificates of all authorities need not be read.
-            verify=not here or self._base_url.startswith("https:"),
-            limits=httpx2.Limits(max_connections=connections, keepalive_expiry=15.0),
-        )
-        sdk = openai.AsyncOpenAI(
-            # Not None, which would have the SDK look into the environment by itself.
-            api_key=self._key or "",
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=timeout,
-            http_client=self._http,
-            _enforce_credentials=False,
-        )
-        every = {**sdk.default_headers, **(headers or {})}
-        every.pop("Authorization", None)
+        every = {**sdk_headers(self._base_url), **(headers or {})}
         if self._key:
             bearer = key_header.lower() == "authorization"
             every[key_header] = f"Bearer {self._key}" if bearer else self._key
-        self._headers = [(name, text) for name, text in every.items() if isinstance(text, str)]
         url = httpx2.URL(self._base_url)
-        self._url = url.copy_with(path=f"{url.path.rstrip('/')}/chat/completions")
-        self._extensions = {"timeout": timeout.as_dict()}
+        self._wire = wire(
+            Route(
+                url=str(url.copy_with(path=f"{url.path.rstrip('/')}/chat/completions")),
+                headers=every,
+                here=is_loopback(self._base_url),
+                connect_seconds=connect_seconds,
+                read_seconds=read_seconds,
+                connections=connections,
+            ),
+            transport,
+        )
 
     def __repr__(self) -> str:
         return f"OpenAIAuthor(base_url={self._base_url!r})"
@@ -158,7 +138,7 @@ class OpenAIAuthor:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._wire.aclose()
 
     async def open(self) -> None:
         """Ready at once: what takes time was done at import."""
@@ -171,20 +151,20 @@ class OpenAIAuthor:
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             self._cap_name: request.max_output_tokens,
         }
-        sent = httpx2.Request(
-            "POST",
-            self._url,
-            headers=[*self._headers, ("X-Client-Request-Id", client_request_id)],
-            content=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
-            extensions=self._extensions,
-        )
+        sent = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         try:
-            response = await self._http.send(sent)
-            if not response.is_success:
-                raise _status_error(response)
-            answer = answer_from(response.content, request_id=request_id_in(response.headers))
+            reply = await self._wire.post(sent, client_request_id)
+            if not 200 <= reply.status < 300:
+                raise _status_error(reply, self._base_url)
+            answer = answer_from(reply.body, request_id=request_id_in(reply.headers))
             return self._without_key(cut_at(answer, request.max_output_tokens))
-        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError) as e:
+        except (
+            openai.OpenAIError,
+            httpx2.HTTPError,
+            httpx2.InvalidURL,
+            aiohttp.ClientError,
+            OSError,
+        ) as e:
             error = failed(e, clock=self._clock, key=self._key)
             # The provider's words may repeat the key; then they stay out of the traceback too.
             raise error from (None if self._key and self._key in _chain_text(e) else e)
@@ -204,16 +184,19 @@ class OpenAIAuthor:
         )
 
 
-def _status_error(response: httpx2.Response) -> openai.APIStatusError:
+def _status_error(reply: Reply, url: str) -> openai.APIStatusError:
     """The error that the SDK makes of a response: the body is what its ``error`` holds."""
-    body: object = response.text.strip()
+    text = reply.body.decode("utf-8", "replace").strip()
+    body: object = text
     with suppress(ValueError, RecursionError):
-        body = json.loads(response.content)
+        body = json.loads(reply.body)
     if isinstance(body, dict):
         body = body.get("error", body)
-    return openai.APIStatusError(
-        f"Error code: {response.status_code}", response=response, body=body
+    unpacked = [(k, v) for k, v in reply.headers.items() if k.lower() != "content-encoding"]
+    response = httpx2.Response(
+        reply.status, headers=unpacked, content=reply.body, request=httpx2.Request("POST", url)
     )
+    return openai.APIStatusError(f"Error code: {reply.status}", response=response, body=body)
 
 
 def failed(
