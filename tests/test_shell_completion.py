@@ -95,6 +95,16 @@ def test_every_example_is_in_the_help_and_can_be_typed(command: str) -> None:
         assert context.params, line
 
 
+def test_every_command_has_examples() -> None:
+    found: Any = get_command(app)
+    names = set()
+    for name, command in found.commands.items():
+        below = getattr(command, "commands", None)
+        names |= {name} if below is None else {f"{name} {other}" for other in below}
+
+    assert names == set(EXAMPLES)
+
+
 def test_the_commands_of_the_task_list_exist() -> None:
     commands = re.findall(r"expand ([a-z]+)", TASKS)
     assert {"init", "chapter", "accept", "ledger"} <= set(commands)

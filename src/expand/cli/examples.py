@@ -51,6 +51,32 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("expand status --update README.md", "renews the table between its markers"),
     ),
     "report": (("expand report -o reports", "all formats at once"),),
+    "outline check": (
+        ("expand outline check", "the book and all its outlines"),
+        ("expand outline check 03 --format github", "as notes in a pull request"),
+    ),
+    "outline schema": (("expand outline schema --book", "of outlines/book.yaml, for an editor"),),
+    "outline import": (
+        ("expand outline import plan.md --dry-run", "looks; writes nothing"),
+        ("expand outline import plan.md --chapter 03", "one chapter of a plan"),
+        ('expand outline import --suggest "Pipes" --lines 1000', "the author model proposes"),
+    ),
+    "prompt show": (("expand prompt show 03 --section 2", "word for word, with its tokens"),),
+    "prompt list": (("expand prompt list --chapter 03", "which files count for it"),),
+    "prompt diff": (("expand prompt diff section", "your section template beside the shipped"),),
+    "prompt eject": (
+        ("expand prompt eject section --block length", "one block, to change it"),
+        ("expand prompt eject --style notes --like tutorial", "a house style of your own"),
+    ),
+    "prompt context": (("expand prompt context section", "what a section's template may use"),),
+    "init": (
+        ("expand init", "here"),
+        ('expand init my-book --title "Pipes"', "in a folder of its own"),
+    ),
+    "doctor": (
+        ("expand doctor", "sends nothing"),
+        ("expand doctor --live --json", "with one small request, for a script"),
+    ),
     "ledger verify": (("expand ledger verify", "exit 2 when a figure does not add up"),),
     "ledger export": (
         ("expand ledger export -o ledger.jsonl", "everything"),

@@ -34,7 +34,6 @@ def init(
     """Make a workspace: in an empty folder, or around an mdBook, MkDocs or Markdown tree.
 
     Nothing that is there is changed, but the schemas, which are generated, are renewed.
-    Examples: expand init; expand init my-book --title "Pipes"
     """
     from expand.errors import InputError  # start-up time
     from expand.outline.words import is_language

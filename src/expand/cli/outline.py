@@ -19,6 +19,7 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
+from expand.cli.examples import below
 from expand.cli.voice import counted
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ app = typer.Typer(
 CHECK_FORMATS = ("text", "json", "github", "sarif")
 
 
-@app.command("check")
+@app.command("check", epilog=below("outline check"))
 def check(
     context: typer.Context,
     chapters: Annotated[
@@ -81,7 +82,7 @@ def check(
         raise InputErrors(found.errors)
 
 
-@app.command("schema")
+@app.command("schema", epilog=below("outline schema"))
 def schema(
     book: Annotated[
         bool, typer.Option("--book", help="The schema of outlines/book.yaml instead.")
@@ -101,7 +102,7 @@ def schema(
         print_json(book_schema() if book else outline_schema())
 
 
-@app.command("import")
+@app.command("import", epilog=below("outline import"))
 def import_(
     context: typer.Context,
     document: Annotated[
@@ -174,8 +175,7 @@ def import_(
 ) -> None:
     """Make outlines from a plan, from mdBook's SUMMARY.md, or from a document's headings.
 
-    With --suggest the author model proposes the sections, under the same budget and ledger:
-    expand outline import --suggest "Performance engineering" --lines 1000
+    With --suggest the author model proposes the sections, under the same budget and ledger.
     """
     place = workspace_of(context, workspace)
     if suggest:

@@ -14,6 +14,7 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
+from expand.cli.examples import below
 from expand.cli.prompt_show import show
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ _SAME = {
 }
 
 
-app.command("show")(show)
+app.command("show", epilog=below("prompt show"))(show)
 
 
-@app.command("list")
+@app.command("list", epilog=below("prompt list"))
 def list_(
     context: typer.Context,
     chapter: Annotated[
@@ -136,7 +137,7 @@ def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json
         typer.echo(f"not used     {shown(path)}")
 
 
-@app.command("diff")
+@app.command("diff", epilog=below("prompt diff"))
 def diff(
     context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None
 ) -> None:
@@ -159,7 +160,7 @@ def diff(
         typer.echo(f"nothing differs: {len(files) - own} templates are the same as shipped{more}")
 
 
-@app.command("eject")
+@app.command("eject", epilog=below("prompt eject"))
 def eject(
     context: typer.Context,
     templates: TemplatesArgument = None,
@@ -243,7 +244,7 @@ def _files_of_style(
     return found
 
 
-@app.command("context")
+@app.command("context", epilog=below("prompt context"))
 def context_(
     template: Annotated[
         str | None, typer.Argument(metavar="[TEMPLATE]", help="Such as system or section.")
