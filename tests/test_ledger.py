@@ -99,6 +99,65 @@ def test_settling_stores_the_answer_and_charges_what_was_reported(
     assert row.ended_at is not None
 
 
+def test_what_is_reserved_can_be_marked_as_sent_at_once(site: Site, ledger: Ledger) -> None:
+    run = begin(ledger)
+    first = sent(ledger, order(run, "in two steps"))
+    verdict = ledger.reserve(order(run, "at once"), send=True)
+    assert isinstance(verdict, Reservation)
+    assert states(site, verdict.attempt_id) == states(site, first) == ["reserved", "sent"]
+    one, other = ledger.attempts()
+    assert (other.state, other.sent_at) == (State.SENT, one.sent_at)
+    assert ledger.balance("book").reserved_tokens == 2 * RESERVED
+    ledger.settle(verdict.attempt_id, answer(), cost_pico_usd=None)
+    assert ledger.balance("book").used_tokens == 45
+    ledger.pause("m", 5)
+    assert isinstance(ledger.reserve(order(run, "held back"), send=True), Paused)
+    assert len(list(ledger.attempts())) == 2
+
+
+def test_nothing_is_bought_where_an_answer_has_lost_its_attempt(site: Site) -> None:
+    ledger = Ledger.open(site.place)
+    run = begin(ledger)
+    ledger.settle(sent(ledger, order(run)), answer(), cost_pico_usd=None)
+    site.alter("DELETE FROM attempt")
+    with pytest.raises(LedgerError, match="says how far it is damaged"):
+        ledger.reserve(order(run, question="q"))
+    assert site.query("SELECT count(*) FROM attempt")[0][0] == 0
+    ledger.close()
+
+
+def test_an_answer_without_a_price_is_charged_at_the_price_reserved(ledger: Ledger) -> None:
+    run = begin(ledger)
+    ledger.settle(sent(ledger, order(run, pico=7)), answer(), cost_pico_usd=None)
+    balance = ledger.balance("book")
+    assert (balance.used_tokens, balance.used_pico_usd, balance.reserved_pico_usd) == (45, 7, 0)
+
+
+def _write_what_breaks_a_rule(ledger: Ledger) -> None:
+    with ledger.writing() as connection:
+        connection.execute("UPDATE budget SET reserved_tokens = reserved_tokens + 5")
+        connection.execute("INSERT INTO event (attempt, state, at) VALUES ('x', 'y', 'z')")
+        connection.execute("UPDATE budget SET reserved_tokens = -1")
+
+
+def test_parts_fail_each_by_itself(site: Site, ledger: Ledger) -> None:
+    run = begin(ledger)
+    settled = sent(ledger, order(run, "settled"))
+    with ledger.together():
+        ledger.settle(settled, answer(), cost_pico_usd=None)
+        for _ in range(2):
+            with pytest.raises(ConstraintError):
+                _write_what_breaks_a_rule(ledger)
+        with pytest.raises(LedgerError, match="not in this ledger"):
+            ledger.settle("nobody's", answer(), cost_pico_usd=None)
+        later = ledger.reserve(order(run, "later"), send=True)
+    assert isinstance(later, Reservation)
+    assert states(site, settled) == ["reserved", "sent", "settled"]
+    assert states(site, later.attempt_id) == ["reserved", "sent"]
+    balance = ledger.balance("book")
+    assert (balance.used_tokens, balance.reserved_tokens) == (45, RESERVED)
+
+
 def test_an_answer_is_never_reserved_again(ledger: Ledger) -> None:
     run = begin(ledger)
     ledger.settle(sent(ledger, order(run)), answer(), cost_pico_usd=None)

@@ -3,8 +3,8 @@
 ``used`` of a scope is its opening balance, what was settled (or reconciled) and what is unknown.
 Every change of an attempt moves its tokens from one column to another in the same transaction.
 
-Rows are locked in the order of their names, so the book's comes first: transactions that change
-the same scopes at once follow one another, and never wait for each other in a circle.
+Transactions that write follow one another, since each takes the ledger's one lock before anything
+else; so no two of them wait for each other in a circle, however they go through these rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from expand.budget import Amount, Balance, Limit
-from expand.ledger.database import Connection, Row
+from expand.ledger.database import Connection, Row, Rows
 from expand.ledger.values import AttemptRow, State
 
 BOOK = "book"
@@ -57,20 +57,21 @@ def ensure(connection: Connection, scopes: Iterable[str]) -> None:
 def lock_book(connection: Connection) -> None:
     """Wait for every other transaction that changes a budget, and let none begin."""
     ensure(connection, [BOOK])
-    locked(connection, (BOOK,))
+    ask(connection, (BOOK,)).fetchall()
 
 
-def locked(connection: Connection, scopes: tuple[str, ...]) -> tuple[Balance, ...]:
-    """Where the scopes stand, by name, so that nobody changes them before this transaction ends.
+def ask(connection: Connection, scopes: tuple[str, ...]) -> Rows:
+    """Ask where the scopes stand, so that nobody changes them before this transaction ends."""
+    return connection.execute(_locking(connection.lock, len(scopes)), scopes)
 
-    A scope without an account is given one.
-    """
-    statement = _locking(connection.lock, len(scopes))
-    found = connection.execute(statement, scopes).fetchall()
+
+def told(connection: Connection, scopes: tuple[str, ...], asked: Rows) -> tuple[Balance, ...]:
+    """What ``ask`` was answered, by name. A scope without an account is given one."""
+    found = asked.fetchall()
     if len(found) < len(scopes):
         ensure(connection, scopes)
-        found = connection.execute(statement, scopes).fetchall()
-    return tuple(_balance(row) for row in found)
+        found = ask(connection, scopes).fetchall()
+    return tuple(map(_balance, found))
 
 
 def limit(connection: Connection, scope: str, most: Limit) -> None:
@@ -93,18 +94,12 @@ def opening(connection: Connection, scope: str, *, tokens: int, pico_usd: int) -
 
 def move(connection: Connection, scopes: tuple[str, ...], *changes: Move) -> None:
     """Apply the changes to every scope, each of which has an account."""
-    connection.execute(
-        _moving(connection.lock, len(scopes)),
-        (
-            sum(change.settled.tokens for change in changes),
-            sum(change.settled.pico_usd or 0 for change in changes),
-            sum(change.unknown.tokens for change in changes),
-            sum(change.unknown.pico_usd or 0 for change in changes),
-            sum(change.reserved.tokens for change in changes),
-            sum(change.reserved.pico_usd or 0 for change in changes),
-            *scopes,
-        ),
-    )
+    figures = [0, 0, 0, 0, 0, 0]
+    for change in changes:
+        for place, amount in enumerate((change.settled, change.unknown, change.reserved)):
+            figures[2 * place] += amount.tokens
+            figures[2 * place + 1] += amount.pico_usd or 0
+    connection.execute(_moving(len(scopes)), (*figures, *scopes))
 
 
 def reverse(change: Move) -> Move:
@@ -167,11 +162,11 @@ def _locking(lock: str, count: int) -> str:
 
 
 @functools.cache
-def _moving(lock: str, count: int) -> str:
+def _moving(count: int) -> str:
     marks = ", ".join("?" * count)
     return (
         "UPDATE budget SET settled_tokens = settled_tokens + ?, settled_pico = settled_pico + ?,"
         " unknown_tokens = unknown_tokens + ?, unknown_pico = unknown_pico + ?,"
-        " reserved_tokens = reserved_tokens + ?, reserved_pico = reserved_pico + ? WHERE scope IN"
-        f" (SELECT scope FROM budget WHERE scope IN ({marks}) ORDER BY scope{lock})"
+        " reserved_tokens = reserved_tokens + ?, reserved_pico = reserved_pico + ?"
+        f" WHERE scope IN ({marks})"
     )

@@ -6,6 +6,7 @@ its scopes in the same transaction. Nothing else ever changes an attempt.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import zlib
@@ -61,15 +62,17 @@ def open_attempt(
     attempt_id: str,
     owner: str,
     now: datetime,
+    sent: bool = False,
 ) -> None:
     """Write a new attempt in state reserved and take its amount from every scope, each of which
-    has an account.
+    has an account. ``sent``: it is marked as sent at once, which its history says after the other.
     """
     scopes = order.all_scopes
+    at = stamp(now)
     connection.execute(
         "INSERT INTO attempt (id, request_key, run, owner, chapter, section, purpose, language,"
         " plan, model, scopes, state, prompt_estimate, output_cap, reserved_tokens,"
-        " reserved_pico, reserved_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,'reserved',?,?,?,?,?)",
+        " reserved_pico, reserved_at, sent_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         (
             attempt_id,
             key,
@@ -81,26 +84,37 @@ def open_attempt(
             order.language,
             order.plan,
             order.request.model,
-            json.dumps(scopes, ensure_ascii=False),
+            _listed(scopes),
+            State.SENT if sent else State.RESERVED,
             order.prompt_tokens if order.prompt_estimate is None else order.prompt_estimate,
             order.request.max_output_tokens,
             order.amount.tokens,
             order.amount.pico_usd,
-            stamp(now),
+            at,
+            at if sent else None,
         ),
     )
-    record(connection, attempt_id, State.RESERVED, now, f"{order.amount.tokens} tokens")
+    first = (attempt_id, State.RESERVED, at, f"{order.amount.tokens} tokens")
+    if sent:
+        connection.execute(f"{_HISTORY}, (?, ?, ?, ?)", (*first, attempt_id, State.SENT, at, ""))
+    else:
+        connection.execute(_HISTORY, first)
     accounts.move(connection, scopes, Move(reserved=order.amount))
+
+
+@functools.lru_cache(512)
+def _listed(scopes: tuple[str, ...]) -> str:
+    return json.dumps(scopes, ensure_ascii=False)
+
+
+_HISTORY = "INSERT INTO event (attempt, state, at, detail) VALUES (?, ?, ?, ?)"
 
 
 def record(
     connection: Connection, attempt_id: str, state: State, now: datetime, detail: str
 ) -> None:
     """Add a row to the attempt's history."""
-    connection.execute(
-        "INSERT INTO event (attempt, state, at, detail) VALUES (?, ?, ?, ?)",
-        (attempt_id, state, stamp(now), detail),
-    )
+    connection.execute(_HISTORY, (attempt_id, state, stamp(now), detail))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +164,14 @@ def mark_sent(connection: Connection, row: AttemptRow, now: datetime) -> None:
     record(connection, row.id, State.SENT, now, "")
 
 
+def record_charge(
+    connection: Connection, attempt_id: str, state: State, charged: Charge, now: datetime
+) -> None:
+    """Say in the attempt's history what it was charged."""
+    detail = f"{charged.usage.total} tokens by {charged.source}"
+    record(connection, attempt_id, state, now, detail)
+
+
 def charge(
     connection: Connection,
     row: AttemptRow,
@@ -179,7 +201,7 @@ def charge(
             **detail,
         },
     )
-    record(connection, row.id, state, now, f"{usage.total} tokens by {charged.source}")
+    record_charge(connection, row.id, state, charged, now)
     amount = charged.amount
     unknown = state is State.UNKNOWN
     _rebook(connection, row, Move(unknown=amount) if unknown else Move(settled=amount))
@@ -241,7 +263,7 @@ def _update(
     )
 
 
-def keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> bool:
+def keep_answer(connection: Connection, attempt_id: str, request_key: str, answer: Answer) -> bool:
     """Store the answer's text under its request; an answer that is already there stays,
     unless its text was left out of an import. Returns whether it was stored.
     """
@@ -253,8 +275,8 @@ def keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> bool
         " finish = excluded.finish, model = excluded.model WHERE answer.text IS NULL"
         " RETURNING attempt",
         (
-            row.request_key,
-            row.id,
+            request_key,
+            attempt_id,
             connection.exact(text),
             hashlib.sha256(text.encode()).hexdigest(),
             answer.finish,

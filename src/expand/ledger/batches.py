@@ -26,7 +26,8 @@ from expand.ledger.batch_rows import BatchRow, Settlement, Stage, packed, read
 from expand.ledger.database import Connection, ConstraintError
 from expand.ledger.file import LedgerFile
 from expand.ledger.moment import stamp
-from expand.ledger.store import Ledger, charge_for
+from expand.ledger.settlement import charge_for
+from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
 
 AT_ONCE = 200
@@ -191,7 +192,7 @@ class Batches:
         if result.answer is not None:
             charged, details = charge_for(row, result.answer, result.cost_pico_usd)
             attempts.charge(connection, row, State.SETTLED, charged, now=now, detail=details)
-            attempts.keep_answer(connection, row, result.answer)
+            attempts.keep_answer(connection, row.id, row.request_key, result.answer)
         elif result.failed is None:
             raise ValueError(f"{result.request_key}: neither an answer nor a failure")
         elif result.billed is False or row.state is State.RESERVED:
@@ -275,14 +276,9 @@ def _verdict(
     connection: Connection, order: Order, batch: str, now: datetime, *, hold: bool
 ) -> Verdict:
     key = order.request.key
-    for known in questions.requests(connection, order.question, key):
-        found = verdicts.found(connection, known, hold_unknown=hold)
-        if found is not None:
-            questions.keep(connection, order.question, known)
-            return found
-    refused = verdicts.refused(connection, order)
-    if refused is not None:
-        return refused
+    found = verdicts.Outlook(connection, order, hold_unknown=hold).verdict()
+    if found is not None:
+        return found
     attempts.keep_request(connection, key, order.request.canonical())
     questions.keep(connection, order.question, key)
     attempt_id = secrets.token_hex(8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 
 
@@ -10,6 +11,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@functools.lru_cache(16)
 def stamp(moment: datetime) -> str:
     """``2026-11-23T16:30:54.000000+00:00``."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

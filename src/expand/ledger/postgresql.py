@@ -197,8 +197,24 @@ class PostgresDatabase:
     @contextlib.contextmanager
     def part(self) -> Iterator[None]:
         """A savepoint. What was executed in it has been carried out when it ends."""
-        with self._session.raw.transaction():
+        raw, pipeline = self._session.raw, self._pipeline
+        if pipeline is None:
+            with raw.transaction():
+                yield
+            return
+        raw.execute("SAVEPOINT part")  # travels with what is executed in it
+        try:
             yield
+            pipeline.sync()
+        except BaseException:
+            with contextlib.suppress(psycopg.Error):  # of a connection that is lost
+                with contextlib.suppress(psycopg.Error):
+                    pipeline.sync()  # after an error all is passed over until here
+                raw.execute("ROLLBACK TO SAVEPOINT part")
+                raw.execute("RELEASE SAVEPOINT part")
+                pipeline.sync()
+            raise
+        raw.execute("RELEASE SAVEPOINT part")  # travels with what comes next
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:

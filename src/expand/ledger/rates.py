@@ -29,11 +29,15 @@ def pause(connection: Connection, model: str, until: datetime) -> None:
     )
 
 
-def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | None:
-    """Why the order's model may not be called right now, and for how long; None when it may."""
+def obstacle(
+    connection: Connection, order: Order, until: str | None, now: datetime
+) -> Paused | None:
+    """Why the order's model may not be called right now, and for how long; None when it may.
+    ``until`` is when the pause that its provider asked for ends.
+    """
     model = order.request.model
     return (
-        paused(connection, model, now)
+        _resting(model, until, now)
         or _crowded(connection, model, order.rates)
         or _too_fast(connection, order, now)
     )
@@ -42,7 +46,11 @@ def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | No
 def paused(connection: Connection, model: str, now: datetime) -> Paused | None:
     """The pause that a provider asked for, while it lasts."""
     row = connection.execute("SELECT until FROM pause WHERE model = ?", (model,)).fetchone()
-    left = 0.0 if row is None else (parse(row["until"]) - now).total_seconds()
+    return _resting(model, None if row is None else row["until"], now)
+
+
+def _resting(model: str, until: str | None, now: datetime) -> Paused | None:
+    left = 0.0 if until is None else (parse(until) - now).total_seconds()
     if left <= 0:
         return None
     return Paused(seconds=left, reason=f"{model}: the provider asked for a pause")

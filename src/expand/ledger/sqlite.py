@@ -24,6 +24,11 @@ from expand.ledger.schema import APPLICATION_ID
 
 _MAPPED_BYTES = 1 << 30
 
+_LOG_PAGES = 4000
+"""So many pages gather in the log, 16 MB, before they go into the file: a page that changes again
+and again goes there once.
+"""
+
 _DAMAGED = (
     "damaged; `expand ledger verify` says how far, and a copy or an export can be imported into a "
     "new ledger"
@@ -303,6 +308,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")  # what would undo a part of a transaction
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from expand.budget import Limit
-from expand.completion import Answer, AttemptFailedError, Failure, Usage
+from expand.completion import Answer, AttemptFailedError, Failure
 from expand.errors import LedgerError
 from expand.ledger import (
     accounts,
@@ -28,15 +28,13 @@ from expand.ledger import (
     opening,
     questions,
     rates,
-    rows,
+    settlement,
     succession,
     verdicts,
 )
-from expand.ledger.attempts import Charge
 from expand.ledger.database import Database, Mark
 from expand.ledger.figures import Figures
 from expand.ledger.values import (
-    AttemptRow,
     Order,
     Paused,
     Reservation,
@@ -50,8 +48,8 @@ from expand.ledger_place import LedgerPlace
 PATIENCE_SECONDS = 30.0
 """How long a write waits for another process's to end."""
 
-MOST_TOKENS = 10**12
-"""A usage above this is taken for a slip of the provider, and so for no usage at all."""
+MOST_TOKENS = settlement.MOST_TOKENS
+"""No attempt is charged more than this."""
 
 LARGEST = 2**62
 """The largest figure that a row can hold: 4.6 million dollars in pico-dollars."""
@@ -180,28 +178,24 @@ class Ledger(Figures):
             released += unsent
         return unknown, released
 
-    def reserve(self, order: Order, *, hold_unknown: bool = False) -> Verdict:
+    def reserve(self, order: Order, *, hold_unknown: bool = False, send: bool = False) -> Verdict:
         """Ask for a place in the budget, or learn what stands in the way, in one transaction.
 
         Looked at in this order: the answer is there; the same request is in flight; an earlier
         outcome is unknown (with ``hold_unknown``); a limit would be passed; the model is paused
-        or at its rate limit.
+        or at its rate limit. With ``send``, what is reserved is marked as sent at once.
         """
         if self._owner is None:
             raise LedgerError(f"{self.name}: no run was begun")
         key = order.request.key
         with self.writing() as connection:
+            outlook = verdicts.Outlook(connection, order, hold_unknown=hold_unknown)
             self.database.refuse_newer(connection)
-            for known in questions.requests(connection, order.question, key):
-                found = verdicts.found(connection, known, hold_unknown=hold_unknown)
-                if found is not None:
-                    questions.keep(connection, order.question, known)
-                    return found
-            refused = verdicts.refused(connection, order)
-            if refused is not None:
-                return refused
+            found = outlook.verdict()
+            if found is not None:
+                return found
             now = self.clock()
-            paused = rates.obstacle(connection, order, now)
+            paused = rates.obstacle(connection, order, outlook.until, now)
             if paused is not None:
                 return paused
             attempts.keep_request(connection, key, order.request.canonical())
@@ -214,6 +208,7 @@ class Ledger(Figures):
                 attempt_id=attempt_id,
                 owner=self._owner.id,
                 now=now,
+                sent=send,
             )
         return Reservation(attempt_id=attempt_id, amount=order.amount)
 
@@ -243,17 +238,7 @@ class Ledger(Figures):
         as well. Returns the answer that the request has from now on: an earlier one stays.
         """
         with self.writing() as connection:
-            row = attempts.fetch(connection, attempt_id, attempts.SETTLE_FROM)
-            if row.state is not State.SETTLED:
-                charged, details = charge_for(row, answer, cost_pico_usd)
-                attempts.charge(
-                    connection, row, State.SETTLED, charged, now=self.clock(), detail=details
-                )
-                if attempts.keep_answer(connection, row, answer):
-                    return _stored(row.id, answer, charged)
-            stored = rows.stored_answer(connection, row.request_key)
-        assert stored is not None  # it was there before
-        return stored
+            return settlement.settle(connection, attempt_id, answer, cost_pico_usd, self.clock())
 
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """The attempt failed and is unbilled for certain: its reservation goes back."""
@@ -285,42 +270,6 @@ class Ledger(Figures):
                 (chapter, section, instruction),
             )
         return self.edition(chapter, section)
-
-
-def charge_for(
-    row: AttemptRow, answer: Answer, cost_pico_usd: int | None
-) -> tuple[Charge, dict[str, str | int | None]]:
-    """What an attempt is charged for its answer, and the columns that say how the answer came.
-
-    Without a credible report the reservation is charged.
-    """
-    charged = attempts.at_reservation(row)
-    if answer.usage is not None and _credible(answer.usage):
-        cost = row.reserved.pico_usd if cost_pico_usd is None else cost_pico_usd
-        charged = Charge(usage=answer.usage, source="provider", cost_pico_usd=cost)
-    return charged, {
-        "finish": answer.finish,
-        "answered_by": attempts.clean(answer.model),
-        "provider_request_id": attempts.clean(answer.provider_request_id),
-    }
-
-
-def _stored(attempt_id: str, answer: Answer, charged: Charge) -> StoredAnswer:
-    """The answer as it would be read back."""
-    return StoredAnswer(
-        attempt_id=attempt_id,
-        text=attempts.encodable(answer.text),
-        finish=answer.finish,
-        model=attempts.clean(answer.model),
-        usage=charged.usage,
-        usage_source=charged.source,
-        provider_request_id=attempts.clean(answer.provider_request_id),
-    )
-
-
-def _credible(usage: Usage) -> bool:
-    figures = (usage.prompt, usage.completion, usage.cached, usage.reasoning)
-    return min(figures) >= 0 and usage.total > 0 and max(figures) <= MOST_TOKENS
 
 
 def _refuse_huge(

@@ -5,13 +5,65 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from expand.budget import Shortfall, shortfall
-from expand.ledger import accounts, rows
+from expand.budget import Balance, Shortfall, shortfall
+from expand.errors import LedgerError
+from expand.ledger import accounts, questions, rows
 from expand.ledger.database import Connection
 from expand.ledger.values import Held, InFlight, Order, Refused, StoredAnswer
 
+_SERVES = "request_key IN (?, (SELECT request_key FROM question WHERE key = ?))"
+_MET = (
+    f"EXISTS (SELECT 1 FROM answer WHERE {_SERVES} AND text IS NOT NULL)"
+    f" OR EXISTS (SELECT 1 FROM attempt WHERE {_SERVES} AND state IN ('reserved', 'sent'))"
+)
+_UNKNOWN = f" OR EXISTS (SELECT 1 FROM attempt WHERE {_SERVES} AND state = 'unknown')"
+_PAUSE = "(SELECT until FROM pause WHERE model = ?) AS until"
+_GLANCE = f"SELECT {_MET} AS met, {_PAUSE}"
+_GLANCE_HOLDING = f"SELECT {_MET}{_UNKNOWN} AS met, {_PAUSE}"
 
-def found(
+
+class Outlook:
+    """What stands in an order's way. Asked for when it is made and read later, in so few statements
+    that a server is reached once: mostly nothing stands there.
+    """
+
+    def __init__(self, connection: Connection, order: Order, *, hold_unknown: bool) -> None:
+        serves = (order.request.key, order.question)
+        self._connection = connection
+        self._order = order
+        self._hold = hold_unknown
+        self._scopes = order.all_scopes
+        self._glance = connection.execute(
+            _GLANCE_HOLDING if hold_unknown else _GLANCE,
+            (*serves * (3 if hold_unknown else 2), order.request.model),
+        )
+        self._balances = accounts.ask(connection, self._scopes)
+        self.until: str | None = None
+        """When the pause of the order's model ends; read with the verdict."""
+
+    def verdict(self) -> StoredAnswer | InFlight | Held | Refused | None:
+        """What is there already, or which limit would be passed; None when it may be bought."""
+        connection, order = self._connection, self._order
+        met, self.until = self._glance.fetchone()
+        if met:
+            return self._there()
+        balances = accounts.told(connection, self._scopes, self._balances)
+        return _refused(connection, order, balances)
+
+    def _there(self) -> StoredAnswer | InFlight | Held:
+        connection, order = self._connection, self._order
+        for known in questions.requests(connection, order.question, order.request.key):
+            there = _found(connection, known, hold_unknown=self._hold)
+            if there is not None:
+                questions.keep(connection, order.question, known)
+                return there
+        raise LedgerError(
+            f"request {order.request.key}: its answer's attempt is not in this ledger; "
+            "`expand ledger verify` says how far it is damaged"
+        )
+
+
+def _found(
     connection: Connection, key: str, *, hold_unknown: bool
 ) -> StoredAnswer | InFlight | Held | None:
     """What the ledger knows of the request already; None when it may be bought.
@@ -39,9 +91,8 @@ def found(
     return None
 
 
-def refused(connection: Connection, order: Order) -> Refused | None:
+def _refused(connection: Connection, order: Order, balances: tuple[Balance, ...]) -> Refused | None:
     """Which limit the order would pass; None when it fits them all."""
-    balances = accounts.locked(connection, order.all_scopes)
     if order.amount.pico_usd is None and not order.unpriced:
         for balance in balances:
             if balance.limit.pico_usd is not None:
