@@ -18,7 +18,8 @@ from expand.model.pricing import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
 from expand.report.budget import burn_down, full_plan
 from expand.report.estimate import Basis, Rate, Sample, list_price, rate
-from expand.report.facts import BookFacts, ChapterFacts, DraftFacts, SectionFacts
+from expand.report.facts import BookFacts, ChapterFacts, SectionFacts
+from expand.report.measured import DraftFacts
 from expand.report.plans import plan_sheet, plans_of
 from expand.report.scenario import STEPS, best_fit, scenarios
 from expand.report.sheet import Notes
