@@ -229,7 +229,7 @@ class Prompts:
     def _source(self, path: Path) -> Read:
         if path not in self._read:
             try:
-                self._read[path] = read(self._environment, path, self._environment.text(path))
+                self._read[path] = read(path, self._environment.tree(path))
             except jinja2.TemplateError as error:
                 raise self._mapped(error, path, _REQUEST_USES) from error
         return self._read[path]

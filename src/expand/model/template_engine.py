@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
+from jinja2 import nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from expand.errors import InputError, Place
@@ -16,7 +19,7 @@ class TemplateEngine(SandboxedEnvironment):
 
     def __init__(self, shelf: Shelf) -> None:
         super().__init__(
-            loader=jinja2.FunctionLoader(self._load),
+            loader=_Trees(),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -24,6 +27,7 @@ class TemplateEngine(SandboxedEnvironment):
         )
         self._shelf = shelf
         self._texts: dict[Path, str] = {}
+        self._trees: dict[Path, nodes.Template] = {}
         self._joined: dict[tuple[str, str], str] = {}
         # What is said must not depend on chance: a section would never be current.
         del self.globals["lipsum"]
@@ -42,6 +46,12 @@ class TemplateEngine(SandboxedEnvironment):
                 ) from error
         return self._texts[path]
 
+    def tree(self, path: Path) -> nodes.Template:
+        """A template parsed, once. Raises ``InputError`` and ``jinja2.TemplateSyntaxError``."""
+        if path not in self._trees:
+            self._trees[path] = self.parse(self.text(path), filename=str(path))
+        return self._trees[path]
+
     def gave(self, path: Path) -> bool:
         """Whether a path is that of a template which was read here."""
         return path in self._texts
@@ -55,7 +65,19 @@ class TemplateEngine(SandboxedEnvironment):
             self._joined[template, parent] = known
         return known
 
-    def _load(self, name: str) -> tuple[str, str, None] | None:
+
+class _Trees(jinja2.BaseLoader):
+    """Makes templates of what the engine parsed, to look for their names, already."""
+
+    def load(
+        self,
+        environment: jinja2.Environment,
+        name: str,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - jinja2's own name
+    ) -> jinja2.Template:
+        """The template at a path."""
         if name.endswith("\0"):
             raise jinja2.TemplateNotFound(name[:-1])
-        return self.text(Path(name)), name, None
+        assert isinstance(environment, TemplateEngine)
+        code = environment.compile(environment.tree(Path(name)), name, name)
+        return jinja2.Template.from_code(environment, code, globals or {})

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from jinja2 import meta, nodes
 
 from expand.errors import InputError, Place
@@ -52,24 +51,27 @@ class Read:
     uses: Mapping[str, int]
 
 
-def read(environment: jinja2.Environment, path: Path, text: str) -> Read:
-    """Reads a template. Raises ``jinja2.TemplateSyntaxError``."""
-    tree = environment.parse(text, filename=str(path))
+def read(path: Path, tree: nodes.Template) -> Read:
+    """What the parsed template at ``path`` says. Raises ``jinja2.TemplateSyntaxError``."""
+    parts = tuple(tree.find_all((nodes.Name, nodes.Test, nodes.Extends)))
+    names = [part for part in parts if isinstance(part, nodes.Name)]
     tested = {
-        test.node.name
-        for test in tree.find_all(nodes.Test)
-        if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name)
+        part.node.name
+        for part in parts
+        if isinstance(part, nodes.Test)
+        and part.name in ("defined", "undefined")
+        and isinstance(part.node, nodes.Name)
     }
     undeclared = meta.find_undeclared_variables(tree) - tested
     uses: dict[str, int] = {}
-    for name in tree.find_all(nodes.Name):
+    for name in names:
         if name.ctx == "load" and name.name in undeclared:
             uses[name.name] = min(name.lineno, uses.get(name.name, name.lineno))
     return Read(
         path=path,
         references=tuple(meta.find_referenced_templates(tree)),
-        extends=any(True for _ in tree.find_all(nodes.Extends)),
-        sets=frozenset(n.name for n in tree.find_all(nodes.Name) if n.ctx == "store"),
+        extends=any(isinstance(part, nodes.Extends) for part in parts),
+        sets=frozenset(name.name for name in names if name.ctx == "store"),
         uses=uses,
     )
 
