@@ -99,6 +99,17 @@ def test_settling_stores_the_answer_and_charges_what_was_reported(
     assert row.ended_at is not None
 
 
+def test_an_unknown_outcome_of_the_same_words_is_held_whatever_their_question(
+    ledger: Ledger,
+) -> None:
+    run = begin(ledger)
+    ledger.release(sent(ledger, order(run, "older", question="q")), failed(Failure.RATE_LIMITED))
+    attempt = sent(ledger, order(run, "newer"))
+    ledger.unknown(attempt, failed(Failure.TIMEOUT))
+    held = ledger.reserve(order(run, "newer", question="q"), hold_unknown=True)
+    assert held == Held(attempt_id=attempt)
+
+
 def test_what_is_reserved_can_be_marked_as_sent_at_once(site: Site, ledger: Ledger) -> None:
     run = begin(ledger)
     first = sent(ledger, order(run, "in two steps"))
