@@ -10,9 +10,9 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.drafting import expansion
 from expand.drafting.chapter import Chapter
 from expand.drafting.commission import Job, lanes
+from expand.drafting.folios import across
 
 
 @pytest.fixture
@@ -129,19 +129,18 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
     for there in before:
         (place / there).parent.mkdir(parents=True)
         (place / there).write_text("Be terse.\n", encoding="utf-8")
-    original = expansion.across
 
     def meanwhile(*given: Any, **more: Any) -> Any:
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         (place / file).write_text("Be thorough.\n", encoding="utf-8")
-        return original(*given, **more)
+        return across(*given, **more)
 
     record = place / ".expand/finished/07.en.full.json"
     record.unlink()
     run(place, server)
     assert record.is_file()
     record.unlink()
-    monkeypatch.setattr(expansion, "across", meanwhile)
+    monkeypatch.setattr("expand.drafting.expansion.across", meanwhile)
     run(place, server)
     assert not record.exists()
 
