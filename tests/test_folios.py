@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from scripted_server import ScriptedServer
-from workspaces import expand, small
+from workspaces import draft_of, expand, small
 
 from expand.drafting import folios
 from expand.drafting.authorship import means_for
@@ -16,6 +16,18 @@ from expand.drafting.chapter import Chapter
 from expand.outline.plan import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
+
+
+def folios_of(place: Path) -> folios.Folios:
+    workspace = Workspace.open(place)
+    return folios.Folios(
+        workspace,
+        workspace.book(),
+        outlines={},
+        plan=Plan.FULL,
+        language="en",
+        means=means_for(workspace, Settings(model="gpt-4.1"), ledger=None),
+    )
 
 
 @pytest.mark.parametrize(("kept", "openings"), [(10**6, 1), (0, 2)])
@@ -36,6 +48,21 @@ def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
     assert seen == {"07": openings}
 
 
+def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = small(tmp_path)
+    with ScriptedServer() as server:
+        expand(place, "chapter", "07", "--base-url", server.base_url)
+    edited = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
+    (place / "drafts/07.md").write_text(edited, encoding="utf-8")
+    monkeypatch.setattr(folios, "KEPT", 0)
+    some = folios_of(place)
+    assert some.look("07").edited(1)
+    some.overwrite("07", 1)
+    assert not some.look("07").edited(1)
+
+
 def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,15 +73,7 @@ def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
             outline.replace("id: 07", f"id: {chapter}"), encoding="utf-8"
         )
     monkeypatch.setattr(folios, "KEPT", 3 * folios.KEPT_EACH)
-    workspace = Workspace.open(place)
-    some = folios.Folios(
-        workspace,
-        workspace.book(),
-        outlines={},
-        plan=Plan.FULL,
-        language="en",
-        means=means_for(workspace, Settings(model="gpt-4.1"), ledger=None),
-    )
+    some = folios_of(place)
     first, second, third = (some.look(chapter) for chapter in ("07", "08", "09"))
     assert some.look("09") is not third
     assert some.take("07") is first
