@@ -91,7 +91,8 @@ def run(
 
 def test_another_section_gets_ready_while_all_places_are_taken(place: Workspace) -> None:
     titles = "\n".join(f"  - {{title: Part {n}, lines: 12}}" for n in range(12))
-    place.outline_path("07").write_text(f'id: "07"\ntitle: Parts\nsource: chapters/07_signals.md\nsections:\n{titles}\n')
+    head = 'id: "07"\ntitle: Parts\nsource: chapters/07_signals.md\nsections:\n'
+    place.outline_path("07").write_text(f"{head}{titles}\n")
     author, events = Counting(), list[Event]()
     author.inner.delay = 0.01
     assert run(place, author, events=events, workers=4).exit_code in (0, 5)

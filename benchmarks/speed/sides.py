@@ -38,8 +38,8 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
     arrived = time.perf_counter()
     import expand.model.author  # the other side has its SDK before the clock, too
     import expand.text.block_tokens
-    from expand.crew.session import prepared
     from expand.drafting.commission import Commission
+    from expand.drafting.session import expand_chapters
     from expand.model.tokens import TokenCounter
     from expand.outline.plan import Plan
     from expand.settings import Overrides, read_settings
@@ -56,8 +56,7 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
         overrides=Overrides(base_url=f"http://127.0.0.1:{port}/v1", model=MODEL, concurrency=width),
     )
     commission = Commission(chapters=ids, plan=Plan.FULL, language="en")
-    with prepared(workspace, settings, commission) as undertake:
-        result = asyncio.run(undertake(on_event=lambda _: None, on_ready=lambda _: None))
+    result = asyncio.run(expand_chapters(workspace, settings, commission, on_event=lambda _: None))
     wall, cpu = time.perf_counter() - began, _processor_seconds() - cpu
     if result.exit_code not in (0, 5):
         raise SystemExit(f"expand ended with {result.exit_code}: {result.stopped_by}")

@@ -46,7 +46,7 @@ def chapter(
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", min=1, help="Sections worked on side by side.")
+        int | None, typer.Option("--concurrency", min=1, help="Requests at once.")
     ] = None,
     budget: BudgetOption = None,
     on_unknown: Annotated[

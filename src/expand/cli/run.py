@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from expand.cli.runlog import RunLog
-    from expand.crew.session import Stoppable, Undertaking
     from expand.drafting.commission import Commission
     from expand.drafting.events import Event
+    from expand.drafting.expansion import Expansion
     from expand.drafting.result import RunResult
     from expand.settings import Settings
     from expand.workspace import Workspace
@@ -34,8 +34,6 @@ def run(
     """Runs a commission with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
     import asyncio  # start-up time
 
-    from expand.crew.session import prepared
-
     if settings.embedded:
         note(
             f"the embedded local model writes ({settings.model}: English, small, for trying out); "
@@ -47,14 +45,19 @@ def run(
             f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
         )
 
-    with prepared(
-        workspace, settings, commission, budget_tokens=budget, unpriced=unpriced
-    ) as undertake:
-        return asyncio.run(_run(workspace, settings, undertake))
+    return asyncio.run(_run(workspace, settings, commission, budget=budget, unpriced=unpriced))
 
 
-async def _run(workspace: Workspace, settings: Settings, undertake: Undertaking) -> RunResult:
+async def _run(
+    workspace: Workspace,
+    settings: Settings,
+    commission: Commission,
+    *,
+    budget: int | None,
+    unpriced: bool,
+) -> RunResult:
     from expand.cli.progress import progress  # start-up time
+    from expand.drafting.session import expand_chapters
 
     with logged(workspace, settings) as log, progress(sys.stderr, voice()) as show_event:
 
@@ -63,7 +66,15 @@ async def _run(workspace: Workspace, settings: Settings, undertake: Undertaking)
                 log(event)
             show_event(event)
 
-        result = await undertake(on_event=on_event, on_ready=_stop_on_signals)
+        result = await expand_chapters(
+            workspace,
+            settings,
+            commission,
+            budget_tokens=budget,
+            unpriced=unpriced,
+            on_event=on_event,
+            on_ready=_stop_on_signals,
+        )
         if log is not None:
             log.end(result)
         return result
@@ -87,7 +98,7 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
         yield log
 
 
-def _stop_on_signals(run: Stoppable) -> None:
+def _stop_on_signals(run: Expansion) -> None:
     """The first Ctrl-C or SIGTERM ends the run in good order, the second at once."""
     import asyncio  # start-up time
     import signal
@@ -100,11 +111,11 @@ def _stop_on_signals(run: Stoppable) -> None:
             signal.signal(number, lambda *_: _stop_soon(running, run))
 
 
-def _stop_soon(running: AbstractEventLoop, run: Stoppable) -> None:
+def _stop_soon(running: AbstractEventLoop, run: Expansion) -> None:
     running.call_soon_threadsafe(_stop, run)
 
 
-def _stop(run: Stoppable) -> None:
+def _stop(run: Expansion) -> None:
     warn("stopping: what is in flight arrives first; once more leaves it unknown")
     run.stop()
 

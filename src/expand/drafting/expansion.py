@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from expand.completion import Author
 from expand.contract import Finding
@@ -21,6 +21,7 @@ from expand.drafting.commission import Commission, Job, lanes
 from expand.drafting.events import (
     Event,
     Notice,
+    RunPlanned,
     SectionDone,
     SectionPlanned,
     SectionStarted,
@@ -31,7 +32,6 @@ from expand.drafting.folio import Folio
 from expand.drafting.folios import Folios, across
 from expand.drafting.result import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.section import Desk, Drafting, Tally
-from expand.drafting.sharing import Alone, Jobs, Sharing
 from expand.drafting.standing import standing
 from expand.drafting.survey import agenda, edition_of, planned_already
 from expand.drafting.tallies import Tallies
@@ -69,19 +69,15 @@ class Expansion:
         outlines: Mapping[str, Outline] | None = None,
         finished: Finished | None = None,
         pilot_seconds: float = PILOT_SECONDS,
-        sharing: Sharing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``outlines`` are those that were read already, ``finished`` what is known to be done,
-        ``sharing`` this process's part where several are one run.
-        """
+        """``outlines`` are those that were read already, ``finished`` what is known to be done,"""
         self._workspace = workspace
         self._book = book
         self._means = means
         self._ledger = ledger
         self._run = run
         self._tallies = Tallies(on_event)
-        self._sharing = sharing or Alone(on_event)
         self._purchase = Purchase(
             ledger=ledger,
             author=author,
@@ -90,7 +86,6 @@ class Expansion:
             on_unknown=on_unknown,
             pilot_seconds=pilot_seconds,
             prepare=prepare,
-            proof=self._sharing.proof,
             at_once=workers,
         )
         self._desk = Desk(
@@ -130,13 +125,12 @@ class Expansion:
             means=self._means,
         )
         if commission.fresh:
-            await self._begin_anew(folios, commission)
+            self._begin_anew(folios, commission)
         planned, jobs = self._look_around(folios, commission)
-        blocks = await self._sharing.begin(planned, jobs)
-        self._editions = self._ledger.editions()
+        self._on_event(RunPlanned(sections=tuple(planned)))
         self._tell_known()
         try:
-            await self._work(self._lanes(blocks, commission), folios, commission)
+            await self._work(jobs, folios, commission)
         finally:
             await self._purchase.drain()
             folios.write()
@@ -158,12 +152,11 @@ class Expansion:
         self._interrupted = True
         self._purchase.stop()
 
-    async def _begin_anew(self, folios: Folios, commission: Commission) -> None:
+    def _begin_anew(self, folios: Folios, commission: Commission) -> None:
         """Raises the editions; a section that was edited gives way only if it was named."""
-        for chapter in self._sharing.mine(commission.chapters):
+        for chapter in commission.chapters:  # nothing is raised where the input is wrong
             folios.look(chapter)
-        await self._sharing.looked()  # nothing is raised where the input is wrong
-        for chapter in self._sharing.mine(commission.chapters):
+        for chapter in commission.chapters:
             folio = folios.look(chapter)
             for section in commission.chosen(folio.chapter.outline):
                 if folio.edited(section.number):
@@ -176,16 +169,15 @@ class Expansion:
 
     def _look_around(
         self, folios: Folios, commission: Commission
-    ) -> tuple[list[SectionPlanned], Jobs]:
+    ) -> tuple[list[SectionPlanned], list[Sequence[Job]]]:
         """What will be drafted and why, found before anything is spent, and what is to do."""
         self._editions = self._ledger.editions()
         jobs: list[Sequence[Job]] = []
         planned: list[SectionPlanned] = []
-        for chapter in self._sharing.mine(commission.chapters):
+        for chapter in commission.chapters:
             known = self._finished.result(chapter, self._editions) if self._finished else None
             if known is not None:
                 self._chapters[chapter] = known
-                self._sharing.done(known)
                 planned += planned_already(known)
                 continue
             found = agenda(folios.look(chapter), commission, self._editions, run_id=self._run.id)
@@ -201,16 +193,12 @@ class Expansion:
             for section in result.sections:
                 self._tell_done(chapter, section)
 
-    def _lanes(self, blocks: Iterable[Jobs], commission: Commission) -> Iterator[Sequence[Job]]:
-        """What one worker takes at a time."""
-        for block in blocks:
-            self._left.update((jobs[0].chapter, len(jobs)) for jobs in block)
-            yield from lanes(block, workers=self._workers, in_order=commission.context_text)
-
     async def _work(
-        self, todo: Iterator[Sequence[Job]], folios: Folios, commission: Commission
+        self, jobs: Sequence[Sequence[Job]], folios: Folios, commission: Commission
     ) -> None:
         """Has the workers do everything, and the drafts written meanwhile."""
+        self._left.update((of_one[0].chapter, len(of_one)) for of_one in jobs)
+        todo = lanes(jobs, workers=self._workers, in_order=commission.context_text)
         done = asyncio.Event()
         working = self._workers + self._workers // AHEAD
 
@@ -333,7 +321,6 @@ class Expansion:
         if self._finished is not None and chapter.id not in self._noted:
             self._finished.keep(folio, result, self._editions, links)
         folios.close(chapter.id)
-        self._sharing.done(result)
 
 
 def _stale(chapter: Chapter, section: Section) -> str:

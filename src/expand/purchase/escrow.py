@@ -79,13 +79,12 @@ class Purchase:
         pilot_seconds: float = PILOT_SECONDS,
         prepare: Callable[[], Awaitable[None]] = always_ready,
         jitter: Callable[[], float] = random.random,
-        proof: Proof | None = None,
         at_once: int | None = None,
     ) -> None:
         """``max_attempts`` bounds the attempts at one request within this run, calls that were
         refused for their rate aside. The first attempt is ``pilot_seconds`` ahead of the others.
         ``prepare`` makes the author ready, before anything is reserved. ``jitter`` gives numbers
-        in [0, 1). ``proof`` is what is known of the author, and is kept up to date. ``at_once`` is
+        in [0, 1). ``at_once`` is
         the most requests that are on their way at one time.
         """
         self._ledger = ledger
@@ -107,7 +106,7 @@ class Purchase:
         self._prepared = False
         self._jitter = jitter
         self._pilot_seconds = pilot_seconds
-        self._proof = proof or Proof()
+        self._proof = Proof()
         self._proven = self._proof.proven
         if not pilot_seconds:
             self._proof.give()
@@ -279,10 +278,7 @@ class Purchase:
 
         def reserve() -> Verdict:
             self._check()
-            verdict = self._ledger.reserve(order, hold_unknown=self._hold)
-            if isinstance(verdict, Reservation):
-                return self._ledger.sent(verdict.attempt_id) or verdict
-            return verdict
+            return self._ledger.reserve(order, hold_unknown=self._hold, send=True)
 
         return await self._clerk.write(reserve, undo=self._give_back)
 

@@ -53,7 +53,6 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     key_variable: str = OPENAI_KEY
     concurrency: int | None = None
-    processes: int | None = None
     timeout_seconds: float = 600.0
     on_unknown: OnUnknown = "retry"
     models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -113,7 +112,6 @@ def read_settings(
         api_key=key,
         key_variable=variable,
         concurrency=stated.concurrency(),
-        processes=stated.processes(),
         timeout_seconds=stated.timeout_seconds(),
         on_unknown=stated.on_unknown(),
         models=stated.models,
@@ -213,11 +211,6 @@ class _Stated:
             raise InputError(f"concurrency is {number}", remedy="give a whole number above 0")
         stated = self.author.get(keys.CONCURRENCY)
         return number if number is not None else None if stated is None else int(stated)
-
-    def processes(self) -> int | None:
-        """Processes that share a run, None where nobody says how many."""
-        stated = self.author.get(keys.PROCESSES)
-        return None if stated is None else int(stated)
 
     def timeout_seconds(self) -> float:
         """How long an answer may take to come."""

@@ -31,15 +31,8 @@ BASE_URL = Field(
 CONCURRENCY = Field(
     "concurrency",
     Number(minimum=1, maximum=10_000, whole=True),
-    "Sections worked on side by side.",
+    "Requests at once.",
     8,
-)
-PROCESSES = Field(
-    "processes",
-    Number(minimum=1, maximum=64, whole=True),
-    "Processes that share a run over several chapters; by default a large run has one for each"
-    " processor.",
-    1,
 )
 TIMEOUT = Field(
     "timeout_seconds",
@@ -55,9 +48,7 @@ ON_UNKNOWN = Field(
 )
 AUTHOR = Field(
     "author",
-    TomlRecord(
-        fields=(MODEL, PROVIDER_NAME, BASE_URL, CONCURRENCY, PROCESSES, TIMEOUT, ON_UNKNOWN)
-    ),
+    TomlRecord(fields=(MODEL, PROVIDER_NAME, BASE_URL, CONCURRENCY, TIMEOUT, ON_UNKNOWN)),
     "Who writes. Command line and environment come before it.",
     {"model": "gpt-4.1"},
 )
