@@ -574,6 +574,28 @@ async def test_failures_over_the_wire(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("header", ["配额".encode(), "café".encode("latin-1")])
+async def test_a_refusal_with_any_bytes_in_its_headers(transport: Transport, header: bytes) -> None:
+    """The transports hand them on as they came."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\n")
+        writer.write(b"Connection: close\r\nX-Said: " + header + b"\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}/v1"
+        async with OpenAIAuthor(api_key=None, base_url=url, transport=transport) as author:
+            with pytest.raises(AttemptFailedError) as caught:
+                await author.complete(REQUEST, client_request_id="x")
+    assert caught.value.failure is Failure.RATE_LIMITED
+    assert caught.value.retry_after_seconds == 7.0
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_server_that_hangs_is_a_timeout(
     server: ScriptedServer, transport: Transport
 ) -> None:

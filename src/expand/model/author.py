@@ -192,7 +192,11 @@ def _status_error(reply: Reply, url: str) -> openai.APIStatusError:
         body = json.loads(reply.body)
     if isinstance(body, dict):
         body = body.get("error", body)
-    unpacked = [(k, v) for k, v in reply.headers.items() if k.lower() != "content-encoding"]
+    unpacked = [
+        (name.encode(), text.encode(errors="surrogateescape"))  # a header may hold any bytes
+        for name, text in reply.headers.items()
+        if name.lower() != "content-encoding"
+    ]
     response = httpx2.Response(
         reply.status, headers=unpacked, content=reply.body, request=httpx2.Request("POST", url)
     )
