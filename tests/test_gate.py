@@ -125,3 +125,21 @@ async def test_without_a_bound_everybody_goes_in(ledger: Ledger) -> None:
     buying = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0)
     await asyncio.gather(*(buying.buy(order(run, str(n))) for n in range(12)))
     assert author.most_at_once == 12
+
+
+async def test_a_request_keeps_its_place_when_nobody_waits_for_it_any_more(
+    ledger: Ledger,
+) -> None:
+    run, author = begin(ledger), ScriptedAuthor(hold=asyncio.Event())
+    buying = purchase(ledger, run, author, 1)
+    gone, waiting = (asyncio.create_task(buying.buy(order(run, str(n)))) for n in range(2))
+    await settled()
+    gone.cancel()
+    await settled()
+    assert (gone.cancelled(), author.asked) == (True, ["0"])
+    assert author.hold
+    author.hold.set()
+    await waiting
+    assert (author.asked, author.most_at_once) == (["0", "1"], 1)
+    await buying.drain()
+    assert [row.state for row in ledger.attempts()] == ["settled", "settled"]

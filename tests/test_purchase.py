@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from buying import (
 
 from expand.completion import Author, Failure, Finish
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
-from expand.ledger import Ledger, ModelLimits, Run, State, verify
+from expand.ledger import Ledger, ModelLimits, Reservation, Run, State, verify
 from expand.ledger.owner import Owner
 from expand.ledger.sqlite import SqliteDatabase
 from expand.purchase.dispatch import Event
@@ -187,6 +188,63 @@ async def test_a_slow_first_answer_holds_nobody_up(world: World) -> None:
     purchase = world.purchase(author)
     await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(6)))
     assert author.most_at_once == 6
+
+
+async def test_a_wrong_key_costs_one_attempt_after_a_pause_too(world: World) -> None:
+    """The pilot's time begins when it is sent, however long it had to wait before."""
+    world.ledger.pause("m", 3 * PILOT_SECONDS)
+    author = ScriptedAuthor([failed(Failure.UNAUTHORIZED)] * 8)
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        world.clock.forward(seconds)
+
+    purchase = world.purchase(author, sleep=sleep)
+    results = await asyncio.gather(
+        *(purchase.buy(order(world.run, f"q{n}")) for n in range(8)), return_exceptions=True
+    )
+    assert all(isinstance(result, AuthorError) for result in results)
+    assert len(author.asked) == 1
+
+
+async def test_nobody_waits_behind_a_pilot_whose_answer_another_run_is_buying(
+    world: World,
+) -> None:
+    with closing(Ledger.open(world.path, clock=world.clock)) as other:
+        run = begin(other)
+        theirs = other.reserve(order(run, "shared"), send=True)
+        assert isinstance(theirs, Reservation)
+        author = ScriptedAuthor()
+        purchase = world.purchase(author, sleep=_short)
+        led = asyncio.create_task(purchase.buy(order(world.run, "shared")))
+        await asyncio.wait_for(purchase.buy(order(world.run, "another")), 10)
+        assert (author.asked, led.done()) == (["another"], False)
+        other.settle(theirs.attempt_id, answer(), cost_pico_usd=None)
+        assert (await asyncio.wait_for(led, 10)).reused
+        assert author.asked == ["another"]
+
+
+async def test_what_had_arrived_at_the_second_ctrl_c_is_stored_however_much_it_is(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger.open(place(tmp_path))
+    run, author = begin(ledger, 100_000), ScriptedAuthor(hold=asyncio.Event())
+    purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0)
+    tasks = [asyncio.create_task(purchase.buy(order(run, str(n)))) for n in range(60)]
+    while len(author.asked) < len(tasks):
+        await asyncio.sleep(0)
+    assert author.hold
+    author.hold.set()
+    while author.at_once:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    purchase.stop()
+    purchase.stop()
+    await purchase.drain()
+    ledger.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with closing(Ledger.open(place(tmp_path))) as ledger:
+        assert [row.state for row in ledger.attempts()] == ["settled"] * len(tasks)
 
 
 async def test_without_a_pilot_all_go_out_together(world: World) -> None:

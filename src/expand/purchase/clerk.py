@@ -63,7 +63,7 @@ class Clerk:
         return done
 
     def write_all(self) -> None:
-        """Write what waits, now."""
+        """Write what waits, now, as far as one transaction takes it."""
         waiting = [e for e in self._entries if e.must or not e.done.cancelled()]
         entries, self._entries = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
         if self._entries:
@@ -85,6 +85,11 @@ class Clerk:
                 entry.done.set_result(result)
             else:
                 entry.done.set_exception(failure)
+
+    def finish(self) -> None:
+        """Write everything that waits, now, in as many transactions as that takes."""
+        while self._entries:
+            self.write_all()
 
 
 def _outcome(entry: _Entry) -> tuple[Any, Exception | None]:

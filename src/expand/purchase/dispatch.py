@@ -86,9 +86,10 @@ class Dispatch:
         """Send the attempt, which is marked as sent; what came of it, booked. Raises
         ``StoppedError`` when it was given up. A cancelled caller leaves the attempt to arrive. A
         failure is noted in ``made``. ``on_return`` is called when the request is no longer on its
-        way, before that is booked.
+        way, whatever became of it and more than once perhaps; of an answer, before it is booked.
         """
         task = asyncio.create_task(self._send(order, place, made, on_return))
+        task.add_done_callback(lambda _: on_return())
         self._in_flight.add(task)
         task.add_done_callback(self._landed)
         try:

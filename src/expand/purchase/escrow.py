@@ -84,8 +84,7 @@ class Purchase:
         """``max_attempts`` bounds the attempts at one request within this run, calls that were
         refused for their rate aside. The first attempt is ``pilot_seconds`` ahead of the others.
         ``prepare`` makes the author ready, before anything is reserved. ``jitter`` gives numbers
-        in [0, 1). ``at_once`` is
-        the most requests that are on their way at one time.
+        in [0, 1). ``at_once`` is the most requests that are on their way at one time.
         """
         self._ledger = ledger
         self._clerk = Clerk(ledger)
@@ -155,7 +154,7 @@ class Purchase:
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away."""
         await self._dispatch.drain()
-        self._clerk.write_all()
+        self._clerk.finish()
 
     def _knock(self) -> None:
         for line in self._lines.values():
@@ -197,24 +196,16 @@ class Purchase:
         return await self._once(order, made)
 
     async def _lead(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
-        """The pilot's attempt, over again where that may help. An author that has not refused
-        within the pilot's seconds is taken to be one that answers.
-        """
+        """The pilot's attempt, over again where that may help."""
         mine = self._pilot = asyncio.Event()
-        clock = asyncio.get_running_loop()
         try:
             while True:
-                await self._get_ready(order)
-                timer = clock.call_later(self._pilot_seconds, self._proof.give)
                 try:
                     return await self._once(order, made)
                 except AttemptFailedError as failed:
-                    timer.cancel()
                     if self._proven.is_set() or not self._goes_on(failed, made):
                         raise
                     await self._rest(self._wait(failed, made))
-                finally:
-                    timer.cancel()
         finally:
             self._pilot = None
             mine.set()
@@ -223,13 +214,20 @@ class Purchase:
         """One attempt, or the answer that somebody else has bought. Raises what became of it."""
         await self._get_ready(order)
         ticket = await self._gate.enter(_rank(order, made))
+        place = None
         try:
             place = await self._place(order, made)
-            if isinstance(place, StoredAnswer):
-                return place, True
+        finally:
+            if not isinstance(place, Reservation):
+                ticket.give_up()
+        if isinstance(place, StoredAnswer):
+            return place, True
+        # An author that has not refused within the pilot's seconds is taken to be one that answers.
+        timer = asyncio.get_running_loop().call_later(self._pilot_seconds, self._proof.give)
+        try:
             outcome = await self._dispatch.carry(order, place, made, on_return=ticket.give_up)
         finally:
-            ticket.give_up()
+            timer.cancel()
         if isinstance(outcome, StoredAnswer):
             self._proof.give()
             return outcome, False
@@ -269,6 +267,7 @@ class Purchase:
                             await self._linger(order, verdict, place.woken)
             finally:
                 line.leave(place)
+            self._proof.give()  # as long as that takes, the others need not wait behind this one
             self._tell(order, POLL_SECONDS, "another run is buying the same request")
             await self._rest(POLL_SECONDS)
             self._ledger.recover()
