@@ -42,11 +42,11 @@ class Counted:
                 raise LedgerBusyError("the disk is full")
 
 
-@pytest.mark.parametrize(("writes", "transactions"), [(1, 1), (4, 1), (5, 2), (9, 3)])
+@pytest.mark.parametrize(("writes", "transactions"), [(1, 1), (8, 1), (9, 2), (17, 3)])
 async def test_what_is_written_at_one_moment_shares_transactions(
     ledger: Ledger, writes: int, transactions: int
 ) -> None:
-    run, counted, clerk = begin(ledger), Counted(ledger), Clerk(ledger)
+    run, counted, clerk = begin(ledger, 10_000), Counted(ledger), Clerk(ledger)
     orders = [order(run, str(n)) for n in range(writes)]
     done = await asyncio.gather(*(clerk.write(partial(ledger.reserve, o)) for o in orders))
     assert all(isinstance(verdict, Reservation) for verdict in done)

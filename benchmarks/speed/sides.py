@@ -36,6 +36,9 @@ class Measured:
 def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Measured:
     """The whole pipeline over a workspace: reserve, send, settle, stitch, check, write drafts."""
     arrived = time.perf_counter()
+    from expand.__main__ import collect_seldom
+
+    collect_seldom()  # as the command line does
     import expand.model.author  # the other side has its SDK before the clock, too
     import expand.text.block_tokens
     from expand.drafting.commission import Commission

@@ -16,7 +16,7 @@ from expand.ledger import Ledger, LedgerBusyError
 
 T = TypeVar("T")
 
-MOST_AT_ONCE = 4
+MOST_AT_ONCE = 8
 """So many writes share a transaction. With no bound, all tasks would wait for each other's writes,
 go on at the same moment, and so meet again at the next one.
 """

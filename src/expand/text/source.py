@@ -245,12 +245,16 @@ def _bag(texts: Sequence[str]) -> set[str]:
     return set().union(*(wording.terms(text) for text in texts))
 
 
+_ALIKE = 0.8
+
+
 def _named(piece: _Piece, names: Sequence[str]) -> float:
     """A bonus no word count comes near, where a heading above the piece is one of the names."""
     likest = max(
-        (wording.likeness(title, name) for title in piece.titles for name in names), default=0.0
+        (wording.likeness(title, name, _ALIKE) for title in piece.titles for name in names),
+        default=0.0,
     )
-    return 20 * likest if likest >= 0.8 else 0.0
+    return 20 * likest if likest >= _ALIKE else 0.0
 
 
 def place(source: Source, outline: Outline) -> dict[int, tuple[Placed, ...]]:

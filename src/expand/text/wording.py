@@ -100,8 +100,8 @@ def _heads(title: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=16384)
-def likeness(one: str, other: str) -> float:
-    """How far two titles are the same, 0 to 1.
+def likeness(one: str, other: str, least: float = 0.0) -> float:
+    """How far two titles are the same, 0 to 1; what is below ``least`` may be told as less.
 
     Compared are spelling and words in any order; a title counts as its part before a bracket too.
     """
@@ -109,7 +109,7 @@ def likeness(one: str, other: str) -> float:
     best = 0.95 * len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
     for a in _heads(one):
         for b in _heads(other):
-            best = max(best, 1.0 if a == b else _spelling(a, b, above=best))
+            best = max(best, 1.0 if a == b else _spelling(a, b, above=max(best, least - 1e-9)))
     return best
 
 
