@@ -178,6 +178,19 @@ def test_an_answer_is_never_reserved_again(ledger: Ledger) -> None:
     assert len(list(ledger.attempts())) == 1
 
 
+def test_a_usage_that_no_row_could_hold_the_price_of_is_charged_at_the_reservation(
+    ledger: Ledger,
+) -> None:
+    """The answer was paid for, so it is stored whatever its provider makes of the bill."""
+    run = begin(ledger)
+    attempt = sent(ledger, order(run, pico=1000))
+    stored = ledger.settle(attempt, answer(completion=10**12), cost_pico_usd=10**19)
+    assert (stored.usage.total, stored.usage_source) == (RESERVED, "reservation")
+    balance = ledger.balance("book")
+    assert (balance.used_tokens, balance.used_pico_usd) == (RESERVED, 1000)
+    assert ledger.known(order(run)) == stored
+
+
 @pytest.mark.parametrize(
     ("prompt", "completion"), [(-1, 5), (0, 0), (10**13, 1), (5, 10**30)], ids=str
 )

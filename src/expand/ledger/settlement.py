@@ -21,6 +21,9 @@ from expand.ledger.values import AttemptRow, State, StoredAnswer
 MOST_TOKENS = 10**12
 """A usage above this is taken for a slip of the provider, and so for no usage at all."""
 
+MOST_PICO_USD = 10**18
+"""So is one that would cost more than this, a million dollars, for one answer."""
+
 
 def settle(
     connection: Connection,
@@ -32,7 +35,7 @@ def settle(
     """Charge an attempt for its answer and store that; returns the answer that the request has
     from now on. Raises ``LedgerError``.
     """
-    if answer.usage is not None and _credible(answer.usage):
+    if answer.usage is not None and _credible(answer.usage, cost_pico_usd):
         stored = _as_reported(connection, attempt_id, answer, answer.usage, cost_pico_usd, now)
         if stored is not None:
             return stored
@@ -113,7 +116,7 @@ def charge_for(
     Without a credible report the reservation is charged.
     """
     charged = attempts.at_reservation(row)
-    if answer.usage is not None and _credible(answer.usage):
+    if answer.usage is not None and _credible(answer.usage, cost_pico_usd):
         cost = row.reserved.pico_usd if cost_pico_usd is None else cost_pico_usd
         charged = Charge(usage=answer.usage, source="provider", cost_pico_usd=cost)
     return charged, {
@@ -123,6 +126,8 @@ def charge_for(
     }
 
 
-def _credible(usage: Usage) -> bool:
+def _credible(usage: Usage, cost_pico_usd: int | None) -> bool:
+    if cost_pico_usd is not None and cost_pico_usd > MOST_PICO_USD:
+        return False
     figures = (usage.prompt, usage.completion, usage.cached, usage.reasoning)
     return min(figures) >= 0 and usage.total > 0 and max(figures) <= MOST_TOKENS
