@@ -247,6 +247,15 @@ async def test_what_had_arrived_at_the_second_ctrl_c_is_stored_however_much_it_i
         assert [row.state for row in ledger.attempts()] == ["settled"] * len(tasks)
 
 
+async def test_the_first_reason_to_stop_is_the_one_that_is_told(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.UNAUTHORIZED), failed(Failure.QUOTA)])
+    purchase = world.purchase(author, pilot_seconds=0.0)
+    both = (purchase.buy(order(world.run, str(n))) for n in range(2))
+    await asyncio.gather(*both, return_exceptions=True)
+    assert len(author.asked) == 2
+    assert str(purchase.fatal).startswith("it was unauthorized")
+
+
 async def test_without_a_pilot_all_go_out_together(world: World) -> None:
     author = ScriptedAuthor(delay=0.5)
     purchase = world.purchase(author, pilot_seconds=0.0)
