@@ -28,6 +28,9 @@ class Message:
     content: str
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """One chat completion request: what is sent, and nothing of where it is sent.
@@ -53,7 +56,7 @@ class Request:
             "model": self.model,
             "parameters": dict(self.parameters),
         }
-        return json.dumps(form, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return _CANONICAL.encode(form)
 
     @property
     def key(self) -> str:

@@ -37,6 +37,7 @@ from expand.model.wire import Reply, Route, Transport, sdk_headers, wire
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _HIDDEN = "[key]"
 _KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
 
@@ -151,7 +152,7 @@ class OpenAIAuthor:
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             self._cap_name: request.max_output_tokens,
         }
-        sent = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        sent = _COMPACT.encode(body).encode()
         try:
             reply = await self._wire.post(sent, client_request_id)
             if not 200 <= reply.status < 300:
