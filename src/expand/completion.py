@@ -45,18 +45,21 @@ class Request:
     max_output_tokens: int
     parameters: Mapping[str, Json] = field(default_factory=dict)
     edition: int = 0
+    _form: str = field(default="", init=False, repr=False, compare=False)
     _key: str = field(default="", init=False, repr=False, compare=False)
 
     def canonical(self) -> str:
         """The canonical JSON form: sorted keys, no spaces, UTF-8 text as it is."""
-        form = {
-            "edition": self.edition,
-            "max_output_tokens": self.max_output_tokens,
-            "messages": [[m.role, m.content] for m in self.messages],
-            "model": self.model,
-            "parameters": dict(self.parameters),
-        }
-        return _CANONICAL.encode(form)
+        if not self._form:  # made once: it is hashed first, and kept in the ledger then
+            form = {
+                "edition": self.edition,
+                "max_output_tokens": self.max_output_tokens,
+                "messages": [[m.role, m.content] for m in self.messages],
+                "model": self.model,
+                "parameters": dict(self.parameters),
+            }
+            object.__setattr__(self, "_form", _CANONICAL.encode(form))
+        return self._form
 
     @property
     def key(self) -> str:
