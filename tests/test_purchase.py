@@ -97,6 +97,25 @@ async def test_the_attempt_is_durably_sent_before_it_goes_out(world: World) -> N
     assert seen == ["sent"]
 
 
+@pytest.mark.parametrize("answered", [{("03", 1)}, set()])
+async def test_an_answer_that_is_not_expected_is_found_all_the_same(
+    world: World, answered: set[tuple[str, int]]
+) -> None:
+    author = ScriptedAuthor()
+    await world.purchase(author).buy(order(world.run))
+    again = await world.purchase(author, answered=answered).buy(order(world.run))
+    assert again.reused
+    assert len(author.asked) == 1
+    assert world.kinds() == ["sent", "settled"]
+
+
+async def test_it_is_known_which_sections_have_answers(world: World) -> None:
+    assert world.ledger.answered() == frozenset()
+    await world.purchase(ScriptedAuthor()).buy(order(world.run))
+    world.ledger.reserve(order(world.run, "another"))
+    assert world.ledger.answered() == {("03", 1)}
+
+
 async def test_two_tasks_with_one_request_buy_it_once(world: World) -> None:
     author = ScriptedAuthor(delay=0.01)
     purchase = world.purchase(author)

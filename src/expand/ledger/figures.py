@@ -82,6 +82,15 @@ class Figures(LedgerFile):
             ).fetchall()
         return frozenset((str(row["chapter"]), int(row["section"])) for row in found)
 
+    def answered(self) -> frozenset[tuple[str, int]]:
+        """The sections, by chapter and number, that have answers."""
+        with self.reading() as connection:
+            found = connection.execute(
+                "SELECT DISTINCT chapter, section FROM answer"
+                " JOIN attempt ON attempt.id = answer.attempt"
+            ).fetchall()
+        return frozenset((str(row["chapter"]), int(row["section"])) for row in found)
+
     def attempts(
         self,
         *,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any, Literal
 
 import tenacity
@@ -80,11 +80,14 @@ class Purchase:
         prepare: Callable[[], Awaitable[None]] = always_ready,
         jitter: Callable[[], float] = random.random,
         at_once: int | None = None,
+        answered: Container[tuple[str, int]] | None = None,
     ) -> None:
         """``max_attempts`` bounds the attempts at one request within this run, calls that were
         refused for their rate aside. The first attempt is ``pilot_seconds`` ahead of the others.
         ``prepare`` makes the author ready, before anything is reserved. ``jitter`` gives numbers
         in [0, 1). ``at_once`` is the most requests that are on their way at one time.
+        ``answered`` are the sections, by chapter and number, that have answers in the ledger: for
+        any other it is not looked for one before there is a place for its request. None: unknown.
         """
         self._ledger = ledger
         self._clerk = Clerk(ledger)
@@ -104,6 +107,7 @@ class Purchase:
         self._prepare = prepare
         self._prepared = False
         self._jitter = jitter
+        self._answered = answered
         self._pilot_seconds = pilot_seconds
         self._proof = Proof()
         self._proven = self._proof.proven
@@ -127,14 +131,12 @@ class Purchase:
         author does or the tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
         """
         key = order.question or order.request.key
-        while True:
-            stored = self._ledger.known(order)
-            if stored is not None:
-                return bought(stored, reused=True, attempts=0)
-            other = self._buying.get(key)
-            if other is None:
-                break
+        stored = self._ledger.known(order) if self._may_be_known(order) else None
+        while stored is None and (other := self._buying.get(key)) is not None:
             await other.wait()
+            stored = self._ledger.known(order)
+        if stored is not None:
+            return bought(stored, reused=True, attempts=0)
         self._buying[key] = asyncio.Event()
         try:
             return await self._obtain(order)
@@ -155,6 +157,11 @@ class Purchase:
         """Wait until nothing is in flight, even after whoever ordered it has gone away."""
         await self._dispatch.drain()
         self._clerk.finish()
+
+    def _may_be_known(self, order: Order) -> bool:
+        """Whether an answer is worth looking for: to reserve looks again, in its transaction."""
+        place = order.address.chapter, order.address.section
+        return self._answered is None or place in self._answered
 
     def _knock(self) -> None:
         for line in self._lines.values():
