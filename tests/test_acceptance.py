@@ -122,6 +122,21 @@ def test_blocking_findings_stop_accept(place: Path) -> None:
     assert source.read_bytes() != former
 
 
+def test_a_copy_that_a_power_cut_emptied_is_written_again_before_the_source_gives_way(
+    place: Path, server: ScriptedServer
+) -> None:
+    drafted(place, server)
+    source = source_of(place)
+    former = source.read_bytes()
+    (copy,) = (place / ".expand" / "sources").iterdir()
+    assert copy.read_bytes() == former
+    copy.write_bytes(b"")
+    assert expand(place, "accept", "07").code == 0
+    assert copy.read_bytes() == former
+    assert expand(place, "accept", "07", "--undo").code == 0
+    assert source.read_bytes() == former
+
+
 def test_a_lost_copy_and_a_damaged_record_are_named(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
     expand(place, "accept", "07")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from buying import begin, order
+from buying import place as a_ledger
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
 from expand.drafting import folios
 from expand.drafting.authorship import means_for
 from expand.drafting.chapter import Chapter
+from expand.drafting.remaining import SECONDS, Remaining
+from expand.ledger import Ledger
 from expand.outline.plan import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
@@ -81,3 +86,34 @@ def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
     assert some.look("08") is second
     some.close("07")
     assert some.look("07") is not some.look("07")
+
+
+def test_the_first_draft_is_written_when_it_is_taken_and_the_others_soon_after(
+    tmp_path: Path,
+) -> None:
+    place = small(tmp_path)
+    outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
+    (place / "outlines/08.yaml").write_text(outline.replace("id: 07", "id: 08"), encoding="utf-8")
+    some = folios_of(place)
+    some.look("07")
+    assert not (place / "drafts/07.md").exists()
+    some.take("07")
+    assert (place / "drafts/07.md").exists()
+    second = some.take("08")
+    assert second.dirty
+    assert not (place / "drafts/08.md").exists()
+    some.write()
+    assert not second.dirty
+    assert (place / "drafts/08.md").exists()
+
+
+def test_what_remains_is_asked_for_only_so_often(tmp_path: Path) -> None:
+    now = [0.0]
+    with closing(Ledger.open(a_ledger(tmp_path))) as ledger:
+        run = begin(ledger, 1000)
+        remaining = Remaining(ledger, lambda: now[0])
+        assert remaining.tokens() == 1000
+        ledger.reserve(order(run))
+        assert remaining.tokens() == 1000
+        now[0] = SECONDS
+        assert remaining.tokens() == 900

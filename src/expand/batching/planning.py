@@ -11,6 +11,7 @@ from expand.drafting.chapter import Edition, Means
 from expand.drafting.commission import Commission
 from expand.drafting.folio import Folio
 from expand.drafting.folios import open_chapter
+from expand.drafting.remaining import Remaining
 from expand.drafting.section import Desk
 from expand.drafting.standing import standing
 from expand.drafting.survey import edition_of
@@ -81,6 +82,7 @@ class Planning:
             ledger=self.ledger,
             purchase=Purchase(ledger=self.ledger, author=Nobody(), run=self.run),
             run_id=self.run.id,
+            remaining=Remaining(self.ledger),
             on_event=lambda _: None,
         )
         raised = int(commission.fresh and rehearse)

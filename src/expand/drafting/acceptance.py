@@ -99,11 +99,13 @@ class Acceptances:
         """Where the text with that hash is kept."""
         return self._workspace.root / ".expand" / "sources" / hashed
 
-    def keep(self, data: bytes) -> str:
-        """Keeps a text; returns its hash."""
+    def keep(self, data: bytes, *, durable: bool) -> str:
+        """Keeps a text; returns its hash. Not ``durable``: it may be lost with the power supply,
+        as long as its file is still there that may be.
+        """
         hashed = file_hash(data)
-        if not self.copy(hashed).is_file():
-            write_bytes_atomically(self.copy(hashed), data)
+        if durable or not self.copy(hashed).is_file():
+            write_bytes_atomically(self.copy(hashed), data, durable=durable)
         return hashed
 
     def standing(self, chapter: str) -> Acceptance | None:
@@ -135,7 +137,7 @@ class Acceptances:
         path = self._workspace.root / source
         new = text.encode()
         with self._locked():
-            former = self.keep(read_bytes(path)) if path.is_file() else ""
+            former = self.keep(read_bytes(path), durable=True) if path.is_file() else ""
             if former == file_hash(new):
                 return False
             self._append(

@@ -30,6 +30,7 @@ from expand.drafting.events import (
 from expand.drafting.finished import Editions, Finished
 from expand.drafting.folio import Folio
 from expand.drafting.folios import Folios, across
+from expand.drafting.remaining import Remaining
 from expand.drafting.result import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.section import Desk, Drafting, Tally
 from expand.drafting.standing import standing
@@ -87,12 +88,14 @@ class Expansion:
             pilot_seconds=pilot_seconds,
             prepare=prepare,
             at_once=workers,
+            answered=ledger.answered(),
         )
         self._desk = Desk(
             means=means,
             ledger=ledger,
             purchase=self._purchase,
             run_id=run.id,
+            remaining=Remaining(ledger, clock),
             on_event=on_event,
             lean=ledger.bought(Plan.LEAN.value),
         )

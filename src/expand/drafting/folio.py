@@ -34,8 +34,9 @@ class Folio:
         self.texts: dict[int, str] = {}
         self._stamps: dict[int, Stamp] = {}
         self._unwritten: set[int] = set()
+        self._begun = False
         self._path = workspace.draft_path(chapter.id)
-        self._lock = _lock(workspace.root / ".expand" / "drafts.lock")
+        self._lock = drafts_lock(workspace.root)
         self.path = workspace.relative(self._path)
         self._acceptances = Acceptances(workspace)
         present = workspace.source_bytes(chapter.outline)
@@ -54,8 +55,12 @@ class Folio:
 
     @property
     def dirty(self) -> bool:
-        """Whether a section was put that is not in the file yet."""
-        return bool(self._unwritten)
+        """Whether there is something that is not in the file yet."""
+        return self._begun or bool(self._unwritten)
+
+    def begin(self) -> None:
+        """From now on the file is to be there, with what the sections consist of."""
+        self._begun = True
 
     @property
     def text(self) -> str:
@@ -99,6 +104,7 @@ class Folio:
         """Writes the draft as it is now; not at all where nothing changed."""
         with self._lock:
             self._write()
+        self._begun = False
         self._unwritten.clear()
 
     def _write(self) -> None:
@@ -136,7 +142,8 @@ class Folio:
         """The hash under which the source that the draft is made from is kept."""
         if not self._source_hash:
             data = self._source
-            self._source_hash = self._acceptances.keep(data) if data else file_hash(b"")
+            keep = self._acceptances.keep
+            self._source_hash = keep(data, durable=False) if data else file_hash(b"")
         return self._source_hash
 
     def overwrite(self, number: int) -> None:
@@ -166,9 +173,9 @@ class Folio:
 
 
 @lru_cache(maxsize=8)
-def _lock(path: Path) -> FileLock:
+def drafts_lock(root: Path) -> FileLock:
     """The lock on a workspace's drafts, over all processes; one for all of its drafts."""
-    return FileLock(path)
+    return FileLock(root / ".expand" / "drafts.lock")
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

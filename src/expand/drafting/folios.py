@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from expand.contract import Finding, check_chapter, source_findings
 from expand.drafting.acceptance import Acceptances
 from expand.drafting.chapter import Chapter, Means
-from expand.drafting.folio import Folio
+from expand.drafting.folio import Folio, drafts_lock
 from expand.outline import Book, Outline
 from expand.outline.plan import Plan
 from expand.workspace import Workspace, decoded, read_text
@@ -51,6 +51,8 @@ class Folios:
         self._room = KEPT
         self._worked_on: dict[str, Folio] = {}
         self._given_way: dict[str, set[int]] = {}
+        self._proven = False
+        """Whether a draft could be written."""
 
     def look(self, chapter: str) -> Folio:
         """The draft, to look at before work on it begins. Raises ``InputError``."""
@@ -66,15 +68,19 @@ class Folios:
         return found
 
     def take(self, chapter: str) -> Folio:
-        """The draft, to work on: it stays open until it is closed. Its file is there from now on,
-        with what the sections consist of before a model wrote anything.
+        """The draft, to work on: it stays open until it is closed. Its file is written soon, with
+        what the sections consist of before a model wrote anything; a run's first one at once, so
+        that a folder that cannot be written is found before anything is spent.
         """
         found = self._worked_on.get(chapter)
         if found is None:
             found = self._worked_on[chapter] = self.look(chapter)
             self._idle.pop(chapter, None)
             self._room += self._sizes.pop(chapter, 0)
-            found.write()
+            found.begin()
+            if not self._proven:
+                found.write()
+                self._proven = True
         return found
 
     def close(self, chapter: str) -> None:
@@ -88,9 +94,11 @@ class Folios:
 
     def write(self) -> None:
         """Writes every draft that holds more than its file. Raises ``InputError``."""
-        for folio in tuple(self._worked_on.values()):
-            if folio.dirty:
-                folio.write()
+        dirty = [folio for folio in self._worked_on.values() if folio.dirty]
+        if dirty:
+            with drafts_lock(self._workspace.root):
+                for folio in dirty:
+                    folio.write()
 
     async def keep_written(self, done: asyncio.Event) -> None:
         """Writes what came, every now and then, until all is done."""

@@ -15,6 +15,7 @@ from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
 from expand.drafting.events import Event, SectionGrew
 from expand.drafting.manuscript import Manuscript
 from expand.drafting.ordering import Setting, order_for
+from expand.drafting.remaining import Remaining
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.ledger import Ledger, Order
 from expand.outline import Section
@@ -80,6 +81,7 @@ class Desk:
     ledger: Ledger
     purchase: Purchase
     run_id: str
+    remaining: Remaining
     on_event: Callable[[Event], None]
     lean: frozenset[tuple[str, int]] | None = None
     """The sections that the lean plan has bought answers for; None where nobody has looked."""
@@ -234,7 +236,7 @@ class Drafting:
                 section=self._section.number,
                 lines=self._manuscript.lines,
                 tokens=self._tally.usage.total,
-                remaining_tokens=self._desk.ledger.balance("book").remaining_tokens,
+                remaining_tokens=self._desk.remaining.tokens(),
             )
         )
 

@@ -25,6 +25,7 @@ from expand.drafting.events import (
 from expand.drafting.folio import Folio
 from expand.drafting.folios import open_chapter
 from expand.drafting.ordering import Setting
+from expand.drafting.remaining import Remaining
 from expand.drafting.section import Desk, Drafted, Drafting, Tally
 from expand.errors import BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Run
@@ -106,6 +107,7 @@ class Workbench:
                 ledger=self._ledger,
                 purchase=self.purchase,
                 run_id=self._run.id,
+                remaining=Remaining(self._ledger),
                 on_event=self._on_event,
             ),
             chapter,
