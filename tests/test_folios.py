@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Coroutine
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -117,3 +119,26 @@ def test_what_remains_is_asked_for_only_so_often(tmp_path: Path) -> None:
         assert remaining.tokens() == 1000
         now[0] = SECONDS
         assert remaining.tokens() == 900
+
+
+async def test_a_draft_waits_a_moment_for_its_chapter_to_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks: asyncio.Queue[None] = asyncio.Queue()
+
+    async def tick(waits: Coroutine[Any, Any, object], seconds: float) -> None:
+        waits.close()
+        assert seconds == folios.WRITE_SECONDS / 2
+        seen.append(folio.dirty)
+        ticks.get_nowait() if not ticks.empty() else done.set()
+        raise TimeoutError
+
+    some, done, seen = folios_of(small(tmp_path)), asyncio.Event(), list[bool]()
+    folio = some.take("07")
+    folio.put(1, "## 1. Signal handling\n\nBlocked.", "")
+    for _ in range(2):
+        ticks.put_nowait(None)
+    monkeypatch.setattr(asyncio, "wait_for", tick)
+    await some.keep_written(done)
+    assert seen == [True, True, False]
+    assert "Blocked." in draft_of(tmp_path)

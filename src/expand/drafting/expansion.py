@@ -4,7 +4,7 @@ A worker is one section. There are a few more of them than requests on their way
 one is ready when an answer makes room.
 
 What holds: a section that is current is not touched, one that a person edited is not touched, every
-answer is in the ledger before it is in a draft, and a draft is written whole, within half a second
+answer is in the ledger before it is in a draft, and a draft is written whole, within a second
 of each section and when its chapter is done. A chapter is opened when its turn comes.
 """
 

@@ -7,7 +7,7 @@ with the book.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from expand.contract import Finding, check_chapter, source_findings
 from expand.drafting.acceptance import Acceptances
@@ -22,9 +22,10 @@ KEPT = 8_000_000
 what one takes beside its own texts; and how often it holds its source's."""
 KEPT_EACH, KEPT_SOURCES = 12_000, 4
 
-WRITE_SECONDS = 0.5
-"""How long a finished section may wait for its draft to be written. Its answers are in the ledger,
-so a kill loses nothing: the next run puts it there."""
+WRITE_SECONDS = 1.0
+"""How long a finished section may wait for its draft to be written; it waits half of that at least,
+for its chapter may be done by then. Its answers are in the ledger, so a kill loses nothing: the
+next run puts it there."""
 
 
 class Folios:
@@ -94,19 +95,26 @@ class Folios:
 
     def write(self) -> None:
         """Writes every draft that holds more than its file. Raises ``InputError``."""
-        dirty = [folio for folio in self._worked_on.values() if folio.dirty]
-        if dirty:
+        self._write(self._dirty())
+
+    def _dirty(self) -> list[Folio]:
+        return [folio for folio in self._worked_on.values() if folio.dirty]
+
+    def _write(self, some: Collection[Folio]) -> None:
+        if some:
             with drafts_lock(self._workspace.root):
-                for folio in dirty:
+                for folio in some:
                     folio.write()
 
     async def keep_written(self, done: asyncio.Event) -> None:
         """Writes what came, every now and then, until all is done."""
+        waiting: list[Folio] = []
         while not done.is_set():
             try:
-                await asyncio.wait_for(done.wait(), WRITE_SECONDS)
+                await asyncio.wait_for(done.wait(), WRITE_SECONDS / 2)
             except TimeoutError:
-                self.write()
+                self._write([folio for folio in self._dirty() if folio in waiting])
+                waiting = self._dirty()
 
     def _open(self, chapter: str) -> Chapter:
         return open_chapter(
