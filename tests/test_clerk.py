@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 from buying import ScriptedAuthor, begin, order, place
 
-from expand.ledger import Ledger, LedgerBusyError, Reservation
+from expand.errors import LedgerError
+from expand.ledger import Ledger, LedgerBusyError, Reservation, sqlite
 from expand.purchase.clerk import Clerk
 from expand.purchase.escrow import Purchase
 
@@ -127,9 +130,11 @@ async def test_a_purchase_cancelled_before_it_sends_is_charged_nothing(ledger: L
     author = ScriptedAuthor()
     run = begin(ledger)
     purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0)
-    for turns in range(1, 8):  # wherever it is by then
+    for turns in (1, 2, 3, 4, 5, 10, 30, 100, 0):  # wherever it is by then; at last, behind it
         task = asyncio.create_task(purchase.buy(order(run, str(turns))))
         for _ in range(turns):
+            await asyncio.sleep(0)
+        while not (turns or author.asked):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -183,3 +188,104 @@ async def test_a_disk_that_fails_in_one_part_undoes_them_all(ledger: Ledger) -> 
     )
     assert [type(each) for each in done] == [LedgerBusyError] * 3
     assert ledger.balance("book").reserved_tokens == 0
+
+
+class Disk:
+    """A disk that answers when it is told to; counts how often it was asked."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.asked = 0
+        self.answers = threading.Event()
+        self.error: Exception | None = None
+        self._make_durable = ledger.make_durable
+        ledger.make_durable = self.make_durable  # type: ignore[method-assign]
+
+    def make_durable(self) -> None:
+        self.asked += 1
+        assert self.answers.wait(10)
+        self._make_durable()
+        if self.error:
+            raise self.error
+
+
+async def test_nobody_goes_on_before_the_disk_has_answered(ledger: Ledger) -> None:
+    run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
+    first = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run, "first"))))
+    await asyncio.sleep(0.02)
+    others = [
+        asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, str(n)))))
+        for n in range(3)
+    ]
+    await asyncio.sleep(0.02)  # written while the disk is busy with the first
+    assert ledger.balance("book").reserved_tokens == 400
+    assert not any(task.done() for task in (first, *others))
+    assert disk.asked == 1
+    disk.answers.set()
+    await asyncio.gather(first, *others)
+    assert disk.asked == 2
+
+
+async def test_a_disk_that_fails_is_told_to_all_who_wait_for_it(ledger: Ledger) -> None:
+    run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
+    disk.error = LedgerError("the disk cannot be written")
+    disk.answers.set()
+    with pytest.raises(LedgerError, match="the disk cannot be written"):
+        await clerk.write(lambda: ledger.reserve(order(run)))
+    disk.error = None
+    assert isinstance(await clerk.write(lambda: ledger.reserve(order(run, "2"))), Reservation)
+
+
+async def test_who_goes_away_while_the_disk_is_busy_gives_back_what_was_written(
+    ledger: Ledger,
+) -> None:
+    run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
+    given_back: list[object] = []
+    task = asyncio.create_task(
+        clerk.write(lambda: ledger.reserve(order(run)), undo=given_back.append)
+    )
+    await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [type(verdict) for verdict in given_back] == [Reservation]
+    disk.answers.set()
+    await asyncio.sleep(0.02)
+    assert len(given_back) == 1
+
+
+async def test_at_the_end_what_is_written_but_not_durable_becomes_so(ledger: Ledger) -> None:
+    run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
+    first = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run, "first"))))
+    await asyncio.sleep(0.02)
+    second = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run, "second"))))
+    await asyncio.sleep(0)
+    disk.answers.set()
+    clerk.finish()
+    assert disk.asked == 2
+    assert isinstance(await second, Reservation)
+    assert isinstance(await first, Reservation)
+    clerk.finish()  # nothing to wait for
+
+
+def test_what_did_not_wait_is_in_the_log_and_synchronised_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronised: list[int] = []
+
+    def noted(handle: int) -> None:
+        synchronised.append(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(sqlite, "_synchronise", noted)
+    with closing(Ledger.open(place(tmp_path))) as opened:
+        run = begin(opened)
+        levels = []
+        with opened.together():
+            opened.reserve(order(run))
+            with opened.reading() as connection:
+                levels += connection.execute("PRAGMA synchronous").fetchone()
+        with opened.reading() as connection:
+            levels += connection.execute("PRAGMA synchronous").fetchone()
+        assert levels == [1, 2]  # NORMAL, FULL
+        assert synchronised == []
+        opened.make_durable()
+        log = place(tmp_path).with_name("ledger.db-wal")
+        assert synchronised == [log.stat().st_ino]

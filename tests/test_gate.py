@@ -28,9 +28,9 @@ def purchase(ledger: Ledger, run: Run, author: ScriptedAuthor, at_once: int) -> 
 
 
 async def settled() -> None:
-    """All tasks have gone as far as they can."""
-    for _ in range(50):
-        await asyncio.sleep(0)
+    """All tasks have gone as far as they can, and the disk has answered."""
+    for _ in range(20):
+        await asyncio.sleep(0.005)
 
 
 async def test_no_more_requests_are_on_their_way_than_it_has_places(ledger: Ledger) -> None:

@@ -123,8 +123,13 @@ class Database(Protocol):
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Read; all statements see one and the same state."""
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        """Write one transaction: all of it or nothing, durable when it ends."""
+    def writing(self, *, wait: bool = True) -> AbstractContextManager[Connection]:
+        """Write one transaction: all of it or nothing, durable when it ends; or, where it need not
+        ``wait`` for the disk, when ``make_durable`` has returned that was called after it.
+        """
+
+    def make_durable(self) -> None:
+        """Wait until all that was written by now is durable. Any thread may call it."""
 
     def version(self) -> int:
         """The ledger's version. Raises ``LedgerError`` for a newer one, and for no ledger."""

@@ -37,14 +37,21 @@ class LedgerFile:
     @contextmanager
     def together(self) -> Iterator[None]:
         """The writes within become parts of one transaction: each succeeds or fails by itself, and
-        all are durable when it ends. Let a ``LedgerBusyError`` of a part end all of it.
+        all are durable when ``make_durable`` has returned that was called after it. Let a
+        ``LedgerBusyError`` of a part end all of it.
         """
-        with self.database.writing() as connection:
+        with self.database.writing(wait=False) as connection:
             self._whole = connection
             try:
                 yield
             finally:
                 self._whole = None
+
+    def make_durable(self) -> None:
+        """Wait until all that was written by now is durable; any thread may call it. Raises
+        ``LedgerError``.
+        """
+        self.database.make_durable()
 
     @contextmanager
     def _part(self, connection: Connection) -> Iterator[Connection]:

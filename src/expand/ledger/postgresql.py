@@ -237,8 +237,9 @@ class PostgresDatabase:
                     session.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Session]:
-        """Write one transaction: all of it or nothing. Raises ``LedgerError``.
+    def writing(self, *, wait: bool = True) -> Iterator[Session]:
+        """Write one transaction: all of it or nothing. Raises ``LedgerError``. It is durable when
+        it ends in any case.
 
         Statements whose result nobody waits for travel together.
         """
@@ -257,6 +258,9 @@ class PostgresDatabase:
                     raw.rollback()  # nothing after a commit
             if ended.statusmessage != "COMMIT":
                 raise LedgerBusyError(f"{self.name}: the transaction was undone; run again")
+
+    def make_durable(self) -> None:
+        """Whatever was written is."""
 
     # --- what is there ---------------------------------------------------------------------------
 

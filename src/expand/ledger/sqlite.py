@@ -1,9 +1,10 @@
 """The ledger in one SQLite file: how it is opened, written and read, and what its errors mean.
 
 The file is in WAL mode with ``synchronous=FULL``: a transaction that has been committed survives a
-killed process and a lost power supply. ``PRAGMA user_version`` counts the migrations that have
-been applied. A write takes the file's one write lock first (``BEGIN IMMEDIATE``), so whatever it
-reads cannot change before it ends.
+killed process and a lost power supply. One that did not wait for the disk survives the killed
+process, and the lost power supply once the log was synchronised. ``PRAGMA user_version`` counts the
+migrations that have been applied. A write takes the file's one write lock first (``BEGIN
+IMMEDIATE``), so whatever it reads cannot change before it ends.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError
 from expand.ledger.schema import APPLICATION_ID
 
 _MAPPED_BYTES = 1 << 30
+
+_synchronise = getattr(os, "fdatasync", os.fsync)
+"""As SQLite does it itself."""
 
 _LOG_PAGES = 4000
 """So many pages gather in the log, 16 MB, before they go into the file: a page that changes again
@@ -150,10 +154,31 @@ class SqliteDatabase:
                     self.connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[SqliteConnection]:
+    def writing(self, *, wait: bool = True) -> Iterator[SqliteConnection]:
         """Write one transaction: all of it or nothing. Raises ``LedgerError``."""
-        with mapped(self.path), transaction(self.connection):
+        with mapped(self.path), self._hurrying(wait=wait), transaction(self.connection):
             yield self.connection
+
+    @contextlib.contextmanager
+    def _hurrying(self, *, wait: bool) -> Iterator[None]:
+        """Without ``wait``, a transaction ends when it is in the log, which is not synchronised."""
+        if wait:
+            yield
+            return
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self.connection.execute("PRAGMA synchronous = FULL")
+
+    def make_durable(self) -> None:
+        """Synchronise the log: what was moved from there to the file is durable already."""
+        with mapped(self.path):
+            log = os.open(f"{self.path}-wal", os.O_RDWR)
+            try:
+                _synchronise(log)
+            finally:
+                os.close(log)
 
     def version(self) -> int:
         """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""

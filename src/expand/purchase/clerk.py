@@ -2,7 +2,8 @@
 
 A transaction that is durable costs a wait for the disk, whatever is in it. So what the tasks of one
 turn of the event loop want written is written together, each as a part that succeeds or fails by
-itself, and nobody goes on before all of it is durable.
+itself; a thread waits for the disk, once for all that was written meanwhile; and nobody goes on
+before what they wrote is durable.
 """
 
 from __future__ import annotations
@@ -21,12 +22,28 @@ MOST_AT_ONCE = 8
 go on at the same moment, and so meet again at the next one.
 """
 
+Outcome = tuple[Any, Exception | None]
+"""What a write returned, or what it raised."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Entry:
     work: Callable[[], Any]
     done: asyncio.Future[Any]
     must: bool
+    outcome: Outcome | None = None
+    """Set when it is committed, which is before it is durable."""
+
+    def tell(self, failure: Exception | None = None) -> None:
+        """Hands out the outcome, or what has kept it from being durable."""
+        result, raised = self.outcome or (None, None)
+        error = failure or raised
+        if self.done.done():
+            return
+        if error is not None:
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(result)
 
 
 class Clerk:
@@ -35,6 +52,9 @@ class Clerk:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._entries: list[_Entry] = []
+        self._committed: list[_Entry] = []
+        self._waiting = False
+        """Whether the thread waits for the disk."""
 
     async def write(
         self,
@@ -57,8 +77,8 @@ class Clerk:
         try:
             done: T = await entry.done
         except asyncio.CancelledError:
-            if not entry.done.cancelled() and entry.done.exception() is None:
-                undo(entry.done.result())
+            if entry.outcome is not None and entry.outcome[1] is None:
+                undo(entry.outcome[0])
             raise
         return done
 
@@ -68,31 +88,55 @@ class Clerk:
         entries, self._entries = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
         if self._entries:
             asyncio.get_running_loop().call_soon(self.write_all)
-        outcomes: list[tuple[Any, Exception | None]] = []
+        if not entries:
+            return
         try:
-            if entries:
-                with self._ledger.together():
-                    outcomes = [_outcome(entry) for entry in entries]
+            with self._ledger.together():
+                outcomes = [_outcome(entry) for entry in entries]
         except Exception as error:  # nothing of it was written
-            outcomes = [(None, error)] * len(entries)
+            for entry in entries:
+                entry.tell(error)
+            return
         except BaseException:  # a Ctrl-C in the middle of it: what must be written still is, later
             self._entries = [*(entry for entry in entries if entry.must), *self._entries]
             raise
-        for entry, (result, failure) in zip(entries, outcomes, strict=True):
-            if entry.done.done():
-                continue
-            if failure is None:
-                entry.done.set_result(result)
-            else:
-                entry.done.set_exception(failure)
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            entry.outcome = outcome
+        self._committed += entries
+        if not self._waiting:
+            self._wait_for_disk()
+
+    def _wait_for_disk(self) -> None:
+        """Has a thread wait until what is committed by now is durable, and then says so."""
+        entries, self._committed = self._committed, []
+        self._waiting = True
+
+        def told(durable: asyncio.Future[None]) -> None:
+            self._waiting = False
+            failure = durable.exception()
+            assert failure is None or isinstance(failure, Exception)
+            for entry in entries:
+                entry.tell(failure)
+            if self._committed:
+                self._wait_for_disk()
+
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, self._ledger.make_durable).add_done_callback(told)
 
     def finish(self) -> None:
-        """Write everything that waits, now, in as many transactions as that takes."""
+        """Write everything that waits, now, in as many transactions as that takes, and wait for
+        the disk.
+        """
         while self._entries:
             self.write_all()
+        if self._committed or self._waiting:
+            entries, self._committed = self._committed, []
+            self._ledger.make_durable()
+            for entry in entries:
+                entry.tell()
 
 
-def _outcome(entry: _Entry) -> tuple[Any, Exception | None]:
+def _outcome(entry: _Entry) -> Outcome:
     try:
         return entry.work(), None
     except LedgerBusyError:
