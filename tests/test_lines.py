@@ -37,6 +37,8 @@ def test_a_clean_text_loses_nothing() -> None:
         (f"- {SENTENCE}\n" * 20, 1),
         ("内核在两个描述符之间移动数据页。\n\n" * 150, 1),
         ("- yes\n" * 150, 2),
+        ("Output:\nOutput:\n<!-- c -->\nOutput:\n", 2),
+        ("yes\nno\n\nno\n\nno\n\nno\n", 4),
         ("a\n\n```\n```\n\n```text\n\n```\n\nb\n", 3),
         ("a\n\n<br>\n\n&nbsp;\n\nb\n", 3),
         ("a\n\n<!-- one -->\n\n<!-- two -->\n\nb\n", 3),

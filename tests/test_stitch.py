@@ -61,6 +61,14 @@ def test_a_sign_off_is_dropped(sign_off: str) -> None:
     assert clean(f"Splice moves pages.\n\n{sign_off}\n") == "Splice moves pages.\n"
 
 
+@pytest.mark.parametrize("said", [1, 30, 300])
+@pytest.mark.parametrize("offers", [0, 1, 60])
+def test_a_sign_off_is_dropped_from_a_paragraph_of_any_length(said: int, offers: int) -> None:
+    text = " ".join(["Splice moves pages.", *["It copies nothing."] * said])
+    talk = " Let me know if you need more detail!" * offers
+    assert clean(f"{text}{talk}\n") == f"{text}\n"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -78,6 +78,10 @@ _THINK = re.compile(r"\s*<(think|thinking|reasoning)>.*?</\1>[ \t]*(?:\r?\n)*", 
 _THINK_OPEN = re.compile(r"\s*<(think|thinking|reasoning)>")
 
 
+TAIL = 1000
+"""The letters at a paragraph's end in which the leave-taking is looked for first."""
+
+
 @lru_cache(maxsize=64)
 def sentences(text: str) -> tuple[str, ...]:
     """A paragraph cut after each sentence end or colon; joined they are the paragraph again."""
@@ -117,10 +121,22 @@ def without_sign_off(paragraph: str) -> str:
     """A paragraph less the leave-taking sentences it ends with; "" when there is nothing else."""
     if is_sign_off(paragraph):
         return ""
-    every = [*sentences(paragraph)]
+    begun = _tail_start(paragraph)
+    every = [*sentences(paragraph[begun:])]
+    if begun and is_sign_off(every[0]):
+        begun, every = 0, [*sentences(paragraph)]
     while every and is_sign_off(every[-1]):
         every.pop()
-    return "".join(every).rstrip()
+    return (paragraph[:begun] + "".join(every)).rstrip()
+
+
+def _tail_start(paragraph: str) -> int:
+    """Where the last few sentences begin, 0 in a short paragraph: mostly none of them takes leave,
+    and the others need not be looked at.
+    """
+    near = len(paragraph) - TAIL
+    begun = _END.search(paragraph, near) if near > 0 else None
+    return begun.end() if begun and begun.end() < len(paragraph) else 0
 
 
 def without_thinking(answer: str) -> str:

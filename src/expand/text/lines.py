@@ -96,6 +96,16 @@ class _Prose:
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
+    def all_new(self, rows: list[str]) -> bool:
+        """Whether no line was there before, nor twice among them, short or long: then they are
+        noted. Mostly so, and found out at once.
+        """
+        words = {*map(_words, rows)}
+        if len(words) < len(rows) or not self._seen.isdisjoint(words):
+            return False
+        self._seen |= words
+        return True
+
     def repeated(self, row: str) -> bool:
         words = _words(row)
         if _columns(words) < SUBSTANTIAL or _is_label(words):
@@ -137,6 +147,11 @@ def _count_rows(
     block: Block, lines: list[str], nested: set[int], tally: _Tally, met: _Prose
 ) -> None:
     """Counts the lines of a block that is no fence; ``nested`` are its lines inside fences."""
+    plain = block.kind == "paragraph" and "".join([row[:1] for row in lines]).isalnum()
+    if plain and not tally.follows(lines[0]) and met.all_new(lines):
+        for row in lines:
+            tally.add(row)
+        return
     for number, row in enumerate(lines):
         line = block.start + number
         exempt = line in nested or (block.kind == "table" and number < 2)
