@@ -15,7 +15,7 @@ from expand.drafting.chapter import Chapter, Means
 from expand.drafting.folio import Folio, drafts_lock
 from expand.outline import Book, Outline
 from expand.outline.plan import Plan
-from expand.workspace import Workspace, decoded, read_text
+from expand.workspace import Workspace, decoded
 
 KEPT = 8_000_000
 """The size to which drafts that nobody works on yet stay open, so that they are not read twice;
@@ -173,6 +173,5 @@ def across(
     quality = chapter.outline.quality if whole else None
     found = check_chapter(folio.texts, quality=quality, exists=exists)
     if whole:
-        draft = read_text(workspace.draft_path(chapter.id))
-        found += source_findings(chapter.source_text, draft)
+        found += source_findings(chapter.source_text, folio.text)
     return found
