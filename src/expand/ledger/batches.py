@@ -13,7 +13,6 @@ provider (``submitting``); what its submitter has left behind is gone on with by
 
 from __future__ import annotations
 
-import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from typing import Any
 
 from expand.completion import AttemptFailedError, Json
 from expand.errors import LedgerError
-from expand.ledger import attempts, questions, rows, verdicts
+from expand.ledger import attempts, ids, questions, rows, verdicts
 from expand.ledger.batch_rows import BatchRow, Settlement, Stage, packed, read
 from expand.ledger.database import Connection, ConstraintError
 from expand.ledger.file import LedgerFile
@@ -50,7 +49,7 @@ class Batches:
 
     def begin(self, run: Run, *, model: str, base_url: str, terms: Mapping[str, Json]) -> BatchRow:
         """Open a batch that this run will submit. Raises ``SubmittingError``."""
-        batch = f"batch-{secrets.token_hex(8)}"
+        batch = f"batch-{ids.fresh(8)}"
         now = stamp(self._ledger.clock())
         try:
             with self._ledger.writing() as connection:
@@ -281,7 +280,7 @@ def _verdict(
         return found
     attempts.keep_request(connection, key, order.request.canonical())
     questions.keep(connection, order.question, key)
-    attempt_id = secrets.token_hex(8)
+    attempt_id = ids.fresh(8)
     attempts.open_attempt(connection, order, key, attempt_id=attempt_id, owner=batch, now=now)
     return Reservation(attempt_id=attempt_id, amount=order.amount)
 

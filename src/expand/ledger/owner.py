@@ -7,9 +7,10 @@ certain, and no clock or process id is consulted.
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from expand.ledger import ids
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -34,7 +35,7 @@ class Owner:
         """Take a lock of its own in ``folder``, which is created. Raises OSError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        self.id = secrets.token_hex(6)
+        self.id = ids.fresh(6)
         self._held = _lock(folder, self.id)
         self._held.acquire()
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import secrets
 import select
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from expand.errors import LedgerError
-from expand.ledger import postgresql_session, postgresql_words, schema
+from expand.ledger import ids, postgresql_session, postgresql_words, schema
 from expand.ledger.database import Connection, LedgerBusyError
 from expand.ledger.postgresql_session import Session
 from expand.ledger_place import Server
@@ -74,7 +73,7 @@ class PostgresMark:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
-        self.id = secrets.token_hex(6)
+        self.id = ids.fresh(6)
         database.hold(self.id)
 
     def leave(self) -> None:

@@ -14,7 +14,6 @@ What holds after every transaction, and so after a kill at any instant:
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -24,6 +23,7 @@ from expand.errors import LedgerError
 from expand.ledger import (
     accounts,
     attempts,
+    ids,
     moment,
     opening,
     questions,
@@ -112,7 +112,7 @@ class Ledger(Figures):
         if self._owner is None:
             self._owner = self.database.enter()
         unknown, released = self.recover()
-        run = Run(id=secrets.token_hex(5), owner=self._owner.id, unknown=unknown, released=released)
+        run = Run(id=ids.fresh(5), owner=self._owner.id, unknown=unknown, released=released)
         money = openings_pico_usd or {}
         _refuse_huge([*limits.values(), *([run_limit] if run_limit else [])], openings, money)
         now = moment.stamp(self.clock())
@@ -200,7 +200,7 @@ class Ledger(Figures):
                 return paused
             attempts.keep_request(connection, key, order.request.canonical())
             questions.keep(connection, order.question, key)
-            attempt_id = secrets.token_hex(8)
+            attempt_id = ids.fresh(8)
             attempts.open_attempt(
                 connection,
                 order,
