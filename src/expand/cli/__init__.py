@@ -27,7 +27,8 @@ from expand.cli import (
 )
 from expand.cli.characters import prepare
 from expand.cli.common import WorkspaceOption, note
-from expand.cli.examples import TASKS, below
+from expand.cli.examples import TASKS
+from expand.cli.late import command
 from expand.cli.voice import QuietOption, VerboseOption, begin, counted
 from expand.errors import ExpandError
 
@@ -42,17 +43,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("chapter", epilog=below("chapter"))(chapter.chapter)
-app.command("budget", epilog=below("budget"))(budget.budget)
-app.command("plan", epilog=below("plan"))(plan.plan)
-app.command("status", epilog=below("status"))(status.status)
-app.command("report", epilog=below("report"))(status.report)
-app.command("review", epilog=below("review"))(review.review)
-app.command("revise", epilog=below("revise"))(review.revise)
-app.command("accept", epilog=below("accept"))(review.accept)
-app.command("worker", epilog=below("worker"))(worker.worker)
-app.command("init", epilog=below("init"))(init.init)
-app.command("doctor", epilog=below("doctor"))(doctor.doctor)
+command(app, "chapter")(chapter.chapter)
+command(app, "budget")(budget.budget)
+command(app, "plan")(plan.plan)
+command(app, "status")(status.status)
+command(app, "report")(status.report)
+command(app, "review")(review.review)
+command(app, "revise")(review.revise)
+command(app, "accept")(review.accept)
+command(app, "worker")(worker.worker)
+command(app, "init")(init.init)
+command(app, "doctor")(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(outline.app, name="outline")
 app.add_typer(prompt.app, name="prompt")

@@ -20,7 +20,7 @@ from expand.cli.common import (
     warn,
     workspace_of,
 )
-from expand.cli.examples import below
+from expand.cli.late import command
 
 if TYPE_CHECKING:
     from expand.ledger import Ledger
@@ -52,7 +52,7 @@ def _path(context: typer.Context, workspace: Path | None, given: str | None) -> 
     return read_server(given) if is_server(given) else Path(given)
 
 
-@app.command("verify", epilog=below("ledger verify"))
+@command(app, "verify", path="ledger verify")
 def verify(
     context: typer.Context,
     ledger: LedgerOption = None,
@@ -86,7 +86,7 @@ def verify(
     raise typer.Exit(0 if report.ok else 2)
 
 
-@app.command("export", epilog=below("ledger export"))
+@command(app, "export", path="ledger export")
 def export(
     context: typer.Context,
     texts: Annotated[
@@ -108,7 +108,7 @@ def export(
         sys.stdout.write(f"{line if whole else escaped(line)}\n")
 
 
-@app.command("import", epilog=below("ledger import"))
+@command(app, "import", path="ledger import")
 def import_(
     context: typer.Context,
     file: Annotated[
@@ -132,7 +132,7 @@ def import_(
     typer.echo(f"{target}: {filled.attempts:,} attempts and {filled.answers:,} answers imported")
 
 
-@app.command("reconcile", epilog=below("ledger reconcile"))
+@command(app, "reconcile", path="ledger reconcile")
 def reconcile(
     context: typer.Context,
     attempt: Annotated[

@@ -19,7 +19,7 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
-from expand.cli.examples import below
+from expand.cli.late import command
 from expand.cli.voice import counted
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ app = typer.Typer(
 CHECK_FORMATS = ("text", "json", "github", "sarif")
 
 
-@app.command("check", epilog=below("outline check"))
+@command(app, "check", path="outline check")
 def check(
     context: typer.Context,
     chapters: Annotated[
@@ -82,7 +82,7 @@ def check(
         raise InputErrors(found.errors)
 
 
-@app.command("schema", epilog=below("outline schema"))
+@command(app, "schema", path="outline schema")
 def schema(
     book: Annotated[
         bool, typer.Option("--book", help="The schema of outlines/book.yaml instead.")
@@ -102,7 +102,7 @@ def schema(
         print_json(book_schema() if book else outline_schema())
 
 
-@app.command("import", epilog=below("outline import"))
+@command(app, "import", path="outline import")
 def import_(
     context: typer.Context,
     document: Annotated[

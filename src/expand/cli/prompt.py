@@ -14,7 +14,7 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
-from expand.cli.examples import below
+from expand.cli.late import command
 from expand.cli.prompt_show import show
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ _SAME = {
 }
 
 
-app.command("show", epilog=below("prompt show"))(show)
+command(app, "show", path="prompt show")(show)
 
 
-@app.command("list", epilog=below("prompt list"))
+@command(app, "list", path="prompt list")
 def list_(
     context: typer.Context,
     chapter: Annotated[
@@ -137,7 +137,7 @@ def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json
         typer.echo(f"not used     {shown(path)}")
 
 
-@app.command("diff", epilog=below("prompt diff"))
+@command(app, "diff", path="prompt diff")
 def diff(
     context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None
 ) -> None:
@@ -160,7 +160,7 @@ def diff(
         typer.echo(f"nothing differs: {len(files) - own} templates are the same as shipped{more}")
 
 
-@app.command("eject", epilog=below("prompt eject"))
+@command(app, "eject", path="prompt eject")
 def eject(
     context: typer.Context,
     templates: TemplatesArgument = None,
@@ -244,7 +244,7 @@ def _files_of_style(
     return found
 
 
-@app.command("context", epilog=below("prompt context"))
+@command(app, "context", path="prompt context")
 def context_(
     template: Annotated[
         str | None, typer.Argument(metavar="[TEMPLATE]", help="Such as system or section.")
