@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from buying import ScriptedAuthor, begin, order, place
 
+from expand.completion import Answer, Request
 from expand.errors import LedgerError
 from expand.ledger import Ledger, LedgerBusyError, Reservation, sqlite
 from expand.purchase.clerk import Clerk
@@ -289,3 +291,52 @@ def test_what_did_not_wait_is_in_the_log_and_synchronised_on_demand(
         opened.make_durable()
         log = place(tmp_path).with_name("ledger.db-wal")
         assert synchronised == [log.stat().st_ino]
+
+
+class Cut:
+    """What a power cut would leave of a ledger: the log as far as it was synchronised."""
+
+    def __init__(self, path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._path, self._folder = path, folder
+        self._safe = 0
+        monkeypatch.setattr(sqlite, "_synchronise", self._synchronise)
+
+    def _synchronise(self, handle: int) -> None:
+        self._safe = os.fstat(handle).st_size
+        os.fsync(handle)
+
+    def states(self) -> dict[str, str]:
+        """The states of the attempts by their request's words, with what they were answered."""
+        left = self._folder / "left.db"
+        shutil.copy(self._path, left)
+        log = self._path.with_name(f"{self._path.name}-wal").read_bytes()
+        left.with_name("left.db-wal").write_bytes(log[: self._safe])
+        with closing(sqlite3.connect(left)) as connection:
+            found = connection.execute(
+                "SELECT attempt.id, state || ':' || coalesce(text, '') FROM attempt"
+                " LEFT JOIN answer ON answer.attempt = attempt.id"
+            ).fetchall()
+        left.with_name("left.db-shm").unlink(missing_ok=True)
+        return dict(found)
+
+
+async def test_a_power_cut_takes_nothing_that_was_sent_or_handed_out(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = Cut(place(tmp_path), tmp_path, monkeypatch)
+    run = begin(ledger, 100_000)
+
+    class Watching(ScriptedAuthor):
+        async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+            assert cut.states()[client_request_id.rpartition("/")[2]] == "sent:"
+            return await super().complete(request, client_request_id=client_request_id)
+
+    author = Watching(delay=0.002)
+    purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0, at_once=4)
+
+    async def buy(text: str) -> None:
+        done = await purchase.buy(order(run, text))
+        assert cut.states()[done.attempt_id] == f"settled:{done.answer.text}"
+
+    await asyncio.gather(*(buy(str(number)) for number in range(30)))
+    assert len(author.asked) == 30
