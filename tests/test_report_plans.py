@@ -103,7 +103,7 @@ def test_a_book_s_own_plan_names_targets_or_a_factor() -> None:
 def test_what_a_draft_has_is_not_bought_again() -> None:
     drafted = DraftFacts(language="en", plan="full", lines_by_section={1: 300, 2: 100})
 
-    full = scenarios(facts(replace(chapter("1", 10, 1000), draft=drafted)))[0]
+    full = scenarios(facts(chapter("1", 10, 1000)._replace(draft=drafted)))[0]
 
     assert (full.added, full.to_buy) == (990, 600)
     assert (full.tokens.low, full.tokens.middle, full.tokens.high) == (3000, 6000, 12000)
@@ -116,7 +116,7 @@ def test_a_draft_whose_sections_have_their_lines_takes_nothing_more(last: int, t
         SectionFacts(number=number, title=Text(plain="S"), lines=lines, delivered=delivered)
         for number, lines, delivered in ((1, 900, 855), (2, 100, last))
     )
-    one = replace(chapter("1", 10, 1000), draft=drafted, sections=sections)
+    one = chapter("1", 10, 1000)._replace(draft=drafted, sections=sections)
 
     full = scenarios(facts(one))[0]
 
@@ -134,7 +134,7 @@ def test_hours_come_from_the_ledger_else_the_outline_else_the_opening_balance() 
     ]
     measured = replace(outlined, hours_per_line=0.5)
     assert scenarios(measured)[0].hours == 450
-    done = replace(chapter("0", 300, 300), before=100)
+    done = chapter("0", 300, 300)._replace(before=100)
     opened = facts(done, chapter("1", 100, 1000), openings=(Opening(chapters=("0",), hours=2.0),))
     assert scenarios(opened)[0].hours == 9
     assert scenarios(facts(chapter("1", 100, 1000)))[0].hours is None

@@ -6,9 +6,9 @@ Sums are made by the database, since a ledger may hold hundreds of thousands of 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from expand.budget import Balance
 from expand.completion import Purpose
@@ -16,10 +16,7 @@ from expand.ledger import accounts, moment, rows
 from expand.ledger.database import Connection
 from expand.ledger.values import AttemptRow, State
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-T = TypeVar("T", bound="DataclassInstance")
+T = TypeVar("T")
 
 _UNPRICED = "count(CASE WHEN cost_pico IS NULL THEN nullif(prompt + completion, 0) END) AS unpriced"
 _SLICES = f"""
@@ -50,8 +47,7 @@ FROM (SELECT * FROM attempt WHERE state IN ('reserved', 'sent')
 GROUP BY chapter, section, model, state ORDER BY chapter, section, model, state"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """The attempts of one section by one model, in one language and for one purpose.
 
     ``prompt`` includes ``cached``, ``completion`` includes ``reasoning``; unknown outcomes are in
@@ -78,8 +74,7 @@ class Slice:
         return self.prompt + self.completion
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Day:
+class Day(NamedTuple):
     """The attempts that were reserved on one day (UTC, ``2026-11-23``)."""
 
     day: str
@@ -95,8 +90,7 @@ class Day:
         return self.prompt + self.completion
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Errors:
+class Errors(NamedTuple):
     """How far a model's prompts, as its provider reported them, were from their estimates.
 
     An error is the reported prompt over its estimate, less 1: 0.02 is 2 % more than counted.
@@ -123,8 +117,7 @@ class Errors:
         return math.sqrt(max(0.0, self.squares / self.attempts - self.mean**2))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Open:
+class Open(NamedTuple):
     """Attempts that hold tokens without an answer: in flight, or of unknown outcome."""
 
     chapter: str
@@ -135,8 +128,7 @@ class Open:
     tokens: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Overview:
+class Overview(NamedTuple):
     """What reports read. ``latest`` are the last attempts, the newest first; ``seconds`` is the
     time that finished runs took, from beginning to end.
     """
@@ -154,11 +146,11 @@ def overview(connection: Connection, latest: int) -> Overview:
     """The ledger added up; ``connection`` sees one consistent state of it."""
     return Overview(
         balance=accounts.balance(connection, "book"),
-        slices=_read(connection, Slice, _SLICES),
-        days=_read(connection, Day, _DAYS),
-        errors=_read(connection, Errors, _ERRORS),
+        slices=_read(connection, Slice._make, _SLICES),
+        days=_read(connection, Day._make, _DAYS),
+        errors=_read(connection, Errors._make, _ERRORS),
         open=tuple(
-            replace(part, state=State(part.state)) for part in _read(connection, Open, _OPEN)
+            part._replace(state=State(part.state)) for part in _read(connection, Open._make, _OPEN)
         ),
         latest=tuple(
             rows.read(row)
@@ -170,12 +162,11 @@ def overview(connection: Connection, latest: int) -> Overview:
     )
 
 
-def _read(connection: Connection, kind: type[T], statement: str) -> tuple[T, ...]:
-    """The rows of a statement whose columns are the fields of ``kind``."""
-    names = [field.name for field in fields(kind)]
-    return tuple(
-        kind(**{name: row[name] for name in names}) for row in connection.execute(statement)
-    )
+def _read(
+    connection: Connection, make: Callable[[Iterable[Any]], T], statement: str
+) -> tuple[T, ...]:
+    """The rows of a statement whose columns are the fields of what is made of them, in order."""
+    return tuple(map(make, connection.execute(statement)))
 
 
 def _seconds(connection: Connection) -> float:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells
 
@@ -17,8 +17,7 @@ GAP = 3
 _WORD = re.compile(r"\s*\S+\s*")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column: the lines of its ``head``, its ``cells``, and the width below which it never goes.
 
     ``right`` says that it is set right.

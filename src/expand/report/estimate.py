@@ -11,7 +11,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from expand.model.pricing import Price
@@ -38,8 +38,7 @@ class Basis(enum.StrEnum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One section that was bought: delivered lines, and what they took.
 
     ``model`` is "" where several models wrote it. ``cost_pico_usd`` is None without a price.
@@ -71,8 +70,7 @@ class Range:
 NO_TOKENS = Range(low=0, middle=0, high=0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """Tokens a line with their range; ``sections`` is how many it was learnt from.
 
     ``pico_usd_per_token`` is None where it is not known what a token costs.

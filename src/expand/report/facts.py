@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from typing import NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
 from expand.ledger import Ledger
@@ -19,8 +20,7 @@ FINISHED_PERCENT = 95
 """A chapter counts as finished when the book says so, or from this share of its target on."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SectionFacts:
+class SectionFacts(NamedTuple):
     """A section of an outline, and the lines of it that are delivered so far."""
 
     number: int
@@ -29,8 +29,7 @@ class SectionFacts:
     delivered: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChapterFacts:
+class ChapterFacts(NamedTuple):
     """One chapter. ``recorded`` are the lines that the book states, ``counted`` those of the
     document (None where there is none); ``outlined`` is what its outline's sections add up to,
     None without an outline; ``target`` is what is stated for it.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP
 from fractions import Fraction
+from typing import NamedTuple
 
 from expand.outline import PlanSpec
 from expand.outline.plan import LEAN_LINES
@@ -18,8 +18,7 @@ STEPS = 2048
 PRIORITIES = ("high", "medium", "low")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChapterPlan:
+class ChapterPlan(NamedTuple):
     """One chapter under a plan: its lines afterwards, those to be bought, and what they take.
 
     ``hours`` is None where nothing tells; ``pico_usd`` is None without a price.
@@ -40,8 +39,7 @@ class ChapterPlan:
         return self.lines_after - self.lines_now
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TierState:
+class TierState(NamedTuple):
     """A tier's lines, its target, and what it has reached."""
 
     id: str
@@ -49,8 +47,7 @@ class TierState:
     target: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scenario:
+class Scenario(NamedTuple):
     """The book under one plan; ``tiers`` are those of the book afterwards."""
 
     name: str

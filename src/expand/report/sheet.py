@@ -7,10 +7,9 @@ and facts in JSON and CSV whatever the language; ``wording`` says what people re
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal[
     "text",
@@ -37,8 +36,7 @@ LEFT: tuple[Kind, ...] = ("text", "word", "plan", "ordinal")
 Value = int | Decimal | str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A named figure; ``none`` is the wording's key for what None means here."""
 
     id: str
@@ -47,8 +45,7 @@ class Fact:
     none: str = "unknown"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """Figures by name. ``flat`` ones stand at the top level of the JSON object."""
 
     id: str
@@ -56,8 +53,7 @@ class Facts:
     flat: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table."""
 
     id: str
@@ -65,8 +61,7 @@ class Column:
     none: str = "dash"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows of values; the first column names the row. ``total`` has None where nothing adds up."""
 
     id: str
@@ -80,8 +75,7 @@ def column_sum(rows: Iterable[tuple[Value, ...]], column: int) -> int:
     return sum(int(row[column] or 0) for row in rows)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Notes:
+class Notes(NamedTuple):
     """Sentences in the report's language; ``todo`` makes them a list to tick off."""
 
     id: str
@@ -89,16 +83,14 @@ class Notes:
     todo: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """One line or one colour of a picture; None is a gap."""
 
     name: str
     values: tuple[float | None, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """A picture, only where a format can show one; the table of the same figures comes with it.
 
     ``said`` is the text alternative, ``axis`` what the labels are.
@@ -115,8 +107,7 @@ class Picture:
 Block = Facts | Table | Notes | Picture
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sheet:
+class Sheet(NamedTuple):
     """A whole report in one language, as of ``made``."""
 
     id: str
