@@ -37,7 +37,7 @@ from aiohttp import web
 
 from expand.ledger import AttemptRow, Ledger, State
 from expand.model.embedded import start_server
-from expand.model.profile import EMBEDDED_MODEL
+from expand.model.provider import EMBEDDED_MODEL
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk-gateway-0123456789"

@@ -14,7 +14,8 @@ from expand.completion import AttemptFailedError, Failure, Finish, Message, Requ
 from expand.errors import InputError
 from expand.model import embedded
 from expand.model.embedded import EmbeddedAuthor, is_installed, start_server
-from expand.model.profile import EMBEDDED_MODEL, profile_for
+from expand.model.profile import profile_for
+from expand.model.provider import EMBEDDED_MODEL
 
 REQUEST = Request(
     model=EMBEDDED_MODEL,
@@ -131,7 +132,8 @@ WRITE = """
 import asyncio
 from expand.completion import Message, Request
 from expand.model.embedded import EmbeddedAuthor
-from expand.model.profile import EMBEDDED_MODEL, profile_for
+from expand.model.profile import profile_for
+from expand.model.provider import EMBEDDED_MODEL
 
 async def write():
     profile = profile_for(EMBEDDED_MODEL)

@@ -10,7 +10,8 @@ from genai_prices.types import ModelPrice, Tier, TieredPrices
 
 from expand.completion import Usage
 from expand.model.pricing import Price, Rates, _price, price_for
-from expand.model.profile import EMBEDDED_MODEL, profile_for
+from expand.model.profile import profile_for
+from expand.model.provider import EMBEDDED_MODEL
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from expand.errors import InputError, Place
 from expand.model.form import Form, subject
-from expand.model.profile import EMBEDDED_MODEL, TokenPrices, is_known, profile_for
+from expand.model.profile import TokenPrices, is_known, profile_for
+from expand.model.provider import EMBEDDED_MODEL
 
 
 @pytest.mark.parametrize(

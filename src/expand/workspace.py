@@ -6,22 +6,21 @@ Everything that the tool writes for a person (drafts, accepted sources, reports)
 
 from __future__ import annotations
 
-import difflib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from expand.errors import InputError, Place
 from expand.ledger_place import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.file import read_book, read_outline
 from expand.outline.input_text import Problems
-from expand.text import draft
-from expand.text.draft import Draft
 from expand.toml.document import read_toml
+
+if TYPE_CHECKING:
+    from expand.text.draft import Draft
 
 MARKER = "expand.toml"
 LEDGER_VARIABLE = "EXPAND_LEDGER"
@@ -133,6 +132,8 @@ class Workspace:
 
     def draft(self, chapter: str) -> Draft | None:
         """The chapter's draft as it stands, None if there is none."""
+        from expand.text import draft  # start-up time
+
         path = self.draft_path(chapter)
         return draft.read(read_text(path)) if path.is_file() else None
 
@@ -144,6 +145,8 @@ class Workspace:
 
 def meant(chapter: str, known: Sequence[str]) -> str:
     """The chapter that a mistyped id most likely means, "" if none is like it: ``01`` for ``1``."""
+    import difflib  # start-up time
+
     bare = chapter.lstrip("0")
     same = [other for other in known if bare and other.lstrip("0") == bare]
     return next(iter(same or difflib.get_close_matches(chapter, known, n=1, cutoff=0.4)), "")
@@ -249,6 +252,8 @@ def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True) -> 
 
 def _beside(path: Path) -> tuple[int, Path]:
     """A new file in the folder of ``path``, which is made where there is none; open to write."""
+    import tempfile  # start-up time
+
     folder, prefix = path.parent, f".{path.name}."
     try:
         handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from expand.completion import Answer, AttemptFailedError, Failure, Request
 from expand.errors import InputError
-from expand.model.profile import EMBEDDED_MODEL
+from expand.model.provider import EMBEDDED_MODEL
 
 if TYPE_CHECKING:
     from expand.model.author import OpenAIAuthor

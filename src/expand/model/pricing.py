@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from expand.completion import Usage
 from expand.model.address import OPENAI_URL, is_private
-from expand.model.profile import EMBEDDED_MODEL, Profile
+from expand.model.profile import Profile
+from expand.model.provider import EMBEDDED_MODEL
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 from expand.completion import Json
@@ -25,9 +25,6 @@ from expand.model.form import Form
 from expand.outline.input_text import Problems
 from expand.outline.record import Values
 from expand.toml.document import node_of
-
-EMBEDDED_MODEL = "smollm2-135m-instruct"
-"""The model that runs in the process itself; see ``embedded.py``."""
 
 OutputCapName = Literal["max_completion_tokens", "max_tokens"]
 StructuredOutput = Literal["json_schema", "json_object", "grammar", "none"]
@@ -159,7 +156,8 @@ def _ready(model: str) -> Profile:
 
 @cache
 def _ready_tables() -> Tables:
-    text = files("expand").joinpath("data", "profiles.toml").read_text(encoding="utf-8")
+    path = Path(__file__).parents[1] / "data" / "profiles.toml"
+    text = path.read_text(encoding="utf-8")
     tables: Tables = tomllib.loads(text, parse_float=Decimal)["models"]
     return tables
 

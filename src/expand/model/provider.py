@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from expand.errors import InputError, Place
@@ -23,6 +23,8 @@ from expand.model.provider_keys import PROVIDER
 from expand.outline.input_text import Problems
 from expand.toml.document import node_of
 
+EMBEDDED_MODEL = "smollm2-135m-instruct"
+"""The model that runs in the process itself; see ``embedded.py``."""
 EMBEDDED = "embedded"
 """The name under which the model in the process can be chosen as a provider."""
 
@@ -134,6 +136,7 @@ def _laid_over(provider: Provider, table: Mapping[str, Any]) -> Provider:
 
 @cache
 def _ready_tables() -> Mapping[str, Mapping[str, Any]]:
-    text = files("expand").joinpath("data", "providers.toml").read_text(encoding="utf-8")
+    path = Path(__file__).parents[1] / "data" / "providers.toml"
+    text = path.read_text(encoding="utf-8")
     tables: Mapping[str, Mapping[str, Any]] = tomllib.loads(text, parse_float=Decimal)["providers"]
     return tables

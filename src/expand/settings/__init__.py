@@ -16,10 +16,10 @@ from typing import Any, Literal, cast
 from expand.errors import InputError, Place
 from expand.model.address import is_loopback
 from expand.model.key import OPENAI_KEY, checked_key
-from expand.model.profile import EMBEDDED_MODEL
 from expand.model.provider import (
     COMPATIBLE,
     EMBEDDED,
+    EMBEDDED_MODEL,
     Provider,
     Recognised,
     provider_named,
