@@ -43,6 +43,8 @@ def test_a_clean_text_loses_nothing() -> None:
         ("a\n\n<br>\n\n&nbsp;\n\nb\n", 3),
         ("a\n\n<!-- one -->\n\n<!-- two -->\n\nb\n", 3),
         ("    x = 1\n", 1),
+        ("## 1. Pipes", 1),
+        ("#\r\rb", 3),
     ],
 )
 def test_padding_does_not_count(text: str, number: int) -> None:

@@ -177,6 +177,8 @@ def effective(text: str) -> int:
     a run of four lines of code count once however often they stand there. Labels ("Output:"),
     short bullets and closing brackets may repeat.
     """
+    if text.startswith("#") and "\n" not in text and "\r" not in text:
+        return 1  # a heading alone, of which most sections consist at first
     every = [row.rstrip("\r\n") for row in markdown.rows(text)]
     nested = {line for fence in markdown.fences(text) for line in range(fence.start, fence.end)}
     tally, code, met = _Tally(), _Code(), _Prose()
