@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from report_books import facts_of, filled
 
+from expand.errors import InputErrors
+from expand.outline import Outline
 from expand.report import measured
 from expand.report.facts import BookFacts
+from expand.workspace import Workspace
 
 
 @pytest.fixture
@@ -99,6 +102,9 @@ def test_what_is_not_drafted_any_more_is_forgotten(place: Path) -> None:
         lambda form: {**form, "drafts": dict.fromkeys(form["drafts"])},
         lambda form: {**form, "drafts": {name: ["en", "full"] for name in form["drafts"]}},
         lambda form: {**form, "drafts": {name: ["en", "full", ["a"]] for name in form["drafts"]}},
+        lambda form: {name: kept for name, kept in form.items() if name != "outlines"},
+        lambda form: {**form, "outlines": dict.fromkeys(form["outlines"])},
+        lambda form: {**form, "outlines": {name: ["07", 7] for name in form["outlines"]}},
     ],
 )
 def test_a_record_that_is_none_changes_nothing(place: Path, spoil: Any) -> None:
@@ -131,3 +137,115 @@ def test_a_draft_without_sections_is_none(place: Path) -> None:
     for _ in range(2):
         (chapter,) = [c for c in facts_of(place).chapters if c.id == "07"]
         assert chapter.draft is None
+
+
+def outlines_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The chapters whose outlines are read from now on."""
+    seen: list[str] = []
+    original = Workspace.outline
+
+    def noted(self: Workspace, chapter: str) -> Outline:
+        seen.append(chapter)
+        return original(self, chapter)
+
+    monkeypatch.setattr(Workspace, "outline", noted)
+    return seen
+
+
+def test_an_outline_is_read_once_and_told_the_same_from_then_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = (place / "outlines/07.yaml").read_text(encoding="utf-8").replace("id: 07", "id: 08")
+    (place / "outlines/08.yaml").write_text(second, encoding="utf-8")
+    seen = outlines_read(monkeypatch)
+    first = facts_of(place)
+    assert seen == ["07", "08"]
+
+    assert facts_of(place) == first
+    assert seen == ["07", "08"]
+
+
+def test_an_outline_changed_within_the_same_size_and_moment_is_seen(place: Path) -> None:
+    first = facts_of(place)
+    path = place / "outlines/07.yaml"
+    state, text = path.stat(), path.read_text(encoding="utf-8")
+    path.write_text(text.replace("lines: 20", "lines: 30"), encoding="utf-8")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert path.stat().st_size == state.st_size
+
+    (before, after) = (
+        next(c.outlined for c in facts.chapters if c.id == "07")
+        for facts in (first, facts_of(place))
+    )
+    assert before is not None
+    assert after == before + 10
+
+
+def test_an_outline_under_another_name_is_not_the_one_that_was_read(place: Path) -> None:
+    facts_of(place)
+    (place / "outlines/07.yaml").rename(place / "outlines/09.yaml")
+
+    with pytest.raises(InputErrors, match='id is "07", but the file is called'):
+        facts_of(place)
+
+
+def test_an_outline_whose_text_is_not_known_is_not_kept(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path.name == "07.yaml":
+            raise PermissionError(13, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    seen = outlines_read(monkeypatch)
+
+    assert facts_of(place) == facts_of(place)
+    assert seen == ["07", "07"]
+
+
+def test_an_outline_that_changes_while_it_is_read_is_read_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place / "outlines/07.yaml"
+    former = path.read_text(encoding="utf-8")
+    original = Workspace.outline
+
+    def changing(self: Workspace, chapter: str) -> Outline:
+        path.write_text(former.replace("lines: 20", "lines: 30"), encoding="utf-8")
+        return original(self, chapter)
+
+    monkeypatch.setattr(Workspace, "outline", changing)
+    facts_of(place)
+    path.write_text(former, encoding="utf-8")
+    monkeypatch.setattr(Workspace, "outline", original)
+
+    assert next(c.outlined for c in facts_of(place).chapters if c.id == "07") == 100
+
+
+def test_a_source_that_becomes_wrong_is_refused_though_the_outline_is_the_same(
+    place: Path, tmp_path: Path
+) -> None:
+    source = place / "chapters/07_signals.md"
+    assert f"source: chapters/{source.name}" in (place / "outlines/07.yaml").read_text("utf-8")
+    facts_of(place)
+    source.unlink(missing_ok=True)
+    facts_of(place)
+
+    source.mkdir()
+    with pytest.raises(InputErrors, match="is a folder"):
+        facts_of(place)
+    source.rmdir()
+    source.symlink_to(tmp_path / "elsewhere.md")
+    with pytest.raises(InputErrors, match="leads out of the workspace"):
+        facts_of(place)
+    source.unlink()
+    source.parent.rename(tmp_path / "moved")
+    source.parent.symlink_to(tmp_path / "moved")
+    with pytest.raises(InputErrors, match="leads out of the workspace"):
+        facts_of(place)
+    source.parent.unlink()
+    source.parent.write_text("", encoding="utf-8")
+    facts_of(place)

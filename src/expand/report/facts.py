@@ -11,9 +11,9 @@ from typing import NamedTuple
 from expand.budget import Balance, Limit, pico_from_usd
 from expand.ledger import Ledger
 from expand.ledger.overview import Overview, Slice
-from expand.outline import Book, BookChapter, Outline, Priority, Text
+from expand.outline import Book, BookChapter, Priority, Text
 from expand.report.estimate import Rate, Sample, rate
-from expand.report.measured import DraftFacts, Measured
+from expand.report.measured import DraftFacts, Measured, OutlineFacts
 from expand.workspace import Workspace, read_text
 
 FINISHED_PERCENT = 95
@@ -173,14 +173,14 @@ def _chapters(
 ) -> tuple[ChapterFacts, ...]:
     """The book's chapters in its order, then those that only have an outline."""
     recorded = {chapter.id: chapter for chapter in book.chapters}
-    outlined = workspace.chapter_ids()
+    outlined = dict.fromkeys(workspace.chapter_ids())
     measured = Measured(workspace)
     chapters = tuple(
         _chapter(
             workspace,
             measured,
             recorded.get(chapter),
-            workspace.outline(chapter) if chapter in outlined else None,
+            measured.outline(chapter) if chapter in outlined else None,
             bought=chapter in bought,
         )
         for chapter in dict.fromkeys([*recorded, *outlined])
@@ -193,7 +193,7 @@ def _chapter(
     workspace: Workspace,
     measured: Measured,
     record: BookChapter | None,
-    outline: Outline | None,
+    outline: OutlineFacts | None,
     *,
     bought: bool,
 ) -> ChapterFacts:
@@ -207,7 +207,7 @@ def _chapter(
     accepted = text if bought and counted != recorded else None  # the document it became
     draft_path = workspace.draft_path(identity.id)
     drafted = read_text(draft_path) if draft_path.is_file() else accepted
-    draft = None if drafted is None else measured.of(drafted)
+    draft = None if drafted is None else measured.draft(drafted)
     stated = record.target_lines if record else None
     if stated is None and outline is not None:
         stated = outline.stated_lines or outline.target_lines
@@ -231,16 +231,11 @@ def _chapter(
     )
 
 
-def _sections(outline: Outline | None, draft: DraftFacts | None) -> tuple[SectionFacts, ...]:
+def _sections(outline: OutlineFacts | None, draft: DraftFacts | None) -> tuple[SectionFacts, ...]:
     delivered = draft.lines_by_section if draft else {}
     return tuple(
-        SectionFacts(
-            number=section.number,
-            title=section.title,
-            lines=section.lines,
-            delivered=delivered.get(section.number, 0),
-        )
-        for section in (outline.sections if outline else ())
+        SectionFacts(number=number, title=title, lines=lines, delivered=delivered.get(number, 0))
+        for number, (title, lines) in enumerate(outline.sections if outline else (), 1)
     )
 
 
