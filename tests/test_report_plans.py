@@ -16,12 +16,12 @@ from expand.budget import Balance, Limit
 from expand.ledger.overview import Day, Overview
 from expand.model.pricing import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
-from expand.report.budget import burn_down, full_plan
+from expand.report.budget import burn_down
 from expand.report.estimate import Basis, Rate, Sample, list_price, rate
 from expand.report.facts import BookFacts, ChapterFacts, SectionFacts
 from expand.report.measured import DraftFacts
 from expand.report.plans import plan_sheet, plans_of
-from expand.report.scenario import STEPS, best_fit, scenarios
+from expand.report.scenario import STEPS, best_fit, full_plan, scenarios
 from expand.report.sheet import Notes
 
 RATE = Rate(low=Fraction(5), middle=Fraction(10), high=Fraction(20), basis=Basis.DEFAULT)

@@ -10,7 +10,7 @@ from expand.ledger.values import State
 from expand.report import wording
 from expand.report.facts import BookFacts
 from expand.report.figures import money, percent, show
-from expand.report.scenario import FULL, PRIORITIES, Scenario, scenarios
+from expand.report.scenario import PRIORITIES, Scenario, full_plan
 from expand.report.sheet import (
     Block,
     Fact,
@@ -51,11 +51,6 @@ def budget_sheet(facts: BookFacts, language: str) -> Sheet:
     ]
     title = wording.say(language, "title.budget", book=facts.book.title.say(language))
     return Sheet(id="budget", title=title, language=language, made=facts.now, blocks=tuple(blocks))
-
-
-def full_plan(facts: BookFacts) -> Scenario:
-    """The plan that the rest is estimated by: every chapter at its target."""
-    return next(scenario for scenario in scenarios(facts) if scenario.name == FULL)
 
 
 def cost(facts: BookFacts) -> Decimal | None:

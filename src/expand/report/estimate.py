@@ -8,6 +8,7 @@ always has a range, so that it cannot be taken for more than it is.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -85,6 +86,8 @@ class Rate(NamedTuple):
 
     def tokens(self, lines: int) -> Range:
         """What so many lines take."""
+        if not lines:
+            return NO_TOKENS  # of a finished book's chapters nearly all
         return Range(
             low=round(self.low * lines),
             middle=round(self.middle * lines),
@@ -159,22 +162,28 @@ def _learnt(samples: Sequence[Sample], basis: Basis, price: Fraction | None) -> 
     middle = Fraction(sum(sample.tokens for sample in samples), lines)
     if len(samples) < ENOUGH_SECTIONS:
         return _stated(middle, basis, price, len(samples))
-    ordered = sorted((Fraction(s.tokens, s.lines), s.lines) for s in samples)
+    alike = Counter[tuple[int, int]]()  # many sections have as many tokens and lines as others
+    for sample in samples:
+        alike[sample.tokens, sample.lines] += sample.lines
+    # By the quotient, which is quick, and where two are the same by the exact value.
+    ordered = sorted(
+        (tokens / own, Fraction(tokens, own), weight) for (tokens, own), weight in alike.items()
+    )
     return Rate(
-        low=min(middle, _quantile(ordered, Fraction(1, 10) * lines)),
+        low=min(middle, _quantile(ordered, 1, lines)),
         middle=middle,
-        high=max(middle, _quantile(ordered, Fraction(9, 10) * lines)),
+        high=max(middle, _quantile(ordered, 9, lines)),
         basis=basis,
         sections=len(samples),
         pico_usd_per_token=price,
     )
 
 
-def _quantile(ordered: Sequence[tuple[Fraction, int]], at: Fraction) -> Fraction:
-    """The tokens a line below which ``at`` lines lie."""
+def _quantile(ordered: Sequence[tuple[float, Fraction, int]], tenths: int, whole: int) -> Fraction:
+    """The tokens a line below which so many tenths of the lines lie."""
     passed = 0
-    for value, lines in ordered[:-1]:
+    for _, value, lines in ordered[:-1]:
         passed += lines
-        if passed >= at:
+        if 10 * passed >= tenths * whole:
             return value
-    return ordered[-1][0]
+    return ordered[-1][1]

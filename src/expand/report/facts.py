@@ -244,15 +244,13 @@ def _samples(chapter: ChapterFacts, slices: list[Slice]) -> list[Sample]:
     if chapter.draft is None:
         return []
     language = chapter.draft.language
+    by_section: dict[int, list[Slice]] = {}
+    for part in slices:
+        if part.tokens and (not language or part.language == language):
+            by_section.setdefault(part.section, []).append(part)
     samples = []
     for number, lines in chapter.draft.lines_by_section.items():
-        parts = [
-            part
-            for part in slices
-            if part.section == number
-            and part.tokens
-            and (not language or part.language == language)
-        ]
+        parts = by_section.get(number, ())
         models = {part.model for part in parts}
         if parts:
             unpriced = any(part.unpriced for part in parts)

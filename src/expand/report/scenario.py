@@ -123,6 +123,11 @@ def scenarios(facts: BookFacts, chosen: frozenset[str] | None = None) -> tuple[S
     )
 
 
+def full_plan(facts: BookFacts) -> Scenario:
+    """The plan that the rest is estimated by: every chapter at its target."""
+    return _scenario(facts, FULL, {c.id: FULL for c in facts.chapters}, {FULL: _full}, None)
+
+
 def best_fit(facts: BookFacts, chosen: frozenset[str] | None = None) -> Scenario:
     """The set of chapters and plans that fits the remaining budget even at the upper ends.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from expand.ledger.overview import Day, Open, Slice
@@ -22,18 +22,22 @@ _USE = (
 )
 
 
-def _sums(parts: Iterable[Slice]) -> tuple[Value, ...]:
-    """The columns of ``_USE`` over some slices."""
-    every = tuple(parts)
-    unpriced = any(part.unpriced for part in every)
+def _sums(parts: Sequence[Slice]) -> tuple[Value, ...]:
+    """The columns of ``_USE`` over some slices, of which there is one at least."""
+    # The last seven fields of a slice, which all add up.
+    attempts, prompt, cached, completion, reasoning, cost, unpriced = (
+        parts[0][-7:]
+        if len(parts) == 1
+        else map(sum, zip(*(part[-7:] for part in parts), strict=True))
+    )
     return (
-        sum(part.attempts for part in every),
-        sum(part.prompt for part in every),
-        sum(part.cached for part in every),
-        sum(part.completion for part in every),
-        sum(part.reasoning for part in every),
-        sum(part.tokens for part in every),
-        None if unpriced else money(sum(part.cost_pico_usd for part in every)),
+        attempts,
+        prompt,
+        cached,
+        completion,
+        reasoning,
+        prompt + completion,
+        None if unpriced else money(cost),
     )
 
 

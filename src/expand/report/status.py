@@ -6,12 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from expand.report import wording
-from expand.report.budget import (
-    budget_facts,
-    budget_notes,
-    burn_down,
-    full_plan,
-)
+from expand.report.budget import budget_facts, budget_notes, burn_down
 from expand.report.drafts import Reviews, drafts, sections, to_do
 from expand.report.facts import BookFacts, ChapterFacts
 from expand.report.figures import hours, percent
@@ -25,7 +20,7 @@ from expand.report.plans import (
     recommendation,
     what_fits,
 )
-from expand.report.scenario import Scenario
+from expand.report.scenario import Scenario, full_plan
 from expand.report.sheet import Block, Column, Facts, Notes, Sheet, Table, Value, column_sum
 from expand.report.spending import by_model, by_purpose
 
