@@ -27,17 +27,13 @@ Kind = Literal["null", "boolean", "integer", "number", "text"]
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_CORE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("null", re.compile(r"null|Null|NULL|~|")),
-    ("boolean", re.compile(r"true|True|TRUE|false|False|FALSE")),
-    ("integer", re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")),
-    (
-        "number",
-        re.compile(
-            r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
-            r"|[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN"
-        ),
-    ),
+# What a plain word is by the core schema, the first that fits; anything else is text.
+_CORE = re.compile(
+    r"(?P<null>null|Null|NULL|~|)"
+    r"|(?P<boolean>true|True|TRUE|false|False|FALSE)"
+    r"|(?P<integer>[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"
+    r"|(?P<number>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?(?:\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN)"
 )
 
 _QUOTES = 'put the text in "quotes"'
@@ -140,7 +136,7 @@ def _compose(text: str, problems: Problems) -> Node | None:
 
 
 def _events(text: str) -> Generator[events.Event, None, None]:
-    yield from yaml.parse(text, Loader=_Loader)
+    return cast("Generator[events.Event, None, None]", yaml.parse(text, Loader=_Loader))
 
 
 def _note_syntax(error: yaml.YAMLError, problems: Problems) -> None:
@@ -213,7 +209,8 @@ class _Composer:
             return at
         kind: Kind = "text"
         if event.implicit[0]:
-            kind = next((kind for kind, core in _CORE if core.fullmatch(event.value)), "text")
+            core = _CORE.fullmatch(event.value)
+            kind = "text" if core is None else cast(Kind, core.lastgroup)
         return Scalar(line=at.line, column=at.column, text=event.value, kind=kind)
 
     def _close(self, start: Node, children: list[Node], *, mapping: bool) -> None:

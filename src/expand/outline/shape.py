@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Generic, TypeVar, cast
 
 from expand.completion import Json
@@ -171,8 +172,7 @@ class Words(Shape[str]):
         if wrong is not None:
             problems.add(node, f"{call(trail)} {wrong[0]}", wrong[1])
             return None
-        # Elsewhere than in a schema, $ also matches before a line feed at the end.
-        if re.search(re.sub(r"\$$", r"\\Z", self.pattern), text) is None:
+        if _as_schemas_mean(self.pattern).search(text) is None:
             self.refuse(node, trail, problems, f"give {self.wanted}")
             return None
         return text
@@ -181,6 +181,12 @@ class Words(Shape[str]):
         """A string with its pattern; a number too where the raw text counts."""
         text: Schema = {"pattern": self.pattern, "minLength": 1, "maxLength": self.longest}
         return {"type": ["string", "number"] if self.raw else "string", **text}
+
+
+@cache
+def _as_schemas_mean(pattern: str) -> re.Pattern[str]:
+    """A schema's pattern: elsewhere $ also matches before a line feed at the end."""
+    return re.compile(re.sub(r"\$$", r"\\Z", pattern))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
