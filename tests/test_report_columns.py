@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from expand.report import columns
 from expand.report.columns import Column, beside, folded
 
 
@@ -76,3 +77,10 @@ def test_a_total_is_set_off() -> None:
     cells = Column(cells=["1", "2", "3"], least=1)
 
     assert drawn(cells, room=9, total=True) == ["1", "2", "", "3"]
+
+
+def test_every_character_takes_as_many_columns_as_a_terminal_gives_it() -> None:
+    every = [chr(code) for code in range(0x30000) if not 0xD800 <= code < 0xE000]
+
+    assert [c for c in every if columns.cell_len(c) != cell_len(c)] == []
+    assert columns.cell_len("a…信") == 4

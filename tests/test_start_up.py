@@ -50,3 +50,11 @@ def test_what_sends_and_writes_nothing_loads_nothing_for_it(tmp_path: Path, comm
     book = shipped(tmp_path / "book")
 
     assert loaded(book, *command.split()) & HEAVY == set()
+
+
+def test_a_report_loads_no_reader_of_drafts_and_no_profile_of_a_model(tmp_path: Path) -> None:
+    book = shipped(tmp_path / "book")
+
+    others = {"expand.text.markdown", "expand.model.profile", "importlib.resources"}
+    assert loaded(book, "budget") & others == set()
+    assert "rich" not in loaded(book, "budget", "--language", "en")

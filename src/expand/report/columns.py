@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from rich.cells import cell_len, chop_cells
-
 GAP = 3
 """Columns between two columns."""
 _WORD = re.compile(r"\s*\S+\s*")
+_NARROW = re.compile("[ -~\xb1\xb7\xd7\u2013-\u201d\u2026\u2500-\u257f]*")
+"""Characters of one column each: what reports in English are made of."""
 
 
 class Column(NamedTuple):
@@ -27,6 +27,15 @@ class Column(NamedTuple):
     least: int
     head: Sequence[str] = ()
     right: bool = False
+
+
+def cell_len(text: str) -> int:
+    """The columns that a text takes."""
+    if _NARROW.fullmatch(text):
+        return len(text)
+    from rich.cells import cell_len as measured  # start-up time
+
+    return measured(text)
 
 
 def folded(text: str, width: int) -> list[str]:
@@ -43,9 +52,15 @@ def folded(text: str, width: int) -> list[str]:
             continue
         if line:
             lines.append(line)
-        *full, line = chop_cells(word, width) if cell_len(bare) > width else [word]
+        *full, line = _chopped(word, width) if cell_len(bare) > width else [word]
         lines += full
     return [line.rstrip() for line in [*lines, line]]
+
+
+def _chopped(word: str, width: int) -> list[str]:
+    from rich.cells import chop_cells  # start-up time
+
+    return chop_cells(word, width)
 
 
 def beside(

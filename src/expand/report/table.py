@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.cells import cell_len
-
 from expand.report import wording
-from expand.report.columns import GAP, Column, beside, folded
+from expand.report.columns import GAP, Column, beside, cell_len, folded
 from expand.report.figures import show, show_row
 from expand.report.sheet import LEFT, Facts, Notes, Sheet, Table
 
