@@ -27,7 +27,8 @@ from expand.completion import (
 )
 from expand.errors import InputError
 from expand.model.address import is_loopback
-from expand.model.author import OpenAIAuthor, failed
+from expand.model.author import OpenAIAuthor
+from expand.model.key import hide_key
 from expand.model.reply import (
     MESSAGE_LIMIT,
     answer_from,
@@ -36,6 +37,7 @@ from expand.model.reply import (
     said_in,
     usage_from,
 )
+from expand.model.sdk import failed
 from expand.model.wire import Transport
 
 KEY = "sk-test-0123456789abcdef"
@@ -165,7 +167,8 @@ def test_a_redirect_is_refused_with_its_remedy() -> None:
 
 def test_messages_are_one_short_line_without_the_key() -> None:
     said = f"<b>no</b>\n\nkey {KEY} or sk-abcd****wxyz; Bearer abc.def-ghi " + "x" * 900
-    mapped = failed(status_error(401, {"error": {"message": said}}), key=KEY)
+    mapped = failed(status_error(401, {"error": {"message": said}}))
+    hide_key(mapped, KEY)
     assert mapped.message.startswith("HTTP 401: no key [key] or [key]; Bearer [key] xxx")
     assert mapped.message.endswith("…")
     assert len(mapped.message) <= MESSAGE_LIMIT + 20

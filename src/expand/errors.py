@@ -13,7 +13,7 @@ Only these cross module borders. A vendor's exception is mapped where the vendor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -96,3 +96,14 @@ class LedgerError(ExpandError):
     """The ledger cannot be opened, read or written; the message says what to do."""
 
     exit_code = 2
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what caused it, the outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        inner = None if current.__suppress_context__ else current.__context__
+        current = current.__cause__ or inner

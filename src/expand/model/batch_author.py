@@ -1,8 +1,8 @@
 """OpenAI's Batch API and those like it: files up, batches made, looked for and read.
 
-Beside ``author`` the only module that imports openai, by the same rules: no retries of the SDK's
-own, no redirects, errors mapped by ``author.failed``, the key in no message. What is said about a
-batch is taken as it comes: any file id may be missing, null or "".
+Beside ``sdk`` the only module that imports openai, by the rules of ``author``: no retries of the
+SDK's own, no redirects, errors mapped by ``sdk.failed``, the key in no message. What is said about
+a batch is taken as it comes: any file id may be missing, null or "".
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from openai.types import Batch
 
 from expand.completion import AttemptFailedError, Failure
 from expand.model.address import OPENAI_URL, is_loopback
-from expand.model.author import CONNECT_SECONDS, READ_SECONDS, failed
+from expand.model.author import CONNECT_SECONDS, READ_SECONDS
 from expand.model.batch import ENDPOINT, WINDOW, RemoteBatch
-from expand.model.key import checked_key
+from expand.model.key import HIDDEN, checked_key, hide_key
 from expand.model.reply import one_line
+from expand.model.sdk import SDK_ERRORS, failed
 
 
 class OpenAIBatchAuthor:
@@ -143,16 +144,17 @@ class OpenAIBatchAuthor:
                     yield self._without_key(rest)
 
     def _without_key(self, line: bytes) -> bytes:
-        return line.replace(self._key.encode(), b"[key]") if self._key else line
+        return line.replace(self._key.encode(), HIDDEN.encode()) if self._key else line
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
         try:
             yield
-        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL) as error:
-            mapped = failed(error, key=self._key)
-            said = f"{error!r} {error.__cause__!r} {error.__context__!r}"
-            raise mapped from (None if self._key and self._key in said else error)
+        except SDK_ERRORS as error:
+            mapped = failed(error)
+            mapped.__cause__ = error
+            hide_key(mapped, self._key)
+            raise mapped from mapped.__cause__
 
 
 def _headers(
