@@ -59,6 +59,27 @@ async def test_what_is_written_at_one_moment_shares_transactions(
     assert ledger.balance("book").reserved_tokens == 100 * writes
 
 
+async def test_answers_share_their_transaction_with_what_takes_their_places(
+    ledger: Ledger,
+) -> None:
+    """None of eight questions waits until all of sixteen answers are written."""
+    run, counted, clerk = begin(ledger, 10_000), Counted(ledger), Clerk(ledger)
+    written: list[str] = []
+
+    def put_down(text: str) -> None:
+        written.append(f"{counted.number} {text}")
+        ledger.reserve(order(run, text))
+
+    answers = [clerk.write(partial(put_down, f"answer {n}"), must=True) for n in range(16)]
+    questions = [clerk.write(partial(put_down, f"question {n}")) for n in range(8)]
+    await asyncio.gather(*answers, *questions)
+    assert written == [
+        *(f"1 answer {n}" for n in range(8)),
+        *(f"1 question {n}" for n in range(8)),
+        *(f"2 answer {n}" for n in range(8, 16)),
+    ]
+
+
 async def test_a_part_that_fails_takes_no_other_with_it(ledger: Ledger) -> None:
     run, clerk = begin(ledger), Clerk(ledger)
 
@@ -218,12 +239,13 @@ async def test_nobody_goes_on_before_the_disk_has_answered(ledger: Ledger) -> No
         asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, str(n)))))
         for n in range(3)
     ]
-    await asyncio.sleep(0.02)  # written while the disk is busy with the first
-    assert ledger.balance("book").reserved_tokens == 400
+    await asyncio.sleep(0.02)  # the disk is busy with the first, so the others wait for each other
+    assert ledger.balance("book").reserved_tokens == 100
     assert not any(task.done() for task in (first, *others))
     assert disk.asked == 1
     disk.answers.set()
     await asyncio.gather(first, *others)
+    assert ledger.balance("book").reserved_tokens == 400
     assert disk.asked == 2
 
 

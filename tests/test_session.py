@@ -89,7 +89,7 @@ def run(
     return asyncio.run(expanded())
 
 
-def test_another_section_gets_ready_while_all_places_are_taken(place: Workspace) -> None:
+def test_other_sections_get_ready_while_all_places_are_taken(place: Workspace) -> None:
     titles = "\n".join(f"  - {{title: Part {n}, lines: 12}}" for n in range(12))
     head = 'id: "07"\ntitle: Parts\nsource: chapters/07_signals.md\nsections:\n'
     place.outline_path("07").write_text(f"{head}{titles}\n")
@@ -102,7 +102,7 @@ def test_another_section_gets_ready_while_all_places_are_taken(place: Workspace)
         started += isinstance(event, SectionStarted)
         ended += isinstance(event, SectionDone)
         most = max(most, started - ended)
-    assert most == 5
+    assert most == 8  # as many get ready as are asked
 
 
 # --- what a run goes by ----------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The use case: chapters into drafts, sections side by side on a fixed number of workers.
 
-A worker is one section. There are a few more of them than requests on their way, so that the next
-one is ready when an answer makes room.
+A worker is one section. There are twice as many of them as requests on their way, so that for each
+answer that makes room the next one is ready.
 
 What holds: a section that is current is not touched, one that a person edited is not touched, every
 answer is in the ledger before it is in a draft, and a draft is written whole, within a second
@@ -46,9 +46,6 @@ from expand.text import lines
 from expand.workspace import Workspace
 
 __all__ = ["Commission", "Expansion"]
-
-AHEAD = 4
-"""For so many requests on their way, one more section makes its next one ready."""
 
 
 class Expansion:
@@ -203,10 +200,11 @@ class Expansion:
         self._left.update((of_one[0].chapter, len(of_one)) for of_one in jobs)
         todo = lanes(jobs, workers=self._workers, in_order=commission.context_text)
         done = asyncio.Event()
-        working = self._workers + self._workers // AHEAD
+        working = 2 * self._workers
 
         async def worker() -> None:
             nonlocal working
+            await self._desk.turns.wait()  # the first request need not wait for all the others'
             for lane in todo:
                 for job in lane:
                     await self._do(job, folios, commission)

@@ -6,7 +6,7 @@ Whatever ends it - the target, the budget, the author, a stop - what came is in 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from expand.completion import Answer, Finish, Purpose, Usage
 from expand.contract import Finding
@@ -16,6 +16,7 @@ from expand.drafting.events import Event, SectionGrew
 from expand.drafting.manuscript import Manuscript
 from expand.drafting.ordering import Setting, order_for
 from expand.drafting.remaining import Remaining
+from expand.drafting.turns import Turns
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.ledger import Ledger, Order
 from expand.outline import Section
@@ -85,6 +86,8 @@ class Desk:
     on_event: Callable[[Event], None]
     lean: frozenset[tuple[str, int]] | None = None
     """The sections that the lean plan has bought answers for; None where nobody has looked."""
+    turns: Turns = field(default_factory=Turns)
+    """For working an answer into its text."""
 
 
 class Drafting:
@@ -171,6 +174,7 @@ class Drafting:
         answer = await self._usable(ask)
         if answer is None:
             return 0
+        await self._desk.turns.wait()
         grown = manuscript.add(answer.text, answer.finish, ask.slots)
         self._tell()
         return grown

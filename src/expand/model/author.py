@@ -25,7 +25,6 @@ from expand.model.profile import OutputCapName
 from expand.model.refusal import refused
 from expand.model.reply import answer_from, cut_at, request_id_in
 from expand.model.wire import Route, Transport, wire
-from expand.version import __version__
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
@@ -141,7 +140,7 @@ def _headers() -> dict[str, str]:
     every = {
         "Accept": "application/json",
         "Content-Type": "application/json",
-        "User-Agent": f"chapter-expand/{__version__}",
+        "User-Agent": "chapter-expand",
     }
     stated = {name: os.environ.get(key, "") for name, key in _OF_THE_ENVIRONMENT.items()}
     return every | {name: text for name, text in stated.items() if text}

@@ -44,6 +44,10 @@ _COLON = (
 _ESCAPE = ("an unknown escape after a backslash", "double the backslash, or use 'single quotes'")
 _OPEN = ("the bracket opened here is not closed, or a comma in it is missing", "close it")
 _INDENT = ("the indentation does not fit", "line the keys of one mapping up below each other")
+_TOO_DEEP = (
+    f"nested more than {MAX_DEPTH} levels deep",
+    "no outline needs that; remove the brackets",
+)
 # What the parser says, what it means, how to mend it, and whether to point where it began.
 _SYNTAX: tuple[tuple[str, tuple[str, str], bool], ...] = (
     ("mapping values are not allowed", _COLON, False),
@@ -63,6 +67,7 @@ _SYNTAX: tuple[tuple[str, tuple[str, str], bool], ...] = (
     ("alphabetic or numeric", ("* and & have a meaning of their own here", _QUOTES), False),
     ("node content", ("a comma or a bracket too many", "remove it"), False),
     ("directive", ("a line that begins with % is a directive", "remove it"), False),
+    ("maximum nesting depth", _TOO_DEEP, False),
     ("incompatible", ("a version of YAML that does not exist", "remove the line"), False),
 )
 
@@ -195,8 +200,7 @@ class _Composer:
             self._keep(self._scalar(event, at))
             return True
         if len(self._open) == MAX_DEPTH:
-            what = f"nested more than {MAX_DEPTH} levels deep"
-            self._problems.add(at, what, "no outline needs that; remove the brackets")
+            self._problems.add(at, *_TOO_DEEP)
             return False
         self._open.append((at, []))
         return True

@@ -4,6 +4,9 @@ A transaction that is durable costs a wait for the disk, whatever is in it. So w
 turn of the event loop want written is written together, each as a part that succeeds or fails by
 itself; a thread waits for the disk, once for all that was written meanwhile; and nobody goes on
 before what they wrote is durable.
+
+When many answers arrive at once, as many questions are ready to take their places on the wire: both
+go into the same transactions, so that no question waits until all answers are stored.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from expand.ledger import Ledger, LedgerBusyError
 T = TypeVar("T")
 
 MOST_AT_ONCE = 8
-"""So many writes share a transaction. With no bound, all tasks would wait for each other's writes,
-go on at the same moment, and so meet again at the next one.
+"""So many writes that must be, and as many others, share a transaction. With no bound, all tasks
+would wait for each other's writes, go on at the same moment, and so meet again at the next one.
 """
 
 Outcome = tuple[Any, Exception | None]
@@ -71,8 +74,9 @@ class Clerk:
         """
         loop = asyncio.get_running_loop()
         entry = _Entry(work, loop.create_future(), must)
-        if not self._entries:
-            loop.call_soon(self.write_all)
+        if not (self._entries or self._waiting):
+            # one turn later, since who has got the place of an answer only wakes in the next one
+            loop.call_soon(loop.call_soon, self.write_all)
         self._entries.append(entry)
         try:
             done: T = await entry.done
@@ -84,8 +88,7 @@ class Clerk:
 
     def write_all(self) -> None:
         """Write what waits, now, as far as one transaction takes it."""
-        waiting = [e for e in self._entries if e.must or not e.done.cancelled()]
-        entries, self._entries = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
+        entries, self._entries = _shared_out(self._entries)
         if self._entries:
             asyncio.get_running_loop().call_soon(self.write_all)
         if not entries:
@@ -119,6 +122,8 @@ class Clerk:
                 entry.tell(failure)
             if self._committed:
                 self._wait_for_disk()
+            elif self._entries:
+                loop.call_soon(loop.call_soon, self.write_all)
 
         loop = asyncio.get_running_loop()
         loop.run_in_executor(None, self._ledger.make_durable).add_done_callback(told)
@@ -134,6 +139,14 @@ class Clerk:
             self._ledger.make_durable()
             for entry in entries:
                 entry.tell()
+
+
+def _shared_out(waiting: list[_Entry]) -> tuple[list[_Entry], list[_Entry]]:
+    """What the next transaction takes, answers before what wants their places, and what is left."""
+    must = [entry for entry in waiting if entry.must]
+    may = [entry for entry in waiting if not (entry.must or entry.done.cancelled())]
+    most = MOST_AT_ONCE
+    return [*must[:most], *may[:most]], [*must[most:], *may[most:]]
 
 
 def _outcome(entry: _Entry) -> Outcome:

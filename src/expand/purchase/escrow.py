@@ -229,12 +229,8 @@ class Purchase:
                 ticket.give_up()
         if isinstance(place, StoredAnswer):
             return place, True
-        # An author that has not refused within the pilot's seconds is taken to be one that answers.
-        timer = asyncio.get_running_loop().call_later(self._pilot_seconds, self._proof.give)
-        try:
+        with self._proof.given_after(self._pilot_seconds):
             outcome = await self._dispatch.carry(order, place, made, on_return=ticket.give_up)
-        finally:
-            timer.cancel()
         if isinstance(outcome, StoredAnswer):
             self._proof.give()
             return outcome, False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from expand.errors import AuthorError
 
@@ -18,6 +20,20 @@ class Proof:
     def give(self) -> None:
         """The author answers, or has not refused in time."""
         self.proven.set()
+
+    @contextmanager
+    def given_after(self, seconds: float) -> Iterator[None]:
+        """An author that has not refused an attempt within so many seconds is taken to be one that
+        answers.
+        """
+        if self.proven.is_set():
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(seconds, self.give)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def refuse(self, error: AuthorError) -> None:
         """Nothing more can be bought; the first reason stays."""
