@@ -249,6 +249,25 @@ async def test_nobody_goes_on_before_the_disk_has_answered(ledger: Ledger) -> No
     assert disk.asked == 2
 
 
+async def test_an_answer_is_in_the_log_however_long_the_disk_takes(ledger: Ledger) -> None:
+    """What is in the log survives a kill; but nobody gets it before the disk has answered."""
+    run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
+    first = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run, "first"))))
+    await asyncio.sleep(0.02)
+    question = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run, "question"))))
+    answers = [
+        asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, str(n))), must=True))
+        for n in range(2)
+    ]
+    await asyncio.sleep(0.05)
+    assert ledger.balance("book").reserved_tokens == 400
+    assert disk.asked == 1
+    assert not any(task.done() for task in (first, question, *answers))
+    disk.answers.set()
+    await asyncio.gather(first, question, *answers)
+    assert disk.asked == 2
+
+
 async def test_a_disk_that_fails_is_told_to_all_who_wait_for_it(ledger: Ledger) -> None:
     run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
     disk.error = LedgerError("the disk cannot be written")

@@ -25,6 +25,11 @@ MOST_AT_ONCE = 8
 would wait for each other's writes, go on at the same moment, and so meet again at the next one.
 """
 
+HELD_SECONDS = 0.005
+"""While the disk is busy, what is to be written next is gathered, so that few transactions do. An
+answer is held for so long at most, however slow the disk is: what is in the log survives a kill.
+"""
+
 Outcome = tuple[Any, Exception | None]
 """What a write returned, or what it raised."""
 
@@ -58,6 +63,10 @@ class Clerk:
         self._committed: list[_Entry] = []
         self._waiting = False
         """Whether the thread waits for the disk."""
+        self._soon = False
+        """Whether the next transaction is due in one of the next turns of the event loop."""
+        self._deadline: asyncio.TimerHandle | None = None
+        """When it is due although the disk is busy."""
 
     async def write(
         self,
@@ -74,10 +83,11 @@ class Clerk:
         """
         loop = asyncio.get_running_loop()
         entry = _Entry(work, loop.create_future(), must)
-        if not (self._entries or self._waiting):
-            # one turn later, since who has got the place of an answer only wakes in the next one
-            loop.call_soon(loop.call_soon, self.write_all)
         self._entries.append(entry)
+        if not self._waiting:
+            self._write_soon()
+        elif must and self._deadline is None:
+            self._deadline = loop.call_later(HELD_SECONDS, self.write_all)
         try:
             done: T = await entry.done
         except asyncio.CancelledError:
@@ -86,10 +96,22 @@ class Clerk:
             raise
         return done
 
+    def _write_soon(self) -> None:
+        """One turn later than at once: who gets the place of an answer only wakes in the next."""
+        if not self._soon:
+            self._soon = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self.write_all)
+
     def write_all(self) -> None:
         """Write what waits, now, as far as one transaction takes it."""
+        self._soon = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         entries, self._entries = _shared_out(self._entries)
         if self._entries:
+            self._soon = True
             asyncio.get_running_loop().call_soon(self.write_all)
         if not entries:
             return
@@ -123,7 +145,7 @@ class Clerk:
             if self._committed:
                 self._wait_for_disk()
             elif self._entries:
-                loop.call_soon(loop.call_soon, self.write_all)
+                self._write_soon()
 
         loop = asyncio.get_running_loop()
         loop.run_in_executor(None, self._ledger.make_durable).add_done_callback(told)
