@@ -28,6 +28,7 @@ from expand.completion import (
 from expand.errors import InputError
 from expand.model.address import is_loopback
 from expand.model.author import OpenAIAuthor
+from expand.model.environment import headers_of
 from expand.model.key import hide_key
 from expand.model.reply import (
     MESSAGE_LIMIT,
@@ -143,6 +144,8 @@ def test_every_error_of_the_sdk_is_mapped() -> None:
         (429, {"error": {"code": "insufficient_quota"}}, Failure.QUOTA),
         (429, {"error": {"type": "insufficient_quota"}}, Failure.QUOTA),
         (429, {"error": {"code": "rate_limit_exceeded"}}, Failure.RATE_LIMITED),
+        (429, {"error": {"code": ["rate_limit_exceeded"], "type": {}}}, Failure.RATE_LIMITED),
+        (404, {"error": {"code": {"model": "none"}}}, Failure.NOT_FOUND),
         (503, {}, Failure.SERVER_ERROR),
         (529, {}, Failure.SERVER_ERROR),
     ],
@@ -445,6 +448,44 @@ async def test_the_sdk_does_not_take_a_key_from_the_environment_by_itself(
     assert "Authorization" not in route.calls.last.request.headers
 
 
+async def test_headers_of_the_environment_go_out_as_the_sdk_sends_them(
+    httpx2_mock: respx.Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", " org-1\n")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "")
+    lines = "X-Team: docs: a\nauthorization: Bearer other\nno header\nUSER-AGENT: books"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", lines)
+    route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=GOOD)
+    async with OpenAIAuthor(
+        api_key=KEY,
+        base_url="http://127.0.0.1:9/v1",
+        headers={"x-team": "ours"},
+        transport="httpx2",
+    ) as author:
+        await author.complete(REQUEST, client_request_id="x")
+    sent = route.calls.last.request.headers
+    assert sent["OpenAI-Organization"] == "org-1"
+    assert "OpenAI-Project" not in sent
+    assert sent["Authorization"] == f"Bearer {KEY}"
+    assert (sent.get_list("X-Team"), sent.get_list("User-Agent")) == (["ours"], ["books"])
+    assert headers_of({"OPENAI_CUSTOM_HEADERS": lines})["X-Team"] == "docs: a"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"OPENAI_ORG_ID": "a\nb"},
+        {"OPENAI_CUSTOM_HEADERS": "X Team: docs"},
+        {"OPENAI_CUSTOM_HEADERS": ": docs"},
+        {"OPENAI_CUSTOM_HEADERS": "X-Team: d\u00f6cs"},
+        {"OPENAI_CUSTOM_HEADERS": "X-Team: a\rb"},
+    ],
+)
+def test_headers_of_the_environment_that_cannot_be_sent(environment: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=next(iter(environment))):
+        headers_of(environment)
+
+
 async def test_a_key_that_the_provider_repeats_is_in_no_traceback(
     mocked: OpenAIAuthor, httpx2_mock: respx.Router
 ) -> None:
@@ -476,7 +517,16 @@ def test_a_key_that_no_header_can_carry(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:80", "ftp://x/v1", "http://", "http://x:99999", "http://[x"]
+    "url",
+    [
+        "localhost:80",
+        "ftp://x/v1",
+        "http://",
+        "http://x:99999",
+        "http://[x",
+        "http://a..b/v1",
+        f"http://{'a' * 64}.example/v1",
+    ],
 )
 def test_a_base_url_that_is_none(url: str) -> None:
     with pytest.raises(InputError, match="is not an http or https address; give one such as"):

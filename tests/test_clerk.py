@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from buying import ScriptedAuthor, begin, order, place
 
-from expand.completion import Answer, Request
+from expand.completion import Answer, AttemptFailedError, Failure, Request
 from expand.errors import LedgerError
 from expand.ledger import Ledger, LedgerBusyError, Reservation, sqlite
 from expand.purchase.clerk import Clerk
-from expand.purchase.escrow import Purchase
+from expand.purchase.escrow import Purchase, StoppedError
 
 
 @pytest.fixture
@@ -276,6 +276,129 @@ async def test_a_disk_that_fails_is_told_to_all_who_wait_for_it(ledger: Ledger) 
         await clerk.write(lambda: ledger.reserve(order(run)))
     disk.error = None
     assert isinstance(await clerk.write(lambda: ledger.reserve(order(run, "2"))), Reservation)
+
+
+async def test_what_could_not_be_made_durable_is_given_back(ledger: Ledger) -> None:
+    run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
+    disk.answers.set()
+    disk.error = LedgerError("the disk cannot be written")
+
+    def give_back(verdict: object) -> None:
+        assert isinstance(verdict, Reservation)
+        ledger.release(verdict.attempt_id, AttemptFailedError(Failure.CANCELLED, "gone"))
+        raise LedgerError("nor can this be written")
+
+    with pytest.raises(LedgerError, match="the disk cannot be written"):
+        await clerk.write(lambda: ledger.reserve(order(run)), undo=give_back)
+    assert ledger.balance("book").reserved_tokens == 0
+
+
+async def test_without_a_thread_to_wait_for_the_disk_all_wait(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
+    disk.answers.set()
+    monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", none_left)
+    assert isinstance(await clerk.write(lambda: ledger.reserve(order(run))), Reservation)
+    disk.error = LedgerError("the disk cannot be written")
+    with pytest.raises(LedgerError, match="the disk cannot be written"):
+        await clerk.write(lambda: ledger.reserve(order(run, "second")))
+
+
+async def test_another_buyer_of_the_same_gets_the_answer_when_it_is_durable(
+    ledger: Ledger,
+) -> None:
+    run, disk = begin(ledger), Disk(ledger)
+    disk.answers.set()
+    purchase = Purchase(ledger=ledger, author=ScriptedAuthor(), run=run, pilot_seconds=0)
+    await purchase.buy(order(run, "before"))
+    reserved = asyncio.Event()
+
+    class Slow(ScriptedAuthor):
+        async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+            disk.answers.clear()
+            reserved.set()
+            return await super().complete(request, client_request_id=client_request_id)
+
+    purchase = Purchase(ledger=ledger, author=Slow(), run=run, pilot_seconds=0)
+    first = asyncio.create_task(purchase.buy(order(run)))
+    await reserved.wait()
+    await asyncio.sleep(0.05)  # its answer is in the log, and the disk has not answered yet
+    assert ledger.known(order(run)) is not None
+    second = asyncio.create_task(purchase.buy(order(run)))
+    await asyncio.sleep(0.05)
+    assert not first.done()
+    assert not second.done()
+    disk.answers.set()
+    assert (await second).answer == (await first).answer
+
+
+async def test_an_answer_is_stored_though_the_wait_for_it_is_cancelled(ledger: Ledger) -> None:
+    """As a second Ctrl-C does where nobody has set a handler for it: the ledger is closed then."""
+    run, disk, arrived = begin(ledger), Disk(ledger), asyncio.Event()
+    disk.answers.set()
+
+    class Busy(ScriptedAuthor):
+        async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+            disk.answers.clear()
+            others.append(asyncio.create_task(purchase._clerk.write(lambda: None)))
+            while not purchase._clerk._waiting:
+                await asyncio.sleep(0)
+            arrived.set()
+            return await super().complete(request, client_request_id=client_request_id)
+
+    others: list[asyncio.Task[None]] = []
+    purchase = Purchase(ledger=ledger, author=Busy(), run=run, pilot_seconds=0)
+    others.append(buying := asyncio.create_task(purchase.buy(order(run))))  # type: ignore[arg-type]
+    await arrived.wait()
+    await asyncio.sleep(0)  # the answer is with the clerk, who waits for the disk
+    buying.cancel()
+    draining = asyncio.create_task(purchase.drain())
+    await asyncio.sleep(0)
+    assert ledger.known(order(run)) is None
+    draining.cancel()
+    disk.answers.set()
+    with pytest.raises(asyncio.CancelledError):
+        await draining
+    assert ledger.known(order(run)) is not None
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+@pytest.mark.parametrize("freed", [True, False])
+async def test_an_answer_that_waits_for_a_full_disk_is_tried_once_more_at_a_second_stop(
+    ledger: Ledger, freed: bool
+) -> None:
+    run, counted, waiting = begin(ledger), Counted(ledger), asyncio.Event()
+
+    class Filling(ScriptedAuthor):
+        async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+            counted.busy = True
+            return await super().complete(request, client_request_id=client_request_id)
+
+    purchase = Purchase(
+        ledger=ledger,
+        author=Filling(),
+        run=run,
+        pilot_seconds=0,
+        sleep=lambda _: asyncio.sleep(60),
+        on_event=lambda event: waiting.set() if event.kind == "waiting" else None,
+    )
+    buying = asyncio.create_task(purchase.buy(order(run)))
+    async with asyncio.timeout(10):
+        await waiting.wait()
+        await asyncio.sleep(0.01)
+        counted.busy = not freed
+        purchase.stop()
+        purchase.stop()
+        if freed:
+            assert (await buying).answer.text
+        else:
+            with pytest.raises(StoppedError, match="cannot be stored: the disk is full"):
+                await buying
+    assert (ledger.known(order(run)) is not None) is freed
 
 
 async def test_who_goes_away_while_the_disk_is_busy_gives_back_what_was_written(

@@ -7,6 +7,7 @@ goes wrong. Left alone, the SDK sends it up to three times.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from typing import Any, Self
@@ -147,6 +148,22 @@ async def test_a_proxy_of_the_environment_is_used_for_other_machines(
     assert answer.text == "By a proxy.\n"
     assert proxy.heads[0].startswith("POST http://model.invalid/v1/chat/completions HTTP/1.1")
     assert proxy.header("authorization") == "Bearer k"
+
+
+async def test_what_a_proxy_garbles_is_a_lost_connection_without_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The SDK's adapter lets some of aiohttp's errors through."""
+    async with Raw("HTTP/1.1 abc sk-of-a-test\r\n\r\n").running() as proxy:
+        for name in ("ALL_PROXY", "NO_PROXY", "all_proxy", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        url = "http://model.invalid/v1"
+        async with OpenAIAuthor(api_key="sk-of-a-test", base_url=url) as author:
+            with pytest.raises(AttemptFailedError) as caught:
+                await author.complete(REQUEST, client_request_id="x")
+    assert caught.value.failure is Failure.DISCONNECTED
+    assert "sk-of-a-test" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_certificates_are_read_where_there_is_tls() -> None:

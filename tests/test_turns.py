@@ -45,5 +45,6 @@ async def test_who_has_gone_away_takes_no_turn() -> None:
     tasks = [asyncio.create_task(worked.work(name)) for name in "abc"]
     await asyncio.sleep(0)
     tasks[1].cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks, return_exceptions=True)
     assert [name for _, name in worked.done] == ["a", "c"]

@@ -132,8 +132,10 @@ class Expansion:
         try:
             await self._work(jobs, folios, commission)
         finally:
-            await self._purchase.drain()
-            folios.write()
+            try:
+                await self._purchase.drain()
+            finally:
+                folios.write()
         known = self._chapters
         chapters = tuple(known[chapter] for chapter in commission.chapters if chapter in known)
         return RunResult(

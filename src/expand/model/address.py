@@ -53,6 +53,7 @@ def checked_url(url: str | None) -> str:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
         usable = usable and (parts.port is None or parts.port > 0)
+        (parts.hostname or "").encode("idna")  # as it is looked up: no empty label, none too long
     except ValueError:
         usable = False
     if not usable:

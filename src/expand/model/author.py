@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from expand.completion import Answer, AttemptFailedError, Request
 from expand.model.address import checked_url, is_loopback
+from expand.model.environment import headers_of
 from expand.model.key import HIDDEN, checked_key, hide_key
 from expand.model.profile import OutputCapName
 from expand.model.refusal import refused
@@ -29,12 +30,13 @@ from expand.model.wire import Route, Transport, wire
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
 
-_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_OF_THE_ENVIRONMENT = {
-    "OpenAI-Organization": "OPENAI_ORG_ID",
-    "OpenAI-Project": "OPENAI_PROJECT_ID",
+EVERY_REQUEST = {
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+    "User-Agent": "chapter-expand",
 }
-"""Headers that the SDK takes from the environment, and so do we."""
+
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class OpenAIAuthor:
@@ -65,10 +67,9 @@ class OpenAIAuthor:
         self._clock = clock
         self._key = checked_key(api_key)
         self._base_url = checked_url(base_url)
-        every = {**_headers(), **(headers or {})}
-        if self._key:
-            bearer = key_header.lower() == "authorization"
-            every[key_header] = f"Bearer {self._key}" if bearer else self._key
+        bearer = key_header.lower() == "authorization"
+        own = {key_header: f"Bearer {self._key}" if bearer else self._key} if self._key else {}
+        every = _merged(EVERY_REQUEST, headers_of(os.environ), headers or {}, own)
         url = urlsplit(self._base_url)
         self._wire = wire(
             Route(
@@ -135,12 +136,7 @@ class OpenAIAuthor:
         )
 
 
-def _headers() -> dict[str, str]:
-    """What goes out with every request beside the key."""
-    every = {
-        "Accept": "application/json",
-        "Content-Type": "application/json",
-        "User-Agent": "chapter-expand",
-    }
-    stated = {name: os.environ.get(key, "") for name, key in _OF_THE_ENVIRONMENT.items()}
-    return every | {name: text for name, text in stated.items() if text}
+def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
+    """One header for each name, however it is spelled: the last one."""
+    found = {name.lower(): (name, text) for layer in layers for name, text in layer.items()}
+    return dict(found.values())

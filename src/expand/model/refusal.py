@@ -43,7 +43,8 @@ def refused(
         data = json.loads(body)
     if isinstance(data, dict):
         data = data.get("error", data)
-    codes = {data.get("code"), data.get("type")} if isinstance(data, dict) else set()
+    stated = (data.get("code"), data.get("type")) if isinstance(data, dict) else ()
+    codes = {code for code in stated if isinstance(code, str)}
     said = said_in(data) or said_in(text) or _phrase(status)
     if 300 <= status < 400:
         failure = Failure.BAD_REQUEST
@@ -66,7 +67,7 @@ def refused(
     )
 
 
-def _is_filter(codes: set[object], said: str) -> bool:
+def _is_filter(codes: set[str], said: str) -> bool:
     """Whether Azure's filter refused the prompt, directly or through LiteLLM."""
     return "content_filter" in codes or "ContentPolicyViolationError" in said
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import aiohttp
 import httpx2
 import openai
 
@@ -61,7 +62,8 @@ class SdkWire:
         own = {"X-Client-Request-Id": client_request_id}
         try:
             response = await self._client.post(self._route.url, content=body, headers=own)
-        except (*SDK_ERRORS, OSError) as error:
+        except (*SDK_ERRORS, aiohttp.ClientError, OSError) as error:
+            # what the SDK's adapter for aiohttp does not know, it lets through
             raise failed(error) from error
         return Reply(response.status_code, response.headers, response.content)
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from expand.errors import LedgerError
 from expand.ledger import Ledger, LedgerBusyError
 
 T = TypeVar("T")
@@ -79,7 +81,8 @@ class Clerk:
         does not wait for anything else.
 
         If the caller is cancelled meanwhile, ``must`` has it written all the same. If that happens
-        when it is written already but not handed out yet, ``undo`` gets what nobody will.
+        when it is written already but not handed out yet, or if it cannot be made durable, ``undo``
+        gets what nobody will.
         """
         loop = asyncio.get_running_loop()
         entry = _Entry(work, loop.create_future(), must)
@@ -90,11 +93,17 @@ class Clerk:
             self._deadline = loop.call_later(HELD_SECONDS, self.write_all)
         try:
             done: T = await entry.done
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Exception):
             if entry.outcome is not None and entry.outcome[1] is None:
-                undo(entry.outcome[0])
+                with suppress(LedgerError):  # else it stays as a crash would leave it
+                    undo(entry.outcome[0])
             raise
         return done
+
+    async def durable(self) -> None:
+        """Until what is written by now is durable. Raises what kept it from being so."""
+        if self._waiting:
+            await self.write(lambda: None)
 
     def _write_soon(self) -> None:
         """One turn later than at once: who gets the place of an answer only wakes in the next."""
@@ -148,7 +157,16 @@ class Clerk:
                 self._write_soon()
 
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, self._ledger.make_durable).add_done_callback(told)
+        try:
+            durable = loop.run_in_executor(None, self._ledger.make_durable)
+        except RuntimeError:  # no more threads: then all wait
+            durable = loop.create_future()
+            try:
+                self._ledger.make_durable()
+                durable.set_result(None)
+            except Exception as error:
+                durable.set_exception(error)
+        durable.add_done_callback(told)
 
     def finish(self) -> None:
         """Write everything that waits, now, in as many transactions as that takes, and wait for
@@ -158,9 +176,13 @@ class Clerk:
             self.write_all()
         if self._committed or self._waiting:
             entries, self._committed = self._committed, []
-            self._ledger.make_durable()
+            failure = None
+            try:
+                self._ledger.make_durable()
+            except Exception as error:
+                failure = error
             for entry in entries:
-                entry.tell()
+                entry.tell(failure)
 
 
 def _shared_out(waiting: list[_Entry]) -> tuple[list[_Entry], list[_Entry]]:

@@ -46,6 +46,16 @@ class Event:
     """Of a settlement: what was charged."""
 
 
+async def first(*waits: Awaitable[object]) -> None:
+    """Until the first of them is over; the others are not waited for any more."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 class Dispatch:
     """The attempts of one run that are in flight."""
 
@@ -67,12 +77,16 @@ class Dispatch:
         self._on_event = on_event
         self._on_landing = on_landing
         self._in_flight: set[asyncio.Task[Outcome]] = set()
-        self._abandoned = False
+        self._arrived: set[asyncio.Task[Outcome] | None] = set()
+        """Those of them whose answer is there and is being stored."""
+        self._abandoned = asyncio.Event()
 
     def abandon(self) -> None:
-        """Give up what is in flight: its outcome stays unknown."""
-        self._abandoned = True
-        for task in self._in_flight:
+        """Give up what is in flight: its outcome stays unknown. What has arrived is still stored,
+        at once or not at all.
+        """
+        self._abandoned.set()
+        for task in self._in_flight - self._arrived:
             task.cancel()
 
     async def drain(self) -> None:
@@ -96,7 +110,7 @@ class Dispatch:
             outcome: Outcome = await asyncio.shield(task)
             return outcome
         except asyncio.CancelledError:
-            if self._abandoned and task.done():
+            if self._abandoned.is_set() and task.done():
                 raise StoppedError(
                     f"stopped; the outcome of attempt {place.attempt_id} is unknown"
                 ) from None
@@ -104,6 +118,7 @@ class Dispatch:
 
     def _landed(self, task: asyncio.Task[Outcome]) -> None:
         self._in_flight.discard(task)
+        self._arrived.discard(task)
         if not task.cancelled():
             task.exception()  # who waits for it gets it; if nobody does, the ledger has it
         self._on_landing()
@@ -129,6 +144,7 @@ class Dispatch:
             )
             self._ledger.unknown(place.attempt_id, lost)
             raise
+        self._arrived.add(asyncio.current_task())
         on_return()
         stored = await self._settle(order, place, answer)
         self._on_event(
@@ -172,6 +188,9 @@ class Dispatch:
                 left -= 1
                 if not left:
                     raise
+                if self._abandoned.is_set():
+                    what = f"stopped; the answer of attempt {place.attempt_id} cannot be stored"
+                    raise StoppedError(f"{what}: {error}") from error
                 message = f"an answer waits to be stored: {error}"
                 self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
-                await self._sleep(1.0)
+                await first(self._sleep(1.0), self._abandoned.wait())

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Container
-from typing import Any, Literal
+from typing import Literal
 
 import tenacity
 
@@ -35,7 +35,7 @@ from expand.ledger import (
 )
 from expand.ledger.values import Verdict
 from expand.purchase.clerk import Clerk
-from expand.purchase.dispatch import Dispatch, Event, StoppedError
+from expand.purchase.dispatch import Dispatch, Event, StoppedError, first
 from expand.purchase.failure import RULES
 from expand.purchase.gate import Gate
 from expand.purchase.outcome import Bought, HeldError, RefusedError, bought, held, in_batch
@@ -131,10 +131,10 @@ class Purchase:
         author does or the tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
         """
         key = order.question or order.request.key
-        stored = self._ledger.known(order) if self._may_be_known(order) else None
+        stored = await self._known(order) if self._may_be_known(order) else None
         while stored is None and (other := self._buying.get(key)) is not None:
             await other.wait()
-            stored = self._ledger.known(order)
+            stored = await self._known(order)
         if stored is not None:
             return bought(stored, reused=True, attempts=0)
         self._buying[key] = asyncio.Event()
@@ -155,8 +155,19 @@ class Purchase:
 
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away."""
-        await self._dispatch.drain()
-        self._clerk.finish()
+        try:
+            await self._dispatch.drain()
+        finally:
+            self._clerk.finish()
+
+    async def _known(self, order: Order) -> StoredAnswer | None:
+        """The answer that the ledger has. Another task may have written it just now: then it is
+        handed out when it is durable, as that task gets it.
+        """
+        stored = self._ledger.known(order)
+        if stored is not None:
+            await self._clerk.durable()
+        return stored
 
     def _may_be_known(self, order: Order) -> bool:
         """Whether an answer is worth looking for: to reserve looks again, in its transaction."""
@@ -199,7 +210,7 @@ class Purchase:
         while not self._proven.is_set():
             if self._pilot is None:
                 return await self._lead(order, made)
-            await self._first(self._pilot.wait(), self._proven.wait())
+            await first(self._pilot.wait(), self._proven.wait())
         return await self._once(order, made)
 
     async def _lead(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
@@ -299,7 +310,7 @@ class Purchase:
         else:
             raise RefusedError(why)
         self._tell(order, seconds, message)
-        await self._first(woken.wait(), self._sleep(seconds), self._stopping.wait())
+        await first(woken.wait(), self._sleep(seconds), self._stopping.wait())
         self._ledger.recover()
 
     def _take_in(self, failed: AttemptFailedError, made: Tries) -> None:
@@ -339,16 +350,7 @@ class Purchase:
     async def _rest(self, seconds: float) -> None:
         """Sleep, but not beyond ``stop``."""
         if seconds > 0 and not self._stopping.is_set():
-            await self._first(self._sleep(seconds), self._stopping.wait())
-
-    @staticmethod
-    async def _first(*waits: Awaitable[Any]) -> None:
-        tasks = [asyncio.ensure_future(wait) for wait in waits]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
+            await first(self._sleep(seconds), self._stopping.wait())
 
     def _tell(self, order: Order, seconds: float, message: str) -> None:
         self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=message))
