@@ -40,7 +40,9 @@ PICO = 1000
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Drives a ledger and a plain model of it side by side."""
+    """Drives a ledger and a plain model of it side by side. An attempt is drawn by when it was made:
+    its id differs each time, and hypothesis could not do the same again.
+    """
 
     def new_site(self) -> Site:
         raise NotImplementedError
@@ -109,7 +111,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.reserved)
     @rule(data=st.data())
     def send(self, data: st.DataObject) -> None:
-        attempt = data.draw(st.sampled_from(sorted(self.reserved)))
+        attempt = data.draw(st.sampled_from([*self.reserved]))
         self.ledger.sent(attempt)
         self.sent[attempt] = self.reserved.pop(attempt)
 
@@ -121,7 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
         completion=st.integers(1, CAP * 2),
     )
     def settle(self, data: st.DataObject, usage: bool, prompt: int, completion: int) -> None:
-        attempt = data.draw(st.sampled_from(sorted(self.sent)))
+        attempt = data.draw(st.sampled_from([*self.sent]))
         text = self.sent.pop(attempt)
         done = answer(f"answer to {text}", prompt=prompt, completion=completion, usage=usage)
         self.ledger.settle(attempt, done, cost_pico_usd=prompt + completion)
@@ -132,7 +134,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.sent or self.reserved)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        attempt = data.draw(st.sampled_from(sorted({**self.sent, **self.reserved})))
+        attempt = data.draw(st.sampled_from([*self.sent, *self.reserved]))
         self.ledger.release(attempt, failed(Failure.RATE_LIMITED))
         self.sent.pop(attempt, None)
         self.reserved.pop(attempt, None)
@@ -140,7 +142,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
-        attempt = data.draw(st.sampled_from(sorted(self.sent)))
+        attempt = data.draw(st.sampled_from([*self.sent]))
         self.ledger.unknown(attempt, failed(Failure.TIMEOUT))
         self.lost[attempt] = self.sent.pop(attempt)
         self.unknown[attempt] = RESERVED
@@ -148,7 +150,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.lost)
     @rule(data=st.data())
     def settle_late(self, data: st.DataObject) -> None:
-        attempt = data.draw(st.sampled_from(sorted(self.lost)))
+        attempt = data.draw(st.sampled_from([*self.lost]))
         text = self.lost.pop(attempt)
         stored = self.ledger.settle(attempt, answer(f"late to {text}"), cost_pico_usd=45)
         assert stored.text == self.settled.setdefault(text, f"late to {text}")
@@ -159,7 +161,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.unknown)
     @rule(data=st.data(), tokens=st.integers(0, RESERVED))
     def reconcile(self, data: st.DataObject, tokens: int) -> None:
-        attempt = data.draw(st.sampled_from(sorted(self.unknown)))
+        attempt = data.draw(st.sampled_from([*self.unknown]))
         reconcile(self.ledger, attempt, tokens=tokens)
         del self.unknown[attempt]
         self.lost.pop(attempt, None)
