@@ -234,7 +234,8 @@ def buy(
                         bought = await purchase.buy(order(run, each))
                     except (BudgetExceededError, AuthorError):
                         continue
-                    os.write(log, f"{bought.attempt_id} {bought.answer.sha256}\n".encode())
+                    digest = hashlib.sha256(bought.answer.text.encode()).hexdigest()
+                    os.write(log, f"{bought.attempt_id} {digest}\n".encode())
 
             await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
             await purchase.drain()

@@ -401,6 +401,27 @@ async def test_an_answer_that_waits_for_a_full_disk_is_tried_once_more_at_a_seco
     assert (ledger.known(order(run)) is not None) is freed
 
 
+async def test_who_goes_away_when_the_answer_was_there_already_gives_nothing_back(
+    ledger: Ledger,
+) -> None:
+    run, disk = begin(ledger), Disk(ledger)
+    disk.answers.set()
+    author = ScriptedAuthor()
+    await Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0).buy(order(run))
+    purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0, answered=())
+    disk.answers.clear()
+    buying = asyncio.create_task(purchase.buy(order(run)))
+    await asyncio.sleep(0.02)  # found while reserving, and not handed out yet
+    used = ledger.balance("book").used_tokens
+    buying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await buying
+    disk.answers.set()
+    await purchase.drain()
+    assert (ledger.balance("book").used_tokens, len(author.asked)) == (used, 1)
+    assert ledger.balance("book").reserved_tokens == 0
+
+
 async def test_who_goes_away_while_the_disk_is_busy_gives_back_what_was_written(
     ledger: Ledger,
 ) -> None:

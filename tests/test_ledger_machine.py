@@ -40,8 +40,10 @@ PICO = 1000
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Drives a ledger and a plain model of it side by side. An attempt is drawn by when it was made:
-    its id differs each time, and hypothesis could not do the same again.
+    """Drives a ledger and a plain model of it side by side.
+
+    An attempt is drawn by when it was made: its id differs each time, and hypothesis could not do
+    the same again.
     """
 
     def new_site(self) -> Site:

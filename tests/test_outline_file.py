@@ -581,6 +581,16 @@ def test_another_source_in_the_book_is_a_warning(tmp_path: Path) -> None:
     )
 
 
+def test_a_text_without_the_language_that_is_wanted_is_said_in_another() -> None:
+    text = Text(by_language={"de": "Rohre", "zh": "管道"})
+    assert [text.say("zh"), text.say("en", "zh"), text.say("en", "fr")] == ["管道", "管道", "Rohre"]
+
+
+def test_input_errors_hold_at_least_one() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        InputErrors([])
+
+
 # --- the schema -----------------------------------------------------------------------------------
 
 

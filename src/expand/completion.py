@@ -123,11 +123,6 @@ class Answer:
     provider_request_id: str = ""
 
     @property
-    def sha256(self) -> str:
-        """The hash of the text, 64 hexadecimal digits."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
     def usable(self) -> bool:
         """Whether the text may go into a draft: there is some, and it is no refusal."""
         return bool(self.text.strip()) and self.finish in (Finish.STOP, Finish.LENGTH, Finish.OTHER)

@@ -137,19 +137,6 @@ class Ledger(Figures):
             accounts.limit(connection, f"run:{run.id}", run_limit or Limit())
         return run
 
-    def join_run(self, run_id: str) -> Run:
-        """Take part in a run that another process began and has not ended: what is reserved here
-        is this process's own, under the limits of that run.
-        """
-        if self._owner is None:
-            self._owner = self.database.enter()
-        with self.writing() as connection:
-            connection.execute(
-                "INSERT INTO owner (id, pid, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (self._owner.id, os.getpid(), moment.stamp(self.clock())),
-            )
-        return Run(id=run_id, owner=self._owner.id)
-
     def prove_writable(self) -> None:
         """Write what is there already, so that whatever refuses a run's first write is found."""
         self.database.prove_writable()

@@ -198,12 +198,9 @@ class Purchase:
             reraise=True,
         )
         try:
-            async for attempt in retrying:
-                with attempt:
-                    return await self._piloted(order, made)
+            return await retrying(self._piloted, order, made)
         except AttemptFailedError as failed:
             raise self._given_up(failed, made) from failed
-        raise AssertionError("it ends with an answer or an error")
 
     async def _piloted(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """One attempt; behind the pilot as long as no attempt has reached the author."""
