@@ -46,6 +46,7 @@ def shown(text: str, *, by_parser: bool) -> list[tuple[object, ...]]:
 
 @given(texts)
 @settings(max_examples=600, deadline=None)
+@example("\x0c\n\na | b")
 @example("```\na\n\nplain\n```\n\nplain")
 @example("``` a`b\n<pre>\n```\n\nplain\n\n</pre>")
 @example("- item\n\nplain\n\n- item")

@@ -401,6 +401,17 @@ async def test_an_answer_that_waits_for_a_full_disk_is_tried_once_more_at_a_seco
     assert (ledger.known(order(run)) is not None) is freed
 
 
+async def test_at_the_end_a_disk_that_fails_is_told_to_all_who_wait_for_it(ledger: Ledger) -> None:
+    run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
+    writing = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run)), must=True))
+    await asyncio.sleep(0)
+    disk.answers.set()
+    disk.error = LedgerError("the disk cannot be written")
+    clerk.finish()
+    with pytest.raises(LedgerError, match="the disk cannot be written"):
+        await writing
+
+
 async def test_who_goes_away_when_the_answer_was_there_already_gives_nothing_back(
     ledger: Ledger,
 ) -> None:

@@ -586,6 +586,17 @@ def test_a_text_without_the_language_that_is_wanted_is_said_in_another() -> None
     assert [text.say("zh"), text.say("en", "zh"), text.say("en", "fr")] == ["管道", "管道", "Rohre"]
 
 
+def test_what_the_syntax_suffers_from_is_said_alone(tmp_path: Path) -> None:
+    (said,) = messages_of(tmp_path, 'id: 03\ntitle: ["a\x07"\n')
+    assert said == "03.yaml:2:11: the control character U+0007; remove it"
+
+
+def test_a_book_that_is_no_yaml_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "book.yaml").write_text("title: [\n", encoding="utf-8")
+    with pytest.raises(InputErrors, match=r"book\.yaml:2:1: not YAML: a comma or a bracket"):
+        read_book(tmp_path / "book.yaml", root=tmp_path)
+
+
 def test_input_errors_hold_at_least_one() -> None:
     with pytest.raises(ValueError, match="at least one"):
         InputErrors([])

@@ -183,3 +183,10 @@ def test_a_heading_that_is_a_topic_decides() -> None:
     source = read_source("# T\n\n## Integration tests\n\nRun them in CI.\n\n```sh\nci run\n```\n")
     assert list(place(source, plan)) == [1]
     assert [piece.topic for piece in place(source, plan)[1]] == [0, 0]
+
+
+@pytest.mark.parametrize("block", ["<!-- kept by its authors -->", '<img src="logo.png">'])
+def test_a_comment_or_a_picture_under_the_title_belongs_to_the_header(block: str) -> None:
+    source = read_source(f"# T\n\n{block}\n\n## A\n\nText.\n")
+    assert block in source.header
+    assert [section.title for section in source.sections] == ["A"]

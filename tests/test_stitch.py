@@ -417,3 +417,11 @@ def test_splitting_keeps_every_line_but_the_headings(answer: str, titles: list[s
     assert kept <= len(answer)
     if not found:
         assert head == answer
+
+
+@pytest.mark.parametrize("cut", ["\n", "\n\n", "\n \n", ""])
+def test_lines_said_again_are_dropped_whatever_blank_lines_the_first_part_ends_in(cut: str) -> None:
+    before = f"```c\nint first = 1;\nint second = 2;{cut}"
+    more = "int second = 2;\nint third = 3;\n```\n"
+    whole = "```c\nint first = 1;\nint second = 2;\nint third = 3;\n```\n"
+    assert seam.join(before, more) == whole
