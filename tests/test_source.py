@@ -162,17 +162,19 @@ def test_the_shipped_stubs_are_placed_whole(chapter: str) -> None:
     draft = "\n\n".join(
         [source.header, *(p.text for ps in placed.values() for p in ps), source.footer]
     )
-    assert left_out(text, draft) == ()
-    assert left_out(text, "") != ()
+    assert left_out(markdown.blocks(text), draft) == ()
+    assert left_out(markdown.blocks(text), "") != ()
 
 
 def test_what_is_left_out_is_listed() -> None:
     draft = STUB.replace("Text about mmap.", "Text about\n  mmap.").replace("- two\n", "")
-    assert [block.text for block in left_out(STUB, draft)] == ["- one\n- two"]
-    assert left_out(STUB, STUB) == ()
+    assert [block.text for block in left_out(markdown.blocks(STUB), draft)] == ["- one\n- two"]
+    assert left_out(markdown.blocks(STUB), STUB) == ()
     table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
-    assert left_out(table, "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == ()
-    assert [b.kind for b in left_out("```rs\nx\n```\n\n[r]: y\n", "```rs\nz\n```\n")] == [
+    assert left_out(markdown.blocks(table), "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == ()
+    assert [
+        b.kind for b in left_out(markdown.blocks("```rs\nx\n```\n\n[r]: y\n"), "```rs\nz\n```\n")
+    ] == [
         "fence",
         "other",
     ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from expand.contract.finding import Finding, excerpt
+from expand.text.markdown import Block
 from expand.text.source import left_out
 
 
-def source_findings(source: str, draft: str) -> tuple[Finding, ...]:
+def source_findings(source: Iterable[Block], draft: str) -> tuple[Finding, ...]:
     """One finding for each block of the source that the draft does not hold."""
     return tuple(
         Finding(

@@ -22,7 +22,7 @@ from expand.model.prompt import (
 from expand.model.tokens import TokenCounter
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plan import Plan, under
-from expand.text import draft, wording
+from expand.text import draft, markdown, wording
 from expand.text.source import place, read_source
 
 
@@ -76,6 +76,7 @@ class Chapter:
         self._checked: dict[int, tuple[str, tuple[Finding, ...]]] = {}
         self.source_text = source_text
         self._source = read_source(source_text)
+        self.source_blocks = markdown.blocks(source_text)  # at hand by now, and wanted at the end
         self._placed = place(self._source, outline)
         self.prompts = means.prompts.of(outline.id, outline.style or book.style)
         self.prompts.check(language)

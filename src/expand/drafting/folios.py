@@ -20,7 +20,7 @@ from expand.workspace import Workspace, decoded
 KEPT = 8_000_000
 """The size to which drafts that nobody works on yet stay open, so that they are not read twice;
 what one takes beside its own texts; and how often it holds its source's."""
-KEPT_EACH, KEPT_SOURCES = 12_000, 4
+KEPT_EACH, KEPT_SOURCES = 12_000, 5
 
 WRITE_SECONDS = 1.0
 """How long a finished section may wait for its draft to be written; it waits half of that at least,
@@ -173,5 +173,5 @@ def across(
     quality = chapter.outline.quality if whole else None
     found = check_chapter(folio.texts, quality=quality, exists=exists)
     if whole:
-        found += source_findings(chapter.source_text, folio.text)
+        found += source_findings(chapter.source_blocks, folio.text)
     return found

@@ -126,7 +126,9 @@ class OpenAIAuthor:
     def _without_key(self, answer: Answer) -> Answer:
         """The answer, without the key should the server have repeated it."""
         key = self._key
-        if not key:
+        if not key or not any(
+            key in text for text in (answer.text, answer.model, answer.provider_request_id)
+        ):
             return answer
         return replace(
             answer,

@@ -9,7 +9,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from expand.outline import Outline
@@ -292,8 +292,8 @@ def _lines_of(block: Block) -> list[str]:
     return [block.text]
 
 
-def left_out(source_text: str, draft: str) -> tuple[Block, ...]:
-    """The blocks of the source that are not in the draft, whitespace aside.
+def left_out(source: Iterable[Block], draft: str) -> tuple[Block, ...]:
+    """The blocks of the ``source`` that are not in the draft, whitespace aside.
 
     Headings and rules are no content. Code must be there whole, a table row by row, a list line
     by line; anything else as one run of text.
@@ -301,7 +301,7 @@ def left_out(source_text: str, draft: str) -> tuple[Block, ...]:
     there = _flat(draft)
     return tuple(
         block
-        for block in markdown.blocks(source_text)
+        for block in source
         if block.kind not in ("heading", "rule")
         and not all(_flat(part) in there for part in _lines_of(block))
     )
