@@ -222,7 +222,6 @@ def buy(
             purchase = Purchase(
                 ledger=ledger,
                 author=HttpAuthor(session, port),
-                run=run,
                 sleep=lambda seconds: asyncio.sleep(seconds / FASTER),
                 jitter=lambda: 0.0,
                 pilot_seconds=0.0,

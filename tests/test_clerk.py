@@ -152,7 +152,7 @@ async def test_what_was_written_for_a_caller_who_is_gone_is_given_back(ledger: L
 async def test_a_purchase_cancelled_before_it_sends_is_charged_nothing(ledger: Ledger) -> None:
     author = ScriptedAuthor()
     run = begin(ledger)
-    purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0)
+    purchase = Purchase(ledger=ledger, author=author, pilot_seconds=0)
     for turns in (1, 2, 3, 4, 5, 10, 30, 100, 0):  # wherever it is by then; at last, behind it
         task = asyncio.create_task(purchase.buy(order(run, str(turns))))
         for _ in range(turns):
@@ -313,7 +313,7 @@ async def test_another_buyer_of_the_same_gets_the_answer_when_it_is_durable(
 ) -> None:
     run, disk = begin(ledger), Disk(ledger)
     disk.answers.set()
-    purchase = Purchase(ledger=ledger, author=ScriptedAuthor(), run=run, pilot_seconds=0)
+    purchase = Purchase(ledger=ledger, author=ScriptedAuthor(), pilot_seconds=0)
     await purchase.buy(order(run, "before"))
     reserved = asyncio.Event()
 
@@ -323,7 +323,7 @@ async def test_another_buyer_of_the_same_gets_the_answer_when_it_is_durable(
             reserved.set()
             return await super().complete(request, client_request_id=client_request_id)
 
-    purchase = Purchase(ledger=ledger, author=Slow(), run=run, pilot_seconds=0)
+    purchase = Purchase(ledger=ledger, author=Slow(), pilot_seconds=0)
     first = asyncio.create_task(purchase.buy(order(run)))
     await reserved.wait()
     await asyncio.sleep(0.05)  # its answer is in the log, and the disk has not answered yet
@@ -351,7 +351,7 @@ async def test_an_answer_is_stored_though_the_wait_for_it_is_cancelled(ledger: L
             return await super().complete(request, client_request_id=client_request_id)
 
     others: list[asyncio.Task[None]] = []
-    purchase = Purchase(ledger=ledger, author=Busy(), run=run, pilot_seconds=0)
+    purchase = Purchase(ledger=ledger, author=Busy(), pilot_seconds=0)
     others.append(buying := asyncio.create_task(purchase.buy(order(run))))  # type: ignore[arg-type]
     await arrived.wait()
     await asyncio.sleep(0)  # the answer is with the clerk, who waits for the disk
@@ -381,7 +381,6 @@ async def test_an_answer_that_waits_for_a_full_disk_is_tried_once_more_at_a_seco
     purchase = Purchase(
         ledger=ledger,
         author=Filling(),
-        run=run,
         pilot_seconds=0,
         sleep=lambda _: asyncio.sleep(60),
         on_event=lambda event: waiting.set() if event.kind == "waiting" else None,
@@ -418,8 +417,8 @@ async def test_who_goes_away_when_the_answer_was_there_already_gives_nothing_bac
     run, disk = begin(ledger), Disk(ledger)
     disk.answers.set()
     author = ScriptedAuthor()
-    await Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0).buy(order(run))
-    purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0, answered=())
+    await Purchase(ledger=ledger, author=author, pilot_seconds=0).buy(order(run))
+    purchase = Purchase(ledger=ledger, author=author, pilot_seconds=0, answered=())
     disk.answers.clear()
     buying = asyncio.create_task(purchase.buy(order(run)))
     await asyncio.sleep(0.02)  # found while reserving, and not handed out yet
@@ -528,7 +527,7 @@ async def test_a_power_cut_takes_nothing_that_was_sent_or_handed_out(
             return await super().complete(request, client_request_id=client_request_id)
 
     author = Watching(delay=0.002)
-    purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0, at_once=4)
+    purchase = Purchase(ledger=ledger, author=author, pilot_seconds=0, at_once=4)
 
     async def buy(text: str) -> None:
         done = await purchase.buy(order(run, text))

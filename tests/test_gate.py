@@ -24,7 +24,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def purchase(ledger: Ledger, run: Run, author: ScriptedAuthor, at_once: int) -> Purchase:
-    return Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0, at_once=at_once)
+    return Purchase(ledger=ledger, author=author, pilot_seconds=0, at_once=at_once)
 
 
 async def settled() -> None:
@@ -122,7 +122,7 @@ async def test_who_goes_away_while_waiting_takes_no_place() -> None:
 
 async def test_without_a_bound_everybody_goes_in(ledger: Ledger) -> None:
     run, author = begin(ledger, 100_000), ScriptedAuthor(delay=0.005)
-    buying = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0)
+    buying = Purchase(ledger=ledger, author=author, pilot_seconds=0)
     await asyncio.gather(*(buying.buy(order(run, str(n))) for n in range(12)))
     assert author.most_at_once == 12
 

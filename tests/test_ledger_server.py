@@ -106,7 +106,7 @@ async def test_an_answer_waits_until_the_ledger_is_back(
             monkeypatch.setattr("expand.ledger.postgresql_session.psycopg.connect", away)
             return found
 
-    purchase = Purchase(ledger=ledger, author=Author(), run=run, sleep=nap, pilot_seconds=0)
+    purchase = Purchase(ledger=ledger, author=Author(), sleep=nap, pilot_seconds=0)
     bought = await purchase.buy(order(run, "one"))
     assert (bought.attempts, bought.answer.text) == (1, "to one")
     assert naps == [1.0, 1.0]

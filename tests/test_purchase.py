@@ -50,7 +50,6 @@ class World:
         return Purchase(
             ledger=self.ledger,
             author=author,
-            run=self.run,
             on_event=self.events.append,
             **options,
         )
@@ -248,7 +247,7 @@ async def test_what_had_arrived_at_the_second_ctrl_c_is_stored_however_much_it_i
 ) -> None:
     ledger = Ledger.open(place(tmp_path))
     run, author = begin(ledger, 100_000), ScriptedAuthor(hold=asyncio.Event())
-    purchase = Purchase(ledger=ledger, author=author, run=run, pilot_seconds=0)
+    purchase = Purchase(ledger=ledger, author=author, pilot_seconds=0)
     tasks = [asyncio.create_task(purchase.buy(order(run, str(n)))) for n in range(60)]
     while len(author.asked) < len(tasks):
         await asyncio.sleep(0)
@@ -604,7 +603,7 @@ async def main():
     ledger = Ledger.open(Path(sys.argv[1]))
     run = ledger.begin_run(limits={}, openings={})
     author = ScriptedAuthor(delay=0.05)
-    purchase = Purchase(ledger=ledger, author=author, run=run)
+    purchase = Purchase(ledger=ledger, author=author)
     bought = await asyncio.gather(*(purchase.buy(order(run, str(n))) for n in range(12)))
     await purchase.drain()
     ledger.close()

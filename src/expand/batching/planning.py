@@ -80,7 +80,7 @@ class Planning:
         desk = Desk(
             means=self.means,
             ledger=self.ledger,
-            purchase=Purchase(ledger=self.ledger, author=Nobody(), run=self.run),
+            purchase=Purchase(ledger=self.ledger, author=Nobody()),
             run_id=self.run.id,
             remaining=Remaining(self.ledger),
             on_event=lambda _: None,

@@ -54,7 +54,7 @@ async def try_live(
             )
             edition = ledger.raise_edition(CHAPTER, SECTION)
             order = _order(run.id, book, edition, profile=profile, counter=counter, price=price)
-            purchase = Purchase(ledger=ledger, author=author, run=run, max_attempts=1)
+            purchase = Purchase(ledger=ledger, author=author, max_attempts=1)
             bought = await _bought(purchase, order, patience_seconds)
         finally:
             ledger.close()

@@ -79,7 +79,6 @@ class Expansion:
         self._purchase = Purchase(
             ledger=ledger,
             author=author,
-            run=run,
             on_event=self._tallies.note,
             on_unknown=on_unknown,
             pilot_seconds=pilot_seconds,

@@ -132,7 +132,6 @@ async def suggest(
             buying.purchase = Purchase(
                 ledger=ledger,
                 author=author,
-                run=run,
                 on_event=buying.note,
                 on_unknown=settings.on_unknown,
                 prepare=prepare,

@@ -16,6 +16,7 @@ from expand.errors import ExpandError
 from expand.ledger import Ledger, LedgerBusyError, Order, Reservation, StoredAnswer
 from expand.purchase.clerk import Clerk
 from expand.purchase.failure import RULES, pause_seconds
+from expand.purchase.rest import first
 from expand.purchase.tries import Tries
 
 SETTLE_TRIES = 60
@@ -44,16 +45,6 @@ class Event:
     """Of a failure: it ends the run, and is said once when the run ends."""
     usage: Usage | None = None
     """Of a settlement: what was charged."""
-
-
-async def first(*waits: Awaitable[object]) -> None:
-    """Until the first of them is over; the others are not waited for any more."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 class Dispatch:

@@ -5,10 +5,9 @@ hand out. Each step is durable before the next one begins, so a kill between any
 nothing spent, or a reservation that the next start finds and keeps charged. What many tasks have
 to write at one moment is one transaction.
 
-* An answer that arrives is settled even if whoever asked for it has been cancelled.
-* An order that only calls in flight keep from the budget waits for them to settle.
+* An answer that arrives is settled even if whoever asked for it has been cancelled (``dispatch``).
+* An order for which there is no place in the budget yet waits in line (``booking``).
 * The first attempt goes out ahead of the others, so that a wrong key is found out by one attempt.
-* A pause that a provider asks for holds in every process, through the ledger.
 """
 
 from __future__ import annotations
@@ -23,25 +22,20 @@ import tenacity
 from expand.completion import AttemptFailedError, Author, Failure
 from expand.errors import AuthorError, ExpandError
 from expand.ledger import (
-    Held,
-    InFlight,
     Ledger,
     Order,
-    Paused,
-    Refused,
     Reservation,
-    Run,
     StoredAnswer,
 )
-from expand.ledger.values import Verdict
+from expand.purchase.booking import Booking
 from expand.purchase.clerk import Clerk
-from expand.purchase.dispatch import Dispatch, Event, StoppedError, first
+from expand.purchase.dispatch import Dispatch, Event, StoppedError
 from expand.purchase.failure import RULES
 from expand.purchase.gate import Gate
-from expand.purchase.outcome import Bought, HeldError, RefusedError, bought, held, in_batch
+from expand.purchase.outcome import Bought, HeldError, RefusedError, bought
 from expand.purchase.proof import Proof
+from expand.purchase.rest import Rest, first
 from expand.purchase.tries import Tries
-from expand.purchase.turnstile import Turnstile
 
 __all__ = ["Bought", "Event", "HeldError", "Purchase", "RefusedError", "StoppedError"]
 
@@ -50,9 +44,6 @@ PILOT_SECONDS = 0.2
 
 LOCAL_PILOT_SECONDS = 0.05
 """The same where the author is on this machine."""
-
-POLL_SECONDS = 0.5
-"""How often to look for what another process may have changed."""
 
 
 def ignore(event: Event) -> None:
@@ -71,7 +62,6 @@ class Purchase:
         *,
         ledger: Ledger,
         author: Author,
-        run: Run,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_event: Callable[[Event], None] = ignore,
         on_unknown: Literal["retry", "hold"] = "retry",
@@ -91,18 +81,25 @@ class Purchase:
         """
         self._ledger = ledger
         self._clerk = Clerk(ledger)
+        self._rest = Rest(sleep)
+        self._hold = on_unknown == "hold"
+        self._booking = Booking(
+            ledger=ledger,
+            clerk=self._clerk,
+            rest=self._rest,
+            hold_unknown=self._hold,
+            jitter=jitter,
+            on_event=on_event,
+            check=self._check,
+        )
         self._dispatch = Dispatch(
             ledger=ledger,
             clerk=self._clerk,
             author=author,
             sleep=sleep,
             on_event=on_event,
-            on_landing=self._knock,
+            on_landing=self._booking.knock,
         )
-        self._run = run
-        self._sleep = sleep
-        self._on_event = on_event
-        self._hold = on_unknown == "hold"
         self._max_attempts = max_attempts
         self._prepare = prepare
         self._prepared = False
@@ -115,9 +112,7 @@ class Purchase:
             self._proof.give()
         self._pilot: asyncio.Event | None = None
         self._gate = Gate(at_once)
-        self._lines: dict[str, Turnstile] = {}
         self._buying: dict[str, asyncio.Event] = {}
-        self._stopping = asyncio.Event()
 
     @property
     def fatal(self) -> AuthorError | None:
@@ -147,11 +142,11 @@ class Purchase:
         """Begin no further attempt; what is in flight arrives and is settled. Called again, what
         is in flight is abandoned and left unknown.
         """
-        if self._stopping.is_set():
+        if self._rest.ended:
             self._dispatch.abandon()
-        self._stopping.set()
+        self._rest.end()
         self._gate.open()
-        self._knock()
+        self._booking.knock()
 
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away."""
@@ -174,10 +169,6 @@ class Purchase:
         place = order.address.chapter, order.address.section
         return self._answered is None or place in self._answered
 
-    def _knock(self) -> None:
-        for line in self._lines.values():
-            line.knock()
-
     async def _obtain(self, order: Order) -> Bought:
         made = Tries(most=self._max_attempts, hold=self._hold)
         try:
@@ -185,14 +176,14 @@ class Purchase:
         except AttemptFailedError as failed:
             if not self._goes_on(failed, made):
                 raise self._given_up(failed, made) from failed
-            await self._rest(self._wait(failed, made))
+            await self._rest.take(self._wait(failed, made))
             stored, reused = await self._again(order, made)
         return bought(stored, reused=reused, attempts=made.sent)
 
     async def _again(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """Further attempts after a first one that failed, as long as its kind allows."""
         retrying = tenacity.AsyncRetrying(
-            sleep=self._rest,
+            sleep=self._rest.take,
             wait=tenacity.wait_exception(lambda error: self._wait(error, made)),
             retry=tenacity.retry_if_exception(lambda error: self._goes_on(error, made)),
             reraise=True,
@@ -220,7 +211,7 @@ class Purchase:
                 except AttemptFailedError as failed:
                     if self._proven.is_set() or not self._goes_on(failed, made):
                         raise
-                    await self._rest(self._wait(failed, made))
+                    await self._rest.take(self._wait(failed, made))
         finally:
             self._pilot = None
             mine.set()
@@ -228,10 +219,15 @@ class Purchase:
     async def _once(self, order: Order, made: Tries) -> tuple[StoredAnswer, bool]:
         """One attempt, or the answer that somebody else has bought. Raises what became of it."""
         await self._get_ready(order)
-        ticket = await self._gate.enter(_rank(order, made))
+        rank = _rank(order, made)
+        ticket = await self._gate.enter(rank)
         place = None
         try:
-            place = await self._place(order, made)
+            place = await self._booking.place(
+                order,
+                rank=rank,
+                on_waiting=self._proof.give,  # so that nobody waits behind it
+            )
         finally:
             if not isinstance(place, Reservation):
                 ticket.give_up()
@@ -251,65 +247,6 @@ class Purchase:
             await self._prepare()
             self._prepared = True
 
-    async def _place(self, order: Order, made: Tries) -> Reservation | StoredAnswer:
-        """A reservation, marked as sent, or an answer. Who is not served at once waits in line."""
-        line = self._lines.setdefault(order.request.model, Turnstile())
-        if line.empty:
-            verdict = await self._reserve(order)
-            if isinstance(verdict, Reservation | StoredAnswer):
-                return verdict
-        while True:
-            place = line.enter(_rank(order, made))
-            try:
-                while True:
-                    await line.turn(place)
-                    place.woken.clear()  # whatever changes from here on is looked at again
-                    verdict = await self._reserve(order)
-                    match verdict:
-                        case Reservation() | StoredAnswer():
-                            return verdict
-                        case InFlight(in_batch=True):
-                            raise HeldError(in_batch(order, verdict.owner))
-                        case InFlight():
-                            break
-                        case Held():
-                            raise HeldError(held(order, verdict.attempt_id))
-                        case _:
-                            await self._linger(order, verdict, place.woken)
-            finally:
-                line.leave(place)
-            self._proof.give()  # as long as that takes, the others need not wait behind this one
-            self._tell(order, POLL_SECONDS, "another run is buying the same request")
-            await self._rest(POLL_SECONDS)
-            self._ledger.recover()
-
-    async def _reserve(self, order: Order) -> Verdict:
-        """The ledger's verdict; a reservation is marked as sent in the same transaction."""
-
-        def reserve() -> Verdict:
-            self._check()
-            return self._ledger.reserve(order, hold_unknown=self._hold, send=True)
-
-        return await self._clerk.write(reserve, undo=self._give_back)
-
-    def _give_back(self, verdict: Verdict) -> None:
-        """Nobody is there any more to send what was reserved, so it costs nothing."""
-        if isinstance(verdict, Reservation):
-            gone = AttemptFailedError(Failure.CANCELLED, "cancelled before it was sent")
-            self._ledger.release(verdict.attempt_id, gone)
-
-    async def _linger(self, order: Order, why: Paused | Refused, woken: asyncio.Event) -> None:
-        """Stay at the head of the line until something may have changed."""
-        if isinstance(why, Paused):
-            seconds, message = why.seconds + self._jitter() * 0.25, why.reason
-        elif why.waitable:
-            seconds, message = POLL_SECONDS, f"{why.message}; waiting for calls in flight"
-        else:
-            raise RefusedError(why)
-        self._tell(order, seconds, message)
-        await first(woken.wait(), self._sleep(seconds), self._stopping.wait())
-        self._ledger.recover()
-
     def _take_in(self, failed: AttemptFailedError, made: Tries) -> None:
         """What a failure means for the other orders of this run."""
         if RULES[failed.failure].stops_run and not made.go_on(failed):
@@ -321,18 +258,14 @@ class Purchase:
             self._proof.give()
 
     def _goes_on(self, error: BaseException, made: Tries) -> bool:
-        return (
-            isinstance(error, AttemptFailedError)
-            and not self._stopping.is_set()
-            and made.go_on(error)
-        )
+        return isinstance(error, AttemptFailedError) and not self._rest.ended and made.go_on(error)
 
     def _wait(self, error: BaseException, made: Tries) -> float:
         assert isinstance(error, AttemptFailedError)  # nothing else is tried again
         return made.wait_seconds(error, self._jitter())
 
     def _given_up(self, failed: AttemptFailedError, made: Tries) -> ExpandError:
-        if self._stopping.is_set():
+        if self._rest.ended:
             return StoppedError(f"stopped after: {failed.message}")
         if made.held(failed):
             return HeldError(made.verdict(failed))
@@ -341,16 +274,8 @@ class Purchase:
     def _check(self) -> None:
         if self.fatal is not None:
             raise AuthorError(str(self.fatal))
-        if self._stopping.is_set():
+        if self._rest.ended:
             raise StoppedError("stopped before it was sent")
-
-    async def _rest(self, seconds: float) -> None:
-        """Sleep, but not beyond ``stop``."""
-        if seconds > 0 and not self._stopping.is_set():
-            await first(self._sleep(seconds), self._stopping.wait())
-
-    def _tell(self, order: Order, seconds: float, message: str) -> None:
-        self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=message))
 
 
 def _rank(order: Order, made: Tries) -> int:

@@ -116,7 +116,6 @@ async def work(
                 return Purchase(
                     ledger=ledger,
                     author=writer,
-                    run=run,
                     on_event=on_purchase,
                     on_unknown=settings.on_unknown,
                     pilot_seconds=LOCAL_PILOT_SECONDS if local else PILOT_SECONDS,
