@@ -17,15 +17,17 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from expand.completion import Answer, AttemptFailedError, Request
 from expand.model.address import checked_url, is_loopback
+from expand.model.direct import DirectWire
 from expand.model.environment import headers_of
 from expand.model.key import HIDDEN, checked_key, hide_key
 from expand.model.profile import OutputCapName
 from expand.model.refusal import refused
 from expand.model.reply import answer_from, cut_at, request_id_in
-from expand.model.wire import Route, Transport, wire
+from expand.model.wire import Route, Transport, Wire
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
@@ -71,7 +73,7 @@ class OpenAIAuthor:
         own = {key_header: f"Bearer {self._key}" if bearer else self._key} if self._key else {}
         every = _merged(EVERY_REQUEST, headers_of(os.environ), headers or {}, own)
         url = urlsplit(self._base_url)
-        self._wire = wire(
+        self._wire = _wire(
             Route(
                 url=url._replace(path=f"{url.path.rstrip('/')}/chat/completions").geturl(),
                 headers=every,
@@ -142,3 +144,12 @@ def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
     """One header for each name, however it is spelled: the last one."""
     found = {name.lower(): (name, text) for layer in layers for name, text in layer.items()}
     return dict(found.values())
+
+
+def _wire(route: Route, transport: Transport) -> Wire:
+    """The way that fits the environment: the SDK's client knows every kind of proxy."""
+    if transport == "aiohttp" and (route.here or not getproxies()):
+        return DirectWire(route)
+    from expand.model.sdk import SdkWire  # start-up time
+
+    return SdkWire(route, transport)
