@@ -525,6 +525,7 @@ def test_a_key_that_no_header_can_carry(key: str) -> None:
         "http://x:99999",
         "http://[x",
         "http://a..b/v1",
+        "http://ä..b/v1",
         f"http://{'a' * 64}.example/v1",
     ],
 )

@@ -45,6 +45,15 @@ def is_private(base_url: str) -> bool:
         return is_loopback(base_url) or not host or host.endswith((".local", ".internal"))
 
 
+def _can_be_looked_up(host: str) -> bool:
+    """Whether a host is one for the resolver: no label is empty or too long. Raises ``ValueError``
+    for other characters that it cannot take.
+    """
+    if host.isascii():  # mostly so, and then the tables of Unicode need not be loaded
+        return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    return bool(host.encode("idna"))
+
+
 def checked_url(url: str | None) -> str:
     """The URL without the space around it, OpenAI's where there is none. Raises ``InputError``."""
     if url is None or not url.strip():
@@ -53,7 +62,7 @@ def checked_url(url: str | None) -> str:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
         usable = usable and (parts.port is None or parts.port > 0)
-        (parts.hostname or "").encode("idna")  # as it is looked up: no empty label, none too long
+        usable = usable and _can_be_looked_up(parts.hostname or "")
     except ValueError:
         usable = False
     if not usable:
