@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,10 +16,10 @@ from expand.workspace import Workspace
 
 def test_an_opening_of_unknown_cost_is_not_taken_for_free(tmp_path: Path) -> None:
     book = Workspace(root=small(tmp_path / "book")).book()
-    opened = replace(book, openings=(Opening(chapters=("01", "02"), tokens=165_000),))
-    assert money_openings_of(replace(opened, allowance=Allowance(tokens=5))) == {"book": 0}
+    opened = book._replace(openings=(Opening(chapters=("01", "02"), tokens=165_000),))
+    assert money_openings_of(opened._replace(allowance=Allowance(tokens=5))) == {"book": 0}
     with pytest.raises(InputError, match=r"165,000 tokens \(01, 02\) does not say what it cost"):
-        money_openings_of(replace(opened, allowance=Allowance(usd=Decimal(5))))
-    priced = replace(opened.openings[0], usd=Decimal("0.25"))
-    paid = replace(opened, allowance=Allowance(usd=Decimal(5)), openings=(priced,))
+        money_openings_of(opened._replace(allowance=Allowance(usd=Decimal(5))))
+    priced = opened.openings[0]._replace(usd=Decimal("0.25"))
+    paid = opened._replace(allowance=Allowance(usd=Decimal(5)), openings=(priced,))
     assert money_openings_of(paid) == {"book": 250_000_000_000}

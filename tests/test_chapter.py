@@ -112,9 +112,9 @@ def test_the_sources_blocks_stand_in_the_section_they_belong_to(place: Workspace
 
 def test_blocks_of_a_section_without_topics_are_its_introduction(place: Workspace) -> None:
     outline = place.outline("07")
-    two = replace(outline.sections[1], topics=())
+    two = outline.sections[1]._replace(topics=())
     opened = chapter(
-        place, outline=replace(outline, sections=(outline.sections[0], two, outline.sections[2]))
+        place, outline=outline._replace(sections=(outline.sections[0], two, outline.sections[2]))
     )
     frame = opened.frame(opened.outline.sections[1])
     assert "A named pipe outlives" in "\n".join(frame.intro)
@@ -159,8 +159,8 @@ def test_the_footer_has_no_rule_of_its_own(place: Workspace, rule: str) -> None:
 
 def test_the_lean_chapter_is_the_same_under_the_lean_plan(place: Workspace) -> None:
     outline = place.outline("07")
-    long = replace(
-        outline, sections=tuple(replace(s, lines=10 * s.lines) for s in outline.sections)
+    long = outline._replace(
+        sections=tuple(s._replace(lines=10 * s.lines) for s in outline.sections)
     )
     full = chapter(place, outline=long)
     lean = full.leaner
@@ -176,8 +176,8 @@ def test_the_lean_chapter_is_the_same_under_the_lean_plan(place: Workspace) -> N
 
 def with_section(outline: Outline, number: int, **changes: Any) -> Outline:
     sections = list(outline.sections)
-    sections[number - 1] = replace(sections[number - 1], **changes)
-    return replace(outline, sections=tuple(sections))
+    sections[number - 1] = sections[number - 1]._replace(**changes)
+    return outline._replace(sections=tuple(sections))
 
 
 def of_topic(p: dict[str, Any]) -> dict[str, Any]:
@@ -200,16 +200,16 @@ CHANGES: dict[str, tuple[Change, str]] = {
         "outline",
     ),
     "rule": (
-        lambda p: {"book": replace(p["book"], house_rules=(Text(plain="New rule."),))},
+        lambda p: {"book": p["book"]._replace(house_rules=(Text(plain="New rule."),))},
         "book",
     ),
-    "readers": (lambda p: {"book": replace(p["book"], audience=Text(plain="All"))}, "book"),
+    "readers": (lambda p: {"book": p["book"]._replace(audience=Text(plain="All"))}, "book"),
     "chapter title": (
-        lambda p: {"outline": replace(p["outline"], title=Text(plain="New title"))},
+        lambda p: {"outline": p["outline"]._replace(title=Text(plain="New title"))},
         "book",
     ),
     "glossary": (
-        lambda p: {"outline": replace(p["outline"], glossary={"pipe": Text(plain="a FIFO")})},
+        lambda p: {"outline": p["outline"]._replace(glossary={"pipe": Text(plain="a FIFO")})},
         "book",
     ),
     "model": (lambda p: {"means": means(model="other")}, "model"),
@@ -383,7 +383,7 @@ def test_a_revision_shows_the_instruction_and_the_text(place: Workspace) -> None
 
 
 def test_code_examples_are_shared_out_without_remainder(place: Workspace) -> None:
-    outline = replace(place.outline("07"), quality=Quality(code_examples=7, code_language="rust"))
+    outline = place.outline("07")._replace(quality=Quality(code_examples=7, code_language="rust"))
     opened = chapter(place, outline=outline)
     wanted = []
     for section in opened.outline.sections:

@@ -109,8 +109,8 @@ def test_other_sections_get_ready_while_all_places_are_taken(place: Workspace) -
 
 
 def test_limits_are_the_books_and_the_outlines(place: Workspace) -> None:
-    book = replace(place.book(), allowance=Allowance(tokens=100, usd=Decimal("0.5")))
-    outline = replace(place.outline("07"), allowance=Allowance(tokens=10))
+    book = place.book()._replace(allowance=Allowance(tokens=100, usd=Decimal("0.5")))
+    outline = place.outline("07")._replace(allowance=Allowance(tokens=10))
     assert limits_of(book, {"07": outline}) == {
         "book": Limit(tokens=100, pico_usd=500_000_000_000),
         "chapter:07": Limit(tokens=10),
@@ -119,8 +119,7 @@ def test_limits_are_the_books_and_the_outlines(place: Workspace) -> None:
 
 
 def test_openings_add_up(place: Workspace) -> None:
-    book = replace(
-        place.book(),
+    book = place.book()._replace(
         openings=(
             Opening(chapters=("01",), tokens=5, usd=Decimal("0.25")),
             Opening(chapters=("02",), tokens=7),

@@ -8,8 +8,8 @@ never zero.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple
 
 PICO_PER_USD = 10**12
 
@@ -24,24 +24,21 @@ def usd_from_pico(pico: int) -> Decimal:
     return Decimal(pico) / PICO_PER_USD
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Amount:
+class Amount(NamedTuple):
     """Tokens and what they cost. ``pico_usd`` is None where the model has no known price."""
 
     tokens: int
     pico_usd: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """The most that a scope may spend; None means that this measure is not limited."""
 
     tokens: int | None = None
     pico_usd: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """Where one scope stands. ``used`` includes opening balances and unknown outcomes.
 
     ``scope`` is ``book``, ``chapter:<id>`` or ``run:<id>``; tokens and pico-dollars.
@@ -71,8 +68,7 @@ class Balance:
         return self.limit.pico_usd - self.used_pico_usd - self.reserved_pico_usd
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shortfall:
+class Shortfall(NamedTuple):
     """Why an amount does not fit a scope.
 
     ``waitable`` says that it would fit if every reservation now in flight came back for nothing.

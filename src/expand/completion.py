@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
@@ -20,8 +20,7 @@ Role = Literal["system", "user", "assistant"]
 Purpose = Literal["draft", "continue", "repair", "revise"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One chat message."""
 
     role: Role
@@ -70,8 +69,7 @@ class Request:
         return self._key
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Whom an attempt is made for: chapter id, section number (from 1) and purpose."""
 
     chapter: str
@@ -83,8 +81,7 @@ class Address:
         return f"{quote(self.chapter, safe='')}/{self.section}/{self.purpose}/{attempt_id}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one answer, as the provider reported them."""
 
     prompt: int

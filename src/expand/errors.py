@@ -14,9 +14,9 @@ Only these cross module borders. A vendor's exception is mapped where the vendor
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 EXIT_CODES: Mapping[int, str] = MappingProxyType(
     {
@@ -40,8 +40,7 @@ class ExpandError(Exception):
     exit_code = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where in the user's input something stands; ``line`` and ``column`` count from 1."""
 
     path: Path | str

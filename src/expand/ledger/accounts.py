@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from expand.budget import Amount, Balance, Limit
 from expand.ledger.database import Connection, Row, Rows
@@ -21,8 +21,7 @@ BOOK = "book"
 NO_AMOUNT = Amount(tokens=0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """A change of a scope's totals, in tokens and pico-dollars; negative takes away."""
 
     settled: Amount = NO_AMOUNT

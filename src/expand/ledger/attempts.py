@@ -11,8 +11,8 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from expand.budget import Amount
 from expand.completion import Answer, AttemptFailedError, Usage
@@ -126,8 +126,7 @@ def record(
     connection.execute(_HISTORY, (attempt_id, state, stamp(now), detail))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What an attempt is charged in the end. ``cost_pico_usd`` is None without a price."""
 
     usage: Usage

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.budget import Amount, Shortfall
 from expand.completion import Address, Answer, Failure, Finish, Purpose, Request, Usage
@@ -30,8 +30,7 @@ class State(enum.StrEnum):
     RECONCILED = "reconciled"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelLimits:
+class ModelLimits(NamedTuple):
     """What a model's provider allows: requests and tokens a minute, calls at a time.
 
     None is unlimited. They hold over all processes that share the ledger.
@@ -40,6 +39,9 @@ class ModelLimits:
     rpm: int | None = None
     tpm: int | None = None
     concurrency: int | None = None
+
+
+UNLIMITED = ModelLimits()
 
 
 def no_price(usage: Usage) -> None:
@@ -69,7 +71,7 @@ class Order:
     amount: Amount
     scopes: tuple[str, ...] = ()
     prompt_estimate: int | None = None
-    rates: ModelLimits = ModelLimits()
+    rates: ModelLimits = UNLIMITED
     cost: Callable[[Usage], int | None] = no_price
     unpriced: bool = False
     question: str | None = None
@@ -90,8 +92,7 @@ class Order:
         return tuple(dict.fromkeys(own + self.scopes))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One run of the tool: ``unknown`` and ``released`` count the attempts of dead owners that
     it put in order when it began.
     """
@@ -102,16 +103,14 @@ class Run:
     released: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """A place in the budget: the attempt may be marked sent, and then sent."""
 
     attempt_id: str
     amount: Amount
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredAnswer:
+class StoredAnswer(NamedTuple):
     """An answer in the ledger. ``usage`` is what was charged for it, by ``usage_source``."""
 
     attempt_id: str
@@ -134,8 +133,7 @@ class StoredAnswer:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InFlight:
+class InFlight(NamedTuple):
     """The same request is being bought already, by ``owner``: wait for its answer. ``in_batch``
     says that the owner is a batch, which takes hours.
     """
@@ -145,16 +143,14 @@ class InFlight:
     in_batch: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Paused:
+class Paused(NamedTuple):
     """The model may not be called for another ``seconds``; ``reason`` says why."""
 
     seconds: float
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """A limit stands in the way. ``shortfall`` is None for a model without a price under a limit
     in money. ``waitable``: calls in flight may yet make room.
     """
@@ -168,8 +164,7 @@ class Refused:
         return self.shortfall is not None and self.shortfall.waitable
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """An earlier attempt at this request has an unknown outcome, and unknowns are to be held."""
 
     attempt_id: str
@@ -178,8 +173,7 @@ class Held:
 Verdict = Reservation | StoredAnswer | InFlight | Paused | Refused | Held
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttemptRow:
+class AttemptRow(NamedTuple):
     """One attempt as the ledger records it.
 
     ``usage`` is what is charged (zero while nothing is); ``cost_pico_usd`` is None without a
@@ -225,8 +219,7 @@ class AttemptRow:
         return Amount(tokens=self.used_tokens, pico_usd=self.cost_pico_usd)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PromptHistory:
+class PromptHistory(NamedTuple):
     """How a model's prompts turned out against what was counted for them, lately.
 
     ``worst`` is the greatest reported prompt divided by its estimate, 0.0 without history.

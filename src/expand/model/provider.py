@@ -14,7 +14,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from expand.errors import InputError, Place
 from expand.model.address import host_of, is_loopback, port_of
@@ -62,8 +62,7 @@ COMPATIBLE = Provider(name="compatible", title="an OpenAI-compatible API")
 """A provider of which nothing is known but that it speaks OpenAI's API."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recognised:
+class Recognised(NamedTuple):
     """A provider found by its base URL. ``sign`` is what it was found by, "" by nothing."""
 
     provider: Provider

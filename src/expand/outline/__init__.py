@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.errors import Place
 
 Priority = Literal["high", "medium", "low"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A title or topic: the same in every language (``plain``), or one text a language."""
 
     plain: str | None = None
-    by_language: Mapping[str, str] = field(default_factory=dict)
+    by_language: Mapping[str, str] = {}
 
     def say(self, language: str, fallback: str | None = None) -> str:
         """The text in ``language``, else in ``fallback``, else in the first one given."""
@@ -36,8 +35,7 @@ class Text:
         return (self.plain,) if self.plain is not None else tuple(self.by_language.values())
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What may be spent: tokens, and US dollars if set."""
 
     tokens: int | None = None
@@ -52,8 +50,7 @@ class Style:
     place: Place | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """One section of a chapter: ``number`` counts from 1, ``lines`` is its target."""
 
     number: int
@@ -64,16 +61,14 @@ class Section:
     note: Text | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quality:
+class Quality(NamedTuple):
     """What the chapter demands beyond its length."""
 
     code_examples: int = 0
     code_language: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outline:
+class Outline(NamedTuple):
     """One chapter's contract. ``stated_lines`` is what the file states as the chapter's target;
     ``target_lines`` is what its sections add up to, and what is drafted.
     """
@@ -87,7 +82,7 @@ class Outline:
     hours: float = 0.0
     audience: Text | None = None
     quality: Quality = Quality()
-    glossary: Mapping[str, Text] = field(default_factory=dict)
+    glossary: Mapping[str, Text] = {}
     allowance: Allowance | None = None
     style: Style | None = None
     """The chapter's house style, None for the book's."""
@@ -98,8 +93,7 @@ class Outline:
         return sum(section.lines for section in self.sections)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tier:
+class Tier(NamedTuple):
     """A tier of the book. ``lines`` is None where they are counted from its chapters."""
 
     id: str
@@ -108,8 +102,7 @@ class Tier:
     lines: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """What was spent on some chapters before this tool kept the book."""
 
     chapters: tuple[str, ...]
@@ -118,8 +111,7 @@ class Opening:
     usd: Decimal | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BookChapter:
+class BookChapter(NamedTuple):
     """A chapter as the book records it: ``lines_before`` is what it had before any expansion,
     ``lines`` what the record says it has now.
     """
@@ -134,16 +126,14 @@ class BookChapter:
     source: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlanSpec:
+class PlanSpec(NamedTuple):
     """A user's own plan: target lines by chapter id, or a factor for all others."""
 
-    targets: Mapping[str, int] = field(default_factory=dict)
+    targets: Mapping[str, int] = {}
     factor: Decimal | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Book:
+class Book(NamedTuple):
     """The whole book: ``language`` is the default one, ``languages`` all it may be drafted in."""
 
     title: Text
@@ -155,6 +145,6 @@ class Book:
     tiers: tuple[Tier, ...] = ()
     openings: tuple[Opening, ...] = ()
     chapters: tuple[BookChapter, ...] = ()
-    plans: Mapping[str, PlanSpec] = field(default_factory=dict)
+    plans: Mapping[str, PlanSpec] = {}
     style: Style | None = None
     """The house style of chapters that name none."""

@@ -7,7 +7,6 @@ workspace, titles that repeat) is in ``outline_file.py`` and in the identities.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from expand.outline.record import Field, Identity, ListOf, Record, Table, Values
@@ -34,14 +33,14 @@ def lines_up_to(maximum: int, minimum: int = 1) -> Number:
 
 def _by_id(values: Values) -> Identity | None:
     text = values.get(ID_FIELD)
-    return None if text is None else replace(id_identity(text), spot=values.spot(ID_FIELD))
+    return None if text is None else id_identity(text)._replace(spot=values.spot(ID_FIELD))
 
 
 def _by_title(values: Values) -> Identity | None:
     title = values.get(TITLE)
     if title is None:
         return None
-    return replace(text_identity("the title")(title), spot=values.spot(TITLE))
+    return text_identity("the title")(title)._replace(spot=values.spot(TITLE))
 
 
 _BOTH: Schema = {"zh": "零拷贝技术", "en": "Zero-copy techniques"}

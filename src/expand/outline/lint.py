@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from expand.errors import Place
 from expand.outline import Book, Outline, Section, Text
@@ -16,8 +16,7 @@ Key = tuple[str | int, ...]
 LINES_A_TOPIC = 3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Warning_:  # noqa: N801 - Warning is taken
+class Warning_(NamedTuple):  # noqa: N801 - Warning is taken
     """Something odd, and where; ``message`` says what and what follows from it."""
 
     place: Place

@@ -7,7 +7,6 @@ the 400 to 500 that authors plan for a skeleton; a chapter that is shorter stays
 from __future__ import annotations
 
 import enum
-from dataclasses import replace
 
 from expand.outline import Outline
 
@@ -36,10 +35,10 @@ def scaled(outline: Outline, lines: int) -> Outline:
     for index in by_remainder[: lines - sum(given)]:
         given[index] += 1
     sections = tuple(
-        replace(section, lines=max(count, min(MINIMUM_SECTION_LINES, section.lines)))
+        section._replace(lines=max(count, min(MINIMUM_SECTION_LINES, section.lines)))
         for section, count in zip(outline.sections, given, strict=True)
     )
-    return replace(outline, sections=sections)
+    return outline._replace(sections=sections)
 
 
 def under(plan: Plan, outline: Outline) -> Outline:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from expand.completion import Json
 from expand.outline.document import Items, Node, Pairs
@@ -18,8 +18,7 @@ from expand.outline.shape import Schema, Shape, Trail, Words, call, suggestion
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What an item may not share with another of its list.
 
     ``marks`` is what it takes, ``clashes`` what must not be taken yet (both casefolded),

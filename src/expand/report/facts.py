@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from typing import NamedTuple
@@ -73,8 +72,7 @@ class ChapterFacts(NamedTuple):
         return max(self.lines, self.draft.lines if self.draft else 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BookFacts:
+class BookFacts(NamedTuple):
     """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with
     next, ``rate`` what one takes; ``hours_per_line`` is None until the ledger knows a run.
     """
@@ -89,7 +87,7 @@ class BookFacts:
     balance: Balance
     hours_used: float = 0.0
     hours_per_line: float | None = None
-    by_chapter: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
+    by_chapter: Mapping[str, tuple[Slice, ...]] = {}
 
 
 def read_facts(

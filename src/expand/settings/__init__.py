@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from expand.errors import InputError, Place
 from expand.model.address import is_loopback
@@ -68,8 +68,7 @@ class Settings:
         return is_loopback(self.base_url)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Overrides:
+class Overrides(NamedTuple):
     """What the command line says; None where it says nothing."""
 
     model: str | None = None

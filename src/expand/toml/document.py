@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 from expand.outline.document import Items, Kind, Node, Pair, Pairs, Scalar
 from expand.outline.input_text import START, Problems, Spot
@@ -20,8 +20,7 @@ from expand.outline.input_text import START, Problems, Spot
 Trail = tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TomlFile:
+class TomlFile(NamedTuple):
     """A file's ``table`` as tomllib reads it (numbers with a point are Decimal), and as a node."""
 
     table: Mapping[str, object]
