@@ -30,6 +30,7 @@ from expand.model.template_faults import (
     Names,
     Read,
     read,
+    references,
     rendering_error,
     stated_lines,
     undeclared_names,
@@ -98,7 +99,7 @@ class Prompts:
         self.shelf = Shelf(folder, model_style=style, house_style=house_style, chapter=chapter)
         self._environment = TemplateEngine(self.shelf)
         self._fingerprint: str | None = None
-        self._read: dict[Path, Read] = {}
+        self._named: dict[Path, tuple[str | None, ...]] = {}
         self._tried: set[str] = set()
         self._styles: set[str] = set()
         self._others: dict[tuple[str, str], Prompts] = {}
@@ -138,7 +139,21 @@ class Prompts:
 
         Where a template names another only while it renders, all that it may mean are in it.
         """
-        return tuple(source.path for source in self._sources(name))
+        found: dict[Path, None] = {}
+        open_ones = [self.path(name)]
+        while open_ones:
+            path = open_ones.pop(0)
+            if path in found:
+                continue
+            found[path] = None
+            for reference in self._references(path):
+                if reference is None:
+                    open_ones += [
+                        file for place in self.shelf.places for file in place.folder.glob("*.j2")
+                    ]
+                elif target := self.shelf.find(reference, path):
+                    open_ones.append(target)
+        return tuple(found)
 
     def fingerprint(self) -> str:
         """sha256 over the sources of the drafting templates, and of what they take text from:
@@ -156,20 +171,23 @@ class Prompts:
     def check(self, language: str) -> None:
         """Tries the drafting templates in a language, so that what is wrong is said before anything
         is sent: unknown names in any branch, and requests that do not end on the lines wanted.
+        Templates that are the packaged ones from end to end are taken as they are: a test tries
+        them all.
 
         Raises ``InputErrors``.
         """
         if language in self._tried:
             return
         errors: dict[str, InputError] = {}
-        for name in DRAFTING_TEMPLATES:
+        own = [name for name in DRAFTING_TEMPLATES if not self._is_shipped(name)]
+        for name in own:
             names = _USES.get(name, _REQUEST_USES)
-            for error in undeclared_names(self._sources(name), names):
+            for error in undeclared_names(map(self._read, self.sources(name)), names):
                 errors.setdefault(str(error), error)
         if errors:
             raise InputErrors(list(errors.values()))
         for name in ASKING:
-            for sample in SAMPLES:
+            for sample in SAMPLES if name in own else ():
                 self.request(name, replace(sample, language=language))
         self._tried.add(language)
 
@@ -209,30 +227,21 @@ class Prompts:
         except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as e:
             raise self._mapped(e, path, names) from e
 
-    def _sources(self, name: str) -> tuple[Read, ...]:
-        found: dict[Path, Read] = {}
-        open_ones = [self.path(name)]
-        while open_ones:
-            path = open_ones.pop(0)
-            if path in found:
-                continue
-            source = found[path] = self._source(path)
-            for reference in source.references:
-                if reference is None:
-                    open_ones += [
-                        file for place in self.shelf.places for file in place.folder.glob("*.j2")
-                    ]
-                elif target := self.shelf.find(reference, path):
-                    open_ones.append(target)
-        return tuple(found.values())
+    def _is_shipped(self, name: str) -> bool:
+        """Whether a template is a packaged one, with all that it takes text from."""
+        return all(map(self.shelf.ships, self.sources(name)))
 
-    def _source(self, path: Path) -> Read:
-        if path not in self._read:
+    def _references(self, path: Path) -> tuple[str | None, ...]:
+        """Whom a file takes text from, as ``references`` says."""
+        if path not in self._named:
             try:
-                self._read[path] = read(path, self._environment.tree(path))
+                self._named[path] = references(self._environment.tree(path))
             except jinja2.TemplateError as error:
                 raise self._mapped(error, path, _REQUEST_USES) from error
-        return self._read[path]
+        return self._named[path]
+
+    def _read(self, path: Path) -> Read:
+        return read(path, self._environment.tree(path))
 
     def _mapped(self, error: BaseException, path: Path, names: Names) -> InputError:
         """An error of the engine as one that names the template's file and line."""

@@ -93,7 +93,8 @@ class Shelf:
                 for root in (folder, shipped)
                 if root is not None
             ]
-        if folder is not None and folder.resolve() != shipped.resolve():
+        self._is_shipped = folder is not None and folder.resolve() == shipped.resolve()
+        if folder is not None and not self._is_shipped:
             places.append(ShelfPlace(origin="book", folder=folder))
         places.append(ShelfPlace(origin="shipped", folder=shipped))
         self.places = tuple(place for place in places if place.folder.is_dir())
@@ -126,6 +127,12 @@ class Shelf:
         if parent in found:
             found = found[found.index(parent) + 1 :]
         return found[0] if found else None
+
+    def ships(self, path: Path) -> bool:
+        """Whether a file is a packaged one, and not a book's own as well: in a checkout of the tool
+        it is both.
+        """
+        return path.is_relative_to(self._shipped) and not self._is_shipped
 
     def origin(self, path: Path) -> Origin:
         """Whose a file is."""

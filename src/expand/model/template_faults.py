@@ -40,20 +40,23 @@ class Names:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Read:
-    """A template as it was read: whom it takes text from (None: named while rendering), the names
-    that it sets, and those that it uses without setting them, with their lines.
+    """A template as it was read: the names that it sets, and those that it uses without setting
+    them, with their lines.
     """
 
     path: Path
-    references: tuple[str | None, ...]
-    extends: bool
     sets: frozenset[str]
     uses: Mapping[str, int]
 
 
+def references(tree: nodes.Template) -> tuple[str | None, ...]:
+    """The names of those that a parsed template takes text from; None: named while rendering."""
+    return tuple(meta.find_referenced_templates(tree))
+
+
 def read(path: Path, tree: nodes.Template) -> Read:
     """What the parsed template at ``path`` says. Raises ``jinja2.TemplateSyntaxError``."""
-    parts = tuple(tree.find_all((nodes.Name, nodes.Test, nodes.Extends)))
+    parts = tuple(tree.find_all((nodes.Name, nodes.Test)))
     names = [part for part in parts if isinstance(part, nodes.Name)]
     tested = {
         part.node.name
@@ -69,8 +72,6 @@ def read(path: Path, tree: nodes.Template) -> Read:
             uses[name.name] = min(name.lineno, uses.get(name.name, name.lineno))
     return Read(
         path=path,
-        references=tuple(meta.find_referenced_templates(tree)),
-        extends=any(isinstance(part, nodes.Extends) for part in parts),
         sets=frozenset(name.name for name in names if name.ctx == "store"),
         uses=uses,
     )
