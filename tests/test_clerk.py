@@ -47,7 +47,7 @@ class Counted:
                 raise LedgerBusyError("the disk is full")
 
 
-@pytest.mark.parametrize(("writes", "transactions"), [(1, 1), (8, 1), (9, 2), (17, 3)])
+@pytest.mark.parametrize(("writes", "transactions"), [(1, 1), (4, 1), (5, 2), (12, 2), (13, 3)])
 async def test_what_is_written_at_one_moment_shares_transactions(
     ledger: Ledger, writes: int, transactions: int
 ) -> None:
@@ -59,10 +59,20 @@ async def test_what_is_written_at_one_moment_shares_transactions(
     assert ledger.balance("book").reserved_tokens == 100 * writes
 
 
+async def test_after_a_rest_few_go_ahead_of_the_others(ledger: Ledger) -> None:
+    run, counted, clerk = begin(ledger, 10_000), Counted(ledger), Clerk(ledger)
+    for burst in (1, 2):
+        orders = [order(run, f"{burst} {n}") for n in range(5)]
+        await asyncio.gather(*(clerk.write(partial(ledger.reserve, o)) for o in orders))
+        assert counted.number == 2 * burst
+
+
 async def test_answers_share_their_transaction_with_what_takes_their_places(
     ledger: Ledger,
 ) -> None:
-    """None of eight questions waits until all of sixteen answers are written."""
+    """None of eight questions waits until all of sixteen answers are written, and the first four
+    for no more than four.
+    """
     run, counted, clerk = begin(ledger, 10_000), Counted(ledger), Clerk(ledger)
     written: list[str] = []
 
@@ -74,9 +84,11 @@ async def test_answers_share_their_transaction_with_what_takes_their_places(
     questions = [clerk.write(partial(put_down, f"question {n}")) for n in range(8)]
     await asyncio.gather(*answers, *questions)
     assert written == [
-        *(f"1 answer {n}" for n in range(8)),
-        *(f"1 question {n}" for n in range(8)),
-        *(f"2 answer {n}" for n in range(8, 16)),
+        *(f"1 answer {n}" for n in range(4)),
+        *(f"1 question {n}" for n in range(4)),
+        *(f"2 answer {n}" for n in range(4, 12)),
+        *(f"2 question {n}" for n in range(4, 8)),
+        *(f"3 answer {n}" for n in range(12, 16)),
     ]
 
 

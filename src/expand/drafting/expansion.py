@@ -233,6 +233,7 @@ class Expansion:
         if notes:
             self._noted.add(chapter.id)
         if not self._left[chapter.id]:
+            await self._desk.turns.wait()  # it takes as long as a text
             self._finish(folios, folio, commission)
         self._tell_done(chapter.id, result)
 

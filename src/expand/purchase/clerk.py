@@ -27,6 +27,9 @@ MOST_AT_ONCE = 8
 would wait for each other's writes, go on at the same moment, and so meet again at the next one.
 """
 
+FIRST_AT_ONCE = 4
+"""The same for the first one after a rest: what is in it goes out while the others are written."""
+
 HELD_SECONDS = 0.005
 """While the disk is busy, what is to be written next is gathered, so that few transactions do. An
 answer is held for so long at most, however slow the disk is: what is in the log survives a kill.
@@ -65,6 +68,8 @@ class Clerk:
         self._committed: list[_Entry] = []
         self._waiting = False
         """Whether the thread waits for the disk."""
+        self._rolling = False
+        """Whether transactions have followed one another since the last rest."""
         self._soon = False
         """Whether the next transaction is due in one of the next turns of the event loop."""
         self._deadline: asyncio.TimerHandle | None = None
@@ -118,12 +123,14 @@ class Clerk:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        entries, self._entries = _shared_out(self._entries)
+        most = MOST_AT_ONCE if self._rolling else FIRST_AT_ONCE
+        entries, self._entries = _shared_out(self._entries, most)
         if self._entries:
             self._soon = True
             asyncio.get_running_loop().call_soon(self.write_all)
         if not entries:
             return
+        self._rolling = True
         try:
             with self._ledger.together():
                 outcomes = [_outcome(entry) for entry in entries]
@@ -155,6 +162,8 @@ class Clerk:
                 self._wait_for_disk()
             elif self._entries:
                 self._write_soon()
+            else:
+                self._rolling = False
 
         loop = asyncio.get_running_loop()
         try:
@@ -185,11 +194,12 @@ class Clerk:
                 entry.tell(failure)
 
 
-def _shared_out(waiting: list[_Entry]) -> tuple[list[_Entry], list[_Entry]]:
-    """What the next transaction takes, answers before what wants their places, and what is left."""
+def _shared_out(waiting: list[_Entry], most: int) -> tuple[list[_Entry], list[_Entry]]:
+    """What the next transaction takes, at ``most`` so many answers and as many others, answers
+    before what wants their places; and what is left.
+    """
     must = [entry for entry in waiting if entry.must]
     may = [entry for entry in waiting if not (entry.must or entry.done.cancelled())]
-    most = MOST_AT_ONCE
     return [*must[:most], *may[:most]], [*must[most:], *may[most:]]
 
 
