@@ -48,7 +48,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_finished_chapter_is_told_as_before_without_being_opened(
     place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / ".expand/finished/07.en.full.json").rename(place / "kept.json")
+    (place / ".expand/finished/en.full.jsonl").rename(place / "kept.json")
     looked_at = run(place, server)
     seen = opened(monkeypatch)
     passed_over = run(place, server)
@@ -135,7 +135,7 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
         (place / file).write_text("Be thorough.\n", encoding="utf-8")
         return across(*given, **more)
 
-    record = place / ".expand/finished/07.en.full.json"
+    record = place / ".expand/finished/en.full.jsonl"
     record.unlink()
     run(place, server)
     assert record.is_file()
@@ -146,7 +146,7 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
 
 
 def test_a_damaged_record_is_no_record(place: Path, server: ScriptedServer) -> None:
-    (place / ".expand/finished/07.en.full.json").write_text("[1, 2]", encoding="utf-8")
+    (place / ".expand/finished/en.full.jsonl").write_text("[1, 2]", encoding="utf-8")
     assert run(place, server)["attempts"] == 0
 
 

@@ -10,7 +10,6 @@ The records are derived: they may be deleted at any time.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -21,10 +20,11 @@ from expand.contract import Finding
 from expand.drafting.commission import Commission
 from expand.drafting.events import SectionStatus
 from expand.drafting.folio import Folio
+from expand.drafting.records import Records
 from expand.drafting.result import ChapterResult, SectionResult
 from expand.model.profile import Profile
 from expand.model.shelf import packaged_folder
-from expand.workspace import Workspace, write_atomically
+from expand.workspace import Workspace
 
 Editions = Mapping[tuple[str, int], tuple[int, str]]
 """How often sections were asked for afresh, and with which instruction, as the ledger has it."""
@@ -54,10 +54,15 @@ class Finished:
         self._signature = self._signed()
         self._shared = self._digest_shared()
         self._outlines: dict[str, str] = {}
+        kind = f"{commission.language}.{commission.plan.value}"
+        self._kept = Records(workspace.root / ".expand" / "finished" / f"{kind}.jsonl")
         self._records: dict[str, _Record] = {}
         if self._whole:
+            forms = self._kept.read(commission.chapters)
             for chapter in commission.chapters:
-                self._read(chapter)
+                self._outlines[chapter] = _hash(workspace.outline_path(chapter))
+                if chapter in forms:
+                    self._recognise(chapter, forms[chapter])
 
     def __contains__(self, chapter: str) -> bool:
         return chapter in self._records
@@ -99,15 +104,15 @@ class Finished:
                 "findings": [_fields(finding) for finding in result.findings],
             },
         }
-        write_atomically(self._path(chapter.id), json.dumps(form), durable=False)
+        self._kept.add(chapter.id, form)
 
-    def _read(self, chapter: str) -> None:
-        outline = self._outlines[chapter] = _hash(self._workspace.outline_path(chapter))
+    def _recognise(self, chapter: str, form: Any) -> None:
+        """Takes what is kept of a chapter for true if all that it follows from is the same."""
         try:
-            form = json.loads(self._path(chapter).read_bytes())
             source = self._workspace.root / form["source"]
             draft = _hash(self._workspace.draft_path(chapter))
-            if not draft or form["made_from"] != self._made_from(outline, _hash(source), draft):
+            made_from = self._made_from(self._outlines[chapter], _hash(source), draft)
+            if not draft or form["made_from"] != made_from:
                 return
             if any((source.parent / p).exists() != there for p, there in form["links"].items()):
                 return
@@ -115,12 +120,7 @@ class Finished:
                 result=_result(form["result"]), editions=form["editions"]
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # none yet, or not one of ours: the chapter is looked at
-
-    def _path(self, chapter: str) -> Path:
-        commission = self._commission
-        folder = self._workspace.root / ".expand" / "finished"
-        return folder / f"{chapter}.{commission.language}.{commission.plan.value}.json"
+            return  # not one of ours: the chapter is looked at
 
     def _made_from(self, *hashes: str) -> str:
         return hashlib.sha256("|".join((self._shared, *hashes)).encode()).hexdigest()

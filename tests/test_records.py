@@ -1,0 +1,52 @@
+"""Records of chapters in a file that only grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from expand.drafting.records import MOST_STALE, Records
+
+
+def test_a_chapters_last_record_counts(tmp_path: Path) -> None:
+    path = tmp_path / "finished" / "en.jsonl"
+    assert Records(path).read(["1"]) == {}
+    for chapter, lines in (("1", 10), ("2", 20), ("1", 11)):
+        Records(path).add(chapter, {"lines": lines})
+    assert Records(path).read(["1", "3"]) == {"1": {"lines": 11}}
+    assert Records(path).read(["1", "2"]) == {"1": {"lines": 11}, "2": {"lines": 20}}
+
+
+def test_a_line_that_was_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "en.jsonl"
+    records = Records(path)
+    records.add("1", {"lines": 10})
+    records.add("2", {"title": "Größe"})
+    path.write_bytes(path.read_bytes()[:-4])
+    records.add("3", {"lines": 30})
+    assert records.read(["1", "2", "3"]) == {"1": {"lines": 10}, "3": {"lines": 30}}
+    path.write_bytes(path.read_bytes() + b"\n4\t\xff\n[1, 2]\n\n")
+    assert records.read(["1", "4"]) == {"1": {"lines": 10}}
+
+
+def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "en.jsonl"
+    for number in range(MOST_STALE + 1):
+        Records(path).add("1", {"lines": number})
+    grown = Records(path)
+    grown.read(["1"])
+    grown.add("2", {"lines": 20})
+    assert path.read_text(encoding="utf-8").count("\n") == MOST_STALE + 2
+    grown.add("1", {"lines": 10})
+    grown.add("1", {"lines": 11})
+    grown.read(["1"])
+    grown.add("3", {"lines": 30})
+    assert path.read_text(encoding="utf-8").count("\n") == 3
+    assert [Records(path).read([c])[c]["lines"] for c in "123"] == [11, 20, 30]
+
+
+def test_a_file_that_cannot_be_written_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    Records(tmp_path / "file" / "en.jsonl").add("1", {"lines": 10})
+    (tmp_path / "folder.jsonl").mkdir()
+    Records(tmp_path / "folder.jsonl").add("1", {"lines": 10})
+    assert Records(tmp_path / "folder.jsonl").read(["1"]) == {}
