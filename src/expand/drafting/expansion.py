@@ -181,7 +181,7 @@ class Expansion:
                 self._chapters[chapter] = known
                 planned += planned_already(known)
                 continue
-            found = agenda(folios.look(chapter), commission, self._editions, run_id=self._run.id)
+            found = agenda(folios.look(chapter), commission, self._editions)
             planned += found.planned
             if found.jobs:
                 jobs.append(found.jobs)

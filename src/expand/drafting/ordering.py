@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from expand.budget import Amount
 from expand.completion import Address, Purpose, Request
 from expand.drafting.asking import Ask
-from expand.drafting.chapter import Chapter, Edition
+from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
 from expand.drafting.manuscript import Frame, Manuscript
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
@@ -68,26 +68,9 @@ def order_for(
     """The order for a question. ``attempt`` counts answers to it that could not be used."""
     means = chapter.means
     profile = means.profile
-    context = _request_context(chapter, section, ask, manuscript, edition, setting)
-    template = TEMPLATE_OF[ask.purpose]
-    messages = (
-        chapter.system,
-        chapter.prompts.request(template, context),
-    )
-    cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
-    request = Request(
-        model=profile.name,
-        messages=messages,
-        max_output_tokens=min(cap, profile.max_output_tokens),
-        parameters=profile.request_parameters(
-            lines=ask.lines,
-            aspect=context.aspect,
-            topic=context.topics[0] if context.topics else context.section_title,
-        ),
-        edition=edition.number * TRIES_STRIDE + attempt,
-    )
-    estimate = means.counter.count_messages(messages)
-    prompt = raised(estimate, means.margin()) + CHAT_SLACK_TOKENS
+    request = _request(chapter, section, ask, manuscript, edition, attempt, setting)
+    estimate = means.counter.count_messages(request.messages)
+    prompt = _prompt_bound(means, estimate)
     _require_room(chapter, section, prompt, request.max_output_tokens)
     price = means.price
     return Order(
@@ -108,6 +91,52 @@ def order_for(
         question=_question(chapter, section, ask, edition, attempt, setting),
         rank=0 if any(body.strip() for body in manuscript.bodies) else 1,
     )
+
+
+def rehearse(chapter: Chapter, section: Section, ask: Ask, manuscript: Manuscript) -> None:
+    """Makes a question on trial, so that what is wrong with the templates or the context window is
+    said before anything is sent. Counts tokens only where the bytes alone do not show that it fits.
+
+    Raises ``InputError``.
+    """
+    means = chapter.means
+    request = _request(chapter, section, ask, manuscript, NO_EDITION, 0, NO_SETTING)
+    output = request.max_output_tokens
+    most = _prompt_bound(means, means.counter.at_most(request.messages))
+    if most + output > means.profile.context_window:
+        prompt = _prompt_bound(means, means.counter.count_messages(request.messages))
+        _require_room(chapter, section, prompt, output)
+
+
+def _request(
+    chapter: Chapter,
+    section: Section,
+    ask: Ask,
+    manuscript: Manuscript,
+    edition: Edition,
+    attempt: int,
+    setting: Setting,
+) -> Request:
+    """What is sent for a question."""
+    profile = chapter.means.profile
+    context = _request_context(chapter, section, ask, manuscript, edition, setting)
+    cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
+    return Request(
+        model=profile.name,
+        messages=(chapter.system, chapter.prompts.request(TEMPLATE_OF[ask.purpose], context)),
+        max_output_tokens=min(cap, profile.max_output_tokens),
+        parameters=profile.request_parameters(
+            lines=ask.lines,
+            aspect=context.aspect,
+            topic=context.topics[0] if context.topics else context.section_title,
+        ),
+        edition=edition.number * TRIES_STRIDE + attempt,
+    )
+
+
+def _prompt_bound(means: Means, counted: int) -> int:
+    """The most tokens that a prompt takes of which so many were counted."""
+    return raised(counted, means.margin()) + CHAT_SLACK_TOKENS
 
 
 def _question(

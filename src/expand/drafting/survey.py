@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from expand.drafting.chapter import NO_EDITION, Edition
+from expand.drafting.chapter import Edition
 from expand.drafting.commission import Commission, Job
 from expand.drafting.events import SectionPlanned
 from expand.drafting.finished import Editions
 from expand.drafting.folio import Folio
 from expand.drafting.manuscript import Manuscript
-from expand.drafting.ordering import order_for
+from expand.drafting.ordering import rehearse
 from expand.drafting.result import ChapterResult
 from expand.drafting.section import loop_for
 from expand.drafting.standing import standing
@@ -24,9 +24,9 @@ class Agenda:
     planned: tuple[SectionPlanned, ...]
 
 
-def agenda(folio: Folio, commission: Commission, editions: Editions, *, run_id: str) -> Agenda:
-    """A chapter's agenda. Where something is due, the first order is made on trial: what is wrong
-    with the templates or the context window is said before anything is sent.
+def agenda(folio: Folio, commission: Commission, editions: Editions) -> Agenda:
+    """A chapter's agenda. Where something is due, its first question is made on trial, so that what
+    is wrong with the templates or the context window is said before anything is sent.
 
     Raises ``InputError``.
     """
@@ -52,7 +52,7 @@ def agenda(folio: Folio, commission: Commission, editions: Editions, *, run_id: 
             manuscript = Manuscript(chapter.frame(section))
             ask = loop_for(manuscript, chapter.means).next()
             if ask is not None:
-                order_for(chapter, section, ask, manuscript, run_id=run_id, edition=NO_EDITION)
+                rehearse(chapter, section, ask, manuscript)
     return Agenda(jobs=tuple(jobs), planned=tuple(planned))
 
 

@@ -70,7 +70,6 @@ class Placement:
     book: Book
     means: Means
     ledger: Ledger
-    run_id: str
 
     def wanted(self, commission: Commission) -> Wanted:
         """The commission's sections. With ``fresh`` they are asked for anew, but for edited ones.
@@ -92,7 +91,7 @@ class Placement:
                 current += len(known.sections) - left
                 continue
             folio = self._folio(chapter, commission)
-            found = agenda(folio, commission, editions, run_id=self.run_id)
+            found = agenda(folio, commission, editions)
             edited += sum(planned.reason == "edited" for planned in found.planned)
             current += sum(not planned.reason for planned in found.planned)
             chapters.append(self._due(folio, commission, editions))

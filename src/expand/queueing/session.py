@@ -42,7 +42,7 @@ async def enqueue(
     require_language(profile_of(workspace, settings), book, commission.language)
     ledger = Ledger.open(server)
     try:
-        run = ledger.begin_run(
+        ledger.begin_run(
             limits=limits_of(book, {c: workspace.outline(c) for c in commission.chapters}),
             openings=openings_of(book),
             openings_pico_usd=money_openings_of(book),
@@ -52,7 +52,6 @@ async def enqueue(
             book=book,
             means=means_for(workspace, settings, ledger=ledger, unpriced=unpriced),
             ledger=ledger,
-            run_id=run.id,
         )
         wanted = placement.wanted(commission)
         async with open_board(server) as board:

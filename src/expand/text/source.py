@@ -241,8 +241,8 @@ class _Targets:
         return self._numbers[index] if self._numbers else 1
 
 
-def _bag(texts: Sequence[str]) -> set[str]:
-    return set().union(*(wording.terms(text) for text in texts))
+def _bag(titles: Sequence[str]) -> set[str]:
+    return set().union(*map(wording.title_terms, titles))
 
 
 _ALIKE = 0.8

@@ -7,6 +7,7 @@ Chinese has no spaces, so its words are stood for by pairs of neighbouring chara
 from __future__ import annotations
 
 import re
+from collections import Counter
 from difflib import SequenceMatcher
 from functools import lru_cache
 
@@ -105,7 +106,7 @@ def likeness(one: str, other: str, least: float = 0.0) -> float:
 
     Compared are spelling and words in any order; a title counts as its part before a bracket too.
     """
-    ours, theirs = terms(one), terms(other)
+    ours, theirs = title_terms(one), title_terms(other)
     best = 0.95 * len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
     for a in _heads(one):
         for b in _heads(other):
@@ -117,10 +118,17 @@ def _spelling(one: str, other: str, *, above: float) -> float:
     """How far two keys are spelled the same; 0 where that is not more than ``above``, which mostly
     shows by their lengths and letters, long before they are compared.
     """
-    matcher = SequenceMatcher(None, one, other, autojunk=False)
-    if matcher.real_quick_ratio() <= above or matcher.quick_ratio() <= above:
+    letters = len(one) + len(other)
+    if 2.0 * min(len(one), len(other)) / letters <= above:
         return 0.0
-    return matcher.ratio()
+    if 2.0 * (_letters(one) & _letters(other)).total() / letters <= above:
+        return 0.0
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+@lru_cache(maxsize=4096)
+def _letters(key: str) -> Counter[str]:
+    return Counter(key)
 
 
 def tokens(text: str) -> list[str]:
@@ -168,3 +176,9 @@ def latin_terms(text: str) -> set[str]:
 def terms(text: str) -> set[str]:
     """Latin stems and Chinese pairs together."""
     return latin_terms(text) if text.isascii() else latin_terms(text) | pairs(text)
+
+
+@lru_cache(maxsize=4096)
+def title_terms(title: str) -> frozenset[str]:
+    """The same of a title or topic, which is compared with many others."""
+    return frozenset(terms(title))
