@@ -467,6 +467,8 @@ def test_an_audit_finds_a_batch_that_does_not_add_up(desk: Make) -> None:
         ("requests = 9", "has 9 requests and 3 attempts"),
         ("stage = 'submitted'", "is submitted, and its end is"),
         ("ended_at = NULL", "as an owner"),
+        ("submitting = 1", "is collected, but being submitted"),
+        ("remote = ''", "is collected, and its provider's id is not known"),
     ):
         ledger = Ledger.open(d.workspace.ledger_place)
         with ledger.writing() as connection:

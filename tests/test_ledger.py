@@ -842,6 +842,41 @@ def test_a_folder_that_takes_no_lock_files_is_read_as_it_lies(
         Ledger.read(place(tmp_path))
 
 
+def test_a_log_that_cannot_be_read_is_not_passed_over(
+    tmp_path: Path, failing: type[Failing]
+) -> None:
+    writer = Ledger.open(place(tmp_path))
+    begin(writer)
+    failing.trigger, failing.code, failing.left = "sqlite_master", sqlite3.SQLITE_CANTOPEN, 1
+    with pytest.raises(LedgerError, match=r"its newest entries are in ledger\.db-wal"):
+        Ledger.read(place(tmp_path))
+    writer.close()
+
+
+def test_text_that_is_none_is_damage(tmp_path: Path) -> None:
+    ledger = Ledger.open(place(tmp_path))
+    with pytest.raises(LedgerError, match="damaged"), ledger.reading():
+        b"\xff".decode()
+    ledger.close()
+
+
+def test_a_transaction_that_the_disk_ended_is_ended_once(tmp_path: Path) -> None:
+    """SQLite undoes some failed transactions by itself."""
+    ledger = Ledger.open(place(tmp_path))
+
+    def undone() -> None:
+        with ledger.writing() as connection, ledger.database.part():
+            connection.execute("ROLLBACK")
+            raise ValueError("a defect after it")
+
+    with pytest.raises(ValueError, match="a defect after it"):
+        undone()
+    with ledger.database.snapshot() as connection:
+        connection.execute("ROLLBACK")
+    assert ledger.balance("book").reserved_tokens == 0
+    ledger.close()
+
+
 def test_a_defect_in_a_statement_is_no_ledger_error(ledger: Ledger) -> None:
     with pytest.raises(ledger.database.errors), ledger.reading() as connection:
         connection.execute("SELECT ?", (1, 2))

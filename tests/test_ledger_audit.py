@@ -15,6 +15,7 @@ from expand.completion import Failure, Usage
 from expand.errors import InputError, LedgerError
 from expand.ledger import (
     Ledger,
+    LedgerBusyError,
     Reservation,
     State,
     export,
@@ -386,3 +387,23 @@ def test_a_migration_that_fails_changes_nothing(
             Ledger.open(site.place)
     Ledger.open(site.place).close()
     assert verify(site.place).ok
+
+
+def test_a_damaged_request_cannot_be_exported(site: Site, path: LedgerPlace) -> None:
+    none = "X'00'" if site.name == "sqlite" else "'\\x00'::bytea"
+    site.alter(f"UPDATE request SET form = {none}")
+    with pytest.raises(LedgerError, match=r"the request of attempt \w+ is damaged; "):
+        list(export(path, texts=True))
+
+
+def test_a_full_disk_is_not_taken_for_a_malformed_line(
+    site: Site, path: LedgerPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = list(export(path, texts=True))
+
+    def full(*given: object, **more: object) -> None:
+        raise LedgerBusyError("the disk is full")
+
+    monkeypatch.setattr("expand.ledger.transfer._take", full)
+    with pytest.raises(LedgerBusyError, match=r"^the disk is full$"):
+        import_(site.another(), lines)

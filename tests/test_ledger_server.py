@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -17,6 +20,7 @@ from ledgers import ServerSite
 
 from expand.budget import Limit
 from expand.completion import Failure
+from expand.errors import LedgerError
 from expand.ledger import (
     InFlight,
     Ledger,
@@ -26,8 +30,9 @@ from expand.ledger import (
     schema,
     verify,
 )
-from expand.ledger.postgresql import PostgresDatabase
+from expand.ledger.postgresql import PostgresDatabase, _lost
 from expand.ledger.postgresql_words import definition, query
+from expand.ledger_place import Server
 from expand.purchase.escrow import Purchase
 
 
@@ -197,6 +202,111 @@ def test_the_server_keeps_the_time(ledger: Ledger, monkeypatch: pytest.MonkeyPat
     assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
     monkeypatch.setattr("expand.ledger.moment.now", lambda: datetime(1999, 1, 1, tzinfo=UTC))
     assert ledger.clock() >= now
+
+
+def test_the_clock_is_looked_at_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = ledger.database
+    assert isinstance(database, PostgresDatabase)
+    database._then -= timedelta(days=1)  # this process has counted wrong
+    assert ledger.clock() < datetime.now(UTC) - timedelta(hours=23)
+    monkeypatch.setattr("expand.ledger.postgresql.CLOCK_SECONDS", 0.0)
+    assert abs(ledger.clock() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_a_ledger_that_was_closed_says_so(postgres: ServerSite) -> None:
+    closed = Ledger.open(postgres.place)
+    closed.close()
+    with pytest.raises(LedgerError, match="the ledger was closed"):
+        closed.balance("book")
+
+
+def test_a_line_that_breaks_ends_what_was_on_it(ledger: Ledger) -> None:
+    database = ledger.database
+    assert isinstance(database, PostgresDatabase)
+    with database.snapshot() as session:
+        session.raw.close()
+    assert ledger.balance("book").reserved_tokens == 0, "a new session"
+
+    def broken() -> None:
+        with database.writing() as session:
+            session.raw.close()
+
+    with pytest.raises(LedgerBusyError):
+        broken()
+    assert ledger.balance("book").reserved_tokens == 0
+
+
+def test_a_transaction_that_failed_inside_is_not_taken_for_written(ledger: Ledger) -> None:
+    begin(ledger)
+    database = ledger.database
+    assert isinstance(database, PostgresDatabase)
+
+    def swallowing() -> None:
+        with database.writing() as session:
+            session.execute("UPDATE budget SET opening_tokens = 5")
+            with suppress(psycopg.Error):
+                session.execute("SELECT 1 / 0").fetchone()
+            assert database._pipeline is not None
+            database._pipeline.sync()
+
+    with pytest.raises(LedgerBusyError, match="the transaction was undone; run again"):
+        swallowing()
+    assert ledger.balance("book").opening_tokens == 0
+
+
+def test_a_schema_that_is_there_already_is_used(postgres: ServerSite) -> None:
+    postgres._execute(f'CREATE SCHEMA "{postgres.place.schema}"')
+    Ledger.open(postgres.place).close()
+    assert verify(postgres.place).ok
+
+
+def test_a_server_that_cannot_be_looked_at_is_let_go(
+    postgres: ServerSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[PostgresDatabase] = []
+
+    def lost(database: PostgresDatabase) -> int:
+        seen.append(database)
+        raise LedgerBusyError("the connection was lost")
+
+    monkeypatch.setattr(PostgresDatabase, "tables", lost)
+    with pytest.raises(LedgerBusyError, match="the connection was lost"):
+        Ledger.read(postgres.place)
+    assert seen[0]._session.raw.closed
+
+
+@pytest.mark.parametrize(
+    ("address", "said", "message"),
+    [
+        ("postgresql://[", "", "write it as postgresql://USER@HOST"),
+        (
+            "postgresql://me:secret@h/db",
+            'connection failed: FATAL:  password authentication failed for user "me"',
+            "; check user and password; ",
+        ),
+    ],
+)
+def test_what_keeps_a_session_from_beginning_is_said_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str, message: str
+) -> None:
+    def refuse(*given: object, **more: object) -> None:
+        raise psycopg.OperationalError(said)
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    with pytest.raises(LedgerError, match=message) as caught:
+        Ledger.open(Server(address=address, schema="book"))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_session_that_cannot_be_looked_at_is_lost() -> None:
+    def gone() -> None:
+        raise psycopg.OperationalError("the server closed the connection")
+
+    one, other = socket.socketpair()
+    with one, other:
+        other.send(b"x")
+        wire = SimpleNamespace(socket=one.fileno(), consume_input=gone)
+        assert _lost(SimpleNamespace(closed=False, pgconn=wire))  # type: ignore[arg-type]
 
 
 def test_two_books_in_one_database_do_not_mix(postgres: ServerSite) -> None:

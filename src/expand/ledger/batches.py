@@ -80,14 +80,8 @@ class Batches:
             if found["gone_at"] is None and found["submitter"] != run.owner:
                 raise self._busy()
             connection.execute(
-                "UPDATE batch SET submitter = ? WHERE id = ? AND submitter = ?",
-                (run.owner, found["id"], found["submitter"]),
+                "UPDATE batch SET submitter = ? WHERE id = ?", (run.owner, found["id"])
             )
-            taken = connection.execute(
-                "SELECT submitter FROM batch WHERE id = ?", (found["id"],)
-            ).fetchone()
-            if taken["submitter"] != run.owner:
-                raise self._busy()
         return read(found)
 
     @staticmethod

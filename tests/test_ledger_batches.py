@@ -1,0 +1,89 @@
+"""Batches in the ledger: steps that are repeated, out of turn, or about what it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from buying import RESERVED, answer, begin, failed, order
+from ledgers import Site
+
+from expand.completion import Failure
+from expand.errors import LedgerError
+from expand.ledger import Ledger, Order, Refused, Reservation, Run, State, verify
+from expand.ledger.batch_rows import BatchRow, Settlement, Stage
+from expand.ledger.batches import Batches
+
+
+@pytest.fixture
+def ledger(site: Site) -> Iterator[Ledger]:
+    opened = Ledger.open(site.place)
+    yield opened
+    opened.close()
+    assert verify(site.place).findings == ()
+
+
+def opened(ledger: Ledger, run: Run, *texts: str) -> BatchRow:
+    """A batch with a reservation for each text."""
+    batches = Batches(ledger)
+    batch = batches.begin(run, model="m", base_url="", terms={})
+    reserve(ledger, batch, *(order(run, text) for text in texts))
+    return batch
+
+
+def reserve(ledger: Ledger, batch: BatchRow, *orders: Order) -> None:
+    for _, verdict in Batches(ledger).reserve(batch, orders, hold_unknown=False):
+        assert isinstance(verdict, Reservation)
+
+
+def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
+    run, batches = begin(ledger), Batches(ledger)
+    one = order(run, "one").request.key
+    batch = batches.uploaded(batches.prepared(opened(ledger, run, "one")), "file-1")
+    batch = batches.creating(batch)
+    assert batches.settle(batch, [Settlement(request_key="nobody's", answer=answer())]) == 0
+    with pytest.raises(ValueError, match="neither an answer nor a failure"):
+        batches.settle(batch, [Settlement(request_key=one)])
+    assert ledger.balance("book").reserved_tokens == RESERVED
+    assert batches.settle(batch, [Settlement(request_key=one, answer=answer("kept"))]) == 1
+    assert batches.settle(batch, [Settlement(request_key=one, answer=answer("again"))]) == 0
+    stored = ledger.answer(one)
+    assert stored is not None
+    assert stored.text == "kept"
+
+
+def test_a_batch_ends_in_as_many_transactions_as_it_takes(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expand.ledger.batches.AT_ONCE", 2)
+    run, batches = begin(ledger), Batches(ledger)
+    batch = opened(ledger, run, "one", "two", "three", "four")
+    ended = batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=None)
+    assert (ended.stage, ended.unbilled) == (Stage.WITHDRAWN, 4)
+    assert ledger.balance("book").reserved_tokens == 0
+    assert {row.state for row in ledger.attempts()} == {State.RELEASED}
+
+
+def test_a_step_out_of_turn_names_where_the_batch_is(ledger: Ledger) -> None:
+    run, batches = begin(ledger), Batches(ledger)
+    batch = opened(ledger, run, "one")
+    assert batches.prepared(batch).requests == 1
+    with pytest.raises(LedgerError, match="is prepared, not open; another process went on with it"):
+        batches.prepared(batch)
+    with pytest.raises(LedgerError, match="batch-none: not in this ledger; check its id"):
+        batches.get("batch-none")
+    batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=False)
+
+
+def test_what_a_batch_holds_is_not_waited_for_and_what_calls_hold_is(ledger: Ledger) -> None:
+    run = begin(ledger, 3 * RESERVED)
+    batch = opened(ledger, run, "in a batch")
+    assert isinstance(ledger.reserve(order(run, "live"), send=True), Reservation)
+    large = ledger.reserve(order(run, "large", prompt=2 * RESERVED - 80))
+    assert isinstance(large, Refused)
+    assert large.waitable, "the live call may give back enough"
+    larger = ledger.reserve(order(run, "larger", prompt=3 * RESERVED - 80))
+    assert isinstance(larger, Refused)
+    assert not larger.waitable
+    assert larger.message.endswith("; batches that are not collected yet hold the rest")
+    Batches(ledger).end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=False)
