@@ -152,6 +152,49 @@ def test_a_lost_copy_and_a_damaged_record_are_named(place: Path, server: Scripte
     assert "accepted.jsonl:2: " in damaged.err
 
 
+def test_a_chapter_whose_former_text_is_lost_is_drafted_from_what_is_there(
+    place: Path, server: ScriptedServer
+) -> None:
+    drafted(place, server)
+    former = source_of(place).read_bytes()
+    expand(place, "accept", "07")
+    present, acceptances = source_of(place).read_bytes(), Acceptances(Workspace(root=place))
+    assert acceptances.origin("07", present) == former
+    shutil.rmtree(place / ".expand" / "sources")
+    assert acceptances.origin("07", present) == present
+
+
+def test_a_record_that_cannot_be_locked_leaves_the_source_alone(
+    place: Path, server: ScriptedServer
+) -> None:
+    drafted(place, server)
+    before = source_of(place).read_bytes()
+    (place / ".expand" / "accepted.lock").mkdir()
+    ran = expand(place, "accept", "07")
+    assert ran.code == 2
+    assert ".expand/accepted.lock: it cannot be written: " in ran.err
+    assert source_of(place).read_bytes() == before
+
+
+def test_what_was_the_same_before_is_not_taken_back_with_the_others(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_chapters(place)
+    assert expand(place, "accept", "07").code == 0
+    accepted, original = documents(place), Acceptances.accept
+
+    def refused(self: Acceptances, chapter: str, source: str, text: str) -> bool:
+        if chapter == "08":
+            raise InputError("it cannot be written", remedy="make room")
+        return original(self, chapter, source, text)
+
+    monkeypatch.setattr(Acceptances, "accept", refused)
+    with pytest.raises(InputError, match="it cannot be written"):
+        hand_over(Workspace(root=place), Settings(model="scripted"), ["07", "08"], force=True)
+    assert documents(place) == accepted
+    assert Acceptances(Workspace(root=place)).standing("07") is not None
+
+
 def test_undo_never_leaves_the_workspace(place: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim.md"
     victim.write_bytes(b"")

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from batch_server import BatchServer
+from openai import Omit
 from openai.types import Batch
 
 from expand.completion import AttemptFailedError, Failure, Finish, Json
 from expand.model.batch import input_line, result_line
-from expand.model.batch_author import OpenAIBatchAuthor, remote
+from expand.model.batch_author import OpenAIBatchAuthor, _headers, remote
 
 BODY: dict[str, Json] = {
     "model": "m",
@@ -129,6 +130,32 @@ async def test_a_download_that_breaks_off_says_so() -> None:
                 await rest(found, got)
     assert caught.value.failure is Failure.DISCONNECTED
     assert len(got) < 40
+
+
+async def test_a_download_comes_in_pieces_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Download:
+        async def __aenter__(self) -> Download:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        async def iter_bytes(self) -> AsyncIterator[bytes]:
+            for piece in (b"fir", b"st\n\n", b"sec", b"ond\n  \nlast"):
+                yield piece
+
+    async with OpenAIBatchAuthor(api_key=None, base_url="http://127.0.0.1:9/v1") as desk:
+        monkeypatch.setattr(
+            desk._client.files.with_streaming_response, "content", lambda *_, **__: Download()
+        )
+        assert [line async for line in desk.results("f")] == [b"first", b"second", b"last"]
+
+
+def test_a_key_goes_where_its_provider_looks_for_it() -> None:
+    found = _headers("k-own", "api-key", {"X-Team": "docs"})
+    assert (found["api-key"], found["X-Team"]) == ("k-own", "docs")
+    assert isinstance(found["Authorization"], Omit)
+    assert _headers("k-own", "Authorization", {}) == {}, "the SDK has it from the client"
 
 
 async def test_nobody_there_is_unreachable() -> None:

@@ -67,6 +67,30 @@ async def test_after_a_rest_few_go_ahead_of_the_others(ledger: Ledger) -> None:
         assert counted.number == 2 * burst
 
 
+async def test_what_failed_or_was_given_up_is_followed_by_a_rest_too(ledger: Ledger) -> None:
+    run, counted, clerk = begin(ledger, 10_000), Counted(ledger), Clerk(ledger)
+
+    async def burst(name: str) -> int:
+        before, orders = counted.number, [order(run, f"{name} {n}") for n in range(5)]
+        await asyncio.gather(*(clerk.write(partial(ledger.reserve, o)) for o in orders))
+        return counted.number - before
+
+    counted.busy = True
+    with pytest.raises(LedgerBusyError):
+        await clerk.write(partial(ledger.reserve, order(run, "failed")))
+    counted.busy = False
+    assert await burst("after a failure") == 2
+    written = asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, "written"))))
+    while not clerk._waiting:
+        await asyncio.sleep(0)
+    given_up = asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, "given up"))))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await written
+    await asyncio.sleep(0.01)
+    assert await burst("after a cancelled question") == 2
+
+
 async def test_answers_share_their_transaction_with_what_takes_their_places(
     ledger: Ledger,
 ) -> None:

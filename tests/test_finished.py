@@ -12,6 +12,7 @@ from workspaces import draft_of, expand, small
 
 from expand.drafting.chapter import Chapter
 from expand.drafting.commission import Job, lanes
+from expand.drafting.expansion import Expansion
 from expand.drafting.folios import across
 
 
@@ -48,7 +49,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_finished_chapter_is_told_as_before_without_being_opened(
     place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / ".expand/finished/en.full.jsonl").rename(place / "kept.json")
+    (place / ".expand/finished/en.full.records").rename(place / "kept.json")
     looked_at = run(place, server)
     seen = opened(monkeypatch)
     passed_over = run(place, server)
@@ -135,7 +136,7 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
         (place / file).write_text("Be thorough.\n", encoding="utf-8")
         return across(*given, **more)
 
-    record = place / ".expand/finished/en.full.jsonl"
+    record = place / ".expand/finished/en.full.records"
     record.unlink()
     run(place, server)
     assert record.is_file()
@@ -145,8 +146,44 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
     assert not record.exists()
 
 
+def test_an_edit_that_comes_while_the_chapter_is_finished_leaves_no_record(
+    place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, original = place / ".expand/finished/en.full.records", Expansion._finish
+    record.unlink()
+
+    def edited(self: Expansion, *given: Any) -> None:
+        text = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
+        (place / "drafts/07.md").write_text(text, encoding="utf-8")
+        original(self, *given)
+
+    monkeypatch.setattr(Expansion, "_finish", edited)
+    run(place, server)
+    assert not record.exists()
+    monkeypatch.setattr(Expansion, "_finish", original)
+    told = run(place, server)["chapters"][0]["sections"]
+    assert [section["status"] for section in told] == ["edited", "reused", "reused"]
+    assert record.is_file()
+
+
+def test_a_file_that_is_linked_to_and_comes_or_goes_has_it_looked_at(
+    place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = place / ".expand/finished/en.full.records"
+    text = record.read_text(encoding="utf-8").replace('"links": {}', '"links": {"gone.md": true}')
+    record.write_text(text, encoding="utf-8")
+    seen = opened(monkeypatch)
+    run(place, server)
+    assert "07" in seen
+
+
+def test_a_record_of_another_form_is_no_record(place: Path, server: ScriptedServer) -> None:
+    (place / ".expand/finished/en.full.records").write_text("07\t[1, 2]", encoding="utf-8")
+    assert run(place, server)["attempts"] == 0
+
+
 def test_a_damaged_record_is_no_record(place: Path, server: ScriptedServer) -> None:
-    (place / ".expand/finished/en.full.jsonl").write_text("[1, 2]", encoding="utf-8")
+    (place / ".expand/finished/en.full.records").write_text("[1, 2]", encoding="utf-8")
     assert run(place, server)["attempts"] == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import closing
@@ -68,6 +69,14 @@ def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
     assert some.look("07").edited(1)
     some.overwrite("07", 1)
     assert not some.look("07").edited(1)
+
+
+def test_a_draft_that_was_only_touched_is_not_written_again(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    taken, path = folios_of(place).take("07"), place / "drafts/07.md"
+    os.utime(path, ns=(1, 1))
+    taken.write()
+    assert path.stat().st_mtime_ns == 1
 
 
 def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 import random
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,36 @@ async def test_wrong_input_ends_the_events_and_is_raised_by_the_result(place: Wo
         assert [event async for event in run] == []
         with pytest.raises(InputError):
             await run.result()
+
+
+async def test_a_run_has_no_result_before_it_begins(place: Workspace) -> None:
+    with pytest.raises(RuntimeError, match="a run begins with `async with`"):
+        await expanding(place, "07", author=Writer()).result()
+
+
+async def test_a_run_that_is_stopped_before_it_begins_sends_nothing(place: Workspace) -> None:
+    writer = Writer()
+    async with expanding(place, "07", author=writer) as run:
+        run.stop()
+        result = await run.result()
+    assert result.interrupted
+    assert writer.asked == []
+
+
+async def test_a_loop_that_ends_takes_the_run_with_it(place: Workspace) -> None:
+    run = expanding(place, "07", author=Writer(held=asyncio.Event()))
+    await run.__aenter__()
+    run._begun.cancel()
+    assert [event async for event in run] == []
+    with pytest.raises(asyncio.CancelledError):
+        await run.result()
+
+
+async def test_results_can_be_written_as_json_with_their_names(place: Workspace) -> None:
+    form = json.loads(json.dumps(asdict(await expand_chapter(place, "07", author=Writer()))))
+    assert form["balance"]["limit"]["tokens"] == 200_000
+    usage = form["chapters"][0]["sections"][0]["usage"]
+    assert set(usage) == {"prompt", "completion", "cached", "reasoning"}
 
 
 async def test_a_block_left_early_stops_the_run_and_keeps_what_arrives(place: Workspace) -> None:

@@ -9,7 +9,7 @@ import pytest
 from genai_prices.types import ModelPrice, Tier, TieredPrices
 
 from expand.completion import Usage
-from expand.model.pricing import Price, Rates, _price, price_for
+from expand.model.pricing import Price, Rates, _price, batch_price_for, price_for
 from expand.model.profile import profile_for
 from expand.model.provider import EMBEDDED_MODEL
 
@@ -100,6 +100,30 @@ def _calculated(**prices: Any) -> Any:
     return SimpleNamespace(
         model_price=ModelPrice(**prices), provider=SimpleNamespace(id="elsewhere")
     )
+
+
+def test_a_batch_costs_what_is_stated_else_what_is_published_else_half() -> None:
+    live = price("gpt-4.1")
+    published = batch_price_for("gpt-4.1", profile_for("gpt-4.1"), None, now=NOW)
+    assert live is not None
+    assert published is not None
+    assert 2 * published.bound(1000, 100) == live.bound(1000, 100)
+    tenth = profile_for("gpt-4.1", {"gpt-4.1": {"batch_discount": 0.1}})
+    stated = batch_price_for("gpt-4.1", tenth, None, now=NOW)
+    assert stated is not None
+    assert 10 * stated.bound(1000, 100) == 9 * live.bound(1000, 100)
+    assert batch_price_for("nobodys", profile_for("nobodys"), None, now=NOW) is None
+
+
+def test_a_batch_of_a_model_without_a_published_one_costs_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live = price("gpt-4.1")
+    monkeypatch.setattr("expand.model.pricing._published", lambda *given: live)
+    half = batch_price_for("gpt-4.1", profile_for("gpt-4.1"), None, now=NOW)
+    assert live is not None
+    assert half is not None
+    assert 2 * half.bound(1000, 100) == live.bound(1000, 100)
 
 
 def test_half_a_price_is_none() -> None:

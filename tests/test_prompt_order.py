@@ -214,6 +214,11 @@ def test_the_shipped_templates_pass_their_check(
             "request, and system.j2 is the same for a whole chapter",
         ),
         (
+            "section.j2",
+            "{{ aspect|titel }}{{ lines }} lines",
+            "section.j2:1: template syntax: No filter named 'titel'",
+        ),
+        (
             "repair.j2",
             "Mend it.",
             "repair.j2: template: a request has to end on its 4,217 lines; it states none; ",
@@ -254,6 +259,17 @@ def test_all_unknown_names_are_said_at_once(tmp_path: Path) -> None:
     put(tmp_path, "system.j2", "{% for s in sections %}{{ s.titel }}{% endfor %}")
     with pytest.raises(InputError, match=r"nothing here has 'titel'; did you mean \"title\"\?"):
         Prompts(tmp_path).system(CHAPTER)
+
+
+def test_a_template_may_name_what_is_not_there(tmp_path: Path) -> None:
+    text = '{% include "mine.j2" ignore missing %}{% include "length.j2" %}'
+    put(tmp_path, "section.j2", text)
+    prompts = Prompts(tmp_path)
+    prompts.check("en")
+    assert [path.name for path in prompts.sources("section.j2")] == ["section.j2", "length.j2"]
+    put(tmp_path, "repair.j2", "{% if %}")
+    with pytest.raises(InputError, match=r"repair\.j2:1: template syntax: "):
+        Prompts(tmp_path).fingerprint()
 
 
 def test_names_that_a_template_sets_or_tests_are_its_own(tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ from scripted_server import ScriptedServer
 from expand.completion import AttemptFailedError, Failure, Finish, Message, Request
 from expand.drafting.authorship import means_for, profile_of
 from expand.errors import InputError
+from expand.model.address import host_of, port_of
 from expand.model.author import OpenAIAuthor
 from expand.model.profile import profile_for
 from expand.model.provider import COMPATIBLE, providers, recognised
+from expand.model.refusal import refused
 from expand.purchase.failure import RULES
 from expand.settings import Overrides, Settings, read_settings, require_author
 from expand.workspace import Workspace
@@ -60,6 +62,18 @@ def test_what_a_base_url_is_recognised_as(url: str, name: str, sign: str) -> Non
     found = recognised(url, providers())
     assert (found.provider.name, found.sign) == (name, sign)
     assert found.guessed == sign.startswith("port")
+
+
+def test_an_address_that_is_none_has_no_host_and_no_port() -> None:
+    assert host_of("http://[::1") == ""
+    assert host_of(None) == ""
+    assert port_of("http://h:99999") is None
+    assert port_of("https://h/v1") == 443
+
+
+def test_a_status_that_nobody_knows_is_told_by_its_number() -> None:
+    unknown = refused(599, {}, b"", now=0.0)
+    assert (unknown.failure, unknown.message) == (Failure.SERVER_ERROR, "HTTP 599: ")
 
 
 def test_the_ready_ones() -> None:

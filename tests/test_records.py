@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from expand.drafting.records import MOST_STALE, Records
+from expand.errors import InputError
 
 
 def test_a_chapters_last_record_counts(tmp_path: Path) -> None:
-    path = tmp_path / "finished" / "en.jsonl"
+    path = tmp_path / "finished" / "en.records"
     assert Records(path).read(["1"]) == {}
     for chapter, lines in (("1", 10), ("2", 20), ("1", 11)):
         Records(path).add(chapter, {"lines": lines})
@@ -17,7 +20,7 @@ def test_a_chapters_last_record_counts(tmp_path: Path) -> None:
 
 
 def test_a_line_that_was_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
-    path = tmp_path / "en.jsonl"
+    path = tmp_path / "en.records"
     records = Records(path)
     records.add("1", {"lines": 10})
     records.add("2", {"title": "Größe"})
@@ -29,7 +32,7 @@ def test_a_line_that_was_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
 
 
 def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
-    path = tmp_path / "en.jsonl"
+    path = tmp_path / "en.records"
     for number in range(MOST_STALE + 1):
         Records(path).add("1", {"lines": number})
     grown = Records(path)
@@ -44,9 +47,27 @@ def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     assert [Records(path).read([c])[c]["lines"] for c in "123"] == [11, 20, 30]
 
 
+def test_what_cannot_be_written_anew_still_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "en.records"
+    for number in range(MOST_STALE + 4):
+        Records(path).add("1", {"lines": number})
+
+    def refuse(*given: object, **more: object) -> None:
+        raise InputError("it cannot be written", remedy="make room")
+
+    monkeypatch.setattr("expand.drafting.records.write_bytes_atomically", refuse)
+    records = Records(path)
+    records.read(["1"])
+    records.add("2", {"lines": 20})
+    assert records.read(["2"]) == {"2": {"lines": 20}}
+    assert path.read_text(encoding="utf-8").count("\n") == MOST_STALE + 5
+
+
 def test_a_file_that_cannot_be_written_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    Records(tmp_path / "file" / "en.jsonl").add("1", {"lines": 10})
-    (tmp_path / "folder.jsonl").mkdir()
-    Records(tmp_path / "folder.jsonl").add("1", {"lines": 10})
-    assert Records(tmp_path / "folder.jsonl").read(["1"]) == {}
+    Records(tmp_path / "file" / "en.records").add("1", {"lines": 10})
+    (tmp_path / "folder.records").mkdir()
+    Records(tmp_path / "folder.records").add("1", {"lines": 10})
+    assert Records(tmp_path / "folder.records").read(["1"]) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -131,7 +132,7 @@ def test_hours_come_from_the_ledger_else_the_outline_else_the_opening_balance() 
         Fraction("0.9"),
         0,
     ]
-    measured = outlined._replace(hours_per_line=0.5)
+    measured = replace(outlined, hours_per_line=0.5)
     assert scenarios(measured)[0].hours == 450
     done = chapter("0", 300, 300)._replace(before=100)
     opened = facts(done, chapter("1", 100, 1000), openings=(Opening(chapters=("0",), hours=2.0),))

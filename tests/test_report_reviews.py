@@ -63,7 +63,7 @@ def test_a_finished_chapter_is_told_as_a_review_would(
     kept = found(place, server)
     assert held == []
 
-    (place / ".expand/finished/en.full.jsonl").unlink()
+    (place / ".expand/finished/en.full.records").unlink()
     assert found(place, server) == kept
     assert held == ["07"]
     assert kept["07"].every_finding

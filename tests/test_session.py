@@ -13,16 +13,23 @@ from scripted_server import ScriptedServer
 from workspaces import OUTLINE, draft_of, expand, rows, small
 
 from expand.budget import Limit
-from expand.completion import Answer, Finish
-from expand.drafting.authorship import DeferredAuthor, means_for, require_language
+from expand.completion import Answer, AttemptFailedError, Failure, Finish
+from expand.drafting.authorship import (
+    MARGIN_HOLDS,
+    MARGIN_LEARNS,
+    DeferredAuthor,
+    means_for,
+    require_language,
+)
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionStarted
 from expand.drafting.expansion import Commission, Expansion
 from expand.drafting.rehearsal import dry_run, first_order
 from expand.drafting.result import RunResult
 from expand.drafting.session import expand_chapters
-from expand.errors import InputError
+from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
 from expand.model.profile import profile_for
+from expand.model.tokens import RANK_FILES
 from expand.outline import Allowance, Opening
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.outline.plan import Plan
@@ -160,7 +167,10 @@ def test_the_margin_is_that_of_an_estimate_and_widens_with_what_was_seen(place: 
     run(place, Counting(*(answer("A new sentence, this.\n", prompt=1_000) for _ in range(3))))
     ledger = Ledger.read(place.ledger_path)
     assert ledger is not None
-    assert means_for(place, LOCAL, ledger=ledger).margin() > Decimal("0.3")
+    margin = means_for(place, LOCAL, ledger=ledger).margin
+    seen = margin()
+    assert seen > Decimal("0.3")
+    assert {margin() for _ in range(MARGIN_LEARNS + MARGIN_HOLDS)} == {seen}
     ledger.close()
 
 
@@ -179,6 +189,47 @@ def test_an_author_that_is_not_asked_is_not_opened() -> None:
             pass
 
     asyncio.run(entered())
+
+
+def test_an_author_that_cannot_begin_ends_the_run_before_anything_is_reserved(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(self: object) -> None:
+        raise AttemptFailedError(Failure.UNREACHABLE, "the model file is damaged")
+
+    monkeypatch.setattr("expand.model.author.OpenAIAuthor.open", lost)
+
+    async def begun() -> None:
+        async with DeferredAuthor(LOCAL, profile_for("scripted")) as author:
+            await author.open()
+
+    with pytest.raises(AuthorError, match="the model file is damaged; run `expand doctor`"):
+        asyncio.run(begun())
+
+
+def test_a_folder_that_cannot_be_written_ends_the_run_before_anything_is_spent(
+    place: Workspace,
+) -> None:
+    (place.root / "drafts").write_text("in the way", encoding="utf-8")
+    with ScriptedServer() as server:
+        ran = expand(place.root, "chapter", "07", "--base-url", server.base_url)
+    assert ran.code == 2
+    assert "drafts/07.md: it cannot be written: " in ran.err
+    assert server.requests == []
+    assert rows(place.root, "SELECT * FROM attempt") == []
+
+
+def test_a_damaged_tokenizer_is_told_before_anything_is_written(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, (file, _) in RANK_FILES.items():
+        monkeypatch.setitem(RANK_FILES, name, (file, "0" * 64))
+    with ScriptedServer() as server:
+        ran = expand(place.root, "chapter", "07", "--base-url", server.base_url)
+    assert ran.code == 2
+    assert "is damaged; install the package again" in ran.err
+    assert server.requests == []
+    assert not (place.root / "drafts").exists()
 
 
 def test_the_settings_choose_the_author(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,6 +487,13 @@ def test_a_rehearsal_knows_editions_without_raising_them(place: Workspace) -> No
     assert [p.reused for p in dry_run(place, LOCAL, COMMISSION)] == [True] * 3
     fresh = dry_run(place, LOCAL, replace(COMMISSION, fresh=True))
     assert [p.requests for p in fresh] == [p.requests for p in before]
+    edited = draft_of(place.root).replace("## 2. Named pipes", "## 2. Pipes")
+    place.draft_path("07").write_text(edited, encoding="utf-8")
+    named = replace(COMMISSION, fresh=True, sections=frozenset({2}))
+    assert [p.requests for p in dry_run(place, LOCAL, replace(named, sections=None))][1] == 0
+    assert [p.requests for p in dry_run(place, LOCAL, named)] == [before[1].requests]
+    place.draft_path("07").unlink()
+    assert [p.requests for p in dry_run(place, LOCAL, named)] == [before[1].requests]
     assert run(place, Counting()).attempts == 0, "the rehearsal raised nothing"
 
 
@@ -446,6 +504,13 @@ def test_the_first_order_needs_a_section_that_has_room(place: Workspace) -> None
     place.outline_path("07").write_text(f"{before}  - title: {{en: Named pipes{second}")
     with pytest.raises(InputError, match="section 2 of chapter 07 has its lines already"):
         first_order(place, LOCAL, chapter="07", section=2, plan=Plan.FULL, language="en")
+
+
+def test_a_section_that_its_source_fills_is_not_asked_for(place: Workspace) -> None:
+    text = OUTLINE.replace("lines: 40", "lines: 8").replace("      - {en: Reading until", "      #")
+    place.outline_path("07").write_text(text, encoding="utf-8")
+    second = replace(COMMISSION, sections=frozenset({2}))
+    assert run(place, Counting(), second).chapters[0].sections[0].attempts == 0
 
 
 def test_without_a_key_nothing_is_begun(place: Workspace) -> None:

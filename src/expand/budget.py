@@ -8,6 +8,7 @@ never zero.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
@@ -31,14 +32,16 @@ class Amount(NamedTuple):
     pico_usd: int | None = None
 
 
-class Limit(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
     """The most that a scope may spend; None means that this measure is not limited."""
 
     tokens: int | None = None
     pico_usd: int | None = None
 
 
-class Balance(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Balance:
     """Where one scope stands. ``used`` includes opening balances and unknown outcomes.
 
     ``scope`` is ``book``, ``chapter:<id>`` or ``run:<id>``; tokens and pico-dollars.
@@ -68,7 +71,8 @@ class Balance(NamedTuple):
         return self.limit.pico_usd - self.used_pico_usd - self.reserved_pico_usd
 
 
-class Shortfall(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shortfall:
     """Why an amount does not fit a scope.
 
     ``waitable`` says that it would fit if every reservation now in flight came back for nothing.

@@ -20,7 +20,8 @@ Role = Literal["system", "user", "assistant"]
 Purpose = Literal["draft", "continue", "repair", "revise"]
 
 
-class Message(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
     """One chat message."""
 
     role: Role
@@ -81,7 +82,8 @@ class Address(NamedTuple):
         return f"{quote(self.chapter, safe='')}/{self.section}/{self.purpose}/{attempt_id}"
 
 
-class Usage(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
     """Tokens of one answer, as the provider reported them."""
 
     prompt: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
@@ -101,7 +102,7 @@ def _reason(group: list[Refusal]) -> str:
     last = min(short, key=lambda shortfall: shortfall.remaining)
     most = max(short, key=lambda shortfall: shortfall.needed)
     least = min(shortfall.needed for shortfall in short)
-    said = most._replace(remaining=last.remaining).said(at_least=least)
+    said = replace(most, remaining=last.remaining).said(at_least=least)
     return f"{said}; raise the limit, or ask for less"
 
 

@@ -58,12 +58,11 @@ def lanes(
     the next chapters are begun, so that few are open at a time.
     """
     if in_order:
-        yield from (jobs for jobs in chapters if jobs)
+        yield from chapters
         return
     for at in range(0, len(chapters), workers):
         block = chapters[at : at + workers]
         for jobs in block:
-            if jobs:
-                yield jobs[:1]
+            yield jobs[:1]
         for jobs in block:
             yield from ((job,) for job in jobs[1:])

@@ -183,10 +183,7 @@ class Expansion:
                 continue
             found = agenda(folios.look(chapter), commission, self._editions)
             planned += found.planned
-            if found.jobs:
-                jobs.append(found.jobs)
-            else:
-                self._finish(folios, folios.take(chapter), commission)
+            jobs.append(found.jobs)
         return planned, jobs
 
     def _tell_known(self) -> None:
@@ -335,6 +332,5 @@ def _stale(chapter: Chapter, section: Section) -> str:
 
 def _first(errors: BaseExceptionGroup[ExpandError]) -> ExpandError:
     """The first of the errors that ended the workers."""
-    for error in errors.exceptions:
-        return _first(error) if isinstance(error, BaseExceptionGroup) else error
-    raise AssertionError("an exception group is never empty")
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -55,7 +55,7 @@ class Finished:
         self._shared = self._digest_shared()
         self._outlines: dict[str, str] = {}
         kind = f"{commission.language}.{commission.plan.value}"
-        self._kept = Records(workspace.root / ".expand" / "finished" / f"{kind}.jsonl")
+        self._kept = Records(workspace.root / ".expand" / "finished" / f"{kind}.records")
         self._records: dict[str, _Record] = {}
         if self._whole:
             forms = self._kept.read(commission.chapters)
@@ -86,9 +86,11 @@ class Finished:
         """
         chapter = folio.chapter
         done = all(s.status in ("drafted", "reused", "edited") for s in result.sections)
+        # An edit that came while the last section was written is in the draft, but not told.
+        told = all(folio.edited(s.number) == (s.status == "edited") for s in result.sections)
         outline = _hash(self._workspace.outline_path(chapter.id))
         same = self._outlines.get(chapter.id) == outline and self._signature == self._signed()
-        if not (self._whole and done and same):
+        if not (self._whole and done and told and same):
             return
         source = chapter.outline.source
         form = {

@@ -100,6 +100,7 @@ def rehearse(chapter: Chapter, section: Section, ask: Ask, manuscript: Manuscrip
     Raises ``InputError``.
     """
     means = chapter.means
+    means.counter.load()
     request = _request(chapter, section, ask, manuscript, NO_EDITION, 0, NO_SETTING)
     output = request.max_output_tokens
     most = _prompt_bound(means, means.counter.at_most(request.messages))

@@ -39,9 +39,10 @@ class Records:
     def add(self, chapter: str, record: Mapping[str, Any]) -> None:
         """Keeps a record, in the place of the chapter's last one."""
         line = f"\n{chapter}\t{json.dumps(record)}"  # in front, to end a line that was cut off
-        with suppress(OSError, InputError):
-            if self._surplus > MOST_STALE:
+        if self._surplus > MOST_STALE:
+            with suppress(InputError):
                 self._write_anew()
+        with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line)

@@ -227,7 +227,7 @@ class Consultation:
     def _identity(self, request: Request, context: SuggestionContext) -> str:
         """What makes two questions the same: all but which other chapters the book has."""
         asked = self.means.prompts.suggestion(replace(context, other_chapters=())).content
-        same = replace(request, messages=(request.messages[0]._replace(content=asked),))
+        same = replace(request, messages=(replace(request.messages[0], content=asked),))
         return hashlib.sha256(f"suggest|{self.subject.id}|{same.key}".encode()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from expand.budget import Balance, Shortfall, shortfall
 from expand.errors import LedgerError
@@ -104,7 +105,7 @@ def _refused(connection: Connection, order: Order, balances: tuple[Balance, ...]
         return None
     message = str(missing)
     if missing.waitable and (held := _in_batches(connection, missing)):
-        missing = missing._replace(reserved=missing.reserved - held)
+        missing = replace(missing, reserved=missing.reserved - held)
         if not missing.waitable:
             message += "; batches that are not collected yet hold the rest"
     return Refused(message=message, shortfall=missing)

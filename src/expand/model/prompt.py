@@ -241,12 +241,16 @@ class Prompts:
         return self._named[path]
 
     def _read(self, path: Path) -> Read:
-        return read(path, self._environment.tree(path))
+        try:
+            return read(path, self._environment.tree(path))
+        except jinja2.TemplateError as error:  # it names a filter or a block that there is not
+            raise self._mapped(error, path, _REQUEST_USES) from error
 
     def _mapped(self, error: BaseException, path: Path, names: Names) -> InputError:
         """An error of the engine as one that names the template's file and line."""
         if isinstance(error, jinja2.TemplateSyntaxError):
-            place = Place(path=error.filename or path, line=error.lineno)
+            named = Path(error.filename or path)  # jinja2's own <introspection> is no file
+            place = Place(path=named if self._environment.gave(named) else path, line=error.lineno)
             what, remedy = f"template syntax: {error.message}", "mend the template"
             return InputError(what, remedy=remedy, place=place)
         place = self._place(error, path)

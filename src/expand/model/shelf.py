@@ -93,8 +93,8 @@ class Shelf:
                 for root in (folder, shipped)
                 if root is not None
             ]
-        self._is_shipped = folder is not None and folder.resolve() == shipped.resolve()
-        if folder is not None and not self._is_shipped:
+        self._book_ships = folder is not None and folder.resolve() == shipped.resolve()
+        if folder is not None and not self._book_ships:
             places.append(ShelfPlace(origin="book", folder=folder))
         places.append(ShelfPlace(origin="shipped", folder=shipped))
         self.places = tuple(place for place in places if place.folder.is_dir())
@@ -132,7 +132,7 @@ class Shelf:
         """Whether a file is a packaged one, and not a book's own as well: in a checkout of the tool
         it is both.
         """
-        return path.is_relative_to(self._shipped) and not self._is_shipped
+        return path.is_relative_to(self._shipped) and not self._book_ships
 
     def origin(self, path: Path) -> Origin:
         """Whose a file is."""

@@ -95,6 +95,10 @@ class TokenCounter:
         around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE
         return TOKENS_FOR_REPLY + sum(around + self._count_kept(m) for m in messages)
 
+    def load(self) -> None:
+        """Load the ranks now. Raises ``InputError`` as ``count`` does."""
+        self._ready()
+
     def at_most(self, messages: Iterable[Message]) -> int:
         """What ``count_messages`` cannot be above, at no cost: a token takes a byte at least."""
         around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE

@@ -93,6 +93,7 @@ class Clerk:
         entry = _Entry(work, loop.create_future(), must)
         self._entries.append(entry)
         if not self._waiting:
+            self._rolling = self._soon and self._rolling
             self._write_soon()
         elif must and self._deadline is None:
             self._deadline = loop.call_later(HELD_SECONDS, self.write_all)
@@ -162,8 +163,6 @@ class Clerk:
                 self._wait_for_disk()
             elif self._entries:
                 self._write_soon()
-            else:
-                self._rolling = False
 
         loop = asyncio.get_running_loop()
         try:

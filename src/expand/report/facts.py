@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from typing import NamedTuple
@@ -72,7 +73,8 @@ class ChapterFacts(NamedTuple):
         return max(self.lines, self.draft.lines if self.draft else 0)
 
 
-class BookFacts(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BookFacts:
     """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with
     next, ``rate`` what one takes; ``hours_per_line`` is None until the ledger knows a run.
     """
@@ -87,7 +89,7 @@ class BookFacts(NamedTuple):
     balance: Balance
     hours_used: float = 0.0
     hours_per_line: float | None = None
-    by_chapter: Mapping[str, tuple[Slice, ...]] = {}
+    by_chapter: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
 
 
 def read_facts(
