@@ -19,8 +19,10 @@ from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, finished, small, start
 
 from expand.drafting.commission import Commission
+from expand.errors import InputError
 from expand.ledger import Ledger, verify
 from expand.ledger_place import Server
+from expand.model.tokens import RANK_FILES
 from expand.outline.plan import Plan
 from expand.queueing import session
 from expand.queueing.placement import Queued
@@ -171,6 +173,18 @@ def test_the_lean_plan_is_taken_over_by_workers(shelf: Shelf) -> None:
 
 
 # --- nothing is queued twice -------------------------------------------------------------------
+
+
+def test_a_damaged_tokenizer_is_told_before_anything_is_queued(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, (file, _) in RANK_FILES.items():
+        monkeypatch.setitem(RANK_FILES, name, (file, "0" * 64))
+    place = shelf.checkout()
+    with pytest.raises(InputError, match="is damaged; install the package again"):
+        enqueue(place)
+    monkeypatch.undo()
+    assert len(enqueue(place).queued) == 3, "nothing was there before"
 
 
 def test_two_who_queue_the_same_at_once_queue_it_once(shelf: Shelf) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from buying import ScriptedAuthor, answer
@@ -23,9 +24,11 @@ from expand.drafting.authorship import (
 )
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionStarted
 from expand.drafting.expansion import Commission, Expansion
+from expand.drafting.manuscript import Manuscript
 from expand.drafting.rehearsal import dry_run, first_order
 from expand.drafting.result import RunResult
 from expand.drafting.session import expand_chapters
+from expand.drafting.turns import Turns
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
 from expand.model.profile import profile_for
@@ -113,6 +116,33 @@ def test_other_sections_get_ready_while_all_places_are_taken(place: Workspace) -
 
 
 # --- what a run goes by ----------------------------------------------------------------------
+
+
+def test_a_chapters_end_has_a_turn_of_its_own(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that could go out meanwhile wait for a text or for a chapter's end, not for both."""
+    steps: list[str] = []
+    turn, add, finish = Turns.wait, Manuscript.add, Expansion._finish
+
+    async def waited(self: Turns) -> None:
+        await turn(self)
+        steps.append("turn")
+
+    def added(self: Manuscript, *given: Any) -> int:
+        steps.append("text")
+        return add(self, *given)
+
+    def finished(self: Expansion, *given: Any) -> None:
+        steps.append("end")
+        finish(self, *given)
+
+    monkeypatch.setattr(Turns, "wait", waited)
+    monkeypatch.setattr(Manuscript, "add", added)
+    monkeypatch.setattr(Expansion, "_finish", finished)
+    run(place, Counting(), workers=1)
+    assert steps.count("end") == 1
+    assert steps[steps.index("end") - 1] == "turn"
 
 
 def test_limits_are_the_books_and_the_outlines(place: Workspace) -> None:

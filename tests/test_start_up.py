@@ -7,10 +7,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
-from workspaces import shipped
+from workspaces import ROOT, shipped
 
 WRITING = {"expand.drafting.chapter", "expand.contract", "expand.model.prompt", "jinja2"}
 """What only writing and checking take."""
@@ -58,3 +59,18 @@ def test_a_report_loads_no_reader_of_drafts_and_no_profile_of_a_model(tmp_path: 
     others = {"expand.text.markdown", "expand.model.profile", "importlib.resources"}
     assert loaded(book, "budget") & others == set()
     assert "rich" not in loaded(book, "budget", "--language", "en")
+
+
+@pytest.mark.parametrize(("version", "compiled"), [("editable", True), ("standard", False)])
+def test_a_checkouts_modules_are_compiled_where_it_is_installed(
+    tmp_path: Path, version: str, compiled: bool
+) -> None:
+    spec = spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hook = module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "one.py").write_text("ONE = 1\n", encoding="utf-8")
+    hook.CompilingHook(str(tmp_path), {}, None, None, "", "wheel").initialize(version, {})
+    assert bool(list(tmp_path.rglob("*.pyc"))) is compiled

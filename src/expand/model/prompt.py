@@ -186,8 +186,8 @@ class Prompts:
                 errors.setdefault(str(error), error)
         if errors:
             raise InputErrors(list(errors.values()))
-        for name in ASKING:
-            for sample in SAMPLES if name in own else ():
+        for name in (name for name in ASKING if name in own):
+            for sample in SAMPLES:
                 self.request(name, replace(sample, language=language))
         self._tried.add(language)
 
