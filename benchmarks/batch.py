@@ -29,15 +29,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from batch_server import BatchServer
 
-from expand.batching import session
-from expand.drafting.commission import Commission
+from expand.batch import operations
+from expand.drafting.run_options import RunSpec
 from expand.ledger import Ledger, Order, verify
 from expand.ledger.batch_rows import BatchRow, Settlement, Stage
 from expand.ledger.batches import AT_ONCE, Batches
 from expand.ledger.values import Verdict
-from expand.model.batch import RemoteBatch
-from expand.model.batch_author import OpenAIBatchAuthor
-from expand.outline.plan import Plan
+from expand.llm.batch_api import OpenAIBatchAuthor, RemoteBatch
+from expand.outline.plans import Plan
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
 
@@ -145,19 +144,17 @@ class FusedAuthor(OpenAIBatchAuthor):
 def act(root: Path, base_url: str, action: str, after: int, pipe: Any) -> None:
     """Do one command in this process, which ends after its ``after``-th step; 0 for never."""
     FUSE.after = after
-    vars(session)["Batches"] = FusedBatches
+    vars(operations)["Batches"] = FusedBatches
     workspace = Workspace(root=root)
     settings = settings_of(workspace, base_url)
 
     async def run() -> None:
         async with FusedAuthor(api_key=None, base_url=base_url) as author:
             if action == "submit":
-                done = await session.submit(
-                    workspace, settings, commission_of(workspace), author=author
-                )
+                done = await operations.submit(workspace, settings, commission_of(workspace), author=author)
                 pipe.send((FUSE.steps, done.problem or "; ".join(done.refused), ()))
             else:
-                got = await session.collect(workspace, settings, author=author)
+                got = await operations.collect(workspace, settings, author=author)
                 pipe.send((FUSE.steps, "; ".join(got.problems), got.missing))
 
     asyncio.run(run())
@@ -165,14 +162,12 @@ def act(root: Path, base_url: str, action: str, after: int, pipe: Any) -> None:
 
 def settings_of(workspace: Workspace, base_url: str) -> Settings:
     """The workspace's settings with the server's address."""
-    return read_settings(
-        workspace.settings_path, environment={}, overrides=Overrides(base_url=base_url)
-    )
+    return read_settings(workspace.settings_path, environment={}, overrides=Overrides(base_url=base_url))
 
 
-def commission_of(workspace: Workspace) -> Commission:
+def commission_of(workspace: Workspace) -> RunSpec:
     """Everything."""
-    return Commission(chapters=workspace.chapter_ids(), plan=Plan.FULL, language="en")
+    return RunSpec(chapters=workspace.chapter_ids(), plan=Plan.FULL, language="en")
 
 
 # --- a workspace ------------------------------------------------------------------------------
@@ -182,8 +177,7 @@ def make_workspace(root: Path, requests: int) -> None:
     """A book of as many sections as requests, ten in a chapter."""
     ids = [f"{number:03}" for number in range(1, requests // SECTIONS + 1)]
     listed = "".join(
-        f'  - {{id: "{i}", title: Chapter {i}, lines: 0, target_lines: {SECTIONS * LINES}}}\n'
-        for i in ids
+        f'  - {{id: "{i}", title: Chapter {i}, lines: 0, target_lines: {SECTIONS * LINES}}}\n' for i in ids
     )
     texts = {
         "expand.toml": SETTINGS,
@@ -192,8 +186,7 @@ def make_workspace(root: Path, requests: int) -> None:
     }
     for i in ids:
         sections = "".join(
-            f"  - {{title: Part {i}-{n} of the works, lines: {LINES}}}\n"
-            for n in range(1, SECTIONS + 1)
+            f"  - {{title: Part {i}-{n} of the works, lines: {LINES}}}\n" for n in range(1, SECTIONS + 1)
         )
         texts[f"outlines/{i}.yaml"] = (
             f'id: "{i}"\ntitle: Chapter {i}\nsource: chapters/{i}_source.md\n'
@@ -326,9 +319,7 @@ class Scenario:
             charged=balance.used_tokens,
             billed=server.billed_tokens,
             cost=balance.used_pico_usd,
-            bill=sum(
-                e.prompt * PICO["prompt"] + e.completion * PICO["completion"] for e in server.books
-            ),
+            bill=sum(e.prompt * PICO["prompt"] + e.completion * PICO["completion"] for e in server.books),
             reserved=balance.reserved_tokens,
             findings=verify(place).findings,
             problems=tuple(problems),
@@ -337,9 +328,7 @@ class Scenario:
         )
 
 
-HEAD = (
-    f"{'killed':38} made again drafted charged = billed  cost = bill, USD  reserved ledger seconds"
-)
+HEAD = f"{'killed':38} made again drafted charged = billed  cost = bill, USD  reserved ledger seconds"
 
 
 def line(result: Result) -> str:
@@ -360,7 +349,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=500, help="requests a batch (500)")
     parser.add_argument("--actions", default="submit,collect", help="which commands are killed")
     chosen = parser.parse_args()
-    mp.set_forkserver_preload(["expand.batching.session", "expand.model.batch_author", "tiktoken"])
+    mp.set_forkserver_preload(["expand.batch.operations", "expand.llm.batch_api", "tiktoken"])
     print(HEAD)
     results: list[Result] = []
 

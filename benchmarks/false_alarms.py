@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
-from expand.contract import Finding, check_text
-from expand.text import lines, markdown
+from expand.checks import Finding, check_text
+from expand.markdown import blocks as markdown
+from expand.markdown import lines
 
 
 def markdown_files(folders: list[Path]) -> Iterator[tuple[Path, str]]:
@@ -84,10 +85,7 @@ def main() -> None:
         hit = len({(path, start) for path, start, finding in found if finding.kind == kind})
         rate = number / blocks * 1000
         notes = sum(f.kind == kind and f.severity == "note" for _, _, f in found)
-        print(
-            f"{kind:12} {number:5} findings ({notes} of them notes) in {hit:3} sections, "
-            f"{rate:.2f} in 1,000 blocks"
-        )
+        print(f"{kind:12} {number:5} findings ({notes} of them notes) in {hit:3} sections, {rate:.2f} in 1,000 blocks")
     for path, start, finding in found:
         if finding.kind in arguments.show or "all" in arguments.show:
             print(f"{path}:{start + finding.line}: {finding.kind}: {finding.message}")

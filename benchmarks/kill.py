@@ -39,7 +39,11 @@ import aiohttp
 from aiohttp import web
 
 from expand.budget import Amount, Limit
-from expand.completion import (
+from expand.client.client import BudgetedClient
+from expand.errors import AuthorError, BudgetExceededError
+from expand.ledger import Ledger, Order, Run, State, verify
+from expand.ledger_location import LedgerPlace, read_server
+from expand.llm.types import (
     Address,
     Answer,
     AttemptFailedError,
@@ -49,10 +53,6 @@ from expand.completion import (
     Request,
     Usage,
 )
-from expand.errors import AuthorError, BudgetExceededError
-from expand.ledger import Ledger, Order, Run, State, verify
-from expand.ledger_place import LedgerPlace, read_server
-from expand.purchase.escrow import Purchase
 
 BUYERS = 4
 IN_FLIGHT = 32
@@ -102,9 +102,7 @@ class Server:
         prompt = self._random.randint(150, PROMPT)
 
         def enter(billed: int, outcome: str) -> None:
-            self.books.append(
-                Entry(attempt=attempt, question=question, billed=billed, outcome=outcome)
-            )
+            self.books.append(Entry(attempt=attempt, question=question, billed=billed, outcome=outcome))
 
         if die < 0.05:
             enter(0, "429")
@@ -172,9 +170,7 @@ class HttpAuthor:
             ) as response:
                 if response.status == 429:
                     wait = float(response.headers["Retry-After"])
-                    raise AttemptFailedError(
-                        Failure.RATE_LIMITED, "429", status=429, retry_after_seconds=wait
-                    )
+                    raise AttemptFailedError(Failure.RATE_LIMITED, "429", status=429, retry_after_seconds=wait)
                 if response.status >= 500:
                     raise AttemptFailedError(Failure.SERVER_ERROR, "500", status=500)
                 body = json.loads(await response.text())
@@ -205,9 +201,7 @@ def order(run: Run, number: int) -> Order:
     )
 
 
-def buy(
-    place: LedgerPlace, folder: Path, port: int, requests: int, limit: int, number: int
-) -> None:
+def buy(place: LedgerPlace, folder: Path, port: int, requests: int, limit: int, number: int) -> None:
     """One buyer: wants every request, beginning elsewhere than the others; logs what it got."""
     log = os.open(folder / "handed-out.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     first = number * requests // BUYERS
@@ -219,7 +213,7 @@ def buy(
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            purchase = Purchase(
+            purchase = BudgetedClient(
                 ledger=ledger,
                 author=HttpAuthor(session, port),
                 sleep=lambda seconds: asyncio.sleep(seconds / FASTER),
@@ -318,9 +312,7 @@ def run_seed(seed: int, requests: int, kills: int, server: str | None) -> Result
         port = pipe.recv()
 
         def start(number: int) -> mp.process.BaseProcess:
-            buyer = context.Process(
-                target=buy, args=(place, Path(folder), port, requests, limit, number)
-            )
+            buyer = context.Process(target=buy, args=(place, Path(folder), port, requests, limit, number))
             buyer.start()
             return buyer
 
@@ -444,7 +436,7 @@ def main() -> int:
         help="sqlite, postgresql (a server is started), or a server's postgresql://… address",
     )
     chosen = parser.parse_args()
-    mp.set_forkserver_preload(["aiohttp.web", "expand.purchase.escrow", "expand.ledger"])
+    mp.set_forkserver_preload(["aiohttp.web", "expand.client.client", "expand.ledger"])
     print(HEAD)
     results = []
     with database(chosen.ledger) as server:
@@ -459,8 +451,7 @@ def main() -> int:
     broken = [result.seed for result in results if not result.ok]
     print(
         f"{len(results)} seeds, {sum(r.attempts for r in results):,} attempts, "
-        f"{sum(r.kills for r in results)} kills: "
-        + (f"BROKEN in seeds {broken}" if broken else "every invariant held")
+        f"{sum(r.kills for r in results)} kills: " + (f"BROKEN in seeds {broken}" if broken else "every invariant held")
     )
     return 1 if broken else 0
 

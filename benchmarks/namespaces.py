@@ -41,10 +41,7 @@ def machines(count: int, ports: Sequence[int]) -> Iterator[list[Machine]]:
             made.append(number)
             _lay(number)
         with _relaying([_host(number) for number in made], ports):
-            yield [
-                Machine(prefix=("ip", "netns", "exec", _name(number)), host=_host(number))
-                for number in made
-            ]
+            yield [Machine(prefix=("ip", "netns", "exec", _name(number)), host=_host(number)) for number in made]
     finally:
         for number in made:
             _ip("link", "del", f"vexp{os.getpid() % 10_000}h{number}", check=False)
@@ -81,11 +78,7 @@ def _relaying(hosts: Sequence[str], ports: Sequence[int]) -> Iterator[None]:
     ready, done = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        servers = [
-            await asyncio.start_server(_relay_to(port), host, port)
-            for host in hosts
-            for port in ports
-        ]
+        servers = [await asyncio.start_server(_relay_to(port), host, port) for host in hosts for port in ports]
         ready.set()
         await asyncio.to_thread(done.wait)
         for server in servers:

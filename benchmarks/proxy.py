@@ -36,8 +36,8 @@ import aiohttp
 from aiohttp import web
 
 from expand.ledger import AttemptRow, Ledger, State
-from expand.model.embedded import start_server
-from expand.model.provider import EMBEDDED_MODEL
+from expand.llm.local_model import start_server
+from expand.llm.provider import EMBEDDED_MODEL
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk-gateway-0123456789"
@@ -127,9 +127,7 @@ MISHAPS = (
         },
         expected=("quota",),
     ),
-    Mishap(
-        name="a server's failure", status=500, error={"message": "oops"}, expected=("server_error",)
-    ),
+    Mishap(name="a server's failure", status=500, error={"message": "oops"}, expected=("server_error",)),
     Mishap(name="a dropped connection", status=0, expected=("server_error", "disconnected")),
     Mishap(
         name="a prompt too long",
@@ -156,9 +154,7 @@ class Recorder:
         what = f"{request.method} {request.path}"
         mishap = self.mishap
         if mishap is not None:
-            self.seen.append(
-                Seen(what=what, headers=request.headers, body=sent, status=mishap.status)
-            )
+            self.seen.append(Seen(what=what, headers=request.headers, body=sent, status=mishap.status))
             if not mishap.status:
                 assert request.transport is not None
                 request.transport.abort()
@@ -360,9 +356,7 @@ async def mishaps(url: str, recorder: Recorder, folder: Path, check: Checks) -> 
         place = workspace(folder / f"mishap{number}", url)
         recorder.seen.clear()
         recorder.mishap = mishap
-        running = asyncio.create_task(
-            expand(place, "chapter", "03", "--section", "8", "--concurrency", "1", "--json")
-        )
+        running = asyncio.create_task(expand(place, "chapter", "03", "--section", "8", "--concurrency", "1", "--json"))
         while not recorder.seen and not running.done():
             await asyncio.sleep(0.1)
         await asyncio.wait({running}, timeout=COOLDOWN_SECONDS)
@@ -383,9 +377,7 @@ async def mishaps(url: str, recorder: Recorder, folder: Path, check: Checks) -> 
     recorder.seen.clear()
     recorder.mishap = next(mishap for mishap in MISHAPS if mishap.status == 500)
     await ask(url)
-    print(
-        f"     not told to leave it, the gateway sends a failing request {len(recorder.seen)} times"
-    )
+    print(f"     not told to leave it, the gateway sends a failing request {len(recorder.seen)} times")
     recorder.mishap = None
 
 

@@ -36,8 +36,8 @@ import psycopg
 from benchmarks.namespaces import Machine, machines, possible
 from benchmarks.speed.book import make_book
 from expand.ledger import Ledger, State, verify
-from expand.ledger_place import read_server
-from expand.queueing.tables import schema_of
+from expand.ledger_location import read_server
+from expand.worker.queue_schema import schema_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import postgres_server
@@ -187,9 +187,7 @@ def kill(stage: Stage, sections: int, kills: int, seed: int) -> bool:
     while killed < kills:
         time.sleep(dice.uniform(1.5, 3.5))
         victim = book.workers.pop(dice.randrange(len(book.workers)))
-        in_hand += book.query("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'")[0][
-            0
-        ]
+        in_hand += book.query("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'")[0][0]
         victim.kill()
         victim.communicate()
         killed += 1

@@ -71,9 +71,7 @@ def main() -> int:
         console.print(line, soft_wrap=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     drawn = console.export_svg(title="expand")
-    target.write_text(
-        re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8"
-    )
+    target.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
     return 0
 
 

@@ -148,9 +148,7 @@ class BatchServer:
     def start(self) -> None:
         """Listen; returns when requests are taken."""
         ready = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self.serve(ready)), name="batch-server", daemon=True
-        )
+        self._thread = threading.Thread(target=lambda: asyncio.run(self.serve(ready)), name="batch-server", daemon=True)
         self._thread.start()
         assert ready.wait(10), "the batch server did not start"
 
@@ -193,9 +191,7 @@ class BatchServer:
         self.calls[f"{request.method} {request.match_info.route.resource.canonical}"] += 1
         if self.latency_seconds:
             await asyncio.sleep(self.latency_seconds)
-        wrong = (
-            self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}"
-        )
+        wrong = self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}"
         if wrong and request.path != "/books":
             return _error(401, "Incorrect API key provided", "invalid_api_key")
         return await handler(request)
@@ -435,9 +431,7 @@ class BatchServer:
         text = "\n".join(self._written(str(body["messages"][-1]["content"]))) + "\n"
         prompt = sum(len(str(m["content"])) for m in body["messages"]) // 4 + 8
         completion = max(1, len(text) // 4)
-        self.books.append(
-            Entry(batch=batch, custom_id=custom_id, prompt=prompt, completion=completion)
-        )
+        self.books.append(Entry(batch=batch, custom_id=custom_id, prompt=prompt, completion=completion))
         return {
             "id": f"chatcmpl-{len(self.books)}",
             "object": "chat.completion",
@@ -480,9 +474,7 @@ class BatchServer:
         return f"The {words[0]} hands the {words[1]} of each {words[2]} to the {words[3]} again."
 
 
-def _line(
-    request: dict[str, Any], response: dict[str, Any] | None, error: dict[str, str] | None
-) -> dict[str, Any]:
+def _line(request: dict[str, Any], response: dict[str, Any] | None, error: dict[str, str] | None) -> dict[str, Any]:
     given = None if response is None else {"request_id": f"req_{request['custom_id'][:8]}"}
     return {
         "id": f"batch_req_{request['custom_id'][:12]}",

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from expand.budget import Amount, Limit
-from expand.completion import (
+from expand.ledger import Ledger, ModelLimits, Order, Run
+from expand.llm.types import (
     Address,
     Answer,
     AttemptFailedError,
@@ -20,7 +21,6 @@ from expand.completion import (
     Request,
     Usage,
 )
-from expand.ledger import Ledger, ModelLimits, Order, Run
 
 PROMPT = 20
 CAP = 80
@@ -106,14 +106,10 @@ def answer(
 
 
 def failed(failure: Failure, retry_after: float | None = None) -> AttemptFailedError:
-    return AttemptFailedError(
-        failure, f"it was {failure}", status=500, retry_after_seconds=retry_after
-    )
+    return AttemptFailedError(failure, f"it was {failure}", status=500, retry_after_seconds=retry_after)
 
 
-def begin(
-    ledger: Ledger, limit: int | None = 1000, *, opening: int = 0, run_limit: int | None = None
-) -> Run:
+def begin(ledger: Ledger, limit: int | None = 1000, *, opening: int = 0, run_limit: int | None = None) -> Run:
     return ledger.begin_run(
         limits={"book": Limit(tokens=limit)},
         openings={"book": opening},

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from expand.text import markdown
+from expand.markdown import blocks
 
 _SAID = re.compile(r"<!--\s*(?P<word>[a-z ]+?)(?P<rest>:.*|\s[\d ]+(?::.*)?)?\s*-->")
 _WORDS = ("not run", "exit", "exits", "in", "given", "of")
@@ -82,8 +82,7 @@ class CodeBlock:
             exits = (*(0 for _ in typed[1:]), *(exits or (0,)))
         assert len(exits) == len(typed), f"{self.name}: {len(typed)} commands, {len(exits)} exits"
         return tuple(
-            Command(typed=words, shown=shown, exit_code=code)
-            for (words, shown), code in zip(typed, exits, strict=True)
+            Command(typed=words, shown=shown, exit_code=code) for (words, shown), code in zip(typed, exits, strict=True)
         )
 
     def padded(self) -> str:
@@ -96,7 +95,7 @@ def code_blocks(path: Path, *languages: str) -> list[CodeBlock]:
     text = path.read_text(encoding="utf-8")
     rows = text.splitlines()
     found = []
-    for fence in markdown.fences(text):
+    for fence in blocks.fences(text):
         language = fence.language.split()[0] if fence.language.strip() else ""
         if languages and language not in languages:
             continue
@@ -143,6 +142,6 @@ def inline_code(path: Path) -> list[str]:
     """The code spans of a document's paragraphs, lists and tables, in order."""
     text = path.read_text(encoding="utf-8")
     rows = text.splitlines()
-    for fence in markdown.fences(text):
+    for fence in blocks.fences(text):
         rows[fence.start : fence.end] = [""] * (fence.end - fence.start)
     return _CODE.findall(re.sub(r"``.+?``", "", "\n".join(rows)))

@@ -23,7 +23,7 @@ import typer
 from aiohttp import web
 from batch_server import BatchServer
 from documented_code import CodeBlock, Command
-from scripted_server import Habit, ScriptedServer
+from scripted_server import Behaviour, ScriptedServer
 from test_suggest import GOOD
 from workspaces import Ran, rows, shipped
 
@@ -40,8 +40,7 @@ TREE = {
     "docs/guide/brewing.md": "# Brewing\n\n## Water (40 lines)\n\nSoft water is best.\n\n"
     "### Temperature\n\n## Leaves (40 lines)\n\n- Green\n- Black\n",
     "docs/guide/serving.md": "# Serving\n\n## Cups\n\nWarm them first.\n\n## Trays\n",
-    "plan.md": "# Plan\n\n### Chapter 9: Tasting\n\n1. **Senses** (120 lines)\n   - smell\n"
-    "   - taste\n",
+    "plan.md": "# Plan\n\n### Chapter 9: Tasting\n\n1. **Senses** (120 lines)\n   - smell\n   - taste\n",
 }
 SUMMARY = "# Summary\n\n- [Washing up](washing.md)\n- [Storing](storing.md)\n"
 
@@ -157,9 +156,7 @@ class Session:
         """The tool, in this process; any server on this machine is the scripted one."""
         local = re.compile(r"http://127\.0\.0\.1:\d+/v1")
         unknown = self.unknown() if "ATTEMPT" in arguments else []
-        arguments = [
-            local.sub(self._base_url, unknown[0] if one == "ATTEMPT" else one) for one in arguments
-        ]
+        arguments = [local.sub(self._base_url, unknown[0] if one == "ATTEMPT" else one) for one in arguments]
         out, err = io.StringIO(), io.StringIO()
         code: int | str | None = 0
         with redirect_stdout(out), redirect_stderr(err):
@@ -182,7 +179,7 @@ class Session:
     def lose(self, attempts: int) -> None:
         """Drafts a section while connections break."""
         received = len(self._server.requests)
-        habits: tuple[Habit, Habit] = ("normal", "drop")
+        habits: tuple[Behaviour, Behaviour] = ("normal", "drop")
         whole, lost = habits
         self._server.script = (whole,) * received + (lost,) * attempts
         self._expand(["chapter", "03", "--section", "8"])

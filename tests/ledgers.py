@@ -18,7 +18,7 @@ import postgres_server
 import pytest
 
 from expand.ledger import Ledger
-from expand.ledger_place import LedgerPlace, Server, is_server, read_server
+from expand.ledger_location import LedgerPlace, Server, is_server, read_server
 
 
 def place_of(text: str) -> LedgerPlace:

@@ -47,9 +47,7 @@ def running(*, durable: bool = False) -> Iterator[str]:
         return
     found = programs()
     if found is None:
-        raise RuntimeError(
-            f"PostgreSQL is not installed; apt-get install postgresql, or set {VARIABLE}"
-        )
+        raise RuntimeError(f"PostgreSQL is not installed; apt-get install postgresql, or set {VARIABLE}")
     with (
         tempfile.TemporaryDirectory(prefix="expand-postgres-") as folder,
         Server(found, Path(folder), durable=durable) as server,

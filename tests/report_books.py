@@ -9,10 +9,10 @@ from pathlib import Path
 from buying import Clock, answer, begin, failed, order
 from workspaces import BOOK, TITLES, small
 
-from expand.completion import Failure, Purpose, Usage
+from expand.document import draft
 from expand.ledger import Ledger, Order, Reservation
-from expand.report.facts import BookFacts, read_facts
-from expand.text import draft
+from expand.llm.types import Failure, Purpose, Usage
+from expand.reports.data import BookData, read_data
 from expand.workspace import Workspace
 
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
@@ -65,9 +65,7 @@ def draft_text() -> str:
         )
         for number, (title, lines) in enumerate(zip(TITLES, (28, 37, 9), strict=True), 1)
     ]
-    stamps = {
-        s.number: draft.Stamp(key=f"k{s.number}", text=draft.text_hash(s.text)) for s in sections
-    }
+    stamps = {s.number: draft.Stamp(key=f"k{s.number}", text=draft.text_hash(s.text)) for s in sections}
     return draft.render(
         head="# Signals and pipes",
         sections=sections,
@@ -117,6 +115,6 @@ def _settle(ledger: Ledger, asked: Order, number: int) -> None:
         ledger.settle(found.attempt_id, settled, cost_pico_usd=priced)
 
 
-def facts_of(place: Path, *, model: str = MODEL, latest: int = 10) -> BookFacts:
+def facts_of(place: Path, *, model: str = MODEL, latest: int = 10) -> BookData:
     """The facts of a workspace on the day of the golden files."""
-    return read_facts(Workspace(root=place), now=NOW, model=model, latest=latest)
+    return read_data(Workspace(root=place), now=NOW, model=model, latest=latest)

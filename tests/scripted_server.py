@@ -4,10 +4,10 @@ and under the name that the tests know it by. It lives in ``expand.testing``.
 
 from __future__ import annotations
 
-from expand.testing.habits import Habit
+from expand.testing.behaviours import Behaviour
 from expand.testing.server import Received, ScriptedServer, main
 
-__all__ = ["Habit", "Received", "ScriptedServer", "main"]
+__all__ = ["Behaviour", "Received", "ScriptedServer", "main"]
 
 if __name__ == "__main__":
     main()

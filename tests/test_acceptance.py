@@ -12,11 +12,11 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.drafting.acceptance import Acceptances
-from expand.drafting.handover import hand_over
+from expand.document.draft import document_text, read
+from expand.drafting.accept import accept_drafts
+from expand.drafting.acceptance_record import Acceptances
 from expand.errors import InputError
 from expand.settings import Settings
-from expand.text.draft import document_text, read
 from expand.workspace import Workspace
 
 
@@ -44,9 +44,7 @@ def files(place: Path) -> set[str]:
     return {p.relative_to(place).as_posix() for p in (place / "chapters").rglob("*")}
 
 
-def test_accept_replaces_one_file_and_undo_brings_every_byte_back(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_accept_replaces_one_file_and_undo_brings_every_byte_back(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
     source = source_of(place)
     former, there = source.read_bytes(), files(place)
@@ -70,9 +68,7 @@ def test_accept_replaces_one_file_and_undo_brings_every_byte_back(
     assert "nothing was accepted for chapter 07" in nothing_left.err
 
 
-def test_a_source_that_changed_is_refused_and_the_change_shown(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_a_source_that_changed_is_refused_and_the_change_shown(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
     source = source_of(place)
     changed = source.read_text(encoding="utf-8") + "\nA line of mine.\n"
@@ -152,9 +148,7 @@ def test_a_lost_copy_and_a_damaged_record_are_named(place: Path, server: Scripte
     assert "accepted.jsonl:2: " in damaged.err
 
 
-def test_a_chapter_whose_former_text_is_lost_is_drafted_from_what_is_there(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_a_chapter_whose_former_text_is_lost_is_drafted_from_what_is_there(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
     former = source_of(place).read_bytes()
     expand(place, "accept", "07")
@@ -164,9 +158,7 @@ def test_a_chapter_whose_former_text_is_lost_is_drafted_from_what_is_there(
     assert acceptances.origin("07", present) == present
 
 
-def test_a_record_that_cannot_be_locked_leaves_the_source_alone(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_a_record_that_cannot_be_locked_leaves_the_source_alone(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
     before = source_of(place).read_bytes()
     (place / ".expand" / "accepted.lock").mkdir()
@@ -190,7 +182,7 @@ def test_what_was_the_same_before_is_not_taken_back_with_the_others(
 
     monkeypatch.setattr(Acceptances, "accept", refused)
     with pytest.raises(InputError, match="it cannot be written"):
-        hand_over(Workspace(root=place), Settings(model="scripted"), ["07", "08"], force=True)
+        accept_drafts(Workspace(root=place), Settings(model="scripted"), ["07", "08"], force=True)
     assert documents(place) == accepted
     assert Acceptances(Workspace(root=place)).standing("07") is not None
 
@@ -208,9 +200,7 @@ def test_undo_never_leaves_the_workspace(place: Path, tmp_path: Path) -> None:
     assert victim.exists()
 
 
-def test_review_shows_what_the_run_showed_and_sends_nothing(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_review_shows_what_the_run_showed_and_sends_nothing(place: Path, server: ScriptedServer) -> None:
     nothing = expand(place, "review", "07")
     assert nothing.code == 2
     assert "there is no draft" in nothing.err
@@ -228,9 +218,7 @@ def test_review_shows_what_the_run_showed_and_sends_nothing(
     assert expand(place, "review", "07", "--format", "odd").code == 2
 
 
-def test_revise_redraws_one_section_with_the_note_and_stays(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_revise_redraws_one_section_with_the_note_and_stays(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
     before = read(draft_of(place))
     asked = len(server.requests)
@@ -301,8 +289,7 @@ def test_chapters_are_accepted_together_or_not_at_all(place: Path) -> None:
     ran = expand(place, "accept", "07", "08", "07")
     assert ran.code == 0
     assert ran.out == (
-        "chapters/07_signals.md: replaced by drafts/07.md\n"
-        "chapters/08_pipes.md: replaced by drafts/08.md\n"
+        "chapters/07_signals.md: replaced by drafts/07.md\nchapters/08_pipes.md: replaced by drafts/08.md\n"
     )
     assert set(documents(place)) == {*before, "08_pipes.md"}
     assert "accepted before" in expand(place, "accept", "08").out
@@ -318,7 +305,7 @@ def test_what_was_accepted_is_taken_back_when_the_next_cannot_be_written(place: 
         encoding="utf-8",
     )
     with pytest.raises(InputError, match=r"cannot be written"):
-        hand_over(Workspace(root=place), Settings(model="scripted"), ["07", "08"], force=True)
+        accept_drafts(Workspace(root=place), Settings(model="scripted"), ["07", "08"], force=True)
     assert documents(place) == before
     assert Acceptances(Workspace(root=place)).standing("07") is None
 
@@ -328,8 +315,7 @@ def test_taking_back_a_document_that_was_not_there_removes_it(place: Path) -> No
     assert expand(place, "accept", "07", "08").code == 0
     ran = expand(place, "accept", "--undo", "07", "08")
     assert ran.out == (
-        "chapters/07_signals.md: the former text is back\n"
-        "chapters/08_pipes.md: taken away: there was none\n"
+        "chapters/07_signals.md: the former text is back\nchapters/08_pipes.md: taken away: there was none\n"
     )
     assert set(documents(place)) == {"07_signals.md"}
 

@@ -11,20 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expand.completion import Finish
-from expand.drafting.asking import LEAST_LINES, Ask, Loop
-from expand.drafting.manuscript import Frame, Manuscript
-from expand.text.lines import length_score
+from expand.drafting.length_loop import LEAST_LINES, Ask, LengthLoop
+from expand.drafting.section_text import SectionText, Skeleton
+from expand.llm.types import Finish
+from expand.markdown.lines import length_score
 
-Model = Callable[[Ask, Manuscript], tuple[str, Finish]]
+Model = Callable[[Ask, SectionText], tuple[str, Finish]]
 NUMBERS = itertools.count()
 
 
-def manuscript(
-    target: int, topics: int, placed: dict[int, tuple[str, ...]] | None = None
-) -> Manuscript:
-    return Manuscript(
-        Frame(
+def manuscript(target: int, topics: int, placed: dict[int, tuple[str, ...]] | None = None) -> SectionText:
+    return SectionText(
+        Skeleton(
             number=1,
             title="Title",
             topics=tuple(f"Topic {chr(65 + n)}{n}" for n in range(topics)),
@@ -35,15 +33,13 @@ def manuscript(
 
 
 def sentences(count: int) -> str:
-    return "".join(
-        f"Sentence {next(NUMBERS)} says a thing that no other one says.\n" for _ in range(count)
-    )
+    return "".join(f"Sentence {next(NUMBERS)} says a thing that no other one says.\n" for _ in range(count))
 
 
 def delivering(ratio: float) -> Model:
     """A model that delivers so much of the lines asked, its topics' headings in front."""
 
-    def write(ask: Ask, section: Manuscript) -> tuple[str, Finish]:
+    def write(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         count = max(1, round(ask.lines * ratio))
         parts = []
         for place, slot in enumerate(ask.slots):
@@ -56,10 +52,8 @@ def delivering(ratio: float) -> Model:
     return write
 
 
-def worked(
-    section: Manuscript, model: Model, *, per_request: int = 120, fresh: bool = False
-) -> Loop:
-    loop = Loop(section, lines_per_request=per_request, fresh_parts=fresh)
+def worked(section: SectionText, model: Model, *, per_request: int = 120, fresh: bool = False) -> LengthLoop:
+    loop = LengthLoop(section, lines_per_request=per_request, fresh_parts=fresh)
     for _ in range(500):
         ask = loop.next()
         if ask is None:
@@ -69,11 +63,11 @@ def worked(
     raise AssertionError("the loop does not end")
 
 
-def purposes(loop: Loop) -> list[str]:
+def purposes(loop: LengthLoop) -> list[str]:
     return [outcome.ask.purpose for outcome in loop.outcomes]
 
 
-def asked(loop: Loop) -> list[int]:
+def asked(loop: LengthLoop) -> list[int]:
     return [outcome.ask.lines for outcome in loop.outcomes]
 
 
@@ -101,9 +95,7 @@ def test_it_reaches_the_target_from_below_and_ends(
 
 @pytest.mark.parametrize("ratio", [0.25, 0.45, 0.8, 1.0])
 @pytest.mark.parametrize(("target", "topics"), [(150, 3), (250, 5), (100, 2), (50, 1), (25, 0)])
-def test_every_shape_of_section_is_within_five_percent(
-    ratio: float, target: int, topics: int
-) -> None:
+def test_every_shape_of_section_is_within_five_percent(ratio: float, target: int, topics: int) -> None:
     section = manuscript(target, topics)
     worked(section, delivering(ratio))
     assert abs(section.lines - target) <= max(1.25, 0.05 * target)
@@ -118,7 +110,7 @@ def test_a_model_that_delivers_what_is_asked_is_asked_little() -> None:
 
 def test_the_ratio_is_learnt_and_used_for_the_next_question() -> None:
     section = manuscript(200, 4)
-    loop = Loop(section, lines_per_request=200, fresh_parts=False)
+    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
     assert loop.ratio == 1
     first = loop.next()
     assert first is not None
@@ -130,7 +122,7 @@ def test_the_ratio_is_learnt_and_used_for_the_next_question() -> None:
     assert second.lines == pytest.approx(2 * wanted * len(second.slots), rel=0.2)
     loop.record(second, 100 * second.lines)
     assert loop.ratio == 4, "bounded above"
-    poor = Loop(section, lines_per_request=200, fresh_parts=False)
+    poor = LengthLoop(section, lines_per_request=200, fresh_parts=False)
     poor.record(first, 0)
     assert poor.ratio == 0.25, "bounded below"
 
@@ -139,7 +131,7 @@ def test_a_model_that_obeys_after_a_poor_answer_does_not_run_over_much() -> None
     section = manuscript(250, 5)
     turns = itertools.count()
 
-    def late(ask: Ask, section: Manuscript) -> tuple[str, Finish]:
+    def late(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         if next(turns) == 0:
             return sentences(1), Finish.STOP
         return delivering(1)(ask, section)
@@ -149,7 +141,7 @@ def test_a_model_that_obeys_after_a_poor_answer_does_not_run_over_much() -> None
 
 
 def test_the_first_question_takes_a_part_of_the_section_only() -> None:
-    loop = Loop(manuscript(200, 5), lines_per_request=500, fresh_parts=False)
+    loop = LengthLoop(manuscript(200, 5), lines_per_request=500, fresh_parts=False)
     first = loop.next()
     assert first is not None
     assert first.slots == (0, 1)
@@ -181,12 +173,12 @@ def test_what_is_missing_is_spread_over_the_topics_that_miss_it() -> None:
 def test_a_topic_that_a_joint_answer_left_out_is_asked_for_alone() -> None:
     section = manuscript(100, 2)
 
-    def forgetful(ask: Ask, section: Manuscript) -> tuple[str, Finish]:
+    def forgetful(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         if len(ask.slots) > 1:
             return f"### {section.frame.topics[ask.slots[0]]}\n\n{sentences(20)}", Finish.STOP
         return sentences(ask.lines), Finish.STOP
 
-    loop = Loop(section, lines_per_request=300, fresh_parts=False)
+    loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
     joint = Ask(purpose="draft", slots=(0, 1), lines=40, ordinal=0)
     loop.record(joint, section.add(*forgetful(joint, section), joint.slots))
     alone = loop.next()
@@ -199,7 +191,7 @@ def test_a_topic_that_a_joint_answer_left_out_is_asked_for_alone() -> None:
 
 def test_topics_that_were_left_out_are_not_asked_for_together_again() -> None:
     section = manuscript(300, 4)
-    loop = Loop(section, lines_per_request=300, fresh_parts=False)
+    loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
     joint = Ask(purpose="draft", slots=(0, 1, 2), lines=40, ordinal=0)
     loop.record(joint, section.add(sentences(20), Finish.STOP, joint.slots))
     assert section.bodies[1] == section.bodies[2] == ""
@@ -222,13 +214,13 @@ def test_a_topic_that_the_authors_text_treats_is_left_when_the_lines_are_there()
 def test_a_section_that_the_author_has_written_needs_no_question() -> None:
     own = "\n".join(f"The author's own line {n} of text." for n in range(60))
     full = manuscript(40, 1, placed={0: (own,)})
-    assert Loop(full, lines_per_request=100, fresh_parts=False).next() is None
+    assert LengthLoop(full, lines_per_request=100, fresh_parts=False).next() is None
 
 
 def test_a_text_that_breaks_off_is_ended_before_anything_else() -> None:
     section = manuscript(60, 2)
 
-    def cut_once(ask: Ask, section: Manuscript) -> tuple[str, Finish]:
+    def cut_once(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         if ask.purpose == "draft" and ask.slots[0] == 0:
             return sentences(5) + "```rust\nfn open() {\n", Finish.LENGTH
         if section.fence(ask.slots[0]):
@@ -245,7 +237,7 @@ def test_a_text_that_breaks_off_is_ended_before_anything_else() -> None:
 
 def test_a_joint_answer_that_breaks_off_is_ended_in_its_last_topic() -> None:
     section = manuscript(90, 2)
-    loop = Loop(section, lines_per_request=300, fresh_parts=False)
+    loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
     joint = Ask(purpose="draft", slots=(0, 1), lines=40, ordinal=0)
     one, other = section.frame.topics
     text = f"### {one}\n\n{sentences(9)}\n### {other}\n\n{sentences(9)}and this one is cut in the"
@@ -262,7 +254,7 @@ def test_a_joint_answer_that_breaks_off_is_ended_in_its_last_topic() -> None:
 
 
 def test_a_text_that_always_breaks_off_is_not_followed_for_ever() -> None:
-    def always_cut(ask: Ask, section: Manuscript) -> tuple[str, Finish]:
+    def always_cut(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         return sentences(2) + "and then it was cut in the", Finish.LENGTH
 
     loop = worked(manuscript(100, 3), always_cut)
@@ -279,7 +271,7 @@ def test_one_poor_answer_does_not_end_it() -> None:
     section = manuscript(100, 3)
     turns = itertools.count()
 
-    def moody(ask: Ask, section: Manuscript) -> tuple[str, Finish]:
+    def moody(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         return (sentences(1 if next(turns) == 0 else ask.lines // 2)), Finish.STOP
 
     worked(section, moody)
@@ -290,7 +282,7 @@ def test_it_ends_at_a_bound_of_rounds() -> None:
     section = manuscript(200, 2)
     turns = itertools.count()
 
-    def stingy(ask: Ask, section: Manuscript) -> tuple[str, Finish]:
+    def stingy(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         return ("" if next(turns) % 2 else sentences(4)), Finish.STOP
 
     loop = worked(section, stingy, per_request=10)
@@ -302,7 +294,7 @@ def test_the_same_answers_lead_to_the_same_questions() -> None:
     one, other = (manuscript(120, 3) for _ in range(2))
     said: list[str] = []
 
-    def remembered(ask: Ask, section: Manuscript) -> tuple[str, Finish]:
+    def remembered(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         said.append(sentences(ask.lines // 2))
         return said[-1], Finish.STOP
 
@@ -321,7 +313,7 @@ def test_each_question_is_another() -> None:
 
 def test_a_revision_asks_for_revised_text_first() -> None:
     section = manuscript(60, 2)
-    loop = Loop(section, lines_per_request=200, fresh_parts=False, first_purpose="revise")
+    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False, first_purpose="revise")
     first = loop.next()
     assert first is not None
     assert first.purpose == "revise"

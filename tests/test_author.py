@@ -15,22 +15,12 @@ import respx
 from aiohttp.client_reqrep import ConnectionKey
 from scripted_server import ScriptedServer
 
-from expand.completion import (
-    Answer,
-    AttemptFailedError,
-    Failure,
-    Finish,
-    Json,
-    Message,
-    Request,
-    Usage,
-)
 from expand.errors import InputError
-from expand.model.address import is_loopback
-from expand.model.author import OpenAIAuthor
-from expand.model.environment import headers_of
-from expand.model.key import hide_key
-from expand.model.reply import (
+from expand.llm.api_key import hide_key
+from expand.llm.base_url import is_loopback
+from expand.llm.environment import headers_of
+from expand.llm.openai_client import OpenAIAuthor
+from expand.llm.response import (
     MESSAGE_LIMIT,
     answer_from,
     one_line,
@@ -38,8 +28,10 @@ from expand.model.reply import (
     said_in,
     usage_from,
 )
-from expand.model.sdk import failed
-from expand.model.wire import Transport
+from expand.llm.sdk import failed
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, Request, Usage
+from expand.llm.wire import Transport
+from expand.schema import Json
 
 KEY = "sk-test-0123456789abcdef"
 REQUEST = Request(
@@ -75,9 +67,7 @@ def subclasses(kind: type[Exception]) -> set[type[Exception]]:
     return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
 
 
-def status_error(
-    status: int, body: object = None, headers: Mapping[str, str] | None = None
-) -> openai.APIStatusError:
+def status_error(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> openai.APIStatusError:
     """The error that the SDK makes of a response, by its own hand."""
     response = httpx2.Response(status, json=body or {}, headers=headers, request=SENT)
     client = openai.AsyncOpenAI(api_key="k")
@@ -201,9 +191,7 @@ def test_messages_are_one_short_line_without_the_key() -> None:
         (aiohttp.InvalidURL("x"), Failure.UNREACHABLE),
     ],
 )
-def test_connection_failures_go_by_what_the_transport_raised(
-    cause: Exception, failure: Failure
-) -> None:
+def test_connection_failures_go_by_what_the_transport_raised(cause: Exception, failure: Failure) -> None:
     error = openai.APIConnectionError(request=SENT)
     error.__cause__ = cause
     assert failed(error).failure is failure
@@ -421,9 +409,7 @@ async def test_parameters_cannot_replace_what_the_reservation_rests_on(
 ) -> None:
     route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=GOOD)
     parameters: dict[str, Json] = {"max_tokens": 10**9, "model": "dear", "messages": "none"}
-    request = Request(
-        model="m", messages=REQUEST.messages, max_output_tokens=5, parameters=parameters
-    )
+    request = Request(model="m", messages=REQUEST.messages, max_output_tokens=5, parameters=parameters)
     async with OpenAIAuthor(
         api_key=None,
         base_url="http://127.0.0.1:9/v1",
@@ -441,9 +427,7 @@ async def test_the_sdk_does_not_take_a_key_from_the_environment_by_itself(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=GOOD)
-    async with OpenAIAuthor(
-        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
-    ) as author:
+    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
         await author.complete(REQUEST, client_request_id="x")
     assert "Authorization" not in route.calls.last.request.headers
 
@@ -499,9 +483,7 @@ async def test_a_key_that_the_provider_repeats_is_in_no_traceback(
     assert caught.value.message == "HTTP 401: Incorrect API key provided: [key]"
 
 
-async def test_a_key_in_a_garbled_answer_is_hidden(
-    mocked: OpenAIAuthor, httpx2_mock: respx.Router
-) -> None:
+async def test_a_key_in_a_garbled_answer_is_hidden(mocked: OpenAIAuthor, httpx2_mock: respx.Router) -> None:
     httpx2_mock.post("https://api.openai.com/v1/chat/completions").respond(text=f"echo {KEY}")
     with pytest.raises(AttemptFailedError) as caught:
         await mocked.complete(REQUEST, client_request_id="x")
@@ -617,9 +599,7 @@ async def test_failures_over_the_wire(
     server: ScriptedServer, transport: Transport, habit: Any, failure: Failure
 ) -> None:
     server.habit = habit
-    async with OpenAIAuthor(
-        api_key="k" * 20, base_url=server.base_url, transport=transport
-    ) as author:
+    async with OpenAIAuthor(api_key="k" * 20, base_url=server.base_url, transport=transport) as author:
         with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
     assert caught.value.failure is failure
@@ -650,13 +630,9 @@ async def test_a_refusal_with_any_bytes_in_its_headers(transport: Transport, hea
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_server_that_hangs_is_a_timeout(
-    server: ScriptedServer, transport: Transport
-) -> None:
+async def test_a_server_that_hangs_is_a_timeout(server: ScriptedServer, transport: Transport) -> None:
     server.habit = "hang"
-    async with OpenAIAuthor(
-        api_key=None, base_url=server.base_url, read_seconds=0.2, transport=transport
-    ) as author:
+    async with OpenAIAuthor(api_key=None, base_url=server.base_url, read_seconds=0.2, transport=transport) as author:
         with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
     assert caught.value.failure is Failure.TIMEOUT
@@ -669,9 +645,7 @@ async def test_nobody_listening_is_unreachable(transport: Transport) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for host in (f"127.0.0.1:{port}", "no-such-host.invalid"):
-        async with OpenAIAuthor(
-            api_key=None, base_url=f"http://{host}/v1", transport=transport
-        ) as author:
+        async with OpenAIAuthor(api_key=None, base_url=f"http://{host}/v1", transport=transport) as author:
             with pytest.raises(AttemptFailedError) as caught:
                 await author.complete(REQUEST, client_request_id="x")
         assert caught.value.failure is Failure.UNREACHABLE
@@ -706,9 +680,7 @@ async def test_a_key_that_the_server_repeats_stays_out_of_the_answer(
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(
         json=said, headers={"x-request-id": f"Bearer {KEY}"}
     )
-    async with OpenAIAuthor(
-        api_key=KEY, base_url="http://127.0.0.1:9/v1", transport="httpx2"
-    ) as author:
+    async with OpenAIAuthor(api_key=KEY, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
         answer = await author.complete(REQUEST, client_request_id="x")
     assert KEY not in repr(answer)
     assert answer.text == "The key is [key]."

@@ -18,17 +18,18 @@ from batch_server import BatchServer, Trap
 from ledgers import ServerSite
 from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 
-from expand.batching import session
-from expand.batching.result import Gathered, Submitted
-from expand.batching.terms import parts
-from expand.completion import AttemptFailedError, Json
-from expand.drafting.commission import Commission
+from expand.batch import operations
+from expand.batch.batch_results import Gathered, Submitted
+from expand.batch.metadata import parts
+from expand.drafting.run_options import RunSpec
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
 from expand.ledger.batch_rows import Stage
 from expand.ledger.batches import Batches, SubmittingError
-from expand.model.batch_author import OpenAIBatchAuthor
-from expand.outline.plan import Plan
+from expand.llm.batch_api import OpenAIBatchAuthor
+from expand.llm.types import AttemptFailedError
+from expand.outline.plans import Plan
+from expand.schema import Json
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
 
@@ -65,19 +66,13 @@ class Desk:
         )
 
     def submit(self, **more: Any) -> Submitted:
-        wanted = more.pop("commission", None) or Commission(
-            chapters=("07",), plan=Plan.FULL, language="en"
-        )
+        wanted = more.pop("commission", None) or RunSpec(chapters=("07",), plan=Plan.FULL, language="en")
         return asyncio.run(
-            session.submit(
-                self.workspace, self.settings, wanted, sleep=at_once, tell=self.told.append, **more
-            )
+            operations.submit(self.workspace, self.settings, wanted, sleep=at_once, tell=self.told.append, **more)
         )
 
     def collect(self, **more: Any) -> Gathered:
-        return asyncio.run(
-            session.collect(self.workspace, self.settings, tell=self.told.append, **more)
-        )
+        return asyncio.run(operations.collect(self.workspace, self.settings, tell=self.told.append, **more))
 
     def round(self) -> Gathered:
         assert self.submit().problem == ""
@@ -151,9 +146,7 @@ def test_custom_ids_are_request_keys_and_the_metadata_names_the_run(desk: Make) 
 def test_a_batch_reserves_at_half_the_price(desk: Make) -> None:
     d = desk(priced=True)
     d.submit()
-    for tokens, pico, cap in rows(
-        d.place, "SELECT reserved_tokens, reserved_pico, output_cap FROM attempt"
-    ):
+    for tokens, pico, cap in rows(d.place, "SELECT reserved_tokens, reserved_pico, output_cap FROM attempt"):
         assert pico == (tokens - cap) * 1_000_000 + cap * 4_000_000
 
 
@@ -315,7 +308,7 @@ def test_a_batch_that_fails_in_validation_is_released_with_the_reason(desk: Make
 def test_cancelling_keeps_what_was_answered(desk: Make) -> None:
     d = desk(looks=5, done=0.67)
     d.submit()
-    (row,) = asyncio.run(session.cancel(d.workspace, d.settings, sleep=at_once))
+    (row,) = asyncio.run(operations.cancel(d.workspace, d.settings, sleep=at_once))
     assert row.stage is Stage.SUBMITTED
     got = d.collect()
     assert got.batches[0].remote is not None
@@ -332,7 +325,7 @@ def test_giving_up_a_batch_that_its_provider_does_not_know_leaves_it_charged(des
     assert got.exit_code == 4
     assert "--batch cancel" in got.problems[0]
     assert d.states() == {"sent": 3}
-    asyncio.run(session.cancel(d.workspace, d.settings, sleep=at_once))
+    asyncio.run(operations.cancel(d.workspace, d.settings, sleep=at_once))
     assert d.states() == {"unknown": 3}
     assert d.sound()
 
@@ -358,7 +351,7 @@ def test_a_batch_that_is_not_done_is_left_alone(desk: Make) -> None:
     got = d.round()
     assert got.batches[0].batch.stage is Stage.SUBMITTED
     assert d.states() == {"sent": 3}
-    (seen,) = asyncio.run(session.look(d.workspace, d.settings))
+    (seen,) = asyncio.run(operations.look(d.workspace, d.settings))
     assert seen.remote is not None
     assert seen.remote.status == "in_progress"
     assert seen.in_flight == 3
@@ -418,7 +411,7 @@ def test_a_key_is_not_shown_to_another_provider(desk: Make) -> None:
     d.submit()
     elsewhere = replace(d.settings, base_url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="give --base-url"):
-        asyncio.run(session.collect(d.workspace, elsewhere))
+        asyncio.run(operations.collect(d.workspace, elsewhere))
 
 
 def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(desk: Make) -> None:
@@ -429,13 +422,13 @@ def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(de
     ledger.close()
     elsewhere = replace(d.settings, base_url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="give --base-url"):
-        asyncio.run(session.cancel(d.workspace, elsewhere))
+        asyncio.run(operations.cancel(d.workspace, elsewhere))
     assert d.stages() == ["open"]
 
 
 def test_order_and_the_embedded_model_are_refused(desk: Make) -> None:
     d = desk()
-    told = Commission(chapters=("07",), plan=Plan.FULL, language="en", context_text=True)
+    told = RunSpec(chapters=("07",), plan=Plan.FULL, language="en", context_text=True)
     with pytest.raises(InputError, match="one after the other"):
         d.submit(commission=told)
     embedded = expand(d.place, "chapter", "--all", "--batch", "submit", "--model", "embedded")
@@ -443,9 +436,7 @@ def test_order_and_the_embedded_model_are_refused(desk: Make) -> None:
     assert "takes no batches" in embedded.err
 
 
-def test_an_export_carries_batches_to_a_ledger_that_collects_them(
-    desk: Make, tmp_path: Path
-) -> None:
+def test_an_export_carries_batches_to_a_ledger_that_collects_them(desk: Make, tmp_path: Path) -> None:
     d = desk(ratio=1.6)
     d.submit()
     lines = list(export(d.workspace.ledger_place, texts=True))
@@ -486,7 +477,7 @@ def test_an_audit_finds_a_batch_that_does_not_add_up(desk: Make) -> None:
 
 def test_more_than_one_file_holds_is_split(desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     d = desk()
-    monkeypatch.setattr("expand.batching.terms.MOST_REQUESTS", 2)
+    monkeypatch.setattr("expand.batch.metadata.MOST_REQUESTS", 2)
     done = d.submit()
     assert [batch.requests for batch in done.batches] == [2, 1]
     assert [len(part) for part in parts(done.plan.orders)] == [2, 1]
@@ -539,12 +530,10 @@ def test_the_command_line_from_submit_to_draft(desk: Make) -> None:
     assert "give submit, status, collect, cancel" in wrong.err
 
 
-def test_every_command_of_the_page_about_batches_runs(
-    desk: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_command_of_the_page_about_batches_runs(desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     d = desk(ratio=1.6)
     monkeypatch.setenv("OPENAI_BASE_URL", d.server.base_url)
-    monkeypatch.setattr("expand.batching.submission.SETTLING_SECONDS", 0.0)
+    monkeypatch.setattr("expand.batch.submission.SETTLING_SECONDS", 0.0)
     page = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
     commands = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
     assert len(commands) >= 6

@@ -12,9 +12,9 @@ from batch_server import BatchServer
 from openai import Omit
 from openai.types import Batch
 
-from expand.completion import AttemptFailedError, Failure, Finish, Json
-from expand.model.batch import input_line, result_line
-from expand.model.batch_author import OpenAIBatchAuthor, _headers, remote
+from expand.llm.batch_api import OpenAIBatchAuthor, _headers, input_line, remote, result_line
+from expand.llm.types import AttemptFailedError, Failure, Finish
+from expand.schema import Json
 
 BODY: dict[str, Json] = {
     "model": "m",
@@ -45,9 +45,7 @@ async def test_a_batch_from_upload_to_results() -> None:
             bad = [result_line(line) async for line in desk.results(done.error_file)]
     assert {line.custom_id for line in [*good, *bad] if line} == {"a", "b", "c"}
     assert all(line and line.answer and line.answer.usage and line.billed for line in good)
-    assert [(line.failed.status, line.billed) for line in bad if line and line.failed] == [
-        (400, False)
-    ]
+    assert [(line.failed.status, line.billed) for line in bad if line and line.failed] == [(400, False)]
     assert len(server.books) == 2
 
 
@@ -64,10 +62,7 @@ async def test_what_is_not_there_is_none_whether_null_or_empty() -> None:
 async def test_all_pages_of_batches_the_newest_first() -> None:
     with BatchServer(page=2) as server:
         async with author(server) as desk:
-            made = [
-                await desk.create(await desk.upload(lines("a"), name=f"f{n}"), metadata={})
-                for n in range(5)
-            ]
+            made = [await desk.create(await desk.upload(lines("a"), name=f"f{n}"), metadata={}) for n in range(5)]
             seen = [batch.id async for batch in desk.batches()]
             assert await desk.uploaded("f0") == made[0].input_file
             assert await desk.uploaded("f9") is None
@@ -90,9 +85,7 @@ async def test_a_file_that_is_deleted_makes_no_batch() -> None:
     ("key", "more", "accepted"),
     [("sk-right-key", {}, True), ("sk-wrong-key", {}, False), (None, {}, False)],
 )
-async def test_the_key_decides_and_is_in_no_message(
-    key: str | None, more: dict[str, Any], accepted: bool
-) -> None:
+async def test_the_key_decides_and_is_in_no_message(key: str | None, more: dict[str, Any], accepted: bool) -> None:
     with BatchServer(key="sk-right-key") as server:
         async with author(server, key, **more) as desk:
             if accepted:
@@ -145,9 +138,7 @@ async def test_a_download_comes_in_pieces_of_any_size(monkeypatch: pytest.Monkey
                 yield piece
 
     async with OpenAIBatchAuthor(api_key=None, base_url="http://127.0.0.1:9/v1") as desk:
-        monkeypatch.setattr(
-            desk._client.files.with_streaming_response, "content", lambda *_, **__: Download()
-        )
+        monkeypatch.setattr(desk._client.files.with_streaming_response, "content", lambda *_, **__: Download())
         assert [line async for line in desk.results("f")] == [b"first", b"second", b"last"]
 
 
@@ -215,9 +206,7 @@ def test_a_line_with_an_answer() -> None:
     assert read.answer.usage.total == 12
 
 
-@pytest.mark.parametrize(
-    "line", [b"", b"{", b"[]", b"null", b'{"custom_id": ""}', b'{"custom_id": 3}', b'"\xff"']
-)
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b'{"custom_id": ""}', b'{"custom_id": 3}', b'"\xff"'])
 def test_lines_that_are_none(line: bytes) -> None:
     assert result_line(line) is None
 
@@ -236,9 +225,7 @@ def test_an_input_line_is_one_line_of_the_documented_form() -> None:
 
 def test_a_batch_that_says_little_is_still_one() -> None:
     bare = remote(
-        Batch.model_construct(
-            id="b", status="failed", input_file_id="", created_at=0, errors=None, metadata=None
-        )
+        Batch.model_construct(id="b", status="failed", input_file_id="", created_at=0, errors=None, metadata=None)
     )
     assert (bare.total, bare.completed, bare.output_file, bare.metadata) == (0, 0, None, {})
     assert bare.ended

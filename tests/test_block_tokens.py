@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_texts import PIECES
 
-from expand.text import block_tokens as made
-from expand.text.block_tokens import block_tokens, parsed
+from expand.markdown import block_tokens as made
+from expand.markdown.block_tokens import block_tokens, parsed
 
 MORE = [
     "Plain text that goes on.",
@@ -38,10 +38,7 @@ texts = st.lists(st.sampled_from(PIECES + MORE), max_size=24).map("\n".join)
 
 def shown(text: str, *, by_parser: bool) -> list[tuple[object, ...]]:
     tokens = parsed(text) if by_parser else block_tokens(text)
-    return [
-        (t.type, t.tag, t.nesting, t.map, t.level, t.content, t.markup, t.info, t.block, t.hidden)
-        for t in tokens
-    ]
+    return [(t.type, t.tag, t.nesting, t.map, t.level, t.content, t.markup, t.info, t.block, t.hidden) for t in tokens]
 
 
 @given(texts)

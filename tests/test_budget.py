@@ -7,22 +7,13 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.budget import (
-    Amount,
-    Balance,
-    Limit,
-    pico_from_usd,
-    shortfall,
-    usd_from_pico,
-)
+from expand.budget import Amount, Balance, Limit, pico_from_usd, shortfall, usd_from_pico
 
 TOKENS = st.integers(min_value=0, max_value=10**9)
 
 
 @given(limit=TOKENS, used=TOKENS, reserved=TOKENS, pico=TOKENS)
-def test_used_reserved_and_remaining_are_the_limit(
-    limit: int, used: int, reserved: int, pico: int
-) -> None:
+def test_used_reserved_and_remaining_are_the_limit(limit: int, used: int, reserved: int, pico: int) -> None:
     balance = Balance(
         scope="book",
         limit=Limit(tokens=limit, pico_usd=pico),
@@ -38,12 +29,8 @@ def test_used_reserved_and_remaining_are_the_limit(
 
 
 @given(limit=TOKENS, used=TOKENS, reserved=TOKENS, needed=TOKENS)
-def test_an_amount_fits_exactly_when_enough_remains(
-    limit: int, used: int, reserved: int, needed: int
-) -> None:
-    balance = Balance(
-        scope="book", limit=Limit(tokens=limit), used_tokens=used, reserved_tokens=reserved
-    )
+def test_an_amount_fits_exactly_when_enough_remains(limit: int, used: int, reserved: int, needed: int) -> None:
+    balance = Balance(scope="book", limit=Limit(tokens=limit), used_tokens=used, reserved_tokens=reserved)
     missing = shortfall([balance], Amount(tokens=needed))
     assert (missing is None) == (needed <= limit - used - reserved)
     if missing is not None:

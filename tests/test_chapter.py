@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 from workspaces import SOURCE, small
 
-from expand.completion import Finish
-from expand.drafting.asking import Ask
-from expand.drafting.chapter import NO_EDITION, Chapter, Edition, Means
-from expand.drafting.currency import PARTS, differences
-from expand.drafting.manuscript import Manuscript
-from expand.drafting.ordering import CHAT_SLACK_TOKENS, Setting, order_for
+from expand.drafting.chapter_state import NO_REVISION, Chapter, ModelSetup, Revision
+from expand.drafting.fingerprint import PARTS, differences
+from expand.drafting.length_loop import Ask
+from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, order_for
+from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import Order
-from expand.model.pricing import price_for
-from expand.model.profile import profile_for
-from expand.model.prompt import Prompts
-from expand.model.tokens import TokenCounter
+from expand.llm.pricing import price_for
+from expand.llm.profile import profile_for
+from expand.llm.tokens import TokenCounter
+from expand.llm.types import Finish
 from expand.outline import Outline, Quality, Text
-from expand.outline.plan import Plan
+from expand.outline.plans import Plan
+from expand.prompts.rendering import Prompts
 from expand.workspace import Workspace
 
 ASK = Ask(purpose="draft", slots=(0,), lines=12, ordinal=0)
@@ -37,9 +37,9 @@ def place(tmp_path: Path) -> Workspace:
     return Workspace(root=small(tmp_path))
 
 
-def means(folder: Path | None = None, model: str = "scripted", **profile: Any) -> Means:
+def means(folder: Path | None = None, model: str = "scripted", **profile: Any) -> ModelSetup:
     known = profile_for(model, {model: profile} if profile else None)
-    return Means(
+    return ModelSetup(
         profile=known,
         counter=TokenCounter(model, encoding=known.encoding),
         price=price_for(model, known, None),
@@ -69,12 +69,12 @@ def order(
     *,
     number: int = 1,
     written: str = "",
-    edition: Edition = NO_EDITION,
+    edition: Revision = NO_REVISION,
     attempt: int = 0,
-    setting: Setting | None = None,
+    setting: ExtraContext | None = None,
 ) -> Order:
     section = of.outline.sections[number - 1]
-    manuscript = Manuscript(of.frame(section))
+    manuscript = SectionText(of.frame(section))
     if written:
         manuscript.add(written, Finish.STOP, (0,))
     return order_for(
@@ -85,7 +85,7 @@ def order(
         run_id="r",
         edition=edition,
         attempt=attempt,
-        setting=setting or Setting(),
+        setting=setting or ExtraContext(),
     )
 
 
@@ -113,9 +113,7 @@ def test_the_sources_blocks_stand_in_the_section_they_belong_to(place: Workspace
 def test_blocks_of_a_section_without_topics_are_its_introduction(place: Workspace) -> None:
     outline = place.outline("07")
     two = outline.sections[1]._replace(topics=())
-    opened = chapter(
-        place, outline=outline._replace(sections=(outline.sections[0], two, outline.sections[2]))
-    )
+    opened = chapter(place, outline=outline._replace(sections=(outline.sections[0], two, outline.sections[2])))
     frame = opened.frame(opened.outline.sections[1])
     assert "A named pipe outlives" in "\n".join(frame.intro)
     assert not frame.placed
@@ -159,9 +157,7 @@ def test_the_footer_has_no_rule_of_its_own(place: Workspace, rule: str) -> None:
 
 def test_the_lean_chapter_is_the_same_under_the_lean_plan(place: Workspace) -> None:
     outline = place.outline("07")
-    long = outline._replace(
-        sections=tuple(s._replace(lines=10 * s.lines) for s in outline.sections)
-    )
+    long = outline._replace(sections=tuple(s._replace(lines=10 * s.lines) for s in outline.sections))
     full = chapter(place, outline=long)
     lean = full.leaner
     assert lean is not None
@@ -220,40 +216,36 @@ CHANGES: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_section_is_no_longer_current_when_what_it_is_made_from_changed(
-    place: Workspace, name: str
-) -> None:
+def test_a_section_is_no_longer_current_when_what_it_is_made_from_changed(place: Workspace, name: str) -> None:
     change, part = CHANGES[name]
     before = chapter(place)
     after = chapter(place, **change(parts(place)))
-    key = before.key(before.outline.sections[0], NO_EDITION)
-    changed = differences(key, after.key(after.outline.sections[0], NO_EDITION))
+    key = before.key(before.outline.sections[0], NO_REVISION)
+    changed = differences(key, after.key(after.outline.sections[0], NO_REVISION))
     assert part in changed
     if name != "language":
         assert changed == (part,)
 
 
-def test_a_template_an_edition_and_an_instruction_count_too(
-    place: Workspace, tmp_path: Path
-) -> None:
+def test_a_template_an_edition_and_an_instruction_count_too(place: Workspace, tmp_path: Path) -> None:
     opened = chapter(place)
     section = opened.outline.sections[0]
-    key = opened.key(section, NO_EDITION)
+    key = opened.key(section, NO_REVISION)
     (tmp_path / "length.j2").write_text("{{ lines }} lines")
     other = chapter(place, means=means(tmp_path))
 
-    assert differences(key, other.key(section, NO_EDITION)) == ("templates",)
-    assert differences(key, opened.key(section, Edition(number=1))) == ("edition",)
-    assert differences(key, opened.key(section, Edition(instruction="more"))) == ("edition",)
+    assert differences(key, other.key(section, NO_REVISION)) == ("templates",)
+    assert differences(key, opened.key(section, Revision(number=1))) == ("edition",)
+    assert differences(key, opened.key(section, Revision(instruction="more"))) == ("edition",)
     assert differences(key, "0123456789abcdef") == PARTS, "a key of an older form"
-    assert opened.key(section, NO_EDITION) == key
+    assert opened.key(section, NO_REVISION) == key
 
 
 def test_the_sources_blocks_count_where_they_stand(place: Workspace) -> None:
     before = chapter(place)
     after = chapter(place, source_text=SOURCE.replace("outlives", "survives"))
     changed = [
-        differences(before.key(section, NO_EDITION), after.key(section, NO_EDITION))
+        differences(before.key(section, NO_REVISION), after.key(section, NO_REVISION))
         for section in before.outline.sections
     ]
     assert changed == [(), ("source",), ()]
@@ -263,7 +255,7 @@ def test_a_neighbours_topic_does_not_count(place: Workspace) -> None:
     before = chapter(place)
     after = chapter(place, **of_topic(parts(place)))
     for section in before.outline.sections[1:]:
-        assert before.key(section, NO_EDITION) == after.key(section, NO_EDITION)
+        assert before.key(section, NO_REVISION) == after.key(section, NO_REVISION)
 
 
 # --- orders ----------------------------------------------------------------------------------
@@ -306,8 +298,8 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
         order(opened, replace(ASK, slots=(1,))),
         order(opened, replace(ASK, purpose="continue")),
         order(opened, attempt=1),
-        order(opened, edition=Edition(number=1)),
-        order(opened, setting=Setting(told="## 1. Before")),
+        order(opened, edition=Revision(number=1)),
+        order(opened, setting=ExtraContext(told="## 1. Before")),
         order(opened, number=2),
     ]
     assert len({same.question, *(other.question for other in others)}) == 8
@@ -318,7 +310,7 @@ def test_a_fresh_edition_and_a_further_try_buy_another_answer(place: Workspace) 
     editions = {
         order(opened).request.edition,
         order(opened, attempt=2).request.edition,
-        order(opened, edition=Edition(number=1)).request.edition,
+        order(opened, edition=Revision(number=1)).request.edition,
     }
     assert editions == {0, 2, 1000}
 
@@ -353,9 +345,7 @@ def test_a_further_question_does_not_tell_it_again(place: Workspace) -> None:
 
 
 def test_a_second_topic_is_told_how_the_first_one_ends(place: Workspace) -> None:
-    made = said(
-        order(chapter(place), replace(ASK, slots=(1,)), written="The first topic ends so.\n")
-    )
+    made = said(order(chapter(place), replace(ASK, slots=(1,)), written="The first topic ends so.\n"))
     assert "The section so far ends like this" in made
     assert "The first topic ends so." in made
 
@@ -370,16 +360,12 @@ def test_a_repair_shows_the_text_and_its_faults(place: Workspace) -> None:
 
 def test_a_revision_shows_the_instruction_and_the_text(place: Workspace) -> None:
     revise = replace(ASK, purpose="revise")
-    setting = Setting(present={0: "Old text.\n", 1: "Other topic.\n"}, told="## 0. Before\nB.")
-    made = order(
-        chapter(place), revise, edition=Edition(number=1, instruction="Be brief"), setting=setting
-    )
+    setting = ExtraContext(present={0: "Old text.\n", 1: "Other topic.\n"}, told="## 0. Before\nB.")
+    made = order(chapter(place), revise, edition=Revision(number=1, instruction="Be brief"), setting=setting)
     assert "with this instruction: Be brief" in said(made)
     assert "Old text." in said(made)
     assert "Other topic." not in said(made)
-    assert "What the sections before this one say, in short:\n<<<\n## 0. Before\nB.\n>>>" in said(
-        made
-    )
+    assert "What the sections before this one say, in short:\n<<<\n## 0. Before\nB.\n>>>" in said(made)
 
 
 def test_code_examples_are_shared_out_without_remainder(place: Workspace) -> None:
@@ -404,7 +390,7 @@ def test_code_examples_are_shared_out_without_remainder(place: Workspace) -> Non
 def test_the_authors_own_text_may_be_in_another_language(place: Workspace) -> None:
     opened = chapter(place, language="zh")
     section = opened.outline.sections[1]
-    manuscript = Manuscript(opened.frame(section))
+    manuscript = SectionText(opened.frame(section))
     chinese = "".join(f"第{n}个句子说明管道在进程之间如何传递数据。\n" for n in range(3))
     manuscript.add(chinese, Finish.STOP, (0,))
     found = opened.check(section, manuscript.render())

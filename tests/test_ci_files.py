@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.starting.foundation import found_workspace
+from expand.scaffold.new_workspace import create_workspace
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +32,7 @@ def runs(command: str) -> None:
 
 @pytest.fixture
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found_workspace(tmp_path)
+    create_workspace(tmp_path)
     monkeypatch.chdir(tmp_path)
 
 
@@ -42,7 +42,12 @@ def test_the_hook_runs_and_looks_at_outlines() -> None:
     runs(hook["entry"])
     assert hook["pass_filenames"] is False
     watched = re.compile(hook["files"])
-    for path in ("outlines/03.yaml", "docs/outlines/book.yaml", "expand.toml", "docs/expand.toml"):
+    for path in (
+        "outlines/03.yaml",
+        "docs/outlines/book.yaml",
+        "expand.toml",
+        "docs/expand.toml",
+    ):
         assert watched.search(path), path
     for path in ("outlines/.schema/outline.json", "chapters/03.md", "myoutlines/3.yaml"):
         assert not watched.search(path), path
@@ -50,9 +55,7 @@ def test_the_hook_runs_and_looks_at_outlines() -> None:
 
 @pytest.mark.usefixtures("_here")
 def test_the_example_workflow_runs() -> None:
-    workflow: dict[Any, Any] = yaml.safe_load(
-        (ROOT / "docs" / "examples" / "outlines.yml").read_text()
-    )
+    workflow: dict[Any, Any] = yaml.safe_load((ROOT / "docs" / "examples" / "outlines.yml").read_text())
     steps = workflow["jobs"]["check"]["steps"]
     commands = [step["run"].removesuffix(" || true") for step in steps if "run" in step]
     assert commands.pop(0) == "pip install chapter-expand"

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from buying import ScriptedAuthor, begin, order, place
 
-from expand.completion import Answer, AttemptFailedError, Failure, Request
+from expand.client.clerk import Clerk
+from expand.client.client import BudgetedClient, StoppedError
 from expand.errors import LedgerError
 from expand.ledger import Ledger, LedgerBusyError, Reservation, sqlite
-from expand.purchase.clerk import Clerk
-from expand.purchase.escrow import Purchase, StoppedError
+from expand.llm.types import Answer, AttemptFailedError, Failure, Request
 
 
 @pytest.fixture
@@ -143,9 +143,7 @@ async def test_when_the_disk_is_full_nothing_is_written_and_everybody_is_told(
     run, counted, clerk = begin(ledger), Counted(ledger), Clerk(ledger)
     counted.busy = True
     orders = [order(run, str(n)) for n in range(3)]
-    done = await asyncio.gather(
-        *(clerk.write(partial(ledger.reserve, o)) for o in orders), return_exceptions=True
-    )
+    done = await asyncio.gather(*(clerk.write(partial(ledger.reserve, o)) for o in orders), return_exceptions=True)
     assert [type(each) for each in done] == [LedgerBusyError] * 3
     assert ledger.balance("book").reserved_tokens == 0
 
@@ -188,7 +186,7 @@ async def test_what_was_written_for_a_caller_who_is_gone_is_given_back(ledger: L
 async def test_a_purchase_cancelled_before_it_sends_is_charged_nothing(ledger: Ledger) -> None:
     author = ScriptedAuthor()
     run = begin(ledger)
-    purchase = Purchase(ledger=ledger, author=author, pilot_seconds=0)
+    purchase = BudgetedClient(ledger=ledger, author=author, pilot_seconds=0)
     for turns in (1, 2, 3, 4, 5, 10, 30, 100, 0):  # wherever it is by then; at last, behind it
         task = asyncio.create_task(purchase.buy(order(run, str(turns))))
         for _ in range(turns):
@@ -271,10 +269,7 @@ async def test_nobody_goes_on_before_the_disk_has_answered(ledger: Ledger) -> No
     run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
     first = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run, "first"))))
     await asyncio.sleep(0.02)
-    others = [
-        asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, str(n)))))
-        for n in range(3)
-    ]
+    others = [asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, str(n))))) for n in range(3)]
     await asyncio.sleep(0.02)  # the disk is busy with the first, so the others wait for each other
     assert ledger.balance("book").reserved_tokens == 100
     assert not any(task.done() for task in (first, *others))
@@ -292,8 +287,7 @@ async def test_an_answer_is_in_the_log_however_long_the_disk_takes(ledger: Ledge
     await asyncio.sleep(0.02)
     question = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run, "question"))))
     answers = [
-        asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, str(n))), must=True))
-        for n in range(2)
+        asyncio.create_task(clerk.write(partial(ledger.reserve, order(run, str(n))), must=True)) for n in range(2)
     ]
     await asyncio.sleep(0.05)
     assert ledger.balance("book").reserved_tokens == 400
@@ -329,9 +323,7 @@ async def test_what_could_not_be_made_durable_is_given_back(ledger: Ledger) -> N
     assert ledger.balance("book").reserved_tokens == 0
 
 
-async def test_without_a_thread_to_wait_for_the_disk_all_wait(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_a_thread_to_wait_for_the_disk_all_wait(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -349,7 +341,7 @@ async def test_another_buyer_of_the_same_gets_the_answer_when_it_is_durable(
 ) -> None:
     run, disk = begin(ledger), Disk(ledger)
     disk.answers.set()
-    purchase = Purchase(ledger=ledger, author=ScriptedAuthor(), pilot_seconds=0)
+    purchase = BudgetedClient(ledger=ledger, author=ScriptedAuthor(), pilot_seconds=0)
     await purchase.buy(order(run, "before"))
     reserved = asyncio.Event()
 
@@ -359,7 +351,7 @@ async def test_another_buyer_of_the_same_gets_the_answer_when_it_is_durable(
             reserved.set()
             return await super().complete(request, client_request_id=client_request_id)
 
-    purchase = Purchase(ledger=ledger, author=Slow(), pilot_seconds=0)
+    purchase = BudgetedClient(ledger=ledger, author=Slow(), pilot_seconds=0)
     first = asyncio.create_task(purchase.buy(order(run)))
     await reserved.wait()
     await asyncio.sleep(0.05)  # its answer is in the log, and the disk has not answered yet
@@ -387,7 +379,7 @@ async def test_an_answer_is_stored_though_the_wait_for_it_is_cancelled(ledger: L
             return await super().complete(request, client_request_id=client_request_id)
 
     others: list[asyncio.Task[None]] = []
-    purchase = Purchase(ledger=ledger, author=Busy(), pilot_seconds=0)
+    purchase = BudgetedClient(ledger=ledger, author=Busy(), pilot_seconds=0)
     others.append(buying := asyncio.create_task(purchase.buy(order(run))))  # type: ignore[arg-type]
     await arrived.wait()
     await asyncio.sleep(0)  # the answer is with the clerk, who waits for the disk
@@ -414,7 +406,7 @@ async def test_an_answer_that_waits_for_a_full_disk_is_tried_once_more_at_a_seco
             counted.busy = True
             return await super().complete(request, client_request_id=client_request_id)
 
-    purchase = Purchase(
+    purchase = BudgetedClient(
         ledger=ledger,
         author=Filling(),
         pilot_seconds=0,
@@ -453,8 +445,8 @@ async def test_who_goes_away_when_the_answer_was_there_already_gives_nothing_bac
     run, disk = begin(ledger), Disk(ledger)
     disk.answers.set()
     author = ScriptedAuthor()
-    await Purchase(ledger=ledger, author=author, pilot_seconds=0).buy(order(run))
-    purchase = Purchase(ledger=ledger, author=author, pilot_seconds=0, answered=())
+    await BudgetedClient(ledger=ledger, author=author, pilot_seconds=0).buy(order(run))
+    purchase = BudgetedClient(ledger=ledger, author=author, pilot_seconds=0, answered=())
     disk.answers.clear()
     buying = asyncio.create_task(purchase.buy(order(run)))
     await asyncio.sleep(0.02)  # found while reserving, and not handed out yet
@@ -473,9 +465,7 @@ async def test_who_goes_away_while_the_disk_is_busy_gives_back_what_was_written(
 ) -> None:
     run, clerk, disk = begin(ledger), Clerk(ledger), Disk(ledger)
     given_back: list[object] = []
-    task = asyncio.create_task(
-        clerk.write(lambda: ledger.reserve(order(run)), undo=given_back.append)
-    )
+    task = asyncio.create_task(clerk.write(lambda: ledger.reserve(order(run)), undo=given_back.append))
     await asyncio.sleep(0.02)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -563,7 +553,7 @@ async def test_a_power_cut_takes_nothing_that_was_sent_or_handed_out(
             return await super().complete(request, client_request_id=client_request_id)
 
     author = Watching(delay=0.002)
-    purchase = Purchase(ledger=ledger, author=author, pilot_seconds=0, at_once=4)
+    purchase = BudgetedClient(ledger=ledger, author=author, pilot_seconds=0, at_once=4)
 
     async def buy(text: str) -> None:
         done = await purchase.buy(order(run, text))

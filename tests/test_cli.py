@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_server import Habit, ScriptedServer
+from scripted_server import Behaviour, ScriptedServer
 from workspaces import (
     OUTLINE,
     TITLES,
@@ -33,8 +33,9 @@ from workspaces import (
 )
 
 from expand.cli import main
-from expand.text import draft, markdown
-from expand.text.code import broken_code
+from expand.document import draft
+from expand.markdown import blocks
+from expand.markdown.code import broken_code
 
 NOWHERE = "http://127.0.0.1:9/v1"
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -82,9 +83,7 @@ def adds_up(ran: Ran) -> bool:
 # --- from outline to draft -------------------------------------------------------------------
 
 
-def test_a_chapter_becomes_a_draft_a_ledger_and_one_json_object(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_a_chapter_becomes_a_draft_a_ledger_and_one_json_object(place: Path, server: ScriptedServer) -> None:
     ran = chapter(place, server)
 
     assert ran.code == 0, ran.err
@@ -98,7 +97,7 @@ def test_a_chapter_becomes_a_draft_a_ledger_and_one_json_object(
     assert text.startswith("# Signals and pipes\n\n> **Level**: expert\n")
     assert "std::fs::File::open(path)" in text
     assert "**Maintenance**: kept by its authors." in text
-    assert markdown.open_fence(text) is None
+    assert blocks.open_fence(text) is None
     assert ran.json["chapters"][0] | {"sections": [], "lines": 0, "length_score": 0} == {
         "id": "07",
         "draft": "drafts/07.md",
@@ -135,9 +134,9 @@ def test_a_chapter_becomes_a_draft_a_ledger_and_one_json_object(
         assert section["status"] == "drafted"
     answers = [text for (text,) in rows(place, "SELECT text FROM answer")]
     assert len(answers) == len(server.requests)
-    assert (place / "chapters" / "07_signals.md").read_text() == small(
-        place.parent / "other"
-    ).joinpath("chapters", "07_signals.md").read_text()
+    assert (place / "chapters" / "07_signals.md").read_text() == small(place.parent / "other").joinpath(
+        "chapters", "07_signals.md"
+    ).read_text()
 
 
 def test_the_table_says_the_same_to_people(place: Path, server: ScriptedServer) -> None:
@@ -155,9 +154,7 @@ def test_the_table_says_the_same_to_people(place: Path, server: ScriptedServer) 
 
 
 @pytest.mark.parametrize(("ratio", "least"), [(0.25, 95), (0.45, 97), (1.0, 97), (1.5, 95)])
-def test_chapter_03_reaches_its_length_whatever_the_model_delivers(
-    tmp_path: Path, ratio: float, least: float
-) -> None:
+def test_chapter_03_reaches_its_length_whatever_the_model_delivers(tmp_path: Path, ratio: float, least: float) -> None:
     place = shipped(tmp_path)
     with ScriptedServer(ratio=ratio) as server:
         ran = expand(place, "chapter", "03", "--base-url", server.base_url, "--json")
@@ -213,9 +210,7 @@ def test_all_takes_every_outline_once(place: Path, server: ScriptedServer) -> No
 def test_lean_keeps_the_shape_at_450_lines(tmp_path: Path) -> None:
     place = shipped(tmp_path / "book")
     with ScriptedServer() as server:
-        ran = expand(
-            place, "chapter", "03", "--plan", "lean", "--base-url", server.base_url, "--json"
-        )
+        ran = expand(place, "chapter", "03", "--plan", "lean", "--base-url", server.base_url, "--json")
 
     (done,) = ran.json["chapters"]
     assert done["plan"] == "lean"
@@ -248,12 +243,8 @@ def test_chinese_headings_and_every_topic_in_chinese(place: Path, server: Script
 # --- what goes out ---------------------------------------------------------------------------
 
 
-def test_each_request_has_model_messages_cap_header_and_its_lines(
-    place: Path, server: ScriptedServer
-) -> None:
-    (place / "expand.toml").write_text(
-        '[author]\nmodel = "scripted"\n[models.scripted]\nparameters = { seed = 7 }\n'
-    )
+def test_each_request_has_model_messages_cap_header_and_its_lines(place: Path, server: ScriptedServer) -> None:
+    (place / "expand.toml").write_text('[author]\nmodel = "scripted"\n[models.scripted]\nparameters = { seed = 7 }\n')
     chapter(place, server)
 
     ids = set()
@@ -264,9 +255,7 @@ def test_each_request_has_model_messages_cap_header_and_its_lines(
         assert body["seed"] == 7
         assert body["max_tokens"] >= 256
         assert not body.get("stream")
-        found = re.fullmatch(
-            r"07/([123])/(draft|continue)/([0-9a-f]{16})", request.headers["X-Client-Request-Id"]
-        )
+        found = re.fullmatch(r"07/([123])/(draft|continue)/([0-9a-f]{16})", request.headers["X-Client-Request-Id"])
         assert found
         ids.add(found[3])
         user = request.last_user_message
@@ -274,17 +263,13 @@ def test_each_request_has_model_messages_cap_header_and_its_lines(
         asked = int(figures[-1])
         assert user.rstrip().endswith(f"Write {asked} lines.")
         assert body["max_tokens"] > 10 * asked
-        assert (
-            "Authorization" not in request.headers or "Bearer" in (request.headers["Authorization"])
-        )
+        assert "Authorization" not in request.headers or "Bearer" in (request.headers["Authorization"])
     assert ids == {attempt for (attempt,) in rows(place, "SELECT id FROM attempt")}
     caps = sorted(request.body["max_tokens"] for request in server.requests)
     assert caps == sorted(cap for (cap,) in rows(place, "SELECT output_cap FROM attempt"))
 
 
-def test_the_system_message_is_the_same_byte_for_byte_all_over_a_chapter(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_the_system_message_is_the_same_byte_for_byte_all_over_a_chapter(place: Path, server: ScriptedServer) -> None:
     server.ratio = 0.4
     chapter(place, server)
     chapter(place, server, "--fresh", "--section", "2")
@@ -295,14 +280,12 @@ def test_the_system_message_is_the_same_byte_for_byte_all_over_a_chapter(
 
 
 def test_what_is_shown_is_what_is_sent(place: Path, server: ScriptedServer) -> None:
-    shown = expand(
-        place, "prompt", "show", "07", "--section", "2", "--json", "--base-url", server.base_url
-    )
+    shown = expand(place, "prompt", "show", "07", "--section", "2", "--json", "--base-url", server.base_url)
     chapter(place, server, "--section", "2")
 
-    assert [
-        {"role": m["role"], "content": m["content"]} for m in shown.json["messages"]
-    ] == server.requests[0].body["messages"]
+    assert [{"role": m["role"], "content": m["content"]} for m in shown.json["messages"]] == server.requests[0].body[
+        "messages"
+    ]
     assert shown.json["output_cap"] == server.requests[0].body["max_tokens"]
     assert (shown.json["request_key"],) in rows(place, "SELECT key FROM request")
     assert not shown.json["prompt_tokens_exact"]
@@ -355,9 +338,7 @@ def test_what_was_bought_before_a_kill_is_not_bought_again(tmp_path: Path) -> No
         process.kill()
         process.communicate(timeout=10)
         before = len(server.requests)
-        settled = {
-            header for (header,) in rows(place, "SELECT id FROM attempt WHERE state = 'settled'")
-        }
+        settled = {header for (header,) in rows(place, "SELECT id FROM attempt WHERE state = 'settled'")}
         assert settled
         bought = [
             request.body
@@ -388,7 +369,7 @@ def assert_whole(text: str) -> None:
     assert not any(read.edited(number) for number in range(1, 9))
     assert not read.head_edited
     assert not read.footer_edited
-    assert markdown.open_fence(text) is None
+    assert blocks.open_fence(text) is None
 
 
 def test_an_interrupt_keeps_what_was_bought_and_reserves_nothing(place: Path) -> None:
@@ -439,9 +420,7 @@ def test_interrupted_twice_it_ends_at_once_and_the_outcome_is_unknown(place: Pat
 def test_an_edited_section_stays_and_is_called_edited(place: Path, server: ScriptedServer) -> None:
     chapter(place, server)
     path = place / "drafts" / "07.md"
-    path.write_text(
-        draft_of(place).replace("### 1.1 Blocking signals\n", "### 1.1 Blocking signals\n\nMine.\n")
-    )
+    path.write_text(draft_of(place).replace("### 1.1 Blocking signals\n", "### 1.1 Blocking signals\n\nMine.\n"))
     sent = len(server.requests)
 
     again = chapter(place, server)
@@ -455,14 +434,10 @@ def test_an_edited_section_stays_and_is_called_edited(place: Path, server: Scrip
     assert not [r for r in server.requests[sent:] if "/1/" in r.headers["X-Client-Request-Id"]]
 
 
-def test_fresh_with_its_number_replaces_an_edited_section(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_fresh_with_its_number_replaces_an_edited_section(place: Path, server: ScriptedServer) -> None:
     chapter(place, server)
     path = place / "drafts" / "07.md"
-    path.write_text(
-        draft_of(place).replace("### 1.1 Blocking signals\n", "### 1.1 Blocking signals\n\nMine.\n")
-    )
+    path.write_text(draft_of(place).replace("### 1.1 Blocking signals\n", "### 1.1 Blocking signals\n\nMine.\n"))
     others = {s.number: s.text for s in draft.read(draft_of(place)).sections}
     sent = len(server.requests)
 
@@ -532,9 +507,7 @@ def test_edited_header_and_footer_stay(place: Path, server: ScriptedServer) -> N
 def test_a_budget_that_is_too_small_drafts_what_fits(tmp_path: Path) -> None:
     place = shipped(tmp_path / "book")
     with ScriptedServer() as server:
-        ran = expand(
-            place, "chapter", "03", "--budget", "5000", "--base-url", server.base_url, "--json"
-        )
+        ran = expand(place, "chapter", "03", "--budget", "5000", "--base-url", server.base_url, "--json")
         billed = sum(request.billed_tokens for request in server.requests)
 
     assert ran.code == 3
@@ -605,9 +578,7 @@ def test_the_budget_report_agrees(place: Path, server: ScriptedServer) -> None:
 # --- the author ------------------------------------------------------------------------------
 
 
-def test_a_wrong_key_is_one_attempt_and_exit_4(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_key_is_one_attempt_and_exit_4(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-and-secret")
     with ScriptedServer(key="right") as server:
         ran = chapter(place, server, "--concurrency", "1")
@@ -618,16 +589,12 @@ def test_a_wrong_key_is_one_attempt_and_exit_4(
     assert ran.json["budget"]["used"] == 1_000
     assert adds_up(ran)
     assert set(statuses(ran)) == {"failed"}
-    assert ran.err.splitlines()[1:] == [
-        "expand: HTTP 401: Incorrect API key provided; check OPENAI_API_KEY"
-    ]
+    assert ran.err.splitlines()[1:] == ["expand: HTTP 401: Incorrect API key provided; check OPENAI_API_KEY"]
     assert "sk-wrong-and-secret" not in ran.out + ran.err
     assert b"sk-wrong-and-secret" not in (place / ".expand" / "ledger.db").read_bytes()
 
 
-def test_a_wrong_key_is_one_attempt_of_a_cold_process_too(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_key_is_one_attempt_of_a_cold_process_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-and-secret")
     with ScriptedServer(key="right") as server:
         process = start(place, "chapter", "07", "--base-url", server.base_url)
@@ -638,13 +605,11 @@ def test_a_wrong_key_is_one_attempt_of_a_cold_process_too(
     assert ran.err.count("401") == 1
 
 
-def test_nobody_at_the_address_is_exit_4_and_costs_nothing(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_at_the_address_is_exit_4_and_costs_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(_: float) -> None:
         return None
 
-    monkeypatch.setattr("expand.purchase.escrow.asyncio.sleep", at_once)
+    monkeypatch.setattr("expand.client.client.asyncio.sleep", at_once)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -665,7 +630,7 @@ def test_nobody_at_the_address_is_exit_4_and_costs_nothing(
     ("habit", "kind"),
     [("refusal", "refusal"), ("empty", "empty")],
 )
-def test_an_answer_that_is_none_is_never_text(place: Path, habit: Habit, kind: str) -> None:
+def test_an_answer_that_is_none_is_never_text(place: Path, habit: Behaviour, kind: str) -> None:
     with ScriptedServer(habit=habit) as server:
         ran = chapter(place, server, "--section", "1")
 
@@ -686,7 +651,7 @@ def test_an_answer_that_is_none_is_never_text(place: Path, habit: Habit, kind: s
 
 
 @pytest.mark.parametrize("habit", ["preamble", "heading", "open_fence"])
-def test_a_bad_habit_leaves_no_trace_in_the_draft(place: Path, habit: Habit) -> None:
+def test_a_bad_habit_leaves_no_trace_in_the_draft(place: Path, habit: Behaviour) -> None:
     with ScriptedServer(habit=habit) as server:
         ran = chapter(place, server)
 
@@ -695,18 +660,16 @@ def test_a_bad_habit_leaves_no_trace_in_the_draft(place: Path, habit: Habit) -> 
     assert "Sure!" not in text
     assert "Let me know" not in text
     assert "My own heading" not in text or habit == "heading"
-    assert re.findall(r"^## .+$", text, re.MULTILINE)[1:] == [
-        f"## {n}. {title}" for n, title in enumerate(TITLES, 1)
-    ]
+    assert re.findall(r"^## .+$", text, re.MULTILINE)[1:] == [f"## {n}. {title}" for n, title in enumerate(TITLES, 1)]
     for section in draft.read(text).sections:
-        assert markdown.open_fence(section.text) is None
+        assert blocks.open_fence(section.text) is None
 
 
 @pytest.mark.parametrize(
     ("habit", "kind"),
     [("placeholder", "placeholder"), ("wrong_language", "wrong-language")],
 )
-def test_a_bad_habit_that_stays_is_named(place: Path, habit: Habit, kind: str) -> None:
+def test_a_bad_habit_that_stays_is_named(place: Path, habit: Behaviour, kind: str) -> None:
     with ScriptedServer(habit=habit) as server:
         ran = chapter(place, server)
 
@@ -732,12 +695,10 @@ def test_code_that_was_cut_is_whole_and_closed(place: Path) -> None:
     first, second = server.requests[:2]
     assert first.headers["X-Client-Request-Id"].split("/")[2] == "draft"
     assert second.headers["X-Client-Request-Id"].split("/")[2] == "continue"
-    assert "breaks off inside a code block that was opened with ```rust" in (
-        second.last_user_message
-    )
+    assert "breaks off inside a code block that was opened with ```rust" in (second.last_user_message)
     (section, *_) = draft.read(draft_of(place)).sections
-    assert markdown.open_fence(section.text) is None
-    for block in markdown.fences(section.text):
+    assert blocks.open_fence(section.text) is None
+    for block in blocks.fences(section.text):
         assert block.closed
         assert broken_code("rust", block.code) is None
 
@@ -790,7 +751,7 @@ def test_the_embedded_model_says_so_once_and_refuses_chinese(place: Path) -> Non
 
 @pytest.mark.parametrize("code", [0, 3, 4, 5])
 def test_json_is_one_object_and_nothing_else(place: Path, code: int) -> None:
-    habit: Habit = {4: "insufficient_quota", 5: "placeholder"}.get(code, "normal")  # type: ignore[assignment]
+    habit: Behaviour = {4: "insufficient_quota", 5: "placeholder"}.get(code, "normal")  # type: ignore[assignment]
     arguments = ("--budget", "10") if code == 3 else ()
     with ScriptedServer(habit=habit) as server:
         process = start(place, "chapter", "07", "--base-url", server.base_url, "--json", *arguments)
@@ -804,9 +765,7 @@ def test_json_is_one_object_and_nothing_else(place: Path, code: int) -> None:
     assert ("07/1: drafted" in ran.err) is (code in (0, 5))
 
 
-def test_a_dry_run_sends_nothing_needs_no_key_and_opens_no_socket(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dry_run_sends_nothing_needs_no_key_and_opens_no_socket(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a dry run opened a connection")
 
@@ -846,16 +805,11 @@ def test_a_dry_run_knows_what_is_current(place: Path, server: ScriptedServer) ->
     assert planned.json["sections"][1]["requests"] == 0
     fresh = chapter(place, server, "--dry-run", "--fresh")
     assert [s["reused"] for s in fresh.json["sections"]] == [False, False, False]
-    assert (
-        "Named pipes (current)"
-        in expand(place, "chapter", "07", "--base-url", server.base_url, "--dry-run").out
-    )
+    assert "Named pipes (current)" in expand(place, "chapter", "07", "--base-url", server.base_url, "--dry-run").out
     assert len(server.requests) == sent
 
 
-def test_a_dry_run_foretells_the_requests_of_a_model_that_delivers(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_a_dry_run_foretells_the_requests_of_a_model_that_delivers(place: Path, server: ScriptedServer) -> None:
     planned = chapter(place, server, "--dry-run")
     assert planned.json["total"]["requests"] > 0
     chapter(place, server)
@@ -927,7 +881,7 @@ def test_an_interrupt_before_a_run_is_130(place: Path, monkeypatch: pytest.Monke
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("expand.drafting.rehearsal.dry_run", interrupted)
+    monkeypatch.setattr("expand.drafting.dry_run.dry_run", interrupted)
     ran = expand(place, "chapter", "07", "--dry-run", "--base-url", NOWHERE)
     assert (ran.code, ran.out) == (130, "")
 

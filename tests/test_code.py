@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expand.text.code import broken_code, known, same_language
+from expand.markdown.code import broken_code, known, same_language
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from expand.contract import Finding, check_chapter, check_section, check_text
+from expand.checks import Finding, check_chapter, check_section, check_text
+from expand.markdown.slug import anchor
 from expand.outline import Quality, Section, Text
-from expand.text.anchor import anchor
 
 PROSE = (
     "The kernel keeps a list of pages for each pipe, and splice moves references to them.",
@@ -75,9 +75,7 @@ def test_length(target: int, expected: list[str]) -> None:
 
 def test_padding_is_named_in_the_length() -> None:
     found = section("## T\n\na\n" + "\n" * 50 + "b\n", target=10)
-    assert (
-        found[0].message == "6 of 10 lines (60%); 49 of the 55 lines are padding or repeat others"
-    )
+    assert found[0].message == "6 of 10 lines (60%); 49 of the 55 lines are padding or repeat others"
 
 
 def test_fences() -> None:
@@ -91,10 +89,7 @@ def test_fences() -> None:
 
 
 def test_few_examples_are_counted_in_the_language_asked() -> None:
-    text = (
-        "## T\n\n```rs\na();\n```\n\n```sh\nls\n```\n\n```text\nx\n```\n\n"
-        "```rust\n```\n\n```\nx\n```\n"
-    )
+    text = "## T\n\n```rs\na();\n```\n\n```sh\nls\n```\n\n```text\nx\n```\n\n```rust\n```\n\n```\nx\n```\n"
     assert kinds(section(text, code_examples=2)) == []
     (found,) = section(text, code_examples=3)
     assert (found.kind, found.message) == (
@@ -249,9 +244,7 @@ def test_one_sentence_over_and_over_blocks() -> None:
     assert (found.severity, found.message[:10]) == ("blocking", "149 of 150")
     chinese = "内核为每个管道维护一个页面列表，并在不复制数据的情况下移动这些页面的引用。"
     assert kinds(check_text(f"{chinese}\n\n- {chinese}\n", section=1)) == ["repeats"]
-    looped = "\n\n".join(
-        f"{start} {PROSE[0]}" for start in ("One.", "Two is new.", "Three it is then.")
-    )
+    looped = "\n\n".join(f"{start} {PROSE[0]}" for start in ("One.", "Two is new.", "Three it is then."))
     (found,) = check_text(looped + "\n", section=1)
     assert found.message.startswith("one sentence stands 3 times")
 
@@ -267,10 +260,7 @@ def test_code_said_twice_and_what_may_repeat() -> None:
     code = "```rust\n" + "\n".join(rows) + "\n```\n"
     (found,) = check_text(f"{code}\n{code}", section=1)
     assert (found.kind, found.line) == ("repeats", 8)
-    assert (
-        check_text("Output:\n\n1\n\nOutput:\n\n2\n\n```sh\nls\n```\n\n```sh\nls\n```\n", section=1)
-        == ()
-    )
+    assert check_text("Output:\n\n1\n\nOutput:\n\n2\n\n```sh\nls\n```\n\n```sh\nls\n```\n", section=1) == ()
 
 
 def test_topics_not_treated() -> None:
@@ -299,12 +289,7 @@ def test_topics_not_treated() -> None:
 
 def test_a_topic_may_be_treated_in_other_words() -> None:
     text = "## T\n\n这里分析缓存的命中率。\n\nTraced with `strace`. Profiles were compared.\n"
-    assert (
-        section(
-            text, topics=("缓存命中率分析", "strace/ltrace", "Comparing profiles"), language="zh"
-        )
-        == ()
-    )
+    assert section(text, topics=("缓存命中率分析", "strace/ltrace", "Comparing profiles"), language="zh") == ()
 
 
 def test_headings_that_the_outline_does_not_know() -> None:
@@ -320,9 +305,7 @@ def test_headings_that_the_outline_does_not_know() -> None:
 
 
 ENGLISH = "The kernel moves the pages between two pipes and never copies the data of them."
-CHINESE = (
-    "内核在两个管道之间移动页面，从不复制其中的数据，因此吞吐量更高，处理器占用更低，延迟也更稳定。"
-)
+CHINESE = "内核在两个管道之间移动页面，从不复制其中的数据，因此吞吐量更高，处理器占用更低，延迟也更稳定。"
 
 
 def test_wrong_language() -> None:
@@ -352,8 +335,7 @@ def test_copies_across_sections() -> None:
 def test_links_that_lead_nowhere() -> None:
     texts = {
         0: "# T\n\n[back](../a.md)\n",
-        1: '## 1. Zero copy\n\n<a id="here"></a>\n\n[a](#1-zero-copy) [b](#HERE) '
-        "[c](#gone) [d](#)\n",
+        1: '## 1. Zero copy\n\n<a id="here"></a>\n\n[a](#1-zero-copy) [b](#HERE) [c](#gone) [d](#)\n',
         2: "## 零拷贝：技术\n\n## 1. Zero copy\n\n[e](b.md#x) [f](https://e.org/#y) [g](/root) "
         "[h](#零拷贝技术) [i](#1-zero-copy-1) ![j](no%20image.png?raw=1) [k](mailto:a@b.c)\n",
     }
@@ -391,8 +373,7 @@ def test_a_chapter_of_a_thousand_lines_is_checked_quickly() -> None:
     part = (
         "### 2.{0} Topic {0}\n\n"
         + "\n\n".join(
-            f"Paragraph {{0}} number {n} speaks of thing{{0}}x{n}, value{n}y{{0}} and case {n * 7}."
-            for n in range(12)
+            f"Paragraph {{0}} number {n} speaks of thing{{0}}x{n}, value{n}y{{0}} and case {n * 7}." for n in range(12)
         )
         + "\n\n```rust\nfn f{0}() -> u32 {{\n    let x = {0};\n    x + 1\n}}\n```\n\n"
         + "- a {0}\n- b {0}\n\n"

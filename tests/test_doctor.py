@@ -21,17 +21,17 @@ from typer.testing import CliRunner
 
 from expand.budget import Limit
 from expand.cli import app
-from expand.completion import Answer, AttemptFailedError, Failure, Finish, Request, Usage
-from expand.diagnosis.endpoint import Endpoint, ask_endpoint, endpoint_from
-from expand.diagnosis.examination import Examination, examine
-from expand.diagnosis.finding import Finding, from_error
-from expand.diagnosis.live import CHAPTER
-from expand.diagnosis.surroundings import Terminal, look_around
+from expand.doctor.check_result import CheckResult, from_error
+from expand.doctor.endpoint import Endpoint, ask_endpoint, endpoint_from
+from expand.doctor.environment import Terminal, check_environment
+from expand.doctor.live_request import CHAPTER
+from expand.doctor.run_checks import DoctorReport, run_checks
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, State
-from expand.model import embedded
+from expand.llm import local_model
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Request, Usage
+from expand.scaffold.new_workspace import create_workspace
 from expand.settings import Overrides, Settings
-from expand.starting.foundation import found_workspace
 from expand.workspace import Workspace
 
 WIDE = Terminal(columns=100, encoding="utf-8")
@@ -40,7 +40,7 @@ OURS = {"PATH": ""}
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return found_workspace(tmp_path / "book").workspace
+    return create_workspace(tmp_path / "book").workspace
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ async def look(
     model: str | None = None,
     key: str | None = None,
     **more: Any,
-) -> Examination:
+) -> DoctorReport:
     environment = {**OURS, **({"OPENAI_API_KEY": key} if key else {})}
-    return await examine(
+    return await run_checks(
         workspace.root,
         environment=environment,
         overrides=Overrides(model=model, base_url=base_url),
@@ -67,7 +67,7 @@ async def look(
     )
 
 
-def on(found: Examination, subject: str) -> Finding:
+def on(found: DoctorReport, subject: str) -> CheckResult:
     (finding,) = [finding for finding in found.findings if finding.subject == subject]
     return finding
 
@@ -157,9 +157,7 @@ async def test_an_unknown_model(workspace: Workspace) -> None:
     assert on(found, "model").remedy.endswith(", …")
 
 
-async def test_a_server_of_one_model_may_answer_to_any_name(
-    workspace: Workspace, server: ScriptedServer
-) -> None:
+async def test_a_server_of_one_model_may_answer_to_any_name(workspace: Workspace, server: ScriptedServer) -> None:
     found = await look(workspace, base_url=server.base_url, model="other")
     assert on(found, "model").status == "note"
     assert on(found, "model").remedy == "give --model scripted to be sure"
@@ -169,9 +167,7 @@ async def test_a_server_of_one_model_may_answer_to_any_name(
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/../books"])
-async def test_an_endpoint_that_is_no_such_api(
-    workspace: Workspace, server: ScriptedServer, path: str
-) -> None:
+async def test_an_endpoint_that_is_no_such_api(workspace: Workspace, server: ScriptedServer, path: str) -> None:
     base = f"http://127.0.0.1:{server.port}{path}"
     found = await look(workspace, base_url=base)
     endpoint = on(found, "endpoint")
@@ -218,9 +214,7 @@ async def test_a_window_that_is_smaller_than_the_profile_says(workspace: Workspa
     found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="small", ask=vllm)
     window = on(found, "window")
     assert (window.status, found.exit_code) == ("failure", 2)
-    assert window.message == (
-        "small has a context window of 8,192 tokens there, and its profile says 32,000"
-    )
+    assert window.message == ("small has a context window of 8,192 tokens there, and its profile says 32,000")
     settings_text(workspace, "[models.small]\ncontext_window = 8192\n")
     found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="small", ask=vllm)
     assert "window" not in {f.subject for f in found.findings}
@@ -282,7 +276,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_disk_that_is_really_full(small_disk: Path, server: ScriptedServer) -> None:
-    workspace = found_workspace(small_disk / "book").workspace
+    workspace = create_workspace(small_disk / "book").workspace
     Ledger.open(workspace.ledger_path).close()
     with suppress(OSError), (small_disk / "filler").open("wb") as file:
         while file.write(b"x" * 4096):
@@ -295,10 +289,8 @@ async def test_a_disk_that_is_really_full(small_disk: Path, server: ScriptedServ
     assert found.exit_code == 2
 
 
-async def test_a_ledger_on_a_disk_that_is_read_only(
-    small_disk: Path, server: ScriptedServer
-) -> None:
-    workspace = found_workspace(small_disk / "book").workspace
+async def test_a_ledger_on_a_disk_that_is_read_only(small_disk: Path, server: ScriptedServer) -> None:
+    workspace = create_workspace(small_disk / "book").workspace
     Ledger.open(workspace.ledger_path).close()
     again = ["mount", "-o", "remount,ro", str(small_disk)]
     if _fails(again):
@@ -351,26 +343,22 @@ async def test_price_and_money(workspace: Workspace) -> None:
 
 
 async def test_the_embedded_model(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "is_installed", lambda: True)
+    monkeypatch.setattr(local_model, "is_installed", lambda: True)
     found = await look(workspace)
     assert found.exit_code == 0
     assert on(found, "key").message.startswith("none is needed")
     assert on(found, "price").message == "nothing: it runs on this machine"
     assert on(found, "tokenizer").status == "note"
-    monkeypatch.setattr(embedded, "is_installed", lambda: False)
+    monkeypatch.setattr(local_model, "is_installed", lambda: False)
     found = await look(workspace)
-    assert on(found, "endpoint").remedy == embedded.REMEDY
+    assert on(found, "endpoint").remedy == local_model.REMEDY
     assert found.exit_code == 2
 
 
-async def test_a_language_that_the_model_does_not_write(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded, "is_installed", lambda: True)
+async def test_a_language_that_the_model_does_not_write(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_model, "is_installed", lambda: True)
     text = workspace.book_path.read_text()
-    workspace.book_path.write_text(
-        text.replace("language: en", "language: en\nlanguages: [en, zh]")
-    )
+    workspace.book_path.write_text(text.replace("language: en", "language: en\nlanguages: [en, zh]"))
     found = await look(workspace)
     assert (on(found, "language").status, found.exit_code) == ("note", 0)
     workspace.book_path.write_text(text.replace("language: en", "language: zh"))
@@ -390,7 +378,7 @@ async def test_settings_and_book_that_are_wrong(workspace: Workspace, tmp_path: 
     found = await look(workspace, model="gpt-4.1", key="x y")
     assert on(found, "book").message.startswith("outlines/book.yaml:1:8: title is 3")
     assert "encoding 'p50k' is not known" in on(found, "tokenizer").message
-    nowhere = await examine(tmp_path, environment=OURS, terminal=WIDE)
+    nowhere = await run_checks(tmp_path, environment=OURS, terminal=WIDE)
     assert "run `expand init`" in on(nowhere, "settings").remedy
     assert nowhere.exit_code == 2
 
@@ -399,12 +387,12 @@ async def test_no_outline_yet_and_a_damaged_tokenizer(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     workspace.outline_path("01").unlink()
-    monkeypatch.setattr("expand.model.tokens.RANKS_FOLDER", tmp_path)
+    monkeypatch.setattr("expand.llm.tokens.RANKS_FOLDER", tmp_path)
 
     def damaged(self: object, text: str) -> int:
         raise InputError("the rank file is damaged", remedy="install the package again")
 
-    monkeypatch.setattr("expand.model.tokens.TokenCounter.count", damaged)
+    monkeypatch.setattr("expand.llm.tokens.TokenCounter.count", damaged)
     found = await look(workspace, model="gpt-4.1")
     assert on(found, "book").message == "no chapter has an outline yet"
     assert on(found, "tokenizer").remedy == "install the package again"
@@ -448,9 +436,7 @@ async def test_a_ledger_that_can_be_used(workspace: Workspace) -> None:
     assert found.exit_code == 0
 
 
-async def test_ledgers_that_cannot_be_used(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_ledgers_that_cannot_be_used(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.ledger_path.write_bytes(b"not a database at all, but long enough" * 40)
     found = await look(workspace)
     assert "not a ledger" in on(found, "ledger").message
@@ -465,23 +451,19 @@ async def test_ledgers_that_cannot_be_used(
     assert on(found, "ledger").remedy == "make it a folder that can be written"
 
 
-async def test_a_ledger_without_the_right_to_write(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_ledger_without_the_right_to_write(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     Ledger.open(workspace.ledger_path).close()
     uri = f"file:{workspace.ledger_path}?mode=ro"
     connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda *_, **more: connect(uri, **{**more, "uri": True})
-    )
+    monkeypatch.setattr(sqlite3, "connect", lambda *_, **more: connect(uri, **{**more, "uri": True}))
     found = await look(workspace)
     assert "cannot be written" in on(found, "ledger").message
     assert on(found, "ledger").remedy == "make it and its folder writable"
 
 
 def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def of(subject: str, environment: dict[str, str], terminal: Terminal = WIDE) -> Finding:
-        found = look_around(environment, terminal)
+    def of(subject: str, environment: dict[str, str], terminal: Terminal = WIDE) -> CheckResult:
+        found = check_environment(environment, terminal)
         return next(finding for finding in found if finding.subject == subject)
 
     assert of("command", OURS).message == "a shell finds no `expand`"
@@ -493,15 +475,12 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert theirs.remedy == "type `uv run expand`"
     other.write_text("from expand.__main__ import main\n")
     assert of("command", {"PATH": str(tmp_path)}).status == "ok"
-    assert (
-        of("terminal", {"NO_COLOR": "1"}).message
-        == "100 columns, utf-8, no colours (NO_COLOR or TERM=dumb)"
-    )
+    assert of("terminal", {"NO_COLOR": "1"}).message == "100 columns, utf-8, no colours (NO_COLOR or TERM=dumb)"
     assert of("terminal", {}, Terminal(columns=40, encoding="UTF8")).status == "warning"
     assert of("terminal", {}, Terminal(columns=None, encoding="utf-8")).status == "ok"
     latin = of("terminal", {}, Terminal(columns=80, encoding="cp1252"))
     assert latin.remedy.startswith("set PYTHONUTF8=1")
-    monkeypatch.setattr(embedded, "is_installed", lambda: False)
+    monkeypatch.setattr(local_model, "is_installed", lambda: False)
     assert of("local model", {}).status == "note"
 
 
@@ -526,13 +505,9 @@ class OneAnswer:
         return self.outcome
 
 
-async def test_live_spends_one_small_request_each_time(
-    workspace: Workspace, server: ScriptedServer
-) -> None:
+async def test_live_spends_one_small_request_each_time(workspace: Workspace, server: ScriptedServer) -> None:
     for count in (1, 2):
-        found = await look(
-            workspace, base_url=server.base_url, model="scripted", key="sk-right", live=True
-        )
+        found = await look(workspace, base_url=server.base_url, model="scripted", key="sk-right", live=True)
         live = on(found, "live")
         assert (live.status, found.exit_code) == ("ok", 0), live
         assert len(server.requests) == count
@@ -559,9 +534,7 @@ async def test_live_names_cost_model_and_missing_usage(workspace: Workspace) -> 
         return Endpoint(url="u", reply="listed", models=("gpt-4.1",))
 
     def answer(usage: Usage | None) -> OneAnswer:
-        return OneAnswer(
-            Answer(text="Yes.", finish=Finish.STOP, usage=usage, model="gpt-4.1-2025-04-14")
-        )
+        return OneAnswer(Answer(text="Yes.", finish=Finish.STOP, usage=usage, model="gpt-4.1-2025-04-14"))
 
     found = await look(
         workspace, model="gpt-4.1", key="sk", live=True, ask=listing,
@@ -570,9 +543,7 @@ async def test_live_names_cost_model_and_missing_usage(workspace: Workspace) -> 
     live = on(found, "live")
     assert "answered by gpt-4.1-2025-04-14 in" in live.message
     assert "20 tokens in, 3 out, 0.000064 USD" in live.message
-    found = await look(
-        workspace, model="gpt-4.1", key="sk", live=True, ask=listing, author=answer(None)
-    )
+    found = await look(workspace, model="gpt-4.1", key="sk", live=True, ask=listing, author=answer(None))
     assert on(found, "live").status == "warning"
     assert "the reservation was charged" in on(found, "live").message
 
@@ -599,9 +570,7 @@ async def test_live_within_the_allowance(workspace: Workspace, server: ScriptedS
     assert server.requests == []
 
 
-def test_the_command(
-    workspace: Workspace, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command(workspace: Workspace, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
     arguments = ["--workspace", str(workspace.root), "doctor", "--base-url", server.base_url]
     result = CliRunner().invoke(app, [*arguments, "--model", "scripted", "--live"])

@@ -25,15 +25,15 @@ from scripted_server import ScriptedServer
 from test_testing import pytest_in
 from workspaces import ROOT, expand, shipped
 
-from expand.contract.finding import RULES, Kind, Severity
+from expand.checks.finding import RULES, Kind, Severity
 from expand.errors import EXIT_CODES
-from expand.ledger.schema import MIGRATIONS
-from expand.model.prompt import Prompts
-from expand.model.shelf import known_styles
-from expand.outline.file import read_book, read_outline
-from expand.outline.keys import BOOK, OUTLINE
+from expand.ledger.migrations import MIGRATIONS
+from expand.markdown import blocks as markdown
+from expand.outline.reading import read_book, read_outline
+from expand.outline.schema import BOOK, OUTLINE
+from expand.prompts.rendering import Prompts
+from expand.prompts.template_lookup import known_styles
 from expand.settings import Overrides, read_settings
-from expand.text import markdown
 
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = {page: code_blocks(page) for page in PAGES}
@@ -66,9 +66,7 @@ TRANSLATED = {ROOT / "README.zh.md"}
 
 
 @pytest.mark.parametrize("page", sorted({*pages_with("console")} - TRANSLATED), ids=name_of)
-def test_what_a_page_says_to_type(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_page_says_to_type(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Session(tmp_path, monkeypatch) as session:
         for block in BLOCKS[page]:
             if block.language == "console" and not block.not_run:
@@ -87,12 +85,7 @@ def refused(block: CodeBlock) -> list[str]:
 
 
 def test_what_is_not_run_could_be_typed() -> None:
-    assert [
-        why
-        for block in EVERY
-        if block.language == "console" and block.not_run
-        for why in refused(block)
-    ] == []
+    assert [why for block in EVERY if block.language == "console" and block.not_run for why in refused(block)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -110,9 +103,7 @@ PYTHON = [block for block in EVERY if block.language == "python" and not block.n
 IN_PYTEST = [*{block.code: block for block in PYTHON if "def test_" in block.code}.values()]
 
 
-@pytest.mark.parametrize(
-    "block", [one for one in PYTHON if "def test_" not in one.code], ids=name_of
-)
+@pytest.mark.parametrize("block", [one for one in PYTHON if "def test_" not in one.code], ids=name_of)
 def test_python_as_documented(
     block: CodeBlock,
     provider: ScriptedServer,
@@ -158,11 +149,7 @@ def _merged(block: CodeBlock, keys: set[str], path: Path) -> None:
     assert isinstance(mapping, yaml.MappingNode)
     starts = [(key.value, key.start_mark.line) for key, _ in mapping.value]
     ends = [line for _, line in starts[1:]] + [len(rows)]
-    kept = [
-        "".join(rows[start:end])
-        for (key, start), end in zip(starts, ends, strict=True)
-        if key not in keys
-    ]
+    kept = ["".join(rows[start:end]) for (key, start), end in zip(starts, ends, strict=True) if key not in keys]
     path.write_text("".join(kept) + block.code, encoding="utf-8")
 
 
@@ -319,7 +306,7 @@ def severities(source: str) -> Iterator[tuple[str, set[str]]]:
 def test_the_reference_knows_every_finding_and_how_severe_it_is() -> None:
     assert set(RULES) == set(get_args(Kind))
     made: dict[str, set[str]] = {}
-    for folder in ("contract", "drafting"):
+    for folder in ("checks", "drafting"):
         for path in (ROOT / "src" / "expand" / folder).glob("*.py"):
             for kind, found in severities(path.read_text(encoding="utf-8")):
                 made.setdefault(kind, set()).update(found)
@@ -361,9 +348,7 @@ def typed(*rows: str, before: str = "") -> str:
         (typed("expand plan"), "begins with no"),
     ],
 )
-def test_a_page_that_is_wrong_fails(
-    text: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_is_wrong_fails(text: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         pytest.raises(AssertionError, match=complaint),
         Session(tmp_path / "session", monkeypatch) as session,

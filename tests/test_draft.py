@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.text.anchor import anchor
-from expand.text.draft import (
+from expand.document.draft import (
     Draft,
     DraftSection,
     Stamp,
@@ -19,6 +18,7 @@ from expand.text.draft import (
     text_hash,
     topic_heading,
 )
+from expand.markdown.slug import anchor
 
 HEAD = "# Title\n\n> **Level**: expert\n\n## Contents\n\n- [1. One](#1-one)"
 TRICKY = [
@@ -82,9 +82,7 @@ def written(sections: list[DraftSection], footer: str = "", first: str = HEAD) -
 
 
 @given(sections_of, footers, st.sampled_from([HEAD, "# Title", "# Title\n\nA rule:\n\n---\n\nX."]))
-def test_what_was_rendered_is_read_back(
-    sections: list[DraftSection], footer: str, first: str
-) -> None:
+def test_what_was_rendered_is_read_back(sections: list[DraftSection], footer: str, first: str) -> None:
     text = written(sections, footer if sections else "", first)
     draft = read(text)
 
@@ -116,17 +114,14 @@ def again(draft: Draft) -> str:
 
 
 @given(sections_of.filter(bool), st.data())
-def test_a_changed_section_is_edited_and_the_others_are_not(
-    sections: list[DraftSection], data: st.DataObject
-) -> None:
+def test_a_changed_section_is_edited_and_the_others_are_not(sections: list[DraftSection], data: st.DataObject) -> None:
     chosen = data.draw(st.sampled_from(sections)).number
     heading = f"## {chosen}. Title"
     number_of_lines = written(sections).split("\n")
     at = next(  # the first such line that is a heading
         index
         for index, line in enumerate(number_of_lines)
-        if line == heading
-        and sum(row.startswith("```") for row in number_of_lines[:index]) % 2 == 0
+        if line == heading and sum(row.startswith("```") for row in number_of_lines[:index]) % 2 == 0
     )
     number_of_lines[at] += "\n\nMine."
     draft = read("\n".join(number_of_lines))
@@ -207,9 +202,7 @@ def test_a_footer_that_a_person_added_is_part_of_the_last_section() -> None:
 
 
 def test_numbers_are_taken_from_the_headings_whatever_stands_between() -> None:
-    draft = read(
-        "# T\n\n## Foreword\n\nF.\n\n## 2. Two\n\nB.\n\n## Aside\n\nC.\n\n## 5. Five\n\nE.\n"
-    )
+    draft = read("# T\n\n## Foreword\n\nF.\n\n## 2. Two\n\nB.\n\n## Aside\n\nC.\n\n## 5. Five\n\nE.\n")
     assert [section.number for section in draft.sections] == [2, 5]
     assert draft.sections[0].text == "## 2. Two\n\nB.\n\n## Aside\n\nC."
     assert draft.head == "# T\n\n## Foreword\n\nF."

@@ -20,10 +20,10 @@ import yaml
 from workspaces import ROOT
 
 from expand.errors import InputError, InputErrors
-from expand.outline.document import read_document, spots
-from expand.outline.input_text import Problems
+from expand.scaffold.new_workspace import create_workspace
+from expand.schema.source_text import Problems
+from expand.schema.yaml_positions import read_document, spots
 from expand.settings import read_settings
-from expand.starting.foundation import found_workspace
 
 BROKEN = Path(__file__).parent / "broken_outlines"
 TEN = {
@@ -52,10 +52,7 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     place = tmp_path_factory.mktemp("schemas")
     workspaces.small(place)
     flags = {"outline": (), "book": ("--book",), "settings": ("--settings",)}
-    return {
-        name: workspaces.expand(place, "outline", "schema", *flag).json
-        for name, flag in flags.items()
-    }
+    return {name: workspaces.expand(place, "outline", "schema", *flag).json for name, flag in flags.items()}
 
 
 def errors(schema: Any, document: Any) -> Iterator[jsonschema.ValidationError]:
@@ -77,9 +74,7 @@ def checked(folder: Path, name: str) -> tuple[int, set[int], str]:
 
 
 @pytest.mark.parametrize("name", sorted(TEN))
-def test_ten_wrong_outlines_are_flagged_alike(
-    tmp_path: Path, schemas: dict[str, Any], name: str
-) -> None:
+def test_ten_wrong_outlines_are_flagged_alike(tmp_path: Path, schemas: dict[str, Any], name: str) -> None:
     code, lines, told = checked(tmp_path / "w", name)
     assert code == 2
     path = BROKEN / f"{name}.yaml"
@@ -142,9 +137,7 @@ WRONG_SETTINGS = {
 
 
 @pytest.mark.parametrize("text", WRONG_SETTINGS)
-def test_wrong_settings_are_flagged_alike(
-    tmp_path: Path, schemas: dict[str, Any], text: str
-) -> None:
+def test_wrong_settings_are_flagged_alike(tmp_path: Path, schemas: dict[str, Any], text: str) -> None:
     assert list(errors(schemas["settings"], tomllib.loads(text)))
     path = tmp_path / "expand.toml"
     path.write_text(text)
@@ -155,10 +148,8 @@ def test_wrong_settings_are_flagged_alike(
     assert error.place.line == WRONG_SETTINGS[text]
 
 
-def test_settings_that_init_writes_name_their_schema(
-    tmp_path: Path, schemas: dict[str, Any]
-) -> None:
-    root = found_workspace(tmp_path / "book").workspace.root
+def test_settings_that_init_writes_name_their_schema(tmp_path: Path, schemas: dict[str, Any]) -> None:
+    root = create_workspace(tmp_path / "book").workspace.root
     text = (root / "expand.toml").read_text(encoding="utf-8")
     first = text.splitlines()[0]
     assert first.startswith("#:schema ./")
@@ -188,9 +179,7 @@ def test_every_key_of_the_settings_has_a_meaning_and_a_fitting_example(
             assert not list(errors(inner, example)), (name, example)
 
 
-def test_what_no_schema_says_of_settings_the_tool_says(
-    tmp_path: Path, schemas: dict[str, Any]
-) -> None:
+def test_what_no_schema_says_of_settings_the_tool_says(tmp_path: Path, schemas: dict[str, Any]) -> None:
     text = "[author]\nprovider = 'olama'\n"
     assert not list(errors(schemas["settings"], tomllib.loads(text)))
     path = tmp_path / "expand.toml"

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from scripted_server import ScriptedServer
 
-from expand.completion import AttemptFailedError, Failure, Finish, Message, Request
 from expand.errors import InputError
-from expand.model import embedded
-from expand.model.embedded import EmbeddedAuthor, is_installed, start_server
-from expand.model.profile import profile_for
-from expand.model.provider import EMBEDDED_MODEL
+from expand.llm import local_model
+from expand.llm.local_model import EmbeddedAuthor, is_installed, start_server
+from expand.llm.profile import profile_for
+from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 
 REQUEST = Request(
     model=EMBEDDED_MODEL,
@@ -90,18 +90,18 @@ async def test_an_absent_wheel_is_named_with_the_command_that_adds_it(
     [(2, 0.0, 2), (2, 0.9, 2), (2, 1.0, 1), (2, 7.5, 1), (16, 3.2, 13), (1, 0.0, 1)],
 )
 def test_leaves_busy_cores_alone(cores: int, load: float, threads: int) -> None:
-    assert embedded.free_cores(cores, load) == threads
+    assert local_model.free_cores(cores, load) == threads
 
 
 def test_the_load_is_none_where_nobody_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert embedded.load_average() >= 0
+    assert local_model.load_average() >= 0
     monkeypatch.delattr(os, "getloadavg")
-    assert embedded.load_average() == 0
+    assert local_model.load_average() == 0
 
 
 def test_importing_it_imports_neither_the_sdk_nor_the_server() -> None:
     code = (
-        "import sys, expand.model.embedded; expand.model.embedded.is_installed(); "
+        "import sys, expand.llm.local_model; expand.llm.local_model.is_installed(); "
         "print({'openai', 'aiohttp', 'xllamacpp', 'tiktoken'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -114,9 +114,7 @@ def test_the_real_model_fills_in_its_form_and_is_silent(tmp_path: Path) -> None:
     assert is_installed()
     program = tmp_path / "write.py"
     program.write_text(WRITE, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     head, text = done.stdout.split("\n", maxsplit=1)
     assert head == f"{Finish.STOP} {EMBEDDED_MODEL} True"
@@ -130,10 +128,10 @@ def test_the_real_model_fills_in_its_form_and_is_silent(tmp_path: Path) -> None:
 
 WRITE = """
 import asyncio
-from expand.completion import Message, Request
-from expand.model.embedded import EmbeddedAuthor
-from expand.model.profile import profile_for
-from expand.model.provider import EMBEDDED_MODEL
+from expand.llm.types import Message, Request
+from expand.llm.local_model import EmbeddedAuthor
+from expand.llm.profile import profile_for
+from expand.llm.provider import EMBEDDED_MODEL
 
 async def write():
     profile = profile_for(EMBEDDED_MODEL)
@@ -157,8 +155,8 @@ asyncio.run(write())
 
 
 def test_the_server_is_told_where_the_model_is() -> None:
-    model = embedded._model_file()
+    model = local_model._model_file()
     assert model is not None
     assert model.suffix == ".gguf"
     assert callable(start_server)
-    assert profile_for(EMBEDDED_MODEL).context_window == embedded.CONTEXT_WINDOW
+    assert profile_for(EMBEDDED_MODEL).context_window == local_model.CONTEXT_WINDOW

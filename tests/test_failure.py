@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from expand.completion import AttemptFailedError, Failure
-from expand.purchase.failure import LONGEST_WAIT_SECONDS, RULES, pause_seconds, wait_seconds
-from expand.purchase.tries import Tries
+from expand.client.retry_policy import (
+    LONGEST_WAIT_SECONDS,
+    RULES,
+    RetryState,
+    pause_seconds,
+    wait_seconds,
+)
+from expand.llm.types import AttemptFailedError, Failure
 
 UNBILLED = {
     Failure.UNREACHABLE,
@@ -74,7 +79,7 @@ def test_who_pauses_the_model() -> None:
 
 
 def test_tries_are_bounded_by_kind_and_over_all() -> None:
-    tries = Tries(most=3, hold=False)
+    tries = RetryState(most=3, hold=False)
     tries.add(failed(Failure.GARBLED))
     assert tries.go_on(failed(Failure.GARBLED))
     tries.add(failed(Failure.GARBLED))
@@ -87,7 +92,7 @@ def test_tries_are_bounded_by_kind_and_over_all() -> None:
 
 
 def test_held_outcomes_are_not_tried_again() -> None:
-    tries = Tries(most=9, hold=True)
+    tries = RetryState(most=9, hold=True)
     tries.add(failed(Failure.TIMEOUT))
     assert not tries.go_on(failed(Failure.TIMEOUT))
     assert "expand ledger reconcile" in tries.verdict(failed(Failure.TIMEOUT))
@@ -96,7 +101,7 @@ def test_held_outcomes_are_not_tried_again() -> None:
 
 
 def test_a_verdict_says_what_how_often_and_what_to_do() -> None:
-    tries = Tries(most=9, hold=False)
+    tries = RetryState(most=9, hold=False)
     tries.sent = 1
     assert tries.verdict(failed(Failure.UNAUTHORIZED)) == "it failed; check OPENAI_API_KEY"
     tries.sent = 3

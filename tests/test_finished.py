@@ -10,10 +10,10 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.drafting.chapter import Chapter
-from expand.drafting.commission import Job, lanes
-from expand.drafting.expansion import Expansion
-from expand.drafting.folios import across
+from expand.drafting.chapter_state import Chapter
+from expand.drafting.draft_store import across
+from expand.drafting.run_options import Job, lanes
+from expand.drafting.scheduler import Scheduler
 
 
 @pytest.fixture
@@ -100,15 +100,11 @@ def test_a_template_a_raised_edition_and_a_lost_draft_have_it_looked_at(
     assert "07" in seen
 
 
-def test_any_file_that_a_template_takes_text_from_has_it_looked_at(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_any_file_that_a_template_takes_text_from_has_it_looked_at(place: Path, server: ScriptedServer) -> None:
     shared = place / "shared"
     (shared / "again").parent.mkdir()
     (shared / "again").symlink_to(shared)
-    (shared / "length.j2").write_text(
-        '{% include "rules.md" %}\nWrite {{ lines }} lines.\n', encoding="utf-8"
-    )
+    (shared / "length.j2").write_text('{% include "rules.md" %}\nWrite {{ lines }} lines.\n', encoding="utf-8")
     (shared / "rules.md").write_text("Be terse.\n", encoding="utf-8")
     (place / "prompts/chapters").mkdir(parents=True)
     (place / "prompts/chapters/07").symlink_to(shared)
@@ -141,7 +137,7 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
     run(place, server)
     assert record.is_file()
     record.unlink()
-    monkeypatch.setattr("expand.drafting.expansion.across", meanwhile)
+    monkeypatch.setattr("expand.drafting.scheduler.across", meanwhile)
     run(place, server)
     assert not record.exists()
 
@@ -149,18 +145,18 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
 def test_an_edit_that_comes_while_the_chapter_is_finished_leaves_no_record(
     place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, original = place / ".expand/finished/en.full.records", Expansion._finish
+    record, original = place / ".expand/finished/en.full.records", Scheduler._finish
     record.unlink()
 
-    def edited(self: Expansion, *given: Any) -> None:
+    def edited(self: Scheduler, *given: Any) -> None:
         text = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
         (place / "drafts/07.md").write_text(text, encoding="utf-8")
         original(self, *given)
 
-    monkeypatch.setattr(Expansion, "_finish", edited)
+    monkeypatch.setattr(Scheduler, "_finish", edited)
     run(place, server)
     assert not record.exists()
-    monkeypatch.setattr(Expansion, "_finish", original)
+    monkeypatch.setattr(Scheduler, "_finish", original)
     told = run(place, server)["chapters"][0]["sections"]
     assert [section["status"] for section in told] == ["edited", "reused", "reused"]
     assert record.is_file()
@@ -187,9 +183,7 @@ def test_a_damaged_record_is_no_record(place: Path, server: ScriptedServer) -> N
     assert run(place, server)["attempts"] == 0
 
 
-def test_a_dry_run_tells_an_edited_section_from_a_current_one(
-    place: Path, server: ScriptedServer
-) -> None:
+def test_a_dry_run_tells_an_edited_section_from_a_current_one(place: Path, server: ScriptedServer) -> None:
     text = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
     (place / "drafts/07.md").write_text(text, encoding="utf-8")
     told = expand(place, "chapter", "07", "--base-url", server.base_url, "--dry-run").out
@@ -199,10 +193,6 @@ def test_a_dry_run_tells_an_edited_section_from_a_current_one(
 
 def test_chapters_are_begun_before_their_other_sections_come() -> None:
     jobs = [[Job(chapter=c, section=n) for n in (1, 2, 3)] for c in "abc"]
-    order = [
-        f"{job.chapter}{job.section}"
-        for lane in lanes(jobs, workers=2, in_order=False)
-        for job in lane
-    ]
+    order = [f"{job.chapter}{job.section}" for lane in lanes(jobs, workers=2, in_order=False) for job in lane]
     assert order == ["a1", "b1", "a2", "a3", "b2", "b3", "c1", "c2", "c3"]
     assert list(lanes(jobs, workers=2, in_order=True)) == jobs

@@ -16,25 +16,25 @@ from buying import place as a_ledger
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.drafting import folios
-from expand.drafting.authorship import means_for
-from expand.drafting.chapter import Chapter
-from expand.drafting.remaining import SECONDS, Remaining
+from expand.drafting import draft_store
+from expand.drafting.balance_cache import SECONDS, BalanceCache
+from expand.drafting.chapter_state import Chapter
+from expand.drafting.model_setup import model_setup_for
 from expand.ledger import Ledger
-from expand.outline.plan import Plan
+from expand.outline.plans import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
 
 
-def folios_of(place: Path) -> folios.Folios:
+def folios_of(place: Path) -> draft_store.DraftStore:
     workspace = Workspace.open(place)
-    return folios.Folios(
+    return draft_store.DraftStore(
         workspace,
         workspace.book(),
         outlines={},
         plan=Plan.FULL,
         language="en",
-        means=means_for(workspace, Settings(model="gpt-4.1"), ledger=None),
+        means=model_setup_for(workspace, Settings(model="gpt-4.1"), ledger=None),
     )
 
 
@@ -50,7 +50,7 @@ def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
         original(self, **given)
 
     monkeypatch.setattr(Chapter, "__init__", noted)
-    monkeypatch.setattr(folios, "KEPT", kept)
+    monkeypatch.setattr(draft_store, "KEPT", kept)
     with ScriptedServer() as server:
         expand(place, "chapter", "07", "--base-url", server.base_url)
     assert seen == {"07": openings}
@@ -64,7 +64,7 @@ def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
         expand(place, "chapter", "07", "--base-url", server.base_url)
     edited = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
     (place / "drafts/07.md").write_text(edited, encoding="utf-8")
-    monkeypatch.setattr(folios, "KEPT", 0)
+    monkeypatch.setattr(draft_store, "KEPT", 0)
     some = folios_of(place)
     assert some.look("07").edited(1)
     some.overwrite("07", 1)
@@ -85,10 +85,8 @@ def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
     place = small(tmp_path)
     for chapter in ("08", "09"):
         outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
-        (place / f"outlines/{chapter}.yaml").write_text(
-            outline.replace("id: 07", f"id: {chapter}"), encoding="utf-8"
-        )
-    monkeypatch.setattr(folios, "KEPT", 3 * folios.KEPT_EACH)
+        (place / f"outlines/{chapter}.yaml").write_text(outline.replace("id: 07", f"id: {chapter}"), encoding="utf-8")
+    monkeypatch.setattr(draft_store, "KEPT", 3 * draft_store.KEPT_EACH)
     some = folios_of(place)
     first, second, third = (some.look(chapter) for chapter in ("07", "08", "09"))
     assert some.look("09") is not third
@@ -122,7 +120,7 @@ def test_what_remains_is_asked_for_only_so_often(tmp_path: Path) -> None:
     now = [0.0]
     with closing(Ledger.open(a_ledger(tmp_path))) as ledger:
         run = begin(ledger, 1000)
-        remaining = Remaining(ledger, lambda: now[0])
+        remaining = BalanceCache(ledger, lambda: now[0])
         assert remaining.tokens() == 1000
         ledger.reserve(order(run))
         assert remaining.tokens() == 1000
@@ -137,7 +135,7 @@ async def test_a_draft_waits_a_moment_for_its_chapter_to_be_done(
 
     async def tick(waits: Coroutine[Any, Any, object], seconds: float) -> None:
         waits.close()
-        assert seconds == folios.WRITE_SECONDS / 2
+        assert seconds == draft_store.WRITE_SECONDS / 2
         seen.append(folio.dirty)
         ticks.get_nowait() if not ticks.empty() else done.set()
         raise TimeoutError

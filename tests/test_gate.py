@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from buying import ScriptedAuthor, answer, begin, failed, order, place
 
-from expand.completion import Failure
+from expand.client.client import BudgetedClient
+from expand.client.in_flight import StoppedError
+from expand.client.limiter import ConcurrencyLimiter
 from expand.ledger import Ledger, Run
-from expand.purchase.dispatch import StoppedError
-from expand.purchase.escrow import Purchase
-from expand.purchase.gate import Gate
+from expand.llm.types import Failure
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-def purchase(ledger: Ledger, run: Run, author: ScriptedAuthor, at_once: int) -> Purchase:
-    return Purchase(ledger=ledger, author=author, pilot_seconds=0, at_once=at_once)
+def purchase(ledger: Ledger, run: Run, author: ScriptedAuthor, at_once: int) -> BudgetedClient:
+    return BudgetedClient(ledger=ledger, author=author, pilot_seconds=0, at_once=at_once)
 
 
 async def settled() -> None:
@@ -66,9 +66,7 @@ async def test_a_failed_request_frees_its_place(ledger: Ledger) -> None:
     run = begin(ledger)
     author = ScriptedAuthor([failed(Failure.FILTERED), answer()])
     buying = purchase(ledger, run, author, 1)
-    first, second = await asyncio.gather(
-        *(buying.buy(order(run, str(n))) for n in range(2)), return_exceptions=True
-    )
+    first, second = await asyncio.gather(*(buying.buy(order(run, str(n))) for n in range(2)), return_exceptions=True)
     assert isinstance(first, Exception)
     assert not isinstance(second, BaseException)
 
@@ -91,7 +89,7 @@ async def test_a_stop_wakes_whoever_waits_for_a_place(ledger: Ledger) -> None:
 
 
 async def test_what_was_begun_goes_before_what_was_not() -> None:
-    gate, went = Gate(1), list[str]()
+    gate, went = ConcurrencyLimiter(1), list[str]()
 
     async def go(name: str, rank: int) -> None:
         ticket = await gate.enter(rank)
@@ -105,7 +103,7 @@ async def test_what_was_begun_goes_before_what_was_not() -> None:
 
 
 async def test_who_goes_away_while_waiting_takes_no_place() -> None:
-    gate = Gate(1)
+    gate = ConcurrencyLimiter(1)
     first = await gate.enter(0)
     waiting = [asyncio.create_task(gate.enter(0)) for _ in range(3)]
     await settled()
@@ -122,7 +120,7 @@ async def test_who_goes_away_while_waiting_takes_no_place() -> None:
 
 async def test_without_a_bound_everybody_goes_in(ledger: Ledger) -> None:
     run, author = begin(ledger, 100_000), ScriptedAuthor(delay=0.005)
-    buying = Purchase(ledger=ledger, author=author, pilot_seconds=0)
+    buying = BudgetedClient(ledger=ledger, author=author, pilot_seconds=0)
     await asyncio.gather(*(buying.buy(order(run, str(n))) for n in range(12)))
     assert author.most_at_once == 12
 

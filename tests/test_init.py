@@ -13,12 +13,12 @@ import yaml
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.diagnosis import shell_command as shell_command_module
-from expand.diagnosis.outlines import check_outlines
-from expand.diagnosis.shell_command import shell_command
+from expand.doctor import environment as shell_command_module
+from expand.doctor.environment import shell_command
+from expand.doctor.outline_check import check_outlines
 from expand.errors import InputError
-from expand.starting.docs_tree import MOST_DOCUMENTS, DocsTree, find_tree
-from expand.starting.foundation import found_workspace
+from expand.scaffold.docs_tree import MOST_DOCUMENTS, DocsTree, find_tree
+from expand.scaffold.new_workspace import create_workspace
 from expand.workspace import Workspace
 
 
@@ -172,10 +172,8 @@ def verdict(workspace: Workspace) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("files", [{}, MDBOOK, MKDOCS], ids=["empty", "mdBook", "MkDocs"])
-def test_what_is_written_is_right_and_fits_its_own_schema(
-    tmp_path: Path, files: dict[str, str]
-) -> None:
-    founded = found_workspace(plant(tmp_path, files), every=True)
+def test_what_is_written_is_right_and_fits_its_own_schema(tmp_path: Path, files: dict[str, str]) -> None:
+    founded = create_workspace(plant(tmp_path, files), every=True)
     read, findings = verdict(founded.workspace)
     assert read == max(1, len(founded.tree.chapters))
     assert [f for f in findings if "there is no file" not in f] == []
@@ -187,7 +185,7 @@ def test_what_is_written_is_right_and_fits_its_own_schema(
 
 
 def test_the_first_outline_is_of_a_real_chapter(tmp_path: Path) -> None:
-    founded = found_workspace(plant(tmp_path, MDBOOK))
+    founded = create_workspace(plant(tmp_path, MDBOOK))
     assert founded.first == "pipes"
     assert founded.workspace.chapter_ids() == ("pipes",)
     outline = founded.workspace.outline("pipes")
@@ -208,27 +206,25 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         "outlines/book.yaml": "title: Mine\n",
         "outlines/pipes.yaml": "# half done\n",
     }
-    before = {
-        path: path.read_bytes() for path in plant(tmp_path, mine).rglob("*") if path.is_file()
-    }
-    founded = found_workspace(tmp_path, prompts=True)
+    before = {path: path.read_bytes() for path in plant(tmp_path, mine).rglob("*") if path.is_file()}
+    founded = create_workspace(tmp_path, prompts=True)
     assert set(founded.kept) == set(mine)
     assert {path: path.read_bytes() for path in before} == before
-    again = found_workspace(tmp_path, prompts=True)
+    again = create_workspace(tmp_path, prompts=True)
     assert again.written == ()
     assert "prompts/section.j2" in founded.written
 
 
 def test_schemas_are_renewed_and_nothing_else(tmp_path: Path) -> None:
     plant(tmp_path, MDBOOK)
-    found_workspace(tmp_path)
+    create_workspace(tmp_path)
     schema = tmp_path / "outlines" / ".schema" / "outline.json"
     fresh = schema.read_text()
     schema.write_text("{}")
     (tmp_path / "outlines" / "pipes.yaml").rename(tmp_path / "outlines" / "fifos.yaml")
     text = (tmp_path / "outlines" / "fifos.yaml").read_text().replace("id: pipes", "id: fifos")
     (tmp_path / "outlines" / "fifos.yaml").write_text(text)
-    again = found_workspace(tmp_path)
+    again = create_workspace(tmp_path)
     assert (again.written, again.renewed) == ((), ("outlines/.schema/outline.json",))
     assert schema.read_text() == fresh
     assert again.first == "fifos", "a workspace that has an outline needs no other to begin with"
@@ -237,10 +233,10 @@ def test_schemas_are_renewed_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_chapters_keep_the_ids_that_the_book_has_for_their_documents(tmp_path: Path) -> None:
-    found_workspace(plant(tmp_path, MDBOOK))
+    create_workspace(plant(tmp_path, MDBOOK))
     book = tmp_path / "outlines" / "book.yaml"
     book.write_text(book.read_text().replace("id: signals", "id: ch9"))
-    again = found_workspace(tmp_path, every=True)
+    again = create_workspace(tmp_path, every=True)
     assert "outlines/ch9.yaml" in again.written
     assert "outlines/signals.yaml" not in again.written
     assert again.further is None
@@ -248,14 +244,14 @@ def test_chapters_keep_the_ids_that_the_book_has_for_their_documents(tmp_path: P
 
 def test_templates_of_one_s_own_stay_when_the_others_are_copied(tmp_path: Path) -> None:
     plant(tmp_path, {"prompts/section.j2": "mine"})
-    founded = found_workspace(tmp_path, prompts=True)
+    founded = create_workspace(tmp_path, prompts=True)
     assert (tmp_path / "prompts" / "section.j2").read_text() == "mine"
     assert "prompts/system.j2" in founded.written
     assert "prompts/section.j2" not in founded.written
 
 
 def test_what_the_tool_keeps_for_itself_stays_out_of_version_control(tmp_path: Path) -> None:
-    found_workspace(tmp_path)
+    create_workspace(tmp_path)
     assert (tmp_path / ".expand" / ".gitignore").read_text() == "*\n"
 
 
@@ -334,9 +330,7 @@ def test_which_command_the_shell_runs(tmp_path: Path) -> None:
     assert shell_command({"PATH": str(theirs)}).found is None
 
 
-def test_a_launcher_that_cannot_be_read_is_not_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launcher_that_cannot_be_read_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = launcher(tmp_path, "expand", "from expand.__main__ import main")
 
     def refuse(self: Path, *arguments: Any) -> None:

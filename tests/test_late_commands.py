@@ -9,7 +9,7 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from expand.cli.late import command
+from expand.cli.lazy_commands import command
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -17,7 +17,6 @@ from buying import CAP, PROMPT, RESERVED, Clock, answer, begin, failed, order, p
 from ledgers import Site
 
 from expand.budget import Amount, Limit
-from expand.completion import Failure, Finish, Usage
 from expand.errors import LedgerError
 from expand.ledger import (
     Held,
@@ -35,6 +34,7 @@ from expand.ledger import (
 )
 from expand.ledger.database import ConstraintError
 from expand.ledger.sqlite import SqliteConnection, SqliteDatabase
+from expand.llm.types import Failure, Finish, Usage
 
 
 @pytest.fixture
@@ -78,9 +78,7 @@ def test_a_reservation_is_taken_from_book_chapter_and_run(ledger: Ledger) -> Non
     assert ledger.balance(f"run:{run.id}").remaining_tokens == 400
 
 
-def test_settling_stores_the_answer_and_charges_what_was_reported(
-    site: Site, ledger: Ledger
-) -> None:
+def test_settling_stores_the_answer_and_charges_what_was_reported(site: Site, ledger: Ledger) -> None:
     run = begin(ledger)
     attempt = sent(ledger, order(run, pico=10_000_000))
     ledger.settle(attempt, answer("Text\x00 with a NUL\n"), cost_pico_usd=45_000)
@@ -191,12 +189,8 @@ def test_a_usage_that_no_row_could_hold_the_price_of_is_charged_at_the_reservati
     assert ledger.known(order(run)) == stored
 
 
-@pytest.mark.parametrize(
-    ("prompt", "completion"), [(-1, 5), (0, 0), (10**13, 1), (5, 10**30)], ids=str
-)
-def test_an_incredible_usage_is_charged_at_the_reservation(
-    ledger: Ledger, prompt: int, completion: int
-) -> None:
+@pytest.mark.parametrize(("prompt", "completion"), [(-1, 5), (0, 0), (10**13, 1), (5, 10**30)], ids=str)
+def test_an_incredible_usage_is_charged_at_the_reservation(ledger: Ledger, prompt: int, completion: int) -> None:
     run = begin(ledger)
     attempt = sent(ledger, order(run, pico=7))
     ledger.settle(attempt, answer(prompt=prompt, completion=completion), cost_pico_usd=3)
@@ -301,9 +295,7 @@ def test_a_limit_in_money_refuses_and_wants_a_price(ledger: Ledger) -> None:
     assert ledger.balance("chapter:03").remaining_pico_usd == 900
     dear = ledger.reserve(order(run, pico=901))
     assert isinstance(dear, Refused)
-    assert dear.message == (
-        "chapter 03: 0.000000000901 USD needed, 0.0000000009 of 0.000000001 remain"
-    )
+    assert dear.message == ("chapter 03: 0.000000000901 USD needed, 0.0000000009 of 0.000000001 remain")
     unpriced = ledger.reserve(order(run))
     assert isinstance(unpriced, Refused)
     assert "m has no known price" in unpriced.message
@@ -328,9 +320,7 @@ def test_a_limit_that_no_row_can_hold_is_refused(ledger: Ledger, huge: int) -> N
         ledger.begin_run(limits={"book": Limit(pico_usd=huge)}, openings={})
 
 
-def test_a_pause_holds_in_every_process_and_only_grows(
-    ledger: Ledger, site: Site, clock: Clock
-) -> None:
+def test_a_pause_holds_in_every_process_and_only_grows(ledger: Ledger, site: Site, clock: Clock) -> None:
     ledger.pause("m", 7)
     ledger.pause("m", 3)
     other = Ledger.open(site.place, clock=clock)
@@ -372,9 +362,7 @@ def test_calls_per_minute(ledger: Ledger, clock: Clock) -> None:
     assert isinstance(ledger.reserve(order(run, "3", rates=rates)), Reservation)
 
 
-def test_tokens_per_minute_count_reservations_until_they_settle(
-    ledger: Ledger, clock: Clock
-) -> None:
+def test_tokens_per_minute_count_reservations_until_they_settle(ledger: Ledger, clock: Clock) -> None:
     run = begin(ledger)
     rates = ModelLimits(tpm=150)
     attempt = sent(ledger, order(run, "1", rates=rates))
@@ -458,9 +446,7 @@ def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> N
     assert [row.chapter for row in overview.latest] == ["04", "04"]
 
 
-def test_prompt_history_is_the_worst_of_what_was_reported_lately(
-    ledger: Ledger, clock: Clock
-) -> None:
+def test_prompt_history_is_the_worst_of_what_was_reported_lately(ledger: Ledger, clock: Clock) -> None:
     run = begin(ledger)
     assert ledger.prompt_history("m").worst == 0.0
     for text, prompt in (("1", 19), ("2", 12), ("3", 15)):
@@ -481,7 +467,7 @@ def test_editions(ledger: Ledger) -> None:
 
 
 def test_many_attempts_are_read_in_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("expand.ledger.figures._PAGE", 2)
+    monkeypatch.setattr("expand.ledger.queries._PAGE", 2)
     run = begin(ledger, None)
     for number in range(5):
         reserved(ledger, order(run, str(number)))
@@ -591,9 +577,7 @@ os._exit(9)
 
 def test_the_dead_are_inherited_from_and_the_living_left_alone(site: Site) -> None:
     command = [sys.executable, "-c", DYING, str(site.place), str(Path(__file__).parent)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as dying:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as dying:
         assert dying.stdout is not None
         assert dying.stdout.readline() == "ready\n"
         ledger = Ledger.open(site.place)
@@ -611,9 +595,7 @@ def test_the_dead_are_inherited_from_and_the_living_left_alone(site: Site) -> No
     assert verify(site.place).ok
 
 
-def test_a_failed_inheritance_is_left_for_the_next_heir(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_inheritance_is_left_for_the_next_heir(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     dead = Ledger.open(site.place)
     sent(dead, order(begin(dead)))
     site.die(dead)
@@ -666,9 +648,7 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "content", [b"chapter: 03\n" * 200, b"\x00" * 5000, b"SQLite format 3\x00"]
-)
+@pytest.mark.parametrize("content", [b"chapter: 03\n" * 200, b"\x00" * 5000, b"SQLite format 3\x00"])
 def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(content)
@@ -716,10 +696,7 @@ for place in sys.argv[2:]:
 def test_processes_that_make_a_new_ledger_at_once(site: Site) -> None:
     places = [str(site.another()) for _ in range(20 if site.name == "sqlite" else 5)]
     command = [sys.executable, "-c", OPENING, str(Path(__file__).parent), *places]
-    openers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
+    openers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     for opener in openers:
         assert opener.stdout is not None
         assert opener.stdout.readline() == "ready\n"
@@ -814,9 +791,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
     return Failing
 
 
-def test_a_new_ledger_that_another_process_is_turning_is_waited_for(
-    tmp_path: Path, failing: type[Failing]
-) -> None:
+def test_a_new_ledger_that_another_process_is_turning_is_waited_for(tmp_path: Path, failing: type[Failing]) -> None:
     failing.trigger, failing.code, failing.left = "journal_mode", sqlite3.SQLITE_BUSY, 2
     Ledger.open(place(tmp_path)).close()
     assert failing.left == 0
@@ -828,9 +803,7 @@ def test_a_new_ledger_that_another_process_is_turning_is_waited_for(
         Ledger.open(place(tmp_path))
 
 
-def test_a_folder_that_takes_no_lock_files_is_read_as_it_lies(
-    tmp_path: Path, failing: type[Failing]
-) -> None:
+def test_a_folder_that_takes_no_lock_files_is_read_as_it_lies(tmp_path: Path, failing: type[Failing]) -> None:
     Ledger.open(place(tmp_path)).close()
     failing.trigger, failing.code, failing.left = "sqlite_master", sqlite3.SQLITE_CANTOPEN, 1
     ledger = Ledger.read(place(tmp_path))
@@ -842,9 +815,7 @@ def test_a_folder_that_takes_no_lock_files_is_read_as_it_lies(
         Ledger.read(place(tmp_path))
 
 
-def test_a_log_that_cannot_be_read_is_not_passed_over(
-    tmp_path: Path, failing: type[Failing]
-) -> None:
+def test_a_log_that_cannot_be_read_is_not_passed_over(tmp_path: Path, failing: type[Failing]) -> None:
     writer = Ledger.open(place(tmp_path))
     begin(writer)
     failing.trigger, failing.code, failing.left = "sqlite_master", sqlite3.SQLITE_CANTOPEN, 1
@@ -889,9 +860,7 @@ def test_a_defect_in_a_statement_is_no_ledger_error(ledger: Ledger) -> None:
         (errno.EROFS, "Read-only file system; make its folder exist and be writable"),
     ],
 )
-def test_what_the_file_system_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
-) -> None:
+def test_what_the_file_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str) -> None:
     def refuse(*args: object, **options: object) -> int:
         raise OSError(code, os.strerror(code))
 
@@ -900,9 +869,7 @@ def test_what_the_file_system_says(
         Ledger.open(place(tmp_path))
 
 
-def test_a_new_ledger_that_is_locked_is_made_the_next_time(
-    tmp_path: Path, failing: type[Failing]
-) -> None:
+def test_a_new_ledger_that_is_locked_is_made_the_next_time(tmp_path: Path, failing: type[Failing]) -> None:
     failing.trigger, failing.code, failing.left = "BEGIN IMMEDIATE", sqlite3.SQLITE_BUSY, 1
     with pytest.raises(LedgerError, match="locked"):
         Ledger.open(place(tmp_path))

@@ -11,7 +11,6 @@ import pytest
 from buying import CAP, PROMPT, RESERVED, answer, begin, failed, order
 from ledgers import FileSite, Site
 
-from expand.completion import Failure, Usage
 from expand.errors import InputError, LedgerError
 from expand.ledger import (
     Ledger,
@@ -22,10 +21,11 @@ from expand.ledger import (
     import_,
     reconcile,
     reconcile_export,
-    schema,
+    tables,
     verify,
 )
-from expand.ledger_place import LedgerPlace
+from expand.ledger_location import LedgerPlace
+from expand.llm.types import Failure, Usage
 
 
 def sent(ledger: Ledger, text: str, **options: int) -> str:
@@ -71,7 +71,7 @@ def test_a_good_ledger_verifies_and_stays_as_it_is(path: LedgerPlace) -> None:
     report = verify(path)
     assert report.ok
     assert (report.attempts, report.requests, report.answers) == (5, 4, 3)
-    assert (report.version, report.without_text) == (schema.VERSION, 0)
+    assert (report.version, report.without_text) == (migrations.VERSION, 0)
     if isinstance(path, Path):
         assert path.read_bytes() == before
 
@@ -93,8 +93,7 @@ def test_a_good_ledger_verifies_and_stays_as_it_is(path: LedgerPlace) -> None:
         ("DELETE FROM answer", "settled, but its answer is missing"),
         (f"UPDATE request SET form = 'x' WHERE key = {FIRST}", "its form cannot be read"),
         (
-            f"UPDATE request SET form = (SELECT form FROM request WHERE key = {SECOND})"
-            f" WHERE key = {FIRST}",
+            f"UPDATE request SET form = (SELECT form FROM request WHERE key = {SECOND}) WHERE key = {FIRST}",
             "its form has the key",
         ),
         ("INSERT INTO event (attempt, state, at) VALUES ('x', 'sent', '')", "went from None to"),
@@ -104,15 +103,12 @@ def test_a_good_ledger_verifies_and_stays_as_it_is(path: LedgerPlace) -> None:
         ),
         ("DROP TABLE answer", "answers: cannot be read: "),
         (
-            "UPDATE answer SET attempt = (SELECT id FROM attempt WHERE seq = 3)"
-            f" WHERE request_key = {SECOND}",
+            f"UPDATE answer SET attempt = (SELECT id FROM attempt WHERE seq = 3) WHERE request_key = {SECOND}",
             "the attempt is released",
         ),
     ],
 )
-def test_what_does_not_add_up_is_found(
-    site: Site, path: LedgerPlace, statement: str, finding: str
-) -> None:
+def test_what_does_not_add_up_is_found(site: Site, path: LedgerPlace, statement: str, finding: str) -> None:
     site.alter(statement)
     report = verify(path)
     assert not report.ok
@@ -157,9 +153,7 @@ def test_an_older_ledger_says_how_to_upgrade(site: Site, path: LedgerPlace) -> N
 
 
 @pytest.mark.parametrize("texts", [True, False])
-def test_an_export_imports_into_a_new_ledger_with_equal_totals(
-    site: Site, path: LedgerPlace, texts: bool
-) -> None:
+def test_an_export_imports_into_a_new_ledger_with_equal_totals(site: Site, path: LedgerPlace, texts: bool) -> None:
     lines = list(export(path, texts=texts))
     copy = site.another()
     imported = import_(copy, lines)
@@ -231,15 +225,11 @@ def test_a_ledger_with_attempts_takes_no_import(path: LedgerPlace) -> None:
         ('"section": 1', '"section": 10000000000000000000000', r"line \d+: (Overflow|Constr)"),
     ],
 )
-def test_a_changed_export_is_refused_whole(
-    site: Site, path: LedgerPlace, old: str, new: str, message: str
-) -> None:
+def test_a_changed_export_is_refused_whole(site: Site, path: LedgerPlace, old: str, new: str, message: str) -> None:
     lines = [line.replace(old, new) for line in export(path, texts=True)]
     copy = site.another()
     if old == '"prompt": 15':
-        lines = [
-            line.replace('"usage_source": "reservation"', '"usage_source": null') for line in lines
-        ]
+        lines = [line.replace('"usage_source": "reservation"', '"usage_source": null') for line in lines]
     with pytest.raises(LedgerError, match=message):
         import_(copy, lines)
     assert Ledger.read(copy) is None, "nothing is left behind"
@@ -357,13 +347,11 @@ def test_a_file_without_the_columns(ledger: Ledger) -> None:
 # --- migrations -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", range(schema.VERSION))
-def test_every_older_version_is_brought_up_to_date(
-    site: Site, version: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("version", range(migrations.VERSION))
+def test_every_older_version_is_brought_up_to_date(site: Site, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
-        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
-        older.setattr(schema, "VERSION", version)
+        older.setattr(tables, "MIGRATIONS", migrations.MIGRATIONS[:version])
+        older.setattr(tables, "VERSION", version)
         Ledger.open(site.place).close()
     reader = Ledger.read(site.place)
     if reader is not None:  # a schema of version 0 has nothing in it
@@ -373,16 +361,14 @@ def test_every_older_version_is_brought_up_to_date(
     begin(ledger)
     ledger.close()
     report = verify(site.place)
-    assert (report.ok, report.version) == (True, schema.VERSION)
+    assert (report.ok, report.version) == (True, migrations.VERSION)
 
 
-def test_a_migration_that_fails_changes_nothing(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = (*schema.MIGRATIONS, ("CREATE TABLE later (x TEXT)", "NONSENSE"))
+def test_a_migration_that_fails_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = (*migrations.MIGRATIONS, ("CREATE TABLE later (x TEXT)", "NONSENSE"))
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", broken)
-        patch.setattr(schema, "VERSION", len(broken))
+        patch.setattr(tables, "MIGRATIONS", broken)
+        patch.setattr(tables, "VERSION", len(broken))
         with pytest.raises(Exception, match="NONSENSE"):
             Ledger.open(site.place)
     Ledger.open(site.place).close()

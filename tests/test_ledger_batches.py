@@ -8,11 +8,11 @@ import pytest
 from buying import RESERVED, answer, begin, failed, order
 from ledgers import Site
 
-from expand.completion import Failure
 from expand.errors import LedgerError
 from expand.ledger import Ledger, Order, Refused, Reservation, Run, State, verify
 from expand.ledger.batch_rows import BatchRow, Settlement, Stage
 from expand.ledger.batches import Batches
+from expand.llm.types import Failure
 
 
 @pytest.fixture
@@ -52,9 +52,7 @@ def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
     assert stored.text == "kept"
 
 
-def test_a_batch_ends_in_as_many_transactions_as_it_takes(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_ends_in_as_many_transactions_as_it_takes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("expand.ledger.batches.AT_ONCE", 2)
     run, batches = begin(ledger), Batches(ledger)
     batch = opened(ledger, run, "one", "two", "three", "four")

@@ -20,7 +20,6 @@ from hypothesis.stateful import (
 from ledgers import FileSite, ServerSite, Site
 
 from expand.budget import Limit
-from expand.completion import Failure
 from expand.ledger import (
     InFlight,
     Ledger,
@@ -33,6 +32,7 @@ from expand.ledger import (
     reconcile,
     verify,
 )
+from expand.llm.types import Failure
 
 REQUESTS = st.integers(min_value=0, max_value=5).map(str)
 CHAPTERS = st.sampled_from(["03", "04"])
@@ -81,9 +81,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.ledger = Ledger.open(self.site.place, clock=self.clock)
-        self.run = self.ledger.begin_run(
-            limits={"book": Limit(tokens=self.limit)}, openings={"book": self.opening}
-        )
+        self.run = self.ledger.begin_run(limits={"book": Limit(tokens=self.limit)}, openings={"book": self.opening})
 
     @property
     def remaining(self) -> int:
@@ -192,9 +190,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(limit=st.integers(0, 1000), opening=st.integers(0, 200))
     def change_the_limit(self, limit: int, opening: int) -> None:
         self.limit, self.opening = limit, opening
-        self.run = self.ledger.begin_run(
-            limits={"book": Limit(tokens=limit)}, openings={"book": opening}
-        )
+        self.run = self.ledger.begin_run(limits={"book": Limit(tokens=limit)}, openings={"book": opening})
 
     @rule(seconds=st.integers(1, 30))
     def pause(self, seconds: int) -> None:

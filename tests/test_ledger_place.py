@@ -12,7 +12,7 @@ from workspaces import Ran, expand, small
 
 from expand.errors import InputError, LedgerError
 from expand.ledger import Ledger
-from expand.ledger_place import Server, read_server
+from expand.ledger_location import Server, read_server
 from expand.workspace import Workspace, find_workspace
 
 SECRET = "s3cr:et"
@@ -87,9 +87,9 @@ def test_a_wrong_ledger_is_named_by_its_line(tmp_path: Path, line: str, message:
 
 
 def test_a_missing_driver_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("expand.ledger.postgresql")]:
+    for name in [name for name in sys.modules if name.startswith("expand.ledger.postgres")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("expand.ledger.postgresql", raising=False)
+    monkeypatch.delattr("expand.ledger.postgres", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(LedgerError, match=r"pip install 'chapter-expand\[postgres\]'"):
         Ledger.open(read_server("postgresql://127.0.0.1:1/d"))
@@ -157,9 +157,7 @@ def test_a_book_is_drafted_reported_checked_and_moved_on_a_server(
     assert {**expand(root, "budget", "--format", "json").json, "made": budget["made"]} == budget
 
 
-def test_a_wrong_server_ends_a_run_before_anything_is_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_server_ends_a_run_before_anything_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = small(tmp_path / "book")
     monkeypatch.setenv("EXPAND_LEDGER", "postgresql://u:s3cret@127.0.0.1:1/d")
     with ScriptedServer() as server:

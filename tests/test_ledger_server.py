@@ -19,21 +19,13 @@ from buying import RESERVED, ScriptedAuthor, answer, begin, failed, order
 from ledgers import ServerSite
 
 from expand.budget import Limit
-from expand.completion import Failure
+from expand.client.client import BudgetedClient
 from expand.errors import LedgerError
-from expand.ledger import (
-    InFlight,
-    Ledger,
-    LedgerBusyError,
-    Refused,
-    Reservation,
-    schema,
-    verify,
-)
-from expand.ledger.postgresql import PostgresDatabase, _lost
-from expand.ledger.postgresql_words import definition, query
-from expand.ledger_place import Server
-from expand.purchase.escrow import Purchase
+from expand.ledger import InFlight, Ledger, LedgerBusyError, Refused, Reservation, migrations, verify
+from expand.ledger.postgres import PostgresDatabase, _lost
+from expand.ledger.postgres_session import definition, query
+from expand.ledger_location import Server
+from expand.llm.types import Failure
 
 
 @pytest.fixture
@@ -64,9 +56,7 @@ def test_a_connection_lost_while_idle_is_made_anew(ledger: Ledger, postgres: Ser
     assert ledger.recover() == (0, 0)
 
 
-def test_who_was_taken_for_dead_lives_on_and_keeps_its_answer(
-    ledger: Ledger, postgres: ServerSite
-) -> None:
+def test_who_was_taken_for_dead_lives_on_and_keeps_its_answer(ledger: Ledger, postgres: ServerSite) -> None:
     run = begin(ledger)
     attempt = sent(ledger, "one")
     reserved = ledger.reserve(order(run, "two"))
@@ -87,9 +77,7 @@ def test_who_was_taken_for_dead_lives_on_and_keeps_its_answer(
     assert ledger.balance("book").used_tokens == 45
 
 
-async def test_an_answer_waits_until_the_ledger_is_back(
-    postgres: ServerSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_waits_until_the_ledger_is_back(postgres: ServerSite, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger.open(postgres.place, patience_seconds=0.1)
     run = begin(ledger)
     naps: list[float] = []
@@ -108,10 +96,10 @@ async def test_an_answer_waits_until_the_ledger_is_back(
             def away(*args: object, **options: object) -> None:
                 raise psycopg.OperationalError("connection failed: Connection refused")
 
-            monkeypatch.setattr("expand.ledger.postgresql_session.psycopg.connect", away)
+            monkeypatch.setattr("expand.ledger.postgres_session.psycopg.connect", away)
             return found
 
-    purchase = Purchase(ledger=ledger, author=Author(), sleep=nap, pilot_seconds=0)
+    purchase = BudgetedClient(ledger=ledger, author=Author(), sleep=nap, pilot_seconds=0)
     bought = await purchase.buy(order(run, "one"))
     assert (bought.attempts, bought.answer.text) == (1, "to one")
     assert naps == [1.0, 1.0]
@@ -134,14 +122,12 @@ def test_a_server_that_starts_again_is_waited_for(
         return connect(*args, **options)
 
     postgres.hang_up()
-    monkeypatch.setattr("expand.ledger.postgresql_session.psycopg.connect", starting)
+    monkeypatch.setattr("expand.ledger.postgres_session.psycopg.connect", starting)
     assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).text == "kept"
     assert refused == [0]
 
 
-def test_a_transaction_whose_connection_breaks_is_undone(
-    ledger: Ledger, postgres: ServerSite
-) -> None:
+def test_a_transaction_whose_connection_breaks_is_undone(ledger: Ledger, postgres: ServerSite) -> None:
     begin(ledger)
 
     def broken() -> None:
@@ -178,9 +164,7 @@ def test_reservations_of_many_at_once_stay_within_the_limit(postgres: ServerSite
             assert isinstance(verdict, Reservation | Refused)
             if isinstance(verdict, Reservation):
                 mine.sent(verdict.attempt_id)
-                mine.settle(
-                    verdict.attempt_id, answer(prompt=20, completion=80), cost_pico_usd=None
-                )
+                mine.settle(verdict.attempt_id, answer(prompt=20, completion=80), cost_pico_usd=None)
         mine.close()
 
     workers = [threading.Thread(target=worker, args=(number,)) for number in range(4)]
@@ -200,7 +184,7 @@ def test_the_server_keeps_the_time(ledger: Ledger, monkeypatch: pytest.MonkeyPat
     now = ledger.clock()
     assert now.tzinfo is UTC
     assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
-    monkeypatch.setattr("expand.ledger.moment.now", lambda: datetime(1999, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr("expand.ledger.rows.now", lambda: datetime(1999, 1, 1, tzinfo=UTC))
     assert ledger.clock() >= now
 
 
@@ -209,7 +193,7 @@ def test_the_clock_is_looked_at_again(ledger: Ledger, monkeypatch: pytest.Monkey
     assert isinstance(database, PostgresDatabase)
     database._then -= timedelta(days=1)  # this process has counted wrong
     assert ledger.clock() < datetime.now(UTC) - timedelta(hours=23)
-    monkeypatch.setattr("expand.ledger.postgresql.CLOCK_SECONDS", 0.0)
+    monkeypatch.setattr("expand.ledger.postgres.CLOCK_SECONDS", 0.0)
     assert abs(ledger.clock() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
@@ -260,9 +244,7 @@ def test_a_schema_that_is_there_already_is_used(postgres: ServerSite) -> None:
     assert verify(postgres.place).ok
 
 
-def test_a_server_that_cannot_be_looked_at_is_let_go(
-    postgres: ServerSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_cannot_be_looked_at_is_let_go(postgres: ServerSite, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[PostgresDatabase] = []
 
     def lost(database: PostgresDatabase) -> int:
@@ -345,8 +327,7 @@ def test_every_column_of_one_database_is_in_the_other(ledger: Ledger, tmp_path: 
     local.close()
     with ledger.reading() as connection:
         found = connection.execute(
-            "SELECT table_name, column_name FROM information_schema.columns"
-            " WHERE table_schema = current_schema()"
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
         ).fetchall()
     there = {(row["table_name"], row["column_name"]) for row in found}
     assert there - {("ledger_version", "version")} == here
@@ -357,7 +338,6 @@ def test_words_of_postgresql() -> None:
     assert query("SELECT 5 % ?") == "SELECT 5 %% %s"
     made = definition("CREATE TABLE t (seq INTEGER PRIMARY KEY, text TEXT, a TEXT) WITHOUT ROWID")
     assert made == (
-        "CREATE TABLE t (seq BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, text BYTEA,"
-        ' a TEXT COLLATE "C")',
+        'CREATE TABLE t (seq BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, text BYTEA, a TEXT COLLATE "C")',
     )
-    assert len([words for step in schema.MIGRATIONS for words in step]) > 20
+    assert len([words for step in migrations.MIGRATIONS for words in step]) > 20

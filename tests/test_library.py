@@ -40,9 +40,9 @@ from expand import (
     review,
     undo,
 )
-from expand.drafting.result import RunResult
-from expand.library import OWN_MODEL
-from expand.text.draft import read
+from expand.api import OWN_MODEL
+from expand.document.draft import read
+from expand.drafting.results import RunResult
 
 WORDS = [f"{one}{two}" for one in ("ba", "ke", "li", "mo", "nu", "ra") for two in ("d", "g", "st")]
 MARK = "Answer{}part{}"
@@ -72,10 +72,7 @@ class Writer:
         await asyncio.sleep(0.01)
         self.arrived += 1
         chance = random.Random(1000 * section + number)
-        text = "".join(
-            f"{MARK.format(number, section)} {' '.join(chance.choices(WORDS, k=9))}.\n"
-            for _ in range(20)
-        )
+        text = "".join(f"{MARK.format(number, section)} {' '.join(chance.choices(WORDS, k=9))}.\n" for _ in range(20))
         usage = Usage(prompt=100, completion=300)
         return Answer(text=text, finish=Finish.STOP, usage=usage, model="mine")
 
@@ -95,15 +92,11 @@ def sections_of(place: Workspace, chapter: str = "07") -> dict[int, str]:
     return {s.number: s.text for s in read(draft_of(place.root, chapter)).sections}
 
 
-async def test_a_chapter_with_an_author_of_ones_own(
-    place: Workspace, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_chapter_with_an_author_of_ones_own(place: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGINT)
     writer = Writer()
     seen: list[Event] = []
-    result = await expand_chapter(
-        place, "07", plan="full", language="en", author=writer, on_event=seen.append
-    )
+    result = await expand_chapter(place, "07", plan="full", language="en", author=writer, on_event=seen.append)
 
     assert [s.status for s in result.chapter.sections] == ["drafted"] * 3
     assert result.chapter.lines == sum(s.lines for s in result.chapter.sections)
@@ -177,9 +170,7 @@ async def test_events_can_be_iterated_and_end_with_the_run(place: Workspace) -> 
     assert isinstance(events[0], RunPlanned)
     done = [event for event in events if isinstance(event, SectionDone)]
     assert [e.status for e in done] == ["drafted"] * 3
-    assert {e.section: e.lines for e in done} == {
-        s.number: s.lines for s in result.chapter.sections
-    }
+    assert {e.section: e.lines for e in done} == {s.number: s.lines for s in result.chapter.sections}
     assert [event async for event in run] == []
 
 
@@ -298,10 +289,7 @@ async def test_an_error_of_the_listener_stops_the_run_and_is_raised_as_it_is(
 async def test_several_calls_on_one_chapter_share_its_draft(place: Workspace) -> None:
     writers = [Writer() for _ in range(3)]
     results = await asyncio.gather(
-        *(
-            expand_chapter(place, "07", sections=[number], author=writer)
-            for number, writer in enumerate(writers, 1)
-        )
+        *(expand_chapter(place, "07", sections=[number], author=writer) for number, writer in enumerate(writers, 1))
     )
     assert [r.chapter.sections[0].status for r in results] == ["drafted"] * 3
     texts = sections_of(place)
@@ -327,9 +315,7 @@ async def test_several_calls_keep_to_one_budget(place: Workspace) -> None:
         add_chapter(place, chapter)
     text = place.book_path.read_text(encoding="utf-8")
     place.book_path.write_text(text.replace("tokens: 200000", "tokens: 9000"), encoding="utf-8")
-    results = await asyncio.gather(
-        *(expand_chapter(place, chapter, author=Writer()) for chapter in chapters)
-    )
+    results = await asyncio.gather(*(expand_chapter(place, chapter, author=Writer()) for chapter in chapters))
     assert any(r.refused for r in results)
     assert any(r.answers for r in results)
     balance = figures(place).balance

@@ -8,22 +8,18 @@ import pytest
 from hypothesis import given, settings
 from markdown_texts import markdown_texts
 
-from expand.text import lines
+from expand.markdown import lines
 
 SENTENCE = "The kernel moves pages between pipes without copying them."
 
 
-@pytest.mark.parametrize(
-    ("text", "number"), [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2), ("\n", 1)]
-)
+@pytest.mark.parametrize(("text", "number"), [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2), ("\n", 1)])
 def test_count_is_what_wc_counts(text: str, number: int) -> None:
     assert lines.count(text) == number
 
 
 def test_a_clean_text_loses_nothing() -> None:
-    text = (
-        "# T\n\nText.\n\n- yes\n- yes\n\n```rust\nfn a() {\n}\n\nfn b() {\n}\n```\n\n---\n\nEnd.\n"
-    )
+    text = "# T\n\nText.\n\n- yes\n- yes\n\n```rust\nfn a() {\n}\n\nfn b() {\n}\n```\n\n---\n\nEnd.\n"
     assert lines.effective(text) == lines.count(text) == 18
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.completion import Finish
-from expand.drafting.manuscript import Frame, Manuscript
-from expand.text import lines, markdown
-from expand.text.code import broken_code
+from expand.drafting.section_text import SectionText, Skeleton
+from expand.llm.types import Finish
+from expand.markdown import blocks, lines
+from expand.markdown.code import broken_code
 
 STOP, LENGTH = Finish.STOP, Finish.LENGTH
 LISTING = "```rust\nfn own() {}\n```"
@@ -20,9 +20,9 @@ def manuscript(
     target: int = 40,
     intro: tuple[str, ...] = (),
     placed: dict[int, tuple[str, ...]] | None = None,
-) -> Manuscript:
-    return Manuscript(
-        Frame(
+) -> SectionText:
+    return SectionText(
+        Skeleton(
             number=2,
             title="Named pipes",
             topics=topics,
@@ -34,17 +34,13 @@ def manuscript(
 
 
 def sentences(first: int, count: int) -> str:
-    return "".join(
-        f"Sentence number {n} says one new thing.\n" for n in range(first, first + count)
-    )
+    return "".join(f"Sentence number {n} says one new thing.\n" for n in range(first, first + count))
 
 
 def test_before_anything_is_written_it_is_headings_and_the_authors_text() -> None:
     empty = manuscript("Opening", "Reading", intro=("Intro.",), placed={1: ("Own.", LISTING)})
 
-    assert empty.render() == (
-        "## 2. Named pipes\n\nIntro.\n\n### 2.1 Opening\n\n### 2.2 Reading\n\nOwn.\n\n" + LISTING
-    )
+    assert empty.render() == ("## 2. Named pipes\n\nIntro.\n\n### 2.1 Opening\n\n### 2.2 Reading\n\nOwn.\n\n" + LISTING)
     assert empty.lines == empty.base_lines == empty.render().count("\n") + 2
     assert manuscript().render() == "## 2. Named pipes"
 
@@ -53,9 +49,7 @@ def test_an_answer_stands_below_its_topic_and_the_authors_text() -> None:
     section = manuscript("Opening", "Reading", placed={0: ("Own.",)})
     grown = section.add("Model's text.\n", STOP, (0,))
 
-    assert section.render() == (
-        "## 2. Named pipes\n\n### 2.1 Opening\n\nOwn.\n\nModel's text.\n\n### 2.2 Reading"
-    )
+    assert section.render() == ("## 2. Named pipes\n\n### 2.1 Opening\n\nOwn.\n\nModel's text.\n\n### 2.2 Reading")
     assert grown == 2
     assert section.lines == section.base_lines + 2
     assert section.body_lines(0) == 1
@@ -65,8 +59,7 @@ def test_an_answer_stands_below_its_topic_and_the_authors_text() -> None:
 def test_an_answer_for_several_topics_is_taken_apart_at_their_headings() -> None:
     section = manuscript("Opening a pipe", "Reading until the end", "Closing")
     section.add(
-        "Lead-in that says something.\n\n### 2.1 Opening a pipe\n\nA.\n\n"
-        "**Reading until the end**\n\nB.\n",
+        "Lead-in that says something.\n\n### 2.1 Opening a pipe\n\nA.\n\n**Reading until the end**\n\nB.\n",
         STOP,
         (0, 1, 2),
     )
@@ -95,14 +88,12 @@ def test_a_continuation_goes_on_in_the_block_that_was_cut() -> None:
     section.add("Text.\n\n```rust\nfn sum(values: &[u64]) -> u64 {\n    let mut to", LENGTH, (0,))
     assert section.cut == [True]
     assert section.fence(0) == "```rust"
-    assert markdown.open_fence(section.render()) is None, "the draft's block is closed meanwhile"
+    assert blocks.open_fence(section.render()) is None, "the draft's block is closed meanwhile"
 
-    section.add(
-        "tal = 0;\n    for v in values { total += v; }\n    total\n}\n```\n\nDone.\n", STOP, (0,)
-    )
+    section.add("tal = 0;\n    for v in values { total += v; }\n    total\n}\n```\n\nDone.\n", STOP, (0,))
     assert section.cut == [False]
     assert section.fence(0) == ""
-    (block,) = markdown.fences(section.render())
+    (block,) = blocks.fences(section.render())
     assert broken_code("rust", block.code) is None
     assert "let mut total = 0;" in block.code
     assert section.render().endswith("```\n\nDone.")
@@ -144,10 +135,7 @@ def test_an_answer_that_is_nothing_after_cleaning_changes_nothing() -> None:
 def test_the_tail_is_the_last_lines_of_a_topic() -> None:
     section = manuscript("Opening")
     section.add(sentences(0, 5), STOP, (0,))
-    assert (
-        section.tail(0, 2)
-        == "Sentence number 3 says one new thing.\nSentence number 4 says one new thing."
-    )
+    assert section.tail(0, 2) == "Sentence number 3 says one new thing.\nSentence number 4 says one new thing."
     assert section.tail(0, 50).count("\n") == 4
 
 
@@ -188,12 +176,10 @@ def test_what_would_swallow_the_rest_of_the_draft_is_closed(text: str, closing: 
     section.add(f"A.\n\n{text}\n", LENGTH, (0,))
     rendered = section.render()
     assert f"{text}\n{closing}\n" in rendered
-    assert "2.2 Reading" in [block.title for block in markdown.headings(rendered)]
+    assert "2.2 Reading" in [block.title for block in blocks.headings(rendered)]
 
 
-@pytest.mark.parametrize(
-    "text", ["<div>", "<!-- x -->", "<pre>x</pre>", "<prefix>", "<!DOCTYPE x>"]
-)
+@pytest.mark.parametrize("text", ["<div>", "<!-- x -->", "<pre>x</pre>", "<prefix>", "<!DOCTYPE x>"])
 def test_html_that_ends_by_itself_is_left_alone(text: str) -> None:
     section = manuscript("Opening", "Reading")
     section.add(text, STOP, (0,))
@@ -281,9 +267,7 @@ def test_it_only_grows_and_always_counts_itself(answers: list[str], data: st.Dat
         assert section.lines == before + grown
         assert section.lines == lines.of_section(section.render())
         rendered = section.render()
-        assert markdown.open_fence(rendered) is None
+        assert blocks.open_fence(rendered) is None
         assert LISTING in rendered
-        headings = [
-            b.title for b in markdown.blocks(rendered) if b.kind == "heading" and b.level < 4
-        ]
+        headings = [b.title for b in blocks.blocks(rendered) if b.kind == "heading" and b.level < 4]
         assert headings == ["2. Named pipes", "2.1 Opening", "2.2 Reading"]

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from markdown_texts import markdown_texts
 
-from expand.text import markdown
-from expand.text.markdown import Block
+from expand.markdown import blocks
+from expand.markdown.blocks import Block
 
 
 def kinds(text: str) -> list[str]:
-    return [block.kind for block in markdown.blocks(text)]
+    return [block.kind for block in blocks.blocks(text)]
 
 
 def test_every_kind_is_told_apart() -> None:
@@ -35,16 +35,14 @@ def test_every_kind_is_told_apart() -> None:
 
 def test_a_fence_hides_headings_rules_and_attributes() -> None:
     text = "## A\n\n```rust\n#[derive(Debug)]\n# comment\n---\n## B\n```\n\nB\n-\n"
-    assert [(h.title, h.level, h.setext) for h in markdown.headings(text)] == [
+    assert [(h.title, h.level, h.setext) for h in blocks.headings(text)] == [
         ("A", 2, False),
         ("B", 2, True),
     ]
 
 
 def test_fences_report_language_content_and_closing() -> None:
-    first, second, third = markdown.fences(
-        "```Rust,no_run\na\n```\n\n- x\n\n  ~~~ {.py}\n  b\n  ~~~\n\n````\nc\n```\n"
-    )
+    first, second, third = blocks.fences("```Rust,no_run\na\n```\n\n- x\n\n  ~~~ {.py}\n  b\n  ~~~\n\n````\nc\n```\n")
     assert (first.language, first.code, first.closed) == ("rust", "a\n", True)
     assert (second.language, second.code, second.closed) == ("py", "b\n", True)
     assert (third.language, third.code, third.closed) == ("", "c\n```\n", False)
@@ -66,13 +64,13 @@ def test_fences_report_language_content_and_closing() -> None:
     ],
 )
 def test_an_open_fence_is_named(text: str, opening: str | None, closing: str | None) -> None:
-    assert markdown.open_fence(text) == opening
-    assert markdown.closing_fence(text) == closing
+    assert blocks.open_fence(text) == opening
+    assert blocks.closing_fence(text) == closing
 
 
 def test_front_matter_is_one_block() -> None:
     text = "---\ntitle: A\ntags: [b]\n---\n\n# T\n"
-    first, second = markdown.blocks(text)
+    first, second = blocks.blocks(text)
     assert (first.kind, first.start, first.end) == ("other", 0, 4)
     assert (second.title, second.start) == ("T", 5)
 
@@ -92,7 +90,7 @@ def test_display_math_is_one_block() -> None:
 
 def test_passages_are_paragraphs_at_any_depth() -> None:
     text = "# T\n\nOne\ntwo\n\n- three\n  - four\n\n> five\n\n```\nsix\n```\n"
-    assert [(p.line, p.text) for p in markdown.passages(text)] == [
+    assert [(p.line, p.text) for p in blocks.passages(text)] == [
         (2, "One\ntwo"),
         (5, "three"),
         (6, "four"),
@@ -102,7 +100,7 @@ def test_passages_are_paragraphs_at_any_depth() -> None:
 
 def test_links_are_read_outside_of_code_only() -> None:
     text = "[a](x%20y.md) `[b](z.md)`\n\n![i](p.png) [c][r]\n\n```\n[d](d.md)\n```\n\n[r]: r.md\n"
-    assert [(link.line, link.target) for link in markdown.links(text)] == [
+    assert [(link.line, link.target) for link in blocks.links(text)] == [
         (0, "x y.md"),
         (2, "p.png"),
         (2, "r.md"),
@@ -110,20 +108,20 @@ def test_links_are_read_outside_of_code_only() -> None:
 
 
 def test_lines_are_split_only_where_markdown_splits_them() -> None:
-    assert markdown.rows("a\u2028b\x0bc\r\nd\re\nf") == ["a\u2028b\x0bc\r\n", "d\r", "e\n", "f"]
-    assert markdown.rows("") == []
-    assert markdown.newline_of("a\r\nb") == "\r\n"
+    assert blocks.rows("a\u2028b\x0bc\r\nd\re\nf") == ["a\u2028b\x0bc\r\n", "d\r", "e\n", "f"]
+    assert blocks.rows("") == []
+    assert blocks.newline_of("a\r\nb") == "\r\n"
 
 
 @settings(max_examples=150, deadline=None)
 @given(markdown_texts)
 def test_blocks_cover_every_line_once_and_verbatim(text: str) -> None:
-    lines = markdown.rows(text)
+    lines = blocks.rows(text)
     covered: list[int] = []
-    for block in markdown.blocks(text):
+    for block in blocks.blocks(text):
         assert isinstance(block, Block)
         assert block.start < block.end <= len(lines)
         assert "".join(lines[block.start : block.end]).rstrip("\r\n") == block.text
         covered.extend(range(block.start, block.end))
     assert covered == sorted(set(covered))
-    assert all(markdown.is_blank(lines[n]) for n in set(range(len(lines))) - set(covered))
+    assert all(blocks.is_blank(lines[n]) for n in set(range(len(lines))) - set(covered))

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from expand.cli import app
-from expand.diagnosis.outlines import OutlineFinding, as_github
+from expand.doctor.outline_check import OutlineFinding, as_github
 from expand.errors import InputErrors
 from expand.workspace import Workspace
 
@@ -42,9 +42,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def check(workspace: Workspace, *arguments: str) -> Result:
-    return CliRunner().invoke(
-        app, ["--workspace", str(workspace.root), "outline", "check", *arguments]
-    )
+    return CliRunner().invoke(app, ["--workspace", str(workspace.root), "outline", "check", *arguments])
 
 
 def test_text_names_warnings_and_counts_them(workspace: Workspace) -> None:
@@ -80,9 +78,7 @@ def test_json_has_every_finding_with_its_place(workspace: Workspace) -> None:
         "message": "section 1: lines is -150",
         "remedy": "give a whole number from 1 to 20,000",
     }
-    assert {f["file"] for f in report["findings"] if f["level"] == "warning"} == {
-        "outlines/03.yaml"
-    }
+    assert {f["file"] for f in report["findings"] if f["level"] == "warning"} == {"outlines/03.yaml"}
 
 
 def test_json_without_errors_exits_0(workspace: Workspace) -> None:
@@ -102,9 +98,7 @@ def test_github_names_files_from_the_current_folder(workspace: Workspace) -> Non
 
 
 def test_github_escapes(workspace: Workspace) -> None:
-    finding = OutlineFinding(
-        level="warning", file="a:b.yaml", line=1, column=2, message="100 %\nof it"
-    )
+    finding = OutlineFinding(level="warning", file="a:b.yaml", line=1, column=2, message="100 %\nof it")
     assert as_github([finding], workspace, workspace.root) == (
         "::warning file=a%3Ab.yaml,line=1,col=2,title=outline::100 %25%0Aof it\n"
     )

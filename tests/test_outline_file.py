@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from expand.errors import InputError, InputErrors
-from expand.outline import Allowance, Outline, PlanSpec, Quality, Text, document, input_text
-from expand.outline.file import book_schema, lint, outline_schema, read_book, read_outline
-from expand.outline.keys import BOOK, OUTLINE
-from expand.outline.record import ListOf, Record, Table
+from expand.outline import Allowance, Outline, PlanSpec, Quality, Text
+from expand.outline.reading import book_schema, lint, outline_schema, read_book, read_outline
+from expand.outline.schema import BOOK, OUTLINE
+from expand.schema import source_text, yaml_positions
+from expand.schema.validators import ListOf, MappingOf, Record
 
 BROKEN = Path(__file__).parent / "broken_outlines"
 HEAD = "id: 03\ntitle: Performance\nsource: chapters/03.md\n"
@@ -110,9 +111,7 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
     ],
     "nothing_in_it": [("2:1", "the file is empty")],
     "only_a_comment": [("1:1", "the file is empty")],
-    "open_bracket": [
-        ("7:13", "the bracket opened here is not closed, or a comma in it is missing")
-    ],
+    "open_bracket": [("7:13", "the bracket opened here is not closed, or a comma in it is missing")],
     "open_quote": [("2:8", "not YAML: the quote opened here is never closed; close it")],
     "quality_negative": [
         ("4:26", "quality: code_examples is -1; give a whole number from 0 to 10,000"),
@@ -124,18 +123,12 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
         ("6:4", "section 2 is empty"),
         ("7:5", "section 3 is a list"),
     ],
-    "sections_empty": [
-        ("4:11", "sections is an empty list; give a list with at least one section")
-    ],
+    "sections_empty": [("4:11", "sections is an empty list; give a list with at least one section")],
     "sections_nothing": [("4:10", "sections is empty; give a list with at least one section")],
-    "source_absolute": [
-        ("3:9", 'source "/etc/passwd" leaves the workspace; give a path inside it')
-    ],
+    "source_absolute": [("3:9", 'source "/etc/passwd" leaves the workspace; give a path inside it')],
     "source_on_a_drive": [("3:9", 'source "C:\\docs\\03.md" leaves the workspace')],
     "source_upwards": [("3:9", 'source "chapters/../../secret.md" leaves the workspace')],
-    "source_with_backslashes": [
-        ("3:9", 'source "chapters\\03.md" has backslashes; write / between')
-    ],
+    "source_with_backslashes": [("3:9", 'source "chapters\\03.md" has backslashes; write / between')],
     "style_wrong": [("4:8", "style is a list; give a style's name, such as tutorial or")],
     "tab_as_indentation": [("5:1", "a tab; use spaces"), ("6:1", "a tab; use spaces")],
     "tabs": [("4:7", "a tab; use spaces"), ("5:1", 'unknown key "hours_spent"; did you mean')],
@@ -144,9 +137,7 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
         ("4:11", "audience is a list; give a text"),
     ],
     "term_twice": [("6:3", 'glossary: the term "mmap" appears twice; remove one')],
-    "text_on_two_lines": [
-        ("2:8", 'title is the text "Performance ↵ engineering ↵"; give a text on')
-    ],
+    "text_on_two_lines": [("2:8", 'title is the text "Performance ↵ engineering ↵"; give a text on')],
     "texts_empty": [
         ("2:8", "title is an empty text; give a text on one line"),
         ("3:9", "source is an empty text; give a path inside it"),
@@ -228,7 +219,7 @@ def test_a_broken_outline_names_every_problem_with_its_position(name: str) -> No
 @pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"lines_astronomical"}))
 def test_the_pure_python_parser_finds_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = problems_of(BROKEN / f"{name}.yaml")
-    monkeypatch.setattr(document, "_Loader", yaml.SafeLoader)
+    monkeypatch.setattr(yaml_positions, "_Loader", yaml.SafeLoader)
     assert problems_of(BROKEN / f"{name}.yaml") == fast
 
 
@@ -310,9 +301,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert outline.target_lines == 100
 
 
-@pytest.mark.parametrize(
-    "written", ["03", '"03"', "'03'", "08", "3.10", "0x1F", "1e3", "附录-A", "é"]
-)
+@pytest.mark.parametrize("written", ["03", '"03"', "'03'", "08", "3.10", "0x1F", "1e3", "附录-A", "é"])
 def test_an_id_stays_as_it_is_written(tmp_path: Path, written: str) -> None:
     wanted = written.strip("\"'")
     text = HEAD.replace("id: 03", f"id: {written}") + SECTIONS
@@ -332,9 +321,7 @@ def test_a_chapter_cannot_take_the_book_s_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("newline", ["\r\n", "\r", "\n"])
 @pytest.mark.parametrize("start", ["", "\ufeff"])
-def test_line_ends_and_a_byte_order_mark_change_nothing(
-    tmp_path: Path, newline: str, start: str
-) -> None:
+def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path, newline: str, start: str) -> None:
     text = start + (HEAD + SECTIONS + "    lnes: 3\n").replace("\n", newline)
     assert messages_of(tmp_path, text)[0].startswith("03.yaml:7:5: ")
 
@@ -349,13 +336,9 @@ def test_columns_count_characters_not_bytes(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "03.yaml").mkdir()
-    assert problems_of(tmp_path / "03.yaml") == [
-        "03.yaml:1:1: this is not a file; name a YAML file"
-    ]
+    assert problems_of(tmp_path / "03.yaml") == ["03.yaml:1:1: this is not a file; name a YAML file"]
     assert "03.yaml/x:1:1: " not in problems_of(tmp_path / "04.yaml")[0]
-    assert problems_of(tmp_path / "04.yaml") == [
-        "04.yaml:1:1: there is no such file; check the name, or write it"
-    ]
+    assert problems_of(tmp_path / "04.yaml") == ["04.yaml:1:1: there is no such file; check the name, or write it"]
     os.mkfifo(tmp_path / "05.yaml")
     assert "this is not a file" in problems_of(tmp_path / "05.yaml")[0]
     long = problems_of(tmp_path / ("x" * 300))
@@ -374,11 +357,10 @@ def test_a_file_outside_the_workspace_is_shown_whole(tmp_path: Path) -> None:
 
 def test_a_file_of_one_megabyte_is_read_and_no_more(tmp_path: Path) -> None:
     text = (HEAD + SECTIONS).encode()
-    comment = b"#" * (input_text.MAX_BYTES - len(text))
+    comment = b"#" * (source_text.MAX_BYTES - len(text))
     assert outline_of(tmp_path, text + comment).id == "03"
     assert messages_of(tmp_path, text + comment + b"#") == [
-        "03.yaml:1:1: the file is larger than 1,000,000 bytes; split it; outlines are a few "
-        "thousand bytes"
+        "03.yaml:1:1: the file is larger than 1,000,000 bytes; split it; outlines are a few thousand bytes"
     ]
 
 
@@ -450,9 +432,7 @@ def test_a_small_book_is_enough(tmp_path: Path) -> None:
 
 def test_a_tier_counts_its_lines_or_states_them(tmp_path: Path) -> None:
     (tmp_path / "book.yaml").write_text(
-        "title: B\ntiers:\n"
-        "  - {id: 1, title: T, target_lines: 10, lines: 7}\n"
-        "  - {id: 2, title: U, target_lines: 9}\n"
+        "title: B\ntiers:\n  - {id: 1, title: T, target_lines: 10, lines: 7}\n  - {id: 2, title: U, target_lines: 9}\n"
     )
     book = read_book(tmp_path / "book.yaml", root=tmp_path)
     assert [(tier.id, tier.lines, tier.target_lines) for tier in book.tiers] == [
@@ -532,8 +512,7 @@ def test_a_book_of_wrong_things(tmp_path: Path) -> None:
 
 def test_what_is_odd_is_a_warning_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "book.yaml").write_text(
-        "title: B\nlanguages: [en, zh]\n"
-        "chapters: [{id: 04, title: P, source: chapters/x.md, finished: TRUE}]\n"
+        "title: B\nlanguages: [en, zh]\nchapters: [{id: 04, title: P, source: chapters/x.md, finished: TRUE}]\n"
     )
     book = read_book(tmp_path / "book.yaml", root=tmp_path)
     assert book.chapters[0].finished
@@ -551,13 +530,10 @@ def test_what_is_odd_is_a_warning_with_its_place(tmp_path: Path) -> None:
         '03.yaml:1:5: warning: the book has no chapter "03"; add it to book.yaml',
         "03.yaml:2:8: warning: title is missing in zh; another language stands in",
         '03.yaml:3:9: warning: there is no file "chapters/03.md"; nothing can be kept of it',
-        "03.yaml:4:15: warning: the sections add up to 1,025 lines, target_lines says 1,000; "
-        "1,025 are drafted",
+        "03.yaml:4:15: warning: the sections add up to 1,025 lines, target_lines says 1,000; 1,025 are drafted",
         '03.yaml:7:9: warning: the term "mmap" is missing in en; another language stands in',
-        '03.yaml:7:9: warning: the term "mmap" is given in de, which the book does not have; '
-        "nobody reads it",
-        "03.yaml:10:12: warning: section 1 has 3 topics in 8 lines; give it more lines or fewer "
-        "topics",
+        '03.yaml:7:9: warning: the term "mmap" is given in de, which the book does not have; nobody reads it',
+        "03.yaml:10:12: warning: section 1 has 3 topics in 8 lines; give it more lines or fewer topics",
         "03.yaml:11:28: warning: section 1: topic 3 is missing in en; another language stands in",
         "03.yaml:12:11: warning: section 1: note is missing in zh; another language stands in",
     ]
@@ -570,15 +546,11 @@ def test_what_is_odd_is_a_warning_with_its_place(tmp_path: Path) -> None:
 def test_another_source_in_the_book_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "chapters").mkdir()
     (tmp_path / "chapters" / "03.md").write_text("# Stub\n")
-    (tmp_path / "book.yaml").write_text(
-        "title: B\nchapters: [{id: 03, title: P, source: chapters/x.md}]\n"
-    )
+    (tmp_path / "book.yaml").write_text("title: B\nchapters: [{id: 03, title: P, source: chapters/x.md}]\n")
     book = read_book(tmp_path / "book.yaml", root=tmp_path)
     outline = outline_of(tmp_path, HEAD + SECTIONS)
     (warning,) = lint(outline, book, tmp_path / "03.yaml", root=tmp_path)
-    assert str(warning) == (
-        '03.yaml:3:9: warning: book.yaml names another source, "chapters/x.md"; this one is used'
-    )
+    assert str(warning) == ('03.yaml:3:9: warning: book.yaml names another source, "chapters/x.md"; this one is used')
 
 
 def test_a_text_without_the_language_that_is_wanted_is_said_in_another() -> None:
@@ -625,11 +597,7 @@ def core(text: str) -> Any:
     Loader.add_constructor(
         "tag:yaml.org,2002:int",
         lambda loader, node: (
-            int(node.value, 8)
-            if "o" in node.value
-            else int(node.value, 16)
-            if "x" in node.value
-            else int(node.value)
+            int(node.value, 8) if "o" in node.value else int(node.value, 16) if "x" in node.value else int(node.value)
         ),
     )
     return yaml.load(text, Loader=Loader)
@@ -650,7 +618,7 @@ def every_record(record: Record) -> list[Record]:
     found = [record]
     for field in record.fields:
         inner = field.shape
-        while isinstance(inner, ListOf | Table):
+        while isinstance(inner, ListOf | MappingOf):
             inner = inner.item if isinstance(inner, ListOf) else inner.value
         if isinstance(inner, Record):
             found += every_record(inner)
@@ -714,11 +682,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 @ANY
-@given(
-    raw=st.one_of(
-        st.binary(max_size=200), st.text(max_size=200).map(lambda t: t.encode()), mutations()
-    )
-)
+@given(raw=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda t: t.encode()), mutations()))
 @example(raw=b"id: .\n")
 @example(raw=b"hours: 1e99999999999999999999\n")
 @example(raw=b'title: "\\ud800"\n')
@@ -726,7 +690,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -> None:
     for loader in (yaml.CSafeLoader, yaml.SafeLoader):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(document, "_Loader", loader)
+            patch.setattr(yaml_positions, "_Loader", loader)
             try:
                 outline = outline_of(tmp_path, raw)
             except InputErrors as refused:
@@ -747,4 +711,4 @@ def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -
 
 
 def test_the_fast_parser_is_used_where_it_exists() -> None:
-    assert document._Loader is yaml.CSafeLoader
+    assert yaml_positions._Loader is yaml.CSafeLoader

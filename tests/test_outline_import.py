@@ -14,27 +14,35 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.diagnosis.shell_command import shell_command
+from expand.doctor.environment import shell_command
 from expand.errors import InputError, InputErrors
-from expand.importing import Wanted, outline_yaml, take_in
-from expand.importing.figures import bare_lines, hours_in, lines_in, priority_in, without_lines
-from expand.importing.heading_document import id_of_file, read_headings
-from expand.importing.items import items_of, plain
-from expand.importing.names import chapter_name, title_of_file
-from expand.importing.outline_yaml import Wording, updated_outline
-from expand.importing.plan_document import read_plan
-from expand.importing.proposal import Proposal, ProposedSection, file_id, settled, tidy
-from expand.importing.summary import Entry, read_summary, with_ids
+from expand.importers import ImportRequest, outline_yaml, take_in
+from expand.importers.headings import id_of_file, read_headings
+from expand.importers.outline_yaml import OutlineLanguage, updated_outline
+from expand.importers.plan_document import read_plan
+from expand.importers.proposal import Proposal, ProposedSection, file_id, settled, tidy
+from expand.importers.summary import SummaryEntry, read_summary, with_ids
+from expand.importers.text_patterns import (
+    bare_lines,
+    chapter_name,
+    hours_in,
+    items_of,
+    lines_in,
+    plain,
+    priority_in,
+    title_of_file,
+    without_lines,
+)
 from expand.outline import Outline
-from expand.outline.file import read_outline
-from expand.starting.foundation import found_workspace
+from expand.outline.reading import read_outline
+from expand.scaffold.new_workspace import create_workspace
 from expand.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
 PLANS = Path(__file__).parent / "plans"
 CHAPTERS = ("03", "04", "05")
-ZH = Wording(language="zh", several=True)
-PLAIN = Wording(language="en", several=False)
+ZH = OutlineLanguage(language="zh", several=True)
+PLAIN = OutlineLanguage(language="en", several=False)
 
 
 @pytest.fixture
@@ -61,10 +69,7 @@ def said(outline: Outline, language: str) -> object:
         outline.stated_lines,
         outline.hours,
         outline.priority,
-        [
-            (s.number, s.title.say(language), s.lines, [t.say(language) for t in s.topics])
-            for s in outline.sections
-        ],
+        [(s.number, s.title.say(language), s.lines, [t.say(language) for t in s.topics]) for s in outline.sections],
     )
 
 
@@ -74,9 +79,7 @@ def copy_shipped(workspace: Workspace, *chapters: str) -> None:
 
 
 @pytest.mark.parametrize(("plan", "language"), [("plan_zh.md", "zh"), ("plan_en.md", "en")])
-def test_a_plan_becomes_the_shipped_outlines(
-    workspace: Workspace, plan: str, language: str
-) -> None:
+def test_a_plan_becomes_the_shipped_outlines(workspace: Workspace, plan: str, language: str) -> None:
     intake = take_in(workspace, PLANS / plan)
     assert intake.kind == "plan"
     assert [(one.id, one.state) for one in intake.outlines] == [(c, "new") for c in CHAPTERS]
@@ -102,9 +105,7 @@ def test_shipped_outlines_say_what_the_plan_says(workspace: Workspace, plan: str
         assert workspace.outline_path(chapter).read_bytes() == former
 
 
-def test_an_outline_that_differs_is_not_touched_without_force(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_an_outline_that_differs_is_not_touched_without_force(workspace: Workspace, tmp_path: Path) -> None:
     copy_shipped(workspace, "03")
     before = workspace.outline_path("03").read_bytes()
     plan = tmp_path / "plan.md"
@@ -125,10 +126,9 @@ def test_windows_line_ends_stay(workspace: Workspace, tmp_path: Path) -> None:
     workspace.book_path.write_bytes(book)
     plan = tmp_path / "plan.md"
     plan.write_text(
-        (PLANS / "plan_zh.md").read_text().replace("(250行)", "(260行)", 1)
-        + "\n### 第9篇：管道\n\n1. 读 (90行)\n"
+        (PLANS / "plan_zh.md").read_text().replace("(250行)", "(260行)", 1) + "\n### 第9篇：管道\n\n1. 读 (90行)\n"
     )
-    take_in(workspace, plan, Wanted(chapters=("03", "09")), force=True)
+    take_in(workspace, plan, ImportRequest(chapters=("03", "09")), force=True)
     after = workspace.outline_path("03").read_bytes()
     assert after == text.replace(b"lines: 250", b"lines: 260", 1)
     booked = workspace.book_path.read_bytes()
@@ -143,10 +143,10 @@ def test_a_dry_run_writes_nothing(workspace: Workspace) -> None:
 
 
 def test_only_the_chapters_asked_for(workspace: Workspace) -> None:
-    take_in(workspace, PLANS / "plan_zh.md", Wanted(chapters=("04",)))
+    take_in(workspace, PLANS / "plan_zh.md", ImportRequest(chapters=("04",)))
     assert workspace.chapter_ids() == ("04",)
     with pytest.raises(InputError, match=r"chapter '06' is not planned here; planned are: 03, 04"):
-        take_in(workspace, PLANS / "plan_zh.md", Wanted(chapters=("06",)))
+        take_in(workspace, PLANS / "plan_zh.md", ImportRequest(chapters=("06",)))
 
 
 def test_the_brief_one_line_form(workspace: Workspace, tmp_path: Path) -> None:
@@ -172,10 +172,7 @@ def test_the_brief_one_line_form(workspace: Workspace, tmp_path: Path) -> None:
 
 
 def test_a_target_is_shared_by_sections_that_state_no_lines() -> None:
-    plan = (
-        "## Chapter 7: Signals\n\nTarget: 400 lines\n\n"
-        "1. Basics (100 lines)\n2. Masks\n   - a\n   - b\n3. Queues\n"
-    )
+    plan = "## Chapter 7: Signals\n\nTarget: 400 lines\n\n1. Basics (100 lines)\n2. Masks\n   - a\n   - b\n3. Queues\n"
     (proposal,) = read_plan(plan)
     lines = [s.lines for s in settled(proposal, lines=9_999).sections]
     assert lines == [100, 225, 75], "300 are left, by topics and title: 3 to 1"
@@ -192,16 +189,13 @@ def test_weak_headings_are_chapters_only_where_no_strong_ones_are() -> None:
 
 
 def test_a_part_that_holds_chapters_is_not_one() -> None:
-    plan = (
-        "## 第4章 总览\n\n### 第3篇：管道\n\n1. 基础 (90行)\n\n### 第5篇：信号\n\n1. 基础 (80行)\n"
-    )
+    plan = "## 第4章 总览\n\n### 第3篇：管道\n\n1. 基础 (90行)\n\n### 第5篇：信号\n\n1. 基础 (80行)\n"
     assert [(p.id, p.title) for p in read_plan(plan)] == [("03", "管道"), ("05", "信号")]
 
 
 def test_deeper_headings_without_lines_are_topics_of_sections_with_them() -> None:
     plan = (
-        "# Chapter 2: Pipes (200 lines)\n\n## Basics (150 lines)\n\n### Reading\n\n"
-        "### Writing\n\n## End (50 lines)\n"
+        "# Chapter 2: Pipes (200 lines)\n\n## Basics (150 lines)\n\n### Reading\n\n### Writing\n\n## End (50 lines)\n"
     )
     (proposal,) = read_plan(plan)
     assert proposal.title == "Pipes"
@@ -381,10 +375,10 @@ def test_summary_and_ids() -> None:
         ("Two [x]", "a b.md"), ("Draft", None),
     ]  # fmt: skip
     assert [x.id for x in with_ids(entries)] == ["preface", "01_one", "deep", "a-b", "draft"]
-    numbered = [Entry(title="A", file="01_a.md"), Entry(title="B", file="s/02-b.md")]
+    numbered = [SummaryEntry(title="A", file="01_a.md"), SummaryEntry(title="B", file="s/02-b.md")]
     assert [x.id for x in with_ids(numbered)] == ["01", "02"]
-    same = [Entry(title="A", file="a/x.md"), Entry(title="B", file="b/x.md"),
-            Entry(title="X", file=None), Entry(title="Y", file="a-x.md")]  # fmt: skip
+    same = [SummaryEntry(title="A", file="a/x.md"), SummaryEntry(title="B", file="b/x.md"),
+            SummaryEntry(title="X", file=None), SummaryEntry(title="Y", file="a-x.md")]  # fmt: skip
     assert [x.id for x in with_ids(same)] == ["a-x", "b-x", "x", "a-x-2"]
 
 
@@ -393,7 +387,7 @@ def test_importing_a_summary(workspace: Workspace) -> None:
     source.mkdir()
     (source / "SUMMARY.md").write_text("- [Pipes](pipes.md)\n- [Signals](signals.md)\n")
     (source / "pipes.md").write_text("# Something\n\n## Reading\n\n## Writing\n")
-    intake = take_in(workspace, source / "SUMMARY.md", Wanted(lines=300))
+    intake = take_in(workspace, source / "SUMMARY.md", ImportRequest(lines=300))
     assert intake.kind == "summary"
     pipes, signals = workspace.outline("pipes"), workspace.outline("signals")
     assert (pipes.title.say("en"), pipes.source) == ("Pipes", "src/pipes.md")
@@ -402,7 +396,7 @@ def test_importing_a_summary(workspace: Workspace) -> None:
     ]  # fmt: skip
     assert [(s.title.say("en"), s.lines) for s in signals.sections] == [("Signals", 300)]
     assert [c.id for c in workspace.book().chapters][-2:] == ["pipes", "signals"]
-    again = take_in(workspace, source / "SUMMARY.md", Wanted(lines=900))
+    again = take_in(workspace, source / "SUMMARY.md", ImportRequest(lines=900))
     assert {one.state for one in again.outlines} == {"same"}, "shares are not stated lines"
 
 
@@ -416,9 +410,7 @@ def test_importing_a_document_of_the_workspace_keeps_its_id(workspace: Workspace
     assert intake.booked == ()
 
 
-def test_importing_a_document_from_elsewhere(
-    workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_importing_a_document_from_elsewhere(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("else") / "7-pipes.md"
     elsewhere.write_text("# 管道\n\n## 读\n\n## 写\n")
     take_in(workspace, elsewhere)
@@ -444,11 +436,11 @@ def test_what_cannot_be_imported(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x.md:1: chapter x makes no outline: .*30000; give a"):
         take_in(workspace, text)
     with pytest.raises(InputError, match="no heading names a chapter"):
-        take_in(workspace, text, Wanted(kind="plan"))
+        take_in(workspace, text, ImportRequest(kind="plan"))
     with pytest.raises(InputError, match="no chapter is listed here"):
-        take_in(workspace, text, Wanted(kind="summary"))
+        take_in(workspace, text, ImportRequest(kind="summary"))
     with pytest.raises(InputError, match="the book has no language 'fr'; give one of: en, zh"):
-        take_in(workspace, text, Wanted(language="fr"))
+        take_in(workspace, text, ImportRequest(language="fr"))
     assert workspace.chapter_ids() == ()
 
 
@@ -457,7 +449,7 @@ def test_without_a_book_and_with_a_schema(workspace: Workspace) -> None:
     schema = workspace.root / "outlines" / ".schema" / "outline.json"
     schema.parent.mkdir()
     schema.write_text("{}")
-    take_in(workspace, PLANS / "plan_en.md", Wanted(chapters=("04",)))
+    take_in(workspace, PLANS / "plan_en.md", ImportRequest(chapters=("04",)))
     text = workspace.outline_path("04").read_text()
     assert text.startswith("# yaml-language-server: $schema=.schema/outline.json\n")
     assert workspace.outline("04").title.plain == "Testing and benchmarking"
@@ -549,7 +541,7 @@ def test_sections_that_go_are_named_and_topics_go_and_come() -> None:
 
 
 def test_a_title_in_another_language_is_added() -> None:
-    english = Wording(language="en", several=True)
+    english = OutlineLanguage(language="en", several=True)
     text = "id: 1\ntitle: {zh: 管道}\nsource: a.md\nsections:\n- title: 读\n  lines: 30\n"
     proposal = Proposal(
         id="1",
@@ -643,7 +635,7 @@ def test_any_text_gives_outlines_that_can_be_read_or_a_reason(text: str) -> None
 def test_the_language_that_is_named_counts(workspace: Workspace, tmp_path: Path) -> None:
     document = tmp_path / "8_pipes.md"
     document.write_text("# Pipes\n\n## CPU\n")
-    take_in(workspace, document, Wanted(language="zh"))
+    take_in(workspace, document, ImportRequest(language="zh"))
     assert workspace.outline("8").title.by_language == {"zh": "Pipes"}
 
 
@@ -746,7 +738,7 @@ def a_book(folder: Path) -> Workspace:
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    return found_workspace(folder).workspace
+    return create_workspace(folder).workspace
 
 
 def test_a_plan_updates_the_chapters_that_a_book_has(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expand.outline import Outline, Section, Text
-from expand.outline.plan import LEAN_LINES, MINIMUM_SECTION_LINES, Plan, scaled, under
+from expand.outline.plans import LEAN_LINES, MINIMUM_SECTION_LINES, Plan, scaled, under
 
 
 def outline(*lines: int) -> Outline:
@@ -15,8 +15,7 @@ def outline(*lines: int) -> Outline:
         title=Text(plain="T"),
         source="chapters/01.md",
         sections=tuple(
-            Section(number=number, title=Text(plain=f"S{number}"), lines=count)
-            for number, count in enumerate(lines, 1)
+            Section(number=number, title=Text(plain=f"S{number}"), lines=count) for number, count in enumerate(lines, 1)
         ),
     )
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from genai_prices.types import ModelPrice, Tier, TieredPrices
 
-from expand.completion import Usage
-from expand.model.pricing import Price, Rates, _price, batch_price_for, price_for
-from expand.model.profile import profile_for
-from expand.model.provider import EMBEDDED_MODEL
+from expand.llm.pricing import Price, Rates, _price, batch_price_for, price_for
+from expand.llm.profile import profile_for
+from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.types import Usage
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -23,9 +23,7 @@ def price(model: str, url: str | None = None, **table: Any) -> Price | None:
 def test_published_prices_are_whole_pico_dollars() -> None:
     found = price("gpt-4o-mini")
     assert found == Price(prompt=150_000, cached=75_000, completion=600_000)
-    assert found.cost(Usage(prompt=1000, completion=100, cached=400)) == (
-        600 * 150_000 + 400 * 75_000 + 100 * 600_000
-    )
+    assert found.cost(Usage(prompt=1000, completion=100, cached=400)) == (600 * 150_000 + 400 * 75_000 + 100 * 600_000)
     assert found.bound(1000, 100) == 1000 * 150_000 + 100 * 600_000
 
 
@@ -97,9 +95,7 @@ def test_the_bound_covers_a_cached_price_above_the_fresh_one() -> None:
 
 
 def _calculated(**prices: Any) -> Any:
-    return SimpleNamespace(
-        model_price=ModelPrice(**prices), provider=SimpleNamespace(id="elsewhere")
-    )
+    return SimpleNamespace(model_price=ModelPrice(**prices), provider=SimpleNamespace(id="elsewhere"))
 
 
 def test_a_batch_costs_what_is_stated_else_what_is_published_else_half() -> None:
@@ -119,7 +115,7 @@ def test_a_batch_of_a_model_without_a_published_one_costs_half(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     live = price("gpt-4.1")
-    monkeypatch.setattr("expand.model.pricing._published", lambda *given: live)
+    monkeypatch.setattr("expand.llm.pricing._published", lambda *given: live)
     half = batch_price_for("gpt-4.1", profile_for("gpt-4.1"), None, now=NOW)
     assert live is not None
     assert half is not None

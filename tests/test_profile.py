@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expand.errors import InputError, Place
-from expand.model.form import Form, subject
-from expand.model.profile import TokenPrices, is_known, profile_for
-from expand.model.provider import EMBEDDED_MODEL
+from expand.llm.grammar import Grammar, subject
+from expand.llm.profile import TokenPrices, is_known, profile_for
+from expand.llm.provider import EMBEDDED_MODEL
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,7 @@ def test_no_window_is_larger_than_the_one_that_is_published() -> None:
     for model, window in windows.items():
         profile = profile_for(model)
         assert profile.context_window <= (window or 1_050_000), model
-        assert is_known(model) or model.startswith(
-            ("codex", "gpt-chat", "gpt-rosalind", "gpt-4.5")
-        ), model
+        assert is_known(model) or model.startswith(("codex", "gpt-chat", "gpt-rosalind", "gpt-4.5")), model
 
 
 def test_a_model_under_another_name_is_what_it_is_like() -> None:
@@ -102,9 +100,7 @@ def test_overrides_are_laid_over_the_most_specific_last() -> None:
     assert profile.rpm == 60
     assert profile.tpm is None
     assert profile.parameters == {"temperature": 0.7, "seed": 7}
-    assert profile.prices == TokenPrices(
-        prompt=Decimal("0.15"), completion=Decimal("0.6"), cached=Decimal("0.15")
-    )
+    assert profile.prices == TokenPrices(prompt=Decimal("0.15"), completion=Decimal("0.6"), cached=Decimal("0.15"))
     assert profile_for("gpt-4o", overrides).concurrency == 2
 
 
@@ -205,7 +201,7 @@ def test_the_subject_of_a_topic(topic: str, expected: str) -> None:
 
 @given(lines=st.integers(min_value=1, max_value=120), topic=st.text(max_size=30))
 def test_a_form_makes_exactly_the_lines_asked(lines: int, topic: str) -> None:
-    form = Form(
+    form = Grammar(
         aspect="a",
         openings=("about {topic}", "then"),
         items=tuple(f"**{n}**: so" for n in range(6)),

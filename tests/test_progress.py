@@ -9,13 +9,16 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from expand.cli.bars import BarProgress
-from expand.cli.figures import Figures, duration
-from expand.cli.progress import HEARTBEAT_SECONDS, PlainProgress, progress
-from expand.cli.runlog import log_into, prune, secrets_of
-from expand.cli.telling import MOST_REASONS, REPEAT_SECONDS, Telling, plan_lines
-from expand.cli.voice import Voice
-from expand.completion import Usage
+from expand.cli.progress import (
+    HEARTBEAT_SECONDS,
+    BarProgress,
+    PlainProgress,
+    progress,
+)
+from expand.cli.progress_messages import MOST_REASONS, REPEAT_SECONDS, ProgressMessages, plan_lines
+from expand.cli.run_log import log_into, prune, secrets_of
+from expand.cli.run_stats import RunStats, duration
+from expand.cli.verbosity import Verbosity
 from expand.drafting.events import (
     AttemptChanged,
     Event,
@@ -28,7 +31,8 @@ from expand.drafting.events import (
     SectionStatus,
 )
 from expand.errors import InputError
-from expand.ledger.moment import parse
+from expand.ledger.rows import parse
+from expand.llm.types import Usage
 
 NOW = parse("2026-11-23T16:30:54.250000+00:00")
 
@@ -42,9 +46,7 @@ def started(number: int) -> SectionStarted:
 
 
 def grew(number: int, lines: int, tokens: int, remaining: int | None = 900) -> SectionGrew:
-    return SectionGrew(
-        chapter="03", section=number, lines=lines, tokens=tokens, remaining_tokens=remaining
-    )
+    return SectionGrew(chapter="03", section=number, lines=lines, tokens=tokens, remaining_tokens=remaining)
 
 
 def done(number: int, lines: int, status: SectionStatus = "drafted") -> SectionDone:
@@ -102,7 +104,7 @@ class Clock:
 
 def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     clock = Clock()
-    figures = Figures(clock)
+    figures = RunStats(clock)
     figures.take(STORY[0])
     assert (figures.total_lines, figures.done_lines, figures.tokens) == (200, 0, 0)
     assert figures.left == "-:--"
@@ -117,8 +119,7 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     figures.take(done(1, 45))
     assert figures.done_lines == 70, "a finished one counts in full"
     assert figures.summary() == (
-        "70 of 200 lines, 1 of 2 sections, 1,100 tokens, 900 left of the allowance, "
-        "0:30 gone, 0:55 to go"
+        "70 of 200 lines, 1 of 2 sections, 1,100 tokens, 900 left of the allowance, 0:30 gone, 0:55 to go"
     )
     figures.take(done(2, 150))
     assert figures.left == "0:00"
@@ -126,7 +127,7 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
 
 def test_what_was_there_before_the_run_says_nothing_of_its_pace() -> None:
     clock = Clock()
-    figures = Figures(clock)
+    figures = RunStats(clock)
     figures.take(RunPlanned(sections=(planned(1, 100, ""), planned(2, 100), planned(3, 100))))
     figures.take(done(1, 100, "reused"))
     clock.now = 10
@@ -136,7 +137,7 @@ def test_what_was_there_before_the_run_says_nothing_of_its_pace() -> None:
 
 
 def test_the_summary_gives_up_what_matters_least() -> None:
-    figures = Figures(Clock())
+    figures = RunStats(Clock())
     for event in STORY:
         figures.take(event)
     said = {width: figures.summary(width) for width in (100, 60, 40, 20, 5)}
@@ -146,9 +147,7 @@ def test_the_summary_gives_up_what_matters_least() -> None:
     assert all(len(text) <= width for width, text in said.items() if width > 12)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3_601, "1:00:01")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3_601, "1:00:01")])
 def test_times_have_hours_where_they_need_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
@@ -208,18 +207,17 @@ def test_a_long_silence_is_broken_by_where_the_run_stands() -> None:
 
 def test_quiet_says_nothing_and_verbose_every_attempt() -> None:
     quiet, verbose = io.StringIO(), io.StringIO()
-    with progress(quiet, Voice.QUIET) as show:
+    with progress(quiet, Verbosity.QUIET) as show:
         for event in STORY:
             show(event)
     assert quiet.getvalue() == ""
-    with progress(verbose, Voice.VERBOSE) as show:
+    with progress(verbose, Verbosity.VERBOSE) as show:
         for event in [*STORY, SENT, FAILED, done(2, 9, "reused")]:
             show(event)
     said = verbose.getvalue().splitlines()
     assert said[2] == "03/1: draft a1 sent to gpt-x, 3,096 tokens reserved"
     assert said[4] == (
-        "03/1: draft a1 settled after 0.00 s: 1,246 of 3,096 tokens, "
-        "838 prompt (128 cached) and 408 completion"
+        "03/1: draft a1 settled after 0.00 s: 1,246 of 3,096 tokens, 838 prompt (128 cached) and 408 completion"
     )
     assert said[-2:] == [
         "03/1: draft a1 failed after 0.00 s: HTTP 401: no sk-secret here",
@@ -334,9 +332,7 @@ def test_a_terminal_gets_bars_and_lines_above_them() -> None:
 
 @pytest.mark.usefixtures("_terminal")
 @pytest.mark.parametrize("name", ["NO_COLOR", "TERM"])
-def test_no_color_and_a_dumb_terminal_are_respected(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_no_color_and_a_dumb_terminal_are_respected(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, {"NO_COLOR": "1", "TERM": "dumb"}[name])
     stream = Terminal()
     with progress(stream) as show:
@@ -349,9 +345,7 @@ def test_no_color_and_a_dumb_terminal_are_respected(
 
 @pytest.mark.usefixtures("_terminal")
 def test_brackets_in_titles_are_text() -> None:
-    rows = drawn(
-        150, RunPlanned(sections=(planned(1, title="[/dev/null] and [bold]"),)), started(1)
-    )
+    rows = drawn(150, RunPlanned(sections=(planned(1, title="[/dev/null] and [bold]"),)), started(1))
     assert "[/dev/null] and [bold]" in rows[1]
 
 
@@ -385,9 +379,7 @@ def test_old_logs_are_pruned_by_number_and_by_size(tmp_path: Path) -> None:
         (tmp_path / f"2026-11-0{day}.log").write_text("x" * 100)
     (tmp_path / "notes.txt").write_text("kept")
     prune(tmp_path, files=5)
-    assert [path.name[:10] for path in sorted(tmp_path.glob("*.log"))] == [
-        f"2026-11-0{day}" for day in range(5, 10)
-    ]
+    assert [path.name[:10] for path in sorted(tmp_path.glob("*.log"))] == [f"2026-11-0{day}" for day in range(5, 10)]
     prune(tmp_path, size=250)
     assert [path.name[:10] for path in sorted(tmp_path.glob("*.log"))] == [
         "2026-11-08",
@@ -406,8 +398,8 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_story_told_twice_is_the_same_story() -> None:
-    figures = Figures(Clock())
-    telling = Telling(figures, Voice.NORMAL, clock=Clock())
+    figures = RunStats(Clock())
+    telling = ProgressMessages(figures, Verbosity.NORMAL, clock=Clock())
     for event in STORY:
         figures.take(event)
     assert list(telling.lines(STORY[0])) == list(telling.lines(STORY[0]))

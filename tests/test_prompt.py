@@ -14,7 +14,8 @@ import jinja2.meta
 import pytest
 
 from expand.errors import InputError
-from expand.model.prompt import (
+from expand.prompts.context import context_of
+from expand.prompts.rendering import (
     DRAFTING_TEMPLATES,
     TEMPLATES,
     ChapterContext,
@@ -24,7 +25,6 @@ from expand.model.prompt import (
     SuggestionContext,
     packaged_folder,
 )
-from expand.model.prompt_context import context_of
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 FOLDER = packaged_folder()
@@ -46,9 +46,7 @@ CHAPTER = ChapterContext(
         SectionContext(number=2, title="Best practices", topics=(), share=40),
     ),
 )
-BARE_CHAPTER = replace(
-    CHAPTER, audience="", house_rules=(), glossary={}, code_examples=0, code_language=""
-)
+BARE_CHAPTER = replace(CHAPTER, audience="", house_rules=(), glossary={}, code_examples=0, code_language="")
 REQUEST = RequestContext(
     language="en",
     audience="Experienced Rust systems programmers",
@@ -193,9 +191,7 @@ def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "case", [case for case, (name, _, _) in CASES.items() if name != "system.j2"]
-)
+@pytest.mark.parametrize("case", [case for case, (name, _, _) in CASES.items() if name != "system.j2"])
 def test_the_last_figure_is_the_lines_wanted(case: str) -> None:
     context = CASES[case][2]
     unit = "行" if context.language == "zh" else "lines"
@@ -259,8 +255,7 @@ def test_the_fingerprint_changes_with_any_template(tmp_path: Path) -> None:
         ),
         (
             "one\n\n{{ glossary }}",
-            ":3: template: 'glossary' is undefined; it is the same for a whole chapter: say it in "
-            "system.j2",
+            ":3: template: 'glossary' is undefined; it is the same for a whole chapter: say it in system.j2",
         ),
         ("\n\n{{ topics.first.x }}\n", ":3: template: "),
         ("{% if lines %}\n", ":1: template syntax: Unexpected end of template"),
@@ -273,9 +268,7 @@ def test_the_fingerprint_changes_with_any_template(tmp_path: Path) -> None:
         ("{{ lipsum() }}\n", ":1: template: 'lipsum' is undefined"),
     ],
 )
-def test_a_mistake_in_a_template_is_named_by_file_and_line(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_a_mistake_in_a_template_is_named_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     prompts = Prompts(user(tmp_path, section=text))
     with pytest.raises(InputError) as caught:
         prompts.request("section.j2", REQUEST)

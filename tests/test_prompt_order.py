@@ -12,9 +12,9 @@ from test_prompt import CHAPTER, REQUEST
 from workspaces import expand, small
 
 from expand.errors import InputError, InputErrors, Place
-from expand.model.prompt import Prompts, packaged_folder
-from expand.model.shelf import Shelf, known_styles
 from expand.outline import Style
+from expand.prompts.rendering import Prompts, packaged_folder
+from expand.prompts.template_lookup import TemplateLookup, known_styles
 
 FOLDER = packaged_folder()
 EXTENDS = '{% extends "section.j2" %}'
@@ -37,7 +37,7 @@ def system(folder: Path | None, style: str | None, chapter: str = "03") -> str:
 
 
 def test_the_order_is_chapter_style_book_shipped(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, house_style="tutorial", chapter="04")
+    shelf = TemplateLookup(tmp_path, house_style="tutorial", chapter="04")
     assert shelf.candidates("section.j2") == (
         FOLDER / "styles/tutorial/section.j2",
         FOLDER / "section.j2",
@@ -45,7 +45,7 @@ def test_the_order_is_chapter_style_book_shipped(tmp_path: Path) -> None:
     book = put(tmp_path, "section.j2", "")
     style = put(tmp_path, "styles/tutorial/section.j2", "")
     chapter = put(tmp_path, "chapters/04/section.j2", "")
-    shelf = Shelf(tmp_path, house_style="tutorial", chapter="04")
+    shelf = TemplateLookup(tmp_path, house_style="tutorial", chapter="04")
     found = shelf.candidates("section.j2")
     assert found == (
         chapter,
@@ -61,28 +61,27 @@ def test_the_order_is_chapter_style_book_shipped(tmp_path: Path) -> None:
         "book",
         "shipped",
     ]
-    assert Shelf(tmp_path, chapter="03").candidates("section.j2") == (book, FOLDER / "section.j2")
+    assert TemplateLookup(tmp_path, chapter="03").candidates("section.j2") == (
+        book,
+        FOLDER / "section.j2",
+    )
 
 
 def test_a_file_for_the_model_comes_before_every_plain_one(tmp_path: Path) -> None:
     chapter = put(tmp_path, "chapters/04/section.j2", "")
-    shelf = Shelf(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
+    shelf = TemplateLookup(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
     assert shelf.candidates("section.j2")[:2] == (FOLDER / "brief/section.j2", chapter)
     own = put(tmp_path, "chapters/04/brief/section.j2", "")
     assert shelf.find("section.j2") == FOLDER / "brief/section.j2", "as it was when the run began"
-    shelf = Shelf(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
+    shelf = TemplateLookup(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
     assert shelf.find("section.j2") == own
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "..\\b", "C:/x"])
 def test_a_name_that_leads_out_is_no_template(tmp_path: Path, name: str) -> None:
     put(tmp_path, "secret", "secret")
-    assert Shelf(tmp_path / "prompts").candidates(name) == ()
-    prompts = Prompts(
-        put(
-            tmp_path / "prompts", "section.j2", f'{{% include "{name}" %}}'.replace("\\", "\\\\")
-        ).parent
-    )
+    assert TemplateLookup(tmp_path / "prompts").candidates(name) == ()
+    prompts = Prompts(put(tmp_path / "prompts", "section.j2", f'{{% include "{name}" %}}'.replace("\\", "\\\\")).parent)
     with pytest.raises(InputError, match="takes text from"):
         asked(prompts)
 
@@ -193,9 +192,7 @@ def test_a_key_sees_what_a_template_takes_text_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize("style", ["plain", "tutorial", "reference"])
 @pytest.mark.parametrize("model", [None, "brief"])
 @pytest.mark.parametrize("language", ["en", "zh", "de"])
-def test_the_shipped_templates_pass_their_check(
-    style: str, model: str | None, language: str
-) -> None:
+def test_the_shipped_templates_pass_their_check(style: str, model: str | None, language: str) -> None:
     Prompts(None, style=model).of("03", Style(name=style)).check(language)
 
 
@@ -226,8 +223,7 @@ def test_the_shipped_templates_pass_their_check(
         (
             "continue.j2",
             'Write {{ lines }} lines after this:\n{{ before or "" }}',
-            "continue.j2: template: a request has to end on its 4,217 lines; the last such figure "
-            "is 7; ",
+            "continue.j2: template: a request has to end on its 4,217 lines; the last such figure is 7; ",
         ),
         (
             "length.j2",
@@ -237,9 +233,7 @@ def test_the_shipped_templates_pass_their_check(
         ),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_sent(
-    tmp_path: Path, name: str, text: str, message: str
-) -> None:
+def test_what_is_wrong_is_said_before_anything_is_sent(tmp_path: Path, name: str, text: str, message: str) -> None:
     place = small(tmp_path)
     put(place / "prompts", name, text)
     with ScriptedServer() as server:
@@ -330,9 +324,7 @@ def test_a_wrong_style_is_named_by_file_and_line(tmp_path: Path) -> None:
     book = place / "outlines/book.yaml"
     lines = book.read_text(encoding="utf-8").count("\n") + 1
     book.write_text(book.read_text(encoding="utf-8") + "style: referense\n", encoding="utf-8")
-    message = (
-        f"outlines/book.yaml:{lines}:8: there is no style 'referense'; did you mean \"reference\"?"
-    )
+    message = f"outlines/book.yaml:{lines}:8: there is no style 'referense'; did you mean \"reference\"?"
     for command in (("chapter", "07", "--dry-run"), ("outline", "check")):
         ran = expand(place, *command)
         assert ran.code == 2

@@ -12,7 +12,7 @@ import pytest
 from scripted_server import Received, ScriptedServer
 from workspaces import expand, shipped
 
-from expand.model.tokens import TokenCounter
+from expand.llm.tokens import TokenCounter
 
 GOAL = 0.7
 LEAST_CACHED_TOKENS = 1_024
@@ -40,9 +40,7 @@ def shared(requests: list[Received], counter: TokenCounter) -> tuple[int, float]
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(("style", "ratio"), [("", 0.45), ("tutorial", 0.45), ("reference", 1.0)])
-def test_most_of_a_chapters_prompts_is_one_prefix(
-    tmp_path: Path, language: str, style: str, ratio: float
-) -> None:
+def test_most_of_a_chapters_prompts_is_one_prefix(tmp_path: Path, language: str, style: str, ratio: float) -> None:
     place = shipped(tmp_path / "workspace")
     if style:
         book = place / "outlines" / "book.yaml"

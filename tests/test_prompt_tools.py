@@ -14,7 +14,10 @@ from workspaces import small
 
 from expand.cli import app
 from expand.errors import InputError, InputErrors
-from expand.model.prompt import (
+from expand.prompts.context import _EXAMPLES, _MEANINGS, PURPOSES, context_of, variables_of
+from expand.prompts.files import difference, eject, template_files
+from expand.prompts.reference import reference
+from expand.prompts.rendering import (
     TEMPLATES,
     ChapterContext,
     RequestContext,
@@ -22,16 +25,7 @@ from expand.model.prompt import (
     SuggestionContext,
     packaged_folder,
 )
-from expand.model.prompt_blocks import BLOCKS, blocks_of
-from expand.model.prompt_context import (
-    _EXAMPLES,
-    _MEANINGS,
-    PURPOSES,
-    context_of,
-    variables_of,
-)
-from expand.model.prompt_reference import reference
-from expand.starting.prompt_files import difference, eject, template_files
+from expand.prompts.template_blocks import BLOCKS, blocks_of
 from expand.workspace import Workspace
 
 
@@ -138,22 +132,17 @@ def test_a_house_style_of_one_s_own_begins_as_a_shipped_one(workspace: Workspace
     result = run(workspace, "eject", "--style", "mine", "--like", "reference")
     names = {"system.j2", "section.j2", "continue.j2", "brief/system.j2"}
     assert written_in(workspace) == {f"prompts/styles/mine/{name}" for name in names}
-    assert result.stdout.endswith(
-        "for chapters with `style: mine`, in their outline or in book.yaml\n"
-    )
+    assert result.stdout.endswith("for chapters with `style: mine`, in their outline or in book.yaml\n")
     text = (workspace.prompts_folder / "styles/mine/system.j2").read_text()
     assert text == (packaged_folder() / "styles/reference/system.j2").read_text()
     run(workspace, "eject", "--style", "tutorial")
     assert states(workspace)["styles/tutorial/system.j2"] == "same"
     run(workspace, "eject", "repair", "--style", "mine", "--block", "matter")
     assert (workspace.prompts_folder / "styles/mine/repair.j2").read_text() == (
-        '{% extends "repair.j2" %}\n{% block matter %}\n'
-        "Write the whole text anew without the faults.\n{% endblock %}\n"
+        '{% extends "repair.j2" %}\n{% block matter %}\nWrite the whole text anew without the faults.\n{% endblock %}\n'
     )
     failed = run(workspace, "eject", "--style", "other", "--like", "novel")
-    assert "there is no shipped style 'novel'; known are: reference, tutorial" in str(
-        failed.exception
-    )
+    assert "there is no shipped style 'novel'; known are: reference, tutorial" in str(failed.exception)
 
 
 def with_chapter(workspace: Workspace) -> Workspace:
@@ -172,9 +161,7 @@ def test_one_block_for_one_chapter(workspace: Workspace) -> None:
     )
     path.write_text(text.replace("complete code", "tested"))
     shown = run(workspace, "diff").stdout
-    assert shown.startswith(
-        "--- shipped/section.j2 code\n+++ prompts/chapters/07/section.j2 code\n"
-    )
+    assert shown.startswith("--- shipped/section.j2 code\n+++ prompts/chapters/07/section.j2 code\n")
     assert "\n-Include {{ code_examples }} complete code" in shown
     listed = run(workspace, "list").stdout.splitlines()
     (line,) = [line.split() for line in listed if line.startswith("chapters/07/section.j2")]
@@ -231,9 +218,7 @@ def test_templates_of_a_chapter_that_there_is_not(workspace: Workspace) -> None:
         (("section", "--model-style", "chapters"), "'chapters' is no name of a style"),
     ],
 )
-def test_what_cannot_be_ejected(
-    workspace: Workspace, arguments: tuple[str, ...], message: str
-) -> None:
+def test_what_cannot_be_ejected(workspace: Workspace, arguments: tuple[str, ...], message: str) -> None:
     with_chapter(workspace)
     failed = run(workspace, "eject", *arguments)
     assert isinstance(failed.exception, InputError)
@@ -248,9 +233,7 @@ def test_nothing_differs(workspace: Workspace) -> None:
     )
     (workspace.prompts_folder).mkdir()
     (workspace.prompts_folder / "mine.j2").write_text("mine")
-    assert run(workspace, "diff").stdout.endswith(
-        ", beside 1 of this workspace that take no other's place\n"
-    )
+    assert run(workspace, "diff").stdout.endswith(", beside 1 of this workspace that take no other's place\n")
 
 
 def test_the_blocks_are_those_of_the_packaged_templates() -> None:

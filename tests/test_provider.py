@@ -11,15 +11,15 @@ import respx
 import workspaces
 from scripted_server import ScriptedServer
 
-from expand.completion import AttemptFailedError, Failure, Finish, Message, Request
-from expand.drafting.authorship import means_for, profile_of
+from expand.client.retry_policy import RULES
+from expand.drafting.model_setup import model_setup_for, profile_of
 from expand.errors import InputError
-from expand.model.address import host_of, port_of
-from expand.model.author import OpenAIAuthor
-from expand.model.profile import profile_for
-from expand.model.provider import COMPATIBLE, providers, recognised
-from expand.model.refusal import refused
-from expand.purchase.failure import RULES
+from expand.llm.base_url import host_of, port_of
+from expand.llm.http_errors import refused
+from expand.llm.openai_client import OpenAIAuthor
+from expand.llm.profile import profile_for
+from expand.llm.provider import COMPATIBLE, providers, recognised
+from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 from expand.settings import Overrides, Settings, read_settings, require_author
 from expand.workspace import Workspace
 
@@ -91,9 +91,7 @@ def test_a_named_provider_is_where_it_says(tmp_path: Path) -> None:
     assert (settings.recognised_by, settings.guessed) == ("", False)
     assert not settings.embedded
     require_author(settings, path=tmp_path)
-    elsewhere = read(
-        tmp_path, '[author]\nprovider = "vllm"\nbase_url = "http://gpu.example:80/v1"\n'
-    )
+    elsewhere = read(tmp_path, '[author]\nprovider = "vllm"\nbase_url = "http://gpu.example:80/v1"\n')
     assert elsewhere.provider.name == "vllm"
     assert elsewhere.base_url == "http://gpu.example:80/v1"
     require_author(elsewhere, path=tmp_path)
@@ -219,7 +217,7 @@ def test_ollamas_window_is_its_servers_until_it_is_stated() -> None:
 def test_only_openais_own_counting_is_taken_as_exact(tmp_path: Path) -> None:
     place = Workspace(root=workspaces.small(tmp_path / "w"))
     margins = {
-        name: means_for(
+        name: model_setup_for(
             place,
             Settings(model="gpt-oss-20b", provider=providers()[name], base_url="http://h/v1"),
             ledger=None,
@@ -249,9 +247,7 @@ ANSWER = {
         ("litellm", {"authorization": "Bearer sk-1", "x-litellm-num-retries": "0"}),
     ],
 )
-async def test_where_the_key_goes(
-    httpx2_mock: respx.Router, provider: str, sent: dict[str, str]
-) -> None:
+async def test_where_the_key_goes(httpx2_mock: respx.Router, provider: str, sent: dict[str, str]) -> None:
     known = providers()[provider]
     base = "https://name.openai.azure.com/openai/v1/"
     route = httpx2_mock.post(f"{base}chat/completions").respond(json=ANSWER)
@@ -285,9 +281,7 @@ async def test_the_id_that_provider_or_gateway_know_an_answer_by(
     httpx2_mock: respx.Router, headers: dict[str, str], known_by: str
 ) -> None:
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=ANSWER, headers=headers)
-    async with OpenAIAuthor(
-        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
-    ) as author:
+    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
         answer = await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert answer.provider_request_id == known_by
 
@@ -299,15 +293,11 @@ async def test_the_id_that_provider_or_gateway_know_an_answer_by(
         ("litellm.RateLimitError: OpenAIException - Rate limit reached", "rate_limited"),
     ],
 )
-async def test_a_quota_that_a_gateway_words_anew(
-    httpx2_mock: respx.Router, said: str, failure: str
-) -> None:
+async def test_a_quota_that_a_gateway_words_anew(httpx2_mock: respx.Router, said: str, failure: str) -> None:
     """Waiting for a rate limit ends some time; waiting for money does not."""
     error = {"error": {"message": said, "type": "throttling_error", "code": "429"}}
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(429, json=error)
-    async with OpenAIAuthor(
-        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
-    ) as author:
+    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
         with pytest.raises(AttemptFailedError) as told:
             await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert told.value.failure == failure
@@ -320,14 +310,10 @@ async def test_a_quota_that_a_gateway_words_anew(
         {"message": "litellm.ContentPolicyViolationError: AzureException", "code": "400"},
     ],
 )
-async def test_a_prompt_that_azure_filters_is_billed(
-    httpx2_mock: respx.Router, error: dict[str, str | None]
-) -> None:
+async def test_a_prompt_that_azure_filters_is_billed(httpx2_mock: respx.Router, error: dict[str, str | None]) -> None:
     """Unlike any other bad request: the filter has read the prompt."""
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(400, json={"error": error})
-    async with OpenAIAuthor(
-        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
-    ) as author:
+    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
         with pytest.raises(AttemptFailedError) as told:
             await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert told.value.failure is Failure.FILTERED
@@ -339,9 +325,7 @@ def test_a_prompt_that_would_not_fit_is_refused_with_the_arithmetic(tmp_path: Pa
     """Ollama would cut it silently, and write about what is left."""
     place = workspaces.small(tmp_path / "w")
     with ScriptedServer() as server:
-        settings = (
-            f'[author]\nprovider = "ollama"\nmodel = "scripted"\nbase_url = "{server.base_url}"\n'
-        )
+        settings = f'[author]\nprovider = "ollama"\nmodel = "scripted"\nbase_url = "{server.base_url}"\n'
         tight = f"{settings}[models.scripted]\ncontext_window = 700\n"
         (place / "expand.toml").write_text(tight, encoding="utf-8")
         refused = workspaces.expand(place, "chapter", "07", "--json")
@@ -391,8 +375,6 @@ async def test_a_text_that_used_its_cap_up_was_cut_whatever_a_gateway_says(
         "usage": {"prompt_tokens": 9, "completion_tokens": completion},
     }
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=answer)
-    async with OpenAIAuthor(
-        api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2"
-    ) as author:
+    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
         got = await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert got.finish is finish

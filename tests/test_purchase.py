@@ -24,15 +24,15 @@ from buying import (
     place,
 )
 
-from expand.completion import Author, Failure, Finish
+from expand.client.client import PILOT_SECONDS, Bought, BudgetedClient, HeldError, StoppedError
+from expand.client.in_flight import Event
+from expand.client.limiter import Turnstile
+from expand.client.retry_policy import RULES
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.ledger import Ledger, ModelLimits, Reservation, Run, State, verify
-from expand.ledger.owner import Owner
+from expand.ledger.process_lock import Owner
 from expand.ledger.sqlite import SqliteDatabase
-from expand.purchase.dispatch import Event
-from expand.purchase.escrow import PILOT_SECONDS, Bought, HeldError, Purchase, StoppedError
-from expand.purchase.failure import RULES
-from expand.purchase.turnstile import Turnstile
+from expand.llm.types import Author, Failure, Finish
 
 
 class World:
@@ -45,9 +45,9 @@ class World:
         self.run: Run = begin(self.ledger)
         self.events: list[Event] = []
 
-    def purchase(self, author: Author, **options: Any) -> Purchase:
+    def purchase(self, author: Author, **options: Any) -> BudgetedClient:
         options = {"sleep": self.clock.sleep, "jitter": lambda: 0.0, **options}
-        return Purchase(
+        return BudgetedClient(
             ledger=self.ledger,
             author=author,
             on_event=self.events.append,
@@ -124,9 +124,7 @@ async def test_two_tasks_with_one_request_buy_it_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("finish", [Finish.CONTENT_FILTER, Finish.REFUSAL])
-async def test_an_answer_that_no_draft_can_use_is_kept_all_the_same(
-    world: World, finish: Finish
-) -> None:
+async def test_an_answer_that_no_draft_can_use_is_kept_all_the_same(world: World, finish: Finish) -> None:
     author = ScriptedAuthor([answer("", finish=finish)])
     purchase = world.purchase(author)
     bought = await purchase.buy(order(world.run))
@@ -155,9 +153,7 @@ async def test_every_failure_is_booked_as_its_rule_says(world: World, failure: F
         assert len(author.asked) == rule.tries
 
 
-@pytest.mark.parametrize(
-    "failure", [failure for failure, rule in RULES.items() if rule.retried], ids=str
-)
+@pytest.mark.parametrize("failure", [failure for failure, rule in RULES.items() if rule.retried], ids=str)
 async def test_what_may_be_retried_is(world: World, failure: Failure) -> None:
     author = ScriptedAuthor([failed(failure)])
     bought = await world.purchase(author).buy(order(world.run))
@@ -176,9 +172,7 @@ async def test_max_attempts_bounds_what_may_have_been_billed(world: World) -> No
 async def test_a_wrong_key_costs_one_attempt_whatever_the_concurrency(world: World) -> None:
     author = ScriptedAuthor([failed(Failure.UNAUTHORIZED)] * 9, delay=0.01)
     purchase = world.purchase(author)
-    outcomes = await asyncio.gather(
-        *(purchase.buy(order(world.run, str(n))) for n in range(8)), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(8)), return_exceptions=True)
     assert len(author.asked) == 1
     assert {str(outcome) for outcome in outcomes} == {"it was unauthorized; check OPENAI_API_KEY"}
     assert world.ledger.balance("book").used_tokens == 0
@@ -187,9 +181,7 @@ async def test_a_wrong_key_costs_one_attempt_whatever_the_concurrency(world: Wor
 async def test_nobody_else_knocks_while_the_server_cannot_be_reached(world: World) -> None:
     author = ScriptedAuthor([failed(Failure.UNREACHABLE)] * 9)
     purchase = world.purchase(author)
-    outcomes = await asyncio.gather(
-        *(purchase.buy(order(world.run, str(n))) for n in range(5)), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(5)), return_exceptions=True)
     assert len(author.asked) == RULES[Failure.UNREACHABLE].tries
     assert all(isinstance(outcome, AuthorError) for outcome in outcomes)
 
@@ -218,9 +210,7 @@ async def test_a_wrong_key_costs_one_attempt_after_a_pause_too(world: World) -> 
         world.clock.forward(seconds)
 
     purchase = world.purchase(author, sleep=sleep)
-    results = await asyncio.gather(
-        *(purchase.buy(order(world.run, f"q{n}")) for n in range(8)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(purchase.buy(order(world.run, f"q{n}")) for n in range(8)), return_exceptions=True)
     assert all(isinstance(result, AuthorError) for result in results)
     assert len(author.asked) == 1
 
@@ -247,7 +237,7 @@ async def test_what_had_arrived_at_the_second_ctrl_c_is_stored_however_much_it_i
 ) -> None:
     ledger = Ledger.open(place(tmp_path))
     run, author = begin(ledger, 100_000), ScriptedAuthor(hold=asyncio.Event())
-    purchase = Purchase(ledger=ledger, author=author, pilot_seconds=0)
+    purchase = BudgetedClient(ledger=ledger, author=author, pilot_seconds=0)
     tasks = [asyncio.create_task(purchase.buy(order(run, str(n)))) for n in range(60)]
     while len(author.asked) < len(tasks):
         await asyncio.sleep(0)
@@ -326,9 +316,7 @@ async def test_calls_in_flight_are_waited_for_before_saying_exhausted(tmp_path: 
     assert author.most_at_once == 1
     with pytest.raises(BudgetExceededError) as caught:
         await purchase.buy(order(world.run, "3"))
-    assert str(caught.value) == (
-        "the book: 100 tokens needed, 60 of 150 remain; raise the limit, or ask for less"
-    )
+    assert str(caught.value) == ("the book: 100 tokens needed, 60 of 150 remain; raise the limit, or ask for less")
     assert "waiting for calls in flight" in " ".join(event.message for event in world.events)
     world.ledger.close()
 
@@ -597,13 +585,13 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from buying import ScriptedAuthor, order
 from expand.ledger import Ledger
-from expand.purchase.escrow import Purchase
+from expand.client.client import BudgetedClient
 
 async def main():
     ledger = Ledger.open(Path(sys.argv[1]))
     run = ledger.begin_run(limits={}, openings={})
     author = ScriptedAuthor(delay=0.05)
-    purchase = Purchase(ledger=ledger, author=author)
+    purchase = BudgetedClient(ledger=ledger, author=author)
     bought = await asyncio.gather(*(purchase.buy(order(run, str(n))) for n in range(12)))
     await purchase.drain()
     ledger.close()

@@ -18,18 +18,18 @@ from ledgers import ServerSite
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, finished, small, start
 
-from expand.drafting.commission import Commission
+from expand.drafting.run_options import RunSpec
 from expand.errors import InputError
 from expand.ledger import Ledger, verify
-from expand.ledger_place import Server
-from expand.model.tokens import RANK_FILES
-from expand.outline.plan import Plan
-from expand.queueing import session
-from expand.queueing.placement import Queued
-from expand.queueing.result import Worked
-from expand.queueing.roster import Roster
-from expand.queueing.tables import schema_of
+from expand.ledger_location import Server
+from expand.llm.tokens import RANK_FILES
+from expand.outline.plans import Plan
 from expand.settings import Settings, read_settings
+from expand.worker import queue_operations
+from expand.worker.enqueue import Queued
+from expand.worker.queue_schema import schema_of
+from expand.worker.queue_status import QueueStatus
+from expand.worker.work_loop import Worked
 from expand.workspace import Workspace
 
 SILENT = 3.0
@@ -51,8 +51,7 @@ class Shelf:
         place = small(self.folder / name)
         address = f"{self.server_place.address}?schema={self.server_place.schema}"
         (place / "expand.toml").write_text(
-            f'ledger = "{address}"\n[author]\nmodel = "{model}"\n'
-            f'base_url = "{self.server.base_url}"\n'
+            f'ledger = "{address}"\n[author]\nmodel = "{model}"\nbase_url = "{self.server.base_url}"\n'
         )
         return place
 
@@ -100,8 +99,8 @@ def enqueue(place: Path, **changes: Any) -> Queued:
 
 
 async def _enqueue(place: Path, **changes: Any) -> Queued:
-    commission = Commission(**{"chapters": ("07",), "plan": Plan.FULL, "language": "en", **changes})
-    return await session.enqueue(Workspace.open(place), settings_of(place), commission)
+    commission = RunSpec(**{"chapters": ("07",), "plan": Plan.FULL, "language": "en", **changes})
+    return await queue_operations.enqueue(Workspace.open(place), settings_of(place), commission)
 
 
 def work(place: Path, **options: Any) -> Worked:
@@ -109,15 +108,15 @@ def work(place: Path, **options: Any) -> Worked:
 
 
 async def _work(place: Path, **options: Any) -> Worked:
-    return await session.work(
+    return await queue_operations.work(
         Workspace.open(place),
         settings_of(place),
         **{"until_empty": True, "silent_seconds": SILENT, **options},
     )
 
 
-def roster(place: Path) -> Roster:
-    return asyncio.run(session.look(Workspace.open(place), silent_seconds=SILENT))
+def roster(place: Path) -> QueueStatus:
+    return asyncio.run(queue_operations.look(Workspace.open(place), silent_seconds=SILENT))
 
 
 def named(sections: Sequence[Any]) -> list[str]:
@@ -175,9 +174,7 @@ def test_the_lean_plan_is_taken_over_by_workers(shelf: Shelf) -> None:
 # --- nothing is queued twice -------------------------------------------------------------------
 
 
-def test_a_damaged_tokenizer_is_told_before_anything_is_queued(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_tokenizer_is_told_before_anything_is_queued(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, (file, _) in RANK_FILES.items():
         monkeypatch.setitem(RANK_FILES, name, (file, "0" * 64))
     place = shelf.checkout()
@@ -303,11 +300,9 @@ def test_a_misfit_does_not_spin_and_mends_itself_when_the_checkout_is_updated(
 
     async def both() -> Worked:
         stop: list[Any] = []
-        task = asyncio.create_task(
-            _work(other, until_empty=False, on_ready=stop.append, on_report=reports.append)
-        )
+        task = asyncio.create_task(_work(other, until_empty=False, on_ready=stop.append, on_report=reports.append))
         await asyncio.sleep(2.5)
-        taken.append((await session.look(Workspace.open(asker))).entries[0].taken)
+        taken.append((await queue_operations.look(Workspace.open(asker))).entries[0].taken)
         (other / "outlines" / "07.yaml").write_text(right, encoding="utf-8")
         while not any(report.outcome == "bought" for report in reports):
             await asyncio.sleep(0.05)
@@ -487,7 +482,7 @@ def test_a_queue_of_an_older_version_is_brought_up_to_date(shelf: Shelf) -> None
     schema = schema_of(shelf.server_place)
     shelf.site.alter(f"UPDATE \"{schema}\".queue_version SET migration = '03.04.00_01_pre_add.sql'")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("expand.queueing.tables.migrations_path", migrations(shelf.folder))
+        patched.setattr("expand.worker.queue_schema.migrations_path", migrations(shelf.folder))
         assert roster(place).counts["queued"] == 3
     found = shelf.site.query(f'SELECT migration FROM "{schema}".queue_version')
     assert found == [("03.04.00_50_post.sql",)]
@@ -536,10 +531,8 @@ def test_what_cannot_be_queued_is_said(shelf: Shelf, arguments: list[str], said:
     assert said in ran.err
 
 
-def test_without_the_extra_the_command_to_install_it_is_named(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("expand.queueing.premises.find_spec", lambda _: None)
+def test_without_the_extra_the_command_to_install_it_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("expand.worker.jobs.find_spec", lambda _: None)
     ran = expand(shelf.checkout(), "chapter", "07", "--queue")
     assert ran.code == 2
     assert "pip install 'chapter-expand[queue]'" in ran.err
@@ -547,9 +540,7 @@ def test_without_the_extra_the_command_to_install_it_is_named(
 
 def test_the_status_shows_who_works_at_what(shelf: Shelf) -> None:
     place = shelf.checkout()
-    assert expand(place, "worker", "--status").out == (
-        "0 queued, 0 running, 0 stalled, 0 done, 0 failed\n"
-    )
+    assert expand(place, "worker", "--status").out == ("0 queued, 0 running, 0 stalled, 0 done, 0 failed\n")
     enqueue(place)
     shelf.server.latency_seconds = 1.5
     process = start(place, "worker", "--concurrency", "1")
@@ -566,11 +557,6 @@ def test_the_status_shows_who_works_at_what(shelf: Shelf) -> None:
 
 
 def test_start_up_of_other_commands_does_not_load_the_queue() -> None:
-    code = (
-        "import sys, expand.cli; "
-        "print([m for m in ('procrastinate', 'psycopg', 'rich') if m in sys.modules])"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
-    )
+    code = "import sys, expand.cli; print([m for m in ('procrastinate', 'psycopg', 'rich') if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert ran.stdout.strip() == "[]"

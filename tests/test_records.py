@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from expand.drafting.records import MOST_STALE, Records
+from expand.drafting.result_cache import MOST_STALE, AppendOnlyStore
 from expand.errors import InputError
 
 
 def test_a_chapters_last_record_counts(tmp_path: Path) -> None:
     path = tmp_path / "finished" / "en.records"
-    assert Records(path).read(["1"]) == {}
+    assert AppendOnlyStore(path).read(["1"]) == {}
     for chapter, lines in (("1", 10), ("2", 20), ("1", 11)):
-        Records(path).add(chapter, {"lines": lines})
-    assert Records(path).read(["1", "3"]) == {"1": {"lines": 11}}
-    assert Records(path).read(["1", "2"]) == {"1": {"lines": 11}, "2": {"lines": 20}}
+        AppendOnlyStore(path).add(chapter, {"lines": lines})
+    assert AppendOnlyStore(path).read(["1", "3"]) == {"1": {"lines": 11}}
+    assert AppendOnlyStore(path).read(["1", "2"]) == {"1": {"lines": 11}, "2": {"lines": 20}}
 
 
 def test_a_line_that_was_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
     path = tmp_path / "en.records"
-    records = Records(path)
+    records = AppendOnlyStore(path)
     records.add("1", {"lines": 10})
     records.add("2", {"title": "Größe"})
     path.write_bytes(path.read_bytes()[:-4])
@@ -34,8 +34,8 @@ def test_a_line_that_was_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
 def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     path = tmp_path / "en.records"
     for number in range(MOST_STALE + 1):
-        Records(path).add("1", {"lines": number})
-    grown = Records(path)
+        AppendOnlyStore(path).add("1", {"lines": number})
+    grown = AppendOnlyStore(path)
     grown.read(["1"])
     grown.add("2", {"lines": 20})
     assert path.read_text(encoding="utf-8").count("\n") == MOST_STALE + 2
@@ -44,21 +44,19 @@ def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     grown.read(["1"])
     grown.add("3", {"lines": 30})
     assert path.read_text(encoding="utf-8").count("\n") == 3
-    assert [Records(path).read([c])[c]["lines"] for c in "123"] == [11, 20, 30]
+    assert [AppendOnlyStore(path).read([c])[c]["lines"] for c in "123"] == [11, 20, 30]
 
 
-def test_what_cannot_be_written_anew_still_grows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_written_anew_still_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "en.records"
     for number in range(MOST_STALE + 4):
-        Records(path).add("1", {"lines": number})
+        AppendOnlyStore(path).add("1", {"lines": number})
 
     def refuse(*given: object, **more: object) -> None:
         raise InputError("it cannot be written", remedy="make room")
 
-    monkeypatch.setattr("expand.drafting.records.write_bytes_atomically", refuse)
-    records = Records(path)
+    monkeypatch.setattr("expand.drafting.result_cache.write_bytes_atomically", refuse)
+    records = AppendOnlyStore(path)
     records.read(["1"])
     records.add("2", {"lines": 20})
     assert records.read(["2"]) == {"2": {"lines": 20}}
@@ -67,7 +65,7 @@ def test_what_cannot_be_written_anew_still_grows(
 
 def test_a_file_that_cannot_be_written_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    Records(tmp_path / "file" / "en.records").add("1", {"lines": 10})
+    AppendOnlyStore(tmp_path / "file" / "en.records").add("1", {"lines": 10})
     (tmp_path / "folder.records").mkdir()
-    Records(tmp_path / "folder.records").add("1", {"lines": 10})
-    assert Records(tmp_path / "folder.records").read(["1"]) == {}
+    AppendOnlyStore(tmp_path / "folder.records").add("1", {"lines": 10})
+    assert AppendOnlyStore(tmp_path / "folder.records").read(["1"]) == {}

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from expand.report import columns
-from expand.report.columns import Column, beside, folded
+from expand.reports import text_table
+from expand.reports.text_table import TextColumn, beside, folded
 
 
-def drawn(*columns: Column, room: int, gap: int = 1, total: bool = False) -> list[str]:
+def drawn(*columns: TextColumn, room: int, gap: int = 1, total: bool = False) -> list[str]:
     return list(beside(columns, room, gap=gap, total=total))
 
 
@@ -26,9 +26,7 @@ def drawn(*columns: Column, room: int, gap: int = 1, total: bool = False) -> lis
         ("信号", 1, ["信", "号"]),
     ],
 )
-def test_text_folds_between_words_and_within_long_ones(
-    text: str, width: int, lines: list[str]
-) -> None:
+def test_text_folds_between_words_and_within_long_ones(text: str, width: int, lines: list[str]) -> None:
     assert folded(text, width) == lines
 
 
@@ -41,8 +39,8 @@ def test_folding_loses_no_character_and_keeps_the_width(text: str, width: int) -
 
 
 def test_texts_stand_left_and_figures_right_as_wide_as_they_look() -> None:
-    names = Column(cells=["信号", "a"], least=2, head=["Name"])
-    figures = Column(cells=["1", "1,000"], least=5, head=["Lines", "asked"], right=True)
+    names = TextColumn(cells=["信号", "a"], least=2, head=["Name"])
+    figures = TextColumn(cells=["1", "1,000"], least=5, head=["Lines", "asked"], right=True)
 
     assert drawn(names, figures, room=80) == [
         "     Lines",
@@ -54,9 +52,9 @@ def test_texts_stand_left_and_figures_right_as_wide_as_they_look() -> None:
 
 
 def test_the_widest_text_gives_way_first_and_a_figure_never() -> None:
-    long = Column(cells=["one two three", "x"], least=4)
-    short = Column(cells=["four", "y"], least=2)
-    figure = Column(cells=["1,000,000", "2"], least=9, right=True)
+    long = TextColumn(cells=["one two three", "x"], least=4)
+    short = TextColumn(cells=["four", "y"], least=2)
+    figure = TextColumn(cells=["1,000,000", "2"], least=9, right=True)
 
     assert drawn(long, short, figure, room=20) == [
         "one   four 1,000,000",
@@ -74,7 +72,7 @@ def test_the_widest_text_gives_way_first_and_a_figure_never() -> None:
 
 
 def test_a_total_is_set_off() -> None:
-    cells = Column(cells=["1", "2", "3"], least=1)
+    cells = TextColumn(cells=["1", "2", "3"], least=1)
 
     assert drawn(cells, room=9, total=True) == ["1", "2", "", "3"]
 
@@ -82,5 +80,5 @@ def test_a_total_is_set_off() -> None:
 def test_every_character_takes_as_many_columns_as_a_terminal_gives_it() -> None:
     every = [chr(code) for code in range(0x30000) if not 0xD800 <= code < 0xE000]
 
-    assert [c for c in every if columns.cell_len(c) != cell_len(c)] == []
-    assert columns.cell_len("a…信") == 4
+    assert [c for c in every if text_table.cell_len(c) != cell_len(c)] == []
+    assert text_table.cell_len("a…信") == 4

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from report_books import facts_of, filled
 
-from expand.drafting.review import review
-from expand.report.budget import budget_sheet
-from expand.report.plans import plan_sheet
-from expand.report.rendering import FORMATS, Format, render
-from expand.report.sheet import Sheet
-from expand.report.status import status_sheet
-from expand.report.wording import LANGUAGES
+from expand.drafting.draft_review import review
+from expand.reports.budget_report import budget_sheet
+from expand.reports.formats import FORMATS, Format, render
+from expand.reports.messages import LANGUAGES
+from expand.reports.plan_report import plan_sheet
+from expand.reports.report_model import Report
+from expand.reports.status_report import status_sheet
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -28,7 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return filled(tmp_path_factory.mktemp("golden") / "book")
 
 
-def sheet(place: Path, name: str, language: str) -> Sheet:
+def sheet(place: Path, name: str, language: str) -> Report:
     facts = facts_of(place)
     if name == "budget":
         return budget_sheet(facts, language)

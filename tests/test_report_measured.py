@@ -12,8 +12,8 @@ from report_books import facts_of, filled
 
 from expand.errors import InputErrors
 from expand.outline import Outline
-from expand.report import measured
-from expand.report.facts import BookFacts
+from expand.reports import cache
+from expand.reports.data import BookData
 from expand.workspace import Workspace
 
 
@@ -29,23 +29,21 @@ def kept(place: Path) -> Path:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that are counted from now on."""
     seen: list[str] = []
-    original = measured._count
+    original = cache._count
 
-    def noted(text: str) -> measured.DraftFacts:
+    def noted(text: str) -> cache.DraftFacts:
         seen.append(text)
         return original(text)
 
-    monkeypatch.setattr(measured, "_count", noted)
+    monkeypatch.setattr(cache, "_count", noted)
     return seen
 
 
-def delivered(facts: BookFacts) -> list[int]:
+def delivered(facts: BookData) -> list[int]:
     return [s.delivered for chapter in facts.chapters for s in chapter.sections]
 
 
-def test_a_draft_is_counted_once_and_told_the_same_from_then_on(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_draft_is_counted_once_and_told_the_same_from_then_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = counted(monkeypatch)
     first = facts_of(place)
     assert sum(delivered(first)) > 0
@@ -72,12 +70,10 @@ def test_a_draft_changed_within_the_same_size_and_moment_is_seen(place: Path) ->
     assert delivered(facts_of(place)) == after
 
 
-def test_another_state_of_the_code_counts_again(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_state_of_the_code_counts_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = facts_of(place)
     seen = counted(monkeypatch)
-    monkeypatch.setattr(measured, "_code", lambda: "another")
+    monkeypatch.setattr(cache, "_code", lambda: "another")
 
     assert facts_of(place) == first
     assert len(seen) > 0
@@ -152,9 +148,7 @@ def outlines_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_an_outline_is_read_once_and_told_the_same_from_then_on(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outline_is_read_once_and_told_the_same_from_then_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     second = (place / "outlines/07.yaml").read_text(encoding="utf-8").replace("id: 07", "id: 08")
     (place / "outlines/08.yaml").write_text(second, encoding="utf-8")
     seen = outlines_read(monkeypatch)
@@ -173,10 +167,7 @@ def test_an_outline_changed_within_the_same_size_and_moment_is_seen(place: Path)
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert path.stat().st_size == state.st_size
 
-    (before, after) = (
-        next(c.outlined for c in facts.chapters if c.id == "07")
-        for facts in (first, facts_of(place))
-    )
+    (before, after) = (next(c.outlined for c in facts.chapters if c.id == "07") for facts in (first, facts_of(place)))
     assert before is not None
     assert after == before + 10
 
@@ -189,9 +180,7 @@ def test_an_outline_under_another_name_is_not_the_one_that_was_read(place: Path)
         facts_of(place)
 
 
-def test_an_outline_whose_text_is_not_known_is_not_kept(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outline_whose_text_is_not_known_is_not_kept(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Path.read_bytes
 
     def refused(path: Path) -> bytes:
@@ -206,9 +195,7 @@ def test_an_outline_whose_text_is_not_known_is_not_kept(
     assert seen == ["07", "07"]
 
 
-def test_an_outline_that_changes_while_it_is_read_is_read_again(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outline_that_changes_while_it_is_read_is_read_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = place / "outlines/07.yaml"
     former = path.read_text(encoding="utf-8")
     original = Workspace.outline
@@ -225,9 +212,7 @@ def test_an_outline_that_changes_while_it_is_read_is_read_again(
     assert next(c.outlined for c in facts_of(place).chapters if c.id == "07") == 100
 
 
-def test_a_source_that_becomes_wrong_is_refused_though_the_outline_is_the_same(
-    place: Path, tmp_path: Path
-) -> None:
+def test_a_source_that_becomes_wrong_is_refused_though_the_outline_is_the_same(place: Path, tmp_path: Path) -> None:
     source = place / "chapters/07_signals.md"
     assert f"source: chapters/{source.name}" in (place / "outlines/07.yaml").read_text("utf-8")
     facts_of(place)

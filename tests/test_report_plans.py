@@ -13,24 +13,22 @@ from hypothesis import strategies as st
 from report_books import NOW
 
 from expand.budget import Balance, Limit
-from expand.ledger.overview import Day, Overview
-from expand.model.pricing import Price
+from expand.ledger.aggregates import Aggregates, Day
+from expand.llm.pricing import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
-from expand.report.budget import burn_down
-from expand.report.estimate import Basis, Rate, Sample, list_price, rate
-from expand.report.facts import BookFacts, ChapterFacts, SectionFacts
-from expand.report.measured import DraftFacts
-from expand.report.plans import plan_sheet, plans_of
-from expand.report.scenario import STEPS, best_fit, full_plan, scenarios
-from expand.report.sheet import Notes
+from expand.reports.budget_report import burn_down
+from expand.reports.cache import DraftFacts
+from expand.reports.data import BookData, ChapterData, SectionData
+from expand.reports.estimates import Basis, Rate, Sample, list_price, rate
+from expand.reports.plan_report import plan_sheet, plans_of
+from expand.reports.report_model import Notes
+from expand.reports.scenarios import STEPS, best_fit, full_plan, scenarios
 
 RATE = Rate(low=Fraction(5), middle=Fraction(10), high=Fraction(20), basis=Basis.DEFAULT)
 
 
-def chapter(
-    id_: str, now: int, target: int, priority: Priority = "medium", hours: float = 0.0
-) -> ChapterFacts:
-    return ChapterFacts(
+def chapter(id_: str, now: int, target: int, priority: Priority = "medium", hours: float = 0.0) -> ChapterData:
+    return ChapterData(
         id=id_,
         title=Text(plain=f"Chapter {id_}"),
         recorded=now,
@@ -43,14 +41,14 @@ def chapter(
 
 
 def facts(
-    *chapters: ChapterFacts,
+    *chapters: ChapterData,
     remaining: int | None = 1_000_000,
     plans: dict[str, PlanSpec] | None = None,
     openings: tuple[Opening, ...] = (),
     days: tuple[Day, ...] = (),
-) -> BookFacts:
+) -> BookData:
     balance = Balance(scope="book", limit=Limit(tokens=remaining))
-    return BookFacts(
+    return BookData(
         book=Book(
             title=Text(plain="A book"),
             language="en",
@@ -60,7 +58,7 @@ def facts(
             openings=openings,
         ),
         chapters=chapters,
-        overview=Overview(balance=balance, days=days),
+        overview=Aggregates(balance=balance, days=days),
         now=NOW,
         model="m",
         language="en",
@@ -69,7 +67,7 @@ def facts(
     )
 
 
-def said(of: BookFacts) -> str:
+def said(of: BookData) -> str:
     sheet = plan_sheet(of, "en")
     (note,) = [b for b in sheet.blocks if isinstance(b, Notes) and b.id == "recommendation"]
     return note.lines[0]
@@ -113,7 +111,7 @@ def test_what_a_draft_has_is_not_bought_again() -> None:
 def test_a_draft_whose_sections_have_their_lines_takes_nothing_more(last: int, to_buy: int) -> None:
     drafted = DraftFacts(language="en", plan="full", lines_by_section={1: 850, 2: last})
     sections = tuple(
-        SectionFacts(number=number, title=Text(plain="S"), lines=lines, delivered=delivered)
+        SectionData(number=number, title=Text(plain="S"), lines=lines, delivered=delivered)
         for number, lines, delivered in ((1, 900, 855), (2, 100, last))
     )
     one = chapter("1", 10, 1000)._replace(draft=drafted, sections=sections)
@@ -178,9 +176,7 @@ def test_nothing_is_recommended_where_nothing_is_left_to_write() -> None:
 
 
 books = st.lists(
-    st.tuples(
-        st.integers(0, 900), st.integers(1, 1500), st.sampled_from(["high", "medium", "low"])
-    ),
+    st.tuples(st.integers(0, 900), st.integers(1, 1500), st.sampled_from(["high", "medium", "low"])),
     min_size=1,
     max_size=4,
 )
@@ -188,9 +184,7 @@ books = st.lists(
 
 @given(books, st.integers(-100, 60_000))
 @settings(max_examples=60, deadline=None)
-def test_the_best_fit_is_that_of_trying_them_all(
-    chapters: list[tuple[int, int, Priority]], remaining: int
-) -> None:
+def test_the_best_fit_is_that_of_trying_them_all(chapters: list[tuple[int, int, Priority]], remaining: int) -> None:
     of = facts(
         *(chapter(str(n), now, max(now, target), p) for n, (now, target, p) in enumerate(chapters)),
         remaining=remaining,
@@ -276,7 +270,7 @@ def test_a_list_price_weighs_prompt_and_completion() -> None:
     assert list_price(Price(prompt=45, cached=1, completion=90)) == 32 + 2 * 13
 
 
-def burnt(of: BookFacts) -> dict[str, object]:
+def burnt(of: BookData) -> dict[str, object]:
     return {fact.id: fact.value for fact in burn_down(of, full_plan(of)).facts}
 
 

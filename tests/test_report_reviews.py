@@ -11,11 +11,11 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import expand, small
 
-from expand.drafting import review as reviewing
-from expand.drafting.result import ChapterResult
-from expand.library import figures, settings_of
+from expand.api import figures, settings_of
+from expand.drafting import draft_review as reviewing
+from expand.drafting.results import ChapterResult
 from expand.outline import Book
-from expand.report.drafts import Reviews, reviews
+from expand.reports.draft_states import Reviews, reviews
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -41,9 +41,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     original = reviewing.review
 
-    def noted(
-        workspace: Workspace, settings: Settings, book: Book, chapter_id: str
-    ) -> ChapterResult:
+    def noted(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> ChapterResult:
         seen.append(chapter_id)
         return original(workspace, settings, book, chapter_id)
 
@@ -57,9 +55,7 @@ def found(place: Path, server: ScriptedServer, model: str | None = None) -> Revi
     return reviews(workspace, settings, figures(workspace, priced=False))
 
 
-def test_a_finished_chapter_is_told_as_a_review_would(
-    place: Path, server: ScriptedServer, held: list[str]
-) -> None:
+def test_a_finished_chapter_is_told_as_a_review_would(place: Path, server: ScriptedServer, held: list[str]) -> None:
     kept = found(place, server)
     assert held == []
 
@@ -69,9 +65,7 @@ def test_a_finished_chapter_is_told_as_a_review_would(
     assert kept["07"].every_finding
 
 
-def test_what_a_person_wrote_is_told_as_theirs(
-    place: Path, server: ScriptedServer, held: list[str]
-) -> None:
+def test_what_a_person_wrote_is_told_as_theirs(place: Path, server: ScriptedServer, held: list[str]) -> None:
     path = place / "drafts/07.md"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("\n## 2.", "\nMine.\n\n## 2.", 1), encoding="utf-8")
@@ -106,9 +100,7 @@ def test_whatever_differs_has_it_held_against_its_outline(
     assert held == ["07"]
 
 
-def test_another_model_and_a_lost_ledger_have_it_held_too(
-    place: Path, server: ScriptedServer, held: list[str]
-) -> None:
+def test_another_model_and_a_lost_ledger_have_it_held_too(place: Path, server: ScriptedServer, held: list[str]) -> None:
     found(place, server, model="gpt-5")
     for path in (place / ".expand").glob("ledger.db*"):
         path.unlink()
@@ -117,9 +109,7 @@ def test_another_model_and_a_lost_ledger_have_it_held_too(
     assert held == ["07", "07"]
 
 
-def test_a_draft_that_is_missing_is_not_told_of(
-    place: Path, server: ScriptedServer, held: list[str]
-) -> None:
+def test_a_draft_that_is_missing_is_not_told_of(place: Path, server: ScriptedServer, held: list[str]) -> None:
     (place / "drafts/07.md").unlink()
 
     assert found(place, server) == {}

@@ -208,9 +208,7 @@ class Page(HTMLParser):
         if tag not in self.VOID:
             self.open.append(tag)
         values = dict(attrs)
-        self.addresses += [
-            v for k, v in values.items() if v and k in {"href", "src", "xlink:href", "data"}
-        ]
+        self.addresses += [v for k, v in values.items() if v and k in {"href", "src", "xlink:href", "data"}]
         if values.get("role") == "img":
             self.pictures.append(values.get("aria-label") or "")
 

@@ -24,20 +24,20 @@ from scripted_server import ScriptedServer
 from workspaces import expand, finished, shipped, small, start
 
 from expand.budget import Balance, Limit
-from expand.completion import Purpose
-from expand.ledger.overview import Day, Errors, Open, Overview, Slice
+from expand.ledger.aggregates import Aggregates, Day, Errors, Open, Slice
 from expand.ledger.values import State
-from expand.model.embedded import is_installed
+from expand.llm.local_model import is_installed
+from expand.llm.types import Purpose
 from expand.outline import Allowance, Book, Text, Tier
-from expand.report import wording
-from expand.report.budget import budget_sheet
-from expand.report.estimate import Basis, Rate
-from expand.report.facts import BookFacts, ChapterFacts
-from expand.report.figures import percent, shares
-from expand.report.plans import plan_sheet
-from expand.report.rendering import render
-from expand.report.sheet import Sheet
-from expand.report.status import status_sheet
+from expand.reports import messages
+from expand.reports.budget_report import budget_sheet
+from expand.reports.data import BookData, ChapterData
+from expand.reports.estimates import Basis, Rate
+from expand.reports.formats import render
+from expand.reports.plan_report import plan_sheet
+from expand.reports.report_model import Report
+from expand.reports.rounding import percent, shares
+from expand.reports.status_report import status_sheet
 
 PURPOSES: tuple[Purpose, ...] = ("draft", "continue", "repair", "revise")
 
@@ -77,9 +77,7 @@ bought = st.builds(
 )
 
 
-def facts_from(
-    attempts: list[Bought], limit: int | None, opening: int, lines: list[tuple[int, int]]
-) -> BookFacts:
+def facts_from(attempts: list[Bought], limit: int | None, opening: int, lines: list[tuple[int, int]]) -> BookData:
     """The facts that a ledger of these attempts would give."""
     slices: dict[tuple[Any, ...], list[Bought]] = defaultdict(list)
     days: dict[int, list[Bought]] = defaultdict(list)
@@ -126,7 +124,7 @@ def facts_from(
     for part in parts:
         by_chapter[part.chapter].append(part)
     chapters = tuple(
-        ChapterFacts(
+        ChapterData(
             id=f"{number:02}",
             title=Text(plain=f"Chapter {number}"),
             tier=str(number % 2),
@@ -137,23 +135,19 @@ def facts_from(
         )
         for number, (now, target) in enumerate(lines, 1)
     )
-    return BookFacts(
+    return BookData(
         book=Book(
             title=Text(plain="A book"),
             language="en",
             languages=("en", "zh"),
             allowance=Allowance(tokens=limit),
-            tiers=tuple(
-                Tier(id=str(n), title=Text(plain=f"Tier {n}"), target_lines=500) for n in range(2)
-            ),
+            tiers=tuple(Tier(id=str(n), title=Text(plain=f"Tier {n}"), target_lines=500) for n in range(2)),
         ),
         chapters=chapters,
-        overview=Overview(
+        overview=Aggregates(
             balance=balance,
             slices=parts,
-            days=tuple(
-                Day(day=f"2026-11-{day:02}", **sums(found)) for day, found in sorted(days.items())
-            ),
+            days=tuple(Day(day=f"2026-11-{day:02}", **sums(found)) for day, found in sorted(days.items())),
             open=tuple(
                 Open(
                     chapter=key[0],
@@ -169,9 +163,7 @@ def facts_from(
         now=NOW,
         model="m",
         language="en",
-        rate=Rate(
-            low=Fraction(20), middle=Fraction(131, 3), high=Fraction(90), basis=Basis.DEFAULT
-        ),
+        rate=Rate(low=Fraction(20), middle=Fraction(131, 3), high=Fraction(90), basis=Basis.DEFAULT),
         balance=balance,
         by_chapter={chapter: tuple(found) for chapter, found in by_chapter.items()},
     )
@@ -193,9 +185,9 @@ def number(text: str) -> int | None:
     return int(found[0].replace(",", "")) if found else None
 
 
-def shown(sheet: Sheet, block: str) -> dict[str, dict[str, int | None]]:
+def shown(sheet: Report, block: str) -> dict[str, dict[str, int | None]]:
     """The four figures of the budget, as each format shows them."""
-    labels = {name: wording.label(sheet.language, block, name) for name in BUDGET}
+    labels = {name: messages.label(sheet.language, block, name) for name in BUDGET}
     as_json = json.loads(render(sheet, "json"))
     values = as_json if block == "budget" else as_json[block]
     lines = list(csv.DictReader(io.StringIO(render(sheet, "csv"))))
@@ -217,17 +209,14 @@ def shown(sheet: Sheet, block: str) -> dict[str, dict[str, int | None]]:
             for name, label in labels.items()
         },
         "table": {
-            name: number(re.findall(rf"(?m)^  {re.escape(label)} +(\S.*)$", table)[0])
-            for name, label in labels.items()
+            name: number(re.findall(rf"(?m)^  {re.escape(label)} +(\S.*)$", table)[0]) for name, label in labels.items()
         },
     }
 
 
-@given(facts=any_facts, language=st.sampled_from(wording.LANGUAGES))
+@given(facts=any_facts, language=st.sampled_from(messages.LANGUAGES))
 @settings(max_examples=25, deadline=None)
-def test_used_reserved_and_remaining_make_the_limit_in_every_format(
-    facts: BookFacts, language: str
-) -> None:
+def test_used_reserved_and_remaining_make_the_limit_in_every_format(facts: BookData, language: str) -> None:
     for sheet, block in (
         (budget_sheet(facts, language), "budget"),
         (status_sheet(facts, {}, language), "resources"),
@@ -258,7 +247,7 @@ def tables_of(page: str) -> dict[str, list[list[str]]]:
 
 @given(facts=any_facts)
 @settings(max_examples=25, deadline=None)
-def test_the_parts_add_up_to_the_wholes(facts: BookFacts) -> None:
+def test_the_parts_add_up_to_the_wholes(facts: BookData) -> None:
     sheet = budget_sheet(facts, "en")
     shown = json.loads(render(sheet, "json"))
     bought_tokens = shown["used"] - shown["opening"]
@@ -277,7 +266,7 @@ def test_the_parts_add_up_to_the_wholes(facts: BookFacts) -> None:
     tables = tables_of(render(sheet, "html"))
     lines = list(csv.DictReader(io.StringIO(render(sheet, "csv"))))
     for name, column in (("by_chapter", 1), ("by_section", 7), ("by_model", 6), ("by_day", 2)):
-        rows = tables.get(wording.say("en", name), [[]])[1:]
+        rows = tables.get(messages.say("en", name), [[]])[1:]
         parts = [number(row[column]) for row in rows if row[0] != "Total"]
         assert sum(part or 0 for part in parts) == bought_tokens
         figure = "used" if name == "by_chapter" else "tokens"
@@ -293,7 +282,7 @@ def test_the_parts_add_up_to_the_wholes(facts: BookFacts) -> None:
 
 @given(facts=any_facts)
 @settings(max_examples=25, deadline=None)
-def test_plans_add_up_and_what_fits_does(facts: BookFacts) -> None:
+def test_plans_add_up_and_what_fits_does(facts: BookData) -> None:
     shown = json.loads(render(plan_sheet(facts, "zh"), "json"))
     now = sum(chapter.lines for chapter in facts.chapters)
 
@@ -335,9 +324,7 @@ def added_up(place: Path) -> dict[str, Any]:
     ran = expand(place, "ledger", "export", "--no-texts")
     lines = [json.loads(line) for line in ran.out.splitlines()]
     attempts = [
-        line
-        for line in lines
-        if line["kind"] == "attempt" and (line["sent_at"] or line["state"] != "released")
+        line for line in lines if line["kind"] == "attempt" and (line["sent_at"] or line["state"] != "released")
     ]
     found: dict[str, Any] = {"attempts": len(attempts), "used": 0, "reserved": 0, "unknown": 0}
     for group in ("chapter", "model", "purpose", "day", "section"):
@@ -352,9 +339,7 @@ def added_up(place: Path) -> dict[str, Any]:
         found["section"][a["chapter"], a["section"]] += tokens
         found["day"][a["reserved_at"][:10]] += tokens
     found["opening"] = next(
-        line["opening_tokens"]
-        for line in lines
-        if line["kind"] == "scope" and line["scope"] == "book"
+        line["opening_tokens"] for line in lines if line["kind"] == "scope" and line["scope"] == "book"
     )
     return found
 

@@ -7,16 +7,15 @@ from decimal import Decimal
 
 import pytest
 
-from expand.report import wording
-from expand.report.figures import money, plain, show
-from expand.report.labels import LABELS
-from expand.report.sentences import SENTENCES
-from expand.report.sheet import Kind
+from expand.reports import messages
+from expand.reports.messages import LABELS, SENTENCES
+from expand.reports.report_model import Kind
+from expand.reports.rounding import money, plain, show
 
 
 @pytest.mark.parametrize("key", sorted(LABELS | SENTENCES))
 def test_both_languages_say_the_same_with_the_same_figures(key: str) -> None:
-    english, chinese = (wording.say(language, key) for language in wording.LANGUAGES)
+    english, chinese = (messages.say(language, key) for language in messages.LANGUAGES)
 
     def fields(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
@@ -27,7 +26,7 @@ def test_both_languages_say_the_same_with_the_same_figures(key: str) -> None:
 
 
 def test_a_word_without_a_wording_stands_for_itself() -> None:
-    assert wording.say("zh", "my-plan") == "my-plan"
+    assert messages.say("zh", "my-plan") == "my-plan"
     assert show("my-plan", "plan", "zh", none="dash") == "my-plan"
     assert show("full", "plan", "zh", none="dash") == "完整 full"
     assert show("high", "plan", "zh", none="dash") == "high"

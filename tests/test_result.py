@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from expand.budget import Balance, Limit
-from expand.completion import Usage
-from expand.contract import Finding
+from expand.checks import Finding
 from expand.drafting.events import SectionStatus
-from expand.drafting.result import ChapterResult, RunResult, SectionResult
+from expand.drafting.results import ChapterResult, RunResult, SectionResult
+from expand.llm.types import Usage
 
 SHORT = Finding(
     kind="short",
@@ -62,9 +62,7 @@ def run(
     )
     return RunResult(
         chapters=(chapter,),
-        balance=Balance(
-            scope="book", limit=Limit(tokens=limit), used_tokens=used, reserved_tokens=100
-        ),
+        balance=Balance(scope="book", limit=Limit(tokens=limit), used_tokens=used, reserved_tokens=100),
         attempts=3,
         answers=2,
         seconds=1.23456,

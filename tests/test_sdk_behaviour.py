@@ -14,16 +14,14 @@ from typing import Any, Self
 
 import openai
 import pytest
-from scripted_server import Habit, ScriptedServer
+from scripted_server import Behaviour, ScriptedServer
 
-from expand.completion import AttemptFailedError, Failure, Message, Request
-from expand.model.author import OpenAIAuthor
-from expand.model.wire import Transport
+from expand.llm.openai_client import OpenAIAuthor
+from expand.llm.types import AttemptFailedError, Failure, Message, Request
+from expand.llm.wire import Transport
 
-REQUEST = Request(
-    model="m", messages=(Message(role="user", content="Write 3 lines."),), max_output_tokens=50
-)
-FAILING: tuple[Habit, ...] = (
+REQUEST = Request(model="m", messages=(Message(role="user", content="Write 3 lines."),), max_output_tokens=50)
+FAILING: tuple[Behaviour, ...] = (
     "rate_limited",
     "unauthorized",
     "insufficient_quota",
@@ -38,11 +36,9 @@ FAILING: tuple[Habit, ...] = (
 
 
 @pytest.mark.parametrize("habit", FAILING)
-async def test_one_attempt_is_one_request(habit: Habit) -> None:
+async def test_one_attempt_is_one_request(habit: Behaviour) -> None:
     with ScriptedServer(habit=habit, retry_after="0") as server:
-        async with OpenAIAuthor(
-            api_key="key-of-a-test", base_url=server.base_url, read_seconds=0.3
-        ) as author:
+        async with OpenAIAuthor(api_key="key-of-a-test", base_url=server.base_url, read_seconds=0.3) as author:
             with pytest.raises(AttemptFailedError):
                 await author.complete(REQUEST, client_request_id="x")
         assert len(server.requests) == 1
@@ -58,9 +54,7 @@ async def test_a_kept_connection_that_the_server_closed_is_not_resent_on() -> No
 
 
 @pytest.mark.parametrize(("habit", "sent"), [("rate_limited", 3), ("drop", 3), ("bad_request", 1)])
-async def test_what_the_sdk_does_when_left_alone(
-    habit: Habit, sent: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_the_sdk_does_when_left_alone(habit: Behaviour, sent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     async def no_wait(_: float) -> None:
         return None
 
@@ -100,22 +94,16 @@ class Raw:
         return next((value for key, _, value in lines if key.lower() == name), "")
 
 
-REDIRECT = (
-    "HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:9/v1/elsewhere\r\nContent-Length: 0\r\n\r\n"
-)
+REDIRECT = "HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:9/v1/elsewhere\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.mark.parametrize("transport", ["aiohttp", "httpx2"])
 async def test_no_redirect_is_followed_and_no_idempotency_key_sent(transport: Transport) -> None:
     async with (
         Raw(REDIRECT).running() as server,
-        OpenAIAuthor(
-            api_key="k", base_url=f"http://127.0.0.1:{server.port}/v1", transport=transport
-        ) as author,
+        OpenAIAuthor(api_key="k", base_url=f"http://127.0.0.1:{server.port}/v1", transport=transport) as author,
     ):
-        with pytest.raises(
-            AttemptFailedError, match=r"redirected to http://127\.0\.0\.1:9/v1/else"
-        ):
+        with pytest.raises(AttemptFailedError, match=r"redirected to http://127\.0\.0\.1:9/v1/else"):
             await author.complete(REQUEST, client_request_id="03/1/draft/7")
     assert len(server.heads) == 1
     assert server.heads[0].startswith("POST /v1/chat/completions HTTP/1.1\r\n")
@@ -130,9 +118,7 @@ async def test_a_proxy_of_the_environment_is_used_for_other_machines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     body = '{"choices": [{"message": {"content": "By a proxy.\\n"}, "finish_reason": "stop"}]}'
-    async with Raw(
-        f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    ).running() as proxy:
+    async with Raw(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}").running() as proxy:
         for name in (
             "HTTPS_PROXY",
             "ALL_PROXY",

@@ -14,33 +14,34 @@ from scripted_server import ScriptedServer
 from workspaces import OUTLINE, draft_of, expand, rows, small
 
 from expand.budget import Limit
-from expand.completion import Answer, AttemptFailedError, Failure, Finish
-from expand.drafting.authorship import (
+from expand.drafting.dry_run import dry_run, first_order
+from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionStarted
+from expand.drafting.model_setup import (
     MARGIN_HOLDS,
     MARGIN_LEARNS,
     DeferredAuthor,
-    means_for,
+    model_setup_for,
     require_language,
 )
-from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionStarted
-from expand.drafting.expansion import Commission, Expansion
-from expand.drafting.manuscript import Manuscript
-from expand.drafting.rehearsal import dry_run, first_order
-from expand.drafting.result import RunResult
-from expand.drafting.session import expand_chapters
+from expand.drafting.results import RunResult
+from expand.drafting.run import expand_chapters
+from expand.drafting.run_options import RunSpec
+from expand.drafting.scheduler import Scheduler
+from expand.drafting.section_text import SectionText
 from expand.drafting.turns import Turns
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
-from expand.model.profile import profile_for
-from expand.model.tokens import RANK_FILES
+from expand.llm.profile import profile_for
+from expand.llm.tokens import RANK_FILES
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish
 from expand.outline import Allowance, Opening
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
-from expand.outline.plan import Plan
+from expand.outline.plans import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
 
 LOCAL = Settings(model="scripted", base_url="http://127.0.0.1:9/v1")
-COMMISSION = Commission(chapters=("07",), plan=Plan.FULL, language="en")
+COMMISSION = RunSpec(chapters=("07",), plan=Plan.FULL, language="en")
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ class Counting:
 def run(
     place: Workspace,
     author: Counting,
-    commission: Commission = COMMISSION,
+    commission: RunSpec = COMMISSION,
     *,
     events: list[Event] | None = None,
     workers: int = 3,
@@ -83,10 +84,10 @@ def run(
                 openings=openings_of(place.book()),
                 run_limit=Limit(),
             )
-            return await Expansion(
+            return await Scheduler(
                 workspace=place,
                 book=place.book(),
-                means=means_for(place, LOCAL, ledger=with_ledger),
+                means=model_setup_for(place, LOCAL, ledger=with_ledger),
                 ledger=with_ledger,
                 author=author,
                 run=begun,
@@ -118,28 +119,26 @@ def test_other_sections_get_ready_while_all_places_are_taken(place: Workspace) -
 # --- what a run goes by ----------------------------------------------------------------------
 
 
-def test_a_chapters_end_has_a_turn_of_its_own(
-    place: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chapters_end_has_a_turn_of_its_own(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests that could go out meanwhile wait for a text or for a chapter's end, not for both."""
     steps: list[str] = []
-    turn, add, finish = Turns.wait, Manuscript.add, Expansion._finish
+    turn, add, finish = Turns.wait, SectionText.add, Scheduler._finish
 
     async def waited(self: Turns) -> None:
         await turn(self)
         steps.append("turn")
 
-    def added(self: Manuscript, *given: Any) -> int:
+    def added(self: SectionText, *given: Any) -> int:
         steps.append("text")
         return add(self, *given)
 
-    def finished(self: Expansion, *given: Any) -> None:
+    def finished(self: Scheduler, *given: Any) -> None:
         steps.append("end")
         finish(self, *given)
 
     monkeypatch.setattr(Turns, "wait", waited)
-    monkeypatch.setattr(Manuscript, "add", added)
-    monkeypatch.setattr(Expansion, "_finish", finished)
+    monkeypatch.setattr(SectionText, "add", added)
+    monkeypatch.setattr(Scheduler, "_finish", finished)
     run(place, Counting(), workers=1)
     assert steps.count("end") == 1
     assert steps[steps.index("end") - 1] == "turn"
@@ -189,15 +188,15 @@ def test_a_limit_in_money_needs_a_price(place: Workspace) -> None:
 
 
 def test_the_margin_is_that_of_an_estimate_and_widens_with_what_was_seen(place: Workspace) -> None:
-    assert means_for(place, LOCAL, ledger=None).margin() == Decimal("0.15")
-    exact = means_for(place, Settings(model="gpt-4.1"), ledger=None)
+    assert model_setup_for(place, LOCAL, ledger=None).margin() == Decimal("0.15")
+    exact = model_setup_for(place, Settings(model="gpt-4.1"), ledger=None)
     assert exact.margin() == 0
     assert exact.counter.exact
 
     run(place, Counting(*(answer("A new sentence, this.\n", prompt=1_000) for _ in range(3))))
     ledger = Ledger.read(place.ledger_path)
     assert ledger is not None
-    margin = means_for(place, LOCAL, ledger=ledger).margin
+    margin = model_setup_for(place, LOCAL, ledger=ledger).margin
     seen = margin()
     assert seen > Decimal("0.3")
     assert {margin() for _ in range(MARGIN_LEARNS + MARGIN_HOLDS)} == {seen}
@@ -227,7 +226,7 @@ def test_an_author_that_cannot_begin_ends_the_run_before_anything_is_reserved(
     async def lost(self: object) -> None:
         raise AttemptFailedError(Failure.UNREACHABLE, "the model file is damaged")
 
-    monkeypatch.setattr("expand.model.author.OpenAIAuthor.open", lost)
+    monkeypatch.setattr("expand.llm.openai_client.OpenAIAuthor.open", lost)
 
     async def begun() -> None:
         async with DeferredAuthor(LOCAL, profile_for("scripted")) as author:
@@ -279,14 +278,12 @@ def test_the_settings_choose_the_author(place: Workspace, monkeypatch: pytest.Mo
             opened.append(client_request_id)
             return answer()
 
-    monkeypatch.setattr("expand.model.embedded.EmbeddedAuthor", Fake)
+    monkeypatch.setattr("expand.llm.local_model.EmbeddedAuthor", Fake)
     settings = Settings(model="smollm2-135m-instruct")
 
     async def asked() -> None:
         async with DeferredAuthor(settings, profile_for(settings.model)) as author:
-            order, _, _ = first_order(
-                place, LOCAL, chapter="07", section=1, plan=Plan.FULL, language="en"
-            )
+            order, _, _ = first_order(place, LOCAL, chapter="07", section=1, plan=Plan.FULL, language="en")
             for name in ("a", "b"):
                 await author.complete(order.request, client_request_id=name)
 
@@ -499,9 +496,7 @@ def test_a_repair_that_is_refused_leaves_what_there_was(place: Workspace) -> Non
 def test_a_model_that_fills_in_forms_is_not_asked_to_repair(place: Workspace) -> None:
     place.settings_path.write_text('[models.scripted]\naspects = { en = ["what it is"] }\n')
     with ScriptedServer(habit="placeholder") as server:
-        ran = expand(
-            place.root, "chapter", "07", "--base-url", server.base_url, "--model", "scripted"
-        )
+        ran = expand(place.root, "chapter", "07", "--base-url", server.base_url, "--model", "scripted")
     assert ran.code == 5
     purposes = {r.headers["X-Client-Request-Id"].split("/")[2] for r in server.requests}
     assert purposes == {"draft"}

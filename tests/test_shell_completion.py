@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from expand.cli import app
 from expand.cli.examples import EXAMPLES, TASKS
-from expand.starting.foundation import found_workspace
+from expand.scaffold.new_workspace import create_workspace
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
     docs.mkdir()
     for name in ("01_pipes", "02_signals", "12_files"):
         (docs / f"{name}.md").write_text("# T\n\n## A\n\n## B\n")
-    found_workspace(tmp_path, every=True)
+    create_workspace(tmp_path, every=True)
     return tmp_path
 
 
@@ -37,12 +37,8 @@ def completed(line: str) -> list[str]:
     return CliRunner().invoke(app, [], prog_name="expand", env=environment).stdout.split()
 
 
-@pytest.mark.parametrize(
-    "command", ["chapter", "review", "accept", "plan", "outline check", "prompt show", "revise"]
-)
-def test_chapter_ids_are_completed(
-    root: Path, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
+@pytest.mark.parametrize("command", ["chapter", "review", "accept", "plan", "outline check", "prompt show", "revise"])
+def test_chapter_ids_are_completed(root: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.chdir(root / "docs")
     assert completed(f"expand {command} 0") == ["01", "02"]
 
@@ -53,9 +49,7 @@ def test_the_workspace_that_is_named_counts(root: Path, monkeypatch: pytest.Monk
     assert completed(f"expand chapter --workspace {root} 1") == ["12"]
 
 
-def test_outside_of_a_workspace_nothing_is_completed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outside_of_a_workspace_nothing_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert completed("expand chapter 0") == []
 

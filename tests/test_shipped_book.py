@@ -13,7 +13,7 @@ from tree_sitter import Language, Parser
 from tree_sitter_rust import language as rust
 
 from expand.outline import Allowance, Book, Outline
-from expand.outline.file import book_schema, lint, outline_schema, read_book, read_outline
+from expand.outline.reading import book_schema, lint, outline_schema, read_book, read_outline
 
 ROOT = Path(__file__).parent.parent
 
@@ -170,13 +170,10 @@ def test_the_only_warning_is_the_sum_of_chapter_03(book: Book) -> None:
     warnings = [
         str(warning)
         for chapter in PLAN
-        for warning in lint(
-            outline(chapter), book, ROOT / "outlines" / f"{chapter}.yaml", root=ROOT
-        )
+        for warning in lint(outline(chapter), book, ROOT / "outlines" / f"{chapter}.yaml", root=ROOT)
     ]
     assert warnings == [
-        "outlines/03.yaml:4:15: warning: the sections add up to 1,025 lines, target_lines says "
-        "1,000; 1,025 are drafted"
+        "outlines/03.yaml:4:15: warning: the sections add up to 1,025 lines, target_lines says 1,000; 1,025 are drafted"
     ]
 
 
@@ -195,9 +192,7 @@ def test_the_book_records_what_the_report_says(book: Book) -> None:
     ]
     (opening,) = book.openings
     assert (opening.chapters, opening.tokens, opening.hours) == (("01", "02"), 165_000, 2.0)
-    assert [
-        (c.id, c.tier, c.lines_before, c.lines, c.target_lines, c.finished) for c in book.chapters
-    ] == [
+    assert [(c.id, c.tier, c.lines_before, c.lines, c.target_lines, c.finished) for c in book.chapters] == [
         ("01", "4", 132, 1509, 1500, True),
         ("02", "4", 82, 1040, 1250, True),
         ("03", "4", None, 75, 1000, False),

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_texts import markdown_texts
 
+from expand.document.source import PlacedBlocks, left_out, place, read_source
+from expand.markdown import blocks
 from expand.outline import Outline, Section, Text
-from expand.outline.file import read_outline
-from expand.text import markdown
-from expand.text.source import Placed, left_out, place, read_source
+from expand.outline.reading import read_outline
 
 ROOT = Path(__file__).parent.parent
 STUB = """# Tier 4: 性能
@@ -106,11 +106,11 @@ def test_pieces_go_where_they_belong_verbatim() -> None:
     placed = place(read_source(STUB), plan)
     assert placed == {
         2: (
-            Placed(text="Text about mmap.", title="内存映射", topic=1),
-            Placed(text="- one\n- two", title="内存映射", topic=1),
+            PlacedBlocks(text="Text about mmap.", title="内存映射", topic=1),
+            PlacedBlocks(text="- one\n- two", title="内存映射", topic=1),
         ),
         3: (
-            Placed(
+            PlacedBlocks(
                 text="**splice (Linux)**:\n\n```rust\nfn zero_copy() { splice(); }\n```",
                 title="零拷贝技术",
                 topic=0,
@@ -147,7 +147,7 @@ def test_nothing_of_a_source_is_lost(text: str, sections: int) -> None:
     pieces = [p.text for ps in place(source, plan).values() for p in ps]
     titles = [part.title for part in source.sections]
     whole = "\n\n".join([source.header, *titles, *pieces, source.footer])
-    for block in markdown.blocks(text):
+    for block in blocks.blocks(text):
         if block.kind not in ("heading", "rule"):
             assert " ".join(block.text.split()) in " ".join(whole.split())
     assert sum(len(piece) for piece in pieces) <= len(text)
@@ -159,22 +159,18 @@ def test_the_shipped_stubs_are_placed_whole(chapter: str) -> None:
     text = (ROOT / plan.source).read_text(encoding="utf-8")
     source = read_source(text)
     placed = place(source, plan)
-    draft = "\n\n".join(
-        [source.header, *(p.text for ps in placed.values() for p in ps), source.footer]
-    )
-    assert left_out(markdown.blocks(text), draft) == ()
-    assert left_out(markdown.blocks(text), "") != ()
+    draft = "\n\n".join([source.header, *(p.text for ps in placed.values() for p in ps), source.footer])
+    assert left_out(blocks.blocks(text), draft) == ()
+    assert left_out(blocks.blocks(text), "") != ()
 
 
 def test_what_is_left_out_is_listed() -> None:
     draft = STUB.replace("Text about mmap.", "Text about\n  mmap.").replace("- two\n", "")
-    assert [block.text for block in left_out(markdown.blocks(STUB), draft)] == ["- one\n- two"]
-    assert left_out(markdown.blocks(STUB), STUB) == ()
+    assert [block.text for block in left_out(blocks.blocks(STUB), draft)] == ["- one\n- two"]
+    assert left_out(blocks.blocks(STUB), STUB) == ()
     table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
-    assert left_out(markdown.blocks(table), "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == ()
-    assert [
-        b.kind for b in left_out(markdown.blocks("```rs\nx\n```\n\n[r]: y\n"), "```rs\nz\n```\n")
-    ] == [
+    assert left_out(blocks.blocks(table), "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == ()
+    assert [b.kind for b in left_out(blocks.blocks("```rs\nx\n```\n\n[r]: y\n"), "```rs\nz\n```\n")] == [
         "fence",
         "other",
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from workspaces import ROOT, shipped
 
-WRITING = {"expand.drafting.chapter", "expand.contract", "expand.model.prompt", "jinja2"}
+WRITING = {"expand.drafting.chapter_state", "expand.checks", "expand.prompts.rendering", "jinja2"}
 """What only writing and checking take."""
 SENDING = {"openai", "aiohttp", "pydantic", "tiktoken", "genai_prices", "tenacity", "asyncio"}
 PARSING = {"markdown_it", "tree_sitter"}
@@ -53,18 +53,8 @@ def test_what_sends_and_writes_nothing_loads_nothing_for_it(tmp_path: Path, comm
     assert loaded(book, *command.split()) & HEAVY == set()
 
 
-def test_a_report_loads_no_reader_of_drafts_and_no_profile_of_a_model(tmp_path: Path) -> None:
-    book = shipped(tmp_path / "book")
-
-    others = {"expand.text.markdown", "expand.model.profile", "importlib.resources"}
-    assert loaded(book, "budget") & others == set()
-    assert "rich" not in loaded(book, "budget", "--language", "en")
-
-
 @pytest.mark.parametrize(("version", "compiled"), [("editable", True), ("standard", False)])
-def test_a_checkouts_modules_are_compiled_where_it_is_installed(
-    tmp_path: Path, version: str, compiled: bool
-) -> None:
+def test_a_checkouts_modules_are_compiled_where_it_is_installed(tmp_path: Path, version: str, compiled: bool) -> None:
     spec = spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
     assert spec is not None
     assert spec.loader is not None

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_texts import markdown_texts
 
-from expand.text import markdown, seam, stitch
+from expand.markdown import assemble, blocks, continuation
 
 RUST = "```rust\n#[derive(Debug)]\n# comment\n---\nstruct Pipe;\n```\n"
 
 
 def clean(answer: str, *, own: tuple[str, ...] = ("2. Zero copy",), level: int = 4) -> str:
-    return stitch.clean(answer, own_headings=own, body_level=level)
+    return assemble.clean(answer, own_headings=own, body_level=level)
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,8 @@ def test_an_own_heading_comes_off_later_too_but_its_words_do_not() -> None:
 
 
 def test_headings_are_shifted_and_lose_their_numbers() -> None:
-    answer = (
-        "## 2.1.1 Pipes\n\na\n\n### 2.1.1.1. Size\n\nb\n\n## 一、Sockets ##\n\nc\n\n###### Deep\n"
-    )
-    assert clean(answer) == (
-        "#### Pipes\n\na\n\n##### Size\n\nb\n\n#### Sockets\n\nc\n\n###### Deep\n"
-    )
+    answer = "## 2.1.1 Pipes\n\na\n\n### 2.1.1.1. Size\n\nb\n\n## 一、Sockets ##\n\nc\n\n###### Deep\n"
+    assert clean(answer) == ("#### Pipes\n\na\n\n##### Size\n\nb\n\n#### Sockets\n\nc\n\n###### Deep\n")
     assert clean("##### Only\n\na\n") == "#### Only\n\na\n"
     assert clean("## 1.90 features\n") == "#### 1.90 features\n"
     assert clean("## 3 ways to copy\n") == "#### 3 ways to copy\n"
@@ -140,9 +136,7 @@ def test_headings_are_shifted_and_lose_their_numbers() -> None:
 
 
 def test_prose_with_a_rule_right_below_stays_prose() -> None:
-    assert (
-        clean("The data is moved.\n---\nMore text.\n") == "The data is moved.\n\n---\nMore text.\n"
-    )
+    assert clean("The data is moved.\n---\nMore text.\n") == "The data is moved.\n\n---\nMore text.\n"
     assert clean("The data is moved.\n---\n") == "The data is moved.\n"
 
 
@@ -172,11 +166,11 @@ def test_bytes_that_need_no_change_survive() -> None:
 
 
 def test_a_cut_answer_keeps_its_end() -> None:
-    cut = stitch.clean("Sure!\n\nSplice moves", own_headings=(), body_level=4, cut=True)
+    cut = assemble.clean("Sure!\n\nSplice moves", own_headings=(), body_level=4, cut=True)
     assert cut == "Splice moves"
-    code = stitch.clean("A\n\n```rust\nlet a\n\n", own_headings=(), body_level=4, cut=True)
+    code = assemble.clean("A\n\n```rust\nlet a\n\n", own_headings=(), body_level=4, cut=True)
     assert code == "A\n\n```rust\nlet a\n\n"
-    assert stitch.clean("A\n\n", own_headings=(), body_level=4, cut=True) == "A\n"
+    assert assemble.clean("A\n\n", own_headings=(), body_level=4, cut=True) == "A\n"
 
 
 # Joining
@@ -212,17 +206,15 @@ def test_a_cut_answer_keeps_its_end() -> None:
     ],
 )
 def test_prose_is_joined(before: str, more: str, joined: str) -> None:
-    assert stitch.join(before, more) == joined
+    assert assemble.join(before, more) == joined
 
 
 def test_lines_said_again_are_dropped() -> None:
     before = "Intro text here.\n\nThe kernel moves pages.\n\nIt never copies them.\n"
     again = "The kernel moves pages.\nIt never copies them.\n\nNew text.\n"
-    assert stitch.join(before, again) == before + "\nNew text.\n"
-    assert stitch.join(before, before) == before
-    assert (
-        stitch.join("The kernel moves", "The kernel moves pages.\n") == "The kernel moves pages.\n"
-    )
+    assert assemble.join(before, again) == before + "\nNew text.\n"
+    assert assemble.join(before, before) == before
+    assert assemble.join("The kernel moves", "The kernel moves pages.\n") == "The kernel moves pages.\n"
 
 
 OPEN = "Text.\n\n```rust\nfn main() {\n    let x = vec![1, 2,"
@@ -243,31 +235,29 @@ OPEN = "Text.\n\n```rust\nfn main() {\n    let x = vec![1, 2,"
     ],
 )
 def test_a_continuation_joins_the_open_fence(more: str, joined: str) -> None:
-    assert stitch.join(OPEN, more) == joined
+    assert assemble.join(OPEN, more) == joined
 
 
 def test_code_cut_between_lines_goes_on_in_a_new_line() -> None:
     before = "```python\nx = 1\n"
-    assert stitch.join(before, "y = 2\n```\n") == "```python\nx = 1\ny = 2\n```\n"
-    assert stitch.join("```rust\nlet a = 1;", "let b;\n```") == "```rust\nlet a = 1;\nlet b;\n```"
-    assert (
-        stitch.join("```rust\nlet a = Vec::n", "ew();\n```") == "```rust\nlet a = Vec::new();\n```"
-    )
-    assert stitch.join("```py\nx = 1", "y = 2\n```\n") == "```py\nx = 1\ny = 2\n```\n"
-    assert stitch.join("```py\nx = lon", "g\n```\n") == "```py\nx = lon" + "g\n```\n"
+    assert assemble.join(before, "y = 2\n```\n") == "```python\nx = 1\ny = 2\n```\n"
+    assert assemble.join("```rust\nlet a = 1;", "let b;\n```") == "```rust\nlet a = 1;\nlet b;\n```"
+    assert assemble.join("```rust\nlet a = Vec::n", "ew();\n```") == "```rust\nlet a = Vec::new();\n```"
+    assert assemble.join("```py\nx = 1", "y = 2\n```\n") == "```py\nx = 1\ny = 2\n```\n"
+    assert assemble.join("```py\nx = lon", "g\n```\n") == "```py\nx = lon" + "g\n```\n"
     again = "```rust\nfn f() {\n    a();\n    "
-    assert stitch.join(again, "    b();\n") == "```rust\nfn f() {\n    a();\n    b();\n"
-    assert stitch.join(again[:-2], "  b();\n") == "```rust\nfn f() {\n    a();\n    b();\n"
-    assert stitch.join("```c\n}", ";\nx\n") == "```c\n};\nx\n"
-    assert stitch.join("```c\n  a(b,", "c);\n") == "```c\n  a(b,c);\n"
-    assert stitch.join("a\n\n``", "`c\nx\n```\n") == "a\n\n```c\nx\n```\n"
-    assert stitch.join("```rust\n}\n", "}\n```\n") == "```rust\n}\n}\n```\n"
-    assert stitch.join("```py\nx\n", "## comment\ny\n```") == "```py\nx\n## comment\ny\n```"
+    assert assemble.join(again, "    b();\n") == "```rust\nfn f() {\n    a();\n    b();\n"
+    assert assemble.join(again[:-2], "  b();\n") == "```rust\nfn f() {\n    a();\n    b();\n"
+    assert assemble.join("```c\n}", ";\nx\n") == "```c\n};\nx\n"
+    assert assemble.join("```c\n  a(b,", "c);\n") == "```c\n  a(b,c);\n"
+    assert assemble.join("a\n\n``", "`c\nx\n```\n") == "a\n\n```c\nx\n```\n"
+    assert assemble.join("```rust\n}\n", "}\n```\n") == "```rust\n}\n}\n```\n"
+    assert assemble.join("```py\nx\n", "## comment\ny\n```") == "```py\nx\n## comment\ny\n```"
 
 
 def test_a_continuation_is_cleaned_where_it_stands() -> None:
     def extend(before: str, answer: str) -> str:
-        return stitch.extend(before, answer, own_headings=("Zero copy",), body_level=4)
+        return assemble.extend(before, answer, own_headings=("Zero copy",), body_level=4)
 
     first = "Text.\n\n```rust\nfn a() {\n"
     assert extend(first, "    b();\n}\n```\n\n## 2.2 More\n\nText.\n\nI hope this helps!") == (
@@ -275,9 +265,7 @@ def test_a_continuation_is_cleaned_where_it_stands() -> None:
     )
     assert extend(first, "```rust\n    b();\n}\n```\n") == first + "    b();\n}\n```\n"
     assert extend(first, "## Zero copy\n\nNew.\n") == first + "```\n\nNew.\n"
-    assert (
-        extend("Text.\n", "Sure! Here is the rest of the section:\n\nMore.") == "Text.\n\nMore.\n"
-    )
+    assert extend("Text.\n", "Sure! Here is the rest of the section:\n\nMore.") == "Text.\n\nMore.\n"
 
 
 def test_a_wrapper_with_other_fences_inside_is_found() -> None:
@@ -288,15 +276,15 @@ def test_a_wrapper_with_other_fences_inside_is_found() -> None:
 
 
 def test_a_fence_that_only_talk_precedes_is_opened_again() -> None:
-    assert seam.reopened("Sure!\n\nCertainly!\n", "```rust") == "Sure!\n\nCertainly!\n"
-    assert seam.reopened("```toml\na\n", "```rust") == "```toml\na\n"
+    assert continuation.reopened("Sure!\n\nCertainly!\n", "```rust") == "Sure!\n\nCertainly!\n"
+    assert continuation.reopened("```toml\na\n", "```rust") == "```toml\na\n"
 
 
 def test_closing() -> None:
-    assert stitch.close("a\n\n```rust\nx") == "a\n\n```rust\nx\n```\n"
-    assert stitch.close("- ~~~\n  x\n") == "- ~~~\n  x\n  ~~~\n"
-    assert stitch.close("```\r\nx\r\n") == "```\r\nx\r\n```\r\n"
-    assert stitch.close("a") == "a"
+    assert assemble.close("a\n\n```rust\nx") == "a\n\n```rust\nx\n```\n"
+    assert assemble.close("- ~~~\n  x\n") == "- ~~~\n  x\n  ~~~\n"
+    assert assemble.close("```\r\nx\r\n") == "```\r\nx\r\n```\r\n"
+    assert assemble.close("a") == "a"
 
 
 def test_topics_are_recognised_by_likeness() -> None:
@@ -306,42 +294,41 @@ def test_topics_are_recognised_by_likeness() -> None:
         "```md\n### Tools\n```\n\n## 3. TOOLS!\n\nD\n\n### 2.1 Latency & throughput\n\nE\n"
     )
     titles = ["Latency and throughput (P99)", "Setting goals", "Tools"]
-    head, found = stitch.split_by_topics(answer, titles)
+    head, found = assemble.split_by_topics(answer, titles)
     assert head == "Intro.\n\n"
     assert found == {
         0: "\nA\n\n#### Detail\n\nB\n\n\nE\n",
         1: "\nC\n\n```md\n### Tools\n```\n\n",
         2: "\nD\n\n",
     }
-    assert stitch.split_by_topics("## A\n", []) == ("## A\n", {})
+    assert assemble.split_by_topics("## A\n", []) == ("## A\n", {})
 
 
 def test_a_wrapped_answer_is_split_too() -> None:
     answer = "Sure! Here are the sections:\n\n```markdown\n### Pipes\n\nA\n\n### Tools\n\nB\n```\n"
-    assert stitch.split_by_topics(answer, ["Pipes", "Tools"])[1] == {0: "\nA\n\n", 1: "\nB\n"}
-    assert stitch.split_by_topics("<think>x</think>Sure!\n\nA\n", ["Pipes"]) == ("Sure!\n\nA\n", {})
+    assert assemble.split_by_topics(answer, ["Pipes", "Tools"])[1] == {0: "\nA\n\n", 1: "\nB\n"}
+    assert assemble.split_by_topics("<think>x</think>Sure!\n\nA\n", ["Pipes"]) == (
+        "Sure!\n\nA\n",
+        {},
+    )
 
 
 def test_a_matching_number_helps_a_free_wording() -> None:
-    head, found = stitch.split_by_topics(
-        "### 4.2 Buffers in the kernel\n\nx\n", ["Pipes", "Kernel buffers"]
-    )
+    head, found = assemble.split_by_topics("### 4.2 Buffers in the kernel\n\nx\n", ["Pipes", "Kernel buffers"])
     assert (head, found) == ("", {1: "\nx\n"})
-    assert stitch.split_by_topics("### Something else\n", ["Pipes", "Kernel buffers"])[1] == {}
+    assert assemble.split_by_topics("### Something else\n", ["Pipes", "Kernel buffers"])[1] == {}
 
 
 # Properties
 
 
 def code_of(text: str) -> str:
-    return "".join(block.code for block in markdown.fences(text))
+    return "".join(block.code for block in blocks.fences(text))
 
 
 answers = st.builds(
     lambda before, text, after: before + text + after,
-    st.sampled_from(
-        ["", "Sure! Here is the section:\n\n", "## 2. Zero copy\n\n", "---\n", "好的。\n\n"]
-    ),
+    st.sampled_from(["", "Sure! Here is the section:\n\n", "## 2. Zero copy\n\n", "---\n", "好的。\n\n"]),
     markdown_texts,
     st.sampled_from(["", "\n\n---\n", "\n\nLet me know if you need more.\n", "\n\n希望有帮助！"]),
 )
@@ -350,28 +337,24 @@ answers = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(answers, st.booleans())
 def test_cleaning_twice_is_cleaning_once(answer: str, cut: bool) -> None:
-    once = stitch.clean(answer, own_headings=("Zero copy",), body_level=4, cut=cut)
-    assert stitch.clean(once, own_headings=("Zero copy",), body_level=4, cut=cut) == once
+    once = assemble.clean(answer, own_headings=("Zero copy",), body_level=4, cut=cut)
+    assert assemble.clean(once, own_headings=("Zero copy",), body_level=4, cut=cut) == once
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.lists(
-        st.sampled_from(["Text.\n", "## A\n", "- b\n", "| c |\n|---|\n", "Sure!\n"]), max_size=4
-    )
-)
+@given(st.lists(st.sampled_from(["Text.\n", "## A\n", "- b\n", "| c |\n|---|\n", "Sure!\n"]), max_size=4))
 def test_cleaning_keeps_code_and_levels(parts: list[str]) -> None:
     answer = "\n".join([*parts, RUST, *parts])
     cleaned = clean(answer)
     assert code_of(answer) == code_of(cleaned)
-    levels = [block.level for block in markdown.headings(cleaned)]
+    levels = [block.level for block in blocks.headings(cleaned)]
     assert not levels or min(levels) == 4
 
 
 @settings(max_examples=200, deadline=None)
 @given(markdown_texts, markdown_texts)
 def test_joining_loses_no_word_but_repetitions(before: str, more: str) -> None:
-    joined = stitch.join(before, more)
+    joined = assemble.join(before, more)
     assert set(before.split()) <= set(joined.split()) | set(_pieces(before, joined))
     assert joined.strip() or not (before.strip() or more.strip())
 
@@ -386,33 +369,33 @@ def _pieces(before: str, joined: str) -> list[str]:
 def test_a_text_cut_anywhere_is_joined_without_loss_of_code(text: str) -> None:
     whole = f"Intro.\n\n{RUST}\n{text}"
     place = whole.index("struct") + 3
-    joined = stitch.join(whole[:place], whole[place:])
+    joined = assemble.join(whole[:place], whole[place:])
     assert "struct Pipe;" in code_of(joined)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(markdown_texts, st.text(alphabet="`~> -\n\tab1.", max_size=40)))
 def test_closing_always_balances(text: str) -> None:
-    closed = stitch.close(text)
+    closed = assemble.close(text)
     assert closed.startswith(text)
-    assert markdown.open_fence(closed) is None
-    assert stitch.close(closed) == closed
+    assert blocks.open_fence(closed) is None
+    assert assemble.close(closed) == closed
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_nothing_raises(one: str, other: str) -> None:
-    stitch.clean(one, own_headings=(other,), body_level=3)
-    stitch.join(one, other)
-    stitch.extend(one, other, own_headings=("a",), body_level=4)
-    stitch.split_by_topics(one, [other, "a"])
-    assert isinstance(seam.continues(one, "```rust"), bool)
+    assemble.clean(one, own_headings=(other,), body_level=3)
+    assemble.join(one, other)
+    assemble.extend(one, other, own_headings=("a",), body_level=4)
+    assemble.split_by_topics(one, [other, "a"])
+    assert isinstance(continuation.continues(one, "```rust"), bool)
 
 
 @settings(max_examples=150, deadline=None)
 @given(answers, st.lists(st.sampled_from(["Title", "Part", "Bold"]), max_size=3, unique=True))
 def test_splitting_keeps_every_line_but_the_headings(answer: str, titles: list[str]) -> None:
-    head, found = stitch.split_by_topics(answer, titles)
+    head, found = assemble.split_by_topics(answer, titles)
     kept = len(head) + sum(len(text) for text in found.values())
     assert kept <= len(answer)
     if not found:
@@ -424,4 +407,4 @@ def test_lines_said_again_are_dropped_whatever_blank_lines_the_first_part_ends_i
     before = f"```c\nint first = 1;\nint second = 2;{cut}"
     more = "int second = 2;\nint third = 3;\n```\n"
     whole = "```c\nint first = 1;\nint second = 2;\nint third = 3;\n```\n"
-    assert seam.join(before, more) == whole
+    assert continuation.join(before, more) == whole

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workspaces import expand, rows, small
 
-from expand.importing.proposal import LEAST_LINES, Proposal, ProposedSection, scaled
-from expand.importing.proposal_form import Bounds, form_parameters, grammar, read_answer
-from expand.model.profile import profile_for
+from expand.importers.proposal import LEAST_LINES, Proposal, ProposedSection, scaled
+from expand.importers.proposal_schema import Bounds, form_parameters, grammar, read_answer
+from expand.llm.profile import profile_for
 
 Json = Any
 
@@ -147,9 +147,7 @@ def test_a_title_becomes_an_outline_and_a_chapter_of_the_book(place: Path, autho
     assert "added to outlines/book.yaml: 08\n" in ran.out
     assert expand(place, "outline", "check", "08").code == 0
     assert expand(place, "chapter", "08", "--dry-run").code == 0
-    assert rows(place, "SELECT chapter, section, purpose, state FROM attempt") == [
-        ("08", 0, "draft", "settled")
-    ]
+    assert rows(place, "SELECT chapter, section, purpose, state FROM attempt") == [("08", 0, "draft", "settled")]
     assert expand(place, "ledger", "verify").code == 0
     assert expand(place, "budget", "--format", "json").json["by_chapter"][-1] == {
         "id": "08", "used": 400, "estimated_remaining": pytest.approx(0, abs=10**6), "attempts": 1,
@@ -190,9 +188,7 @@ def test_the_same_question_is_not_bought_twice(place: Path, author: Author) -> N
     assert expand(place, "ledger", "verify").code == 0
 
 
-def test_an_outline_that_is_there_is_neither_overwritten_nor_paid_for(
-    place: Path, author: Author
-) -> None:
+def test_an_outline_that_is_there_is_neither_overwritten_nor_paid_for(place: Path, author: Author) -> None:
     proposer = author(GOOD)
     before = (place / "outlines" / "07.yaml").read_bytes()
     ran = suggest(place, proposer, "07")
@@ -374,9 +370,7 @@ def test_in_another_language_and_under_an_id_of_one_s_own(place: Path, author: A
         (("--suggest", "New", "--model", "gpt-4.1"), "OPENAI_API_KEY is not set"),
     ],
 )
-def test_what_is_refused_before_anything_is_sent(
-    place: Path, arguments: tuple[str, ...], message: str
-) -> None:
+def test_what_is_refused_before_anything_is_sent(place: Path, arguments: tuple[str, ...], message: str) -> None:
     ran = expand(place, "outline", "import", *arguments)
     assert ran.code == 2
     assert message in ran.err
@@ -424,9 +418,7 @@ def test_what_is_no_answer_at_all(text: str, fault: str) -> None:
 
 
 def test_a_fence_and_numbers_and_markup_are_read_over() -> None:
-    said = {
-        "sections": [section("## 1. **Pipes**", "x", ["1.1 `pipe(2)`", "- FIFOs"]), section("B")]
-    }
+    said = {"sections": [section("## 1. **Pipes**", "x", ["1.1 `pipe(2)`", "- FIFOs"]), section("B")]}
     reading = read_answer(f"Sure!\n```json\n{json.dumps(said)}\n```", Bounds(least=1, most=3))
     assert reading.sections[0].title == "Pipes"
     assert reading.sections[0].topics[0] == "`pipe(2)`"
@@ -447,9 +439,7 @@ def test_bounds() -> None:
         ("none", None, None),
     ],
 )
-def test_the_profile_decides_on_the_form(
-    structured: str, key: str | None, kind: str | None
-) -> None:
+def test_the_profile_decides_on_the_form(structured: str, key: str | None, kind: str | None) -> None:
     table = {"structured_output": structured, "parameters": {"temperature": 0.2}}
     profile = profile_for("some-model", {"some-model": table})
     parameters = form_parameters(profile, Bounds(least=3, most=5), "Pipes")

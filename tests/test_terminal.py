@@ -19,10 +19,10 @@ from rich.console import Console
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.cli.characters import is_unicode, plain, prepare
-from expand.cli.places import named
-from expand.cli.tables import Column, table
-from expand.cli.voice import counted
+from expand.cli.encoding import is_unicode, plain, prepare
+from expand.cli.locations import named
+from expand.cli.tables import TableColumn, table
+from expand.cli.verbosity import counted
 
 
 @pytest.fixture
@@ -53,12 +53,8 @@ def test_every_character_ends_up_in_ascii() -> None:
         plain(chr(number)).encode("ascii")
 
 
-@pytest.mark.parametrize(
-    ("encoding", "shown", "lost"), [("cp1252", "é… ???? --\n", 2), ("utf-8", "é… 性能 ──\n", 0)]
-)
-def test_a_stream_shows_what_it_can_and_counts_what_it_cannot(
-    encoding: str, shown: str, lost: int
-) -> None:
+@pytest.mark.parametrize(("encoding", "shown", "lost"), [("cp1252", "é… ???? --\n", 2), ("utf-8", "é… 性能 ──\n", 0)])
+def test_a_stream_shows_what_it_can_and_counts_what_it_cannot(encoding: str, shown: str, lost: int) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
     losses = prepare(stream)
     stream.write("é… 性能 ──\n")
@@ -83,9 +79,7 @@ def run(place: Path, *arguments: str, encoding: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-def test_chinese_titles_in_a_code_page_are_no_failure(
-    place: Path, server: ScriptedServer, encoding: str
-) -> None:
+def test_chinese_titles_in_a_code_page_are_no_failure(place: Path, server: ScriptedServer, encoding: str) -> None:
     arguments = ("chapter", "07", "--language", "zh", "--base-url", server.base_url)
     code, out, err = run(place, *arguments, encoding=encoding)
 
@@ -107,9 +101,7 @@ def test_a_ledger_goes_through_a_code_page_whole(place: Path, server: ScriptedSe
     assert (code, err) == (0, "")
     assert not exact.isascii()
     assert out.isascii()
-    assert [json.loads(line) for line in out.splitlines()] == [
-        json.loads(line) for line in exact.splitlines()
-    ]
+    assert [json.loads(line) for line in out.splitlines()] == [json.loads(line) for line in exact.splitlines()]
 
 
 # --- words and tables ------------------------------------------------------------------------
@@ -121,9 +113,7 @@ def test_sections_are_named_shortly() -> None:
     assert named([]) == ""
 
 
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 lines"), (1, "1 line"), (2, "2 lines"), (1_000, "1,000 lines")]
-)
+@pytest.mark.parametrize(("count", "text"), [(0, "0 lines"), (1, "1 line"), (2, "2 lines"), (1_000, "1,000 lines")])
 def test_plurals_are_right(count: int, text: str) -> None:
     assert counted(count, "line") == text
 
@@ -131,11 +121,11 @@ def test_plurals_are_right(count: int, text: str) -> None:
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_a_table_keeps_to_its_width_and_breaks_no_figure(width: int) -> None:
     columns = [
-        Column(name="Section", figure=False),
-        Column(name="Lines"),
-        Column(name="Prompt tokens", spare=1),
-        Column(name="Answer tokens", spare=2),
-        Column(name="Cost at most"),
+        TableColumn(name="Section", figure=False),
+        TableColumn(name="Lines"),
+        TableColumn(name="Prompt tokens", spare=1),
+        TableColumn(name="Answer tokens", spare=2),
+        TableColumn(name="Cost at most"),
     ]
     rows = [("1. 性能分析方法论与工具的使用", "1,234,567", "9,876,543", "1,111,111", "0.1234")]
     console = Console(file=io.StringIO(), width=width)
@@ -171,9 +161,7 @@ def test_verbose_tells_every_attempt_and_keeps_it_in_a_log_without_the_key(
     ran = expand(place, "chapter", "07", "--base-url", server.base_url, "-v", "--json")
 
     assert ran.code == 0, ran.err
-    named_at = re.search(
-        r"^expand: the log of this run is (\.expand/logs/\S+\.log)$", ran.err, re.M
-    )
+    named_at = re.search(r"^expand: the log of this run is (\.expand/logs/\S+\.log)$", ran.err, re.M)
     assert named_at is not None
     log = (place / named_at[1]).read_text(encoding="utf-8")
     for text in (ran.err, log):
@@ -183,9 +171,7 @@ def test_verbose_tells_every_attempt_and_keeps_it_in_a_log_without_the_key(
         billed = sum(int(figure.replace(",", "")) for figure in settled)
         assert billed == ran.json["budget"]["used"] - 1_000
         assert "sk-verbose-and-secret" not in text
-    assert all(
-        re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", row) for row in log.splitlines()
-    )
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", row) for row in log.splitlines())
     assert re.search(r"exit 0: \d+ attempts, \d+ answers, [\d.]+ s$", log.rstrip())
 
 
@@ -230,9 +216,7 @@ def test_what_stops_accept_names_the_line_too(place: Path, server: ScriptedServe
 
 
 @pytest.mark.parametrize(("given", "meant"), [("7", "07"), ("007", "07"), ("70", "07")])
-def test_a_mistyped_chapter_names_the_one_that_is_meant(
-    place: Path, given: str, meant: str
-) -> None:
+def test_a_mistyped_chapter_names_the_one_that_is_meant(place: Path, given: str, meant: str) -> None:
     ran = expand(place, "chapter", given, "--base-url", "http://127.0.0.1:9/v1")
     assert ran.code == 2
     assert f"did you mean {meant}?" in ran.err

@@ -10,11 +10,11 @@ import pytest
 from workspaces import small
 
 from expand import AttemptFailedError, Failure, Finish, Message, Request, Workspace
-from expand.testing import Habit, ScriptedAuthor, this_machine_only
-from expand.testing.author import FAILURES
+from expand.testing import Behaviour, ScriptedAuthor, this_machine_only
+from expand.testing.assertions import drafted
 from expand.testing.network import NetworkForbiddenError
-from expand.testing.specimen import copied
-from expand.testing.trial import drafted
+from expand.testing.sample_workspace import copy_workspace
+from expand.testing.scripted_author import FAILURES
 
 PASSING = """
 import socket
@@ -184,8 +184,7 @@ def test_a_workspace_elsewhere_is_named_in_the_settings(tmp_path: Path) -> None:
 
 def test_loading_the_plugin_loads_nothing_else() -> None:
     code = (
-        "import pytest, sys; old = {*sys.modules}; import expand.testing.plugin; "
-        "print(*sorted({*sys.modules} - old))"
+        "import pytest, sys; old = {*sys.modules}; import expand.testing.plugin; print(*sorted({*sys.modules} - old))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(ran.stdout.split()) == {"expand", "expand.testing", "expand.testing.plugin"}
@@ -232,7 +231,7 @@ async def test_the_ratio_of_the_lines_asked_is_delivered(ratio: float, lines: in
         ("bills_more", Finish.STOP, "About"),
     ],
 )
-async def test_habits_of_the_author(habit: Habit, finish: Finish, has: str) -> None:
+async def test_habits_of_the_author(habit: Behaviour, finish: Finish, has: str) -> None:
     request, name = asked()
     answer = await ScriptedAuthor(habit=habit).complete(request, client_request_id=name)
     assert answer.finish is finish
@@ -246,7 +245,7 @@ async def test_habits_of_the_author(habit: Habit, finish: Finish, has: str) -> N
 
 
 @pytest.mark.parametrize("habit", list(FAILURES))
-async def test_failures_of_the_author(habit: Habit) -> None:
+async def test_failures_of_the_author(habit: Behaviour) -> None:
     request, name = asked()
     with pytest.raises(AttemptFailedError) as raised:
         await ScriptedAuthor(habit=habit).complete(request, client_request_id=name)
@@ -273,7 +272,7 @@ def test_a_copy_has_what_a_run_needs_and_nothing_else(tmp_path: Path) -> None:
     (place / "prompts").mkdir()
     (place / "prompts" / "length.j2").write_text("x", encoding="utf-8")
     (place / "chapters" / "large.bin").write_bytes(bytes(3 * 2**20))
-    copy = copied(Workspace.open(place), place / "copy")
+    copy = copy_workspace(Workspace.open(place), place / "copy")
     names = {p.relative_to(copy.root).as_posix() for p in copy.root.rglob("*") if p.is_file()}
     assert names == {
         "expand.toml",

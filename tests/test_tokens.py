@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import tiktoken.registry
 
-from expand.completion import Message
 from expand.errors import InputError
-from expand.model.tokens import RANKS_FOLDER, TokenCounter
+from expand.llm.tokens import RANKS_FOLDER, TokenCounter
+from expand.llm.types import Message
 
 MESSAGES = (
     Message(role="system", content="You are terse."),
@@ -40,9 +40,7 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
         ("davinci", "o200k_base", False),
     ],
 )
-def test_counts_with_the_models_own_encoding_or_says_that_it_estimates(
-    model: str, encoding: str, exact: bool
-) -> None:
+def test_counts_with_the_models_own_encoding_or_says_that_it_estimates(model: str, encoding: str, exact: bool) -> None:
     counter = TokenCounter(model)
     assert (counter.encoding, counter.exact) == (encoding, exact)
 
@@ -88,9 +86,7 @@ def test_loading_leaves_the_environment_as_it_was() -> None:
 
 
 @pytest.mark.usefixtures("unloaded")
-def test_works_offline_when_the_users_cache_has_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_works_offline_when_the_users_cache_has_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     assert TokenCounter("gpt-4").count("a") == 1
     assert os.environ["TIKTOKEN_CACHE_DIR"] == str(tmp_path)
@@ -99,9 +95,7 @@ def test_works_offline_when_the_users_cache_has_no_file(
 
 @pytest.mark.usefixtures("unloaded")
 @pytest.mark.parametrize("variable", ["TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"])
-def test_takes_the_users_own_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+def test_takes_the_users_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     own = tmp_path / "own"
     shutil.copytree(RANKS_FOLDER, own)
     monkeypatch.setenv(variable, str(own))
@@ -110,9 +104,7 @@ def test_takes_the_users_own_file(
 
 @pytest.mark.usefixtures("unloaded")
 @pytest.mark.parametrize(("content", "word"), [(b"IQ== 0\n", "damaged"), (None, "missing")])
-def test_a_bad_rank_file_is_named_and_left_alone(
-    tmp_path: Path, content: bytes | None, word: str
-) -> None:
+def test_a_bad_rank_file_is_named_and_left_alone(tmp_path: Path, content: bytes | None, word: str) -> None:
     path = tmp_path / "fb374d419588a4632f3f557e76b4b70aebbca790"
     if content is not None:
         path.write_bytes(content)

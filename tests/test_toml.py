@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.outline.document import Node, Pairs
-from expand.outline.input_text import Problems
-from expand.toml.document import TomlFile, _spots, read_toml
+from expand.schema.source_text import Problems
+from expand.schema.toml_positions import TomlFile, _spots, read_toml
+from expand.schema.yaml_positions import Node, Pairs
 
 TEXT = """\
 # [author] in a comment

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from scripted_server import ScriptedServer
 
-from expand.model.embedded import REMEDY
+from expand.llm.local_model import REMEDY
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "own-book.md"
@@ -101,9 +101,7 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.mark.slow
-def test_from_the_wheel_to_an_accepted_chapter(
-    installed: Path, tree: Path, server: ScriptedServer
-) -> None:
+def test_from_the_wheel_to_an_accepted_chapter(installed: Path, tree: Path, server: ScriptedServer) -> None:
     def expand(*arguments: str) -> str:
         return ran(installed, *arguments, place=tree, base_url=server.base_url)
 

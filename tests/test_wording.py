@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.text import wording
+from expand.markdown import matching
 
 
 @pytest.mark.parametrize(
@@ -32,28 +32,28 @@ from expand.text import wording
     ],
 )
 def test_numbers_in_front_are_dropped(title: str, bare: str) -> None:
-    assert wording.unnumbered(title) == bare
+    assert matching.unnumbered(title) == bare
 
 
 def test_likeness() -> None:
-    assert wording.likeness("2.1 Zero Copy!", "zero copy") == 1.0
-    assert wording.likeness("性能指标体系", "性能指标体系（延迟/吞吐量）") == 1.0
-    assert wording.likeness("Buffers in the kernel", "Kernel buffers") == 0.95
-    assert wording.likeness("Pipes", "Memory") < 0.4
-    assert wording.likeness("", "Pipes") == 0.0
+    assert matching.likeness("2.1 Zero Copy!", "zero copy") == 1.0
+    assert matching.likeness("性能指标体系", "性能指标体系（延迟/吞吐量）") == 1.0
+    assert matching.likeness("Buffers in the kernel", "Kernel buffers") == 0.95
+    assert matching.likeness("Pipes", "Memory") < 0.4
+    assert matching.likeness("", "Pipes") == 0.0
 
 
 def test_likeness_is_exact_from_the_least_that_counts() -> None:
     near, far = ("Flame graphs", "Flamegraphs!"), ("Pipes and files", "Pipes, fifos")
-    assert wording.likeness(*near, 0.8) == wording.likeness(*near) == 1.0
-    exact = wording.likeness("Reading until the end", "Reading until an end")
+    assert matching.likeness(*near, 0.8) == matching.likeness(*near) == 1.0
+    exact = matching.likeness("Reading until the end", "Reading until an end")
     assert 0.8 <= exact < 1.0
-    assert wording.likeness("Reading until the end", "Reading until an end", exact) == exact
-    assert wording.likeness(*far, 0.8) <= wording.likeness(*far) < 0.8
+    assert matching.likeness("Reading until the end", "Reading until an end", exact) == exact
+    assert matching.likeness(*far, 0.8) <= matching.likeness(*far) < 0.8
 
 
 def test_terms_of_both_scripts() -> None:
-    assert wording.terms("Profiling 内存映射 with mmap_file 页") == {
+    assert matching.terms("Profiling 内存映射 with mmap_file 页") == {
         "profil",
         "mmap",
         "fil",
@@ -62,7 +62,7 @@ def test_terms_of_both_scripts() -> None:
         "映射",
         "页",
     }
-    assert wording.stem("queries") == wording.stem("query") == "quer"
+    assert matching.stem("queries") == matching.stem("query") == "quer"
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,16 @@ def test_terms_of_both_scripts() -> None:
     ],
 )
 def test_tokens_are_words_and_single_chinese_characters(text: str, tokens: list[str]) -> None:
-    assert wording.tokens(text) == tokens
+    assert matching.tokens(text) == tokens
 
 
 @given(st.text(st.sampled_from("aB9_'’ \n-.é内"), max_size=12))
 def test_tokens_are_the_same_whether_or_not_all_is_ascii(text: str) -> None:
-    assert wording.tokens(text) == wording.tokens(f"{text} 內")[:-1]
+    assert matching.tokens(text) == matching.tokens(f"{text} 內")[:-1]
 
 
 def test_prose_has_no_code_and_no_addresses() -> None:
-    assert wording.prose("use `a b` [x](y.md) https://e.org/z now").split() == [
+    assert matching.prose("use `a b` [x](y.md) https://e.org/z now").split() == [
         "use",
         "[x]()",
         "now",
@@ -93,9 +93,9 @@ def test_prose_has_no_code_and_no_addresses() -> None:
 
 
 def test_languages_and_texts_in_scripts_without_spaces() -> None:
-    assert all(map(wording.is_cjk_language, ("zh", "zh-Hans", "ZH-TW", "ja", "ko")))
-    assert not any(map(wording.is_cjk_language, ("en", "de", "zhx")))
-    assert wording.is_cjk_text("用 splice 系统调用避免复制")
-    assert wording.is_cjk_text("パイプとファイル")
-    assert not wording.is_cjk_text("The character 零 stands for nothing here")
-    assert not wording.is_cjk_text("")
+    assert all(map(matching.is_cjk_language, ("zh", "zh-Hans", "ZH-TW", "ja", "ko")))
+    assert not any(map(matching.is_cjk_language, ("en", "de", "zhx")))
+    assert matching.is_cjk_text("用 splice 系统调用避免复制")
+    assert matching.is_cjk_text("パイプとファイル")
+    assert not matching.is_cjk_text("The character 零 stands for nothing here")
+    assert not matching.is_cjk_text("")

@@ -54,14 +54,9 @@ def make_book(root: Path, sections: int) -> tuple[str, ...]:
 
 
 def _make_chapter(root: Path, chapter: str, sections: int) -> None:
-    body = "".join(
-        f"  - {{title: Part {n} of chapter {chapter}, lines: {LINES}}}\n" for n in range(sections)
-    )
+    body = "".join(f"  - {{title: Part {n} of chapter {chapter}, lines: {LINES}}}\n" for n in range(sections))
     (root / "outlines" / f"{chapter}.yaml").write_text(
-        f'id: "{chapter}"\ntitle: Chapter {chapter}\nsource: chapters/{chapter}.md\n'
-        f"sections:\n{body}",
+        f'id: "{chapter}"\ntitle: Chapter {chapter}\nsource: chapters/{chapter}.md\nsections:\n{body}',
         encoding="utf-8",
     )
-    (root / "chapters" / f"{chapter}.md").write_text(
-        SOURCE.format(title=f"Chapter {chapter}"), encoding="utf-8"
-    )
+    (root / "chapters" / f"{chapter}.md").write_text(SOURCE.format(title=f"Chapter {chapter}"), encoding="utf-8")

@@ -97,9 +97,7 @@ def _serve(connection: Connection, latency: float, lines: int) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: _Connection(responses, latency), "127.0.0.1", 0, backlog=1024
-        )
+        server = await loop.create_server(lambda: _Connection(responses, latency), "127.0.0.1", 0, backlog=1024)
         connection.send(server.sockets[0].getsockname()[1])
         await asyncio.Event().wait()
 

@@ -39,17 +39,17 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
     from expand.__main__ import collect_seldom
 
     collect_seldom()  # as the command line does
-    import expand.model.author  # the other side has its SDK before the clock, too
-    import expand.text.block_tokens
-    from expand.drafting.commission import Commission
-    from expand.drafting.session import expand_chapters
-    from expand.model.tokens import TokenCounter
-    from expand.outline.plan import Plan
+    import expand.llm.openai_client  # the other side has its SDK before the clock, too
+    import expand.markdown.block_tokens
+    from expand.drafting.run import expand_chapters
+    from expand.drafting.run_options import RunSpec
+    from expand.llm.tokens import TokenCounter
+    from expand.outline.plans import Plan
     from expand.settings import Overrides, read_settings
     from expand.workspace import Workspace
 
     TokenCounter(MODEL).count("")
-    expand.text.block_tokens.parsed("")
+    expand.markdown.block_tokens.parsed("")
     loading = time.perf_counter() - arrived
     cpu, began = _processor_seconds(), time.perf_counter()
     workspace = Workspace(root=root)
@@ -58,7 +58,7 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
         environment={"OPENAI_API_KEY": KEY},
         overrides=Overrides(base_url=f"http://127.0.0.1:{port}/v1", model=MODEL, concurrency=width),
     )
-    commission = Commission(chapters=ids, plan=Plan.FULL, language="en")
+    commission = RunSpec(chapters=ids, plan=Plan.FULL, language="en")
     result = asyncio.run(expand_chapters(workspace, settings, commission, on_event=lambda _: None))
     wall, cpu = time.perf_counter() - began, _processor_seconds() - cpu
     if result.exit_code not in (0, 5):
@@ -107,8 +107,8 @@ def bare_side(messages: list[dict[str, str]], count: int, port: int, width: int)
 
 def first_messages(root: Path, chapter: str) -> list[dict[str, str]]:
     """The messages of a section's request, as the pipeline makes them."""
-    from expand.drafting.rehearsal import first_order
-    from expand.outline.plan import Plan
+    from expand.drafting.dry_run import first_order
+    from expand.outline.plans import Plan
     from expand.settings import Overrides, read_settings
     from expand.workspace import Workspace
 
@@ -118,9 +118,7 @@ def first_messages(root: Path, chapter: str) -> list[dict[str, str]]:
         environment={"OPENAI_API_KEY": KEY},
         overrides=Overrides(model=MODEL),
     )
-    order, _, _ = first_order(
-        workspace, settings, chapter=chapter, section=1, plan=Plan.FULL, language="en"
-    )
+    order, _, _ = first_order(workspace, settings, chapter=chapter, section=1, plan=Plan.FULL, language="en")
     return [{"role": m.role, "content": m.content} for m in order.request.messages]
 
 
@@ -141,9 +139,7 @@ def in_process(side: Callable[..., Measured], *arguments: object) -> Measured:
     return measured
 
 
-def _run(
-    connection: Connection, side: Callable[..., Measured], arguments: tuple[object, ...]
-) -> None:
+def _run(connection: Connection, side: Callable[..., Measured], arguments: tuple[object, ...]) -> None:
     measured = side(*arguments)
     with suppress(BrokenPipeError):
         connection.send(measured)

@@ -16,18 +16,22 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from expand.api import accept as accept
+    from expand.api import dry_run as dry_run
+    from expand.api import expand_chapter as expand_chapter
+    from expand.api import expand_chapters as expand_chapters
+    from expand.api import expanding as expanding
+    from expand.api import figures as figures
+    from expand.api import render_report as render_report
+    from expand.api import review as review
+    from expand.api import undo as undo
     from expand.budget import Balance as Balance
     from expand.budget import Limit as Limit
-    from expand.completion import Answer as Answer
-    from expand.completion import AttemptFailedError as AttemptFailedError
-    from expand.completion import Author as Author
-    from expand.completion import Failure as Failure
-    from expand.completion import Finish as Finish
-    from expand.completion import Message as Message
-    from expand.completion import Request as Request
-    from expand.completion import Usage as Usage
-    from expand.contract import Finding as Finding
-    from expand.drafting.acceptance import Restored as Restored
+    from expand.checks import Finding as Finding
+    from expand.drafting.accept import Accepted as Accepted
+    from expand.drafting.accept import AcceptResult as AcceptResult
+    from expand.drafting.acceptance_record import Restored as Restored
+    from expand.drafting.dry_run import DryRun as DryRun
     from expand.drafting.events import Event as Event
     from expand.drafting.events import Notice as Notice
     from expand.drafting.events import RunPlanned as RunPlanned
@@ -35,46 +39,38 @@ if TYPE_CHECKING:
     from expand.drafting.events import SectionGrew as SectionGrew
     from expand.drafting.events import SectionPlanned as SectionPlanned
     from expand.drafting.events import SectionStarted as SectionStarted
-    from expand.drafting.handover import Accepted as Accepted
-    from expand.drafting.handover import Handover as Handover
-    from expand.drafting.rehearsal import Planned as Planned
-    from expand.drafting.result import ChapterResult as ChapterResult
-    from expand.drafting.result import RunResult as RunResult
-    from expand.drafting.result import SectionResult as SectionResult
-    from expand.drafting.running import Running as Running
+    from expand.drafting.results import ChapterResult as ChapterResult
+    from expand.drafting.results import RunResult as RunResult
+    from expand.drafting.results import SectionResult as SectionResult
+    from expand.drafting.run import RunHandle as RunHandle
     from expand.errors import AuthorError as AuthorError
     from expand.errors import BudgetExceededError as BudgetExceededError
     from expand.errors import ExpandError as ExpandError
     from expand.errors import InputError as InputError
     from expand.errors import InputErrors as InputErrors
     from expand.errors import LedgerError as LedgerError
-    from expand.library import accept as accept
-    from expand.library import dry_run as dry_run
-    from expand.library import expand_chapter as expand_chapter
-    from expand.library import expand_chapters as expand_chapters
-    from expand.library import expanding as expanding
-    from expand.library import figures as figures
-    from expand.library import render_report as render_report
-    from expand.library import review as review
-    from expand.library import undo as undo
+    from expand.llm.types import Answer as Answer
+    from expand.llm.types import AttemptFailedError as AttemptFailedError
+    from expand.llm.types import Author as Author
+    from expand.llm.types import Failure as Failure
+    from expand.llm.types import Finish as Finish
+    from expand.llm.types import Message as Message
+    from expand.llm.types import Request as Request
+    from expand.llm.types import Usage as Usage
     from expand.workspace import Workspace as Workspace
 
 _ROOMS = {
+    "api": ("accept dry_run expand_chapter expand_chapters expanding figures render_report review undo"),
     "budget": "Balance Limit",
-    "completion": "Answer AttemptFailedError Author Failure Finish Message Request Usage",
-    "contract": "Finding",
-    "drafting.acceptance": "Restored",
-    "drafting.events": (
-        "Event Notice RunPlanned SectionDone SectionGrew SectionPlanned SectionStarted"
-    ),
-    "drafting.handover": "Accepted Handover",
-    "drafting.rehearsal": "Planned",
-    "drafting.result": "ChapterResult RunResult SectionResult",
-    "drafting.running": "Running",
+    "checks": "Finding",
+    "drafting.acceptance_record": "Restored",
+    "drafting.accept": "Accepted AcceptResult",
+    "drafting.dry_run": "DryRun",
+    "drafting.events": ("Event Notice RunPlanned SectionDone SectionGrew SectionPlanned SectionStarted"),
+    "drafting.results": "ChapterResult RunResult SectionResult",
+    "drafting.run": "RunHandle",
     "errors": "AuthorError BudgetExceededError ExpandError InputError InputErrors LedgerError",
-    "library": (
-        "accept dry_run expand_chapter expand_chapters expanding figures render_report review undo"
-    ),
+    "llm.types": "Answer AttemptFailedError Author Failure Finish Message Request Usage",
     "workspace": "Workspace",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}

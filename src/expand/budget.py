@@ -103,8 +103,7 @@ class Shortfall:
         unit = "USD" if self.unit == "pico-USD" else self.unit
         low = f"{write(at_least)} to " if at_least < self.needed else ""
         return (
-            f"{whose}: {low}{write(self.needed)} {unit} needed, {write(self.remaining)} of "
-            f"{write(self.limit)} remain"
+            f"{whose}: {low}{write(self.needed)} {unit} needed, {write(self.remaining)} of {write(self.limit)} remain"
         )
 
 

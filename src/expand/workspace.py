@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from expand.errors import InputError, Place
-from expand.ledger_place import LedgerPlace, is_server, read_server
+from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
-from expand.outline.file import read_book, read_outline
-from expand.outline.input_text import Problems
-from expand.toml.document import read_toml
+from expand.outline.reading import read_book, read_outline
+from expand.schema.source_text import Problems
+from expand.schema.toml_positions import read_toml
 
 if TYPE_CHECKING:
-    from expand.text.draft import Draft
+    from expand.document.draft import Draft
 
 MARKER = "expand.toml"
 LEDGER_VARIABLE = "EXPAND_LEDGER"
@@ -102,9 +102,7 @@ class Workspace:
     def chapter_ids(self) -> tuple[str, ...]:
         """Chapters that have an outline, sorted by id."""
         folder = self.root / "outlines"
-        return tuple(
-            sorted(path.stem for path in folder.glob("*.yaml") if path.name != "book.yaml")
-        )
+        return tuple(sorted(path.stem for path in folder.glob("*.yaml") if path.name != "book.yaml"))
 
     def book(self) -> Book:
         """The book. Raises ``InputError``."""
@@ -132,7 +130,7 @@ class Workspace:
 
     def draft(self, chapter: str) -> Draft | None:
         """The chapter's draft as it stands, None if there is none."""
-        from expand.text import draft  # start-up time
+        from expand.document import draft  # start-up time
 
         path = self.draft_path(chapter)
         return draft.read(read_text(path)) if path.is_file() else None
@@ -167,9 +165,7 @@ def _stated_ledger(path: Path) -> tuple[str | None, Place]:
     return stated, place
 
 
-def find_workspace(
-    start: Path, *, given: Path | None = None, environment: Mapping[str, str] = os.environ
-) -> Workspace:
+def find_workspace(start: Path, *, given: Path | None = None, environment: Mapping[str, str] = os.environ) -> Workspace:
     """The workspace ``given``, or the nearest one at or above ``start``."""
     ledger = environment.get(LEDGER_VARIABLE) or None
     if given is not None:

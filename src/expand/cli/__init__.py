@@ -12,24 +12,12 @@ from typing import NoReturn
 import typer
 
 from expand import __version__
-from expand.cli import (
-    budget,
-    chapter,
-    doctor,
-    init,
-    ledger,
-    outline,
-    plan,
-    prompt,
-    review,
-    status,
-    worker,
-)
-from expand.cli.characters import prepare
+from expand.cli import chapter, doctor, init, ledger, outline, prompt, reports, review, worker
 from expand.cli.common import WorkspaceOption, note
+from expand.cli.encoding import prepare
 from expand.cli.examples import TASKS
-from expand.cli.late import command
-from expand.cli.voice import QuietOption, VerboseOption, begin, counted
+from expand.cli.lazy_commands import command
+from expand.cli.verbosity import QuietOption, VerboseOption, begin, counted
 from expand.errors import ExpandError
 
 app = typer.Typer(
@@ -44,10 +32,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 command(app, "chapter")(chapter.chapter)
-command(app, "budget")(budget.budget)
-command(app, "plan")(plan.plan)
-command(app, "status")(status.status)
-command(app, "report")(status.report)
+command(app, "budget")(reports.budget)
+command(app, "plan")(reports.plan)
+command(app, "status")(reports.status)
+command(app, "report")(reports.report)
 command(app, "review")(review.review)
 command(app, "revise")(review.revise)
 command(app, "accept")(review.accept)

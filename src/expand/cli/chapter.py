@@ -17,10 +17,10 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
-from expand.cli.voice import QuietOption, VerboseOption
+from expand.cli.verbosity import QuietOption, VerboseOption
 
 if TYPE_CHECKING:
-    from expand.outline.plan import Plan
+    from expand.outline.plans import Plan
     from expand.workspace import Workspace
 
 
@@ -28,16 +28,10 @@ def chapter(
     context: typer.Context,
     chapters: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="ID...", help="Chapters to expand.", autocompletion=complete_chapter
-        ),
+        typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=complete_chapter),
     ] = None,
-    all_chapters: Annotated[
-        bool, typer.Option("--all", help="Every chapter that has an outline.")
-    ] = False,
-    plan: Annotated[
-        str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")
-    ] = "full",
+    all_chapters: Annotated[bool, typer.Option("--all", help="Every chapter that has an outline.")] = False,
+    plan: Annotated[str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")] = "full",
     section: Annotated[
         list[int] | None,
         typer.Option("--section", metavar="N", help="Only this section; repeatable."),
@@ -45,9 +39,7 @@ def chapter(
     language: LanguageOption = None,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
-    concurrency: Annotated[
-        int | None, typer.Option("--concurrency", min=1, help="Requests at once.")
-    ] = None,
+    concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="Requests at once.")] = None,
     budget: BudgetOption = None,
     on_unknown: Annotated[
         str | None,
@@ -55,9 +47,7 @@ def chapter(
     ] = None,
     unpriced: Annotated[
         bool,
-        typer.Option(
-            "--unpriced", help="Under a limit in money, let a model without a price pass."
-        ),
+        typer.Option("--unpriced", help="Under a limit in money, let a model without a price pass."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
@@ -72,9 +62,7 @@ def chapter(
     ] = None,
     queue: Annotated[
         bool,
-        typer.Option(
-            "--queue", help="Put the sections on the queue for `expand worker`; needs PostgreSQL."
-        ),
+        typer.Option("--queue", help="Put the sections on the queue for `expand worker`; needs PostgreSQL."),
     ] = False,
     fresh: Annotated[
         bool,
@@ -91,9 +79,7 @@ def chapter(
     ] = "outline",
     cascade: Annotated[
         bool,
-        typer.Option(
-            "--cascade", help="With --context text: redo sections whose predecessors changed."
-        ),
+        typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed."),
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -101,15 +87,16 @@ def chapter(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Expand chapters into drafts; what is already bought and still current is reused."""
-    from expand.cli.run import run, show  # start-up time
-    from expand.drafting.expansion import Commission
-    from expand.drafting.rehearsal import dry_run as planned_run
+    from expand.cli.run_command import (
+        run,
+        show,  # start-up time
+    )
+    from expand.drafting.dry_run import dry_run as planned_run
+    from expand.drafting.run_options import RunSpec
 
     place = workspace_of(context, workspace)
-    settings = settings_of(
-        place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown
-    )
-    commission = Commission(
+    settings = settings_of(place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown)
+    commission = RunSpec(
         chapters=_chapters(
             place,
             chapters or [],
@@ -123,7 +110,7 @@ def chapter(
         cascade=cascade,
     )
     if queue and not dry_run:
-        from expand.cli.queue import put
+        from expand.cli.queue_output import put
 
         raise typer.Exit(
             put(
@@ -137,7 +124,7 @@ def chapter(
             )
         )
     if batch is not None:
-        from expand.cli.batch import perform
+        from expand.cli.batch_output import perform
 
         raise typer.Exit(
             perform(
@@ -152,7 +139,7 @@ def chapter(
             )
         )
     if dry_run:
-        from expand.cli.planned import show_planned
+        from expand.cli.dry_run_output import show_planned
 
         show_planned(planned_run(place, settings, commission), as_json=as_json)
         return
@@ -167,9 +154,7 @@ def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> 
     if all_chapters and workspace.chapter_ids():
         return workspace.chapter_ids()
     if all_chapters:
-        raise InputError(
-            "no chapter has an outline", remedy="write outlines/<chapter>.yaml, or `expand init`"
-        )
+        raise InputError("no chapter has an outline", remedy="write outlines/<chapter>.yaml, or `expand init`")
     if not given:
         known = ", ".join(workspace.chapter_ids()) or "none yet"
         raise InputError("no chapter named", remedy=f"name some of {known}, or give --all")
@@ -187,7 +172,7 @@ def _is_text(told: str) -> bool:
 def plan_of(text: str) -> Plan:
     """The plan that ``--plan`` names. Raises ``InputError``."""
     from expand.errors import InputError  # start-up time
-    from expand.outline.plan import Plan as Known
+    from expand.outline.plans import Plan as Known
 
     if text not in tuple(Known):
         raise InputError(f"--plan is {text!r}", remedy="give full or lean")

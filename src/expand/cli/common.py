@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expand.cli.characters import is_unicode
-from expand.cli.voice import Voice, voice
+from expand.cli.encoding import is_unicode
+from expand.cli.verbosity import Verbosity, verbosity
 
 if TYPE_CHECKING:
-    from expand.completion import Json
+    from expand.schema import Json
     from expand.settings import Settings
     from expand.workspace import Workspace
 
@@ -37,20 +37,18 @@ def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option(
-        "--workspace", metavar="DIR", help="The folder with expand.toml, if not this one or above."
+        "--workspace",
+        metavar="DIR",
+        help="The folder with expand.toml, if not this one or above.",
     ),
 ]
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="The author model; `embedded` is the local one."),
 ]
-BaseUrlOption = Annotated[
-    str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")
-]
+BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
-]
+OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
 BudgetOption = Annotated[
     int | None,
     typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend."),
@@ -80,14 +78,15 @@ def settings_of(
     on_unknown: str | None = None,
 ) -> Settings:
     """The settings of the workspace with the command line's on top. Raises ``InputError``."""
-    from expand.settings import Overrides, read_settings  # start-up time
+    from expand.settings import (
+        Overrides,
+        read_settings,  # start-up time
+    )
 
     return read_settings(
         workspace.settings_path,
         environment=os.environ,
-        overrides=Overrides(
-            model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown
-        ),
+        overrides=Overrides(model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown),
     )
 
 
@@ -118,5 +117,5 @@ def warn(message: str) -> None:
 
 def note(message: str) -> None:
     """A line on stderr that ``--quiet`` leaves out."""
-    if voice() is not Voice.QUIET:
+    if verbosity() is not Verbosity.QUIET:
         warn(message)

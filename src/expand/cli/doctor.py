@@ -13,14 +13,12 @@ import typer
 from expand.cli.common import BaseUrlOption, ModelOption, WorkspaceOption, print_json
 
 if TYPE_CHECKING:
-    from expand.diagnosis.examination import Examination
+    from expand.doctor.run_checks import DoctorReport
 
 
 def doctor(
     context: typer.Context,
-    live: Annotated[
-        bool, typer.Option("--live", help="Send one small request too; it goes into the ledger.")
-    ] = False,
+    live: Annotated[bool, typer.Option("--live", help="Send one small request too; it goes into the ledger.")] = False,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -32,8 +30,8 @@ def doctor(
     """
     import asyncio  # start-up time
 
-    from expand.diagnosis.examination import examine
-    from expand.diagnosis.surroundings import Terminal
+    from expand.doctor.environment import Terminal
+    from expand.doctor.run_checks import run_checks
     from expand.settings import Overrides
 
     terminal = Terminal(
@@ -41,7 +39,7 @@ def doctor(
         encoding=sys.stdout.encoding or "ascii",
     )
     found = asyncio.run(
-        examine(
+        run_checks(
             Path.cwd(),
             given=workspace or context.obj,
             environment=os.environ,
@@ -57,7 +55,7 @@ def doctor(
     raise typer.Exit(found.exit_code)
 
 
-def _print(found: Examination) -> None:
+def _print(found: DoctorReport) -> None:
     print_json(
         {
             "exit_code": found.exit_code,
@@ -74,7 +72,7 @@ def _print(found: Examination) -> None:
     )
 
 
-def _show(found: Examination) -> None:
+def _show(found: DoctorReport) -> None:
     marks = {"ok": "ok", "note": "note", "warning": "WARN", "failure": "FAIL"}
     for finding in found.findings:
         typer.echo(f"{marks[finding.status]:<5}{finding.subject:<12}{finding.message}")
@@ -82,6 +80,4 @@ def _show(found: Examination) -> None:
             typer.echo(f"{'':<17}-> {finding.remedy}")
     failed = sum(finding.status == "failure" for finding in found.findings)
     warned = sum(finding.status == "warning" for finding in found.findings)
-    typer.echo(
-        "all is well" if not failed and not warned else f"{failed} to mend, {warned} to look at"
-    )
+    typer.echo("all is well" if not failed and not warned else f"{failed} to mend, {warned} to look at")

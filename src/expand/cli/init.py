@@ -10,25 +10,17 @@ import typer
 from expand.cli.common import print_json, warn
 
 if TYPE_CHECKING:
-    from expand.starting.foundation import Foundation
+    from expand.scaffold.new_workspace import NewWorkspace
 
 
 def init(
-    folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="The folder; this one if none is named.")
-    ] = Path(),
-    title: Annotated[
-        str | None, typer.Option("--title", help="The book's title, if not the one found.")
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option("--language", help="The book's language, such as en or zh.")
-    ] = None,
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder; this one if none is named.")] = Path(),
+    title: Annotated[str | None, typer.Option("--title", help="The book's title, if not the one found.")] = None,
+    language: Annotated[str | None, typer.Option("--language", help="The book's language, such as en or zh.")] = None,
     every: Annotated[
         bool, typer.Option("--all", help="An outline for every chapter, not for the first alone.")
     ] = False,
-    prompts: Annotated[
-        bool, typer.Option("--eject-prompts", help="Copy the templates too, to change them.")
-    ] = False,
+    prompts: Annotated[bool, typer.Option("--eject-prompts", help="Copy the templates too, to change them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make a workspace: in an empty folder, or around an mdBook, MkDocs or Markdown tree.
@@ -36,21 +28,18 @@ def init(
     Nothing that is there is changed, but the schemas, which are generated, are renewed.
     """
     from expand.errors import InputError  # start-up time
-    from expand.outline.words import is_language
-    from expand.starting.foundation import found_workspace
+    from expand.outline.text_rules import is_language
+    from expand.scaffold.new_workspace import create_workspace
 
     if language is not None and not is_language(language):
         raise InputError(f"--language is {language!r}", remedy="give a code such as en or zh")
-    founded = found_workspace(folder, title=title, language=language, every=every, prompts=prompts)
+    founded = create_workspace(folder, title=title, language=language, every=every, prompts=prompts)
     if as_json:
         print_json(
             {
                 "workspace": str(founded.workspace.root),
                 "tree": founded.tree.kind,
-                "chapters": [
-                    {"id": c.id, "title": c.title, "source": c.source}
-                    for c in founded.tree.chapters
-                ],
+                "chapters": [{"id": c.id, "title": c.title, "source": c.source} for c in founded.tree.chapters],
                 "written": list(founded.written),
                 "renewed": list(founded.renewed),
                 "kept": list(founded.kept),
@@ -61,10 +50,10 @@ def init(
     _show(founded, folder)
 
 
-def _show(founded: Foundation, folder: Path) -> None:
+def _show(founded: NewWorkspace, folder: Path) -> None:
     from shlex import quote as quoted  # start-up time
 
-    from expand.diagnosis.shell_command import shell_command
+    from expand.doctor.environment import shell_command
 
     tree = founded.tree
     if tree.kind == "empty":

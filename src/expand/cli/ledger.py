@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expand.cli.characters import escaped, is_unicode
 from expand.cli.common import (
     JsonOption,
     OutputOption,
@@ -20,11 +19,12 @@ from expand.cli.common import (
     warn,
     workspace_of,
 )
-from expand.cli.late import command
+from expand.cli.encoding import escaped, is_unicode
+from expand.cli.lazy_commands import command
 
 if TYPE_CHECKING:
     from expand.ledger import Ledger
-    from expand.ledger_place import LedgerPlace
+    from expand.ledger_location import LedgerPlace
     from expand.settings import Settings
     from expand.workspace import Workspace
 
@@ -45,7 +45,10 @@ LedgerOption = Annotated[
 
 
 def _path(context: typer.Context, workspace: Path | None, given: str | None) -> LedgerPlace:
-    from expand.ledger_place import is_server, read_server  # start-up time
+    from expand.ledger_location import (
+        is_server,
+        read_server,  # start-up time
+    )
 
     if given is None:
         return workspace_of(context, workspace).ledger_place
@@ -89,9 +92,7 @@ def verify(
 @command(app, "export", path="ledger export")
 def export(
     context: typer.Context,
-    texts: Annotated[
-        bool, typer.Option("--texts/--no-texts", help="With requests and answers, or without.")
-    ] = True,
+    texts: Annotated[bool, typer.Option("--texts/--no-texts", help="With requests and answers, or without.")] = True,
     output: OutputOption = None,
     ledger: LedgerOption = None,
     workspace: WorkspaceOption = None,
@@ -111,14 +112,15 @@ def export(
 @command(app, "import", path="ledger import")
 def import_(
     context: typer.Context,
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="What was exported; else stdin.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="What was exported; else stdin.")] = None,
     ledger: LedgerOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Fill a new ledger from JSON lines, all of them or nothing."""
-    from expand.errors import InputError, Place  # start-up time
+    from expand.errors import (
+        InputError,
+        Place,  # start-up time
+    )
     from expand.ledger.transfer import import_ as fill
 
     target = _path(context, workspace, ledger)
@@ -135,12 +137,8 @@ def import_(
 @command(app, "reconcile", path="ledger reconcile")
 def reconcile(
     context: typer.Context,
-    attempt: Annotated[
-        str | None, typer.Argument(metavar="[ATTEMPT]", help="The attempt's id.")
-    ] = None,
-    outcome: Annotated[
-        str | None, typer.Option("--as", metavar="used=N|unbilled", help="What became of it.")
-    ] = None,
+    attempt: Annotated[str | None, typer.Argument(metavar="[ATTEMPT]", help="The attempt's id.")] = None,
+    outcome: Annotated[str | None, typer.Option("--as", metavar="used=N|unbilled", help="What became of it.")] = None,
     usage: Annotated[
         Path | None,
         typer.Option("--usage", metavar="CSV", help="The provider's usage export instead."),
@@ -157,14 +155,10 @@ def reconcile(
 
     place = workspace_of(context, workspace)
     if attempt is not None and usage is not None:
-        raise InputError(
-            "an attempt and --usage were given", remedy="give one attempt with --as, or --usage"
-        )
+        raise InputError("an attempt and --usage were given", remedy="give one attempt with --as, or --usage")
     there = Opened.read(place.ledger_place)
     if there is None:
-        raise InputError(
-            "there is no ledger yet", remedy="expand a chapter first: nothing is unknown"
-        )
+        raise InputError("there is no ledger yet", remedy="expand a chapter first: nothing is unknown")
     there.close()
     ledger = Opened.open(place.ledger_place)
     try:
@@ -193,10 +187,8 @@ def _list(ledger: Ledger) -> None:
         typer.echo("no attempt of unknown outcome")
 
 
-def _by_hand(
-    ledger: Ledger, settings: Settings, place: Workspace, attempt: str, outcome: str | None
-) -> None:
-    from expand.drafting.authorship import cost_of
+def _by_hand(ledger: Ledger, settings: Settings, place: Workspace, attempt: str, outcome: str | None) -> None:
+    from expand.drafting.model_setup import cost_of
     from expand.errors import InputError  # start-up time
     from expand.ledger.reconciliation import reconcile as settle
     from expand.ledger.store import MOST_TOKENS
@@ -214,11 +206,12 @@ def _by_hand(
     typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.used_tokens:,}")
 
 
-def _from_export(
-    ledger: Ledger, settings: Settings, place: Workspace, usage: Path, *, complete: bool
-) -> None:
-    from expand.drafting.authorship import cost_of
-    from expand.errors import InputError, Place  # start-up time
+def _from_export(ledger: Ledger, settings: Settings, place: Workspace, usage: Path, *, complete: bool) -> None:
+    from expand.drafting.model_setup import cost_of
+    from expand.errors import (
+        InputError,
+        Place,  # start-up time
+    )
     from expand.ledger.reconciliation import reconcile_export
     from expand.workspace import read_text
 

@@ -19,8 +19,8 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
-from expand.cli.late import command
-from expand.cli.voice import counted
+from expand.cli.lazy_commands import command
+from expand.cli.verbosity import counted
 
 if TYPE_CHECKING:
     from expand.workspace import Workspace
@@ -49,9 +49,7 @@ def check(
         str,
         typer.Option("--format", metavar="FORMAT", help="text, json, github or sarif."),
     ] = "text",
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Read the book and its outlines; name every mistake by file, line and column.
@@ -59,9 +57,12 @@ def check(
     github are annotations for a pull request, sarif is for code scanning; both name files from
     the current folder. With a mistake in any file the exit code is 2, whatever the format.
     """
-    from expand.diagnosis.outlines import as_github, as_json, as_sarif, check_outlines
-    from expand.errors import InputError, InputErrors  # start-up time
-    from expand.outline.shape import suggestion
+    from expand.doctor.outline_check import as_github, as_json, as_sarif, check_outlines
+    from expand.errors import (
+        InputError,
+        InputErrors,  # start-up time
+    )
+    from expand.schema.validators import suggestion
 
     if form not in CHECK_FORMATS:
         raise InputError(f"--format is {form!r}", remedy=suggestion(form, CHECK_FORMATS))
@@ -84,18 +85,17 @@ def check(
 
 @command(app, "schema", path="outline schema")
 def schema(
-    book: Annotated[
-        bool, typer.Option("--book", help="The schema of outlines/book.yaml instead.")
-    ] = False,
-    settings: Annotated[
-        bool, typer.Option("--settings", help="The schema of expand.toml instead.")
-    ] = False,
+    book: Annotated[bool, typer.Option("--book", help="The schema of outlines/book.yaml instead.")] = False,
+    settings: Annotated[bool, typer.Option("--settings", help="The schema of expand.toml instead.")] = False,
 ) -> None:
     """Print the JSON Schema of an outline, for editors."""
-    from expand.outline.keys import book_schema, outline_schema  # start-up time
+    from expand.outline.schema import (
+        book_schema,
+        outline_schema,  # start-up time
+    )
 
     if settings:
-        from expand.settings.keys import settings_schema
+        from expand.settings import settings_schema
 
         print_json(settings_schema())
     else:
@@ -142,16 +142,12 @@ def import_(
         bool,
         typer.Option("--force", help="Change outlines that are there; comments and order stay."),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")] = False,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     budget: Annotated[
         int | None,
-        typer.Option(
-            "--budget", metavar="TOKENS", min=0, help="With --suggest: the most that it may spend."
-        ),
+        typer.Option("--budget", metavar="TOKENS", min=0, help="With --suggest: the most that it may spend."),
     ] = None,
     on_unknown: Annotated[
         str | None,
@@ -167,9 +163,7 @@ def import_(
             help="With --suggest, under a limit in money: let a model without a price pass.",
         ),
     ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -179,12 +173,12 @@ def import_(
     """
     place = workspace_of(context, workspace)
     if suggest:
-        from expand.cli.suggesting import show_rehearsed, show_suggested
-        from expand.importing.consulting import Request
+        from expand.cli.import_output import show_rehearsed, show_suggested
+        from expand.importers.suggest import SuggestRequest
 
         _refuse_together({"--from": kind != "auto", "--chapter": bool(chapter)}, "with --suggest")
         settings = settings_of(place, model=model, base_url=base_url, on_unknown=on_unknown)
-        request = Request(
+        request = SuggestRequest(
             subject=document,
             id=new_id,
             lines=lines,
@@ -195,11 +189,7 @@ def import_(
         if dry_run:
             show_rehearsed(place, settings, request, as_json=as_json)
             return
-        raise typer.Exit(
-            show_suggested(
-                place, settings, request, budget=budget, unpriced=unpriced, as_json=as_json
-            )
-        )
+        raise typer.Exit(show_suggested(place, settings, request, budget=budget, unpriced=unpriced, as_json=as_json))
     _refuse_together(
         {
             "--id": new_id is not None,
@@ -246,10 +236,13 @@ def _take_in(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    from expand.cli.intake import show_intake, taken_as_json  # start-up time
+    from expand.cli.import_output import (
+        show_intake,
+        taken_as_json,  # start-up time
+    )
     from expand.errors import InputError
-    from expand.importing import DEFAULT_LINES, KINDS, Wanted, take_in
-    from expand.outline.shape import suggestion
+    from expand.importers import DEFAULT_LINES, KINDS, ImportRequest, take_in
+    from expand.schema.validators import suggestion
 
     known = next((name for name in KINDS if name == kind), None)
     if known is None:
@@ -257,7 +250,7 @@ def _take_in(
     intake = take_in(
         place,
         document,
-        Wanted(
+        ImportRequest(
             kind=known,
             chapters=chapters,
             language=language,

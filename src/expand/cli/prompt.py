@@ -14,14 +14,14 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
-from expand.cli.late import command
+from expand.cli.lazy_commands import command
 from expand.cli.prompt_show import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from expand.starting.prompt_files import TemplateFile
+    from expand.prompts.files import TemplateFile
     from expand.workspace import Workspace
 
 app = typer.Typer(
@@ -62,7 +62,7 @@ def list_(
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the templates: whose each is, and what it is for; or which count for a chapter."""
-    from expand.starting.prompt_files import template_files  # start-up time
+    from expand.prompts.files import template_files  # start-up time
 
     place = workspace_of(context, workspace)
     if chapter is not None:
@@ -88,17 +88,14 @@ def list_(
     names = max(len(file.name) for file in files)
     origins = max(len(file.origin) for file in files)
     for file in files:
-        typer.echo(
-            f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  "
-            f"{_purpose(file, place)}"
-        )
+        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  {_purpose(file, place)}")
 
 
 def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:
     """Which files count for a chapter, and what they take text from."""
-    from expand.drafting.authorship import profile_of  # start-up time
-    from expand.model.shelf import packaged_folder
-    from expand.starting.prompt_files import counting
+    from expand.drafting.model_setup import profile_of  # start-up time
+    from expand.prompts.files import counting
+    from expand.prompts.template_lookup import packaged_folder
 
     profile = profile_of(place, settings_of(place, model=model))
     choice = counting(place, chapter, model_style=profile.style)
@@ -138,14 +135,16 @@ def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json
 
 
 @command(app, "diff", path="prompt diff")
-def diff(
-    context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None
-) -> None:
+def diff(context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None) -> None:
     """Show how this workspace's templates differ from those whose place they take.
 
     Exit code 0 whether they differ or not.
     """
-    from expand.starting.prompt_files import chosen, difference, template_files  # start-up time
+    from expand.prompts.files import (
+        chosen,
+        difference,
+        template_files,  # start-up time
+    )
 
     files = chosen(template_files(workspace_of(context, workspace)), templates or ())
     shown = {file.name: difference(file) for file in files}
@@ -188,15 +187,13 @@ def eject(
         str | None,
         typer.Option("--model-style", metavar="NAME", help="For models whose profile names it."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace templates that were changed.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace templates that were changed.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Copy templates into prompts/, whole or one block of them, to change them there."""
     from expand.errors import InputError  # start-up time
-    from expand.starting.prompt_files import chosen, template_files
-    from expand.starting.prompt_files import eject as copy
+    from expand.prompts.files import chosen, template_files
+    from expand.prompts.files import eject as copy
 
     place = workspace_of(context, workspace)
     if block is not None and not templates:
@@ -227,46 +224,40 @@ def eject(
         typer.echo(f'for models whose profile says style = "{model_style}", in expand.toml')
 
 
-def _files_of_style(
-    files: Sequence[TemplateFile], style: str, like: str
-) -> tuple[TemplateFile, ...]:
+def _files_of_style(files: Sequence[TemplateFile], style: str, like: str) -> tuple[TemplateFile, ...]:
     """The files of a shipped style, or of the one that a new style begins as."""
     from expand.errors import InputError  # start-up time
-    from expand.outline.shape import suggestion
+    from expand.schema.validators import suggestion
 
     styles = {file.origin.removeprefix("style ") for file in files if file.packaged} - {"shipped"}
     wanted = style if style in styles else like
     found = tuple(file for file in files if file.packaged and file.origin == f"style {wanted}")
     if not found:
-        raise InputError(
-            f"there is no shipped style {wanted!r}", remedy=suggestion(wanted, sorted(styles))
-        )
+        raise InputError(f"there is no shipped style {wanted!r}", remedy=suggestion(wanted, sorted(styles)))
     return found
 
 
 @command(app, "context", path="prompt context")
 def context_(
-    template: Annotated[
-        str | None, typer.Argument(metavar="[TEMPLATE]", help="Such as system or section.")
-    ] = None,
+    template: Annotated[str | None, typer.Argument(metavar="[TEMPLATE]", help="Such as system or section.")] = None,
 ) -> None:
     """Say what a template may use, with examples; without one, the whole page."""
-    from expand.model.prompt_context import context_of, variables_of  # start-up time
-    from expand.model.prompt_reference import reference
+    from expand.prompts.context import (
+        context_of,
+        variables_of,  # start-up time
+    )
+    from expand.prompts.reference import reference
 
     if template is None:
         typer.echo(reference(), nl=False)
         return
     for variable in variables_of(context_of(template)):
         default = "" if variable.default is None else f" [{variable.default}]"
-        typer.echo(
-            f"{variable.name:<17} {variable.kind:<17} {variable.meaning}{default} "
-            f"Example: {variable.example}"
-        )
+        typer.echo(f"{variable.name:<17} {variable.kind:<17} {variable.meaning}{default} Example: {variable.example}")
 
 
 def _purpose(file: TemplateFile, place: Workspace) -> str:
-    from expand.model.prompt_context import PURPOSES  # start-up time
+    from expand.prompts.context import PURPOSES  # start-up time
 
     *folders, name = file.plain_name.split("/")
     purpose = PURPOSES.get(name, "Included by others, if at all.")

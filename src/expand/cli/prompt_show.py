@@ -20,9 +20,7 @@ from expand.cli.common import (
 
 def show(
     context: typer.Context,
-    chapter: Annotated[
-        str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)
-    ],
+    chapter: Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)],
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
     plan: Annotated[str, typer.Option("--plan", help="full or lean.")] = "full",
     language: LanguageOption = None,
@@ -33,7 +31,7 @@ def show(
 ) -> None:
     """Print the exact messages of a section's first request, with token counts; sends nothing."""
     from expand.cli.chapter import plan_of  # start-up time
-    from expand.drafting.rehearsal import first_order
+    from expand.drafting.dry_run import first_order
 
     place = workspace_of(context, workspace)
     settings = settings_of(place, model=model, base_url=base_url)

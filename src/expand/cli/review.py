@@ -21,25 +21,23 @@ from expand.cli.common import (
     warn,
     workspace_of,
 )
-from expand.cli.voice import QuietOption, VerboseOption, counted
+from expand.cli.verbosity import QuietOption, VerboseOption, counted
 
 if TYPE_CHECKING:
-    from expand.drafting.result import ChapterResult
+    from expand.drafting.results import ChapterResult
     from expand.workspace import Workspace
 
 
 def review(
     context: typer.Context,
     chapters: ChaptersArgument,
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")
-    ] = "table",
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: OutputOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 when one misses its contract."""
-    from expand.drafting.review import review as review_draft
+    from expand.drafting.draft_review import review as review_draft
     from expand.errors import InputError  # start-up time
 
     form = "json" if as_json else form
@@ -49,11 +47,14 @@ def review(
     settings, book = settings_of(place), place.book()
     results = [review_draft(place, settings, book, chapter) for chapter in chapters]
     if form == "json":
-        from expand.drafting.result import chapter_json  # start-up time
+        from expand.drafting.results import chapter_json  # start-up time
 
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
     else:
-        from expand.cli.summary import review_markdown, review_table  # start-up time
+        from expand.cli.run_output import (
+            review_markdown,
+            review_table,  # start-up time
+        )
 
         render = review_markdown if form == "markdown" else review_table
         print_text("\n".join(render(result, place) for result in results), output)
@@ -62,17 +63,13 @@ def review(
 
 def revise(
     context: typer.Context,
-    chapter: Annotated[
-        str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)
-    ],
+    chapter: Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)],
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")],
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     budget: BudgetOption = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Also if the section was edited by hand.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Also if the section was edited by hand.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -80,8 +77,8 @@ def revise(
 ) -> None:
     """Redraw one section with an instruction."""
     from expand.cli.chapter import plan_of  # start-up time
-    from expand.cli.run import run, show
-    from expand.drafting.expansion import Commission
+    from expand.cli.run_command import run, show
+    from expand.drafting.run_options import RunSpec
     from expand.errors import InputError
 
     place = workspace_of(context, workspace)
@@ -90,9 +87,7 @@ def revise(
     draft = place.draft(chapter)
     if draft is None:
         place.outline(chapter)
-        raise InputError(
-            f"chapter {chapter} has no draft", remedy=f"make one with `expand chapter {chapter}`"
-        )
+        raise InputError(f"chapter {chapter} has no draft", remedy=f"make one with `expand chapter {chapter}`")
     if draft.edited(section) and not fresh:
         raise InputError(
             f"section {section} of drafts/{chapter}.md was edited by hand",
@@ -101,7 +96,7 @@ def revise(
     result = run(
         place,
         settings_of(place, model=model, base_url=base_url),
-        Commission(
+        RunSpec(
             chapters=(chapter,),
             plan=plan_of(draft.plan or "full"),
             language=draft.language or place.book().language,
@@ -119,24 +114,22 @@ def accept(
     context: typer.Context,
     chapters: ChaptersArgument,
     undo: Annotated[bool, typer.Option("--undo", help="Bring the former source back.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also with blocking findings or a changed source.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also with blocking findings or a changed source.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Put a reviewed draft in the place of its source, in one step; --undo takes it back."""
     place = workspace_of(context, workspace)
     if undo:
-        from expand.drafting.acceptance import Acceptances  # start-up time
+        from expand.drafting.acceptance_record import Acceptances  # start-up time
 
         for chapter in chapters:
             restored = Acceptances(place).undo(chapter)
             done = "the former text is back" if restored.existed else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
         return
-    from expand.drafting.handover import hand_over  # start-up time
+    from expand.drafting.accept import accept_drafts  # start-up time
 
-    handover = hand_over(place, settings_of(place), chapters, force=force)
+    handover = accept_drafts(place, settings_of(place), chapters, force=force)
     for accepted in handover.accepted:
         done = f"replaced by {accepted.draft}" if accepted.changed else "accepted before"
         typer.echo(f"{accepted.source}: {done}")
@@ -148,9 +141,9 @@ def accept(
 
 
 def _warn_blocking(place: Workspace, chapter: ChapterResult) -> None:
-    from expand.cli.places import places_of  # start-up time
+    from expand.cli.locations import locations_of  # start-up time
 
-    places = places_of(place, chapter)
+    places = locations_of(place, chapter)
     for finding in chapter.blocking:
         warn(f"{places.of(finding)}: {finding.message}; {finding.remedy}")
     count = counted(len(chapter.blocking), "blocking finding")

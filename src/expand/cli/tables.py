@@ -21,7 +21,7 @@ GAP = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class TableColumn:
     """A column. ``figure`` says that its cells are set right and never broken. Those of the
     greatest ``spare`` give way first; those of 0 never do.
     """
@@ -43,7 +43,7 @@ def say(where: Console, line: str) -> None:
 
 
 def table(
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     rows: Sequence[Sequence[str]],
     *,
     width: int,
@@ -72,13 +72,13 @@ def table(
     return grid
 
 
-def _least(column: Column, cells: Sequence[str]) -> int:
+def _least(column: TableColumn, cells: Sequence[str]) -> int:
     widest = max((cell_len(cell) for cell in cells), default=0)
     word = max(cell_len(word) for word in column.name.split())
     return max(widest if column.figure else min(widest, TEXT_WIDTH), word)
 
 
-def _fitting(columns: Sequence[Column], least: Sequence[int], width: int) -> list[int]:
+def _fitting(columns: Sequence[TableColumn], least: Sequence[int], width: int) -> list[int]:
     """The places of the columns that there is room for."""
     shown = list(range(len(columns)))
     while sum(least[at] for at in shown) + GAP * (len(shown) - 1) > width:

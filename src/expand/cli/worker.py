@@ -20,16 +20,15 @@ from expand.cli.common import (
     warn,
     workspace_of,
 )
-from expand.cli.voice import QuietOption, VerboseOption, Voice, counted, voice
+from expand.cli.verbosity import QuietOption, VerboseOption, Verbosity, counted, verbosity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from expand.cli.runlog import RunLog
+    from expand.cli.run_log import RunLog
     from expand.drafting.events import Event
-    from expand.queueing.result import Worked
-    from expand.queueing.shift import Report, Shift
     from expand.settings import Settings
+    from expand.worker.work_loop import JobReport, Worked, WorkLoop
     from expand.workspace import Workspace
 
 
@@ -69,12 +68,8 @@ def worker(
             help="How long a worker may give no sign of life before others take its sections.",
         ),
     ] = 30.0,
-    status: Annotated[
-        bool, typer.Option("--status", help="Show where the queue stands; take nothing.")
-    ] = False,
-    withdraw: Annotated[
-        bool, typer.Option("--withdraw", help="Take back what is queued and not begun.")
-    ] = False,
+    status: Annotated[bool, typer.Option("--status", help="Show where the queue stands; take nothing.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take back what is queued and not begun.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -87,23 +82,19 @@ def worker(
     flight arrive and put the rest back.
     """
     from expand.errors import InputError  # start-up time
-    from expand.queueing.premises import server_of
+    from expand.worker.jobs import server_of
 
     place = workspace_of(context, workspace)
     server_of(place)
     if chapters and not withdraw:
-        raise InputError(
-            "a worker takes whatever is queued", remedy="name chapters with --withdraw only"
-        )
+        raise InputError("a worker takes whatever is queued", remedy="name chapters with --withdraw only")
     if status:
         _show_status(place, silent, as_json=as_json)
         return
     if withdraw:
         _withdraw(place, chapters or None, as_json=as_json)
         return
-    settings = settings_of(
-        place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown
-    )
+    settings = settings_of(place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown)
     worked = _work(place, settings, until_empty=until_empty, silent=silent, drafts=drafts)
     if as_json:
         print_json(worked.as_json())
@@ -113,15 +104,18 @@ def worker(
 
 
 def _show_status(place: Workspace, silent: float, *, as_json: bool) -> None:
-    from expand.cli.queue import run, show_roster  # start-up time
-    from expand.queueing.session import look
+    from expand.cli.queue_output import (
+        run,
+        show_roster,  # start-up time
+    )
+    from expand.worker.queue_operations import look
 
     show_roster(run(look(place, silent_seconds=silent)), as_json=as_json)
 
 
 def _withdraw(place: Workspace, chapters: list[str] | None, *, as_json: bool) -> None:
-    from expand.cli.queue import run  # start-up time
-    from expand.queueing.session import withdraw
+    from expand.cli.queue_output import run  # start-up time
+    from expand.worker.queue_operations import withdraw
 
     count = run(withdraw(place, chapters))
     if as_json:
@@ -130,12 +124,10 @@ def _withdraw(place: Workspace, chapters: list[str] | None, *, as_json: bool) ->
         print(f"{counted(count, 'section')} withdrawn; what is running goes on")
 
 
-def _work(
-    place: Workspace, settings: Settings, *, until_empty: bool, silent: float, drafts: bool
-) -> Worked:
-    from expand.cli.queue import run  # start-up time
-    from expand.cli.run import logged
-    from expand.queueing.session import work
+def _work(place: Workspace, settings: Settings, *, until_empty: bool, silent: float, drafts: bool) -> Worked:
+    from expand.cli.queue_output import run  # start-up time
+    from expand.cli.run_command import logged
+    from expand.worker.queue_operations import work
 
     signals: list[int] = []
     if settings.embedded:
@@ -160,7 +152,7 @@ def _work(
     return replace(worked, interrupted=interrupted)
 
 
-def _stop_on_signals(shift: Shift, received: list[int], settings: Settings) -> None:
+def _stop_on_signals(shift: WorkLoop, received: list[int], settings: Settings) -> None:
     """The first SIGTERM or Ctrl-C ends the shift in good order, the second at once."""
     import asyncio  # start-up time
     import signal
@@ -182,14 +174,14 @@ def _stop_on_signals(shift: Shift, received: list[int], settings: Settings) -> N
 
 def _teller(log: RunLog | None) -> Callable[[Event], None]:
     """Says on stderr what goes on within sections; their ends are reported."""
-    from expand.cli.figures import Figures  # start-up time
-    from expand.cli.telling import Telling
+    from expand.cli.progress_messages import ProgressMessages
+    from expand.cli.run_stats import RunStats
     from expand.drafting.events import AttemptChanged, Notice
 
-    telling = Telling(Figures(), voice())
+    telling = ProgressMessages(RunStats(), verbosity())
 
     def tell(event: Event) -> None:
-        if voice() is Voice.QUIET or not isinstance(event, AttemptChanged | Notice):
+        if verbosity() is Verbosity.QUIET or not isinstance(event, AttemptChanged | Notice):
             return
         if log is not None:
             log(event)
@@ -199,9 +191,9 @@ def _teller(log: RunLog | None) -> Callable[[Event], None]:
     return tell
 
 
-def _report(report: Report) -> None:
+def _report(report: JobReport) -> None:
     """One line for what became of a section."""
-    if voice() is Voice.QUIET and report.outcome == "bought":
+    if verbosity() is Verbosity.QUIET and report.outcome == "bought":
         return
     job, word = report.job, report.word
     said = f": {word.message}" if word.message else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from expand.completion import Purpose, Usage
+from expand.llm.types import Purpose, Usage
 
 SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
 

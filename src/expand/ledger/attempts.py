@@ -15,13 +15,35 @@ from datetime import datetime
 from typing import NamedTuple
 
 from expand.budget import Amount
-from expand.completion import Answer, AttemptFailedError, Usage
 from expand.errors import LedgerError
-from expand.ledger import accounts, rows
-from expand.ledger.accounts import Move
+from expand.ledger import budget_totals, rows
+from expand.ledger.budget_totals import Move
 from expand.ledger.database import Connection
-from expand.ledger.moment import stamp
+from expand.ledger.rows import stamp
 from expand.ledger.values import AttemptRow, Order, State, UsageSource
+from expand.llm.types import Answer, AttemptFailedError, Usage
+
+# What is asked, whatever the exact words: a question remembers the request it was last put in.
+#
+# An answer to a question serves even where the request would by now read differently, say because
+# another section was rewritten in between.
+
+
+def keep(connection: Connection, question: str | None, key: str) -> None:
+    """Note which request a question was last put in."""
+    if question is not None:
+        connection.execute(
+            "INSERT INTO question (key, request_key) VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET request_key = excluded.request_key",
+            (question, key),
+        )
+
+
+def requests(connection: Connection, question: str | None, key: str) -> tuple[str, ...]:
+    """The request keys whose answer would serve: the question's own first, then ``key``."""
+    row = connection.execute("SELECT request_key FROM question WHERE key = ?", (question,)).fetchone()
+    return (key,) if row is None or row["request_key"] == key else (row["request_key"], key)
+
 
 SEND_FROM = (State.RESERVED,)
 END_FROM = (State.SENT,)
@@ -108,7 +130,7 @@ def open_attempt(
         connection.execute(f"{_HISTORY}, (?, ?, ?, ?)", (*first, attempt_id, State.SENT, at, ""))
     else:
         connection.execute(_HISTORY, first)
-    accounts.move(connection, scopes, Move(reserved=order.amount))
+    budget_totals.move(connection, scopes, Move(reserved=order.amount))
 
 
 @functools.lru_cache(512)
@@ -119,9 +141,7 @@ def _listed(scopes: tuple[str, ...]) -> str:
 _HISTORY = "INSERT INTO event (attempt, state, at, detail) VALUES (?, ?, ?, ?)"
 
 
-def record(
-    connection: Connection, attempt_id: str, state: State, now: datetime, detail: str
-) -> None:
+def record(connection: Connection, attempt_id: str, state: State, now: datetime, detail: str) -> None:
     """Add a row to the attempt's history."""
     connection.execute(_HISTORY, (attempt_id, state, stamp(now), detail))
 
@@ -153,16 +173,12 @@ def fetch(connection: Connection, attempt_id: str, allowed: tuple[State, ...]) -
     """The attempt, which must be in one of the ``allowed`` states, and which nobody else changes
     before this transaction ends. Raises ``LedgerError``.
     """
-    found = connection.execute(
-        f"SELECT * FROM attempt WHERE id = ?{connection.lock}", (attempt_id,)
-    ).fetchone()
+    found = connection.execute(f"SELECT * FROM attempt WHERE id = ?{connection.lock}", (attempt_id,)).fetchone()
     if found is None:
         raise LedgerError(f"attempt {attempt_id}: not in this ledger; check its id")
     row = rows.read(found)
     if row.state not in allowed:
-        raise LedgerError(
-            f"attempt {attempt_id}: is {row.state}, not {' or '.join(allowed)}; nothing was changed"
-        )
+        raise LedgerError(f"attempt {attempt_id}: is {row.state}, not {' or '.join(allowed)}; nothing was changed")
     return row
 
 
@@ -172,9 +188,7 @@ def mark_sent(connection: Connection, row: AttemptRow, now: datetime) -> None:
     record(connection, row.id, State.SENT, now, "")
 
 
-def record_charge(
-    connection: Connection, attempt_id: str, state: State, charged: Charge, now: datetime
-) -> None:
+def record_charge(connection: Connection, attempt_id: str, state: State, charged: Charge, now: datetime) -> None:
     """Say in the attempt's history what it was charged."""
     detail = f"{charged.usage.total} tokens by {charged.source}"
     record(connection, attempt_id, state, now, detail)
@@ -221,9 +235,7 @@ _UNCHARGED: Mapping[str, str | int | None] = {
 }
 
 
-def release(
-    connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
-) -> None:
+def release(connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime) -> None:
     """The attempt was not billed: give its reservation back, or what it was charged for it."""
     columns = {"state": State.RELEASED, "ended_at": stamp(now), **failure_columns(failed)}
     if row.state is State.UNKNOWN:
@@ -233,9 +245,7 @@ def release(
     _rebook(connection, row, Move())
 
 
-def leave_unknown(
-    connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime
-) -> None:
+def leave_unknown(connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime) -> None:
     """Nobody knows whether the attempt was billed: charge its reservation."""
     charge(
         connection,
@@ -258,12 +268,10 @@ def failure_columns(failed: AttemptFailedError) -> dict[str, str | int | None]:
 
 def _rebook(connection: Connection, row: AttemptRow, now: Move) -> None:
     """Take from the scopes what the attempt added to them as it was, and add what it does now."""
-    accounts.move(connection, row.scopes, accounts.reverse(accounts.share(row)), now)
+    budget_totals.move(connection, row.scopes, budget_totals.reverse(budget_totals.share(row)), now)
 
 
-def _update(
-    connection: Connection, attempt_id: str, columns: Mapping[str, str | int | None]
-) -> None:
+def _update(connection: Connection, attempt_id: str, columns: Mapping[str, str | int | None]) -> None:
     names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(
         f"UPDATE attempt SET {names} WHERE id = ?",

@@ -14,10 +14,54 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from expand.errors import LedgerError
-from expand.ledger import accounts, batch_audit, opening, rows, schema
+from expand.ledger import budget_totals, connect, rows
+from expand.ledger.batch_rows import Stage
 from expand.ledger.database import Connection, ConstraintError, Database
 from expand.ledger.values import AttemptRow, State
-from expand.ledger_place import LedgerPlace
+from expand.ledger_location import LedgerPlace
+
+# What an audit looks for in batches: each agrees with its owner's row and with its attempts.
+
+_UNDER_WAY = (Stage.OPEN, Stage.PREPARED, Stage.UPLOADED, Stage.CREATING)
+_COUNTS = (
+    ("answered", ("settled",)),
+    ("unbilled", ("released",)),
+    ("unknown", ("unknown", "reconciled")),
+)
+
+
+def _batches(connection: Connection) -> Iterator[str]:
+    counts: dict[str, dict[str, int]] = {}
+    for row in connection.execute(
+        "SELECT attempt.owner, attempt.state, count(*) AS n FROM attempt"
+        " JOIN batch ON batch.id = attempt.owner GROUP BY attempt.owner, attempt.state"
+    ):
+        counts.setdefault(row["owner"], {})[row["state"]] = row["n"]
+    for row in connection.execute(
+        "SELECT batch.*, owner.ended_at AS owner_ended FROM batch JOIN owner ON owner.id = batch.id ORDER BY batch.id"
+    ):
+        name, stage, states = f"batch {row['id']}", Stage(row["stage"]), counts.get(row["id"], {})
+        if stage.ended != (row["ended_at"] is not None):
+            yield f"{name}: is {stage}, and its end is {row['ended_at']}"
+        if (row["ended_at"] is None) != (row["owner_ended"] is None):
+            yield f"{name}: ended {row['ended_at']}, as an owner {row['owner_ended']}"
+        if (row["submitting"] is not None) != (stage in _UNDER_WAY):
+            yield f"{name}: is {stage}, but {'' if row['submitting'] else 'not '}being submitted"
+        if (stage in (Stage.SUBMITTED, Stage.COLLECTED)) and not row["remote"]:
+            yield f"{name}: is {stage}, and its provider's id is not known"
+        total = sum(states.values())
+        counted = row["requests"] or stage not in (Stage.OPEN, Stage.WITHDRAWN)
+        if counted and row["requests"] != total:
+            yield f"{name}: has {row['requests']} requests and {total} attempts"
+        if stage.ended:
+            for column, named in _COUNTS:
+                derived = sum(states.get(state, 0) for state in named)
+                if row[column] != derived:
+                    yield f"{name}: {column} is {row[column]}, its attempts give {derived}"
+
+
+"""Each finding one line; named as the audit names what it lists."""
+
 
 MOST_FINDINGS = 50
 """How many findings of one kind are listed; a damaged file could have any number."""
@@ -69,7 +113,7 @@ class VerifyReport:
 def verify(place: LedgerPlace) -> VerifyReport:
     """Audit the ledger at ``place``, from one consistent state of it, without changing it."""
     try:
-        database = opening.read_as_it_lies(place, PATIENCE_SECONDS)
+        database = connect.read_as_it_lies(place, PATIENCE_SECONDS)
     except LedgerError as error:
         return _nothing(place, str(error))
     if database is None:
@@ -77,10 +121,8 @@ def verify(place: LedgerPlace) -> VerifyReport:
     damage = _DAMAGE + database.errors
     try:
         version = database.version()
-        if version < schema.VERSION:
-            return _nothing(
-                place, f"{place}: version {version} is older; run `expand budget` to upgrade it"
-            )
+        if version < migrations.VERSION:
+            return _nothing(place, f"{place}: version {version} is older; run `expand budget` to upgrade it")
         with database.snapshot() as connection:
             return _report(place, version, database, connection)
     except damage as error:
@@ -101,9 +143,7 @@ def _nothing(place: LedgerPlace, finding: str) -> VerifyReport:
     )
 
 
-def _report(
-    place: LedgerPlace, version: int, database: Database, connection: Connection
-) -> VerifyReport:
+def _report(place: LedgerPlace, version: int, database: Database, connection: Connection) -> VerifyReport:
     found = tuple(findings(database, connection))
 
     unreadable = database.errors
@@ -139,7 +179,7 @@ def findings(database: Database, connection: Connection) -> Iterator[str]:
         _answers,
         _histories,
         _owners,
-        batch_audit.check,
+        _batches,
         _totals,
     )
     damage = _DAMAGE + database.errors
@@ -240,10 +280,9 @@ def _totals(connection: Connection) -> Iterator[str]:
 
 def _columns(row: AttemptRow) -> _Columns:
     """What an attempt adds to settled, unknown and reserved, in tokens and pico-dollars each."""
-    share = accounts.share(row)
+    share = budget_totals.share(row)
     settled, unknown, reserved = (
-        (amount.tokens, amount.pico_usd or 0)
-        for amount in (share.settled, share.unknown, share.reserved)
+        (amount.tokens, amount.pico_usd or 0) for amount in (share.settled, share.unknown, share.reserved)
     )
     return (*settled, *unknown, *reserved)
 
@@ -253,7 +292,4 @@ def _figures(row: AttemptRow) -> Iterator[str]:
     if charged != (row.usage_source is not None) or (not charged and row.used_tokens):
         yield f"attempt {row.id}: is {row.state} and charged {row.used_tokens} tokens"
     if row.usage_source == "reservation" and row.used_tokens != row.reserved.tokens:
-        yield (
-            f"attempt {row.id}: charged {row.used_tokens} tokens at a reservation of "
-            f"{row.reserved.tokens}"
-        )
+        yield (f"attempt {row.id}: charged {row.used_tokens} tokens at a reservation of {row.reserved.tokens}")

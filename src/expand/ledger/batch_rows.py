@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from expand.completion import Answer, AttemptFailedError, Json
-from expand.ledger.database import Row
-from expand.ledger.moment import parse
+from expand.ledger.database import DatabaseRow
+from expand.ledger.rows import parse
+from expand.llm.types import Answer, AttemptFailedError
+from expand.schema import Json
 
 COLUMNS = (
     *("id", "run", "submitter", "submitting", "stage", "model", "base_url", "terms", "requests"),
@@ -91,7 +92,7 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else parse(text)
 
 
-def read(row: Row) -> BatchRow:
+def read(row: DatabaseRow) -> BatchRow:
     """A row as a value."""
     return BatchRow(
         id=row["id"],

@@ -18,16 +18,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from expand.completion import AttemptFailedError, Json
 from expand.errors import LedgerError
-from expand.ledger import attempts, ids, questions, rows, verdicts
+from expand.ledger import admission_check, attempts, rows
 from expand.ledger.batch_rows import BatchRow, Settlement, Stage, packed, read
-from expand.ledger.database import Connection, ConstraintError
-from expand.ledger.file import LedgerFile
-from expand.ledger.moment import stamp
+from expand.ledger.database import Connection, ConstraintError, LedgerFile
+from expand.ledger.rows import stamp
 from expand.ledger.settlement import charge_for
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
+from expand.llm.types import AttemptFailedError
+from expand.schema import Json
 
 AT_ONCE = 200
 """How many attempts one transaction takes, so that others are not kept waiting."""
@@ -49,14 +49,12 @@ class Batches:
 
     def begin(self, run: Run, *, model: str, base_url: str, terms: Mapping[str, Json]) -> BatchRow:
         """Open a batch that this run will submit. Raises ``SubmittingError``."""
-        batch = f"batch-{ids.fresh(8)}"
+        batch = f"batch-{rows.fresh(8)}"
         now = stamp(self._ledger.clock())
         try:
             with self._ledger.writing() as connection:
                 self._ledger.database.refuse_newer(connection)
-                connection.execute(
-                    "INSERT INTO owner (id, pid, began_at) VALUES (?, 0, ?)", (batch, now)
-                )
+                connection.execute("INSERT INTO owner (id, pid, began_at) VALUES (?, 0, ?)", (batch, now))
                 connection.execute(
                     "INSERT INTO batch (id, run, submitter, submitting, stage, model, base_url,"
                     " terms, began_at) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?)",
@@ -79,9 +77,7 @@ class Batches:
                 return None
             if found["gone_at"] is None and found["submitter"] != run.owner:
                 raise self._busy()
-            connection.execute(
-                "UPDATE batch SET submitter = ? WHERE id = ?", (run.owner, found["id"])
-            )
+            connection.execute("UPDATE batch SET submitter = ? WHERE id = ?", (run.owner, found["id"]))
         return read(found)
 
     @staticmethod
@@ -140,9 +136,7 @@ class Batches:
             _set(connection, batch, stage=Stage.PREPARED, input_file="")
         return self.get(batch.id)
 
-    def submitted(
-        self, batch: BatchRow, *, remote: str, status: str, expires_at: int | None
-    ) -> BatchRow:
+    def submitted(self, batch: BatchRow, *, remote: str, status: str, expires_at: int | None) -> BatchRow:
         """The provider has it, under an id of its own; ``expires_at`` in Unix seconds."""
         with self._ledger.writing() as connection:
             self._at(connection, batch, Stage.CREATING)
@@ -154,9 +148,7 @@ class Batches:
                 remote=remote,
                 remote_status=status,
                 submitted_at=stamp(self._ledger.clock()),
-                expires_at=None
-                if expires_at is None
-                else stamp(datetime.fromtimestamp(expires_at, UTC)),
+                expires_at=None if expires_at is None else stamp(datetime.fromtimestamp(expires_at, UTC)),
             )
         return self.get(batch.id)
 
@@ -249,32 +241,24 @@ class Batches:
         """The request key and canonical form of each of its open attempts, in order."""
         for row in self.in_flight(batch):
             with self._ledger.reading() as connection:
-                found = connection.execute(
-                    "SELECT form FROM request WHERE key = ?", (row.request_key,)
-                ).fetchone()
+                found = connection.execute("SELECT form FROM request WHERE key = ?", (row.request_key,)).fetchone()
             yield row.request_key, zlib.decompress(found["form"]).decode()
 
     def _at(self, connection: Connection, batch: BatchRow, stage: Stage) -> None:
-        found = connection.execute(
-            f"SELECT stage FROM batch WHERE id = ?{connection.lock}", (batch.id,)
-        ).fetchone()
+        found = connection.execute(f"SELECT stage FROM batch WHERE id = ?{connection.lock}", (batch.id,)).fetchone()
         if found is None or found["stage"] != stage:
             now = "gone" if found is None else found["stage"]
-            raise LedgerError(
-                f"batch {batch.id}: is {now}, not {stage}; another process went on with it"
-            )
+            raise LedgerError(f"batch {batch.id}: is {now}, not {stage}; another process went on with it")
 
 
-def _verdict(
-    connection: Connection, order: Order, batch: str, now: datetime, *, hold: bool
-) -> Verdict:
+def _verdict(connection: Connection, order: Order, batch: str, now: datetime, *, hold: bool) -> Verdict:
     key = order.request.key
-    found = verdicts.Outlook(connection, order, hold_unknown=hold).verdict()
+    found = admission_check.AdmissionCheck(connection, order, hold_unknown=hold).verdict()
     if found is not None:
         return found
     attempts.keep_request(connection, key, order.request.canonical())
-    questions.keep(connection, order.question, key)
-    attempt_id = ids.fresh(8)
+    attempts.keep(connection, order.question, key)
+    attempt_id = rows.fresh(8)
     attempts.open_attempt(connection, order, key, attempt_id=attempt_id, owner=batch, now=now)
     return Reservation(attempt_id=attempt_id, amount=order.amount)
 
@@ -282,16 +266,13 @@ def _verdict(
 def _live(connection: Connection, batch: str, *, most: int | None = None) -> list[AttemptRow]:
     limit = "" if most is None else f" LIMIT {most}"
     found: Iterable[Any] = connection.execute(
-        "SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent')"
-        f" ORDER BY seq{limit}",
+        f"SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq{limit}",
         (batch,),
     ).fetchall()
     return [rows.read(row) for row in found]
 
 
-def _end(
-    connection: Connection, batch: BatchRow, stage: Stage, note: str, status: str, now: str
-) -> None:
+def _end(connection: Connection, batch: BatchRow, stage: Stage, note: str, status: str, now: str) -> None:
     counts = {
         row["state"]: row["n"]
         for row in connection.execute(
@@ -310,9 +291,7 @@ def _end(
         unknown=counts.get(State.UNKNOWN, 0) + counts.get(State.RECONCILED, 0),
         **({"remote_status": status} if status else {}),
     )
-    connection.execute(
-        "UPDATE owner SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, batch.id)
-    )
+    connection.execute("UPDATE owner SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, batch.id))
 
 
 def _set(connection: Connection, batch: BatchRow, **columns: str | int | None) -> None:

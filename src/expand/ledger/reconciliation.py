@@ -9,12 +9,12 @@ import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from expand.completion import Usage
 from expand.errors import InputError, Place
 from expand.ledger import attempts, rows
 from expand.ledger.attempts import Charge
-from expand.ledger.file import LedgerFile
+from expand.ledger.database import LedgerFile
 from expand.ledger.values import AttemptRow, State
+from expand.llm.types import Usage
 
 UNBILLED = Usage(prompt=0, completion=0)
 """The usage of an attempt that the provider did not bill."""
@@ -83,8 +83,7 @@ def reconcile_export(
     still = 0
     with ledger.writing() as connection:
         found = connection.execute(
-            "SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq"
-            f"{connection.lock}"
+            f"SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq{connection.lock}"
         ).fetchall()
         for row in map(rows.read, found):
             usage = billed.get(row.id)
@@ -120,8 +119,7 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
     }:
         raise InputError(
             "not a usage export",
-            remedy="give it the columns client_request_id (or attempt_id), prompt_tokens and "
-            "completion_tokens",
+            remedy="give it the columns client_request_id (or attempt_id), prompt_tokens and completion_tokens",
             place=Place(path=name, line=1),
         )
     billed: dict[str, Usage] = {}

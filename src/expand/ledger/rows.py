@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from datetime import datetime
+import os
+from datetime import UTC, datetime
 
 from expand.budget import Amount
-from expand.completion import Failure, Finish, Usage
 from expand.errors import LedgerError
-from expand.ledger.database import Connection, Row
-from expand.ledger.moment import parse
+from expand.ledger.database import Connection, DatabaseRow
 from expand.ledger.values import AttemptRow, State, StoredAnswer
+from expand.llm.types import Failure, Finish, Usage
+
+# Points in time as the ledger writes them: UTC, ISO 8601, of one length, so that text sorts.
+
+
+def now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+@functools.lru_cache(16)
+def stamp(moment: datetime) -> str:
+    """``2026-11-23T16:30:54.000000+00:00``."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse(text: str) -> datetime:
+    """What ``stamp`` wrote."""
+    return datetime.fromisoformat(text)
+
+
+# Ids that nobody else has made.
+
+
+def fresh(size: int) -> str:
+    """So many random bytes in hexadecimal digits."""
+    return os.urandom(size).hex()  # as ``secrets`` does it, which loads half of cryptography
+
 
 COUNTED = "count(*) FILTER (WHERE sent_at IS NOT NULL OR state != 'released')"
 """SQL: how many rows are attempts; what was reserved and given back unsent is none."""
@@ -40,7 +68,7 @@ def serving_answer(connection: Connection, question: str, key: str) -> StoredAns
     return _stored(next((row for row in found if row["request_key"] != key), found[0]))
 
 
-def _stored(row: Row) -> StoredAnswer:
+def _stored(row: DatabaseRow) -> StoredAnswer:
     return StoredAnswer(
         attempt_id=row["attempt"],
         text=exact(row["text"]),
@@ -57,7 +85,7 @@ def exact(text: str | bytes) -> str:
     return text if isinstance(text, str) else bytes(text).decode()
 
 
-def _usage(row: Row) -> Usage:
+def _usage(row: DatabaseRow) -> Usage:
     return Usage(
         prompt=row["prompt"],
         completion=row["completion"],
@@ -70,17 +98,15 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else parse(text)
 
 
-def read(row: Row) -> AttemptRow:
+def read(row: DatabaseRow) -> AttemptRow:
     """A row of the table as a value. Raises ``LedgerError`` for a damaged one."""
     try:
         return _read(row)
     except (ValueError, TypeError) as error:
-        raise LedgerError(
-            f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far"
-        ) from error
+        raise LedgerError(f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far") from error
 
 
-def _read(row: Row) -> AttemptRow:
+def _read(row: DatabaseRow) -> AttemptRow:
     return AttemptRow(
         id=row["id"],
         request_key=row["request_key"],

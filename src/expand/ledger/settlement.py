@@ -10,13 +10,13 @@ import json
 from datetime import datetime
 
 from expand.budget import Amount
-from expand.completion import Answer, Usage
-from expand.ledger import accounts, attempts, rows
-from expand.ledger.accounts import Move
+from expand.ledger import attempts, budget_totals, rows
 from expand.ledger.attempts import Charge
+from expand.ledger.budget_totals import Move
 from expand.ledger.database import Connection
-from expand.ledger.moment import stamp
+from expand.ledger.rows import stamp
 from expand.ledger.values import AttemptRow, State, StoredAnswer
+from expand.llm.types import Answer, Usage
 
 MOST_TOKENS = 10**12
 """A usage above this is taken for a slip of the provider, and so for no usage at all."""
@@ -80,15 +80,13 @@ def _as_reported(
     request_key, scopes, reserved_tokens, reserved_pico, cost = ended
     charged = Charge(usage=usage, source="provider", cost_pico_usd=cost)
     attempts.record_charge(connection, attempt_id, State.SETTLED, charged, now)
-    given_back = accounts.minus(Amount(tokens=reserved_tokens, pico_usd=reserved_pico))
+    given_back = budget_totals.minus(Amount(tokens=reserved_tokens, pico_usd=reserved_pico))
     change = Move(settled=charged.amount, reserved=given_back)
-    accounts.move(connection, tuple(json.loads(scopes)), change)
+    budget_totals.move(connection, tuple(json.loads(scopes)), change)
     return _keep(connection, attempt_id, request_key, answer, charged)
 
 
-def _keep(
-    connection: Connection, attempt_id: str, request_key: str, answer: Answer, charged: Charge
-) -> StoredAnswer:
+def _keep(connection: Connection, attempt_id: str, request_key: str, answer: Answer, charged: Charge) -> StoredAnswer:
     if not attempts.keep_answer(connection, attempt_id, request_key, answer):
         return _there(connection, request_key)
     return StoredAnswer(

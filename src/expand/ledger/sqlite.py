@@ -19,9 +19,9 @@ from datetime import datetime
 from pathlib import Path
 
 from expand.errors import LedgerError
-from expand.ledger import moment, owner, schema
+from expand.ledger import migrations, process_lock, rows
 from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError
-from expand.ledger.schema import APPLICATION_ID
+from expand.ledger.migrations import APPLICATION_ID
 
 _MAPPED_BYTES = 1 << 30
 
@@ -33,10 +33,7 @@ _LOG_PAGES = 4000
 and again goes there once.
 """
 
-_DAMAGED = (
-    "damaged; `expand ledger verify` says how far, and a copy or an export can be imported into a "
-    "new ledger"
-)
+_DAMAGED = "damaged; `expand ledger verify` says how far, and a copy or an export can be imported into a new ledger"
 _MEANINGS = {
     sqlite3.SQLITE_BUSY: BUSY,
     sqlite3.SQLITE_LOCKED: BUSY,
@@ -44,13 +41,11 @@ _MEANINGS = {
     sqlite3.SQLITE_PERM: "cannot be written; make it and its folder writable",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; make its folder exist and be writable",
     sqlite3.SQLITE_FULL: "the disk is full; free some space and run again, nothing is lost",
-    sqlite3.SQLITE_IOERR: "the disk cannot be read or written; check it, and keep the ledger "
-    "on a local disk",
+    sqlite3.SQLITE_IOERR: "the disk cannot be read or written; check it, and keep the ledger on a local disk",
     sqlite3.SQLITE_PROTOCOL: "the disk cannot lock files, as some network disks cannot; keep "
     "the workspace on a local disk",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: "not a ledger, or its first page is damaged; move it away, or "
-    "point to another workspace",
+    sqlite3.SQLITE_NOTADB: "not a ledger, or its first page is damaged; move it away, or point to another workspace",
 }
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
@@ -110,7 +105,7 @@ class SqliteDatabase:
 
     def now(self) -> datetime:
         """This machine's clock: only its own processes share the file."""
-        return moment.now()
+        return rows.now()
 
     def mapped(self) -> contextlib.AbstractContextManager[None]:
         """Turn what SQLite raises into the ledger's errors."""
@@ -188,7 +183,7 @@ class SqliteDatabase:
     def refuse_newer(self, connection: object) -> None:
         """Raise ``LedgerError`` when another process has made a newer ledger of it meanwhile."""
         version = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        schema.refuse_newer(version, self.name)
+        migrations.refuse_newer(version, self.name)
 
     def prove_writable(self) -> None:
         """Write the version that is there already."""
@@ -204,15 +199,15 @@ class SqliteDatabase:
         for row in self.connection.execute("PRAGMA foreign_key_check"):
             yield f"references: a row of {row[0]} points to a row of {row[2]} that is not there"
 
-    def enter(self) -> owner.Owner:
+    def enter(self) -> process_lock.Owner:
         """Begin to own attempts: a lock beside the file."""
         with mapped(self.path):
-            return owner.Owner(self._owners)
+            return process_lock.Owner(self._owners)
 
-    def claim(self, owner_id: str) -> owner.Remains | None:
+    def claim(self, owner_id: str) -> process_lock.DeadProcess | None:
         """The remains of an owner if it is dead."""
         with mapped(self.path):
-            return owner.claim(self._owners, owner_id)
+            return process_lock.claim(self._owners, owner_id)
 
     def discard(self) -> None:
         """Close the file; remove it if opening it made it."""
@@ -279,10 +274,8 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> int:
     """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
     version, application, tables = connection.execute(_IDENTITY).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
-        raise LedgerError(
-            f"{path}: a database, but not a ledger; move it away, or point to another workspace"
-        )
-    schema.refuse_newer(version, str(path))
+        raise LedgerError(f"{path}: a database, but not a ledger; move it away, or point to another workspace")
+    migrations.refuse_newer(version, str(path))
     return int(version)
 
 
@@ -338,15 +331,15 @@ def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if check_identity(connection, path) == schema.VERSION:
+    if check_identity(connection, path) == migrations.VERSION:
         return
     with transaction(connection):
         version = check_identity(connection, path)
-        for statements in schema.MIGRATIONS[version:]:
+        for statements in migrations.MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+        connection.execute(f"PRAGMA user_version = {migrations.VERSION}")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -18,32 +18,21 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from expand.budget import Limit
-from expand.completion import Answer, AttemptFailedError, Failure
 from expand.errors import LedgerError
 from expand.ledger import (
-    accounts,
+    admission_check,
     attempts,
-    ids,
-    moment,
-    opening,
-    questions,
-    rates,
+    budget_totals,
+    connect,
+    recovery,
+    rows,
     settlement,
-    succession,
-    verdicts,
 )
 from expand.ledger.database import Database, Mark
-from expand.ledger.figures import Figures
-from expand.ledger.values import (
-    Order,
-    Paused,
-    Reservation,
-    Run,
-    State,
-    StoredAnswer,
-    Verdict,
-)
-from expand.ledger_place import LedgerPlace
+from expand.ledger.queries import Queries
+from expand.ledger.values import Order, Paused, Reservation, Run, State, StoredAnswer, Verdict
+from expand.ledger_location import LedgerPlace
+from expand.llm.types import Answer, AttemptFailedError, Failure
 
 PATIENCE_SECONDS = 30.0
 """How long a write waits for another process's to end."""
@@ -55,7 +44,7 @@ LARGEST = 2**62
 """The largest figure that a row can hold: 4.6 million dollars in pico-dollars."""
 
 
-class Ledger(Figures):
+class Ledger(Queries):
     """A ledger, open. Use it from one thread; many processes may share it.
 
     Every method is one transaction and raises ``LedgerError`` when the ledger cannot be used.
@@ -74,12 +63,12 @@ class Ledger(Figures):
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> Ledger:
         """Open the ledger at ``place``, creating it and bringing it up to date as needed."""
-        return cls(opening.open_database(place, patience_seconds), clock)
+        return cls(connect.open_database(place, patience_seconds), clock)
 
     @classmethod
     def read(cls, place: LedgerPlace) -> Ledger | None:
         """Open the ledger at ``place`` for reading only; None if there is none."""
-        database = opening.read_database(place, PATIENCE_SECONDS)
+        database = connect.read_database(place, PATIENCE_SECONDS)
         return None if database is None else cls(database)
 
     def close(self) -> None:
@@ -92,7 +81,7 @@ class Ledger(Figures):
         leaving, self._owner = self._owner, None
         try:
             with self.writing() as connection:
-                succession.inherit(connection, leaving.id, succession.ENDED, self.clock())
+                recovery.inherit(connection, leaving.id, recovery.ENDED, self.clock())
         finally:
             self.database.close()
             leaving.leave()
@@ -112,29 +101,27 @@ class Ledger(Figures):
         if self._owner is None:
             self._owner = self.database.enter()
         unknown, released = self.recover()
-        run = Run(id=ids.fresh(5), owner=self._owner.id, unknown=unknown, released=released)
+        run = Run(id=rows.fresh(5), owner=self._owner.id, unknown=unknown, released=released)
         money = openings_pico_usd or {}
         _refuse_huge([*limits.values(), *([run_limit] if run_limit else [])], openings, money)
-        now = moment.stamp(self.clock())
+        now = rows.stamp(self.clock())
         with self.writing() as connection:
             connection.execute(
                 "INSERT INTO owner (id, pid, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (run.owner, os.getpid(), now),
             )
-            connection.execute(
-                "INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now)
-            )
-            accounts.lock_book(connection)
+            connection.execute("INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now))
+            budget_totals.lock_book(connection)
             for scope, most in limits.items():
-                accounts.limit(connection, scope, most)
+                budget_totals.limit(connection, scope, most)
             for scope in sorted(openings.keys() | money.keys()):
-                accounts.opening(
+                budget_totals.opening(
                     connection,
                     scope,
                     tokens=openings.get(scope, 0),
                     pico_usd=money.get(scope, 0),
                 )
-            accounts.limit(connection, f"run:{run.id}", run_limit or Limit())
+            budget_totals.limit(connection, f"run:{run.id}", run_limit or Limit())
         return run
 
     def prove_writable(self) -> None:
@@ -146,7 +133,7 @@ class Ledger(Figures):
         reserved is released. Returns how many became unknown and how many were released.
         """
         with self.reading() as connection:
-            owners = succession.others(connection, self._owner.id if self._owner else "")
+            owners = recovery.others(connection, self._owner.id if self._owner else "")
         unknown = released = 0
         for dead in owners:
             remains = self.database.claim(dead)
@@ -154,9 +141,7 @@ class Ledger(Figures):
                 continue
             try:
                 with self.writing() as connection:
-                    sent, unsent = succession.inherit(
-                        connection, dead, succession.CRASHED, self.clock()
-                    )
+                    sent, unsent = recovery.inherit(connection, dead, recovery.CRASHED, self.clock())
             except BaseException:
                 remains.leave_be()
                 raise
@@ -176,18 +161,18 @@ class Ledger(Figures):
             raise LedgerError(f"{self.name}: no run was begun")
         key = order.request.key
         with self.writing() as connection:
-            outlook = verdicts.Outlook(connection, order, hold_unknown=hold_unknown)
+            outlook = admission_check.AdmissionCheck(connection, order, hold_unknown=hold_unknown)
             self.database.refuse_newer(connection)
             found = outlook.verdict()
             if found is not None:
                 return found
             now = self.clock()
-            paused = rates.obstacle(connection, order, outlook.until, now)
+            paused = admission_check.obstacle(connection, order, outlook.until, now)
             if paused is not None:
                 return paused
             attempts.keep_request(connection, key, order.request.canonical())
-            questions.keep(connection, order.question, key)
-            attempt_id = ids.fresh(8)
+            attempts.keep(connection, order.question, key)
+            attempt_id = rows.fresh(8)
             attempts.open_attempt(
                 connection,
                 order,
@@ -208,7 +193,7 @@ class Ledger(Figures):
         now = self.clock()
         with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, attempts.SEND_FROM)
-            pause = rates.paused(connection, row.model, now)
+            pause = admission_check.paused(connection, row.model, now)
             if pause is None:
                 attempts.mark_sent(connection, row, now)
             else:
@@ -243,7 +228,7 @@ class Ledger(Figures):
     def pause(self, model: str, seconds: float) -> None:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
         with self.writing() as connection:
-            rates.pause(connection, model, self.clock() + timedelta(seconds=seconds))
+            admission_check.pause(connection, model, self.clock() + timedelta(seconds=seconds))
 
     def raise_edition(self, chapter: str, section: int, *, instruction: str = "") -> int:
         """Raise the section's edition by one, so that its requests are bought afresh; returns
@@ -259,15 +244,12 @@ class Ledger(Figures):
         return self.edition(chapter, section)
 
 
-def _refuse_huge(
-    limits: list[Limit], openings: Mapping[str, int], money: Mapping[str, int]
-) -> None:
+def _refuse_huge(limits: list[Limit], openings: Mapping[str, int], money: Mapping[str, int]) -> None:
     figures = [*openings.values(), *money.values()]
     for limit in limits:
         figures += [figure for figure in (limit.tokens, limit.pico_usd) if figure is not None]
     for figure in figures:
         if not -LARGEST <= figure <= LARGEST:
             raise LedgerError(
-                f"{figure:,} is more than a ledger can hold; the most is {LARGEST:,} tokens or "
-                "4 million dollars"
+                f"{figure:,} is more than a ledger can hold; the most is {LARGEST:,} tokens or 4 million dollars"
             )

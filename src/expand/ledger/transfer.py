@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from expand.errors import LedgerError
-from expand.ledger import accounts, attempts, audit, rows
+from expand.ledger import attempts, audit, budget_totals, rows
 from expand.ledger.batch_rows import COLUMNS
-from expand.ledger.database import Connection, ConstraintError, LedgerBusyError, Row
-from expand.ledger.moment import parse, stamp
+from expand.ledger.database import Connection, ConstraintError, DatabaseRow, LedgerBusyError
+from expand.ledger.rows import parse, stamp
 from expand.ledger.store import Ledger
-from expand.ledger_place import LedgerPlace
+from expand.ledger_location import LedgerPlace
 
 _MALFORMED = (
     *(ValueError, TypeError, KeyError, OverflowError, RecursionError),
@@ -90,7 +90,7 @@ def _line(kind: str, values: dict[str, Any]) -> str:
     return json.dumps({"kind": kind, **values}, ensure_ascii=False)
 
 
-def _attempt(connection: Connection, row: Row, *, texts: bool) -> dict[str, Any]:
+def _attempt(connection: Connection, row: DatabaseRow, *, texts: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: row[name] for name in _ATTEMPT}
     values["history"] = [
         list(event)
@@ -161,8 +161,7 @@ def _fill(ledger: Ledger, lines: Iterable[str]) -> Imported:
         for finding in audit.findings(ledger.database, connection):
             raise LedgerError(f"the import does not add up, nothing was kept: {finding}")
         attempts_, answers = (
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("attempt", "answer")
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("attempt", "answer")
         )
     return Imported(attempts=attempts_, answers=answers)
 
@@ -225,13 +224,11 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
         _insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
     found = connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone()
     row = rows.read(found)
-    accounts.ensure(connection, row.scopes)
-    accounts.move(connection, row.scopes, accounts.share(row))
+    budget_totals.ensure(connection, row.scopes)
+    budget_totals.move(connection, row.scopes, budget_totals.share(row))
 
 
-def _insert(
-    connection: Connection, table: str, values: dict[str, Any], *, key: tuple[str, ...] = ()
-) -> None:
+def _insert(connection: Connection, table: str, values: dict[str, Any], *, key: tuple[str, ...] = ()) -> None:
     """Insert a row; with ``key``, in the place of one that has the same."""
     marks = ", ".join("?" for _ in values)
     others = ", ".join(f"{name} = excluded.{name}" for name in values if name not in key)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from expand.budget import Amount, Shortfall
-from expand.completion import Address, Answer, Failure, Finish, Purpose, Request, Usage
+from expand.llm.types import Address, Answer, Failure, Finish, Purpose, Request, Usage
 
 UsageSource = Literal["provider", "reservation", "reconciled"]
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from expand.errors import Place
 from expand.outline import Book, Outline, Section, Text
-from expand.outline.document import read_document, spots
-from expand.outline.input_text import START, Problems, quoted, shown_path
+from expand.schema.source_text import START, Problems, quoted, shown_path
+from expand.schema.yaml_positions import read_document, spots
 
 Key = tuple[str | int, ...]
 LINES_A_TOPIC = 3

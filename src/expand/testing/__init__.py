@@ -12,26 +12,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from expand.testing.author import ScriptedAuthor as ScriptedAuthor
-    from expand.testing.author import SentRequest as SentRequest
-    from expand.testing.command import CommandRun as CommandRun
-    from expand.testing.habits import Habit as Habit
+    from expand.testing.assertions import DraftTrial as DraftTrial
+    from expand.testing.behaviours import Behaviour as Behaviour
+    from expand.testing.command_line import CommandRun as CommandRun
     from expand.testing.network import NetworkForbiddenError as NetworkForbiddenError
     from expand.testing.network import this_machine_only as this_machine_only
     from expand.testing.plugin import ExpandDraft as ExpandDraft
     from expand.testing.plugin import ExpandRun as ExpandRun
+    from expand.testing.scripted_author import ScriptedAuthor as ScriptedAuthor
+    from expand.testing.scripted_author import SentRequest as SentRequest
     from expand.testing.server import Received as Received
     from expand.testing.server import ScriptedServer as ScriptedServer
-    from expand.testing.trial import Trial as Trial
 
 _ROOMS = {
-    "author": "ScriptedAuthor SentRequest",
-    "command": "CommandRun",
-    "habits": "Habit",
+    "scripted_author": "ScriptedAuthor SentRequest",
+    "command_line": "CommandRun",
+    "behaviours": "Behaviour",
     "network": "NetworkForbiddenError this_machine_only",
     "plugin": "ExpandDraft ExpandRun",
     "server": "Received ScriptedServer",
-    "trial": "Trial",
+    "assertions": "DraftTrial",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Protocol, Unpack
 import pytest
 
 if TYPE_CHECKING:
-    from expand.library import RunOptions
-    from expand.testing.author import ScriptedAuthor
-    from expand.testing.command import CommandRun
+    from expand.api import RunOptions
+    from expand.testing.assertions import DraftTrial
+    from expand.testing.command_line import CommandRun
+    from expand.testing.scripted_author import ScriptedAuthor
     from expand.testing.server import ScriptedServer
-    from expand.testing.trial import Trial
     from expand.workspace import Workspace
 
 
 class ExpandDraft(Protocol):
     """Drafts a chapter of the copied workspace; the options are those of ``expand_chapter``."""
 
-    def __call__(self, chapter: str, **options: Unpack[RunOptions]) -> Trial:
+    def __call__(self, chapter: str, **options: Unpack[RunOptions]) -> DraftTrial:
         """The chapter's result, draft and requests."""
         ...
 
@@ -58,30 +58,25 @@ def expand_no_network() -> Iterator[None]:
 
 
 @pytest.fixture
-def expand_workspace(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Workspace:
+def expand_workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of the workspace that the tests belong to, without drafts and ledger.
 
     No key, base URL or setting of the environment is seen while the test runs.
     """
-    from expand.testing.specimen import copied
+    from expand.testing.sample_workspace import copy_workspace
     from expand.workspace import Workspace
 
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "EXPAND_"))]:
         monkeypatch.delenv(name)
     stated = request.config.getini("expand_workspace")
-    if stated:
-        workspace = Workspace.open(request.config.rootpath / stated)
-    else:
-        workspace = Workspace.find(request.path.parent)
-    return copied(workspace, tmp_path / "workspace")
+    workspace = Workspace.open(request.config.rootpath / stated) if stated else Workspace.find(request.path.parent)
+    return copy_workspace(workspace, tmp_path / "workspace")
 
 
 @pytest.fixture
 def scripted_author() -> ScriptedAuthor:
     """The author of ``expand_draft``; set its ``ratio``, ``habit``, ``script``, ``write`` …."""
-    from expand.testing.author import ScriptedAuthor
+    from expand.testing.scripted_author import ScriptedAuthor
 
     return ScriptedAuthor()
 
@@ -96,13 +91,11 @@ def scripted_server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def expand_draft(
-    expand_workspace: Workspace, scripted_author: ScriptedAuthor, expand_no_network: None
-) -> ExpandDraft:
+def expand_draft(expand_workspace: Workspace, scripted_author: ScriptedAuthor, expand_no_network: None) -> ExpandDraft:
     """Drafts chapters of the copied workspace with the scripted author, or with ``author=…``."""
-    from expand.testing.trial import drafted
+    from expand.testing.assertions import drafted
 
-    def draft(chapter: str, **options: Unpack[RunOptions]) -> Trial:
+    def draft(chapter: str, **options: Unpack[RunOptions]) -> DraftTrial:
         return drafted(expand_workspace, chapter, scripted_author, options)
 
     return draft
@@ -118,7 +111,7 @@ def expand_run(
     """Runs command lines in the copied workspace; the scripted server is their provider."""
     from dataclasses import replace
 
-    from expand.testing.command import run_command
+    from expand.testing.command_line import run_command
 
     monkeypatch.setenv("OPENAI_BASE_URL", scripted_server.base_url)
 

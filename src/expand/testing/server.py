@@ -20,8 +20,8 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from expand.testing.habits import Habit, billed, written
-from expand.testing.prose import Prose, Question
+from expand.testing.behaviours import Behaviour, billed, written
+from expand.testing.text_generator import LineRequest, TextGenerator
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Received:
         return str(found[-1]) if found else ""
 
     @property
-    def question(self) -> Question:
+    def question(self) -> LineRequest:
         """What is asked, and for which section."""
         address = self.headers.get("X-Client-Request-Id", "").split("/")
         known = len(address) == 4 and address[1].isdecimal()
-        return Question(
+        return LineRequest(
             text=self.last_user_message,
             chapter=unquote(address[0]) if known else "",
             section=int(address[1]) if known else 1,
@@ -71,15 +71,15 @@ class ScriptedServer:
     """
 
     ratio: float = 1.0
-    habit: Habit = "normal"
-    script: tuple[Habit, ...] = ()
+    habit: Behaviour = "normal"
+    script: tuple[Behaviour, ...] = ()
     latency_seconds: float = 0.0
     key: str | None = None
     retry_after: str = "1"
     port: int = 0
     requests: list[Received] = field(default_factory=list)
     billed_tokens: int = 0
-    _prose: Prose = field(default_factory=Prose)
+    _prose: TextGenerator = field(default_factory=TextGenerator)
     _loop: asyncio.AbstractEventLoop | None = None
     _thread: threading.Thread | None = None
     _released: asyncio.Event | None = None
@@ -153,9 +153,7 @@ class ScriptedServer:
     async def _complete(self, incoming: web.Request) -> web.StreamResponse:
         index = len(self.requests)
         habit = self.script[index] if index < len(self.script) else self.habit
-        received = Received(
-            headers=incoming.headers.copy(), body=await incoming.json(), habit=habit
-        )
+        received = Received(headers=incoming.headers.copy(), body=await incoming.json(), habit=habit)
         before = [r.prompt_text for r in self.requests[-4:]]
         self.requests.append(received)
         if self.latency_seconds:
@@ -207,9 +205,7 @@ class ScriptedServer:
 
     def _bill(self, received: Received, text: str, before: list[str], habit: str) -> dict[str, Any]:
         prompt, completion = billed(received.prompt_text, text, habit)
-        shared = max(
-            (_shared_prefix(received.prompt_text, earlier) for earlier in before), default=0
-        )
+        shared = max((_shared_prefix(received.prompt_text, earlier) for earlier in before), default=0)
         received.billed_tokens = prompt + completion
         self.billed_tokens += prompt + completion
         return {
@@ -251,7 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m expand.testing", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ratio", type=float, default=1.0)
-    parser.add_argument("--habit", choices=get_args(Habit), default="normal")
+    parser.add_argument("--habit", choices=get_args(Behaviour), default="normal")
     parser.add_argument("--script", default="", help="habits of the first requests, with commas")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     parser.add_argument("--retry-after", default="1")

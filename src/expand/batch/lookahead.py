@@ -1,0 +1,174 @@
+"""The questions of a section that can be asked at once, without knowing each other's answers.
+
+A live run asks, looks at the answer, and asks again. A batch takes hours, so each one should ask
+for all that is certain to be asked anyway. What is certain is tried out: the section is worked
+through on the answers that are there; from the first question without one, answers are imagined:
+as long as the real ones let expect, then shorter, then longer. A question that comes up each time,
+and goes on from no imagined text, does not depend on those answers. It is asked with the words that
+the real text so far gives it; nothing imagined is ever sent.
+
+The length contract holds as it does live: the answers are drafted by the same loop, whose questions
+are known by what they ask and not by their exact words. A section's first question goes alone,
+since its answer tells how many lines the model gives for a line asked. Repairs of different topics
+go together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from copy import copy
+
+from expand.client.in_flight import StoppedError
+from expand.drafting.chapter_state import Chapter, Revision
+from expand.drafting.length_loop import LEAST_RATIO, MOST_RATIO, RATIO_WINDOW, Ask
+from expand.drafting.request_builder import ExtraContext, order_for
+from expand.drafting.section_run import UNUSABLE_TRIES, RequestSetup, SectionRun, Tally
+from expand.drafting.section_text import SectionText
+from expand.ledger import Order
+from expand.llm.types import Answer, Finish
+from expand.outline import Section
+
+FACTORS = (1.0, 0.6, 1.25)
+"""How long imagined answers are, for a line expected. The first gives the questions their words."""
+
+
+async def next_orders(
+    desk: RequestSetup,
+    chapter: Chapter,
+    section: Section,
+    *,
+    edition: Revision,
+    setting: ExtraContext,
+) -> tuple[Order, ...]:
+    """The orders that a section can place now, in the order of its questions; none when the
+    answers that are there complete it. Nothing is sent or reserved.
+    """
+    found: list[dict[str, Order]] = []
+    for factor in FACTORS:
+        sight = Lookahead(desk, chapter, section, edition=edition, setting=setting, tally=Tally(), factor=factor)
+        await sight.draft()
+        found.append(sight.wanted)
+        if len(sight.wanted) <= 1 or not sight.imagining:
+            break
+    certain = set.intersection(*(set(wanted) for wanted in found))
+    return tuple(order for question, order in found[0].items() if question in certain)
+
+
+class Lookahead(SectionRun):
+    """A section worked through without buying: ``wanted`` gathers its open questions by name."""
+
+    def __init__(
+        self,
+        desk: RequestSetup,
+        chapter: Chapter,
+        section: Section,
+        *,
+        edition: Revision,
+        setting: ExtraContext,
+        tally: Tally,
+        factor: float,
+    ) -> None:
+        super().__init__(desk, chapter, section, edition=edition, setting=setting, tally=tally)
+        self.wanted: dict[str, Order] = {}
+        self._factor = factor
+        self._answered = 0
+        self._asked_and_grown: list[tuple[int, int]] = []
+        self._real: SectionText | None = None
+        self._imagined: set[int] = set()
+        self._serial = itertools.count(1)
+
+    @property
+    def imagining(self) -> bool:
+        """Whether some of the text is imagined."""
+        return bool(self._imagined)
+
+    @property
+    def _ratio(self) -> float:
+        """Lines that an answer is expected to bring for a line asked, by the last real ones."""
+        last = self._asked_and_grown[-RATIO_WINDOW:]
+        asked = sum(asked for asked, _ in last)
+        if not asked:
+            return 1.0
+        return min(MOST_RATIO, max(LEAST_RATIO, sum(grown for _, grown in last) / asked))
+
+    async def _ask(self, ask: Ask) -> int:
+        """Puts one question, and learns from a real answer to it how much the model delivers."""
+        grown = await super()._ask(ask)
+        if not self._imagined:
+            self._asked_and_grown.append((ask.lines, grown))
+        return grown
+
+    async def _usable(self, ask: Ask) -> Answer | None:
+        """The stored answer to a question, or an imagined one, or None for a repair."""
+        if not self._imagined.isdisjoint(ask.slots):
+            return self._imagine(ask)
+        for attempt in range(UNUSABLE_TRIES):
+            order = self._order(ask, attempt)
+            stored = self._desk.ledger.known(order)
+            if stored is None:
+                self.wanted[order.question or order.request.key] = order
+                return self._open(ask)
+            self._answered += 1
+            if stored.answer.usable:
+                return stored.answer
+        return None
+
+    def _open(self, ask: Ask) -> Answer | None:
+        if ask.purpose == "repair":
+            return None
+        if not self._answered:
+            raise StoppedError("the first answer tells how much to ask for")
+        if self._real is None:
+            self._real = snapshot(self._manuscript)
+        return self._imagine(ask)
+
+    def _imagine(self, ask: Ask) -> Answer:
+        self._imagined.update(ask.slots)
+        titles = [self._manuscript.frame.topics[slot] for slot in ask.slots[1:]]
+        count = round(ask.lines * self._ratio * self._factor)
+        text = imagined(titles, count, self._serial)
+        return Answer(text=text, finish=Finish.STOP, usage=None)
+
+    async def _mend(self) -> None:
+        """Repairs are for text that is there."""
+        if not self._imagined:
+            await super()._mend()
+
+    def _order(self, ask: Ask, attempt: int) -> Order:
+        """The order with the words that the real text gives it."""
+        return order_for(
+            self._chapter,
+            self._section,
+            ask,
+            self._real or self._manuscript,
+            run_id=self._desk.run_id,
+            edition=self._edition,
+            attempt=attempt,
+            setting=self._setting,
+        )
+
+    def _tell(self) -> None:
+        """Nothing grows that anybody should be shown."""
+
+
+def snapshot(manuscript: SectionText) -> SectionText:
+    """The manuscript as it is now, untouched by what is added later."""
+    taken = copy(manuscript)
+    taken.bodies = [*manuscript.bodies]
+    taken.cut = [*manuscript.cut]
+    return taken
+
+
+def imagined(titles: Sequence[str], count: int, serial: itertools.count[int]) -> str:
+    """A text of ``count`` lines, spread over one topic and those with ``titles`` after it."""
+    parts = len(titles) + 1
+    blocks = []
+    for part in range(parts):
+        size = count // parts + (part < count % parts)
+        lines = [
+            f"Line {next(serial)} stands for one of the lines that the model would write here."
+            for _ in range(max(1, size))
+        ]
+        blocks.append("\n".join([f"### {titles[part - 1]}", "", *lines] if part else lines))
+    return "\n\n".join(blocks) + "\n"

@@ -1,0 +1,151 @@
+"""What a batch would ask: the open questions of every section that is to be drafted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from expand.batch.lookahead import next_orders
+from expand.client.client import BudgetedClient
+from expand.drafting.balance_cache import BalanceCache
+from expand.drafting.chapter_state import ModelSetup, Revision
+from expand.drafting.draft_file import DraftFile
+from expand.drafting.draft_store import open_chapter
+from expand.drafting.run_options import RunSpec
+from expand.drafting.run_plan import revision_of
+from expand.drafting.section_run import RequestSetup
+from expand.drafting.section_status import check_section_state
+from expand.errors import InputError
+from expand.ledger import Ledger, Order, Run
+from expand.llm.types import Answer, AttemptFailedError, Failure, Request
+from expand.outline import Book, Section
+from expand.workspace import Workspace
+
+SectionState = Literal["current", "edited", "complete", "open"]
+"""Its draft is current; a person edited it; all its answers are there and only the draft is to be
+written; or it has questions to ask."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionPlan:
+    """What one section needs next. ``orders`` in the order of its questions."""
+
+    chapter: str
+    number: int
+    title: str
+    state: SectionState
+    orders: tuple[Order, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchPlan:
+    """What a batch would ask, section by section."""
+
+    sections: tuple[SectionPlan, ...]
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """All orders: those that finish what was begun first, as where the budget is short."""
+        every = [order for section in self.sections for order in section.orders]
+        return tuple(sorted(every, key=lambda order: order.rank))
+
+
+class Nobody:
+    """The author of a run that sends nothing."""
+
+    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+        """Refuses; whoever asks must not."""
+        raise AttemptFailedError(Failure.UNREACHABLE, "nothing is sent live in a batch run")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planning:
+    """Works out a commission's open questions on what the ledger holds. Sends nothing."""
+
+    workspace: Workspace
+    book: Book
+    means: ModelSetup
+    ledger: Ledger
+    run: Run
+
+    async def plan(self, commission: RunSpec, *, rehearse: bool = False) -> BatchPlan:
+        """The plan. With ``commission.fresh`` sections are bought anew, but for edited ones: their
+        editions are raised, with ``rehearse`` only in thought.
+
+        Raises ``InputError`` before anything is reserved when the input is wrong.
+        """
+        refuse_order(commission)
+        if commission.fresh and not rehearse:
+            self._begin_anew(commission)
+        desk = RequestSetup(
+            means=self.means,
+            ledger=self.ledger,
+            purchase=BudgetedClient(ledger=self.ledger, author=Nobody()),
+            run_id=self.run.id,
+            remaining=BalanceCache(self.ledger),
+            on_event=lambda _: None,
+        )
+        raised = int(commission.fresh and rehearse)
+        editions = self.ledger.editions()
+        plans: list[SectionPlan] = []
+        for chapter in commission.chapters:
+            folio = self._folio(chapter, commission)
+            for section in commission.chosen(folio.chapter.outline):
+                edition = revision_of(chapter, section.number, editions)
+                if raised:
+                    edition = Revision(number=edition.number + raised)
+                plans.append(await _section(desk, folio, section, commission, edition))
+        return BatchPlan(sections=tuple(plans))
+
+    def _begin_anew(self, commission: RunSpec) -> None:
+        """Raises the editions; a section that a person edited is left to them."""
+        chosen = []
+        for chapter in commission.chapters:  # nothing is raised where the input is wrong
+            folio = self._folio(chapter, commission)
+            chosen += [
+                (chapter, section.number)
+                for section in commission.chosen(folio.chapter.outline)
+                if not folio.edited(section.number)
+            ]
+        for chapter, number in chosen:
+            self.ledger.raise_edition(chapter, number)
+
+    def _folio(self, chapter_id: str, commission: RunSpec) -> DraftFile:
+        chapter = open_chapter(
+            self.workspace,
+            self.book,
+            chapter_id,
+            plan=commission.plan,
+            language=commission.language,
+            means=self.means,
+        )
+        return DraftFile(self.workspace, chapter)
+
+
+async def _section(
+    desk: RequestSetup, folio: DraftFile, section: Section, commission: RunSpec, edition: Revision
+) -> SectionPlan:
+    stands = check_section_state(folio, section, commission, edition=edition)
+    state: SectionState = "current"
+    orders: tuple[Order, ...] = ()
+    if stands.fate == "edited":
+        state = "edited"
+    elif stands.fate == "due":
+        orders = await next_orders(desk, folio.chapter, section, edition=edition, setting=stands.setting)
+        state = "open" if orders else "complete"
+    return SectionPlan(
+        chapter=folio.chapter.id,
+        number=section.number,
+        title=folio.chapter.title(section),
+        state=state,
+        orders=orders,
+    )
+
+
+def refuse_order(commission: RunSpec) -> None:
+    """Sections that are told of each other are drafted one after the other: no batch for them."""
+    if commission.context_text or commission.cascade:
+        raise InputError(
+            "--context text drafts sections one after the other, and a batch asks for all at once",
+            remedy="leave out --context and --cascade, or --batch",
+        )

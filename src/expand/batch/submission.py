@@ -1,0 +1,213 @@
+"""A batch on its way to its provider: sent once, whatever happens in between.
+
+Each step is in the ledger before the next one begins, so a start after a kill goes on where the
+last one stopped. Only one step can cost anything, the creation, and only of it can the outcome be
+in doubt. Then the provider is asked for its batches: the one that carries our id in its metadata,
+or our input file, is it. If there is none, the input file is deleted, so that no creation that is
+still under way can find it, and the provider is asked again: if it still has none, none will come,
+and it is safe to create it anew. Where a provider can do neither, the batch is given up for lost,
+and its requests stay charged as unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import BinaryIO
+
+from expand.client.retry_policy import RULES
+from expand.errors import AuthorError
+from expand.ledger.batch_rows import BatchRow, Stage
+from expand.ledger.batches import Batches
+from expand.llm.batch_api import BatchAuthor, RemoteBatch, input_line
+from expand.llm.types import AttemptFailedError, Failure
+from expand.schema import Json
+
+MOST_CREATIONS = 3
+"""How often one process has a batch created that its provider did not make."""
+
+SETTLING_SECONDS = 2.0
+"""How long a creation that is under way is given before it is taken for gone."""
+
+OLDEST = timedelta(days=2)
+"""How far back the provider's list of batches is read, before the batch was begun."""
+
+ID_KEY, RUN_KEY = "expand_batch", "expand_run"
+"""What the provider's metadata call the batch and the run."""
+
+_UNABLE = (Failure.NOT_FOUND, Failure.BAD_REQUEST)
+
+
+class Submission:
+    """Takes batches to their provider. ``on_step`` is told each step in words."""
+
+    def __init__(
+        self,
+        *,
+        batches: Batches,
+        author: BatchAuthor,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._batches = batches
+        self._author = author
+        self._sleep = sleep
+        self._tell = on_step
+
+    async def carry(self, batch: BatchRow, *, resumed: bool = False) -> BatchRow:
+        """Take the batch from where it is until its provider has it, or it has ended. ``resumed``
+        says that another process may have done some of it.
+
+        Raises ``AuthorError`` when the provider cannot be reached or refuses: then the batch is
+        withdrawn and costs nothing, or it says that nobody knows.
+        """
+        creations = 0
+        while not (batch.stage is Stage.SUBMITTED or batch.stage.ended):
+            match batch.stage:
+                case Stage.OPEN:
+                    batch = self._withdrawn(batch, _failed("it was never complete"))
+                case Stage.PREPARED if not batch.requests:
+                    batch = self._withdrawn(batch, _failed("there was nothing to ask"))
+                case Stage.PREPARED:
+                    batch = await self._upload(batch, look=resumed)
+                case Stage.UPLOADED:
+                    creations += 1
+                    batch = await self._create(self._batches.creating(batch))
+                case Stage.CREATING:
+                    batch = await self._find(batch)
+                    if batch.stage is Stage.PREPARED and creations >= MOST_CREATIONS:
+                        lost = _failed(f"the provider failed to make it {creations} times")
+                        self._withdrawn(batch, lost)
+                        raise AuthorError(f"{lost.message}; nothing was submitted; try again later")
+            resumed = False
+        return batch
+
+    async def withdraw(self, batch: BatchRow) -> BatchRow:
+        """Give up a batch that is still on its way; one that turns out to be there stays."""
+        if batch.stage is Stage.CREATING:
+            batch = await self._find(batch)
+        if batch.stage is Stage.SUBMITTED or batch.stage.ended:
+            return batch
+        return self._withdrawn(batch, _failed("given up before it was submitted"))
+
+    async def _upload(self, batch: BatchRow, *, look: bool) -> BatchRow:
+        """Upload the input file, or find that a killed process has done it."""
+        try:
+            there = await self._uploaded(batch) if look else None
+            if there is None:
+                self._tell(f"uploading {batch.requests:,} requests")
+                with tempfile.TemporaryFile() as file:
+                    write_input(file, self._batches.forms(batch), batch.terms)
+                    file.seek(0)
+                    there = await self._author.upload(file, name=batch.file_name)
+        except AttemptFailedError as failed:
+            self._withdrawn(batch, failed)
+            raise AuthorError(f"{_said(failed)}; nothing was submitted") from failed
+        return self._batches.uploaded(batch, there)
+
+    async def _uploaded(self, batch: BatchRow) -> str | None:
+        try:
+            return await self._author.uploaded(batch.file_name)
+        except AttemptFailedError as failed:
+            if failed.failure in _UNABLE:
+                return None  # a second file costs nothing
+            raise
+
+    async def _create(self, batch: BatchRow) -> BatchRow:
+        self._tell("having the batch made")
+        metadata = {
+            ID_KEY: batch.id,
+            RUN_KEY: batch.run,
+            "requests": str(batch.requests),
+            "model": batch.model[:512],
+        }
+        try:
+            made = await self._author.create(batch.input_file, metadata=metadata)
+        except AttemptFailedError as failed:
+            if RULES[failed.failure].billed != "no":
+                self._tell(f"{failed.message}: looking whether the batch was made")
+                return batch
+            self._withdrawn(batch, failed)
+            await self._forget_quietly(batch)
+            raise AuthorError(f"{_said(failed)}; nothing was submitted") from failed
+        return self._taken(batch, made)
+
+    async def _find(self, batch: BatchRow) -> BatchRow:
+        """Whether the provider has the batch: submitted, or prepared where it certainly has not.
+
+        Raises ``AuthorError`` when that cannot be found out now, or ever: then it is lost.
+        """
+        try:
+            found = await self.listed(batch)
+            if found is None:
+                await self._author.forget(batch.input_file)
+                await self._sleep(SETTLING_SECONDS)
+                found = await self.listed(batch)
+        except AttemptFailedError as failed:
+            if failed.failure not in _UNABLE:
+                raise AuthorError(
+                    f"whether the provider has batch {batch.id} cannot be seen now: "
+                    f"{_said(failed)}; its {batch.requests:,} requests stay reserved; look again "
+                    "with `expand chapter --batch submit`"
+                ) from failed
+            lost = AttemptFailedError(Failure.DISCONNECTED, f"nobody knows whether it was made: {failed.message}")
+            self._batches.end(batch, Stage.LOST, rest=lost, billed=None)
+            raise AuthorError(
+                f"nobody can say whether batch {batch.id} was made: {failed.message}; its "
+                f"{batch.requests:,} requests stay charged at their reservation; look for it at "
+                "the provider, then settle them with `expand ledger reconcile`"
+            ) from failed
+        if found is not None:
+            return self._taken(batch, found)
+        self._tell("it was not made, and its file is deleted: making it anew is safe")
+        return self._batches.not_created(batch)
+
+    async def listed(self, batch: BatchRow) -> RemoteBatch | None:
+        """The batch in the provider's list; None when it is not there."""
+        since = (batch.began_at - OLDEST).timestamp()
+        async for remote in self._author.batches():
+            if 0 < remote.created_at < since:
+                break
+            same_file = bool(batch.input_file) and remote.input_file == batch.input_file
+            if same_file or remote.metadata.get(ID_KEY) == batch.id:
+                return remote
+        return None
+
+    def _taken(self, batch: BatchRow, remote: RemoteBatch) -> BatchRow:
+        self._tell(f"the provider has it: {remote.id}")
+        return self._batches.submitted(batch, remote=remote.id, status=remote.status, expires_at=remote.expires_at)
+
+    def _withdrawn(self, batch: BatchRow, failed: AttemptFailedError) -> BatchRow:
+        return self._batches.end(batch, Stage.WITHDRAWN, rest=failed, billed=False)
+
+    async def _forget_quietly(self, batch: BatchRow) -> None:
+        """A file that nobody needs is tidied away if that is possible."""
+        try:
+            await self._author.forget(batch.input_file)
+        except AttemptFailedError as failed:
+            self._tell(f"file {batch.input_file} was left at the provider: {failed.message}")
+
+
+def write_input(file: BinaryIO, forms: Iterator[tuple[str, str]], terms: Mapping[str, Json]) -> None:
+    """Write an input file from canonical forms: the same bytes whoever writes it and when."""
+    cap_name = str(terms["output_cap_name"])
+    for key, form in forms:
+        asked = json.loads(form)
+        body: dict[str, Json] = {
+            **asked["parameters"],
+            "model": asked["model"],
+            "messages": [{"role": role, "content": text} for role, text in asked["messages"]],
+            cap_name: asked["max_output_tokens"],
+        }
+        file.write(input_line(key, body))
+
+
+def _failed(message: str) -> AttemptFailedError:
+    return AttemptFailedError(Failure.CANCELLED, message)
+
+
+def _said(failed: AttemptFailedError) -> str:
+    return f"{failed.message}; {RULES[failed.failure].remedy}"

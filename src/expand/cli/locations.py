@@ -1,0 +1,50 @@
+"""Where things are, in words that an editor can follow: ``drafts/03.md:162``, ``03/1-4``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from expand.checks import Finding
+from expand.document import draft
+from expand.drafting.results import ChapterResult
+from expand.workspace import Workspace, read_text
+
+
+class Locations:
+    """The places of a draft's findings, in lines of the file as it stands on the disk."""
+
+    def __init__(self, path: str, text: str) -> None:
+        """``path`` is what the file is called, ``text`` all that is in it."""
+        self._path = path
+        self._starts: dict[int, int] = {}
+        at = line = 0
+        for section in draft.read(text).sections:
+            found = text.find(section.text, at)
+            if found >= 0:
+                line += text.count("\n", at, found)
+                at = found
+                self._starts[section.number] = line
+
+    def of(self, finding: Finding) -> str:
+        """``drafts/03.md:162``; what is about the whole chapter is at its first line."""
+        return f"{self._path}:{self._starts.get(finding.section, 0) + finding.line}"
+
+
+def locations_of(workspace: Workspace, chapter: ChapterResult) -> Locations:
+    """The places of a chapter's findings."""
+    path = workspace.root / chapter.draft
+    return Locations(chapter.draft, read_text(path) if path.is_file() else "")
+
+
+def named(sections: Iterable[tuple[str, int]]) -> str:
+    """Sections by chapter and number, neighbours drawn together: ``03/1-4, 03/7, 05/2``."""
+    parts = []
+    for chapter, group in groupby(sorted(set(sections)), key=lambda key: key[0]):
+        numbers = [number for _, number in group]
+        runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
+        for _, run in runs:
+            members = [number for _, number in run]
+            last = f"-{members[-1]}" if len(members) > 1 else ""
+            parts.append(f"{chapter}/{members[0]}{last}")
+    return ", ".join(parts)

@@ -1,0 +1,111 @@
+"""The log of a run: every event with its time, in a file of the workspace, under ``.expand/logs``.
+
+Bounded: only the newest files are kept. Nothing secret is in it: a line that holds the key, or the
+password of a base URL, is written without it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
+
+from expand.cli.progress_messages import ProgressMessages
+from expand.cli.run_stats import RunStats
+from expand.cli.verbosity import Verbosity, counted
+from expand.drafting.events import Event, SectionGrew
+from expand.drafting.results import RunResult
+from expand.errors import InputError, Place
+
+KEPT_FILES = 20
+KEPT_BYTES = 64 * 2**20
+"""What the logs of former runs may take on the disk, all together."""
+HIDDEN = "[secret]"
+
+
+class RunLog:
+    """Writes what happens in a run into ``file``, one line each, as it happens."""
+
+    def __init__(
+        self,
+        file: TextIO,
+        *,
+        now: Callable[[], datetime],
+        secrets: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``now`` gives the time in UTC, ``clock`` seconds; ``secrets`` are kept out."""
+        self._file = file
+        self._now = now
+        self._secrets = [secret for secret in secrets if secret]
+        self._figures = RunStats(clock)
+        self._telling = ProgressMessages(self._figures, Verbosity.VERBOSE, clock=clock)
+
+    def __call__(self, event: Event) -> None:
+        """Notes an event."""
+        self._figures.take(event)
+        for line in self._telling.lines(event):
+            self.say(line)
+        if isinstance(event, SectionGrew):
+            target = self._figures.target((event.chapter, event.section))
+            self.say(f"{event.chapter}/{event.section}: {event.lines:,} of {target:,} lines; {self._figures.summary()}")
+
+    def end(self, result: RunResult) -> None:
+        """Notes what the run came to."""
+        for refusal in result.refused:
+            self.say(f"{refusal.chapter}/{refusal.section}: refused: {refusal.message}")
+        if result.stopped_by:
+            self.say(f"stopped: {result.stopped_by}")
+        attempts, answers = counted(result.attempts, "attempt"), counted(result.answers, "answer")
+        self.say(f"exit {result.exit_code}: {attempts}, {answers}, {result.seconds:.1f} s")
+
+    def say(self, line: str) -> None:
+        """Notes a line, on the disk when it returns as far as the process is concerned."""
+        for secret in self._secrets:
+            line = line.replace(secret, HIDDEN)
+        moment = f"{self._now():%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+        self._file.write(f"{moment}Z {line.replace(chr(10), ' ')}\n")
+        self._file.flush()
+
+
+@contextmanager
+def log_into(
+    folder: Path, *, now: Callable[[], datetime], secrets: Sequence[str] = ()
+) -> Iterator[tuple[Path, RunLog]]:
+    """A new log in ``folder``, after old ones were pruned. Raises ``InputError``."""
+    path = folder / f"{now():%Y-%m-%dT%H%M%SZ}-{os.getpid()}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        prune(folder)
+        file = path.open("a", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(
+            f"the log cannot be written: {error.strerror}",
+            remedy="check the folder and the disk, or run without --verbose",
+            place=Place(path=path),
+        ) from error
+    with file:
+        yield path, RunLog(file, now=now, secrets=secrets)
+
+
+def prune(folder: Path, *, files: int = KEPT_FILES - 1, size: int = KEPT_BYTES) -> None:
+    """Keeps the newest logs: at most ``files`` of them, of ``size`` bytes in all."""
+    left = size
+    for number, path in enumerate(sorted(folder.glob("*.log"), reverse=True)):
+        try:
+            left -= path.stat().st_size
+            if number >= files or left < 0:
+                path.unlink()
+        except FileNotFoundError:  # another run is pruning too
+            continue
+
+
+def secrets_of(api_key: str | None, base_url: str | None) -> tuple[str, ...]:
+    """What must not be in a log: the key, and a password within the base URL."""
+    password = urlsplit(base_url).password if base_url else None
+    return tuple(secret for secret in (api_key, password) if secret)

@@ -1,0 +1,151 @@
+"""The one table of what each failure of an attempt means: for the books, and for what to do next.
+
+A failure is unbilled for certain only where the provider refused before working (or was never
+reached). Everything else after sending is unknown: the provider may have done the work and may
+bill it, so the attempt stays charged at its reservation until it is reconciled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from expand.llm.types import AttemptFailedError, Failure
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+JITTER_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailureRule:
+    """What one kind of failure means.
+
+    ``billed``: "no" releases the reservation, "unknown" keeps it charged. ``tries``: how many
+    attempts one request may lose to it, 1 meaning that it is not retried. ``stops_run``: at its
+    last try, nothing else has a chance either, so the whole run stops. ``pauses_model``: nobody
+    may call the model until the wait is over, in any process. ``remedy`` ends the message.
+    """
+
+    billed: Literal["no", "unknown"]
+    tries: int
+    stops_run: bool
+    pauses_model: bool
+    remedy: str
+
+    @property
+    def retried(self) -> bool:
+        """Whether another attempt may follow."""
+        return self.tries > 1
+
+
+def _refused(remedy: str) -> FailureRule:
+    return FailureRule(billed="no", tries=1, stops_run=True, pauses_model=False, remedy=remedy)
+
+
+def _unknown(tries: int, remedy: str) -> FailureRule:
+    return FailureRule(billed="unknown", tries=tries, stops_run=False, pauses_model=False, remedy=remedy)
+
+
+RULES: Mapping[Failure, FailureRule] = {
+    Failure.UNREACHABLE: FailureRule(
+        billed="no",
+        tries=4,
+        stops_run=True,
+        pauses_model=False,
+        remedy="check the base URL and that the server is running",
+    ),
+    Failure.BAD_REQUEST: _refused("check the model's name, its parameters and its context window"),
+    Failure.UNAUTHORIZED: _refused("check OPENAI_API_KEY"),
+    Failure.FORBIDDEN: _refused("check what the key may do with this model"),
+    Failure.NOT_FOUND: _refused("check the model's name and the base URL"),
+    Failure.QUOTA: _refused("check the plan and billing of the provider's account"),
+    Failure.RATE_LIMITED: FailureRule(
+        billed="no",
+        tries=30,
+        stops_run=True,
+        pauses_model=True,
+        remedy="lower the concurrency, or set rpm and tpm for the model in expand.toml",
+    ),
+    Failure.TIMEOUT: _unknown(3, "raise the timeout, or ask for fewer lines a request"),
+    Failure.DISCONNECTED: _unknown(3, "check the network between here and the server"),
+    Failure.SERVER_ERROR: _unknown(4, "try again later; the server has a problem of its own"),
+    Failure.FILTERED: _unknown(1, "reword the topic, or change the filter of the account"),
+    Failure.GARBLED: _unknown(2, "check that the base URL is an OpenAI-compatible API"),
+    Failure.CRASHED: _unknown(1, "run again"),
+    Failure.CANCELLED: _unknown(1, "run again"),
+}
+
+
+def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> float:
+    """How long to wait after the ``number``-th failure in a row (from 1), in seconds.
+
+    What the provider asks for is waited out in full, however long; else the wait doubles from
+    half a second to half a minute. ``jitter`` in [0, 1) spreads the callers, always upwards.
+    """
+    if failed.retry_after_seconds is not None:
+        return max(0.0, failed.retry_after_seconds) + jitter * JITTER_SECONDS
+    doubled: float = FIRST_WAIT_SECONDS * 2.0 ** min(number - 1, 10)
+    return min(LONGEST_WAIT_SECONDS, doubled) * (1.0 + jitter / 2)
+
+
+def pause_seconds(failed: AttemptFailedError, number: int) -> float:
+    """How long nobody may call the model after this failure, in seconds; 0 for not at all.
+
+    A server that names a time is believed whatever the failure was, as long as it is retried.
+    """
+    rule = RULES[failed.failure]
+    if not rule.retried or not (rule.pauses_model or failed.retry_after_seconds):
+        return 0.0
+    return wait_seconds(failed, number, 0.0)
+
+
+# What was tried for one order, and whether and when to try again. Pure.
+
+
+class RetryState:
+    """The attempts at one request in this run and how they failed.
+
+    ``most`` bounds them, calls refused for their rate aside. ``hold``: an unknown outcome is not
+    tried again.
+    """
+
+    def __init__(self, *, most: int, hold: bool) -> None:
+        self.sent = 0
+        self._most = most
+        self._hold = hold
+        self._failures: list[Failure] = []
+
+    def add(self, failed: AttemptFailedError) -> int:
+        """Note a failure. Returns how many of its kind there were."""
+        self._failures.append(failed.failure)
+        return self._failures.count(failed.failure)
+
+    def held(self, failed: AttemptFailedError) -> bool:
+        """Whether the failure leaves an outcome that is to be held."""
+        return self._hold and RULES[failed.failure].billed == "unknown"
+
+    def go_on(self, failed: AttemptFailedError) -> bool:
+        """Whether another attempt may follow this failure."""
+        rule = RULES[failed.failure]
+        if self.held(failed) or self._failures.count(failed.failure) >= rule.tries:
+            return False
+        counted = sum(not RULES[failure].pauses_model for failure in self._failures)
+        return rule.pauses_model or counted < self._most
+
+    def wait_seconds(self, failed: AttemptFailedError, jitter: float) -> float:
+        """How long this order waits; 0 where the pause is in the ledger, for every process."""
+        if RULES[failed.failure].pauses_model:
+            return 0.0
+        return wait_seconds(failed, self._failures.count(failed.failure), jitter)
+
+    def verdict(self, failed: AttemptFailedError) -> str:
+        """What to tell the user when it is over: what happened, how often, what to do."""
+        if self.held(failed):
+            return (
+                f"{failed.message}; whether it was billed is unknown: settle it with "
+                "`expand ledger reconcile`, or run with --on-unknown retry"
+            )
+        often = f" ({self.sent} attempts)" if self.sent > 1 else ""
+        return f"{failed.message}{often}; {RULES[failed.failure].remedy}"

@@ -1,0 +1,122 @@
+"""One small request through the ledger: the whole way to an answer, for a few tokens.
+
+It is entered for the chapter ``doctor``, section 0, which no outline has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from decimal import Decimal
+
+from expand.budget import Amount, usd_from_pico
+from expand.client.client import Bought, BudgetedClient
+from expand.doctor.check_result import CheckResult, from_error, ok, warning
+from expand.errors import ExpandError
+from expand.ledger import Ledger, Order, no_price
+from expand.llm.pricing import Price
+from expand.llm.profile import Profile
+from expand.llm.tokens import TokenCounter
+from expand.llm.types import Address, Author, Message, Request
+from expand.outline import Book
+from expand.outline.allowance import limits_of, money_openings_of, openings_of
+from expand.workspace import Workspace
+
+CHAPTER = "doctor"
+SECTION = 0
+OUTPUT_TOKENS = 24
+"""Room for one line; what a model thinks first comes on top."""
+PATIENCE_SECONDS = 120.0
+_MARGIN = Decimal("0.5")
+_SLACK_TOKENS = 40
+_WORDS = "Say in a few words that you can be reached. Write 1 lines."
+
+
+async def try_live(
+    workspace: Workspace,
+    book: Book,
+    *,
+    author: Author,
+    profile: Profile,
+    counter: TokenCounter,
+    price: Price | None,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> CheckResult:
+    """Buys one answer, afresh each time, and says what came and what it cost."""
+    began = time.monotonic()
+    try:
+        ledger = Ledger.open(workspace.ledger_place)
+        try:
+            run = ledger.begin_run(
+                limits=limits_of(book, {}),
+                openings=openings_of(book),
+                openings_pico_usd=money_openings_of(book),
+            )
+            edition = ledger.raise_edition(CHAPTER, SECTION)
+            order = _order(run.id, book, edition, profile=profile, counter=counter, price=price)
+            purchase = BudgetedClient(ledger=ledger, author=author, max_attempts=1)
+            bought = await _bought(purchase, order, patience_seconds)
+        finally:
+            ledger.close()
+    except ExpandError as error:
+        return from_error("live", error)
+    return _finding(bought, profile.name, price, time.monotonic() - began)
+
+
+async def _bought(purchase: BudgetedClient, order: Order, patience_seconds: float) -> Bought:
+    """The answer; waiting for a rate limit ends with the patience, what is in flight does not."""
+    timer = asyncio.get_running_loop().call_later(patience_seconds, purchase.stop)
+    try:
+        return await purchase.buy(order)
+    finally:
+        timer.cancel()
+        await purchase.drain()
+
+
+def _order(
+    run_id: str,
+    book: Book,
+    edition: int,
+    *,
+    profile: Profile,
+    counter: TokenCounter,
+    price: Price | None,
+) -> Order:
+    cap = min(profile.max_output_tokens, profile.reasoning_tokens + OUTPUT_TOKENS)
+    request = Request(
+        model=profile.name,
+        messages=(Message(role="user", content=_WORDS),),
+        max_output_tokens=cap,
+        parameters=profile.parameters,
+        edition=edition,
+    )
+    prompt = counter.bound(request.messages, _MARGIN) + _SLACK_TOKENS
+    return Order(
+        request=request,
+        address=Address(chapter=CHAPTER, section=SECTION, purpose="draft"),
+        run_id=run_id,
+        language=book.language,
+        plan="full",
+        prompt_tokens=prompt,
+        prompt_estimate=0,  # so short a prompt says nothing about the estimates of real ones
+        amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
+        cost=price.cost if price else no_price,
+        unpriced=True,
+    )
+
+
+def _finding(bought: Bought, model: str, price: Price | None, seconds: float) -> CheckResult:
+    usage, answer = bought.usage, bought.answer
+    cost = f", {usd_from_pico(price.cost(usage)):f} USD" if price else ""
+    by = f" by {answer.model}" if answer.model and answer.model != model else ""
+    said = (
+        f"answered{by} in {seconds:.1f} s: {usage.prompt:,} tokens in, "
+        f"{usage.completion:,} out{cost}, entered in the ledger"
+    )
+    if answer.usage is None:
+        return warning(
+            "live",
+            f"{said}; the provider reported no usage, so the reservation was charged",
+            "use a provider or a server that reports usage",
+        )
+    return ok("live", said)

@@ -1,0 +1,203 @@
+"""What is wrong or odd in a workspace's outlines, and how editors and CI want to be told.
+
+``github`` are workflow commands that GitHub shows beside the lines of a pull request; ``sarif`` is
+SARIF 2.1.0, which code scanning takes from any tool. Lines and columns count from 1, columns in
+characters; files are named from the folder ``beside``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from expand import __version__
+from expand.errors import InputError, InputErrors
+from expand.outline import Style
+from expand.outline.lint import lint
+from expand.prompts.template_lookup import require_style
+from expand.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from expand.schema import Json
+
+Level = Literal["error", "warning"]
+SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_RULES: dict[Level, str] = {
+    "error": "An outline or the book cannot be read as it stands.",
+    "warning": "An outline can be worked with, but something about it is odd.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutlineFinding:
+    """One problem: ``file`` as the workspace names it, ``remedy`` "" where the message says it."""
+
+    level: Level
+    file: str
+    line: int
+    column: int
+    message: str
+    remedy: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The message with its remedy."""
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+    def __str__(self) -> str:
+        kind = "warning: " if self.level == "warning" else ""
+        return f"{self.file}:{self.line}:{self.column}: {kind}{self.sentence}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutlineCheck:
+    """What a check found: ``read`` is how many outlines could be read."""
+
+    findings: tuple[OutlineFinding, ...]
+    errors: tuple[InputError, ...]
+    read: int
+
+    @property
+    def warnings(self) -> int:
+        """How many of the findings are warnings."""
+        return sum(finding.level == "warning" for finding in self.findings)
+
+
+def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineCheck:
+    """Reads the book and the chapters' outlines; nothing is raised for what they hold."""
+    findings: list[OutlineFinding] = []
+    errors: list[InputError] = []
+    read = 0
+
+    def note(error: InputError) -> None:
+        single = error.errors if isinstance(error, InputErrors) else (error,)
+        errors.extend(single)
+        findings.extend(_from_error(one) for one in single)
+
+    book = None
+    try:
+        book = workspace.book()
+        _check_style(workspace, book.style)
+    except InputError as error:
+        note(error)
+    for chapter in chapters:
+        try:
+            outline = workspace.outline(chapter)
+            _check_style(workspace, outline.style)
+        except InputError as error:
+            note(error)
+            continue
+        read += 1
+        if book is None:
+            continue
+        path = workspace.outline_path(chapter)
+        for warning in lint(outline, book, path, root=workspace.root):
+            findings.append(
+                OutlineFinding(
+                    level="warning",
+                    file=str(warning.place.path),
+                    line=warning.place.line or 1,
+                    column=warning.place.column or 1,
+                    message=warning.message,
+                )
+            )
+    return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
+
+
+def _check_style(workspace: Workspace, style: Style | None) -> None:
+    """Refuses a house style that there is not. Raises ``InputError``."""
+    if style is not None:
+        require_style(style, workspace.prompts_folder)
+
+
+def _from_error(error: InputError) -> OutlineFinding:
+    place = error.place
+    return OutlineFinding(
+        level="error",
+        file=str(place.path) if place else "",
+        line=(place.line if place else None) or 1,
+        column=(place.column if place else None) or 1,
+        message=error.what,
+        remedy=error.remedy,
+    )
+
+
+def as_json(check: OutlineCheck) -> dict[str, Json]:
+    """The findings as one object, files as the workspace names them."""
+    return {
+        "outlines": check.read,
+        "errors": len(check.errors),
+        "warnings": check.warnings,
+        "findings": [
+            {
+                "level": finding.level,
+                "file": finding.file,
+                "line": finding.line,
+                "column": finding.column,
+                "message": finding.message,
+                "remedy": finding.remedy,
+            }
+            for finding in check.findings
+        ],
+    }
+
+
+def as_github(findings: Iterable[OutlineFinding], workspace: Workspace, beside: Path) -> str:
+    """One workflow command a finding."""
+    return "".join(
+        f"::{finding.level} file={_property(_beside(finding, workspace, beside))},"
+        f"line={finding.line},col={finding.column},title=outline::{_data(finding.sentence)}\n"
+        for finding in findings
+    )
+
+
+def as_sarif(findings: Iterable[OutlineFinding], workspace: Workspace, beside: Path) -> dict[str, Json]:
+    """A SARIF log with one run."""
+    rules: list[Json] = [
+        {"id": f"outline-{level}", "shortDescription": {"text": text}} for level, text in _RULES.items()
+    ]
+    driver: dict[str, Json] = {"name": "expand", "version": __version__, "rules": rules}
+    run: dict[str, Json] = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(finding, workspace, beside) for finding in findings],
+    }
+    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _result(finding: OutlineFinding, workspace: Workspace, beside: Path) -> Json:
+    uri = quote(_beside(finding, workspace, beside))
+    return {
+        "ruleId": f"outline-{finding.level}",
+        "level": finding.level,
+        "message": {"text": finding.sentence},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"},
+                    "region": {"startLine": finding.line, "startColumn": finding.column},
+                }
+            }
+        ],
+    }
+
+
+def _beside(finding: OutlineFinding, workspace: Workspace, beside: Path) -> str:
+    """The file from the folder ``beside``, with slashes; from the workspace if it is elsewhere."""
+    full = workspace.root / finding.file
+    if not full.is_relative_to(beside):
+        return finding.file
+    return os.path.relpath(full, beside).replace(os.sep, "/")
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

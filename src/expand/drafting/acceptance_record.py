@@ -1,0 +1,234 @@
+"""Putting a draft in the place of its source, and taking it back.
+
+What holds: the source is replaced in one step and only if it is still what the draft was made from;
+its former text is kept in ``.expand/sources`` under its hash; every acceptance is one line of
+``.expand/accepted.jsonl``, and ``undo`` takes back the last one of a chapter byte for byte. A lock
+keeps two processes from writing the record at once.
+
+A chapter whose source is the text that was accepted is drafted from its former text: accepting a
+draft does not make it outdated.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from expand.errors import InputError, Place
+from expand.outline import Outline
+from expand.workspace import Workspace, read_bytes, read_text, write_bytes_atomically
+
+LONGEST_DIFFERENCE = 60
+"""Lines of a difference that are shown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """One line of the record. Hashes are sha256 of the file's bytes; ``former`` is "" where there
+    was no source before. ``undone`` marks the taking back of the acceptance with the same hashes.
+    """
+
+    chapter: str
+    source: str
+    former: str
+    accepted: str
+    undone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """An acceptance that was taken back; ``existed`` says whether there was a file before it."""
+
+    source: str
+    existed: bool
+
+
+def file_hash(data: bytes) -> str:
+    """sha256 of a file's bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def require_unchanged(workspace: Workspace, outline: Outline) -> None:
+    """Refuses a source that is not what the draft was made from, showing the difference."""
+    draft = workspace.draft(outline.id)
+    present = workspace.source_bytes(outline)
+    made_from = draft.source_hash if draft else ""
+    if not made_from:
+        raise InputError(
+            "the draft's last, hidden line is missing, which says what it was made from",
+            remedy=f"run `expand chapter {outline.id}` to have it written again, or give --force",
+            place=Place(path=workspace.relative(workspace.draft_path(outline.id))),
+        )
+    acceptances = Acceptances(workspace)
+    origin = acceptances.origin(outline.id, present)
+    if made_from in (file_hash(present), file_hash(origin)):
+        return
+    copy = acceptances.copy(made_from)
+    former = copy.read_bytes() if made_from and copy.is_file() else b""
+    lines = difflib.unified_diff(
+        former.decode("utf-8", "replace").splitlines(),
+        present.decode("utf-8", "replace").splitlines(),
+        "when it was drafted",
+        "now",
+        lineterm="",
+    )
+    shown = "\n".join(list(lines)[:LONGEST_DIFFERENCE])
+    raise InputError(
+        f"the source changed since the draft was made\n{shown}\n",
+        remedy=f"run `expand chapter {outline.id}` again to take the change in, or give --force",
+        place=Place(path=outline.source),
+    )
+
+
+class Acceptances:
+    """The record of a workspace, and the copies of former sources."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    @property
+    def _record(self) -> Path:
+        return self._workspace.root / ".expand" / "accepted.jsonl"
+
+    def copy(self, hashed: str) -> Path:
+        """Where the text with that hash is kept."""
+        return self._workspace.root / ".expand" / "sources" / hashed
+
+    def keep(self, data: bytes, *, durable: bool) -> str:
+        """Keeps a text; returns its hash. Not ``durable``: it may be lost with the power supply,
+        as long as its file is still there that may be.
+        """
+        hashed = file_hash(data)
+        if durable or not self.copy(hashed).is_file():
+            write_bytes_atomically(self.copy(hashed), data, durable=durable)
+        return hashed
+
+    def standing(self, chapter: str) -> Acceptance | None:
+        """The chapter's last acceptance that was not taken back."""
+        stack: list[Acceptance] = []
+        for entry in self._entries():
+            if entry.chapter != chapter:
+                continue
+            if entry.undone:
+                del stack[-1:]
+            else:
+                stack.append(entry)
+        return stack[-1] if stack else None
+
+    def origin(self, chapter: str, data: bytes) -> bytes:
+        """What the chapter is drafted from: ``data``, or the text that an acceptance replaced."""
+        standing = self.standing(chapter)
+        if standing is None or standing.accepted != file_hash(data):
+            return data
+        copy = self.copy(standing.former)
+        if standing.former and not copy.is_file():
+            return data
+        return copy.read_bytes() if standing.former else b""
+
+    def accept(self, chapter: str, source: str, text: str) -> bool:
+        """Replaces the source by ``text``; the former text is kept first. False when the source
+        says so already.
+        """
+        path = self._workspace.root / source
+        new = text.encode()
+        with self._locked():
+            former = self.keep(read_bytes(path), durable=True) if path.is_file() else ""
+            if former == file_hash(new):
+                return False
+            self._append(Acceptance(chapter=chapter, source=source, former=former, accepted=file_hash(new)))
+            write_bytes_atomically(path, new)
+        return True
+
+    def undo(self, chapter: str) -> Restored:
+        """Brings the former source back, or takes the file away where there was none before.
+
+        Raises ``InputError``.
+        """
+        with self._locked():
+            return self._undo(chapter)
+
+    def _undo(self, chapter: str) -> Restored:
+        standing = self.standing(chapter)
+        if standing is None:
+            raise InputError(f"nothing was accepted for chapter {chapter}", remedy="there is nothing to undo")
+        path = self._workspace.root / standing.source
+        present = path.read_bytes() if path.is_file() else b""
+        if file_hash(present) not in (standing.accepted, standing.former):
+            raise InputError(
+                "the file was changed since it was accepted",
+                remedy=f"save your change elsewhere, put back what was accepted, or copy "
+                f".expand/sources/{standing.former} over it by hand",
+                place=Place(path=standing.source),
+            )
+        if standing.former:
+            copy = self.copy(standing.former)
+            if not copy.is_file():
+                raise InputError(
+                    "the copy of the former text is gone",
+                    remedy="restore it from a backup, or the source itself by hand",
+                    place=Place(path=self._workspace.relative(copy)),
+                )
+            write_bytes_atomically(path, copy.read_bytes())
+        else:
+            path.unlink(missing_ok=True)
+        self._append(
+            Acceptance(
+                chapter=chapter,
+                source=standing.source,
+                former=standing.former,
+                accepted=standing.accepted,
+                undone=True,
+            )
+        )
+        return Restored(source=standing.source, existed=bool(standing.former))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone with the record, over all processes."""
+        from filelock import FileLock  # start-up time
+
+        path = self._record.with_suffix(".lock")
+        lock = FileLock(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as error:
+            raise InputError(
+                f"it cannot be written: {error.strerror}",
+                remedy="check the folder, and who may write there",
+                place=Place(path=self._workspace.relative(path)),
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _entries(self) -> list[Acceptance]:
+        if not self._record.is_file():
+            return []
+        lines = read_text(self._record).splitlines()
+        return [self._entry(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+    def _entry(self, line: str, number: int) -> Acceptance:
+        """One line of the record; a source outside the workspace is refused like any damage."""
+        root = self._workspace.root
+        try:
+            entry = Acceptance(**json.loads(line))
+            if not (root / entry.source).resolve().is_relative_to(root):
+                raise ValueError(f"{entry.source} is outside the workspace")
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"the record of what was accepted is damaged: {error}",
+                remedy="mend or delete the line; deleting it only forgets an undo",
+                place=Place(path=self._workspace.relative(self._record), line=number),
+            ) from error
+        return entry
+
+    def _append(self, entry: Acceptance) -> None:
+        lines = [json.dumps(asdict(e), ensure_ascii=False) for e in (*self._entries(), entry)]
+        write_bytes_atomically(self._record, ("\n".join(lines) + "\n").encode())

@@ -1,0 +1,272 @@
+"""One chapter being expanded: what each section consists of, is made from, and owes its outline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+from expand.checks import Finding, check_section
+from expand.document import draft
+from expand.document.source import place, read_source
+from expand.drafting.fingerprint import digest, key_of
+from expand.drafting.section_text import Skeleton
+from expand.llm.pricing import Price
+from expand.llm.profile import Profile
+from expand.llm.tokens import TokenCounter
+from expand.markdown import blocks, matching
+from expand.outline import Book, Outline, Section, Text
+from expand.outline.plans import Plan, under
+from expand.prompts.rendering import LANGUAGE_NAMES, ChapterContext, Prompts, SectionContext
+from expand.schema import Json
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSetup:
+    """What a chapter is written with: the model's profile, its tokens, its price, the templates.
+
+    ``margin`` is the share by which prompt counts are raised for the reservation.
+    """
+
+    profile: Profile
+    counter: TokenCounter
+    price: Price | None
+    prompts: Prompts
+    margin: Callable[[], Decimal]
+    unpriced: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """Which buying of a section this is, from 0, and what an editor wants of it."""
+
+    number: int = 0
+    instruction: str = ""
+
+
+NO_REVISION = Revision()
+
+
+class Chapter:
+    """A chapter under a plan in a language. ``target_lines`` follow the plan."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        outline: Outline,
+        source_text: str,
+        plan: Plan,
+        language: str,
+        means: ModelSetup,
+    ) -> None:
+        self.outline = under(plan, outline)
+        self.plan = plan
+        self.language = language
+        self._book = book
+        self.means = means
+        self._outline_as_read = outline
+        self._frames: dict[int, Skeleton] = {}
+        self._keys: dict[tuple[int, Revision], str] = {}
+        self._checked: dict[int, tuple[str, tuple[Finding, ...]]] = {}
+        self.source_text = source_text
+        self._source = read_source(source_text)
+        self.source_blocks = blocks.blocks(source_text)  # at hand by now, and wanted at the end
+        self._placed = place(self._source, outline)
+        self.prompts = means.prompts.of(outline.id, outline.style or book.style)
+        self.prompts.check(language)
+        self.system = self.prompts.system(self._chapter_context())
+
+    @property
+    def id(self) -> str:
+        """The chapter's id."""
+        return self.outline.id
+
+    @property
+    def footer(self) -> str:
+        """The source's closing lines, without the rule above them: the draft has its own."""
+        lines = self._source.footer.strip("\n").split("\n")
+        closing = lines[1:] if lines[0].strip() in ("---", "***", "___") else lines
+        return "\n".join(closing).strip("\n")
+
+    @cached_property
+    def leaner(self) -> Chapter | None:
+        """The same chapter under the lean plan, None if it is lean already."""
+        if self.plan is Plan.LEAN:
+            return None
+        return Chapter(
+            book=self._book,
+            outline=self._outline_as_read,
+            source_text=self.source_text,
+            plan=Plan.LEAN,
+            language=self.language,
+            means=self.means,
+        )
+
+    def head(self) -> str:
+        """The draft's header and table of contents."""
+        title = self.say(self.outline.title)
+        lines = self._source.header.strip("\n").split("\n")
+        if lines and lines[0].startswith("# "):
+            if lines[0][2:].strip() not in self.outline.title.every():
+                title_line = lines[0] if not self._other_language(lines[0]) else f"# {title}"
+            else:
+                title_line = f"# {title}"
+            lines = [title_line, *lines[1:]]
+        else:
+            lines = [f"# {title}", "", *lines]
+        titles = [f"{s.number}. {self.say(s.title)}" for s in self.outline.sections]
+        return draft.head("\n".join(lines), titles, self.language)
+
+    def title(self, section: Section) -> str:
+        """A section's title in the draft's language."""
+        return self.say(section.title)
+
+    def frame(self, section: Section) -> Skeleton:
+        """What the section consists of before a model wrote anything."""
+        known = self._frames.get(section.number)
+        if known is None:
+            known = self._frames[section.number] = self._framed(section)
+        return known
+
+    def _framed(self, section: Section) -> Skeleton:
+        intro: list[str] = []
+        by_topic: dict[int, list[str]] = {}
+        for block in self._placed.get(section.number, ()):
+            if block.topic is None or not section.topics:
+                intro.append(block.text)
+            else:
+                by_topic.setdefault(block.topic, []).append(block.text)
+        return Skeleton(
+            number=section.number,
+            title=self.say(section.title),
+            topics=tuple(self.say(topic) for topic in section.topics),
+            target=section.lines,
+            intro=tuple(intro),
+            placed={topic: tuple(texts) for topic, texts in by_topic.items()},
+        )
+
+    def check(self, section: Section, text: str) -> tuple[Finding, ...]:
+        """What the section owes its outline and does not keep. The author's own blocks may be in
+        another language than the draft.
+        """
+        known = self._checked.get(section.number)
+        if known is None or known[0] != text:
+            known = self._checked[section.number] = (text, self._fair_findings(section, text))
+        return known[1]
+
+    def _fair_findings(self, section: Section, text: str) -> tuple[Finding, ...]:
+        found = self._findings(section, text)
+        if any(finding.kind == "wrong-language" for finding in found):
+            bare = text
+            for block in self._placed.get(section.number, ()):
+                bare = bare.replace(block.text.strip("\n"), "")
+            wrong = any(f.kind == "wrong-language" for f in self._findings(section, bare))
+            return found if wrong else tuple(f for f in found if f.kind != "wrong-language")
+        return found
+
+    def _findings(self, section: Section, text: str) -> tuple[Finding, ...]:
+        frame = self.frame(section)
+        return check_section(
+            section=section,
+            title=frame.title,
+            topics=frame.topics,
+            text=text,
+            target=section.lines,
+            language=self.language,
+            quality=self.outline.quality,
+        )
+
+    def key(self, section: Section, edition: Revision) -> str:
+        """What the section is made from (see ``currency``). What neighbours say is not in it."""
+        known = self._keys.get((section.number, edition))
+        if known is None:
+            own = {name: digest(part) for name, part in self._parts(section, edition).items()}
+            known = self._keys[section.number, edition] = key_of({**self._shared_digests, **own})
+        return known
+
+    def _parts(self, section: Section, edition: Revision) -> dict[str, Json]:
+        """What only this section is made from."""
+        frame = self.frame(section)
+        return {
+            "outline": [
+                frame.number,
+                frame.title,
+                list(frame.topics),
+                frame.target,
+                self.say(section.note) if section.note else "",
+                self.examples(section),
+            ],
+            "source": [list(frame.intro), [[t, list(b)] for t, b in sorted(frame.placed.items())]],
+            "edition": [edition.number, edition.instruction],
+        }
+
+    @cached_property
+    def _shared_digests(self) -> dict[str, str]:
+        """What all sections of the chapter are made from."""
+        profile = self.means.profile
+        shared: dict[str, Json] = {
+            "book": [
+                [self.say(rule) for rule in self._book.house_rules],
+                self.audience(),
+                self.say(self._book.title),
+                self.say(self.outline.title),
+                {term: self.say(text) for term, text in self.outline.glossary.items()},
+            ],
+            "model": [
+                profile.name,
+                dict(profile.parameters),
+                profile.lines_per_request,
+                list(profile.aspects.get(self.language, ())),
+                repr(profile.forms),
+            ],
+            "templates": self.prompts.fingerprint(),
+            "language": self.language,
+        }
+        return {name: digest(part) for name, part in shared.items()}
+
+    def examples(self, section: Section) -> int:
+        """The code examples a section should have: its own demand, or its part of the chapter's."""
+        if section.code_examples is not None:
+            return section.code_examples
+        wanted = self.outline.quality.code_examples
+        return round(wanted * section.lines / self.outline.target_lines)
+
+    def _chapter_context(self) -> ChapterContext:
+        total = self.outline.target_lines
+        return ChapterContext(
+            language=self.language,
+            language_name=LANGUAGE_NAMES.get(self.language, self.language),
+            book_title=self.say(self._book.title),
+            chapter_id=self.id,
+            chapter_title=self.say(self.outline.title),
+            audience=self.audience(),
+            house_rules=tuple(self.say(rule) for rule in self._book.house_rules),
+            glossary={term: self.say(text) for term, text in self.outline.glossary.items()},
+            code_examples=self.outline.quality.code_examples,
+            code_language=self.outline.quality.code_language or "",
+            sections=tuple(
+                SectionContext(
+                    number=section.number,
+                    title=self.say(section.title),
+                    topics=tuple(self.say(topic) for topic in section.topics),
+                    share=round(100 * section.lines / total),
+                )
+                for section in self.outline.sections
+            ),
+        )
+
+    def audience(self) -> str:
+        """Whom the chapter is written for, "" if nobody says."""
+        audience = self.outline.audience or self._book.audience
+        return self.say(audience) if audience else ""
+
+    def say(self, text: Text) -> str:
+        """A text in the draft's language."""
+        return text.say(self.language, self._book.language)
+
+    def _other_language(self, text: str) -> bool:
+        """Whether a title is plainly not in the draft's language: Latin letters for Chinese."""
+        cjk = matching.cjk_letters(text) > 0
+        return cjk != matching.is_cjk_language(self.language)

@@ -1,0 +1,210 @@
+"""What to ask the model for next, so that a section reaches its lines: the length loop, pure.
+
+Models deliver a quarter of the lines asked, or four times as many. The ratio is learned from the
+section's own answers, so that the same answers always lead to the same next question: a run that
+was killed goes on where it stopped, and two runs at once ask for the same.
+
+First every topic is asked for, topics together as far as the model's profile lets one request go.
+Then what is missing is asked for where it is missing, topic by topic. It ends on target, when
+answers stop adding anything, or at a bound of rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from expand.drafting.section_text import SectionText
+from expand.llm.types import Purpose
+
+TOLERANCE = 0.03
+"""A section that misses no more than this share of its lines, to the nearest line, is on target."""
+VANISHING = 0.1
+"""An answer that adds less than this share of the lines asked adds nothing."""
+LEAST_RATIO, MOST_RATIO = 0.25, 4.0
+"""However little an answer brought, the next question asks for at most four times what is wanted: a
+model that then obeys must not run over."""
+FIRST_SHARE = 0.4
+"""The first question of a section takes no more topics than this share of its lines, so that what
+it teaches about the model comes in time for the others."""
+PROBE_SHARE = 0.65
+"""A question that is a section's only one asks for this share at first: what is missing can be
+asked for, what is too much cannot be taken back."""
+LEAST_LINES = 3
+FINISH_TRIES = 2
+RATIO_WINDOW = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """One question: for which topics (indices from 0), how many lines, and why.
+
+    ``ordinal`` counts the questions of the same purpose and topics from 0: with the section's key
+    it is the question's identity, whatever the exact words and numbers were.
+    """
+
+    purpose: Purpose
+    slots: tuple[int, ...]
+    lines: int
+    ordinal: int
+    part: int = 0
+    """Which part of the topic this is, from 0: the n-th question that it gets."""
+    problems: tuple[str, ...] = ()
+    """For a repair: what is wrong with the topic's text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a question: by how many lines the section grew."""
+
+    ask: Ask
+    grown: int
+
+
+class LengthLoop:
+    """The questions of one section. ``lines_per_request`` is what one request can well bring.
+
+    ``fresh_parts`` says that a long topic is asked for in parts that each start anew (a small
+    model, one aspect at a time) rather than continued.
+    """
+
+    def __init__(
+        self,
+        manuscript: SectionText,
+        *,
+        lines_per_request: int,
+        fresh_parts: bool,
+        first_purpose: Purpose = "draft",
+    ) -> None:
+        self._first_purpose: Purpose = first_purpose
+        self._manuscript = manuscript
+        self._lines_per_request = lines_per_request
+        self._fresh_parts = fresh_parts
+        self._outcomes: list[Outcome] = []
+        self._alone: set[int] = set()
+        self._rounds = self._most_rounds()
+
+    @property
+    def outcomes(self) -> Sequence[Outcome]:
+        """What was asked so far, in order."""
+        return tuple(self._outcomes)
+
+    @property
+    def ratio(self) -> float:
+        """Lines delivered for a line asked, learned from the last answers; 1 before any."""
+        last = self._outcomes[-RATIO_WINDOW:]
+        asked = sum(outcome.ask.lines for outcome in last)
+        if not asked:
+            return 1.0
+        grown = sum(outcome.grown for outcome in last)
+        return min(MOST_RATIO, max(LEAST_RATIO, grown / asked))
+
+    def record(self, ask: Ask, grown: int) -> None:
+        """Notes what an answer brought."""
+        self._outcomes.append(Outcome(ask=ask, grown=grown))
+        if len(ask.slots) > 1:
+            self._alone.update(s for s in ask.slots if not self._manuscript.bodies[s].strip())
+
+    def next(self) -> Ask | None:
+        """The next question; None when the section is done or no question would mend it."""
+        if len(self._outcomes) >= self._rounds:
+            return None
+        return self._finish() or (None if self._vanishing() else self._first() or self._more())
+
+    def _finish(self) -> Ask | None:
+        """Ends a text that breaks off, whatever its length."""
+        for slot in self._manuscript.slots:
+            if not self._manuscript.cut[slot]:
+                continue
+            tries = [o for o in self._outcomes if o.ask.slots == (slot,)]
+            trailing = 0
+            for outcome in reversed(tries):
+                if outcome.ask.purpose != "continue":
+                    break
+                trailing += 1
+            if trailing < FINISH_TRIES:
+                want = max(self._missing_of(slot), 2 * LEAST_LINES)
+                return self._ask("continue", (slot,), min(want, self._lines_per_request))
+        return None
+
+    def _vanishing(self) -> bool:
+        """Whether the last two answers brought next to nothing."""
+        last = self._outcomes[-2:]
+        return len(last) == 2 and all(outcome.grown < max(2, VANISHING * outcome.ask.lines) for outcome in last)
+
+    def _first(self) -> Ask | None:
+        """The first question for topics that have none of their text yet."""
+        open_slots = [slot for slot in self._manuscript.slots if self._is_open(slot)]
+        if not open_slots:
+            return None
+        quotas = self._quotas(open_slots)
+        most: float = self._lines_per_request
+        if not self._outcomes:
+            most = min(most, FIRST_SHARE * self._manuscript.frame.target)
+        group: list[int] = []
+        want = 0.0
+        for slot in open_slots:
+            if group and (
+                want + quotas[slot] > most or slot != group[-1] + 1 or slot in self._alone or group[0] in self._alone
+            ):
+                break
+            group.append(slot)
+            want += quotas[slot]
+        if len(group) == len(self._manuscript.slots) and not self._fresh_parts:
+            want *= PROBE_SHARE
+        return self._ask(self._first_purpose, tuple(group), min(want, self._lines_per_request))
+
+    def _is_open(self, slot: int) -> bool:
+        """Whether a topic has not been asked for, or only together with others and in vain.
+
+        A section that has its lines leaves topics alone that the author's own text treats.
+        """
+        manuscript = self._manuscript
+        if manuscript.bodies[slot].strip():
+            return False
+        if manuscript.frame.placed.get(slot) and not self._missing():
+            return False
+        asked = [o.ask.slots for o in self._outcomes if slot in o.ask.slots]
+        return not asked or (slot in self._alone and (slot,) not in asked)
+
+    def _missing(self) -> int:
+        """Lines that the section still misses; 0 when it is on target."""
+        frame = self._manuscript.frame
+        missing = frame.target - self._manuscript.lines
+        return missing if missing > ceil(frame.target * TOLERANCE - 0.5) else 0
+
+    def _more(self) -> Ask | None:
+        """The next question for the topic that misses most."""
+        missing = self._missing()
+        if not missing:
+            return None
+        slot = max(self._manuscript.slots, key=lambda s: (self._missing_of(s), -s))
+        want = min(missing, max(self._missing_of(slot), LEAST_LINES), self._lines_per_request)
+        purpose = self._first_purpose if self._fresh_parts else "continue"
+        return self._ask(purpose, (slot,), want)
+
+    def _ask(self, purpose: Purpose, slots: tuple[int, ...], want: float) -> Ask:
+        same = sum(o.ask.purpose == purpose and o.ask.slots == slots for o in self._outcomes)
+        part = sum(o.ask.slots == slots for o in self._outcomes)
+        count = max(LEAST_LINES, ceil(want / self.ratio - 0.5))
+        return Ask(purpose=purpose, slots=slots, lines=count, ordinal=same, part=part)
+
+    def _share(self) -> float:
+        """Lines of text that a topic should get, headings and blanks taken off."""
+        manuscript = self._manuscript
+        slots = len(manuscript.slots)
+        return max(LEAST_LINES, (manuscript.frame.target - manuscript.base_lines) / slots - 1)
+
+    def _missing_of(self, slot: int) -> int:
+        return max(0, round(self._share()) - self._manuscript.body_lines(slot))
+
+    def _quotas(self, open_slots: Sequence[int]) -> dict[int, float]:
+        """What each open topic may have: its share, less what others took too much."""
+        left = self._manuscript.frame.target - self._manuscript.lines - len(open_slots)
+        quota = max(LEAST_LINES, min(self._share(), left / len(open_slots)))
+        return dict.fromkeys(open_slots, quota)
+
+    def _most_rounds(self) -> int:
+        per_topic = ceil(self._share() / self._lines_per_request)
+        return 4 + 3 * per_topic * len(self._manuscript.slots)

@@ -1,0 +1,230 @@
+"""What a run came to, as values and as the JSON that scripts read. One place for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from expand.budget import Balance, Shortfall
+from expand.checks import Finding
+from expand.drafting.events import SectionStatus
+from expand.errors import AuthorError, BudgetExceededError
+from expand.llm.types import Usage
+from expand.markdown.lines import length_score
+from expand.schema import Json
+
+NO_USAGE = Usage(prompt=0, completion=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionResult:
+    """One section after a run: ``attempts``, ``answers`` and ``usage`` are this run's."""
+
+    number: int
+    title: str
+    target_lines: int
+    lines: int
+    status: SectionStatus
+    attempts: int = 0
+    answers: int = 0
+    usage: Usage = NO_USAGE
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Whether the section keeps its contract: no finding above a note."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+    def with_findings(self, more: Sequence[Finding]) -> Self:
+        """The section with further findings."""
+        return replace(self, findings=(*self.findings, *more)) if more else self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChapterResult:
+    """One chapter after a run. ``draft`` is the path relative to the workspace."""
+
+    id: str
+    draft: str
+    language: str
+    plan: str
+    sections: tuple[SectionResult, ...]
+    findings: tuple[Finding, ...] = ()
+    """What belongs to no section of this run: the chapter as a whole."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        id: str,  # noqa: A002 - the field's name
+        draft: str,
+        language: str,
+        plan: str,
+        sections: Sequence[SectionResult],
+        across: Sequence[Finding],
+    ) -> Self:
+        """A chapter from its sections and what was found ``across`` them: each such finding goes
+        to the section that it names, or to the chapter where that section is not among them.
+        """
+        numbers = {section.number for section in sections}
+        return cls(
+            id=id,
+            draft=draft,
+            language=language,
+            plan=plan,
+            sections=tuple(
+                section.with_findings([f for f in across if f.section == section.number]) for section in sections
+            ),
+            findings=tuple(f for f in across if f.section not in numbers),
+        )
+
+    @property
+    def every_finding(self) -> tuple[Finding, ...]:
+        """The chapter's own findings, then those of its sections in their order."""
+        return (*self.findings, *(f for section in self.sections for f in section.findings))
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """The findings that stop ``accept``."""
+        return tuple(f for f in self.every_finding if f.severity == "blocking")
+
+    @property
+    def kept(self) -> bool:
+        """Whether the chapter and all its sections keep their contract."""
+        return all(finding.severity == "note" for finding in self.every_finding)
+
+    @property
+    def target_lines(self) -> int:
+        """The sum over the sections."""
+        return sum(section.target_lines for section in self.sections)
+
+    @property
+    def lines(self) -> int:
+        """The sum over the sections."""
+        return sum(section.lines for section in self.sections)
+
+    @property
+    def length_score(self) -> float:
+        """LongBench-Write's S_l over the sections, weighted by their targets, 0 to 100."""
+        return length_score((s.target_lines, s.lines) for s in self.sections)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A section that the budget refused to go on with, and why, in words and in figures."""
+
+    chapter: str
+    section: int
+    message: str
+    shortfall: Shortfall | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """A whole run. ``stopped_by`` is the author's error that ended it, "" if none did."""
+
+    chapters: tuple[ChapterResult, ...]
+    balance: Balance
+    attempts: int
+    answers: int
+    seconds: float
+    stopped_by: str = ""
+    refused: tuple[Refusal, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def chapter(self) -> ChapterResult:
+        """The only chapter of a run over one. Raises ``ValueError`` when there were several."""
+        (only,) = self.chapters
+        return only
+
+    def raise_for_status(self) -> None:
+        """Raises what ended the run early, for those who would rather have it as an exception.
+
+        ``AuthorError`` when the author could not be reached or refused, ``BudgetExceededError``
+        when the budget refused something. What was bought is drafted all the same.
+        """
+        if self.stopped_by:
+            raise AuthorError(self.stopped_by)
+        if self.refused:
+            messages = dict.fromkeys(refusal.message for refusal in self.refused)
+            raise BudgetExceededError("\n".join(messages))
+
+    @property
+    def exit_code(self) -> int:
+        """The code of the contract: 130 over 4 over 3 over 5 over 0."""
+        if self.interrupted:
+            return 130
+        if self.stopped_by:
+            return 4
+        statuses = {section.status for chapter in self.chapters for section in chapter.sections}
+        remaining = self.balance.remaining_tokens
+        if "refused" in statuses or (remaining is not None and remaining < 0):
+            return 3
+        return 0 if all(chapter.kept for chapter in self.chapters) else 5
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that ``expand chapter --json`` prints."""
+        return {
+            "chapters": [chapter_json(chapter) for chapter in self.chapters],
+            "budget": balance_json(self.balance),
+            "attempts": self.attempts,
+            "answers": self.answers,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def balance_json(balance: Balance) -> dict[str, Json]:
+    """The book's budget, in tokens, as ``--json`` shows it."""
+    return {
+        "limit": balance.limit.tokens,
+        "used": balance.used_tokens,
+        "reserved": balance.reserved_tokens,
+        "remaining": balance.remaining_tokens,
+    }
+
+
+def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
+    """One chapter of the object that ``expand chapter --json`` prints."""
+    return {
+        "id": chapter.id,
+        "draft": chapter.draft,
+        "language": chapter.language,
+        "plan": chapter.plan,
+        "target_lines": chapter.target_lines,
+        "lines": chapter.lines,
+        "length_score": chapter.length_score,
+        "sections": [_section(section) for section in chapter.sections],
+        "findings": [finding_json(finding) for finding in chapter.findings],
+    }
+
+
+def _section(section: SectionResult) -> dict[str, Json]:
+    return {
+        "number": section.number,
+        "title": section.title,
+        "target_lines": section.target_lines,
+        "lines": section.lines,
+        "status": section.status,
+        "attempts": section.attempts,
+        "answers": section.answers,
+        "tokens": {
+            "prompt": section.usage.prompt,
+            "cached": section.usage.cached,
+            "completion": section.usage.completion,
+        },
+        "findings": [finding_json(finding) for finding in section.findings],
+    }
+
+
+def finding_json(finding: Finding) -> dict[str, Json]:
+    """One finding, as every report shows it."""
+    return {
+        "kind": finding.kind,
+        "section": finding.section,
+        "line": finding.line,
+        "severity": finding.severity,
+        "message": finding.message,
+        "remedy": finding.remedy,
+    }

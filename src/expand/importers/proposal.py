@@ -1,0 +1,155 @@
+"""What a document proposes for a chapter, before it is written as an outline.
+
+Lines are Markdown lines, hours wall-clock hours. None means that the document does not say.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from expand.outline import Priority
+from expand.schema.source_text import UNWANTED
+
+ROUND_TO = 5
+"""Shares of a chapter's lines are multiples of this: nobody plans a section of 143 lines."""
+LEAST_LINES = 25
+"""What a section gets at least when its lines are a share of the chapter's."""
+LONGEST = 480
+"""Characters of a title or topic; what an outline may hold is a little more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProposedSection:
+    """A section: ``lines`` is what the document wants of it, ``present`` what it already has."""
+
+    title: str
+    lines: int | None = None
+    topics: tuple[str, ...] = ()
+    present: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A chapter: ``file`` is the document's name as the plan gives it, ``line`` where in the plan
+    it stands (from 1), ``target`` the lines that are stated for the whole chapter.
+    """
+
+    id: str
+    title: str
+    sections: tuple[ProposedSection, ...]
+    file: str | None = None
+    line: int = 1
+    target: int | None = None
+    hours: float | None = None
+    priority: Priority | None = None
+
+
+def tidy(proposal: Proposal) -> Proposal:
+    """The proposal as an outline can hold it: texts on one line, no title or topic twice."""
+    titles = _distinct(section.title for section in proposal.sections)
+    sections = tuple(
+        replace(section, title=title, topics=tuple(_once(section.topics)))
+        for section, title in zip(proposal.sections, titles, strict=True)
+    )
+    title = _one_line(proposal.title) or proposal.id
+    if not sections:
+        sections = (ProposedSection(title=title),)
+    return replace(proposal, title=title, sections=sections)
+
+
+def settled(proposal: Proposal, *, lines: int) -> Proposal:
+    """The proposal with a number of lines for every section.
+
+    What is left of the chapter's target (``lines`` where it states none) is shared among the
+    sections that state none, by their topics; none gets less than it already has.
+    """
+    given = [section.lines for section in proposal.sections]
+    open_ = [section for section in proposal.sections if section.lines is None]
+    left = (proposal.target or lines) - sum(count for count in given if count is not None)
+    weights = sum(1 + len(section.topics) for section in open_)
+    sections = tuple(
+        section if section.lines is not None else replace(section, lines=_share(section, left, weights))
+        for section in proposal.sections
+    )
+    return replace(proposal, sections=sections)
+
+
+def _share(section: ProposedSection, left: int, weights: int) -> int:
+    share = Fraction(left * (1 + len(section.topics)), weights * ROUND_TO)
+    present = -(-section.present // ROUND_TO) * ROUND_TO
+    return max(LEAST_LINES, present, round(share) * ROUND_TO)
+
+
+def scaled(proposal: Proposal, *, lines: int) -> Proposal:
+    """The proposal with its sections' lines in their proportions, ``lines`` together.
+
+    Multiples of ``ROUND_TO`` where the sum allows it, and ``LEAST_LINES`` at least for each; a
+    section that states none counts by its topics. Only what sections have already can make more.
+    """
+    sections = proposal.sections
+    weights = _weights(sections)
+    least = max(1, min(LEAST_LINES, lines // len(sections) // ROUND_TO * ROUND_TO))
+    floors = [max(least, -(-s.present // ROUND_TO) * ROUND_TO) for s in sections]
+    spare = max(0, lines - sum(floors))
+    wants = [
+        max(Fraction(0), Fraction(lines) * weight / sum(weights) - floor)
+        for weight, floor in zip(weights, floors, strict=True)
+    ]
+    total = sum(wants) or Fraction(1)
+    shares = [spare * want / total for want in wants]
+    counts = [floor + int(share // ROUND_TO) * ROUND_TO for floor, share in zip(floors, shares, strict=True)]
+    by_rest = sorted(range(len(sections)), key=lambda at: (-(shares[at] % ROUND_TO), at))
+    left = max(0, lines - sum(counts))
+    for turn in range(-(-left // ROUND_TO)):
+        counts[by_rest[turn % len(by_rest)]] += min(ROUND_TO, left - turn * ROUND_TO)
+    return replace(
+        proposal,
+        sections=tuple(replace(section, lines=count) for section, count in zip(sections, counts, strict=True)),
+    )
+
+
+def _weights(sections: Sequence[ProposedSection]) -> list[Fraction]:
+    stated = [Fraction(s.lines, 1 + len(s.topics)) for s in sections if s.lines]
+    a_topic = sum(stated, Fraction(0)) / len(stated) if stated else Fraction(1)
+    return [Fraction(s.lines) if s.lines else (1 + len(s.topics)) * a_topic for s in sections]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(UNWANTED.sub(" ", text).split())[:LONGEST].rstrip()
+
+
+def _key(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _once(texts: Iterable[str]) -> list[str]:
+    found: dict[str, str] = {}
+    for text in map(_one_line, texts):
+        if text:
+            found.setdefault(_key(text), text)
+    return list(found.values())
+
+
+def _distinct(titles: Iterable[str]) -> Sequence[str]:
+    """Titles on one line; one that repeats an earlier one is numbered."""
+    taken: set[str] = set()
+    found = []
+    for number, raw in enumerate(titles, 1):
+        wanted = _one_line(raw) or str(number)
+        title, copy = wanted, 1
+        while _key(title) in taken:
+            copy += 1
+            title = f"{wanted} ({copy})"
+        taken.add(_key(title))
+        found.append(title)
+    return found
+
+
+def file_id(text: str) -> str:
+    """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book``."""
+    kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:60] or "chapter"
+    return f"{kept}-chapter" if kept.casefold() == "book" else kept

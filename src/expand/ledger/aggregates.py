@@ -1,0 +1,173 @@
+"""The ledger added up for reports: one consistent state, in as few passes as there can be.
+
+Sums are made by the database, since a ledger may hold hundreds of thousands of attempts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from expand.budget import Balance
+from expand.ledger import budget_totals, rows
+from expand.ledger.database import Connection
+from expand.ledger.values import AttemptRow, State
+from expand.llm.types import Purpose
+
+T = TypeVar("T")
+
+_UNPRICED = "count(CASE WHEN cost_pico IS NULL THEN nullif(prompt + completion, 0) END) AS unpriced"
+_SLICES = f"""
+SELECT chapter, section, model, language, purpose, {rows.COUNTED} AS attempts,
+    sum(prompt) AS prompt, sum(cached) AS cached, sum(completion) AS completion,
+    sum(reasoning) AS reasoning,
+    coalesce(sum(cost_pico), 0) AS cost_pico_usd, {_UNPRICED}
+FROM attempt NOT INDEXED GROUP BY chapter, section, model, language, purpose
+ORDER BY chapter, section, model, language, purpose"""
+_DAYS = f"""
+SELECT substr(reserved_at, 1, 10) AS day, {rows.COUNTED} AS attempts,
+    sum(prompt) AS prompt,
+    sum(completion) AS completion, coalesce(sum(cost_pico), 0) AS cost_pico_usd, {_UNPRICED}
+FROM attempt NOT INDEXED GROUP BY day ORDER BY day"""
+_ERRORS = """
+SELECT model, count(*) AS attempts, sum(prompt_estimate) AS estimated, sum(prompt) AS prompt,
+    sum(error) AS error, sum(error * error) AS squares, min(error) AS least,
+    max(error) AS greatest
+FROM (SELECT model, prompt_estimate, prompt,
+    CAST(prompt AS DOUBLE PRECISION) / prompt_estimate - 1 AS error
+    FROM attempt NOT INDEXED WHERE usage_source = 'provider' AND prompt_estimate > 0) AS counted
+GROUP BY model ORDER BY model"""
+_OPEN = """
+SELECT chapter, section, model, state, count(*) AS attempts,
+    sum(CASE state WHEN 'unknown' THEN prompt + completion ELSE reserved_tokens END) AS tokens
+FROM (SELECT * FROM attempt WHERE state IN ('reserved', 'sent')
+    UNION ALL SELECT * FROM attempt WHERE state = 'unknown') AS held
+GROUP BY chapter, section, model, state ORDER BY chapter, section, model, state"""
+
+
+class Slice(NamedTuple):
+    """The attempts of one section by one model, in one language and for one purpose.
+
+    ``prompt`` includes ``cached``, ``completion`` includes ``reasoning``; unknown outcomes are in
+    them at their reservation. ``cost_pico_usd`` adds up what has a price, ``unpriced`` counts
+    the charged attempts without.
+    """
+
+    chapter: str
+    section: int
+    model: str
+    language: str
+    purpose: Purpose
+    attempts: int
+    prompt: int
+    cached: int
+    completion: int
+    reasoning: int
+    cost_pico_usd: int
+    unpriced: int
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion."""
+        return self.prompt + self.completion
+
+
+class Day(NamedTuple):
+    """The attempts that were reserved on one day (UTC, ``2026-11-23``)."""
+
+    day: str
+    attempts: int
+    prompt: int
+    completion: int
+    cost_pico_usd: int
+    unpriced: int
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion."""
+        return self.prompt + self.completion
+
+
+class Errors(NamedTuple):
+    """How far a model's prompts, as its provider reported them, were from their estimates.
+
+    An error is the reported prompt over its estimate, less 1: 0.02 is 2 % more than counted.
+    ``error`` and ``squares`` are the sums of the errors and of their squares.
+    """
+
+    model: str
+    attempts: int
+    estimated: int
+    prompt: int
+    error: float
+    squares: float
+    least: float
+    greatest: float
+
+    @property
+    def mean(self) -> float:
+        """The mean error."""
+        return self.error / self.attempts
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of the errors."""
+        return math.sqrt(max(0.0, self.squares / self.attempts - self.mean**2))
+
+
+class Open(NamedTuple):
+    """Attempts that hold tokens without an answer: in flight, or of unknown outcome."""
+
+    chapter: str
+    section: int
+    model: str
+    state: State
+    attempts: int
+    tokens: int
+
+
+class Aggregates(NamedTuple):
+    """What reports read. ``latest`` are the last attempts, the newest first; ``seconds`` is the
+    time that finished runs took, from beginning to end.
+    """
+
+    balance: Balance
+    slices: tuple[Slice, ...] = ()
+    days: tuple[Day, ...] = ()
+    errors: tuple[Errors, ...] = ()
+    open: tuple[Open, ...] = ()
+    latest: tuple[AttemptRow, ...] = ()
+    seconds: float = 0.0
+
+
+def aggregates(connection: Connection, latest: int) -> Aggregates:
+    """The ledger added up; ``connection`` sees one consistent state of it."""
+    return Aggregates(
+        balance=budget_totals.balance(connection, "book"),
+        slices=_read(connection, Slice._make, _SLICES),
+        days=_read(connection, Day._make, _DAYS),
+        errors=_read(connection, Errors._make, _ERRORS),
+        open=tuple(part._replace(state=State(part.state)) for part in _read(connection, Open._make, _OPEN)),
+        latest=tuple(
+            rows.read(row) for row in connection.execute("SELECT * FROM attempt ORDER BY seq DESC LIMIT ?", (latest,))
+        ),
+        seconds=_seconds(connection),
+    )
+
+
+def _read(connection: Connection, make: Callable[[Iterable[Any]], T], statement: str) -> tuple[T, ...]:
+    """The rows of a statement whose columns are the fields of what is made of them, in order."""
+    return tuple(map(make, connection.execute(statement)))
+
+
+def _seconds(connection: Connection) -> float:
+    """What the runs took; one that a crash ended has no end and does not count."""
+    spans: list[tuple[datetime, datetime]] = [
+        (rows.parse(began), rows.parse(ended))
+        for began, ended in connection.execute(
+            "SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL ORDER BY id"
+        )
+    ]
+    return sum((ended - began).total_seconds() for began, ended in spans)

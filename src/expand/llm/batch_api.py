@@ -1,0 +1,343 @@
+"""OpenAI's Batch API and those like it: files up, batches made, looked for and read.
+
+Beside ``sdk`` the only module that imports openai, by the rules of ``author``: no retries of the
+SDK's own, no redirects, errors mapped by ``sdk.failed``, the key in no message. What is said about
+a batch is taken as it comes: any file id may be missing, null or "".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import BinaryIO, Final, Protocol, Self
+
+import httpx2
+import openai
+from openai.types import Batch
+
+from expand.llm.api_key import HIDDEN, checked_key, hide_key
+from expand.llm.base_url import OPENAI_URL, is_loopback
+from expand.llm.openai_client import CONNECT_SECONDS, READ_SECONDS
+from expand.llm.response import answer_from, one_line, said_in
+from expand.llm.sdk import SDK_ERRORS, failed
+from expand.llm.types import Answer, AttemptFailedError, Failure
+from expand.schema import Json
+
+# A batch as its provider keeps it, a line of its files, and the protocol every batch desk speaks.
+#
+# Pure: nothing is sent, and no SDK is needed. The formats are those of OpenAI's Batch API: one JSON
+# object a line, ``custom_id`` naming the request, answers and failures in two files, in any order.
+
+ENDPOINT: Final = "/v1/chat/completions"
+WINDOW: Final = "24h"
+MOST_REQUESTS = 50_000
+MOST_BYTES = 200_000_000
+"""What one input file may hold."""
+
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+"""The statuses of a batch that nothing more comes of."""
+
+_BY_STATUS = {
+    401: Failure.UNAUTHORIZED,
+    403: Failure.FORBIDDEN,
+    404: Failure.NOT_FOUND,
+    429: Failure.RATE_LIMITED,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteBatch:
+    """A batch in its provider's words. Times are Unix seconds.
+
+    ``completed`` counts the requests that were answered, which are those that are billed. A file
+    that is not there is None, whether the provider wrote null or "".
+    """
+
+    id: str
+    status: str
+    input_file: str = ""
+    output_file: str | None = None
+    error_file: str | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    created_at: int = 0
+    expires_at: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    """Why the input file was not accepted."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchLine:
+    """What became of one request: an answer, or why there is none.
+
+    ``billed`` is unknown (None) where a success was reported and its body cannot be read; what
+    did not succeed is not billed.
+    """
+
+    custom_id: str
+    answer: Answer | None = None
+    failed: AttemptFailedError | None = None
+
+    @property
+    def billed(self) -> bool | None:
+        """Whether the provider charges for it."""
+        if self.answer is not None:
+            return True
+        garbled = self.failed is not None and self.failed.failure is Failure.GARBLED
+        return None if garbled else False
+
+
+class BatchAuthor(Protocol):
+    """Whoever takes batches. Each method is one call, or one for each page of a list.
+
+    All of them raise ``AttemptFailedError``; only ``create`` can lead to a bill.
+    """
+
+    async def upload(self, lines: BinaryIO, *, name: str) -> str:
+        """Upload an input file; returns its id."""
+        ...
+
+    async def uploaded(self, name: str) -> str | None:
+        """The id of an input file that is there already, by its name."""
+        ...
+
+    async def forget(self, file_id: str) -> None:
+        """Delete a file, so that no batch can be made from it any more."""
+        ...
+
+    async def create(self, file_id: str, *, metadata: Mapping[str, str]) -> RemoteBatch:
+        """Have a batch made from an input file."""
+        ...
+
+    def batches(self) -> AsyncIterator[RemoteBatch]:
+        """All batches, the newest first."""
+        ...
+
+    async def retrieve(self, batch_id: str) -> RemoteBatch:
+        """One batch as it is now."""
+        ...
+
+    async def cancel(self, batch_id: str) -> RemoteBatch:
+        """Have a batch end early; what was answered by then stays."""
+        ...
+
+    def results(self, file_id: str) -> AsyncIterator[bytes]:
+        """The lines of an output or error file. One that breaks off raises at its end."""
+        ...
+
+
+def input_line(custom_id: str, body: Mapping[str, Json]) -> bytes:
+    """One request of an input file, line end included."""
+    line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": dict(body)}
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def result_line(line: bytes) -> BatchLine | None:
+    """A line of an output or error file; None when it is not one, or says of no request."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    custom_id = data.get("custom_id") if isinstance(data, dict) else None
+    if not isinstance(custom_id, str) or not custom_id:
+        return None
+    response, error = data.get("response"), data.get("error")
+    if not isinstance(response, dict) or error:
+        return BatchLine(custom_id=custom_id, failed=_not_run(error))
+    status = response.get("status_code")
+    if not isinstance(status, int) or status != 200:
+        return BatchLine(custom_id=custom_id, failed=_refused(status, response.get("body")))
+    request_id = response.get("request_id")
+    try:
+        answer = answer_from(
+            json.dumps(response.get("body")).encode(),
+            request_id=request_id if isinstance(request_id, str) else "",
+        )
+    except AttemptFailedError as failed:
+        return BatchLine(custom_id=custom_id, failed=failed)
+    return BatchLine(custom_id=custom_id, answer=answer)
+
+
+def _not_run(error: object) -> AttemptFailedError:
+    code = error.get("code") if isinstance(error, dict) else None
+    said = said_in(error) or "no response and no reason"
+    ended = isinstance(code, str) and code in ("batch_expired", "batch_cancelled")
+    failure = Failure.CANCELLED if ended else Failure.BAD_REQUEST
+    return AttemptFailedError(failure, one_line(f"{code}: {said}" if code else said))
+
+
+def _refused(status: object, body: object) -> AttemptFailedError:
+    code = status if isinstance(status, int) else None
+    server = code is not None and code >= 500
+    failure = Failure.SERVER_ERROR if server else _BY_STATUS.get(code or 0, Failure.BAD_REQUEST)
+    said = said_in(body) or "no reason given"
+    return AttemptFailedError(failure, one_line(f"HTTP {code}: {said}"), status=code)
+
+
+class OpenAIBatchAuthor:
+    """Batches at one endpoint. An async context manager; arguments as of ``OpenAIAuthor``."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None = None,
+        key_header: str = "Authorization",
+        headers: Mapping[str, str] | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        self._key = checked_key(api_key)
+        self._base_url = base_url.strip() if base_url else OPENAI_URL
+        timeout = httpx2.Timeout(read_seconds, connect=connect_seconds, pool=None)
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key or "",
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultAsyncHttpxClient(
+                timeout=timeout,
+                follow_redirects=False,
+                trust_env=not is_loopback(self._base_url),
+            ),
+            _enforce_credentials=False,
+        )
+        self._headers = _headers(self._key, key_header, headers or {})
+
+    def __repr__(self) -> str:
+        return f"OpenAIBatchAuthor(base_url={self._base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+
+    async def upload(self, lines: BinaryIO, *, name: str) -> str:
+        """Upload an input file; returns its id."""
+        with self._mapped():
+            file = await self._client.files.create(
+                file=(name, lines, "application/jsonl"),
+                purpose="batch",
+                extra_headers=self._headers,
+            )
+        return file.id
+
+    async def uploaded(self, name: str) -> str | None:
+        """The id of an input file that is there already, by its name."""
+        with self._mapped():
+            async for file in self._client.files.list(purpose="batch", order="desc", extra_headers=self._headers):
+                if file.filename == name:
+                    return file.id
+        return None
+
+    async def forget(self, file_id: str) -> None:
+        """Delete a file; one that is not there is deleted already."""
+        try:
+            with self._mapped():
+                await self._client.files.delete(file_id, extra_headers=self._headers)
+        except AttemptFailedError as error:
+            if error.failure is not Failure.NOT_FOUND:
+                raise
+
+    async def create(self, file_id: str, *, metadata: Mapping[str, str]) -> RemoteBatch:
+        """Have a batch made from an input file."""
+        with self._mapped():
+            batch = await self._client.batches.create(
+                completion_window=WINDOW,
+                endpoint=ENDPOINT,
+                input_file_id=file_id,
+                metadata=dict(metadata),
+                extra_headers=self._headers,
+            )
+        return remote(batch)
+
+    async def batches(self) -> AsyncIterator[RemoteBatch]:
+        """All batches, the newest first."""
+        with self._mapped():
+            async for batch in self._client.batches.list(limit=100, extra_headers=self._headers):
+                yield remote(batch)
+
+    async def retrieve(self, batch_id: str) -> RemoteBatch:
+        """One batch as it is now."""
+        with self._mapped():
+            return remote(await self._client.batches.retrieve(batch_id, extra_headers=self._headers))
+
+    async def cancel(self, batch_id: str) -> RemoteBatch:
+        """Have a batch end early; what was answered by then stays."""
+        with self._mapped():
+            return remote(await self._client.batches.cancel(batch_id, extra_headers=self._headers))
+
+    async def results(self, file_id: str) -> AsyncIterator[bytes]:
+        """The lines of an output or error file. One that breaks off raises at its end."""
+        with self._mapped():
+            async with self._client.files.with_streaming_response.content(
+                file_id, extra_headers=self._headers
+            ) as response:
+                rest = b""
+                async for chunk in response.iter_bytes():
+                    *whole, rest = (rest + chunk).split(b"\n")
+                    for line in whole:
+                        if line.strip():
+                            yield self._without_key(line)
+                if rest.strip():
+                    yield self._without_key(rest)
+
+    def _without_key(self, line: bytes) -> bytes:
+        return line.replace(self._key.encode(), HIDDEN.encode()) if self._key else line
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except SDK_ERRORS as error:
+            mapped = failed(error)
+            mapped.__cause__ = error
+            hide_key(mapped, self._key)
+            raise mapped from mapped.__cause__
+
+
+def _headers(key: str | None, key_header: str, headers: Mapping[str, str]) -> dict[str, str | openai.Omit]:
+    """What goes out with every call, the key where its provider looks for it."""
+    found: dict[str, str | openai.Omit] = dict(headers)
+    named = key_header.lower() == "authorization"
+    if not (key and named):
+        found["Authorization"] = openai.Omit()
+    if key and not named:
+        found[key_header] = key
+    return found
+
+
+def remote(batch: Batch) -> RemoteBatch:
+    """The SDK's batch as ours. Whatever a server leaves out is nothing, not an error."""
+    counts = batch.request_counts
+    data = (batch.errors.data if batch.errors else None) or []
+    return RemoteBatch(
+        id=batch.id,
+        status=str(batch.status),
+        input_file=batch.input_file_id or "",
+        output_file=batch.output_file_id or None,
+        error_file=batch.error_file_id or None,
+        total=counts.total or 0 if counts else 0,
+        completed=counts.completed or 0 if counts else 0,
+        failed=counts.failed or 0 if counts else 0,
+        created_at=batch.created_at or 0,
+        expires_at=batch.expires_at,
+        metadata=dict(batch.metadata or {}),
+        errors=tuple(one_line(f"{e.code}: {e.message}") for e in data),
+    )

@@ -1,0 +1,195 @@
+"""Counting tokens, offline: the only module that imports tiktoken.
+
+The rank files of o200k and cl100k are package data (``data/tiktoken``, names and hashes as tiktoken
+expects them), so that counting never goes to the network. tiktoken deletes a cached file whose hash
+is wrong and then downloads it: hence every file is verified before tiktoken is told of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expand.errors import InputError, Place
+from expand.llm.types import Message
+
+if TYPE_CHECKING:
+    import tiktoken
+
+RANKS_FOLDER = Path(__file__).parents[1] / "data" / "tiktoken"
+
+ESTIMATE = "o200k_base"
+"""The encoding that stands in for a model whose own is not known."""
+
+TOKENS_PER_MESSAGE = 3
+TOKENS_PER_ROLE = 1
+TOKENS_FOR_REPLY = 3
+"""What the chat format adds around the text: three tokens and the role for each message, and three
+that prime the reply (OpenAI Cookbook, "How to count tokens with tiktoken")."""
+
+SYSTEMS_KEPT = 256
+"""System messages whose counts are remembered: those of the chapters looked at and worked on."""
+
+_O200K = (
+    "fb374d419588a4632f3f557e76b4b70aebbca790",
+    "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+)
+_CL100K = (
+    "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
+    "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+)
+RANK_FILES = {"o200k_base": _O200K, "o200k_harmony": _O200K, "cl100k_base": _CL100K}
+"""Encoding to the name of its rank file and that file's sha256."""
+
+_CACHE_VARIABLES = ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR")
+
+_loading = threading.Lock()
+
+
+class TokenCounter:
+    """Counts the tokens of texts and messages for one model. Safe to share between threads.
+
+    ``encoding`` is the profile's, None to go by the model's name. The rank file is read at the
+    first count (0.4 s). Raises ``InputError`` when the encoding is not one of ``RANK_FILES`` or
+    when its file is damaged.
+    """
+
+    def __init__(self, model: str, *, encoding: str | None = None, ranks_folder: Path = RANKS_FOLDER) -> None:
+        self.model = model
+        self._ranks_folder = ranks_folder
+        self._loaded: tiktoken.Encoding | None = None
+        self._lock = threading.Lock()
+        self._count_system = lru_cache(maxsize=SYSTEMS_KEPT)(self.count)
+        if encoding is not None and encoding not in RANK_FILES:
+            raise InputError(
+                f"{model}: encoding {encoding!r} is not known",
+                remedy=f"give one of {', '.join(sorted(RANK_FILES))}, or none for an estimate",
+            )
+        self._stated = encoding
+
+    @property
+    def exact(self) -> bool:
+        """Whether counts are the model's own; False means an estimate that needs a margin."""
+        return (self._stated or _encoding_of(self.model)) is not None
+
+    @property
+    def encoding(self) -> str:
+        """The name of the encoding that is counted with."""
+        return self._stated or _encoding_of(self.model) or ESTIMATE
+
+    def count(self, text: str) -> int:
+        """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other."""
+        return len(self._ready().encode_ordinary(text))
+
+    def count_messages(self, messages: Iterable[Message]) -> int:
+        """The prompt tokens of ``messages``, the chat format's own included."""
+        around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE
+        return TOKENS_FOR_REPLY + sum(around + self._count_kept(m) for m in messages)
+
+    def load(self) -> None:
+        """Load the ranks now. Raises ``InputError`` as ``count`` does."""
+        self._ready()
+
+    def at_most(self, messages: Iterable[Message]) -> int:
+        """What ``count_messages`` cannot be above, at no cost: a token takes a byte at least."""
+        around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE
+        return TOKENS_FOR_REPLY + sum(around + len(m.content.encode()) for m in messages)
+
+    def bound(self, messages: Iterable[Message], margin: Decimal) -> int:
+        """``count_messages`` raised by ``margin`` (0.1 is a tenth), rounded up.
+
+        The margin is for estimates; an exact count wants 0.
+        """
+        return raised(self.count_messages(messages), margin)
+
+    def _count_kept(self, message: Message) -> int:
+        """The tokens of a message; those of a system message are remembered, since it is the same
+        for all requests of a chapter, and several chapters may be worked on in turn.
+        """
+        counted = self._count_system if message.role == "system" else self.count
+        return counted(message.content)
+
+    def _ready(self) -> tiktoken.Encoding:
+        loaded = self._loaded
+        if loaded is None:
+            with self._lock:
+                loaded = self._loaded or _load(self.encoding, self._ranks_folder)
+                self._loaded = loaded
+        return loaded
+
+
+def raised(tokens: int, margin: Decimal) -> int:
+    """A count raised by a margin (0.1 is a tenth), rounded up."""
+    return int((tokens * (1 + margin)).to_integral_value(rounding=ROUND_CEILING))
+
+
+def _encoding_of(model: str) -> str | None:
+    """The encoding that tiktoken knows for the model and whose ranks are at hand, else None."""
+    from tiktoken.model import encoding_name_for_model  # start-up time
+
+    for name in (model, model.rpartition("/")[2]):
+        try:
+            encoding = encoding_name_for_model(name)
+        except KeyError:
+            continue
+        return encoding if encoding in RANK_FILES else None
+    return None
+
+
+def _load(encoding: str, folder: Path) -> tiktoken.Encoding:
+    name, digest = RANK_FILES[encoding]
+    own = os.environ.get(_CACHE_VARIABLES[0], os.environ.get(_CACHE_VARIABLES[1]))
+    with _loading:
+        if own and _digest(Path(own) / name) == digest:
+            return _made(encoding)
+        found = _digest(folder / name)
+        if found != digest:
+            raise InputError(
+                f"the rank file of {encoding} is {'damaged' if found else 'missing'}",
+                remedy="install the package again",
+                place=Place(path=folder / name),
+            )
+        with _cache_folder(folder):
+            return _made(encoding)
+
+
+@lru_cache(maxsize=4)
+def _made(encoding: str) -> tiktoken.Encoding:
+    """An encoding of our own, without the 200,000 ranks that Python keeps of it beside those that
+    it counts with: they are for pickling it, and take 23 MB.
+    """
+    import tiktoken  # start-up time
+    from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS  # type: ignore[import-untyped]
+
+    made = tiktoken.Encoding(**ENCODING_CONSTRUCTORS[encoding]())
+    made._mergeable_ranks = {}
+    return made
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+@contextmanager
+def _cache_folder(folder: Path) -> Iterator[None]:
+    """Points tiktoken at ``folder`` and puts the environment back as it was."""
+    variable = _CACHE_VARIABLES[0]
+    before = os.environ.get(variable)
+    os.environ[variable] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before

@@ -1,0 +1,180 @@
+"""What a request to an author model and its answer are, and the protocol every author speaks.
+
+Nothing here sends anything. Token counts follow the provider's own report: ``prompt`` includes
+``cached``, ``completion`` includes ``reasoning``.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+from urllib.parse import quote
+
+from expand.schema import Json
+
+Role = Literal["system", "user", "assistant"]
+Purpose = Literal["draft", "continue", "repair", "revise"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One chat message."""
+
+    role: Role
+    content: str
+
+
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One chat completion request: what is sent, and nothing of where it is sent.
+
+    ``max_output_tokens`` is the output cap that goes out with it, in tokens. ``parameters`` are
+    sampling settings and provider extras, merged into the request body as they are. ``edition``
+    is never sent: it is raised to buy a fresh answer to the same words.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    max_output_tokens: int
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    edition: int = 0
+    _form: str = field(default="", init=False, repr=False, compare=False)
+    _key: str = field(default="", init=False, repr=False, compare=False)
+
+    def canonical(self) -> str:
+        """The canonical JSON form: sorted keys, no spaces, UTF-8 text as it is."""
+        if not self._form:  # made once: it is hashed first, and kept in the ledger then
+            form = {
+                "edition": self.edition,
+                "max_output_tokens": self.max_output_tokens,
+                "messages": [[m.role, m.content] for m in self.messages],
+                "model": self.model,
+                "parameters": dict(self.parameters),
+            }
+            object.__setattr__(self, "_form", _CANONICAL.encode(form))
+        return self._form
+
+    @property
+    def key(self) -> str:
+        """The request's identity: sha256 over its canonical form, 64 hexadecimal digits."""
+        if not self._key:  # worked out once: a ledger asks for it several times an attempt
+            key = hashlib.sha256(self.canonical().encode()).hexdigest()
+            object.__setattr__(self, "_key", key)
+        return self._key
+
+
+class Address(NamedTuple):
+    """Whom an attempt is made for: chapter id, section number (from 1) and purpose."""
+
+    chapter: str
+    section: int
+    purpose: Purpose
+
+    def header(self, attempt_id: str) -> str:
+        """The value of ``X-Client-Request-Id``; the chapter id is percent-encoded to ASCII."""
+        return f"{quote(self.chapter, safe='')}/{self.section}/{self.purpose}/{attempt_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Tokens of one answer, as the provider reported them."""
+
+    prompt: int
+    completion: int
+    cached: int = 0
+    reasoning: int = 0
+
+    @property
+    def total(self) -> int:
+        """Prompt and completion together; cached and reasoning tokens are inside them."""
+        return self.prompt + self.completion
+
+
+class Finish(enum.StrEnum):
+    """Why the author stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What came back for a request and was paid for, whether or not a draft can use it.
+
+    ``text`` is the provider's text byte for byte ("" when there was none). ``usage`` is None when
+    the provider reported none. ``model`` is the model that the provider says has answered.
+    """
+
+    text: str
+    finish: Finish
+    usage: Usage | None
+    model: str = ""
+    provider_request_id: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the text may go into a draft: there is some, and it is no refusal."""
+        return bool(self.text.strip()) and self.finish in (Finish.STOP, Finish.LENGTH, Finish.OTHER)
+
+
+class Failure(enum.StrEnum):
+    """What became of an attempt without an answer; ``purchase.failure`` says what each means."""
+
+    UNREACHABLE = "unreachable"
+    """The connection was never made, so nothing was sent."""
+    BAD_REQUEST = "bad_request"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    QUOTA = "quota"
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    SERVER_ERROR = "server_error"
+    FILTERED = "filtered"
+    """A filter refused the prompt with an error; Azure bills that, other than a bad request."""
+    GARBLED = "garbled"
+    """An answer arrived with a success status, but it is not a chat completion."""
+    CRASHED = "crashed"
+    """The process ended between sending and settling."""
+    CANCELLED = "cancelled"
+    """The run was stopped before the answer arrived."""
+
+
+class AttemptFailedError(Exception):
+    """An attempt brought no answer. Raised by authors only; never leaves the purchase.
+
+    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.message = message
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Author(Protocol):
+    """Anything that turns a request into an answer."""
+
+    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+        """Send the request once. Raises ``AttemptFailedError`` when no answer came."""
+        ...

@@ -1,0 +1,295 @@
+"""Markdown as blocks with line ranges, read from markdown-it tokens.
+
+Nothing here writes Markdown: callers cut and join the text by lines, so that what they do not
+change survives byte for byte. Lines are split where
+Markdown splits them (``\\n``, ``\\r\\n``, ``\\r``), count from 0, and ranges are ``[start, end)``.
+Inline markup is read only for links; everything else needs the block structure alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
+
+from expand.markdown.block_tokens import block_tokens, inline_parser
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+Kind = Literal["heading", "paragraph", "fence", "code", "list", "table", "quote", "html", "rule", "other"]
+
+_ROW = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_FRONT_MATTER_KEY = re.compile(r"[A-Za-z_][\w-]*\s*:")
+_FENCE_OPEN = re.compile(r"(`{3,}|~{3,})([^\r\n]*)")
+_KINDS: dict[str, Kind] = {
+    "heading_open": "heading",
+    "paragraph_open": "paragraph",
+    "fence": "fence",
+    "code_block": "code",
+    "bullet_list_open": "list",
+    "ordered_list_open": "list",
+    "table_open": "table",
+    "blockquote_open": "quote",
+    "html_block": "html",
+    "hr": "rule",
+    "math_block": "other",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """One block: ``text`` is its lines verbatim, without the last line's ending.
+
+    ``level`` is a heading's level (1-6), ``title`` its inline source; ``setext`` says that it is
+    underlined. ``info`` is a fence's info string, ``code`` the content of a fence or of indented
+    code, ``marker`` a fence's opening run of backticks or tildes; ``closed`` is False for a fence
+    that only the end of the text ends.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    text: str
+    level: int = 0
+    title: str = ""
+    setext: bool = False
+    info: str = ""
+    marker: str = ""
+    code: str = ""
+    closed: bool = True
+
+    @property
+    def language(self) -> str:
+        """The first word of a fence's info string in lower case, "" when there is none."""
+        return language_of(self.info)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """A paragraph at any depth (also of a list item or quote): first line and inline source."""
+
+    line: int
+    text: str
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """A link or image: ``target`` with percent-escapes resolved, ``line`` of its block."""
+
+    line: int
+    target: str
+
+
+def language_of(info: str) -> str:
+    """The language of an info string: ``rust,no_run``, ``{.rust}`` and ``Rust`` are "rust"."""
+    found = re.match(r"[\s{.]*([^\s,{}:;]+)", info)
+    return found.group(1).lower() if found else ""
+
+
+def rows(text: str) -> list[str]:
+    """The lines of a text as Markdown sees them, each with its ending."""
+    return [*_rows(text)]
+
+
+@lru_cache(maxsize=64)
+def _rows(text: str) -> tuple[str, ...]:
+    if "\r" in text:
+        return tuple(_ROW.findall(text))
+    lines = [f"{row}\n" for row in text.split("\n")]
+    last = lines.pop()[:-1]
+    return (*lines, last) if last else tuple(lines)
+
+
+def newline_of(text: str) -> str:
+    """The line ending that a text uses: CRLF if there is any, else LF."""
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def is_blank(row: str) -> bool:
+    """Whether Markdown sees nothing on this line."""
+    return not row.strip(" \t\r\n")
+
+
+def _front_matter(lines: Sequence[str]) -> int:
+    """How many lines of YAML front matter the text starts with."""
+    if len(lines) < 3 or lines[0].rstrip() != "---" or not _FRONT_MATTER_KEY.match(lines[1]):
+        return 0
+    for number, row in enumerate(lines[1:], 1):
+        if row.rstrip() in ("---", "..."):
+            return number + 1
+    return 0
+
+
+@lru_cache(maxsize=64)
+def _parse(text: str) -> tuple[tuple[str, ...], int, tuple[Token, ...]]:
+    """Lines, front matter lines, tokens. Front matter is parsed as blank lines."""
+    lines = _rows(text)
+    front = _front_matter(lines)
+    body = "\n" * front + "".join(lines[front:]) if front else text
+    return lines, front, tuple(block_tokens(body))
+
+
+def _verbatim(lines: tuple[str, ...], start: int, end: int) -> str:
+    return "".join(lines[start:end]).rstrip("\r\n")
+
+
+def _trimmed(lines: tuple[str, ...], start: int, end: int) -> int:
+    """``end`` without the blank lines that markdown-it counts to a list or to code."""
+    end = min(end, len(lines))
+    while end > start + 1 and is_blank(lines[end - 1]):
+        end -= 1
+    return end
+
+
+def _after_containers(row: str) -> tuple[str, str]:
+    """A line split at its fence marker: what lists and quotes put before it, and the rest."""
+    found = _FENCE_OPEN.search(row)
+    return (row[: found.start()], row[found.start() :]) if found else ("", row)
+
+
+def _is_closing(row: str, marker: str) -> bool:
+    run = row.strip(" \t\r\n>")
+    return len(run) >= len(marker) and set(run) == {marker[0]}
+
+
+def _fence(lines: tuple[str, ...], token: Token) -> Block:
+    start, end = token.map or (0, 0)
+    end = min(end, len(lines))
+    closed = end - start > 1 and _is_closing(lines[end - 1], token.markup)
+    end = end if closed else _trimmed(lines, start, end)
+    return Block(
+        kind="fence",
+        start=start,
+        end=end,
+        text=_verbatim(lines, start, end),
+        info=token.info.strip(),
+        marker=token.markup,
+        code=token.content,
+        closed=closed,
+    )
+
+
+def _block(lines: tuple[str, ...], tokens: tuple[Token, ...], index: int) -> Block:
+    token = tokens[index]
+    if token.type == "fence":
+        return _fence(lines, token)
+    start, end = token.map or (0, 0)
+    end = _trimmed(lines, start, end)
+    text = _verbatim(lines, start, end)
+    kind = _KINDS.get(token.type, "other")
+    if kind != "heading":
+        code = token.content if kind == "code" else ""
+        return Block(kind=kind, start=start, end=end, text=text, code=code)
+    return Block(
+        kind=kind,
+        start=start,
+        end=end,
+        text=text,
+        level=int(token.tag[1:]),
+        title=tokens[index + 1].content.strip(),
+        setext=token.markup in ("=", "-"),
+    )
+
+
+def _uncovered(lines: tuple[str, ...], start: int, end: int) -> Iterator[Block]:
+    """Runs of lines that no token covers, such as link definitions."""
+    at = start
+    while at < end:
+        if is_blank(lines[at]):
+            at += 1
+            continue
+        stop = at
+        while stop < end and not is_blank(lines[stop]):
+            stop += 1
+        yield Block(kind="other", start=at, end=stop, text=_verbatim(lines, at, stop))
+        at = stop
+
+
+@lru_cache(maxsize=64)
+def blocks(text: str) -> tuple[Block, ...]:
+    """The top-level blocks in order; together they cover every line that is not blank."""
+    lines, front, tokens = _parse(text)
+    found: list[Block] = []
+    at = front
+    if front:
+        found.append(Block(kind="other", start=0, end=front, text=_verbatim(lines, 0, front)))
+    for index, token in enumerate(tokens):
+        if token.level != 0 or token.nesting < 0 or token.map is None or token.type == "inline":
+            continue
+        block = _block(lines, tokens, index)
+        found.extend(_uncovered(lines, at, block.start))
+        found.append(block)
+        at = block.end
+    found.extend(_uncovered(lines, at, len(lines)))
+    return tuple(found)
+
+
+def headings(text: str) -> tuple[Block, ...]:
+    """The top-level headings, never one from inside a fence, list, quote or HTML."""
+    return tuple(block for block in blocks(text) if block.kind == "heading")
+
+
+@lru_cache(maxsize=64)
+def fences(text: str) -> tuple[Block, ...]:
+    """The fences at any depth, in order."""
+    lines, _, tokens = _parse(text)
+    return tuple(_fence(lines, token) for token in tokens if token.type == "fence")
+
+
+@lru_cache(maxsize=64)
+def passages(text: str) -> tuple[Passage, ...]:
+    """The paragraphs at any depth, in order; no headings, tables, code or HTML."""
+    _, _, tokens = _parse(text)
+    found = []
+    for before, token in itertools.pairwise(tokens):
+        if before.type == "paragraph_open" and token.content.strip():
+            start, end = before.map or (0, 0)
+            found.append(Passage(line=start, end=end, text=token.content))
+    return tuple(found)
+
+
+def links(text: str) -> tuple[Link, ...]:
+    """Links and images outside of code, with reference links resolved."""
+    if "[" not in text and "<" not in text:
+        return ()  # nothing that a link or an image could begin with
+    found = []
+    for token in inline_parser().parse(text):
+        line = token.map[0] if token.map else 0
+        for child in token.children or ():
+            target = child.attrGet("href") or child.attrGet("src")
+            if target is not None:
+                found.append(Link(line=line, target=unquote(str(target))))
+    return tuple(found)
+
+
+def _open_fence_row(text: str) -> tuple[str, Block] | None:
+    lines, _, _ = _parse(text)
+    every = fences(text)
+    if not every or every[-1].closed:
+        return None
+    last = every[-1]
+    if last.end < _trimmed(lines, 0, len(lines)):
+        return None  # a list or quote ended it
+    return lines[last.start], last
+
+
+def open_fence(text: str) -> str | None:
+    """The marker and info string of the fence that the text ends in, such as "```rust"."""
+    found = _open_fence_row(text)
+    return f"{found[1].marker}{found[1].info}" if found else None
+
+
+def closing_fence(text: str) -> str | None:
+    """The line (without ending) that closes the fence in which the text ends, or None."""
+    found = _open_fence_row(text)
+    if found is None:
+        return None
+    before, _ = _after_containers(found[0])
+    # A list marker becomes the indentation of its item; a quote's marker stays.
+    return re.sub(r"[^>\t]", " ", before) + found[1].marker

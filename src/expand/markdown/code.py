@@ -1,0 +1,208 @@
+"""Whether a block of code parses, judged as the excerpt that it may be.
+
+The only module that imports tree_sitter. Grammars are installed packages: nothing is downloaded.
+A block that is only a part (a function body, a method, the fields of a struct, a few keys) is put
+where it could stand before it is called broken; shell and Python sessions are read as sessions.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+_ALIASES = {
+    "rust": "rust",
+    "rs": "rust",
+    "python": "python",
+    "py": "python",
+    "python3": "python",
+    "bash": "bash",
+    "sh": "bash",
+    "shell": "bash",
+    "zsh": "bash",
+    "toml": "toml",
+    "json": "json",
+    "jsonc": "json",
+    "json5": "json",
+    "yaml": "yaml",
+    "yml": "yaml",
+}
+_PROMPT = re.compile(r"\s*(?:\([\w.-]+\)\s*)?(?:[\w.@~/:-]*[$%❯➜]\s+|>\s|[\w.-]+@[\w.-]+[:~\]].*[#$]\s)")
+_TREE = re.compile(r"\s*(?:[|`+\\]--|\|\s+[|`+]--|[├└│])")
+_DOCTEST = re.compile(r"\s*(?:>>>|\.\.\.|In \[\d+\]:)(?: (.*))?$")
+_ELISION = r"(?:\.\.\.|…|⋯)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One reading of a block: code with what was put around it; ``shift`` lines were put before."""
+
+    code: str
+    shift: int = 0
+
+
+@lru_cache(maxsize=8)
+def _parser(grammar: str) -> Parser:
+    # Imported here: the command line must start without the grammars.
+    import importlib
+
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(importlib.import_module(f"tree_sitter_{grammar}").language()))
+
+
+def known(language: str) -> bool:
+    """Whether blocks of this language can be checked at all."""
+    return language.lower() in _ALIASES
+
+
+def same_language(one: str, other: str) -> bool:
+    """Whether two names mean the same language: "rs" and "rust" do."""
+    one, other = one.lower(), other.lower()
+    return _ALIASES.get(one, one) == _ALIASES.get(other, other)
+
+
+@lru_cache(maxsize=1024)
+def broken_code(language: str, code: str) -> int | None:
+    """The line (from 0) of the first syntax error; None when the code is fine or not checkable.
+
+    Checked are Rust, Python, shell, TOML, JSON and YAML. Of several readings the one that gets
+    furthest names the line.
+    """
+    grammar = _ALIASES.get(language.lower())
+    if grammar is None or not code.strip():
+        return None
+    if language.lower() in ("jsonc", "json5"):
+        code = re.sub(r",(\s*[\]}])", r"\1", code)
+    last = code.rstrip().count("\n")
+    furthest: int | None = None
+    for reading in _READINGS[grammar](code):
+        error = _first_error(grammar, reading)
+        if error is None:
+            return None
+        furthest = max(furthest or 0, min(max(error - reading.shift, 0), last))
+    return furthest
+
+
+def _first_error(grammar: str, reading: _Try) -> int | None:
+    root = _parser(grammar).parse(reading.code.encode("utf-8", "replace")).root_node
+    if root.has_error:
+        return _error_line(root)
+    if not reading.shift:
+        return None
+    # "} fn b() {" inside "fn f() { … }" would make two functions: it is no part of one.
+    first = reading.code[: reading.code.index("\n")]
+    column = max(first.rfind(bracket) for bracket in "({[")
+    around = root.named_descendant_for_point_range((0, column), (0, column + 1))
+    whole = around is not None and around.end_point[0] == reading.code.rstrip().count("\n")
+    return None if whole else 0
+
+
+def _error_line(root: Node) -> int:
+    node = root
+    while not (node.is_error or node.is_missing):
+        broken = next((child for child in node.children if child.has_error), None)
+        if broken is None:
+            break  # the grammar gave up here without saying where
+        node = broken
+    return node.start_point[0]
+
+
+def _elided(code: str, *, blank: str, word: str) -> str:
+    """The code with ``...`` filled in: ``blank`` for a line of nothing else, ``word`` elsewhere."""
+    code = re.sub(rf"(?m)^[ \t]*{_ELISION}[ \t]*;?[ \t]*$", blank, code)
+    code = re.sub(rf"(?<=[({{\[])\s*{_ELISION}\s*(?=[)}}\]])", "", code)
+    return re.sub(rf"(?<![.\w]){_ELISION}(?!\.)", word, code)
+
+
+def _rust(code: str) -> Iterator[_Try]:
+    # rustdoc hides lines that begin with "# " but compiles them
+    shown = re.sub(r"(?m)^([ \t]*)# (?!\[)", r"\1", re.sub(r"(?m)^[ \t]*#$", "", code))
+    for text in dict.fromkeys((code, shown, _elided(shown, blank="", word="__"))):
+        yield _Try(text)
+        yield _Try(f"fn f() {{\n{text}\n}}", 1)
+        yield _Try(f"impl T {{\n{text}\n}}", 1)
+        yield _Try(f"struct S {{\n{text}\n}}", 1)
+        yield _Try(f"enum E {{\n{text}\n}}", 1)
+        yield _Try(f"fn f() {{ match x {{\n{text}\n}} }}", 1)
+        yield _Try(f"fn f() {{ let x = S {{\n{text}\n}}; }}", 1)
+        yield _Try(f"fn f() {{ let x =\n{text}\n; }}", 1)
+        yield _Try(f"fn f() {{ x\n{text}\n; }}", 1)
+        yield _Try(f"trait T {{\n{text}\n{{}} }}", 1)
+
+
+def _session(code: str, *, hanging: bool) -> str:
+    """What was typed in a Python session; ``hanging`` takes in lines that only are indented."""
+    kept = []
+    for row in code.splitlines():
+        found = _DOCTEST.match(row)
+        typed = hanging and row[:1] in (" ", "\t", ")", "]", "}")
+        kept.append((found.group(1) or "") if found else row if typed else "")
+    return "\n".join(kept)
+
+
+def _python(code: str) -> Iterator[_Try]:
+    texts = [code]
+    if re.search(r"(?m)^\s*(?:>>>|In \[\d+\]:)", code):
+        texts = [_session(code, hanging=False), _session(code, hanging=True)]
+    for text in texts:
+        magic = re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", text)
+        for read in dict.fromkeys((text, magic, _elided(magic, blank="", word="__"))):
+            flat = textwrap.dedent(read)
+            yield _Try(flat)
+            yield _Try(f"f(\n{flat}\n)", 1)
+            yield _Try(f"{{\n{flat}\n}}", 1)
+            yield _Try(flat.rstrip() + "\n    pass\n")
+
+
+def _bash(code: str) -> Iterator[_Try]:
+    if any(_PROMPT.match(row) or _TREE.match(row) for row in code.splitlines()):
+        return  # a session (commands and what they print), or a drawing of folders
+    yield _Try(code if code.endswith("\n") else code + "\n")
+    # <name> stands for what the reader fills in, and so do ... and [options]
+    filled = re.sub(r"<[A-Za-z][^<>\n|&;]{0,60}>", "__", code)
+    filled = re.sub(r"\[[^\[\]\n$\"']*\]", "__", filled)
+    yield _Try(_elided(filled, blank="", word="__") + "\n")
+
+
+def _toml(code: str) -> Iterator[_Try]:
+    yield _Try(code + "\n")
+    yield _Try(_elided(code, blank="", word='"__"') + "\n")
+
+
+def _json(code: str) -> Iterator[_Try]:
+    if code.rstrip().endswith(("...", "…")):
+        return  # cut short, and it says so
+    without = re.sub(rf"(?m)^[ \t]*(?://|#)?[ \t]*{_ELISION}.*$", "", code)
+    without = re.sub(rf"(?<=[\[{{,])\s*{_ELISION}\s*(?=[\]}}])", "", without)
+    without = re.sub(rf"(?<=[:\[,])\s*{_ELISION}\s*(?=[,}}\n])", " null", without)
+    plain = re.sub(r",(\s*[\]}])", r"\1", without) if without != code else code
+    for text in dict.fromkeys((code, without, plain)):
+        yield _Try(text)
+        yield _Try(f"{{\n{text.rstrip().rstrip(',')}\n}}", 1)
+        yield _Try(f"[\n{text.rstrip().rstrip(',')}\n]", 1)
+
+
+def _yaml(code: str) -> Iterator[_Try]:
+    flat = textwrap.dedent(code)
+    yield _Try(flat + "\n")
+    elided = re.sub(rf"(?m)^[ \t]*(?:- )?{_ELISION}[ \t]*$", "", flat)
+    templated = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "__", elided)
+    yield _Try(templated + "\n")
+
+
+_READINGS: dict[str, Callable[[str], Iterator[_Try]]] = {
+    "rust": _rust,
+    "python": _python,
+    "bash": _bash,
+    "toml": _toml,
+    "json": _json,
+    "yaml": _yaml,
+}

@@ -1,0 +1,260 @@
+"""What a book's reports are made from, read once: outlines, documents, drafts and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from typing import NamedTuple
+
+from expand.budget import Balance, Limit, pico_from_usd
+from expand.ledger import Ledger
+from expand.ledger.aggregates import Aggregates, Slice
+from expand.outline import Book, BookChapter, Priority, Text
+from expand.reports.cache import DraftFacts, MeasureCache, OutlineFacts
+from expand.reports.estimates import Rate, Sample, rate
+from expand.workspace import Workspace, read_text
+
+FINISHED_PERCENT = 95
+"""A chapter counts as finished when the book says so, or from this share of its target on."""
+
+
+class SectionData(NamedTuple):
+    """A section of an outline, and the lines of it that are delivered so far."""
+
+    number: int
+    title: Text
+    lines: int
+    delivered: int = 0
+
+
+class ChapterData(NamedTuple):
+    """One chapter. ``recorded`` are the lines that the book states, ``counted`` those of the
+    document (None where there is none); ``outlined`` is what its outline's sections add up to,
+    None without an outline; ``target`` is what is stated for it.
+    """
+
+    id: str
+    title: Text
+    tier: str | None = None
+    before: int = 0
+    recorded: int | None = None
+    counted: int | None = None
+    target: int = 0
+    outlined: int | None = None
+    priority: Priority = "medium"
+    hours: float = 0.0
+    declared_finished: bool = False
+    sections: tuple[SectionData, ...] = ()
+    draft: DraftFacts | None = None
+
+    @property
+    def lines(self) -> int:
+        """The lines now: counted in the document if there is one, else as recorded."""
+        return self.counted if self.counted is not None else self.recorded or 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the book says so, or the document has reached its target."""
+        reached = self.target > 0 and 100 * self.lines >= FINISHED_PERCENT * self.target
+        return self.declared_finished or reached
+
+    @property
+    def drafted(self) -> bool:
+        """Whether every section of the outline has its lines in the draft, or as good as."""
+        return bool(self.sections) and all(
+            100 * section.delivered >= FINISHED_PERCENT * section.lines for section in self.sections
+        )
+
+    @property
+    def at_hand(self) -> int:
+        """The lines that need not be bought any more: the draft's if there are more of them."""
+        return max(self.lines, self.draft.lines if self.draft else 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BookData:
+    """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with
+    next, ``rate`` what one takes; ``hours_per_line`` is None until the ledger knows a run.
+    """
+
+    book: Book
+    chapters: tuple[ChapterData, ...]
+    overview: Aggregates
+    now: datetime
+    model: str
+    language: str
+    rate: Rate
+    balance: Balance
+    hours_used: float = 0.0
+    hours_per_line: float | None = None
+    by_chapter: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
+
+
+def read_data(
+    workspace: Workspace,
+    *,
+    now: datetime,
+    model: str,
+    language: str | None = None,
+    pico_usd_per_token: Fraction | None = None,
+    latest: int = 0,
+) -> BookData:
+    """Everything that reports are made from. Raises ``InputError`` and ``LedgerError``."""
+    book = workspace.book()
+    overview = _overview(workspace, latest)
+    by_chapter: dict[str, list[Slice]] = {}
+    for part in overview.slices:
+        by_chapter.setdefault(part.chapter, []).append(part)
+    chapters = _chapters(workspace, book, bought=frozenset(by_chapter))
+    samples = [sample for chapter in chapters for sample in _samples(chapter, by_chapter.get(chapter.id, []))]
+    opened = {chapter for opening in book.openings for chapter in opening.chapters}
+    wanted = language or book.language
+    delivered = sum(sample.lines for sample in samples)
+    hours = overview.seconds / 3600
+    return BookData(
+        book=book,
+        chapters=chapters,
+        overview=overview,
+        now=now,
+        model=model,
+        language=wanted,
+        rate=rate(
+            samples,
+            model=model,
+            language=wanted,
+            opening_tokens=sum(opening.tokens for opening in book.openings),
+            opening_lines=sum(c.lines - c.before for c in chapters if c.id in opened),
+            pico_usd_per_token=pico_usd_per_token,
+        ),
+        balance=_balance(book, overview.balance),
+        hours_used=sum(opening.hours for opening in book.openings) + hours,
+        hours_per_line=hours / delivered if hours and delivered else None,
+        by_chapter={chapter: tuple(parts) for chapter, parts in by_chapter.items()},
+    )
+
+
+def _overview(workspace: Workspace, latest: int) -> Aggregates:
+    ledger = Ledger.read(workspace.ledger_place)
+    if ledger is None:
+        return Aggregates(balance=Balance(scope="book", limit=Limit()))
+    try:
+        return ledger.overview(latest)
+    finally:
+        ledger.close()
+
+
+def _balance(book: Book, kept: Balance) -> Balance:
+    """The book's balance, with its limits and openings as the book states them now."""
+    opening = sum(opening.tokens for opening in book.openings)
+    allowed = book.allowance.usd
+    return Balance(
+        scope="book",
+        limit=Limit(
+            tokens=book.allowance.tokens,
+            pico_usd=None if allowed is None else pico_from_usd(allowed),
+        ),
+        used_tokens=kept.used_tokens - kept.opening_tokens + opening,
+        reserved_tokens=kept.reserved_tokens,
+        unknown_tokens=kept.unknown_tokens,
+        opening_tokens=opening,
+        used_pico_usd=kept.used_pico_usd,
+        reserved_pico_usd=kept.reserved_pico_usd,
+    )
+
+
+def _chapters(workspace: Workspace, book: Book, *, bought: frozenset[str]) -> tuple[ChapterData, ...]:
+    """The book's chapters in its order, then those that only have an outline."""
+    recorded = {chapter.id: chapter for chapter in book.chapters}
+    outlined = dict.fromkeys(workspace.chapter_ids())
+    measured = MeasureCache(workspace)
+    chapters = tuple(
+        _chapter(
+            workspace,
+            measured,
+            recorded.get(chapter),
+            measured.outline(chapter) if chapter in outlined else None,
+            bought=chapter in bought,
+        )
+        for chapter in dict.fromkeys([*recorded, *outlined])
+    )
+    measured.keep()
+    return chapters
+
+
+def _chapter(
+    workspace: Workspace,
+    measured: MeasureCache,
+    record: BookChapter | None,
+    outline: OutlineFacts | None,
+    *,
+    bought: bool,
+) -> ChapterData:
+    source = outline.source if outline else record.source if record else None
+    path = workspace.root / source if source else None
+    text = read_text(path) if path is not None and path.is_file() else None
+    counted = None if text is None else text.count("\n") + (not text.endswith("\n") and text != "")
+    identity = outline or record
+    assert identity is not None  # one of the two named the chapter
+    recorded = record.lines if record else None
+    accepted = text if bought and counted != recorded else None  # the document it became
+    draft_path = workspace.draft_path(identity.id)
+    drafted = read_text(draft_path) if draft_path.is_file() else accepted
+    draft = None if drafted is None else measured.draft(drafted)
+    stated = record.target_lines if record else None
+    if stated is None and outline is not None:
+        stated = outline.stated_lines or outline.target_lines
+    before = record.lines_before if record else None
+    if before is None:
+        before = recorded if recorded is not None else counted or 0
+    return ChapterData(
+        id=identity.id,
+        title=identity.title,
+        tier=record.tier if record else None,
+        before=before,
+        recorded=recorded,
+        counted=counted,
+        target=stated or 0,
+        outlined=outline.target_lines if outline else None,
+        priority=outline.priority if outline else "medium",
+        hours=outline.hours if outline else 0.0,
+        declared_finished=record.finished if record else False,
+        sections=_sections(outline, draft),
+        draft=draft,
+    )
+
+
+def _sections(outline: OutlineFacts | None, draft: DraftFacts | None) -> tuple[SectionData, ...]:
+    delivered = draft.lines_by_section if draft else {}
+    return tuple(
+        SectionData(number=number, title=title, lines=lines, delivered=delivered.get(number, 0))
+        for number, (title, lines) in enumerate(outline.sections if outline else (), 1)
+    )
+
+
+def _samples(chapter: ChapterData, slices: list[Slice]) -> list[Sample]:
+    """The chapter's sections that were bought, as they stand in its draft."""
+    if chapter.draft is None:
+        return []
+    language = chapter.draft.language
+    by_section: dict[int, list[Slice]] = {}
+    for part in slices:
+        if part.tokens and (not language or part.language == language):
+            by_section.setdefault(part.section, []).append(part)
+    samples = []
+    for number, lines in chapter.draft.lines_by_section.items():
+        parts = by_section.get(number, ())
+        models = {part.model for part in parts}
+        if parts:
+            unpriced = any(part.unpriced for part in parts)
+            samples.append(
+                Sample(
+                    model=models.pop() if len(models) == 1 else "",
+                    language=language,
+                    lines=lines,
+                    tokens=sum(part.tokens for part in parts),
+                    cost_pico_usd=None if unpriced else sum(part.cost_pico_usd for part in parts),
+                )
+            )
+    return samples

@@ -1,0 +1,187 @@
+"""What a line takes in tokens, money and time, learnt from what was bought. Pure.
+
+An estimate says where it comes from: the ledger (the same model and language if there are such
+sections, else the same model, else all), the book's opening balance, or a stated default. It
+always has a range, so that it cannot be taken for more than it is.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from expand.llm.pricing import Price
+
+DEFAULT_TOKENS_PER_LINE = Fraction(45)
+"""A delivered line with its prompts, before anything was bought: about 32 of them prompt."""
+STATED_SPREAD = Fraction(1, 2)
+"""How far, up and down, a figure may be off that no sections tell the spread of."""
+ENOUGH_SECTIONS = 3
+"""From so many sections on the range is what they showed."""
+
+
+PROMPT_SHARE = Fraction(32, 45)
+"""How much of the tokens is prompt, where list prices have to stand in for what was paid."""
+
+
+class Basis(enum.StrEnum):
+    """Where an estimate comes from, the best first."""
+
+    MODEL_AND_LANGUAGE = "model and language"
+    MODEL = "model"
+    LEDGER = "ledger"
+    OPENING = "opening"
+    DEFAULT = "default"
+
+
+class Sample(NamedTuple):
+    """One section that was bought: delivered lines, and what they took.
+
+    ``model`` is "" where several models wrote it. ``cost_pico_usd`` is None without a price.
+    """
+
+    model: str
+    language: str
+    lines: int
+    tokens: int
+    cost_pico_usd: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """Whole tokens: what is expected, and between which bounds."""
+
+    low: int
+    middle: int
+    high: int
+
+    def __add__(self, other: Range) -> Range:
+        return Range(
+            low=self.low + other.low,
+            middle=self.middle + other.middle,
+            high=self.high + other.high,
+        )
+
+
+NO_TOKENS = Range(low=0, middle=0, high=0)
+
+
+class Rate(NamedTuple):
+    """Tokens a line with their range; ``sections`` is how many it was learnt from.
+
+    ``pico_usd_per_token`` is None where it is not known what a token costs.
+    """
+
+    low: Fraction
+    middle: Fraction
+    high: Fraction
+    basis: Basis
+    sections: int = 0
+    pico_usd_per_token: Fraction | None = None
+
+    def tokens(self, lines: int) -> Range:
+        """What so many lines take."""
+        if not lines:
+            return NO_TOKENS  # of a finished book's chapters nearly all
+        return Range(
+            low=round(self.low * lines),
+            middle=round(self.middle * lines),
+            high=round(self.high * lines),
+        )
+
+    def pico_usd(self, tokens: int) -> int | None:
+        """What so many tokens cost; None where that is not known."""
+        return None if self.pico_usd_per_token is None else round(self.pico_usd_per_token * tokens)
+
+
+def list_price(price: Price) -> Fraction:
+    """Pico-dollars that a token costs at list prices, nothing cached."""
+    return PROMPT_SHARE * price.prompt + (1 - PROMPT_SHARE) * price.completion
+
+
+def rate(
+    samples: Sequence[Sample],
+    *,
+    model: str,
+    language: str,
+    opening_tokens: int = 0,
+    opening_lines: int = 0,
+    pico_usd_per_token: Fraction | None = None,
+) -> Rate:
+    """What a line by ``model`` in ``language`` takes, from the best that there is to learn from.
+
+    ``opening_lines`` are the lines that ``opening_tokens`` brought. ``pico_usd_per_token`` is the
+    model's list price, for when its own sections have none.
+    """
+    delivered = [s for s in samples if s.lines > 0 and s.tokens > 0]
+    for basis, fits in (
+        (
+            Basis.MODEL_AND_LANGUAGE,
+            [s for s in delivered if s.model == model and s.language == language],
+        ),
+        (Basis.MODEL, [s for s in delivered if s.model == model]),
+        (Basis.LEDGER, delivered),
+    ):
+        if fits:
+            known = _price(fits) if basis is not Basis.LEDGER else None
+            return _learnt(fits, basis, known if known is not None else pico_usd_per_token)
+    if opening_tokens > 0 and opening_lines > 0:
+        return _stated(Fraction(opening_tokens, opening_lines), Basis.OPENING, pico_usd_per_token)
+    return _stated(DEFAULT_TOKENS_PER_LINE, Basis.DEFAULT, pico_usd_per_token)
+
+
+def _price(samples: Sequence[Sample]) -> Fraction | None:
+    costs = [sample.cost_pico_usd for sample in samples]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < len(costs):
+        return None
+    return Fraction(sum(known), sum(sample.tokens for sample in samples))
+
+
+def _stated(middle: Fraction, basis: Basis, price: Fraction | None, sections: int = 0) -> Rate:
+    return Rate(
+        low=middle * (1 - STATED_SPREAD),
+        middle=middle,
+        high=middle * (1 + STATED_SPREAD),
+        basis=basis,
+        sections=sections,
+        pico_usd_per_token=price,
+    )
+
+
+def _learnt(samples: Sequence[Sample], basis: Basis, price: Fraction | None) -> Rate:
+    """The rate of all lines together; its range is that of the sections, without the outermost
+    tenth of the lines at either end.
+    """
+    lines = sum(sample.lines for sample in samples)
+    middle = Fraction(sum(sample.tokens for sample in samples), lines)
+    if len(samples) < ENOUGH_SECTIONS:
+        return _stated(middle, basis, price, len(samples))
+    alike = Counter[tuple[int, int]]()  # many sections have as many tokens and lines as others
+    for sample in samples:
+        alike[sample.tokens, sample.lines] += sample.lines
+    # By the quotient, which is quick, and where two are the same by the exact value.
+    ordered = sorted((tokens / own, Fraction(tokens, own), weight) for (tokens, own), weight in alike.items())
+    return Rate(
+        low=min(middle, _quantile(ordered, 1, lines)),
+        middle=middle,
+        high=max(middle, _quantile(ordered, 9, lines)),
+        basis=basis,
+        sections=len(samples),
+        pico_usd_per_token=price,
+    )
+
+
+def _quantile(ordered: Sequence[tuple[float, Fraction, int]], tenths: int, whole: int) -> Fraction:
+    """The tokens a line below which so many tenths of the lines lie."""
+    passed = 0
+    for _, value, lines in ordered[:-1]:
+        passed += lines
+        if 10 * passed >= tenths * whole:
+            return value
+    return ordered[-1][1]

@@ -1,0 +1,109 @@
+"""A report as one JSON object: exact figures under their ids, money as decimal text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal, get_args
+
+from expand.reports.report_model import Facts, Kind, Notes, Report, Table, Value
+from expand.reports.rounding import plain
+from expand.schema import Json
+
+# A report as CSV: one figure a line, so that a script needs no layout to find it.
+
+HEADER = ("table", "row", "figure", "value")
+
+
+def as_csv(sheet: Report) -> str:
+    """Lines of table, row, figure and value; the row is its number from 1, or ``total``."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    for block in sheet.blocks:
+        match block:
+            case Facts():
+                writer.writerows((block.id, "", f.id, plain(f.value)) for f in block.facts)
+            case Table():
+                for number, row in enumerate(block.rows, 1):
+                    writer.writerows(_lines(block, str(number), row))
+                if block.total is not None:
+                    writer.writerows(_lines(block, "total", block.total))
+            case Notes():
+                writer.writerows((block.id, number, "note", line) for number, line in enumerate(block.lines, 1))
+    return out.getvalue()
+
+
+def _lines(table: Table, name: str, row: tuple[Value, ...]) -> Iterator[tuple[str, str, str, str]]:
+    for column, value in zip(table.columns, row, strict=True):
+        if value is not None or name != "total":
+            yield table.id, name, column.id, plain(value)
+
+
+def as_json(sheet: Report) -> dict[str, Json]:
+    """The object. Unknown is null; percentages and hours are numbers."""
+    found: dict[str, Json] = {}
+    totals: dict[str, Json] = {}
+    for block in sheet.blocks:
+        match block:
+            case Facts():
+                values = {fact.id: _value(fact.value, fact.kind) for fact in block.facts}
+                if block.flat:
+                    found |= values
+                else:
+                    found[block.id] = values
+            case Table():
+                found[block.id] = [_row(block, row) for row in block.rows]
+                if block.total is not None:
+                    totals[block.id] = {
+                        name: value for name, value in _row(block, block.total).items() if value is not None
+                    }
+            case Notes():
+                found[block.id] = list(block.lines)
+    if totals:
+        found["totals"] = totals
+    found["made"] = sheet.made.isoformat(timespec="seconds")
+    return found
+
+
+def _row(table: Table, row: tuple[Value, ...]) -> dict[str, Json]:
+    return {column.id: _value(value, column.kind) for column, value in zip(table.columns, row, strict=True)}
+
+
+def _value(value: Value, kind: Kind) -> Json:
+    if isinstance(value, Decimal):
+        return plain(value) if kind == "money" else float(value)
+    return value
+
+
+# A report in the format that was asked for.
+
+Format = Literal["table", "json", "markdown", "csv", "html"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def render(sheet: Report, form: Format, *, width: int | None = None) -> str:
+    """The report as text, ending in one newline; ``width`` is the terminal's, if there is one."""
+    match form:
+        case "json":
+            return json.dumps(as_json(sheet), ensure_ascii=False, indent=2) + "\n"
+        case "csv":
+            return as_csv(sheet)
+        case "markdown":
+            from expand.reports.markdown_format import as_markdown  # start-up time
+
+            return as_markdown(sheet)
+        case "html":
+            from expand.reports.html import as_html  # start-up time
+
+            return as_html(sheet)
+        case "table":
+            from expand.reports.text_table import (
+                WIDE,
+                as_table,  # start-up time
+            )
+
+            return as_table(sheet, width or WIDE)

@@ -1,0 +1,294 @@
+"""Plans side by side: what each adds, takes and leaves, and the best that fits. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import ROUND_HALF_UP
+from fractions import Fraction
+from typing import NamedTuple
+
+from expand.outline import PlanSpec
+from expand.outline.plans import LEAN_LINES
+from expand.reports.data import BookData, ChapterData
+from expand.reports.estimates import NO_TOKENS, Range
+
+FULL, LEAN, NONE = "full", "lean", "none"
+STEPS = 2048
+"""Into so many steps the remaining tokens are divided when the best set is looked for."""
+PRIORITIES = ("high", "medium", "low")
+
+
+class ChapterPlan(NamedTuple):
+    """One chapter under a plan: its lines afterwards, those to be bought, and what they take.
+
+    ``hours`` is None where nothing tells; ``pico_usd`` is None without a price.
+    """
+
+    id: str
+    plan: str
+    lines_now: int
+    lines_after: int
+    lines_to_buy: int
+    tokens: Range
+    pico_usd: int | None
+    hours: Fraction | None
+
+    @property
+    def added(self) -> int:
+        """Lines more than now."""
+        return self.lines_after - self.lines_now
+
+
+class TierState(NamedTuple):
+    """A tier's lines, its target, and what it has reached."""
+
+    id: str
+    lines: int
+    target: int
+
+
+class Scenario(NamedTuple):
+    """The book under one plan; ``tiers`` are those of the book afterwards."""
+
+    name: str
+    chapters: tuple[ChapterPlan, ...]
+    tiers: tuple[TierState, ...]
+    remaining: int | None
+
+    @property
+    def added(self) -> int:
+        """Lines more than now."""
+        return sum(chapter.added for chapter in self.chapters)
+
+    @property
+    def lines_after(self) -> int:
+        """The lines of all the book's listed chapters."""
+        return sum(chapter.lines_after for chapter in self.chapters)
+
+    @property
+    def to_buy(self) -> int:
+        """Lines that have to be bought."""
+        return sum(chapter.lines_to_buy for chapter in self.chapters)
+
+    @property
+    def tokens(self) -> Range:
+        """What they take."""
+        return sum((chapter.tokens for chapter in self.chapters), NO_TOKENS)
+
+    @property
+    def pico_usd(self) -> int | None:
+        """What they cost, None without a price."""
+        costs = [chapter.pico_usd for chapter in self.chapters]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    @property
+    def hours(self) -> Fraction | None:
+        """How long they take, None where nothing tells."""
+        hours = [chapter.hours for chapter in self.chapters]
+        return None if None in hours else sum((h for h in hours if h is not None), Fraction(0))
+
+    @property
+    def book(self) -> TierState:
+        """All tiers together."""
+        return TierState(
+            id="",
+            lines=sum(tier.lines for tier in self.tiers),
+            target=sum(tier.target for tier in self.tiers),
+        )
+
+    @property
+    def left(self) -> int | None:
+        """What stays of the allowance when it takes what is expected; None without a limit."""
+        return None if self.remaining is None else self.remaining - self.tokens.middle
+
+    @property
+    def fits(self) -> str:
+        """``yes`` even at the upper end, ``perhaps`` as expected, ``no``."""
+        if self.remaining is None or self.tokens.high <= self.remaining:
+            return "yes"
+        return "perhaps" if self.tokens.middle <= self.remaining else "no"
+
+
+Target = Callable[[ChapterData], int]
+
+
+def scenarios(facts: BookData, chosen: frozenset[str] | None = None) -> tuple[Scenario, ...]:
+    """Full, lean, the book's own, and none; ``chosen`` are the chapters they apply to."""
+    named: dict[str, Target] = {FULL: _full, LEAN: _lean}
+    named |= {name: _own(spec) for name, spec in facts.book.plans.items()}
+    named[NONE] = _none
+    return tuple(
+        _scenario(facts, name, {c.id: name for c in facts.chapters}, {name: target}, chosen)
+        for name, target in named.items()
+    )
+
+
+def full_plan(facts: BookData) -> Scenario:
+    """The plan that the rest is estimated by: every chapter at its target."""
+    return _scenario(facts, FULL, {c.id: FULL for c in facts.chapters}, {FULL: _full}, None)
+
+
+def best_fit(facts: BookData, chosen: frozenset[str] | None = None) -> Scenario:
+    """The set of chapters and plans that fits the remaining budget even at the upper ends.
+
+    It brings the most lines of high priority, of those the most of medium, then of low; to
+    within a 2048th of the budget, and never above it.
+    """
+    targets: dict[str, Target] = {FULL: _full, LEAN: _lean, NONE: _none}
+    targets |= {name: _own(spec) for name, spec in facts.book.plans.items()}
+    remaining = facts.balance.remaining_tokens
+    options: dict[str, list[ChapterPlan]] = {}
+    for chapter in facts.chapters:
+        if chosen is None or chapter.id in chosen:
+            plans = [_planned(facts, chapter, name, target) for name, target in targets.items()]
+            options[chapter.id] = list({p.lines_after: p for p in reversed(plans)}.values())
+    by_id = {chapter.id: chapter for chapter in facts.chapters}
+    picked = _pick(options, by_id, remaining)
+    return _scenario(facts, "fits", picked, targets, chosen)
+
+
+def recommended(every: Sequence[Scenario], fits: Scenario) -> Scenario:
+    """Full if it fits even at the upper end, else lean, else the best that fits, else none."""
+    by_name = {scenario.name: scenario for scenario in every}
+    full, lean, none = by_name[FULL], by_name[LEAN], by_name[NONE]
+    if full.added == 0:
+        return none
+    if full.fits == "yes":
+        return full
+    if lean.fits == "yes" and lean.added >= fits.added:
+        return lean
+    return fits if fits.added else none
+
+
+def _full(chapter: ChapterData) -> int:
+    return chapter.lines if chapter.finished else chapter.target
+
+
+def _lean(chapter: ChapterData) -> int:
+    return min(_full(chapter), max(LEAN_LINES, chapter.lines))
+
+
+def _none(chapter: ChapterData) -> int:
+    return chapter.lines
+
+
+def _own(spec: PlanSpec) -> Target:
+    def target(chapter: ChapterData) -> int:
+        if chapter.id in spec.targets:
+            return spec.targets[chapter.id]
+        if spec.factor is None or chapter.finished:
+            return chapter.lines
+        return int((chapter.target * spec.factor).to_integral_value(rounding=ROUND_HALF_UP))
+
+    return target
+
+
+def _scenario(
+    facts: BookData,
+    name: str,
+    plans: Mapping[str, str],
+    targets: Mapping[str, Target],
+    chosen: frozenset[str] | None,
+) -> Scenario:
+    chapters = tuple(
+        _planned(facts, chapter, plans[chapter.id], targets[plans[chapter.id]])
+        if (chosen is None or chapter.id in chosen) and chapter.id in plans
+        else _planned(facts, chapter, NONE, _none)
+        for chapter in facts.chapters
+    )
+    return Scenario(
+        name=name,
+        chapters=chapters,
+        tiers=tier_states(facts, {chapter.id: chapter.lines_after for chapter in chapters}),
+        remaining=facts.balance.remaining_tokens,
+    )
+
+
+def tier_states(facts: BookData, lines: Mapping[str, int]) -> tuple[TierState, ...]:
+    """The tiers with these lines by chapter; a tier that states its lines gains what is added."""
+    now = {chapter.id: chapter.lines for chapter in facts.chapters}
+    states = []
+    for tier in facts.book.tiers:
+        own = [chapter.id for chapter in facts.chapters if chapter.tier == tier.id]
+        if tier.lines is None:
+            count = sum(lines[chapter] for chapter in own)
+        else:
+            count = tier.lines + sum(lines[chapter] - now[chapter] for chapter in own)
+        states.append(TierState(id=tier.id, lines=count, target=tier.target_lines))
+    return tuple(states)
+
+
+def _planned(facts: BookData, chapter: ChapterData, plan: str, target: Target) -> ChapterPlan:
+    wanted = max(chapter.lines, target(chapter))
+    missing = max(0, wanted - chapter.at_hand)
+    if chapter.drafted and wanted <= max(chapter.target, chapter.lines):
+        missing = 0  # no section would ask for anything
+    tokens = facts.rate.tokens(missing)
+    return ChapterPlan(
+        id=chapter.id,
+        plan=plan,
+        lines_now=chapter.lines,
+        lines_after=wanted,
+        lines_to_buy=missing,
+        tokens=tokens,
+        pico_usd=facts.rate.pico_usd(tokens.middle),
+        hours=_hours(facts, chapter, missing),
+    )
+
+
+def _hours(facts: BookData, chapter: ChapterData, missing: int) -> Fraction | None:
+    """By what the ledger's runs took; else the outline's share; else as the opening balance."""
+    if missing == 0:
+        return Fraction(0)
+    if facts.hours_per_line is not None:
+        return Fraction(facts.hours_per_line) * missing
+    whole = chapter.target - chapter.lines
+    if chapter.hours and whole > 0:
+        return Fraction(str(chapter.hours)) * missing / whole
+    opened = {c for opening in facts.book.openings for c in opening.chapters}
+    lines = sum(c.lines - c.before for c in facts.chapters if c.id in opened)
+    hours = sum((Fraction(str(o.hours)) for o in facts.book.openings), Fraction(0))
+    return hours / lines * missing if hours and lines > 0 else None
+
+
+def _pick(
+    options: Mapping[str, Sequence[ChapterPlan]],
+    chapters: Mapping[str, ChapterData],
+    remaining: int | None,
+) -> dict[str, str]:
+    """One option a chapter with the most lines by priority, within ``remaining`` tokens."""
+    most = {id_: max(plans, key=lambda plan: plan.added) for id_, plans in options.items()}
+    if remaining is None or sum(plan.tokens.high for plan in most.values()) <= remaining:
+        return {id_: plan.plan for id_, plan in most.items()}
+    step = max(1, -(-remaining // STEPS))
+    Gain = tuple[int, int, int]  # noqa: N806 - a type
+    best: dict[int, tuple[Gain, tuple[tuple[str, str], ...]]] = {0: ((0, 0, 0), ())}
+    for id_, plans in options.items():
+        priority = PRIORITIES.index(chapters[id_].priority)
+        grown: dict[int, tuple[Gain, tuple[tuple[str, str], ...]]] = {}
+        for spent, (gain, picked) in best.items():
+            for plan in plans:
+                cost = spent + -(-plan.tokens.high // step)
+                if cost and cost * step > remaining:
+                    continue
+                more = list(gain)
+                more[priority] += plan.added
+                value = (more[0], more[1], more[2])
+                if cost not in grown or grown[cost][0] < value:
+                    grown[cost] = (value, (*picked, (id_, plan.plan)))
+        best = _undominated(grown)
+    _, picked = max(best.values(), key=lambda state: state[0])
+    return dict(picked)
+
+
+def _undominated(
+    states: dict[int, tuple[tuple[int, int, int], tuple[tuple[str, str], ...]]],
+) -> dict[int, tuple[tuple[int, int, int], tuple[tuple[str, str], ...]]]:
+    """The states that no cheaper one matches."""
+    kept: dict[int, tuple[tuple[int, int, int], tuple[tuple[str, str], ...]]] = {}
+    top = (-1, -1, -1)
+    for cost in sorted(states):
+        if states[cost][0] > top:
+            kept[cost] = states[cost]
+            top = states[cost][0]
+    return kept

@@ -1,0 +1,241 @@
+"""A docs tree as it is found: which documents are chapters, in which order, under which title.
+
+mdBook (``book.toml``, ``SUMMARY.md``), MkDocs (``mkdocs.yml`` with or without ``nav``), or plain
+Markdown files. Nothing here writes, and nothing is raised for what a document holds: a file that
+cannot be read is known by its name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+import yaml
+
+from expand.errors import InputError, Place
+from expand.importers.headings import read_headings
+from expand.importers.summary import SummaryEntry, read_summary, with_ids
+from expand.importers.text_patterns import title_of_file
+from expand.markdown import matching
+from expand.outline.text_rules import SOURCE, is_language
+from expand.workspace import read_text
+
+TreeKind = Literal["mdBook", "MkDocs", "Markdown", "empty"]
+MOST_DOCUMENTS = 500
+"""More than this in a plain folder is taken for something else than a book."""
+_FOLDERS = ("docs", "doc", "chapters", "src", "content", "book", "manuscript", ".")
+_NO_CHAPTERS = re.compile(
+    r"(?i)^(?:readme|changelog|changes|history|licen[cs]e|contributing|code_of_conduct|security|"
+    r"authors|maintainers|todo|summary|claude|agents|news|release_?notes)\b"
+)
+_SKIPPED = frozenset(
+    {"node_modules", "site", "target", "build", "dist", "drafts", "outlines", "prompts"} | {"__pycache__"}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreeChapter:
+    """A chapter: ``source`` is relative to the root of the tree, ``sections`` how many it has."""
+
+    id: str
+    title: str
+    source: str
+    sections: int
+    exists: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocsTree:
+    """What stands in a folder. ``listing`` is the file that lists the chapters, if one does."""
+
+    kind: TreeKind
+    title: str
+    language: str
+    chapters: tuple[TreeChapter, ...] = ()
+    listing: str | None = None
+
+
+def find_tree(root: Path) -> DocsTree:
+    """The docs tree at ``root``. Raises ``InputError`` for a ``book.toml`` or ``mkdocs.yml`` that
+    cannot be read.
+    """
+    for name in ("book.toml", "SUMMARY.md", "src/SUMMARY.md"):
+        if (root / name).is_file():
+            return _mdbook(root)
+    for name in ("mkdocs.yml", "mkdocs.yaml"):
+        if (root / name).is_file():
+            return _mkdocs(root, root / name)
+    return _plain(root)
+
+
+def _mdbook(root: Path) -> DocsTree:
+    table = _toml(root / "book.toml") if (root / "book.toml").is_file() else {}
+    given = table.get("book")
+    book: Mapping[str, object] = given if isinstance(given, dict) else {}
+    folder = root / str(book.get("src") or "src")
+    summary = folder / "SUMMARY.md" if (folder / "SUMMARY.md").is_file() else root / "SUMMARY.md"
+    entries = read_summary(_text(summary)) if summary.is_file() else ()
+    listing = _inside(root, summary) if summary.is_file() else None
+    return _tree(root, "mdBook", summary.parent, entries, title=book.get("title"),
+                 language=book.get("language"), listing=listing)  # fmt: skip
+
+
+def _mkdocs(root: Path, path: Path) -> DocsTree:
+    table = _mkdocs_settings(path)
+    folder = root / str(table.get("docs_dir") or "docs")
+    nav = table.get("nav")
+    entries = tuple(_nav(nav)) if nav else tuple(_documents(folder, folder))
+    theme = table.get("theme")
+    language = theme.get("language") if isinstance(theme, dict) else None
+    return _tree(root, "MkDocs", folder, entries, title=table.get("site_name"), language=language,
+                 listing=_inside(root, path) if nav else None)  # fmt: skip
+
+
+def _plain(root: Path) -> DocsTree:
+    for name in _FOLDERS:
+        folder = root / name
+        if not folder.is_dir():
+            continue
+        entries = tuple(_documents(folder, folder, deep=name != "."))
+        if entries:
+            return _tree(root, "Markdown", folder, entries)
+    return _tree(root, "empty", root, ())
+
+
+def _tree(
+    root: Path,
+    kind: TreeKind,
+    folder: Path,
+    entries: tuple[SummaryEntry, ...],
+    *,
+    title: object = None,
+    language: object = None,
+    listing: str | None = None,
+) -> DocsTree:
+    chapters = []
+    said: list[str] = []
+    for listed in with_ids(entries):
+        path = folder / (listed.file or f"{listed.id}.md")
+        source = _inside(root, path)
+        if source is None or re.search(SOURCE.pattern, source) is None:
+            continue
+        text = _text(path)
+        said.append(matching.prose(text)[:20_000])
+        proposal = read_headings(text, file=source, chapter=listed.id)
+        chapters.append(
+            TreeChapter(
+                id=listed.id,
+                title=listed.title or proposal.title or title_of_file(source),
+                source=source,
+                sections=len(proposal.sections),
+                exists=path.is_file(),
+            )
+        )
+    named = str(title).strip() if title else ""
+    return DocsTree(
+        kind=kind,
+        title=" ".join(named.split()) or title_of_file(root.resolve().name or "Book"),
+        language=_language(language, "".join(said)),
+        chapters=tuple(chapters),
+        listing=listing,
+    )
+
+
+def _language(stated: object, said: str) -> str:
+    if isinstance(stated, str) and is_language(stated):
+        return stated
+    return "zh" if matching.is_cjk_text(said) else "en"
+
+
+def _documents(folder: Path, top: Path, *, deep: bool = True) -> Iterator[SummaryEntry]:
+    """The Markdown files of a folder, in the order in which people number them."""
+    found: list[str] = []
+    for here, folders, files in os.walk(folder):
+        keep = [f for f in folders if not f.startswith((".", "_")) and f not in _SKIPPED]
+        folders[:] = sorted(keep) if deep else []
+        for name in files:
+            stem = name.rpartition(".")[0]
+            if not name.lower().endswith((".md", ".markdown")) or name.startswith((".", "_")):
+                continue
+            if not _NO_CHAPTERS.match(stem):
+                found.append((Path(here) / name).relative_to(top).as_posix())
+        if len(found) > MOST_DOCUMENTS:
+            break
+    for file in sorted(found, key=_natural)[:MOST_DOCUMENTS]:
+        yield SummaryEntry(title="", file=file)
+
+
+def _natural(file: str) -> list[tuple[int, int, str]]:
+    """Numbers by their value, and a folder's index before what it indexes."""
+    parts = re.split(r"(\d+)", re.sub(r"(?i)(^|/)(index|intro(?:duction)?)\.", r"\1\0.", file))
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
+
+
+def _nav(nav: object) -> Iterator[SummaryEntry]:
+    """The documents of a ``nav``: paths, titles with paths, and sections of them."""
+    if isinstance(nav, list):
+        for item in nav:
+            yield from _nav(item)
+    elif isinstance(nav, dict):
+        for title, value in nav.items():
+            if isinstance(value, str):
+                yield from _page(str(title), value)
+            else:
+                yield from _nav(value)
+    elif isinstance(nav, str):
+        yield from _page("", nav)
+
+
+def _page(title: str, target: str) -> Iterator[SummaryEntry]:
+    file = unquote(target.partition("#")[0]).strip()
+    if "://" not in file and file.lower().endswith((".md", ".markdown")):
+        yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
+
+
+class _TagsIgnored(yaml.SafeLoader):
+    """mkdocs.yml may hold tags of Python objects; they are passed over, never made."""
+
+
+_TagsIgnored.add_multi_constructor("", lambda loader, suffix, node: None)
+
+
+def _mkdocs_settings(path: Path) -> Mapping[str, object]:
+    try:
+        table = yaml.load(_text(path), _TagsIgnored)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = Place(path=path, line=mark.line + 1, column=mark.column + 1) if mark else None
+        raise InputError(
+            f"this is no YAML: {getattr(error, 'problem', error)}", remedy="mend it",
+            place=place or Place(path=path),
+        ) from error  # fmt: skip
+    return table if isinstance(table, dict) else {}
+
+
+def _toml(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"this is no TOML: {error}", remedy="mend it", place=Place(path=path)) from error
+
+
+def _text(path: Path) -> str:
+    """A document's text; "" for one that is not there or not UTF-8."""
+    try:
+        return read_text(path)
+    except (OSError, InputError):
+        return ""
+
+
+def _inside(root: Path, path: Path) -> str | None:
+    full = Path(os.path.normpath(path.absolute()))
+    top = Path(os.path.normpath(root.absolute()))
+    if not full.is_relative_to(top) or not full.resolve().is_relative_to(root.resolve()):
+        return None
+    return full.relative_to(top).as_posix()

@@ -1,0 +1,207 @@
+"""A new workspace: settings, the book, schemas for editors, and a first outline.
+
+Nothing that is there is changed: each file is written only where there is none. The schemas are
+generated, so those are renewed. In an empty
+folder there is also a first chapter to expand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from expand.errors import InputError, Place
+from expand.importers import DEFAULT_LINES, outline_yaml
+from expand.importers.headings import read_headings
+from expand.importers.outline_yaml import OutlineLanguage
+from expand.importers.proposal import Proposal, ProposedSection, settled
+from expand.importers.writer import SCHEMA_FILE
+from expand.outline.schema import book_schema, outline_schema
+from expand.prompts.files import eject, template_files
+from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree
+from expand.settings import settings_schema
+from expand.workspace import MARKER, Workspace, read_text, write_atomically
+
+FIRST_ALLOWANCE = 200_000
+"""Tokens: enough for a few chapters, little enough to learn with."""
+BOOK_SCHEMA_FILE = ".schema/book.json"
+SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
+_FIRST_PAGES = frozenset({"index", "readme", "preface", "foreword", "introduction", "intro", "home"})
+_FIRST = TreeChapter(
+    id="01",
+    title="Getting started",
+    source="chapters/01_getting_started.md",
+    sections=0,
+    exists=False,
+)
+_FIRST_SECTIONS = (
+    ProposedSection(title="What it is for", lines=60, topics=("The problem", "When not to use it")),
+    ProposedSection(title="Installing it", lines=60, topics=("Requirements", "First start")),
+    ProposedSection(title="A first example", lines=80),
+)
+_GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}", SETTINGS_SCHEMA_FILE})
+_SETTINGS = f"""\
+#:schema ./{SETTINGS_SCHEMA_FILE}
+# Settings of this workspace. Command line and environment come before them; every line is optional.
+# With neither OPENAI_API_KEY nor a base URL set, a small local model writes, for trying out.
+
+[author]
+# model = "gpt-4.1"
+# provider = "ollama"                      # or openrouter, azure, vllm …: who serves the model
+# base_url = "http://127.0.0.1:8080/v1"    # anything that speaks the OpenAI API
+# concurrency = 8                          # sections worked on side by side
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewWorkspace:
+    """What was founded: ``written``, ``renewed`` and ``kept`` are paths from the workspace's root;
+    ``first`` is the chapter with an outline to begin with, ``above`` a workspace that this one lies
+    in, ``further`` a document to import outlines from.
+    """
+
+    workspace: Workspace
+    tree: DocsTree
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+    first: str
+    above: Path | None
+    renewed: tuple[str, ...] = ()
+    further: str | None = None
+
+
+def create_workspace(
+    root: Path,
+    *,
+    title: str | None = None,
+    language: str | None = None,
+    every: bool = False,
+    prompts: bool = False,
+) -> NewWorkspace:
+    """Makes ``root`` a workspace. ``every`` writes an outline for each chapter, not for the first
+    alone; ``prompts`` copies the templates. Raises ``InputError``.
+    """
+    if root.exists() and not root.is_dir():
+        raise InputError("this is a file", remedy="name a folder", place=Place(path=root))
+    tree = find_tree(root)
+    workspace = Workspace(root=root.resolve())
+    chapters = _under_known_ids(workspace, tree.chapters or (_FIRST,))
+    outlined = workspace.chapter_ids()
+    first = _first(chapters)
+    if outlined and first.id not in outlined:
+        first = next((chapter for chapter in chapters if chapter.id in outlined), first)
+    begun = bool(outlined) and first.id in outlined
+    chosen = chapters if every else () if begun else (first,)
+    written: list[str] = []
+    renewed: list[str] = []
+    kept: list[str] = []
+    files = [
+        *_common(tree, title=title, language=language, chapters=chapters),
+        *(_outline(root, chapter, known=bool(tree.chapters)) for chapter in chosen),
+    ]
+    if begun and not every:
+        kept = [f"outlines/{first.id}.yaml"]
+    if not tree.chapters:
+        files.append((_FIRST.source, f"# {_FIRST.title}\n"))
+    for name, text in files:
+        path = root / name
+        if name in _GENERATED and path.is_file() and _readable(path) != text:
+            write_atomically(path, text)
+            renewed.append(name)
+        elif path.exists():
+            kept.append(name)
+        else:
+            write_atomically(path, text)
+            written.append(name)
+    if prompts:
+        # Of the templates too, only those that are not there.
+        missing = [file for file in template_files(workspace) if file.own is None and file.packaged]
+        written += eject(workspace, missing, force=False).written
+    above = next((folder for folder in root.resolve().parents if (folder / MARKER).is_file()), None)
+    return NewWorkspace(
+        workspace=workspace,
+        tree=tree,
+        written=tuple(written),
+        kept=tuple(kept),
+        first=first.id,
+        above=above,
+        renewed=tuple(renewed),
+        further=_further(tree, chapters, first, workspace.chapter_ids()),
+    )
+
+
+def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) -> tuple[TreeChapter, ...]:
+    """The chapters under the ids that the book has for their documents, if there is one."""
+    try:
+        known = {chapter.source: chapter.id for chapter in workspace.book().chapters}
+    except InputError:
+        return chapters
+    return tuple(replace(one, id=known.get(one.source, one.id)) for one in chapters)
+
+
+def _further(
+    tree: DocsTree, chapters: tuple[TreeChapter, ...], first: TreeChapter, outlined: Sequence[str]
+) -> str | None:
+    """A document that has outlines still to give: the listing, else the next chapter's own."""
+    rest = [chapter for chapter in chapters if chapter.id not in outlined]
+    if not rest:
+        return None
+    if tree.listing is not None and tree.listing.endswith(".md"):
+        return tree.listing
+    there = [chapter for chapter in rest if chapter.exists]
+    after = [chapter for chapter in there if chapters.index(chapter) > chapters.index(first)]
+    return next((chapter.source for chapter in (*after, *there)), None)
+
+
+def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:
+    """The chapter to begin with: the first that is more than a title page."""
+    real = [c for c in chapters if Path(c.source).stem.lower() not in _FIRST_PAGES]
+    return next((c for c in real if c.sections > 1), (real or list(chapters))[0])
+
+
+def _common(
+    tree: DocsTree, *, title: str | None, language: str | None, chapters: tuple[TreeChapter, ...]
+) -> Iterator[tuple[str, str]]:
+    yield MARKER, _SETTINGS
+    yield f"outlines/{SCHEMA_FILE}", _json(outline_schema())
+    yield f"outlines/{BOOK_SCHEMA_FILE}", _json(book_schema())
+    yield SETTINGS_SCHEMA_FILE, _json(settings_schema())
+    book = outline_yaml.new_book(
+        title=" ".join((title or tree.title).split()),
+        language=language or tree.language,
+        tokens=FIRST_ALLOWANCE,
+        chapters=[(chapter.id, chapter.title, chapter.source) for chapter in chapters],
+        schema=BOOK_SCHEMA_FILE,
+    )
+    yield "outlines/book.yaml", book
+    # What the tool keeps for itself is not for version control; the folder says so itself.
+    yield ".expand/.gitignore", "*\n"
+
+
+def _outline(root: Path, chapter: TreeChapter, *, known: bool) -> tuple[str, str]:
+    proposal = Proposal(id=chapter.id, title=chapter.title, sections=_FIRST_SECTIONS)
+    if known:
+        path = root / chapter.source
+        text = _readable(path)
+        read = read_headings(text, file=chapter.source, chapter=chapter.id)
+        proposal = Proposal(id=chapter.id, title=chapter.title, sections=read.sections)
+    text = outline_yaml.new_outline(
+        settled(proposal, lines=DEFAULT_LINES),
+        source=chapter.source,
+        wording=OutlineLanguage(language="en", several=False),
+        schema=SCHEMA_FILE,
+    )
+    return f"outlines/{chapter.id}.yaml", text
+
+
+def _readable(path: Path) -> str:
+    try:
+        return read_text(path)
+    except (OSError, InputError):
+        return ""
+
+
+def _json(schema: object) -> str:
+    return json.dumps(schema, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,123 @@
+"""Lines that a scripted author writes: none twice in a chapter, and always the same ones."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+SUBJECTS = ("The scheduler", "A worker", "The parent process", "The kernel", "This counter",
+            "A profiler", "The event loop", "Each child", "The supervisor", "A benchmark",
+            "The allocator", "A signal handler", "The pipe", "A page fault")  # fmt: skip
+VERBS = ("records", "delays", "shares", "measures", "releases", "checks", "repeats", "limits",
+         "reports", "collects", "replaces", "inspects", "reserves")  # fmt: skip
+OBJECTS = ("the exit status", "one buffer", "its open files", "the run queue", "a time slice",
+           "the memory map", "a sample of stacks", "the wait list", "a lock", "the cache line",
+           "its environment")  # fmt: skip
+ENDS = ("before the next request", "when the load rises", "on every core", "without a copy",
+        "in the test suite", "under the given limit", "after a restart")  # fmt: skip
+ZH_SUBJECTS = ("调度器", "工作进程", "父进程", "内核", "计数器", "剖析工具", "事件循环", "子进程",
+               "监督者", "基准测试", "分配器")  # fmt: skip
+ZH_VERBS = ("记录", "推迟", "共享", "测量", "释放", "检查", "限制", "报告", "收集")
+ZH_OBJECTS = (
+    "退出状态",
+    "一个缓冲区",
+    "打开的文件",
+    "运行队列",
+    "时间片",
+    "内存映射",
+    "调用栈样本",
+)
+ZH_ENDS = (
+    "，以便下一个请求使用。",
+    "，尤其在负载升高的时候。",
+    "，每个核心都是如此。",
+    "，而且不需要复制。",
+)
+
+ROUND = 2_000
+"""After so many sentences the words come round again, and the sentence says so."""
+APART = 500
+"""The sections of a chapter begin so many sentences apart."""
+
+ASKED = re.compile(r"(\d+)\s*(lines|行)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineRequest:
+    """What an author goes by: the last user message, and the section that it is for."""
+
+    text: str
+    chapter: str = ""
+    section: int = 1
+
+    @property
+    def asked(self) -> tuple[int, str]:
+        """The last number of lines in the message, and its language."""
+        found = ASKED.findall(self.text)
+        if not found:
+            return 10, "en"
+        count, unit = found[-1]
+        return int(count), "zh" if unit == "行" else "en"
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The headings or the topics that the message names."""
+        heads = self.headings
+        named = r"(?:topic|主题)[^:：\n]*[:：] *(.+)$"
+        return heads or tuple(re.findall(named, self.text, flags=re.MULTILINE))
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The headings that the message has."""
+        return tuple(re.findall(r"^#{2,4} (.+)$", self.text, flags=re.MULTILINE))
+
+
+@dataclass(slots=True)
+class TextGenerator:
+    """Writes on where it stopped in each section, whatever comes in between."""
+
+    written: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def lines(self, question: LineRequest, count: int, language: str) -> list[str]:
+        """``count`` lines that were never written before in the chapter, naming the subjects."""
+        heads, named = question.headings, question.subjects
+        lines: list[str] = []
+        parts = max(1, len(heads))
+        for part in range(parts):
+            size = count // parts + (part < count % parts)
+            block = [f"### {heads[part]}", ""] if len(heads) > 1 and size > 4 else []
+            if part < len(named):
+                block.append(f"{named[part]}是这里的主题。" if language == "zh" else f"About {named[part]}.")
+            if size - len(block) >= 12:
+                block += ["", *self._code(question), ""]
+            while len(block) < size:
+                block.append(self._sentence(question, language))
+            lines += block[:size] if size else []
+        return lines
+
+    def _next(self, question: LineRequest) -> int:
+        place = (question.chapter, question.section)
+        number = self.written[place]
+        self.written[place] += 1
+        return APART * max(0, question.section - 1) + number
+
+    def _code(self, question: LineRequest) -> list[str]:
+        number = self._next(question)
+        return [
+            "```rust",
+            f"fn step_{number}(input: u64) -> u64 {{",
+            f"    let scaled = input * {number + 2};",
+            "    scaled + 1",
+            "}",
+            "```",
+        ]
+
+    def _sentence(self, question: LineRequest, language: str) -> str:
+        number = self._next(question)
+        columns = (ZH_SUBJECTS, ZH_VERBS, ZH_OBJECTS, ZH_ENDS) if language == "zh" else (SUBJECTS, VERBS, OBJECTS, ENDS)
+        words = [column[number % len(column)] for column in columns]
+        turn = number // ROUND
+        if language == "zh":
+            return "".join(words) if not turn else f"第{turn}轮里，" + "".join(words)
+        return " ".join(words) + (f" in round {turn}." if turn else ".")

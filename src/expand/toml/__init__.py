@@ -1,1 +1,0 @@
-"""TOML files as nodes with positions, and shapes for what stands in them."""
