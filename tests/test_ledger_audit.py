@@ -19,9 +19,9 @@ from expand.ledger import (
     State,
     export,
     import_,
+    migrations,
     reconcile,
     reconcile_export,
-    tables,
     verify,
 )
 from expand.ledger_location import LedgerPlace
@@ -350,8 +350,8 @@ def test_a_file_without_the_columns(ledger: Ledger) -> None:
 @pytest.mark.parametrize("version", range(migrations.VERSION))
 def test_every_older_version_is_brought_up_to_date(site: Site, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
-        older.setattr(tables, "MIGRATIONS", migrations.MIGRATIONS[:version])
-        older.setattr(tables, "VERSION", version)
+        older.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:version])
+        older.setattr(migrations, "VERSION", version)
         Ledger.open(site.place).close()
     reader = Ledger.read(site.place)
     if reader is not None:  # a schema of version 0 has nothing in it
@@ -367,8 +367,8 @@ def test_every_older_version_is_brought_up_to_date(site: Site, version: int, mon
 def test_a_migration_that_fails_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = (*migrations.MIGRATIONS, ("CREATE TABLE later (x TEXT)", "NONSENSE"))
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "MIGRATIONS", broken)
-        patch.setattr(tables, "VERSION", len(broken))
+        patch.setattr(migrations, "MIGRATIONS", broken)
+        patch.setattr(migrations, "VERSION", len(broken))
         with pytest.raises(Exception, match="NONSENSE"):
             Ledger.open(site.place)
     Ledger.open(site.place).close()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from expand.errors import LedgerError
-from expand.ledger import budget_totals, connect, rows
+from expand.ledger import budget_totals, connect, migrations, rows
 from expand.ledger.batch_rows import Stage
 from expand.ledger.database import Connection, ConstraintError, Database
 from expand.ledger.values import AttemptRow, State

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from expand.errors import LedgerError
-from expand.ledger import sqlite
+from expand.ledger import migrations, sqlite
 from expand.ledger.database import Database
 from expand.ledger_location import LedgerPlace
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from expand.errors import LedgerError
-from expand.ledger import postgres_session, rows
+from expand.ledger import migrations, postgres_session, rows
 from expand.ledger.database import Connection, LedgerBusyError
 from expand.ledger.postgres_session import Session
 from expand.ledger_location import Server
