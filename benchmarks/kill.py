@@ -50,8 +50,10 @@ from expand.llm.types import (
     Failure,
     Finish,
     Message,
+    OnText,
     Request,
     Usage,
+    ignore_text,
 )
 
 BUYERS = 4
@@ -161,7 +163,7 @@ class HttpAuthor:
         self._session = session
         self._address = f"http://127.0.0.1:{port}/"
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         try:
             async with self._session.post(
                 self._address,

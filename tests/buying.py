@@ -17,9 +17,11 @@ from expand.llm.types import (
     Failure,
     Finish,
     Message,
+    OnText,
     Purpose,
     Request,
     Usage,
+    ignore_text,
 )
 
 PROMPT = 20
@@ -136,7 +138,7 @@ class ScriptedAuthor:
     at_once: int = 0
     most_at_once: int = 0
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         number = len(self.asked)
         text = request.messages[-1].content
         self.asked.append(text)

@@ -19,7 +19,7 @@ from expand.client.clerk import Clerk
 from expand.client.client import BudgetedClient, StoppedError
 from expand.errors import LedgerError
 from expand.ledger import Ledger, LedgerBusyError, Reservation, sqlite
-from expand.llm.types import Answer, AttemptFailedError, Failure, Request
+from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
 
 
 @pytest.fixture
@@ -346,10 +346,10 @@ async def test_another_buyer_of_the_same_gets_the_answer_when_it_is_durable(
     reserved = asyncio.Event()
 
     class Slow(ScriptedAuthor):
-        async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+        async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
             disk.answers.clear()
             reserved.set()
-            return await super().complete(request, client_request_id=client_request_id)
+            return await super().complete(request, client_request_id=client_request_id, on_text=on_text)
 
     purchase = BudgetedClient(ledger=ledger, author=Slow(), pilot_seconds=0)
     first = asyncio.create_task(purchase.buy(order(run)))
@@ -370,13 +370,13 @@ async def test_an_answer_is_stored_though_the_wait_for_it_is_cancelled(ledger: L
     disk.answers.set()
 
     class Busy(ScriptedAuthor):
-        async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+        async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
             disk.answers.clear()
             others.append(asyncio.create_task(purchase._clerk.write(lambda: None)))
             while not purchase._clerk._waiting:
                 await asyncio.sleep(0)
             arrived.set()
-            return await super().complete(request, client_request_id=client_request_id)
+            return await super().complete(request, client_request_id=client_request_id, on_text=on_text)
 
     others: list[asyncio.Task[None]] = []
     purchase = BudgetedClient(ledger=ledger, author=Busy(), pilot_seconds=0)
@@ -402,9 +402,9 @@ async def test_an_answer_that_waits_for_a_full_disk_is_tried_once_more_at_a_seco
     run, counted, waiting = begin(ledger), Counted(ledger), asyncio.Event()
 
     class Filling(ScriptedAuthor):
-        async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+        async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
             counted.busy = True
-            return await super().complete(request, client_request_id=client_request_id)
+            return await super().complete(request, client_request_id=client_request_id, on_text=on_text)
 
     purchase = BudgetedClient(
         ledger=ledger,
@@ -548,9 +548,9 @@ async def test_a_power_cut_takes_nothing_that_was_sent_or_handed_out(
     run = begin(ledger, 100_000)
 
     class Watching(ScriptedAuthor):
-        async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+        async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
             assert cut.states()[client_request_id.rpartition("/")[2]] == "sent:"
-            return await super().complete(request, client_request_id=client_request_id)
+            return await super().complete(request, client_request_id=client_request_id, on_text=on_text)
 
     author = Watching(delay=0.002)
     purchase = BudgetedClient(ledger=ledger, author=author, pilot_seconds=0, at_once=4)

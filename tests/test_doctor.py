@@ -29,7 +29,7 @@ from expand.doctor.run_checks import DoctorReport, run_checks
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, State
 from expand.llm import local_model
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Request, Usage
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, Usage, ignore_text
 from expand.scaffold.new_workspace import create_workspace
 from expand.settings import Overrides, Settings
 from expand.workspace import Workspace
@@ -497,7 +497,7 @@ class OneAnswer:
         self.outcome = outcome
         self.requests: list[Request] = []
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         self.requests.append(request)
         assert client_request_id.startswith("doctor/0/draft/")
         if isinstance(self.outcome, AttemptFailedError):

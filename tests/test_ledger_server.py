@@ -89,7 +89,7 @@ async def test_an_answer_waits_until_the_ledger_is_back(postgres: ServerSite, mo
         await asyncio.sleep(0)
 
     class Author(ScriptedAuthor):
-        async def complete(self, request, *, client_request_id):  # type: ignore[no-untyped-def]
+        async def complete(self, request, *, client_request_id, on_text=lambda _: None):  # type: ignore[no-untyped-def]
             found = await super().complete(request, client_request_id=client_request_id)
             postgres.hang_up()
 

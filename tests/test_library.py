@@ -43,6 +43,7 @@ from expand import (
 from expand.api import OWN_MODEL
 from expand.document.draft import read
 from expand.drafting.results import RunResult
+from expand.llm.types import OnText, ignore_text
 
 WORDS = [f"{one}{two}" for one in ("ba", "ke", "li", "mo", "nu", "ra") for two in ("d", "g", "st")]
 MARK = "Answer{}part{}"
@@ -59,7 +60,7 @@ class Writer:
     arrived: int = 0
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         self.asked.append(client_request_id)
         self.models.append(request.model)
         self.begun.set()

@@ -33,7 +33,7 @@ from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
 from expand.llm.profile import profile_for
 from expand.llm.tokens import RANK_FILES
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, ignore_text
 from expand.outline import Allowance, Opening
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.outline.plans import Plan
@@ -57,7 +57,7 @@ class Counting:
         self.number = 0
         self.before = before
 
-    async def complete(self, request: object, *, client_request_id: str) -> Answer:
+    async def complete(self, request: object, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         said = await self.inner.complete(request, client_request_id=client_request_id)  # type: ignore[arg-type]
         if said.text.startswith("to "):
             lines = [f"{self.before}Sentence {self.number + n} is new to all." for n in range(12)]
@@ -274,7 +274,7 @@ def test_the_settings_choose_the_author(place: Workspace, monkeypatch: pytest.Mo
         async def open(self) -> None:
             opened.append("opened")
 
-        async def complete(self, request: object, *, client_request_id: str) -> Answer:
+        async def complete(self, request: object, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
             opened.append(client_request_id)
             return answer()
 
@@ -423,12 +423,12 @@ def test_full_takes_over_what_lean_has_bought(place: Workspace) -> None:
 
 def test_a_section_that_is_edited_while_the_run_goes_on_stays(place: Workspace) -> None:
     class Editing(Counting):
-        async def complete(self, request: object, *, client_request_id: str) -> Answer:
+        async def complete(self, request: object, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
             path = place.draft_path("07")
             if path.exists() and "Mine." not in path.read_text():
                 text = path.read_text()
                 path.write_text(text.replace("## 1. Signal handling", "## 1. Signals\n\nMine."))
-            return await super().complete(request, client_request_id=client_request_id)
+            return await super().complete(request, client_request_id=client_request_id, on_text=on_text)
 
     run(place, Editing(), workers=1)
     text = draft_of(place.root)

@@ -17,7 +17,7 @@ from expand.drafting.section_run import RequestSetup
 from expand.drafting.section_status import check_section_state
 from expand.errors import InputError
 from expand.ledger import Ledger, Order, Run
-from expand.llm.types import Answer, AttemptFailedError, Failure, Request
+from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
 from expand.outline import Book, Section
 from expand.workspace import Workspace
 
@@ -53,7 +53,7 @@ class BatchPlan:
 class Nobody:
     """The author of a run that sends nothing."""
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Refuses; whoever asks must not."""
         raise AttemptFailedError(Failure.UNREACHABLE, "nothing is sent live in a batch run")
 

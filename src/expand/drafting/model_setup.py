@@ -17,7 +17,7 @@ from expand.errors import AuthorError, InputError, Place
 from expand.ledger import Ledger
 from expand.llm.pricing import price_for
 from expand.llm.profile import Profile, profile_for
-from expand.llm.types import Answer, AttemptFailedError, Author, Request, Usage
+from expand.llm.types import Answer, AttemptFailedError, Author, OnText, Request, Usage, ignore_text
 from expand.outline import Book
 from expand.settings import Settings
 from expand.workspace import Workspace
@@ -123,11 +123,11 @@ class DeferredAuthor:
     ) -> None:
         await self._stack.aclose()
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Send the request once."""
         await self.open()
         assert self._author is not None  # open has seen to it
-        return await self._author.complete(request, client_request_id=client_request_id)
+        return await self._author.complete(request, client_request_id=client_request_id, on_text=on_text)
 
     async def open(self) -> None:
         """Import the SDK or start the model, once. Raises ``AuthorError`` when that fails."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from expand.errors import InputError
 from expand.llm.provider import EMBEDDED_MODEL
-from expand.llm.types import Answer, AttemptFailedError, Failure, Request
+from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
 
 if TYPE_CHECKING:
     from expand.llm.openai_client import OpenAIAuthor
@@ -124,13 +124,13 @@ class EmbeddedAuthor:
         if author is not None:
             await author.aclose()
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Send the request once, starting the server if need be.
 
         Raises ``AttemptFailedError`` when no answer came, ``InputError`` when a wheel is absent.
         """
         author = await self._ready()
-        return await author.complete(request, client_request_id=client_request_id)
+        return await author.complete(request, client_request_id=client_request_id, on_text=on_text)
 
     async def open(self) -> None:
         """Start the server. Raises as ``complete`` does."""

@@ -26,7 +26,7 @@ from expand.llm.environment import headers_of
 from expand.llm.http_errors import refused
 from expand.llm.profile import OutputCapName
 from expand.llm.response import answer_from, cut_at, request_id_in
-from expand.llm.types import Answer, AttemptFailedError, Request
+from expand.llm.types import Answer, AttemptFailedError, OnText, Request, ignore_text
 from expand.llm.wire import Route, Transport, Wire
 
 CONNECT_SECONDS = 10.0
@@ -106,7 +106,7 @@ class OpenAIAuthor:
     async def open(self) -> None:
         """Ready at once: what takes time was done at import."""
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Send the request once. Raises ``AttemptFailedError`` when no answer came."""
         body = {
             **request.parameters,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
@@ -105,6 +105,8 @@ class Finish(enum.StrEnum):
     CONTENT_FILTER = "content_filter"
     REFUSAL = "refusal"
     OTHER = "other"
+    CUT = "cut"
+    """The connection broke, or the run was stopped, after some text had arrived."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +126,7 @@ class Answer:
     @property
     def usable(self) -> bool:
         """Whether the text may go into a draft: there is some, and it is no refusal."""
-        return bool(self.text.strip()) and self.finish in (Finish.STOP, Finish.LENGTH, Finish.OTHER)
+        return bool(self.text.strip()) and self.finish in (Finish.STOP, Finish.LENGTH, Finish.OTHER, Finish.CUT)
 
 
 class Failure(enum.StrEnum):
@@ -172,9 +174,21 @@ class AttemptFailedError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+OnText = Callable[[str], None]
+"""Gets each piece of an answer's text as it arrives."""
+
+
+def ignore_text(piece: str) -> None:
+    """Do nothing with a piece of text."""
+
+
 class Author(Protocol):
     """Anything that turns a request into an answer."""
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
-        """Send the request once. Raises ``AttemptFailedError`` when no answer came."""
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
+        """Send the request once; call ``on_text`` with each piece of text as it arrives.
+
+        Raises ``AttemptFailedError`` when no whole answer came. The caller keeps the pieces that arrived before: they
+        are an answer that was cut.
+        """
         ...

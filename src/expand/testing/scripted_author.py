@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import unquote
 
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Request, Usage
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, Usage, ignore_text
 from expand.testing.behaviours import Behaviour, billed, written
 from expand.testing.text_generator import LineRequest, TextGenerator
 
@@ -88,7 +88,7 @@ class ScriptedAuthor:
     requests: list[SentRequest] = field(default_factory=list)
     _prose: TextGenerator = field(default_factory=TextGenerator, repr=False)
 
-    async def complete(self, request: Request, *, client_request_id: str) -> Answer:
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Answers as the script has it. Raises ``AttemptFailedError``."""
         index = len(self.requests)
         sent = self._sent(request, client_request_id, index)
