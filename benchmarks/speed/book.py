@@ -6,9 +6,6 @@ from math import ceil
 from pathlib import Path
 
 SECTIONS_PER_CHAPTER = 10
-LINES = 20
-ANSWER_LINES = LINES - 2
-"""What the server sends: with its heading and the blank line under it, the section is whole."""
 
 SOURCE = """\
 # {title}
@@ -30,8 +27,8 @@ def main() -> None:
 """
 
 
-def make_book(root: Path, sections: int) -> tuple[str, ...]:
-    """A workspace with so many sections, ten a chapter; returns the chapter ids."""
+def make_book(root: Path, sections: int, *, lines: int = 20) -> tuple[str, ...]:
+    """Make a workspace with so many sections of ``lines`` lines, ten a chapter; returns the chapter ids."""
     (root / "outlines").mkdir(parents=True)
     (root / "chapters").mkdir()
     (root / "expand.toml").write_text("", encoding="utf-8")
@@ -49,12 +46,12 @@ def make_book(root: Path, sections: int) -> tuple[str, ...]:
     for chapter in ids:
         count = min(SECTIONS_PER_CHAPTER, left)
         left -= count
-        _make_chapter(root, chapter, count)
+        _make_chapter(root, chapter, count, lines)
     return ids
 
 
-def _make_chapter(root: Path, chapter: str, sections: int) -> None:
-    body = "".join(f"  - {{title: Part {n} of chapter {chapter}, lines: {LINES}}}\n" for n in range(sections))
+def _make_chapter(root: Path, chapter: str, sections: int, lines: int) -> None:
+    body = "".join(f"  - {{title: Part {n} of chapter {chapter}, lines: {lines}}}\n" for n in range(sections))
     (root / "outlines" / f"{chapter}.yaml").write_text(
         f'id: "{chapter}"\ntitle: Chapter {chapter}\nsource: chapters/{chapter}.md\nsections:\n{body}',
         encoding="utf-8",

@@ -1,11 +1,10 @@
-"""The sides that are compared, each in a fresh process, and what is measured of them."""
+"""The two sides that are compared, each in a fresh process, and what is measured of them."""
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
 import os
-import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,111 +18,94 @@ MODEL = "gpt-4.1"
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One side's figures: seconds of ``loading`` (modules, and the ranks of the tokenizer), of wall
-    and CPU after that, of all its processes; peak memory in MB of the largest; requests sent;
-    completion tokens and lines that came.
+    """One side's figures: seconds of wall and CPU time from the call to the result, its peak memory in MB, the requests
+    that it sent, and the lines of text that came.
     """
 
-    loading: float
     wall: float
     cpu: float
     memory: float
     requests: int
-    tokens: int = 0
-    lines: int = 0
+    lines: int
 
 
 def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Measured:
-    """The whole pipeline over a workspace: reserve, send, settle, stitch, check, write drafts."""
-    arrived = time.perf_counter()
-    from expand.__main__ import collect_seldom
+    """The whole pipeline over a workspace: reserve, send, settle, assemble, check, write drafts."""
+    import openai  # the other side has its SDK before the clock starts, too
 
-    collect_seldom()  # as the command line does
-    import expand.llm.openai_client  # the other side has its SDK before the clock, too
-    import expand.markdown.block_tokens
-    from expand.drafting.run import expand_chapters
-    from expand.drafting.run_options import RunSpec
+    from expand import Workspace, expand_chapters
     from expand.llm.tokens import TokenCounter
-    from expand.outline.plans import Plan
-    from expand.settings import Overrides, read_settings
-    from expand.workspace import Workspace
 
     TokenCounter(MODEL).count("")
-    expand.markdown.block_tokens.parsed("")
-    loading = time.perf_counter() - arrived
+    assert openai
     cpu, began = _processor_seconds(), time.perf_counter()
-    workspace = Workspace(root=root)
-    settings = read_settings(
-        workspace.settings_path,
-        environment={"OPENAI_API_KEY": KEY},
-        overrides=Overrides(base_url=f"http://127.0.0.1:{port}/v1", model=MODEL, concurrency=width),
+    result = asyncio.run(
+        expand_chapters(
+            Workspace.open(root),
+            ids,
+            model=MODEL,
+            base_url=f"http://127.0.0.1:{port}/v1",
+            api_key=KEY,
+            concurrency=width,
+        )
     )
-    commission = RunSpec(chapters=ids, plan=Plan.FULL, language="en")
-    result = asyncio.run(expand_chapters(workspace, settings, commission, on_event=lambda _: None))
     wall, cpu = time.perf_counter() - began, _processor_seconds() - cpu
     if result.exit_code not in (0, 5):
         raise SystemExit(f"expand ended with {result.exit_code}: {result.stopped_by}")
-    sections = [section for chapter in result.chapters for section in chapter.sections]
-    return Measured(
-        loading=loading,
-        wall=wall,
-        cpu=cpu,
-        memory=max(_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
-        requests=result.attempts,
-        tokens=sum(section.usage.completion for section in sections),
-        lines=sum(section.lines for section in sections),
-    )
+    lines = sum(section.lines for chapter in result.chapters for section in chapter.sections)
+    return Measured(wall=wall, cpu=cpu, memory=_peak(), requests=result.attempts, lines=lines)
 
 
 def bare_side(messages: list[dict[str, str]], count: int, port: int, width: int) -> Measured:
-    """The default AsyncOpenAI client with the same messages: no ledger, no drafts."""
-    arrived = time.perf_counter()
+    """The default AsyncOpenAI client with the same messages, streamed: no ledger, no checks, no drafts."""
     import openai
 
-    loading = time.perf_counter() - arrived
-
-    async def main() -> None:
+    async def main() -> int:
         client = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=KEY)
         numbers = iter(range(count))
+        lines = 0
 
         async def worker() -> None:
+            nonlocal lines
             for number in numbers:
                 own = [*messages[:-1], {**messages[-1]}]
                 own[-1]["content"] = f"{number}: {own[-1]['content']}"
-                await client.chat.completions.create(
+                stream = await client.chat.completions.create(  # type: ignore[call-overload] # its own union of dicts
                     model=MODEL,
-                    messages=own,  # type: ignore[arg-type] # the SDK's own union of dicts
+                    messages=own,
                     max_completion_tokens=1200,
+                    stream=True,
+                    stream_options={"include_usage": True},
                 )
+                pieces = [c.choices[0].delta.content or "" async for c in stream if c.choices]
+                lines += "".join(pieces).count("\n")
 
         await asyncio.gather(*(worker() for _ in range(width)))
         await client.close()
+        return lines
 
-    cpu, began = time.process_time(), time.perf_counter()
-    asyncio.run(main())
-    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
-    return Measured(loading=loading, wall=wall, cpu=cpu, memory=_peak(), requests=count)
+    cpu, began = _processor_seconds(), time.perf_counter()
+    lines = asyncio.run(main())
+    wall, cpu = time.perf_counter() - began, _processor_seconds() - cpu
+    return Measured(wall=wall, cpu=cpu, memory=_peak(), requests=count, lines=lines)
 
 
 def first_messages(root: Path, chapter: str) -> list[dict[str, str]]:
-    """The messages of a section's request, as the pipeline makes them."""
-    from expand.drafting.dry_run import first_order
-    from expand.outline.plans import Plan
-    from expand.settings import Overrides, read_settings
-    from expand.workspace import Workspace
+    """The messages of a chapter's first request, as the command line prints them."""
+    import json
+    import subprocess
+    import sys
 
-    workspace = Workspace(root=root)
-    settings = read_settings(
-        workspace.settings_path,
-        environment={"OPENAI_API_KEY": KEY},
-        overrides=Overrides(model=MODEL),
+    command = [sys.executable, "-m", "expand", "prompt", "show", chapter, "--section", "1", "--json", "--model", MODEL]
+    ran = subprocess.run(
+        command, cwd=root, check=True, capture_output=True, text=True, env={**os.environ, "OPENAI_API_KEY": KEY}
     )
-    order, _, _ = first_order(workspace, settings, chapter=chapter, section=1, plan=Plan.FULL, language="en")
-    return [{"role": m.role, "content": m.content} for m in order.request.messages]
+    found = json.loads(ran.stdout)["messages"]
+    return [{"role": message["role"], "content": message["content"]} for message in found]
 
 
 def in_process(side: Callable[..., Measured], *arguments: object) -> Measured:
-    """Runs a side in a fresh process and returns its figures."""
+    """Run a side in a fresh process and return its figures."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(theirs, side, arguments))
