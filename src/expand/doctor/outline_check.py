@@ -1,4 +1,4 @@
-"""What is wrong or odd in a workspace's outlines, and how editors and CI want to be told.
+"""Checks a workspace's settings, book and outlines, and reports in the formats of editors and CI.
 
 ``github`` are workflow commands that GitHub shows beside the lines of a pull request; ``sarif`` is
 SARIF 2.1.0, which code scanning takes from any tool. Lines and columns count from 1, columns in
@@ -10,25 +10,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from expand import __version__
-from expand.errors import InputError, InputErrors
+from expand.errors import InputError, InputErrors, Place
 from expand.outline import Style
 from expand.outline.lint import lint
 from expand.prompts.template_lookup import require_style
+from expand.schema import Json
+from expand.schema.source_text import shown_path
+from expand.settings import check_settings
 from expand.workspace import Workspace
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from expand.schema import Json
 
 Level = Literal["error", "warning"]
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _RULES: dict[Level, str] = {
-    "error": "An outline or the book cannot be read as it stands.",
+    "error": "The settings, the book or an outline cannot be read as they stand.",
     "warning": "An outline can be worked with, but something about it is odd.",
 }
 
@@ -69,7 +68,7 @@ class OutlineCheck:
 
 
 def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineCheck:
-    """Reads the book and the chapters' outlines; nothing is raised for what they hold."""
+    """Reads the settings, the book and the chapters' outlines; nothing is raised for what they hold."""
     findings: list[OutlineFinding] = []
     errors: list[InputError] = []
     read = 0
@@ -77,8 +76,12 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
     def note(error: InputError) -> None:
         single = error.errors if isinstance(error, InputErrors) else (error,)
         errors.extend(single)
-        findings.extend(_from_error(one) for one in single)
+        findings.extend(_from_error(one, workspace.root) for one in single)
 
+    try:
+        check_settings(workspace.settings_path)
+    except InputError as error:
+        note(error)
     book = None
     try:
         book = workspace.book()
@@ -115,13 +118,13 @@ def _check_style(workspace: Workspace, style: Style | None) -> None:
         require_style(style, workspace.prompts_folder)
 
 
-def _from_error(error: InputError) -> OutlineFinding:
-    place = error.place
+def _from_error(error: InputError, root: Path) -> OutlineFinding:
+    place = error.place or Place(path="")
     return OutlineFinding(
         level="error",
-        file=str(place.path) if place else "",
-        line=(place.line if place else None) or 1,
-        column=(place.column if place else None) or 1,
+        file=shown_path(Path(place.path), root),
+        line=place.line or 1,
+        column=place.column or 1,
         message=error.what,
         remedy=error.remedy,
     )
