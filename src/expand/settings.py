@@ -250,8 +250,7 @@ def _check_url(url: str) -> None:
     if url_mistake(url) or not re.search(URL["pattern"], url.strip()):
         if "@" in url:  # perhaps with a password before it
             raise InputError(
-                "the base URL has an @ in it",
-                remedy="leave out user and password; a key goes into OPENAI_API_KEY",
+                "the base URL has an @ in it", remedy="leave out user and password; a key goes into OPENAI_API_KEY"
             )
         raise InputError(f"the base URL is {url!r}", remedy=URL["patternErrorMessage"])
 

@@ -25,17 +25,7 @@ from expand.schema import Json
 from expand.schema.validators import key, listed, mapping, number, record, text, whole
 
 RESERVED_PARAMETERS = frozenset(
-    {
-        "best_of",
-        "max_completion_tokens",
-        "max_tokens",
-        "messages",
-        "model",
-        "n",
-        "stream",
-        "stream_options",
-        "tools",
-    }
+    {"best_of", "max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options", "tools"}
 )
 """Body fields that the tool sets itself, or that would break what a reservation promises."""
 
@@ -246,13 +236,7 @@ def is_known(model: str, overrides: Tables | None = None) -> bool:
 def _ready(model: str) -> Profile:
     """The best matching ready profile; ``*`` matches every model."""
     tables = _ready_tables()
-    empty = Profile(
-        name=model,
-        context_window=10**7,
-        max_output_tokens=1,
-        lines_per_request=1,
-        tokens_per_line=1,
-    )
+    empty = Profile(name=model, context_window=10**7, max_output_tokens=1, lines_per_request=1, tokens_per_line=1)
     best = _matching(model, tables)[-1]
     profile = _laid_over(empty, tables["*"], "models.*", None)
     return profile if best == "*" else _laid_over(profile, tables[best], f"models.{best}", None)

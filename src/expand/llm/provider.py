@@ -70,9 +70,7 @@ PROVIDER = record(
         ),
         "needs_key": key({"type": "boolean"}, "Whether nothing can be sent without a key; true if unsaid.", False),
         "exact_tokens": key(
-            {"type": "boolean"},
-            "Whether tiktoken counts as this provider does, for the models that it knows.",
-            False,
+            {"type": "boolean"}, "Whether tiktoken counts as this provider does, for the models that it knows.", False
         ),
         "headers": key(
             mapping(_EXTRA_HEADER, _HEADER_TEXT, "header", may_be_empty=True),

@@ -13,19 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from expand.errors import Place
-from expand.outline import (
-    Allowance,
-    Book,
-    BookChapter,
-    Opening,
-    Outline,
-    PlanSpec,
-    Quality,
-    Section,
-    Style,
-    Text,
-    Tier,
-)
+from expand.outline import Allowance, Book, BookChapter, Opening, Outline, PlanSpec, Quality, Section, Style, Text, Tier
 from expand.outline.schema import BOOK, OUTLINE
 from expand.schema.positions import DataPath, Positions, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path

@@ -61,11 +61,7 @@ def _translatable(words: Schema) -> Schema:
 
 # Letters, digits, "_", then also "." and "-"; of what is not ASCII the reader takes letters only.
 ID: Schema = {
-    **text(
-        r"^[^\u0000-/:-@\[-^`{-\u00a0][^\u0000-,/:-@\[-^`{-\u00a0]*$",
-        "letters and digits, such as 03",
-        MAX_ID,
-    ),
+    **text(r"^[^\u0000-/:-@\[-^`{-\u00a0][^\u0000-,/:-@\[-^`{-\u00a0]*$", "letters and digits, such as 03", MAX_ID),
     "type": ["string", "number"],
     "format": "id",
 }
@@ -188,9 +184,7 @@ _BOOK_KEYS = {
     "title": _TITLE,
     "language": key(LANGUAGE, "The language if none is asked for.", "en"),
     "languages": key(
-        listed(LANGUAGE, "language", unique=True),
-        "All languages that chapters may be drafted in.",
-        ["en", "zh"],
+        listed(LANGUAGE, "language", unique=True), "All languages that chapters may be drafted in.", ["en", "zh"]
     ),
     "audience": _AUDIENCE,
     "style": _STYLE,

@@ -49,10 +49,7 @@ _COLON = (
 _ESCAPE = ("an unknown escape after a backslash", "double the backslash, or use 'single quotes'")
 _OPEN = ("the bracket opened here is not closed, or a comma in it is missing", "close it")
 _INDENT = ("the indentation does not fit", "line the keys of one mapping up below each other")
-_TOO_DEEP = (
-    f"nested more than {MAX_DEPTH} levels deep",
-    "no outline needs that; remove the brackets",
-)
+_TOO_DEEP = (f"nested more than {MAX_DEPTH} levels deep", "no outline needs that; remove the brackets")
 # What the parser says, what it means, how to mend it, and whether to point where it began.
 _SYNTAX: tuple[tuple[str, tuple[str, str], bool], ...] = (
     ("mapping values are not allowed", _COLON, False),
