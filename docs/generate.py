@@ -19,8 +19,7 @@ from expand.checks.finding import RULES as FINDINGS
 from expand.cli import app, main
 from expand.client.retry_policy import RULES
 from expand.ledger.migrations import MIGRATIONS
-from expand.llm.profile import PROFILE
-from expand.llm.provider import COMPATIBLE, PROVIDER, providers
+from expand.llm.provider import COMPATIBLE, providers
 from expand.outline.schema import BOOK, OUTLINE
 from expand.prompts.reference import reference
 from expand.settings import SETTINGS
@@ -85,10 +84,11 @@ def outlines() -> str:
 def settings() -> str:
     """The keys of expand.toml, and the ready providers."""
     parts = ["# Settings\n\n`expand.toml`; its JSON Schema: `expand outline schema --settings`.\n"]
+    tables = SETTINGS.schema["properties"]
     for title, schema in (
-        ("`[author]`", SETTINGS.schema["properties"]["author"]),
-        ('`[models."NAME"]`: a name, or a pattern with `*`', PROFILE),
-        ("`[providers.NAME]`", PROVIDER),
+        ("`[author]`", tables["author"]),
+        ('`[models."NAME"]`: a name, or a pattern with `*`', tables["models"]["additionalProperties"]),
+        ("`[providers.NAME]`", tables["providers"]["additionalProperties"]),
     ):
         rows = "\n".join(row for row in _keys(schema) if not row.startswith("| `profile."))
         parts.append(f"## {title}\n\n| key | required | meaning |\n| --- | --- | --- |\n{rows}\n")

@@ -602,7 +602,14 @@ def core(text: str) -> Any:
             int(node.value, 8) if "o" in node.value else int(node.value, 16) if "x" in node.value else int(node.value)
         ),
     )
-    return yaml.load(text, Loader=Loader)
+    return with_text_keys(yaml.load(text, Loader=Loader))
+
+
+def with_text_keys(value: Any) -> Any:
+    """As JSON has it, for which schemas are made."""
+    if isinstance(value, dict):
+        return {str(key): with_text_keys(inner) for key, inner in value.items()}
+    return [with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def verdict(schema: dict[str, Any], text: str) -> bool:

@@ -17,23 +17,19 @@ from typing import Any, Literal, NamedTuple, cast
 from expand.errors import InputError, Place
 from expand.llm.api_key import OPENAI_KEY, checked_key
 from expand.llm.base_url import is_loopback
-from expand.llm.profile import LINE, PROFILE
 from expand.llm.provider import (
     COMPATIBLE,
     EMBEDDED,
     EMBEDDED_MODEL,
-    PROVIDER,
-    URL,
     Provider,
     Recognised,
     provider_named,
     providers,
     recognised,
-    url_mistake,
 )
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
-from expand.schema.validators import DRAFT, Validator, key, mapping, number, record, text, whole
+from expand.schema.validators import Validator
 
 DEFAULT_MODEL = "gpt-4.1"
 OnUnknown = Literal["retry", "hold"]
@@ -247,12 +243,13 @@ def _read(path: Path) -> Document:
 
 
 def _check_url(url: str) -> None:
-    if url_mistake(url) or not re.search(URL["pattern"], url.strip()):
+    shape = SETTINGS.schema["properties"]["author"]["properties"]["base_url"]
+    if _url_mistake(url) or not re.search(shape["pattern"], url.strip()):
         if "@" in url:  # perhaps with a password before it
             raise InputError(
                 "the base URL has an @ in it", remedy="leave out user and password; a key goes into OPENAI_API_KEY"
             )
-        raise InputError(f"the base URL is {url!r}", remedy=URL["patternErrorMessage"])
+        raise InputError(f"the base URL is {url!r}", remedy=shape["patternErrorMessage"])
 
 
 def _key(environment: Mapping[str, str], provider: Provider) -> tuple[str, str | None]:
@@ -263,40 +260,15 @@ def _key(environment: Mapping[str, str], provider: Provider) -> tuple[str, str |
     return provider.key_variables[0], None
 
 
-_NAME = text(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", "letters, digits, - and _", 80)
-_AUTHOR = record(
-    {
-        "model": key(LINE, "The author model; `embedded` is the local one.", "gpt-4.1"),
-        "provider": key(_NAME, "Who serves the model: one of the ready providers, or one under [providers].", "ollama"),
-        "base_url": key(URL, "Where the API is, if not at the provider's own.", "http://127.0.0.1:8080/v1"),
-        "concurrency": key(whole(1, 10_000), "Requests at once.", 8),
-        "timeout_seconds": key(number(1, 86_400), "How long an answer may take to come.", 600),
-        "on_unknown": key(
-            {"enum": ["retry", "hold"]}, "What to do about requests whose outcome was never learnt.", "retry"
-        ),
-    },
-    may_be_empty=True,
-)
-_SETTINGS = record(
-    {
-        "ledger": key(
-            LINE,
-            "Where the ledger is: a file, or postgresql://USER@HOST/DATABASE?schema=BOOK for workers on"
-            " several machines. EXPAND_LEDGER comes before it.",
-            "postgresql://expand@db.example.com/books?schema=my_book",
-        ),
-        "author": key(_AUTHOR, "Who writes. Command line and environment come before it.", {"model": "gpt-4.1"}),
-        "models": key(
-            mapping(text(r"\S", "a model's name or pattern", 500), PROFILE, "model", may_be_empty=True),
-            "Profiles of models, by name or pattern, laid over the ready ones.",
-            {"my-model*": {"context_window": 32_000}},
-        ),
-        "providers": key(
-            mapping(_NAME, PROVIDER, "provider", may_be_empty=True),
-            "Providers of your own, or changes to the ready ones.",
-            {"gateway": {"base_url": "https://models.example.com/v1", "key_variable": "GATEWAY_KEY"}},
-        ),
-    },
-    may_be_empty=True,
-)
-SETTINGS = Validator({"$schema": DRAFT, "title": "Settings of a workspace", **_SETTINGS}, {"base-url": url_mistake})
+def _url_mistake(url: str) -> tuple[str, str] | None:
+    """A password in an address would be shown with it, and the key goes out in its place anyway."""
+    if "@" in url.partition("?")[0]:
+        return (
+            "has a user or a password in it",
+            "leave out what stands before the @; put a key into OPENAI_API_KEY, or a header of "
+            "your own into `headers` of a provider",
+        )
+    return None
+
+
+SETTINGS = Validator("settings", {"base-url": _url_mistake})

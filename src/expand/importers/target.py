@@ -13,7 +13,7 @@ from expand.importers.proposal import Proposal, file_id
 from expand.importers.writer import id_of_source, inside, wording_for
 from expand.markdown.matching import title_key
 from expand.outline import Book
-from expand.outline.schema import MAX_ID, id_mistake
+from expand.outline.schema import OUTLINE, id_mistake
 from expand.workspace import Workspace, read_text
 
 _DOCUMENTS = (".md", ".markdown")
@@ -149,7 +149,8 @@ def _next_id(workspace: Workspace, book: Book, title: str) -> str:
 
 def _checked(chapter: str) -> str:
     wrong = id_mistake(chapter) if chapter else ("is empty", "give letters and digits")
-    if wrong is not None or len(chapter) > MAX_ID:
-        what, remedy = wrong or ("is too long", f"give at most {MAX_ID} characters")
+    longest = OUTLINE.schema["properties"]["id"]["maxLength"]
+    if wrong is not None or len(chapter) > longest:
+        what, remedy = wrong or ("is too long", f"give at most {longest} characters")
         raise InputError(f"--id {chapter!r} {what}", remedy=remedy)
     return chapter

@@ -19,75 +19,7 @@ from typing import Any, NamedTuple
 from expand.errors import InputError, Place
 from expand.llm.api_key import OPENAI_KEY
 from expand.llm.base_url import host_of, is_loopback, port_of
-from expand.llm.profile import LINE, PROFILE, PROSE
-from expand.schema.validators import key, listed, mapping, record, suggestion, text, whole
-
-OWN_HEADERS = ("authorization", "content-length", "content-type", "host", "x-client-request-id")
-"""Headers that the tool sets itself, in lower case."""
-
-
-def url_mistake(url: str) -> tuple[str, str] | None:
-    """Why the text is no base URL, and the remedy; None if it is one.
-
-    A password in an address would be shown with it, and the key goes out in its place anyway.
-    """
-    if "@" in url.partition("?")[0]:
-        return (
-            "has a user or a password in it",
-            "leave out what stands before the @; put a key into OPENAI_API_KEY, or a header of "
-            "your own into `headers` of a provider",
-        )
-    return None
-
-
-URL = {**text(r"^https?://[^\s/@?#]+([/?#]|$)", "one such as http://127.0.0.1:8080/v1", 2000), "format": "base-url"}
-_VARIABLE = text(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of an environment variable", 200)
-_HEADER = text(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "the name of an HTTP header", 200)
-_EXTRA_HEADER = text(
-    r"^(?!(?i:" + "|".join(OWN_HEADERS) + r")$)[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
-    "a header that the tool does not set itself (a key goes into key_variable)",
-    200,
-)
-_HEADER_TEXT = text(r"^[ -~]+$", "a text of plain characters", 2000)
-
-PROVIDER = record(
-    {
-        "title": key(LINE, "How messages call it.", "Our gateway"),
-        "base_url": key(URL, "Where the API is, up to its /v1.", "http://127.0.0.1:8080/v1"),
-        "hosts": key(
-            listed(LINE, "host"),
-            "Hosts of a base URL that it is recognised by; * stands for anything.",
-            ["*.models.example.com"],
-        ),
-        "port": key(whole(1, 65_535), "The port of this machine that it is recognised by, which is a guess.", 11_434),
-        "key_variable": key(
-            _VARIABLE,
-            "The environment variable that holds the key; OPENAI_API_KEY is looked at after it.",
-            "GATEWAY_KEY",
-        ),
-        "key_header": key(
-            _HEADER, "The header that carries the key; Authorization carries it as a bearer token.", "api-key"
-        ),
-        "needs_key": key({"type": "boolean"}, "Whether nothing can be sent without a key; true if unsaid.", False),
-        "exact_tokens": key(
-            {"type": "boolean"}, "Whether tiktoken counts as this provider does, for the models that it knows.", False
-        ),
-        "headers": key(
-            mapping(_EXTRA_HEADER, _HEADER_TEXT, "header", may_be_empty=True),
-            "Headers that go out with every request; not for secrets.",
-            {"X-Team": "docs"},
-        ),
-        "profile": key(
-            PROFILE,
-            "What holds of every model there: keys as in [models.NAME].",
-            {"output_cap_name": "max_tokens", "context_window": 4_096},
-        ),
-        "advice": key(PROSE, "What its users should know; `expand doctor` says it.", "Slow."),
-    },
-    may_be_empty=True,
-)
-"""The JSON Schema of a provider's table."""
-
+from expand.schema.validators import suggestion
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 """The model that runs in the process itself; see ``embedded.py``."""

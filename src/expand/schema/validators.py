@@ -1,11 +1,11 @@
 """Validates a file's data by its JSON Schema, and words what is wrong: where it stands, what it is, how to mend it.
 
-A schema is a plain dict (draft 2020-12) without ``$ref`` and ``anyOf``, so that every error leads to one place. It is
-what editors get, what the reference is generated from, and what jsonschema-rs validates by. Messages take their words
-from it too:
+The schemas are ``data/schemas/*.json`` (draft 2020-12): what editors get, what the reference is generated from, and
+what jsonschema-rs validates by. They do without ``anyOf`` and its like, so that every error leads to one place.
+Messages take their words from them too:
 
 - ``title`` of a list's items and of a mapping's ``propertyNames`` names one of them ("section", "language");
-- ``patternErrorMessage``, which YAML editors show, says what to give ("a text on one line");
+- ``patternErrorMessage``, which YAML editors show, says what to give ("give a text on one line");
 - ``examples`` say what a missing key may look like.
 
 ``"type": ["string", "number"]`` stands for a text that may be left without quotes: ``03`` is "03". ``uniqueItems``
@@ -15,11 +15,13 @@ compares titles and ids as people do: letter case and spaces do not count, and n
 from __future__ import annotations
 
 import difflib
+import json
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import jsonschema_rs
 
@@ -30,7 +32,7 @@ Schema = dict[str, Any]
 Format = Callable[[str], tuple[str, str] | None]
 """A rule for texts that no pattern can state: what is wrong with one, and the remedy; None for nothing."""
 
-DRAFT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
 MAX_DECIMALS = 12
 """Money is kept in whole pico-dollars."""
 
@@ -47,60 +49,19 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
 
 
-# The pieces that schemas are made of.
-
-
-def key(shape: Schema, description: str, example: Any) -> Schema:
-    """A key of a file: what it may look like, what it means, and an example of it."""
-    return {**shape, "description": description, "examples": [example]}
-
-
-def text(pattern: str, wanted: str, longest: int) -> Schema:
-    """A text; ``wanted`` says in messages what to give."""
-    return {
-        "type": "string",
-        "pattern": pattern,
-        "minLength": 1,
-        "maxLength": longest,
-        "patternErrorMessage": f"give {wanted}",
-    }
-
-
-def number(minimum: float, maximum: int) -> Schema:
-    """A number between two bounds, both allowed."""
-    return {"type": "number", "minimum": minimum, "maximum": maximum}
-
-
-def whole(minimum: int, maximum: int) -> Schema:
-    """A whole number between two bounds, both allowed."""
-    return {"type": "integer", "minimum": minimum, "maximum": maximum}
-
-
-def listed(items: Schema, noun: str, *, unique: bool = False) -> Schema:
-    """A list with at least one item; ``noun`` is what messages call an item."""
-    schema: Schema = {"type": "array", "minItems": 1, "items": {"title": noun, **items}}
-    return {**schema, "uniqueItems": True} if unique else schema
-
-
-def mapping(names: Schema, values: Schema, noun: str, *, may_be_empty: bool = False) -> Schema:
-    """A mapping whose keys the user chooses; ``noun`` is what messages call a key."""
-    least: Schema = {} if may_be_empty else {"minProperties": 1}
-    return {"type": "object", **least, "propertyNames": {"title": noun, **names}, "additionalProperties": values}
-
-
-def record(properties: dict[str, Schema], *required: str, may_be_empty: bool = False) -> Schema:
-    """A mapping with known keys and no others."""
-    least: Schema = {} if may_be_empty else {"minProperties": 1}
-    demand = {"required": list(required)} if required else least
-    return {"type": "object", "properties": properties, **demand, "additionalProperties": False}
-
-
 class Validator:
-    """Validates one kind of file. ``formats`` are the rules that the schema names as ``format``."""
+    """Validates one kind of file by ``data/schemas/NAME.json``; ``formats`` are the rules that it calls formats."""
 
-    def __init__(self, schema: Schema, formats: Mapping[str, Format] | None = None) -> None:
-        self.schema = schema
-        self._formats = formats or {}
+    def __init__(self, name: str, formats: Mapping[str, Format]) -> None:
+        self.name = name
+        self._formats = formats
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The schema with every ``$ref`` replaced by what it refers to, so that it stands alone."""
+        schema = _load(self.name)
+        definitions = {**_load("common")["$defs"], **schema.pop("$defs", {})}
+        return cast(Schema, _resolved(schema, definitions))
 
     @cached_property
     def _compiled(self) -> jsonschema_rs.Validator:
@@ -124,6 +85,21 @@ class Validator:
             if isinstance(value, Decimal) and schema.get("type") == "number":
                 report.note_decimals(value, path)
         return _without(data, (), report.wrong | report.wrong_keys | positions.refused)
+
+
+def _load(name: str) -> Schema:
+    return cast(Schema, json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def _resolved(value: Any, definitions: Schema) -> Any:
+    if isinstance(value, list):
+        return [_resolved(item, definitions) for item in value]
+    if not isinstance(value, dict):
+        return value
+    own = {key: _resolved(inner, definitions) for key, inner in value.items() if key != "$ref"}
+    if "$ref" not in value:
+        return own
+    return {**_resolved(definitions[value["$ref"].rpartition("/")[2]], definitions), **own}
 
 
 def _as_written(value: Any, schema: Schema, path: DataPath, positions: Positions) -> Any:
