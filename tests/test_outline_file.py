@@ -21,7 +21,7 @@ from expand.outline import Allowance, Outline, PlanSpec, Quality, Text
 from expand.outline.lint import lint
 from expand.outline.reading import read_book, read_outline
 from expand.outline.schema import BOOK, OUTLINE
-from expand.schema import positions as yaml_positions
+from expand.schema import positions as reader
 from expand.schema import source_text
 
 BROKEN = Path(__file__).parent / "broken_outlines"
@@ -221,7 +221,7 @@ def test_a_broken_outline_names_every_problem_with_its_position(name: str) -> No
 @pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"lines_astronomical"}))
 def test_the_pure_python_parser_finds_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = problems_of(BROKEN / f"{name}.yaml")
-    monkeypatch.setattr(yaml_positions, "_Loader", yaml.SafeLoader)
+    monkeypatch.setattr(reader, "_Loader", yaml.SafeLoader)
     assert problems_of(BROKEN / f"{name}.yaml") == fast
 
 
@@ -694,7 +694,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -> None:
     for loader in (yaml.CSafeLoader, yaml.SafeLoader):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(yaml_positions, "_Loader", loader)
+            patch.setattr(reader, "_Loader", loader)
             try:
                 outline = outline_of(tmp_path, raw)
             except InputErrors as refused:
@@ -715,4 +715,4 @@ def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -
 
 
 def test_the_fast_parser_is_used_where_it_exists() -> None:
-    assert yaml_positions._Loader is yaml.CSafeLoader
+    assert reader._Loader is yaml.CSafeLoader
