@@ -23,6 +23,8 @@ from expand.outline.reading import read_book, read_outline
 from expand.outline.schema import BOOK, OUTLINE
 from expand.schema import positions as reader
 from expand.schema import source_text
+from expand.schema.positions import parse_yaml
+from expand.schema.source_text import Problems
 
 BROKEN = Path(__file__).parent / "broken_outlines"
 HEAD = "id: 03\ntitle: Performance\nsource: chapters/03.md\n"
@@ -384,6 +386,45 @@ def test_beyond_a_hundred_problems_are_counted(tmp_path: Path) -> None:
     assert found[-1] == "03.yaml: 39,900 more problems are not shown; mend these first"
 
 
+def test_a_hundred_problems_are_all_shown(tmp_path: Path) -> None:
+    for count in (100, 101):
+        unknown = "".join(f"key{number}: 1\n" for number in range(count))
+        found = messages_of(tmp_path, HEAD + unknown + SECTIONS)
+        assert len(found) == count
+        assert ("more problems are not shown" in found[-1]) == (count > 100)
+
+
+@pytest.mark.parametrize(
+    ("hours", "read"),
+    [
+        ("0.000000000001", 1e-12),
+        ("0.0000000000001", None),
+        ("1e-12", 1e-12),
+        ("100000", 100_000),
+        ("100000.1", None),
+        ("0e99", 0),
+        ("0e100", None),
+        ("1." + "0" * 28, None),
+        ("00000000000000000000000000000.5", None),
+        ("0000000000000000000000000000.5", 0.5),
+    ],
+)
+def test_how_exact_and_how_long_a_number_may_be(tmp_path: Path, hours: str, read: float | None) -> None:
+    text = f"{HEAD}hours: {hours}\n{SECTIONS}"
+    if read is not None:
+        assert outline_of(tmp_path, text).hours == read
+    else:
+        (found,) = messages_of(tmp_path, text)
+        assert found.startswith(f"03.yaml:4:8: hours is {hours}; give ")
+
+
+@pytest.mark.parametrize("depth", [16, 17])
+def test_how_deep_values_may_be_nested(depth: int) -> None:
+    problems = Problems("f")
+    document = parse_yaml("[" * depth + "]" * depth, problems)
+    assert (document is None) == (depth > 16) == bool(problems)
+
+
 def test_a_source_may_not_leave_through_a_link(tmp_path: Path) -> None:
     root = tmp_path / "workspace"
     root.mkdir()
@@ -478,6 +519,23 @@ def test_names_that_the_book_does_not_have(tmp_path: Path) -> None:
         'book.yaml:14:9: the plan "lean" is built in; choose another name',
         "book.yaml:15:18: plans: mine: factor is 0; give a number from 0.01 to 10",
         'book.yaml:15:31: the book has no chapter "3"; did you mean "03"?',
+    ]
+
+
+def test_what_is_wrong_is_not_looked_up_as_well(tmp_path: Path) -> None:
+    found = book_problems(
+        tmp_path,
+        "title: B\nchapters:\n  - {id: 03, title: P, tier: [1], source: chapters/}\n  - text\n"
+        "opening:\n  - chapters: [true, 3]\ntiers:\n  - {title: T, target_lines: 1}\n",
+    )
+    assert found == [
+        "book.yaml:3:30: chapter 1: tier is a list; give letters and digits, such as 03",
+        'book.yaml:3:43: chapter 1: source "chapters/" is no path; give a path inside it, such as chapters/03_name.md',
+        'book.yaml:4:5: chapter 2 is the text "text"; give keys and values; known are: id, title, tier, lines_before, '
+        "lines, target_lines, finished, source",
+        "book.yaml:6:16: opening 1: chapter 1 must be a string, not true; put it in quotes",
+        'book.yaml:6:22: the book has no chapter "3"; did you mean "03"?',
+        'book.yaml:8:5: tier 1: the key "id" is missing; add id: 03',
     ]
 
 

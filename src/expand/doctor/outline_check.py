@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -76,7 +76,7 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
     def note(error: InputError) -> None:
         single = error.errors if isinstance(error, InputErrors) else (error,)
         errors.extend(single)
-        findings.extend(_from_error(one, workspace.root) for one in single)
+        findings.extend(_finding("error", one.place, one.what, one.remedy, workspace.root) for one in single)
 
     try:
         check_settings(workspace.settings_path)
@@ -100,15 +100,7 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
             continue
         path = workspace.outline_path(chapter)
         for warning in lint(outline, book, path, root=workspace.root):
-            findings.append(
-                OutlineFinding(
-                    level="warning",
-                    file=str(warning.place.path),
-                    line=warning.place.line or 1,
-                    column=warning.place.column or 1,
-                    message=warning.message,
-                )
-            )
+            findings.append(_finding("warning", warning.place, warning.message, "", workspace.root))
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
 
 
@@ -118,15 +110,15 @@ def _check_style(workspace: Workspace, style: Style | None) -> None:
         require_style(style, workspace.prompts_folder)
 
 
-def _from_error(error: InputError, root: Path) -> OutlineFinding:
-    place = error.place or Place(path="")
+def _finding(level: Level, place: Place | None, message: str, remedy: str, root: Path) -> OutlineFinding:
+    file, line, column = place or Place(path="")
     return OutlineFinding(
-        level="error",
-        file=shown_path(Path(place.path), root),
-        line=place.line or 1,
-        column=place.column or 1,
-        message=error.what,
-        remedy=error.remedy,
+        level=level,
+        file=shown_path(Path(file), root),
+        line=line or 1,
+        column=column or 1,
+        message=message,
+        remedy=remedy,
     )
 
 
@@ -136,17 +128,7 @@ def as_json(check: OutlineCheck) -> dict[str, Json]:
         "outlines": check.read,
         "errors": len(check.errors),
         "warnings": check.warnings,
-        "findings": [
-            {
-                "level": finding.level,
-                "file": finding.file,
-                "line": finding.line,
-                "column": finding.column,
-                "message": finding.message,
-                "remedy": finding.remedy,
-            }
-            for finding in check.findings
-        ],
+        "findings": [asdict(finding) for finding in check.findings],
     }
 
 
