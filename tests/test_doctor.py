@@ -376,7 +376,7 @@ async def test_settings_and_book_that_are_wrong(workspace: Workspace, tmp_path: 
     workspace.book_path.write_text("title: 3\n")
     workspace.outline_path("01").unlink()
     found = await look(workspace, model="gpt-4.1", key="x y")
-    assert on(found, "book").message.startswith("outlines/book.yaml:1:8: title is 3")
+    assert on(found, "book").message.startswith("outlines/book.yaml:1:8: title must be a string, not 3")
     assert "encoding 'p50k' is not known" in on(found, "tokenizer").message
     nowhere = await run_checks(tmp_path, environment=OURS, terminal=WIDE)
     assert "run `expand init`" in on(nowhere, "settings").remedy

@@ -159,7 +159,7 @@ def read_yaml(block: CodeBlock, folder: Path) -> None:
     if block.owner or table is None:
         return
     place, keys = shipped(folder / "workspace"), set(table)
-    outline, book = ({field.key for field in one.fields} for one in (OUTLINE, BOOK))
+    outline, book = (set(one.schema["properties"]) for one in (OUTLINE, BOOK))
     assert keys <= outline or keys <= book, f"neither an outline nor a book has all of {keys}"
     if keys <= outline:
         path = place / "outlines" / "03.yaml"

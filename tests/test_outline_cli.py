@@ -145,6 +145,71 @@ def test_a_broken_book_and_a_missing_chapter_are_findings(workspace: Workspace) 
     assert found[1]["remedy"] == "did you mean 03?"
 
 
+def test_the_settings_are_checked_too(workspace: Workspace) -> None:
+    text = "[author]\nmodle = 'x'\nconcurrency = 0\n"
+    workspace.settings_path.write_text(text)
+    result = check(workspace, "03", "--format", "json")
+    assert isinstance(result.exception, InputErrors)
+    assert result.exception.exit_code == 2
+    report = json.loads(result.stdout)
+    assert (report["outlines"], report["errors"], report["warnings"]) == (1, 2, 2)
+    assert report["findings"][:2] == [
+        {
+            "level": "error",
+            "file": "expand.toml",
+            "line": 2,
+            "column": 1,
+            "message": 'author: unknown key "modle"',
+            "remedy": 'did you mean "model"?',
+        },
+        {
+            "level": "error",
+            "file": "expand.toml",
+            "line": 3,
+            "column": 1,
+            "message": "author: concurrency is 0",
+            "remedy": "give a whole number from 1 to 10,000",
+        },
+    ]
+
+
+def test_settings_in_the_other_formats(workspace: Workspace) -> None:
+    workspace.settings_path.write_text("\n[author]\nprovider = 'olama'\n")
+    result = check(workspace, "--format", "github")
+    assert isinstance(result.exception, InputErrors)
+    assert result.stdout.splitlines()[0] == (
+        "::error file=docs%2C here/expand.toml,line=3,col=1,title=outline::"
+        "there is no provider 'olama'; did you mean \"ollama\"?"
+    )
+    result = check(workspace, "--format", "sarif")
+    assert isinstance(result.exception, InputErrors)
+    (found,) = (r for r in json.loads(result.stdout)["runs"][0]["results"] if r["level"] == "error")
+    assert found["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "docs%2C%20here/expand.toml", "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": 3, "startColumn": 1},
+    }
+    result = check(workspace)
+    assert isinstance(result.exception, InputErrors)
+    assert str(result.exception).startswith(f"{workspace.settings_path}:3:1: there is no provider 'olama'")
+    assert " read, " not in result.stdout
+
+
+def test_settings_that_another_machine_completes_are_fine(workspace: Workspace) -> None:
+    """Azure's base URL may come from the environment, and so may a key."""
+    workspace.settings_path.write_text("[author]\nprovider = 'azure'\nmodel = 'gpt-4.1'\n")
+    assert check(workspace, "03").exit_code == 0
+    workspace.settings_path.write_text("[author]\nprovider = 'embedded'\n")
+    assert check(workspace, "03").exit_code == 0
+
+
+def test_settings_that_are_no_toml(workspace: Workspace) -> None:
+    workspace.settings_path.write_text("[author\n")
+    result = check(workspace, "03", "--format", "json")
+    assert isinstance(result.exception, InputErrors)
+    (found,) = (f for f in json.loads(result.stdout)["findings"] if f["level"] == "error")
+    assert (found["file"], found["line"], found["column"]) == ("expand.toml", 1, 8)
+
+
 def test_an_unknown_format(workspace: Workspace) -> None:
     result = check(workspace, "--format", "srif")
     assert str(result.exception) == "--format is 'srif'; did you mean \"sarif\"?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from hypothesis import strategies as st
 
 from expand.errors import InputError, InputErrors
 from expand.outline import Allowance, Outline, PlanSpec, Quality, Text
-from expand.outline.reading import book_schema, lint, outline_schema, read_book, read_outline
+from expand.outline.lint import lint
+from expand.outline.reading import read_book, read_outline
 from expand.outline.schema import BOOK, OUTLINE
-from expand.schema import source_text, yaml_positions
-from expand.schema.validators import ListOf, MappingOf, Record
+from expand.schema import positions as reader
+from expand.schema import source_text
+from expand.schema.positions import parse_yaml
+from expand.schema.source_text import Problems
 
 BROKEN = Path(__file__).parent / "broken_outlines"
 HEAD = "id: 03\ntitle: Performance\nsource: chapters/03.md\n"
@@ -58,12 +62,12 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
         ("12:12", "section 4 repeats the title of section 2"),
     ],
     "duplicate_topics": [
-        ("10:9", "section 1: topic 3 repeats the text of topic 1; change or remove"),
-        ("11:9", "section 1: topic 4 repeats the text of topic 2"),
+        ("10:9", "section 1: topic 3 repeats topic 1; change or remove"),
+        ("11:9", "section 1: topic 4 repeats topic 2"),
     ],
     "empty": [("1:1", "the file is empty; give keys and values")],
     "empty_mappings": [
-        ("4:10", "quality is an empty mapping; known are: code_examples, code_language"),
+        ("4:10", "quality is an empty mapping; give keys and values; known are: code_examples, code_language"),
         ("5:11", "glossary is an empty mapping; give at least one term"),
     ],
     "everything_at_once": [
@@ -75,7 +79,7 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
         ("8:12", "section 1: lines is 0; give a whole number from 1 to 20,000"),
         ("9:5", 'section 2: the key "lines" is missing; add lines: 150'),
         ("9:12", "section 2 repeats the title of section 1"),
-        ("10:17", "section 2: topic 2 repeats the text of topic 1"),
+        ("10:17", "section 2: topic 2 repeats topic 1"),
     ],
     "id_ends_in_a_line_feed": [("1:5", "id holds a space; give letters and digits")],
     "id_hidden": [("1:5", 'id begins with "."; give letters and digits')],
@@ -161,8 +165,8 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
     "wrong_indentation": [("6:11", "a key in the wrong column; put the text in")],
     "wrong_types": [
         ("1:5", "id is a list; give letters and digits, such as 03"),
-        ("2:8", "title is 2024; put it in quotes if it is meant as text"),
-        ("3:9", "source is true; put it in quotes if it is meant as text"),
+        ("2:8", "title must be a string, not 2024; put it in quotes"),
+        ("3:9", "source must be a string, not true; put it in quotes"),
         ("4:15", 'target_lines is the text "many"; give a whole number from 1 to 1,000,000'),
         ("5:11", 'priority is the text "urgent"; known are: high, medium, low'),
         ("6:8", 'hours is the text "soon"; give a number from 0'),
@@ -219,7 +223,7 @@ def test_a_broken_outline_names_every_problem_with_its_position(name: str) -> No
 @pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"lines_astronomical"}))
 def test_the_pure_python_parser_finds_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = problems_of(BROKEN / f"{name}.yaml")
-    monkeypatch.setattr(yaml_positions, "_Loader", yaml.SafeLoader)
+    monkeypatch.setattr(reader, "_Loader", yaml.SafeLoader)
     assert problems_of(BROKEN / f"{name}.yaml") == fast
 
 
@@ -382,6 +386,45 @@ def test_beyond_a_hundred_problems_are_counted(tmp_path: Path) -> None:
     assert found[-1] == "03.yaml: 39,900 more problems are not shown; mend these first"
 
 
+def test_a_hundred_problems_are_all_shown(tmp_path: Path) -> None:
+    for count in (100, 101):
+        unknown = "".join(f"key{number}: 1\n" for number in range(count))
+        found = messages_of(tmp_path, HEAD + unknown + SECTIONS)
+        assert len(found) == count
+        assert ("more problems are not shown" in found[-1]) == (count > 100)
+
+
+@pytest.mark.parametrize(
+    ("hours", "read"),
+    [
+        ("0.000000000001", 1e-12),
+        ("0.0000000000001", None),
+        ("1e-12", 1e-12),
+        ("100000", 100_000),
+        ("100000.1", None),
+        ("0e99", 0),
+        ("0e100", None),
+        ("1." + "0" * 28, None),
+        ("00000000000000000000000000000.5", None),
+        ("0000000000000000000000000000.5", 0.5),
+    ],
+)
+def test_how_exact_and_how_long_a_number_may_be(tmp_path: Path, hours: str, read: float | None) -> None:
+    text = f"{HEAD}hours: {hours}\n{SECTIONS}"
+    if read is not None:
+        assert outline_of(tmp_path, text).hours == read
+    else:
+        (found,) = messages_of(tmp_path, text)
+        assert found.startswith(f"03.yaml:4:8: hours is {hours}; give ")
+
+
+@pytest.mark.parametrize("depth", [16, 17])
+def test_how_deep_values_may_be_nested(depth: int) -> None:
+    problems = Problems("f")
+    document = parse_yaml("[" * depth + "]" * depth, problems)
+    assert (document is None) == (depth > 16) == bool(problems)
+
+
 def test_a_source_may_not_leave_through_a_link(tmp_path: Path) -> None:
     root = tmp_path / "workspace"
     root.mkdir()
@@ -479,6 +522,23 @@ def test_names_that_the_book_does_not_have(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_wrong_is_not_looked_up_as_well(tmp_path: Path) -> None:
+    found = book_problems(
+        tmp_path,
+        "title: B\nchapters:\n  - {id: 03, title: P, tier: [1], source: chapters/}\n  - text\n"
+        "opening:\n  - chapters: [true, 3]\ntiers:\n  - {title: T, target_lines: 1}\n",
+    )
+    assert found == [
+        "book.yaml:3:30: chapter 1: tier is a list; give letters and digits, such as 03",
+        'book.yaml:3:43: chapter 1: source "chapters/" is no path; give a path inside it, such as chapters/03_name.md',
+        'book.yaml:4:5: chapter 2 is the text "text"; give keys and values; known are: id, title, tier, lines_before, '
+        "lines, target_lines, finished, source",
+        "book.yaml:6:16: opening 1: chapter 1 must be a string, not true; put it in quotes",
+        'book.yaml:6:22: the book has no chapter "3"; did you mean "03"?',
+        'book.yaml:8:5: tier 1: the key "id" is missing; add id: 03',
+    ]
+
+
 def test_names_in_a_book_without_chapters(tmp_path: Path) -> None:
     found = book_problems(tmp_path, "title: B\nopening:\n  - chapters: [03]\n")
     assert found == ['book.yaml:3:16: the book has no chapter "03"; add the chapter']
@@ -503,7 +563,7 @@ def test_a_book_of_wrong_things(tmp_path: Path) -> None:
         "book.yaml:8:8",
         "book.yaml:8:8",
     ]
-    assert "language 2 repeats the id of language 1" in found[0]
+    assert "language 2 repeats language 1" in found[0]
     assert 'chapter 1: finished is the text "yes"; give true or false' in found[3]
 
 
@@ -600,7 +660,14 @@ def core(text: str) -> Any:
             int(node.value, 8) if "o" in node.value else int(node.value, 16) if "x" in node.value else int(node.value)
         ),
     )
-    return yaml.load(text, Loader=Loader)
+    return with_text_keys(yaml.load(text, Loader=Loader))
+
+
+def with_text_keys(value: Any) -> Any:
+    """As JSON has it, for which schemas are made."""
+    if isinstance(value, dict):
+        return {str(key): with_text_keys(inner) for key, inner in value.items()}
+    return [with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def verdict(schema: dict[str, Any], text: str) -> bool:
@@ -608,33 +675,28 @@ def verdict(schema: dict[str, Any], text: str) -> bool:
 
 
 def test_the_schemas_are_schemas() -> None:
-    for schema in (outline_schema(), book_schema()):
+    for schema in (OUTLINE.schema, BOOK.schema):
         jsonschema.Draft202012Validator.check_schema(schema)
         assert json.loads(json.dumps(schema)) == schema
         assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
-def every_record(record: Record) -> list[Record]:
-    found = [record]
-    for field in record.fields:
-        inner = field.shape
-        while isinstance(inner, ListOf | MappingOf):
-            inner = inner.item if isinstance(inner, ListOf) else inner.value
-        if isinstance(inner, Record):
-            found += every_record(inner)
-    return found
+def every_key(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield from schema.get("properties", {}).items()
+    for inner in (*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")):
+        if isinstance(inner, dict):
+            yield from every_key(inner)
 
 
-@pytest.mark.parametrize("record", [*every_record(OUTLINE), *every_record(BOOK)])
-def test_every_key_has_a_meaning_and_an_example_that_is_valid(record: Record) -> None:
-    for field in record.fields:
-        assert field.meaning.endswith(".")
-        assert jsonschema.Draft202012Validator(field.shape.schema()).is_valid(field.example)
+@pytest.mark.parametrize(("name", "schema"), [*every_key(OUTLINE.schema), *every_key(BOOK.schema)])
+def test_every_key_has_a_meaning_and_an_example_that_is_valid(name: str, schema: dict[str, Any]) -> None:
+    assert schema["description"].endswith("."), name
+    assert [jsonschema.Draft202012Validator(schema).is_valid(example) for example in schema["examples"]] == [True]
 
 
 @pytest.mark.parametrize("text", [WHOLE, HEAD + SECTIONS])
 def test_the_schema_accepts_what_the_reader_accepts(text: str) -> None:
-    assert verdict(outline_schema(), text)
+    assert verdict(OUTLINE.schema, text)
 
 
 SYNTAX = {
@@ -651,7 +713,7 @@ SYNTAX = {
 
 @pytest.mark.parametrize("name", sorted(set(PROBLEMS) - SYNTAX))
 def test_the_schema_refuses_what_the_reader_refuses(name: str) -> None:
-    accepted = verdict(outline_schema(), (BROKEN / f"{name}.yaml").read_text(encoding="utf-8"))
+    accepted = verdict(OUTLINE.schema, (BROKEN / f"{name}.yaml").read_text(encoding="utf-8"))
     assert accepted == (name in BEYOND_A_SCHEMA)
 
 
@@ -690,7 +752,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -> None:
     for loader in (yaml.CSafeLoader, yaml.SafeLoader):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(yaml_positions, "_Loader", loader)
+            patch.setattr(reader, "_Loader", loader)
             try:
                 outline = outline_of(tmp_path, raw)
             except InputErrors as refused:
@@ -702,7 +764,7 @@ def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -
             else:
                 assert outline.target_lines > 0
                 assert outline.id == "03"
-                assert verdict(outline_schema(), raw.decode("utf-8-sig"))
+                assert verdict(OUTLINE.schema, raw.decode("utf-8-sig"))
         (tmp_path / "book.yaml").write_bytes(raw)
         try:
             read_book(tmp_path / "book.yaml", root=tmp_path)
@@ -711,4 +773,4 @@ def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -
 
 
 def test_the_fast_parser_is_used_where_it_exists() -> None:
-    assert yaml_positions._Loader is yaml.CSafeLoader
+    assert reader._Loader is yaml.CSafeLoader

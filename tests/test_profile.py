@@ -9,10 +9,13 @@ from genai_prices.data import providers as published
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.errors import InputError, Place
+from expand.errors import InputError, InputErrors
 from expand.llm.grammar import Grammar, subject
 from expand.llm.profile import TokenPrices, is_known, profile_for
 from expand.llm.provider import EMBEDDED_MODEL
+from expand.schema.positions import TomlPositions
+from expand.schema.source_text import Problems
+from expand.settings import SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -175,14 +178,13 @@ FORM = {"rules": "r", "fields": [{"aspect": "a", "openings": ["o"], "items": ["i
         ([1], "is a list; write it as a table"),
     ],
 )
-def test_wrong_overrides_are_refused_even_for_other_models(table: object, message: str) -> None:
-    with pytest.raises(InputError, match=re.escape(message)) as caught:
-        profile_for(
-            "gpt-4o",
-            {"llama*": table},  # type: ignore[dict-item]
-            place=Place(path="expand.toml"),
-        )
-    assert str(caught.value).startswith('expand.toml: models."llama*"')
+def test_wrong_profiles_are_refused(table: object, message: str) -> None:
+    problems = Problems("expand.toml")
+    positions = TomlPositions("[models.'llama*']")
+    SETTINGS.check({"models": {"llama*": table}}, positions, problems)
+    with pytest.raises(InputErrors, match=re.escape(message)) as caught:
+        problems.raise_if_any()
+    assert str(caught.value).startswith("expand.toml:1:10: models: llama*")
 
 
 @pytest.mark.parametrize(

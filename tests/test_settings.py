@@ -169,8 +169,8 @@ def test_a_key_is_never_shown() -> None:
         ("author = 3\n", ":1:1: author is 3; write it as a table: [author]"),
         ("[models]\nm = 3\n", ":2:1: models: m is 3; write it as a table: [models.m]"),
         ("models = 'x'\n", ':1:1: models is the text "x"; write it as a table: [models]'),
-        ("[author]\nmodel = 4\n", ":2:1: author: model is 4; put it in quotes"),
-        ("[author]\nbase_url = 4\n", ":2:1: author: base_url is 4; put it in quotes"),
+        ("[author]\nmodel = 4\n", ":2:1: author: model must be a string, not 4; put it in quotes"),
+        ("[author]\nbase_url = 4\n", ":2:1: author: base_url must be a string, not 4; put it in quotes"),
         (
             "[author]\nbase_url = 'x'\n",
             ':2:1: author: base_url is the text "x"; give one such as h',

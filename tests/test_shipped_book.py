@@ -13,7 +13,9 @@ from tree_sitter import Language, Parser
 from tree_sitter_rust import language as rust
 
 from expand.outline import Allowance, Book, Outline
-from expand.outline.reading import book_schema, lint, outline_schema, read_book, read_outline
+from expand.outline.lint import lint
+from expand.outline.reading import read_book, read_outline
+from expand.outline.schema import BOOK, OUTLINE
 
 ROOT = Path(__file__).parent.parent
 
@@ -221,8 +223,8 @@ def test_the_forecast_of_the_report_can_be_drawn_from_the_book(book: Book) -> No
 
 
 def test_the_schemas_accept_what_is_shipped() -> None:
-    outlines = jsonschema.Draft202012Validator(outline_schema())
-    books = jsonschema.Draft202012Validator(book_schema())
+    outlines = jsonschema.Draft202012Validator(OUTLINE.schema)
+    books = jsonschema.Draft202012Validator(BOOK.schema)
     folder = ROOT / "outlines"
     assert books.is_valid(yaml.safe_load((folder / "book.yaml").read_text(encoding="utf-8")))
     for chapter in PLAN:

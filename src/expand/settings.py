@@ -8,6 +8,7 @@ place decides, so that a key never goes to a host that it was not meant for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,23 +17,19 @@ from typing import Any, Literal, NamedTuple, cast
 from expand.errors import InputError, Place
 from expand.llm.api_key import OPENAI_KEY, checked_key
 from expand.llm.base_url import is_loopback
-from expand.llm.profile import PROFILE
 from expand.llm.provider import (
     COMPATIBLE,
     EMBEDDED,
     EMBEDDED_MODEL,
-    PROVIDER,
-    URL,
     Provider,
     Recognised,
     provider_named,
     providers,
     recognised,
 )
+from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
-from expand.schema.toml_positions import node_of, read_toml
-from expand.schema.toml_validators import LINE, TomlRecord, TomlTable
-from expand.schema.validators import Choice, Field, Number, Schema, Values, Words
+from expand.schema.validators import Validator
 
 DEFAULT_MODEL = "gpt-4.1"
 OnUnknown = Literal["retry", "hold"]
@@ -99,7 +96,7 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         raise InputError(
             f"{found.provider.title} has no address that is the same for everybody",
             remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/ for Azure",
-            place=stated.place(PROVIDER_NAME),
+            place=stated.place("provider"),
         )
     if found is not None and found.provider.name == "openai" and not stated.base_url():
         base_url = None  # the SDK's own
@@ -116,6 +113,11 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         on_unknown=stated.on_unknown(),
         models=stated.models,
     )
+
+
+def check_settings(path: Path) -> None:
+    """Raises ``InputError`` for what is wrong in the file, whatever environment and command line say."""
+    _Stated(path, {}, Overrides()).check_provider()
 
 
 def require_author(settings: Settings, *, path: Path) -> None:
@@ -144,41 +146,35 @@ class _Stated:
         self._path = path
         self._environment = environment
         self._overrides = overrides
-        problems = Problems(str(path))
-        read = read_toml(path, problems)
-        values = SETTINGS.read(read.root, (), problems) if read else None
-        problems.raise_if_any()
-        assert read is not None  # a problem would have been raised
-        assert values is not None
-        self.author: Values = values.get(AUTHOR) or Values(node_of({}))
-        self.models = cast("Mapping[str, Mapping[str, object]]", read.table.get("models", {}))
-        tables = cast("Mapping[str, Mapping[str, Any]]", read.table.get("providers", {}))
-        self.known = providers(tables)
+        self._file = _read(path)
+        self._author: Mapping[str, Any] = self._file.data.get("author", {})
+        self.models: Mapping[str, Mapping[str, object]] = self._file.data.get("models", {})
+        self.known = providers(self._file.data.get("providers", {}))
 
     @property
     def embedded(self) -> bool:
         """Whether the embedded model was chosen as a provider."""
         return self._provider_name() == EMBEDDED and not self._overrides.base_url
 
-    def place(self, one: Field[Any]) -> Place | None:
+    def place(self, name: str) -> Place | None:
         """Where the file states a key of the author; None where it does not."""
-        if self.author.get(one) is None:
+        if name not in self._author:
             return None
-        spot = self.author.spot(one)
-        return Place(path=self._path, line=spot.line, column=spot.column)
+        at = self._file.positions.value(("author", name))
+        return Place(path=self._path, line=at.line, column=at.column)
 
     def model(self) -> str | None:
         """The model's name."""
         given = self._overrides.model or self._environment.get("EXPAND_MODEL")
-        return given or self.author.get(MODEL)
+        return given or self._author.get("model")
 
     def base_url(self) -> str | None:
         """The base URL; a provider that is named above it takes the provider's own instead."""
         given = self._overrides.base_url or self._environment.get("OPENAI_BASE_URL")
         if given:
-            self._check_url(given)
+            _check_url(given)
             return given.strip()
-        stated = self.author.get(BASE_URL)
+        stated = self._author.get("base_url")
         named = self._environment.get("EXPAND_PROVIDER")
         if named and named != EMBEDDED and self._named(named).base_url:
             return None
@@ -199,118 +195,80 @@ class _Stated:
 
     def concurrency(self) -> int | None:
         """Sections worked on side by side, None where nobody says how many."""
-        number: int | None = self._overrides.concurrency
-        if number is None and (text := self._environment.get("EXPAND_CONCURRENCY")):
-            if not text.isdecimal() or not int(text):
-                raise InputError(f"EXPAND_CONCURRENCY is {text!r}", remedy="give a whole number above 0")
-            number = int(text)
-        if number is not None and number < 1:
-            raise InputError(f"concurrency is {number}", remedy="give a whole number above 0")
-        stated = self.author.get(CONCURRENCY)
-        return number if number is not None else None if stated is None else int(stated)
+        count = self._overrides.concurrency
+        if count is None and (stated := self._environment.get("EXPAND_CONCURRENCY")):
+            if not stated.isdecimal() or not int(stated):
+                raise InputError(f"EXPAND_CONCURRENCY is {stated!r}", remedy="give a whole number above 0")
+            count = int(stated)
+        if count is None and "concurrency" in self._author:
+            count = int(self._author["concurrency"])
+        if count is not None and count < 1:
+            raise InputError(f"concurrency is {count}", remedy="give a whole number above 0")
+        return count
 
     def timeout_seconds(self) -> float:
         """How long an answer may take to come."""
-        seconds = self.author.get(TIMEOUT)
-        return 600.0 if seconds is None else float(seconds)
+        return float(self._author.get("timeout_seconds", 600))
 
     def on_unknown(self) -> OnUnknown:
         """What to do about unknown outcomes."""
-        said = self._overrides.on_unknown or self.author.get(ON_UNKNOWN) or "retry"
-        if said not in ("retry", "hold"):
-            raise InputError(f"on_unknown is {said!r}", remedy="give retry or hold")
-        return cast(OnUnknown, said)
+        wanted = self._overrides.on_unknown or self._author.get("on_unknown", "retry")
+        if wanted not in ("retry", "hold"):
+            raise InputError(f"on_unknown is {wanted!r}", remedy="give retry or hold")
+        return cast(OnUnknown, wanted)
 
     def _provider_name(self) -> str | None:
-        return self._environment.get("EXPAND_PROVIDER") or self.author.get(PROVIDER_NAME)
+        return self._environment.get("EXPAND_PROVIDER") or self._author.get("provider")
 
     def _named(self, name: str) -> Provider:
         known = {**self.known, EMBEDDED: COMPATIBLE}
-        place = None if self._environment.get("EXPAND_PROVIDER") else self.place(PROVIDER_NAME)
+        place = None if self._environment.get("EXPAND_PROVIDER") else self.place("provider")
         return provider_named(name, known, place=place)
 
-    def _check_url(self, url: str) -> None:
-        problems = Problems("")
-        if BASE_URL.shape.read(node_of(url.strip()), ("the base URL",), problems) is None:
-            if "@" in url:  # perhaps with a password before it
-                raise InputError(
-                    "the base URL has an @ in it",
-                    remedy="leave out user and password; a key goes into OPENAI_API_KEY",
-                )
-            raise InputError(f"the base URL is {url!r}", remedy="give one such as http://127.0.0.1:8080/v1")
+    def check_provider(self) -> None:
+        """Refuses the name of a provider that there is not."""
+        name = self._provider_name()
+        if name and name != EMBEDDED:
+            self._named(name)
+
+
+def _read(path: Path) -> Document:
+    """The file with validated data. Raises ``InputErrors``."""
+    problems = Problems(str(path))
+    document = read_toml(path, problems)
+    data = document and SETTINGS.check(*document, problems)
+    problems.raise_if_any()
+    assert document is not None  # a problem would have been raised
+    return Document(data=data, positions=document.positions)
+
+
+def _check_url(url: str) -> None:
+    shape = SETTINGS.schema["properties"]["author"]["properties"]["base_url"]
+    if _url_mistake(url) or not re.search(shape["pattern"], url.strip()):
+        if "@" in url:  # perhaps with a password before it
+            raise InputError(
+                "the base URL has an @ in it", remedy="leave out user and password; a key goes into OPENAI_API_KEY"
+            )
+        raise InputError(f"the base URL is {url!r}", remedy=shape["patternErrorMessage"])
 
 
 def _key(environment: Mapping[str, str], provider: Provider) -> tuple[str, str | None]:
     """The first key that is set, without the space that it ends in, and the variable it is from."""
     for variable in provider.key_variables:
-        if key := (environment.get(variable) or "").strip():
-            return variable, key
+        if found := (environment.get(variable) or "").strip():
+            return variable, found
     return provider.key_variables[0], None
 
 
-# The keys of ``expand.toml``: one declaration for the reader and the JSON Schema.
-
-PATTERN = Words(pattern=r"\S", wanted="a model's name or pattern", longest=500)
-NAME = Words(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", wanted="letters, digits, - and _", longest=80)
-
-LEDGER = Field(
-    "ledger",
-    LINE,
-    "Where the ledger is: a file, or postgresql://USER@HOST/DATABASE?schema=BOOK for workers on"
-    " several machines. EXPAND_LEDGER comes before it.",
-    "postgresql://expand@db.example.com/books?schema=my_book",
-)
-MODEL = Field("model", LINE, "The author model; `embedded` is the local one.", "gpt-4.1")
-PROVIDER_NAME = Field(
-    "provider",
-    NAME,
-    "Who serves the model: one of the ready providers, or one under [providers].",
-    "ollama",
-)
-BASE_URL = Field("base_url", URL, "Where the API is, if not at the provider's own.", "http://127.0.0.1:8080/v1")
-CONCURRENCY = Field(
-    "concurrency",
-    Number(minimum=1, maximum=10_000, whole=True),
-    "Requests at once.",
-    8,
-)
-TIMEOUT = Field(
-    "timeout_seconds",
-    Number(minimum=1, maximum=86_400),
-    "How long an answer may take to come.",
-    600,
-)
-ON_UNKNOWN = Field(
-    "on_unknown",
-    Choice(options=("retry", "hold")),
-    "What to do about requests whose outcome was never learnt.",
-    "retry",
-)
-AUTHOR = Field(
-    "author",
-    TomlRecord(fields=(MODEL, PROVIDER_NAME, BASE_URL, CONCURRENCY, TIMEOUT, ON_UNKNOWN)),
-    "Who writes. Command line and environment come before it.",
-    {"model": "gpt-4.1"},
-)
-MODELS = Field(
-    "models",
-    TomlTable(key=PATTERN, value=PROFILE, noun="model"),
-    "Profiles of models, by name or pattern, laid over the ready ones.",
-    {"my-model*": {"context_window": 32_000}},
-)
-PROVIDERS = Field(
-    "providers",
-    TomlTable(key=NAME, value=PROVIDER, noun="provider"),
-    "Providers of your own, or changes to the ready ones.",
-    {"gateway": {"base_url": "https://models.example.com/v1", "key_variable": "GATEWAY_KEY"}},
-)
-SETTINGS = TomlRecord(fields=(LEDGER, AUTHOR, MODELS, PROVIDERS))
+def _url_mistake(url: str) -> tuple[str, str] | None:
+    """A password in an address would be shown with it, and the key goes out in its place anyway."""
+    if "@" in url.partition("?")[0]:
+        return (
+            "has a user or a password in it",
+            "leave out what stands before the @; put a key into OPENAI_API_KEY, or a header of "
+            "your own into `headers` of a provider",
+        )
+    return None
 
 
-def settings_schema() -> Schema:
-    """The JSON Schema (draft 2020-12) of ``expand.toml``."""
-    head: Schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Settings of a workspace",
-    }
-    return {**head, **SETTINGS.schema()}
+SETTINGS = Validator("settings", {"base-url": _url_mistake})

@@ -16,8 +16,8 @@ from expand.errors import InputError, Place
 from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.reading import read_book, read_outline
+from expand.schema.positions import read_toml
 from expand.schema.source_text import Problems
-from expand.schema.toml_positions import read_toml
 
 if TYPE_CHECKING:
     from expand.document.draft import Draft
@@ -153,15 +153,15 @@ def meant(chapter: str, known: Sequence[str]) -> str:
 def _stated_ledger(path: Path) -> tuple[str | None, Place]:
     """What ``expand.toml`` says about the ledger, and where."""
     problems = Problems(str(path))
-    read = read_toml(path, problems) if path.is_file() else None
+    document = read_toml(path, problems) if path.is_file() else None
     problems.raise_if_any()
-    stated = read.table.get("ledger") if read else None
-    if read is None or stated is None:
+    stated = document.data.get("ledger") if document else None
+    if document is None or stated is None:
         return None, Place(path=path)
-    (key,) = (pair.key for pair in read.root.pairs if pair.key.text == "ledger")
-    place = Place(path=path, line=key.line, column=key.column)
+    at = document.positions.value(("ledger",))
+    place = Place(path=path, line=at.line, column=at.column)
     if not isinstance(stated, str):
-        raise InputError("ledger is no text", remedy="give a text in quotes", place=place)
+        raise InputError(f"ledger must be a string, not {stated}", remedy="put it in quotes", place=place)
     return stated, place
 
 

@@ -28,7 +28,7 @@ def init(
     Nothing that is there is changed, but the schemas, which are generated, are renewed.
     """
     from expand.errors import InputError  # start-up time
-    from expand.outline.text_rules import is_language
+    from expand.outline.schema import is_language
     from expand.scaffold.new_workspace import create_workspace
 
     if language is not None and not is_language(language):

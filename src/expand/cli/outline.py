@@ -52,16 +52,13 @@ def check(
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Read the book and its outlines; name every mistake by file, line and column.
+    """Read the settings, the book and its outlines; name every mistake by file, line and column.
 
     github are annotations for a pull request, sarif is for code scanning; both name files from
     the current folder. With a mistake in any file the exit code is 2, whatever the format.
     """
     from expand.doctor.outline_check import as_github, as_json, as_sarif, check_outlines
-    from expand.errors import (
-        InputError,
-        InputErrors,  # start-up time
-    )
+    from expand.errors import InputError, InputErrors  # start-up time
     from expand.schema.validators import suggestion
 
     if form not in CHECK_FORMATS:
@@ -89,17 +86,10 @@ def schema(
     settings: Annotated[bool, typer.Option("--settings", help="The schema of expand.toml instead.")] = False,
 ) -> None:
     """Print the JSON Schema of an outline, for editors."""
-    from expand.outline.schema import (
-        book_schema,
-        outline_schema,  # start-up time
-    )
+    from expand.outline.schema import BOOK, OUTLINE  # start-up time
+    from expand.settings import SETTINGS
 
-    if settings:
-        from expand.settings import settings_schema
-
-        print_json(settings_schema())
-    else:
-        print_json(book_schema() if book else outline_schema())
+    print_json((SETTINGS if settings else BOOK if book else OUTLINE).schema)
 
 
 @command(app, "import", path="outline import")

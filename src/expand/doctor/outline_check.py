@@ -1,4 +1,4 @@
-"""What is wrong or odd in a workspace's outlines, and how editors and CI want to be told.
+"""Checks a workspace's settings, book and outlines, and reports in the formats of editors and CI.
 
 ``github`` are workflow commands that GitHub shows beside the lines of a pull request; ``sarif`` is
 SARIF 2.1.0, which code scanning takes from any tool. Lines and columns count from 1, columns in
@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from expand import __version__
-from expand.errors import InputError, InputErrors
+from expand.errors import InputError, InputErrors, Place
 from expand.outline import Style
 from expand.outline.lint import lint
 from expand.prompts.template_lookup import require_style
+from expand.schema import Json
+from expand.schema.source_text import shown_path
+from expand.settings import check_settings
 from expand.workspace import Workspace
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from expand.schema import Json
 
 Level = Literal["error", "warning"]
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _RULES: dict[Level, str] = {
-    "error": "An outline or the book cannot be read as it stands.",
+    "error": "The settings, the book or an outline cannot be read as they stand.",
     "warning": "An outline can be worked with, but something about it is odd.",
 }
 
@@ -69,7 +68,7 @@ class OutlineCheck:
 
 
 def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineCheck:
-    """Reads the book and the chapters' outlines; nothing is raised for what they hold."""
+    """Reads the settings, the book and the chapters' outlines; nothing is raised for what they hold."""
     findings: list[OutlineFinding] = []
     errors: list[InputError] = []
     read = 0
@@ -77,8 +76,12 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
     def note(error: InputError) -> None:
         single = error.errors if isinstance(error, InputErrors) else (error,)
         errors.extend(single)
-        findings.extend(_from_error(one) for one in single)
+        findings.extend(_finding("error", one.place, one.what, one.remedy, workspace.root) for one in single)
 
+    try:
+        check_settings(workspace.settings_path)
+    except InputError as error:
+        note(error)
     book = None
     try:
         book = workspace.book()
@@ -97,15 +100,7 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
             continue
         path = workspace.outline_path(chapter)
         for warning in lint(outline, book, path, root=workspace.root):
-            findings.append(
-                OutlineFinding(
-                    level="warning",
-                    file=str(warning.place.path),
-                    line=warning.place.line or 1,
-                    column=warning.place.column or 1,
-                    message=warning.message,
-                )
-            )
+            findings.append(_finding("warning", warning.place, warning.message, "", workspace.root))
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
 
 
@@ -115,15 +110,15 @@ def _check_style(workspace: Workspace, style: Style | None) -> None:
         require_style(style, workspace.prompts_folder)
 
 
-def _from_error(error: InputError) -> OutlineFinding:
-    place = error.place
+def _finding(level: Level, place: Place | None, message: str, remedy: str, root: Path) -> OutlineFinding:
+    file, line, column = place or Place(path="")
     return OutlineFinding(
-        level="error",
-        file=str(place.path) if place else "",
-        line=(place.line if place else None) or 1,
-        column=(place.column if place else None) or 1,
-        message=error.what,
-        remedy=error.remedy,
+        level=level,
+        file=shown_path(Path(file), root),
+        line=line or 1,
+        column=column or 1,
+        message=message,
+        remedy=remedy,
     )
 
 
@@ -133,17 +128,7 @@ def as_json(check: OutlineCheck) -> dict[str, Json]:
         "outlines": check.read,
         "errors": len(check.errors),
         "warnings": check.warnings,
-        "findings": [
-            {
-                "level": finding.level,
-                "file": finding.file,
-                "line": finding.line,
-                "column": finding.column,
-                "message": finding.message,
-                "remedy": finding.remedy,
-            }
-            for finding in check.findings
-        ],
+        "findings": [asdict(finding) for finding in check.findings],
     }
 
 

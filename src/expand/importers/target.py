@@ -13,7 +13,7 @@ from expand.importers.proposal import Proposal, file_id
 from expand.importers.writer import id_of_source, inside, wording_for
 from expand.markdown.matching import title_key
 from expand.outline import Book
-from expand.outline.text_rules import ID
+from expand.outline.schema import OUTLINE, id_mistake
 from expand.workspace import Workspace, read_text
 
 _DOCUMENTS = (".md", ".markdown")
@@ -148,8 +148,9 @@ def _next_id(workspace: Workspace, book: Book, title: str) -> str:
 
 
 def _checked(chapter: str) -> str:
-    wrong = ID.check(chapter) if ID.check and chapter else ("is empty", "give letters and digits")
-    if wrong is not None or len(chapter) > ID.longest:
-        what, remedy = wrong or ("is too long", f"give at most {ID.longest} characters")
+    wrong = id_mistake(chapter) if chapter else ("is empty", "give letters and digits")
+    longest = OUTLINE.schema["properties"]["id"]["maxLength"]
+    if wrong is not None or len(chapter) > longest:
+        what, remedy = wrong or ("is too long", f"give at most {longest} characters")
         raise InputError(f"--id {chapter!r} {what}", remedy=remedy)
     return chapter

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from expand.errors import Place
 from expand.outline import Book, Outline, Section, Text
-from expand.schema.source_text import START, Problems, quoted, shown_path
-from expand.schema.yaml_positions import read_document, spots
+from expand.schema.positions import DataPath, Positions, read_yaml
+from expand.schema.source_text import Problems, quoted, shown_path
 
-Key = tuple[str | int, ...]
 LINES_A_TOPIC = 3
 
 
@@ -33,17 +32,16 @@ def lint(outline: Outline, book: Book, path: Path, *, root: Path) -> list[Warnin
     have gone meanwhile, all of them are its beginning.
     """
     shown = shown_path(path, root)
-    node = read_document(path, Problems(shown))
-    known = {} if node is None else spots(node)
+    document = read_yaml(path, Problems(shown))
+    positions = document.positions if document else Positions()
     found = []
     for where, message in _findings(outline, book, root):
-        spot = known.get(where, START)
-        place = Place(path=shown, line=spot.line, column=spot.column)
-        found.append((spot.line, spot.column, Warning_(place=place, message=message)))
-    return [warning for *_, warning in sorted(found, key=lambda f: f[:2])]
+        at = positions.value(where)
+        found.append(Warning_(place=Place(path=shown, line=at.line, column=at.column), message=message))
+    return sorted(found, key=lambda warning: (warning.place.line, warning.place.column))
 
 
-def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[Key, str]]:
+def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPath, str]]:
     chapters = {chapter.id: chapter for chapter in book.chapters}
     if outline.id not in chapters:
         yield ("id",), f'the book has no chapter "{outline.id}"; add it to book.yaml'
@@ -81,7 +79,7 @@ def _language_findings(called: str, text: Text, book: Book) -> Iterator[str]:
             yield f"{called} is given in {language}, which the book does not have; nobody reads it"
 
 
-def _texts(outline: Outline) -> Iterator[tuple[Key, str, Text]]:
+def _texts(outline: Outline) -> Iterator[tuple[DataPath, str, Text]]:
     yield ("title",), "title", outline.title
     if outline.audience is not None:
         yield ("audience",), "audience", outline.audience
@@ -91,8 +89,8 @@ def _texts(outline: Outline) -> Iterator[tuple[Key, str, Text]]:
         yield from _section_texts(section)
 
 
-def _section_texts(section: Section) -> Iterator[tuple[Key, str, Text]]:
-    here: Key = ("sections", section.number - 1)
+def _section_texts(section: Section) -> Iterator[tuple[DataPath, str, Text]]:
+    here: DataPath = ("sections", section.number - 1)
     called = f"section {section.number}"
     yield (*here, "title"), f"{called}: title", section.title
     for number, topic in enumerate(section.topics):

@@ -23,7 +23,7 @@ from expand.importers.headings import read_headings
 from expand.importers.summary import SummaryEntry, read_summary, with_ids
 from expand.importers.text_patterns import title_of_file
 from expand.markdown import matching
-from expand.outline.text_rules import SOURCE, is_language
+from expand.outline.schema import is_language, source_mistake
 from expand.workspace import read_text
 
 TreeKind = Literal["mdBook", "MkDocs", "Markdown", "empty"]
@@ -123,7 +123,7 @@ def _tree(
     for listed in with_ids(entries):
         path = folder / (listed.file or f"{listed.id}.md")
         source = _inside(root, path)
-        if source is None or re.search(SOURCE.pattern, source) is None:
+        if source is None or source_mistake(source):
             continue
         text = _text(path)
         said.append(matching.prose(text)[:20_000])

@@ -18,10 +18,10 @@ from expand.importers.headings import read_headings
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, settled
 from expand.importers.writer import SCHEMA_FILE
-from expand.outline.schema import book_schema, outline_schema
+from expand.outline.schema import BOOK, OUTLINE
 from expand.prompts.files import eject, template_files
 from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree
-from expand.settings import settings_schema
+from expand.settings import SETTINGS
 from expand.workspace import MARKER, Workspace, read_text, write_atomically
 
 FIRST_ALLOWANCE = 200_000
@@ -165,9 +165,9 @@ def _common(
     tree: DocsTree, *, title: str | None, language: str | None, chapters: tuple[TreeChapter, ...]
 ) -> Iterator[tuple[str, str]]:
     yield MARKER, _SETTINGS
-    yield f"outlines/{SCHEMA_FILE}", _json(outline_schema())
-    yield f"outlines/{BOOK_SCHEMA_FILE}", _json(book_schema())
-    yield SETTINGS_SCHEMA_FILE, _json(settings_schema())
+    yield f"outlines/{SCHEMA_FILE}", _json(OUTLINE.schema)
+    yield f"outlines/{BOOK_SCHEMA_FILE}", _json(BOOK.schema)
+    yield SETTINGS_SCHEMA_FILE, _json(SETTINGS.schema)
     book = outline_yaml.new_book(
         title=" ".join((title or tree.title).split()),
         language=language or tree.language,

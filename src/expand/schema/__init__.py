@@ -1,4 +1,4 @@
-"""Reading YAML and TOML files as nodes with positions, and validating what stands in them."""
+"""Reads YAML and TOML files as plain data with positions, and validates them by a JSON Schema for each kind of file."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spot:
+class Position:
     """A position in a file."""
 
     line: int
     column: int
 
 
-START = Spot(line=1, column=1)
+START = Position(line=1, column=1)
 
 
 class Problems:
@@ -41,7 +41,7 @@ class Problems:
         self._found: list[tuple[int, int, InputError]] = []
         self._more = 0
 
-    def add(self, at: Spot, what: str, remedy: str) -> None:
+    def add(self, at: Position, what: str, remedy: str) -> None:
         """Note a problem; beyond the first hundred they are only counted."""
         if self.full:
             self._more += 1
@@ -128,7 +128,7 @@ def _characters_fit(text: str, problems: Problems) -> bool:
         found = UNWANTED.search(line)
         if found is None:
             continue
-        at = Spot(line=number, column=found.start() + 1)
+        at = Position(line=number, column=found.start() + 1)
         code = ord(found[0])
         if code == 9:
             problems.add(at, "a tab", "use spaces")

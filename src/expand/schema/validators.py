@@ -1,53 +1,40 @@
-"""Shapes made of shapes: lists, tables with keys of the user's choice, records with fixed keys.
+"""Validates a file's data by its JSON Schema, and words what is wrong: where it stands, what it is, how to mend it.
 
-A record reads into ``Values``, which keep what was right even where something else was wrong, so
-that one reading finds every problem. ``Field`` carries the type: ``values.need(TITLE)`` is a text.
+The schemas are ``data/schemas/*.json`` (draft 2020-12): what editors get, what the reference is generated from, and
+what jsonschema-rs validates by. They do without ``anyOf`` and its like, so that every error leads to one place.
+Messages take their words from them too:
+
+- ``title`` of a list's items and of a mapping's ``propertyNames`` names one of them ("section", "language");
+- ``patternErrorMessage``, which YAML editors show, says what to give ("give a text on one line");
+- ``examples`` say what a missing key may look like.
+
+``"type": ["string", "number"]`` stands for a text that may be left without quotes: ``03`` is "03". ``uniqueItems``
+compares titles and ids as people do: letter case and spaces do not count, and neither do the other keys of an item.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
+import json
 import unicodedata
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from functools import cache
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
 
-from expand.schema import Json
-from expand.schema.source_text import Problems, Spot, quoted
-from expand.schema.yaml_positions import Items, Node, Pairs, Scalar
+import jsonschema_rs
 
-# Shapes: what a node of a YAML file has to look like, said once for the reader and the schema.
-#
-# ``read`` turns a node into a value and notes every problem on the way (None stands for what was
-# wrong); ``schema`` says the same as JSON Schema, draft 2020-12. A ``trail`` is how messages call
-# the node: ``("section 2", "lines")`` reads "section 2: lines".
+from expand.schema.positions import DataPath, Positions
+from expand.schema.source_text import Problems, quoted
 
-T = TypeVar("T")
-Trail = tuple[str, ...]
-Schema = dict[str, Json]
+Schema = dict[str, Any]
+Format = Callable[[str], tuple[str, str] | None]
+"""A rule for texts that no pattern can state: what is wrong with one, and the remedy; None for nothing."""
 
-
-MAX_DIGITS = 30
-ONE_LINE = r"^\s*\S[^\n\r]*\s*$"
-SOME_TEXT = r"\S"
-
-
-def describe(node: Node) -> str:
-    """What stands there, for a message."""
-    if isinstance(node, Items):
-        return "a list"
-    if isinstance(node, Pairs):
-        return "a mapping"
-    scalar = cast(Scalar, node)
-    if scalar.kind == "null":
-        return "empty"
-    if scalar.kind == "text":
-        return f"the text {quoted(scalar.text)}" if scalar.text.strip() else "an empty text"
-    return quoted(scalar.text)[1:-1]
+SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
+MAX_DECIMALS = 12
+"""Money is kept in whole pico-dollars."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -57,337 +44,265 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f'did you mean "{close[0]}"?' if close else f"known are: {', '.join(words)}"
 
 
-def call(trail: Trail) -> str:
-    """How messages call the node at the end of the trail."""
-    return ": ".join(trail)
+def folded(text: str) -> str:
+    """The text as it is compared with others: letter case, spaces and the spelling of accents do not count."""
+    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
 
 
-class Shape(ABC, Generic[T]):
-    """What a node has to look like, and the value it stands for."""
+class Validator:
+    """Validates one kind of file by ``data/schemas/NAME.json``; ``formats`` are the rules that it calls formats."""
 
-    @abstractmethod
-    def read(self, node: Node, trail: Trail, problems: Problems) -> T | None:
-        """The node's value; None when it is wrong, which ``problems`` then say."""
+    def __init__(self, name: str, formats: Mapping[str, Format]) -> None:
+        self.name = name
+        self._formats = formats
 
-    @abstractmethod
+    @cached_property
     def schema(self) -> Schema:
-        """The same as JSON Schema."""
+        """The schema with every ``$ref`` replaced by what it refers to, so that it stands alone."""
+        schema = _load(self.name)
+        definitions = {**_load("common")["$defs"], **schema.pop("$defs", {})}
+        return cast(Schema, _resolved(schema, definitions))
 
-    def refuse(self, node: Node, trail: Trail, problems: Problems, remedy: str, *, what: str = "") -> None:
-        """Note that the node is not what it should be, unless it was refused before."""
-        if type(node) is not Node:
-            problems.add(node, f"{call(trail)} is {what or describe(node)}", remedy)
+    @cached_property
+    def _compiled(self) -> jsonschema_rs.Validator:
+        def holds(rule: Format) -> Callable[[str], bool]:
+            return lambda text: not text.strip() or rule(text) is None
+
+        formats = {name: holds(rule) for name, rule in self._formats.items()}
+        return jsonschema_rs.validator_for(self.schema, formats=formats, validate_formats=True)
+
+    def check(self, data: Any, positions: Positions, problems: Problems) -> Any:
+        """Note every problem of the data. Returns the data without the values that are wrong, so that further checks
+        can rely on the rest: a wrong item of a list is None, a wrong key is not there.
+        """
+        data = _as_written(data, self.schema, (), positions)
+        report = _Report(self.schema, self._formats, positions, problems)
+        for error in self._compiled.iter_errors(data):
+            report.note(error)
+        for value, schema, path in _walk(data, self.schema, ()):
+            if schema.get("uniqueItems") and isinstance(value, list):
+                report.note_repeated(value, schema, path)
+            if isinstance(value, Decimal) and schema.get("type") == "number":
+                report.note_decimals(value, path)
+        return _without(data, (), report.wrong | report.wrong_keys | positions.refused)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Number(Shape[Decimal]):
-    """An exact number between two bounds, both allowed; ``whole`` allows no fraction."""
+def _load(name: str) -> Schema:
+    return cast(Schema, json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8")))
 
-    minimum: int | Decimal
-    maximum: int
-    whole: bool = False
-    places: int = 12
 
-    def read(self, node: Node, trail: Trail, problems: Problems) -> Decimal | None:
-        """The number as it is written, decimal, hexadecimal (0x) or octal (0o)."""
-        value = _number(node)
-        kind = "whole number" if self.whole else "number"
-        remedy = f"give a {kind} from {self.minimum:,} to {self.maximum:,}"
-        if value is not None and self.minimum <= value <= self.maximum:
-            if self.whole and value == value.to_integral_value():
-                return value.to_integral_value()
-            if not self.whole and -cast(int, value.as_tuple().exponent) <= self.places:
-                return value
-            if not self.whole:
-                remedy = f"give at most {self.places} decimals"
-        elif isinstance(node, Scalar) and node.kind == "text" and node.text.strip().isdigit():
-            remedy += ", without quotes"
-        self.refuse(node, trail, problems, remedy)
+def _resolved(value: Any, definitions: Schema) -> Any:
+    if isinstance(value, list):
+        return [_resolved(item, definitions) for item in value]
+    if not isinstance(value, dict):
+        return value
+    own = {key: _resolved(inner, definitions) for key, inner in value.items() if key != "$ref"}
+    if "$ref" not in value:
+        return own
+    return {**_resolved(definitions[value["$ref"].rpartition("/")[2]], definitions), **own}
+
+
+def _as_written(value: Any, schema: Schema, path: DataPath, positions: Positions) -> Any:
+    """The value with the text as the file has it where the schema takes a number for a text."""
+    if isinstance(value, dict):
+        return {key: _as_written(inner, _below(schema, key), (*path, key), positions) for key, inner in value.items()}
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [_as_written(inner, items, (*path, number), positions) for number, inner in enumerate(value)]
+    if schema.get("type") != ["string", "number"]:
+        return value
+    text = positions.written.get(path, value)
+    return unicodedata.normalize("NFC", text) if isinstance(text, str) else text
+
+
+def _below(schema: Schema, key: str) -> Schema:
+    """The schema of the value of a key."""
+    below = schema.get("properties", {}).get(key) or schema.get("additionalProperties")
+    return below if isinstance(below, dict) else {}
+
+
+def _walk(value: Any, schema: Schema, path: DataPath) -> Iterator[tuple[Any, Schema, DataPath]]:
+    """Every value of the data with its own schema."""
+    yield value, schema, path
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _walk(inner, _below(schema, key), (*path, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _walk(inner, schema.get("items", {}), (*path, number))
+
+
+def _without(value: Any, path: DataPath, wrong: set[DataPath]) -> Any:
+    if path in wrong:
         return None
-
-    def schema(self) -> Schema:
-        """An integer or number with both bounds."""
-        kind = "integer" if self.whole else "number"
-        minimum = self.minimum if isinstance(self.minimum, int) else float(self.minimum)
-        return {"type": kind, "minimum": minimum, "maximum": self.maximum}
-
-
-def _number(node: Node) -> Decimal | None:
-    if not isinstance(node, Scalar) or len(node.text) > MAX_DIGITS:
-        return None
-    if node.kind == "integer" and node.text[:2] in ("0x", "0o"):
-        return Decimal(int(node.text[2:], 16 if node.text[1] == "x" else 8))
-    if node.kind in ("integer", "number") and not node.text.lower().endswith(("inf", "nan")):
-        exponent = int(node.text.lower().partition("e")[2] or "0")
-        return Decimal(node.text) if abs(exponent) < 100 else None
-    return None
+    if isinstance(value, dict):
+        return {key: _without(inner, (*path, key), wrong) for key, inner in value.items() if (*path, key) not in wrong}
+    if isinstance(value, list):
+        return [_without(inner, (*path, number), wrong) for number, inner in enumerate(value)]
+    return value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Flag(Shape[bool]):
-    """true or false."""
+class _Report:
+    """Words the library's errors, one rule a keyword."""
 
-    def read(self, node: Node, trail: Trail, problems: Problems) -> bool | None:
-        """The truth value; only the words of YAML 1.2 are one."""
-        if isinstance(node, Scalar) and node.kind == "boolean":
-            return node.text.lower() == "true"
-        self.refuse(node, trail, problems, "give true or false")
-        return None
+    def __init__(self, schema: Schema, formats: Mapping[str, Format], positions: Positions, problems: Problems) -> None:
+        self.wrong: set[DataPath] = set()
+        self.wrong_keys: set[DataPath] = set()
+        self._schema = schema
+        self._formats = formats
+        self._positions = positions
+        self._problems = problems
 
-    def schema(self) -> Schema:
-        """A boolean."""
-        return {"type": "boolean"}
+    def note(self, error: jsonschema_rs.ValidationError) -> None:
+        """Note what the error says, once for each value."""
+        path = tuple(error.instance_path)
+        keyword = error.kind.name
+        if any(path[:length] in self._positions.refused for length in range(len(path) + 1)):
+            return
+        schema: Any = self._schema
+        for part in error.schema_path[:-1]:
+            if part == "propertyNames":
+                break
+            schema = schema[part]
+        if keyword == "required":
+            self._note_missing(error.kind.as_dict()["property"], schema, path)
+        elif keyword == "additionalProperties":
+            for key in error.kind.as_dict()["unexpected"]:
+                self._note_unknown(key, schema, path)
+        elif keyword == "propertyNames":
+            self._note_key(error.kind.as_dict()["error"].instance, schema["propertyNames"], path)
+        elif keyword != "uniqueItems" and path not in self.wrong:  # items are compared by rules of our own
+            self.wrong.add(path)
+            what, remedy = self._value_rule(keyword, error.instance, schema, path)
+            self._problems.add(self._positions.value(path), f"{self._name(path)} {what}", remedy)
 
+    def note_repeated(self, items: list[Any], schema: Schema, path: DataPath) -> None:
+        """Note items that repeat the id, the title or the whole of another one."""
+        noun = schema["items"]["title"]
+        named_by = next((key for key in ("id", "title") if key in schema["items"].get("properties", {})), None)
+        taken: dict[tuple[str, str], int] = {}
+        for number, item in enumerate(items, 1):
+            same = item.get(named_by) if named_by and isinstance(item, dict) else item
+            texts = same if isinstance(same, dict) else {"": same}
+            words = {(language, folded(text)) for language, text in texts.items() if isinstance(text, str)}
+            # A text by language repeats one in the same language, and one that is the same in all of them.
+            clashes = words | {("" if language else "*", text) for language, text in words}
+            first = min((taken[clash] for clash in clashes if clash in taken), default=None)
+            if first is not None:
+                what = f"{noun} {number} repeats {f'the {named_by} of ' if named_by else ''}{noun} {first}"
+                around = self._name((*path, 0)).removesuffix(f"{noun} 1")
+                at = self._positions.value((*path, number - 1, *((named_by,) if named_by else ())))
+                self._problems.add(at, f"{around}{what}", "change or remove one of them")
+            for language, text in words:
+                taken.setdefault((language, text), number)
+                taken.setdefault(("*", text), number)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Words(Shape[str]):
-    """A text that passes ``check``, if there is one, and matches ``pattern``.
+    def note_decimals(self, value: Decimal, path: DataPath) -> None:
+        """Note a number that is more exact than money can be."""
+        exponent = value.as_tuple().exponent
+        if isinstance(exponent, int) and -exponent > MAX_DECIMALS and path not in self.wrong:
+            self.wrong.add(path)
+            found = self._describe(value, path)
+            what = f"{self._name(path)} is {found}"
+            self._problems.add(self._positions.value(path), what, f"give at most {MAX_DECIMALS} decimals")
 
-    ``check`` returns what is wrong and the remedy, or None. With ``trim`` the space around the
-    text does not count. With ``raw`` a number is taken as
-    the text that it is written with: ``03`` is "03"; letters are composed (NFC).
-    """
+    def _note_missing(self, key: str, schema: Schema, path: DataPath) -> None:
+        example = next(iter(schema["properties"][key].get("examples", ())), None)
+        shown = f": {example}" if isinstance(example, str | int) else ""
+        what = f'{self._prefix(path)}the key "{key}" is missing'
+        self._problems.add(self._positions.value(path), what, f"add {key}{shown}")
 
-    pattern: str
-    wanted: str
-    longest: int
-    raw: bool = False
-    trim: bool = False
-    check: Callable[[str], tuple[str, str] | None] | None = None
+    def _note_unknown(self, key: str, schema: Schema, path: DataPath) -> None:
+        self.wrong_keys.add((*path, key))
+        # A suggestion costs a comparison with every key that there is.
+        remedy = "" if self._problems.full else suggestion(key, schema["properties"])
+        what = f"{self._prefix(path)}unknown key {quoted(key)}"
+        self._problems.add(self._positions.key((*path, key)), what, remedy)
 
-    def read(self, node: Node, trail: Trail, problems: Problems) -> str | None:
-        """The text."""
-        kinds = ("text", "integer", "number") if self.raw else ("text",)
-        if not isinstance(node, Scalar) or node.kind not in kinds:
-            remedy = f"give {self.wanted}"
-            if isinstance(node, Scalar) and node.kind != "null":
-                remedy = "put it in quotes if it is meant as text"
-            self.refuse(node, trail, problems, remedy)
-            return None
-        text = node.text.strip() if self.trim else node.text
-        if self.raw:
-            text = unicodedata.normalize("NFC", text)
-        if len(text) > self.longest:
-            what = f"{call(trail)} has {len(text):,} characters"
-            problems.add(node, what, f"give at most {self.longest:,}")
-            return None
-        wrong = self.check(text) if self.check is not None and text.strip() else None
-        if wrong is not None:
-            problems.add(node, f"{call(trail)} {wrong[0]}", wrong[1])
-            return None
-        if _as_schemas_mean(self.pattern).search(text) is None:
-            self.refuse(node, trail, problems, f"give {self.wanted}")
-            return None
-        return text
+    def _note_key(self, key: str, schema: Schema, path: DataPath) -> None:
+        """Note a key that a mapping may not have, though its keys are the user's to choose."""
+        if (*path, key) in self.wrong_keys:
+            return
+        self.wrong_keys.add((*path, key))
+        at = self._positions.key((*path, key))
+        noun = schema["title"]
+        if "not" in schema:
+            self._problems.add(at, f"{self._prefix(path)}{key} {schema['patternErrorMessage']}", "leave it out")
+            return
+        rule = "maxLength" if len(key) > schema["maxLength"] else "pattern"
+        what, remedy = self._value_rule(rule, key, schema, (*path, key))
+        self._problems.add(at, f"{self._prefix(path)}the {noun} {what}", remedy)
 
-    def schema(self) -> Schema:
-        """A string with its pattern; a number too where the raw text counts."""
-        text: Schema = {"pattern": self.pattern, "minLength": 1, "maxLength": self.longest}
-        return {"type": ["string", "number"] if self.raw else "string", **text}
+    def _value_rule(self, keyword: str, value: Any, schema: Schema, path: DataPath) -> tuple[str, str]:
+        """What is wrong with one value, and the remedy."""
+        if keyword == "maxLength":
+            return f"has {len(value):,} characters", f"give at most {schema['maxLength']:,}"
+        if isinstance(value, str) and value.strip() and "format" in schema:
+            wrong = self._formats[schema["format"]](value)
+            if wrong is not None:
+                return wrong
+        found = self._describe(value, path)
+        scalar = isinstance(value, bool | int | float | Decimal) or path in self._positions.written
+        if keyword == "type" and "string" in schema["type"] and scalar:
+            return f"must be a string, not {found}", "put it in quotes"
+        return f"is {found}", self._remedy(value, schema, path)
 
+    def _remedy(self, value: Any, schema: Schema, path: DataPath) -> str:
+        """What to give in place of a value."""
+        if "enum" in schema:
+            return suggestion(value if isinstance(value, str) else "", schema["enum"])
+        types = schema["type"]
+        if types == "object" or (isinstance(value, dict) and "object" in types):
+            return self._mapping_wanted(schema, path)
+        if "string" in types:
+            return str(schema["patternErrorMessage"])
+        if types in ("integer", "number"):
+            return _number_wanted(value, schema)
+        if types == "boolean":
+            return "give true or false"
+        each = "in brackets" if self._positions.tables else "each after a dash"
+        return f"give a list with at least one {schema['items']['title']}, {each}"
 
-@cache
-def _as_schemas_mean(pattern: str) -> re.Pattern[str]:
-    """A schema's pattern: elsewhere $ also matches before a line feed at the end."""
-    return re.compile(re.sub(r"\$$", r"\\Z", pattern))
+    def _mapping_wanted(self, schema: Schema, path: DataPath) -> str:
+        if self._positions.tables:
+            names = (name if name.isidentifier() else f'"{name}"' for name in map(str, path))
+            return f"write it as a table: [{'.'.join(names)}]"
+        if "properties" not in schema:
+            return f"give at least one {schema['propertyNames']['title']}, a colon and what belongs to it"
+        return f"give keys and values; known are: {', '.join(schema['properties'])}"
 
+    def _describe(self, value: Any, path: DataPath) -> str:
+        """What stands there, for a message."""
+        if isinstance(value, list):
+            return "a list" if value else "an empty list"
+        if isinstance(value, dict):
+            noun = "table" if self._positions.tables else "mapping"
+            return f"a {noun}" if value else f"an empty {noun}"
+        if isinstance(value, str):
+            return f"the text {quoted(value)}" if value.strip() else "an empty text"
+        written = self._positions.written.get(path)
+        if written is not None:
+            return quoted(written)[1:-1]
+        return "empty" if value is None else str(value).lower()
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice(Shape[str]):
-    """One of a few words."""
+    def _prefix(self, path: DataPath) -> str:
+        return f"{self._name(path)}: " if path else ""
 
-    options: tuple[str, ...]
-
-    def read(self, node: Node, trail: Trail, problems: Problems) -> str | None:
-        """The word."""
-        if isinstance(node, Scalar) and node.kind == "text" and node.text in self.options:
-            return node.text
-        word = node.text if isinstance(node, Scalar) else ""
-        self.refuse(node, trail, problems, suggestion(word, self.options))
-        return None
-
-    def schema(self) -> Schema:
-        """An enumeration."""
-        return {"enum": list(self.options)}
-
-
-class Identity(NamedTuple):
-    """What an item may not share with another of its list.
-
-    ``marks`` is what it takes, ``clashes`` what must not be taken yet (both casefolded),
-    ``called`` how messages call it and ``spot`` where it stands, if not where the item begins.
-    """
-
-    called: str
-    marks: frozenset[str]
-    clashes: frozenset[str]
-    spot: Spot | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListOf(Shape[tuple[T, ...]], Generic[T]):
-    """A list with at least one item, each of one shape; ``noun`` is what messages call an item.
-
-    With ``identity`` no item may repeat another.
-    """
-
-    item: Shape[T]
-    noun: str
-    identity: Callable[[T], Identity | None] | None = None
-
-    def read(self, node: Node, trail: Trail, problems: Problems) -> tuple[T, ...] | None:
-        """The items that are right, in their order."""
-        if not isinstance(node, Items) or not node.items:
-            what = "an empty list" if isinstance(node, Items) else ""
-            remedy = f"give a list with at least one {self.noun}, each after a dash"
-            self.refuse(node, trail, problems, remedy, what=what)
-            return None
-        read: list[T] = []
-        taken: dict[str, int] = {}
-        for number, child in enumerate(node.items, 1):
-            here = (*trail[:-1], f"{self.noun} {number}")
-            value = self.item.read(child, here, problems)
-            if value is None:
-                continue
-            read.append(value)
-            identity = None if self.identity is None else self.identity(value)
-            if identity is not None:
-                first = min((taken[m] for m in identity.clashes if m in taken), default=None)
-                if first is not None:
-                    what = f"{call(here)} repeats {identity.called} of {self.noun} {first}"
-                    problems.add(identity.spot or child, what, "change or remove one of them")
-                taken.update({mark: taken.get(mark, number) for mark in identity.marks})
-        return tuple(read)
-
-    def schema(self) -> Schema:
-        """An array; that items differ is said as far as a schema can, of whole items."""
-        schema: Schema = {"type": "array", "minItems": 1, "items": self.item.schema()}
-        return schema if self.identity is None else {**schema, "uniqueItems": True}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MappingOf(Shape[Mapping[str, T]], Generic[T]):
-    """A mapping whose keys the user chooses; ``noun`` is what messages call a key."""
-
-    key: Words
-    value: Shape[T]
-    noun: str
-
-    def read(self, node: Node, trail: Trail, problems: Problems) -> Mapping[str, T] | None:
-        """The entries that are right, in their order."""
-        if not isinstance(node, Pairs) or not node.pairs:
-            what = "an empty mapping" if isinstance(node, Pairs) else ""
-            remedy = f"give at least one {self.noun}, a colon and what belongs to it"
-            self.refuse(node, trail, problems, remedy, what=what)
-            return None
-        table: dict[str, T] = {}
-        for pair in node.pairs:
-            key = self.key.read(pair.key, (*trail, f"the {self.noun}"), problems)
-            if key is None:
-                continue
-            value = self.value.read(pair.value, (*trail, key), problems)
-            if key in table:
-                what = f"{call(trail)}: the {self.noun} {quoted(key)} appears twice"
-                problems.add(pair.key, what, "remove one")
-            elif value is not None:
-                table[key] = value
-        return table
-
-    def schema(self) -> Schema:
-        """An object with any keys that fit."""
-        names: Json = {"pattern": self.key.pattern, "maxLength": self.key.longest}
-        return {
-            "type": "object",
-            "minProperties": 1,
-            "propertyNames": names,
-            "additionalProperties": self.value.schema(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Field(Generic[T]):
-    """A key of a record, what belongs to it, what it means, and what it may look like."""
-
-    key: str
-    shape: Shape[T]
-    meaning: str
-    example: Json
-    required: bool = False
-
-    @property
-    def remedy(self) -> str:
-        """What to do where the field is missing."""
-        shown = f": {self.example}" if isinstance(self.example, str | int) else ""
-        return f"add {self.key}{shown}"
-
-
-class Values:
-    """What a record holds, by field, and where each value stands."""
-
-    def __init__(self, at: Node) -> None:
-        self.at = at
-        self._values: dict[str, object] = {}
-        self._nodes: dict[str, Node] = {}
-
-    def put(self, key: str, value: object, node: Node) -> None:
-        """Keep the value of a key; None where it was wrong."""
-        self._values[key] = value
-        self._nodes[key] = node
-
-    def get(self, field: Field[T]) -> T | None:
-        """The field's value; None where it is missing or was wrong."""
-        return cast("T | None", self._values.get(field.key))
-
-    def need(self, field: Field[T]) -> T:
-        """The value of a required field of a record without problems."""
-        return cast(T, self._values[field.key])
-
-    def spot(self, field: Field[Any]) -> Node:
-        """Where the field's value stands, else where the record begins."""
-        return self._nodes.get(field.key, self.at)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record(Shape[Values]):
-    """A mapping with known keys and no others."""
-
-    fields: Sequence[Field[Any]]
-
-    def read(self, node: Node, trail: Trail, problems: Problems) -> Values | None:
-        """The values that are right; unknown and missing keys are noted."""
-        known = {field.key: field for field in self.fields}
-        if not isinstance(node, Pairs):
-            remedy = f"give keys and values; known are: {', '.join(known)}"
-            self.refuse(node, trail or ("the file",), problems, remedy)
-            return None
-        required = [field for field in self.fields if field.required]
-        if not node.pairs and not required:
-            self.refuse(node, trail, problems, suggestion("", known), what="an empty mapping")
-            return None
-        values = Values(node)
-        prefix = f"{call(trail)}: " if trail else ""
-        for pair in node.pairs:
-            found = known.get(pair.key.text)
-            if found is not None:
-                value = found.shape.read(pair.value, (*trail, found.key), problems)
-                values.put(found.key, value, pair.value)
+    def _name(self, path: DataPath) -> str:
+        """How messages call a value: ``("sections", 0, "lines")`` is "section 1: lines"."""
+        names: list[str] = []
+        schema = self._schema
+        for part in path:
+            if isinstance(part, int):
+                schema = schema["items"]
+                names[-1] = f"{schema['title']} {part + 1}"
             else:
-                what = f"{prefix}unknown key {quoted(pair.key.text)}"
-                remedy = "" if problems.full else suggestion(pair.key.text, known)
-                problems.add(pair.key, what, remedy)
-        present = {pair.key.text for pair in node.pairs}
-        for field in required:
-            if field.key not in present:
-                problems.add(node, f'{prefix}the key "{field.key}" is missing', field.remedy)
-        return values
+                schema = _below(schema, part)
+                names.append(part)
+        return ": ".join(names) or "the file"
 
-    def schema(self) -> Schema:
-        """An object with these properties only."""
-        properties: dict[str, Json] = {}
-        for field in self.fields:
-            examples: Json = {"description": field.meaning, "examples": [field.example]}
-            properties[field.key] = {**field.shape.schema(), **cast(Schema, examples)}
-        schema: Schema = {"type": "object", "properties": properties}
-        required: list[Json] = [field.key for field in self.fields if field.required]
-        demand: Schema = {"required": required} if required else {"minProperties": 1}
-        return {**schema, **demand, "additionalProperties": False}
+
+def _number_wanted(value: Any, schema: Schema) -> str:
+    kind = "whole number" if schema["type"] == "integer" else "number"
+    wanted = f"give a {kind} from {schema['minimum']:,} to {schema['maximum']:,}"
+    return f"{wanted}, without quotes" if isinstance(value, str) and value.strip().isdigit() else wanted
