@@ -115,6 +115,6 @@ def _settle(ledger: Ledger, asked: Order, number: int) -> None:
         ledger.settle(found.attempt_id, settled, cost_pico_usd=priced)
 
 
-def facts_of(place: Path, *, model: str = MODEL, latest: int = 10) -> BookData:
-    """The facts of a workspace on the day of the golden files."""
+def data_of(place: Path, *, model: str = MODEL, latest: int = 10) -> BookData:
+    """The data of a workspace on the day of the golden files."""
     return read_data(Workspace(root=place), now=NOW, model=model, latest=latest)

@@ -7,15 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
-from report_books import facts_of, filled
+from report_books import data_of, filled
 
 from expand.drafting.draft_review import review
-from expand.reports.budget_report import budget_sheet
+from expand.reports.budget_report import budget_report
 from expand.reports.formats import FORMATS, Format, render
 from expand.reports.messages import LANGUAGES
-from expand.reports.plan_report import plan_sheet
+from expand.reports.plan_report import plan_report
 from expand.reports.report_model import Report
-from expand.reports.status_report import status_sheet
+from expand.reports.status_report import status_report
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -28,14 +28,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return filled(tmp_path_factory.mktemp("golden") / "book")
 
 
-def sheet(place: Path, name: str, language: str) -> Report:
-    facts = facts_of(place)
+def report(place: Path, name: str, language: str) -> Report:
+    data = data_of(place)
     if name == "budget":
-        return budget_sheet(facts, language)
+        return budget_report(data, language)
     if name == "plan":
-        return plan_sheet(facts, language)
-    result = review(Workspace(root=place), Settings(model="m"), facts.book, "07")
-    return status_sheet(facts, {"07": result}, language)
+        return plan_report(data, language)
+    result = review(Workspace(root=place), Settings(model="m"), data.book, "07")
+    return status_report(data, {"07": result}, language)
 
 
 def settled(text: str) -> str:
@@ -47,7 +47,7 @@ def settled(text: str) -> str:
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", ["budget", "plan", "status"])
 def test_is_as_it_was_looked_at(place: Path, name: str, form: Format, language: str) -> None:
-    shown = settled(render(sheet(place, name, language), form))
+    shown = settled(render(report(place, name, language), form))
 
     path = GOLDEN / f"{name}.{language}.{ENDINGS.get(form, form)}"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -57,16 +57,16 @@ def test_is_as_it_was_looked_at(place: Path, name: str, form: Format, language: 
 
 
 def test_same_figures_make_the_same_page(place: Path) -> None:
-    first = render(sheet(place, "status", "en"), "html")
+    first = render(report(place, "status", "en"), "html")
 
-    assert first == render(sheet(place, "status", "en"), "html")
+    assert first == render(report(place, "status", "en"), "html")
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 132])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_figure_is_cut_on_a_narrow_terminal(place: Path, language: str, width: int) -> None:
-    wide = render(sheet(place, "status", language), "table", width=400)
-    narrow = render(sheet(place, "status", language), "table", width=width)
+    wide = render(report(place, "status", language), "table", width=400)
+    narrow = render(report(place, "status", language), "table", width=width)
 
     def figures(text: str) -> set[str]:
         return set(re.findall(r"[+-]?\d[\d,.]*%?", text))

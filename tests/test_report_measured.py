@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_books import facts_of, filled
+from report_books import data_of, filled
 
 from expand.errors import InputErrors
-from expand.outline import Outline
 from expand.reports import cache
 from expand.reports.data import BookData
-from expand.workspace import Workspace
 
 
 @pytest.fixture
@@ -31,7 +29,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     original = cache._count
 
-    def noted(text: str) -> cache.DraftFacts:
+    def noted(text: str) -> cache.DraftSummary:
         seen.append(text)
         return original(text)
 
@@ -39,23 +37,23 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def delivered(facts: BookData) -> list[int]:
-    return [s.delivered for chapter in facts.chapters for s in chapter.sections]
+def delivered(data: BookData) -> list[int]:
+    return [s.delivered for chapter in data.chapters for s in chapter.sections]
 
 
 def test_a_draft_is_counted_once_and_told_the_same_from_then_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = counted(monkeypatch)
-    first = facts_of(place)
+    first = data_of(place)
     assert sum(delivered(first)) > 0
     assert len(seen) > 0
     seen.clear()
 
-    assert facts_of(place) == first
+    assert data_of(place) == first
     assert seen == []
 
 
 def test_a_draft_changed_within_the_same_size_and_moment_is_seen(place: Path) -> None:
-    before = delivered(facts_of(place))
+    before = delivered(data_of(place))
     path = place / "drafts/07.md"
     state, text = path.stat(), path.read_text(encoding="utf-8")
     first = text.index("\n", text.index("## 1. ")) + 2
@@ -64,27 +62,27 @@ def test_a_draft_changed_within_the_same_size_and_moment_is_seen(place: Path) ->
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert path.stat().st_size == state.st_size
 
-    after = delivered(facts_of(place))
+    after = delivered(data_of(place))
     assert after != before
     kept(place).unlink()
-    assert delivered(facts_of(place)) == after
+    assert delivered(data_of(place)) == after
 
 
 def test_another_state_of_the_code_counts_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = facts_of(place)
+    first = data_of(place)
     seen = counted(monkeypatch)
-    monkeypatch.setattr(cache, "_code", lambda: "another")
+    monkeypatch.setattr(cache, "_code_state", lambda: "another")
 
-    assert facts_of(place) == first
+    assert data_of(place) == first
     assert len(seen) > 0
 
 
 def test_what_is_not_drafted_any_more_is_forgotten(place: Path) -> None:
-    facts_of(place)
+    data_of(place)
     former = set(json.loads(kept(place).read_bytes())["drafts"])
     path = place / "drafts/07.md"
     path.write_text(path.read_text(encoding="utf-8") + "\nMore.\n", encoding="utf-8")
-    facts_of(place)
+    data_of(place)
 
     assert not former & set(json.loads(kept(place).read_bytes())["drafts"])
 
@@ -98,31 +96,28 @@ def test_what_is_not_drafted_any_more_is_forgotten(place: Path) -> None:
         lambda form: {**form, "drafts": dict.fromkeys(form["drafts"])},
         lambda form: {**form, "drafts": {name: ["en", "full"] for name in form["drafts"]}},
         lambda form: {**form, "drafts": {name: ["en", "full", ["a"]] for name in form["drafts"]}},
-        lambda form: {name: kept for name, kept in form.items() if name != "outlines"},
-        lambda form: {**form, "outlines": dict.fromkeys(form["outlines"])},
-        lambda form: {**form, "outlines": {name: ["07", 7] for name in form["outlines"]}},
     ],
 )
 def test_a_record_that_is_none_changes_nothing(place: Path, spoil: Any) -> None:
-    first = facts_of(place)
+    first = data_of(place)
     form = json.loads(kept(place).read_bytes())
     kept(place).write_text(json.dumps(spoil(form)), encoding="utf-8")
 
-    assert facts_of(place) == first
+    assert data_of(place) == first
     assert json.loads(kept(place).read_bytes()) == form
 
 
 def test_where_it_cannot_be_written_the_figures_are_the_same(place: Path) -> None:
-    first = facts_of(place)
+    first = data_of(place)
     kept(place).unlink()
     kept(place).mkdir()
 
-    assert facts_of(place) == first
+    assert data_of(place) == first
 
 
 def test_a_report_makes_no_folder_of_the_tools_own(place: Path) -> None:
     (place / ".expand").rename(place / "away")
-    facts_of(place)
+    data_of(place)
 
     assert not (place / ".expand").exists()
 
@@ -131,106 +126,50 @@ def test_a_draft_without_sections_is_none(place: Path) -> None:
     (place / "drafts/07.md").write_text("# Only a title\n", encoding="utf-8")
 
     for _ in range(2):
-        (chapter,) = [c for c in facts_of(place).chapters if c.id == "07"]
+        (chapter,) = [c for c in data_of(place).chapters if c.id == "07"]
         assert chapter.draft is None
 
 
-def outlines_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The chapters whose outlines are read from now on."""
-    seen: list[str] = []
-    original = Workspace.outline
-
-    def noted(self: Workspace, chapter: str) -> Outline:
-        seen.append(chapter)
-        return original(self, chapter)
-
-    monkeypatch.setattr(Workspace, "outline", noted)
-    return seen
-
-
-def test_an_outline_is_read_once_and_told_the_same_from_then_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    second = (place / "outlines/07.yaml").read_text(encoding="utf-8").replace("id: 07", "id: 08")
-    (place / "outlines/08.yaml").write_text(second, encoding="utf-8")
-    seen = outlines_read(monkeypatch)
-    first = facts_of(place)
-    assert seen == ["07", "08"]
-
-    assert facts_of(place) == first
-    assert seen == ["07", "08"]
-
-
 def test_an_outline_changed_within_the_same_size_and_moment_is_seen(place: Path) -> None:
-    first = facts_of(place)
+    first = data_of(place)
     path = place / "outlines/07.yaml"
     state, text = path.stat(), path.read_text(encoding="utf-8")
     path.write_text(text.replace("lines: 20", "lines: 30"), encoding="utf-8")
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert path.stat().st_size == state.st_size
 
-    (before, after) = (next(c.outlined for c in facts.chapters if c.id == "07") for facts in (first, facts_of(place)))
+    (before, after) = (next(c.outlined for c in data.chapters if c.id == "07") for data in (first, data_of(place)))
     assert before is not None
     assert after == before + 10
 
 
 def test_an_outline_under_another_name_is_not_the_one_that_was_read(place: Path) -> None:
-    facts_of(place)
+    data_of(place)
     (place / "outlines/07.yaml").rename(place / "outlines/09.yaml")
 
     with pytest.raises(InputErrors, match='id is "07", but the file is called'):
-        facts_of(place)
-
-
-def test_an_outline_whose_text_is_not_known_is_not_kept(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Path.read_bytes
-
-    def refused(path: Path) -> bytes:
-        if path.name == "07.yaml":
-            raise PermissionError(13, "Permission denied")
-        return original(path)
-
-    monkeypatch.setattr(Path, "read_bytes", refused)
-    seen = outlines_read(monkeypatch)
-
-    assert facts_of(place) == facts_of(place)
-    assert seen == ["07", "07"]
-
-
-def test_an_outline_that_changes_while_it_is_read_is_read_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = place / "outlines/07.yaml"
-    former = path.read_text(encoding="utf-8")
-    original = Workspace.outline
-
-    def changing(self: Workspace, chapter: str) -> Outline:
-        path.write_text(former.replace("lines: 20", "lines: 30"), encoding="utf-8")
-        return original(self, chapter)
-
-    monkeypatch.setattr(Workspace, "outline", changing)
-    facts_of(place)
-    path.write_text(former, encoding="utf-8")
-    monkeypatch.setattr(Workspace, "outline", original)
-
-    assert next(c.outlined for c in facts_of(place).chapters if c.id == "07") == 100
+        data_of(place)
 
 
 def test_a_source_that_becomes_wrong_is_refused_though_the_outline_is_the_same(place: Path, tmp_path: Path) -> None:
     source = place / "chapters/07_signals.md"
     assert f"source: chapters/{source.name}" in (place / "outlines/07.yaml").read_text("utf-8")
-    facts_of(place)
+    data_of(place)
     source.unlink(missing_ok=True)
-    facts_of(place)
+    data_of(place)
 
     source.mkdir()
     with pytest.raises(InputErrors, match="is a folder"):
-        facts_of(place)
+        data_of(place)
     source.rmdir()
     source.symlink_to(tmp_path / "elsewhere.md")
     with pytest.raises(InputErrors, match="leads out of the workspace"):
-        facts_of(place)
+        data_of(place)
     source.unlink()
     source.parent.rename(tmp_path / "moved")
     source.parent.symlink_to(tmp_path / "moved")
     with pytest.raises(InputErrors, match="leads out of the workspace"):
-        facts_of(place)
+        data_of(place)
     source.parent.unlink()
     source.parent.write_text("", encoding="utf-8")
-    facts_of(place)
+    data_of(place)

@@ -17,10 +17,10 @@ from expand.ledger.aggregates import Aggregates, Day
 from expand.llm.pricing import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
 from expand.reports.budget_report import burn_down
-from expand.reports.cache import DraftFacts
+from expand.reports.cache import DraftSummary
 from expand.reports.data import BookData, ChapterData, SectionData
 from expand.reports.estimates import Basis, Rate, Sample, list_price, rate
-from expand.reports.plan_report import plan_sheet, plans_of
+from expand.reports.plan_report import plan_report, plans_of
 from expand.reports.report_model import Notes
 from expand.reports.scenarios import STEPS, best_fit, full_plan, scenarios
 
@@ -40,7 +40,7 @@ def chapter(id_: str, now: int, target: int, priority: Priority = "medium", hour
     )
 
 
-def facts(
+def book_data(
     *chapters: ChapterData,
     remaining: int | None = 1_000_000,
     plans: dict[str, PlanSpec] | None = None,
@@ -58,7 +58,7 @@ def facts(
             openings=openings,
         ),
         chapters=chapters,
-        overview=Aggregates(balance=balance, days=days),
+        aggregates=Aggregates(balance=balance, days=days),
         now=NOW,
         model="m",
         language="en",
@@ -68,13 +68,13 @@ def facts(
 
 
 def said(of: BookData) -> str:
-    sheet = plan_sheet(of, "en")
-    (note,) = [b for b in sheet.blocks if isinstance(b, Notes) and b.id == "recommendation"]
+    report = plan_report(of, "en")
+    (note,) = [b for b in report.blocks if isinstance(b, Notes) and b.id == "recommendation"]
     return note.lines[0]
 
 
 def test_lean_is_450_lines_and_never_more_than_full() -> None:
-    full, lean, none = scenarios(facts(chapter("1", 10, 1000), chapter("2", 10, 300)))
+    full, lean, none = scenarios(book_data(chapter("1", 10, 1000), chapter("2", 10, 300)))
 
     assert [c.lines_after for c in full.chapters] == [1000, 300]
     assert [c.lines_after for c in lean.chapters] == [450, 300]
@@ -90,7 +90,7 @@ def test_a_book_s_own_plan_names_targets_or_a_factor() -> None:
 
     found = {
         s.name: [c.lines_after for c in s.chapters]
-        for s in scenarios(facts(chapter("1", 10, 1001), chapter("2", 10, 300), plans=own))
+        for s in scenarios(book_data(chapter("1", 10, 1001), chapter("2", 10, 300), plans=own))
     }
 
     assert found["half"] == [501, 150]
@@ -99,9 +99,9 @@ def test_a_book_s_own_plan_names_targets_or_a_factor() -> None:
 
 
 def test_what_a_draft_has_is_not_bought_again() -> None:
-    drafted = DraftFacts(language="en", plan="full", lines_by_section={1: 300, 2: 100})
+    drafted = DraftSummary(language="en", plan="full", lines_by_section={1: 300, 2: 100})
 
-    full = scenarios(facts(chapter("1", 10, 1000)._replace(draft=drafted)))[0]
+    full = scenarios(book_data(chapter("1", 10, 1000)._replace(draft=drafted)))[0]
 
     assert (full.added, full.to_buy) == (990, 600)
     assert (full.tokens.low, full.tokens.middle, full.tokens.high) == (3000, 6000, 12000)
@@ -109,21 +109,21 @@ def test_what_a_draft_has_is_not_bought_again() -> None:
 
 @pytest.mark.parametrize(("last", "to_buy"), [(95, 0), (94, 56)])
 def test_a_draft_whose_sections_have_their_lines_takes_nothing_more(last: int, to_buy: int) -> None:
-    drafted = DraftFacts(language="en", plan="full", lines_by_section={1: 850, 2: last})
+    drafted = DraftSummary(language="en", plan="full", lines_by_section={1: 850, 2: last})
     sections = tuple(
         SectionData(number=number, title=Text(plain="S"), lines=lines, delivered=delivered)
         for number, lines, delivered in ((1, 900, 855), (2, 100, last))
     )
     one = chapter("1", 10, 1000)._replace(draft=drafted, sections=sections)
 
-    full = scenarios(facts(one))[0]
+    full = scenarios(book_data(one))[0]
 
     assert (full.to_buy, full.tokens.middle) == (to_buy, 10 * to_buy)
 
 
 def test_hours_come_from_the_ledger_else_the_outline_else_the_opening_balance() -> None:
     half = {"half": PlanSpec(factor=Decimal("0.55"))}
-    outlined = facts(chapter("1", 100, 1000, hours=1.8), plans=half)
+    outlined = book_data(chapter("1", 100, 1000, hours=1.8), plans=half)
     assert [s.hours for s in scenarios(outlined)] == [
         Fraction("1.8"),
         Fraction("0.7"),
@@ -133,24 +133,24 @@ def test_hours_come_from_the_ledger_else_the_outline_else_the_opening_balance() 
     measured = replace(outlined, hours_per_line=0.5)
     assert scenarios(measured)[0].hours == 450
     done = chapter("0", 300, 300)._replace(before=100)
-    opened = facts(done, chapter("1", 100, 1000), openings=(Opening(chapters=("0",), hours=2.0),))
+    opened = book_data(done, chapter("1", 100, 1000), openings=(Opening(chapters=("0",), hours=2.0),))
     assert scenarios(opened)[0].hours == 9
-    assert scenarios(facts(chapter("1", 100, 1000)))[0].hours is None
+    assert scenarios(book_data(chapter("1", 100, 1000)))[0].hours is None
 
 
 @pytest.mark.parametrize(
     ("remaining", "best", "words"),
     [
-        (40_000, "full", "it takes 20,000 tokens, at most 40,000, of 40,000 remaining"),
-        (None, "full", "of unlimited remaining"),
-        (39_999, "fits", "“What fits” take at most"),
+        (40_000, "full", "takes 20,000 tokens, at most 40,000, of 40,000 remaining"),
+        (None, "full", "No limit is set."),
+        (39_999, "fits", "“What fits the remaining budget” take at most"),
         (9_000, "fits", "take at most 9,000"),
         (100, "none", "no chapter fits the 100 tokens remaining"),
         (-5, "none", "no chapter fits the -5 tokens remaining"),
     ],
 )
 def test_recommends_the_most_that_fits(remaining: int | None, best: str, words: str) -> None:
-    of = facts(
+    of = book_data(
         chapter("1", 0, 1000, "low"),
         chapter("2", 0, 1000, "high"),
         remaining=remaining,
@@ -162,14 +162,14 @@ def test_recommends_the_most_that_fits(remaining: int | None, best: str, words: 
 
 
 def test_recommends_lean_where_nothing_that_fits_brings_more() -> None:
-    of = facts(chapter("1", 0, 1000), chapter("2", 0, 1000), remaining=18_000)
+    of = book_data(chapter("1", 0, 1000), chapter("2", 0, 1000), remaining=18_000)
 
     assert plans_of(of).best.name == "lean"
     assert "the full plan may take 40,000 tokens, more than the 18,000 remaining" in said(of)
 
 
 def test_nothing_is_recommended_where_nothing_is_left_to_write() -> None:
-    of = facts(chapter("1", 1000, 1000), remaining=100)
+    of = book_data(chapter("1", 1000, 1000), remaining=100)
 
     assert plans_of(of).best.name == "none"
     assert said(of).endswith("there is nothing left to write.")
@@ -185,7 +185,7 @@ books = st.lists(
 @given(books, st.integers(-100, 60_000))
 @settings(max_examples=60, deadline=None)
 def test_the_best_fit_is_that_of_trying_them_all(chapters: list[tuple[int, int, Priority]], remaining: int) -> None:
-    of = facts(
+    of = book_data(
         *(chapter(str(n), now, max(now, target), p) for n, (now, target, p) in enumerate(chapters)),
         remaining=remaining,
     )
@@ -281,17 +281,17 @@ def test_the_allowance_ends_on_a_day_and_at_a_chapter() -> None:
     )
     chapters = (chapter("1", 0, 1000, "low"), chapter("2", 0, 1000, "high"))
 
-    assert burnt(facts(*chapters, remaining=15_000, days=days)) == {
+    assert burnt(book_data(*chapters, remaining=15_000, days=days)) == {
         "tokens_a_day": 500,
         "ends_on": "2026-12-25",
         "ends_at": "1",
     }
-    assert burnt(facts(*chapters, remaining=9_999, days=days))["ends_at"] == "2"
-    assert burnt(facts(*chapters, remaining=20_000, days=days))["ends_at"] is None
-    assert burnt(facts(*chapters, remaining=10**15, days=days))["ends_on"] is None
-    assert burnt(facts(*chapters, remaining=None, days=days)) == {
+    assert burnt(book_data(*chapters, remaining=9_999, days=days))["ends_at"] == "2"
+    assert burnt(book_data(*chapters, remaining=20_000, days=days))["ends_at"] is None
+    assert burnt(book_data(*chapters, remaining=10**15, days=days))["ends_on"] is None
+    assert burnt(book_data(*chapters, remaining=None, days=days)) == {
         "tokens_a_day": 500,
         "ends_on": None,
         "ends_at": None,
     }
-    assert burnt(facts(*chapters))["tokens_a_day"] is None
+    assert burnt(book_data(*chapters))["tokens_a_day"] is None

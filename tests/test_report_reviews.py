@@ -12,10 +12,11 @@ from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.api import figures, settings_of
-from expand.drafting import draft_review as reviewing
+from expand.drafting.draft_review import review
 from expand.drafting.results import ChapterResult
 from expand.outline import Book
-from expand.reports.draft_states import Reviews, reviews
+from expand.reports.draft_reviews import reviews
+from expand.reports.status_report import Reviews
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -39,13 +40,13 @@ def place(tmp_path: Path, server: ScriptedServer) -> Path:
 def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The chapters that are held against their outlines from now on."""
     seen: list[str] = []
-    original = reviewing.review
+    original = review
 
     def noted(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> ChapterResult:
         seen.append(chapter_id)
         return original(workspace, settings, book, chapter_id)
 
-    monkeypatch.setattr(reviewing, "review", noted)
+    monkeypatch.setattr("expand.reports.draft_reviews.review", noted)
     return seen
 
 

@@ -97,9 +97,9 @@ def test_a_draft_is_held_against_its_contract(tmp_path: Path) -> None:
     assert row["contract"] == "short"
     assert row["warnings"] > 0
     assert [s["draft_lines"] for s in shown["sections"]] == [31, 40, 12]
-    assert shown["todo"][0].startswith("Review 07")
+    assert shown["todo"][0].startswith("Review the draft of 07")
     assert shown["todo"][1].startswith("Write an outline for 08")
-    assert "unknown outcomes (1)" in shown["todo"][2]
+    assert "1 attempt with an unknown outcome" in shown["todo"][2]
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])

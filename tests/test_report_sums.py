@@ -30,14 +30,14 @@ from expand.llm.local_model import is_installed
 from expand.llm.types import Purpose
 from expand.outline import Allowance, Book, Text, Tier
 from expand.reports import messages
-from expand.reports.budget_report import budget_sheet
+from expand.reports.budget_report import budget_report
 from expand.reports.data import BookData, ChapterData
 from expand.reports.estimates import Basis, Rate
 from expand.reports.formats import render
-from expand.reports.plan_report import plan_sheet
+from expand.reports.plan_report import plan_report
 from expand.reports.report_model import Report
 from expand.reports.rounding import percent, shares
-from expand.reports.status_report import status_sheet
+from expand.reports.status_report import status_report
 
 PURPOSES: tuple[Purpose, ...] = ("draft", "continue", "repair", "revise")
 
@@ -77,8 +77,8 @@ bought = st.builds(
 )
 
 
-def facts_from(attempts: list[Bought], limit: int | None, opening: int, lines: list[tuple[int, int]]) -> BookData:
-    """The facts that a ledger of these attempts would give."""
+def data_from(attempts: list[Bought], limit: int | None, opening: int, lines: list[tuple[int, int]]) -> BookData:
+    """The data that a ledger of these attempts would give."""
     slices: dict[tuple[Any, ...], list[Bought]] = defaultdict(list)
     days: dict[int, list[Bought]] = defaultdict(list)
     held: dict[tuple[Any, ...], list[Bought]] = defaultdict(list)
@@ -120,9 +120,6 @@ def facts_from(attempts: list[Bought], limit: int | None, opening: int, lines: l
         )
         for key, found in sorted(slices.items())
     )
-    by_chapter: dict[str, list[Slice]] = defaultdict(list)
-    for part in parts:
-        by_chapter[part.chapter].append(part)
     chapters = tuple(
         ChapterData(
             id=f"{number:02}",
@@ -144,7 +141,7 @@ def facts_from(attempts: list[Bought], limit: int | None, opening: int, lines: l
             tiers=tuple(Tier(id=str(n), title=Text(plain=f"Tier {n}"), target_lines=500) for n in range(2)),
         ),
         chapters=chapters,
-        overview=Aggregates(
+        aggregates=Aggregates(
             balance=balance,
             slices=parts,
             days=tuple(Day(day=f"2026-11-{day:02}", **sums(found)) for day, found in sorted(days.items())),
@@ -165,12 +162,11 @@ def facts_from(attempts: list[Bought], limit: int | None, opening: int, lines: l
         language="en",
         rate=Rate(low=Fraction(20), middle=Fraction(131, 3), high=Fraction(90), basis=Basis.DEFAULT),
         balance=balance,
-        by_chapter={chapter: tuple(found) for chapter, found in by_chapter.items()},
     )
 
 
-any_facts = st.builds(
-    facts_from,
+any_data = st.builds(
+    data_from,
     attempts=st.lists(bought, max_size=12),
     limit=st.none() | st.integers(0, 10**9),
     opening=st.integers(0, 10**6),
@@ -185,14 +181,14 @@ def number(text: str) -> int | None:
     return int(found[0].replace(",", "")) if found else None
 
 
-def shown(sheet: Report, block: str) -> dict[str, dict[str, int | None]]:
+def shown(report: Report, block: str) -> dict[str, dict[str, int | None]]:
     """The four figures of the budget, as each format shows them."""
-    labels = {name: messages.label(sheet.language, block, name) for name in BUDGET}
-    as_json = json.loads(render(sheet, "json"))
+    labels = {name: messages.label(report.language, block, name) for name in BUDGET}
+    as_json = json.loads(render(report, "json"))
     values = as_json if block == "budget" else as_json[block]
-    lines = list(csv.DictReader(io.StringIO(render(sheet, "csv"))))
-    markdown, page = render(sheet, "markdown"), render(sheet, "html")
-    table = render(sheet, "table")
+    lines = list(csv.DictReader(io.StringIO(render(report, "csv"))))
+    markdown, page = render(report, "markdown"), render(report, "html")
+    table = render(report, "table")
     return {
         "json": {name: values[name] for name in BUDGET},
         "csv": {
@@ -214,14 +210,14 @@ def shown(sheet: Report, block: str) -> dict[str, dict[str, int | None]]:
     }
 
 
-@given(facts=any_facts, language=st.sampled_from(messages.LANGUAGES))
+@given(data=any_data, language=st.sampled_from(messages.LANGUAGES))
 @settings(max_examples=25, deadline=None)
-def test_used_reserved_and_remaining_make_the_limit_in_every_format(facts: BookData, language: str) -> None:
-    for sheet, block in (
-        (budget_sheet(facts, language), "budget"),
-        (status_sheet(facts, {}, language), "resources"),
+def test_used_reserved_and_remaining_make_the_limit_in_every_format(data: BookData, language: str) -> None:
+    for report, block in (
+        (budget_report(data, language), "budget"),
+        (status_report(data, {}, language), "resources"),
     ):
-        every = shown(sheet, block)
+        every = shown(report, block)
         assert all(figures == every["json"] for figures in every.values())
         figures = every["json"]
         used, reserved = figures["used"], figures["reserved"]
@@ -245,11 +241,11 @@ def tables_of(page: str) -> dict[str, list[list[str]]]:
     return found
 
 
-@given(facts=any_facts)
+@given(data=any_data)
 @settings(max_examples=25, deadline=None)
-def test_the_parts_add_up_to_the_wholes(facts: BookData) -> None:
-    sheet = budget_sheet(facts, "en")
-    shown = json.loads(render(sheet, "json"))
+def test_the_parts_add_up_to_the_wholes(data: BookData) -> None:
+    report = budget_report(data, "en")
+    shown = json.loads(render(report, "json"))
     bought_tokens = shown["used"] - shown["opening"]
 
     assert sum(row["used"] for row in shown["by_chapter"]) == bought_tokens
@@ -263,8 +259,8 @@ def test_the_parts_add_up_to_the_wholes(facts: BookData) -> None:
         assert None in costs
     else:
         assert sum(map(Decimal, costs)) == Decimal(shown["cost"])
-    tables = tables_of(render(sheet, "html"))
-    lines = list(csv.DictReader(io.StringIO(render(sheet, "csv"))))
+    tables = tables_of(render(report, "html"))
+    lines = list(csv.DictReader(io.StringIO(render(report, "csv"))))
     for name, column in (("by_chapter", 1), ("by_section", 7), ("by_model", 6), ("by_day", 2)):
         rows = tables.get(messages.say("en", name), [[]])[1:]
         parts = [number(row[column]) for row in rows if row[0] != "Total"]
@@ -280,11 +276,11 @@ def test_the_parts_add_up_to_the_wholes(facts: BookData) -> None:
     assert held == shown["unknown"] + shown["reserved"]
 
 
-@given(facts=any_facts)
+@given(data=any_data)
 @settings(max_examples=25, deadline=None)
-def test_plans_add_up_and_what_fits_does(facts: BookData) -> None:
-    shown = json.loads(render(plan_sheet(facts, "zh"), "json"))
-    now = sum(chapter.lines for chapter in facts.chapters)
+def test_plans_add_up_and_what_fits_does(data: BookData) -> None:
+    shown = json.loads(render(plan_report(data, "zh"), "json"))
+    now = sum(chapter.lines for chapter in data.chapters)
 
     for plan in shown["plans"]:
         chapters = [row for row in shown["plan_chapters"] if row["plan"] == plan["plan"]]
@@ -294,10 +290,10 @@ def test_plans_add_up_and_what_fits_does(facts: BookData) -> None:
         tiers = [row for row in shown["plan_tiers"] if row["plan"] == plan["plan"]]
         assert sum(row["lines_after"] for row in tiers) == plan["book_lines"]
         assert plan["tokens_low"] <= plan["tokens"] <= plan["tokens_high"]
-        remaining = facts.balance.remaining_tokens
+        remaining = data.remaining_tokens
         assert plan["left"] == (None if remaining is None else remaining - plan["tokens"])
     high = sum(row["tokens_high"] for row in shown["what_fits"])
-    assert facts.balance.remaining_tokens is None or high <= max(0, facts.balance.remaining_tokens)
+    assert data.remaining_tokens is None or high <= max(0, data.remaining_tokens)
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=20))
@@ -378,7 +374,7 @@ def test_reports_agree_with_the_export_after_a_run(tmp_path: Path) -> None:
     agree(place)
     budget = expand(place, "budget", "--json").json
     assert budget["unknown"] > 0
-    assert any("learnt from 3 sections by scripted" in note for note in budget["notes"])
+    assert any("based on 3 sections by scripted" in note for note in budget["notes"])
 
 
 @pytest.mark.embedded

@@ -179,28 +179,27 @@ def render_report(
     Raises ``InputError``, also for a ``language`` that reports do not speak.
     """
     from expand.errors import InputError
-    from expand.reports.budget_report import LATEST, budget_sheet
-    from expand.reports.draft_states import reviews
+    from expand.reports.budget_report import LATEST, budget_report
+    from expand.reports.draft_reviews import reviews
     from expand.reports.formats import FORMATS, render
-    from expand.reports.messages import spoken_for
-    from expand.reports.plan_report import plan_sheet
-    from expand.reports.status_report import status_sheet
+    from expand.reports.messages import report_language
+    from expand.reports.plan_report import plan_report
+    from expand.reports.status_report import status_report
 
     if form not in FORMATS:
         raise InputError(f"form is {form!r}", remedy=f"give one of: {', '.join(FORMATS)}")
-    facts = figures(workspace, latest=LATEST if name == "budget" else 0, **options)
-    spoken = spoken_for(facts.book.language, language)
+    data = figures(workspace, latest=LATEST if name == "budget" else 0, **options)
+    spoken = report_language(data.book.language, language)
     match name:
         case "budget":
-            sheet = budget_sheet(facts, spoken)
+            report = budget_report(data, spoken)
         case "plan":
-            sheet = plan_sheet(facts, spoken)
+            report = plan_report(data, spoken)
         case "status":
-            held = reviews(workspace, settings_of(workspace, **options), facts)
-            sheet = status_sheet(facts, held, spoken)
+            report = status_report(data, reviews(workspace, settings_of(workspace, **options), data), spoken)
         case _:
             raise InputError(f"there is no report {name!r}", remedy="give budget, status or plan")
-    return render(sheet, form)
+    return render(report, form)
 
 
 def settings_of(workspace: Workspace, **options: Unpack[AuthorOptions]) -> Settings:

@@ -1,12 +1,15 @@
-"""``expand status`` and ``expand report``: the status report, and where it is kept."""
+"""``expand budget``, ``plan``, ``status`` and ``report``: the reports, and where they are written."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from expand.api import figures
 from expand.cli.common import (
     BaseUrlOption,
     ModelOption,
@@ -18,67 +21,58 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
-
-# What the commands that report share: their options, and what they mean.
-
-if TYPE_CHECKING:
-    from expand.reports.formats import Format
-    from expand.reports.report_model import Report
+from expand.errors import InputError
+from expand.reports.budget_report import LATEST, budget_report
+from expand.reports.data import BookData
+from expand.reports.embed import renew
+from expand.reports.formats import FORMATS, Format, as_json, render
+from expand.reports.messages import report_language
+from expand.reports.plan_report import plan_report
+from expand.reports.report_model import Report
+from expand.reports.status_report import status_report, status_tables
+from expand.workspace import Workspace, meant
 
 FormatOption = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
 FormatJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 ReportLanguageOption = Annotated[str | None, typer.Option("--language", help="The report's language: en or zh.")]
+REPORT_FILES: dict[str, Format] = {
+    "README.md": "markdown",
+    "status.html": "html",
+    "status.json": "json",
+    "status.csv": "csv",
+}
 
 
-def format_of(text: str) -> Format:
-    """The format that ``--format`` names. Raises ``InputError``."""
-    from expand.errors import InputError  # start-up time
-    from expand.reports.formats import FORMATS
-
+def format_of(text: str, *, json: bool = False) -> Format:
+    """The format that ``--format`` or ``--json`` names. Raises ``InputError``."""
     for form in FORMATS:
-        if form == text:
+        if form == ("json" if json else text):
             return form
     raise InputError(f"--format is {text!r}", remedy=f"give one of: {', '.join(FORMATS)}")
 
 
-def print_sheet(sheet: Report, form: Format, output: Path | None) -> None:
-    """The report on stdout, or into a file; on a terminal tables keep to its width."""
-    import shutil  # start-up time
-    import sys
-
-    from expand.reports.formats import as_json, render
-
+def print_report(report: Report, form: Format, output: Path | None) -> None:
+    """Prints the report on stdout, or into a file; on a terminal its tables keep to the terminal's width."""
     if form == "json":
-        print_json(as_json(sheet), output)
+        print_json(as_json(report), output)
         return
-    narrow = output is None and sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if narrow else None
-    print_text(render(sheet, form, width=width), output)
-
-
-# ``expand budget``: the budget report.
+    on_terminal = output is None and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else None
+    print_text(render(report, form, width=width), output)
 
 
 def budget(
     context: typer.Context,
     form: FormatOption = "table",
-    as_json: FormatJsonOption = False,
+    json: FormatJsonOption = False,
     language: ReportLanguageOption = None,
     output: OutputOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show what is used, reserved and remaining, and what the rest is estimated to take."""
-    from expand.api import figures  # start-up time
-    from expand.reports.budget_report import LATEST, budget_sheet
-    from expand.reports.messages import spoken_for
-
-    wanted = format_of("json" if as_json else form)
-    place = workspace_of(context, workspace)
-    facts = figures(place, priced=False, latest=LATEST)
-    print_sheet(budget_sheet(facts, spoken_for(facts.book.language, language)), wanted, output)
-
-
-# ``expand plan``: the scenarios side by side.
+    wanted = format_of(form, json=json)
+    data = figures(workspace_of(context, workspace), priced=False, latest=LATEST)
+    print_report(budget_report(data, report_language(data.book.language, language)), wanted, output)
 
 
 def plan(
@@ -88,7 +82,7 @@ def plan(
         typer.Argument(metavar="[ID...]", help="Only these chapters.", autocompletion=complete_chapter),
     ] = None,
     form: FormatOption = "table",
-    as_json: FormatJsonOption = False,
+    json: FormatJsonOption = False,
     language: ReportLanguageOption = None,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
@@ -96,38 +90,22 @@ def plan(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show the plans side by side: lines, tokens, cost, hours, completion, and what fits."""
-    from expand.api import figures
-    from expand.errors import InputError  # start-up time
-    from expand.reports.messages import spoken_for
-    from expand.reports.plan_report import plan_sheet
-    from expand.workspace import meant
-
-    wanted = format_of("json" if as_json else form)
-    place = workspace_of(context, workspace)
-    facts = figures(place, model=model, base_url=base_url)
-    known = [chapter.id for chapter in facts.chapters]
+    wanted = format_of(form, json=json)
+    data = figures(workspace_of(context, workspace), model=model, base_url=base_url)
+    known = [chapter.id for chapter in data.chapters]
     for chapter in chapters or []:
         if chapter not in known:
             near = meant(chapter, known)
             hint = f"did you mean {near}? it has" if near else "it has"
             raise InputError(f"the book has no chapter {chapter!r}", remedy=f"{hint} {', '.join(known)}")
     chosen = frozenset(chapters) if chapters else None
-    words = spoken_for(facts.book.language, language)
-    print_sheet(plan_sheet(facts, words, chosen), wanted, output)
-
-
-REPORT_FILES = {
-    "README.md": "markdown",
-    "status.html": "html",
-    "status.json": "json",
-    "status.csv": "csv",
-}
+    print_report(plan_report(data, report_language(data.book.language, language), chosen), wanted, output)
 
 
 def status(
     context: typer.Context,
     form: FormatOption = "table",
-    as_json: FormatJsonOption = False,
+    json: FormatJsonOption = False,
     language: ReportLanguageOption = None,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
@@ -139,21 +117,13 @@ def status(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show lines against targets, resources, plans, the forecast by tier and what is to be done."""
-    from expand.api import figures  # start-up time
-    from expand.reports.draft_states import reviews
-    from expand.reports.messages import spoken_for
-    from expand.reports.status_report import status_sheet, table_sheet
-
-    wanted = format_of("json" if as_json else form)
-    place = workspace_of(context, workspace)
-    facts = figures(place, model=model, base_url=base_url)
-    words = spoken_for(facts.book.language, language)
+    wanted = format_of(form, json=json)
+    opened = workspace_of(context, workspace)
+    data = figures(opened, model=model, base_url=base_url)
     if update is not None:
-        from expand.reports.embed import renew  # start-up time
-
-        renew(update, table_sheet(facts, words))
+        renew(update, status_tables(data, report_language(data.book.language, language)))
         return
-    print_sheet(status_sheet(facts, reviews(place, settings_of(place), facts), words), wanted, output)
+    print_report(_status_report(opened, data, language, "title.status"), wanted, output)
 
 
 def report(
@@ -165,16 +135,15 @@ def report(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write the completion report of the whole book: Markdown, HTML, JSON and CSV."""
-    from expand.api import figures  # start-up time
-    from expand.reports.draft_states import reviews
-    from expand.reports.formats import render
-    from expand.reports.messages import spoken_for
-    from expand.reports.status_report import status_sheet
-
-    place = workspace_of(context, workspace)
-    facts = figures(place)
-    words = spoken_for(facts.book.language, language)
-    sheet = status_sheet(facts, reviews(place, settings_of(place), facts), words, title="title.completion")
+    opened = workspace_of(context, workspace)
+    completion = _status_report(opened, figures(opened), language, "title.completion")
     for name, form in REPORT_FILES.items():
-        print_text(render(sheet, format_of(form)), output / name)
+        print_text(render(completion, form), output / name)
         typer.echo(output / name)
+
+
+def _status_report(workspace: Workspace, data: BookData, language: str | None, title: str) -> Report:
+    from expand.reports.draft_reviews import reviews  # loads the checks and their parsers: 0.3 s
+
+    found = reviews(workspace, settings_of(workspace), data)
+    return status_report(data, found, report_language(data.book.language, language), title=title)

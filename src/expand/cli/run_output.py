@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from expand.checks import Finding
 from expand.cli.locations import Locations, locations_of, named
@@ -111,7 +111,7 @@ def _head(shown: Console, chapter: ChapterResult) -> None:
     shown.print(f"\n{_title(chapter)}", style="bold")
 
 
-def _sections(chapter: ChapterResult, width: int) -> Table:
+def _sections(chapter: ChapterResult, width: int) -> Text:
     columns = [
         TableColumn(name="Section", figure=False),
         TableColumn(name="Lines"),
@@ -136,7 +136,7 @@ def _sections(chapter: ChapterResult, width: int) -> Table:
     return table(columns, rows, width=width)
 
 
-def _review_sections(chapter: ChapterResult, width: int) -> Table:
+def _review_sections(chapter: ChapterResult, width: int) -> Text:
     columns = [
         TableColumn(name="Section", figure=False),
         TableColumn(name="Lines"),

@@ -1,151 +1,229 @@
-"""What the pictures of the status report show: the same figures as its tables."""
+"""The charts of the status report: the same figures as its tables, and their drawing as SVG by pygal.
+
+pygal writes a script for tooltips and a comment with the date into every chart; both are taken out, so that the page
+needs no script and the same figures give the same bytes. Colours come from the page's style sheet.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+import sys
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any, Literal, TypeVar
+from unicodedata import east_asian_width
+from xml.etree import ElementTree as ET
 
 from expand.reports import messages
-from expand.reports.data import BookData
+from expand.reports.budget_report import remaining_by_day
+from expand.reports.data import BookData, SectionData
 from expand.reports.plan_report import Plans
-from expand.reports.report_model import Picture, Series
-from expand.reports.scenarios import NONE
-from expand.reports.usage_tables import left_by_day
+from expand.reports.report_model import Chart, Series
 
+T = TypeVar("T")
 MOST_SECTIONS = 60
-"""With more sections than these, a picture shows chapters."""
+"""With more sections than these, a chart shows chapters."""
 
 
-def charts(facts: BookData, plans: Plans, language: str) -> tuple[Picture, ...]:
-    """Burn-down, tiers, chapters, sections and purposes; those that have something to show."""
+def charts(data: BookData, plans: Plans, language: str) -> dict[str, Chart]:
+    """Burn-down, tiers, chapters, sections and purposes by their ids; those that have something to show."""
+    chapters, tiers = data.chapters, plans.none.tiers
+    purposes = Counter[str]()
+    for part in data.aggregates.slices:
+        purposes[part.purpose] += part.tokens
     found = (
-        _burn(facts, language),
-        _tiers(facts, plans, language),
-        _chapters(facts, language),
-        _sections(facts, language),
-        _purposes(facts, language),
+        _burn_down(data, language),
+        _chart(
+            language,
+            "picture.tiers",
+            "tier",
+            [tier.title.say(language) for tier in data.book.tiers],
+            lines=[tier.lines for tier in tiers],
+            after=[tier.lines for tier in plans.best.tiers],
+            target=[tier.target for tier in tiers],
+        ),
+        _chart(
+            language,
+            "picture.chapters",
+            "chapter",
+            [chapter.id for chapter in chapters],
+            lines=[chapter.lines for chapter in chapters],
+            draft_lines=[chapter.draft_lines or 0 for chapter in chapters],
+            target=[chapter.target for chapter in chapters],
+        ),
+        _sections(data, language),
+        _chart(
+            language,
+            "picture.purposes",
+            "purpose",
+            [messages.say(language, purpose) for purpose in purposes],
+            tokens=list(purposes.values()),
+        ),
     )
-    return tuple(picture for picture in found if picture.labels)
+    return {chart.id: chart for chart in found if chart.labels}
 
 
-def _picture(
+def _chart(
+    language: str,
     id_: str,
     axis: str,
-    language: str,
     labels: Sequence[str],
-    series: Sequence[tuple[str, Sequence[int]]],
-    *,
-    line: bool = False,
-) -> Picture:
-    title = messages.say(language, id_)
+    shape: Literal["bars", "line"] = "bars",
+    **series: Sequence[int],
+) -> Chart:
+    """A chart with a series for each keyword, which is the message that names it."""
+    named = [Series(messages.say(language, key), tuple(values)) for key, values in series.items()]
     figures = "; ".join(
-        f"{label} " + ", ".join(f"{name} {values[at]:,}" for name, values in series) for at, label in enumerate(labels)
+        f"{label} " + ", ".join(f"{one.name} {one.values[at]:,}" for one in named) for at, label in enumerate(labels)
     )
-    return Picture(
-        id=id_,
-        axis=axis,
-        shape="line" if line else "bars",
-        labels=tuple(labels),
-        series=tuple(Series(name=name, values=tuple(float(value) for value in values)) for name, values in series),
-        said=messages.say(language, "say.picture", title=title, figures=figures),
-    )
+    title = messages.say(language, id_)
+    alternative = messages.say(language, "say.picture", title=title, figures=figures)
+    return Chart(id_, axis, shape, tuple(labels), tuple(named), alternative)
 
 
-def _burn(facts: BookData, language: str) -> Picture:
+def _burn_down(data: BookData, language: str) -> Chart:
     """What was left of the allowance at the end of each day, and at first."""
-    limit = facts.balance.limit.tokens
-    if limit is None or not facts.overview.days:
-        return _picture("picture.burn", "day", language, (), ())
-    first = messages.say(language, "opening_short")
-    days = [day.day for day in facts.overview.days]
-    left = [limit - facts.balance.opening_tokens, *(n or 0 for n in left_by_day(facts))]
-    name = messages.say(language, "remaining")
-    return _picture(
-        "picture.burn",
-        "day",
-        language,
-        (messages.say(language, "start"), first, *days),
-        ((name, [limit, *left]),),
-        line=True,
-    )
+    limit, days = data.balance.limit.tokens, data.aggregates.days
+    if limit is None or not days:
+        return _chart(language, "picture.burn", "day", ())
+    labels = [messages.say(language, "start"), messages.say(language, "opening_short"), *(day.day for day in days)]
+    left = [limit, limit - data.balance.opening_tokens, *(tokens or 0 for tokens in remaining_by_day(data))]
+    return _chart(language, "picture.burn", "day", labels, "line", remaining=left)
 
 
-def _tiers(facts: BookData, plans: Plans, language: str) -> Picture:
-    now = {scenario.name: scenario for scenario in plans.every}[NONE].tiers
-    words = [messages.say(language, key) for key in ("lines", "after", "target")]
-    return _picture(
-        "picture.tiers",
-        "tier",
-        language,
-        [tier.title.say(language) for tier in facts.book.tiers],
-        (
-            (words[0], [tier.lines for tier in now]),
-            (words[1], [tier.lines for tier in plans.best.tiers]),
-            (words[2], [tier.target for tier in now]),
-        ),
-    )
-
-
-def _chapters(facts: BookData, language: str) -> Picture:
-    words = [messages.say(language, key) for key in ("lines", "draft_lines", "target")]
-    return _picture(
-        "picture.chapters",
-        "chapter",
-        language,
-        [chapter.id for chapter in facts.chapters],
-        (
-            (words[0], [chapter.lines for chapter in facts.chapters]),
-            (words[1], [c.draft.lines if c.draft else 0 for c in facts.chapters]),
-            (words[2], [chapter.target for chapter in facts.chapters]),
-        ),
-    )
-
-
-def _sections(facts: BookData, language: str) -> Picture:
-    sections = [
-        (f"{chapter.id}/{section.number}", section)
-        for chapter in facts.chapters
-        if not chapter.finished or chapter.draft
-        for section in chapter.sections
+def _sections(data: BookData, language: str) -> Chart:
+    """Lines delivered and requested, by section; by chapter where the sections are too many for one chart."""
+    chapters = [chapter for chapter in data.chapters if chapter.sections and (not chapter.finished or chapter.draft)]
+    groups: list[tuple[str, Sequence[SectionData]]] = [
+        (f"{chapter.id}/{section.number}", [section]) for chapter in chapters for section in chapter.sections
     ]
-    if len(sections) > MOST_SECTIONS:
-        return _whole_chapters(facts, language)
-    words = [messages.say(language, key) for key in ("delivered", "asked")]
-    return _picture(
+    axis = "section"
+    if len(groups) > MOST_SECTIONS:
+        axis, groups = "chapter", [(chapter.id, chapter.sections) for chapter in chapters]
+    return _chart(
+        language,
         "picture.sections",
-        "section",
-        language,
-        [name for name, _ in sections],
-        (
-            (words[0], [section.delivered for _, section in sections]),
-            (words[1], [section.lines for _, section in sections]),
+        axis,
+        [label for label, _ in groups],
+        delivered=[sum(section.delivered for section in sections) for _, sections in groups],
+        asked=[sum(section.lines for section in sections) for _, sections in groups],
+    )
+
+
+# Drawing.
+
+SVG = "http://www.w3.org/2000/svg"
+WIDTH = 460
+"""In the units of the chart; the page scales it to its width."""
+ROW = 11
+"""Height of one bar with its gap."""
+LONGEST_LABEL = 20
+
+
+def draw(chart: Chart) -> str:
+    """One chart as an ``svg`` element, to stand in a page."""
+    graph = _graph(chart)
+    for series in chart.series:
+        graph.add(series.name, _in_order(chart, series.values))
+    root = ET.fromstring(graph.render())
+    _strip(root)
+    root.set("role", "img")
+    root.set("aria-label", chart.alternative)
+    root.set("class", "picture")
+    ET.register_namespace("", SVG)
+    text = ET.tostring(root, encoding="unicode")
+    return re.sub(r"chart-[0-9a-f-]{36}", chart.id.replace(".", "-"), text)
+
+
+def _graph(chart: Chart) -> Any:
+    import pygal  # 0.1 s, for HTML only
+
+    # pygal leaves an import hook of the old kind behind, which Python 3.11 warns of; only its own plugins need it.
+    sys.meta_path[:] = [hook for hook in sys.meta_path if type(hook).__module__ != "pygal"]
+    settings = {
+        "style": pygal.style.Style(
+            background="transparent",
+            plot_background="transparent",
+            foreground="var(--ink)",
+            foreground_strong="var(--ink)",
+            foreground_subtle="var(--rule)",
+            guide_stroke_color="var(--rule)",
+            major_guide_stroke_color="var(--rule)",
+            opacity="1",
+            opacity_hover="1",
+            transition="none",
+            colors=("var(--one)", "var(--two)", "var(--three)"),
+            font_family="inherit",
+            label_font_size=11,
+            major_label_font_size=11,
+            legend_font_size=11,
+            no_data_font_size=16,
         ),
+        "width": WIDTH,
+        "js": [],
+        "disable_xml_declaration": True,
+        "explicit_size": False,
+        "show_legend": len(chart.series) > 1,
+        "legend_at_bottom": True,
+        "legend_at_bottom_columns": len(chart.series),
+        "legend_box_size": 10,
+        "value_formatter": lambda value: f"{value:,.0f}",
+        "truncate_label": LONGEST_LABEL,
+        "truncate_legend": -1,
+        "print_values": False,
+        "margin": 8,
+        "no_data_text": "",
+        "y_labels": _scale(chart),
+    }
+    if chart.shape == "line":
+        every = max(1, -(-len(chart.labels) // 5))
+        return pygal.Line(
+            **settings,
+            height=260,
+            fill=False,
+            dots_size=3,
+            include_x_axis=True,
+            x_label_rotation=40,
+            show_minor_x_labels=False,
+            x_labels=list(chart.labels),
+            x_labels_major=list(chart.labels[::every]),
+        )
+    labels = [_short(label) for label in chart.labels]
+    return pygal.HorizontalBar(
+        **settings,
+        height=70 + len(labels) * (ROW * len(chart.series) + 12),
+        # What labels in wide characters need beyond the room that pygal gives to Latin ones.
+        margin_left=8 + 5 * max(sum(east_asian_width(c) in "WF" for c in label) for label in labels),
+        margin_right=24,
+        zero=0,
+        x_labels=_in_order(chart, labels),
     )
 
 
-def _whole_chapters(facts: BookData, language: str) -> Picture:
-    """The same by chapter, for a book with too many sections for one picture."""
-    chapters = [c for c in facts.chapters if c.sections and (not c.finished or c.draft)]
-    words = [messages.say(language, key) for key in ("delivered", "asked")]
-    return _picture(
-        "picture.sections",
-        "chapter",
-        language,
-        [chapter.id for chapter in chapters],
-        (
-            (words[0], [sum(s.delivered for s in chapter.sections) for chapter in chapters]),
-            (words[1], [sum(s.lines for s in chapter.sections) for chapter in chapters]),
-        ),
+def _scale(chart: Chart) -> list[int]:
+    """The marks of the scale: at most six round ones, from 0 to above the greatest value."""
+    values = [value for series in chart.series for value in series.values]
+    greatest, least = max([*values, 1]), min([*values, 0])
+    step = next(
+        size * 10**power for power in range(30) for size in (1, 2, 5) if (greatest - least) / (size * 10**power) <= 5
     )
+    return [step * number for number in range(math.floor(least / step), math.ceil(greatest / step) + 1)]
 
 
-def _purposes(facts: BookData, language: str) -> Picture:
-    tokens: dict[str, int] = {}
-    for part in facts.overview.slices:
-        tokens[part.purpose] = tokens.get(part.purpose, 0) + part.tokens
-    return _picture(
-        "picture.purposes",
-        "purpose",
-        language,
-        [messages.say(language, purpose) for purpose in tokens],
-        ((messages.say(language, "tokens"), list(tokens.values())),),
-    )
+def _in_order(chart: Chart, items: Sequence[T]) -> list[T]:
+    """Bars are drawn from the bottom up, and read from the top down."""
+    return list(items) if chart.shape == "line" else list(reversed(items))
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+
+
+def _strip(root: ET.Element) -> None:
+    """Takes out scripts and what only they need."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            tooltip = child.tag == f"{{{SVG}}}g" and child.get("class", "").startswith("tooltip")
+            if tooltip or child.tag in (f"{{{SVG}}}script", f"{{{SVG}}}desc"):
+                parent.remove(child)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import NamedTuple
@@ -11,8 +12,8 @@ from typing import NamedTuple
 from expand.budget import Balance, Limit, pico_from_usd
 from expand.ledger import Ledger
 from expand.ledger.aggregates import Aggregates, Slice
-from expand.outline import Book, BookChapter, Priority, Text
-from expand.reports.cache import DraftFacts, MeasureCache, OutlineFacts
+from expand.outline import Book, BookChapter, Outline, Priority, Text
+from expand.reports.cache import DraftCache, DraftSummary
 from expand.reports.estimates import Rate, Sample, rate
 from expand.workspace import Workspace, read_text
 
@@ -30,9 +31,9 @@ class SectionData(NamedTuple):
 
 
 class ChapterData(NamedTuple):
-    """One chapter. ``recorded`` are the lines that the book states, ``counted`` those of the
-    document (None where there is none); ``outlined`` is what its outline's sections add up to,
-    None without an outline; ``target`` is what is stated for it.
+    """One chapter. ``recorded`` are the lines that the book states, ``counted`` those of the document (None where
+    there is none); ``outlined`` is what its outline's sections add up to, None without an outline; ``target`` is what
+    is stated for it.
     """
 
     id: str
@@ -47,12 +48,17 @@ class ChapterData(NamedTuple):
     hours: float = 0.0
     declared_finished: bool = False
     sections: tuple[SectionData, ...] = ()
-    draft: DraftFacts | None = None
+    draft: DraftSummary | None = None
 
     @property
     def lines(self) -> int:
         """The lines now: counted in the document if there is one, else as recorded."""
         return self.counted if self.counted is not None else self.recorded or 0
+
+    @property
+    def record_differs(self) -> bool:
+        """Whether the book records other lines than the document has."""
+        return self.counted is not None and self.recorded is not None and self.counted != self.recorded
 
     @property
     def finished(self) -> bool:
@@ -68,20 +74,25 @@ class ChapterData(NamedTuple):
         )
 
     @property
-    def at_hand(self) -> int:
+    def draft_lines(self) -> int | None:
+        """The lines of the draft, None where there is none."""
+        return self.draft.lines if self.draft else None
+
+    @property
+    def available_lines(self) -> int:
         """The lines that need not be bought any more: the draft's if there are more of them."""
-        return max(self.lines, self.draft.lines if self.draft else 0)
+        return max(self.lines, self.draft_lines or 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BookData:
-    """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with
-    next, ``rate`` what one takes; ``hours_per_line`` is None until the ledger knows a run.
+    """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with next, ``rate`` what
+    one takes; ``hours_per_line`` is None until the ledger knows a run.
     """
 
     book: Book
     chapters: tuple[ChapterData, ...]
-    overview: Aggregates
+    aggregates: Aggregates
     now: datetime
     model: str
     language: str
@@ -89,7 +100,21 @@ class BookData:
     balance: Balance
     hours_used: float = 0.0
     hours_per_line: float | None = None
-    by_chapter: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
+
+    @property
+    def slices_by_chapter(self) -> dict[str, list[Slice]]:
+        """What was bought, by chapter."""
+        return _by_chapter(self.aggregates)
+
+    @property
+    def lines_of_openings(self) -> int:
+        """The lines that the opening balances brought."""
+        return _lines_of_openings(self.book, self.chapters)
+
+    @property
+    def remaining_tokens(self) -> int | None:
+        """What is left of the allowance, None without a limit."""
+        return self.balance.remaining_tokens
 
 
 def read_data(
@@ -103,39 +128,46 @@ def read_data(
 ) -> BookData:
     """Everything that reports are made from. Raises ``InputError`` and ``LedgerError``."""
     book = workspace.book()
-    overview = _overview(workspace, latest)
-    by_chapter: dict[str, list[Slice]] = {}
-    for part in overview.slices:
-        by_chapter.setdefault(part.chapter, []).append(part)
-    chapters = _chapters(workspace, book, bought=frozenset(by_chapter))
+    aggregates = _aggregates(workspace, latest)
+    by_chapter = _by_chapter(aggregates)
+    chapters = _chapters(workspace, book, bought=by_chapter)
     samples = [sample for chapter in chapters for sample in _samples(chapter, by_chapter.get(chapter.id, []))]
-    opened = {chapter for opening in book.openings for chapter in opening.chapters}
-    wanted = language or book.language
     delivered = sum(sample.lines for sample in samples)
-    hours = overview.seconds / 3600
+    hours = aggregates.seconds / 3600
     return BookData(
         book=book,
         chapters=chapters,
-        overview=overview,
+        aggregates=aggregates,
         now=now,
         model=model,
-        language=wanted,
+        language=language or book.language,
         rate=rate(
             samples,
             model=model,
-            language=wanted,
+            language=language or book.language,
             opening_tokens=sum(opening.tokens for opening in book.openings),
-            opening_lines=sum(c.lines - c.before for c in chapters if c.id in opened),
+            opening_lines=_lines_of_openings(book, chapters),
             pico_usd_per_token=pico_usd_per_token,
         ),
-        balance=_balance(book, overview.balance),
+        balance=_balance(book, aggregates.balance),
         hours_used=sum(opening.hours for opening in book.openings) + hours,
         hours_per_line=hours / delivered if hours and delivered else None,
-        by_chapter={chapter: tuple(parts) for chapter, parts in by_chapter.items()},
     )
 
 
-def _overview(workspace: Workspace, latest: int) -> Aggregates:
+def _by_chapter(aggregates: Aggregates) -> dict[str, list[Slice]]:
+    found: dict[str, list[Slice]] = defaultdict(list)
+    for part in aggregates.slices:
+        found[part.chapter].append(part)
+    return dict(found)
+
+
+def _lines_of_openings(book: Book, chapters: tuple[ChapterData, ...]) -> int:
+    opened = {chapter for opening in book.openings for chapter in opening.chapters}
+    return sum(chapter.lines - chapter.before for chapter in chapters if chapter.id in opened)
+
+
+def _aggregates(workspace: Workspace, latest: int) -> Aggregates:
     ledger = Ledger.read(workspace.ledger_place)
     if ledger is None:
         return Aggregates(balance=Balance(scope="book", limit=Limit()))
@@ -145,69 +177,56 @@ def _overview(workspace: Workspace, latest: int) -> Aggregates:
         ledger.close()
 
 
-def _balance(book: Book, kept: Balance) -> Balance:
+def _balance(book: Book, recorded: Balance) -> Balance:
     """The book's balance, with its limits and openings as the book states them now."""
     opening = sum(opening.tokens for opening in book.openings)
-    allowed = book.allowance.usd
+    usd = book.allowance.usd
     return Balance(
         scope="book",
-        limit=Limit(
-            tokens=book.allowance.tokens,
-            pico_usd=None if allowed is None else pico_from_usd(allowed),
-        ),
-        used_tokens=kept.used_tokens - kept.opening_tokens + opening,
-        reserved_tokens=kept.reserved_tokens,
-        unknown_tokens=kept.unknown_tokens,
+        limit=Limit(tokens=book.allowance.tokens, pico_usd=None if usd is None else pico_from_usd(usd)),
+        used_tokens=recorded.used_tokens - recorded.opening_tokens + opening,
+        reserved_tokens=recorded.reserved_tokens,
+        unknown_tokens=recorded.unknown_tokens,
         opening_tokens=opening,
-        used_pico_usd=kept.used_pico_usd,
-        reserved_pico_usd=kept.reserved_pico_usd,
+        used_pico_usd=recorded.used_pico_usd,
+        reserved_pico_usd=recorded.reserved_pico_usd,
     )
 
 
-def _chapters(workspace: Workspace, book: Book, *, bought: frozenset[str]) -> tuple[ChapterData, ...]:
+def _chapters(workspace: Workspace, book: Book, *, bought: Mapping[str, object]) -> tuple[ChapterData, ...]:
     """The book's chapters in its order, then those that only have an outline."""
     recorded = {chapter.id: chapter for chapter in book.chapters}
     outlined = dict.fromkeys(workspace.chapter_ids())
-    measured = MeasureCache(workspace)
-    chapters = tuple(
-        _chapter(
-            workspace,
-            measured,
-            recorded.get(chapter),
-            measured.outline(chapter) if chapter in outlined else None,
-            bought=chapter in bought,
-        )
-        for chapter in dict.fromkeys([*recorded, *outlined])
-    )
-    measured.keep()
-    return chapters
+    drafts = DraftCache(workspace)
+    chapters = []
+    for chapter in dict.fromkeys([*recorded, *outlined]):
+        record = recorded.get(chapter)
+        outline = workspace.outline(chapter) if chapter in outlined else None
+        chapters.append(_chapter(workspace, drafts, record, outline, bought=chapter in bought))
+    drafts.save()
+    return tuple(chapters)
 
 
 def _chapter(
-    workspace: Workspace,
-    measured: MeasureCache,
-    record: BookChapter | None,
-    outline: OutlineFacts | None,
-    *,
-    bought: bool,
+    workspace: Workspace, drafts: DraftCache, record: BookChapter | None, outline: Outline | None, *, bought: bool
 ) -> ChapterData:
-    source = outline.source if outline else record.source if record else None
-    path = workspace.root / source if source else None
-    text = read_text(path) if path is not None and path.is_file() else None
-    counted = None if text is None else text.count("\n") + (not text.endswith("\n") and text != "")
     identity = outline or record
     assert identity is not None  # one of the two named the chapter
+    path = workspace.root / identity.source if identity.source else None
+    text = read_text(path) if path is not None and path.is_file() else None
+    counted = None if text is None else text.count("\n") + (not text.endswith("\n") and text != "")
     recorded = record.lines if record else None
-    accepted = text if bought and counted != recorded else None  # the document it became
+    accepted = text if bought and counted != recorded else None  # the document that the draft became
     draft_path = workspace.draft_path(identity.id)
-    drafted = read_text(draft_path) if draft_path.is_file() else accepted
-    draft = None if drafted is None else measured.draft(drafted)
-    stated = record.target_lines if record else None
-    if stated is None and outline is not None:
-        stated = outline.stated_lines or outline.target_lines
+    draft_text = read_text(draft_path) if draft_path.is_file() else accepted
+    draft = None if draft_text is None else drafts.summary(draft_text)
+    target = record.target_lines if record else None
+    if target is None and outline is not None:
+        target = outline.stated_lines or outline.target_lines
     before = record.lines_before if record else None
     if before is None:
         before = recorded if recorded is not None else counted or 0
+    delivered = draft.lines_by_section if draft else {}
     return ChapterData(
         id=identity.id,
         title=identity.title,
@@ -215,21 +234,16 @@ def _chapter(
         before=before,
         recorded=recorded,
         counted=counted,
-        target=stated or 0,
+        target=target or 0,
         outlined=outline.target_lines if outline else None,
         priority=outline.priority if outline else "medium",
         hours=outline.hours if outline else 0.0,
         declared_finished=record.finished if record else False,
-        sections=_sections(outline, draft),
+        sections=tuple(
+            SectionData(section.number, section.title, section.lines, delivered.get(section.number, 0))
+            for section in (outline.sections if outline else ())
+        ),
         draft=draft,
-    )
-
-
-def _sections(outline: OutlineFacts | None, draft: DraftFacts | None) -> tuple[SectionData, ...]:
-    delivered = draft.lines_by_section if draft else {}
-    return tuple(
-        SectionData(number=number, title=title, lines=lines, delivered=delivered.get(number, 0))
-        for number, (title, lines) in enumerate(outline.sections if outline else (), 1)
     )
 
 
@@ -238,15 +252,14 @@ def _samples(chapter: ChapterData, slices: list[Slice]) -> list[Sample]:
     if chapter.draft is None:
         return []
     language = chapter.draft.language
-    by_section: dict[int, list[Slice]] = {}
+    by_section: dict[int, list[Slice]] = defaultdict(list)
     for part in slices:
         if part.tokens and (not language or part.language == language):
-            by_section.setdefault(part.section, []).append(part)
+            by_section[part.section].append(part)
     samples = []
     for number, lines in chapter.draft.lines_by_section.items():
-        parts = by_section.get(number, ())
-        models = {part.model for part in parts}
-        if parts:
+        if parts := by_section.get(number):
+            models = {part.model for part in parts}
             unpriced = any(part.unpriced for part in parts)
             samples.append(
                 Sample(

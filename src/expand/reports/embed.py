@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from expand.errors import InputError, Place
-from expand.reports import messages
-from expand.reports.markdown_format import block_markdown
+from expand.reports.formats import render
 from expand.reports.report_model import Report
 from expand.workspace import decoded, write_bytes_atomically
 
@@ -18,8 +17,8 @@ BEGIN = "<!-- expand status begin -->"
 END = "<!-- expand status end -->"
 
 
-def renew(path: Path, sheet: Report) -> None:
-    """Replaces what stands between the markers in ``path`` by the sheet's tables.
+def renew(path: Path, report: Report) -> None:
+    """Replaces what stands between the markers in ``path`` by the report's tables.
 
     Nothing is written when nothing changed. Raises ``InputError`` when the file or a marker is
     missing, or one stands there twice.
@@ -30,8 +29,8 @@ def renew(path: Path, sheet: Report) -> None:
     decoded(data, path)
     start, end = _between(data, path)
     newline = "\r\n" if b"\r\n" in data else "\n"
-    tables = _tables(sheet).replace("\n", newline)
-    new = data[:start] + f"{newline}{tables}{newline}".encode() + data[end:]
+    tables = render(report, "markdown").replace("\n", newline)
+    new = data[:start] + f"{newline * 2}{tables}{newline}".encode() + data[end:]
     if new != data:
         write_bytes_atomically(path, new)
 
@@ -51,12 +50,3 @@ def _between(data: bytes, path: Path) -> tuple[int, int]:
     if stop < start:
         raise InputError(f"{END} stands before {BEGIN}", remedy="swap them", place=Place(path=path))
     return start, stop
-
-
-def _tables(sheet: Report) -> str:
-    parts = []
-    for block in sheet.blocks:
-        body = block_markdown(block, sheet.language)
-        if body:
-            parts += [f"**{messages.say(sheet.language, block.id)}**", body]
-    return "\n" + "\n\n".join(parts) + "\n"

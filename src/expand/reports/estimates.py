@@ -1,32 +1,29 @@
-"""What a line takes in tokens, money and time, learnt from what was bought. Pure.
+"""What a line takes in tokens, money and time, estimated from what was bought. Pure.
 
-An estimate says where it comes from: the ledger (the same model and language if there are such
-sections, else the same model, else all), the book's opening balance, or a stated default. It
-always has a range, so that it cannot be taken for more than it is.
+An estimate says where it comes from: the ledger (the same model and language if there are such sections, else the same
+model, else all), the book's opening balance, or a stated default. It always has a range, so that it cannot be taken
+for more than it is.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from expand.llm.pricing import Price
+    from expand.llm.pricing import Price  # loads the price list
 
 DEFAULT_TOKENS_PER_LINE = Fraction(45)
 """A delivered line with its prompts, before anything was bought: about 32 of them prompt."""
-STATED_SPREAD = Fraction(1, 2)
-"""How far, up and down, a figure may be off that no sections tell the spread of."""
-ENOUGH_SECTIONS = 3
-"""From so many sections on the range is what they showed."""
-
-
 PROMPT_SHARE = Fraction(32, 45)
 """How much of the tokens is prompt, where list prices have to stand in for what was paid."""
+STATED_SPREAD = Fraction(1, 2)
+"""How far, up and down, a figure may be off where too few sections show a spread."""
+ENOUGH_SECTIONS = 3
+"""From so many sections on the range is what they showed."""
 
 
 class Basis(enum.StrEnum):
@@ -61,18 +58,14 @@ class Range:
     high: int
 
     def __add__(self, other: Range) -> Range:
-        return Range(
-            low=self.low + other.low,
-            middle=self.middle + other.middle,
-            high=self.high + other.high,
-        )
+        return Range(low=self.low + other.low, middle=self.middle + other.middle, high=self.high + other.high)
 
 
 NO_TOKENS = Range(low=0, middle=0, high=0)
 
 
 class Rate(NamedTuple):
-    """Tokens a line with their range; ``sections`` is how many it was learnt from.
+    """Tokens a line with their range; ``sections`` is how many it is based on.
 
     ``pico_usd_per_token`` is None where it is not known what a token costs.
     """
@@ -86,13 +79,7 @@ class Rate(NamedTuple):
 
     def tokens(self, lines: int) -> Range:
         """What so many lines take."""
-        if not lines:
-            return NO_TOKENS  # of a finished book's chapters nearly all
-        return Range(
-            low=round(self.low * lines),
-            middle=round(self.middle * lines),
-            high=round(self.high * lines),
-        )
+        return Range(low=round(self.low * lines), middle=round(self.middle * lines), high=round(self.high * lines))
 
     def pico_usd(self, tokens: int) -> int | None:
         """What so many tokens cost; None where that is not known."""
@@ -113,75 +100,55 @@ def rate(
     opening_lines: int = 0,
     pico_usd_per_token: Fraction | None = None,
 ) -> Rate:
-    """What a line by ``model`` in ``language`` takes, from the best that there is to learn from.
+    """What a line by ``model`` in ``language`` takes, from the best samples that there are.
 
-    ``opening_lines`` are the lines that ``opening_tokens`` brought. ``pico_usd_per_token`` is the
-    model's list price, for when its own sections have none.
+    ``opening_lines`` are the lines that ``opening_tokens`` brought. ``pico_usd_per_token`` is the model's list price,
+    for when its own sections have none.
     """
-    delivered = [s for s in samples if s.lines > 0 and s.tokens > 0]
-    for basis, fits in (
-        (
-            Basis.MODEL_AND_LANGUAGE,
-            [s for s in delivered if s.model == model and s.language == language],
-        ),
-        (Basis.MODEL, [s for s in delivered if s.model == model]),
-        (Basis.LEDGER, delivered),
-    ):
-        if fits:
-            known = _price(fits) if basis is not Basis.LEDGER else None
-            return _learnt(fits, basis, known if known is not None else pico_usd_per_token)
+    delivered = [sample for sample in samples if sample.lines > 0 and sample.tokens > 0]
+    own = [sample for sample in delivered if sample.model == model]
+    if same := [sample for sample in own if sample.language == language]:
+        return _measured(same, Basis.MODEL_AND_LANGUAGE, _paid(same) or pico_usd_per_token)
+    if own:
+        return _measured(own, Basis.MODEL, _paid(own) or pico_usd_per_token)
+    if delivered:
+        return _measured(delivered, Basis.LEDGER, pico_usd_per_token)
     if opening_tokens > 0 and opening_lines > 0:
         return _stated(Fraction(opening_tokens, opening_lines), Basis.OPENING, pico_usd_per_token)
     return _stated(DEFAULT_TOKENS_PER_LINE, Basis.DEFAULT, pico_usd_per_token)
 
 
-def _price(samples: Sequence[Sample]) -> Fraction | None:
+def _paid(samples: Sequence[Sample]) -> Fraction | None:
+    """What a token of these sections cost, None where that of one is not known."""
     costs = [sample.cost_pico_usd for sample in samples]
-    known = [cost for cost in costs if cost is not None]
-    if len(known) < len(costs):
+    if None in costs:
         return None
-    return Fraction(sum(known), sum(sample.tokens for sample in samples))
+    return Fraction(sum(cost for cost in costs if cost is not None), sum(sample.tokens for sample in samples))
 
 
 def _stated(middle: Fraction, basis: Basis, price: Fraction | None, sections: int = 0) -> Rate:
-    return Rate(
-        low=middle * (1 - STATED_SPREAD),
-        middle=middle,
-        high=middle * (1 + STATED_SPREAD),
-        basis=basis,
-        sections=sections,
-        pico_usd_per_token=price,
-    )
+    low, high = middle * (1 - STATED_SPREAD), middle * (1 + STATED_SPREAD)
+    return Rate(low, middle, high, basis, sections=sections, pico_usd_per_token=price)
 
 
-def _learnt(samples: Sequence[Sample], basis: Basis, price: Fraction | None) -> Rate:
-    """The rate of all lines together; its range is that of the sections, without the outermost
-    tenth of the lines at either end.
+def _measured(samples: Sequence[Sample], basis: Basis, price: Fraction | None) -> Rate:
+    """The rate of all lines together; its range is that of the sections, without the outermost tenth of the lines at
+    either end.
     """
     lines = sum(sample.lines for sample in samples)
     middle = Fraction(sum(sample.tokens for sample in samples), lines)
     if len(samples) < ENOUGH_SECTIONS:
         return _stated(middle, basis, price, len(samples))
-    alike = Counter[tuple[int, int]]()  # many sections have as many tokens and lines as others
-    for sample in samples:
-        alike[sample.tokens, sample.lines] += sample.lines
-    # By the quotient, which is quick, and where two are the same by the exact value.
-    ordered = sorted((tokens / own, Fraction(tokens, own), weight) for (tokens, own), weight in alike.items())
-    return Rate(
-        low=min(middle, _quantile(ordered, 1, lines)),
-        middle=middle,
-        high=max(middle, _quantile(ordered, 9, lines)),
-        basis=basis,
-        sections=len(samples),
-        pico_usd_per_token=price,
-    )
+    ordered = sorted(samples, key=lambda sample: sample.tokens / sample.lines)
+    low, high = min(middle, _quantile(ordered, 1, lines)), max(middle, _quantile(ordered, 9, lines))
+    return Rate(low, middle, high, basis, sections=len(samples), pico_usd_per_token=price)
 
 
-def _quantile(ordered: Sequence[tuple[float, Fraction, int]], tenths: int, whole: int) -> Fraction:
-    """The tokens a line below which so many tenths of the lines lie."""
+def _quantile(ordered: Sequence[Sample], tenths: int, lines: int) -> Fraction:
+    """The tokens a line below which so many tenths of all the lines lie."""
     passed = 0
-    for _, value, lines in ordered[:-1]:
-        passed += lines
-        if 10 * passed >= tenths * whole:
-            return value
-    return ordered[-1][1]
+    for sample in ordered:
+        passed += sample.lines
+        if 10 * passed >= tenths * lines:
+            break
+    return Fraction(sample.tokens, sample.lines)

@@ -1,4 +1,4 @@
-"""A report as one JSON object: exact figures under their ids, money as decimal text."""
+"""A report in the format that was asked for: JSON and CSV here, the others by their modules."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from typing import Literal, get_args
 
 from expand.reports.report_model import Facts, Kind, Notes, Report, Table, Value
 from expand.reports.rounding import plain
+from expand.reports.text_table import PIPE_WIDTH, as_table
 from expand.schema import Json
 
-# A report as CSV: one figure a line, so that a script needs no layout to find it.
-
+Format = Literal["table", "json", "markdown", "csv", "html"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 HEADER = ("table", "row", "figure", "value")
 
 
-def as_csv(sheet: Report) -> str:
-    """Lines of table, row, figure and value; the row is its number from 1, or ``total``."""
+def as_csv(report: Report) -> str:
+    """Lines of table, row, figure and value: one figure a line, so that a script needs no layout to find it.
+
+    The row is its number from 1, or ``total``.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    for block in sheet.blocks:
+    for block in report.blocks:
         match block:
             case Facts():
                 writer.writerows((block.id, "", f.id, plain(f.value)) for f in block.facts)
@@ -43,11 +47,11 @@ def _lines(table: Table, name: str, row: tuple[Value, ...]) -> Iterator[tuple[st
             yield table.id, name, column.id, plain(value)
 
 
-def as_json(sheet: Report) -> dict[str, Json]:
-    """The object. Unknown is null; percentages and hours are numbers."""
+def as_json(report: Report) -> dict[str, Json]:
+    """One JSON object: exact figures under their ids. Unknown is null, money decimal text; the rest are numbers."""
     found: dict[str, Json] = {}
     totals: dict[str, Json] = {}
-    for block in sheet.blocks:
+    for block in report.blocks:
         match block:
             case Facts():
                 values = {fact.id: _value(fact.value, fact.kind) for fact in block.facts}
@@ -65,7 +69,7 @@ def as_json(sheet: Report) -> dict[str, Json]:
                 found[block.id] = list(block.lines)
     if totals:
         found["totals"] = totals
-    found["made"] = sheet.made.isoformat(timespec="seconds")
+    found["made"] = report.made.isoformat(timespec="seconds")
     return found
 
 
@@ -79,31 +83,15 @@ def _value(value: Value, kind: Kind) -> Json:
     return value
 
 
-# A report in the format that was asked for.
-
-Format = Literal["table", "json", "markdown", "csv", "html"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-
-def render(sheet: Report, form: Format, *, width: int | None = None) -> str:
+def render(report: Report, form: Format, *, width: int | None = None) -> str:
     """The report as text, ending in one newline; ``width`` is the terminal's, if there is one."""
     match form:
         case "json":
-            return json.dumps(as_json(sheet), ensure_ascii=False, indent=2) + "\n"
+            return json.dumps(as_json(report), ensure_ascii=False, indent=2) + "\n"
         case "csv":
-            return as_csv(sheet)
-        case "markdown":
-            from expand.reports.markdown_format import as_markdown  # start-up time
-
-            return as_markdown(sheet)
-        case "html":
-            from expand.reports.html import as_html  # start-up time
-
-            return as_html(sheet)
+            return as_csv(report)
         case "table":
-            from expand.reports.text_table import (
-                WIDE,
-                as_table,  # start-up time
-            )
+            return as_table(report, width or PIPE_WIDTH)
+    from expand.reports.report_templates import as_html, as_markdown  # Jinja takes 0.1 s to load
 
-            return as_table(sheet, width or WIDE)
+    return as_html(report) if form == "html" else as_markdown(report)

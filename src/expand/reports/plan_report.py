@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from expand.reports import messages
 from expand.reports.budget_report import rate_notes
 from expand.reports.data import BookData
-from expand.reports.report_model import Column, Notes, Report, Table, Value
+from expand.reports.report_model import Notes, Report, Row, Table, columns
 from expand.reports.rounding import estimated_cost, hours, percent, show
 from expand.reports.scenarios import NONE, Scenario, TierState, best_fit, recommended, scenarios
 
@@ -20,257 +20,163 @@ class Plans:
     fits: Scenario
     best: Scenario
 
+    @property
+    def none(self) -> Scenario:
+        """The book as it is."""
+        return next(scenario for scenario in self.every if scenario.name == NONE)
 
-def plans_of(facts: BookData, chosen: frozenset[str] | None = None) -> Plans:
+
+def plans_of(data: BookData, chosen: frozenset[str] | None = None) -> Plans:
     """All plans over the ``chosen`` chapters, or over all that are not finished."""
-    every = scenarios(facts, chosen)
-    fits = best_fit(facts, chosen)
+    every = scenarios(data, chosen)
+    fits = best_fit(data, chosen)
     return Plans(every=every, fits=fits, best=recommended(every, fits))
 
 
-def plan_sheet(facts: BookData, language: str, chosen: frozenset[str] | None = None) -> Report:
+def plan_report(data: BookData, language: str, chosen: frozenset[str] | None = None) -> Report:
     """``expand plan`` as of now, in ``language``."""
-    plans = plans_of(facts, chosen)
-    title = messages.say(language, "title.plan", book=facts.book.title.say(language))
+    plans = plans_of(data, chosen)
+    rows = tuple(row for scenario in plans.every for row in _chapter_rows(data, scenario, language))
     return Report(
         id="plan",
-        title=title,
+        title=messages.say(language, "title.plan", book=data.book.title.say(language)),
         language=language,
-        made=facts.now,
+        made=data.now,
         blocks=(
-            plans_table(facts, plans),
-            recommendation(facts, plans, language),
-            plan_tiers(facts, plans, language),
-            _by_chapter(facts, plans, language),
-            what_fits(facts, plans, language),
-            Notes(id="notes", lines=(*outline_notes(facts, language), *rate_notes(facts, language))),
+            plans_table(data, plans),
+            recommendation(data, plans, language),
+            plan_tiers(data, plans, language),
+            Table(id="plan_chapters", columns=_CHAPTER, rows=rows),
+            what_fits(data, plans, language),
+            Notes(id="notes", lines=(*outline_notes(data, language), *rate_notes(data, language))),
         ),
     )
 
 
-def plans_table(facts: BookData, plans: Plans) -> Table:
+def plans_table(data: BookData, plans: Plans) -> Table:
     """A row a plan: lines, tokens with their range, cost, hours, completion, what is left."""
     return Table(
         id="plans",
-        columns=(
-            Column(id="plan", kind="plan"),
-            Column(id="added", kind="change"),
-            Column(id="lines_after"),
-            Column(id="tokens_low", kind="estimate"),
-            Column(id="tokens", kind="estimate"),
-            Column(id="tokens_high", kind="estimate"),
-            Column(id="cost", kind="money", none="unpriced"),
-            Column(id="hours", kind="hours"),
-            Column(id="tier_rate", kind="percent"),
-            Column(id="book_lines"),
-            Column(id="book_rate", kind="percent"),
-            Column(id="left", kind="estimate", none="unlimited"),
-            Column(id="fits", kind="word"),
+        columns=columns(
+            *("plan", "added", "lines_after", "tokens_low", "tokens", "tokens_high", "cost", "hours"),
+            *("tier_rate", "book_lines", "book_rate", "left", "fits"),
         ),
-        rows=tuple(_plan_row(facts, scenario) for scenario in plans.every),
+        rows=tuple(_plan_row(data, scenario) for scenario in plans.every),
     )
 
 
-def _plan_row(facts: BookData, scenario: Scenario) -> tuple[Value, ...]:
-    book, tier = scenario.book, _touched(facts, scenario)
+def _plan_row(data: BookData, scenario: Scenario) -> Row:
+    book, tier = scenario.book, _open_tiers(data, scenario)
     return (
-        scenario.name,
-        scenario.added,
-        scenario.lines_after,
-        scenario.tokens.low,
-        scenario.tokens.middle,
-        scenario.tokens.high,
-        estimated_cost(scenario.pico_usd),
-        hours(scenario.hours),
-        percent(tier.lines, tier.target),
-        book.lines,
-        percent(book.lines, book.target),
-        scenario.left,
-        scenario.fits,
+        *(scenario.name, scenario.added, scenario.lines_after, *_takes(scenario)),
+        *(percent(tier.lines, tier.target), book.lines, percent(book.lines, book.target)),
+        *(scenario.left, scenario.fits),
     )
 
 
-def _touched(facts: BookData, scenario: Scenario) -> TierState:
+def _takes(scenario: Scenario) -> Row:
+    """Tokens from low to high, cost and hours."""
+    tokens = scenario.tokens
+    return (tokens.low, tokens.middle, tokens.high, estimated_cost(scenario.pico_usd), hours(scenario.hours))
+
+
+def _open_tiers(data: BookData, scenario: Scenario) -> TierState:
     """The tiers that still have chapters to write, together; all where none has."""
-    open_tiers = {chapter.tier for chapter in facts.chapters if not chapter.finished}
-    tiers = [tier for tier in scenario.tiers if tier.id in open_tiers] or list(scenario.tiers)
+    unfinished = {chapter.tier for chapter in data.chapters if not chapter.finished}
+    tiers = [tier for tier in scenario.tiers if tier.id in unfinished] or list(scenario.tiers)
     return TierState(id="", lines=sum(tier.lines for tier in tiers), target=sum(tier.target for tier in tiers))
 
 
-def plan_tiers(facts: BookData, plans: Plans, language: str) -> Table:
+def plan_tiers(data: BookData, plans: Plans, language: str) -> Table:
     """The tiers under each plan."""
-    titles = {tier.id: tier.title.say(language) for tier in facts.book.tiers}
+    titles = {tier.id: tier.title.say(language) for tier in data.book.tiers}
     return Table(
         id="plan_tiers",
-        columns=(
-            Column(id="plan", kind="plan"),
-            Column(id="tier", kind="text"),
-            Column(id="title", kind="text"),
-            Column(id="lines_after"),
-            Column(id="target"),
-            Column(id="rate", kind="percent"),
-        ),
+        columns=columns("plan", "tier", "title", "lines_after", "target", "rate"),
         rows=tuple(
-            (
-                scenario.name,
-                tier.id,
-                titles[tier.id],
-                tier.lines,
-                tier.target,
-                percent(tier.lines, tier.target),
-            )
+            (scenario.name, tier.id, titles[tier.id], tier.lines, tier.target, percent(tier.lines, tier.target))
             for scenario in plans.every
             for tier in scenario.tiers
         ),
     )
 
 
-_CHAPTER = (
-    Column(id="plan", kind="plan"),
-    Column(id="id", kind="text"),
-    Column(id="title", kind="text"),
-    Column(id="lines"),
-    Column(id="lines_after"),
-    Column(id="added", kind="change"),
-    Column(id="tokens_low", kind="estimate"),
-    Column(id="tokens", kind="estimate"),
-    Column(id="tokens_high", kind="estimate"),
-    Column(id="cost", kind="money", none="unpriced"),
-    Column(id="hours", kind="hours"),
+_CHAPTER = columns(
+    *("plan", "id", "title", "lines", "lines_after", "added", "tokens_low", "tokens", "tokens_high", "cost", "hours")
 )
 
 
-def _chapter_rows(facts: BookData, scenario: Scenario, language: str) -> tuple[tuple[Value, ...], ...]:
-    titles = {chapter.id: chapter.title.say(language) for chapter in facts.chapters}
+def _chapter_rows(data: BookData, scenario: Scenario, language: str) -> tuple[Row, ...]:
+    """The chapters that a plan adds lines to."""
+    titles = {chapter.id: chapter.title.say(language) for chapter in data.chapters}
     return tuple(
         (
-            chapter.plan,
-            chapter.id,
-            titles[chapter.id],
-            chapter.lines_now,
-            chapter.lines_after,
-            chapter.added,
-            chapter.tokens.low,
-            chapter.tokens.middle,
-            chapter.tokens.high,
-            estimated_cost(chapter.pico_usd),
-            hours(chapter.hours),
+            *(chapter.plan, chapter.id, titles[chapter.id], chapter.lines_now, chapter.lines_after, chapter.added),
+            *(chapter.tokens.low, chapter.tokens.middle, chapter.tokens.high),
+            *(estimated_cost(chapter.pico_usd), hours(chapter.hours)),
         )
         for chapter in scenario.chapters
         if chapter.added
     )
 
 
-def _by_chapter(facts: BookData, plans: Plans, language: str) -> Table:
-    rows = [row for scenario in plans.every for row in _chapter_rows(facts, scenario, language)]
-    return Table(id="plan_chapters", columns=_CHAPTER, rows=tuple(rows))
-
-
-def what_fits(facts: BookData, plans: Plans, language: str) -> Table:
+def what_fits(data: BookData, plans: Plans, language: str) -> Table:
     """The best set of chapters and plans that the remaining tokens allow."""
-    fits = plans.fits
-    rows = _chapter_rows(facts, fits, language)
-    chapters = [chapter for chapter in fits.chapters if chapter.added]
-    return Table(
-        id="what_fits",
-        columns=_CHAPTER,
-        rows=rows,
-        total=(
-            None,
-            None,
-            None,
-            sum(chapter.lines_now for chapter in chapters),
-            sum(chapter.lines_after for chapter in chapters),
-            fits.added,
-            fits.tokens.low,
-            fits.tokens.middle,
-            fits.tokens.high,
-            estimated_cost(fits.pico_usd),
-            hours(fits.hours),
-        )
-        if len(rows) > 1
-        else None,
-    )
+    rows = _chapter_rows(data, plans.fits, language)
+    chapters = [chapter for chapter in plans.fits.chapters if chapter.added]
+    now, after = (sum(chapter.lines_now for chapter in chapters), sum(chapter.lines_after for chapter in chapters))
+    total = (None, None, None, now, after, plans.fits.added, *_takes(plans.fits))
+    return Table(id="what_fits", columns=_CHAPTER, rows=rows, total=total if len(rows) > 1 else None)
 
 
-def recommendation(facts: BookData, plans: Plans, language: str) -> Notes:
+def recommendation(data: BookData, plans: Plans, language: str) -> Notes:
     """The plan to take, and why."""
     best = plans.best
-    kind = best.name
-    if kind == NONE and plans.every[0].added:
-        kind = "broke"
-    remaining = facts.balance.remaining_tokens
-    reached = percent(best.book.lines, best.book.target)
-    return Notes(
-        id="recommendation",
-        lines=(
-            messages.say(
-                language,
-                f"say.recommend.{kind}",
-                plan=show(best.name, "plan", language, none="dash"),
-                tokens=f"{best.tokens.middle:,}",
-                high=f"{best.tokens.high:,}",
-                full=f"{plans.every[0].tokens.high:,}",
-                remaining=show(remaining, "tokens", language, none="unlimited"),
-                rate=show(reached, "percent", language, none="dash"),
-            ),
-        ),
+    key = best.name
+    if key == NONE and plans.every[0].added:
+        key = "broke"
+    elif key != NONE and data.remaining_tokens is None:
+        key = "unlimited"
+    line = messages.say(
+        language,
+        f"say.recommend.{key}",
+        plan=show(best.name, "plan", language, missing="dash"),
+        tokens=f"{best.tokens.middle:,}",
+        high=f"{best.tokens.high:,}",
+        full=f"{plans.every[0].tokens.high:,}",
+        remaining=show(data.remaining_tokens, "count", language, missing="unlimited"),
+        rate=show(percent(best.book.lines, best.book.target), "percent", language, missing="dash"),
     )
+    return Notes(id="recommendation", lines=(line,))
 
 
-def forecast(facts: BookData, plans: Plans, language: str) -> Table:
+def forecast(data: BookData, plans: Plans, language: str) -> Table:
     """The tiers now and after the recommended plan."""
-    now = {s.name: s for s in plans.every}[NONE]
-    titles = {tier.id: tier.title.say(language) for tier in facts.book.tiers}
-    pairs = list(zip(now.tiers, plans.best.tiers, strict=True))
+    titles = {tier.id: tier.title.say(language) for tier in data.book.tiers}
 
-    def row(before: TierState, after: TierState) -> tuple[Value, ...]:
-        return (
-            before.lines,
-            after.lines,
-            after.target,
-            percent(before.lines, before.target),
-            percent(after.lines, after.target),
-        )
+    def row(now: TierState, after: TierState) -> Row:
+        rates = percent(now.lines, now.target), percent(after.lines, after.target)
+        return (now.lines, after.lines, after.target, *rates)
 
+    pairs = zip(plans.none.tiers, plans.best.tiers, strict=True)
     return Table(
         id="forecast",
-        columns=(
-            Column(id="tier", kind="text"),
-            Column(id="title", kind="text"),
-            Column(id="lines"),
-            Column(id="after"),
-            Column(id="target"),
-            Column(id="rate_now", kind="percent"),
-            Column(id="rate_after", kind="percent"),
-        ),
-        rows=tuple((b.id, titles[b.id], *row(b, a)) for b, a in pairs),
-        total=(None, None, *row(now.book, plans.best.book)),
+        columns=columns("tier", "title", "lines", "after", "target", "rate_now", "rate_after"),
+        rows=tuple((now.id, titles[now.id], *row(now, after)) for now, after in pairs),
+        total=(None, None, *row(plans.none.book, plans.best.book)),
     )
 
 
-def outline_notes(facts: BookData, language: str) -> tuple[str, ...]:
+def outline_notes(data: BookData, language: str) -> tuple[str, ...]:
     """Where an outline's sections do not add up to what is stated, and where records are old."""
     notes = [
-        messages.say(
-            language,
-            "say.outline_differs",
-            id=chapter.id,
-            outlined=f"{chapter.outlined:,}",
-            stated=f"{chapter.target:,}",
-        )
-        for chapter in facts.chapters
-        if chapter.outlined is not None and chapter.outlined != chapter.target
+        messages.say(language, "say.outline_differs", id=c.id, outlined=f"{c.outlined:,}", stated=f"{c.target:,}")
+        for c in data.chapters
+        if c.outlined is not None and c.outlined != c.target
     ]
     notes += [
-        messages.say(
-            language,
-            "say.record_differs",
-            id=chapter.id,
-            recorded=f"{chapter.recorded:,}",
-            counted=f"{chapter.counted:,}",
-        )
-        for chapter in facts.chapters
-        if chapter.counted is not None and chapter.recorded is not None and chapter.counted != chapter.recorded
+        messages.say(language, "say.record_differs", id=c.id, recorded=f"{c.recorded:,}", counted=f"{c.counted:,}")
+        for c in data.chapters
+        if c.record_differs
     ]
     return tuple(notes)

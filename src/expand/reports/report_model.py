@@ -1,48 +1,52 @@
 """A report as values: what every format shows. No format computes a figure of its own.
 
-A value is kept exact, with its kind; only showing it makes text of it. Ids name tables, columns
-and facts in JSON and CSV whatever the language; ``wording`` says what people read.
+A value is kept exact, with its kind; only showing it makes text of it. Ids name tables, columns and facts in JSON and
+CSV whatever the language; ``messages`` says what people read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
 Kind = Literal[
-    "text",
-    "word",
-    "plan",
-    "ordinal",
-    "count",
-    "tokens",
-    "estimate",
-    "change",
-    "percent",
-    "money",
-    "hours",
-    "factor",
+    "text", "word", "plan", "ordinal", "count", "tokens", "estimate", "change", "percent", "money", "hours", "factor",
     "error",
-]
-"""``word`` is a key of the wording, ``plan`` a plan's name, ``ordinal`` the number
-of a section; ``count`` counts lines or attempts,
-``change`` is a count with its sign, ``estimate`` tokens that are only expected, ``money`` exact US
-dollars, ``error`` a signed percentage.
+]  # fmt: skip
+"""``word`` is a key of the messages, ``plan`` a plan's name, ``ordinal`` the number of a section; ``count`` counts
+lines, attempts or tokens, ``change`` is a count with its sign, ``tokens`` and ``estimate`` (tokens that are only
+expected) are shown in Chinese with their 万 too; ``money`` is exact US dollars, ``error`` a signed percentage.
 """
 LEFT: tuple[Kind, ...] = ("text", "word", "plan", "ordinal")
 """Kinds that stand at the left of their columns; figures stand at the right."""
 Value = int | Decimal | str | None
+Row = tuple[Value, ...]
+
+_KINDS: dict[Kind, str] = {
+    "text": "id chapter title model day tier language",
+    "word": "source priority purpose state contract fits measure",
+    "plan": "plan",
+    "ordinal": "section",
+    "change": "added to_add",
+    "percent": "rate rate_now rate_after tier_rate book_rate share deviation",
+    "money": "cost",
+    "hours": "hours",
+    "factor": "length_score",
+    "error": "error mean least greatest",
+}
+_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
+_MISSING_OF = {"cost": "unpriced", "remaining": "unlimited", "left": "unlimited"}
 
 
 class Fact(NamedTuple):
-    """A named figure; ``none`` is the wording's key for what None means here."""
+    """A named figure; ``missing`` is the key of the message for None."""
 
     id: str
     value: Value
     kind: Kind = "tokens"
-    none: str = "unknown"
+    missing: str = "unknown"
 
 
 class Facts(NamedTuple):
@@ -54,11 +58,21 @@ class Facts(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table."""
+    """A column of a table; ``missing`` is the key of the message for None."""
 
     id: str
     kind: Kind = "count"
-    none: str = "dash"
+    missing: str = "dash"
+
+    @property
+    def is_figure(self) -> bool:
+        """Whether its cells are figures, which stand at the right and are never broken over lines."""
+        return self.kind not in LEFT
+
+
+def columns(*names: str) -> tuple[Column, ...]:
+    """Columns by their ids: what kind of value a column holds follows from its name, in every table."""
+    return tuple(Column(name, _KIND_OF.get(name, "count"), _MISSING_OF.get(name, "dash")) for name in names)
 
 
 class Table(NamedTuple):
@@ -66,13 +80,18 @@ class Table(NamedTuple):
 
     id: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Value, ...], ...]
-    total: tuple[Value, ...] | None = None
+    rows: tuple[Row, ...]
+    total: Row | None = None
 
 
-def column_sum(rows: Iterable[tuple[Value, ...]], column: int) -> int:
+def column_sum(rows: Iterable[Row], column: int) -> int:
     """The sum of a column of whole numbers; None counts nothing."""
     return sum(int(row[column] or 0) for row in rows)
+
+
+def column_sums(rows: Sequence[Row], *places: int) -> tuple[int, ...]:
+    """The sums of several columns."""
+    return tuple(column_sum(rows, column) for column in places)
 
 
 class Notes(NamedTuple):
@@ -84,16 +103,16 @@ class Notes(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One line or one colour of a picture; None is a gap."""
+    """One line or one colour of a chart."""
 
     name: str
-    values: tuple[float | None, ...]
+    values: tuple[int, ...]
 
 
-class Picture(NamedTuple):
-    """A picture, only where a format can show one; the table of the same figures comes with it.
+class Chart(NamedTuple):
+    """A chart, only where a format can show one; the table of the same figures comes with it.
 
-    ``said`` is the text alternative, ``axis`` what the labels are.
+    ``alternative`` is its text alternative, ``axis`` what the labels are.
     """
 
     id: str
@@ -101,14 +120,20 @@ class Picture(NamedTuple):
     shape: Literal["bars", "line"]
     labels: tuple[str, ...]
     series: tuple[Series, ...]
-    said: str
+    alternative: str
+
+    @property
+    def table(self) -> Table:
+        """The chart's figures as a table."""
+        heads = (Column(self.axis, "text"), *(Column(series.name) for series in self.series))
+        return Table(self.id, heads, tuple(zip(self.labels, *(series.values for series in self.series), strict=True)))
 
 
-Block = Facts | Table | Notes | Picture
+Block = Facts | Table | Notes | Chart
 
 
 class Report(NamedTuple):
-    """A whole report in one language, as of ``made``."""
+    """A whole report in one language, as of ``made``. Without a title its blocks are meant to stand in a document."""
 
     id: str
     title: str

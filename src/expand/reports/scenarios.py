@@ -16,6 +16,8 @@ FULL, LEAN, NONE = "full", "lean", "none"
 STEPS = 2048
 """Into so many steps the remaining tokens are divided when the best set is looked for."""
 PRIORITIES = ("high", "medium", "low")
+_WEIGHTS = (10**24, 10**12, 1)
+"""A line of one priority outweighs all the lines of a lower one that a book can have."""
 
 
 class ChapterPlan(NamedTuple):
@@ -112,39 +114,36 @@ class Scenario(NamedTuple):
 Target = Callable[[ChapterData], int]
 
 
-def scenarios(facts: BookData, chosen: frozenset[str] | None = None) -> tuple[Scenario, ...]:
+def scenarios(data: BookData, chosen: frozenset[str] | None = None) -> tuple[Scenario, ...]:
     """Full, lean, the book's own, and none; ``chosen`` are the chapters they apply to."""
     named: dict[str, Target] = {FULL: _full, LEAN: _lean}
-    named |= {name: _own(spec) for name, spec in facts.book.plans.items()}
+    named |= {name: _own(spec) for name, spec in data.book.plans.items()}
     named[NONE] = _none
     return tuple(
-        _scenario(facts, name, {c.id: name for c in facts.chapters}, {name: target}, chosen)
+        _scenario(data, name, {c.id: name for c in data.chapters}, {name: target}, chosen)
         for name, target in named.items()
     )
 
 
-def full_plan(facts: BookData) -> Scenario:
+def full_plan(data: BookData) -> Scenario:
     """The plan that the rest is estimated by: every chapter at its target."""
-    return _scenario(facts, FULL, {c.id: FULL for c in facts.chapters}, {FULL: _full}, None)
+    return _scenario(data, FULL, {c.id: FULL for c in data.chapters}, {FULL: _full}, None)
 
 
-def best_fit(facts: BookData, chosen: frozenset[str] | None = None) -> Scenario:
+def best_fit(data: BookData, chosen: frozenset[str] | None = None) -> Scenario:
     """The set of chapters and plans that fits the remaining budget even at the upper ends.
 
-    It brings the most lines of high priority, of those the most of medium, then of low; to
-    within a 2048th of the budget, and never above it.
+    It brings the most lines of high priority, of those the most of medium, then of low; to within a 2048th of the
+    budget, and never above it.
     """
     targets: dict[str, Target] = {FULL: _full, LEAN: _lean, NONE: _none}
-    targets |= {name: _own(spec) for name, spec in facts.book.plans.items()}
-    remaining = facts.balance.remaining_tokens
-    options: dict[str, list[ChapterPlan]] = {}
-    for chapter in facts.chapters:
+    targets |= {name: _own(spec) for name, spec in data.book.plans.items()}
+    options: list[tuple[ChapterData, list[ChapterPlan]]] = []
+    for chapter in data.chapters:
         if chosen is None or chapter.id in chosen:
-            plans = [_planned(facts, chapter, name, target) for name, target in targets.items()]
-            options[chapter.id] = list({p.lines_after: p for p in reversed(plans)}.values())
-    by_id = {chapter.id: chapter for chapter in facts.chapters}
-    picked = _pick(options, by_id, remaining)
-    return _scenario(facts, "fits", picked, targets, chosen)
+            plans = [_planned(data, chapter, name, target) for name, target in targets.items()]
+            options.append((chapter, list({plan.lines_after: plan for plan in reversed(plans)}.values())))
+    return _scenario(data, "fits", _pick(options, data.remaining_tokens), targets, chosen)
 
 
 def recommended(every: Sequence[Scenario], fits: Scenario) -> Scenario:
@@ -184,32 +183,28 @@ def _own(spec: PlanSpec) -> Target:
 
 
 def _scenario(
-    facts: BookData,
-    name: str,
-    plans: Mapping[str, str],
-    targets: Mapping[str, Target],
-    chosen: frozenset[str] | None,
+    data: BookData, name: str, plans: Mapping[str, str], targets: Mapping[str, Target], chosen: frozenset[str] | None
 ) -> Scenario:
     chapters = tuple(
-        _planned(facts, chapter, plans[chapter.id], targets[plans[chapter.id]])
+        _planned(data, chapter, plans[chapter.id], targets[plans[chapter.id]])
         if (chosen is None or chapter.id in chosen) and chapter.id in plans
-        else _planned(facts, chapter, NONE, _none)
-        for chapter in facts.chapters
+        else _planned(data, chapter, NONE, _none)
+        for chapter in data.chapters
     )
     return Scenario(
         name=name,
         chapters=chapters,
-        tiers=tier_states(facts, {chapter.id: chapter.lines_after for chapter in chapters}),
-        remaining=facts.balance.remaining_tokens,
+        tiers=tier_states(data, {chapter.id: chapter.lines_after for chapter in chapters}),
+        remaining=data.remaining_tokens,
     )
 
 
-def tier_states(facts: BookData, lines: Mapping[str, int]) -> tuple[TierState, ...]:
+def tier_states(data: BookData, lines: Mapping[str, int]) -> tuple[TierState, ...]:
     """The tiers with these lines by chapter; a tier that states its lines gains what is added."""
-    now = {chapter.id: chapter.lines for chapter in facts.chapters}
+    now = {chapter.id: chapter.lines for chapter in data.chapters}
     states = []
-    for tier in facts.book.tiers:
-        own = [chapter.id for chapter in facts.chapters if chapter.tier == tier.id]
+    for tier in data.book.tiers:
+        own = [chapter.id for chapter in data.chapters if chapter.tier == tier.id]
         if tier.lines is None:
             count = sum(lines[chapter] for chapter in own)
         else:
@@ -218,12 +213,12 @@ def tier_states(facts: BookData, lines: Mapping[str, int]) -> tuple[TierState, .
     return tuple(states)
 
 
-def _planned(facts: BookData, chapter: ChapterData, plan: str, target: Target) -> ChapterPlan:
+def _planned(data: BookData, chapter: ChapterData, plan: str, target: Target) -> ChapterPlan:
     wanted = max(chapter.lines, target(chapter))
-    missing = max(0, wanted - chapter.at_hand)
+    missing = max(0, wanted - chapter.available_lines)
     if chapter.drafted and wanted <= max(chapter.target, chapter.lines):
         missing = 0  # no section would ask for anything
-    tokens = facts.rate.tokens(missing)
+    tokens = data.rate.tokens(missing)
     return ChapterPlan(
         id=chapter.id,
         plan=plan,
@@ -231,64 +226,65 @@ def _planned(facts: BookData, chapter: ChapterData, plan: str, target: Target) -
         lines_after=wanted,
         lines_to_buy=missing,
         tokens=tokens,
-        pico_usd=facts.rate.pico_usd(tokens.middle),
-        hours=_hours(facts, chapter, missing),
+        pico_usd=data.rate.pico_usd(tokens.middle),
+        hours=_hours(data, chapter, missing),
     )
 
 
-def _hours(facts: BookData, chapter: ChapterData, missing: int) -> Fraction | None:
+def _hours(data: BookData, chapter: ChapterData, missing: int) -> Fraction | None:
     """By what the ledger's runs took; else the outline's share; else as the opening balance."""
     if missing == 0:
         return Fraction(0)
-    if facts.hours_per_line is not None:
-        return Fraction(facts.hours_per_line) * missing
+    if data.hours_per_line is not None:
+        return Fraction(data.hours_per_line) * missing
     whole = chapter.target - chapter.lines
     if chapter.hours and whole > 0:
         return Fraction(str(chapter.hours)) * missing / whole
-    opened = {c for opening in facts.book.openings for c in opening.chapters}
-    lines = sum(c.lines - c.before for c in facts.chapters if c.id in opened)
-    hours = sum((Fraction(str(o.hours)) for o in facts.book.openings), Fraction(0))
-    return hours / lines * missing if hours and lines > 0 else None
+    hours = sum((Fraction(str(opening.hours)) for opening in data.book.openings), Fraction(0))
+    lines = data.lines_of_openings if hours else 0
+    return hours / lines * missing if lines > 0 else None
 
 
-def _pick(
-    options: Mapping[str, Sequence[ChapterPlan]],
-    chapters: Mapping[str, ChapterData],
-    remaining: int | None,
-) -> dict[str, str]:
+class _Choice(NamedTuple):
+    """Plans for the chapters up to one of them; ``gain`` are the lines that they add, weighed by priority."""
+
+    gain: int = 0
+    plan: ChapterPlan | None = None
+    before: _Choice | None = None
+
+
+def _pick(options: Sequence[tuple[ChapterData, Sequence[ChapterPlan]]], remaining: int | None) -> dict[str, str]:
     """One option a chapter with the most lines by priority, within ``remaining`` tokens."""
-    most = {id_: max(plans, key=lambda plan: plan.added) for id_, plans in options.items()}
-    if remaining is None or sum(plan.tokens.high for plan in most.values()) <= remaining:
-        return {id_: plan.plan for id_, plan in most.items()}
+    most = [max(plans, key=lambda plan: plan.added) for _, plans in options]
+    if remaining is None or sum(plan.tokens.high for plan in most) <= remaining:
+        return {plan.id: plan.plan for plan in most}
     step = max(1, -(-remaining // STEPS))
-    Gain = tuple[int, int, int]  # noqa: N806 - a type
-    best: dict[int, tuple[Gain, tuple[tuple[str, str], ...]]] = {0: ((0, 0, 0), ())}
-    for id_, plans in options.items():
-        priority = PRIORITIES.index(chapters[id_].priority)
-        grown: dict[int, tuple[Gain, tuple[tuple[str, str], ...]]] = {}
-        for spent, (gain, picked) in best.items():
+    best = {0: _Choice()}  # by the steps of the budget that they take
+    for chapter, plans in options:
+        weight = _WEIGHTS[PRIORITIES.index(chapter.priority)]
+        extended: dict[int, _Choice] = {}
+        for spent, choice in best.items():
             for plan in plans:
                 cost = spent + -(-plan.tokens.high // step)
-                if cost and cost * step > remaining:
-                    continue
-                more = list(gain)
-                more[priority] += plan.added
-                value = (more[0], more[1], more[2])
-                if cost not in grown or grown[cost][0] < value:
-                    grown[cost] = (value, (*picked, (id_, plan.plan)))
-        best = _undominated(grown)
-    _, picked = max(best.values(), key=lambda state: state[0])
-    return dict(picked)
+                gain = choice.gain + weight * plan.added
+                affordable = not cost or cost * step <= remaining
+                if affordable and (cost not in extended or extended[cost].gain < gain):
+                    extended[cost] = _Choice(gain, plan, choice)
+        best = _undominated(extended)
+    picked = {}
+    last: _Choice | None = max(best.values(), key=lambda choice: choice.gain)
+    while last is not None and last.plan is not None:
+        picked[last.plan.id] = last.plan.plan
+        last = last.before
+    return picked
 
 
-def _undominated(
-    states: dict[int, tuple[tuple[int, int, int], tuple[tuple[str, str], ...]]],
-) -> dict[int, tuple[tuple[int, int, int], tuple[tuple[str, str], ...]]]:
-    """The states that no cheaper one matches."""
-    kept: dict[int, tuple[tuple[int, int, int], tuple[tuple[str, str], ...]]] = {}
-    top = (-1, -1, -1)
-    for cost in sorted(states):
-        if states[cost][0] > top:
-            kept[cost] = states[cost]
-            top = states[cost][0]
+def _undominated(choices: dict[int, _Choice]) -> dict[int, _Choice]:
+    """The choices that no cheaper one matches."""
+    kept: dict[int, _Choice] = {}
+    top = -1
+    for cost, choice in sorted(choices.items()):
+        if choice.gain > top:
+            kept[cost] = choice
+            top = choice.gain
     return kept

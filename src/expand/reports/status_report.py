@@ -1,17 +1,18 @@
-"""The status report: what is finished, what is to be written, and what that takes."""
+"""The status report: what is finished, what is to be written, how drafts compare, and what that takes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
+from expand.ledger.values import State
 from expand.reports import messages
-from expand.reports.budget_report import budget_facts, budget_notes, burn_down
+from expand.reports.budget_report import budget_facts, budget_notes, burn_down, by_model, by_purpose
 from expand.reports.charts import charts
 from expand.reports.data import BookData, ChapterData
-from expand.reports.draft_states import Reviews, drafts, sections, to_do
 from expand.reports.plan_report import (
-    Plans,
     forecast,
     outline_notes,
     plans_of,
@@ -19,71 +20,64 @@ from expand.reports.plan_report import (
     recommendation,
     what_fits,
 )
-from expand.reports.report_model import (
-    Block,
-    Column,
-    Facts,
-    Notes,
-    Report,
-    Table,
-    Value,
-    column_sum,
-)
+from expand.reports.report_model import Block, Notes, Report, Row, Table, column_sum, column_sums, columns
 from expand.reports.rounding import hours, percent
 from expand.reports.scenarios import Scenario, full_plan
-from expand.reports.usage_tables import by_model, by_purpose
+
+if TYPE_CHECKING:
+    from expand.drafting.results import ChapterResult  # loads the checks
+
+Reviews = Mapping[str, "ChapterResult"]
+"""The drafts held against their outlines, by chapter."""
 
 
-def status_sheet(facts: BookData, reviews: Reviews, language: str, *, title: str = "title.status") -> Report:
-    """The report as of now. ``reviews`` are the drafts held against their outlines, by chapter."""
-    full = full_plan(facts)
-    plans = plans_of(facts)
-    resources = budget_facts(facts, full)
-    drawn = {picture.id: picture for picture in charts(facts, plans, language)}
+def status_report(data: BookData, reviews: Reviews, language: str, *, title: str = "title.status") -> Report:
+    """The report as of now; ``title`` is the key of its title."""
+    full = full_plan(data)
+    plans = plans_of(data)
+    drawn = charts(data, plans, language)
     blocks: tuple[Block | None, ...] = (
-        chapters_done(facts, language),
-        chapters_to_do(facts, full, language),
+        finished_chapters(data, language),
+        pending_chapters(data, full, language),
         drawn.get("picture.chapters"),
-        overall(facts, full),
-        Facts(id="resources", facts=resources.facts),
-        burn_down(facts, full),
+        overall(data, full),
+        budget_facts(data, full, "resources"),
+        burn_down(data, full),
         drawn.get("picture.burn"),
-        plans_table(facts, plans),
-        recommendation(facts, plans, language),
-        what_fits(facts, plans, language),
-        forecast(facts, plans, language),
+        plans_table(data, plans),
+        recommendation(data, plans, language),
+        what_fits(data, plans, language),
+        forecast(data, plans, language),
         drawn.get("picture.tiers"),
-        to_do(facts, reviews, language),
-        drafts(facts, reviews),
-        sections(facts, language),
+        to_do(data, reviews, language),
+        drafts(data, reviews),
+        sections(data, language),
         drawn.get("picture.sections"),
-        by_model(facts),
-        by_purpose(facts),
+        by_model(data),
+        by_purpose(data),
         drawn.get("picture.purposes"),
-        Notes(id="notes", lines=_notes(facts, language)),
+        Notes(id="notes", lines=_notes(data, language)),
     )
     return Report(
         id="status",
-        title=messages.say(language, title, book=facts.book.title.say(language)),
+        title=messages.say(language, title, book=data.book.title.say(language)),
         language=language,
-        made=facts.now,
+        made=data.now,
         blocks=tuple(block for block in blocks if block is not None),
     )
 
 
-def table_sheet(facts: BookData, language: str) -> Report:
+def status_tables(data: BookData, language: str) -> Report:
     """Only the chapters and tiers: what a docs tree keeps between its markers."""
-    full = full_plan(facts)
-    plans: Plans = plans_of(facts)
     return Report(
         id="status",
         title="",
         language=language,
-        made=facts.now,
+        made=data.now,
         blocks=(
-            chapters_done(facts, language),
-            chapters_to_do(facts, full, language),
-            forecast(facts, plans, language),
+            finished_chapters(data, language),
+            pending_chapters(data, full_plan(data), language),
+            forecast(data, plans_of(data), language),
         ),
     )
 
@@ -92,151 +86,150 @@ def _source(chapter: ChapterData) -> str:
     return "record" if chapter.counted is None else "document"
 
 
-def chapters_done(facts: BookData, language: str) -> Table:
+def finished_chapters(data: BookData, language: str) -> Table:
     """The finished chapters: lines before, now, added, target and rate."""
-    rows: list[tuple[Value, ...]] = [
+    rows: list[Row] = [
         (
-            c.id,
-            c.title.say(language),
-            c.before,
-            c.lines,
-            c.lines - c.before,
-            c.target,
-            percent(c.lines, c.target),
-            _source(c),
+            *(c.id, c.title.say(language), c.before, c.lines, c.lines - c.before, c.target),
+            *(percent(c.lines, c.target), _source(c)),
         )
-        for c in facts.chapters
+        for c in data.chapters
         if c.finished
     ]
-    lines, target = column_sum(rows, 3), column_sum(rows, 5)
+    before, lines, added, target = column_sums(rows, 2, 3, 4, 5)
     return Table(
         id="finished_chapters",
-        columns=(
-            Column(id="id", kind="text"),
-            Column(id="title", kind="text"),
-            Column(id="before"),
-            Column(id="lines"),
-            Column(id="added", kind="change"),
-            Column(id="target"),
-            Column(id="rate", kind="percent"),
-            Column(id="source", kind="word"),
-        ),
+        columns=columns("id", "title", "before", "lines", "added", "target", "rate", "source"),
         rows=tuple(rows),
-        total=(
-            None,
-            None,
-            column_sum(rows, 2),
-            lines,
-            column_sum(rows, 4),
-            target,
-            percent(lines, target),
-            None,
-        ),
+        total=(None, None, before, lines, added, target, percent(lines, target), None),
     )
 
 
-def chapters_to_do(facts: BookData, full: Scenario, language: str) -> Table:
+def pending_chapters(data: BookData, full: Scenario, language: str) -> Table:
     """The chapters to write: lines now, target, what is to be added, priority and hours."""
-    took = {chapter.id: chapter.hours for chapter in full.chapters}
-    rows: list[tuple[Value, ...]] = [
+    takes = {chapter.id: hours(chapter.hours) for chapter in full.chapters}
+    rows: list[Row] = [
         (
-            c.id,
-            c.title.say(language),
-            c.before,
-            c.lines,
-            c.target,
-            max(0, c.target - c.lines),
-            percent(c.lines, c.target),
-            c.priority,
-            hours(took[c.id]),
-            c.draft.lines if c.draft else None,
-            _source(c),
+            *(c.id, c.title.say(language), c.before, c.lines, c.target, max(0, c.target - c.lines)),
+            *(percent(c.lines, c.target), c.priority, takes[c.id], c.draft_lines, _source(c)),
         )
-        for c in facts.chapters
+        for c in data.chapters
         if not c.finished
     ]
-    lines, target = column_sum(rows, 3), column_sum(rows, 4)
+    before, lines, target, to_add, drafted = column_sums(rows, 2, 3, 4, 5, 9)
     return Table(
         id="pending_chapters",
-        columns=(
-            Column(id="id", kind="text"),
-            Column(id="title", kind="text"),
-            Column(id="before"),
-            Column(id="lines"),
-            Column(id="target"),
-            Column(id="to_add", kind="change"),
-            Column(id="rate", kind="percent"),
-            Column(id="priority", kind="word"),
-            Column(id="hours", kind="hours"),
-            Column(id="draft_lines"),
-            Column(id="source", kind="word"),
+        columns=columns(
+            *("id", "title", "before", "lines", "target", "to_add", "rate", "priority", "hours"),
+            *("draft_lines", "source"),
         ),
         rows=tuple(rows),
         total=(
-            None,
-            None,
-            column_sum(rows, 2),
-            lines,
-            target,
-            column_sum(rows, 5),
-            percent(lines, target),
-            None,
-            hours(full.hours),
-            column_sum(rows, 9),
-            None,
+            *(None, None, before, lines, target, to_add, percent(lines, target), None),
+            *(hours(full.hours), drafted, None),
         ),
     )
 
 
-def overall(facts: BookData, full: Scenario) -> Table:
+def overall(data: BookData, full: Scenario) -> Table:
     """Chapters, lines, tokens and hours: done, to do, together, and the share that is done."""
-    done = [chapter for chapter in facts.chapters if chapter.finished]
-    to_do = [chapter for chapter in facts.chapters if not chapter.finished]
-    balance = facts.balance
-    used_hours = hours(Fraction(str(round(facts.hours_used, 6)))) or Decimal("0.0")
-    more_hours = hours(full.hours)
-    rows: tuple[tuple[Value, ...], ...] = (
-        _measure("measure.chapters", len(done), len(to_do)),
-        _measure(
-            "measure.lines",
-            sum(chapter.lines for chapter in done),
-            sum(max(chapter.target, chapter.lines) for chapter in to_do),
-        ),
-        _measure(
-            "measure.tokens",
-            balance.used_tokens + balance.reserved_tokens,
-            full.tokens.middle,
-        ),
-        (
-            "measure.hours",
-            used_hours,
-            more_hours,
-            None if more_hours is None else used_hours + more_hours,
-            None if more_hours is None else percent(int(used_hours * 10), int((used_hours + more_hours) * 10)),
-        ),
-    )
+    done = [chapter for chapter in data.chapters if chapter.finished]
+    pending = [chapter for chapter in data.chapters if not chapter.finished]
+    used = hours(Fraction(str(round(data.hours_used, 6)))) or Decimal("0.0")
+    more = hours(full.hours)
+    rate = None if more is None else percent(int(used * 10), int((used + more) * 10))
+    lines = sum(chapter.lines for chapter in done), sum(max(chapter.target, chapter.lines) for chapter in pending)
+    spent = data.balance.used_tokens + data.balance.reserved_tokens
     return Table(
         id="totals_overall",
-        columns=(
-            Column(id="measure", kind="word"),
-            Column(id="done"),
-            Column(id="to_do"),
-            Column(id="total"),
-            Column(id="rate", kind="percent"),
+        columns=columns("measure", "done", "to_do", "total", "rate"),
+        rows=(
+            _measure("measure.chapters", len(done), len(pending)),
+            _measure("measure.lines", *lines),
+            _measure("measure.tokens", spent, full.tokens.middle),
+            ("measure.hours", used, more, None if more is None else used + more, rate),
         ),
-        rows=rows,
     )
 
 
-def _measure(name: str, done: int, to_do: int) -> tuple[Value, ...]:
-    return (name, done, to_do, done + to_do, percent(done, done + to_do))
+def _measure(name: str, done: int, pending: int) -> Row:
+    return (name, done, pending, done + pending, percent(done, done + pending))
 
 
-def _notes(facts: BookData, language: str) -> tuple[str, ...]:
-    notes = [*outline_notes(facts, language)]
+def drafts(data: BookData, reviews: Reviews) -> Table:
+    """Each draft against its outline: lines, length score, findings, whether it keeps it."""
+    return Table(
+        id="drafts",
+        columns=columns(
+            *("id", "plan", "language", "asked_lines", "draft_lines", "rate", "length_score"),
+            *("blocking", "warnings", "contract"),
+        ),
+        rows=tuple(_draft(reviews[chapter.id]) for chapter in data.chapters if chapter.id in reviews),
+    )
+
+
+def _draft(result: ChapterResult) -> Row:
+    severities = [finding.severity for finding in result.every_finding]
+    blocking = severities.count("blocking")
+    return (
+        *(result.id, result.plan, result.language, result.target_lines, result.lines),
+        *(percent(result.lines, result.target_lines), Decimal(str(result.length_score))),
+        *(blocking, severities.count("warning"), "blocked" if blocking else "kept" if result.kept else "short"),
+    )
+
+
+def sections(data: BookData, language: str) -> Table:
+    """The outlines of the chapters to write, and of those with a draft: lines delivered of those requested."""
+    rows: list[Row] = [
+        (
+            *(chapter.id, section.number, section.title.say(language), section.lines, section.delivered),
+            percent(section.delivered, section.lines),
+        )
+        for chapter in data.chapters
+        if not chapter.finished or chapter.draft
+        for section in chapter.sections
+    ]
+    requested, delivered = column_sum(rows, 3), column_sum(rows, 4)
+    return Table(
+        id="sections",
+        columns=columns("chapter", "section", "title", "asked_lines", "draft_lines", "rate"),
+        rows=tuple(rows),
+        total=(None, None, None, requested, delivered, percent(delivered, requested)) if rows else None,
+    )
+
+
+def to_do(data: BookData, reviews: Reviews, language: str) -> Notes:
+    """What is to be done next, chapter by chapter, and in the books."""
+    lines = [_step(chapter, reviews.get(chapter.id), language) for chapter in data.chapters if not chapter.finished]
+    unknown = sum(part.attempts for part in data.aggregates.open if part.state is State.UNKNOWN)
+    if unknown:
+        attempts = messages.counted(language, "attempt", unknown)
+        lines.append(messages.say(language, "say.todo.reconcile", attempts=attempts))
+    lines += [
+        messages.say(language, "say.todo.lines", id=chapter.id, counted=f"{chapter.counted:,}")
+        for chapter in data.chapters
+        if chapter.record_differs
+    ]
+    return Notes(id="todo", lines=tuple(lines) or (messages.say(language, "say.nothing_todo"),), todo=True)
+
+
+def _step(chapter: ChapterData, result: ChapterResult | None, language: str) -> str:
+    """What is to be done next with a chapter."""
+    title = chapter.title.say(language)
+    if chapter.outlined is None:
+        return messages.say(language, "say.todo.outline", id=chapter.id, title=title)
+    if result is None:
+        key, missing = "write", max(0, chapter.target - chapter.available_lines)
+        lines = messages.counted(language, "line", missing, signed=True)
+    else:
+        key, lines = "accept" if result.kept else "review", messages.counted(language, "line", result.lines)
+    return messages.say(language, f"say.todo.{key}", id=chapter.id, title=title, lines=lines)
+
+
+def _notes(data: BookData, language: str) -> tuple[str, ...]:
+    notes = [*outline_notes(data, language)]
     for source in ("document", "record"):
-        ids = [chapter.id for chapter in facts.chapters if _source(chapter) == source]
+        ids = [chapter.id for chapter in data.chapters if _source(chapter) == source]
         if ids:
-            words = messages.joined(language, ids)
-            notes.append(messages.say(language, f"say.source.{source}", ids=words))
-    return (*notes, *budget_notes(facts, language))
+            notes.append(messages.say(language, f"say.source.{source}", ids=messages.joined(language, ids)))
+    return (*notes, *budget_notes(data, language))

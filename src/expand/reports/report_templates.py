@@ -1,0 +1,90 @@
+"""A report as HTML or Markdown, by the Jinja templates beside this module."""
+
+from __future__ import annotations
+
+import re
+from functools import cache, partial
+
+import jinja2
+
+from expand.reports import messages
+from expand.reports.charts import draw
+from expand.reports.report_model import Block, Chart, Facts, Report, Table
+from expand.reports.rounding import show_fact, show_heads, show_row
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
+
+
+def as_html(report: Report) -> str:
+    """The whole page, ending in one newline."""
+    return _rendered(report, "report.html.j2", drawn=draw)
+
+
+def as_markdown(report: Report) -> str:
+    """The report as Markdown, ending in one newline; without a title only its tables and notes."""
+    return _rendered(report, "report.md.j2")
+
+
+def _rendered(report: Report, template: str, **values: object) -> str:
+    language = report.language
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            report=report,
+            blocks=[block for block in report.blocks if _has_content(block)],
+            made=f"{report.made:%Y-%m-%d %H:%M}",
+            say=partial(messages.say, language),
+            facts=lambda block: [show_fact(block, fact, language) for fact in block.facts],
+            heads=lambda table: show_heads(table, language),
+            rows=lambda table: [show_row(table.columns, row, language) for row in table.rows],
+            total=lambda table: table.total and show_row(table.columns, table.total, language, total=True),
+            **values,
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("expand.reports"),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests |= {
+        "facts": lambda block: isinstance(block, Facts),
+        "table": lambda block: isinstance(block, Table),
+        "chart": lambda block: isinstance(block, Chart),
+    }
+    environment.filters |= {"anchor": _anchor, "code_parts": _code_parts, "escaped": _escaped}
+    return environment
+
+
+def _has_content(block: Block) -> bool:
+    """Whether there is anything to show."""
+    match block:
+        case Table():
+            return bool(block.rows)
+        case Facts() | Chart():
+            return True
+        case _:
+            return bool(block.lines)
+
+
+def _anchor(block_id: str) -> str:
+    return block_id.replace(".", "-").replace("_", "-")
+
+
+def _code_parts(line: str) -> list[tuple[str, bool]]:
+    """A sentence in parts, each with whether it stood in backticks; a backtick without a second one stays text."""
+    parts = line.split("`")
+    if len(parts) % 2 == 0:
+        parts[-2:] = ["`".join(parts[-2:])]
+    return [(part, number % 2 == 1) for number, part in enumerate(parts)]
+
+
+def _escaped(text: str) -> str:
+    """Text as it stands, whatever Markdown would make of it; on one line."""
+    return _SPECIAL.sub(r"\\\1", re.sub(r"\s+", " ", text))
