@@ -1,4 +1,4 @@
-"""Blocks, fences, passages and links of Markdown texts."""
+"""Blocks, fences, paragraphs and links of Markdown texts."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def test_display_math_is_one_block() -> None:
     assert "heading" in kinds("$$\nx\n===\n")
 
 
-def test_passages_are_paragraphs_at_any_depth() -> None:
+def test_paragraphs_are_found_at_any_depth() -> None:
     text = "# T\n\nOne\ntwo\n\n- three\n  - four\n\n> five\n\n```\nsix\n```\n"
-    assert [(p.line, p.text) for p in blocks.passages(text)] == [
+    assert [(p.line, p.text) for p in blocks.paragraphs(text)] == [
         (2, "One\ntwo"),
         (5, "three"),
         (6, "four"),

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_texts import markdown_texts
 
-from expand.document.source import PlacedBlocks, left_out, place, read_source
+from expand.checks import source_findings
+from expand.document.source import PlacedBlocks, place, read_source
 from expand.markdown import blocks
 from expand.outline import Outline, Section, Text
 from expand.outline.reading import read_outline
@@ -160,20 +161,8 @@ def test_the_shipped_stubs_are_placed_whole(chapter: str) -> None:
     source = read_source(text)
     placed = place(source, plan)
     draft = "\n\n".join([source.header, *(p.text for ps in placed.values() for p in ps), source.footer])
-    assert left_out(blocks.blocks(text), draft) == ()
-    assert left_out(blocks.blocks(text), "") != ()
-
-
-def test_what_is_left_out_is_listed() -> None:
-    draft = STUB.replace("Text about mmap.", "Text about\n  mmap.").replace("- two\n", "")
-    assert [block.text for block in left_out(blocks.blocks(STUB), draft)] == ["- one\n- two"]
-    assert left_out(blocks.blocks(STUB), STUB) == ()
-    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
-    assert left_out(blocks.blocks(table), "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == ()
-    assert [b.kind for b in left_out(blocks.blocks("```rs\nx\n```\n\n[r]: y\n"), "```rs\nz\n```\n")] == [
-        "fence",
-        "other",
-    ]
+    assert source_findings(blocks.blocks(text), draft) == ()
+    assert source_findings(blocks.blocks(text), "") != ()
 
 
 def test_a_heading_that_is_a_topic_decides() -> None:

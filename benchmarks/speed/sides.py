@@ -39,17 +39,17 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
     from expand.__main__ import collect_seldom
 
     collect_seldom()  # as the command line does
-    import expand.llm.openai_client  # the other side has its SDK before the clock, too
-    import expand.markdown.block_tokens
+    import expand.llm.openai_client  # noqa: F401 - the other side has its SDK before the clock, too
     from expand.drafting.run import expand_chapters
     from expand.drafting.run_options import RunSpec
     from expand.llm.tokens import TokenCounter
+    from expand.markdown.blocks import blocks
     from expand.outline.plans import Plan
     from expand.settings import Overrides, read_settings
     from expand.workspace import Workspace
 
     TokenCounter(MODEL).count("")
-    expand.markdown.block_tokens.parsed("")
+    blocks("")
     loading = time.perf_counter() - arrived
     cpu, began = _processor_seconds(), time.perf_counter()
     workspace = Workspace(root=root)

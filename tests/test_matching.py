@@ -43,15 +43,6 @@ def test_likeness() -> None:
     assert matching.likeness("", "Pipes") == 0.0
 
 
-def test_likeness_is_exact_from_the_least_that_counts() -> None:
-    near, far = ("Flame graphs", "Flamegraphs!"), ("Pipes and files", "Pipes, fifos")
-    assert matching.likeness(*near, 0.8) == matching.likeness(*near) == 1.0
-    exact = matching.likeness("Reading until the end", "Reading until an end")
-    assert 0.8 <= exact < 1.0
-    assert matching.likeness("Reading until the end", "Reading until an end", exact) == exact
-    assert matching.likeness(*far, 0.8) <= matching.likeness(*far) < 0.8
-
-
 def test_terms_of_both_scripts() -> None:
     assert matching.terms("Profiling 内存映射 with mmap_file 页") == {
         "profil",

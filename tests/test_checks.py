@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from expand.checks import Finding, check_chapter, check_section, check_text
-from expand.markdown.slug import anchor
+from expand.checks import Finding, check_chapter, check_section, check_text, source_findings
+from expand.markdown import blocks
+from expand.markdown.blocks import anchor
 from expand.outline import Quality, Section, Text
 
 PROSE = (
@@ -367,6 +368,24 @@ def test_examples_of_the_whole_chapter() -> None:
     (found,) = check_chapter(texts, quality=Quality(code_examples=2, code_language="rust"))
     assert (found.section, found.kind, found.mendable) == (0, "few-examples", False)
     assert check_chapter(texts, quality=Quality(code_examples=2)) == ()
+
+
+STUB = "# T\n\n> **Kind**: x\n\n## A\n\nText about mmap.\n\n- one\n- two\n\n---\n\n**End**\n"
+
+
+def test_blocks_of_the_source_that_the_draft_does_not_hold() -> None:
+    def left_out(source: str, draft: str) -> list[str]:
+        return [finding.message for finding in source_findings(blocks.blocks(source), draft)]
+
+    draft = STUB.replace("Text about mmap.", "Text about\n  mmap.").replace("- two\n", "")
+    assert left_out(STUB, draft) == ["the source's list at its line 9 is not in the draft: - one - two"]
+    assert left_out(STUB, STUB) == []
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert left_out(table, "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == []
+    assert [message.split()[2] for message in left_out("```rs\nx\n```\n\n[r]: y\n", "```rs\nz\n```\n")] == [
+        "fence",
+        "other",
+    ]
 
 
 def test_a_chapter_of_a_thousand_lines_is_checked_quickly() -> None:

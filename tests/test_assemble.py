@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_texts import markdown_texts
 
-from expand.markdown import assemble, blocks, continuation
+from expand.markdown import assemble, blocks, sanitize
 
 RUST = "```rust\n#[derive(Debug)]\n# comment\n---\nstruct Pipe;\n```\n"
 
@@ -276,8 +276,8 @@ def test_a_wrapper_with_other_fences_inside_is_found() -> None:
 
 
 def test_a_fence_that_only_talk_precedes_is_opened_again() -> None:
-    assert continuation.reopened("Sure!\n\nCertainly!\n", "```rust") == "Sure!\n\nCertainly!\n"
-    assert continuation.reopened("```toml\na\n", "```rust") == "```toml\na\n"
+    assert sanitize.without_reopening("Sure!\n\nCertainly!\n", "```rust") == "Sure!\n\nCertainly!\n"
+    assert sanitize.without_reopening("```toml\na\n", "```rust") == "```toml\na\n"
 
 
 def test_closing() -> None:
@@ -389,7 +389,7 @@ def test_nothing_raises(one: str, other: str) -> None:
     assemble.join(one, other)
     assemble.extend(one, other, own_headings=("a",), body_level=4)
     assemble.split_by_topics(one, [other, "a"])
-    assert isinstance(continuation.continues(one, "```rust"), bool)
+    assert isinstance(sanitize.continues_fence(one, "```rust"), bool)
 
 
 @settings(max_examples=150, deadline=None)
@@ -407,4 +407,4 @@ def test_lines_said_again_are_dropped_whatever_blank_lines_the_first_part_ends_i
     before = f"```c\nint first = 1;\nint second = 2;{cut}"
     more = "int second = 2;\nint third = 3;\n```\n"
     whole = "```c\nint first = 1;\nint second = 2;\nint third = 3;\n```\n"
-    assert continuation.join(before, more) == whole
+    assert assemble.join(before, more) == whole
