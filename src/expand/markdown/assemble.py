@@ -35,8 +35,6 @@ OVERLAP_LETTERS = 3
 PIECE_WEIGHT = {True: 12, False: 8}
 """What a repeated piece of a line must weigh, after a whole line (True) and after a cut one. A
 Latin character weighs 1, a Chinese one 2."""
-PIECE_CHARACTERS = 4
-"""The least characters of such a piece."""
 WRAPPED_LINE = 15
 """A Chinese line of so many characters that ends in no full stop was wrapped; a shorter one is a
 heading or a label, and the next line begins anew."""
@@ -216,7 +214,7 @@ def _is_one_list_or_table(before: str, last: str, more: str) -> bool:
 def _shared_piece(last: str, first: str, least: int) -> int:
     """How many characters of ``first`` repeat the end of ``last``; a Chinese one counts twice."""
     last, first = last.rstrip(), first.rstrip()
-    for size in range(min(len(last), len(first)), PIECE_CHARACTERS - 1, -1):
+    for size in range(min(len(last), len(first)), 0, -1):
         piece = first[:size]
         weight = sum(2 if matching.is_cjk(character) else 1 for character in piece)
         if weight >= least and last.endswith(piece):
