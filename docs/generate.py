@@ -15,7 +15,7 @@ from pathlib import Path
 os.environ.update(TERM="dumb", COLUMNS="80", NO_COLOR="1")
 
 from expand import errors
-from expand.checks.finding import RULES as FINDINGS
+from expand.checks.finding import KINDS as FINDINGS
 from expand.cli import app, main
 from expand.client.retry_policy import RULES
 from expand.ledger.migrations import MIGRATIONS
@@ -131,12 +131,12 @@ def failures() -> str:
 
 def findings() -> str:
     """What each finding about a draft means."""
-    rows = [f"| `{kind}` | {rule.says} | {rule.severity} |" for kind, rule in FINDINGS.items()]
+    rows = [f"| `{kind}` | {rule.says} | {rule.severity_text} | {rule.remedy} |" for kind, rule in FINDINGS.items()]
     return "\n".join(
         [
             "# Findings about a draft\n",
-            "| finding | what it says | severity |",
-            "| --- | --- | --- |",
+            "| finding | what it says | severity | remedy |",
+            "| --- | --- | --- | --- |",
             *rows,
             "",
             "A *blocking* finding keeps `expand accept` from replacing your document. A *warning* "

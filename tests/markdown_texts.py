@@ -1,4 +1,4 @@
-"""Random Markdown made of lines that mean something, for property tests."""
+"""Random Markdown made of lines that mean something, and titles of a known likeness."""
 
 from __future__ import annotations
 
@@ -41,3 +41,11 @@ markdown_texts = st.builds(
     st.sampled_from(["\n", "\r\n", "\n"]),
     st.booleans(),
 )
+
+
+def titles_alike(common: int, total: int) -> tuple[str, str]:
+    """Two titles of one word each, of ``total`` letters together, whose likeness is exactly
+    ``2 * common / total``.
+    """
+    first = total // 2
+    return "x" * common + "a" * (first - common), "x" * common + "b" * (total - first - common)

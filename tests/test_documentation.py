@@ -15,7 +15,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
@@ -25,7 +24,6 @@ from scripted_server import ScriptedServer
 from test_testing import pytest_in
 from workspaces import ROOT, expand, shipped
 
-from expand.checks.finding import RULES, Kind, Severity
 from expand.errors import EXIT_CODES
 from expand.ledger.migrations import MIGRATIONS
 from expand.markdown import blocks as markdown
@@ -281,40 +279,6 @@ def test_the_messages_are_those_of_the_tool(tmp_path: Path) -> None:
 def test_a_readme_lists_every_exit_code(page: Path) -> None:
     listed = re.findall(r"^\| (\d+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert [int(code) for code in listed] == list(EXIT_CODES)
-
-
-def severities(source: str) -> Iterator[tuple[str, set[str]]]:
-    """Each kind of finding that a module makes, with the severities that it may have."""
-    for function in ast.walk(ast.parse(source)):
-        if not isinstance(function, ast.FunctionDef):
-            continue
-        for call in ast.walk(function):
-            if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "Finding"):
-                continue
-            given = {word.arg: word.value for word in call.keywords}
-            if "kind" not in given:
-                continue
-            severity: ast.AST = given["severity"]
-            if isinstance(severity, ast.Name):
-                severity = function
-            words = {one.value for one in ast.walk(severity) if isinstance(one, ast.Constant)}
-            kinds = {one.value for one in ast.walk(given["kind"]) if isinstance(one, ast.Constant)}
-            for kind in kinds & {*get_args(Kind)}:
-                yield str(kind), {str(word) for word in words} & {*get_args(Severity)}
-
-
-def test_the_reference_knows_every_finding_and_how_severe_it_is() -> None:
-    assert set(RULES) == set(get_args(Kind))
-    made: dict[str, set[str]] = {}
-    for folder in ("checks", "drafting"):
-        for path in (ROOT / "src" / "expand" / folder).glob("*.py"):
-            for kind, found in severities(path.read_text(encoding="utf-8")):
-                made.setdefault(kind, set()).update(found)
-    said = {
-        kind: {one for one in get_args(Severity) if re.search(rf"\b{one}\b", rule.severity)}
-        for kind, rule in RULES.items()
-    }
-    assert made == said
 
 
 # --- these tests can fail ---------------------------------------------------------------------

@@ -18,7 +18,7 @@ from expand.document.draft import (
     text_hash,
     topic_heading,
 )
-from expand.markdown.slug import anchor
+from expand.markdown.blocks import anchor
 
 HEAD = "# Title\n\n> **Level**: expert\n\n## Contents\n\n- [1. One](#1-one)"
 TRICKY = [

@@ -94,3 +94,51 @@ def test_effective_never_exceeds_the_count_and_ignores_added_padding(text: str) 
 )
 def test_length_score(pairs: Sequence[tuple[int, int]], score: float) -> None:
     assert lines.length_score(pairs) == score
+
+
+# Thresholds, on both sides
+
+
+@pytest.mark.parametrize(("item", "number"), [("a" * 23, 3), ("a" * 24, 2), ("内" * 11, 3), ("内" * 12, 2)])
+def test_a_line_of_25_columns_counts_once(item: str, number: int) -> None:
+    assert lines.effective(f"- {item}\n- b\n- {item}\n") == number
+
+
+@pytest.mark.parametrize(("block", "number"), [("a" * 11, 5), ("a" * 12, 3), ("内" * 5, 5), ("内" * 6, 3)])
+def test_a_block_of_12_columns_counts_once(block: str, number: int) -> None:
+    assert lines.effective(f"{block}\n\nb\n\n{block}\n") == number
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "counted"),
+    [(4, 60, 2 + 4), (4, 59, 2 + 4 + 1 + 2 + 4), (3, 60, 2 + 3 + 1 + 2 + 3)],
+)
+def test_a_run_of_four_lines_and_60_columns_of_code_counts_once(rows: int, columns: int, counted: int) -> None:
+    width, more = divmod(columns, rows)
+    code = "".join(f"{'abcd'[row] * (width + (row < more))}\n" for row in range(rows))
+    assert lines.effective(f"```text\n{code}```\n\n```text\n{code}```\n") == counted
+
+
+@pytest.mark.parametrize(("rows", "counted"), [(7, 9), (8, 6)])
+def test_a_run_does_not_repeat_itself(rows: int, counted: int) -> None:
+    assert lines.effective("```text\n" + f"{'a' * 15}\n" * rows + "```\n") == counted
+
+
+@pytest.mark.parametrize(("times", "counted"), [(2, 2), (3, 2), (4, 2)])
+def test_a_short_line_counts_twice_in_a_row(times: int, counted: int) -> None:
+    assert lines.effective("- yes\n" * times) == counted
+
+
+def test_two_lines_of_a_table_may_repeat() -> None:
+    row = "| A measure | What it says of the system |\n"
+    rule = "|-----------|----------------------------|\n"
+    tables = [f"{row}{rule}{row}| {number} | b |\n" for number in range(2)]
+    assert lines.effective("\n".join(tables)) == 4 + 1 + 3, "the third line is one that repeats"
+
+
+@pytest.mark.parametrize(
+    ("asked", "delivered", "score"),
+    [(100, 399, 0.3), (100, 400, 0.0), (100, 34, 2.9), (300, 100, 0.0), (300, 101, 1.5), (100, 101, 99.7)],
+)
+def test_the_length_score_ends_at_four_times_and_at_a_third(asked: int, delivered: int, score: float) -> None:
+    assert lines.length_score([(asked, delivered)]) == score

@@ -1,4 +1,4 @@
-"""Blocks, fences, passages and links of Markdown texts."""
+"""Blocks, fences, paragraphs and links of Markdown texts."""
 
 from __future__ import annotations
 
@@ -81,6 +81,18 @@ def test_a_rule_at_the_start_is_no_front_matter() -> None:
     assert kinds("---\nkey: value\n") == ["rule", "paragraph"]
 
 
+def test_front_matter_has_three_lines_at_least() -> None:
+    assert kinds("---\na: b\n---\n") == ["other"]
+    assert kinds("---\n---\n") == ["rule", "rule"]
+    assert kinds("---\na: b\n...") == ["other"]
+
+
+@pytest.mark.parametrize(("closing", "closed"), [("```", False), ("````", True), ("`````", True)])
+def test_a_fence_is_closed_by_as_many_marks_as_opened_it(closing: str, closed: bool) -> None:
+    (fence,) = blocks.fences(f"````\nx\n{closing}\n")
+    assert fence.closed is closed
+
+
 def test_display_math_is_one_block() -> None:
     assert kinds("a\n\n$$\nx\n===\n# y\n$$\n\nb\n") == ["paragraph", "other", "paragraph"]
     assert kinds("a\n$$\nx\n===\n$$\n") == ["paragraph", "other"]
@@ -88,9 +100,9 @@ def test_display_math_is_one_block() -> None:
     assert "heading" in kinds("$$\nx\n===\n")
 
 
-def test_passages_are_paragraphs_at_any_depth() -> None:
+def test_paragraphs_are_found_at_any_depth() -> None:
     text = "# T\n\nOne\ntwo\n\n- three\n  - four\n\n> five\n\n```\nsix\n```\n"
-    assert [(p.line, p.text) for p in blocks.passages(text)] == [
+    assert [(p.line, p.text) for p in blocks.paragraphs(text)] == [
         (2, "One\ntwo"),
         (5, "three"),
         (6, "four"),

@@ -14,17 +14,9 @@ import jinja2.meta
 import pytest
 
 from expand.errors import InputError
-from expand.prompts.context import context_of
-from expand.prompts.rendering import (
-    DRAFTING_TEMPLATES,
-    TEMPLATES,
-    ChapterContext,
-    Prompts,
-    RequestContext,
-    SectionContext,
-    SuggestionContext,
-    packaged_folder,
-)
+from expand.prompts.context import ChapterContext, RequestContext, SectionContext, SuggestionContext, context_of
+from expand.prompts.rendering import DRAFTING_TEMPLATES, TEMPLATES, Prompts
+from expand.prompts.template_lookup import packaged_folder
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 FOLDER = packaged_folder()

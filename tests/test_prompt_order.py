@@ -13,8 +13,8 @@ from workspaces import expand, small
 
 from expand.errors import InputError, InputErrors, Place
 from expand.outline import Style
-from expand.prompts.rendering import Prompts, packaged_folder
-from expand.prompts.template_lookup import TemplateLookup, known_styles
+from expand.prompts.rendering import Prompts
+from expand.prompts.template_lookup import TemplateLookup, known_styles, packaged_folder
 
 FOLDER = packaged_folder()
 EXTENDS = '{% extends "section.j2" %}'
@@ -37,16 +37,16 @@ def system(folder: Path | None, style: str | None, chapter: str = "03") -> str:
 
 
 def test_the_order_is_chapter_style_book_shipped(tmp_path: Path) -> None:
-    shelf = TemplateLookup(tmp_path, house_style="tutorial", chapter="04")
-    assert shelf.candidates("section.j2") == (
+    lookup = TemplateLookup(tmp_path, house_style="tutorial", chapter="04")
+    assert lookup.candidates("section.j2") == (
         FOLDER / "styles/tutorial/section.j2",
         FOLDER / "section.j2",
     )
     book = put(tmp_path, "section.j2", "")
     style = put(tmp_path, "styles/tutorial/section.j2", "")
     chapter = put(tmp_path, "chapters/04/section.j2", "")
-    shelf = TemplateLookup(tmp_path, house_style="tutorial", chapter="04")
-    found = shelf.candidates("section.j2")
+    lookup = TemplateLookup(tmp_path, house_style="tutorial", chapter="04")
+    found = lookup.candidates("section.j2")
     assert found == (
         chapter,
         style,
@@ -54,7 +54,7 @@ def test_the_order_is_chapter_style_book_shipped(tmp_path: Path) -> None:
         book,
         FOLDER / "section.j2",
     )
-    assert [shelf.origin(path) for path in found] == [
+    assert [lookup.origin(path) for path in found] == [
         "chapter",
         "style",
         "style",
@@ -69,12 +69,12 @@ def test_the_order_is_chapter_style_book_shipped(tmp_path: Path) -> None:
 
 def test_a_file_for_the_model_comes_before_every_plain_one(tmp_path: Path) -> None:
     chapter = put(tmp_path, "chapters/04/section.j2", "")
-    shelf = TemplateLookup(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
-    assert shelf.candidates("section.j2")[:2] == (FOLDER / "brief/section.j2", chapter)
+    lookup = TemplateLookup(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
+    assert lookup.candidates("section.j2")[:2] == (FOLDER / "brief/section.j2", chapter)
     own = put(tmp_path, "chapters/04/brief/section.j2", "")
-    assert shelf.find("section.j2") == FOLDER / "brief/section.j2", "as it was when the run began"
-    shelf = TemplateLookup(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
-    assert shelf.find("section.j2") == own
+    assert lookup.find("section.j2") == FOLDER / "brief/section.j2", "as it was when the run began"
+    lookup = TemplateLookup(tmp_path, model_style="brief", house_style="tutorial", chapter="04")
+    assert lookup.find("section.j2") == own
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../b", "..\\b", "C:/x"])

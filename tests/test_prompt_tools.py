@@ -14,18 +14,19 @@ from workspaces import small
 
 from expand.cli import app
 from expand.errors import InputError, InputErrors
-from expand.prompts.context import _EXAMPLES, _MEANINGS, PURPOSES, context_of, variables_of
-from expand.prompts.files import difference, eject, template_files
-from expand.prompts.reference import reference
-from expand.prompts.rendering import (
-    TEMPLATES,
+from expand.prompts.context import (
+    PURPOSES,
     ChapterContext,
     RequestContext,
     SectionContext,
     SuggestionContext,
-    packaged_folder,
+    context_of,
+    variables_of,
 )
-from expand.prompts.template_blocks import BLOCKS, blocks_of
+from expand.prompts.files import blocks_of, difference, eject, template_files
+from expand.prompts.reference import BLOCKS, reference
+from expand.prompts.rendering import TEMPLATES
+from expand.prompts.template_lookup import packaged_folder
 from expand.workspace import Workspace
 
 
@@ -274,8 +275,7 @@ def test_every_template_and_every_variable_is_documented() -> None:
     for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
         declared = [field.name for field in fields(kind)]
         assert [variable.name for variable in variables_of(kind)] == declared
-        assert set(_MEANINGS[kind]) == set(declared), "no meaning of a name that is gone"
-        assert type(_EXAMPLES[kind]) is kind
+        assert kind(**{field.name: field.metadata["example"] for field in fields(kind)})
     page = reference()
     for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
         for variable in variables_of(kind):

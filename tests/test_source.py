@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markdown_texts import markdown_texts
+from markdown_texts import markdown_texts, titles_alike
 
-from expand.document.source import PlacedBlocks, left_out, place, read_source
+from expand.checks import source_findings
+from expand.document.source import PlacedBlocks, place, read_source
 from expand.markdown import blocks
 from expand.outline import Outline, Section, Text
 from expand.outline.reading import read_outline
@@ -160,20 +161,8 @@ def test_the_shipped_stubs_are_placed_whole(chapter: str) -> None:
     source = read_source(text)
     placed = place(source, plan)
     draft = "\n\n".join([source.header, *(p.text for ps in placed.values() for p in ps), source.footer])
-    assert left_out(blocks.blocks(text), draft) == ()
-    assert left_out(blocks.blocks(text), "") != ()
-
-
-def test_what_is_left_out_is_listed() -> None:
-    draft = STUB.replace("Text about mmap.", "Text about\n  mmap.").replace("- two\n", "")
-    assert [block.text for block in left_out(blocks.blocks(STUB), draft)] == ["- one\n- two"]
-    assert left_out(blocks.blocks(STUB), STUB) == ()
-    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
-    assert left_out(blocks.blocks(table), "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == ()
-    assert [b.kind for b in left_out(blocks.blocks("```rs\nx\n```\n\n[r]: y\n"), "```rs\nz\n```\n")] == [
-        "fence",
-        "other",
-    ]
+    assert source_findings(blocks.blocks(text), draft) == ()
+    assert source_findings(blocks.blocks(text), "") != ()
 
 
 def test_a_heading_that_is_a_topic_decides() -> None:
@@ -188,3 +177,64 @@ def test_a_comment_or_a_picture_under_the_title_belongs_to_the_header(block: str
     source = read_source(f"# T\n\n{block}\n\n## A\n\nText.\n")
     assert block in source.header
     assert [section.title for section in source.sections] == ["A"]
+
+
+# Thresholds, on both sides
+
+
+@pytest.mark.parametrize(("lines", "is_footer"), [(8, True), (9, False)])
+def test_a_footer_holds_blocks_of_eight_lines(lines: int, is_footer: bool) -> None:
+    closing = "References:\n" + "\n".join(f"[{number}]" for number in range(lines - 1))
+    source = read_source(f"# T\n\n## A\n\na\n\n---\n\n{closing}\n")
+    assert source.footer == (f"---\n\n{closing}" if is_footer else "")
+
+
+@pytest.mark.parametrize(("label", "is_header"), [(40, True), (41, False)])
+def test_a_label_of_the_header_has_forty_characters(label: int, is_header: bool) -> None:
+    line = f"**{'a' * label}**: text"
+    assert (line in read_source(f"# T\n\n{line}\n\n## A\n\na\n").header) is is_header
+
+
+def book(*topics: str) -> Outline:
+    """Sections whose titles no text has a word of; one string of topic words each."""
+    return Outline(
+        id="03",
+        title=Text(plain="T"),
+        source="x.md",
+        sections=tuple(
+            Section(number=number, title=Text(plain="甲乙丙丁"[number - 1]), lines=9, topics=(Text(plain=words),))
+            for number, words in enumerate(topics, 1)
+        ),
+    )
+
+
+def placed_in(heading: str, text: str, plan: Outline) -> int:
+    (number,) = place(read_source(f"# T\n\n## {heading}\n\n{text}\n"), plan)
+    return number
+
+
+@pytest.mark.parametrize(("words", "number"), [("one two", 2), ("one two three", 1), ("one two three four", 1)])
+def test_a_word_of_a_heading_is_worth_three_of_the_text(words: str, number: int) -> None:
+    plan = book("one two three", "alpha")
+    assert placed_in("Alpha qqqqqqqqq rrrrrrrrr sssssssss", f"{words} zzz.", plan) == number
+
+
+@pytest.mark.parametrize(("words", "number"), [("one two three", 1), ("one two three four", 2)])
+def test_a_section_of_few_words_counts_as_one_of_four(words: str, number: int) -> None:
+    # Bags of five and four words, then of five and three: a word in common is worth less in a larger one.
+    assert placed_in("Qqqqqqqqq", "one five", book("one two three four", "five six seven")) == 2
+    plan = book(words, "alpha")
+    assert placed_in("Qqqqqqqqq", "one alpha", plan) == number
+
+
+@pytest.mark.parametrize(("common", "total", "number"), [(4, 10, 2), (79, 200, 1)])
+def test_a_heading_that_is_like_a_topic_decides_against_all_words(common: int, total: int, number: int) -> None:
+    topic, heading = titles_alike(common, total)
+    assert placed_in(heading, "one two three", book("one two three", topic)) == number
+
+
+@pytest.mark.parametrize(("words", "number"), [(213, 2), (214, 1)])
+def test_a_heading_that_is_like_a_topic_is_worth_twenty(words: int, number: int) -> None:
+    topic, heading = titles_alike(4, 10)
+    text = " ".join(f"q{word}q" for word in range(words))
+    assert placed_in(heading, text, book(text, topic)) == number

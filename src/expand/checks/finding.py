@@ -1,4 +1,4 @@
-"""What a finding is."""
+"""What a finding is, and the table of every kind of finding."""
 
 from __future__ import annotations
 
@@ -10,84 +10,125 @@ from typing import Literal
 Severity = Literal["blocking", "warning", "note"]
 """``blocking`` stops ``accept``; ``warning`` misses the contract; ``note`` is for the reader."""
 
-Kind = Literal[
-    "short",
-    "long",
-    "open-fence",
-    "broken-code",
-    "placeholder",
-    "repeats",
-    "topic-missing",
-    "few-examples",
-    "wrong-language",
-    "broken-link",
-    "refusal",
-    "unknown-heading",
-    "error-text",
-    "empty",
-    "left-out",
-]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class FindingKind:
-    """What a kind of finding says of a draft, and how severe it is when."""
+    """What a kind of finding says of a draft, and what to do about it.
+
+    ``severities`` are those that it may have, the usual one first, and when it has each ("" where
+    none of the others holds). ``mendable`` says that one more request to a model could mend it:
+    length is not, since the length loop has asked for it already.
+    """
 
     says: str
-    severity: str
+    severities: Mapping[Severity, str]
+    remedy: str
+    mendable: bool = False
+
+    @property
+    def severity(self) -> Severity:
+        """The usual one."""
+        return next(iter(self.severities))
+
+    @property
+    def severity_text(self) -> str:
+        """The severities in words: ``warning; blocking below 50 %``."""
+        return "; ".join(f"{severity} {when}".rstrip() for severity, when in self.severities.items())
 
 
-RULES: Mapping[Kind, FindingKind] = MappingProxyType(
+_WARNING: Mapping[Severity, str] = {"warning": ""}
+_BLOCKING: Mapping[Severity, str] = {"blocking": ""}
+KINDS: Mapping[str, FindingKind] = MappingProxyType(
     {
         "short": FindingKind(
-            says="the section has less than 95 % of its lines",
-            severity="warning; blocking below 50 %",
+            "the section has less than 95 % of its lines",
+            {"warning": "", "blocking": "below 50 %"},
+            "write the lines that are missing",
         ),
-        "long": FindingKind(says="the section has more than 120 % of its lines", severity="warning"),
-        "empty": FindingKind(says="the model answered nothing, several times", severity="blocking"),
-        "refusal": FindingKind(says="a model refuses or apologises where text should be", severity="blocking"),
-        "error-text": FindingKind(says="an error message stands where text should be", severity="blocking"),
+        "long": FindingKind(
+            "the section has more than 120 % of its lines", _WARNING, "cut lines or raise the outline's target"
+        ),
+        "empty": FindingKind(
+            "the model answered nothing, several times",
+            _BLOCKING,
+            "change the topic's wording or the model, or write it by hand",
+        ),
+        "refusal": FindingKind(
+            "a model refuses or apologises where text should be",
+            _BLOCKING,
+            "have the section written again, or take the passage out",
+            mendable=True,
+        ),
+        "error-text": FindingKind(
+            "an error message stands where text should be",
+            _BLOCKING,
+            "have the section written again, or take the passage out",
+            mendable=True,
+        ),
         "open-fence": FindingKind(
-            says="a code block never ends, so that all that follows would be code",
-            severity="blocking",
+            "a code block never ends, so that all that follows would be code",
+            _BLOCKING,
+            "close the block",
+            mendable=True,
         ),
         "broken-code": FindingKind(
-            says="a parser finds a syntax error in a Rust, Python, shell, TOML, JSON or YAML block",
-            severity="warning",
+            "a parser finds a syntax error in a Rust, Python, shell, TOML, JSON or YAML block",
+            _WARNING,
+            "correct the code, or mark the block as text",
+            mendable=True,
         ),
         "placeholder": FindingKind(
-            says='code or text is announced and left out: "rest omitted", TODO, a blank to fill in',
-            severity="warning",
+            'code or text is announced and left out: "rest omitted", TODO, a blank to fill in',
+            _WARNING,
+            "write what it stands for",
+            mendable=True,
         ),
         "repeats": FindingKind(
-            says="a passage, a sentence or a code block stands there twice, in the section or in an earlier one",
-            severity="warning; note for a single short passage; blocking for a sentence that "
-            "stands there 8 times, and where most of a section repeats",
+            "a passage, a sentence or a code block stands there twice, in the section or in an earlier one",
+            {
+                "warning": "",
+                "note": "for a single short passage",
+                "blocking": "for a sentence that stands there 8 times, and where most of a section repeats",
+            },
+            "say it once, and write something new in its place",
+            mendable=True,
         ),
         "topic-missing": FindingKind(
-            says="a topic of the outline is not treated: nothing under its heading, or none of its key terms",
-            severity="warning",
+            "a topic of the outline is not treated: nothing under its heading, or none of its key terms",
+            _WARNING,
+            "write about it",
+            mendable=True,
         ),
         "unknown-heading": FindingKind(
-            says="a heading of the level of sections or topics that the outline does not know",
-            severity="warning for a section's level, note for a topic's",
+            "a heading of the level of sections or topics that the outline does not know",
+            {"warning": "for a section's level", "note": "for a topic's"},
+            "make it deeper or take it out, or add it to the outline's topics",
         ),
         "few-examples": FindingKind(
-            says="fewer code examples than demanded",
-            severity="warning for a section's own demand, note for the chapter's",
+            "fewer code examples than demanded",
+            {"warning": "for a section's own demand", "note": "for the chapter's"},
+            "add code blocks",
+            mendable=True,
         ),
         "wrong-language": FindingKind(
-            says="passages are not in the draft's language",
-            severity="warning; blocking where they are more than half of the section",
+            "passages are not in the draft's language",
+            {"warning": "", "blocking": "where they are more than half of the section"},
+            "write them in the draft's language",
+            mendable=True,
         ),
-        "broken-link": FindingKind(says="a link leads to no heading of the chapter and to no file", severity="warning"),
+        "broken-link": FindingKind(
+            "a link leads to no heading of the chapter and to no file",
+            _WARNING,
+            "correct the target or take the link out",
+        ),
         "left-out": FindingKind(
-            says="a code block, a table or another part of the source is not in the draft",
-            severity="warning",
+            "a code block, a table or another part of the source is not in the draft",
+            _WARNING,
+            "put it where it belongs, or leave it out on purpose",
         ),
     }
 )
-"""Every kind of finding, as the reference lists them."""
+"""Every kind of finding, in the order of the reference."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +137,10 @@ class Finding:
 
     ``section`` is the section's number, 0 for the chapter as a whole; ``line`` counts from 1
     within the section's text. ``message`` says what is wrong, with the numbers; ``remedy`` what
-    would mend it. ``mendable`` says that one more request to a model could: length is not, since
-    the length loop has asked for it already.
+    would mend it. ``mendable`` says that one more request to a model could.
     """
 
-    kind: Kind
+    kind: str
     section: int
     line: int
     severity: Severity
@@ -110,6 +150,36 @@ class Finding:
 
     def __str__(self) -> str:
         return f"section {self.section}, line {self.line}: {self.message}; {self.remedy}"
+
+
+def finding(
+    kind: str,
+    section: int,
+    line: int,
+    message: str,
+    *,
+    severity: Severity | None = None,
+    remedy: str | None = None,
+    mendable: bool | None = None,
+) -> Finding:
+    """A finding with what the table says of its kind, as far as nothing else is given.
+
+    Raises ``ValueError`` for a severity that the table does not know of that kind: the reference
+    is made from the table and must not lie.
+    """
+    known = KINDS[kind]
+    severity = severity or known.severity
+    if severity not in known.severities:
+        raise ValueError(f"a finding {kind} is never {severity}")
+    return Finding(
+        kind=kind,
+        section=section,
+        line=line,
+        severity=severity,
+        message=message,
+        remedy=remedy or known.remedy,
+        mendable=known.mendable if mendable is None else mendable,
+    )
 
 
 def excerpt(text: str, most: int = 60) -> str:

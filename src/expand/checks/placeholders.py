@@ -1,13 +1,65 @@
-"""Findings about what a text announces and does not say: omitted code, TODOs, blanks to fill in."""
+"""Check for what stands where text should be: refusals, error messages, and placeholders.
+
+A refusal or an error message is a whole paragraph; a placeholder is a comment in code, a line of
+HTML or a phrase in prose that stands for something left out ("rest omitted", TODO).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-from expand.checks.finding import Finding, excerpt
-from expand.markdown import blocks, matching
+from expand.checks.finding import Finding, excerpt, finding
+from expand.markdown import blocks
 
+COMMENT_CHARACTERS = 400
+"""How much of a comment is looked at: a longer line is data, and slow to search."""
+ERROR_CHARACTERS = 200
+"""A longer paragraph tells of an error message and is none."""
+
+_UNABLE = r"(?:can(?:no|['’])t|am\s+(?:not\s+able|unable)|won['’]t|could\s?n['’]t|must\s+decline)"
+_REFUSAL = re.compile(
+    rf"""(?xi)^[\s"'“*_>]*(?:
+      (?:i['’]?m|i\s+am|we['’]?re)?\s*(?:really\s+|so\s+|very\s+)?sorry\b[,.]?\s*(?:but\s+)?
+        (?:as\s+an\s+ai\b|i\s+{_UNABLE}).*
+    | i\s*(?:apologi[sz]e|['’]m\s+sorry|\s+am\s+sorry)\b.{{0,80}}
+        \b(?:but|confusion|cannot|can['’]t|unable)\b.*
+    | (?:(?:as|since|because)\s+)?(?:i['’]?m\s+|i\s+am\s+)?(?:just\s+)?an?\s+
+        (?:ai|artificial\s+intelligence|large\s+language)
+        (?:\s+(?:language\s+)?(?:model|assistant))\s*,\s*(?:i\b|so\b|and\b|my\b).*
+    | as\s+an\s+ai\s*,\s*i\b.*
+    | (?:unfortunately[,\s]+)?i\s*{_UNABLE}\s+(?:to\s+|be\s+able\s+to\s+)?
+        (?:help|assist|fulfil+|comply|provide|generate|write|create|continue|complete|answer
+        |do\s+that|engage)\b.*
+    | (?:非常|很|十分)?(?:抱歉|对不起|不好意思)[，,、]?.{{0,16}}
+        (?:无法|不能|没办法|没有能力|不便).*
+    | 作为(?:一(?:个|名|款))?\s*(?:AI|人工智能|大?语言模型|大模型).{{0,10}}[，,].*我.*
+    | 我(?:无法|不能)(?:提供|完成|满足|回答|协助|继续|生成|写).{{0,40}}
+    )""",
+    re.DOTALL,
+)
+_ERROR = re.compile(
+    r"""(?xi)^[\s*_`>\[(]*(?:
+      max(?:imum)?\s+(?:tries|retries|attempts)\b.{0,40}
+    | .{0,30}\b(?:content|section|scene|text|chapter)(?:\s+\d+)?(?:\s+content)?\s+(?:is\s+)?
+        (?:un|not\s+)(?:available|avail).{0,20}
+    | (?:api\s+|http\s+|server\s+)?error(?:\s+code)?\s*[:：]?\s*\d{3}\b.{0,120}
+    | (?:error\s*[:：]\s*)?(?:rate\s+limit|quota)\s+(?:exceeded|reached).{0,80}
+    | (?:error\s*[:：]\s*)?you\s+exceeded\s+your\s+current\s+quota.{0,120}
+    | (?:\d{3}\s+)?(?:internal\s+server\s+error|bad\s+gateway|service\s+unavailable
+        |gateway\s+time-?out|too\s+many\s+requests)\W*
+    | (?:request|connection|read)\s+timed\s+out.{0,40}
+    | (?:failed\s+to\s+(?:generate|get|fetch)|unable\s+to\s+generate|could\s+not\s+generate)\b
+        .{0,20}\b(?:content|response|text|section|chapter|completion)\b.{0,40}
+    | (?:generation|request|completion)\s+failed\W{0,3}.{0,40}
+    | \{\s*"error"\s*:.*
+    | traceback\s+\(most\s+recent\s+call\s+last\).*
+    | (?:null|undefined|nan|\[?object\s+object\]?)\W*
+    | (?:请求|生成|调用)(?:失败|超时|出错)\W?.{0,20}
+    | (?:内容|章节)(?:不可用|生成失败|获取失败)\W*
+    | 服务器(?:内部)?错误\W*
+    )$""",
+    re.DOTALL,
+)
 _COMMENT = re.compile(r"(?:^|\s)(?://+!?|#+|--|;+|/\*+|<!--|\(\*|\"\"\"|\*)\s*(?P<said>\S.*)$")
 _MARK = r"(?:TODO|FIXME)"
 _REST = (
@@ -52,39 +104,43 @@ _IN_PROSE = re.compile(
     | ^[\W_]*(?:待补充|待完善|待续写|待填写)\W*$
     """
 )
-_SIGNS = ("[", "<", "{", "(", "（", "【", "略", "待", "TODO", "FIXME", "TBD")
-"""Prose without any of them, and without "omitted", stands for nothing that was left out."""
 
 
-def _is_left_out(said: str) -> bool:
-    suspect = any(sign in said for sign in _SIGNS) or "omitted" in said.casefold()
-    return suspect and bool(_IN_PROSE.search(said))
-
-
-def _finding(section: int, line: int, said: str, where: str) -> Finding:
-    return Finding(
-        kind="placeholder",
-        section=section,
-        line=line,
-        severity="warning",
-        message=f"{where} stands for something left out: {excerpt(said)}",
-        remedy="write what it stands for",
-        mendable=True,
-    )
-
-
-def findings(text: str, *, section: int) -> Iterator[Finding]:
+def placeholders(text: str, *, section: int) -> list[Finding]:
     """Comments in code and passages in prose that stand for something which is not there."""
+    found = []
     for block in blocks.fences(text):
         for number, row in enumerate(block.code.splitlines()):
-            comment = _COMMENT.search(row)
-            if (comment and _IN_CODE.search(comment["said"][:400])) or _CALLS.match(row):
-                yield _finding(section, block.start + number + 2, row, "a comment")
+            if _is_placeholder_comment(row) or _CALLS.match(row):
+                found.append((block.start + number + 2, "a comment", row))
     for block in blocks.blocks(text):
         for number, row in enumerate(block.text.splitlines() if block.kind == "html" else ()):
-            comment = _COMMENT.search(row)
-            if _IN_PROSE.search(row) or (comment and _IN_CODE.search(comment["said"][:400])):
-                yield _finding(section, block.start + number + 1, row, "a line of HTML")
-    for passage in blocks.passages(text):
-        if _is_left_out(matching.prose(passage.text)):
-            yield _finding(section, passage.line + 1, passage.text, "a passage")
+            if _IN_PROSE.search(row) or _is_placeholder_comment(row):
+                found.append((block.start + number + 1, "a line of HTML", row))
+    for paragraph in blocks.paragraphs(text):
+        if _IN_PROSE.search(paragraph.prose):
+            found.append((paragraph.line + 1, "a passage", paragraph.text))
+    return [
+        finding("placeholder", section, line, f"{what} stands for something left out: {excerpt(row)}")
+        for line, what, row in found
+    ]
+
+
+def _is_placeholder_comment(row: str) -> bool:
+    comment = _COMMENT.search(row)
+    return bool(comment and _IN_CODE.search(comment["said"][:COMMENT_CHARACTERS]))
+
+
+def refusals(text: str, *, section: int) -> list[Finding]:
+    """Paragraphs by which a model refuses or a program reports; quotes of code are none."""
+    found = []
+    for paragraph in blocks.paragraphs(text):
+        prose, shown = paragraph.prose.strip(), excerpt(paragraph.text)
+        line = paragraph.line + 1
+        if _REFUSAL.match(prose):
+            message = f"a model refuses or apologises instead of writing: {shown}"
+            found.append(finding("refusal", section, line, message))
+        elif len(prose) <= ERROR_CHARACTERS and prose == paragraph.text.strip() and _ERROR.match(prose):
+            message = f"an error message stands where text should be: {shown}"
+            found.append(finding("error-text", section, line, message))
+    return found

@@ -1,26 +1,23 @@
-"""The checks of one section."""
+"""The checks there are, in one list for each thing that is checked: a text, a section, a chapter."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from expand.checks import code_blocks, length, links, placeholders, refusals, repeats
-from expand.checks import language as languages
-from expand.checks import topics as contents
+from expand.checks import code_blocks, links, placeholders, repeats, requirements
 from expand.checks.finding import Finding
 from expand.outline import Quality, Section
 
 
 def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
     """What is wrong with a text whatever its outline says, in the order of lines."""
-    found = [
-        *code_blocks.open_fences(text, section=section),
-        *code_blocks.broken(text, section=section),
-        *placeholders.findings(text, section=section),
-        *repeats.within(text, section=section),
-        *refusals.findings(text, section=section),
-    ]
-    return tuple(sorted(found, key=lambda finding: finding.line))
+    return _by_line(
+        code_blocks.open_fences(text, section=section),
+        code_blocks.broken_code(text, section=section),
+        placeholders.placeholders(text, section=section),
+        repeats.within_section(text, section=section),
+        placeholders.refusals(text, section=section),
+    )
 
 
 def check_section(
@@ -39,23 +36,14 @@ def check_section(
     ``topics`` are in ``language``; ``target`` is in lines.
     """
     number = section.number
-    found = [
-        *length.findings(text, section=number, target=target),
-        *check_text(text, section=number),
-        *contents.missing(text, topics, section=number),
-        *contents.unknown(text, title, topics, section=number),
-        *languages.findings(text, section=number, language=language),
-        *code_blocks.few(
-            code_blocks.examples(text, quality.code_language),
-            section.code_examples or 0,
-            quality.code_language,
-            section=number,
-        ),
-    ]
-    return tuple(sorted(found, key=lambda finding: finding.line))
-
-
-# The checks that only show across the sections of a chapter.
+    return _by_line(
+        requirements.wrong_length(text, section=number, target=target),
+        check_text(text, section=number),
+        requirements.missing_topics(text, topics, section=number),
+        requirements.unknown_headings(text, title, topics, section=number),
+        requirements.wrong_language(text, section=number, language=language),
+        requirements.few_examples([text], section.code_examples or 0, quality.code_language, section=number),
+    )
 
 
 def check_chapter(
@@ -69,8 +57,13 @@ def check_chapter(
     ``texts`` holds the sections by number; what stands around them may go along under 0.
     ``exists`` says whether a relative link's path is there; without it only anchors are checked.
     """
-    found = [*repeats.across(texts), *links.findings(texts, exists=exists)]
+    found = [*repeats.across_sections(texts), *links.broken_links(texts, exists=exists)]
     if quality is not None:
-        number = sum(code_blocks.examples(text, quality.code_language) for text in texts.values())
-        found += code_blocks.few(number, quality.code_examples, quality.code_language, section=0)
+        wanted, language = quality.code_examples, quality.code_language
+        found += requirements.few_examples(texts.values(), wanted, language, section=0)
     return tuple(found)
+
+
+def _by_line(*findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """All findings in the order of lines; those of one line in the order of the checks."""
+    return tuple(sorted((one for found in findings for one in found), key=lambda one: one.line))

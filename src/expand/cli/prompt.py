@@ -94,11 +94,11 @@ def list_(
 def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:
     """Which files count for a chapter, and what they take text from."""
     from expand.drafting.model_setup import profile_of  # start-up time
-    from expand.prompts.files import counting
+    from expand.prompts.files import templates_of_chapter
     from expand.prompts.template_lookup import packaged_folder
 
     profile = profile_of(place, settings_of(place, model=model))
-    choice = counting(place, chapter, model_style=profile.style)
+    choice = templates_of_chapter(place, chapter, model_style=profile.style)
 
     shipped = packaged_folder()
 
@@ -121,7 +121,7 @@ def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json
                     }
                     for file in choice.files
                 ],
-                "not_used": [str(path) for path in choice.idle],
+                "not_used": [str(path) for path in choice.not_used],
             }
         )
         return
@@ -130,7 +130,7 @@ def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json
     for file in choice.files:
         takes = f", takes {', '.join(shown(path) for path in file.takes)}" if file.takes else ""
         typer.echo(f"{file.name:<11}  {file.origin:<{origins}}  {shown(file.path)}{takes}")
-    for path in choice.idle:
+    for path in choice.not_used:
         typer.echo(f"not used     {shown(path)}")
 
 
@@ -141,12 +141,12 @@ def diff(context: typer.Context, templates: TemplatesArgument = None, workspace:
     Exit code 0 whether they differ or not.
     """
     from expand.prompts.files import (
-        chosen,
         difference,
+        select_templates,
         template_files,  # start-up time
     )
 
-    files = chosen(template_files(workspace_of(context, workspace)), templates or ())
+    files = select_templates(template_files(workspace_of(context, workspace)), templates or ())
     shown = {file.name: difference(file) for file in files}
     for file in files:
         if shown[file.name]:
@@ -192,15 +192,15 @@ def eject(
 ) -> None:
     """Copy templates into prompts/, whole or one block of them, to change them there."""
     from expand.errors import InputError  # start-up time
-    from expand.prompts.files import chosen, template_files
     from expand.prompts.files import eject as copy
+    from expand.prompts.files import select_templates, template_files
 
     place = workspace_of(context, workspace)
     if block is not None and not templates:
         raise InputError("--block needs the template that it is in", remedy="give its name")
     if chapter is not None and not templates:
         raise InputError("--chapter needs a template", remedy="name those that it is to have")
-    files = chosen(template_files(place), templates or ())
+    files = select_templates(template_files(place), templates or ())
     if style is not None and not templates:
         files = _files_of_style(files, style, like)
     if model_style is not None and not templates:

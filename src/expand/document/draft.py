@@ -1,8 +1,8 @@
-"""A draft as a document: header, contents, numbered sections, footer, and one hidden last line.
+"""Read and write a draft: header, contents, numbered sections, footer, and one hidden last line.
 
-The last line is an HTML comment that tells which sections the tool wrote: for each its key (what it
-was made from) and the hash of its text. A section whose text no longer has that hash was edited by
-a person and is theirs. Nothing else is hidden; the rest is plain Markdown.
+The last line is an HTML comment that names the sections that the tool wrote: for each its key (what
+it was made from) and the hash of its text. A section whose text no longer has that hash was edited
+by a person and is theirs. Nothing else is hidden; the rest is plain Markdown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from expand.markdown import blocks
-from expand.markdown.slug import anchor
+from expand.markdown.blocks import anchor
 
 CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
 _STAMP = re.compile(r"^<!-- expand (?P<body>[^>]*) -->\s*\Z", re.MULTILINE)
@@ -154,11 +154,11 @@ def read(text: str) -> Draft:
             key, hashed, told = (*value.split(":"), "", "")[:3]
             stamps[int(name)] = Stamp(key="" if key == "-" else key, text=hashed, told=told)
     body = text[: found.start()] if found else text
-    before, sections, footer = _parts(body, fields.get("foot", ""))
+    head_text, sections, footer = _parts(body, fields.get("foot", ""))
     return Draft(
         language=fields.get("language", ""),
         plan=fields.get("plan", ""),
-        head=before,
+        head=head_text,
         sections=sections,
         footer=footer,
         stamps=stamps,
@@ -201,13 +201,13 @@ def _parts(body: str, footer_hash: str) -> tuple[str, tuple[DraftSection, ...], 
 
 
 def _footer(lines: Sequence[str], rules: Sequence[int], footer_hash: str) -> tuple[int, str]:
-    """The line where the last section ends, and the footer behind it: the one that the tool wrote,
-    or, where a person changed it, what follows the last rule.
+    """The line where the last section ends, and the footer behind it.
+
+    Sections may contain rules, and so may a footer: the hash tells which rule begins the one that
+    the tool wrote. Where a person changed it, it is what follows the last rule.
     """
     if footer_hash == text_hash("") or not rules:
         return len(lines), ""
     behind = {rule: "".join(lines[rule + 1 :]).strip("\n") for rule in rules}
-    for rule, text in behind.items():
-        if text_hash(text) == footer_hash:
-            return rule, text
-    return rules[-1], behind[rules[-1]]
+    start = next((rule for rule, text in behind.items() if text_hash(text) == footer_hash), rules[-1])
+    return start, behind[start]

@@ -1,16 +1,16 @@
-"""The author's own document: what it holds, where each piece belongs, what a draft left out.
+"""Read the author's own document, and place each piece of it in a section of the outline.
 
 Nothing here changes a word of it: texts are cut by lines, verbatim.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby, zip_longest
 
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block, rows
@@ -29,6 +29,16 @@ _CLOSING_WORDS = re.compile(
     r"文档|作者|版权|copyright|licen[cs]e|back to|返回|上一[章篇]|下一[章篇]|next:|previous:)"
 )
 _LABEL = re.compile(r"[:：][*_\s]*$")
+CLOSING_LINES = 8
+"""A longer block at the end of a document is text of its last section, not of the footer."""
+HEADING_WEIGHT = 3
+"""How many words of its text a word of a heading above a piece is worth."""
+LEAST_TERMS = 4
+"""A title or topic of fewer words counts as one of so many: else one shared word would be a fit."""
+SAME_NAME = 0.8
+"""The likeness from which a heading above a piece is the section's or topic's own title."""
+SAME_NAME_BONUS = 20
+"""What that is worth at full likeness: more than any number of words in common."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +73,36 @@ class PlacedBlocks:
     text: str
     title: str
     topic: int | None
+
+
+def read_source(text: str) -> Source:
+    """Header, sections and footer of a document.
+
+    The header ends at the first rule, heading or ordinary text; sections begin at the shallowest
+    headings below the title; the footer begins at the rule before the closing references.
+    """
+    every = blocks.blocks(text)
+    lines = rows(text)
+    header_end = _header_end(every)
+    footer_start = _footer_start(every, header_end)
+    level = _section_level(every)
+    headings = [b for b in every[header_end:footer_start] if b.kind == "heading" and b.level <= level]
+    last = every[-1].end if every else 0
+    body = every[header_end].start if header_end < len(every) else last
+    end = every[footer_start].start if footer_start < len(every) else last
+    sections: list[SourceSection] = []
+    first = _cut(lines, body, headings[0].start if headings else end)
+    if any(block.kind != "rule" for block in blocks.blocks(first)):
+        sections.append(SourceSection(title="", level=0, text=first))
+    stops = [*(heading.start for heading in headings[1:]), end]
+    for heading, stop in zip(headings, stops, strict=False):
+        part = _cut(lines, heading.end, stop)
+        sections.append(SourceSection(title=heading.title, level=heading.level, text=part))
+    return Source(
+        header=_cut(lines, 0, body).rstrip(),
+        sections=tuple(sections),
+        footer=_cut(lines, end, last),
+    )
 
 
 def _is_meta(block: Block) -> bool:
@@ -100,7 +140,7 @@ def _section_level(every: Sequence[Block]) -> int:
 def _is_closing(block: Block) -> bool:
     if block.kind == "rule":
         return True
-    if block.kind not in ("paragraph", "list", "html", "other") or block.end - block.start > 8:
+    if block.kind not in ("paragraph", "list", "html", "other") or block.end - block.start > CLOSING_LINES:
         return False
     return _is_meta(block) or bool(_CLOSING_WORDS.match(block.text))
 
@@ -118,41 +158,8 @@ def _footer_start(every: Sequence[Block], after: int) -> int:
     return start
 
 
-def _cut(text: str, start: int, end: int) -> str:
-    return "".join(rows(text)[start:end]).strip("\r\n")
-
-
-def read_source(text: str) -> Source:
-    """Header, sections and footer of a document.
-
-    The header ends at the first rule, heading or ordinary text; sections begin at the shallowest
-    headings below the title; the footer begins at the rule before the closing references.
-    """
-    every = blocks.blocks(text)
-    head = _header_end(every)
-    foot = _footer_start(every, head)
-    level = _section_level(every)
-    marks = [block for block in every[head:foot] if block.kind == "heading" and block.level <= level]
-    body = every[head].start if head < len(every) else _end(every)
-    end = every[foot].start if foot < len(every) else _end(every)
-    sections: list[SourceSection] = []
-    first = _cut(text, body, marks[0].start if marks else end)
-    if any(block.kind != "rule" for block in blocks.blocks(first)):
-        sections.append(SourceSection(title="", level=0, text=first))
-    for number, mark in enumerate(marks):
-        stop = marks[number + 1].start if number + 1 < len(marks) else end
-        part = _cut(text, mark.end, stop)
-        sections.append(SourceSection(title=mark.title, level=mark.level, text=part))
-    return Source(
-        header=_cut(text, 0, body).rstrip(),
-        sections=tuple(sections),
-        footer=_cut(text, end, _end(every)),
-    )
-
-
-def _end(every: Sequence[Block]) -> int:
-    """The line after the last block."""
-    return every[-1].end if every else 0
+def _cut(lines: Sequence[str], start: int, end: int) -> str:
+    return "".join(lines[start:end]).strip("\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,94 +171,74 @@ class _Piece:
 
 
 def _pieces(section: SourceSection) -> Iterator[_Piece]:
+    lines = rows(section.text)
     titles = [section.title] if section.title else []
-    below: list[Block] = []
-    held: list[Block] = []
-
-    def piece() -> _Piece:
-        text = _cut(section.text, held[0].start, held[-1].end)
-        return _Piece(text, tuple(titles + [block.title for block in below]))
-
-    for block in blocks.blocks(section.text):
+    above: list[Block] = []
+    start: int | None = None
+    every = blocks.blocks(section.text)
+    for block, following in zip_longest(every, every[1:]):
+        if block.kind == "heading":
+            above = [heading for heading in above if heading.level < block.level] + [block]
         if block.kind in ("heading", "rule"):
-            if held:
-                yield piece()
-                held.clear()
-            if block.kind == "heading":
-                below = [above for above in below if above.level < block.level] + [block]
             continue
-        held.append(block)
-        if not (block.kind == "paragraph" and _LABEL.search(block.text)):
-            yield piece()
-            held.clear()
-    if held:
-        yield piece()
+        start = block.start if start is None else start
+        is_label = block.kind == "paragraph" and _LABEL.search(block.text)
+        if not is_label or following is None or following.kind in ("heading", "rule"):
+            yield _Piece(_cut(lines, start, block.end), tuple(titles + [heading.title for heading in above]))
+            start = None
 
 
-class _Targets:
-    """The outline's sections as bags of words; a word of every section says nothing."""
+class _Sections:
+    """The outline's sections as bags of words; a word that every section has says nothing."""
 
     def __init__(self, outline: Outline) -> None:
-        self._numbers = [section.number for section in outline.sections]
-        titles = [section.title.every() for section in outline.sections]
+        self.numbers = [section.number for section in outline.sections] or [1]
         self._topics = [[topic.every() for topic in section.topics] for section in outline.sections]
-        self._names = [
-            [*own, *itertools.chain.from_iterable(topics)] for own, topics in zip(titles, self._topics, strict=True)
-        ]
-        self._titles = [_bag(own) for own in titles]
-        self._bags = [_bag(names) for names in self._names]
-        met = Counter(term for bag in self._bags for term in bag)
-        every = len(self._bags)
-        self._weights = {term: math.log((every + 1) / count) for term, count in met.items()}
-
-    def _weight(self, shared: set[str]) -> float:
-        return sum(self._weights[term] for term in shared)
-
-    def _score(self, above: set[str], own: set[str], bag: set[str]) -> float:
-        """Words in common, a heading's three times, against the size of the bag. ``own`` are a
-        piece's words that no heading ``above`` it has.
-        """
-        fit = 3 * self._weight(above & bag) + self._weight(own & bag)
-        return fit / math.sqrt(max(len(bag), 4))
-
-    def _fit(self, piece: _Piece, above: set[str], own: set[str], index: int) -> float:
-        titled = self._weight(above & self._titles[index])
-        named = _named(piece, self._names[index])
-        return self._score(above, own, self._bags[index]) + titled + named
+        own = [section.title.every() for section in outline.sections]
+        self._titles = [_terms(titles) for titles in own]
+        self._names = [[*titles, *chain(*topics)] for titles, topics in zip(own, self._topics, strict=True)]
+        self._bags = [_terms(names) for names in self._names]
+        found_in = Counter(term for bag in self._bags for term in bag)
+        self._weights = {term: math.log((len(self._bags) + 1) / count) for term, count in found_in.items()}
 
     def best(self, piece: _Piece, otherwise: int) -> tuple[int, int | None]:
         """The index of the section that a piece fits best, and of its topic if it fits one."""
-        above = _bag(piece.titles)
+        above = _terms(piece.titles)
         own = matching.terms(piece.text) - above
-        scores = [self._fit(piece, above, own, index) for index in range(len(self._bags))]
-        most = max(scores, default=0.0)
-        index = scores.index(most) if most > 0 else otherwise
-        topics = [
-            self._score(above, own, _bag(names)) + _named(piece, names)
-            for names in (self._topics[index] if self._topics else ())
+        scores = [
+            self._score(above, own, bag) + self._weight(above & titles) + _named(piece, names)
+            for bag, titles, names in zip(self._bags, self._titles, self._names, strict=True)
         ]
-        most = max(topics, default=0.0)
-        return index, topics.index(most) if most > 0 else None
+        index = _greatest(scores)
+        index = otherwise if index is None else index
+        topics = self._topics[index] if self._topics else []
+        return index, _greatest([self._score(above, own, _terms(names)) + _named(piece, names) for names in topics])
 
-    def number(self, index: int) -> int:
-        """The number of a section; 1 where the outline has none."""
-        return self._numbers[index] if self._numbers else 1
+    def _weight(self, shared: set[str]) -> float:
+        return math.fsum(self._weights[term] for term in shared)
+
+    def _score(self, above: set[str], own: set[str], bag: set[str]) -> float:
+        """Words in common, against the size of the bag. ``own`` are a piece's words that no heading
+        ``above`` it has.
+        """
+        fit = HEADING_WEIGHT * self._weight(above & bag) + self._weight(own & bag)
+        return fit / math.sqrt(max(len(bag), LEAST_TERMS))
 
 
-def _bag(titles: Sequence[str]) -> set[str]:
-    return set().union(*map(matching.title_terms, titles))
+def _greatest(scores: Sequence[float]) -> int | None:
+    """The index of the first greatest score; None where none is above 0."""
+    best = max(scores, default=0.0)
+    return scores.index(best) if best > 0 else None
 
 
-_ALIKE = 0.8
+def _terms(titles: Sequence[str]) -> set[str]:
+    return set().union(*map(matching.terms, titles))
 
 
 def _named(piece: _Piece, names: Sequence[str]) -> float:
-    """A bonus no word count comes near, where a heading above the piece is one of the names."""
-    likest = max(
-        (matching.likeness(title, name, _ALIKE) for title in piece.titles for name in names),
-        default=0.0,
-    )
-    return 20 * likest if likest >= _ALIKE else 0.0
+    """The bonus where a heading above the piece is one of the names."""
+    likeness = max((max(matching.likenesses(title, names), default=0.0) for title in piece.titles), default=0.0)
+    return SAME_NAME_BONUS * likeness if likeness >= SAME_NAME else 0.0
 
 
 def place(source: Source, outline: Outline) -> dict[int, tuple[PlacedBlocks, ...]]:
@@ -262,42 +249,14 @@ def place(source: Source, outline: Outline) -> dict[int, tuple[PlacedBlocks, ...
     so that an explanation is not parted from its code. Those that are like no section go with
     what stands before them in the same part of the source, else to the first section.
     """
-    targets = _Targets(outline)
+    sections = _Sections(outline)
     found: dict[int, list[PlacedBlocks]] = {}
     for part in source.sections:
         index = 0
-        for titles, pieces in itertools.groupby(_pieces(part), key=lambda piece: piece.titles):
+        for titles, pieces in groupby(_pieces(part), key=lambda piece: piece.titles):
             texts = [piece.text for piece in pieces]
-            whole = _Piece("\n\n".join(texts), titles)
-            index, topic = targets.best(whole, index)
+            index, topic = sections.best(_Piece("\n\n".join(texts), titles), index)
             title = titles[-1] if titles else ""
             placed = [PlacedBlocks(text=text, title=title, topic=topic) for text in texts]
-            found.setdefault(targets.number(index), []).extend(placed)
+            found.setdefault(sections.numbers[index], []).extend(placed)
     return {number: tuple(found[number]) for number in sorted(found)}
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _lines_of(block: Block) -> list[str]:
-    """What must be found again: the code of a fence, the rows of a table, the items of a list."""
-    if block.kind in ("fence", "code"):
-        return [block.code]
-    if block.kind in ("table", "list"):
-        return block.text.splitlines()
-    return [block.text]
-
-
-def left_out(source: Iterable[Block], draft: str) -> tuple[Block, ...]:
-    """The blocks of the ``source`` that are not in the draft, whitespace aside.
-
-    Headings and rules are no content. Code must be there whole, a table row by row, a list line
-    by line; anything else as one run of text.
-    """
-    there = _flat(draft)
-    return tuple(
-        block
-        for block in source
-        if block.kind not in ("heading", "rule") and not all(_flat(part) in there for part in _lines_of(block))
-    )

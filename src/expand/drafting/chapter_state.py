@@ -18,7 +18,8 @@ from expand.llm.tokens import TokenCounter
 from expand.markdown import blocks, matching
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
-from expand.prompts.rendering import LANGUAGE_NAMES, ChapterContext, Prompts, SectionContext
+from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
+from expand.prompts.rendering import Prompts
 from expand.schema import Json
 
 

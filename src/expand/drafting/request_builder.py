@@ -19,7 +19,7 @@ from expand.ledger import ModelLimits, Order, no_price
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Purpose, Request
 from expand.outline import Section
-from expand.prompts.rendering import RequestContext
+from expand.prompts.context import RequestContext
 
 TAIL_LINES = 24
 """Lines of what is written that a question shows the model, so that it goes on from there."""

@@ -13,7 +13,7 @@ from expand.drafting.chapter_state import Revision
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.request_builder import NO_EXTRA_CONTEXT, ExtraContext
 from expand.drafting.run_options import RunSpec
-from expand.markdown import summaries
+from expand.markdown import assemble
 from expand.outline import Section
 
 SectionState = Literal["edited", "current", "stale", "due"]
@@ -57,6 +57,6 @@ def _setting(folio: DraftFile, section: Section, edition: Revision, commission: 
     before = [folio.texts[other.number] for other in folio.chapter.outline.sections if other.number < section.number]
     frame = folio.chapter.frame(section)
     return ExtraContext(
-        told=summaries.of_sections(before) if commission.context_text else "",
-        present=summaries.by_topic(folio.texts[section.number], frame.topics) if edition.instruction else {},
+        told=assemble.summary_of_sections(before) if commission.context_text else "",
+        present=assemble.by_topic(folio.texts[section.number], frame.topics) if edition.instruction else {},
     )

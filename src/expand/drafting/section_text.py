@@ -134,7 +134,7 @@ class SectionText:
             cut=cut,
         )
         said = lines.count(new)
-        new = assemble.without_echoes(new)
+        new = assemble.without_duplicate_lines(new)
         if old.strip() and not self.cut[slot] and lines.effective(new) <= lines.effective(old):
             new = old
         self.echoes += max(0, said - lines.count(new))

@@ -28,8 +28,7 @@ from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.lint import LINES_A_TOPIC
 from expand.outline.plans import Plan
-from expand.prompts.context import SuggestionContext
-from expand.prompts.rendering import LANGUAGE_NAMES
+from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
 
 TRIES = 3
 SECTION = 0

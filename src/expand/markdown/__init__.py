@@ -1,1 +1,1 @@
-"""Text work, pure: Markdown taken apart, cleaned, joined, counted, and put together as a draft."""
+"""Markdown texts, pure: read as blocks, sanitized, joined, counted and compared."""

@@ -1,25 +1,59 @@
-"""Making a model's answers into one text: cleaning, joining, closing, splitting by topic.
+"""Assemble a text from a model's answers: join continuations, close what is open, split by topic.
 
-``clean`` is in ``cleaning.py`` and ``join`` in ``seam.py``; both are meant to be used from here.
-No function raises on any text.
+A model that was cut goes on in the middle of a word, opens its fence again, says its last lines
+again, or begins a new paragraph, and nothing in its answer tells which. ``join`` decides from the
+two texts alone. What is said twice is dropped; nothing else is. No function raises on any text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from expand.markdown import blocks, chat_boilerplate, continuation, sanitize
-from expand.markdown.blocks import Block, rows
-from expand.markdown.continuation import join
-from expand.markdown.matching import likeness
-from expand.markdown.sanitize import clean
+from expand.markdown import blocks, code, matching, sanitize
+from expand.markdown.blocks import Block, is_blank, newline_of, rows
+from expand.markdown.sanitize import ANY_FENCE_ROW, clean, continues_fence, fence_language, without_reopening
 
-__all__ = ["clean", "close", "extend", "join", "split_by_topics", "without_echoes"]
+__all__ = [
+    "by_topic",
+    "clean",
+    "close",
+    "extend",
+    "join",
+    "split_by_topics",
+    "summary_of_sections",
+    "without_duplicate_lines",
+]
+
+OVERLAP_LINES = 400
+"""Lines at the end of a text that its continuation may say again."""
+OVERLAP_CHARACTERS = 12
+"""Characters that repeated lines must have together; a lone bracket repeats by chance."""
+OVERLAP_LETTERS = 3
+"""A single repeated line must have more different characters than this: ``-----`` has one."""
+PIECE_WEIGHT = {True: 12, False: 8}
+"""What a repeated piece of a line must weigh, after a whole line (True) and after a cut one. A
+Latin character weighs 1, a Chinese one 2."""
+WRAPPED_LINE = 15
+"""A Chinese line of so many characters that ends in no full stop was wrapped; a shorter one is a
+heading or a label, and the next line begins anew."""
+SAME_TITLE = 0.72
+"""The likeness from which a heading is a topic's."""
+SAME_BOLD_TITLE = 0.95
+"""The likeness from which a bold line alone is a topic's heading: it may as well be emphasis."""
+NUMBER_BONUS = 0.25
+"""Likeness added where a heading has a topic's number, so that a free wording is recognised."""
+SUMMARY_LINES = 10
+"""Lines of a section's summary."""
+SUMMARY_COLUMNS = 160
+"""Characters of each line of it."""
 
 _RAW_HTML = re.compile(r" {0,3}<(!--|\?|!\[CDATA\[|(?:pre|script|style|textarea)(?=[\s>]|$))", re.IGNORECASE)
 _RAW_ENDS = {"!--": "-->", "?": "?>", "![cdata[": "]]>"}
+_BLOCK_START = re.compile(r" {0,3}(?:#{1,6}\s|[-*+]\s|\d{1,9}[.)]\s|>|\||`{3}|~{3}|<|\$\$|\[|!\[|\*\*|__)")
+_LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
+_SENTENCE_END = re.compile(r"(?:[.!?:;。！？：；…][\"'”’）)*_`]*|\*\*|__|[|>`])\s*$")
 
 
 def extend(
@@ -36,12 +70,204 @@ def extend(
     was cut; ``cut`` says the same of this one. Headings of the answer keep their distance to each
     other and none gets above ``body_level``.
     """
-    answer = chat_boilerplate.without_thinking(answer)
+    answer = sanitize.without_thinking(answer)
     inside = blocks.open_fence(before)
-    if inside is not None and not continuation.continues(answer, inside):
+    if inside is not None and not continues_fence(answer, inside):
         before, inside = close(before), None
     more = clean(answer, own_headings=own_headings, body_level=body_level, inside=inside, cut=cut)
     return join(before, more)
+
+
+def join(before: str, more: str) -> str:
+    """``before`` and its continuation as one text.
+
+    An open fence goes on in ``more``; lines and the piece of a line that ``more`` repeats are
+    dropped; a sentence cut in the middle goes on in its line; items and rows stay together; all
+    else begins a new block after one blank line. A ``before`` without a newline at its end was
+    cut there.
+    """
+    if not before.strip():
+        return more
+    if not more.strip():
+        return before
+    if re.search(r"(?:^|[\r\n])[ \t>]*(?:`{1,2}|~{1,2})$", before) and more[0] == before[-1]:
+        return before + more  # cut within a fence's marker
+    fence = blocks.open_fence(before)
+    if fence is not None:
+        if not continues_fence(more, fence):
+            newline = newline_of(before)
+            closing = blocks.closing_fence(before) or ""
+            return _joined_prose(f"{before.rstrip()}{newline}{closing}{newline}", more)
+        return _joined_code(before, without_reopening(more, fence), fence_language(fence))
+    return _joined_prose(before, more)
+
+
+def _overlap(before: list[str], more: list[str]) -> int:
+    """How many lines of ``more`` say again how ``before`` ends; blank lines do not matter.
+
+    The last of them may complete the last line of ``before``. An overlap of little text, such as
+    a lone bracket, is none.
+    """
+    tail = [row.strip() for row in before[-OVERLAP_LINES:] if not is_blank(row)]
+    head = [(number, row.strip()) for number, row in enumerate(more) if not is_blank(row)]
+    # The longest overlap first: in "a b a" + "a b a c" the shorter ones are chance.
+    for size in range(min(len(tail), len(head)), 0, -1):
+        ours = tail[-size:]
+        theirs = [row for _, row in head[:size]]
+        # Only the last line may have been cut, so only there is a beginning enough.
+        if ours[:-1] != theirs[:-1] or not theirs[-1].startswith(ours[-1]):
+            continue
+        if len("".join(ours)) >= OVERLAP_CHARACTERS and (size > 1 or len(set(ours[0])) > OVERLAP_LETTERS):
+            return head[size - 1][0] + 1
+    return 0
+
+
+def _without_overlap(before: str, more: str) -> tuple[str, str, bool]:
+    """Both texts without what they have in common, and whether there was something."""
+    ours, theirs = rows(before), rows(more)
+    size = _overlap(ours, theirs)
+    if not size:
+        return before, more, False
+    while is_blank(ours[-1]):  # the overlap was found behind blank lines, so it is joined there
+        ours.pop()
+    last, repeated = ours[-1].rstrip(), theirs[size - 1]
+    if repeated.strip() != last.strip():
+        completed = repeated.strip()[len(last.strip()) :]
+        ending = repeated[len(repeated.rstrip()) :]
+        ours[-1] = last + completed.rstrip() + ending
+    elif not ours[-1].endswith(("\n", "\r")):
+        ours[-1] += newline_of(before + more)
+    return "".join(ours), "".join(theirs[size:]), True
+
+
+def _joined_code(before: str, more: str, language: str) -> str:
+    before, more, overlapped = _without_overlap(before, more)
+    if overlapped or before.endswith(("\n", "\r")) or not more:
+        return before + more
+    newline = newline_of(before)
+    first, last = rows(more)[0], rows(before)[-1]
+    if ANY_FENCE_ROW.match(first):
+        return before + newline + more
+    indent = first[: len(first) - len(first.lstrip(" \t"))]
+    if is_blank(last):
+        # Cut within an indentation. The answer goes on with it, or begins the line again: again
+        # where its own indentation includes what is there and some line before has the same.
+        known = any(re.match(rf"{indent}\S", row) for row in rows(before)[-OVERLAP_LINES:])
+        again = known and indent.startswith(last)
+        return before[: len(before) - len(last)] + more if again else before + more
+    # Cut within a line or at its end? The parser decides where only one of both ways parses, as
+    # "x = 1" + "y = 2" does. Where both do or none does (the block is still open), the letters
+    # decide: a statement that ended, or an indented line, is followed by a new line.
+    same_line, new_line = before + more, before + newline + more
+    parsing = [way for way in (same_line, new_line) if _last_block_parses(way, len(before), language)]
+    if len(parsing) == 1:
+        return parsing[0]
+    ended = last.rstrip().endswith((";", "}")) and re.match(r"[\w#/@{}]", first)
+    return new_line if first.strip() and (len(indent) > 1 or ended) else same_line
+
+
+def _last_block_parses(text: str, place: int, language: str) -> bool:
+    """Whether the code block in which ``place`` lies is closed and parses."""
+    line = text.count("\n", 0, place)
+    return any(
+        block.closed and code.broken_code(language, block.code) is None
+        for block in blocks.fences(text)
+        if block.start < line < block.end
+    )
+
+
+def _joined_prose(before: str, more: str) -> str:
+    before, more, overlapped = _without_overlap(before, more)
+    newline = newline_of(before)
+    lines = rows(more)
+    while lines and is_blank(lines[0]) and len(lines) > 1:
+        lines.pop(0)
+    first = "".join(lines)
+    if not first.strip():
+        return before
+    last = rows(before.rstrip(" \t\r\n"))[-1]
+    if _is_one_list_or_table(before, last, first):
+        return before.rstrip("\r\n") + newline + first
+    # Whole lines were repeated: the answer began at a line's start, so its first new line is one.
+    if not overlapped:
+        # After a whole line a short piece in common is chance ("The kernel …" twice in a row).
+        shared = _shared_piece(last, lines[0], PIECE_WEIGHT[before.endswith(("\n", "\r"))])
+        if shared:
+            return before.rstrip(" \t\r\n") + lines[0][shared:] + "".join(lines[1:])
+        if _goes_on(before, last, more):
+            return _on_one_line(before, more)
+    return before.rstrip("\r\n") + newline * 2 + first
+
+
+def _is_one_list_or_table(before: str, last: str, more: str) -> bool:
+    """Whether both sides are of one list or of one table and must not be parted."""
+    if before.endswith(("\n\n", "\r\n\r\n")):
+        return False
+    if last.lstrip().startswith("|") and last.rstrip().endswith("|"):
+        return more.lstrip().startswith("|")
+    ours, theirs = blocks.blocks(before)[-1:], blocks.blocks(more)[:1]
+    if not ours or not theirs or ours[0].kind != "list":
+        return False
+    return theirs[0].kind == "list" or (theirs[0].kind == "code" and bool(_LIST_ITEM.match(theirs[0].text)))
+
+
+def _shared_piece(last: str, first: str, least: int) -> int:
+    """How many characters of ``first`` repeat the end of ``last``; a Chinese one counts twice."""
+    last, first = last.rstrip(), first.rstrip()
+    for size in range(min(len(last), len(first)), 0, -1):
+        piece = first[:size]
+        weight = sum(2 if matching.is_cjk(character) else 1 for character in piece)
+        if weight >= least and last.endswith(piece):
+            # "he cat" + "the cat": a Latin piece has to begin where a word does
+            at_word = size == len(last) or not (last[-size - 1].isalnum() and piece[0].isascii())
+            return size if at_word else 0
+    return 0
+
+
+def _goes_on(before: str, last: str, more: str) -> bool:
+    """Whether ``more`` continues the sentence in which ``before`` stops."""
+    tail = blocks.blocks(before)[-1:]
+    if not tail or tail[0].kind not in ("paragraph", "list", "quote", "table"):
+        return False
+    cut = not before.endswith(("\n", "\r"))
+    if tail[0].kind == "table":
+        return cut and not last.rstrip().endswith("|")
+    stripped = more.lstrip()
+    ended = _SENTENCE_END.search(last) or before.endswith(("\n\n", "\r\n\r\n"))
+    if ended or is_blank(rows(more)[0]) or _BLOCK_START.match(stripped):
+        return False
+    if stripped[0].islower() or stripped[0] in ",.;:)，。；：、）！？!?":
+        return True
+    if matching.is_cjk(stripped[0]):
+        # Chinese has no capitals to tell a new sentence by, so the line before has to look wrapped.
+        return cut or (len(last.strip()) >= WRAPPED_LINE and matching.is_cjk(last.strip()[-1]))
+    return cut and not stripped[0].isupper()
+
+
+def _on_one_line(before: str, more: str) -> str:
+    """Both on one line, with a space between two Latin words unless they are pieces of one."""
+    body, more = before.rstrip("\r\n"), more.lstrip("\r\n")
+    if body[-1].isspace():
+        return body + more.lstrip(" \t")
+    spaced = more[0].isspace() or not more[0].isalnum()
+    unspaced_script = matching.is_cjk(body[-1]) or matching.is_cjk(more[0])
+    if spaced or unspaced_script or _is_one_word(body, more):
+        return body + more
+    return f"{body} {more}"
+
+
+def _is_one_word(before: str, more: str) -> bool:
+    """Whether the cut fell inside a word: the two pieces make one that the text knows."""
+    left = re.search(r"[^\W\d_]+$", before)
+    right = re.match(r"[^\W\d_]+", more)
+    if left is None or right is None:
+        return left is None and not before[-1].isalnum() and before[-1] not in ",;"
+    # "ker" + "nel": "kernel" stands elsewhere and "ker" alone does not. Joining on the dictionary of
+    # the text errs towards a space, which a reader sees and mends more easily than a missing one.
+    whole = re.compile(rf"\b{re.escape(left[0] + right[0])}\b", re.IGNORECASE)
+    alone = re.compile(rf"\b{re.escape(left[0])}\b", re.IGNORECASE)
+    elsewhere = before[: left.start()] + "\n" + more[right.end() :]
+    return bool(whole.search(elsewhere)) and not alone.search(elsewhere)
 
 
 def close(text: str) -> str:
@@ -50,37 +276,35 @@ def close(text: str) -> str:
     Raw HTML is what runs on over blank lines: a comment, ``<pre>``, ``<script>`` and their like.
     """
     while (closing := blocks.closing_fence(text) or _html_end(text)) is not None:
-        newline = blocks.newline_of(text)
+        newline = newline_of(text)
         text = text + ("" if text.endswith(("\n", "\r")) else newline) + closing + newline
     return text
 
 
-def without_echoes(text: str) -> str:
+def without_duplicate_lines(text: str) -> str:
     """The text without the lines of a paragraph or list that say the very line above them again."""
     lines = rows(text)
-    said = [row.strip() for row in lines]
-    again = [n for n, (one, other) in enumerate(pairwise(said), 1) if one == other and one]
-    if not again:
-        return text
-    echoes = {
+    stripped = [row.strip() for row in lines]
+    again = [number for number, (one, other) in enumerate(pairwise(stripped), 1) if one == other and one]
+    duplicates = {
         number
         for block in blocks.blocks(text)
         if block.kind in ("paragraph", "list")
         for number in again
         if block.start < number < block.end
     } - {number for fence in blocks.fences(text) for number in range(fence.start, fence.end)}
-    return "".join(row for number, row in enumerate(lines) if number not in echoes)
+    return "".join(row for number, row in enumerate(lines) if number not in duplicates)
 
 
 def _html_end(text: str) -> str | None:
     """What ends the raw HTML in which a text ends, None where it ends in none."""
     last = blocks.blocks(text)[-1:]
-    begun = _RAW_HTML.match(last[0].text) if last and last[0].kind == "html" else None
-    if begun is None:
+    opening = _RAW_HTML.match(last[0].text) if last and last[0].kind == "html" else None
+    if opening is None:
         return None
-    opened = begun[1].lower()
-    end = _RAW_ENDS.get(opened, f"</{opened}>")
-    return None if end in last[0].text[begun.end() :].lower() else end
+    tag = opening[1].lower()
+    end = _RAW_ENDS.get(tag, f"</{tag}>")
+    return None if end in last[0].text[opening.end() :].lower() else end
 
 
 def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, str]]:
@@ -90,7 +314,7 @@ def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, 
     brackets aside), a bold line alone when it is the title. A title met twice gets both texts.
     Thinking and a fence around the whole answer are taken off first.
     """
-    answer = sanitize.bare(answer, titles)
+    answer = sanitize.unwrapped(answer, titles)
     lines = rows(answer)
     parts: list[tuple[int | None, int, int]] = [(None, 0, 0)]
     for block in blocks.blocks(answer):
@@ -113,9 +337,37 @@ def _topic(block: Block, titles: Sequence[str]) -> int | None:
     title = sanitize.standing_title(block)
     if not title or not titles:
         return None
-    likest = [likeness(title, known) for known in titles]
+    scores = matching.likenesses(title, titles)
+    is_heading = block.kind == "heading"
     number = re.match(r"[\s*_]*(?:\d+\.)+(\d+)\b", title)
-    if block.kind == "heading" and number and 0 < int(number[1]) <= len(titles):
-        likest[int(number[1]) - 1] += 0.25
-    best = max(range(len(titles)), key=lambda index: likest[index])
-    return best if likest[best] >= (0.72 if block.kind == "heading" else 0.95) else None
+    if is_heading and number and 0 < int(number[1]) <= len(titles):
+        scores[int(number[1]) - 1] += NUMBER_BONUS
+    best = max(scores)
+    return scores.index(best) if best >= (SAME_TITLE if is_heading else SAME_BOLD_TITLE) else None
+
+
+def summary_of_sections(texts: Sequence[str]) -> str:
+    """For each section its headings, and the beginning of the first paragraph under each."""
+    return "\n".join(line for text in texts for line in _summary(text))
+
+
+def by_topic(text: str, topics: Sequence[str]) -> Mapping[int, str]:
+    """The text of a section by topic index; without topics, all of it under 0."""
+    heading, _, body = text.partition("\n")
+    if not topics:
+        return {0: body} if heading else {}
+    _, found = split_by_topics(body, topics)
+    return found
+
+
+def _summary(text: str) -> list[str]:
+    lines: list[str] = []
+    wants_paragraph = False
+    for block in blocks.blocks(text):
+        if block.kind == "heading":
+            lines.append(f"{'#' * block.level} {block.title}")
+            wants_paragraph = True
+        elif block.kind == "paragraph" and wants_paragraph:
+            lines.append(" ".join(block.text.split())[:SUMMARY_COLUMNS])
+            wants_paragraph = False
+    return lines[:SUMMARY_LINES]

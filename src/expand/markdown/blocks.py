@@ -1,7 +1,7 @@
-"""Markdown as blocks with line ranges, read from markdown-it tokens.
+"""Read Markdown as blocks with line ranges: headings, paragraphs, fences, links, anchors.
 
-Nothing here writes Markdown: callers cut and join the text by lines, so that what they do not
-change survives byte for byte. Lines are split where
+The only module that imports markdown_it. Nothing here writes Markdown: callers cut and join the
+text by lines, so that what they do not change survives byte for byte. Lines are split where
 Markdown splits them (``\\n``, ``\\r\\n``, ``\\r``), count from 0, and ranges are ``[start, end)``.
 Inline markup is read only for links; everything else needs the block structure alone.
 """
@@ -16,9 +16,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
-from expand.markdown.block_tokens import block_tokens, inline_parser
+from expand.markdown import matching
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
     from markdown_it.token import Token
 
 Kind = Literal["heading", "paragraph", "fence", "code", "list", "table", "quote", "html", "rule", "other"]
@@ -26,6 +28,7 @@ Kind = Literal["heading", "paragraph", "fence", "code", "list", "table", "quote"
 _ROW = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _FRONT_MATTER_KEY = re.compile(r"[A-Za-z_][\w-]*\s*:")
 _FENCE_OPEN = re.compile(r"(`{3,}|~{3,})([^\r\n]*)")
+_INLINE_MARKUP = re.compile(r"(?P<tick>`+)(?P<code>.+?)(?P=tick)|!?\[(?P<link>[^\]]*)\]\([^)]*\)|<[^>]+>")
 _KINDS: dict[str, Kind] = {
     "heading_open": "heading",
     "paragraph_open": "paragraph",
@@ -70,12 +73,16 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Passage:
-    """A paragraph at any depth (also of a list item or quote): first line and inline source."""
+class Paragraph:
+    """A paragraph at any depth (also of a list item or quote): first line and inline source.
+
+    ``prose`` is the text without code spans, link targets and addresses.
+    """
 
     line: int
-    text: str
     end: int
+    text: str
+    prose: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,16 +101,7 @@ def language_of(info: str) -> str:
 
 def rows(text: str) -> list[str]:
     """The lines of a text as Markdown sees them, each with its ending."""
-    return [*_rows(text)]
-
-
-@lru_cache(maxsize=64)
-def _rows(text: str) -> tuple[str, ...]:
-    if "\r" in text:
-        return tuple(_ROW.findall(text))
-    lines = [f"{row}\n" for row in text.split("\n")]
-    last = lines.pop()[:-1]
-    return (*lines, last) if last else tuple(lines)
+    return _ROW.findall(text)
 
 
 def newline_of(text: str) -> str:
@@ -126,20 +124,50 @@ def _front_matter(lines: Sequence[str]) -> int:
     return 0
 
 
+@lru_cache(maxsize=2)
+def _parser(*, inline: bool) -> MarkdownIt:
+    # Imported here because commands that read no Markdown must start without it.
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark").enable("table")
+    if not inline:
+        parser.disable(["inline", "text_join"])
+        parser.block.ruler.before("fence", "math_block", _math_rule, {"alt": ["paragraph"]})
+    return parser
+
+
+def _math_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """``$$`` on a line of its own opens display math up to the next line that ends with it.
+
+    CommonMark knows no math: without this rule a line of ``===`` inside would make a heading.
+    """
+    opening = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
+    if state.is_code_block(start) or not opening.startswith("$$") or "$$" in opening[2:]:
+        return False
+    for line in range(start + 1, end):
+        row = state.src[state.bMarks[line] : state.eMarks[line]]
+        if row.rstrip().endswith("$$"):
+            if not silent:
+                state.line = line + 1
+                state.push("math_block", "", 0).map = [start, state.line]
+            return True
+    return False
+
+
 @lru_cache(maxsize=64)
-def _parse(text: str) -> tuple[tuple[str, ...], int, tuple[Token, ...]]:
+def _parse(text: str) -> tuple[list[str], int, list[Token]]:
     """Lines, front matter lines, tokens. Front matter is parsed as blank lines."""
-    lines = _rows(text)
+    lines = rows(text)
     front = _front_matter(lines)
     body = "\n" * front + "".join(lines[front:]) if front else text
-    return lines, front, tuple(block_tokens(body))
+    return lines, front, _parser(inline=False).parse(body)
 
 
-def _verbatim(lines: tuple[str, ...], start: int, end: int) -> str:
+def _verbatim(lines: Sequence[str], start: int, end: int) -> str:
     return "".join(lines[start:end]).rstrip("\r\n")
 
 
-def _trimmed(lines: tuple[str, ...], start: int, end: int) -> int:
+def _trimmed(lines: Sequence[str], start: int, end: int) -> int:
     """``end`` without the blank lines that markdown-it counts to a list or to code."""
     end = min(end, len(lines))
     while end > start + 1 and is_blank(lines[end - 1]):
@@ -158,7 +186,7 @@ def _is_closing(row: str, marker: str) -> bool:
     return len(run) >= len(marker) and set(run) == {marker[0]}
 
 
-def _fence(lines: tuple[str, ...], token: Token) -> Block:
+def _fence(lines: Sequence[str], token: Token) -> Block:
     start, end = token.map or (0, 0)
     end = min(end, len(lines))
     closed = end - start > 1 and _is_closing(lines[end - 1], token.markup)
@@ -175,7 +203,7 @@ def _fence(lines: tuple[str, ...], token: Token) -> Block:
     )
 
 
-def _block(lines: tuple[str, ...], tokens: tuple[Token, ...], index: int) -> Block:
+def _block(lines: Sequence[str], tokens: Sequence[Token], index: int) -> Block:
     token = tokens[index]
     if token.type == "fence":
         return _fence(lines, token)
@@ -197,7 +225,7 @@ def _block(lines: tuple[str, ...], tokens: tuple[Token, ...], index: int) -> Blo
     )
 
 
-def _uncovered(lines: tuple[str, ...], start: int, end: int) -> Iterator[Block]:
+def _uncovered(lines: Sequence[str], start: int, end: int) -> Iterator[Block]:
     """Runs of lines that no token covers, such as link definitions."""
     at = start
     while at < end:
@@ -235,7 +263,6 @@ def headings(text: str) -> tuple[Block, ...]:
     return tuple(block for block in blocks(text) if block.kind == "heading")
 
 
-@lru_cache(maxsize=64)
 def fences(text: str) -> tuple[Block, ...]:
     """The fences at any depth, in order."""
     lines, _, tokens = _parse(text)
@@ -243,23 +270,21 @@ def fences(text: str) -> tuple[Block, ...]:
 
 
 @lru_cache(maxsize=64)
-def passages(text: str) -> tuple[Passage, ...]:
+def paragraphs(text: str) -> tuple[Paragraph, ...]:
     """The paragraphs at any depth, in order; no headings, tables, code or HTML."""
     _, _, tokens = _parse(text)
     found = []
     for before, token in itertools.pairwise(tokens):
         if before.type == "paragraph_open" and token.content.strip():
             start, end = before.map or (0, 0)
-            found.append(Passage(line=start, end=end, text=token.content))
+            found.append(Paragraph(line=start, end=end, text=token.content, prose=matching.prose(token.content)))
     return tuple(found)
 
 
 def links(text: str) -> tuple[Link, ...]:
     """Links and images outside of code, with reference links resolved."""
-    if "[" not in text and "<" not in text:
-        return ()  # nothing that a link or an image could begin with
     found = []
-    for token in inline_parser().parse(text):
+    for token in _parser(inline=True).parse(text):
         line = token.map[0] if token.map else 0
         for child in token.children or ():
             target = child.attrGet("href") or child.attrGet("src")
@@ -293,3 +318,15 @@ def closing_fence(text: str) -> str | None:
     before, _ = _after_containers(found[0])
     # A list marker becomes the indentation of its item; a quote's marker stays.
     return re.sub(r"[^>\t]", " ", before) + found[1].marker
+
+
+def anchor(heading: str) -> str:
+    """A heading's anchor as GitHub makes it: lower case, the text of links and code without their
+    markup, no punctuation, hyphens for spaces.
+    """
+    kept = re.sub(r"[^\w\- ]", "", _without_markup(heading).strip().lower())
+    return kept.replace(" ", "-")
+
+
+def _without_markup(text: str) -> str:
+    return _INLINE_MARKUP.sub(lambda found: found["code"] or _without_markup(found["link"] or ""), text)

@@ -7,6 +7,7 @@ where it could stand before it is called broken; shell and Python sessions are r
 
 from __future__ import annotations
 
+import importlib
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -17,23 +18,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
-_ALIASES = {
-    "rust": "rust",
-    "rs": "rust",
-    "python": "python",
-    "py": "python",
-    "python3": "python",
-    "bash": "bash",
-    "sh": "bash",
-    "shell": "bash",
-    "zsh": "bash",
-    "toml": "toml",
-    "json": "json",
-    "jsonc": "json",
-    "json5": "json",
-    "yaml": "yaml",
-    "yml": "yaml",
+_NAMES = {
+    "rust": ("rust", "rs"),
+    "python": ("python", "py", "python3"),
+    "bash": ("bash", "sh", "shell", "zsh"),
+    "toml": ("toml",),
+    "json": ("json", "jsonc", "json5"),
+    "yaml": ("yaml", "yml"),
 }
+_GRAMMARS = {name: grammar for grammar, names in _NAMES.items() for name in names}
 _PROMPT = re.compile(r"\s*(?:\([\w.-]+\)\s*)?(?:[\w.@~/:-]*[$%❯➜]\s+|>\s|[\w.-]+@[\w.-]+[:~\]].*[#$]\s)")
 _TREE = re.compile(r"\s*(?:[|`+\\]--|\|\s+[|`+]--|[├└│])")
 _DOCTEST = re.compile(r"\s*(?:>>>|\.\.\.|In \[\d+\]:)(?: (.*))?$")
@@ -41,7 +34,7 @@ _ELISION = r"(?:\.\.\.|…|⋯)"
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
+class _Reading:
     """One reading of a block: code with what was put around it; ``shift`` lines were put before."""
 
     code: str
@@ -50,23 +43,16 @@ class _Try:
 
 @lru_cache(maxsize=8)
 def _parser(grammar: str) -> Parser:
-    # Imported here: the command line must start without the grammars.
-    import importlib
-
+    # Imported here because commands that check no code must start without it.
     from tree_sitter import Language, Parser
 
     return Parser(Language(importlib.import_module(f"tree_sitter_{grammar}").language()))
 
 
-def known(language: str) -> bool:
-    """Whether blocks of this language can be checked at all."""
-    return language.lower() in _ALIASES
-
-
 def same_language(one: str, other: str) -> bool:
     """Whether two names mean the same language: "rs" and "rust" do."""
     one, other = one.lower(), other.lower()
-    return _ALIASES.get(one, one) == _ALIASES.get(other, other)
+    return _GRAMMARS.get(one, one) == _GRAMMARS.get(other, other)
 
 
 @lru_cache(maxsize=1024)
@@ -76,7 +62,7 @@ def broken_code(language: str, code: str) -> int | None:
     Checked are Rust, Python, shell, TOML, JSON and YAML. Of several readings the one that gets
     furthest names the line.
     """
-    grammar = _ALIASES.get(language.lower())
+    grammar = _GRAMMARS.get(language.lower())
     if grammar is None or not code.strip():
         return None
     if language.lower() in ("jsonc", "json5"):
@@ -91,7 +77,7 @@ def broken_code(language: str, code: str) -> int | None:
     return furthest
 
 
-def _first_error(grammar: str, reading: _Try) -> int | None:
+def _first_error(grammar: str, reading: _Reading) -> int | None:
     root = _parser(grammar).parse(reading.code.encode("utf-8", "replace")).root_node
     if root.has_error:
         return _error_line(root)
@@ -122,20 +108,28 @@ def _elided(code: str, *, blank: str, word: str) -> str:
     return re.sub(rf"(?<![.\w]){_ELISION}(?!\.)", word, code)
 
 
-def _rust(code: str) -> Iterator[_Try]:
+_RUST_CONTEXTS = (
+    ("fn f() {", "}"),
+    ("impl T {", "}"),
+    ("struct S {", "}"),
+    ("enum E {", "}"),
+    ("fn f() { match x {", "} }"),
+    ("fn f() { let x = S {", "}; }"),
+    ("fn f() { let x =", "; }"),
+    ("fn f() { x", "; }"),
+    ("trait T {", "{} }"),
+)
+"""Where a part of a Rust file could stand: statements, methods, fields, variants, arms, values, an
+expression, the rest of a chain of calls, signatures."""
+
+
+def _rust(code: str) -> Iterator[_Reading]:
     # rustdoc hides lines that begin with "# " but compiles them
     shown = re.sub(r"(?m)^([ \t]*)# (?!\[)", r"\1", re.sub(r"(?m)^[ \t]*#$", "", code))
     for text in dict.fromkeys((code, shown, _elided(shown, blank="", word="__"))):
-        yield _Try(text)
-        yield _Try(f"fn f() {{\n{text}\n}}", 1)
-        yield _Try(f"impl T {{\n{text}\n}}", 1)
-        yield _Try(f"struct S {{\n{text}\n}}", 1)
-        yield _Try(f"enum E {{\n{text}\n}}", 1)
-        yield _Try(f"fn f() {{ match x {{\n{text}\n}} }}", 1)
-        yield _Try(f"fn f() {{ let x = S {{\n{text}\n}}; }}", 1)
-        yield _Try(f"fn f() {{ let x =\n{text}\n; }}", 1)
-        yield _Try(f"fn f() {{ x\n{text}\n; }}", 1)
-        yield _Try(f"trait T {{\n{text}\n{{}} }}", 1)
+        yield _Reading(text)
+        for before, after in _RUST_CONTEXTS:
+            yield _Reading(f"{before}\n{text}\n{after}", 1)
 
 
 def _session(code: str, *, hanging: bool) -> str:
@@ -148,7 +142,7 @@ def _session(code: str, *, hanging: bool) -> str:
     return "\n".join(kept)
 
 
-def _python(code: str) -> Iterator[_Try]:
+def _python(code: str) -> Iterator[_Reading]:
     texts = [code]
     if re.search(r"(?m)^\s*(?:>>>|In \[\d+\]:)", code):
         texts = [_session(code, hanging=False), _session(code, hanging=True)]
@@ -156,28 +150,28 @@ def _python(code: str) -> Iterator[_Try]:
         magic = re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", text)
         for read in dict.fromkeys((text, magic, _elided(magic, blank="", word="__"))):
             flat = textwrap.dedent(read)
-            yield _Try(flat)
-            yield _Try(f"f(\n{flat}\n)", 1)
-            yield _Try(f"{{\n{flat}\n}}", 1)
-            yield _Try(flat.rstrip() + "\n    pass\n")
+            yield _Reading(flat)
+            yield _Reading(f"f(\n{flat}\n)", 1)
+            yield _Reading(f"{{\n{flat}\n}}", 1)
+            yield _Reading(flat.rstrip() + "\n    pass\n")
 
 
-def _bash(code: str) -> Iterator[_Try]:
+def _bash(code: str) -> Iterator[_Reading]:
     if any(_PROMPT.match(row) or _TREE.match(row) for row in code.splitlines()):
         return  # a session (commands and what they print), or a drawing of folders
-    yield _Try(code if code.endswith("\n") else code + "\n")
+    yield _Reading(code if code.endswith("\n") else code + "\n")
     # <name> stands for what the reader fills in, and so do ... and [options]
     filled = re.sub(r"<[A-Za-z][^<>\n|&;]{0,60}>", "__", code)
     filled = re.sub(r"\[[^\[\]\n$\"']*\]", "__", filled)
-    yield _Try(_elided(filled, blank="", word="__") + "\n")
+    yield _Reading(_elided(filled, blank="", word="__") + "\n")
 
 
-def _toml(code: str) -> Iterator[_Try]:
-    yield _Try(code + "\n")
-    yield _Try(_elided(code, blank="", word='"__"') + "\n")
+def _toml(code: str) -> Iterator[_Reading]:
+    yield _Reading(code + "\n")
+    yield _Reading(_elided(code, blank="", word='"__"') + "\n")
 
 
-def _json(code: str) -> Iterator[_Try]:
+def _json(code: str) -> Iterator[_Reading]:
     if code.rstrip().endswith(("...", "…")):
         return  # cut short, and it says so
     without = re.sub(rf"(?m)^[ \t]*(?://|#)?[ \t]*{_ELISION}.*$", "", code)
@@ -185,20 +179,20 @@ def _json(code: str) -> Iterator[_Try]:
     without = re.sub(rf"(?<=[:\[,])\s*{_ELISION}\s*(?=[,}}\n])", " null", without)
     plain = re.sub(r",(\s*[\]}])", r"\1", without) if without != code else code
     for text in dict.fromkeys((code, without, plain)):
-        yield _Try(text)
-        yield _Try(f"{{\n{text.rstrip().rstrip(',')}\n}}", 1)
-        yield _Try(f"[\n{text.rstrip().rstrip(',')}\n]", 1)
+        yield _Reading(text)
+        yield _Reading(f"{{\n{text.rstrip().rstrip(',')}\n}}", 1)
+        yield _Reading(f"[\n{text.rstrip().rstrip(',')}\n]", 1)
 
 
-def _yaml(code: str) -> Iterator[_Try]:
+def _yaml(code: str) -> Iterator[_Reading]:
     flat = textwrap.dedent(code)
-    yield _Try(flat + "\n")
+    yield _Reading(flat + "\n")
     elided = re.sub(rf"(?m)^[ \t]*(?:- )?{_ELISION}[ \t]*$", "", flat)
     templated = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "__", elided)
-    yield _Try(templated + "\n")
+    yield _Reading(templated + "\n")
 
 
-_READINGS: dict[str, Callable[[str], Iterator[_Try]]] = {
+_READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
     "rust": _rust,
     "python": _python,
     "bash": _bash,

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 
 from expand.markdown import blocks
 from expand.markdown.blocks import Block
 
-SUBSTANTIAL = 25
+LINE_COLUMNS = 25
 """Columns from which a line outside of code may count only once; a Chinese character has two."""
+BLOCK_COLUMNS = 12
+"""Columns from which a whole block may."""
 RUN = 4
 """Lines of code that, met again in a row, count only once."""
 RUN_COLUMNS = 60
@@ -32,9 +34,7 @@ def count(text: str) -> int:
 def _columns(words: str) -> int:
     """The columns of words that single spaces part, without those spaces."""
     letters = len(words) - words.count(" ")
-    if words.isascii():
-        return letters
-    return letters + sum(map("WF".__contains__, map(unicodedata.east_asian_width, words)))
+    return letters + sum(unicodedata.east_asian_width(letter) in "WF" for letter in words)
 
 
 def _words(text: str) -> str:
@@ -45,13 +45,17 @@ def _is_label(words: str) -> bool:
     return words.rstrip("*_ ").endswith((":", "："))
 
 
-class _Tally:
+class _Counter:
     """Counts lines in order: a blank line counts when it parts two lines that count."""
 
     def __init__(self) -> None:
         self.total = 0
         self._gap = False
         self._last = self._before = ""
+        self._lines: set[str] = set()
+        self._blocks: set[str] = set()
+        self._runs: dict[tuple[str, ...], int] = {}
+        self._code_lines = 0
 
     def blank(self) -> None:
         self._gap = True
@@ -61,98 +65,66 @@ class _Tally:
         self._gap = False
         self._before, self._last = self._last, row
 
-    def pads(self, row: str) -> bool:
-        """Whether this line was also the two lines counted before it."""
-        return self._last == row == self._before
-
-    def follows(self, row: str) -> bool:
+    def is_last(self, row: str) -> bool:
         """Whether the line counted last was this one."""
         return self._last == row
 
+    def is_third(self, row: str) -> bool:
+        """Whether this line was also the two lines counted before it."""
+        return self._last == row == self._before
 
-class _Code:
-    """Which lines of code repeat a run that stood in earlier code."""
+    def is_repeated_line(self, row: str) -> bool:
+        """Whether a line outside of code stood before."""
+        return _is_repeated(row, self._lines, LINE_COLUMNS)
 
-    def __init__(self) -> None:
-        self._runs: dict[tuple[str, ...], int] = {}
-        self._at = 0
+    def is_repeated_block(self, block: Block) -> bool:
+        """Whether a whole block stood before."""
+        if block.kind in ("rule", "heading", "html", "fence"):
+            return False
+        return _is_repeated(block.text, self._blocks, BLOCK_COLUMNS)
 
-    def repeated(self, lines: list[str]) -> set[int]:
-        """The numbers of those lines of ``lines`` that lie in a repeated run."""
+    def repeated_code(self, lines: list[str]) -> set[int]:
+        """The numbers of those lines of a fence that lie in a run that stood in earlier code."""
         solid = [(number, _words(row)) for number, row in enumerate(lines) if row.strip()]
         again: set[int] = set()
         for at in range(len(solid) - RUN + 1):
             run = tuple(row for _, row in solid[at : at + RUN])
-            first = self._runs.setdefault(run, self._at + at)
-            if first + RUN <= self._at + at and sum(map(_columns, run)) >= RUN_COLUMNS:
+            first = self._runs.setdefault(run, self._code_lines + at)
+            # A run must not overlap itself: four equal lines and a fifth are five, not a repetition.
+            if first + RUN <= self._code_lines + at and sum(map(_columns, run)) >= RUN_COLUMNS:
                 again.update(number for number, _ in solid[at : at + RUN])
-        self._at += len(solid)
+        self._code_lines += len(solid)
         return again
 
 
-class _Prose:
-    """Which lines outside of code were there before."""
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-
-    def all_new(self, rows: list[str]) -> bool:
-        """Whether no line was there before, nor twice among them, short or long: then they are
-        noted. Mostly so, and found out at once.
-        """
-        words = {*map(_words, rows)}
-        if len(words) < len(rows) or not self._seen.isdisjoint(words):
-            return False
-        self._seen |= words
-        return True
-
-    def repeated(self, row: str) -> bool:
-        words = _words(row)
-        if _columns(words) < SUBSTANTIAL or _is_label(words):
-            return False
-        again = words in self._seen
-        self._seen.add(words)
-        return again
-
-
-def _fence_rows(block: Block, lines: list[str], code: _Code) -> Iterator[str | None]:
-    """The fence's lines that count; None stands for a blank one."""
-    inside = lines[1:-1] if block.closed else lines[1:]
-    again = code.repeated(inside)
-    kept = [None if blocks.is_blank(row) else row for number, row in enumerate(inside) if number not in again]
-    if any(kept):
-        yield lines[0]
-        yield from kept
-        if block.closed:
-            yield lines[-1]
-
-
-def _is_again(block: Block, seen: set[str]) -> bool:
-    """Whether the whole block stood before; a short one or a label may."""
-    if block.kind in ("rule", "heading", "html", "fence"):
-        return False
-    words = _words(block.text)
-    if _columns(words) < 12 or _is_label(words):
+def _is_repeated(text: str, seen: set[str], columns: int) -> bool:
+    """Whether a text is among the seen ones, to which it is added; short ones and labels may repeat."""
+    words = _words(text)
+    if _columns(words) < columns or _is_label(words):
         return False
     again = words in seen
     seen.add(words)
     return again
 
 
-def _count_rows(block: Block, lines: list[str], nested: set[int], tally: _Tally, met: _Prose) -> None:
-    """Counts the lines of a block that is no fence; ``nested`` are its lines inside fences."""
-    plain = block.kind == "paragraph" and "".join([row[:1] for row in lines]).isalnum()
-    if plain and not tally.follows(lines[0]) and met.all_new(lines):
-        for row in lines:
-            tally.add(row)
+def _count_fence(block: Block, lines: list[str], counter: _Counter) -> None:
+    inside = lines[1:-1] if block.closed else lines[1:]
+    repeated = counter.repeated_code(inside)
+    new = [row for number, row in enumerate(inside) if number not in repeated]
+    if not any(row.strip(" \t") for row in new):
         return
+    for row in (lines[0], *new, *(lines[-1:] if block.closed else ())):
+        counter.add(row) if row.strip(" \t") else counter.blank()
+
+
+def _count_other(block: Block, lines: list[str], in_fences: set[int], counter: _Counter) -> None:
     for number, row in enumerate(lines):
-        line = block.start + number
-        exempt = line in nested or (block.kind == "table" and number < 2)
-        if not row[:1].isalnum() and _INVISIBLE.fullmatch(row):
-            tally.blank()
-        elif exempt or not (met.repeated(row) or tally.pads(row)):
-            tally.add(row)
+        # A table's head and its rule repeat from table to table, and code in a list is code.
+        may_repeat = block.start + number in in_fences or (block.kind == "table" and number < 2)
+        if _INVISIBLE.fullmatch(row):
+            counter.blank()
+        elif may_repeat or not (counter.is_repeated_line(row) or counter.is_third(row)):
+            counter.add(row)
 
 
 def _is_comment(block: Block) -> bool:
@@ -169,29 +141,25 @@ def effective(text: str) -> int:
     a run of four lines of code count once however often they stand there. Labels ("Output:"),
     short bullets and closing brackets may repeat.
     """
-    if text.startswith("#") and "\n" not in text and "\r" not in text:
-        return 1  # a heading alone, of which most sections consist at first
-    every = [row.rstrip("\r\n") for row in blocks.rows(text)]
-    nested = {line for fence in blocks.fences(text) for line in range(fence.start, fence.end)}
-    tally, code, met = _Tally(), _Code(), _Prose()
-    seen: set[str] = set()
+    rows = [row.rstrip("\r\n") for row in blocks.rows(text)]
+    in_fences = {line for fence in blocks.fences(text) for line in range(fence.start, fence.end)}
+    counter = _Counter()
     at = 0
     for block in blocks.blocks(text):
         if block.start > at:
-            tally.blank()
+            counter.blank()
         at = block.end
-        lines = every[block.start : block.end]
-        if _is_comment(block) or _is_again(block, seen):
-            tally.blank()
+        lines = rows[block.start : block.end]
+        if _is_comment(block) or counter.is_repeated_block(block):
+            counter.blank()
         elif block.kind == "rule":
-            if not tally.follows("---"):
-                tally.add("---")
+            if not counter.is_last("---"):
+                counter.add("---")
         elif block.kind == "fence":
-            for row in _fence_rows(block, lines, code):
-                tally.blank() if row is None else tally.add(row)
+            _count_fence(block, lines, counter)
         else:
-            _count_rows(block, lines, nested, tally, met)
-    return tally.total
+            _count_other(block, lines, in_fences, counter)
+    return counter.total
 
 
 def of_section(text: str) -> int:

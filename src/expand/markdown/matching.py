@@ -7,21 +7,24 @@ Chinese has no spaces, so its words are stood for by pairs of neighbouring chara
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections.abc import Iterable
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import pairwise
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _CJK_RUN = re.compile(f"[{CJK}]+")
 _CJK_LANGUAGES = ("zh", "ja", "ko")
-_CJK_SHARE = 0.15
+CJK_SHARE = 0.15
+"""Above this share of its letters a text is in such a language, whatever names it quotes."""
+SAME_WORDS = 0.95
+"""The likeness of two titles of the same words in another order: the very title is worth more."""
 _TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’][^\W_{CJK}]+)?")
-_BETWEEN_TOKENS = "".join(c if c.isalnum() or c == "'" else " " for c in map(chr, range(128)))
-"""For ``str.translate``: what is part of no token of a text in ASCII becomes a space."""
 _WORD = re.compile(rf"[^\W\d_{CJK}][^\W_{CJK}]*|\d+")
 _INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _TARGET = re.compile(r"\]\([^)]*\)")
 _URL = re.compile(r"<?https?://\S+")
+_SENTENCE_END = re.compile(r"""(?:[。！？：]+|[.!?:]+["'”’)*_]*(?=\s|$))\s*""")
 _NUMERAL = "一二三四五六七八九十"
 _NUMBER = re.compile(
     rf"""(?xi)^(?:\s|\*\*|__|[#§])*(?:
@@ -49,7 +52,7 @@ def is_cjk(character: str) -> bool:
 
 def cjk_letters(text: str) -> int:
     """How many characters of such a script a text holds."""
-    return 0 if text.isascii() else sum(map(len, _CJK_RUN.findall(text)))
+    return sum(map(len, _CJK_RUN.findall(text)))
 
 
 def is_cjk_language(code: str) -> bool:
@@ -58,9 +61,9 @@ def is_cjk_language(code: str) -> bool:
 
 
 def is_cjk_text(text: str) -> bool:
-    """Whether a text, going by its letters, is in such a language, whatever names it quotes."""
+    """Whether a text is in such a language, by its letters."""
     letters = sum(map(str.isalpha, text))
-    return cjk_letters(text) > _CJK_SHARE * letters
+    return cjk_letters(text) > CJK_SHARE * letters
 
 
 def unnumbered(title: str) -> str:
@@ -77,11 +80,7 @@ def unnumbered(title: str) -> str:
 
 def prose(text: str) -> str:
     """Inline text without code spans, link targets and addresses."""
-    if "`" in text:
-        text = _INLINE_CODE.sub(" ", text)
-    if "](" in text:
-        text = _TARGET.sub("]()", text)
-    return _URL.sub(" ", text) if "://" in text else text
+    return _URL.sub(" ", _TARGET.sub("]()", _INLINE_CODE.sub(" ", text)))
 
 
 @lru_cache(maxsize=4096)
@@ -92,7 +91,6 @@ def title_key(title: str) -> str:
     return "".join(_TOKEN.findall(title.casefold()))
 
 
-@lru_cache(maxsize=4096)
 def _heads(title: str) -> tuple[str, ...]:
     """The keys of a title and of its part before a bracket, colon or dash."""
     head = _BRACKET.split(unnumbered(title).strip("*_ "), maxsplit=1)[0]
@@ -101,48 +99,44 @@ def _heads(title: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=16384)
-def likeness(one: str, other: str, least: float = 0.0) -> float:
-    """How far two titles are the same, 0 to 1; what is below ``least`` may be told as less.
+def likeness(one: str, other: str) -> float:
+    """How far two titles are the same, 0 to 1.
 
     Compared are spelling and words in any order; a title counts as its part before a bracket too.
     """
-    ours, theirs = title_terms(one), title_terms(other)
-    best = 0.95 * len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
+    ours, theirs = terms(one), terms(other)
+    best = SAME_WORDS * len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
     for a in _heads(one):
         for b in _heads(other):
-            best = max(best, 1.0 if a == b else _spelling(a, b, above=max(best, least - 1e-9)))
+            matcher = SequenceMatcher(None, a, b, autojunk=False)
+            # ratio() is slow; the two bounds are cheap, and mostly too low already
+            if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best:
+                best = max(best, matcher.ratio())
     return best
 
 
-def _spelling(one: str, other: str, *, above: float) -> float:
-    """How far two keys are spelled the same; 0 where that is not more than ``above``, which mostly
-    shows by their lengths and letters, long before they are compared.
-    """
-    letters = len(one) + len(other)
-    if 2.0 * min(len(one), len(other)) / letters <= above:
-        return 0.0
-    if 2.0 * (_letters(one) & _letters(other)).total() / letters <= above:
-        return 0.0
-    return SequenceMatcher(None, one, other, autojunk=False).ratio()
-
-
-@lru_cache(maxsize=4096)
-def _letters(key: str) -> Counter[str]:
-    return Counter(key)
+def likenesses(title: str, others: Iterable[str]) -> list[float]:
+    """The likeness of a title to each of the others."""
+    return [likeness(title, other) for other in others]
 
 
 def tokens(text: str) -> list[str]:
     """Words and single Chinese characters in order, casefolded."""
-    if not text.isascii():
-        return _TOKEN.findall(text.casefold())
-    words = text.casefold().translate(_BETWEEN_TOKENS).split()
-    if "'" not in text:
-        return words
-    quoted = (_TOKEN.findall(word) if "'" in word else (word,) for word in words)
-    return [token for found in quoted for token in found]
+    return _TOKEN.findall(text.casefold())
 
 
-def pairs(text: str) -> set[str]:
+def tokenized(texts: Iterable[str]) -> list[list[str]]:
+    """The tokens of each of several texts."""
+    return [tokens(text) for text in texts]
+
+
+def sentences(text: str) -> list[str]:
+    """A paragraph cut after each sentence end or colon; joined they are the paragraph again."""
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    return [text[start:end] for start, end in pairwise([0, *ends, len(text)]) if start < end]
+
+
+def cjk_pairs(text: str) -> set[str]:
     """The pairs of neighbouring Chinese characters; a lone character stands for itself."""
     found: set[str] = set()
     for run in _CJK_RUN.findall(text):
@@ -153,7 +147,6 @@ def pairs(text: str) -> set[str]:
 _ENDINGS = ("isons", "ison", "ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "e", "y")
 
 
-@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """A Latin word without its commonest endings: enough to match plural and verb forms."""
     for ending in _ENDINGS:
@@ -171,10 +164,4 @@ def latin_terms(text: str) -> set[str]:
 
 def terms(text: str) -> set[str]:
     """Latin stems and Chinese pairs together."""
-    return latin_terms(text) if text.isascii() else latin_terms(text) | pairs(text)
-
-
-@lru_cache(maxsize=4096)
-def title_terms(title: str) -> frozenset[str]:
-    """The same of a title or topic, which is compared with many others."""
-    return frozenset(terms(title))
+    return latin_terms(text) | cjk_pairs(text)

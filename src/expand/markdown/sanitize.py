@@ -1,24 +1,164 @@
-"""Making a model's answer ready to stand under headings that are the tool's.
+"""Sanitize a model's answer: take off what a chat model puts around a text, fit the headings in.
 
-Works on the blocks of ``markdown.py``: what stands in fences, HTML and math is never taken for a
-heading, a rule or talk. Lines that need no change survive byte for byte.
+The text comes out ready to stand under headings that are the tool's. What a chat model says around
+it (greetings before, offers after, thinking) is judged sentence by sentence and only at the ends of
+an answer: when in doubt it is content. Everything works on the blocks of ``blocks.py``, so that
+what stands in fences, HTML and math is never taken for a heading, a rule or a greeting. Lines that
+need no change survive byte for byte.
 """
 
+# ruff: noqa: SIM905 - words are easier to read than a list of strings
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from expand.markdown import blocks, chat_boilerplate, continuation, matching
-from expand.markdown.blocks import Block, newline_of, rows
+from expand.markdown import blocks, matching
+from expand.markdown.blocks import Block, is_blank, newline_of, rows
 
-_WRAPPERS = ("markdown", "md", "mdx", "text", "")
+LONGEST_BOILERPLATE = 400
+"""Characters: a longer sentence is content, whatever it begins with."""
+LONGEST_TITLE = 80
+"""Characters: a longer underlined "heading" is prose with a rule right below it."""
+ANNOUNCED_WITHIN = 3
+"""Among the first so many lines that are not blank, an answer may open its fence again."""
+
+_MARKDOWN = ("markdown", "md", "mdx")
+_WRAPPERS = (*_MARKDOWN, "text", "")
 _BOLD_LINE = re.compile(r"\s*(?:[-*+]\s+)?(\*\*|__)(?!\s)(.+?)(?<!\s)\1\s*[:：]?\s*$")
 _FENCE_ROW = re.compile(r" {0,3}(`{3,}|~{3,})([^`\r\n]*)")
+ANY_FENCE_ROW = re.compile(r"[ \t>]*(`{3,}|~{3,})([^`\r\n]*)")
+"""A fence's line also within a list or a quote."""
 _BLANK = " \t\r\n"
 _ROW_END = re.compile(r"\r\n?|\n")
 _ATX = re.compile(r"( {0,3})(#{1,6})([ \t]+|(?=[\r\n]|$))(.*)", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；…][\"'”’）)*_`]*\s*$")
+_HASH_COMMENTS = frozenset(  # the languages in which ## is a comment
+    "python py bash sh shell zsh fish yaml yml toml ruby rb perl r make makefile dockerfile ini "
+    "conf markdown md text txt console".split()
+)
+_OPENER = (
+    r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|great|got\s+it|understood|alright|"
+    r"no\s+problem|happy\s+to\s+help|with\s+pleasure|gladly)"
+)
+_TEXT = (
+    r"(?:section|chapter|sub-?section|draft|markdown|document(?:ation)?|content|expan(?:ded|sion)|"
+    r"continu(?:ation|ed)|write-?up|rewrite|rewritten|revised|text\s+you|requested|remaining|rest\s+of)"
+)
+_TEXT_ZH = "(?:正文|章节|小节|扩写|扩展|续写|草稿|大纲|文档|Markdown|第.{1,6}[章节]|内容|部分)"
+
+_PREAMBLE = re.compile(
+    rf"""(?xi)^[\s*_>]*(?:
+      {_OPENER}\s*[!.,:–—-]*\s*$
+    | {_OPENER}\s*[!.,:–—-]+\s*(?:here(?:['’]s|\s+is|\s+are)|below|the\s+following
+        |i(?:['’](?:ll|d|ve)|\s+(?:will|would|have|can))|let(?:['’]s|\s+me|\s+us)).*
+    | here(?:['’]s|\s+is|\s+are)\s.*\b{_TEXT}s?\b.*[:.]
+    | (?:below\s+(?:is|are)|the\s+following\s+is)\s.*\b{_TEXT}s?\b.*[:.]
+    | (?:i['’]ll|i\s+will|let\s+me)\s+(?:now\s+)?
+        (?:continue|write|draft|expand|provide|start|go\s+on)\b.*\b{_TEXT}s?\b.*
+    | i(?:['’]ve|\s+have)\s+(?:written|drafted|expanded|continued|revised|prepared)\b.*
+    | i(?:['’]d|\s+would)\s+be\s+(?:happy|glad)\s+to\b.*
+    | as\s+(?:you\s+)?requested\s*,.*
+    | continuing\s+(?:from\s+where|the\s+(?:section|chapter|text|draft|document))\b.*
+    | (?:当然(?:可以)?|好的|好|没问题|可以|明白了?|收到|了解)[，,。!！：:～~]*\s*$
+    | (?:当然(?:可以)?|好的|好|没问题|可以|明白了?|收到|了解)[，,。!！：:～~]+\s*
+        (?:以下|下面|这是|这里是|我(?:将|会|来|已)|为[您你]|接下来).*
+    | (?:以下|下面)(?:是|为|内容|将|就是|继续|给出).*{_TEXT_ZH}.*[：:]\s*
+    | (?:以下|下面)(?:是|为|内容|将|就是|继续).*
+        (?:正文|扩写|续写|草稿|大纲|[您你]的?(?:要求|需求|请求)).*
+    | (?:根据|按照|按|遵照)[您你]的?.{{0,12}}(?:要求|需求|请求|大纲|提纲).*
+    | 我(?:将|会|来)(?:继续|为[您你]|按照|根据).*
+    | (?:接下来|现在)?继续(?:上文|前文|上一部分|撰写|编写|写作).*
+    )\s*$""",
+    re.DOTALL,
+)
+_SIGN_OFF = re.compile(
+    r"""(?xi)^[\s*_>(（\[]*(?:
+      (?:please\s+)?let\s+me\s+know\b.*
+    | i\s+hope\s+(?:this|that|you|it)\b.*(?:help|useful|find|meets|enjoy|requirement|need).*
+    | (?:please\s+)?feel\s+free\s+to\s+(?:ask|reach|contact|let|request|tell)\b.*
+    | would\s+you\s+like\s+(?:me|to)\b.*
+    | (?:do\s+you\s+want|shall\s+i|should\s+i)\b.*\b(?:me|continue|expand|proceed|add)\b.*
+    | if\s+you(?:['’]d)?\s+(?:need|want|have|would|like)\b.*
+        \b(?:let\s+me\s+know|ask\s+me|i\s+can|i['’]d|i['’]ll|happy\s+to|feel\s+free)\b.*
+    | is\s+there\s+anything\s+else\b.*
+    | happy\s+(?:coding|learning|hacking|reading)\s*!*\s*
+    | (?:end|this\s+(?:concludes|completes|ends))\s+(?:of\s+)?(?:the\s+|this\s+)?
+        (?:section|chapter|draft|document)\b.{0,80}
+    | (?:to\s+be\s+)?continued(?:\s+in\s+the\s+next\s+\w+)?[.…]*[)\]]?
+    | (?:approximate\s+)?(?:word|line)\s+count\s*[:：].{0,40}
+    | 希望(?:这|以上|本|上述|它|能|对).{0,30}(?:帮助|有用|满意|要求|需求).*
+    | 如(?:果|需|有|您|你).{0,40}(?:告诉我|告知我?|随时|提问|联系我|请说|提出|让我知道|与我).*
+    | 请(?:随时)?(?:告诉|告知|联系|让)我.*
+    | (?:需要|要不要|是否需要).{0,10}我.{0,30}[吗？?]+.*
+    | 如需(?:进一步|更多|继续).{0,40}
+    | [全本]?[文章节](?:正文)?(?:完|结束|到此结束|内容完)[。!！]*[)）\]]?
+    | （?未完待续[…。.]*）?
+    )[\s*_]*$""",
+    re.DOTALL,
+)
+_THINK = re.compile(r"\s*<(think|thinking|reasoning)>.*?</\1>[ \t]*(?:\r?\n)*", re.DOTALL)
+_THINK_OPEN = re.compile(r"\s*<(think|thinking|reasoning)>")
+
+
+def is_preamble(sentence: str) -> bool:
+    """Whether this announces the text instead of being it."""
+    return len(sentence) <= LONGEST_BOILERPLATE and bool(_PREAMBLE.match(sentence))
+
+
+def is_sign_off(sentence: str) -> bool:
+    """Whether this takes leave of the reader of the chat."""
+    return len(sentence) <= LONGEST_BOILERPLATE and bool(_SIGN_OFF.match(sentence))
+
+
+def without_thinking(answer: str) -> str:
+    """An answer without the reasoning that some models put before it.
+
+    Thinking that never ends leaves nothing: the answer proper did not begin.
+    """
+    while found := _THINK.match(answer):
+        answer = answer[found.end() :]
+    return "" if _THINK_OPEN.match(answer) else answer
+
+
+def continues_fence(more: str, fence: str) -> bool:
+    """Whether ``more`` goes on inside the open ``fence`` instead of turning to a new block.
+
+    A bare closing line comes first, or the same fence is opened again: it goes on. Another
+    fence is opened first: it does not. With no fence line at all only a heading turns away.
+    """
+    marker = fence[: len(fence) - len(fence.lstrip("`~"))]
+    for row in rows(more):
+        found = ANY_FENCE_ROW.match(row)
+        if found is None or found[1][0] != marker[0]:
+            continue
+        if not found[2].strip():
+            return len(found[1]) >= len(marker)
+        return without_reopening(more, fence) != more
+    first = next((row for row in rows(more) if not is_blank(row)), "")
+    return fence_language(fence) in _HASH_COMMENTS or not re.match(r" {0,3}#{2,6}\s+\S", first)
+
+
+def without_reopening(more: str, fence: str) -> str:
+    """A continuation of an open fence without the fence line with which it opens it again.
+
+    A greeting may stand before that line: it goes, too.
+    """
+    lines = rows(more)
+    solid = [number for number, row in enumerate(lines) if not is_blank(row)]
+    for number in solid[:ANNOUNCED_WITHIN]:
+        found = ANY_FENCE_ROW.match(lines[number])
+        if found is not None:
+            same = found[2].strip() and blocks.language_of(found[2]) == fence_language(fence)
+            return "".join(lines[number + 1 :]) if same else more
+        if not is_preamble(lines[number].strip()):
+            break
+    return more
+
+
+def fence_language(fence: str) -> str:
+    """The language of a fence that ``blocks.open_fence`` named."""
+    return blocks.language_of(fence.lstrip("`~"))
 
 
 def clean(
@@ -35,30 +175,29 @@ def clean(
     all of it, copies of ``own_headings`` (numbered or not, bold lines, any level), rules at the
     ends, numbers in front of headings. The shallowest heading left gets ``body_level``, deeper
     ones follow, 6 at most. ``inside`` is the open fence that the answer continues, as
-    ``markdown.open_fence`` names it. ``cut`` says that the answer ended in the middle: then its
+    ``blocks.open_fence`` names it. ``cut`` says that the answer ended in the middle: then its
     end stays as it is. Otherwise it ends in exactly one newline; nothing left is "".
     Cleaning twice is cleaning once.
     """
-    text = chat_boilerplate.without_thinking(answer)
+    text = without_thinking(answer)
     opening = ""
-    if inside is not None and continuation.continues(text, inside):
+    if inside is not None and continues_fence(text, inside):
         opening = f"{inside}\n"
-        text = opening + continuation.reopened(text, inside)
+        text = opening + without_reopening(text, inside)
     keys = {key for heading in own_headings if (key := matching.title_key(heading))}
     before = None
     while text != before:  # ends: each pass takes something away or finds all in order
         before = text
-        unwrapped = text if opening else _unwrap(text, keys)
-        text = _one_pass(unwrapped, keys, body_level, cut)
+        text = _one_pass(text if opening else _unwrap(text, keys), keys, body_level, cut)
     return text.removeprefix(opening)
 
 
-def bare(answer: str, titles: Sequence[str]) -> str:
+def unwrapped(answer: str, titles: Sequence[str]) -> str:
     """An answer without thinking and without a fence around all of it; else as it is."""
-    text = chat_boilerplate.without_thinking(answer)
+    text = without_thinking(answer)
     inner = _without_preamble(_trim(text, cut=True))
-    unwrapped = _unwrap(inner, {matching.title_key(title) for title in titles})
-    return text if unwrapped == inner else unwrapped
+    content = _unwrap(inner, {matching.title_key(title) for title in titles})
+    return text if content == inner else content
 
 
 def _one_pass(text: str, keys: set[str], body_level: int, cut: bool) -> str:
@@ -67,7 +206,7 @@ def _one_pass(text: str, keys: set[str], body_level: int, cut: bool) -> str:
     text = _without_edge_rules(text, cut)
     if not cut:
         text = _without_sign_off(text)
-    return _trim(_with_levels(_loosened(text), body_level), cut)
+    return _trim(_with_levels(_with_blank_before_rules(text), body_level), cut)
 
 
 def _trim(text: str, cut: bool) -> str:
@@ -108,9 +247,9 @@ def _unwrap(text: str, keys: set[str]) -> str:
     end = _wrapper_end(lines, opening[1])
     inner = "".join(lines[1:end])
     rest = "" if end is None else "".join(lines[end + 1 :])
-    if rest.strip() and chat_boilerplate.without_sign_off(rest.strip()):
-        return text
-    named = blocks.language_of(opening[2]) in ("markdown", "md", "mdx")
+    if _less_sign_off(rest.strip()):
+        return text  # more than leave-taking follows: the fence is a part of the answer
+    named = blocks.language_of(opening[2]) in _MARKDOWN
     titled = any(matching.title_key(block.title) in keys for block in blocks.headings(inner)[:1])
     return inner if named or titled else text
 
@@ -136,8 +275,10 @@ def _without_preamble(text: str) -> str:
     if not every or every[0].kind != "paragraph":
         return text
     first = every[0]
-    kept = chat_boilerplate.without_preamble(first.text)
-    if kept == first.text.lstrip(" \t") or (not kept and _announces_code(every)):
+    sentences = matching.sentences(first.text)
+    announcing = next((n for n, sentence in enumerate(sentences) if not is_preamble(sentence)), len(sentences))
+    kept = "".join(sentences[announcing:]).lstrip(_BLANK)
+    if not announcing or (not kept and _announces_code(every)):
         return text
     return _replaced(text, first.start, first.end, kept + newline_of(text) if kept else "")
 
@@ -148,7 +289,7 @@ def _announces_code(every: Sequence[Block]) -> bool:
     return (
         following is not None
         and following.kind in ("fence", "code")
-        and following.language not in _WRAPPERS[:3]
+        and following.language not in _MARKDOWN
         and not re.match(r"(?i)\s*(?:sure|certainly|of course|当然|好的)", every[0].text)
     )
 
@@ -158,10 +299,20 @@ def _without_sign_off(text: str) -> str:
     if not every or every[-1].kind != "paragraph":
         return text
     last = every[-1]
-    kept = chat_boilerplate.without_sign_off(last.text)
+    kept = _less_sign_off(last.text)
     if kept == last.text.rstrip():
         return text
     return _replaced(text, last.start, last.end, kept + newline_of(text) if kept else "")
+
+
+def _less_sign_off(paragraph: str) -> str:
+    """A paragraph less the leave-taking sentences it ends with; "" when there is nothing else."""
+    if is_sign_off(paragraph):
+        return ""
+    sentences = matching.sentences(paragraph)
+    while sentences and is_sign_off(sentences[-1]):
+        sentences.pop()
+    return "".join(sentences).rstrip()
 
 
 def standing_title(block: Block) -> str:
@@ -177,24 +328,24 @@ def standing_title(block: Block) -> str:
 
 
 def _is_own(title: str, keys: set[str]) -> bool:
-    bare = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
-    return matching.title_key(title) in keys or matching.title_key(bare) in keys
+    unnumbered = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
+    return matching.title_key(title) in keys or matching.title_key(unnumbered) in keys
 
 
 def _without_own_headings(text: str, keys: set[str]) -> str:
     """Copies of the tool's headings are dropped: at the start in any form, later as headings."""
     every = blocks.blocks(text)
     leading = True
-    doomed: list[Block] = []
+    copies: list[Block] = []
     for block in every:
         if leading and block.kind == "rule":
             continue
         title = standing_title(block) if leading or block.kind == "heading" else ""
         if title and _is_own(title, keys):
-            doomed.append(block)
+            copies.append(block)
         else:
             leading = False
-    for block in reversed(doomed):
+    for block in reversed(copies):
         text = _replaced(text, block.start, block.end, "")
     return text
 
@@ -214,11 +365,11 @@ def _is_accident(block: Block) -> bool:
     return (
         block.setext
         and block.text.rstrip().endswith("-")
-        and (len(block.title) > 80 or "\n" in block.title or bool(_SENTENCE_END.search(block.title)))
+        and (len(block.title) > LONGEST_TITLE or "\n" in block.title or bool(_SENTENCE_END.search(block.title)))
     )
 
 
-def _loosened(text: str) -> str:
+def _with_blank_before_rules(text: str) -> str:
     """Prose that a rule right below would make a heading gets the blank line that was meant."""
     for block in reversed(blocks.headings(text)):
         if _is_accident(block):

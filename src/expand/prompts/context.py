@@ -1,7 +1,6 @@
-"""What each template may use, as its dataclass declares it: name, kind, default, meaning, example.
+"""What each template may use: a dataclass for each kind, each field with its meaning and an example.
 
-The meanings are here and not in ``prompt.py``, which is read at every start; a test holds the two
-together.
+The reference, ``expand prompt context`` and the check of a user's templates are made from these.
 """
 
 from __future__ import annotations
@@ -13,99 +12,132 @@ from pathlib import PurePosixPath
 from expand.errors import InputError
 from expand.schema.validators import suggestion
 
-# What templates are given: one value a chapter, one a request; and requests to try them on.
-
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese (简体中文)", "de": "German", "fr": "French",
                   "es": "Spanish", "ja": "Japanese", "ko": "Korean", "pt": "Portuguese",
                   "ru": "Russian", "it": "Italian"}  # fmt: skip
 
 
+def _about(meaning: str, example: object) -> Mapping[str, object]:
+    """The metadata of a field: what it means, and a value as it may be."""
+    return {"meaning": meaning, "example": example}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionContext:
-    """A section as the system template sees it: ``share`` is its part of the chapter in percent."""
+    """A section as the system template sees it."""
 
-    number: int
-    title: str
-    topics: tuple[str, ...]
-    share: int
+    number: int = field(metadata=_about("Counted from 1.", 2))
+    title: str = field(metadata=_about("Its title.", "Profiling tools"))
+    topics: tuple[str, ...] = field(metadata=_about("Its topics.", ("The perf tool", "Flame graphs")))
+    share: int = field(metadata=_about("Its part of the chapter's lines, in percent.", 24))
+
+
+_EXAMPLE_SECTION = SectionContext(number=2, title="Profiling tools", topics=("The perf tool", "Flame graphs"), share=24)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChapterContext:
     """What ``system.j2`` may use: what stays the same for every request of a chapter."""
 
-    language: str
-    language_name: str
-    book_title: str
-    chapter_id: str
-    chapter_title: str
-    audience: str
-    house_rules: tuple[str, ...]
-    glossary: Mapping[str, str]
-    code_examples: int
-    code_language: str
-    sections: tuple[SectionContext, ...]
+    language: str = field(metadata=_about("The language of the draft, as a code such as `en`.", "en"))
+    language_name: str = field(metadata=_about("The same in words.", "English"))
+    book_title: str = field(metadata=_about("The book's title.", "C07 Process Management"))
+    chapter_id: str = field(metadata=_about("The chapter's id.", "03"))
+    chapter_title: str = field(metadata=_about("The chapter's title.", "Performance engineering"))
+    audience: str = field(
+        metadata=_about(
+            "Whom it is written for: the outline's, else the book's, else \"\".", "Experienced Rust programmers"
+        )
+    )
+    house_rules: tuple[str, ...] = field(metadata=_about("The book's house rules.", ("Name every version.",)))
+    glossary: Mapping[str, str] = field(
+        metadata=_about("Terms and what they mean.", {"zero copy": "moving data without copying it"})
+    )
+    code_examples: int = field(metadata=_about("How many code examples the chapter demands; 0 if it says nothing.", 30))
+    code_language: str = field(metadata=_about('The language of its code, "" if it says nothing.', "rust"))
+    sections: tuple[SectionContext, ...] = field(
+        metadata=_about("All sections of the chapter, in their order.", (_EXAMPLE_SECTION,))
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestContext:
-    """What ``section.j2`` and ``continue.j2`` may use: one request's own matter.
+    """What ``section.j2``, ``continue.j2`` and the like may use: one request's own matter."""
 
-    ``topics`` are this request's topics, ``lines`` how many lines it asks for, ``before`` the end
-    of what the section already says, ``open_fence`` the opening line of a code block that the text
-    breaks off in ("" if none), ``aspect`` the side of a topic to look at ("" if the whole),
-    ``instruction`` what an editor wants of a new version and ``present`` the text that is to be
-    replaced, ``problems`` what a repair is to mend in it, ``told`` what earlier sections say ("" if
-    the sections are drafted side by side). ``opens_section`` and ``closes_section`` say that the
-    section's first topic begins here, and that its last one is among these.
-    """
-
-    language: str
-    audience: str
-    chapter_id: str
-    chapter_title: str
-    section_number: int
-    section_title: str
-    topics: tuple[str, ...]
-    lines: int
-    previous_section: str = ""
-    section_note: str = ""
-    source_material: str = ""
-    before: str = ""
-    open_fence: str = ""
-    aspect: str = ""
-    code_examples: int = 0
-    instruction: str = ""
-    present: str = ""
-    told: str = ""
-    problems: tuple[str, ...] = field(default=())
-    opens_section: bool = False
-    closes_section: bool = False
+    language: str = field(metadata=_about("The language of the draft, as a code such as `en`.", "en"))
+    audience: str = field(metadata=_about('Whom it is written for, "" if nobody says.', "Experienced Rust programmers"))
+    chapter_id: str = field(metadata=_about("The chapter's id.", "03"))
+    chapter_title: str = field(metadata=_about("The chapter's title.", "Performance engineering"))
+    section_number: int = field(metadata=_about("The section's number, from 1.", 2))
+    section_title: str = field(metadata=_about("The section's title.", "Profiling tools"))
+    topics: tuple[str, ...] = field(metadata=_about("The topics that this request is about.", ("The perf tool",)))
+    lines: int = field(
+        metadata=_about("How many lines it asks for; the last figure in front of `lines` or `行` is taken.", 45)
+    )
+    previous_section: str = field(
+        default="", metadata=_about('The title of the section before, "" for the first.', "Methods")
+    )
+    section_note: str = field(
+        default="", metadata=_about("The outline's instruction for the section.", "Say what needs root.")
+    )
+    source_material: str = field(
+        default="", metadata=_about("The author's own text that stands in this place already.", "Measure first.")
+    )
+    before: str = field(
+        default="", metadata=_about("The end of what the section says so far.", "It needs no recompilation.")
+    )
+    open_fence: str = field(
+        default="",
+        metadata=_about('The opening line of a code block that the text breaks off in, "" if none.', "```rust"),
+    )
+    aspect: str = field(
+        default="", metadata=_about('The side of a topic to look at, "" for the whole.', "common mistakes")
+    )
+    code_examples: int = field(default=0, metadata=_about("How many code examples this request is to bring.", 2))
+    instruction: str = field(default="", metadata=_about("What an editor wants of a new version.", "more on perf c2c"))
+    present: str = field(default="", metadata=_about("The text that is to be replaced.", "perf samples the stack."))
+    told: str = field(
+        default="",
+        metadata=_about('What earlier sections say, "" if sections are drafted side by side.', "## 1. Methods"),
+    )
+    problems: tuple[str, ...] = field(
+        default=(), metadata=_about("What a repair is to mend.", ("line 3: the code does not parse; mend it",))
+    )
+    opens_section: bool = field(
+        default=False, metadata=_about("Whether the section's first topic begins with this request.", True)
+    )
+    closes_section: bool = field(
+        default=False, metadata=_about("Whether the section's last topic is among this request's.", True)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestionContext:
-    """What ``suggest.j2`` may use: a chapter whose sections are to be proposed.
+    """What ``suggest.j2`` may use: a chapter whose sections are to be proposed."""
 
-    ``lines`` is the whole chapter's target, ``headings`` the sections that its document has
-    already, ``problems`` what is wrong with the former answer, ``present``.
-    """
-
-    language: str
-    language_name: str
-    book_title: str
-    audience: str
-    house_rules: tuple[str, ...]
-    chapter_id: str
-    chapter_title: str
-    lines: int
-    least_sections: int
-    most_sections: int
-    other_chapters: tuple[str, ...] = ()
-    headings: tuple[str, ...] = ()
-    source_material: str = ""
-    present: str = ""
-    problems: tuple[str, ...] = ()
+    language: str = field(metadata=_about("The language of titles and topics, as a code such as `en`.", "en"))
+    language_name: str = field(metadata=_about("The same in words.", "English"))
+    book_title: str = field(metadata=_about("The book's title.", "C07 Process Management"))
+    audience: str = field(metadata=_about('Whom it is written for, "" if nobody says.', "Experienced Rust programmers"))
+    house_rules: tuple[str, ...] = field(metadata=_about("The book's house rules.", ("Name every version.",)))
+    chapter_id: str = field(metadata=_about("The chapter's id.", "06"))
+    chapter_title: str = field(metadata=_about("The chapter's title.", "Signals"))
+    lines: int = field(metadata=_about("How many lines the whole chapter is to have.", 900))
+    least_sections: int = field(metadata=_about("The least number of sections that is taken.", 4))
+    most_sections: int = field(metadata=_about("The greatest number of sections that is taken.", 12))
+    other_chapters: tuple[str, ...] = field(
+        default=(), metadata=_about("Titles of the book's other chapters.", ("Pipes",))
+    )
+    headings: tuple[str, ...] = field(
+        default=(), metadata=_about("The sections that the chapter's document has already.", ("Masks",))
+    )
+    source_material: str = field(default="", metadata=_about("What that document says so far.", "Signals interrupt."))
+    present: str = field(
+        default="", metadata=_about("The former answer, where it could not be used.", '{"sections": []}')
+    )
+    problems: tuple[str, ...] = field(
+        default=(), metadata=_about("What was wrong with it.", ("there are no sections",))
+    )
 
 
 _DECOY = "It is said here in 7 lines. 这里有 7 行。"
@@ -141,7 +173,6 @@ SAMPLES = (
 )
 """Requests that templates are tried on: whatever they hold, the last figure is the lines wanted."""
 
-
 PURPOSES: Mapping[str, str] = {
     "system.j2": "The first message: the same for all requests of a chapter, so that a provider "
     "can keep it in its cache.",
@@ -153,128 +184,6 @@ PURPOSES: Mapping[str, str] = {
 }
 """Every template and what it is for."""
 
-_CHAPTER = {
-    "language": "The language of the draft, as a code such as `en`.",
-    "language_name": "The same in words.",
-    "book_title": "The book's title.",
-    "chapter_id": "The chapter's id.",
-    "chapter_title": "The chapter's title.",
-    "audience": "Whom it is written for: the outline's, else the book's, else \"\".",
-    "house_rules": "The book's house rules.",
-    "glossary": "Terms and what they mean.",
-    "code_examples": "How many code examples the chapter demands; 0 if it says nothing.",
-    "code_language": 'The language of its code, "" if it says nothing.',
-    "sections": "All sections of the chapter, in their order.",
-}
-_SECTION = {
-    "number": "Counted from 1.",
-    "title": "Its title.",
-    "topics": "Its topics.",
-    "share": "Its part of the chapter's lines, in percent.",
-}
-_REQUEST = {
-    "language": "The language of the draft, as a code such as `en`.",
-    "audience": 'Whom it is written for, "" if nobody says.',
-    "chapter_id": "The chapter's id.",
-    "chapter_title": "The chapter's title.",
-    "section_number": "The section's number, from 1.",
-    "section_title": "The section's title.",
-    "topics": "The topics that this request is about.",
-    "lines": "How many lines it asks for; the last figure in front of `lines` or `行` is taken.",
-    "previous_section": 'The title of the section before, "" for the first.',
-    "section_note": "The outline's instruction for the section.",
-    "source_material": "The author's own text that stands in this place already.",
-    "before": "The end of what the section says so far.",
-    "open_fence": 'The opening line of a code block that the text breaks off in, "" if none.',
-    "aspect": 'The side of a topic to look at, "" for the whole.',
-    "code_examples": "How many code examples this request is to bring.",
-    "instruction": "What an editor wants of a new version.",
-    "present": "The text that is to be replaced.",
-    "told": 'What earlier sections say, "" if sections are drafted side by side.',
-    "problems": "What a repair is to mend.",
-    "opens_section": "Whether the section's first topic begins with this request.",
-    "closes_section": "Whether the section's last topic is among this request's.",
-}
-_SUGGESTION = {
-    "language": "The language of titles and topics, as a code such as `en`.",
-    "language_name": "The same in words.",
-    "book_title": "The book's title.",
-    "audience": 'Whom it is written for, "" if nobody says.',
-    "house_rules": "The book's house rules.",
-    "chapter_id": "The chapter's id.",
-    "chapter_title": "The chapter's title.",
-    "lines": "How many lines the whole chapter is to have.",
-    "least_sections": "The least number of sections that is taken.",
-    "most_sections": "The greatest number of sections that is taken.",
-    "other_chapters": "Titles of the book's other chapters.",
-    "headings": "The sections that the chapter's document has already.",
-    "source_material": "What that document says so far.",
-    "present": "The former answer, where it could not be used.",
-    "problems": "What was wrong with it.",
-}
-_MEANINGS: Mapping[type, Mapping[str, str]] = {
-    ChapterContext: _CHAPTER,
-    SectionContext: _SECTION,
-    RequestContext: _REQUEST,
-    SuggestionContext: _SUGGESTION,
-}
-_SECTION_EXAMPLE = SectionContext(number=2, title="Profiling tools", topics=("The perf tool", "Flame graphs"), share=24)
-_EXAMPLES: Mapping[type, object] = {
-    SectionContext: _SECTION_EXAMPLE,
-    ChapterContext: ChapterContext(
-        language="en",
-        language_name="English",
-        book_title="C07 Process Management",
-        chapter_id="03",
-        chapter_title="Performance engineering",
-        audience="Experienced Rust programmers",
-        house_rules=("Name every version.",),
-        glossary={"zero copy": "moving data without copying it"},
-        code_examples=30,
-        code_language="rust",
-        sections=(_SECTION_EXAMPLE,),
-    ),
-    RequestContext: RequestContext(
-        language="en",
-        audience="Experienced Rust programmers",
-        chapter_id="03",
-        chapter_title="Performance engineering",
-        section_number=2,
-        section_title="Profiling tools",
-        topics=("The perf tool",),
-        lines=45,
-        previous_section="Methods",
-        section_note="Say what needs root.",
-        source_material="Measure first.",
-        before="It needs no recompilation.",
-        open_fence="```rust",
-        aspect="common mistakes",
-        code_examples=2,
-        instruction="more on perf c2c",
-        present="perf samples the stack.",
-        told="## 1. Methods",
-        problems=("line 3: the code does not parse; mend it",),
-        opens_section=True,
-        closes_section=True,
-    ),
-    SuggestionContext: SuggestionContext(
-        language="en",
-        language_name="English",
-        book_title="C07 Process Management",
-        audience="Experienced Rust programmers",
-        house_rules=("Name every version.",),
-        chapter_id="06",
-        chapter_title="Signals",
-        lines=900,
-        least_sections=4,
-        most_sections=12,
-        other_chapters=("Pipes",),
-        headings=("Masks",),
-        source_material="Signals interrupt.",
-        present='{"sections": []}',
-        problems=("there are no sections",),
-    ),
-}
 _KINDS = {
     "str": "text",
     "int": "whole number",
@@ -302,13 +211,13 @@ def variables_of(kind: type) -> tuple[Variable, ...]:
     """The variables that a context declares, in its order."""
     return tuple(
         Variable(
-            name=field.name,
-            kind=_KINDS[str(field.type)],
-            meaning=_MEANINGS[kind][field.name],
-            example=_shown(getattr(_EXAMPLES[kind], field.name)),
-            default=None if field.default is MISSING else _shown(field.default),
+            name=variable.name,
+            kind=_KINDS[str(variable.type)],
+            meaning=variable.metadata["meaning"],
+            example=_shown(variable.metadata["example"]),
+            default=None if variable.default is MISSING else _shown(variable.default),
         )
-        for field in fields(kind)
+        for variable in fields(kind)
     )
 
 

@@ -9,20 +9,21 @@ profile says ``style = "brief"``. Nothing here renders.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from expand.errors import InputError, InputErrors, Place
 from expand.prompts.rendering import DRAFTING_TEMPLATES, Prompts
-from expand.prompts.template_blocks import blocks_of, extended_by
 from expand.prompts.template_lookup import CHAPTERS, PLAIN, STYLES, packaged_folder
 from expand.schema.validators import suggestion
 from expand.workspace import Workspace, read_text, write_atomically
 
 ENDING = ".j2"
-_SHIPPED = packaged_folder()
+_BLOCK = re.compile(r"\{%[-+]?\s*block\s+(?P<name>\w+)[^%]*%\}\n?(?P<body>.*?)\{%[-+]?\s*endblock\b[^%]*%\}", re.DOTALL)
+_EXTENDS = re.compile(r"""\{%[-+]?\s*extends\s+["']""")
 RESERVED = (CHAPTERS, STYLES, "book", "shipped")
 """Names below ``prompts/`` that have a meaning of their own."""
 
@@ -92,8 +93,8 @@ class Ejected:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Counting:
-    """The file that counts for a chapter: ``takes`` are those that it extends or includes."""
+class UsedTemplate:
+    """The file that a template is read from: ``takes`` are those that it extends or includes."""
 
     name: str
     origin: str
@@ -102,36 +103,36 @@ class Counting:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateChoice:
-    """What counts for a chapter: its house style, the file of each template that drafts are made
+class ChapterTemplates:
+    """The templates of a chapter: its house style, the file of each template that drafts are made
     from, and the files made for this chapter or style that do not count for this model.
     """
 
     style: str
-    files: tuple[Counting, ...]
-    idle: tuple[Path, ...]
+    files: tuple[UsedTemplate, ...]
+    not_used: tuple[Path, ...]
 
 
-def counting(workspace: Workspace, chapter: str, *, model_style: str | None) -> TemplateChoice:
-    """What counts for a chapter with a kind of model. Raises ``InputError``."""
+def templates_of_chapter(workspace: Workspace, chapter: str, *, model_style: str | None) -> ChapterTemplates:
+    """The templates that are used for a chapter with a kind of model. Raises ``InputError``."""
     style = workspace.outline(chapter).style or workspace.book().style
     prompts = Prompts(workspace.prompts_folder, style=model_style).of(chapter, style)
     style_name = style.name if style is not None else PLAIN
     words = {"chapter": f"chapter {chapter}", "style": f"style {style_name}"}
-    found: list[Counting] = []
+    found: list[UsedTemplate] = []
     for name in DRAFTING_TEMPLATES:
         path, *takes = prompts.sources(name)
-        origin = prompts.shelf.origin(path)
-        found.append(Counting(name=name, origin=words.get(origin, origin), path=path, takes=tuple(takes)))
+        origin = prompts.lookup.origin(path)
+        found.append(UsedTemplate(name=name, origin=words.get(origin, origin), path=path, takes=tuple(takes)))
     used = {path for file in found for path in (file.path, *file.takes)}
-    idle = [
+    not_used = [
         path
-        for place in prompts.shelf.places
-        if place.origin in ("chapter", "style") and not place.folder.is_relative_to(_SHIPPED)
+        for place in prompts.lookup.places
+        if place.origin in ("chapter", "style") and not place.folder.is_relative_to(packaged_folder())
         for path in _found(place.folder).values()
         if path not in used
     ]
-    return TemplateChoice(style=style_name, files=tuple(found), idle=tuple(idle))
+    return ChapterTemplates(style=style_name, files=tuple(found), not_used=tuple(not_used))
 
 
 def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
@@ -142,19 +143,18 @@ def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
     if workspace.prompts_folder.resolve() == packaged_folder().resolve():
         own = {}
     names = sorted({*packaged, *own}, key=lambda name: (name.count("/"), name))
-    files = [
-        TemplateFile(
-            name=name,
-            packaged=packaged.get(name),
-            own=own.get(name),
-            replaced=packaged.get(name),
-        )
-        for name in names
-    ]
-    return tuple(_with_replaced(file, packaged, own) for file in files)
+    return tuple(_template_file(name, packaged, own) for name in names)
 
 
-def chosen(files: Sequence[TemplateFile], names: Sequence[str]) -> tuple[TemplateFile, ...]:
+def _template_file(name: str, packaged: Mapping[str, Path], own: Mapping[str, Path]) -> TemplateFile:
+    file = TemplateFile(name=name, packaged=packaged.get(name), own=own.get(name), replaced=packaged.get(name))
+    if file.own is None or file.replaced is not None or file.plain_name == name:
+        return file
+    # A file for a chapter or style takes the place of the book's of that name, or the packaged one.
+    return replace(file, replaced=own.get(file.plain_name) or packaged.get(file.plain_name))
+
+
+def select_templates(files: Sequence[TemplateFile], names: Sequence[str]) -> tuple[TemplateFile, ...]:
     """The templates of these names, all if none is given. Raises ``InputError``."""
     known = {file.name: file for file in files}
     wanted = [name if name.endswith(ENDING) else name + ENDING for name in names]
@@ -172,7 +172,7 @@ def difference(file: TemplateFile) -> str:
         return ""
     own, former = read_text(file.own), read_text(file.replaced)
     shown = file.replaced_name
-    if not extended_by(own):
+    if not _EXTENDS.search(own):
         return _diff(former, own, shown, f"prompts/{file.name}")
     known = blocks_of(former)
     return "".join(
@@ -257,12 +257,9 @@ def _folder(workspace: Workspace, *, chapter: str | None, style: str | None, mod
     return f"{STYLES}/{name}" if style is not None else name
 
 
-def _with_replaced(file: TemplateFile, packaged: dict[str, Path], own: dict[str, Path]) -> TemplateFile:
-    """A file for a chapter or style takes the place of the book's of that name, or the packaged."""
-    if file.own is None or file.replaced is not None or file.plain_name == file.name:
-        return file
-    name = file.plain_name
-    return TemplateFile(name=file.name, packaged=None, own=file.own, replaced=own.get(name) or packaged.get(name))
+def blocks_of(text: str) -> Mapping[str, str]:
+    """The text of each block in a template's source. Blocks within blocks are not told apart."""
+    return {match["name"]: match["body"] for match in _BLOCK.finditer(text)}
 
 
 def _diff(former: str, own: str, former_name: str, own_name: str) -> str:

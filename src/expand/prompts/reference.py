@@ -1,8 +1,8 @@
-"""The page about templates, from what the code declares: Markdown for docs/reference."""
+"""Write the page about templates from what the code declares: Markdown for docs/reference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from expand.prompts.context import (
     PURPOSES,
@@ -13,7 +13,6 @@ from expand.prompts.context import (
     context_of,
     variables_of,
 )
-from expand.prompts.template_blocks import BLOCKS
 from expand.prompts.template_lookup import PLAIN, known_styles
 
 _ABOUT = """\
@@ -56,6 +55,63 @@ Before anything is sent, every template is tried:
 - A request ends on the lines wanted: the last figure before `lines` or `行` is theirs, whatever the
   quoted texts say.
 """
+
+
+_ASKING_LENGTH = "How many lines are wanted; keep it last."
+BLOCKS: Mapping[str, Mapping[str, str]] = {
+    "system.j2": {
+        "role": "Who is written to, in a sentence.",
+        "chapter": "Book, chapter, language and readers.",
+        "style": "The house style; empty without one.",
+        "rules": "The book's house rules and the tool's own.",
+        "glossary": "Terms.",
+        "outline": "All sections and topics of the chapter.",
+        "requests": "How requests are put, and what each kind of them wants.",
+        "length": "How lines are counted.",
+    },
+    "section.j2": {
+        "section": "Which section it is.",
+        "told": "What earlier sections say, with `--context`.",
+        "note": "The outline's note for the section.",
+        "source": "The author's own text in this place.",
+        "before": "The last lines of what the section says so far.",
+        "topics": "What to write about.",
+        "code": "How many code examples are wanted.",
+        "manner": "What the house style says of this request; empty without one.",
+        "revision": "An editor's instruction, and the text as it stands.",
+        "length": _ASKING_LENGTH,
+    },
+    "continue.j2": {
+        "section": "Which section it is.",
+        "topics": "The topic that goes on.",
+        "fence": "The code block that the text breaks off in.",
+        "before": "The end of what is written.",
+        "matter": "What to go on with.",
+        "length": _ASKING_LENGTH,
+    },
+    "repair.j2": {
+        "section": "Which text it is.",
+        "problems": "What is wrong with it.",
+        "present": "The text.",
+        "matter": "What to do about it.",
+        "length": _ASKING_LENGTH,
+    },
+    "brief/system.j2": {
+        "genre": "What kind of text it is: a handbook, a tutorial.",
+        "style": "The house style; empty without one.",
+    },
+    "brief/section.j2": {
+        "topics": "What to write about.",
+        "revision": "An editor's instruction.",
+        "length": _ASKING_LENGTH,
+    },
+    "brief/continue.j2": {
+        "topics": "The topic that goes on.",
+        "before": "The end of what is written.",
+        "length": _ASKING_LENGTH,
+    },
+}
+"""The packaged templates' blocks, in their order."""
 
 
 def reference() -> str:

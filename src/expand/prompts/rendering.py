@@ -1,89 +1,121 @@
-"""Templates to messages: what is said to the author model. No decisions are taken here.
+"""Render templates as messages for the author model. No decisions about drafting are taken here.
 
-Templates are Jinja2 files, rendered in a sandbox with every undefined name an error; ``shelf``
-says which file a name means. Two things hold of what is rendered: ``system.j2`` sees nothing that
-changes between the requests of a chapter, neither chance nor the clock, so that a provider's cache
-can serve it; and a request's last figure of lines is the number wanted.
+Templates are Jinja2 files, rendered in a sandbox with every undefined name an error;
+``TemplateLookup`` says which file a name means. Two things hold of what is rendered: ``system.j2``
+sees nothing that changes between the requests of a chapter, neither chance nor the clock, so that a
+provider's cache can serve it; and a request's last figure of lines is the number wanted.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields, replace
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import jinja2
+from jinja2 import meta, nodes
+from jinja2.sandbox import SandboxedEnvironment
 
 from expand.errors import InputError, InputErrors, Place
 from expand.llm.types import Message
 from expand.outline import Style
-from expand.prompts.context import (
-    LANGUAGE_NAMES,
-    SAMPLES,
-    ChapterContext,
-    RequestContext,
-    SectionContext,
-    SuggestionContext,
-)
-from expand.prompts.engine import TemplateEngine
-from expand.prompts.template_lookup import (
-    CHAPTERS,
-    PLAIN,
-    TemplateLookup,
-    packaged_folder,
-    require_style,
-)
-from expand.prompts.validation import (
-    Names,
-    Read,
-    read,
-    references,
-    rendering_error,
-    stated_lines,
-    undeclared_names,
-)
-
-__all__ = [
-    "DRAFTING_TEMPLATES",
-    "LANGUAGE_NAMES",
-    "TEMPLATES",
-    "ChapterContext",
-    "Prompts",
-    "RequestContext",
-    "SectionContext",
-    "SuggestionContext",
-    "packaged_folder",
-]
+from expand.prompts.context import SAMPLES, ChapterContext, RequestContext, SectionContext, SuggestionContext
+from expand.prompts.template_lookup import CHAPTERS, PLAIN, TemplateLookup, require_style
+from expand.schema.validators import suggestion
 
 DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
 """The templates that drafts are made from: a draft is current while none of them changes."""
 TEMPLATES = (*DRAFTING_TEMPLATES, "suggest.j2")
 """Every template that a request is made from."""
-ASKING = ("section.j2", "continue.j2", "repair.j2")
+LAST_MESSAGES = ("section.j2", "continue.j2", "repair.j2")
 """Those that are a request's last message."""
 
-_CHAPTER_NAMES = frozenset(f.name for f in fields(ChapterContext))
-_REQUEST_NAMES = frozenset(f.name for f in fields(RequestContext))
-_SYSTEM_USES = Names(
-    declared=_CHAPTER_NAMES,
-    elsewhere=_REQUEST_NAMES - _CHAPTER_NAMES,
+_UNDEFINED = re.compile(r"^'(?P<name>[^']+)' is undefined$")
+_NO_ATTRIBUTE = re.compile(r"object(?: \S+)?' has no attribute '(?P<name>[^']+)'$")
+_STATED_LINES = re.compile(r"(\d+)\s*(?:lines|行)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Names:
+    """What a template may use: ``declared``; what only the others may (``elsewhere``) and why; and
+    what the items of its lists have.
+    """
+
+    declared: frozenset[str]
+    elsewhere: frozenset[str] = frozenset()
+    reason: str = ""
+    attributes: frozenset[str] = frozenset()
+
+    def undefined(self, name: str, place: Place) -> InputError:
+        """The error for a name that nothing declares."""
+        remedy = self.reason if name in self.elsewhere else suggestion(name, sorted(self.declared))
+        return InputError(f"template: {name!r} is undefined", remedy=remedy, place=place)
+
+
+def _names_of(kind: type) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
+
+
+_SYSTEM_NAMES = _Names(
+    declared=_names_of(ChapterContext),
+    elsewhere=_names_of(RequestContext) - _names_of(ChapterContext),
     reason="it changes from request to request, and system.j2 is the same for a whole chapter, so "
     "that it can be cached; say it in section.j2, continue.j2 or repair.j2",
-    attributes=frozenset(f.name for f in fields(SectionContext)),
+    attributes=_names_of(SectionContext),
 )
-_REQUEST_USES = Names(
-    declared=_REQUEST_NAMES,
-    elsewhere=_CHAPTER_NAMES - _REQUEST_NAMES,
+_REQUEST_NAMES = _Names(
+    declared=_names_of(RequestContext),
+    elsewhere=_names_of(ChapterContext) - _names_of(RequestContext),
     reason="it is the same for a whole chapter: say it in system.j2, which is sent first",
-    attributes=frozenset(),
 )
-_SUGGESTION_USES = Names(
-    declared=frozenset(f.name for f in fields(SuggestionContext)),
-    elsewhere=frozenset(),
-    reason="",
-    attributes=frozenset(),
-)
-_USES = {"system.j2": _SYSTEM_USES, "suggest.j2": _SUGGESTION_USES}
+_SUGGESTION_NAMES = _Names(declared=_names_of(SuggestionContext))
+
+
+class _Environment(SandboxedEnvironment):
+    """Jinja2 with the order of files of a ``TemplateLookup``. A template's name here is its path."""
+
+    def __init__(self, lookup: TemplateLookup) -> None:
+        super().__init__(
+            loader=jinja2.FunctionLoader(self._load),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._lookup = lookup
+        self.texts: dict[Path, str] = {}
+        """The sources that were read, once each: what a run says does not change under it."""
+        # What is said must not depend on chance: a section would never be current.
+        del self.globals["lipsum"]
+        del self.filters["random"]
+
+    def text(self, path: Path) -> str:
+        """A template's source. Raises ``InputError``."""
+        if path not in self.texts:
+            try:
+                self.texts[path] = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(
+                    f"the template cannot be read: {error}",
+                    remedy="save it as UTF-8, and check who may read it",
+                    place=Place(path=path),
+                ) from error
+        return self.texts[path]
+
+    def join_path(self, template: str, parent: str) -> str:
+        """The file that a template means by a name; the name itself where there is none."""
+        found = self._lookup.find(template, Path(parent))
+        if found is None:
+            return template
+        self.text(found)
+        return str(found)
+
+    def _load(self, name: str) -> tuple[str, str, None] | None:
+        # A name that nothing was found for could be a file below the current folder by chance.
+        path = Path(name)
+        return (self.texts[path], name, None) if path in self.texts else None
 
 
 class Prompts:
@@ -99,16 +131,13 @@ class Prompts:
         house_style: str | None = None,
         chapter: str | None = None,
     ) -> None:
+        self.lookup = TemplateLookup(folder, model_style=style, house_style=house_style, chapter=chapter)
         self._folder = folder
         self._style = style
-        self._paths: dict[str, Path] = {}
-        self.shelf = TemplateLookup(folder, model_style=style, house_style=house_style, chapter=chapter)
-        self._environment = TemplateEngine(self.shelf)
-        self._fingerprint: str | None = None
-        self._named: dict[Path, tuple[str | None, ...]] = {}
-        self._tried: set[str] = set()
-        self._styles: set[str] = set()
-        self._others: dict[tuple[str, str], Prompts] = {}
+        self._environment = _Environment(self.lookup)
+        self._sources: dict[str, tuple[Path, ...]] = {}
+        self._checked: set[str] = set()
+        self._of_chapters: dict[tuple[str, str], Prompts] = {}
 
     def of(self, chapter: str, house_style: Style | None) -> Prompts:
         """The templates that hold for a chapter; chapters without files of their own share them.
@@ -116,59 +145,57 @@ class Prompts:
         Raises ``InputError`` for a house style that there is not.
         """
         name = house_style.name if house_style is not None else PLAIN
-        if house_style is not None and name not in self._styles:
-            require_style(house_style, self._folder)
-            self._styles.add(name)
         own = self._folder is not None and (self._folder / CHAPTERS / chapter).is_dir()
         key = (name, chapter if own else "")
-        if key not in self._others:
-            self._others[key] = Prompts(self._folder, style=self._style, house_style=name, chapter=key[1] or None)
-        return self._others[key]
+        if key not in self._of_chapters:
+            if house_style is not None:
+                require_style(house_style, self._folder)
+            self._of_chapters[key] = Prompts(self._folder, style=self._style, house_style=name, chapter=key[1] or None)
+        return self._of_chapters[key]
 
     def path(self, name: str) -> Path:
         """The file that ``name`` (such as ``section.j2``) is read from, as it was at first."""
-        found = self._paths.get(name) or self.shelf.find(name)
-        if found is None:
-            place = self.shelf.places[0].folder / name
-            raise InputError(
-                f"there is no template {name}",
-                remedy=f"add it to {place.parent}",
-                place=Place(path=place),
-            )
-        self._paths[name] = found
-        return found
+        return self.sources(name)[0]
 
     def sources(self, name: str) -> tuple[Path, ...]:
         """The file of a template and all that it takes text from, each once, in order.
 
         Where a template names another only while it renders, all that it may mean are in it.
         """
+        if name not in self._sources:
+            first = self.lookup.find(name)
+            if first is None:
+                folder = self.lookup.places[0].folder
+                remedy = f"add it to {folder}"
+                raise InputError(f"there is no template {name}", remedy=remedy, place=Place(path=folder / name))
+            self._sources[name] = tuple(self._with_references(first))
+        return self._sources[name]
+
+    def _with_references(self, first: Path) -> dict[Path, None]:
         found: dict[Path, None] = {}
-        open_ones = [self.path(name)]
-        while open_ones:
-            path = open_ones.pop(0)
+        waiting = [first]
+        while waiting:
+            path = waiting.pop(0)
             if path in found:
                 continue
             found[path] = None
-            for reference in self._references(path):
+            for reference in meta.find_referenced_templates(self._parsed(path)):
                 if reference is None:
-                    open_ones += [file for place in self.shelf.places for file in place.folder.glob("*.j2")]
-                elif target := self.shelf.find(reference, path):
-                    open_ones.append(target)
-        return tuple(found)
+                    waiting += [file for place in self.lookup.places for file in place.folder.glob("*.j2")]
+                elif target := self.lookup.find(reference, path):
+                    waiting.append(target)
+        return found
 
     def fingerprint(self) -> str:
         """sha256 over the sources of the drafting templates, and of what they take text from:
         changes when any of them does, and not with a file that this chapter does not use.
         """
-        if self._fingerprint is None:
-            digest = hashlib.sha256()
-            for name in DRAFTING_TEMPLATES:
-                digest.update(name.encode() + b"\0")
-                for path in self.sources(name):
-                    digest.update(self._environment.text(path).encode() + b"\0")
-            self._fingerprint = digest.hexdigest()
-        return self._fingerprint
+        digest = hashlib.sha256()
+        for name in DRAFTING_TEMPLATES:
+            digest.update(name.encode() + b"\0")
+            for path in self.sources(name):
+                digest.update(self._environment.text(path).encode() + b"\0")
+        return digest.hexdigest()
 
     def check(self, language: str) -> None:
         """Tries the drafting templates in a language, so that what is wrong is said before anything
@@ -178,34 +205,59 @@ class Prompts:
 
         Raises ``InputErrors``.
         """
-        if language in self._tried:
+        if language in self._checked:
             return
-        errors: dict[str, InputError] = {}
-        own = [name for name in DRAFTING_TEMPLATES if not self._is_shipped(name)]
-        for name in own:
-            names = _USES.get(name, _REQUEST_USES)
-            for error in undeclared_names(map(self._read, self.sources(name)), names):
-                errors.setdefault(str(error), error)
+        own = [name for name in DRAFTING_TEMPLATES if not self.lookup.are_packaged(self.sources(name))]
+        errors = {str(error): error for name in own for error in self._unknown_names(name)}
         if errors:
             raise InputErrors(list(errors.values()))
-        for name in (name for name in ASKING if name in own):
-            for sample in SAMPLES:
+        for name in own:
+            for sample in SAMPLES if name in LAST_MESSAGES else ():
                 self.request(name, replace(sample, language=language))
-        self._tried.add(language)
+        self._checked.add(language)
+
+    def _unknown_names(self, template: str) -> Iterator[InputError]:
+        """An error for each name that nothing declares or sets, in any branch of a template."""
+        names = _SYSTEM_NAMES if template == "system.j2" else _REQUEST_NAMES
+        trees = {path: self._parsed(path) for path in self.sources(template)}
+        known = {"caller", "varargs", *names.declared}
+        for tree in trees.values():
+            known.update(name.name for name in tree.find_all(nodes.Name) if name.ctx == "store")
+        for path, tree in trees.items():
+            for line, name in sorted((line, name) for name, line in self._uses(path, tree).items()):
+                if name not in known:
+                    yield names.undefined(name, Place(path=path, line=line))
+
+    def _uses(self, path: Path, tree: nodes.Template) -> dict[str, int]:
+        """The names that a template uses without setting them or asking whether they are defined,
+        and the first line of each.
+        """
+        try:
+            undeclared = meta.find_undeclared_variables(tree)
+        except jinja2.TemplateError as error:  # it names a filter or a block that there is not
+            raise self._mapped(error, path, _REQUEST_NAMES) from error
+        for test in tree.find_all(nodes.Test):
+            if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name):
+                undeclared.discard(test.node.name)
+        lines: dict[str, int] = {}
+        for name in tree.find_all(nodes.Name):
+            if name.ctx == "load" and name.name in undeclared:
+                lines[name.name] = min(name.lineno, lines.get(name.name, name.lineno))
+        return lines
 
     def system(self, context: ChapterContext) -> Message:
         """The first message, byte for byte the same for all requests of a chapter."""
-        return Message(role="system", content=self._render("system.j2", context, _SYSTEM_USES))
+        return Message(role="system", content=self._render("system.j2", context, _SYSTEM_NAMES))
 
     def request(self, template: str, context: RequestContext) -> Message:
         """The last message: ``template`` is ``section.j2``, ``continue.j2`` or the like."""
-        text = self._render(template, context, _REQUEST_USES)
-        stated = stated_lines(text)
-        if stated != context.lines and template in ASKING:
-            said = "it states none" if stated is None else f"the last such figure is {stated:,}"
+        text = self._render(template, context, _REQUEST_NAMES)
+        figures = _STATED_LINES.findall(text)
+        if template in LAST_MESSAGES and (not figures or int(figures[-1]) != context.lines):
+            stated = f"the last such figure is {int(figures[-1]):,}" if figures else "it states none"
             unit = "行" if context.language == "zh" else "lines"
             raise InputError(
-                f"template: a request has to end on its {context.lines:,} lines; {said}",
+                f"template: a request has to end on its {context.lines:,} lines; {stated}",
                 remedy=f'end it on {{% include "length.j2" %}}, or on {{{{ lines }}}} {unit}',
                 place=Place(path=self.path(template)),
             )
@@ -213,57 +265,43 @@ class Prompts:
 
     def suggestion(self, context: SuggestionContext) -> Message:
         """The message that asks for the sections of a chapter."""
-        text = self._render("suggest.j2", context, _SUGGESTION_USES)
-        return Message(role="user", content=text)
+        return Message(role="user", content=self._render("suggest.j2", context, _SUGGESTION_NAMES))
 
-    def _render(
-        self,
-        name: str,
-        context: ChapterContext | RequestContext | SuggestionContext,
-        names: Names,
-    ) -> str:
-        values = {field: getattr(context, field) for field in names.declared}
+    def _render(self, name: str, context: ChapterContext | RequestContext | SuggestionContext, names: _Names) -> str:
         path = self.path(name)
+        values = {field: getattr(context, field) for field in names.declared}
         try:
             return self._environment.get_template(str(path)).render(values).strip()
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as e:
-            raise self._mapped(e, path, names) from e
+        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise self._mapped(error, path, names) from error
 
-    def _is_shipped(self, name: str) -> bool:
-        """Whether a template is a packaged one, with all that it takes text from."""
-        return all(map(self.shelf.ships, self.sources(name)))
-
-    def _references(self, path: Path) -> tuple[str | None, ...]:
-        """Whom a file takes text from, as ``references`` says."""
-        if path not in self._named:
-            try:
-                self._named[path] = references(self._environment.tree(path))
-            except jinja2.TemplateError as error:
-                raise self._mapped(error, path, _REQUEST_USES) from error
-        return self._named[path]
-
-    def _read(self, path: Path) -> Read:
+    def _parsed(self, path: Path) -> nodes.Template:
         try:
-            return read(path, self._environment.tree(path))
-        except jinja2.TemplateError as error:  # it names a filter or a block that there is not
-            raise self._mapped(error, path, _REQUEST_USES) from error
+            return self._environment.parse(self._environment.text(path), filename=str(path))
+        except jinja2.TemplateError as error:
+            raise self._mapped(error, path, _REQUEST_NAMES) from error
 
-    def _mapped(self, error: BaseException, path: Path, names: Names) -> InputError:
-        """An error of the engine as one that names the template's file and line."""
+    def _mapped(self, error: BaseException, path: Path, names: _Names) -> InputError:
+        """An error of Jinja2 as one that names the template's file and line."""
         if isinstance(error, jinja2.TemplateSyntaxError):
             named = Path(error.filename or path)  # jinja2's own <introspection> is no file
-            place = Place(path=named if self._environment.gave(named) else path, line=error.lineno)
-            what, remedy = f"template syntax: {error.message}", "mend the template"
-            return InputError(what, remedy=remedy, place=place)
+            place = Place(path=named if named in self._environment.texts else path, line=error.lineno)
+            return InputError(f"template syntax: {error.message}", remedy="mend the template", place=place)
         place = self._place(error, path)
         if isinstance(error, jinja2.TemplateNotFound):
             what = f"the template takes text from {error.name}, which does not exist"
             return InputError(what, remedy="add that file, or name another", place=place)
         if isinstance(error, RecursionError):
             what = "the template takes text from itself, without end"
-            remedy = "a template that extends its own name gets the next one in the order; see "
-            return InputError(what, remedy=f"{remedy}`expand prompt list`", place=place)
-        return rendering_error(error, names, place)
+            remedy = "a template that extends its own name gets the next one in the order; see `expand prompt list`"
+            return InputError(what, remedy=remedy, place=place)
+        if match := _UNDEFINED.search(str(error)):
+            return names.undefined(match["name"], place)
+        if match := _NO_ATTRIBUTE.search(str(error)):
+            what = f"template: nothing here has {match['name']!r}"
+            return InputError(what, remedy=suggestion(match["name"], names.attributes), place=place)
+        known = ", ".join(sorted(names.declared))
+        return InputError(f"template: {error}", remedy=f"it may use: {known}", place=place)
 
     def _place(self, error: BaseException, path: Path) -> Place:
         """Where a rendering error arose: jinja2 rewrites tracebacks to template lines. An error in
@@ -273,7 +311,7 @@ class Prompts:
         trace = error.__traceback__
         while trace is not None:
             file = Path(trace.tb_frame.f_code.co_filename)
-            if self._environment.gave(file):
+            if file in self._environment.texts:
                 place = Place(path=file, line=trace.tb_lineno)
             trace = trace.tb_next
         return place

@@ -18,6 +18,7 @@ packaged one) and the packaged one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -79,9 +80,9 @@ class TemplateLookup:
         house_style: str | None = None,
         chapter: str | None = None,
     ) -> None:
-        shipped = packaged_folder()
+        packaged = packaged_folder()
         self._book = folder
-        self._shipped = shipped
+        self._packaged = packaged
         self._model_style = model_style
         places: list[TemplateFolder] = []
         if folder is not None and chapter is not None:
@@ -89,13 +90,13 @@ class TemplateLookup:
         if house_style is not None and house_style != PLAIN:
             places += [
                 TemplateFolder(origin="style", folder=root / STYLES / house_style)
-                for root in (folder, shipped)
+                for root in (folder, packaged)
                 if root is not None
             ]
-        self._book_ships = folder is not None and folder.resolve() == shipped.resolve()
-        if folder is not None and not self._book_ships:
+        self._book_is_packaged = folder is not None and folder.resolve() == packaged.resolve()
+        if folder is not None and not self._book_is_packaged:
             places.append(TemplateFolder(origin="book", folder=folder))
-        places.append(TemplateFolder(origin="shipped", folder=shipped))
+        places.append(TemplateFolder(origin="shipped", folder=packaged))
         self.places = tuple(place for place in places if place.folder.is_dir())
         self._candidates: dict[str, tuple[Path, ...]] = {}
 
@@ -113,9 +114,9 @@ class TemplateLookup:
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
             return ()
         if path.parts[:1] == ("shipped",):
-            return _there([self._shipped.joinpath(*path.parts[1:])])
+            return _there([self._packaged.joinpath(*path.parts[1:])])
         if path.parts[:1] == ("book",):
-            roots = [root for root in (self._book, self._shipped) if root is not None]
+            roots = [root for root in (self._book, self._packaged) if root is not None]
             return _there([root.joinpath(*path.parts[1:]) for root in roots])
         names = ([f"{self._model_style}/{name}"] if self._model_style else []) + [name]
         return _there([place.folder / name for name in names for place in self.places])
@@ -127,11 +128,11 @@ class TemplateLookup:
             found = found[found.index(parent) + 1 :]
         return found[0] if found else None
 
-    def ships(self, path: Path) -> bool:
-        """Whether a file is a packaged one, and not a book's own as well: in a checkout of the tool
-        it is both.
+    def are_packaged(self, paths: Iterable[Path]) -> bool:
+        """Whether files are packaged ones, and not a book's own as well: in a checkout of the tool
+        they are both.
         """
-        return path.is_relative_to(self._shipped) and not self._book_ships
+        return not self._book_is_packaged and all(path.is_relative_to(self._packaged) for path in paths)
 
     def origin(self, path: Path) -> Origin:
         """Whose a file is."""

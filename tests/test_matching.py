@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_texts import titles_alike
 
 from expand.markdown import matching
 
@@ -41,15 +42,6 @@ def test_likeness() -> None:
     assert matching.likeness("Buffers in the kernel", "Kernel buffers") == 0.95
     assert matching.likeness("Pipes", "Memory") < 0.4
     assert matching.likeness("", "Pipes") == 0.0
-
-
-def test_likeness_is_exact_from_the_least_that_counts() -> None:
-    near, far = ("Flame graphs", "Flamegraphs!"), ("Pipes and files", "Pipes, fifos")
-    assert matching.likeness(*near, 0.8) == matching.likeness(*near) == 1.0
-    exact = matching.likeness("Reading until the end", "Reading until an end")
-    assert 0.8 <= exact < 1.0
-    assert matching.likeness("Reading until the end", "Reading until an end", exact) == exact
-    assert matching.likeness(*far, 0.8) <= matching.likeness(*far) < 0.8
 
 
 def test_terms_of_both_scripts() -> None:
@@ -99,3 +91,52 @@ def test_languages_and_texts_in_scripts_without_spaces() -> None:
     assert matching.is_cjk_text("パイプとファイル")
     assert not matching.is_cjk_text("The character 零 stands for nothing here")
     assert not matching.is_cjk_text("")
+
+
+def test_likeness_is_the_share_of_common_letters() -> None:
+    assert matching.likeness(*titles_alike(9, 25)) == 0.72
+    assert matching.likeness(*titles_alike(23, 64)) == 0.71875
+    assert matching.likenesses("Pipes", ["pipes", "", "Memory"])[:2] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(("cjk", "expected"), [(15, False), (16, True)])
+def test_a_text_is_chinese_above_a_share_of_its_letters(cjk: int, expected: bool) -> None:
+    assert matching.is_cjk_text("内" * cjk + " 12 " + "a" * (100 - cjk)) is expected
+
+
+@pytest.mark.parametrize(
+    ("word", "stem"),
+    [
+        ("asked", "ask"),
+        ("aged", "aged"),
+        ("uses", "use"),
+        ("use", "use"),
+        ("add", "add"),
+        ("adds", "add"),
+        ("running", "run"),
+        ("less", "les"),
+        ("egg", "egg"),
+    ],
+)
+def test_three_letters_of_a_word_stay(word: str, stem: str) -> None:
+    assert matching.stem(word) == stem
+
+
+def test_a_term_has_two_letters() -> None:
+    assert matching.latin_terms("C go 42") == {"go"}
+    assert matching.likeness("A", "A") == 0.0, "a title of one letter is like none"
+    assert matching.likeness("Ab", "Ab") == 1.0
+
+
+def test_sentences_are_cut_after_their_ends_and_are_the_text() -> None:
+    text = 'One. Two? "Three." 4.5 stays; see a.b:c. 内核。管道！End'
+    assert matching.sentences(text) == [
+        "One. ",
+        "Two? ",
+        '"Three." ',
+        "4.5 stays; see a.b:c. ",
+        "内核。",
+        "管道！",
+        "End",
+    ]
+    assert matching.sentences("") == []

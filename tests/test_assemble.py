@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markdown_texts import markdown_texts
+from markdown_texts import markdown_texts, titles_alike
 
-from expand.markdown import assemble, blocks, continuation
+from expand.markdown import assemble, blocks, sanitize
 
 RUST = "```rust\n#[derive(Debug)]\n# comment\n---\nstruct Pipe;\n```\n"
 
@@ -276,8 +276,8 @@ def test_a_wrapper_with_other_fences_inside_is_found() -> None:
 
 
 def test_a_fence_that_only_talk_precedes_is_opened_again() -> None:
-    assert continuation.reopened("Sure!\n\nCertainly!\n", "```rust") == "Sure!\n\nCertainly!\n"
-    assert continuation.reopened("```toml\na\n", "```rust") == "```toml\na\n"
+    assert sanitize.without_reopening("Sure!\n\nCertainly!\n", "```rust") == "Sure!\n\nCertainly!\n"
+    assert sanitize.without_reopening("```toml\na\n", "```rust") == "```toml\na\n"
 
 
 def test_closing() -> None:
@@ -389,7 +389,7 @@ def test_nothing_raises(one: str, other: str) -> None:
     assemble.join(one, other)
     assemble.extend(one, other, own_headings=("a",), body_level=4)
     assemble.split_by_topics(one, [other, "a"])
-    assert isinstance(continuation.continues(one, "```rust"), bool)
+    assert isinstance(sanitize.continues_fence(one, "```rust"), bool)
 
 
 @settings(max_examples=150, deadline=None)
@@ -407,4 +407,97 @@ def test_lines_said_again_are_dropped_whatever_blank_lines_the_first_part_ends_i
     before = f"```c\nint first = 1;\nint second = 2;{cut}"
     more = "int second = 2;\nint third = 3;\n```\n"
     whole = "```c\nint first = 1;\nint second = 2;\nint third = 3;\n```\n"
-    assert continuation.join(before, more) == whole
+    assert assemble.join(before, more) == whole
+
+
+# Thresholds, on both sides
+
+
+@pytest.mark.parametrize(("length", "expected"), [(400, "Text.\n"), (401, None)])
+@pytest.mark.parametrize("sentence", ["Here is the section {}:", "Let me know {}!"])
+def test_a_long_sentence_is_content(sentence: str, length: int, expected: str | None) -> None:
+    said = sentence.format("x" * (length - len(sentence) + 2))
+    answer = f"{said}\n\nText.\n" if said.startswith("Here") else f"Text.\n\n{said}\n"
+    assert len(said) == length
+    assert clean(answer) == (expected or answer)
+
+
+@pytest.mark.parametrize(("length", "is_heading"), [(80, True), (81, False)])
+def test_a_long_underlined_line_is_prose(length: int, is_heading: bool) -> None:
+    title = "a" * length
+    assert clean(f"{title}\n---\n\nb\n") == (f"#### {title}\n\nb\n" if is_heading else f"{title}\n\n---\n\nb\n")
+
+
+@pytest.mark.parametrize(("greetings", "is_reopened"), [(0, True), (2, True), (3, False)])
+def test_a_fence_is_opened_again_among_the_first_three_lines(greetings: int, is_reopened: bool) -> None:
+    more = "Sure!\n\n" * greetings + "```rust\nb();\n```\n"
+    assert sanitize.without_reopening(more, "```rust") == ("b();\n```\n" if is_reopened else more)
+
+
+@pytest.mark.parametrize(("repeated", "dropped"), [(399, True), (400, True), (401, False)])
+def test_400_lines_may_be_said_again(repeated: int, dropped: bool) -> None:
+    said = [f"line {number}\n" for number in range(401)]
+    before, more = "```text\n" + "".join(said), "".join(said[-repeated:]) + "new\n```\n"
+    assert assemble.join(before, more) == before + ("new\n```\n" if dropped else more)
+
+
+@pytest.mark.parametrize(("lines_again", "dropped"), [("abcdef\nghijkl\n", True), ("abcdef\nghijk\n", False)])
+def test_repeated_lines_have_twelve_characters(lines_again: str, dropped: bool) -> None:
+    before = f"```text\n1\n{lines_again}"
+    assert assemble.join(before, f"{lines_again}new\n```\n") == before + ("" if dropped else lines_again) + "new\n```\n"
+
+
+@pytest.mark.parametrize(("line", "dropped"), [("abcd" * 3, True), ("abc" * 4, False)])
+def test_a_single_repeated_line_has_four_different_characters(line: str, dropped: bool) -> None:
+    before = f"```text\n1\n{line}\n"
+    assert assemble.join(before, f"{line}\nnew\n```\n") == before + ("" if dropped else f"{line}\n") + "new\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "joined"),
+    [
+        ("It ends in abcdefgh", "abcdefgh, then.\n", "It ends in abcdefgh, then.\n"),
+        ("It ends in abcdefg", "abcdefg, then.\n", "It ends in abcdefg abcdefg, then.\n"),
+        ("It ends in abcdefghijkl\n", "abcdefghijkl, then.\n", "It ends in abcdefghijkl, then.\n"),
+        ("It ends in abcdefghijk\n", "abcdefghijk, then.\n", "It ends in abcdefghijk abcdefghijk, then.\n"),
+        ("内核移动数据", "移动数据页面。\n", "内核移动数据页面。\n"),
+        ("内核动数据", "动数据页面。\n", "内核动数据动数据页面。\n"),
+        ("内" * 14 + "\n", "外页面。\n", "内" * 14 + "\n\n外页面。\n"),
+        ("内" * 15 + "\n", "外页面。\n", "内" * 15 + "外页面。\n"),
+    ],
+)
+def test_pieces_of_lines_that_are_said_again(before: str, more: str, joined: str) -> None:
+    assert assemble.join(before, more) == joined
+
+
+@pytest.mark.parametrize(("indent", "between"), [(0, ""), (1, ""), (2, "\n")])
+def test_an_indented_line_of_code_is_a_new_one(indent: int, between: str) -> None:
+    before, more = "```c\nf(a,", f"{' ' * indent}b)\n"
+    assert assemble.join(before, more) == before + between + more
+
+
+@pytest.mark.parametrize(
+    ("common", "total", "form", "is_topic"),
+    [
+        (9, 25, "## {}", True),
+        (23, 64, "## {}", False),
+        (19, 40, "**{}**", True),
+        (18, 38, "**{}**", False),
+        (47, 200, "## 3.2 {}", True),
+        (46, 200, "## 3.2 {}", False),
+        (47, 200, "## 3.1 {}", False),
+        (47, 200, "## 3.3 {}", False),
+        (47, 200, "## 3.0 {}", False),
+    ],
+)
+def test_how_like_a_topic_a_heading_has_to_be(common: int, total: int, form: str, is_topic: bool) -> None:
+    title, heading = titles_alike(common, total)
+    _, found = assemble.split_by_topics(f"{form.format(heading)}\n\nText.\n", ["Pipes", title])
+    assert found == ({1: "\nText.\n"} if is_topic else {})
+
+
+def test_a_summary_has_ten_lines_of_160_characters() -> None:
+    headings = [f"## {number}" for number in range(1, 12)]
+    assert assemble.summary_of_sections(["\n\n".join(headings)]).split("\n") == headings[:10]
+    assert assemble.summary_of_sections([f"## A\n\n{'a' * 160}\n"]) == f"## A\n{'a' * 160}"
+    assert assemble.summary_of_sections([f"## A\n\n{'a' * 161}\n"]) == f"## A\n{'a' * 160}"

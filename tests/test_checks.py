@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from markdown_texts import titles_alike
 
-from expand.checks import Finding, check_chapter, check_section, check_text
-from expand.markdown.slug import anchor
+from expand.checks import Finding, check_chapter, check_section, check_text, source_findings
+from expand.checks.finding import KINDS, finding
+from expand.markdown import blocks
+from expand.markdown.blocks import anchor
 from expand.outline import Quality, Section, Text
 
 PROSE = (
@@ -367,6 +370,193 @@ def test_examples_of_the_whole_chapter() -> None:
     (found,) = check_chapter(texts, quality=Quality(code_examples=2, code_language="rust"))
     assert (found.section, found.kind, found.mendable) == (0, "few-examples", False)
     assert check_chapter(texts, quality=Quality(code_examples=2)) == ()
+
+
+STUB = "# T\n\n> **Kind**: x\n\n## A\n\nText about mmap.\n\n- one\n- two\n\n---\n\n**End**\n"
+
+
+def test_blocks_of_the_source_that_the_draft_does_not_hold() -> None:
+    def left_out(source: str, draft: str) -> list[str]:
+        return [finding.message for finding in source_findings(blocks.blocks(source), draft)]
+
+    draft = STUB.replace("Text about mmap.", "Text about\n  mmap.").replace("- two\n", "")
+    assert left_out(STUB, draft) == ["the source's list at its line 9 is not in the draft: - one - two"]
+    assert left_out(STUB, STUB) == []
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert left_out(table, "| a | b |\n|---|---|\n| 0 | 0 |\n| 1 | 2 |\n") == []
+    assert [message.split()[2] for message in left_out("```rs\nx\n```\n\n[r]: y\n", "```rs\nz\n```\n")] == [
+        "fence",
+        "other",
+    ]
+
+
+# Thresholds, on both sides
+
+
+def lines_of(number: int) -> str:
+    """A section that counts as so many lines."""
+    return "## T\n\n" + "".join(f"line {row}\n" for row in range(number - 3))
+
+
+@pytest.mark.parametrize(
+    ("delivered", "expected"),
+    [
+        (49, [("short", "blocking")]),
+        (50, [("short", "warning")]),
+        (94, [("short", "warning")]),
+        (95, []),
+        (120, []),
+        (121, [("long", "warning")]),
+    ],
+)
+def test_a_section_is_short_below_95_percent_and_long_above_120(delivered: int, expected: list[object]) -> None:
+    found = section(lines_of(delivered), target=100)
+    assert [(f.kind, f.severity) for f in found] == expected
+    assert all(f.message.startswith(f"{delivered} of 100 lines") for f in found)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "blank", "named"), [(20, 5, False), (20, 6, True), (90, 10, False), (89, 11, True), (91, 9, False)]
+)
+def test_padding_is_named_above_5_lines_and_10_percent(delivered: int, blank: int, named: bool) -> None:
+    (found,) = section(lines_of(delivered) + "\n" * blank, target=200)
+    assert ("are padding" in found.message) is named
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "foreign"),
+    [
+        ("内" * 39, "en", False),
+        ("内" * 40, "en", True),
+        ("内" * 20 + "a" * 80, "en", False),
+        ("内" * 21 + "a" * 79, "en", True),
+        ("the of to " + "内" * 15 + "a" * 78, "zh", False),
+        ("the of to " + "内" * 14 + "a" * 79, "zh", True),
+        ("the of " + "a" * 78, "zh", False),
+        ("the of to " + "a" * 78, "zh", True),
+    ],
+)
+def test_how_much_of_a_passage_is_in_the_wrong_script(text: str, language: str, foreign: bool) -> None:
+    assert kinds(section(f"## T\n\n{text}\n", language=language)) == (["wrong-language"] if foreign else [])
+
+
+@pytest.mark.parametrize(("foreign", "severity"), [(100, "warning"), (101, "blocking")])
+def test_a_section_that_is_mostly_foreign_is_not_accepted(foreign: int, severity: str) -> None:
+    (found,) = section(f"## T\n\n{'a' * 100}\n\n{'内' * foreign}\n")
+    assert found.severity == severity
+
+
+@pytest.mark.parametrize(("common", "total", "why"), [(9, 25, "nothing stands under"), (23, 64, "none of its key")])
+def test_how_like_a_topic_its_heading_has_to_be(common: int, total: int, why: str) -> None:
+    topic, heading = titles_alike(common, total)
+    found = section(f"## T\n\n### {heading}\n", topics=(topic,))
+    assert [f.kind for f in found] == ["topic-missing"] + (["unknown-heading"] if why.startswith("none") else [])
+    assert why in found[0].message
+
+
+@pytest.mark.parametrize(("said", "expected"), [("甲乙丙丁", ["topic-missing"]), ("甲乙丙丁戊", [])])
+def test_a_chinese_topic_is_treated_from_four_tenths_of_its_pairs(said: str, expected: list[str]) -> None:
+    topic = "甲乙丙丁戊己庚辛壬癸子"
+    assert kinds(section(f"## T\n\n{said}。\n", topics=(topic,), language="zh")) == expected
+
+
+@pytest.mark.parametrize(("level", "severities"), [(2, ["warning"]), (3, ["note"]), (4, [])])
+def test_headings_below_the_topics_are_free(level: int, severities: list[str]) -> None:
+    found = section(f"## T\n\npipes\n\n{'#' * level} Other\n\na\n", topics=("pipes",))
+    assert [f.severity for f in found] == severities
+
+
+@pytest.mark.parametrize(("length", "expected"), [(400, ["placeholder"]), (401, [])])
+def test_a_comment_is_read_for_400_characters(length: int, expected: list[str]) -> None:
+    comment = f"{'x' * (length - len(' omitted for brevity'))} omitted for brevity"
+    assert kinds(check_text(f"```text\n// {comment}\n```\n", section=1)) == expected
+
+
+@pytest.mark.parametrize(("length", "expected"), [(200, ["error-text"]), (201, [])])
+def test_an_error_message_has_200_characters_at_most(length: int, expected: list[str]) -> None:
+    assert kinds(check_text('{"error": ' + "x" * (length - 10) + "\n", section=1)) == expected
+
+
+def words(number: int, of: str = "w") -> str:
+    return " ".join(f"{of}{word}" for word in range(number))
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(82, ["repeats"]), (81, [])])
+def test_passages_that_share_four_fifths_of_their_runs_repeat(kept: int, expected: list[str]) -> None:
+    assert kinds(check_text(f"{words(102)}\n\n{words(kept)}\n", section=1)) == expected
+    assert kinds(check_chapter({1: words(102), 2: words(kept)})) == expected
+
+
+@pytest.mark.parametrize(
+    ("passage", "expected"),
+    [
+        (words(7), []),
+        (words(8), ["repeats"]),
+        ("内" * 24, []),
+        ("内" * 25, ["repeats"]),
+        (f"{words(4)} {'内' * 12}", []),
+        (f"{words(4)} {'内' * 13}", ["repeats"]),
+        (f"{words(7)} `code`", []),
+        (f"{words(8)} `code`", ["repeats"]),
+    ],
+)
+def test_short_passages_may_repeat(passage: str, expected: list[str]) -> None:
+    assert kinds(check_text(f"{passage}\n\n{passage}\n", section=1)) == expected
+
+
+@pytest.mark.parametrize(("number", "severity"), [(19, "note"), (20, "warning")])
+def test_one_repetition_of_few_words_is_noted(number: int, severity: str) -> None:
+    (found,) = check_text(f"{words(number)}\n\n{words(number)}\n", section=1)
+    assert (found.severity, found.mendable) == (severity, severity != "note")
+
+
+@pytest.mark.parametrize(
+    ("rows", "characters", "expected"), [(4, 60, ["repeats"]), (4, 59, []), (3, 60, []), (5, 60, ["repeats"])]
+)
+def test_short_code_may_repeat(rows: int, characters: int, expected: list[str]) -> None:
+    width, more = divmod(characters, rows)
+    code = "".join(f"{'abcde'[row] * (width + (row < more))}\n" for row in range(rows))
+    assert kinds(check_text(f"```text\n{code}```\n\n```text\n{code}```\n", section=1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("repeated", "others", "severity"), [(3, 3, "blocking"), (3, 4, "warning"), (2, 2, "warning"), (4, 4, "blocking")]
+)
+def test_three_repetitions_that_are_half_of_a_section_block(repeated: int, others: int, severity: str) -> None:
+    passages = [words(30, of=f"p{number}x") for number in range(others)]
+    (found,) = check_text("\n\n".join([*passages, *passages[:repeated]]) + "\n", section=1)
+    assert found.message.startswith(f"{repeated} of {repeated + others} ")
+    assert found.severity == severity
+
+
+@pytest.mark.parametrize(
+    ("times", "severities"), [(2, []), (3, ["warning"]), (7, ["warning"]), (8, ["blocking"]), (9, ["blocking"])]
+)
+def test_a_sentence_is_looped_from_three_times_and_blocks_from_eight(times: int, severities: list[str]) -> None:
+    text = "\n\n".join(f"{words(20, of=f'p{number}x')}. {words(8)}." for number in range(times))
+    assert [f.severity for f in check_text(text + "\n", section=1)] == severities
+
+
+@pytest.mark.parametrize(("number", "looped"), [(7, False), (8, True)])
+def test_a_short_sentence_is_not_looped(number: int, looped: bool) -> None:
+    text = "\n\n".join(f"{words(20, of=f'p{n}x')}. {words(number)} `code`." for n in range(3))
+    assert bool(check_text(text + "\n", section=1)) is looped
+
+
+@pytest.mark.parametrize(("length", "shown"), [(60, "a" * 60), (61, "a" * 59 + "…")])
+def test_a_message_quotes_60_characters(length: int, shown: str) -> None:
+    (found,) = section("## T\n", topics=("a" * length,))
+    assert found.message.endswith(f": {shown}")
+
+
+def test_every_kind_of_finding_is_in_the_table_with_its_severities() -> None:
+    assert KINDS["short"].severity_text == "warning; blocking below 50 %"
+    assert all(kind.says and kind.remedy and kind.severities for kind in KINDS.values())
+    assert finding("open-fence", 1, 2, "m").severity == "blocking"
+    with pytest.raises(ValueError, match="a finding open-fence is never note"):
+        finding("open-fence", 1, 2, "m", severity="note")
+    with pytest.raises(KeyError):
+        finding("unheard-of", 1, 2, "m")
 
 
 def test_a_chapter_of_a_thousand_lines_is_checked_quickly() -> None:

@@ -1,0 +1,197 @@
+"""Check what the outline and the source require: length, language, topics, examples, blocks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from expand.checks.finding import Finding, Severity, excerpt, finding
+from expand.markdown import blocks, code, lines, matching
+from expand.markdown.blocks import Block, Paragraph
+
+SHORT = 0.95
+"""Below this share of its target a section is short."""
+FAR_SHORT = 0.5
+"""Below this share it must not be accepted."""
+LONG = 1.2
+"""Above this share of its target a section is long."""
+PADDING_LINES = 5
+PADDING_SHARE = 0.1
+"""Padding is named where it is more than so many lines and more than this share of all lines."""
+
+SAME_TOPIC = 0.72
+"""The likeness from which a heading is a topic's."""
+CJK_TERMS = 0.4
+"""The share of a topic's pairs of Chinese characters from which it is treated: of a topic in other
+words about half are left, and chance brings a quarter."""
+
+FOREIGN_LETTERS = 40
+"""A passage of fewer letters is in no language: names and commands."""
+LEAST_CJK = 0.15
+"""Below this share of letters a passage is not in Chinese, Japanese or Korean."""
+MOST_CJK = 0.20
+"""Above this share a passage is not in a language of Latin script."""
+ENGLISH_WORDS = 3
+"""Words such as "the" from which Latin text in a Chinese one is a foreign text and no list of names."""
+MOSTLY_FOREIGN = 0.5
+"""Above this share of the text the section must not be accepted."""
+_ENGLISH = re.compile(r"(?i)\b(?:the|of|and|to|is|are|that|this|with|for|in|on|it|be|can|which|from|by|as|you|we)\b")
+_LATIN = re.compile("[A-Za-z]")
+_NO_CODE = frozenset({"", "text", "txt", "plain", "plaintext", "output", "console", "markdown", "md"})
+
+
+def wrong_length(text: str, *, section: int, target: int) -> list[Finding]:
+    """At most one: the section is below 95 % or above 120 % of its target."""
+    if target <= 0:
+        return []
+    delivered = lines.of_section(text)
+    counted = lines.count(text) + 1
+    share = delivered / target
+    message = f"{delivered} of {target} lines ({share:.0%})"
+    if counted - delivered > max(PADDING_LINES, PADDING_SHARE * counted):
+        message += f"; {counted - delivered} of the {counted} lines are padding or repeat others"
+    if share < SHORT:
+        severity: Severity = "blocking" if share < FAR_SHORT else "warning"
+        remedy = f"{target - delivered} more lines are needed"
+        return [finding("short", section, 1, message, severity=severity, remedy=remedy)]
+    if share > LONG:
+        remedy = f"cut {delivered - target} lines or raise the outline's target"
+        return [finding("long", section, 1, message, remedy=remedy)]
+    return []
+
+
+def wrong_language(text: str, *, section: int, language: str) -> list[Finding]:
+    """At most one: passages of 40 letters or more that are in the wrong script."""
+    wants_cjk = matching.is_cjk_language(language)
+    every = blocks.paragraphs(text)
+    wrong = [paragraph for paragraph in every if _is_foreign(paragraph, wants_cjk)]
+    if not wrong:
+        return []
+    share = sum(len(paragraph.prose) for paragraph in wrong) / sum(len(paragraph.prose) for paragraph in every)
+    severity: Severity = "blocking" if share > MOSTLY_FOREIGN else "warning"
+    line = wrong[0].line + 1
+    message = (
+        f"{len(wrong)} of {len(every)} passages ({share:.0%} of the text) are not in {language!r}; "
+        f"the first at line {line}: {excerpt(wrong[0].text)}"
+    )
+    remedy = f"write them in {language!r}"
+    return [finding("wrong-language", section, line, message, severity=severity, remedy=remedy)]
+
+
+def _is_foreign(paragraph: Paragraph, wants_cjk: bool) -> bool:
+    """Whether a passage is in the wrong script.
+
+    A list of foreign names is no foreign text: Latin text counts only with words such as "the".
+    """
+    cjk = matching.cjk_letters(paragraph.prose)
+    letters = cjk + len(_LATIN.findall(paragraph.prose))
+    if letters < FOREIGN_LETTERS:
+        return False
+    if wants_cjk:
+        return cjk / letters < LEAST_CJK and len(_ENGLISH.findall(paragraph.prose)) >= ENGLISH_WORDS
+    return cjk / letters > MOST_CJK
+
+
+def missing_topics(text: str, topics: Sequence[str], *, section: int) -> list[Finding]:
+    """Topics with nothing under their heading, or of which the section says no key term."""
+    if not topics:
+        return []
+    every = blocks.blocks(text)
+    headings = [index for index, block in enumerate(every) if block.kind == "heading"]
+    scores = [matching.likenesses(every[index].title, topics) for index in headings]
+    terms = matching.terms("\n".join(block.text for block in every if block.kind not in ("heading", "rule")))
+    found = []
+    for number, topic in enumerate(topics, 1):
+        column = [of_heading[number - 1] for of_heading in scores]
+        best = max(column, default=0.0)
+        heading = headings[column.index(best)] if best >= SAME_TOPIC else None
+        empty = heading is not None and not _has_content(every, heading)
+        if not empty and _is_treated(topic, terms):
+            continue
+        why = "nothing stands under its heading" if empty else "none of its key terms occurs"
+        line = 1 if heading is None else every[heading].start + 1
+        message = f"topic {number} of {len(topics)} is not treated ({why}): {excerpt(topic)}"
+        found.append(finding("topic-missing", section, line, message))
+    return found
+
+
+def _has_content(every: Sequence[Block], heading: int) -> bool:
+    """Whether anything stands below a heading, down to the next one of its level or above."""
+    for block in every[heading + 1 :]:
+        if block.kind == "heading" and block.level <= every[heading].level:
+            return False
+        if block.kind not in ("heading", "rule", "html"):
+            return True
+    return False
+
+
+def _is_treated(topic: str, terms: set[str]) -> bool:
+    """Whether a key term of the topic is said: a word or identifier, or 40 % of its Chinese."""
+    latin, cjk = matching.latin_terms(topic), matching.cjk_pairs(topic)
+    if not latin and not cjk:
+        return True
+    return bool(latin & terms) or (bool(cjk) and len(cjk & terms) >= CJK_TERMS * len(cjk))
+
+
+def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: int) -> list[Finding]:
+    """Headings at the level of sections or topics that are neither; below that any may stand."""
+    found = []
+    for block in blocks.headings(text)[1:]:
+        if block.level > 3 or (block.level == 3 and not topics):
+            continue
+        if max(matching.likenesses(block.title, topics), default=0.0) >= SAME_TOPIC:
+            continue
+        again = matching.likeness(block.title, title) >= 1.0
+        why = "stands there twice" if again else "is not in the outline"
+        message = f"the heading of level {block.level} {why}: {excerpt(block.title)}"
+        severity: Severity = "warning" if block.level < 3 else "note"
+        found.append(finding("unknown-heading", section, block.start + 1, message, severity=severity))
+    return found
+
+
+def few_examples(texts: Iterable[str], wanted: int, language: str | None, *, section: int) -> list[Finding]:
+    """Fewer code examples than the outline demands: of a section a miss, of the chapter a note."""
+    number = sum(_is_example(block, language) for text in texts for block in blocks.fences(text))
+    if number >= wanted:
+        return []
+    severity: Severity = "warning" if section else "note"
+    kind = f"{language} " if language else ""
+    message = f"{number} of {wanted} {kind}code examples that the outline demands"
+    remedy = f"add {wanted - number} {kind}code blocks"
+    return [finding("few-examples", section, 1, message, severity=severity, remedy=remedy, mendable=section > 0)]
+
+
+def _is_example(block: Block, language: str | None) -> bool:
+    if not block.code.strip() or block.language in _NO_CODE:
+        return False
+    return language is None or code.same_language(block.language, language)
+
+
+def source_findings(source: Iterable[Block], draft: str) -> tuple[Finding, ...]:
+    """One finding for each block of the source that the draft does not hold, whitespace aside.
+
+    Headings and rules are no content. Code must be there whole, a table row by row, a list line
+    by line; anything else as one run of text.
+    """
+    whole = _on_one_line(draft)
+    found = []
+    for block in source:
+        if block.kind in ("heading", "rule") or all(_on_one_line(part) in whole for part in _parts(block)):
+            continue
+        line = block.start + 1
+        message = f"the source's {block.kind} at its line {line} is not in the draft: {excerpt(block.text)}"
+        found.append(finding("left-out", 0, line, message))
+    return tuple(found)
+
+
+def _parts(block: Block) -> list[str]:
+    """What must be found again: the code of a fence, the rows of a table, the items of a list."""
+    if block.kind in ("fence", "code"):
+        return [block.code]
+    if block.kind in ("table", "list"):
+        return block.text.splitlines()
+    return [block.text]
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
