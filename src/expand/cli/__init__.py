@@ -12,12 +12,10 @@ from typing import NoReturn
 import typer
 
 from expand import __version__
-from expand.cli import chapter, doctor, init, ledger, outline, prompt, reports, review, worker
-from expand.cli.common import WorkspaceOption, note
+from expand.cli.command_table import TASKS
 from expand.cli.encoding import prepare
-from expand.cli.examples import TASKS
-from expand.cli.lazy_commands import command
-from expand.cli.verbosity import QuietOption, VerboseOption, begin, counted
+from expand.cli.lazy_commands import add_commands
+from expand.cli.verbosity import QuietOption, VerboseOption, WorkspaceOption, begin, counted, note
 from expand.errors import ExpandError
 
 app = typer.Typer(
@@ -31,20 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-command(app, "chapter")(chapter.chapter)
-command(app, "budget")(reports.budget)
-command(app, "plan")(reports.plan)
-command(app, "status")(reports.status)
-command(app, "report")(reports.report)
-command(app, "review")(review.review)
-command(app, "revise")(review.revise)
-command(app, "accept")(review.accept)
-command(app, "worker")(worker.worker)
-command(app, "init")(init.init)
-command(app, "doctor")(doctor.doctor)
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(outline.app, name="outline")
-app.add_typer(prompt.app, name="prompt")
+add_commands(app)
 
 
 def _version(wanted: bool) -> None:

@@ -7,24 +7,40 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from expand.cli.encoding import is_unicode
-from expand.cli.verbosity import Verbosity, verbosity
+from expand.cli.verbosity import WorkspaceOption, note, warn
+from expand.errors import ExpandError, InputError
+from expand.outline.plans import Plan
+from expand.schema import Json
+from expand.settings import Overrides, Settings, read_settings
+from expand.workspace import Workspace, find_workspace, write_atomically
 
-if TYPE_CHECKING:
-    from expand.schema import Json
-    from expand.settings import Settings
-    from expand.workspace import Workspace
+__all__ = [
+    "BaseUrlOption",
+    "BudgetOption",
+    "ChaptersArgument",
+    "JsonOption",
+    "LanguageOption",
+    "ModelOption",
+    "OutputOption",
+    "WorkspaceOption",
+    "complete_chapter",
+    "note",
+    "plan_of",
+    "print_json",
+    "print_text",
+    "settings_of",
+    "warn",
+    "workspace_of",
+]
 
 
 def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
     """The ids of the workspace's chapters that begin so, for shell completion; never an error."""
-    from expand.errors import ExpandError  # start-up time
-    from expand.workspace import find_workspace
-
     above = context.parent.params if context.parent is not None else {}
     given = context.params.get("workspace") or above.get("workspace")
     try:
@@ -34,14 +50,6 @@ def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
     return [chapter for chapter in workspace.chapter_ids() if chapter.startswith(incomplete)]
 
 
-WorkspaceOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--workspace",
-        metavar="DIR",
-        help="The folder with expand.toml, if not this one or above.",
-    ),
-]
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="The author model; `embedded` is the local one."),
@@ -64,9 +72,14 @@ ChaptersArgument = Annotated[
 
 def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
     """The workspace that the command line means. Raises ``InputError``."""
-    from expand.workspace import find_workspace  # start-up time
-
     return find_workspace(Path.cwd(), given=given or context.obj)
+
+
+def plan_of(text: str) -> Plan:
+    """The plan that ``--plan`` names. Raises ``InputError``."""
+    if text not in tuple(Plan):
+        raise InputError(f"--plan is {text!r}", remedy="give full or lean")
+    return Plan(text)
 
 
 def settings_of(
@@ -78,11 +91,6 @@ def settings_of(
     on_unknown: str | None = None,
 ) -> Settings:
     """The settings of the workspace with the command line's on top. Raises ``InputError``."""
-    from expand.settings import (
-        Overrides,
-        read_settings,  # start-up time
-    )
-
     return read_settings(
         workspace.settings_path,
         environment=os.environ,
@@ -104,18 +112,5 @@ def print_text(text: str, output: Path | None = None) -> None:
     if output is None:
         sys.stdout.write(text)
         return
-    from expand.workspace import write_atomically  # start-up time
-
     write_atomically(output, text)
     note(f"{output} written")
-
-
-def warn(message: str) -> None:
-    """A line on stderr that is said in any case."""
-    sys.stderr.write(f"expand: {message}\n")
-
-
-def note(message: str) -> None:
-    """A line on stderr that ``--quiet`` leaves out."""
-    if verbosity() is not Verbosity.QUIET:
-        warn(message)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from expand.cli.common import BaseUrlOption, ModelOption, WorkspaceOption, print_json
-
-if TYPE_CHECKING:
-    from expand.doctor.run_checks import DoctorReport
+from expand.doctor.environment import Terminal
+from expand.doctor.run_checks import DoctorReport, run_checks
+from expand.settings import Overrides
 
 
 def doctor(
@@ -28,12 +29,6 @@ def doctor(
 
     Exits with 2 when something here is to be mended, with 4 when the author fails.
     """
-    import asyncio  # start-up time
-
-    from expand.doctor.environment import Terminal
-    from expand.doctor.run_checks import run_checks
-    from expand.settings import Overrides
-
     terminal = Terminal(
         columns=shutil.get_terminal_size().columns if sys.stdout.isatty() else None,
         encoding=sys.stdout.encoding or "ascii",

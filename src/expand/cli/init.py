@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from expand.cli.common import print_json, warn
-
-if TYPE_CHECKING:
-    from expand.scaffold.new_workspace import NewWorkspace
+from expand.doctor.environment import shell_command
+from expand.errors import InputError
+from expand.outline.text_rules import is_language
+from expand.scaffold.new_workspace import NewWorkspace, create_workspace
 
 
 def init(
@@ -27,10 +29,6 @@ def init(
 
     Nothing that is there is changed, but the schemas, which are generated, are renewed.
     """
-    from expand.errors import InputError  # start-up time
-    from expand.outline.text_rules import is_language
-    from expand.scaffold.new_workspace import create_workspace
-
     if language is not None and not is_language(language):
         raise InputError(f"--language is {language!r}", remedy="give a code such as en or zh")
     founded = create_workspace(folder, title=title, language=language, every=every, prompts=prompts)
@@ -51,10 +49,6 @@ def init(
 
 
 def _show(founded: NewWorkspace, folder: Path) -> None:
-    from shlex import quote as quoted  # start-up time
-
-    from expand.doctor.environment import shell_command
-
     tree = founded.tree
     if tree.kind == "empty":
         typer.echo("No documents found: a first chapter is there to begin with.")
@@ -79,9 +73,9 @@ def _show(founded: NewWorkspace, folder: Path) -> None:
         f"{command.name} chapter {founded.first}",
     ]
     if str(folder) != ".":
-        steps.insert(0, f"cd {quoted(str(folder))}")
+        steps.insert(0, f"cd {shlex.quote(str(folder))}")
     typer.echo("next:")
     for number, step in enumerate(steps, 1):
         typer.echo(f"  {number}. {step}")
     if founded.further is not None:
-        typer.echo(f"further outlines: {command.name} outline import {quoted(founded.further)}")
+        typer.echo(f"further outlines: {command.name} outline import {shlex.quote(founded.further)}")

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from expand.cli.common import (
+    BaseUrlOption,
+    LanguageOption,
     ModelOption,
     WorkspaceOption,
     complete_chapter,
+    plan_of,
     print_json,
     settings_of,
     workspace_of,
 )
-from expand.cli.lazy_commands import command
-from expand.cli.prompt_show import show
+from expand.drafting.dry_run import first_order
+from expand.drafting.model_setup import profile_of
+from expand.errors import InputError
+from expand.prompts.context import PURPOSES, context_of, variables_of
+from expand.prompts.files import TemplateFile, chosen, counting, difference, template_files
+from expand.prompts.files import eject as eject_templates
+from expand.prompts.reference import reference
+from expand.prompts.template_lookup import packaged_folder
+from expand.schema.validators import suggestion
+from expand.workspace import Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from expand.prompts.files import TemplateFile
-    from expand.workspace import Workspace
-
-app = typer.Typer(
-    help="Show what would be sent; list, copy and compare templates.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 TemplatesArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[TEMPLATE...]", help="Such as section, or brief/section; else all."),
@@ -42,10 +43,60 @@ _SAME = {
 }
 
 
-command(app, "show", path="prompt show")(show)
+def show(
+    context: typer.Context,
+    chapter: Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)],
+    section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
+    plan: Annotated[str, typer.Option("--plan", help="full or lean.")] = "full",
+    language: LanguageOption = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Print the exact messages of a section's first request, with token counts; sends nothing."""
+    place = workspace_of(context, workspace)
+    settings = settings_of(place, model=model, base_url=base_url)
+    order, exact, counts = first_order(
+        place,
+        settings,
+        chapter=chapter,
+        section=section,
+        plan=plan_of(plan),
+        language=language or place.book().language,
+    )
+    request = order.request
+    if as_json:
+        print_json(
+            {
+                "model": request.model,
+                "messages": [
+                    {"role": m.role, "content": m.content, "tokens": count}
+                    for m, count in zip(request.messages, counts, strict=True)
+                ],
+                "parameters": dict(request.parameters),
+                "prompt_tokens": order.prompt_estimate,
+                "prompt_tokens_exact": exact,
+                "prompt_bound": order.prompt_tokens,
+                "output_cap": request.max_output_tokens,
+                "reserved_tokens": order.amount.tokens,
+                "request_key": request.key,
+            }
+        )
+        return
+    prefix = counts[0]
+    notes = (" that all requests of the chapter begin with", "")
+    for message, count, note in zip(request.messages, counts, notes, strict=True):
+        typer.echo(f"--- {message.role} ({count:,} tokens{note})")
+        typer.echo(message.content)
+    how = "exact" if exact else "estimated"
+    typer.echo(
+        f"--- {request.model}: {order.prompt_estimate:,} prompt tokens ({how}, at most "
+        f"{order.prompt_tokens:,}; {prefix / sum(counts):.0%} of them a cache can serve), "
+        f"output cap {request.max_output_tokens:,}, {order.amount.tokens:,} tokens reserved"
+    )
 
 
-@command(app, "list", path="prompt list")
 def list_(
     context: typer.Context,
     chapter: Annotated[
@@ -62,8 +113,6 @@ def list_(
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the templates: whose each is, and what it is for; or which count for a chapter."""
-    from expand.prompts.files import template_files  # start-up time
-
     place = workspace_of(context, workspace)
     if chapter is not None:
         _list_counting(place, chapter, model, as_json=as_json)
@@ -93,10 +142,6 @@ def list_(
 
 def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:
     """Which files count for a chapter, and what they take text from."""
-    from expand.drafting.model_setup import profile_of  # start-up time
-    from expand.prompts.files import counting
-    from expand.prompts.template_lookup import packaged_folder
-
     profile = profile_of(place, settings_of(place, model=model))
     choice = counting(place, chapter, model_style=profile.style)
 
@@ -134,18 +179,11 @@ def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json
         typer.echo(f"not used     {shown(path)}")
 
 
-@command(app, "diff", path="prompt diff")
 def diff(context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None) -> None:
     """Show how this workspace's templates differ from those whose place they take.
 
     Exit code 0 whether they differ or not.
     """
-    from expand.prompts.files import (
-        chosen,
-        difference,
-        template_files,  # start-up time
-    )
-
     files = chosen(template_files(workspace_of(context, workspace)), templates or ())
     shown = {file.name: difference(file) for file in files}
     for file in files:
@@ -159,7 +197,6 @@ def diff(context: typer.Context, templates: TemplatesArgument = None, workspace:
         typer.echo(f"nothing differs: {len(files) - own} templates are the same as shipped{more}")
 
 
-@command(app, "eject", path="prompt eject")
 def eject(
     context: typer.Context,
     templates: TemplatesArgument = None,
@@ -191,10 +228,6 @@ def eject(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Copy templates into prompts/, whole or one block of them, to change them there."""
-    from expand.errors import InputError  # start-up time
-    from expand.prompts.files import chosen, template_files
-    from expand.prompts.files import eject as copy
-
     place = workspace_of(context, workspace)
     if block is not None and not templates:
         raise InputError("--block needs the template that it is in", remedy="give its name")
@@ -205,7 +238,7 @@ def eject(
         files = _files_of_style(files, style, like)
     if model_style is not None and not templates:
         files = tuple(file for file in files if "/" not in file.name)
-    ejected = copy(
+    ejected = eject_templates(
         place,
         files,
         chapter=chapter,
@@ -226,9 +259,6 @@ def eject(
 
 def _files_of_style(files: Sequence[TemplateFile], style: str, like: str) -> tuple[TemplateFile, ...]:
     """The files of a shipped style, or of the one that a new style begins as."""
-    from expand.errors import InputError  # start-up time
-    from expand.schema.validators import suggestion
-
     styles = {file.origin.removeprefix("style ") for file in files if file.packaged} - {"shipped"}
     wanted = style if style in styles else like
     found = tuple(file for file in files if file.packaged and file.origin == f"style {wanted}")
@@ -237,17 +267,10 @@ def _files_of_style(files: Sequence[TemplateFile], style: str, like: str) -> tup
     return found
 
 
-@command(app, "context", path="prompt context")
 def context_(
     template: Annotated[str | None, typer.Argument(metavar="[TEMPLATE]", help="Such as system or section.")] = None,
 ) -> None:
     """Say what a template may use, with examples; without one, the whole page."""
-    from expand.prompts.context import (
-        context_of,
-        variables_of,  # start-up time
-    )
-    from expand.prompts.reference import reference
-
     if template is None:
         typer.echo(reference(), nl=False)
         return
@@ -257,8 +280,6 @@ def context_(
 
 
 def _purpose(file: TemplateFile, place: Workspace) -> str:
-    from expand.prompts.context import PURPOSES  # start-up time
-
     *folders, name = file.plain_name.split("/")
     purpose = PURPOSES.get(name, "Included by others, if at all.")
     if folders:

@@ -1,20 +1,198 @@
-"""``expand outline import --suggest`` in a terminal: what goes on, and what came of it."""
+"""``expand outline import``: outlines from documents, and from what the author model proposes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import asyncio
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from expand.cli.common import print_json, warn
+from expand.budget import usd_from_pico
+from expand.cli.common import (
+    BaseUrlOption,
+    LanguageOption,
+    ModelOption,
+    WorkspaceOption,
+    print_json,
+    settings_of,
+    workspace_of,
+)
+from expand.cli.verbosity import warn
+from expand.client.client import BudgetedClient, Event
+from expand.doctor.environment import shell_command
+from expand.errors import InputError
+from expand.importers import DEFAULT_LINES, KINDS, ImportRequest, Intake, WrittenOutline, take_in
+from expand.importers.suggest import Suggested, SuggestRequest, rehearse, suggest
+from expand.schema import Json
+from expand.schema.validators import suggestion
+from expand.settings import Settings
+from expand.workspace import Workspace
+
+
+def import_(
+    context: typer.Context,
+    document: Annotated[
+        str,
+        typer.Argument(
+            metavar="DOCUMENT",
+            help="A plan, a SUMMARY.md, or any document; with --suggest also a title or an id.",
+        ),
+    ],
+    suggested: Annotated[
+        bool,
+        typer.Option("--suggest", help="Have the author model propose the sections of a chapter."),
+    ] = False,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="KIND",
+            help="plan (chapters with sections and lines), summary (mdBook), headings (the "
+            "document is the chapter), or auto.",
+        ),
+    ] = "auto",
+    chapter: Annotated[
+        list[str] | None,
+        typer.Option("--chapter", metavar="ID", help="Only this chapter of it; repeatable."),
+    ] = None,
+    new_id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="With --suggest: the id of a new chapter."),
+    ] = None,
+    lines: Annotated[
+        int | None,
+        typer.Option("--lines", min=25, help="Lines of a chapter that states none (600)."),
+    ] = None,
+    language: LanguageOption = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Change outlines that are there; comments and order stay."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")] = False,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    budget: Annotated[
+        int | None,
+        typer.Option("--budget", metavar="TOKENS", min=0, help="With --suggest: the most that it may spend."),
+    ] = None,
+    on_unknown: Annotated[
+        str | None,
+        typer.Option(
+            "--on-unknown",
+            help="With --suggest: retry, or hold, to leave unknown outcomes alone.",
+        ),
+    ] = None,
+    unpriced: Annotated[
+        bool,
+        typer.Option(
+            "--unpriced",
+            help="With --suggest, under a limit in money: let a model without a price pass.",
+        ),
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Make outlines from a plan, from mdBook's SUMMARY.md, or from a document's headings.
+
+    With --suggest the author model proposes the sections, under the same budget and ledger.
+    """
+    place = workspace_of(context, workspace)
+    if suggested:
+        _refuse_together({"--from": kind != "auto", "--chapter": bool(chapter)}, "with --suggest")
+        settings = settings_of(place, model=model, base_url=base_url, on_unknown=on_unknown)
+        request = SuggestRequest(
+            subject=document,
+            id=new_id,
+            lines=lines,
+            language=language,
+            force=force,
+            fresh=fresh,
+        )
+        if dry_run:
+            show_rehearsed(place, settings, request, as_json=as_json)
+            return
+        raise typer.Exit(show_suggested(place, settings, request, budget=budget, unpriced=unpriced, as_json=as_json))
+    _refuse_together(
+        {
+            "--id": new_id is not None,
+            "--model": model is not None,
+            "--base-url": base_url is not None,
+            "--budget": budget is not None,
+            "--on-unknown": on_unknown is not None,
+            "--unpriced": unpriced,
+            "--fresh": fresh,
+        },
+        "without --suggest",
+    )
+    _take_in(
+        place,
+        Path(document),
+        kind=kind,
+        chapters=tuple(chapter or ()),
+        language=language,
+        lines=lines,
+        force=force,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+def _refuse_together(given: Mapping[str, bool], how: str) -> None:
+    """Refuses options that would do nothing."""
+
+    for name, is_given in given.items():
+        if is_given:
+            raise InputError(f"{name} says nothing {how}", remedy="leave it out")
+
+
+def _take_in(
+    place: Workspace,
+    document: Path,
+    *,
+    kind: str,
+    chapters: tuple[str, ...],
+    language: str | None,
+    lines: int | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+
+    known = next((name for name in KINDS if name == kind), None)
+    if known is None:
+        raise InputError(f"--from is {kind!r}", remedy=suggestion(kind, KINDS))
+    intake = take_in(
+        place,
+        document,
+        ImportRequest(
+            kind=known,
+            chapters=chapters,
+            language=language,
+            lines=lines or DEFAULT_LINES,
+        ),
+        force=force,
+        dry_run=dry_run,
+    )
+    if as_json:
+        print_json(
+            {
+                "read_as": intake.kind,
+                "dry_run": dry_run,
+                "outlines": [taken_as_json(place, one) for one in intake.outlines],
+                "left_alone": dict(intake.left),
+                "rows_left": [{"line": row.line, "text": row.text} for row in intake.rows],
+                "added_to_book": list(intake.booked),
+            }
+        )
+    else:
+        show_intake(place, intake, dry_run=dry_run)
+
 
 # Outlines that were taken in, as people and as scripts read them.
-
-if TYPE_CHECKING:
-    from expand.importers import Intake, WrittenOutline
-    from expand.schema import Json
-    from expand.workspace import Workspace
 
 MOST_ROWS = 12
 
@@ -68,23 +246,12 @@ def show_intake(workspace: Workspace, intake: Intake, *, dry_run: bool) -> None:
     if intake.booked and not dry_run:
         typer.echo(f"added to outlines/book.yaml: {', '.join(intake.booked)}")
     if not dry_run:
-        from expand.doctor.environment import shell_command  # start-up time
-
         name, first = shell_command().name, intake.outlines[0].id
         typer.echo(f"next: {name} outline check, then {name} chapter {first} --dry-run")
 
 
-if TYPE_CHECKING:
-    from expand.client.client import BudgetedClient, Event
-    from expand.importers.suggest import Suggested, SuggestRequest
-    from expand.settings import Settings
-    from expand.workspace import Workspace
-
-
 def show_rehearsed(workspace: Workspace, settings: Settings, request: SuggestRequest, *, as_json: bool) -> None:
     """What would be sent and reserved."""
-    from expand.budget import usd_from_pico  # start-up time
-    from expand.importers.suggest import rehearse
 
     order, most = rehearse(workspace, settings, request)
     pico = order.amount.pico_usd
@@ -123,7 +290,6 @@ def show_suggested(
     as_json: bool,
 ) -> int:
     """Has sections proposed and says what came of it. Returns the exit code."""
-    import asyncio  # start-up time
 
     if settings.embedded:
         warn(
@@ -163,8 +329,6 @@ def _show(result: Suggested) -> None:
         f"budget: {balance.used_tokens:,}{limit} tokens used"
     )
     if result.taken:
-        from expand.doctor.environment import shell_command  # start-up time
-
         name, chapter = shell_command().name, result.subject.id
         typer.echo(f"next: look at outlines/{chapter}.yaml, then {name} chapter {chapter} --dry-run")
 
@@ -177,10 +341,6 @@ async def _run(
     budget: int | None,
     unpriced: bool,
 ) -> Suggested:
-    import asyncio  # start-up time
-    import signal
-
-    from expand.importers.suggest import suggest
 
     def stop_on_signals(purchase: BudgetedClient) -> None:
         running = asyncio.get_running_loop()
