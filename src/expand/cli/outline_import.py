@@ -20,16 +20,21 @@ from expand.cli.common import (
     settings_of,
     workspace_of,
 )
-from expand.cli.verbosity import warn
+from expand.cli.verbosity import counted, warn
 from expand.client.client import BudgetedClient, Event
 from expand.doctor.environment import shell_command
 from expand.errors import InputError
-from expand.importers import DEFAULT_LINES, KINDS, ImportRequest, Intake, WrittenOutline, take_in
-from expand.importers.suggest import Suggested, SuggestRequest, rehearse, suggest
+from expand.importers import DEFAULT_LINES, KINDS, ImportRequest, ImportResult, WrittenOutline, import_document
+from expand.importers.suggest import MAX_REQUESTS, SuggestRequest, suggest
+from expand.importers.suggest import dry_run as plan_suggestion
+from expand.ledger import Order
 from expand.schema import Json
 from expand.schema.validators import suggestion
 from expand.settings import Settings
 from expand.workspace import Workspace
+
+MAX_ROWS = 12
+"""Table rows that are named one by one when they were not imported."""
 
 
 def import_(
@@ -100,160 +105,127 @@ def import_(
 
     With --suggest the author model proposes the sections, under the same budget and ledger.
     """
-    place = workspace_of(context, workspace)
+    opened = workspace_of(context, workspace)
     if suggested:
         _refuse_together({"--from": kind != "auto", "--chapter": bool(chapter)}, "with --suggest")
-        settings = settings_of(place, model=model, base_url=base_url, on_unknown=on_unknown)
+        settings = settings_of(opened, model=model, base_url=base_url, on_unknown=on_unknown)
         request = SuggestRequest(
-            subject=document,
+            target=document,
             id=new_id,
             lines=lines,
             language=language,
             force=force,
             fresh=fresh,
+            budget_tokens=budget,
+            unpriced=unpriced,
         )
         if dry_run:
-            show_rehearsed(place, settings, request, as_json=as_json)
+            _show_order(plan_suggestion(opened, settings, request), as_json=as_json)
             return
-        raise typer.Exit(show_suggested(place, settings, request, budget=budget, unpriced=unpriced, as_json=as_json))
-    _refuse_together(
-        {
-            "--id": new_id is not None,
-            "--model": model is not None,
-            "--base-url": base_url is not None,
-            "--budget": budget is not None,
-            "--on-unknown": on_unknown is not None,
-            "--unpriced": unpriced,
-            "--fresh": fresh,
-        },
-        "without --suggest",
-    )
-    _take_in(
-        place,
-        Path(document),
-        kind=kind,
-        chapters=tuple(chapter or ()),
-        language=language,
-        lines=lines,
-        force=force,
-        dry_run=dry_run,
-        as_json=as_json,
-    )
-
-
-def _refuse_together(given: Mapping[str, bool], how: str) -> None:
-    """Refuses options that would do nothing."""
-
-    for name, is_given in given.items():
-        if is_given:
-            raise InputError(f"{name} says nothing {how}", remedy="leave it out")
-
-
-def _take_in(
-    place: Workspace,
-    document: Path,
-    *,
-    kind: str,
-    chapters: tuple[str, ...],
-    language: str | None,
-    lines: int | None,
-    force: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-
+        raise typer.Exit(_suggest(opened, settings, request, as_json=as_json))
+    only_with_suggest = {
+        "--id": new_id,
+        "--model": model,
+        "--base-url": base_url,
+        "--budget": budget,
+        "--on-unknown": on_unknown,
+        "--unpriced": unpriced or None,
+        "--fresh": fresh or None,
+    }
+    _refuse_together({name: given is not None for name, given in only_with_suggest.items()}, "without --suggest")
     known = next((name for name in KINDS if name == kind), None)
     if known is None:
         raise InputError(f"--from is {kind!r}", remedy=suggestion(kind, KINDS))
-    intake = take_in(
-        place,
-        document,
+    result = import_document(
+        opened,
+        Path(document),
         ImportRequest(
             kind=known,
-            chapters=chapters,
+            chapters=tuple(chapter or ()),
             language=language,
             lines=lines or DEFAULT_LINES,
+            force=force,
+            dry_run=dry_run,
         ),
-        force=force,
-        dry_run=dry_run,
     )
     if as_json:
         print_json(
             {
-                "read_as": intake.kind,
+                "read_as": result.kind,
                 "dry_run": dry_run,
-                "outlines": [taken_as_json(place, one) for one in intake.outlines],
-                "left_alone": dict(intake.left),
-                "rows_left": [{"line": row.line, "text": row.text} for row in intake.rows],
-                "added_to_book": list(intake.booked),
+                "outlines": [_outline_json(opened, outline) for outline in result.outlines],
+                "left_alone": dict(result.unplanned),
+                "rows_left": [{"line": row.line, "text": row.text} for row in result.skipped_rows],
+                "added_to_book": list(result.added_to_book),
             }
         )
     else:
-        show_intake(place, intake, dry_run=dry_run)
+        _show_import(opened, result, dry_run=dry_run)
 
 
-# Outlines that were taken in, as people and as scripts read them.
+def _refuse_together(given: Mapping[str, bool], how: str) -> None:
+    """Refuses options that have no effect."""
+    for name, is_given in given.items():
+        if is_given:
+            raise InputError(f"{name} has no effect {how}", remedy="leave it out")
 
-MOST_ROWS = 12
 
-
-def taken_as_json(workspace: Workspace, one: WrittenOutline) -> dict[str, Json]:
-    """An outline that was taken in, as scripts read it."""
+def _outline_json(workspace: Workspace, outline: WrittenOutline) -> dict[str, Json]:
     return {
-        "id": one.id,
-        "title": one.title,
-        "path": workspace.relative(one.path),
-        "source": one.source,
-        "state": one.state,
-        "sections": one.sections,
-        "lines": one.lines,
-        "stated_lines": one.stated_lines,
-        "dropped_sections": list(one.dropped),
+        "id": outline.id,
+        "title": outline.title,
+        "path": workspace.relative(outline.path),
+        "source": outline.source,
+        "state": outline.state,
+        "sections": outline.sections,
+        "lines": outline.lines,
+        "stated_lines": outline.stated_lines,
+        "dropped_sections": list(outline.dropped),
     }
 
 
-def show_taken(workspace: Workspace, taken: Sequence[WrittenOutline], *, dry_run: bool) -> None:
-    """A line for each outline on stdout, what it loses on stderr; in a dry run its text."""
-    words = {"new": "written", "changed": "changed", "same": "says this already"}
-    for one in taken:
-        stated = one.stated_lines
-        gap = f" ({stated:,} stated)" if stated not in (None, one.lines) else ""
-        said = "would be " if dry_run and one.state != "same" else ""
-        summary = (
-            f"{workspace.relative(one.path)}: {said}{words[one.state]}, {one.sections} "
-            f"section{'s' if one.sections != 1 else ''}, {one.lines:,} lines{gap}"
-        )
+def _show_outlines(workspace: Workspace, outlines: Sequence[WrittenOutline], *, dry_run: bool = False) -> None:
+    """A line for each outline on stdout, the sections that it loses on stderr; in a dry run its text."""
+    for outline in outlines:
+        path = workspace.relative(outline.path)
+        state = {"new": "written", "changed": "changed", "same": "unchanged"}[outline.state]
+        prefix = "would be " if dry_run and outline.state != "same" else ""
+        differs = outline.stated_lines not in (None, outline.lines)
+        stated = f" ({outline.stated_lines:,} stated)" if differs else ""
+        summary = f"{path}: {prefix}{state}, {counted(outline.sections, 'section')}, {outline.lines:,} lines{stated}"
         if dry_run:
             warn(summary)
-            typer.echo(one.text, nl=False)
+            typer.echo(outline.text, nl=False)
         else:
             typer.echo(summary)
-        for title in one.dropped:
-            warn(f"{workspace.relative(one.path)}: section {title!r} is not in the document: out")
+        for title in outline.dropped:
+            warn(f"{path}: section {title!r} is not in the document and was removed")
 
 
-def show_intake(workspace: Workspace, intake: Intake, *, dry_run: bool) -> None:
+def _show_import(workspace: Workspace, result: ImportResult, *, dry_run: bool) -> None:
     """The outlines, what was left out of them, and what to do next."""
-    show_taken(workspace, intake.outlines, dry_run=dry_run)
-    if intake.left:
-        named = ", ".join(f"{chapter} {title}" for chapter, title in intake.left.items())
-        warn(f"no lines are planned for {named}: left alone")
-    for row in intake.rows[:MOST_ROWS]:
-        warn(f"line {row.line}: not taken, as no sections are planned for it: {row.text}")
-    if len(intake.rows) > MOST_ROWS:
-        more = ", ".join(str(row.line) for row in intake.rows[MOST_ROWS:])
-        warn(f"nor were the rows in lines {more}")
-    if intake.booked and not dry_run:
-        typer.echo(f"added to outlines/book.yaml: {', '.join(intake.booked)}")
+    _show_outlines(workspace, result.outlines, dry_run=dry_run)
+    if result.unplanned:
+        names = ", ".join(f"{chapter} {title}" for chapter, title in result.unplanned.items())
+        warn(f"not imported, because no lines are planned for them: {names}")
+    rows = result.skipped_rows
+    for row in rows[:MAX_ROWS]:
+        warn(f"line {row.line}: not imported, because no sections are planned for it: {row.text}")
+    if len(rows) > MAX_ROWS:
+        warn(f"the rows in lines {', '.join(str(row.line) for row in rows[MAX_ROWS:])} were not imported either")
     if not dry_run:
-        name, first = shell_command().name, intake.outlines[0].id
-        typer.echo(f"next: {name} outline check, then {name} chapter {first} --dry-run")
+        _show_added(result.added_to_book)
+        name = shell_command().name
+        typer.echo(f"next: {name} outline check, then {name} chapter {result.outlines[0].id} --dry-run")
 
 
-def show_rehearsed(workspace: Workspace, settings: Settings, request: SuggestRequest, *, as_json: bool) -> None:
-    """What would be sent and reserved."""
+def _show_added(chapters: Sequence[str]) -> None:
+    if chapters:
+        typer.echo(f"added to outlines/book.yaml: {', '.join(chapters)}")
 
-    order, most = rehearse(workspace, settings, request)
+
+def _show_order(order: Order, *, as_json: bool) -> None:
+    """The request that would be sent, and what it would reserve."""
     pico = order.amount.pico_usd
     cost = None if pico is None else str(usd_from_pico(pico))
     if as_json:
@@ -263,7 +235,7 @@ def show_rehearsed(workspace: Workspace, settings: Settings, request: SuggestReq
                 "chapter": order.address.chapter,
                 "language": order.language,
                 "model": order.request.model,
-                "requests_at_most": most,
+                "requests_at_most": MAX_REQUESTS,
                 "prompt_tokens": order.prompt_tokens,
                 "reserved_tokens": order.amount.tokens,
                 "cost": cost,
@@ -274,95 +246,59 @@ def show_rehearsed(workspace: Workspace, settings: Settings, request: SuggestReq
     for message in order.request.messages:
         typer.echo(message.content)
     warn(
-        f"chapter {order.address.chapter}, {order.request.model}: nothing was sent; a request "
-        f"reserves {order.amount.tokens:,} tokens ({order.prompt_tokens:,} of prompt), at most "
-        f"{cost + ' USD' if cost else 'no price known'}; {most} requests at most"
+        f"chapter {order.address.chapter}, {order.request.model}: nothing was sent; a request reserves "
+        f"{order.amount.tokens:,} tokens ({order.prompt_tokens:,} of them for the prompt), at most "
+        f"{cost + ' USD' if cost else 'no price known'}; {MAX_REQUESTS} requests at most"
     )
 
 
-def show_suggested(
-    workspace: Workspace,
-    settings: Settings,
-    request: SuggestRequest,
-    *,
-    budget: int | None,
-    unpriced: bool,
-    as_json: bool,
-) -> int:
-    """Has sections proposed and says what came of it. Returns the exit code."""
-
+def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, *, as_json: bool) -> int:
+    """Buys a proposal, writes the outline and shows both. Returns the exit code."""
     if settings.embedded:
         warn(
-            f"the embedded local model proposes ({settings.model}: English, small, for trying "
-            "out); set OPENAI_API_KEY or give --base-url for another"
+            f"the embedded local model proposes ({settings.model}: English, small, for trying out); "
+            "set OPENAI_API_KEY or give --base-url for another"
         )
-    result = asyncio.run(_run(workspace, settings, request, budget=budget, unpriced=unpriced))
+    result = asyncio.run(suggest(workspace, settings, request, on_event=_show_event, on_ready=_stop_on_signals))
     if result.stopped_by:
         warn(("the budget refused: " if result.exit_code == 3 else "") + result.stopped_by)
-    taken = [result.taken] if result.taken else []
+    outlines = [result.outline] if result.outline else []
     if as_json:
         print_json(
             {
                 "read_as": "suggestion",
                 "dry_run": False,
-                "outlines": [taken_as_json(workspace, one) for one in taken],
+                "outlines": [_outline_json(workspace, outline) for outline in outlines],
                 "left_alone": {},
-                "added_to_book": list(result.booked),
+                "added_to_book": list(result.added_to_book),
                 **result.as_json(),
             }
         )
-    else:
-        show_taken(workspace, taken, dry_run=False)
-        _show(result)
+        return result.exit_code
+    _show_outlines(workspace, outlines)
+    chapter, balance = result.target.id, result.balance
+    for finding in result.findings:
+        warn(f"outlines/{chapter}.yaml: {finding}")
+    _show_added(result.added_to_book)
+    limit = f" of {balance.limit.tokens:,}" if balance.limit.tokens is not None else ""
+    typer.echo(
+        f"{counted(result.attempts, 'attempt')}, {counted(result.answers, 'answer')}, {result.usage.total:,} tokens; "
+        f"budget: {balance.used_tokens:,}{limit} tokens used"
+    )
+    if result.outline:
+        typer.echo(f"next: look at outlines/{chapter}.yaml, then {shell_command().name} chapter {chapter} --dry-run")
     return result.exit_code
 
 
-def _show(result: Suggested) -> None:
-    for finding in result.findings:
-        warn(f"outlines/{result.subject.id}.yaml: {finding}")
-    if result.booked:
-        typer.echo(f"added to outlines/book.yaml: {', '.join(result.booked)}")
-    balance = result.balance
-    limit = f" of {balance.limit.tokens:,}" if balance.limit.tokens is not None else ""
-    typer.echo(
-        f"{result.attempts} attempts, {result.answers} answers, {result.usage.total:,} tokens; "
-        f"budget: {balance.used_tokens:,}{limit} tokens used"
-    )
-    if result.taken:
-        name, chapter = shell_command().name, result.subject.id
-        typer.echo(f"next: look at outlines/{chapter}.yaml, then {name} chapter {chapter} --dry-run")
-
-
-async def _run(
-    workspace: Workspace,
-    settings: Settings,
-    request: SuggestRequest,
-    *,
-    budget: int | None,
-    unpriced: bool,
-) -> Suggested:
-
-    def stop_on_signals(purchase: BudgetedClient) -> None:
-        running = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            running.add_signal_handler(number, _stop, purchase)
-
-    return await suggest(
-        workspace,
-        settings,
-        request,
-        budget_tokens=budget,
-        unpriced=unpriced,
-        on_event=_tell,
-        on_ready=stop_on_signals,
-    )
-
-
-def _tell(event: Event) -> None:
+def _show_event(event: Event) -> None:
     if event.kind in ("waiting", "failed") and event.message and not event.final:
         warn(f"{event.order.address.chapter}: {event.message}")
 
 
-def _stop(purchase: BudgetedClient) -> None:
-    warn("stopping: what is in flight arrives first; once more leaves it unknown")
-    purchase.stop()
+def _stop_on_signals(client: BudgetedClient) -> None:
+    def stop() -> None:
+        warn("stopping: what is in flight arrives first; once more leaves it unknown")
+        client.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -8,13 +8,14 @@ over.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from expand.importers.headings import id_of_file
-from expand.importers.proposal import file_id
+from expand.importers.proposal import file_id, first_free
 from expand.importers.text_patterns import number_of_file
 from expand.markdown import blocks
 
@@ -24,19 +25,8 @@ _TARGET = re.compile(r"^\s*(?:<([^>]*)>|(\S*))")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SummaryEntry:
-    """A chapter of the book: ``file`` is relative to the folder of the summary, None when it is
-    still to be written.
-    """
+    """A chapter of the book: ``file`` is relative to the folder of the summary, None when it is still to be written."""
 
-    title: str
-    file: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
-    """An entry with the id that it is known by."""
-
-    id: str
     title: str
     file: str | None
 
@@ -71,49 +61,28 @@ def _entry(line: str) -> SummaryEntry | None:
     return SummaryEntry(title=title, file=file)
 
 
-def with_ids(entries: Iterable[SummaryEntry]) -> tuple[Listed, ...]:
+def with_ids(entries: Iterable[SummaryEntry]) -> list[tuple[str, SummaryEntry]]:
     """The entries with ids: the numbers of their files if all have one and no two the same, else
     their names, with the folders where two files have the same name.
     """
-    every = tuple(entries)
-    numbers = [number_of_file(entry.file) if entry.file else None for entry in every]
-    if None not in numbers and len(set(numbers)) == len(numbers):
-        ids = [str(number) for number in numbers]
-    else:
+    every = list(entries)
+    ids = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
+    if not all(ids) or len(set(ids)) < len(ids):
         names = [_name(entry) for entry in every]
-        folded = [name.casefold() for name in names]
+        shared = Counter(name.casefold() for name in names)
         ids = [
-            name if folded.count(name.casefold()) == 1 else _with_folders(entry)
+            file_id("-".join(PurePosixPath(entry.file).with_suffix("").parts))
+            if entry.file and shared[name.casefold()] > 1
+            else name
             for entry, name in zip(every, names, strict=True)
         ]
-    return tuple(
-        Listed(id=chapter, title=entry.title, file=entry.file)
-        for entry, chapter in zip(every, _apart(ids), strict=True)
-    )
+    taken: list[str] = []
+    for chapter in ids:
+        taken.append(first_free(chapter, taken))
+    return list(zip(taken, every, strict=True))
 
 
 def _name(entry: SummaryEntry) -> str:
     if entry.file is None:
         return file_id(entry.title.lower())
-    if number_of_file(entry.file):
-        return file_id(PurePosixPath(entry.file).stem)
-    return id_of_file(entry.file)
-
-
-def _with_folders(entry: SummaryEntry) -> str:
-    if entry.file is None:
-        return file_id(entry.title.lower())
-    return file_id("-".join(PurePosixPath(entry.file).with_suffix("").parts))
-
-
-def _apart(ids: Iterable[str]) -> list[str]:
-    taken: set[str] = set()
-    found = []
-    for wanted in ids:
-        chapter, copy = wanted, 1
-        while chapter.casefold() in taken:
-            copy += 1
-            chapter = f"{wanted}-{copy}"
-        taken.add(chapter.casefold())
-        found.append(chapter)
-    return found
+    return file_id(PurePosixPath(entry.file).stem) if number_of_file(entry.file) else id_of_file(entry.file)

@@ -120,18 +120,18 @@ def _tree(
 ) -> DocsTree:
     chapters = []
     said: list[str] = []
-    for listed in with_ids(entries):
-        path = folder / (listed.file or f"{listed.id}.md")
+    for chapter, entry in with_ids(entries):
+        path = folder / (entry.file or f"{chapter}.md")
         source = _inside(root, path)
         if source is None or re.search(SOURCE.pattern, source) is None:
             continue
         text = _text(path)
         said.append(matching.prose(text)[:20_000])
-        proposal = read_headings(text, file=source, chapter=listed.id)
+        proposal = read_headings(text, file=source, chapter=chapter)
         chapters.append(
             TreeChapter(
-                id=listed.id,
-                title=listed.title or proposal.title or title_of_file(source),
+                id=chapter,
+                title=entry.title or proposal.title or title_of_file(source),
                 source=source,
                 sections=len(proposal.sections),
                 exists=path.is_file(),

@@ -190,7 +190,7 @@ def _outline(root: Path, chapter: TreeChapter, *, known: bool) -> tuple[str, str
     text = outline_yaml.new_outline(
         settled(proposal, lines=DEFAULT_LINES),
         source=chapter.source,
-        wording=OutlineLanguage(language="en", several=False),
+        language=OutlineLanguage(code="en", several=False),
         schema=SCHEMA_FILE,
     )
     return f"outlines/{chapter.id}.yaml", text
