@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import threading
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
