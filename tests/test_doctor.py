@@ -589,4 +589,4 @@ def test_the_command_when_something_fails(workspace: Workspace) -> None:
     assert result.exit_code == 2
     assert "FAIL key         " in result.stdout
     assert "                 -> set it, give --base-url" in result.stdout
-    assert "1 to mend, " in result.stdout
+    assert "1 to fix, " in result.stdout

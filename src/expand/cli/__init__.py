@@ -1,6 +1,6 @@
-"""The command line: parse, call one function, print. One module a command.
+"""The command line: each command parses its options, calls one function and prints the result.
 
-Nothing heavy is imported before a command runs, so that ``expand --help`` is quick.
+Commands are imported when they are used (``lazy_commands``), so that ``expand --help`` is quick.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from expand.errors import ExpandError
 
 app = typer.Typer(
     name="expand",
-    help="Turns a chapter outline into a finished chapter draft with a language model, and never "
-    "loses, overspends or hides a token on the way.",
+    help="Turns a chapter outline into a finished chapter draft with a language model, and never loses, overspends or "
+    "hides a token on the way.",
     epilog=TASKS,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -53,9 +53,9 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs a command line and exits with the code of the contract."""
+    """Runs a command line and exits with its exit code."""
     begin()
-    lost = prepare(sys.stdout)
+    losses = prepare(sys.stdout)
     prepare(sys.stderr)
     try:
         app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="expand")
@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         typer.echo("expand: interrupted", err=True)
         sys.exit(130)
     finally:
-        if lost.count:
+        if losses.count:
             note(
-                f"{counted(lost.count, 'character')} cannot be shown in {sys.stdout.encoding}; "
+                f"{counted(losses.count, 'character')} cannot be shown in {sys.stdout.encoding}; "
                 "write to a file with -o, or set PYTHONUTF8=1"
             )
     sys.exit(0)

@@ -49,18 +49,18 @@ COMMANDS: Mapping[str, Command] = {
         "chapter:chapter",
         "Expand chapters into drafts; what is already bought and still current is reused.",
         (
-            ("expand chapter 03 --dry-run", "what it would take; nothing is sent"),
-            ("expand chapter 03 04 --budget 200000", "both, for at most so many tokens"),
-            ("expand chapter 03 --section 2 --fresh", "one section anew"),
-            ("expand chapter --all --language zh --json", "all of them, for a script"),
-            ("expand chapter 03 --verbose", "with every attempt, and a log"),
+            ("expand chapter 03 --dry-run", "show what it would take; send nothing"),
+            ("expand chapter 03 04 --budget 200000", "both, for at most 200,000 tokens"),
+            ("expand chapter 03 --section 2 --fresh", "buy one section anew"),
+            ("expand chapter --all --language zh --json", "every chapter, for a script"),
+            ("expand chapter 03 --verbose", "show every attempt, and keep a log"),
         ),
     ),
     "budget": Command(
         "reports:budget",
         "Show what is used, reserved and remaining, and what the rest is estimated to take.",
         (
-            ("expand budget", "used, reserved, remaining, and what the rest takes"),
+            ("expand budget", "used, reserved, remaining, and an estimate for the rest"),
             ("expand budget --format csv -o budget.csv", "for a spreadsheet"),
         ),
     ),
@@ -68,23 +68,23 @@ COMMANDS: Mapping[str, Command] = {
         "reports:plan",
         "Show the plans side by side: lines, tokens, cost, hours, completion, and what fits.",
         (
-            ("expand plan", "the whole book, the plans side by side"),
-            ("expand plan 03 04 --model gpt-4.1", "two chapters, at that model's price"),
+            ("expand plan", "the plans for the whole book, side by side"),
+            ("expand plan 03 04 --model gpt-4.1", "two chapters at that model's price"),
         ),
     ),
     "status": Command(
         "reports:status",
         "Show lines against targets, resources, plans, the forecast by tier and what is to be done.",
         (
-            ("expand status", "lines against targets, and what is to be done"),
-            ("expand status --format html -o status.html", "a page to pass on"),
-            ("expand status --update README.md", "renews the table between its markers"),
+            ("expand status", "lines against targets, and what is left to do"),
+            ("expand status --format html -o status.html", "a page to share"),
+            ("expand status --update README.md", "renew the table between its markers"),
         ),
     ),
     "report": Command(
         "reports:report",
         "Write the completion report of the whole book: Markdown, HTML, JSON and CSV.",
-        (("expand report -o reports", "all formats at once"),),
+        (("expand report -o reports", "every format at once"),),
     ),
     "review": Command(
         "review:review",
@@ -103,46 +103,46 @@ COMMANDS: Mapping[str, Command] = {
         "review:accept",
         "Put a reviewed draft in the place of its source, in one step; --undo takes it back.",
         (
-            ("expand accept 03", "the draft takes the place of its source"),
-            ("expand accept 03 --undo", "the former source is back"),
+            ("expand accept 03", "replace the source by the draft"),
+            ("expand accept 03 --undo", "bring the former source back"),
         ),
     ),
     "worker": Command(
         "worker:worker",
         "Take sections that `expand chapter --queue` put on the queue, and buy them.",
         (
-            ("expand worker --concurrency 8", "takes what `expand chapter --queue` put up"),
-            ("expand worker --until-empty --json", "until all is done, for a script"),
-            ("expand worker --status", "who works at what"),
+            ("expand worker --concurrency 8", "take what `expand chapter --queue` queued"),
+            ("expand worker --until-empty --json", "until the queue is empty, for a script"),
+            ("expand worker --status", "which worker has which section"),
         ),
     ),
     "init": Command(
         "init:init",
-        "Make a workspace: in an empty folder, or around an mdBook, MkDocs or Markdown tree.",
+        "Make a workspace in an empty folder or around a docs tree.",
         (
-            ("expand init", "here"),
-            ('expand init my-book --title "Pipes"', "in a folder of its own"),
+            ("expand init", "in the current folder"),
+            ('expand init my-book --title "Pipes"', "in a new folder"),
         ),
     ),
     "doctor": Command(
         "doctor:doctor",
-        "Look at key, endpoint, model, price, tokenizer, ledger, disk and terminal; name remedies.",
+        "Check what is installed, reachable and priced; name remedies.",
         (
-            ("expand doctor", "sends nothing"),
-            ("expand doctor --live --json", "with one small request, for a script"),
+            ("expand doctor", "send nothing"),
+            ("expand doctor --live --json", "send one small request; for a script"),
         ),
     ),
     "ledger verify": Command(
         "ledger:verify",
         "Derive every total, request key and answer hash anew; exit 2 when something is wrong.",
-        (("expand ledger verify", "exit 2 when a figure does not add up"),),
+        (("expand ledger verify", "exits 2 when a figure does not add up"),),
     ),
     "ledger export": Command(
         "ledger:export",
         "Write the ledger as JSON lines, one record a line.",
         (
             ("expand ledger export -o ledger.jsonl", "everything"),
-            ("expand ledger export --no-texts", "figures only, to stdout"),
+            ("expand ledger export --no-texts", "figures only, on stdout"),
         ),
     ),
     "ledger import": Command(
@@ -154,9 +154,9 @@ COMMANDS: Mapping[str, Command] = {
         "ledger:reconcile",
         "Settle attempts of unknown outcome; without arguments, list them.",
         (
-            ("expand ledger reconcile", "lists the unknown outcomes"),
-            ("expand ledger reconcile 3f2a --as used=1200", "what the provider billed"),
-            ("expand ledger reconcile --usage export.csv --complete", "from its usage export"),
+            ("expand ledger reconcile", "list the unknown outcomes"),
+            ("expand ledger reconcile 3f2a --as used=1200", "enter what the provider billed"),
+            ("expand ledger reconcile --usage export.csv --complete", "from the provider's usage export"),
         ),
     ),
     "outline check": Command(
@@ -164,41 +164,41 @@ COMMANDS: Mapping[str, Command] = {
         "Read the book and its outlines; name every mistake by file, line and column.",
         (
             ("expand outline check", "the book and all its outlines"),
-            ("expand outline check 03 --format github", "as notes in a pull request"),
+            ("expand outline check 03 --format github", "as annotations in a pull request"),
         ),
     ),
     "outline schema": Command(
         "outline:schema",
         "Print the JSON Schema of an outline, for editors.",
-        (("expand outline schema --book", "of outlines/book.yaml, for an editor"),),
+        (("expand outline schema --book", "the schema of outlines/book.yaml"),),
     ),
     "outline import": Command(
         "outline_import:import_",
-        "Make outlines from a plan, from mdBook's SUMMARY.md, or from a document's headings.",
+        "Make outlines from a plan, a SUMMARY.md or a document's headings.",
         (
-            ("expand outline import plan.md --dry-run", "looks; writes nothing"),
+            ("expand outline import plan.md --dry-run", "print the outlines; write nothing"),
             ("expand outline import plan.md --chapter 03", "one chapter of a plan"),
             ('expand outline import --suggest "Pipes" --lines 1000', "the author model proposes"),
         ),
     ),
     "prompt show": Command(
         "prompt:show",
-        "Print the exact messages of a section's first request, with token counts; sends nothing.",
-        (("expand prompt show 03 --section 2", "word for word, with its tokens"),),
+        "Print the messages of a section's first request; send nothing.",
+        (("expand prompt show 03 --section 2", "word for word, with token counts"),),
     ),
     "prompt list": Command(
         "prompt:list_",
-        "List the templates: whose each is, and what it is for; or which count for a chapter.",
-        (("expand prompt list --chapter 03", "which files count for it"),),
+        "List the templates and their origin, or those that a chapter uses.",
+        (("expand prompt list --chapter 03", "the files that chapter 03 uses"),),
     ),
     "prompt diff": Command(
         "prompt:diff",
-        "Show how this workspace's templates differ from those whose place they take.",
-        (("expand prompt diff section", "your section template beside the shipped"),),
+        "Show how this workspace's templates differ from the shipped ones.",
+        (("expand prompt diff section", "your section template and the shipped one"),),
     ),
     "prompt eject": Command(
         "prompt:eject",
-        "Copy templates into prompts/, whole or one block of them, to change them there.",
+        "Copy templates, or one block of them, into prompts/ to change them.",
         (
             ("expand prompt eject section --block length", "one block, to change it"),
             ("expand prompt eject --style notes --like tutorial", "a house style of your own"),
@@ -206,7 +206,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "prompt context": Command(
         "prompt:context_",
-        "Say what a template may use, with examples; without one, the whole page.",
-        (("expand prompt context section", "what a section's template may use"),),
+        "Show the variables that a template may use, with examples.",
+        (("expand prompt context section", "what section.j2 may use"),),
     ),
 }

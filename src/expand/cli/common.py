@@ -1,4 +1,4 @@
-"""What the commands share: options, the workspace they mean, and how results are printed."""
+"""Options, settings and output that the commands share."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ __all__ = [
 
 
 def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids of the workspace's chapters that begin so, for shell completion; never an error."""
-    above = context.parent.params if context.parent is not None else {}
-    given = context.params.get("workspace") or above.get("workspace")
+    """The workspace's chapter ids that begin with ``incomplete``, for shell completion; never an error."""
+    parent = context.parent.params if context.parent is not None else {}
+    given = context.params.get("workspace") or parent.get("workspace")
     try:
         workspace = find_workspace(Path.cwd(), given=Path(given) if given else None)
     except ExpandError:
@@ -59,7 +59,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
 BudgetOption = Annotated[
     int | None,
-    typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend."),
+    typer.Option("--budget", metavar="TOKENS", min=0, help="Spend at most this many tokens in this run."),
 ]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")
@@ -71,7 +71,7 @@ ChaptersArgument = Annotated[
 
 
 def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
-    """The workspace that the command line means. Raises ``InputError``."""
+    """The workspace that the command line names, else the one around the current folder. Raises ``InputError``."""
     return find_workspace(Path.cwd(), given=given or context.obj)
 
 
@@ -90,7 +90,7 @@ def settings_of(
     concurrency: int | None = None,
     on_unknown: str | None = None,
 ) -> Settings:
-    """The settings of the workspace with the command line's on top. Raises ``InputError``."""
+    """The workspace's settings, overridden by the command line's. Raises ``InputError``."""
     return read_settings(
         workspace.settings_path,
         environment=os.environ,
@@ -99,16 +99,16 @@ def settings_of(
 
 
 def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:
-    """One JSON object on stdout, and nothing else, or into a file.
+    """Prints one JSON object on stdout, or writes it to a file.
 
-    A stdout that cannot show every character gets them escaped: none is lost to a script.
+    A stdout that cannot show every character gets them escaped, so that a script loses none.
     """
     escaped = output is None and not is_unicode(sys.stdout)
     print_text(json.dumps(value, ensure_ascii=escaped, indent=2) + "\n", output)
 
 
 def print_text(text: str, output: Path | None = None) -> None:
-    """A text on stdout, or into a file, which is then named on stderr."""
+    """Prints a text on stdout, or writes it to a file and names the file on stderr."""
     if output is None:
         sys.stdout.write(text)
         return

@@ -101,7 +101,7 @@ def import_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Make outlines from a plan, from mdBook's SUMMARY.md, or from a document's headings.
+    """Make outlines from a plan, a SUMMARY.md or a document's headings.
 
     With --suggest the author model proposes the sections, under the same budget and ledger.
     """

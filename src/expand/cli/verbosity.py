@@ -1,4 +1,4 @@
-"""The options that every command takes, and the messages on stderr whose number they set.
+"""The options that every command takes, and the messages on stderr that they silence or add.
 
 ``expand --help`` loads this module, so it imports nothing that reads a workspace. ``--quiet`` and ``--verbose`` count
 for one command line, wherever they stand in it.
@@ -18,7 +18,7 @@ from expand.errors import InputError
 
 
 class Verbosity(enum.Enum):
-    """What is said: results and errors only; progress too; every attempt as well."""
+    """What is shown: results and errors only; progress too; every attempt as well."""
 
     QUIET = "--quiet"
     NORMAL = ""
@@ -29,12 +29,12 @@ _VERBOSITY: ContextVar[Verbosity] = ContextVar("verbosity", default=Verbosity.NO
 
 
 def verbosity() -> Verbosity:
-    """What the command line asked for."""
+    """The verbosity that the command line asks for."""
     return _VERBOSITY.get()
 
 
 def begin() -> None:
-    """A new command line, which has asked for nothing yet."""
+    """Starts a new command line at the normal verbosity."""
     _VERBOSITY.set(Verbosity.NORMAL)
 
 
@@ -61,12 +61,12 @@ WorkspaceOption = Annotated[
     typer.Option(
         "--workspace",
         metavar="DIR",
-        help="The folder with expand.toml, if not this one or above.",
+        help="The folder with expand.toml; by default this one or one above.",
     ),
 ]
 QuietOption = Annotated[
     bool,
-    typer.Option("--quiet", "-q", callback=_quiet, help="Only results and errors, no progress."),
+    typer.Option("--quiet", "-q", callback=_quiet, help="Show results and errors only, no progress."),
 ]
 VerboseOption = Annotated[
     bool,
@@ -74,18 +74,18 @@ VerboseOption = Annotated[
         "--verbose",
         "-v",
         callback=_verbose,
-        help="Every attempt of a run, on stderr and in a log file under .expand/logs.",
+        help="Show every attempt of a run on stderr, and keep a log under .expand/logs.",
     ),
 ]
 
 
 def warn(message: str) -> None:
-    """A line on stderr that is said in any case."""
+    """Writes a line on stderr in any case."""
     sys.stderr.write(f"expand: {message}\n")
 
 
 def note(message: str) -> None:
-    """A line on stderr that ``--quiet`` leaves out."""
+    """Writes a line on stderr, except with ``--quiet``."""
     if verbosity() is not Verbosity.QUIET:
         warn(message)
 
