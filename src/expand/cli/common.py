@@ -50,16 +50,12 @@ def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
     return [chapter for chapter in workspace.chapter_ids() if chapter.startswith(incomplete)]
 
 
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="The author model; `embedded` is the local one."),
-]
+ModelOption = Annotated[str | None, typer.Option("--model", help="The author model; `embedded` is the local one.")]
 BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
 BudgetOption = Annotated[
-    int | None,
-    typer.Option("--budget", metavar="TOKENS", min=0, help="Spend at most this many tokens in this run."),
+    int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="Spend at most this many tokens in this run.")
 ]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")

@@ -25,7 +25,7 @@ def add_commands(app: typer.Typer) -> None:
         group, _, name = full_name.rpartition(" ")
         owner = groups[group] if group else app
         lazy = type("Lazy", (LazyCommand,), {"function": entry.function})
-        owner.command(name, cls=lazy, help=entry.summary, epilog=entry.epilog())(_not_imported)
+        owner.command(name, cls=lazy, help=entry.summary, epilog=entry.epilog)(_not_imported)
     for name, owner in groups.items():
         app.add_typer(owner, name=name)
 

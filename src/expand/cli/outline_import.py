@@ -42,13 +42,11 @@ def import_(
     document: Annotated[
         str,
         typer.Argument(
-            metavar="DOCUMENT",
-            help="A plan, a SUMMARY.md, or any document; with --suggest also a title or an id.",
+            metavar="DOCUMENT", help="A plan, a SUMMARY.md, or any document; with --suggest also a title or an id."
         ),
     ],
     suggested: Annotated[
-        bool,
-        typer.Option("--suggest", help="Have the author model propose the sections of a chapter."),
+        bool, typer.Option("--suggest", help="Have the author model propose the sections of a chapter.")
     ] = False,
     kind: Annotated[
         str,
@@ -60,21 +58,17 @@ def import_(
         ),
     ] = "auto",
     chapter: Annotated[
-        list[str] | None,
-        typer.Option("--chapter", metavar="ID", help="Only this chapter of it; repeatable."),
+        list[str] | None, typer.Option("--chapter", metavar="ID", help="Only this chapter of it; repeatable.")
     ] = None,
     new_id: Annotated[
-        str | None,
-        typer.Option("--id", metavar="ID", help="With --suggest: the id of a new chapter."),
+        str | None, typer.Option("--id", metavar="ID", help="With --suggest: the id of a new chapter.")
     ] = None,
     lines: Annotated[
-        int | None,
-        typer.Option("--lines", min=25, help="Lines of a chapter that states none (600)."),
+        int | None, typer.Option("--lines", min=25, help="Lines of a chapter that states none (600).")
     ] = None,
     language: LanguageOption = None,
     force: Annotated[
-        bool,
-        typer.Option("--force", help="Change outlines that are there; comments and order stay."),
+        bool, typer.Option("--force", help="Change outlines that are there; comments and order stay.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")] = False,
     model: ModelOption = None,
@@ -85,17 +79,11 @@ def import_(
     ] = None,
     on_unknown: Annotated[
         str | None,
-        typer.Option(
-            "--on-unknown",
-            help="With --suggest: retry, or hold, to leave unknown outcomes alone.",
-        ),
+        typer.Option("--on-unknown", help="With --suggest: retry, or hold, to leave unknown outcomes alone."),
     ] = None,
     unpriced: Annotated[
         bool,
-        typer.Option(
-            "--unpriced",
-            help="With --suggest, under a limit in money: let a model without a price pass.",
-        ),
+        typer.Option("--unpriced", help="With --suggest, under a limit in money: let a model without a price pass."),
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

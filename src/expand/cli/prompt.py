@@ -35,8 +35,7 @@ TemplatesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[TEMPLATE...]", help="Such as section or brief/section; all if none.")
 ]
 ChapterOption = Annotated[
-    str | None,
-    typer.Option("--chapter", metavar="ID", help="For this chapter alone.", autocompletion=complete_chapter),
+    str | None, typer.Option("--chapter", metavar="ID", help="For this chapter alone.", autocompletion=complete_chapter)
 ]
 
 _NO_DIFFERENCE = {

@@ -58,15 +58,10 @@ def _verbose(given: bool) -> bool:
 
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option(
-        "--workspace",
-        metavar="DIR",
-        help="The folder with expand.toml; by default this one or one above.",
-    ),
+    typer.Option("--workspace", metavar="DIR", help="The folder with expand.toml; by default this one or one above."),
 ]
 QuietOption = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", callback=_quiet, help="Show results and errors only, no progress."),
+    bool, typer.Option("--quiet", "-q", callback=_quiet, help="Show results and errors only, no progress.")
 ]
 VerboseOption = Annotated[
     bool,

@@ -41,9 +41,7 @@ async def send_live_request(
     try:
         with closing(Ledger.open(workspace.ledger_place)) as ledger:
             run = ledger.begin_run(
-                limits=limits_of(book, {}),
-                openings=openings_of(book),
-                openings_pico_usd=money_openings_of(book),
+                limits=limits_of(book, {}), openings=openings_of(book), openings_pico_usd=money_openings_of(book)
             )
             edition = ledger.raise_edition(CHAPTER, SECTION)
             order = _order(run.id, book, edition, profile, counter, price)

@@ -10,14 +10,7 @@ import re
 from pathlib import PurePosixPath
 
 from expand.importers.proposal import Proposal, ProposedSection, file_id, tidy
-from expand.importers.text_patterns import (
-    chapter_name,
-    lines_in,
-    number_of_file,
-    plain,
-    title_of_file,
-    without_lines,
-)
+from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
 from expand.markdown import blocks
 from expand.markdown.blocks import Block
 from expand.markdown.matching import unnumbered

@@ -91,14 +91,7 @@ def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage,
     return Rewritten(text=_dumped(root, dash), dropped=dropped)
 
 
-def new_book(
-    *,
-    title: str,
-    language: str,
-    tokens: int,
-    chapters: Sequence[tuple[str, str, str]],
-    schema: str,
-) -> str:
+def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[tuple[str, str, str]], schema: str) -> str:
     """The YAML of a book in one language: its chapters' ids, titles and sources."""
     entries = [{"id": _id(chapter), "title": _text(name), "source": _text(file)} for chapter, name, file in chapters]
     return "".join(
@@ -161,11 +154,7 @@ def _id(chapter: str) -> Any:
 
 
 def _state(root: CommentedMap, proposal: Proposal) -> None:
-    stated = {
-        "target_lines": proposal.target,
-        "priority": proposal.priority,
-        "hours": proposal.hours,
-    }
+    stated = {"target_lines": proposal.target, "priority": proposal.priority, "hours": proposal.hours}
     for key, value in stated.items():
         if value is not None and root.get(key) != value:
             _put(root, key, value)
@@ -238,12 +227,7 @@ def _order(wanted: Sequence[str], present: Sequence[Sequence[str]]) -> list[int 
 
 
 def _arranged(
-    text: str,
-    root: CommentedMap,
-    items: Any,
-    order: Sequence[int | None],
-    fresh: Sequence[str],
-    dash: int,
+    text: str, root: CommentedMap, items: Any, order: Sequence[int | None], fresh: Sequence[str], dash: int
 ) -> str:
     """The text with the list's items in this order; where it is None, the fresh one."""
     if list(order) == list(range(len(items))):

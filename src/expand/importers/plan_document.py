@@ -144,9 +144,7 @@ def read_plan(text: str) -> tuple[Proposal, ...]:
 
 
 def _chapters(
-    named: Sequence[tuple[Block, ChapterName]],
-    blocks: Sequence[Block],
-    rows: Sequence[TableRow],
+    named: Sequence[tuple[Block, ChapterName]], blocks: Sequence[Block], rows: Sequence[TableRow]
 ) -> tuple[Proposal, ...]:
     """The chapters of a plan among the headings; of two inside each other, the inner if both are
     called chapters, else the outer.

@@ -110,8 +110,7 @@ def scaled(proposal: Proposal, *, lines: int) -> Proposal:
     for turn in range(-(-left // ROUND_TO)):
         counts[by_rest[turn % len(by_rest)]] += min(ROUND_TO, left - turn * ROUND_TO)
     return replace(
-        proposal,
-        sections=tuple(replace(section, lines=count) for section, count in zip(sections, counts, strict=True)),
+        proposal, sections=tuple(replace(section, lines=count) for section, count in zip(sections, counts, strict=True))
     )
 
 

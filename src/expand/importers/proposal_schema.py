@@ -142,10 +142,7 @@ def parse_answer(text: str, count: SectionCount, headings: Sequence[str] = ()) -
     ]
     if not sections:
         return ParsedAnswer(faults=tuple(faults))
-    return ParsedAnswer(
-        sections=tuple(sections),
-        faults=(*faults, *_across(sections, count, headings)),
-    )
+    return ParsedAnswer(sections=tuple(sections), faults=(*faults, *_across(sections, count, headings)))
 
 
 def _object_in(text: str) -> str:
@@ -178,9 +175,7 @@ def _section(entry: object, called: str, faults: list[str]) -> ProposedSection |
         if len(text) > LONGEST:
             faults.append(f"{called}: {name} has {len(text)} characters; give a few words")
     return ProposedSection(
-        title=title,
-        lines=round(lines) if isinstance(lines, int | float) else None,
-        topics=topics[:MAX_TOPICS],
+        title=title, lines=round(lines) if isinstance(lines, int | float) else None, topics=topics[:MAX_TOPICS]
     )
 
 

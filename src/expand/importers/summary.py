@@ -1,8 +1,7 @@
 """mdBook's ``SUMMARY.md``: which documents are chapters, in which order.
 
-Links of the list, numbered chapters and those before and after it; a link without a target is a
-chapter that mdBook calls a draft. Links outside of the tree, or to a part of a page, are passed
-over.
+Links of the list, numbered chapters and those before and after it; a link without a target is a chapter that mdBook
+calls a draft. Links outside of the tree, or to a part of a page, are passed over.
 """
 
 from __future__ import annotations

@@ -54,13 +54,7 @@ def items_of(lines: Iterable[str]) -> list[Item]:
         while columns and column <= columns[-1]:
             columns.pop()
         columns.append(column)
-        found.append(
-            Item(
-                text=item["text"].strip(),
-                depth=len(columns) - 1,
-                numbered=item["number"] is not None,
-            )
-        )
+        found.append(Item(text=item["text"].strip(), depth=len(columns) - 1, numbered=item["number"] is not None))
     return found
 
 
