@@ -1,7 +1,7 @@
 """Outlines from documents: a plan, mdBook's ``SUMMARY.md``, or a document's own headings.
 
-``text_patterns`` reads lists, chapter names and figures as people write them; ``plan_document``, ``summary`` and
-``headings`` make proposals from them, and ``suggest`` has the author model make one. ``writer`` and ``outline_yaml``
+``text_patterns`` reads lists, chapter names and figures as people write them; ``plan_document`` and
+``documents`` make proposals from them, and ``suggest`` has the author model make one. ``writer`` and ``outline_yaml``
 write proposals as outlines; ``import_run`` ties it together.
 """
 

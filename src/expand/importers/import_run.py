@@ -13,10 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from expand.errors import InputError, Place
-from expand.importers.headings import read_headings
+from expand.importers.documents import read_headings, read_summary, with_ids
 from expand.importers.plan_document import TableRow, read_plan, skipped_rows, unplanned_chapters
 from expand.importers.proposal import Proposal
-from expand.importers.summary import read_summary, with_ids
 from expand.importers.writer import OutlineWriter, WrittenOutline, id_of_source, outline_language, path_inside
 from expand.markdown.matching import title_key
 from expand.outline import Book

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from expand.errors import InputError, Place
-from expand.importers.headings import id_of_file, read_headings
+from expand.importers.documents import id_of_file, read_headings
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import file_id, first_free
 from expand.importers.writer import id_of_source, outline_language, path_inside

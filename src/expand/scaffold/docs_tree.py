@@ -18,8 +18,7 @@ from urllib.parse import unquote
 import yaml
 
 from expand.errors import InputError, Place
-from expand.importers.headings import read_headings
-from expand.importers.summary import SummaryEntry, read_summary, with_ids
+from expand.importers.documents import SummaryEntry, read_headings, read_summary, with_ids
 from expand.importers.text_patterns import title_of_file
 from expand.markdown import matching
 from expand.outline.text_rules import SOURCE, is_language

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from expand.errors import InputError, Place
 from expand.importers import DEFAULT_LINES, outline_yaml
-from expand.importers.headings import read_headings
+from expand.importers.documents import read_headings
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, settled
 from expand.importers.writer import SCHEMA_FILE

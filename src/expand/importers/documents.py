@@ -1,15 +1,19 @@
-"""A document's own headings as an outline: its title, its sections, and their topics.
+"""Reads documents as chapters, and mdBook's ``SUMMARY.md`` as a list of documents.
 
-Lines that a heading states ("Tools (250 lines)") are taken; what stands under a heading already
-counts as present, so that a section asks for no less than it has.
+A document's own headings are its sections and topics. Lines that a heading states ("Tools (250 lines)") are taken; the
+lines under a heading count as present, so that a section asks for no less than it has.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
-from expand.importers.proposal import Proposal, ProposedSection, file_id, tidy
+from expand.importers.proposal import Proposal, ProposedSection, file_id, first_free, tidy
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
 from expand.markdown import blocks
 from expand.markdown.blocks import Block
@@ -20,6 +24,8 @@ _NO_SECTION = re.compile(
     r"footnotes|目录|本章目录|参考(?:资料|文献|链接)?|延伸阅读)$"
 )
 _FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*([\"']?)(.+?)\1[ \t]*$")
+_ENTRY = re.compile(r"^(?P<indent>\s*)(?:[-*+]\s+)?\[(?P<title>(?:\\.|[^\]\\])*)\]\((?P<target>[^)]*)\)")
+_TARGET = re.compile(r"^\s*(?:<([^>]*)>|(\S*))")
 _ANCHOR = re.compile(r"\s*\{[#.:][^}]*\}\s*$")
 
 
@@ -91,3 +97,68 @@ def _chapter_title(heading: Block) -> str:
 def _called(heading: Block) -> str:
     title, _ = without_lines(_ANCHOR.sub("", heading.title))
     return plain(unnumbered(plain(title))) or plain(title)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SummaryEntry:
+    """A chapter of the book: ``file`` is relative to the folder of the summary, None when it is still to be written."""
+
+    title: str
+    file: str | None
+
+
+def read_summary(text: str) -> tuple[SummaryEntry, ...]:
+    """The chapters in their order, each document once."""
+    found: dict[str, SummaryEntry] = {}
+    for block in blocks.blocks(text):
+        if block.kind not in ("list", "paragraph"):
+            continue
+        for line in block.text.splitlines():
+            entry = _entry(line)
+            if entry is not None:
+                found.setdefault(entry.file or f"\0{entry.title}", entry)
+    return tuple(found.values())
+
+
+def _entry(line: str) -> SummaryEntry | None:
+    match = _ENTRY.match(line)
+    if match is None:
+        return None
+    target = unquote("".join(part or "" for part in _TARGET.findall(match["target"])[0]))
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/|#", target):
+        return None
+    path = target.partition("#")[0]
+    title = re.sub(r"\\(.)", r"\1", match["title"]).strip()
+    if not path:
+        return SummaryEntry(title=title, file=None) if title else None
+    file = PurePosixPath(path).as_posix()
+    if PurePosixPath(file).suffix.lower() not in (".md", ".markdown"):
+        return None
+    return SummaryEntry(title=title, file=file)
+
+
+def with_ids(entries: Iterable[SummaryEntry]) -> list[tuple[str, SummaryEntry]]:
+    """The entries with ids: the numbers of their files if all have one and no two the same, else
+    their names, with the folders where two files have the same name.
+    """
+    every = list(entries)
+    ids = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
+    if not all(ids) or len(set(ids)) < len(ids):
+        names = [_name(entry) for entry in every]
+        shared = Counter(name.casefold() for name in names)
+        ids = [
+            file_id("-".join(PurePosixPath(entry.file).with_suffix("").parts))
+            if entry.file and shared[name.casefold()] > 1
+            else name
+            for entry, name in zip(every, names, strict=True)
+        ]
+    taken: list[str] = []
+    for chapter in ids:
+        taken.append(first_free(chapter, taken))
+    return list(zip(taken, every, strict=True))
+
+
+def _name(entry: SummaryEntry) -> str:
+    if entry.file is None:
+        return file_id(entry.title.lower())
+    return file_id(PurePosixPath(entry.file).stem) if number_of_file(entry.file) else id_of_file(entry.file)
