@@ -398,6 +398,20 @@ async def test_no_outline_yet_and_a_damaged_tokenizer(
     assert on(found, "tokenizer").remedy == "install the package again"
 
 
+@pytest.mark.parametrize(
+    ("free", "status"),
+    [(19_999_999, "failure"), (20_000_000, "warning"), (199_999_999, "warning"), (200_000_000, "ok")],
+)
+async def test_how_much_room_is_enough(workspace: Workspace, free: int, status: str) -> None:
+    assert on(await look(workspace, free_bytes=lambda _: free), "disk").status == status
+
+
+@pytest.mark.parametrize(("columns", "status"), [(59, "warning"), (60, "ok")])
+def test_how_wide_a_terminal_has_to_be(columns: int, status: str) -> None:
+    found = check_environment(OURS, Terminal(columns=columns, encoding="utf-8"))
+    assert next(one for one in found if one.subject == "terminal").status == status
+
+
 async def test_the_disk(workspace: Workspace) -> None:
     found = await look(workspace, free_bytes=lambda _: 1_000_000)
     assert on(found, "disk").message == f"the disk is full: 1 MB free at {workspace.root}"

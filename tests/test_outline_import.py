@@ -769,3 +769,17 @@ def test_rows_that_are_not_taken_are_named_by_line(tmp_path: Path) -> None:
         "expand: line 5: not imported, because no sections are planned for it: | Pipes | 300 | 2 h |",
         "expand: line 6: not imported, because no sections are planned for it: | Signals | 250 | 1 h |",
     ]
+
+
+@pytest.mark.parametrize(("rows", "named", "rest"), [(12, 12, []), (13, 12, ["17"])])
+def test_twelve_rows_are_named_and_the_others_only_counted(
+    tmp_path: Path, rows: int, named: int, rest: list[str]
+) -> None:
+    workspace = a_book(tmp_path)
+    table = "".join(f"| Topic {chr(65 + row)} | 100 |\n" for row in range(rows))
+    plan = tmp_path / "rows.md"
+    plan.write_text(f"# Plan\n\n| Title | Target |\n| --- | --- |\n{table}\n### Chapter 9: Tea\n\n1. Cups (90 lines)\n")
+    arguments = ["--workspace", str(workspace.root), "outline", "import", str(plan), "--dry-run"]
+    lines = CliRunner().invoke(app, arguments).stderr.splitlines()
+    assert sum("not imported, because no sections" in line for line in lines) == named
+    assert [line.split("lines ")[1].split(" ")[0] for line in lines if "not imported either" in line] == rest

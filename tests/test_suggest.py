@@ -400,6 +400,28 @@ def test_what_is_wrong_with_a_section(entry: Json, fault: str) -> None:
     assert parsed.sections[-1].title == "B"
 
 
+@pytest.mark.parametrize(("topics", "wrong"), [(8, False), (9, True)])
+def test_a_section_may_have_eight_topics(topics: int, wrong: bool) -> None:
+    entry = section("A", 5, [f"t{number}x" for number in range(topics)])
+    parsed = parse_answer(json.dumps({"sections": [entry]}), SectionCount(least=1, most=1))
+    assert bool(parsed.faults) is wrong
+    assert len(parsed.sections[0].topics) == 8
+
+
+@pytest.mark.parametrize(("length", "wrong"), [(480, False), (481, True)])
+def test_a_topic_may_have_480_characters(length: int, wrong: bool) -> None:
+    parsed = parse_answer(
+        json.dumps({"sections": [section("A", 5, ["x" * length, "y"])]}), SectionCount(least=1, most=1)
+    )
+    assert bool(parsed.faults) is wrong
+
+
+@pytest.mark.parametrize(("count", "wrong"), [(1, True), (2, False), (3, False), (4, True)])
+def test_the_number_of_sections_has_two_bounds(count: int, wrong: bool) -> None:
+    said = {"sections": [section(f"Part {number}") for number in range(count)]}
+    assert bool(parse_answer(json.dumps(said), SectionCount(least=2, most=3)).faults) is wrong
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
