@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 from expand.budget import Limit
 from expand.cli import app
 from expand.doctor.check_result import CheckResult, from_error
-from expand.doctor.endpoint import Endpoint, ask_endpoint, endpoint_from
 from expand.doctor.environment import Terminal, check_environment
 from expand.doctor.live_request import CHAPTER
+from expand.doctor.model_checks import Endpoint, ask_endpoint, endpoint_from
 from expand.doctor.run_checks import DoctorReport, run_checks
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, State
@@ -80,10 +80,10 @@ async def test_all_is_well(workspace: Workspace, server: ScriptedServer) -> None
     found = await look(workspace, base_url=server.base_url, model="scripted", key="sk-right")
     assert found.exit_code == 0
     assert {f.status for f in found.findings} <= {"ok", "note", "warning"}
-    assert on(found, "endpoint").message == f"{server.base_url}/models answers, 1 models"
+    assert on(found, "endpoint").message == f"{server.base_url}/models answers, 1 model"
     assert on(found, "model").message == "scripted is there"
     assert on(found, "key").message == "OPENAI_API_KEY is set, 8 characters"
-    assert on(found, "book").message == "Book, 1 outlines"
+    assert on(found, "book").message == "Book, 1 outline"
     assert server.requests == [], "nothing was bought"
     assert not workspace.ledger_path.exists(), "no ledger was made"
 
@@ -162,7 +162,7 @@ async def test_a_server_of_one_model_may_answer_to_any_name(workspace: Workspace
     assert on(found, "model").status == "note"
     assert on(found, "model").remedy == "give --model scripted to be sure"
     profile = on(found, "profile")
-    assert profile.message.startswith("nothing is known of other; assumed: context window 32,000")
+    assert profile.message.startswith("nothing is known about other; assumed: context window 32,000")
     assert on(found, "key").message == "none is set, and a server on this machine needs none"
 
 
@@ -195,7 +195,7 @@ async def test_the_provider_that_a_port_stands_for(workspace: Workspace) -> None
     assert guess.message == f"{url} is taken for Ollama by its port 11434"
     assert guess.remedy.endswith('provider = "compatible"')
     assert "OLLAMA_CONTEXT_LENGTH" in advice.remedy
-    assert on(found, "profile").message.startswith("nothing is known of llama3.2; assumed: context")
+    assert on(found, "profile").message.startswith("nothing is known about llama3.2; assumed: context")
     settings_text(workspace, '[author]\nprovider = "openrouter"\n')
     found = await look(workspace)
     assert on(found, "provider").message == "OpenRouter"
@@ -398,6 +398,20 @@ async def test_no_outline_yet_and_a_damaged_tokenizer(
     assert on(found, "tokenizer").remedy == "install the package again"
 
 
+@pytest.mark.parametrize(
+    ("free", "status"),
+    [(19_999_999, "failure"), (20_000_000, "warning"), (199_999_999, "warning"), (200_000_000, "ok")],
+)
+async def test_how_much_room_is_enough(workspace: Workspace, free: int, status: str) -> None:
+    assert on(await look(workspace, free_bytes=lambda _: free), "disk").status == status
+
+
+@pytest.mark.parametrize(("columns", "status"), [(59, "warning"), (60, "ok")])
+def test_how_wide_a_terminal_has_to_be(columns: int, status: str) -> None:
+    found = check_environment(OURS, Terminal(columns=columns, encoding="utf-8"))
+    assert next(one for one in found if one.subject == "terminal").status == status
+
+
 async def test_the_disk(workspace: Workspace) -> None:
     found = await look(workspace, free_bytes=lambda _: 1_000_000)
     assert on(found, "disk").message == f"the disk is full: 1 MB free at {workspace.root}"
@@ -589,4 +603,4 @@ def test_the_command_when_something_fails(workspace: Workspace) -> None:
     assert result.exit_code == 2
     assert "FAIL key         " in result.stdout
     assert "                 -> set it, give --base-url" in result.stdout
-    assert "1 to mend, " in result.stdout
+    assert "1 to fix, " in result.stdout

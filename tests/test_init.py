@@ -157,8 +157,8 @@ def test_a_document_outside_through_a_link_is_no_chapter(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("mkdocs.yml", "a: [\n", r"mkdocs.yml:2:1: this is no YAML: .*; mend it"),
-        ("book.toml", "a = \n", r"book.toml: this is no TOML: .*line 1.*; mend it"),
+        ("mkdocs.yml", "a: [\n", r"mkdocs.yml:2:1: this is no YAML: .*; fix it"),
+        ("book.toml", "a = \n", r"book.toml: this is no TOML: .*line 1.*; fix it"),
     ],
 )
 def test_a_listing_that_cannot_be_read(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -277,9 +277,9 @@ def test_the_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_command_in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(plant(tmp_path, {"expand.toml": ""}))
     result = init("new book")
-    assert "No documents found: a first chapter is there to begin with." in result.stdout
+    assert "No documents found: a first chapter was made to start with." in result.stdout
     assert "  1. cd 'new book'\n" in result.stdout
-    assert "is a workspace too; commands in here use this one" in result.stderr
+    assert "is a workspace too; commands in this folder use the new one" in result.stderr
     assert verdict(Workspace(root=tmp_path / "new book")) == (1, [])
 
 

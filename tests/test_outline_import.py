@@ -16,12 +16,11 @@ from typer.testing import CliRunner
 from expand.cli import app
 from expand.doctor.environment import shell_command
 from expand.errors import InputError, InputErrors
-from expand.importers import ImportRequest, outline_yaml, take_in
-from expand.importers.headings import id_of_file, read_headings
+from expand.importers import ImportRequest, import_document, outline_yaml
+from expand.importers.documents import SummaryEntry, id_of_file, read_headings, read_summary, with_ids
 from expand.importers.outline_yaml import OutlineLanguage, updated_outline
 from expand.importers.plan_document import read_plan
 from expand.importers.proposal import Proposal, ProposedSection, file_id, settled, tidy
-from expand.importers.summary import SummaryEntry, read_summary, with_ids
 from expand.importers.text_patterns import (
     bare_lines,
     chapter_name,
@@ -41,8 +40,8 @@ from expand.workspace import Workspace
 REPOSITORY = Path(__file__).parents[1]
 PLANS = Path(__file__).parent / "plans"
 CHAPTERS = ("03", "04", "05")
-ZH = OutlineLanguage(language="zh", several=True)
-PLAIN = OutlineLanguage(language="en", several=False)
+ZH = OutlineLanguage(code="zh", several=True)
+PLAIN = OutlineLanguage(code="en", several=False)
 
 
 @pytest.fixture
@@ -80,10 +79,10 @@ def copy_shipped(workspace: Workspace, *chapters: str) -> None:
 
 @pytest.mark.parametrize(("plan", "language"), [("plan_zh.md", "zh"), ("plan_en.md", "en")])
 def test_a_plan_becomes_the_shipped_outlines(workspace: Workspace, plan: str, language: str) -> None:
-    intake = take_in(workspace, PLANS / plan)
-    assert intake.kind == "plan"
-    assert [(one.id, one.state) for one in intake.outlines] == [(c, "new") for c in CHAPTERS]
-    assert intake.booked == ()
+    result = import_document(workspace, PLANS / plan)
+    assert result.kind == "plan"
+    assert [(one.id, one.state) for one in result.outlines] == [(c, "new") for c in CHAPTERS]
+    assert result.added_to_book == ()
     for chapter in CHAPTERS:
         outline = workspace.outline(chapter)
         assert said(outline, language) == said(shipped(chapter), language)
@@ -91,15 +90,15 @@ def test_a_plan_becomes_the_shipped_outlines(workspace: Workspace, plan: str, la
 
 
 def test_finished_chapters_of_a_plan_are_left_alone_and_named(workspace: Workspace) -> None:
-    intake = take_in(workspace, PLANS / "plan_zh.md")
-    assert intake.left == {"01": "高级进程管理", "02": "安全与沙箱"}
+    result = import_document(workspace, PLANS / "plan_zh.md")
+    assert result.unplanned == {"01": "高级进程管理", "02": "安全与沙箱"}
 
 
 @pytest.mark.parametrize("plan", ["plan_zh.md", "plan_en.md"])
 def test_shipped_outlines_say_what_the_plan_says(workspace: Workspace, plan: str) -> None:
     copy_shipped(workspace, *CHAPTERS)
-    intake = take_in(workspace, PLANS / plan)
-    assert {one.state for one in intake.outlines} == {"same"}
+    result = import_document(workspace, PLANS / plan)
+    assert {one.state for one in result.outlines} == {"same"}
     for chapter in CHAPTERS:
         former = (REPOSITORY / "outlines" / f"{chapter}.yaml").read_bytes()
         assert workspace.outline_path(chapter).read_bytes() == former
@@ -110,11 +109,11 @@ def test_an_outline_that_differs_is_not_touched_without_force(workspace: Workspa
     before = workspace.outline_path("03").read_bytes()
     plan = tmp_path / "plan.md"
     plan.write_text((PLANS / "plan_zh.md").read_text().replace("(250行)", "(260行)", 1))
-    with pytest.raises(InputErrors, match=r"outlines/03.yaml: it is there.*--force"):
-        take_in(workspace, plan)
+    with pytest.raises(InputErrors, match=r"outlines/03.yaml: the outline exists.*--force"):
+        import_document(workspace, plan)
     assert workspace.outline_path("03").read_bytes() == before
     assert workspace.chapter_ids() == ("03",), "nothing else was written either"
-    take_in(workspace, plan, force=True)
+    import_document(workspace, plan, ImportRequest(force=True))
     after = workspace.outline_path("03").read_bytes()
     assert after == before.replace(b"lines: 250", b"lines: 260", 1)
 
@@ -128,7 +127,7 @@ def test_windows_line_ends_stay(workspace: Workspace, tmp_path: Path) -> None:
     plan.write_text(
         (PLANS / "plan_zh.md").read_text().replace("(250行)", "(260行)", 1) + "\n### 第9篇：管道\n\n1. 读 (90行)\n"
     )
-    take_in(workspace, plan, ImportRequest(chapters=("03", "09")), force=True)
+    import_document(workspace, plan, ImportRequest(chapters=("03", "09"), force=True))
     after = workspace.outline_path("03").read_bytes()
     assert after == text.replace(b"lines: 250", b"lines: 260", 1)
     booked = workspace.book_path.read_bytes()
@@ -137,16 +136,16 @@ def test_windows_line_ends_stay(workspace: Workspace, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_writes_nothing(workspace: Workspace) -> None:
-    intake = take_in(workspace, PLANS / "plan_en.md", dry_run=True)
-    assert [one.lines for one in intake.outlines] == [1025, 1000, 1000]
+    result = import_document(workspace, PLANS / "plan_en.md", ImportRequest(dry_run=True))
+    assert [one.lines for one in result.outlines] == [1025, 1000, 1000]
     assert workspace.chapter_ids() == ()
 
 
 def test_only_the_chapters_asked_for(workspace: Workspace) -> None:
-    take_in(workspace, PLANS / "plan_zh.md", ImportRequest(chapters=("04",)))
+    import_document(workspace, PLANS / "plan_zh.md", ImportRequest(chapters=("04",)))
     assert workspace.chapter_ids() == ("04",)
     with pytest.raises(InputError, match=r"chapter '06' is not planned here; planned are: 03, 04"):
-        take_in(workspace, PLANS / "plan_zh.md", ImportRequest(chapters=("06",)))
+        import_document(workspace, PLANS / "plan_zh.md", ImportRequest(chapters=("06",)))
 
 
 def test_the_brief_one_line_form(workspace: Workspace, tmp_path: Path) -> None:
@@ -162,8 +161,8 @@ def test_the_brief_one_line_form(workspace: Workspace, tmp_path: Path) -> None:
         ProposedSection(title="基础", lines=100, topics=("匿名管道", "命名管道（FIFO）")),
         ProposedSection(title="工具", lines=200, topics=("lsof", "strace（调用, 参数）")),
     )
-    intake = take_in(workspace, plan)
-    assert intake.booked == ("12",)
+    result = import_document(workspace, plan)
+    assert result.added_to_book == ("12",)
     book = workspace.book()
     assert [c.id for c in book.chapters][-1] == "12"
     assert book.chapters[-1].target_lines == 300
@@ -374,12 +373,12 @@ def test_summary_and_ids() -> None:
         ("Preface", "preface.md"), ("One", "01_one.md"), ("Deep", "a/deep.md"),
         ("Two [x]", "a b.md"), ("Draft", None),
     ]  # fmt: skip
-    assert [x.id for x in with_ids(entries)] == ["preface", "01_one", "deep", "a-b", "draft"]
+    assert [chapter for chapter, _ in with_ids(entries)] == ["preface", "01_one", "deep", "a-b", "draft"]
     numbered = [SummaryEntry(title="A", file="01_a.md"), SummaryEntry(title="B", file="s/02-b.md")]
-    assert [x.id for x in with_ids(numbered)] == ["01", "02"]
+    assert [chapter for chapter, _ in with_ids(numbered)] == ["01", "02"]
     same = [SummaryEntry(title="A", file="a/x.md"), SummaryEntry(title="B", file="b/x.md"),
             SummaryEntry(title="X", file=None), SummaryEntry(title="Y", file="a-x.md")]  # fmt: skip
-    assert [x.id for x in with_ids(same)] == ["a-x", "b-x", "x", "a-x-2"]
+    assert [chapter for chapter, _ in with_ids(same)] == ["a-x", "b-x", "x", "a-x-2"]
 
 
 def test_importing_a_summary(workspace: Workspace) -> None:
@@ -387,8 +386,8 @@ def test_importing_a_summary(workspace: Workspace) -> None:
     source.mkdir()
     (source / "SUMMARY.md").write_text("- [Pipes](pipes.md)\n- [Signals](signals.md)\n")
     (source / "pipes.md").write_text("# Something\n\n## Reading\n\n## Writing\n")
-    intake = take_in(workspace, source / "SUMMARY.md", ImportRequest(lines=300))
-    assert intake.kind == "summary"
+    result = import_document(workspace, source / "SUMMARY.md", ImportRequest(lines=300))
+    assert result.kind == "summary"
     pipes, signals = workspace.outline("pipes"), workspace.outline("signals")
     assert (pipes.title.say("en"), pipes.source) == ("Pipes", "src/pipes.md")
     assert [(s.title.say("en"), s.lines) for s in pipes.sections] == [
@@ -396,24 +395,24 @@ def test_importing_a_summary(workspace: Workspace) -> None:
     ]  # fmt: skip
     assert [(s.title.say("en"), s.lines) for s in signals.sections] == [("Signals", 300)]
     assert [c.id for c in workspace.book().chapters][-2:] == ["pipes", "signals"]
-    again = take_in(workspace, source / "SUMMARY.md", ImportRequest(lines=900))
+    again = import_document(workspace, source / "SUMMARY.md", ImportRequest(lines=900))
     assert {one.state for one in again.outlines} == {"same"}, "shares are not stated lines"
 
 
 def test_importing_a_document_of_the_workspace_keeps_its_id(workspace: Workspace) -> None:
     document = workspace.root / "chapters" / "03_performance_engineering.md"
-    intake = take_in(workspace, document)
-    assert intake.kind == "headings"
+    result = import_document(workspace, document)
+    assert result.kind == "headings"
     outline = workspace.outline("03")
     assert outline.source == "chapters/03_performance_engineering.md"
     assert outline.sections[0].title.say("en") == "Zero copy with splice"
-    assert intake.booked == ()
+    assert result.added_to_book == ()
 
 
 def test_importing_a_document_from_elsewhere(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("else") / "7-pipes.md"
     elsewhere.write_text("# 管道\n\n## 读\n\n## 写\n")
-    take_in(workspace, elsewhere)
+    import_document(workspace, elsewhere)
     outline = workspace.outline("7")
     assert outline.source == "chapters/7-pipes.md"
     assert outline.title.by_language == {"zh": "管道"}
@@ -423,24 +422,24 @@ def test_what_is_no_document_is_refused(workspace: Workspace, tmp_path: Path) ->
     config = tmp_path / "mkdocs.yml"
     config.write_text("nav: [a.md]\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"a \.yml file is no document.*`expand init` reads"):
-        take_in(workspace, config)
+        import_document(workspace, config)
     with pytest.raises(InputError, match="this is a folder; name a document in it"):
-        take_in(workspace, tmp_path)
+        import_document(workspace, tmp_path)
 
 
 def test_what_cannot_be_imported(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        take_in(workspace, tmp_path / "none.md")
+        import_document(workspace, tmp_path / "none.md")
     text = tmp_path / "x.md"
     text.write_text("# A\n\n## B (30,000 lines)\n")
     with pytest.raises(InputError, match=r"x.md:1: chapter x makes no outline: .*30000; give a"):
-        take_in(workspace, text)
+        import_document(workspace, text)
     with pytest.raises(InputError, match="no heading names a chapter"):
-        take_in(workspace, text, ImportRequest(kind="plan"))
+        import_document(workspace, text, ImportRequest(kind="plan"))
     with pytest.raises(InputError, match="no chapter is listed here"):
-        take_in(workspace, text, ImportRequest(kind="summary"))
+        import_document(workspace, text, ImportRequest(kind="summary"))
     with pytest.raises(InputError, match="the book has no language 'fr'; give one of: en, zh"):
-        take_in(workspace, text, ImportRequest(language="fr"))
+        import_document(workspace, text, ImportRequest(language="fr"))
     assert workspace.chapter_ids() == ()
 
 
@@ -449,7 +448,7 @@ def test_without_a_book_and_with_a_schema(workspace: Workspace) -> None:
     schema = workspace.root / "outlines" / ".schema" / "outline.json"
     schema.parent.mkdir()
     schema.write_text("{}")
-    take_in(workspace, PLANS / "plan_en.md", ImportRequest(chapters=("04",)))
+    import_document(workspace, PLANS / "plan_en.md", ImportRequest(chapters=("04",)))
     text = workspace.outline_path("04").read_text()
     assert text.startswith("# yaml-language-server: $schema=.schema/outline.json\n")
     assert workspace.outline("04").title.plain == "Testing and benchmarking"
@@ -482,7 +481,7 @@ sections:
 
 def update(*sections: ProposedSection, target: int | None = None) -> outline_yaml.Rewritten:
     proposal = Proposal(id="03", title="管道", sections=sections, target=target)
-    return updated_outline(EDITED, proposal, wording=ZH, lines=600)
+    return updated_outline(EDITED, proposal, language=ZH, lines=600)
 
 
 def test_comments_move_with_their_sections_and_topics() -> None:
@@ -541,7 +540,7 @@ def test_sections_that_go_are_named_and_topics_go_and_come() -> None:
 
 
 def test_a_title_in_another_language_is_added() -> None:
-    english = OutlineLanguage(language="en", several=True)
+    english = OutlineLanguage(code="en", several=True)
     text = "id: 1\ntitle: {zh: 管道}\nsource: a.md\nsections:\n- title: 读\n  lines: 30\n"
     proposal = Proposal(
         id="1",
@@ -550,13 +549,13 @@ def test_a_title_in_another_language_is_added() -> None:
         priority="low",
         hours=2.0,
     )
-    assert updated_outline(text, proposal, wording=english, lines=99).text == (
+    assert updated_outline(text, proposal, language=english, lines=99).text == (
         "id: 1\ntitle: {zh: 管道, en: Pipes}\nsource: a.md\npriority: low\nhours: 2.0\n"
         "sections:\n- title: 读\n  lines: 30\n"
     )
     renamed = replace(proposal, sections=(ProposedSection(title="Read", lines=30),))
     plain_text = text.replace("{zh: 管道}", "管道")
-    assert "title: Pipes\n" in updated_outline(plain_text, renamed, wording=PLAIN, lines=99).text
+    assert "title: Pipes\n" in updated_outline(plain_text, renamed, language=PLAIN, lines=99).text
 
 
 def run(*arguments: str, workspace: Workspace) -> tuple[int, str, str]:
@@ -580,7 +579,7 @@ def test_the_command(workspace: Workspace) -> None:
         "outlines/05.yaml: written, 6 sections, 1,000 lines",
         f"next: {name} outline check, then {name} chapter 03 --dry-run",
     ]
-    assert err == "expand: no lines are planned for 01 高级进程管理, 02 安全与沙箱: left alone\n"
+    assert err == "expand: not imported, because no lines are planned for them: 01 高级进程管理, 02 安全与沙箱\n"
     code, out, err = run("outline", "import", plan, "--json", workspace=workspace)
     report = json.loads(out)
     assert report["read_as"] == "plan"
@@ -596,7 +595,7 @@ def test_the_command_names_what_it_drops_and_adds(workspace: Workspace, tmp_path
     assert code == 0
     assert "outlines/03.yaml: changed, 1 section, 90 lines (1,000 stated)\n" in out
     assert "added to outlines/book.yaml: 09\n" in out
-    assert "outlines/03.yaml: section '零拷贝技术' is not in the document: out" in err
+    assert "outlines/03.yaml: section '零拷贝技术' is not in the document and was removed" in err
 
 
 def test_the_command_refuses(workspace: Workspace) -> None:
@@ -616,7 +615,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_any_text_gives_outlines_that_can_be_read_or_a_reason(text: str) -> None:
     for proposal in (*read_plan(text), read_headings(text, file="a.md")):
-        written = outline_yaml.new_outline(settled(proposal, lines=600), source="a.md", wording=ZH)
+        written = outline_yaml.new_outline(settled(proposal, lines=600), source="a.md", language=ZH)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{proposal.id}.yaml"
             path.write_text(written, encoding="utf-8")
@@ -626,7 +625,7 @@ def test_any_text_gives_outlines_that_can_be_read_or_a_reason(text: str) -> None
                     read_outline(path, root=Path(folder), chapter_id=proposal.id)
                 continue
             outline = read_outline(path, root=Path(folder), chapter_id=proposal.id)
-        again = updated_outline(written, proposal, wording=ZH, lines=600)
+        again = updated_outline(written, proposal, language=ZH, lines=600)
         assert again.text == written
         assert again.dropped == ()
         assert len(outline.sections) == len(proposal.sections)
@@ -635,7 +634,7 @@ def test_any_text_gives_outlines_that_can_be_read_or_a_reason(text: str) -> None
 def test_the_language_that_is_named_counts(workspace: Workspace, tmp_path: Path) -> None:
     document = tmp_path / "8_pipes.md"
     document.write_text("# Pipes\n\n## CPU\n")
-    take_in(workspace, document, ImportRequest(language="zh"))
+    import_document(workspace, document, ImportRequest(language="zh"))
     assert workspace.outline("8").title.by_language == {"zh": "Pipes"}
 
 
@@ -646,15 +645,15 @@ def test_a_document_that_an_outline_knows_keeps_its_id(workspace: Workspace) -> 
     workspace.outline_path("x").write_text(
         "id: x\ntitle: Notes\nsource: notes.md\nsections:\n\n- title: A\n\n  lines: 50\n\n"
     )
-    (one,) = take_in(workspace, document).outlines
+    (one,) = import_document(workspace, document).outlines
     assert (one.id, one.state) == ("x", "same")
     other = workspace.root / "other.md"
     other.write_text("# Other\n")
-    assert take_in(workspace, other).booked == ("other",)
+    assert import_document(workspace, other).added_to_book == ("other",)
     assert [chapter.id for chapter in workspace.book().chapters] == ["x", "other"]
     workspace.book_path.unlink()
-    assert [one.id for one in take_in(workspace, document).outlines] == ["x"]
-    assert [one.id for one in take_in(workspace, other).outlines] == ["other"]
+    assert [one.id for one in import_document(workspace, document).outlines] == ["x"]
+    assert [one.id for one in import_document(workspace, other).outlines] == ["other"]
 
 
 def test_the_source_of_a_planned_chapter(workspace: Workspace, tmp_path: Path) -> None:
@@ -668,7 +667,7 @@ def test_the_source_of_a_planned_chapter(workspace: Workspace, tmp_path: Path) -
             for name in ("20: 20_a.md", "21: B", "二十二", "23: X `sub/23_c.md`")
         ).replace("Chapter 二十二", "第三篇：D")
     )
-    sources = {one.id: one.source for one in take_in(workspace, plan).outlines}
+    sources = {one.id: one.source for one in import_document(workspace, plan).outlines}
     assert sources == {
         "20": "docs/20_a.md",
         "21": "chapters/21_b.md",
@@ -680,10 +679,10 @@ def test_the_source_of_a_planned_chapter(workspace: Workspace, tmp_path: Path) -
 def test_brackets_stay_where_nothing_is_moved() -> None:
     text = 'id: "1"\ntitle: T\nsource: a.md\nsections: [{title: A, lines: 30}]\npriority:   low\n'
     proposal = Proposal(id="1", title="T", sections=(ProposedSection(title="A", lines=40),))
-    changed = updated_outline(text, proposal, wording=PLAIN, lines=99).text
+    changed = updated_outline(text, proposal, language=PLAIN, lines=99).text
     assert "sections: [{title: A, lines: 40}]\n" in changed
     same = replace(proposal, sections=(ProposedSection(title="A"),))
-    assert updated_outline(text, same, wording=PLAIN, lines=99).text == text
+    assert updated_outline(text, same, language=PLAIN, lines=99).text == text
 
 
 def test_bullets_before_the_numbered_sections_are_none_of_them() -> None:
@@ -701,7 +700,7 @@ def test_blank_lines_between_sections_stay_with_the_one_above() -> None:
         title="T",
         sections=(ProposedSection(title="B", lines=30), ProposedSection(title="A", lines=30)),
     )
-    assert updated_outline(text, proposal, wording=PLAIN, lines=99).text == (
+    assert updated_outline(text, proposal, language=PLAIN, lines=99).text == (
         "id: 1\ntitle: T\nsource: a.md\nsections:\n  - title: B\n    lines: 30\n"
         "  - title: A\n    lines: 30\n\n\n# the priority\npriority: low\n"
     )
@@ -744,15 +743,15 @@ def a_book(folder: Path) -> Workspace:
 def test_a_plan_updates_the_chapters_that_a_book_has(tmp_path: Path) -> None:
     workspace = a_book(tmp_path)
     before = workspace.book_path.read_bytes()
-    intake = take_in(workspace, tmp_path / "plan.md", force=True)
-    assert [(one.id, one.source, one.state) for one in intake.outlines] == [
+    result = import_document(workspace, tmp_path / "plan.md", ImportRequest(force=True))
+    assert [(one.id, one.source, one.state) for one in result.outlines] == [
         ("pipes", "src/pipes.md", "changed"),
         ("fifos", "src/more/fifos.md", "new"),
     ]
-    assert intake.booked == ()
+    assert result.added_to_book == ()
     assert workspace.book_path.read_bytes() == before
     assert workspace.chapter_ids() == ("fifos", "pipes")
-    again = take_in(workspace, tmp_path / "src" / "SUMMARY.md", force=True)
+    again = import_document(workspace, tmp_path / "src" / "SUMMARY.md", ImportRequest(force=True))
     assert {one.id for one in again.outlines} == {"pipes", "fifos", "signals"}
     assert workspace.book_path.read_bytes() == before
 
@@ -765,8 +764,22 @@ def test_rows_that_are_not_taken_are_named_by_line(tmp_path: Path) -> None:
          "--force"],
     )  # fmt: skip
     assert ran.exit_code == 0
-    told = [line for line in ran.stderr.splitlines() if "not taken" in line]
+    told = [line for line in ran.stderr.splitlines() if "not imported" in line]
     assert told == [
-        "expand: line 5: not taken, as no sections are planned for it: | Pipes | 300 | 2 h |",
-        "expand: line 6: not taken, as no sections are planned for it: | Signals | 250 | 1 h |",
+        "expand: line 5: not imported, because no sections are planned for it: | Pipes | 300 | 2 h |",
+        "expand: line 6: not imported, because no sections are planned for it: | Signals | 250 | 1 h |",
     ]
+
+
+@pytest.mark.parametrize(("rows", "named", "rest"), [(12, 12, []), (13, 12, ["17"])])
+def test_twelve_rows_are_named_and_the_others_only_counted(
+    tmp_path: Path, rows: int, named: int, rest: list[str]
+) -> None:
+    workspace = a_book(tmp_path)
+    table = "".join(f"| Topic {chr(65 + row)} | 100 |\n" for row in range(rows))
+    plan = tmp_path / "rows.md"
+    plan.write_text(f"# Plan\n\n| Title | Target |\n| --- | --- |\n{table}\n### Chapter 9: Tea\n\n1. Cups (90 lines)\n")
+    arguments = ["--workspace", str(workspace.root), "outline", "import", str(plan), "--dry-run"]
+    lines = CliRunner().invoke(app, arguments).stderr.splitlines()
+    assert sum("not imported, because no sections" in line for line in lines) == named
+    assert [line.split("lines ")[1].split(" ")[0] for line in lines if "not imported either" in line] == rest

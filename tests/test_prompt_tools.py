@@ -81,13 +81,13 @@ def test_states_and_differences(workspace: Workspace) -> None:
     assert told.exit_code == 0
     assert told.stdout == (
         "length.j2: same as shipped/length.j2\n"
-        "mine.j2: it takes no other template's place\n"
+        "mine.j2: it replaces no other template\n"
         "system.j2: this workspace has none of its own; the shipped one is used\n"
     )
     listed = json.loads(run(workspace, "list", "--json").stdout)["templates"]
     mine = next(entry for entry in listed if entry["name"] == "mine.j2")
     assert (mine["origin"], mine["state"]) == ("book", "own")
-    assert mine["purpose"] == "Included by others, if at all."
+    assert mine["purpose"] == "Used only by templates that include it."
     assert mine["path"] == str(workspace.prompts_folder / "mine.j2")
 
 
@@ -158,7 +158,7 @@ def test_one_block_for_one_chapter(workspace: Workspace) -> None:
     text = path.read_text()
     assert text.startswith('{% extends "section.j2" %}\n{% block code %}\n{% if code_examples %}\n')
     assert run(workspace, "diff", "chapters/07/section").stdout == (
-        "chapters/07/section.j2: no block of it says anything else than shipped/section.j2\n"
+        "chapters/07/section.j2: no block of it differs from shipped/section.j2\n"
     )
     path.write_text(text.replace("complete code", "tested"))
     shown = run(workspace, "diff").stdout
@@ -205,13 +205,13 @@ def test_templates_of_a_chapter_that_there_is_not(workspace: Workspace) -> None:
     path = workspace.prompts_folder / "chapters/70/section.j2"
     path.parent.mkdir(parents=True)
     path.write_text("{{ lines }} lines")
-    assert "Counts for nothing: chapter 70 has no outline." in run(workspace, "list").stdout
+    assert "Not used: chapter 70 has no outline." in run(workspace, "list").stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--block", "code"), "--block needs the template that it is in"),
+        (("--block", "code"), "--block needs the template that the block is in"),
         (("--chapter", "07"), "--chapter needs a template"),
         (("section", "--block", "cod"), "section.j2 has no block 'cod'; did you mean \"code\"?"),
         (("section", "--chapter", "07", "--style", "mine"), "a copy is for a chapter, a style or"),
@@ -234,7 +234,7 @@ def test_nothing_differs(workspace: Workspace) -> None:
     )
     (workspace.prompts_folder).mkdir()
     (workspace.prompts_folder / "mine.j2").write_text("mine")
-    assert run(workspace, "diff").stdout.endswith(", beside 1 of this workspace that take no other's place\n")
+    assert run(workspace, "diff").stdout.endswith("; templates of this workspace that replace no other: 1\n")
 
 
 def test_the_blocks_are_those_of_the_packaged_templates() -> None:

@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.cli.examples import EXAMPLES, TASKS
+from expand.cli.command_table import COMMANDS, TASKS
 from expand.scaffold.new_workspace import create_workspace
 
 
@@ -73,12 +73,12 @@ def test_a_mistyped_option_names_the_one_that_is_meant() -> None:
 # --- help ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", EXAMPLES)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_example_is_in_the_help_and_can_be_typed(command: str) -> None:
     helped = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80"}).stdout
-    for line, about in EXAMPLES[command]:
+    for line, _, about in (row.partition("  ") for row in COMMANDS[command].examples):
         assert line in helped, "not rewrapped"
-        assert about in helped
+        assert about.strip() in helped
         words = shlex.split(line)
         assert words[: 1 + len(command.split())] == ["expand", *command.split()]
         found: Any = get_command(app)
@@ -89,14 +89,15 @@ def test_every_example_is_in_the_help_and_can_be_typed(command: str) -> None:
         assert context.params, line
 
 
-def test_every_command_has_examples() -> None:
+def test_every_command_is_in_the_table_and_has_examples() -> None:
     found: Any = get_command(app)
     names = set()
     for name, command in found.commands.items():
         below = getattr(command, "commands", None)
         names |= {name} if below is None else {f"{name} {other}" for other in below}
 
-    assert names == set(EXAMPLES)
+    assert names == set(COMMANDS)
+    assert all(entry.examples for entry in COMMANDS.values())
 
 
 def test_the_commands_of_the_task_list_exist() -> None:

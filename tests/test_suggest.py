@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from workspaces import expand, rows, small
 
 from expand.importers.proposal import LEAST_LINES, Proposal, ProposedSection, scaled
-from expand.importers.proposal_schema import Bounds, form_parameters, grammar, read_answer
+from expand.importers.proposal_schema import SectionCount, format_parameters, grammar, parse_answer
 from expand.llm.profile import profile_for
 
 Json = Any
@@ -193,7 +193,7 @@ def test_an_outline_that_is_there_is_neither_overwritten_nor_paid_for(place: Pat
     before = (place / "outlines" / "07.yaml").read_bytes()
     ran = suggest(place, proposer, "07")
     assert ran.code == 2
-    assert "outlines/07.yaml: it is there" in ran.err
+    assert "outlines/07.yaml: the outline exists" in ran.err
     assert "--force changes it in place" in ran.err
     assert proposer.asked == []
     assert (place / "outlines" / "07.yaml").read_bytes() == before
@@ -218,7 +218,7 @@ def test_with_force_comments_order_and_other_languages_stay(place: Path, author:
         "Reading", "Named pipes",
     ]  # fmt: skip
     assert sum(s["lines"] for s in outline(place, "07")["sections"]) == 80
-    assert "section 'Signal handling' is not in the document: out" in ran.err
+    assert "section 'Signal handling' is not in the document and was removed" in ran.err
 
 
 def test_what_is_wrong_goes_back(place: Path, author: Author) -> None:
@@ -362,10 +362,10 @@ def test_in_another_language_and_under_an_id_of_one_s_own(place: Path, author: A
         (("--suggest", "New", "--id", "a b"), "--id 'a b' holds a space"),
         (("--suggest", "New", "--id", "book"), "--id 'book' is taken by book.yaml"),
         (("--suggest", "New", "--language", "de"), "the book has no language 'de'"),
-        (("--suggest", "New", "--from", "plan"), "--from says nothing with --suggest"),
-        (("--suggest", "New", "--chapter", "07"), "--chapter says nothing with --suggest"),
-        (("chapters/07_signals.md", "--budget", "3"), "--budget says nothing without --suggest"),
-        (("chapters/07_signals.md", "--id", "3"), "--id says nothing without --suggest"),
+        (("--suggest", "New", "--from", "plan"), "--from has no effect with --suggest"),
+        (("--suggest", "New", "--chapter", "07"), "--chapter has no effect with --suggest"),
+        (("chapters/07_signals.md", "--budget", "3"), "--budget has no effect without --suggest"),
+        (("chapters/07_signals.md", "--id", "3"), "--id has no effect without --suggest"),
         (("--suggest", "信号", "--model", "embedded"), "writes only en, not zh"),
         (("--suggest", "New", "--model", "gpt-4.1"), "OPENAI_API_KEY is not set"),
     ],
@@ -395,9 +395,31 @@ def test_what_is_refused_before_anything_is_sent(place: Path, arguments: tuple[s
     ],
 )
 def test_what_is_wrong_with_a_section(entry: Json, fault: str) -> None:
-    reading = read_answer(json.dumps({"sections": [entry, section("B")]}), Bounds(least=1, most=3))
-    assert any(found.startswith(fault) or fault in found for found in reading.faults)
-    assert reading.sections[-1].title == "B"
+    parsed = parse_answer(json.dumps({"sections": [entry, section("B")]}), SectionCount(least=1, most=3))
+    assert any(found.startswith(fault) or fault in found for found in parsed.faults)
+    assert parsed.sections[-1].title == "B"
+
+
+@pytest.mark.parametrize(("topics", "wrong"), [(8, False), (9, True)])
+def test_a_section_may_have_eight_topics(topics: int, wrong: bool) -> None:
+    entry = section("A", 5, [f"t{number}x" for number in range(topics)])
+    parsed = parse_answer(json.dumps({"sections": [entry]}), SectionCount(least=1, most=1))
+    assert bool(parsed.faults) is wrong
+    assert len(parsed.sections[0].topics) == 8
+
+
+@pytest.mark.parametrize(("length", "wrong"), [(480, False), (481, True)])
+def test_a_topic_may_have_480_characters(length: int, wrong: bool) -> None:
+    parsed = parse_answer(
+        json.dumps({"sections": [section("A", 5, ["x" * length, "y"])]}), SectionCount(least=1, most=1)
+    )
+    assert bool(parsed.faults) is wrong
+
+
+@pytest.mark.parametrize(("count", "wrong"), [(1, True), (2, False), (3, False), (4, True)])
+def test_the_number_of_sections_has_two_bounds(count: int, wrong: bool) -> None:
+    said = {"sections": [section(f"Part {number}") for number in range(count)]}
+    assert bool(parse_answer(json.dumps(said), SectionCount(least=2, most=3)).faults) is wrong
 
 
 @pytest.mark.parametrize(
@@ -412,23 +434,23 @@ def test_what_is_wrong_with_a_section(entry: Json, fault: str) -> None:
     ],
 )
 def test_what_is_no_answer_at_all(text: str, fault: str) -> None:
-    reading = read_answer(text, Bounds(least=1, most=3))
-    assert reading.sections == ()
-    assert reading.faults[0].startswith(fault)
+    parsed = parse_answer(text, SectionCount(least=1, most=3))
+    assert parsed.sections == ()
+    assert parsed.faults[0].startswith(fault)
 
 
 def test_a_fence_and_numbers_and_markup_are_read_over() -> None:
     said = {"sections": [section("## 1. **Pipes**", "x", ["1.1 `pipe(2)`", "- FIFOs"]), section("B")]}
-    reading = read_answer(f"Sure!\n```json\n{json.dumps(said)}\n```", Bounds(least=1, most=3))
-    assert reading.sections[0].title == "Pipes"
-    assert reading.sections[0].topics[0] == "`pipe(2)`"
+    parsed = parse_answer(f"Sure!\n```json\n{json.dumps(said)}\n```", SectionCount(least=1, most=3))
+    assert parsed.sections[0].title == "Pipes"
+    assert parsed.sections[0].topics[0] == "`pipe(2)`"
 
 
-def test_bounds() -> None:
-    assert Bounds.of(1000) == Bounds(least=5, most=14)
-    assert Bounds.of(400) == Bounds(least=2, most=10)
-    assert Bounds.of(25) == Bounds(least=1, most=1)
-    assert Bounds.of(100, ["a", "b", "c"]) == Bounds(least=3, most=3)
+def test_how_many_sections_a_chapter_may_have() -> None:
+    assert SectionCount.of(1000) == SectionCount(least=5, most=14)
+    assert SectionCount.of(400) == SectionCount(least=2, most=10)
+    assert SectionCount.of(25) == SectionCount(least=1, most=1)
+    assert SectionCount.of(100, ["a", "b", "c"]) == SectionCount(least=3, most=3)
 
 
 @pytest.mark.parametrize(
@@ -442,7 +464,7 @@ def test_bounds() -> None:
 def test_the_profile_decides_on_the_form(structured: str, key: str | None, kind: str | None) -> None:
     table = {"structured_output": structured, "parameters": {"temperature": 0.2}}
     profile = profile_for("some-model", {"some-model": table})
-    parameters = form_parameters(profile, Bounds(least=3, most=5), "Pipes")
+    parameters = format_parameters(profile, SectionCount(least=3, most=5), "Pipes")
     assert parameters["temperature"] == 0.2
     assert set(parameters) == {"temperature"} | ({key} if key else set())
     if key:
@@ -452,14 +474,14 @@ def test_the_profile_decides_on_the_form(structured: str, key: str | None, kind:
 
 def test_a_small_model_fills_in_a_grammar() -> None:
     profile = profile_for("smollm2-135m-instruct")
-    parameters = form_parameters(profile, Bounds(least=3, most=12), "Named pipes", ["Why"])
+    parameters = format_parameters(profile, SectionCount(least=3, most=12), "Named pipes", ["Why"])
     assert "response_format" not in parameters
     assert (parameters["temperature"], parameters["dry_multiplier"]) == (0.4, 0)
     text = str(parameters["grammar"])
     titles = re.findall(r'title\\": \\"" "([^"]*)"', text)
     assert titles[:3] == ["Why", "What named pipes is for", "How named pipes works"]
     assert len(titles) == 6
-    kept = grammar(Bounds(least=2, most=3), "A", ['A "b" \\ c'])
+    kept = grammar(SectionCount(least=2, most=3), "A", ['A "b" \\ c'])
     assert r'"A \\\"b\\\" \\\\ c"' in kept
 
 

@@ -1,6 +1,6 @@
-"""The command line: parse, call one function, print. One module a command.
+"""The command line: each command parses its options, calls one function and prints the result.
 
-Nothing heavy is imported before a command runs, so that ``expand --help`` is quick.
+Commands are imported when they are used (``lazy_commands``), so that ``expand --help`` is quick.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from typing import NoReturn
 import typer
 
 from expand import __version__
-from expand.cli import chapter, doctor, init, ledger, outline, prompt, reports, review, worker
-from expand.cli.common import WorkspaceOption, note
+from expand.cli.command_table import TASKS
 from expand.cli.encoding import prepare
-from expand.cli.examples import TASKS
-from expand.cli.lazy_commands import command
-from expand.cli.verbosity import QuietOption, VerboseOption, begin, counted
+from expand.cli.lazy_commands import add_commands
+from expand.cli.verbosity import QuietOption, VerboseOption, WorkspaceOption, begin, counted, note
 from expand.errors import ExpandError
 
 app = typer.Typer(
     name="expand",
-    help="Turns a chapter outline into a finished chapter draft with a language model, and never "
-    "loses, overspends or hides a token on the way.",
+    help="Turns a chapter outline into a finished chapter draft with a language model, and never loses, overspends or "
+    "hides a token on the way.",
     epilog=TASKS,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -31,20 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-command(app, "chapter")(chapter.chapter)
-command(app, "budget")(reports.budget)
-command(app, "plan")(reports.plan)
-command(app, "status")(reports.status)
-command(app, "report")(reports.report)
-command(app, "review")(review.review)
-command(app, "revise")(review.revise)
-command(app, "accept")(review.accept)
-command(app, "worker")(worker.worker)
-command(app, "init")(init.init)
-command(app, "doctor")(doctor.doctor)
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(outline.app, name="outline")
-app.add_typer(prompt.app, name="prompt")
+add_commands(app)
 
 
 def _version(wanted: bool) -> None:
@@ -68,9 +53,9 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs a command line and exits with the code of the contract."""
+    """Runs a command line and exits with its exit code."""
     begin()
-    lost = prepare(sys.stdout)
+    losses = prepare(sys.stdout)
     prepare(sys.stderr)
     try:
         app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="expand")
@@ -81,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         typer.echo("expand: interrupted", err=True)
         sys.exit(130)
     finally:
-        if lost.count:
+        if losses.count:
             note(
-                f"{counted(lost.count, 'character')} cannot be shown in {sys.stdout.encoding}; "
+                f"{counted(losses.count, 'character')} cannot be shown in {sys.stdout.encoding}; "
                 "write to a file with -o, or set PYTHONUTF8=1"
             )
     sys.exit(0)

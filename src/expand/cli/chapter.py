@@ -14,13 +14,13 @@ from expand.cli.common import (
     ModelOption,
     WorkspaceOption,
     complete_chapter,
+    plan_of,
     settings_of,
     workspace_of,
 )
 from expand.cli.verbosity import QuietOption, VerboseOption
 
 if TYPE_CHECKING:
-    from expand.outline.plans import Plan
     from expand.workspace import Workspace
 
 
@@ -167,13 +167,3 @@ def _is_text(told: str) -> bool:
     if told not in ("outline", "text"):
         raise InputError(f"--context is {told!r}", remedy="give outline or text")
     return told == "text"
-
-
-def plan_of(text: str) -> Plan:
-    """The plan that ``--plan`` names. Raises ``InputError``."""
-    from expand.errors import InputError  # start-up time
-    from expand.outline.plans import Plan as Known
-
-    if text not in tuple(Known):
-        raise InputError(f"--plan is {text!r}", remedy="give full or lean")
-    return Known(text)

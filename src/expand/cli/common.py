@@ -1,4 +1,4 @@
-"""What the commands share: options, the workspace they mean, and how results are printed."""
+"""Options, settings and output that the commands share."""
 
 from __future__ import annotations
 
@@ -7,26 +7,42 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from expand.cli.encoding import is_unicode
-from expand.cli.verbosity import Verbosity, verbosity
+from expand.cli.verbosity import WorkspaceOption, note, warn
+from expand.errors import ExpandError, InputError
+from expand.outline.plans import Plan
+from expand.schema import Json
+from expand.settings import Overrides, Settings, read_settings
+from expand.workspace import Workspace, find_workspace, write_atomically
 
-if TYPE_CHECKING:
-    from expand.schema import Json
-    from expand.settings import Settings
-    from expand.workspace import Workspace
+__all__ = [
+    "BaseUrlOption",
+    "BudgetOption",
+    "ChaptersArgument",
+    "JsonOption",
+    "LanguageOption",
+    "ModelOption",
+    "OutputOption",
+    "WorkspaceOption",
+    "complete_chapter",
+    "note",
+    "plan_of",
+    "print_json",
+    "print_text",
+    "settings_of",
+    "warn",
+    "workspace_of",
+]
 
 
 def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids of the workspace's chapters that begin so, for shell completion; never an error."""
-    from expand.errors import ExpandError  # start-up time
-    from expand.workspace import find_workspace
-
-    above = context.parent.params if context.parent is not None else {}
-    given = context.params.get("workspace") or above.get("workspace")
+    """The workspace's chapter ids that begin with ``incomplete``, for shell completion; never an error."""
+    parent = context.parent.params if context.parent is not None else {}
+    given = context.params.get("workspace") or parent.get("workspace")
     try:
         workspace = find_workspace(Path.cwd(), given=Path(given) if given else None)
     except ExpandError:
@@ -34,24 +50,12 @@ def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
     return [chapter for chapter in workspace.chapter_ids() if chapter.startswith(incomplete)]
 
 
-WorkspaceOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--workspace",
-        metavar="DIR",
-        help="The folder with expand.toml, if not this one or above.",
-    ),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="The author model; `embedded` is the local one."),
-]
+ModelOption = Annotated[str | None, typer.Option("--model", help="The author model; `embedded` is the local one.")]
 BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
 BudgetOption = Annotated[
-    int | None,
-    typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend."),
+    int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="Spend at most this many tokens in this run.")
 ]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")
@@ -63,10 +67,15 @@ ChaptersArgument = Annotated[
 
 
 def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
-    """The workspace that the command line means. Raises ``InputError``."""
-    from expand.workspace import find_workspace  # start-up time
-
+    """The workspace that the command line names, else the one around the current folder. Raises ``InputError``."""
     return find_workspace(Path.cwd(), given=given or context.obj)
+
+
+def plan_of(text: str) -> Plan:
+    """The plan that ``--plan`` names. Raises ``InputError``."""
+    if text not in tuple(Plan):
+        raise InputError(f"--plan is {text!r}", remedy="give full or lean")
+    return Plan(text)
 
 
 def settings_of(
@@ -77,12 +86,7 @@ def settings_of(
     concurrency: int | None = None,
     on_unknown: str | None = None,
 ) -> Settings:
-    """The settings of the workspace with the command line's on top. Raises ``InputError``."""
-    from expand.settings import (
-        Overrides,
-        read_settings,  # start-up time
-    )
-
+    """The workspace's settings, overridden by the command line's. Raises ``InputError``."""
     return read_settings(
         workspace.settings_path,
         environment=os.environ,
@@ -91,31 +95,18 @@ def settings_of(
 
 
 def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:
-    """One JSON object on stdout, and nothing else, or into a file.
+    """Prints one JSON object on stdout, or writes it to a file.
 
-    A stdout that cannot show every character gets them escaped: none is lost to a script.
+    A stdout that cannot show every character gets them escaped, so that a script loses none.
     """
     escaped = output is None and not is_unicode(sys.stdout)
     print_text(json.dumps(value, ensure_ascii=escaped, indent=2) + "\n", output)
 
 
 def print_text(text: str, output: Path | None = None) -> None:
-    """A text on stdout, or into a file, which is then named on stderr."""
+    """Prints a text on stdout, or writes it to a file and names the file on stderr."""
     if output is None:
         sys.stdout.write(text)
         return
-    from expand.workspace import write_atomically  # start-up time
-
     write_atomically(output, text)
     note(f"{output} written")
-
-
-def warn(message: str) -> None:
-    """A line on stderr that is said in any case."""
-    sys.stderr.write(f"expand: {message}\n")
-
-
-def note(message: str) -> None:
-    """A line on stderr that ``--quiet`` leaves out."""
-    if verbosity() is not Verbosity.QUIET:
-        warn(message)

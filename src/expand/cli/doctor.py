@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from expand.cli.common import BaseUrlOption, ModelOption, WorkspaceOption, print_json
-
-if TYPE_CHECKING:
-    from expand.doctor.run_checks import DoctorReport
+from expand.cli.common import BaseUrlOption, JsonOption, ModelOption, WorkspaceOption, print_json
+from expand.doctor.environment import Terminal
+from expand.doctor.run_checks import DoctorReport, run_checks
+from expand.schema import Json
+from expand.settings import Overrides
 
 
 def doctor(
@@ -21,24 +23,19 @@ def doctor(
     live: Annotated[bool, typer.Option("--live", help="Send one small request too; it goes into the ledger.")] = False,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Look at key, endpoint, model, price, tokenizer, ledger, disk and terminal; name remedies.
+    """Check what is installed, reachable and priced; name remedies.
 
-    Exits with 2 when something here is to be mended, with 4 when the author fails.
+    Checks the key, the endpoint, the model, its price and tokenizer, the ledger, the disk and the terminal. Exits with
+    2 when something here has to be fixed, with 4 when the author fails.
     """
-    import asyncio  # start-up time
-
-    from expand.doctor.environment import Terminal
-    from expand.doctor.run_checks import run_checks
-    from expand.settings import Overrides
-
     terminal = Terminal(
         columns=shutil.get_terminal_size().columns if sys.stdout.isatty() else None,
         encoding=sys.stdout.encoding or "ascii",
     )
-    found = asyncio.run(
+    report = asyncio.run(
         run_checks(
             Path.cwd(),
             given=workspace or context.obj,
@@ -49,35 +46,22 @@ def doctor(
         )
     )
     if as_json:
-        _print(found)
+        findings: list[Json] = [
+            {"subject": one.subject, "status": one.status, "message": one.message, "remedy": one.remedy}
+            for one in report.findings
+        ]
+        print_json({"exit_code": report.exit_code, "findings": findings})
     else:
-        _show(found)
-    raise typer.Exit(found.exit_code)
+        _show(report)
+    raise typer.Exit(report.exit_code)
 
 
-def _print(found: DoctorReport) -> None:
-    print_json(
-        {
-            "exit_code": found.exit_code,
-            "findings": [
-                {
-                    "subject": finding.subject,
-                    "status": finding.status,
-                    "message": finding.message,
-                    "remedy": finding.remedy,
-                }
-                for finding in found.findings
-            ],
-        }
-    )
-
-
-def _show(found: DoctorReport) -> None:
-    marks = {"ok": "ok", "note": "note", "warning": "WARN", "failure": "FAIL"}
-    for finding in found.findings:
-        typer.echo(f"{marks[finding.status]:<5}{finding.subject:<12}{finding.message}")
+def _show(report: DoctorReport) -> None:
+    labels = {"ok": "ok", "note": "note", "warning": "WARN", "failure": "FAIL"}
+    for finding in report.findings:
+        typer.echo(f"{labels[finding.status]:<5}{finding.subject:<12}{finding.message}")
         if finding.remedy:
             typer.echo(f"{'':<17}-> {finding.remedy}")
-    failed = sum(finding.status == "failure" for finding in found.findings)
-    warned = sum(finding.status == "warning" for finding in found.findings)
-    typer.echo("all is well" if not failed and not warned else f"{failed} to mend, {warned} to look at")
+    failed = sum(finding.status == "failure" for finding in report.findings)
+    warned = sum(finding.status == "warning" for finding in report.findings)
+    typer.echo(f"{failed} to fix, {warned} to look at" if failed or warned else "everything works")

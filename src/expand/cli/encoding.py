@@ -1,8 +1,7 @@
-"""Characters that a terminal or a pipe cannot show, and what stands for them there.
+"""Replaces characters that a terminal or a pipe cannot show.
 
-A stream whose encoding is a Windows code page or ASCII gets plain dashes, bars and quotes in the
-place of drawn ones, and ``?`` for each cell of anything else: the tool neither fails over them nor
-prints what another encoding would make of them. Streams in UTF-8 are left as they are.
+A stream whose encoding is a Windows code page or ASCII gets plain dashes, bars and quotes instead of drawn ones, and
+``?`` for each cell of anything else: the tool neither fails over them nor prints mojibake. UTF-8 streams show all.
 """
 
 from __future__ import annotations
@@ -15,52 +14,33 @@ import unicodedata
 from typing import TextIO
 
 PLAIN = {
-    "…": "...",
-    "–": "-",
-    "—": "-",
-    "‘": "'",
-    "’": "'",
-    "“": '"',
-    "”": '"',
-    "→": "->",
-    "←": "<-",
-    "≤": "<=",
-    "≥": ">=",
-    "×": "x",
-    "·": "-",
-    "•": "*",
-    "✓": "ok",
-    "✔": "ok",
-    "✗": "x",
-    "\N{IDEOGRAPHIC COMMA}": ", ",
-    "\N{IDEOGRAPHIC FULL STOP}": ". ",
-    "\N{NO-BREAK SPACE}": " ",
-}
-HANDLER = "expand-plain"
+    "…": "...", "–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "→": "->", "←": "<-", "≤": "<=", "≥": ">=",
+    "×": "x", "·": "-", "•": "*", "✓": "ok", "✔": "ok", "✗": "x", "\N{IDEOGRAPHIC COMMA}": ", ",
+    "\N{IDEOGRAPHIC FULL STOP}": ". ", "\N{NO-BREAK SPACE}": " ",
+}  # fmt: skip
 
 
 class Losses:
-    """How many characters of one stream were lost: shown as ``?``."""
+    """Counts the characters of one stream that were shown as ``?``."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def plain(self, error: UnicodeError) -> tuple[str, int]:
-        """The error handler: what stands for characters that the encoding lacks."""
+    def replace(self, error: UnicodeError) -> tuple[str, int]:
+        """The error handler: replaces characters that the encoding lacks."""
         if not isinstance(error, UnicodeEncodeError):
             raise error
-        lacking = error.object[error.start : error.end]
-        shown = [plain(character) for character in lacking]
-        self.count += sum(text.startswith("?") for text in shown)
-        return "".join(shown), error.end
+        replacements = [plain(character) for character in error.object[error.start : error.end]]
+        self.count += sum(text.startswith("?") for text in replacements)
+        return "".join(replacements), error.end
 
 
 def plain(character: str) -> str:
-    """What stands for a character in ASCII; ``?`` for each of its cells if nothing does."""
+    """The replacement of a character in ASCII; ``?`` for each of its cells if there is none."""
     if character in PLAIN:
         return PLAIN[character]
     if "\u2500" <= character <= "\u259f":
-        return _drawn(character)
+        return _plain_drawing(character)
     bare = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     if bare and bare.isprintable():
         return bare
@@ -69,7 +49,7 @@ def plain(character: str) -> str:
     return "?" * (2 if unicodedata.east_asian_width(character) in "WF" else 1)
 
 
-def _drawn(character: str) -> str:
+def _plain_drawing(character: str) -> str:
     name = unicodedata.name(character)
     if "HORIZONTAL" in name and "VERTICAL" not in name:
         return "-"
@@ -79,11 +59,11 @@ def _drawn(character: str) -> str:
 
 
 def prepare(stream: TextIO) -> Losses:
-    """Has a stream show what it can. Returns the count of what it could not."""
+    """Makes a stream replace what its encoding lacks. Returns the count of what it could not show."""
     losses = Losses()
     if isinstance(stream, io.TextIOWrapper) and not is_unicode(stream):
-        name = f"{HANDLER}-{id(losses)}"
-        codecs.register_error(name, losses.plain)
+        name = f"expand-plain-{id(losses)}"
+        codecs.register_error(name, losses.replace)
         stream.reconfigure(errors=name)
     return losses
 

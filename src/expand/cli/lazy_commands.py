@@ -1,56 +1,54 @@
-"""Commands whose options are read only when the command is the one that was typed.
+"""Makes typer commands from ``command_table`` that import their modules only when they are used.
 
-To read the options of a function takes milliseconds, and there are two dozen commands: all of them
-together would be a third of the time that ``expand --help`` takes.
+A cli module may therefore import all it needs at its top: nothing of it is loaded for another command.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from expand.cli.examples import below
-
-Function = TypeVar("Function", bound=Callable[..., None])
+from expand.cli.command_table import COMMANDS, GROUPS
 
 
-def command(app: typer.Typer, name: str, *, path: str = "") -> Callable[[Function], Function]:
-    """Makes a function the command ``name`` of ``app``, with the examples of ``path`` (the name
-    itself, where there is no other) below its help.
-    """
+def add_commands(app: typer.Typer) -> None:
+    """Adds every group and command of the table to the application."""
+    groups = {
+        name: typer.Typer(help=summary, no_args_is_help=True, rich_markup_mode=None) for name, summary in GROUPS.items()
+    }
+    for full_name, entry in COMMANDS.items():
+        group, _, name = full_name.rpartition(" ")
+        owner = groups[group] if group else app
+        lazy = type("Lazy", (LazyCommand,), {"function": entry.function})
+        owner.command(name, cls=lazy, help=entry.summary, epilog=entry.epilog)(_not_imported)
+    for name, owner in groups.items():
+        app.add_typer(owner, name=name)
 
-    def take(function: Function) -> Function:
-        class Late(_Late):
-            real = CommandInfo(name=name, callback=function)
 
-        app.command(name, cls=Late, help=inspect.getdoc(function), epilog=below(path or name))(_nothing)
-        return function
+class LazyCommand(TyperCommand):
+    """A command whose name and summary are known; its options and full help are read from its function when needed."""
 
-    return take
-
-
-class _Late(TyperCommand):
-    """A command of which name and help are known; the rest is found out when it is asked for."""
-
-    real: CommandInfo
+    function: str
 
     def __init__(self, name: str | None, **given: Any) -> None:
         super().__init__(name, **given)
-        del self.params, self.callback
+        del self.params, self.callback  # reading either calls __getattr__, which imports the module
 
     def __getattr__(self, name: str) -> Any:
         if name not in ("params", "callback"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        made = get_command_from_info(self.real, pretty_exceptions_short=True, rich_markup_mode=self.rich_markup_mode)
-        self.params, self.callback = made.params, made.callback
+        module, _, function = self.function.partition(":")
+        imported = getattr(import_module(f"expand.cli.{module}"), function)
+        info = CommandInfo(name=self.name, callback=imported)
+        made = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=self.rich_markup_mode)
+        self.params, self.callback, self.help = made.params, made.callback, made.help
         return getattr(self, name)
 
 
-def _nothing() -> None:
-    """Stands for the function of a command, so that its options are not read yet."""
+def _not_imported() -> None:
+    """Stands for the function of a command until its module is imported."""

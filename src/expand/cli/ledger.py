@@ -20,7 +20,6 @@ from expand.cli.common import (
     workspace_of,
 )
 from expand.cli.encoding import escaped, is_unicode
-from expand.cli.lazy_commands import command
 
 if TYPE_CHECKING:
     from expand.ledger import Ledger
@@ -28,11 +27,6 @@ if TYPE_CHECKING:
     from expand.settings import Settings
     from expand.workspace import Workspace
 
-app = typer.Typer(
-    help="Verify, export, import and reconcile the ledger.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 
 LedgerOption = Annotated[
     str | None,
@@ -55,7 +49,6 @@ def _path(context: typer.Context, workspace: Path | None, given: str | None) -> 
     return read_server(given) if is_server(given) else Path(given)
 
 
-@command(app, "verify", path="ledger verify")
 def verify(
     context: typer.Context,
     ledger: LedgerOption = None,
@@ -89,7 +82,6 @@ def verify(
     raise typer.Exit(0 if report.ok else 2)
 
 
-@command(app, "export", path="ledger export")
 def export(
     context: typer.Context,
     texts: Annotated[bool, typer.Option("--texts/--no-texts", help="With requests and answers, or without.")] = True,
@@ -109,7 +101,6 @@ def export(
         sys.stdout.write(f"{line if whole else escaped(line)}\n")
 
 
-@command(app, "import", path="ledger import")
 def import_(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="What was exported; else stdin.")] = None,
@@ -134,7 +125,6 @@ def import_(
     typer.echo(f"{target}: {filled.attempts:,} attempts and {filled.answers:,} answers imported")
 
 
-@command(app, "reconcile", path="ledger reconcile")
 def reconcile(
     context: typer.Context,
     attempt: Annotated[str | None, typer.Argument(metavar="[ATTEMPT]", help="The attempt's id.")] = None,

@@ -1,4 +1,4 @@
-"""Where things are, in words that an editor can follow: ``drafts/03.md:162``, ``03/1-4``."""
+"""Names places in drafts as editors and people read them: ``drafts/03.md:162``, ``03/1-4``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from expand.workspace import Workspace, read_text
 
 
 class Locations:
-    """The places of a draft's findings, in lines of the file as it stands on the disk."""
+    """The locations of a draft's findings, in lines of the file on the disk."""
 
     def __init__(self, path: str, text: str) -> None:
-        """``path`` is what the file is called, ``text`` all that is in it."""
+        """``path`` is the file's name in messages, ``text`` its content."""
         self._path = path
         self._starts: dict[int, int] = {}
         at = line = 0
@@ -27,18 +27,18 @@ class Locations:
                 self._starts[section.number] = line
 
     def of(self, finding: Finding) -> str:
-        """``drafts/03.md:162``; what is about the whole chapter is at its first line."""
+        """``drafts/03.md:162``; a finding about the whole chapter is at its first line."""
         return f"{self._path}:{self._starts.get(finding.section, 0) + finding.line}"
 
 
 def locations_of(workspace: Workspace, chapter: ChapterResult) -> Locations:
-    """The places of a chapter's findings."""
+    """The locations of a chapter's findings."""
     path = workspace.root / chapter.draft
     return Locations(chapter.draft, read_text(path) if path.is_file() else "")
 
 
 def named(sections: Iterable[tuple[str, int]]) -> str:
-    """Sections by chapter and number, neighbours drawn together: ``03/1-4, 03/7, 05/2``."""
+    """Sections by chapter and number, with neighbours as ranges: ``03/1-4, 03/7, 05/2``."""
     parts = []
     for chapter, group in groupby(sorted(set(sections)), key=lambda key: key[0]):
         numbers = [number for _, number in group]

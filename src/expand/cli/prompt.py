@@ -1,74 +1,116 @@
-"""``expand prompt``: the templates, whose they are, and copies of them to be changed."""
+"""``expand prompt``: shows what would be sent; lists, compares and copies templates."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from expand.cli.common import (
+    BaseUrlOption,
+    JsonOption,
+    LanguageOption,
     ModelOption,
     WorkspaceOption,
     complete_chapter,
+    plan_of,
     print_json,
     settings_of,
     workspace_of,
 )
-from expand.cli.lazy_commands import command
-from expand.cli.prompt_show import show
+from expand.drafting.dry_run import first_order
+from expand.drafting.model_setup import profile_of
+from expand.errors import InputError
+from expand.prompts.context import PURPOSES, context_of, variables_of
+from expand.prompts.files import TemplateFile, difference, select_templates, template_files, templates_of_chapter
+from expand.prompts.files import eject as eject_templates
+from expand.prompts.reference import reference
+from expand.prompts.template_lookup import packaged_folder
+from expand.schema.validators import suggestion
+from expand.workspace import Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from expand.prompts.files import TemplateFile
-    from expand.workspace import Workspace
-
-app = typer.Typer(
-    help="Show what would be sent; list, copy and compare templates.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 TemplatesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[TEMPLATE...]", help="Such as section, or brief/section; else all."),
+    list[str] | None, typer.Argument(metavar="[TEMPLATE...]", help="Such as section or brief/section; all if none.")
+]
+ChapterOption = Annotated[
+    str | None, typer.Option("--chapter", metavar="ID", help="For this chapter alone.", autocompletion=complete_chapter)
 ]
 
-_SAME = {
+_NO_DIFFERENCE = {
     "shipped": "this workspace has none of its own; the shipped one is used",
     "same": "same as {}",
-    "changed": "no block of it says anything else than {}",
-    "own": "it takes no other template's place",
+    "changed": "no block of it differs from {}",
+    "own": "it replaces no other template",
 }
 
 
-command(app, "show", path="prompt show")(show)
-
-
-@command(app, "list", path="prompt list")
-def list_(
+def show(
     context: typer.Context,
-    chapter: Annotated[
-        str | None,
-        typer.Option(
-            "--chapter",
-            metavar="ID",
-            help="Which files count for this chapter.",
-            autocompletion=complete_chapter,
-        ),
-    ] = None,
+    chapter: Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)],
+    section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
+    plan: Annotated[str, typer.Option("--plan", help="full or lean.")] = "full",
+    language: LanguageOption = None,
     model: ModelOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    base_url: BaseUrlOption = None,
+    as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """List the templates: whose each is, and what it is for; or which count for a chapter."""
-    from expand.prompts.files import template_files  # start-up time
+    """Print the messages of a section's first request; send nothing.
 
-    place = workspace_of(context, workspace)
-    if chapter is not None:
-        _list_counting(place, chapter, model, as_json=as_json)
+    The messages are printed as they would be sent, with their token counts.
+    """
+    opened = workspace_of(context, workspace)
+    order, exact, counts = first_order(
+        opened,
+        settings_of(opened, model=model, base_url=base_url),
+        chapter=chapter,
+        section=section,
+        plan=plan_of(plan),
+        language=language or opened.book().language,
+    )
+    request = order.request
+    if as_json:
+        messages = zip(request.messages, counts, strict=True)
+        print_json(
+            {
+                "model": request.model,
+                "messages": [{"role": m.role, "content": m.content, "tokens": count} for m, count in messages],
+                "parameters": dict(request.parameters),
+                "prompt_tokens": order.prompt_estimate,
+                "prompt_tokens_exact": exact,
+                "prompt_bound": order.prompt_tokens,
+                "output_cap": request.max_output_tokens,
+                "reserved_tokens": order.amount.tokens,
+                "request_key": request.key,
+            }
+        )
         return
-    files = template_files(place)
+    for message, count in zip(request.messages, counts, strict=True):
+        prefix = ", the same in all requests of the chapter" if message is request.messages[0] else ""
+        typer.echo(f"--- {message.role} ({count:,} tokens{prefix})")
+        typer.echo(message.content)
+    typer.echo(
+        f"--- {request.model}: {order.prompt_estimate:,} prompt tokens ({'exact' if exact else 'estimated'}, at most "
+        f"{order.prompt_tokens:,}; a cache can serve {counts[0] / sum(counts):.0%} of them), output cap "
+        f"{request.max_output_tokens:,}, {order.amount.tokens:,} tokens reserved"
+    )
+
+
+def list_(
+    context: typer.Context,
+    chapter: ChapterOption = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """List the templates and their origin, or those that a chapter uses."""
+    opened = workspace_of(context, workspace)
+    if chapter is not None:
+        _list_chapter(opened, chapter, model, as_json=as_json)
+        return
+    files = template_files(opened)
     if as_json:
         print_json(
             {
@@ -78,7 +120,7 @@ def list_(
                         "origin": file.origin,
                         "state": file.state,
                         "path": str(file.used),
-                        "purpose": _purpose(file, place),
+                        "purpose": _purpose(file, opened),
                     }
                     for file in files
                 ]
@@ -88,24 +130,13 @@ def list_(
     names = max(len(file.name) for file in files)
     origins = max(len(file.origin) for file in files)
     for file in files:
-        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  {_purpose(file, place)}")
+        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  {_purpose(file, opened)}")
 
 
-def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:
-    """Which files count for a chapter, and what they take text from."""
-    from expand.drafting.model_setup import profile_of  # start-up time
-    from expand.prompts.files import templates_of_chapter
-    from expand.prompts.template_lookup import packaged_folder
-
-    profile = profile_of(place, settings_of(place, model=model))
-    choice = templates_of_chapter(place, chapter, model_style=profile.style)
-
-    shipped = packaged_folder()
-
-    def shown(path: Path) -> str:
-        inside = path.is_relative_to(place.prompts_folder)
-        return place.relative(path) if inside else f"shipped/{path.relative_to(shipped)}"
-
+def _list_chapter(workspace: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:
+    """The templates that a chapter uses, and those that they extend or include."""
+    profile = profile_of(workspace, settings_of(workspace, model=model))
+    choice = templates_of_chapter(workspace, chapter, model_style=profile.style)
     if as_json:
         print_json(
             {
@@ -125,6 +156,11 @@ def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json
             }
         )
         return
+
+    def shown(path: Path) -> str:
+        inside = path.is_relative_to(workspace.prompts_folder)
+        return workspace.relative(path) if inside else f"shipped/{path.relative_to(packaged_folder())}"
+
     typer.echo(f"chapter {chapter}, style {choice.style}, model {profile.name}")
     origins = max(len(file.origin) for file in choice.files)
     for file in choice.files:
@@ -134,85 +170,56 @@ def _list_counting(place: Workspace, chapter: str, model: str | None, *, as_json
         typer.echo(f"not used     {shown(path)}")
 
 
-@command(app, "diff", path="prompt diff")
 def diff(context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None) -> None:
-    """Show how this workspace's templates differ from those whose place they take.
+    """Show how this workspace's templates differ from the shipped ones.
 
-    Exit code 0 whether they differ or not.
+    A template of a style or chapter is compared with the one that it replaces. The exit code is 0 in any case.
     """
-    from expand.prompts.files import (
-        difference,
-        select_templates,
-        template_files,  # start-up time
-    )
-
     files = select_templates(template_files(workspace_of(context, workspace)), templates or ())
-    shown = {file.name: difference(file) for file in files}
+    differences = {file.name: difference(file) for file in files}
     for file in files:
-        if shown[file.name]:
-            typer.echo(shown[file.name], nl=False)
+        if differences[file.name]:
+            typer.echo(differences[file.name], nl=False)
         elif templates:
-            typer.echo(f"{file.name}: {_SAME[file.state].format(file.replaced_name)}")
-    if not templates and not any(shown.values()):
+            typer.echo(f"{file.name}: {_NO_DIFFERENCE[file.state].format(file.replaced_name)}")
+    if not templates and not any(differences.values()):
         own = sum(file.state == "own" for file in files)
-        more = f", beside {own} of this workspace that take no other's place" if own else ""
+        more = f"; templates of this workspace that replace no other: {own}" if own else ""
         typer.echo(f"nothing differs: {len(files) - own} templates are the same as shipped{more}")
 
 
-@command(app, "eject", path="prompt eject")
 def eject(
     context: typer.Context,
     templates: TemplatesArgument = None,
     block: Annotated[
-        str | None,
-        typer.Option("--block", metavar="NAME", help="Only this block; the rest stays as it is."),
+        str | None, typer.Option("--block", metavar="NAME", help="Only this block; the rest stays as it is.")
     ] = None,
-    chapter: Annotated[
-        str | None,
-        typer.Option(
-            "--chapter",
-            metavar="ID",
-            help="For this chapter alone.",
-            autocompletion=complete_chapter,
-        ),
-    ] = None,
+    chapter: ChapterOption = None,
     style: Annotated[
-        str | None,
-        typer.Option("--style", metavar="NAME", help="For a house style: a shipped or a new one."),
+        str | None, typer.Option("--style", metavar="NAME", help="For a house style: a shipped or a new one.")
     ] = None,
     like: Annotated[
-        str, typer.Option("--like", metavar="STYLE", help="The style that a new one begins as.")
+        str, typer.Option("--like", metavar="STYLE", help="The style that a new one starts from.")
     ] = "tutorial",
     model_style: Annotated[
-        str | None,
-        typer.Option("--model-style", metavar="NAME", help="For models whose profile names it."),
+        str | None, typer.Option("--model-style", metavar="NAME", help="For models whose profile names this style.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace templates that were changed.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Copy templates into prompts/, whole or one block of them, to change them there."""
-    from expand.errors import InputError  # start-up time
-    from expand.prompts.files import eject as copy
-    from expand.prompts.files import select_templates, template_files
-
-    place = workspace_of(context, workspace)
+    """Copy templates, or one block of them, into prompts/ to change them."""
+    opened = workspace_of(context, workspace)
     if block is not None and not templates:
-        raise InputError("--block needs the template that it is in", remedy="give its name")
+        raise InputError("--block needs the template that the block is in", remedy="give its name")
     if chapter is not None and not templates:
-        raise InputError("--chapter needs a template", remedy="name those that it is to have")
-    files = select_templates(template_files(place), templates or ())
+        raise InputError("--chapter needs a template", remedy="name the templates to copy")
+    files = select_templates(template_files(opened), templates or ())
     if style is not None and not templates:
         files = _files_of_style(files, style, like)
     if model_style is not None and not templates:
         files = tuple(file for file in files if "/" not in file.name)
-    ejected = copy(
-        place,
-        files,
-        chapter=chapter,
-        style=style,
-        model_style=model_style,
-        block=block,
-        force=force,
+    ejected = eject_templates(
+        opened, files, chapter=chapter, style=style, model_style=model_style, block=block, force=force
     )
     for name in ejected.written:
         typer.echo(f"written  {name}")
@@ -225,10 +232,7 @@ def eject(
 
 
 def _files_of_style(files: Sequence[TemplateFile], style: str, like: str) -> tuple[TemplateFile, ...]:
-    """The files of a shipped style, or of the one that a new style begins as."""
-    from expand.errors import InputError  # start-up time
-    from expand.schema.validators import suggestion
-
+    """The files of a shipped style, or of the one that a new style starts from."""
     styles = {file.origin.removeprefix("style ") for file in files if file.packaged} - {"shipped"}
     wanted = style if style in styles else like
     found = tuple(file for file in files if file.packaged and file.origin == f"style {wanted}")
@@ -237,17 +241,13 @@ def _files_of_style(files: Sequence[TemplateFile], style: str, like: str) -> tup
     return found
 
 
-@command(app, "context", path="prompt context")
 def context_(
     template: Annotated[str | None, typer.Argument(metavar="[TEMPLATE]", help="Such as system or section.")] = None,
 ) -> None:
-    """Say what a template may use, with examples; without one, the whole page."""
-    from expand.prompts.context import (
-        context_of,
-        variables_of,  # start-up time
-    )
-    from expand.prompts.reference import reference
+    """Show the variables that a template may use, with examples.
 
+    Without a template, the whole page about templates is printed.
+    """
     if template is None:
         typer.echo(reference(), nl=False)
         return
@@ -256,14 +256,12 @@ def context_(
         typer.echo(f"{variable.name:<17} {variable.kind:<17} {variable.meaning}{default} Example: {variable.example}")
 
 
-def _purpose(file: TemplateFile, place: Workspace) -> str:
-    from expand.prompts.context import PURPOSES  # start-up time
-
+def _purpose(file: TemplateFile, workspace: Workspace) -> str:
     *folders, name = file.plain_name.split("/")
-    purpose = PURPOSES.get(name, "Included by others, if at all.")
+    purpose = PURPOSES.get(name, "Used only by templates that include it.")
     if folders:
         purpose = f'For models with style = "{folders[0]}": {purpose}'
     chapter = file.origin.removeprefix("chapter ")
-    if chapter != file.origin and chapter not in place.chapter_ids():
-        purpose = f"Counts for nothing: chapter {chapter} has no outline."
+    if chapter != file.origin and chapter not in workspace.chapter_ids():
+        purpose = f"Not used: chapter {chapter} has no outline."
     return purpose

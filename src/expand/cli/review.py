@@ -76,7 +76,7 @@ def revise(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Redraw one section with an instruction."""
-    from expand.cli.chapter import plan_of  # start-up time
+    from expand.cli.common import plan_of
     from expand.cli.run_command import run, show
     from expand.drafting.run_options import RunSpec
     from expand.errors import InputError

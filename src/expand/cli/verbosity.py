@@ -1,44 +1,47 @@
-"""How much is said on stderr beside results and errors, and in which words numbers are put.
+"""The options that every command takes, and the messages on stderr that they silence or add.
 
-Set once for each command line, by ``--quiet`` and ``--verbose`` wherever they stand in it.
+``expand --help`` loads this module, so it imports nothing that reads a workspace. ``--quiet`` and ``--verbose`` count
+for one command line, wherever they stand in it.
 """
 
 from __future__ import annotations
 
 import enum
+import sys
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from expand.errors import InputError
+
 
 class Verbosity(enum.Enum):
-    """What is said: results and errors only; progress too; every attempt as well."""
+    """What is shown: results and errors only; progress too; every attempt as well."""
 
     QUIET = "--quiet"
     NORMAL = ""
     VERBOSE = "--verbose"
 
 
-_VOICE: ContextVar[Verbosity] = ContextVar("voice", default=Verbosity.NORMAL)
+_VERBOSITY: ContextVar[Verbosity] = ContextVar("verbosity", default=Verbosity.NORMAL)
 
 
 def verbosity() -> Verbosity:
-    """What the command line asked for."""
-    return _VOICE.get()
+    """The verbosity that the command line asks for."""
+    return _VERBOSITY.get()
 
 
 def begin() -> None:
-    """A new command line, which has asked for nothing yet."""
-    _VOICE.set(Verbosity.NORMAL)
+    """Starts a new command line at the normal verbosity."""
+    _VERBOSITY.set(Verbosity.NORMAL)
 
 
 def _ask(wanted: Verbosity) -> None:
-    from expand.errors import InputError  # start-up time
-
-    if _VOICE.get() not in (Verbosity.NORMAL, wanted):
+    if _VERBOSITY.get() not in (Verbosity.NORMAL, wanted):
         raise InputError("--quiet and --verbose were given", remedy="give one of them")
-    _VOICE.set(wanted)
+    _VERBOSITY.set(wanted)
 
 
 def _quiet(given: bool) -> bool:
@@ -53,9 +56,12 @@ def _verbose(given: bool) -> bool:
     return given
 
 
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", metavar="DIR", help="The folder with expand.toml; by default this one or one above."),
+]
 QuietOption = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", callback=_quiet, help="Only results and errors, no progress."),
+    bool, typer.Option("--quiet", "-q", callback=_quiet, help="Show results and errors only, no progress.")
 ]
 VerboseOption = Annotated[
     bool,
@@ -63,9 +69,20 @@ VerboseOption = Annotated[
         "--verbose",
         "-v",
         callback=_verbose,
-        help="Every attempt of a run, on stderr and in a log file under .expand/logs.",
+        help="Show every attempt of a run on stderr, and keep a log under .expand/logs.",
     ),
 ]
+
+
+def warn(message: str) -> None:
+    """Writes a line on stderr in any case."""
+    sys.stderr.write(f"expand: {message}\n")
+
+
+def note(message: str) -> None:
+    """Writes a line on stderr, except with ``--quiet``."""
+    if verbosity() is not Verbosity.QUIET:
+        warn(message)
 
 
 def counted(count: int, one: str, many: str = "") -> str:

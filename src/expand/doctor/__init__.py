@@ -1,7 +1,6 @@
-"""What is installed, reachable, priced and writable, and what to do where it is not.
+"""Checks what is installed, reachable, priced and writable, and names a remedy for each problem.
 
-``surroundings`` looks at the shell and the machine, ``authorship`` at the author model, ``storage``
-at the workspace, ``live`` sends one small request through the ledger, ``examination`` does it all.
-Nothing is raised for what is found: each finding carries its remedy and its exit code.
-Nothing is imported here either: checking outlines needs no model.
+``environment`` checks the shell and the machine, ``model_checks`` the author model, ``storage`` the workspace;
+``live_request`` sends one small request through the ledger; ``run_checks`` runs them all. Nothing is imported here:
+checking outlines needs no model.
 """

@@ -1,4 +1,4 @@
-"""One thing that was looked at, and what came of it."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Status = Literal["ok", "note", "warning", "failure"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckResult:
-    """``subject`` is what was looked at, ``message`` what was found, ``remedy`` what to do.
+    """``subject`` is what was checked, ``message`` what was found, ``remedy`` what to do.
 
-    A ``failure`` keeps the tool from working and has an ``exit_code``: 2 for what the user mends
-    here, 4 for an author that cannot be reached or refuses. A ``warning`` works, but badly.
+    A ``failure`` keeps the tool from working and has an ``exit_code``: 2 for what the user mends here, 4 for an author
+    that cannot be reached or refuses. A ``warning`` works, but badly; a ``note`` is good to know.
     """
 
     subject: str
@@ -26,7 +26,7 @@ class CheckResult:
 
 
 def ok(subject: str, message: str) -> CheckResult:
-    """All is well."""
+    """Nothing is wrong."""
     return CheckResult(subject=subject, status="ok", message=message)
 
 
@@ -46,13 +46,12 @@ def failure(subject: str, message: str, remedy: str, exit_code: int = 2) -> Chec
 
 
 def from_errors(subject: str, error: ExpandError) -> list[CheckResult]:
-    """An error as findings: one for each of several that were found in one go."""
-    single = error.errors if isinstance(error, InputErrors) else (error,)
-    return [from_error(subject, one) for one in single]
+    """The failure that an error means, or one for each of several that were found in one go."""
+    return [from_error(subject, one) for one in (error.errors if isinstance(error, InputErrors) else [error])]
 
 
 def from_error(subject: str, error: ExpandError) -> CheckResult:
-    """An error of the tool's own as a finding; its place stands before what it says."""
+    """The failure that an error means; its place stands before its message."""
     if not isinstance(error, InputError) or not error.remedy:
         message, _, remedy = str(error).partition("; ")
         return failure(subject, message, remedy, error.exit_code)

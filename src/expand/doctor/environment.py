@@ -15,19 +15,18 @@ from expand import __version__
 from expand.doctor.check_result import CheckResult, note, ok, warning
 from expand.llm import local_model
 
-# Which ``expand`` a shell runs: coreutils has one too, which turns tabs into spaces.
-
 NAME = "expand"
+"""Coreutils has a program of this name too, which turns tabs into spaces."""
 OTHER_NAME = "chapter-expand"
 _MARK = b"expand.__main__"
 """The module that an installer's launcher names: that of ``[project.scripts]``."""
+NARROWEST = 60
+"""Columns below which tables are cut short."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShellCommand:
-    """What to type: ``name`` runs this tool; ``found`` is the ``expand`` on the path, if any, and
-    ``ours`` whether it is this tool.
-    """
+    """``name`` runs this tool; ``found`` is the ``expand`` on the path, ``ours`` whether that is this tool."""
 
     name: str
     found: Path | None
@@ -49,9 +48,7 @@ def shell_command(environment: Mapping[str, str] | None = None) -> ShellCommand:
 
 
 def _launcher() -> str:
-    """``uv run expand`` in the project whose environment this is, else this environment's command
-    by its path: an environment that was not activated is on no path.
-    """
+    """``uv run expand`` in this environment's project, else the command's path: the environment is not activated."""
     here = Path.cwd().resolve()
     project = Path(sys.prefix).resolve().parent
     command = Path(sys.executable).parent / OTHER_NAME
@@ -62,7 +59,7 @@ def _launcher() -> str:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether the file is a launcher of this tool: those that installers make name its module."""
+    """Whether the file is a launcher of this tool: the launchers that installers make name its module."""
     try:
         with path.open("rb") as file:
             head = file.read(8192)
@@ -73,65 +70,46 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-NARROWEST = 60
-"""Columns below which tables are cut short."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terminal:
-    """What results are shown on. ``columns`` is None for a pipe or a file."""
+    """Where results are shown. ``columns`` is None for a pipe or a file."""
 
     columns: int | None
     encoding: str
 
 
 def check_environment(environment: Mapping[str, str], terminal: Terminal) -> Iterator[CheckResult]:
-    """The findings about the shell and the machine."""
+    """Checks the shell and the machine."""
     system = f"{platform.python_implementation()} {platform.python_version()}, {sys.platform}"
     yield ok("version", f"expand {__version__}, {system}")
-    yield _command(environment)
-    yield _terminal(environment, terminal)
-    yield _local_model()
+    yield _check_command(environment)
+    yield _check_terminal(environment, terminal)
+    if local_model.is_installed():
+        yield ok("local model", "installed: it writes where no key and no base URL are set")
+    else:
+        yield note("local model", "not installed; only needed without a key", local_model.REMEDY)
 
 
-def _command(environment: Mapping[str, str]) -> CheckResult:
+def _check_command(environment: Mapping[str, str]) -> CheckResult:
     command = shell_command(environment)
     if command.ours:
         return ok("command", f"`expand` in a shell is {command.found}")
     if command.found is not None:
-        return warning(
-            "command",
-            f"`expand` in a shell is {command.found}, another program (coreutils has one)",
-            f"type `{command.name}`",
-        )
-    return warning(
-        "command",
-        "a shell finds no `expand`",
-        f"add the folder of the installed commands to PATH, or type `{command.name}`",
-    )
+        message = f"`expand` in a shell is {command.found}, another program (coreutils has one)"
+        return warning("command", message, f"type `{command.name}`")
+    remedy = f"add the folder of the installed commands to PATH, or type `{command.name}`"
+    return warning("command", "a shell finds no `expand`", remedy)
 
 
-def _terminal(environment: Mapping[str, str], terminal: Terminal) -> CheckResult:
+def _check_terminal(environment: Mapping[str, str], terminal: Terminal) -> CheckResult:
     if terminal.encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "utf8sig"):
-        return warning(
-            "terminal",
-            f"output is encoded as {terminal.encoding}, which lacks most characters",
-            "set PYTHONUTF8=1, or a locale with UTF-8",
-        )
+        message = f"output is encoded as {terminal.encoding}, which lacks most characters"
+        return warning("terminal", message, "set PYTHONUTF8=1, or a locale with UTF-8")
     if terminal.columns is None:
         return ok("terminal", "a pipe or a file: plain lines, no colours")
     if terminal.columns < NARROWEST:
-        return warning(
-            "terminal",
-            f"{terminal.columns} columns: tables are cut short",
-            f"widen it to {NARROWEST} columns or more, or use --format json",
-        )
+        remedy = f"widen it to {NARROWEST} columns or more, or use --format json"
+        return warning("terminal", f"{terminal.columns} columns: tables are cut short", remedy)
     plain = bool(environment.get("NO_COLOR")) or environment.get("TERM") == "dumb"
     colours = "no colours (NO_COLOR or TERM=dumb)" if plain else "colours"
     return ok("terminal", f"{terminal.columns} columns, {terminal.encoding}, {colours}")
-
-
-def _local_model() -> CheckResult:
-    if local_model.is_installed():
-        return ok("local model", "installed: it writes where no key and no base URL are set")
-    return note("local model", "not installed; only needed without a key", local_model.REMEDY)

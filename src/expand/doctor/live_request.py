@@ -1,4 +1,4 @@
-"""One small request through the ledger: the whole way to an answer, for a few tokens.
+"""Sends one small request through the ledger: the whole way to an answer, for a few tokens.
 
 It is entered for the chapter ``doctor``, section 0, which no outline has.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import closing
 from decimal import Decimal
 
 from expand.budget import Amount, usd_from_pico
-from expand.client.client import Bought, BudgetedClient
+from expand.client.client import BudgetedClient
 from expand.doctor.check_result import CheckResult, from_error, ok, warning
 from expand.errors import ExpandError
 from expand.ledger import Ledger, Order, no_price
@@ -25,67 +26,55 @@ from expand.workspace import Workspace
 CHAPTER = "doctor"
 SECTION = 0
 OUTPUT_TOKENS = 24
-"""Room for one line; what a model thinks first comes on top."""
+"""Room for one line; a model's reasoning comes on top."""
 PATIENCE_SECONDS = 120.0
 _MARGIN = Decimal("0.5")
 _SLACK_TOKENS = 40
-_WORDS = "Say in a few words that you can be reached. Write 1 lines."
+_PROMPT = "Say in a few words that you can be reached. Write 1 lines."
 
 
-async def try_live(
-    workspace: Workspace,
-    book: Book,
-    *,
-    author: Author,
-    profile: Profile,
-    counter: TokenCounter,
-    price: Price | None,
-    patience_seconds: float = PATIENCE_SECONDS,
+async def send_live_request(
+    workspace: Workspace, book: Book, *, author: Author, profile: Profile, counter: TokenCounter, price: Price | None
 ) -> CheckResult:
-    """Buys one answer, afresh each time, and says what came and what it cost."""
+    """Buys one answer, afresh each time, and reports what came and what it cost."""
     began = time.monotonic()
     try:
-        ledger = Ledger.open(workspace.ledger_place)
-        try:
+        with closing(Ledger.open(workspace.ledger_place)) as ledger:
             run = ledger.begin_run(
-                limits=limits_of(book, {}),
-                openings=openings_of(book),
-                openings_pico_usd=money_openings_of(book),
+                limits=limits_of(book, {}), openings=openings_of(book), openings_pico_usd=money_openings_of(book)
             )
             edition = ledger.raise_edition(CHAPTER, SECTION)
-            order = _order(run.id, book, edition, profile=profile, counter=counter, price=price)
-            purchase = BudgetedClient(ledger=ledger, author=author, max_attempts=1)
-            bought = await _bought(purchase, order, patience_seconds)
-        finally:
-            ledger.close()
+            order = _order(run.id, book, edition, profile, counter, price)
+            client = BudgetedClient(ledger=ledger, author=author, max_attempts=1)
+            # Ends the wait for a rate limit; a request that was sent is waited for.
+            timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, client.stop)
+            try:
+                bought = await client.buy(order)
+            finally:
+                timer.cancel()
+                await client.drain()
     except ExpandError as error:
         return from_error("live", error)
-    return _finding(bought, profile.name, price, time.monotonic() - began)
-
-
-async def _bought(purchase: BudgetedClient, order: Order, patience_seconds: float) -> Bought:
-    """The answer; waiting for a rate limit ends with the patience, what is in flight does not."""
-    timer = asyncio.get_running_loop().call_later(patience_seconds, purchase.stop)
-    try:
-        return await purchase.buy(order)
-    finally:
-        timer.cancel()
-        await purchase.drain()
+    usage, model = bought.usage, bought.answer.model
+    cost = f", {usd_from_pico(price.cost(usage)):f} USD" if price else ""
+    by = f" by {model}" if model not in ("", profile.name) else ""
+    message = (
+        f"answered{by} in {time.monotonic() - began:.1f} s: {usage.prompt:,} tokens in, "
+        f"{usage.completion:,} out{cost}, entered in the ledger"
+    )
+    if bought.answer.usage is None:
+        message += "; the provider reported no usage, so the reservation was charged"
+        return warning("live", message, "use a provider or a server that reports usage")
+    return ok("live", message)
 
 
 def _order(
-    run_id: str,
-    book: Book,
-    edition: int,
-    *,
-    profile: Profile,
-    counter: TokenCounter,
-    price: Price | None,
+    run_id: str, book: Book, edition: int, profile: Profile, counter: TokenCounter, price: Price | None
 ) -> Order:
     cap = min(profile.max_output_tokens, profile.reasoning_tokens + OUTPUT_TOKENS)
     request = Request(
         model=profile.name,
-        messages=(Message(role="user", content=_WORDS),),
+        messages=(Message(role="user", content=_PROMPT),),
         max_output_tokens=cap,
         parameters=profile.parameters,
         edition=edition,
@@ -103,20 +92,3 @@ def _order(
         cost=price.cost if price else no_price,
         unpriced=True,
     )
-
-
-def _finding(bought: Bought, model: str, price: Price | None, seconds: float) -> CheckResult:
-    usage, answer = bought.usage, bought.answer
-    cost = f", {usd_from_pico(price.cost(usage)):f} USD" if price else ""
-    by = f" by {answer.model}" if answer.model and answer.model != model else ""
-    said = (
-        f"answered{by} in {seconds:.1f} s: {usage.prompt:,} tokens in, "
-        f"{usage.completion:,} out{cost}, entered in the ledger"
-    )
-    if answer.usage is None:
-        return warning(
-            "live",
-            f"{said}; the provider reported no usage, so the reservation was charged",
-            "use a provider or a server that reports usage",
-        )
-    return ok("live", said)

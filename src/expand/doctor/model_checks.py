@@ -1,16 +1,25 @@
-"""The author model: key, endpoint, name, profile, price and tokenizer."""
+"""Checks the author model: key, endpoint, name, profile, price and tokenizer.
+
+The endpoint is asked which models it has: that is free of charge, and it tries the key.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+import httpx2
 
 from expand.budget import usd_from_pico
 from expand.doctor.check_result import CheckResult, failure, from_error, note, ok, warning
-from expand.doctor.endpoint import Endpoint
-from expand.errors import ExpandError, InputError
+from expand.errors import InputError
 from expand.llm import local_model
+from expand.llm.base_url import OPENAI_URL
 from expand.llm.pricing import Price
 from expand.llm.profile import Profile
 from expand.llm.provider import COMPATIBLE
@@ -18,10 +27,81 @@ from expand.llm.tokens import TokenCounter
 from expand.outline import Book
 from expand.settings import Settings, require_author
 
-_TRIAL = "One line of a chapter, to try the tokenizer with."
+PATIENCE_SECONDS = 10.0
+_WINDOW_NAMES = ("max_model_len", "context_length", "max_context_length", "context_window")
+"""What vLLM, OpenRouter, LM Studio and others call a model's context window in their lists."""
+
+Reply = Literal["listed", "no_list", "unauthorized", "unreachable", "no_api"]
 
 
-def key_finding(settings: Settings, path: Path) -> CheckResult:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """The reply of ``url``: ``models`` are those it lists, ``said`` is its own words.
+
+    ``windows`` are the context windows, in tokens, of the models that it states one for.
+    """
+
+    url: str
+    reply: Reply
+    models: tuple[str, ...] = ()
+    windows: Mapping[str, int] = field(default_factory=dict)
+    said: str = ""
+
+
+async def ask_endpoint(settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> Endpoint:
+    """Asks for the list of models. Raises nothing for what goes wrong; the key is in no text."""
+    url = f"{(settings.base_url or OPENAI_URL).rstrip('/')}/models"
+    headers = dict(settings.provider.headers)
+    if settings.api_key:
+        name = settings.provider.key_header
+        headers[name] = f"Bearer {settings.api_key}" if name.lower() == "authorization" else settings.api_key
+    try:
+        # A server on this machine is asked directly, whatever proxy the environment names.
+        async with (
+            asyncio.timeout(patience_seconds),
+            httpx2.AsyncClient(timeout=None, trust_env=not settings.local) as client,
+        ):
+            response = await client.get(url, headers=headers)
+    except TimeoutError:
+        return Endpoint(url=url, reply="unreachable", said=f"no answer in {patience_seconds:g} s")
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        return Endpoint(
+            url=url, reply="unreachable", said=said.replace(settings.api_key, "[key]") if settings.api_key else said
+        )
+    return endpoint_from(url, response.status_code, response.content, location=response.headers.get("location", ""))
+
+
+def endpoint_from(url: str, status: int, body: bytes, *, location: str = "") -> Endpoint:
+    """The reply that an HTTP response to the question means."""
+    if status in (401, 403):
+        return Endpoint(url=url, reply="unauthorized", said=f"HTTP {status}")
+    if 300 <= status < 400:
+        return Endpoint(url=url, reply="no_api", said=f"HTTP {status}, redirected to {location}")
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        kind = "a web page" if body.lstrip()[:1] == b"<" else "no JSON"
+        return Endpoint(url=url, reply="no_list" if status >= 500 else "no_api", said=f"HTTP {status} with {kind}")
+    if status != 200:
+        return Endpoint(url=url, reply="no_list", said=f"HTTP {status}")
+    try:
+        listed = [(str(entry["id"]), entry) for entry in answer["data"]]
+    except (KeyError, TypeError):
+        return Endpoint(url=url, reply="no_list", said="the answer is no list of models")
+    windows = {name: window for name, entry in listed if (window := _window(entry))}
+    return Endpoint(url=url, reply="listed", models=tuple(name for name, _ in listed), windows=windows)
+
+
+def _window(entry: Mapping[str, object]) -> int | None:
+    """The context window that an entry of the list states. llama.cpp has it inside ``meta``."""
+    meta = entry.get("meta")
+    stated = [entry.get(name) for name in _WINDOW_NAMES]
+    stated.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
+    return next((n for n in stated if isinstance(n, int) and not isinstance(n, bool) and n), None)
+
+
+def check_key(settings: Settings, path: Path) -> CheckResult:
     """Whether there is a key where one is needed; it is never shown."""
     try:
         require_author(settings, path=path)
@@ -34,17 +114,15 @@ def key_finding(settings: Settings, path: Path) -> CheckResult:
     return ok("key", f"{settings.key_variable} is set, {len(settings.api_key)} characters")
 
 
-def provider_findings(settings: Settings) -> Iterator[CheckResult]:
+def check_provider(settings: Settings) -> Iterator[CheckResult]:
     """Who the server is taken for, and what its users should know."""
     provider = settings.provider
     if settings.embedded or (provider == COMPATIBLE and not settings.recognised_by):
         return
     if settings.guessed:
-        yield note(
-            "provider",
-            f"{settings.base_url} is taken for {provider.title} by its {settings.recognised_by}",
-            f'if it is another, name it in expand.toml: [author] provider = "{COMPATIBLE.name}"',
-        )
+        message = f"{settings.base_url} is taken for {provider.title} by its {settings.recognised_by}"
+        remedy = f'if it is another, name it in expand.toml: [author] provider = "{COMPATIBLE.name}"'
+        yield note("provider", message, remedy)
     else:
         found = f", by its {settings.recognised_by}" if settings.recognised_by else ""
         yield ok("provider", f"{provider.title}{found}")
@@ -52,92 +130,65 @@ def provider_findings(settings: Settings) -> Iterator[CheckResult]:
         yield note("provider", f"{provider.title} is set up outside of expand", provider.advice)
 
 
-def endpoint_findings(settings: Settings, endpoint: Endpoint, profile: Profile) -> Iterator[CheckResult]:
-    """Whether the API answers, takes the key, and has the model with the window it is to have."""
+def check_endpoint(settings: Settings, endpoint: Endpoint, profile: Profile) -> Iterator[CheckResult]:
+    """Whether the API answers, takes the key, and has the model with the window that its profile says."""
+    url, said = endpoint.url, endpoint.said
     match endpoint.reply:
         case "unreachable":
-            yield failure(
-                "endpoint",
-                f"{endpoint.url} cannot be reached: {endpoint.said}",
-                "start the server, check the base URL, the network and the proxy",
-                exit_code=4,
-            )
+            remedy = "start the server, check the base URL, the network and the proxy"
+            yield failure("endpoint", f"{url} cannot be reached: {said}", remedy, exit_code=4)
         case "unauthorized":
-            yield failure(
-                "endpoint",
-                f"{endpoint.url} refuses the key ({endpoint.said})"
-                if settings.api_key
-                else f"{endpoint.url} wants a key ({endpoint.said})",
-                f"set {settings.key_variable} to a key of this provider; new ones come from its account page",
-                exit_code=4,
-            )
+            message = f"{url} {'refuses the key' if settings.api_key else 'wants a key'} ({said})"
+            remedy = f"set {settings.key_variable} to a key of this provider; new ones come from its account page"
+            yield failure("endpoint", message, remedy, exit_code=4)
         case "no_api":
-            yield failure(
-                "endpoint",
-                f"{endpoint.url} is not an OpenAI-compatible API: {endpoint.said}",
-                "give the base URL as the provider states it (often it ends in /v1)",
-                exit_code=4,
-            )
+            remedy = "give the base URL as the provider states it (often it ends in /v1)"
+            yield failure("endpoint", f"{url} is not an OpenAI-compatible API: {said}", remedy, exit_code=4)
         case "no_list":
-            yield warning(
-                "endpoint",
-                f"{endpoint.url} answers, but lists no models: {endpoint.said}",
-                "check that the base URL ends as the provider says (often /v1); try --live",
-            )
+            remedy = "check that the base URL ends as the provider says (often /v1); try --live"
+            yield warning("endpoint", f"{url} answers, but lists no models: {said}", remedy)
         case _:
-            yield ok("endpoint", f"{endpoint.url} answers, {len(endpoint.models)} models")
-            yield _model_finding(settings, endpoint.models)
-            yield from _window_findings(profile, endpoint.windows.get(settings.model))
+            count = len(endpoint.models)
+            yield ok("endpoint", f"{url} answers, {count} model{'s' if count != 1 else ''}")
+            yield _check_model(settings, endpoint.models)
+            window = endpoint.windows.get(settings.model)
+            if window is not None and window < profile.context_window:
+                message = f"{profile.name} has a context window of {window:,} tokens there, and its profile says "
+                remedy = f'give the server more, or set [models."{profile.name}"] context_window = {window}'
+                yield failure("window", f"{message}{profile.context_window:,}", remedy)
 
 
-def _model_finding(settings: Settings, models: tuple[str, ...]) -> CheckResult:
+def _check_model(settings: Settings, models: tuple[str, ...]) -> CheckResult:
     if settings.model in models:
         return ok("model", f"{settings.model} is there")
     if settings.local and len(models) == 1:
         # llama.cpp's server and others that serve one model answer to any name.
-        return note(
-            "model",
-            f"the server has only {models[0]}; it may answer to {settings.model} all the same",
-            f"give --model {models[0]} to be sure",
-        )
+        message = f"the server has only {models[0]}; it may answer to {settings.model} all the same"
+        return note("model", message, f"give --model {models[0]} to be sure")
     near = difflib.get_close_matches(settings.model, models, n=1, cutoff=0.5)
     listed = ", ".join(sorted(models)[:6]) + (", …" if len(models) > 6 else "")
     remedy = f"did you mean {near[0]}?" if near else f"it has: {listed or 'none'}"
     return failure("model", f"the endpoint has no model {settings.model}", remedy, exit_code=4)
 
 
-def _window_findings(profile: Profile, window: int | None) -> Iterator[CheckResult]:
-    """Whether the server's context window is as large as the profile's."""
-    if window is not None and window < profile.context_window:
-        yield failure(
-            "window",
-            f"{profile.name} has a context window of {window:,} tokens there, and its profile says "
-            f"{profile.context_window:,}",
-            f'give the server more, or set [models."{profile.name}"] context_window = {window}',
-        )
-
-
-def embedded_finding() -> CheckResult:
+def check_embedded() -> CheckResult:
     """Whether the local model can start."""
     if local_model.is_installed():
         return ok("endpoint", "the embedded local model is installed; it starts when needed")
     return failure("endpoint", "the embedded local model is not installed", local_model.REMEDY)
 
 
-def profile_findings(profile: Profile, book: Book | None, *, known: bool) -> Iterator[CheckResult]:
-    """What the tool takes the model to be able to do."""
-    room = (
-        f"context window {profile.context_window:,} tokens, at most {profile.max_output_tokens:,} "
-        f"out, {profile.lines_per_request} lines a request"
+def check_profile(profile: Profile, book: Book | None, *, known: bool) -> Iterator[CheckResult]:
+    """What the tool assumes that the model can do."""
+    limits = (
+        f"context window {profile.context_window:,} tokens, at most {profile.max_output_tokens:,} out, "
+        f"{profile.lines_per_request} lines a request"
     )
     if known:
-        yield ok("profile", room)
+        yield ok("profile", limits)
     else:
-        yield note(
-            "profile",
-            f"nothing is known of {profile.name}; assumed: {room}",
-            f'state them in expand.toml under [models."{profile.name}"]',
-        )
+        remedy = f'state them in expand.toml under [models."{profile.name}"]'
+        yield note("profile", f"nothing is known about {profile.name}; assumed: {limits}", remedy)
     unwritten = [x for x in (book.languages if book else ()) if not profile.writes(x)]
     if book is not None and unwritten:
         what = f"{profile.name} does not write {', '.join(unwritten)}"
@@ -148,7 +199,7 @@ def profile_findings(profile: Profile, book: Book | None, *, known: bool) -> Ite
             yield note("language", what, remedy)
 
 
-def price_finding(model: str, price: Price | None, book: Book | None) -> CheckResult:
+def check_price(model: str, price: Price | None, book: Book | None) -> CheckResult:
     """What the model costs, as far as is known."""
     if price is not None:
         if not any((price.prompt, price.cached, price.completion)):
@@ -157,24 +208,15 @@ def price_finding(model: str, price: Price | None, book: Book | None) -> CheckRe
         return ok("price", f"{prompt:f} USD in, {completion:f} USD out, per million tokens")
     remedy = f'state prices in expand.toml under [models."{model}"], or count tokens alone'
     if book is not None and book.allowance.usd is not None:
-        return failure(
-            "price",
-            f"{model} has no known price, and the book sets a limit of {book.allowance.usd} USD",
-            f"{remedy} with --unpriced",
-        )
+        message = f"{model} has no known price, and the book sets a limit of {book.allowance.usd} USD"
+        return failure("price", message, f"{remedy} with --unpriced")
     return note("price", f"{model} has no known price: cost is reported as unknown", remedy)
 
 
-def tokenizer_finding(counter: TokenCounter) -> CheckResult:
-    """Whether tokens are counted exactly, and the files for it are sound."""
-    try:
-        counter.count(_TRIAL)
-    except ExpandError as error:
-        return from_error("tokenizer", error)
+def check_tokenizer(counter: TokenCounter) -> CheckResult:
+    """Whether tokens are counted exactly. Raises ``ExpandError`` where the tokenizer's files are damaged."""
+    counter.count("One line of a chapter, to try the tokenizer with.")
     if counter.exact:
         return ok("tokenizer", f"{counter.encoding}, exact, offline")
-    return note(
-        "tokenizer",
-        f"{counter.encoding} stands in for the model's own: counts are estimates with a margin, "
-        "which narrows with every answer",
-    )
+    estimates = "counts are estimates with a margin, which narrows with every answer"
+    return note("tokenizer", f"{counter.encoding} stands in for the model's own: {estimates}")

@@ -1,4 +1,4 @@
-"""The workspace's files: the book, the ledger, and room on the disk."""
+"""Checks the workspace's files: room on the disk, the folder, and the ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from expand.doctor.check_result import CheckResult, failure, from_error, ok, warning
 from expand.errors import LedgerError
 from expand.ledger import Ledger
-from expand.ledger_location import LedgerPlace, Server
+from expand.ledger_location import LedgerPlace
 from expand.workspace import Workspace
 
 LEAST_FREE_BYTES = 20_000_000
@@ -20,18 +20,15 @@ LEAST_FREE_BYTES = 20_000_000
 GOOD_FREE_BYTES = 200_000_000
 
 
-def storage_findings(workspace: Workspace, *, free_bytes: Callable[[Path], int] | None = None) -> Iterator[CheckResult]:
+def check_storage(workspace: Workspace, *, free_bytes: Callable[[Path], int] | None = None) -> Iterator[CheckResult]:
     """Whether there is room, and whether drafts and the ledger can be written."""
-    yield _room(workspace.root, (free_bytes or _free_bytes)(workspace.root))
-    yield _writable(workspace.root)
-    yield _ledger(workspace.ledger_place)
+    root = workspace.root
+    yield _check_room(root, free_bytes(root) if free_bytes else shutil.disk_usage(root).free)
+    yield _check_writable(root)
+    yield _check_ledger(workspace.ledger_place)
 
 
-def _free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
-
-
-def _room(root: Path, free: int) -> CheckResult:
+def _check_room(root: Path, free: int) -> CheckResult:
     megabytes = f"{free / 1e6:,.0f} MB free at {root}"
     if free < LEAST_FREE_BYTES:
         return failure("disk", f"the disk is full: {megabytes}", "free some space, 200 MB or more")
@@ -40,7 +37,7 @@ def _room(root: Path, free: int) -> CheckResult:
     return ok("disk", megabytes)
 
 
-def _writable(root: Path) -> CheckResult:
+def _check_writable(root: Path) -> CheckResult:
     try:
         with tempfile.TemporaryFile(dir=root) as file:
             file.write(b"\0" * 100_000)
@@ -54,55 +51,41 @@ def _writable(root: Path) -> CheckResult:
     return ok("workspace", f"{root} can be written")
 
 
-def _ledger(place: LedgerPlace) -> CheckResult:
+def _check_ledger(place: LedgerPlace) -> CheckResult:
     """Whether the ledger can be read and written; none is made where there is none."""
-    finding = _file(place) if isinstance(place, Path) else _schema(place)
-    return finding or _opened(place)
-
-
-def _schema(server: Server) -> CheckResult | None:
-    """What is to be said about a schema before it is opened; None when it holds a ledger."""
     try:
-        there = Ledger.read(server)
+        return (_check_file(place) if isinstance(place, Path) else None) or _check_opened(place)
     except LedgerError as error:
         return from_error("ledger", error)
-    if there is None:
-        return ok("ledger", f"{server} can be reached; the first run makes the ledger")
-    there.close()
-    return None
 
 
-def _file(path: Path) -> CheckResult | None:
-    """What is to be said about a file before it is opened; None when it may be a ledger."""
-    if not path.exists():
-        nearest = next(folder for folder in path.parents if folder.exists())
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-            return failure(
-                "ledger", f"{nearest} cannot be written, so there can be no ledger",
-                "make it a folder that can be written",
-            )  # fmt: skip
-        return ok("ledger", f"{path} is not there yet; the first run makes it")
-    if not path.is_file():
+def _check_file(path: Path) -> CheckResult | None:
+    """What a file shows before it is opened; None when it may be a ledger."""
+    if path.is_file():
+        return None
+    if path.exists():
         return failure("ledger", f"{path} is not a file", "move it away")
-    return None
+    nearest = next(folder for folder in path.parents if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        message = f"{nearest} cannot be written, so there can be no ledger"
+        return failure("ledger", message, "make it a folder that can be written")
+    return ok("ledger", f"{path} is not there yet; the first run makes it")
 
 
-def _opened(place: LedgerPlace) -> CheckResult:
+def _check_opened(place: LedgerPlace) -> CheckResult:
+    existing = Ledger.read(place)
+    if existing is None:
+        return ok("ledger", f"{place} can be reached; the first run makes the ledger")
+    existing.close()
+    ledger = Ledger.open(place, patience_seconds=5.0)
     try:
-        ledger = Ledger.open(place, patience_seconds=5.0)
-        try:
-            ledger.prove_writable()
-            balance = ledger.balance("book")
-        finally:
-            ledger.close()
-    except LedgerError as error:
-        return from_error("ledger", error)
+        ledger.prove_writable()
+        balance = ledger.balance("book")
+    finally:
+        ledger.close()
     remaining = balance.remaining_tokens
     if remaining is not None and remaining <= 0:
-        return warning(
-            "ledger",
-            f"nothing is left of the allowance of {balance.limit.tokens or 0:,} tokens",
-            "raise allowance in outlines/book.yaml",
-        )
+        message = f"nothing is left of the allowance of {balance.limit.tokens or 0:,} tokens"
+        return warning("ledger", message, "raise allowance in outlines/book.yaml")
     left = "" if remaining is None else f", {remaining:,} tokens left of the book's allowance"
     return ok("ledger", f"{place} can be read and written{left}")

@@ -1,12 +1,13 @@
 """Outlines from documents: a plan, mdBook's ``SUMMARY.md``, or a document's own headings.
 
-``names``, ``figures`` and ``items`` read what people write, ``plan_document``, ``summary`` and
-``heading_document`` make proposals of it, ``outline_yaml`` writes them, ``intake`` is the use case.
+``text_patterns`` reads lists, chapter names and figures as people write them; ``plan_document`` and
+``documents`` make proposals from them, and ``suggest`` has the author model make one. ``writer`` and ``outline_yaml``
+write proposals as outlines; ``import_run`` ties it together.
 """
 
 from __future__ import annotations
 
-from expand.importers.import_run import DEFAULT_LINES, KINDS, ImportRequest, Intake, Kind, take_in
+from expand.importers.import_run import DEFAULT_LINES, KINDS, ImportRequest, ImportResult, Kind, import_document
 from expand.importers.writer import WrittenOutline
 
-__all__ = ["DEFAULT_LINES", "KINDS", "ImportRequest", "Intake", "Kind", "WrittenOutline", "take_in"]
+__all__ = ["DEFAULT_LINES", "KINDS", "ImportRequest", "ImportResult", "Kind", "WrittenOutline", "import_document"]

@@ -1,8 +1,8 @@
-"""The use case: outlines for the chapters of a document, written into a workspace.
+"""Imports a document: makes outlines for its chapters and writes them into a workspace.
 
-Everything is worked out and read back before anything is written. An outline that is there and
-would change is only changed with ``force``; then comments, order, other languages and what the
-document does not speak of stay. The book gets an entry for a chapter that it does not have.
+Everything is worked out and read back before anything is written. An outline that exists is only changed with
+``force``; then comments, order, other languages and what the document does not mention stay. A chapter that the book
+does not have gets an entry there.
 """
 
 from __future__ import annotations
@@ -13,100 +13,92 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from expand.errors import InputError, Place
-from expand.importers.headings import read_headings
-from expand.importers.plan_document import TableRow, finished, left_rows, read_plan
+from expand.importers.documents import read_headings, read_summary, with_ids
+from expand.importers.plan_document import TableRow, read_plan, skipped_rows, unplanned_chapters
 from expand.importers.proposal import Proposal
-from expand.importers.summary import read_summary, with_ids
-from expand.importers.writer import OutlineWriter, WrittenOutline, id_of_source, inside, wording_for
+from expand.importers.writer import OutlineWriter, WrittenOutline, id_of_source, outline_language, path_inside
 from expand.markdown.matching import title_key
-from expand.outline import Book, BookChapter
+from expand.outline import Book
 from expand.workspace import Workspace, read_text
 
 Kind = Literal["auto", "plan", "summary", "headings"]
 KINDS: tuple[Kind, ...] = ("auto", "plan", "summary", "headings")
 DEFAULT_LINES = 600
-"""What a chapter is planned at when the document states no lines for it."""
+"""A chapter's lines where the document states none for it."""
 NO_DOCUMENTS = frozenset({".yml", ".yaml", ".toml", ".json", ".html", ".py", ".pdf", ".docx"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Intake:
-    """What was taken in: ``kind`` is how the document was read, ``left`` the chapters that it
-    names without planning them, ``booked`` those that the book got an entry for, ``rows`` those of
-    its tables that were not taken.
-    """
-
-    kind: Kind
-    outlines: tuple[WrittenOutline, ...]
-    left: Mapping[str, str] = field(default_factory=dict)
-    booked: tuple[str, ...] = ()
-    rows: tuple[TableRow, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ImportRequest:
-    """How to read a document: ``chapters`` empty means all, ``language`` None goes by the text."""
+    """How to read a document: no ``chapters`` means all of them, no ``language`` the one of the text."""
 
     kind: Kind = "auto"
     chapters: tuple[str, ...] = ()
     language: str | None = None
     lines: int = DEFAULT_LINES
+    force: bool = False
+    dry_run: bool = False
 
 
-def take_in(
-    workspace: Workspace,
-    document: Path,
-    wanted: ImportRequest | None = None,
-    *,
-    force: bool = False,
-    dry_run: bool = False,
-) -> Intake:
-    """Writes outlines for the document's chapters. Raises ``InputError`` before anything is."""
-    wanted = wanted or ImportRequest()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportResult:
+    """The imported outlines; ``kind`` is how the document was read.
+
+    ``unplanned`` are the chapters that it names without planning them, ``skipped_rows`` the rows of its tables that
+    make no chapter, ``added_to_book`` the chapters that the book got an entry for.
+    """
+
+    kind: Kind
+    outlines: tuple[WrittenOutline, ...]
+    unplanned: Mapping[str, str] = field(default_factory=dict)
+    skipped_rows: tuple[TableRow, ...] = ()
+    added_to_book: tuple[str, ...] = ()
+
+
+def import_document(workspace: Workspace, document: Path, request: ImportRequest | None = None) -> ImportResult:
+    """Writes outlines for the document's chapters. Raises ``InputError`` before anything is written."""
+    request = request or ImportRequest()
     _require_document(document)
     text = read_text(document)
-    kind, proposals = _proposals(workspace, document, text, wanted.kind)
+    kind, proposals = _proposals(workspace, document, text, request.kind)
     book = workspace.book() if workspace.book_path.is_file() else None
-    rows = left_rows(text, proposals) if kind == "plan" else ()
-    left = finished(text, proposals) if kind == "plan" and not wanted.chapters else {}
-    proposals = _chosen(_known(workspace, book, proposals), wanted.chapters, document)
-    filing = OutlineWriter(
+    rows: tuple[TableRow, ...] = ()
+    unplanned: Mapping[str, str] = {}
+    if kind == "plan" and not request.chapters:
+        unplanned = unplanned_chapters(text, proposals)
+        rows = tuple(row for row in skipped_rows(text, proposals) if row.id not in unplanned)
+    proposals = _chosen(_under_known_ids(workspace, book, proposals), request.chapters, document)
+    writer = OutlineWriter(
         workspace=workspace,
         book=book,
-        how=wording_for(text, book, wanted.language),
-        lines=wanted.lines,
+        language=outline_language(text, book, request.language),
+        lines=request.lines,
         origin=document,
     )
-    taken = tuple(filing.taken(proposal) for proposal in proposals)
-    if not force and not dry_run:
-        filing.refuse_changes(taken)
-    booked = tuple(one.id for one in filing.missing(taken)) if dry_run else filing.write(taken)
-    return Intake(
+    outlines = tuple(writer.outline_for(proposal) for proposal in proposals)
+    if not request.force and not request.dry_run:
+        writer.refuse_changes(outlines)
+    return ImportResult(
         kind=kind,
-        outlines=taken,
-        left=left,
-        booked=booked,
-        rows=tuple(row for row in rows if row.id not in left) if not wanted.chapters else (),
+        outlines=outlines,
+        unplanned=unplanned,
+        skipped_rows=rows,
+        added_to_book=writer.missing_from_book(outlines) if request.dry_run else writer.write(outlines),
     )
 
 
 def _require_document(document: Path) -> None:
-    """Refuses what is no Markdown or text. Raises ``InputError``."""
-    place = Place(path=document)
+    """Refuses what is neither Markdown nor text."""
     if document.is_dir():
-        raise InputError(
-            "this is a folder",
-            remedy="name a document in it, or run `expand init` to find its chapters",
-            place=place,
-        )
-    if not document.is_file():
-        raise InputError("there is no such file", remedy="name a document to import", place=place)
-    if document.suffix.lower() in NO_DOCUMENTS:
-        raise InputError(
-            f"a {document.suffix} file is no document with headings",
-            remedy="name a Markdown file; `expand init` reads mkdocs.yml and book.toml",
-            place=place,
-        )
+        what, remedy = "this is a folder", "name a document in it, or run `expand init` to find its chapters"
+    elif not document.is_file():
+        what, remedy = "there is no such file", "name a document to import"
+    elif document.suffix.lower() in NO_DOCUMENTS:
+        what = f"a {document.suffix} file is no document with headings"
+        remedy = "name a Markdown file; `expand init` reads mkdocs.yml and book.toml"
+    else:
+        return
+    raise InputError(what, remedy=remedy, place=Place(path=document))
 
 
 def _proposals(workspace: Workspace, document: Path, text: str, kind: Kind) -> tuple[Kind, Sequence[Proposal]]:
@@ -115,9 +107,7 @@ def _proposals(workspace: Workspace, document: Path, text: str, kind: Kind) -> t
         if listed:
             return "summary", listed
         raise InputError(
-            "no chapter is listed here",
-            remedy="write - [Title](chapter.md) for each",
-            place=Place(path=document),
+            "no chapter is listed here", remedy="write - [Title](chapter.md) for each", place=Place(path=document)
         )
     plans = read_plan(text) if kind in ("auto", "plan") else ()
     if plans:
@@ -125,63 +115,51 @@ def _proposals(workspace: Workspace, document: Path, text: str, kind: Kind) -> t
     if kind == "plan":
         raise InputError(
             "no heading names a chapter with sections that state their lines",
-            remedy="write such as `### Chapter 3: Pipes` and below it `1. **Basics** (150 lines)`, "
-            "or read its own headings with --from headings",
+            remedy="write such as `### Chapter 3: Pipes` and below it `1. **Basics** (150 lines)`, or read its own "
+            "headings with --from headings",
             place=Place(path=document),
         )
-    source = inside(workspace, document)
+    source = path_inside(workspace, document)
     known = id_of_source(workspace, source) if source else None
     return "headings", [read_headings(text, file=source or document.name, chapter=known)]
 
 
 def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Proposal]:
     found = []
-    for entry in with_ids(read_summary(text)):
-        file = entry.file or f"{entry.id}.md"
+    for chapter, entry in with_ids(read_summary(text)):
+        file = entry.file or f"{chapter}.md"
         path = document.parent / file
-        source = inside(workspace, path) or file
-        chapter = id_of_source(workspace, source) or entry.id
-        proposal = read_headings(read_text(path) if path.is_file() else "", file=source, chapter=chapter)
+        source = path_inside(workspace, path) or file
+        proposal = read_headings(
+            read_text(path) if path.is_file() else "", file=source, chapter=id_of_source(workspace, source) or chapter
+        )
         found.append(replace(proposal, title=entry.title or proposal.title))
     return found
 
 
-def _known(workspace: Workspace, book: Book | None, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
-    """The proposals under the ids that their chapters have already: one that the book does not know
-    by its id is recognised by its document, else by its title, each chapter once.
+def _under_known_ids(workspace: Workspace, book: Book | None, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
+    """The proposals under the ids that their chapters have already.
+
+    A proposal whose id is new takes the chapter of the book that has its document, else its title; each chapter once.
     """
     chapters = book.chapters if book else ()
-    taken = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
-    used = {proposal.id for proposal in proposals} & taken
+    known = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
+    used = {proposal.id for proposal in proposals} & known
     found: list[Proposal] = []
     for proposal in proposals:
-        same = None
-        if proposal.id not in taken:
+        if proposal.id not in known:
+            document, key = PurePosixPath(proposal.file or "").parts, title_key(proposal.title)
             free = [chapter for chapter in chapters if chapter.id not in used]
-            same = _by_document(proposal, free) or _by_title(proposal, free)
-        if same is not None:
-            used.add(same.id)
-        found.append(replace(proposal, id=same.id) if same is not None else proposal)
+            by_document = [
+                c for c in free if document and PurePosixPath(c.source or "").parts[-len(document) :] == document
+            ]
+            by_title = [c for c in free if key and any(title_key(title) == key for title in c.title.every())]
+            same = next((fitting[0] for fitting in (by_document, by_title) if len(fitting) == 1), None)
+            if same is not None:
+                used.add(same.id)
+                proposal = replace(proposal, id=same.id)  # noqa: PLW2901
+        found.append(proposal)
     return found
-
-
-def _by_document(proposal: Proposal, chapters: Sequence[BookChapter]) -> BookChapter | None:
-    """The one chapter whose document the proposal names, by its path's end."""
-    if proposal.file is None:
-        return None
-    wanted = PurePosixPath(proposal.file).parts
-    fits = [
-        chapter
-        for chapter in chapters
-        if chapter.source and PurePosixPath(chapter.source).parts[-len(wanted) :] == wanted
-    ]
-    return fits[0] if len(fits) == 1 else None
-
-
-def _by_title(proposal: Proposal, chapters: Sequence[BookChapter]) -> BookChapter | None:
-    key = title_key(proposal.title)
-    fits = [c for c in chapters if any(title_key(title) == key for title in c.title.every())]
-    return fits[0] if key and len(fits) == 1 else None
 
 
 def _chosen(proposals: Sequence[Proposal], chapters: Sequence[str], document: Path) -> Sequence[Proposal]:

@@ -9,62 +9,262 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from expand.importers.proposal import Proposal, ProposedSection, settled
 from expand.markdown.matching import title_key
 
-# The items of a YAML list as pieces of text, so that they can be put in another order.
-#
-# A comment above an item goes where the item goes; YAML libraries hang it on the item before.
+# Letters first; then nothing that means something in YAML, in brackets or out of them.
+_SAFE = re.compile(r"[^\W\d_][^\n:#{}\[\],&*!|>'\"%@`\\]*(?<!\s)")
+_NO_TEXT = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null")
+SCHEMA_LINE = "# yaml-language-server: $schema={schema}\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ListText:
-    """A list in block style: the text before it, its items (comments above them included), the
-    text after it. ``column`` is where its dashes stand, from 0.
+class OutlineLanguage:
+    """The language of titles and topics; they are written plainly, or under ``code`` where a book has several."""
+
+    code: str
+    several: bool
+
+    def node(self, text: str) -> Any:
+        """A text as a node: plain, or ``{zh: …}``."""
+        if not self.several:
+            return _text(text)
+        by_language = CommentedMap({self.code: _text(text)})
+        by_language.fa.set_flow_style()
+        return by_language
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rewritten:
+    """An outline's new text, and the sections of the former one that are no longer in it."""
+
+    text: str
+    dropped: tuple[str, ...] = ()
+
+
+def new_outline(proposal: Proposal, *, source: str, language: OutlineLanguage, schema: str | None = None) -> str:
+    """The YAML of a proposal whose sections all have their lines."""
+    root = CommentedMap()
+    root["id"] = _id(proposal.id)
+    root["title"] = language.node(proposal.title)
+    root["source"] = _text(source)
+    _state(root, proposal)
+    root["sections"] = [_new_section(section, language) for section in proposal.sections]
+    return (SCHEMA_LINE.format(schema=schema) if schema else "") + _dumped(root)
+
+
+def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage, lines: int) -> Rewritten:
+    """An outline's text with what the proposal says; what it does not mention stays, lines too.
+
+    A new section without lines gets its share of the chapter's, which are ``lines`` if not stated. Sections and topics
+    are recognised by their words in any language, so their other languages, notes and comments move with them.
     """
+    former = text
+    root = _yaml().load(text)
+    dash = _dash(root)
+    sections = proposal.sections
+    order = _order([section.title for section in sections], [_words(node.get("title")) for node in root["sections"]])
+    dropped = tuple(_words(node.get("title"))[0] for at, node in enumerate(root["sections"]) if at not in order)
+    shared = settled(proposal, lines=lines).sections
+    fresh = [_dumped(_new_section(section, language)) for section in shared]
+    text = _arranged(text, root, root["sections"], order, fresh, dash)
+    for at, section in enumerate(sections):
+        text = _with_topics(text, at, section.topics, language, dash)
+    root = _yaml().load(text)
+    _say(root, "title", proposal.title, language)
+    _state(root, proposal)
+    for node, section in zip(root["sections"], sections, strict=True):
+        _say(node, "title", section.title, language)
+        if section.lines is not None and node.get("lines") != section.lines:
+            node["lines"] = section.lines
+    if root == _yaml().load(former):
+        return Rewritten(text=former)
+    return Rewritten(text=_dumped(root, dash), dropped=dropped)
 
-    before: str
-    items: tuple[str, ...]
-    after: str
-    column: int
 
-    def with_items(self, items: Sequence[int | str]) -> str:
-        """The text with the list made of these: an item by its number from 0, or a new item's
-        YAML as it would stand at the left margin, without its dash.
-        """
-        pieces = [self.items[item] if isinstance(item, int) else self._new(item) for item in items]
-        closed = [piece if piece.endswith("\n") else f"{piece}\n" for piece in pieces]
-        return self.before + "".join(closed) + self.after
-
-    def _new(self, yaml: str) -> str:
-        margin = " " * self.column
-        first, *rest = yaml.splitlines()
-        return "\n".join([f"{margin}- {first}", *(f"{margin}  {line}" for line in rest)]) + "\n"
+def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[tuple[str, str, str]], schema: str) -> str:
+    """The YAML of a book in one language: its chapters' ids, titles and sources."""
+    entries = [{"id": _id(chapter), "title": _text(name), "source": _text(file)} for chapter, name, file in chapters]
+    return "".join(
+        [
+            SCHEMA_LINE.format(schema=schema),
+            _dumped({"title": _text(title), "language": language}),
+            "# audience: Whom it is written for, and what they know already.\n",
+            "# house_rules:\n#   - What every chapter keeps to.\n",
+            f"allowance:\n  tokens: {tokens} # the most that may be spent on the whole book\n",
+            _dumped({"chapters": entries}),
+        ]
+    )
 
 
-def list_text(text: str, starts: Sequence[tuple[int, int]]) -> ListText | None:
-    """The list whose items' contents begin at ``starts`` (line and column from 0).
+def with_chapters(text: str, chapters: Sequence[tuple[str, str, str, int]], *, language: OutlineLanguage) -> str:
+    """A book's text with further chapters at its end: id, title, source and lines wanted."""
+    root = _yaml().load(text)
+    dash = _dash(root, "chapters")
+    if root.get("chapters") is None:
+        root["chapters"] = []
+    for chapter, title, source, lines in chapters:
+        entry = CommentedMap({"id": _id(chapter), "title": language.node(title)})
+        entry["source"], entry["target_lines"] = _text(source), lines
+        root["chapters"].append(entry)
+    return _dumped(root, dash)
 
-    None where its items do not each begin a line with their dash: in brackets, for instance.
+
+def _dash(root: CommentedMap, key: str = "sections") -> int:
+    """The column of the dashes of the file's list, from 0; 2 where there is none to go by."""
+    items = root.get(key)
+    if not items or items.fa.flow_style():
+        return 2
+    column = items.lc.col
+    return int(column) if column in (0, 2, 4) else 2
+
+
+def _yaml(dash: int = 2) -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000
+    yaml.indent(mapping=2, sequence=dash + 2, offset=dash)
+    return yaml
+
+
+def _dumped(root: Mapping[str, Any], dash: int = 2) -> str:
+    stream = io.StringIO()
+    _yaml(dash).dump(root, stream)
+    return stream.getvalue().rstrip("\n") + "\n"
+
+
+def _text(text: str) -> Any:
+    """A text, in quotes unless every reader of YAML takes it for one without them."""
+    safe = _SAFE.fullmatch(text) and not _NO_TEXT.fullmatch(text)
+    return text if safe else DoubleQuotedScalarString(text)
+
+
+def _id(chapter: str) -> Any:
+    """An id; one that begins with a digit in quotes, as other tools would read a number."""
+    return DoubleQuotedScalarString(chapter) if chapter[:1].isdigit() else chapter
+
+
+def _state(root: CommentedMap, proposal: Proposal) -> None:
+    stated = {"target_lines": proposal.target, "priority": proposal.priority, "hours": proposal.hours}
+    for key, value in stated.items():
+        if value is not None and root.get(key) != value:
+            _put(root, key, value)
+
+
+def _put(node: CommentedMap, key: str, value: Any) -> None:
+    """Sets a key; a new one goes before the list of sections."""
+    if key in node or "sections" not in node:
+        node[key] = value
+    else:
+        node.insert(list(node).index("sections"), key, value)
+
+
+def _new_section(section: ProposedSection, language: OutlineLanguage) -> CommentedMap:
+    node = CommentedMap()
+    node["title"] = language.node(section.title)
+    node["lines"] = section.lines
+    if section.topics:
+        node["topics"] = [language.node(topic) for topic in section.topics]
+    return node
+
+
+def _say(node: CommentedMap, key: str, text: str, language: OutlineLanguage) -> None:
+    """Puts a text in its language; one that says it already stays, quotes and all."""
+    present = node.get(key)
+    if text in _words(present):
+        return
+    if isinstance(present, dict):
+        present[language.code] = _text(text)
+    else:
+        node[key] = language.node(text)
+
+
+def _words(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [str(text) for text in node.values()]
+    return [] if node is None else [str(node)]
+
+
+def _with_topics(text: str, at: int, topics: Sequence[str], language: OutlineLanguage, dash: int) -> str:
+    """The outline's text with these topics, in this order, in its section number ``at`` from 0."""
+    root = _yaml().load(text)
+    node = root["sections"][at]
+    present: CommentedSeq | list[Any] = node.get("topics") or []
+    order = _order(topics, [_words(item) for item in present])
+    if order == list(range(len(present))):
+        return text
+    if present and topics:
+        fresh = [_dumped({"topic": language.node(topic)}).removeprefix("topic: ") for topic in topics]
+        return _arranged(text, root, present, order, fresh, dash)
+    if topics:
+        node["topics"] = [language.node(topic) for topic in topics]
+    else:
+        del node["topics"]
+    return _dumped(root, dash)
+
+
+def _order(wanted: Sequence[str], present: Sequence[Sequence[str]]) -> list[int | None]:
+    """For each wanted text the number of the present item that says it, None where none does."""
+    keys = [{title_key(word) for word in words} for words in present]
+    used: set[int] = set()
+    order: list[int | None] = []
+    for text in wanted:
+        fits = (at for at, own in enumerate(keys) if at not in used and title_key(text) in own)
+        found = next(fits, None)
+        order.append(found)
+        if found is not None:
+            used.add(found)
+    return order
+
+
+def _arranged(
+    text: str, root: CommentedMap, items: Any, order: Sequence[int | None], fresh: Sequence[str], dash: int
+) -> str:
+    """The text with the list's items in this order; where it is None, the fresh one."""
+    if list(order) == list(range(len(items))):
+        return text
+    chosen = [fresh[at] if number is None else number for at, number in enumerate(order)]
+    moved = _rearranged(text, [items.lc.item(at) for at in range(len(items))], chosen)
+    if moved is not None:
+        return moved
+    former = list(items)
+    loaded = [_yaml().load(item) if isinstance(item, str) else former[item] for item in chosen]
+    items[:] = loaded
+    items.fa.set_block_style()
+    return _dumped(root, dash)
+
+
+def _rearranged(text: str, starts: Sequence[tuple[int, int]], items: Sequence[int | str]) -> str | None:
+    """The text with a block list made of these items: one that exists by its number from 0, or a new item's YAML.
+
+    ``starts`` is where the contents of the list's items begin (line and column from 0). Items are moved as pieces of
+    text, because YAML libraries attach a comment above an item to the item before. None where the items do not each
+    begin a line with their dash: in brackets, for instance.
     """
     rows = text.splitlines(keepends=True)
     dashes = [rows[line][:column].rstrip() for line, column in starts]
     if not dashes or any(dash.strip() != "-" for dash in dashes):
         return None
     column = len(dashes[0]) - 1
+    margin = " " * column
     begins = [_with_comments(rows, line, column) for line, _ in starts]
     end = _end(rows, starts[-1][0] + 1, column)
-    cuts = [*begins, end]
-    return ListText(
-        before="".join(rows[: begins[0]]),
-        items=tuple("".join(rows[a:b]) for a, b in itertools.pairwise(cuts)),
-        after="".join(rows[end:]),
-        column=column,
-    )
+    present = ["".join(rows[a:b]) for a, b in itertools.pairwise([*begins, end])]
+    pieces = [
+        present[item] if isinstance(item, int) else f"{margin}- {textwrap.indent(item, f'{margin}  ').lstrip()}"
+        for item in items
+    ]
+    closed = [piece if piece.endswith("\n") else f"{piece}\n" for piece in pieces]
+    return "".join([*rows[: begins[0]], *closed, *rows[end:]])
 
 
 def _with_comments(rows: Sequence[str], line: int, column: int) -> int:
@@ -90,270 +290,3 @@ def _end(rows: Sequence[str], line: int, column: int) -> int:
 
 def _indent(row: str) -> int:
     return len(row) - len(row.lstrip(" "))
-
-
-if TYPE_CHECKING:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
-# Letters first; then nothing that means something in YAML, in brackets or out of them.
-_SAFE = re.compile(r"[^\W\d_][^\n:#{}\[\],&*!|>'\"%@`\\]*(?<!\s)")
-_NO_TEXT = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null")
-SCHEMA_LINE = "# yaml-language-server: $schema={schema}\n"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutlineLanguage:
-    """How texts are written: plainly, or under ``language`` where a book has several."""
-
-    language: str
-    several: bool
-
-    def node(self, text: str) -> Any:
-        """A text as a node: plain, or ``{zh: …}``."""
-        from ruamel.yaml.comments import CommentedMap  # start-up time
-
-        if not self.several:
-            return _text(text)
-        by_language = CommentedMap({self.language: _text(text)})
-        by_language.fa.set_flow_style()
-        return by_language
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rewritten:
-    """An outline's new text, and the sections of the former one that are no longer in it."""
-
-    text: str
-    dropped: tuple[str, ...] = ()
-
-
-def new_outline(proposal: Proposal, *, source: str, wording: OutlineLanguage, schema: str | None = None) -> str:
-    """The YAML of a proposal whose sections all have their lines."""
-    from ruamel.yaml.comments import CommentedMap  # start-up time
-
-    root = CommentedMap()
-    root["id"] = _id(proposal.id)
-    root["title"] = wording.node(proposal.title)
-    root["source"] = _text(source)
-    _state(root, proposal)
-    root["sections"] = [_new_section(section, wording) for section in proposal.sections]
-    return (SCHEMA_LINE.format(schema=schema) if schema else "") + _dumped(root)
-
-
-def updated_outline(text: str, proposal: Proposal, *, wording: OutlineLanguage, lines: int) -> Rewritten:
-    """An outline's text with what the proposal says; what it does not speak of stays, lines too.
-    A new section without lines gets its share of the chapter's, which are ``lines`` if not stated.
-
-    Sections and topics are recognised by their words in any language, so their other languages,
-    notes and comments stay with them, also where they move.
-    """
-    former = text
-    root = _yaml().load(text)
-    dash = _dash(root)
-    sections = proposal.sections
-    order = _order([section.title for section in sections], _titles(root["sections"]))
-    dropped = tuple(_words(node.get("title"))[0] for at, node in enumerate(root["sections"]) if at not in order)
-    shared = settled(proposal, lines=lines).sections
-    fresh = [_dumped(_new_section(section, wording)) for section in shared]
-    text = _arranged(text, root, root["sections"], order, fresh, dash)
-    for at, section in enumerate(sections):
-        text = _with_topics(text, at, section.topics, wording, dash)
-    root = _yaml().load(text)
-    _say(root, "title", proposal.title, wording)
-    _state(root, proposal)
-    for node, section in zip(root["sections"], sections, strict=True):
-        _say(node, "title", section.title, wording)
-        if section.lines is not None and node.get("lines") != section.lines:
-            node["lines"] = section.lines
-    if root == _yaml().load(former):
-        return Rewritten(text=former)
-    return Rewritten(text=_dumped(root, dash), dropped=dropped)
-
-
-def new_book(
-    *,
-    title: str,
-    language: str,
-    tokens: int,
-    chapters: Sequence[tuple[str, str, str]],
-    schema: str,
-) -> str:
-    """The YAML of a book in one language: its chapters' ids, titles and sources."""
-    entries = [{"id": _id(chapter), "title": _text(name), "source": _text(file)} for chapter, name, file in chapters]
-    return "".join(
-        [
-            SCHEMA_LINE.format(schema=schema),
-            _dumped({"title": _text(title), "language": language}),
-            "# audience: Whom it is written for, and what they know already.\n",
-            "# house_rules:\n#   - What every chapter keeps to.\n",
-            f"allowance:\n  tokens: {tokens} # the most that may be spent on the whole book\n",
-            _dumped({"chapters": entries}),
-        ]
-    )
-
-
-def with_chapters(text: str, chapters: Sequence[tuple[str, str, str, int]], *, wording: OutlineLanguage) -> str:
-    """A book's text with further chapters at its end: id, title, source and lines wanted."""
-    from ruamel.yaml.comments import CommentedMap  # start-up time
-
-    root = _yaml().load(text)
-    dash = _dash(root, "chapters")
-    if root.get("chapters") is None:
-        root["chapters"] = []
-    for chapter, title, source, lines in chapters:
-        entry = CommentedMap({"id": _id(chapter), "title": wording.node(title)})
-        entry["source"], entry["target_lines"] = _text(source), lines
-        root["chapters"].append(entry)
-    return _dumped(root, dash)
-
-
-def _dash(root: CommentedMap, key: str = "sections") -> int:
-    """The column of the dashes of the file's list, from 0; 2 where there is none to go by."""
-    items = root.get(key)
-    if not items or items.fa.flow_style():
-        return 2
-    column = items.lc.col
-    return int(column) if column in (0, 2, 4) else 2
-
-
-def _yaml(dash: int = 2) -> YAML:
-    from ruamel.yaml import YAML  # start-up time
-
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1_000_000
-    yaml.indent(mapping=2, sequence=dash + 2, offset=dash)
-    return yaml
-
-
-def _dumped(root: Mapping[str, Any], dash: int = 2) -> str:
-    stream = io.StringIO()
-    _yaml(dash).dump(root, stream)
-    return stream.getvalue().rstrip("\n") + "\n"
-
-
-def _text(text: str) -> Any:
-    """A text, in quotes unless every reader of YAML takes it for one without them."""
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # start-up time
-
-    safe = _SAFE.fullmatch(text) and not _NO_TEXT.fullmatch(text)
-    return text if safe else DoubleQuotedScalarString(text)
-
-
-def _id(chapter: str) -> Any:
-    """An id; one that begins with a digit in quotes, as other tools would read a number."""
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # start-up time
-
-    return DoubleQuotedScalarString(chapter) if chapter[:1].isdigit() else chapter
-
-
-def _state(root: CommentedMap, proposal: Proposal) -> None:
-    stated = {
-        "target_lines": proposal.target,
-        "priority": proposal.priority,
-        "hours": proposal.hours,
-    }
-    for key, value in stated.items():
-        if value is not None and root.get(key) != value:
-            _put(root, key, value)
-
-
-def _put(node: CommentedMap, key: str, value: Any) -> None:
-    """Sets a key; a new one goes before the list of sections."""
-    if key in node or "sections" not in node:
-        node[key] = value
-    else:
-        node.insert(list(node).index("sections"), key, value)
-
-
-def _new_section(section: ProposedSection, wording: OutlineLanguage) -> CommentedMap:
-    from ruamel.yaml.comments import CommentedMap  # start-up time
-
-    node = CommentedMap()
-    node["title"] = wording.node(section.title)
-    node["lines"] = section.lines
-    if section.topics:
-        node["topics"] = [wording.node(topic) for topic in section.topics]
-    return node
-
-
-def _say(node: CommentedMap, key: str, text: str, wording: OutlineLanguage) -> None:
-    """Puts a text in its language; one that says it already stays, quotes and all."""
-    present = node.get(key)
-    if text in _words(present):
-        return
-    if isinstance(present, dict):
-        present[wording.language] = _text(text)
-    else:
-        node[key] = wording.node(text)
-
-
-def _words(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        return [str(text) for text in node.values()]
-    return [] if node is None else [str(node)]
-
-
-def _with_topics(text: str, at: int, topics: Sequence[str], wording: OutlineLanguage, dash: int) -> str:
-    """The outline's text with these topics, in this order, in its section number ``at`` from 0."""
-    root = _yaml().load(text)
-    node = root["sections"][at]
-    present: CommentedSeq | list[Any] = node.get("topics") or []
-    order = _order(topics, [_words(item) for item in present])
-    if order == list(range(len(present))):
-        return text
-    if present and topics:
-        fresh = [_dumped_item(wording.node(topic)) for topic in topics]
-        return _arranged(text, root, present, order, fresh, dash)
-    if topics:
-        node["topics"] = [wording.node(topic) for topic in topics]
-    else:
-        del node["topics"]
-    return _dumped(root, dash)
-
-
-def _titles(sections: CommentedSeq) -> list[list[str]]:
-    return [_words(node.get("title")) for node in sections]
-
-
-def _order(wanted: Sequence[str], present: Sequence[Sequence[str]]) -> list[int | None]:
-    """For each wanted text the number of the present item that says it, None where none does."""
-    keys = [{title_key(word) for word in words} for words in present]
-    used: set[int] = set()
-    order: list[int | None] = []
-    for text in wanted:
-        fits = (at for at, own in enumerate(keys) if at not in used and title_key(text) in own)
-        found = next(fits, None)
-        order.append(found)
-        if found is not None:
-            used.add(found)
-    return order
-
-
-def _arranged(
-    text: str,
-    root: CommentedMap,
-    items: Any,
-    order: Sequence[int | None],
-    fresh: Sequence[str],
-    dash: int,
-) -> str:
-    """The text with the list's items in this order; where it is None, the fresh one."""
-    if list(order) == list(range(len(items))):
-        return text
-    starts = [items.lc.item(at) for at in range(len(items))]
-    block = list_text(text, starts)
-    chosen = [fresh[at] if number is None else number for at, number in enumerate(order)]
-    if block is not None:
-        return block.with_items(chosen)
-    former = list(items)
-    loaded = [_yaml().load(item) if isinstance(item, str) else former[item] for item in chosen]
-    items[:] = loaded
-    items.fa.set_block_style()
-    return _dumped(root, dash)
-
-
-def _dumped_item(node: Any) -> str:
-    """A topic as the YAML of a list's item."""
-    return _dumped({"topic": node}).removeprefix("topic: ")

@@ -6,15 +6,17 @@
        - perf工具（CPU profiling）            - perf (CPU profiling)
 
 A heading with such a list is a chapter if its sections state lines, or if a target is stated for
-it; what is only told of chapters that are finished is left alone. Sections may be deeper headings
-too. Priority, hours and targets also come from tables whose rows name the chapters.
+it; a chapter that the document only mentions is not imported. Sections may be deeper headings too. Priority, hours and
+targets also come from tables whose rows name the chapters.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from expand.importers.proposal import Proposal, ProposedSection, tidy
 from expand.importers.text_patterns import (
@@ -35,11 +37,13 @@ from expand.markdown import matching
 from expand.markdown.blocks import Block
 from expand.outline import Priority
 
+T = TypeVar("T")
+
 # Tables of a plan whose rows name chapters and state what is wanted of them.
 
-_TARGET = re.compile(r"(?i)目标行数|计划行数|^目标$|target|planned|goal")
-_PRIORITY = re.compile(r"(?i)优先级|priority")
-_HOURS = re.compile(r"(?i)时间|用时|耗时|工时|\btime\b|\bhours?\b|effort|estimate")
+_TARGET_COLUMN = re.compile(r"(?i)目标行数|计划行数|^目标$|target|planned|goal")
+_PRIORITY_COLUMN = re.compile(r"(?i)优先级|priority")
+_HOURS_COLUMN = re.compile(r"(?i)时间|用时|耗时|工时|\btime\b|\bhours?\b|effort|estimate")
 _CELL = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"^[\s|:-]+$")
 
@@ -59,7 +63,7 @@ class TableRow:
     hours: float | None
     priority: Priority | None
 
-    def fits(self, name: ChapterName) -> bool:
+    def is_about(self, name: ChapterName) -> bool:
         """Whether the row is about the chapter."""
         if self.id is not None:
             return self.id == name.id
@@ -77,7 +81,7 @@ def _rows(lines: Sequence[str], first: int) -> list[TableRow]:
     head = _cells(lines[0])
     columns = {
         wanted: next((at for at, cell in enumerate(head) if wanted.search(cell)), None)
-        for wanted in (_TARGET, _PRIORITY, _HOURS)
+        for wanted in (_TARGET_COLUMN, _PRIORITY_COLUMN, _HOURS_COLUMN)
     }
     if all(at is None for at in columns.values()):
         return []
@@ -101,9 +105,9 @@ def _row(text: str, line: int, columns: dict[re.Pattern[str], int | None]) -> Ta
         text=text.strip(),
         id=strong.id if strong else number,
         title=strong.title if strong else title,
-        target=bare_lines(cell(_TARGET)),
-        hours=hours_in(cell(_HOURS)),
-        priority=priority_in(cell(_PRIORITY)),
+        target=bare_lines(cell(_TARGET_COLUMN)),
+        hours=hours_in(cell(_HOURS_COLUMN)),
+        priority=priority_in(cell(_PRIORITY_COLUMN)),
     )
 
 
@@ -112,29 +116,18 @@ def _cells(line: str) -> list[str]:
 
 
 _LABEL = re.compile(r"^(?:[-*+]\s+)?(?:\*\*|__)?([^*_:：|]{1,24}?)(?:\*\*|__)?\s*[:：]\s*(?:\*\*|__)?\s*(.+)$")
-_TARGET_of_plan_document = re.compile(
-    r"(?i)^(?:总?目标(?:行数)?|计划行数|总行数|target(?: lines| length)?|goal|lines|length)$"
-)
-_TIME = re.compile(
-    r"(?i)^(?:(?:预[估计]|估计)?(?:时间|用时|耗时|工时)|"
-    r"(?:estimated )?(?:time|hours|effort)|estimate)$"
-)
-_PRIORITY_of_plan_document = re.compile(r"(?i)^(?:优先级|priority)$")
-_FILE = re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$")
+_LABEL_WORDS = {
+    "target": re.compile(r"(?i)^(?:总?目标(?:行数)?|计划行数|总行数|target(?: lines| length)?|goal|lines|length)$"),
+    "hours": re.compile(
+        r"(?i)^(?:(?:预[估计]|估计)?(?:时间|用时|耗时|工时)|(?:estimated )?(?:time|hours|effort)|estimate)$"
+    ),
+    "priority": re.compile(r"(?i)^(?:优先级|priority)$"),
+    "file": re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$"),
+}
 _DASH = re.compile(r"^\s*(?:[-–—:：]+)\s*")
-_UNITS = re.compile(r"\s+[-–—]\s+|[;；]\s*")
+_DASHES = re.compile(r"\s+[-–—]\s+|[;；]\s*")
 _SUM = re.compile(r"(?i)^(?:总计|合计|小计|total|sum|subtotal)\b|^(?:总计|合计|小计)")
 _COMMAS = re.compile(r"[,，、]\s*(?![^(（]*[)）])")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Labels:
-    """What the lines between a chapter's heading and its list state."""
-
-    target: int | None = None
-    hours: float | None = None
-    priority: str | None = None
-    file: str | None = None
 
 
 def read_plan(text: str) -> tuple[Proposal, ...]:
@@ -151,9 +144,7 @@ def read_plan(text: str) -> tuple[Proposal, ...]:
 
 
 def _chapters(
-    named: Sequence[tuple[Block, ChapterName]],
-    blocks: Sequence[Block],
-    rows: Sequence[TableRow],
+    named: Sequence[tuple[Block, ChapterName]], blocks: Sequence[Block], rows: Sequence[TableRow]
 ) -> tuple[Proposal, ...]:
     """The chapters of a plan among the headings; of two inside each other, the inner if both are
     called chapters, else the outer.
@@ -189,20 +180,20 @@ def _region(heading: Block, blocks: Sequence[Block]) -> Sequence[Block]:
 
 def _proposal(heading: Block, name: ChapterName, region: Sequence[Block], rows: Sequence[TableRow]) -> Proposal | None:
     """The chapter under a heading; None when nothing there says how long it is to be."""
-    labels = _labels(region)
     sections = tuple(_sections(region[1:]))
+    stated = _stated(region)
     title, after = without_lines(name.title)
-    target = labels.target or lines_in(f"{name.title} {after}")
-    planned = any(section.lines for section in sections)
-    if not sections or not (planned or target):
+    target = _first(lines_in, stated["target"]) or lines_in(f"{name.title} {after}")
+    if not sections or not (target or any(section.lines for section in sections)):
         return None
-    row = next((row for row in rows if row.fits(name)), None)
-    hours, priority = labels.hours, priority_in(labels.priority or "")
+    hours = _first(hours_in, [*stated["hours"], *stated["target"]])
+    priority: Priority | None = _first(priority_in, stated["priority"])
+    row = next((row for row in rows if row.is_about(name)), None)
     if row is not None:
         target = target or row.target
         hours = row.hours if hours is None else hours
         priority = priority or row.priority
-    file = name.file or labels.file
+    file = name.file or _first(_file_in, stated["file"])
     return Proposal(
         id=name.id,
         title=plain(title) or (title_of_file(file) if file else name.id),
@@ -215,30 +206,30 @@ def _proposal(heading: Block, name: ChapterName, region: Sequence[Block], rows: 
     )
 
 
-def _labels(region: Sequence[Block]) -> _Labels:
-    labels = _Labels()
+def _stated(region: Sequence[Block]) -> Mapping[str, list[str]]:
+    """What labels such as ``**Target**: 1,000 lines`` state below a chapter's heading, by kind of label."""
+    values: dict[str, list[str]] = defaultdict(list)
     for line in _lines(region[1:]):
-        found = _LABEL.match(line.strip())
-        if found is None:
-            continue
-        word, value = found[1].strip(), found[2]
-        if _TARGET_of_plan_document.match(word) and labels.target is None:
-            labels = replace(labels, target=lines_in(value), hours=labels.hours or hours_in(value))
-        elif _TIME.match(word) and labels.hours is None:
-            labels = replace(labels, hours=hours_in(value))
-        elif _PRIORITY_of_plan_document.match(word) and labels.priority is None:
-            labels = replace(labels, priority=value)
-        elif _FILE.match(word) and labels.file is None:
-            named = chapter_name(value)
-            labels = replace(labels, file=named.file if named else None)
-    return labels
+        kind, value = _label(line)
+        values[kind].append(value)
+    return values
 
 
-def _is_label(text: str) -> bool:
+def _label(text: str) -> tuple[str, str]:
+    """The kind of label that a line begins with, and its value; two empty texts where it begins with none."""
     found = _LABEL.match(text.strip())
-    return found is not None and any(
-        known.match(found[1].strip()) for known in (_TARGET_of_plan_document, _TIME, _PRIORITY_of_plan_document, _FILE)
-    )
+    kinds = [kind for kind, words in _LABEL_WORDS.items() if found and words.match(found[1].strip())]
+    return (kinds[0], found[2]) if found and kinds else ("", "")
+
+
+def _first(read: Callable[[str], T | None], values: Iterable[str]) -> T | None:
+    """What ``read`` finds in the first of the values in which it finds anything."""
+    return next((found for value in values if (found := read(value)) is not None), None)
+
+
+def _file_in(text: str) -> str | None:
+    name = chapter_name(text)
+    return name.file if name else None
 
 
 def _lines(blocks: Sequence[Block]) -> Iterator[str]:
@@ -255,57 +246,43 @@ def _sections(blocks: Sequence[Block]) -> Iterator[ProposedSection]:
     if heads and (any(lines_in(head.title) for head in heads) or not _listed(blocks)):
         for head in heads:
             region = _region(head, blocks)
-            below = [item for item in items_of(_lines(region[1:])) if not _is_label(item.text)]
-            deeper = [plain(block.title) for block in region[1:] if block.kind == "heading"]
-            topics = [plain(matching.unnumbered(title)) for title in deeper]
-            yield _section(matching.unnumbered(head.title), topics + _texts(below))
+            deeper = [block.title for block in region[1:] if block.kind == "heading"]
+            topics = [plain(matching.unnumbered(plain(title))) for title in deeper]
+            yield _section(matching.unnumbered(head.title), topics + [plain(item.text) for item in _items(region[1:])])
         return
     yield from _listed(blocks)
 
 
 def _listed(blocks: Sequence[Block]) -> list[ProposedSection]:
-    items = [item for item in items_of(_lines(blocks)) if not _is_label(item.text)]
+    items = _items(blocks)
     numbered = any(item.numbered and item.depth == 0 for item in items)
-    found: list[tuple[str, list[Item]]] = []
+    found: list[tuple[str, list[str]]] = []
     for item in items:
         if item.depth == 0 and (item.numbered or not numbered):
             found.append((item.text, []))
         elif found:
-            found[-1][1].append(item)
-    return [_section(text, _texts(below)) for text, below in found]
+            found[-1][1].append(plain(item.text))
+    return [_section(text, topics) for text, topics in found]
 
 
-def _texts(items: Sequence[Item]) -> list[str]:
-    return [plain(item.text) for item in items]
+def _items(blocks: Sequence[Block]) -> list[Item]:
+    return [item for item in items_of(_lines(blocks)) if not _label(item.text)[0]]
 
 
 def _section(text: str, topics: Sequence[str]) -> ProposedSection:
     """A section as one line of a plan words it; what follows its lines are topics in short."""
-    title, rest = without_lines(text)
     lines = lines_in(text)
-    if lines is None:
-        title, rest = text, ""
+    title, rest = without_lines(text) if lines is not None else (text, "")
     inline = _DASH.sub("", plain(rest))
-    return ProposedSection(
-        title=plain(title).rstrip(":：-–— "),
-        lines=lines,
-        topics=(*_parted(inline), *topics),
-    )
+    # Topics in one line stand between dashes or semicolons, else between commas.
+    parts = _DASHES.split(inline) if _DASHES.search(inline) else _COMMAS.split(inline)
+    parts = [part.strip(" .。") for part in parts]
+    return ProposedSection(title=plain(title).rstrip(":：-–— "), lines=lines, topics=(*filter(None, parts), *topics))
 
 
-def _parted(text: str) -> Sequence[str]:
-    """Topics that stand in one line, between dashes or semicolons, else between commas."""
-    if not text:
-        return ()
-    parts = _UNITS.split(text)
-    if len(parts) == 1:
-        parts = _COMMAS.split(text)
-    return tuple(part.strip(" .。") for part in parts if part.strip(" .。"))
-
-
-def left_rows(text: str, plans: Sequence[Proposal]) -> tuple[TableRow, ...]:
-    """Rows of tables that state lines wanted, and of which ``plans`` have taken nothing: chapters
-    without a list of sections, and what names no chapter. Sums are none.
+def skipped_rows(text: str, plans: Sequence[Proposal]) -> tuple[TableRow, ...]:
+    """Rows of tables that state wanted lines but belong to none of ``plans``: chapters without a list of sections, and
+    rows that name no chapter. Sums are left out.
     """
     return tuple(
         row
@@ -316,8 +293,8 @@ def left_rows(text: str, plans: Sequence[Proposal]) -> tuple[TableRow, ...]:
     )
 
 
-def finished(text: str, plans: Sequence[Proposal]) -> Mapping[str, str]:
-    """Chapters that the document names in headings and that ``plans`` leave out: id to title."""
+def unplanned_chapters(text: str, plans: Sequence[Proposal]) -> Mapping[str, str]:
+    """Chapters that the document names in headings and that are not in ``plans``: id to title."""
     wanted = {plan.id for plan in plans}
     names = (chapter_name(block.title) for block in markdown.headings(text))
     return {n.id: n.title for n in names if n is not None and n.strong and n.id not in wanted}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -50,15 +50,16 @@ class Proposal:
 
 def tidy(proposal: Proposal) -> Proposal:
     """The proposal as an outline can hold it: texts on one line, no title or topic twice."""
-    titles = _distinct(section.title for section in proposal.sections)
-    sections = tuple(
-        replace(section, title=title, topics=tuple(_once(section.topics)))
-        for section, title in zip(proposal.sections, titles, strict=True)
-    )
     title = _one_line(proposal.title) or proposal.id
-    if not sections:
-        sections = (ProposedSection(title=title),)
-    return replace(proposal, title=title, sections=sections)
+    titles: list[str] = []
+    sections = []
+    for number, section in enumerate(proposal.sections, 1):
+        titles.append(first_free(_one_line(section.title) or str(number), titles, form="{} ({})"))
+        topics: dict[str, str] = {}
+        for topic in filter(None, map(_one_line, section.topics)):
+            topics.setdefault(_key(topic), topic)
+        sections.append(replace(section, title=titles[-1], topics=tuple(topics.values())))
+    return replace(proposal, title=title, sections=tuple(sections) or (ProposedSection(title=title),))
 
 
 def settled(proposal: Proposal, *, lines: int) -> Proposal:
@@ -91,7 +92,9 @@ def scaled(proposal: Proposal, *, lines: int) -> Proposal:
     section that states none counts by its topics. Only what sections have already can make more.
     """
     sections = proposal.sections
-    weights = _weights(sections)
+    stated = [Fraction(s.lines, 1 + len(s.topics)) for s in sections if s.lines]
+    a_topic = sum(stated, Fraction(0)) / len(stated) if stated else Fraction(1)
+    weights = [Fraction(s.lines) if s.lines else (1 + len(s.topics)) * a_topic for s in sections]
     least = max(1, min(LEAST_LINES, lines // len(sections) // ROUND_TO * ROUND_TO))
     floors = [max(least, -(-s.present // ROUND_TO) * ROUND_TO) for s in sections]
     spare = max(0, lines - sum(floors))
@@ -107,15 +110,8 @@ def scaled(proposal: Proposal, *, lines: int) -> Proposal:
     for turn in range(-(-left // ROUND_TO)):
         counts[by_rest[turn % len(by_rest)]] += min(ROUND_TO, left - turn * ROUND_TO)
     return replace(
-        proposal,
-        sections=tuple(replace(section, lines=count) for section, count in zip(sections, counts, strict=True)),
+        proposal, sections=tuple(replace(section, lines=count) for section, count in zip(sections, counts, strict=True))
     )
-
-
-def _weights(sections: Sequence[ProposedSection]) -> list[Fraction]:
-    stated = [Fraction(s.lines, 1 + len(s.topics)) for s in sections if s.lines]
-    a_topic = sum(stated, Fraction(0)) / len(stated) if stated else Fraction(1)
-    return [Fraction(s.lines) if s.lines else (1 + len(s.topics)) * a_topic for s in sections]
 
 
 def _one_line(text: str) -> str:
@@ -126,26 +122,13 @@ def _key(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def _once(texts: Iterable[str]) -> list[str]:
-    found: dict[str, str] = {}
-    for text in map(_one_line, texts):
-        if text:
-            found.setdefault(_key(text), text)
-    return list(found.values())
-
-
-def _distinct(titles: Iterable[str]) -> Sequence[str]:
-    """Titles on one line; one that repeats an earlier one is numbered."""
-    taken: set[str] = set()
-    found = []
-    for number, raw in enumerate(titles, 1):
-        wanted = _one_line(raw) or str(number)
-        title, copy = wanted, 1
-        while _key(title) in taken:
-            copy += 1
-            title = f"{wanted} ({copy})"
-        taken.add(_key(title))
-        found.append(title)
+def first_free(wanted: str, taken: Iterable[str], form: str = "{}-{}") -> str:
+    """``wanted``, numbered from 2 where ``taken`` holds it already, in whatever case."""
+    keys = {_key(text) for text in taken}
+    found, copy = wanted, 1
+    while _key(found) in keys:
+        copy += 1
+        found = form.format(wanted, copy)
     return found
 
 

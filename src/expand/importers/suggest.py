@@ -1,63 +1,85 @@
-"""A consultation put together: settings, book, ledger and author become an outline.
+"""Has the author model propose a chapter's sections, and writes them as the chapter's outline.
 
-However it ends, nothing is reserved any more when it returns, every answer is in the ledger, and
-the outline is either whole or not there.
+A proposal is bought like every text: reserved, settled, stored, and never bought twice. Its requests are addressed to
+section 0, the chapter as a whole. What is wrong with an answer goes back to the model, with three requests at most. The
+user sets the chapter's lines: the model only says how the sections share them, and they are scaled to the target here.
+However it ends, nothing stays reserved, every answer is in the ledger, and the outline is written whole or not at all.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
 
-from expand.budget import Balance, Limit
-from expand.client.client import Bought, BudgetedClient, Event, StoppedError, always_ready
+from expand.budget import Amount, Balance, Limit
+from expand.client.client import Bought, BudgetedClient, Event, StoppedError
 from expand.drafting.chapter_state import ModelSetup
-from expand.drafting.model_setup import (
-    DeferredAuthor,
-    model_setup_for,
-    profile_of,
-    require_language,
-)
+from expand.drafting.model_setup import DeferredAuthor, model_setup_for, profile_of, require_language
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.import_run import DEFAULT_LINES
-from expand.importers.suggestion_loop import SECTION, TRIES, Consultation, SuggestionRequest
+from expand.importers.proposal import Proposal, scaled, tidy
+from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
 from expand.importers.target import SuggestionTarget, find_target
 from expand.importers.writer import OutlineWriter, WrittenOutline
-from expand.ledger import Ledger, Order, Run
-from expand.llm.types import Author, Usage
+from expand.ledger import Ledger, ModelLimits, Order, no_price
+from expand.llm.tokens import raised
+from expand.llm.types import Address, Answer, Finish, Request, Usage
+from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
+from expand.outline.lint import LINES_A_TOPIC
+from expand.outline.plans import Plan
+from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
 from expand.schema import Json
 from expand.settings import Settings, require_author
 from expand.workspace import Workspace
 
+MAX_REQUESTS = 3
+SECTION = 0
+"""The section that a proposal's requests are addressed to: the chapter as a whole."""
+TOKENS_PER_SECTION = 160
+MIN_OUTPUT_TOKENS = 600
+CHAT_SLACK_TOKENS = 8
+EDITION_STRIDE = 1000
+"""Request editions of one ``--fresh`` run: its requests count from a multiple of this."""
+MAX_MATERIAL = 12_000
+"""Characters of a document, or of the previous answer, that a request shows the model."""
+MAX_CHAPTERS = 60
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestRequest:
-    """What is asked for: ``subject`` is a chapter's id, a document or a title. ``force`` changes an
-    outline that is there, ``fresh`` asks anew where an answer is stored.
+    """What the user asks for.
+
+    ``target`` is a chapter's id, a document or a title. ``force`` changes an outline that exists, ``fresh`` asks anew
+    where an answer is stored. ``budget_tokens`` limits this run; ``unpriced`` lets a model without a price pass under a
+    limit in money.
     """
 
-    subject: str
+    target: str
     id: str | None = None
     lines: int | None = None
     language: str | None = None
     force: bool = False
     fresh: bool = False
+    budget_tokens: int | None = None
+    unpriced: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Suggested:
-    """What became of it. ``taken`` is None where there is no outline, for the reason in
-    ``stopped_by``; ``findings`` is what the outline that was written still owes. ``usage`` is what
-    the answers cost, now or when they were bought; ``attempts`` are those made now.
+class SuggestResult:
+    """The outline that was written, and what it cost.
+
+    ``outline`` is None where none was written, for the reason in ``stopped_by``; ``findings`` is what is still wrong
+    with the outline. ``usage`` is what the answers cost, now or when they were bought; ``attempts`` were made now.
     """
 
-    subject: SuggestionTarget
+    target: SuggestionTarget
     model: str
-    taken: WrittenOutline | None
-    booked: tuple[str, ...]
+    outline: WrittenOutline | None
+    added_to_book: tuple[str, ...]
     findings: tuple[str, ...]
     attempts: int
     answers: int
@@ -68,27 +90,24 @@ class Suggested:
 
     @property
     def exit_code(self) -> int:
-        """0; 3 or 4 for what stopped it; 5 for an outline that owes something."""
+        """0; 3 or 4 for what stopped it; 5 for an outline with findings."""
         return self.stop_code or (5 if self.findings else 0)
 
     def as_json(self) -> dict[str, Json]:
-        """What is spent, and what is wrong, as scripts read it."""
+        """Costs and findings, as scripts read them."""
+        usage, balance = self.usage, self.balance
         return {
             "model": self.model,
             "attempts": self.attempts,
             "answers": self.answers,
-            "tokens": {
-                "prompt": self.usage.prompt,
-                "cached": self.usage.cached,
-                "completion": self.usage.completion,
-            },
+            "tokens": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
             "findings": list(self.findings),
             "stopped_by": self.stopped_by,
             "budget": {
-                "limit": self.balance.limit.tokens,
-                "used": self.balance.used_tokens,
-                "reserved": self.balance.reserved_tokens,
-                "remaining": self.balance.remaining_tokens,
+                "limit": balance.limit.tokens,
+                "used": balance.used_tokens,
+                "reserved": balance.reserved_tokens,
+                "remaining": balance.remaining_tokens,
             },
         }
 
@@ -98,183 +117,298 @@ async def suggest(
     settings: Settings,
     request: SuggestRequest,
     *,
-    budget_tokens: int | None = None,
-    unpriced: bool = False,
-    author: Author | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
-) -> Suggested:
-    """Has sections proposed and writes the outline. Raises ``InputError`` before anything is sent.
+) -> SuggestResult:
+    """Buys a proposal and writes the outline. Raises ``InputError`` before anything is sent.
 
-    ``author`` proposes in the place of the one that the settings mean. ``on_ready`` gets the
-    purchase before it begins, to stop it.
+    ``on_ready`` gets the client before the first request, to be able to stop it.
     """
-    book, subject = _subject(workspace, settings, request)
-    if author is None:
-        require_author(settings, path=workspace.settings_path)
-    ledger = Ledger.open(workspace.ledger_place)
-    try:
-        means = model_setup_for(workspace, settings, ledger=ledger, unpriced=unpriced)
-        consultation = _consultation(workspace, request, book, subject, means, ledger)
-        _refuse_waste(workspace, consultation, request, ledger)
+    book, target = _book_and_target(workspace, settings, request)
+    require_author(settings, path=workspace.settings_path)
+    async with AsyncExitStack() as stack:
+        ledger = stack.enter_context(closing(Ledger.open(workspace.ledger_place)))
+        suggestion = _suggestion(workspace, settings, request, book, target, ledger)
+        if not request.force:
+            _refuse_wasted_purchase(workspace, suggestion, ledger, fresh=request.fresh)
         if request.fresh:
-            number = ledger.raise_edition(consultation.subject.id, SECTION)
-            consultation = replace(consultation, edition=number)
-        there = subject.id in workspace.chapter_ids()
-        outlines = {subject.id: workspace.outline(subject.id)} if there else {}
+            suggestion = replace(suggestion, edition=ledger.raise_edition(target.id, SECTION))
+        outlines = {target.id: workspace.outline(target.id)} if target.id in workspace.chapter_ids() else {}
         run = ledger.begin_run(
             limits=limits_of(book, outlines),
             openings=openings_of(book),
             openings_pico_usd=money_openings_of(book),
-            run_limit=Limit(tokens=budget_tokens),
+            run_limit=Limit(tokens=request.budget_tokens),
         )
-        async with AsyncExitStack() as opened:
-            prepare = always_ready
-            if author is None:
-                profile = consultation.means.profile
-                author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
-                prepare = own.open
-            buying = _Buying(consultation, ledger, run, on_event)
-            buying.purchase = BudgetedClient(
-                ledger=ledger,
-                author=author,
-                on_event=buying.note,
-                on_unknown=settings.on_unknown,
-                prepare=prepare,
-            )
-            on_ready(buying.purchase)
-            return await buying.through(force=request.force)
-    finally:
-        ledger.close()
+        author = await stack.enter_async_context(DeferredAuthor(settings, suggestion.setup.profile))
+        attempts = 0
 
+        def count(event: Event) -> None:
+            nonlocal attempts
+            attempts += event.kind == "sent"
+            on_event(event)
 
-def rehearse(workspace: Workspace, settings: Settings, request: SuggestRequest) -> tuple[Order, int]:
-    """The first request, which is not sent, and how many there are at most."""
-    book, subject = _subject(workspace, settings, request)
-    ledger = Ledger.read(workspace.ledger_place)
-    try:
-        means = model_setup_for(workspace, settings, ledger=ledger)
-        consultation = _consultation(workspace, request, book, subject, means, ledger)
-        if request.fresh:
-            consultation = replace(consultation, edition=consultation.edition + 1)
-        return consultation.order(SuggestionRequest(), run_id="none"), TRIES
-    finally:
-        if ledger:
-            ledger.close()
-
-
-class _Buying:
-    """One consultation under way: what it has taken so far."""
-
-    def __init__(
-        self,
-        consultation: Consultation,
-        ledger: Ledger,
-        run: Run,
-        on_event: Callable[[Event], None],
-    ) -> None:
-        self.purchase: BudgetedClient | None = None
-        self._consultation = consultation
-        self._ledger = ledger
-        self._run = run
-        self._on_event = on_event
-        self._attempts = 0
-        self._bought: list[Bought] = []
-
-    def note(self, event: Event) -> None:
-        """Counts what is sent, and passes the event on."""
-        self._attempts += event.kind == "sent"
-        self._on_event(event)
-
-    async def through(self, *, force: bool) -> Suggested:
-        """Consults, and writes what came of it."""
-        assert self.purchase is not None  # it was given at once
+        client = BudgetedClient(
+            ledger=ledger, author=author, on_event=count, on_unknown=settings.on_unknown, prepare=author.open
+        )
+        on_ready(client)
+        bought: list[Bought] = []
+        outline: WrittenOutline | None = None
+        findings: tuple[str, ...] = ()
+        added_to_book: tuple[str, ...] = ()
+        stopped_by: ExpandError | None = None
         try:
-            proposed = await self._consultation.consult(self._buy)
+            outline, findings = await suggestion.ask(client, run.id, bought)
         except (BudgetExceededError, AuthorError, StoppedError) as error:
-            return self._result(stopped_by=error)
+            stopped_by = error
         finally:
-            await self.purchase.drain()
-        filing = self._consultation.filing
-        if not force:
-            filing.refuse_changes([proposed.taken])
-        return self._result(
-            taken=proposed.taken,
-            booked=filing.write([proposed.taken]),
-            findings=proposed.findings,
-        )
-
-    async def _buy(self, question: SuggestionRequest) -> Bought:
-        assert self.purchase is not None  # it was given at once
-        order = self._consultation.order(question, run_id=self._run.id)
-        bought = await self.purchase.buy(order)
-        self._bought.append(bought)
-        return bought
-
-    def _result(
-        self,
-        *,
-        taken: WrittenOutline | None = None,
-        booked: tuple[str, ...] = (),
-        findings: tuple[str, ...] = (),
-        stopped_by: ExpandError | None = None,
-    ) -> Suggested:
-        usages = [bought.usage for bought in self._bought]
-        return Suggested(
-            subject=self._consultation.subject,
-            model=self._consultation.means.profile.name,
-            taken=taken,
-            booked=booked,
+            await client.drain()
+        if outline is not None:
+            if not request.force:
+                suggestion.writer.refuse_changes([outline])
+            added_to_book = suggestion.writer.write([outline])
+        return SuggestResult(
+            target=target,
+            model=suggestion.setup.profile.name,
+            outline=outline,
+            added_to_book=added_to_book,
             findings=findings,
-            attempts=self._attempts,
-            answers=len(self._bought),
+            attempts=attempts,
+            answers=len(bought),
             usage=Usage(
-                prompt=sum(usage.prompt for usage in usages),
-                completion=sum(usage.completion for usage in usages),
-                cached=sum(usage.cached for usage in usages),
+                prompt=sum(one.usage.prompt for one in bought),
+                completion=sum(one.usage.completion for one in bought),
+                cached=sum(one.usage.cached for one in bought),
             ),
-            balance=self._ledger.balance("book"),
+            balance=ledger.balance("book"),
             stopped_by=str(stopped_by) if stopped_by else "",
             stop_code=stopped_by.exit_code if stopped_by else 0,
         )
 
 
-def _subject(workspace: Workspace, settings: Settings, request: SuggestRequest) -> tuple[Book, SuggestionTarget]:
-    """The book, and the chapter that is meant, in a language that the model writes."""
+def dry_run(workspace: Workspace, settings: Settings, request: SuggestRequest) -> Order:
+    """The order of the first request, which is not sent."""
+    book, target = _book_and_target(workspace, settings, request)
+    ledger = Ledger.read(workspace.ledger_place)
+    try:
+        suggestion = _suggestion(workspace, settings, request, book, target, ledger)
+        if request.fresh:
+            suggestion = replace(suggestion, edition=suggestion.edition + 1)
+        return suggestion.order("none")
+    finally:
+        if ledger:
+            ledger.close()
+
+
+def _book_and_target(
+    workspace: Workspace, settings: Settings, request: SuggestRequest
+) -> tuple[Book, SuggestionTarget]:
+    """The book and the chapter. Refuses a language that the model does not write."""
     book = workspace.book()
-    subject = find_target(workspace, book, request.subject, chapter=request.id, language=request.language)
-    require_language(profile_of(workspace, settings), book, subject.how.language)
-    return book, subject
+    target = find_target(workspace, book, request.target, new_id=request.id, language=request.language)
+    require_language(profile_of(workspace, settings), book, target.language.code)
+    return book, target
 
 
-def _consultation(
+def _suggestion(
     workspace: Workspace,
+    settings: Settings,
     request: SuggestRequest,
     book: Book,
-    subject: SuggestionTarget,
-    means: ModelSetup,
+    target: SuggestionTarget,
     ledger: Ledger | None,
-) -> Consultation:
-    lines = request.lines or subject.target or DEFAULT_LINES
-    return Consultation(
-        subject=subject,
+) -> _Suggestion:
+    lines = request.lines or target.target_lines or DEFAULT_LINES
+    return _Suggestion(
+        target=target,
         book=book,
-        means=means,
-        filing=OutlineWriter(workspace=workspace, book=book, how=subject.how, lines=lines),
+        setup=model_setup_for(workspace, settings, ledger=ledger, unpriced=request.unpriced),
+        writer=OutlineWriter(workspace=workspace, book=book, language=target.language, lines=lines),
         lines=lines,
-        edition=ledger.edition(subject.id, SECTION) if ledger else 0,
+        edition=ledger.edition(target.id, SECTION) if ledger else 0,
     )
 
 
-def _refuse_waste(workspace: Workspace, consultation: Consultation, request: SuggestRequest, ledger: Ledger) -> None:
-    """Refuses to buy a proposal that would not be written, as an outline is there."""
-    if request.force or consultation.subject.id not in workspace.chapter_ids():
+def _refuse_wasted_purchase(workspace: Workspace, suggestion: _Suggestion, ledger: Ledger, *, fresh: bool) -> None:
+    """Refuses to buy a proposal that would not be written because the chapter has an outline."""
+    chapter = suggestion.target.id
+    if chapter not in workspace.chapter_ids() or (not fresh and ledger.known(suggestion.order("none"))):
         return
-    if not request.fresh and ledger.known(consultation.order(SuggestionRequest(), run_id="none")):
-        return
-    path = workspace.outline_path(consultation.subject.id)
     raise InputError(
-        f"it is there, and sections proposed for chapter {consultation.subject.id} would change it",
-        remedy="--force changes it in place; comments, and what the sections do not speak of, stay",
-        place=Place(path=workspace.relative(path)),
+        f"the outline exists, and sections proposed for chapter {chapter} would change it",
+        remedy="--force changes it in place; comments, and what the proposal does not mention, stay",
+        place=Place(path=workspace.relative(workspace.outline_path(chapter))),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Suggestion:
+    """The requests for one chapter: ``lines`` is its target; a higher ``edition`` asks anew."""
+
+    target: SuggestionTarget
+    book: Book
+    setup: ModelSetup
+    writer: OutlineWriter
+    lines: int
+    edition: int
+
+    @property
+    def _headings(self) -> tuple[str, ...]:
+        return tuple(self.target.present)
+
+    @property
+    def _section_count(self) -> SectionCount:
+        return SectionCount.of(self.lines, self._headings)
+
+    async def ask(
+        self, client: BudgetedClient, run_id: str, bought: list[Bought]
+    ) -> tuple[WrittenOutline, tuple[str, ...]]:
+        """Asks until an answer makes an outline without findings; else takes the one with the fewest.
+
+        Adds each answer to ``bought``. Raises ``AuthorError`` where none makes an outline, and what ``buy`` raises.
+        """
+        best: tuple[WrittenOutline, tuple[str, ...]] | None = None
+        findings: tuple[str, ...] = ()
+        problems: tuple[str, ...] = ()
+        previous, cut = "", 0
+        for attempt in range(MAX_REQUESTS):
+            order = self.order(run_id, attempt=attempt, cut=cut, previous=previous, problems=problems)
+            bought.append(await client.buy(order))
+            answer = bought[-1].answer
+            outline, findings = self._outline(self._parsed(answer))
+            if outline is not None and not findings:
+                return outline, ()
+            if outline is not None and (best is None or len(findings) < len(best[1])):
+                best = outline, findings
+            cut += answer.finish is Finish.LENGTH
+            previous = answer.text[:MAX_MATERIAL] if answer.usable else ""
+            problems = findings if answer.usable else ()
+        if best is None:
+            raise AuthorError(
+                f"chapter {self.target.id}: none of {MAX_REQUESTS} answers makes an outline: {findings[0]}; "
+                "give another --model, or write the sections yourself"
+            )
+        return best
+
+    def order(
+        self, run_id: str, *, attempt: int = 0, cut: int = 0, previous: str = "", problems: tuple[str, ...] = ()
+    ) -> Order:
+        """The order of request number ``attempt``, from 0. Raises ``InputError`` where it does not fit the model.
+
+        ``cut`` counts the answers so far that reached their output cap: each doubles it. ``previous`` is the last
+        answer, ``problems`` what is wrong with it.
+        """
+        setup, profile = self.setup, self.setup.profile
+        cap = profile.reasoning_tokens + max(MIN_OUTPUT_TOKENS, self._section_count.most * TOKENS_PER_SECTION)
+        cap = min(profile.max_output_tokens, cap * 2**cut)
+        context, estimate, prompt = self._fitted(self._context(previous, problems), cap)
+        request = Request(
+            model=profile.name,
+            messages=(setup.prompts.suggestion(context),),
+            max_output_tokens=cap,
+            parameters=format_parameters(profile, self._section_count, self.target.title, self._headings),
+            edition=self.edition * EDITION_STRIDE + attempt,
+        )
+        # An answer serves again whichever other chapters the book has got meanwhile.
+        alone = replace(request, messages=(setup.prompts.suggestion(replace(context, other_chapters=())),))
+        price = setup.price
+        return Order(
+            request=request,
+            address=Address(chapter=self.target.id, section=SECTION, purpose="draft"),
+            run_id=run_id,
+            language=self.target.language.code,
+            plan=Plan.FULL.value,
+            prompt_tokens=prompt,
+            prompt_estimate=estimate,
+            amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
+            rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
+            cost=price.cost if price else no_price,
+            unpriced=setup.unpriced,
+            question=hashlib.sha256(f"suggest|{self.target.id}|{alone.key}".encode()).hexdigest(),
+            rank=1,
+        )
+
+    def _parsed(self, answer: Answer) -> ParsedAnswer:
+        if answer.finish is Finish.LENGTH:
+            return ParsedAnswer(faults=("it breaks off; give fewer topics, in fewer words",))
+        if not answer.usable:
+            text = " ".join(answer.text.split())[:200]
+            return ParsedAnswer(faults=(f"the author refused: {text}" if text else "the author gave no answer",))
+        return parse_answer(answer.text, self._section_count, self._headings)
+
+    def _outline(self, parsed: ParsedAnswer) -> tuple[WrittenOutline | None, tuple[str, ...]]:
+        """The outline that an answer makes, None where it makes none; and what is wrong with it."""
+        if not parsed.sections:
+            return None, parsed.faults
+        target = self.target
+        present = {title_key(title): lines for title, lines in target.present.items()}
+        sections = tuple(replace(one, present=present.get(title_key(one.title), 0)) for one in parsed.sections)
+        proposal = tidy(Proposal(id=target.id, title=target.title, sections=sections, file=target.source))
+        proposal = scaled(proposal, lines=self.lines)
+        faults = (
+            *parsed.faults,
+            *(
+                f"section {number} ({section.title}) has {len(section.topics)} topics in {section.lines} lines; give "
+                "it fewer topics or more of the lines"
+                for number, section in enumerate(proposal.sections, 1)
+                if len(section.topics) * LINES_A_TOPIC > (section.lines or 0)
+            ),
+        )
+        total = sum(section.lines or 0 for section in proposal.sections)
+        try:
+            return self.writer.outline_for(replace(proposal, target=total)), faults
+        except InputError as error:
+            return None, (*faults, f"{error.what}; {error.remedy}")
+
+    def _context(self, previous: str, problems: tuple[str, ...]) -> SuggestionContext:
+        book, language = self.book, self.target.language.code
+        titles = (c.title.say(language, book.language) for c in book.chapters if c.id != self.target.id)
+        return SuggestionContext(
+            language=language,
+            language_name=LANGUAGE_NAMES.get(language, language),
+            book_title=book.title.say(language, book.language),
+            audience=book.audience.say(language, book.language) if book.audience else "",
+            house_rules=tuple(rule.say(language, book.language) for rule in book.house_rules),
+            chapter_id=self.target.id,
+            chapter_title=self.target.title,
+            lines=self.lines,
+            least_sections=self._section_count.least,
+            most_sections=self._section_count.most,
+            other_chapters=tuple(titles)[:MAX_CHAPTERS],
+            headings=self._headings,
+            source_material=self.target.text[:MAX_MATERIAL].strip(),
+            present=previous,
+            problems=problems,
+        )
+
+    def _fitted(self, context: SuggestionContext, cap: int) -> tuple[SuggestionContext, int, int]:
+        """As much of the context as the window has room for beside ``cap``; its tokens and their bound."""
+        window = self.setup.profile.context_window
+        while True:
+            estimate = self.setup.counter.count_messages((self.setup.prompts.suggestion(context),))
+            prompt = raised(estimate, self.setup.margin()) + CHAT_SLACK_TOKENS
+            if prompt + cap <= window:
+                return context, estimate, prompt
+            shorter = _shortened(context)
+            if shorter == context:
+                raise InputError(
+                    f"chapter {context.chapter_id}: a prompt of {prompt:,} tokens and {cap:,} of output do not fit "
+                    f"{self.setup.profile.name}'s context window of {window:,}",
+                    remedy="shorten the house rules, or take a model with a larger one",
+                )
+            context = shorter
+
+
+def _shortened(context: SuggestionContext) -> SuggestionContext:
+    """Half of what can be left out: first of the texts shown to the model, then of the lists."""
+    material, present = context.source_material, context.present
+    if len(material) + len(present) > 200:
+        return replace(context, source_material=material[: len(material) // 2], present=present[: len(present) // 2])
+    others, rules = context.other_chapters, context.house_rules
+    return replace(
+        context,
+        source_material="",
+        present="",
+        other_chapters=others[: len(others) // 2],
+        house_rules=rules[: len(rules) // 2],
     )

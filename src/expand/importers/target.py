@@ -1,138 +1,114 @@
-"""Which chapter gets sections proposed: one that the book knows, a document's, or a new one."""
+"""Finds the chapter that ``--suggest`` means: one of the book, a document's, or a new one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from expand.errors import InputError, Place
-from expand.importers.headings import id_of_file, read_headings
+from expand.importers.documents import id_of_file, read_headings
 from expand.importers.outline_yaml import OutlineLanguage
-from expand.importers.proposal import Proposal, file_id
-from expand.importers.writer import id_of_source, inside, wording_for
+from expand.importers.proposal import file_id, first_free
+from expand.importers.writer import id_of_source, outline_language, path_inside
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.schema import OUTLINE, id_mistake
 from expand.workspace import Workspace, read_text
 
-_DOCUMENTS = (".md", ".markdown")
-MOST_ID = 40
+MAX_TITLE_ID = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestionTarget:
-    """A chapter without sections. ``source`` is its document from the workspace, None where it has
-    none yet; ``text`` is what that document says, ``present`` its sections with their lines.
+    """A chapter that gets sections.
+
+    ``source`` is its document from the workspace's root, None where it has none yet; ``text`` is the document's text,
+    ``present`` its sections with their lines. ``target_lines`` are the chapter's, where something states them.
     """
 
     id: str
     title: str
-    how: OutlineLanguage
+    language: OutlineLanguage
     source: str | None = None
     text: str = ""
     present: Mapping[str, int] = field(default_factory=dict)
-    target: int | None = None
+    target_lines: int | None = None
 
 
 def find_target(
-    workspace: Workspace, book: Book, wanted: str, *, chapter: str | None, language: str | None
+    workspace: Workspace, book: Book, wanted: str, *, new_id: str | None, language: str | None
 ) -> SuggestionTarget:
     """What ``wanted`` means: a chapter's id, a document, a chapter's title, or a new title.
 
-    ``chapter`` is the id that a new chapter is to have. Raises ``InputError``.
+    ``new_id`` is the id that a new chapter gets. Raises ``InputError``.
     """
     wanted = " ".join(wanted.split())
     if not wanted:
         raise InputError("the title is empty", remedy="give a chapter's title, id or document")
-    known = _known_id(workspace, book, wanted)
     document = Path(wanted)
+    known = _known_id(workspace, book, wanted)
+    source = title = None
     if known is None and document.is_file():
-        return _of_document(workspace, book, document, chapter=chapter, language=language)
-    if known is None and document.suffix.lower() in _DOCUMENTS:
+        source = path_inside(workspace, document)
+        if source is None:
+            raise InputError(
+                "it lies outside the workspace",
+                remedy=f"copy it below {workspace.root}, or give its title in words",
+                place=Place(path=document),
+            )
+        known = id_of_source(workspace, source)
+    elif known is None and document.suffix.lower() in (".md", ".markdown"):
         raise InputError(
-            "there is no such file",
-            remedy="name a document, or give a title in words",
-            place=Place(path=document),
+            "there is no such file", remedy="name a document, or give a title in words", place=Place(path=document)
         )
-    if known is None:
-        new = _checked(chapter) if chapter else _next_id(workspace, book, wanted)
-        subject = SuggestionTarget(id=new, title=wanted, how=wording_for(wanted, book, language))
-        return subject if chapter is None else _with_entry(workspace, book, subject)
-    if chapter not in (None, known):
-        raise InputError(f"{wanted!r} is chapter {known} already", remedy=f"leave --id {chapter} out")
-    title = _title(workspace, book, known, language)
-    subject = SuggestionTarget(id=known, title=title, how=wording_for(title, book, language))
-    return _with_entry(workspace, book, subject)
+    if known is not None:
+        if new_id not in (None, known):
+            raise InputError(f"{source or repr(wanted)} is chapter {known} already", remedy=f"leave --id {new_id} out")
+        chapter, title = known, _title(workspace, book, known, language)
+    elif new_id:
+        chapter = _checked(new_id)
+    else:
+        chapter = id_of_file(source) if source else _next_id(workspace, book, wanted)
+    if title is None:
+        title = read_headings(read_text(document), file=source).title if source else wanted
+    target = SuggestionTarget(id=chapter, title=title, language=outline_language(title, book, language), source=source)
+    return _with_document(workspace, book, target)
 
 
 def _known_id(workspace: Workspace, book: Book, wanted: str) -> str | None:
-    """The chapter whose id or title this is."""
-    ids = {chapter.id for chapter in book.chapters} | set(workspace.chapter_ids())
-    if wanted in ids:
+    """The chapter with this id or title."""
+    if wanted in {chapter.id for chapter in book.chapters} | set(workspace.chapter_ids()):
         return wanted
     key = title_key(wanted)
-    for chapter in book.chapters:
-        if key and any(title_key(title) == key for title in chapter.title.every()):
-            return chapter.id
-    return None
+    titled = (c.id for c in book.chapters if key and any(title_key(title) == key for title in c.title.every()))
+    return next(titled, None)
 
 
-def _of_document(
-    workspace: Workspace, book: Book, document: Path, *, chapter: str | None, language: str | None
-) -> SuggestionTarget:
-    source = inside(workspace, document)
-    if source is None:
-        raise InputError(
-            "it lies outside of the workspace",
-            remedy=f"copy it below {workspace.root}, or give its title in words",
-            place=Place(path=document),
-        )
-    known = id_of_source(workspace, source)
-    if known is not None and chapter not in (None, known):
-        raise InputError(f"{source} is chapter {known} already", remedy=f"leave --id {chapter} out")
-    text = read_text(document)
-    read = read_headings(text, file=source, chapter=known)
-    new = known or (_checked(chapter) if chapter else id_of_file(source))
-    title = _title(workspace, book, known, language) if known else read.title
-    how = wording_for(title, book, language)
-    return _filled(SuggestionTarget(id=new, title=title, how=how, source=source), read, text)
-
-
-def _with_entry(workspace: Workspace, book: Book, subject: SuggestionTarget) -> SuggestionTarget:
-    """The subject with what outline, book and document say of the chapter."""
-    entry = next((one for one in book.chapters if one.id == subject.id), None)
-    source = entry.source if entry else None
-    target = entry.target_lines if entry else None
-    if subject.id in workspace.chapter_ids():
-        outline = workspace.outline(subject.id)
-        source, target = outline.source, outline.stated_lines or target
-    found = SuggestionTarget(id=subject.id, title=subject.title, how=subject.how, source=source, target=target)
+def _with_document(workspace: Workspace, book: Book, target: SuggestionTarget) -> SuggestionTarget:
+    """The target with what outline, book and document say of the chapter."""
+    entry = next((one for one in book.chapters if one.id == target.id), None)
+    source = target.source or (entry.source if entry else None)
+    lines = entry.target_lines if entry else None
+    if target.id in workspace.chapter_ids():
+        outline = workspace.outline(target.id)
+        source, lines = outline.source, outline.stated_lines or lines
+    target = replace(target, source=source, target_lines=lines)
     if source is None or not (workspace.root / source).is_file():
-        return found
+        return target
     text = read_text(workspace.root / source)
-    return _filled(found, read_headings(text, file=source, chapter=subject.id), text)
+    read = read_headings(text, file=source, chapter=target.id)
+    # A document without headings counts as one section without lines: nothing of it has to be kept.
+    present = {section.title: section.present for section in read.sections if section.present}
+    return replace(target, text=text, present=present, target_lines=lines or read.target)
 
 
-def _filled(subject: SuggestionTarget, read: Proposal, text: str) -> SuggestionTarget:
-    """The subject with its document's text and sections; one without any stands for itself."""
-    return SuggestionTarget(
-        id=subject.id,
-        title=subject.title,
-        how=subject.how,
-        source=subject.source,
-        text=text,
-        present={section.title: section.present for section in read.sections if section.present},
-        target=subject.target or read.target,
-    )
-
-
-def _title(workspace: Workspace, book: Book, known: str, language: str | None) -> str:
-    spoken = language or book.language
-    if known in workspace.chapter_ids():
-        return workspace.outline(known).title.say(spoken, book.language)
-    entry = next(chapter for chapter in book.chapters if chapter.id == known)
-    return entry.title.say(spoken, book.language)
+def _title(workspace: Workspace, book: Book, chapter: str, language: str | None) -> str:
+    if chapter in workspace.chapter_ids():
+        title = workspace.outline(chapter).title
+    else:
+        title = next(one for one in book.chapters if one.id == chapter).title
+    return title.say(language or book.language, book.language)
 
 
 def _next_id(workspace: Workspace, book: Book, title: str) -> str:
@@ -141,10 +117,8 @@ def _next_id(workspace: Workspace, book: Book, title: str) -> str:
     if ids and all(known.isascii() and known.isdecimal() for known in ids):
         width = max(map(len, ids))
         return f"{max(map(int, ids)) + 1:0{width}d}"
-    wanted = file_id(title.lower())[:MOST_ID].rstrip("-._") or "chapter"
-    taken = {known.casefold() for known in ids}
-    copies = (wanted if copy == 1 else f"{wanted}-{copy}" for copy in range(1, len(taken) + 2))
-    return next(copy for copy in copies if copy.casefold() not in taken)
+    wanted = file_id(title.lower())[:MAX_TITLE_ID].rstrip("-._") or "chapter"
+    return first_free(wanted, ids)
 
 
 def _checked(chapter: str) -> str:

@@ -54,13 +54,7 @@ def items_of(lines: Iterable[str]) -> list[Item]:
         while columns and column <= columns[-1]:
             columns.pop()
         columns.append(column)
-        found.append(
-            Item(
-                text=item["text"].strip(),
-                depth=len(columns) - 1,
-                numbered=item["number"] is not None,
-            )
-        )
+        found.append(Item(text=item["text"].strip(), depth=len(columns) - 1, numbered=item["number"] is not None))
     return found
 
 
@@ -83,7 +77,7 @@ _ORDINAL = re.compile(
 _BARE = re.compile(r"^#?(?P<number>\d{1,3})(?:\s*[:：.、)）]\s*|\s+[—–-]\s+|\s+)(?=\S)")
 _FILE = re.compile(r"[^\s`'\"()\[\]（）【】《》*:：|,，]+\.(?:md|markdown|mdx|rst|adoc)\b", re.I)
 _MARKUP = re.compile(r"\*\*|__|`|~~")
-_LINK_of_names = re.compile(r"\[([^\]]*)\]\(([^)]*)\)")
+_LINK_WITH_TARGET = re.compile(r"\[([^\]]*)\]\(([^)]*)\)")
 _SYMBOLS = re.compile(r"^[^\w(（《「【\"'`#]+|[\s:：—–-]+$")
 _STEM = re.compile(r"^(\d+)[\s._-]+(?=\S)")
 
@@ -102,7 +96,7 @@ class ChapterName:
 
 def chapter_name(text: str) -> ChapterName | None:
     """The chapter that the text names; None when it gives neither a number nor a file."""
-    plain = _SYMBOLS.sub("", _MARKUP.sub("", _LINK_of_names.sub(_shown_link, text))).strip()
+    plain = _SYMBOLS.sub("", _MARKUP.sub("", _LINK_WITH_TARGET.sub(_shown_link, text))).strip()
     ordinal = _ORDINAL.match(plain)
     rest = plain[ordinal.end() :] if ordinal else plain
     found = _FILE.search(rest)
@@ -198,8 +192,8 @@ def lines_in(text: str) -> int | None:
     if found is None:
         return None
     high = found["high"]
-    last = _number_of_figures(high or found["low"], found["scale"] or found["scale_low"])
-    first = _number_of_figures(found["low"], found["scale_low"] or found["scale"]) if high else last
+    last = _decimal(high or found["low"], found["scale"] or found["scale_low"])
+    first = _decimal(found["low"], found["scale_low"] or found["scale"]) if high else last
     middle = ((first + last) / 2).to_integral_value(ROUND_HALF_UP)
     return int(middle) or None
 
@@ -228,7 +222,7 @@ def hours_in(text: str) -> float | None:
     """The first number of hours that the text states; minutes are turned into hours."""
     found = _HOURS.search(text)
     if found is not None:
-        return float(_number_of_figures(found[1], None))
+        return float(_decimal(found[1], None))
     minutes = _MINUTES.search(text)
     return round(int(minutes[1]) / 60, 2) if minutes is not None else None
 
@@ -239,6 +233,6 @@ def priority_in(text: str) -> Priority | None:
     return next((word for word in words if word is not None), None)
 
 
-def _number_of_figures(text: str, scale: str | None) -> Decimal:
+def _decimal(text: str, scale: str | None) -> Decimal:
     plain = Decimal(re.sub("[,，]", "", text))
     return plain * _SCALES.get((scale or "").lower(), 1)

@@ -1,8 +1,7 @@
-"""Proposals into a workspace: an outline for each, and an entry in the book.
+"""Writes proposals into a workspace: an outline for each, and an entry in the book.
 
-Everything is worked out and read back before anything is written. An outline that is there and
-would change keeps its comments, its order, its other languages and what the proposal does not
-speak of.
+Everything is worked out and read back before anything is written. An outline that exists and would change keeps its
+comments, its order, its other languages and what the proposal does not mention.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ SCHEMA_FILE = ".schema/outline.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrittenOutline:
-    """One chapter's outline: ``text`` is the file's, ``dropped`` names sections that it loses."""
+    """One chapter's outline: ``text`` is the file's, ``dropped`` names the sections that it loses."""
 
     id: str
     title: str
@@ -46,34 +45,34 @@ class WrittenOutline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutlineWriter:
-    """How proposals are filed: ``origin`` is what they come from, named in messages; ``lines`` are
-    a chapter's where it states none; ``how`` is the language of its texts.
+    """Makes outlines from proposals in one language; ``lines`` are a chapter's where it states none.
+
+    ``origin`` is the document that the proposals come from, for messages.
     """
 
     workspace: Workspace
     book: Book | None
-    how: OutlineLanguage
+    language: OutlineLanguage
     lines: int
     origin: Path | None = None
 
-    def taken(self, proposal: Proposal) -> WrittenOutline:
-        """The proposal as the outline that it would be. Raises ``InputError``."""
+    def outline_for(self, proposal: Proposal) -> WrittenOutline:
+        """The outline that the proposal makes; nothing is written. Raises ``InputError``."""
         path = self.workspace.outline_path(proposal.id)
         dropped: tuple[str, ...] = ()
         if path.is_file():
-            former = self.workspace.outline(proposal.id)  # refuses what cannot be read, and says why
+            source = self.workspace.outline(proposal.id).source  # refuses an outline that cannot be read
             before = read_text(path)
             rewritten = outline_yaml.updated_outline(
-                before.replace("\r\n", "\n"), proposal, wording=self.how, lines=self.lines
+                before.replace("\r\n", "\n"), proposal, language=self.language, lines=self.lines
             )
-            text = rewritten.text.replace("\n", newline_of(before))
-            dropped, source = rewritten.dropped, former.source
+            text, dropped = rewritten.text.replace("\n", newline_of(before)), rewritten.dropped
         else:
             before, source = "", self._source(proposal)
             schema = SCHEMA_FILE if (path.parent / SCHEMA_FILE).is_file() else None
             whole = settled(proposal, lines=self.lines)
-            text = outline_yaml.new_outline(whole, source=source, wording=self.how, schema=schema)
-        outline = self._check(proposal, text)
+            text = outline_yaml.new_outline(whole, source=source, language=self.language, schema=schema)
+        outline = self._read_back(proposal, text)
         return WrittenOutline(
             id=proposal.id,
             title=proposal.title,
@@ -87,45 +86,44 @@ class OutlineWriter:
             dropped=dropped,
         )
 
-    def refuse_changes(self, taken: Sequence[WrittenOutline]) -> None:
-        """Raises ``InputErrors`` where an outline that is there would become another."""
+    def refuse_changes(self, outlines: Sequence[WrittenOutline]) -> None:
+        """Raises ``InputErrors`` where an existing outline would change."""
         where = f"in {self.origin.name}" if self.origin else "in the proposal"
+        shows = ", --dry-run shows what it would become" if self.origin else ""
         errors = [
             InputError(
-                f"it is there, and chapter {one.id} reads differently {where}",
-                remedy="--force changes it in place, --dry-run shows what it would become"
-                if self.origin
-                else "--force changes it in place",
-                place=Place(path=self.workspace.relative(one.path)),
+                f"the outline exists, and chapter {outline.id} reads differently {where}",
+                remedy=f"--force changes it in place{shows}",
+                place=Place(path=self.workspace.relative(outline.path)),
             )
-            for one in taken
-            if one.state == "changed"
+            for outline in outlines
+            if outline.state == "changed"
         ]
         if errors:
             raise InputErrors(errors)
 
-    def write(self, taken: Sequence[WrittenOutline]) -> tuple[str, ...]:
-        """Writes what is new or changed. Returns the chapters that the book got an entry for."""
-        for one in taken:
-            if one.state != "same":
-                write_atomically(one.path, one.text)
-        missing = self.missing(taken)
+    def write(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
+        """Writes what is new or changed. Returns the chapters that were added to the book."""
+        for outline in outlines:
+            if outline.state != "same":
+                write_atomically(outline.path, outline.text)
+        missing = self.missing_from_book(outlines)
         if missing:
-            entries = [(one.id, one.title, one.source, one.lines) for one in missing]
-            text = read_text(self.workspace.book_path)
-            booked = outline_yaml.with_chapters(text.replace("\r\n", "\n"), entries, wording=self.how)
-            write_atomically(self.workspace.book_path, booked.replace("\n", newline_of(text)))
-        return tuple(one.id for one in missing)
+            entries = [(one.id, one.title, one.source, one.lines) for one in outlines if one.id in missing]
+            before = read_text(self.workspace.book_path)
+            text = outline_yaml.with_chapters(before.replace("\r\n", "\n"), entries, language=self.language)
+            write_atomically(self.workspace.book_path, text.replace("\n", newline_of(before)))
+        return missing
 
-    def missing(self, taken: Sequence[WrittenOutline]) -> list[WrittenOutline]:
-        """Those that the book has no entry for."""
+    def missing_from_book(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
+        """The chapters that the book has no entry for; none where there is no book."""
         if self.book is None:
-            return []
+            return ()
         known = {chapter.id for chapter in self.book.chapters}
-        return [one for one in taken if one.id not in known]
+        return tuple(outline.id for outline in outlines if outline.id not in known)
 
-    def _check(self, proposal: Proposal, text: str) -> Outline:
-        """The outline read back; what cannot be is refused, naming the place in the document."""
+    def _read_back(self, proposal: Proposal, text: str) -> Outline:
+        """The outline as ``text`` says it. Refuses one that cannot be read, naming the place in the document."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{proposal.id}.yaml"
             path.write_text(text, encoding="utf-8")
@@ -140,64 +138,49 @@ class OutlineWriter:
                 ) from wrong
 
     def _source(self, proposal: Proposal) -> str:
-        """The document of a new outline: the book's, else a file that is there, else a name."""
-        for chapter in self.book.chapters if self.book else ():
-            if chapter.id == proposal.id and chapter.source:
-                return chapter.source
-        root = self.workspace.root
+        """The document of a new outline: the book's, else a file that exists, else a name beside the book's others."""
+        chapters = self.book.chapters if self.book else ()
+        sources = {chapter.id: chapter.source for chapter in chapters if chapter.source}
+        if proposal.id in sources:
+            return sources[proposal.id]
         name = proposal.file or f"{proposal.id}.md"
-        here = inside(self.workspace, self.origin.parent) if self.origin else None
-        folders = [".", here or ".", "chapters", "docs", "src"]
-        for folder in dict.fromkeys(folders):
+        here = path_inside(self.workspace, self.origin.parent) if self.origin else None
+        for folder in (".", here or ".", "chapters", "docs", "src"):
             candidate = (PurePosixPath(folder) / name).as_posix()
-            if (root / candidate).is_file():
+            if (self.workspace.root / candidate).is_file():
                 return candidate
-        numbered = sorted((root / "chapters").glob(f"{proposal.id}[_-]*.md"))
+        numbered = list((self.workspace.root / "chapters").glob(f"{proposal.id}[_-]*.md"))
         if len(numbered) == 1:
             return self.workspace.relative(numbered[0])
-        return f"{self._folder()}/{PurePosixPath(name).name}"
-
-    def _folder(self) -> str:
-        """Where a document that does not exist yet is to be: beside the book's other ones."""
-        sources = [chapter.source for chapter in self.book.chapters if chapter.source] if self.book else []
-        folders = {PurePosixPath(source).parent.as_posix() for source in sources}
-        return folders.pop() if len(folders) == 1 else "chapters"
+        folders = {PurePosixPath(source).parent.as_posix() for source in sources.values()}
+        return f"{folders.pop() if len(folders) == 1 else 'chapters'}/{PurePosixPath(name).name}"
 
 
-def wording_for(text: str, book: Book | None, language: str | None) -> OutlineLanguage:
-    """How titles and topics are written: under their language where the book has several."""
+def outline_language(text: str, book: Book | None, code: str | None) -> OutlineLanguage:
+    """The language of titles and topics: ``code``, else the one of the book's that fits the text's script."""
     languages = book.languages if book else ()
-    if language is not None and book and language not in languages:
+    if code is not None and book and code not in languages:
         raise InputError(
-            f"the book has no language {language!r}",
+            f"the book has no language {code!r}",
             remedy=f"give one of: {', '.join(languages)}, or add it to outlines/book.yaml",
         )
-    if language is None:
-        language = _language(text, languages)
-    return OutlineLanguage(language=language, several=len(languages) > 1)
+    if code is None:
+        cjk = matching.is_cjk_text(matching.prose(text))
+        fitting = [known for known in languages if matching.is_cjk_language(known) is cjk]
+        code = next(iter(fitting or languages), "zh" if cjk else "en")
+    return OutlineLanguage(code=code, several=len(languages) > 1)
 
 
-def _language(text: str, languages: Sequence[str]) -> str:
-    """The language of the book's that the text looks like, going by its script."""
-    cjk = matching.is_cjk_text(matching.prose(text))
-    fits = [code for code in languages if matching.is_cjk_language(code) is cjk]
-    return next(iter(fits or languages), "zh" if cjk else "en")
-
-
-def inside(workspace: Workspace, path: Path) -> str | None:
-    """A document as an outline names it, None for one outside of the workspace."""
-    resolved = path.resolve()
-    within = resolved.is_relative_to(workspace.root.resolve())
-    return shown_path(resolved, workspace.root.resolve()) if within else None
+def path_inside(workspace: Workspace, path: Path) -> str | None:
+    """A document as an outline names it, None for one outside the workspace."""
+    root, resolved = workspace.root.resolve(), path.resolve()
+    return shown_path(resolved, root) if resolved.is_relative_to(root) else None
 
 
 def id_of_source(workspace: Workspace, source: str) -> str | None:
-    """The chapter that a document is already known as, from the book or from an outline."""
-    if workspace.book_path.is_file():
-        for chapter in workspace.book().chapters:
-            if chapter.source == source:
-                return chapter.id
-    for known in workspace.chapter_ids():
-        if workspace.outline(known).source == source:
-            return known
-    return None
+    """The chapter that a document belongs to already, in the book or in an outline."""
+    chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
+    known = {chapter.source: chapter.id for chapter in reversed(chapters)}
+    if source in known:
+        return known[source]
+    return next((chapter for chapter in workspace.chapter_ids() if workspace.outline(chapter).source == source), None)

@@ -34,9 +34,7 @@ class TextColumn(NamedTuple):
     least: int
 
 
-def text_columns(
-    names: Sequence[str], figures: Sequence[bool], rows: Sequence[Sequence[str]]
-) -> list[TextColumn]:
+def text_columns(names: Sequence[str], figures: Sequence[bool], rows: Sequence[Sequence[str]]) -> list[TextColumn]:
     """The columns of a table of rows; ``figures`` says which of them hold figures."""
     cells = list(zip(*rows, strict=True)) or [()] * len(names)
     return [

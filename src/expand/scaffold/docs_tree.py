@@ -1,8 +1,7 @@
-"""A docs tree as it is found: which documents are chapters, in which order, under which title.
+"""Finds the chapters of a docs tree, their order and their titles.
 
-mdBook (``book.toml``, ``SUMMARY.md``), MkDocs (``mkdocs.yml`` with or without ``nav``), or plain
-Markdown files. Nothing here writes, and nothing is raised for what a document holds: a file that
-cannot be read is known by its name.
+A tree is mdBook's (``book.toml``, ``SUMMARY.md``), MkDocs' (``mkdocs.yml`` with or without ``nav``), or plain Markdown
+files. Nothing here writes, and no document raises an error: one that cannot be read is known by its name.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from urllib.parse import unquote
 import yaml
 
 from expand.errors import InputError, Place
-from expand.importers.headings import read_headings
-from expand.importers.summary import SummaryEntry, read_summary, with_ids
+from expand.importers.documents import SummaryEntry, read_headings, read_summary, with_ids
 from expand.importers.text_patterns import title_of_file
 from expand.markdown import matching
 from expand.outline.schema import is_language, source_mistake
@@ -28,14 +26,14 @@ from expand.workspace import read_text
 
 TreeKind = Literal["mdBook", "MkDocs", "Markdown", "empty"]
 MOST_DOCUMENTS = 500
-"""More than this in a plain folder is taken for something else than a book."""
+"""A plain folder with more documents is cut off here: it is hardly a book."""
 _FOLDERS = ("docs", "doc", "chapters", "src", "content", "book", "manuscript", ".")
 _NO_CHAPTERS = re.compile(
     r"(?i)^(?:readme|changelog|changes|history|licen[cs]e|contributing|code_of_conduct|security|"
     r"authors|maintainers|todo|summary|claude|agents|news|release_?notes)\b"
 )
 _SKIPPED = frozenset(
-    {"node_modules", "site", "target", "build", "dist", "drafts", "outlines", "prompts"} | {"__pycache__"}
+    {"node_modules", "site", "target", "build", "dist", "drafts", "outlines", "prompts", "__pycache__"}
 )
 
 
@@ -52,7 +50,7 @@ class TreeChapter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocsTree:
-    """What stands in a folder. ``listing`` is the file that lists the chapters, if one does."""
+    """The tree in a folder. ``listing`` is the file that lists the chapters, if there is one."""
 
     kind: TreeKind
     title: str
@@ -62,12 +60,9 @@ class DocsTree:
 
 
 def find_tree(root: Path) -> DocsTree:
-    """The docs tree at ``root``. Raises ``InputError`` for a ``book.toml`` or ``mkdocs.yml`` that
-    cannot be read.
-    """
-    for name in ("book.toml", "SUMMARY.md", "src/SUMMARY.md"):
-        if (root / name).is_file():
-            return _mdbook(root)
+    """The docs tree at ``root``. Raises ``InputError`` for a ``book.toml`` or ``mkdocs.yml`` that cannot be read."""
+    if any((root / name).is_file() for name in ("book.toml", "SUMMARY.md", "src/SUMMARY.md")):
+        return _mdbook(root)
     for name in ("mkdocs.yml", "mkdocs.yaml"):
         if (root / name).is_file():
             return _mkdocs(root, root / name)
@@ -76,14 +71,14 @@ def find_tree(root: Path) -> DocsTree:
 
 def _mdbook(root: Path) -> DocsTree:
     table = _toml(root / "book.toml") if (root / "book.toml").is_file() else {}
-    given = table.get("book")
-    book: Mapping[str, object] = given if isinstance(given, dict) else {}
+    book = table.get("book")
+    book = book if isinstance(book, dict) else {}
     folder = root / str(book.get("src") or "src")
     summary = folder / "SUMMARY.md" if (folder / "SUMMARY.md").is_file() else root / "SUMMARY.md"
-    entries = read_summary(_text(summary)) if summary.is_file() else ()
+    entries = read_summary(text_of(summary)) if summary.is_file() else ()
     listing = _inside(root, summary) if summary.is_file() else None
-    return _tree(root, "mdBook", summary.parent, entries, title=book.get("title"),
-                 language=book.get("language"), listing=listing)  # fmt: skip
+    title, language = book.get("title"), book.get("language")
+    return _tree(root, "mdBook", summary.parent, entries, title=title, language=language, listing=listing)
 
 
 def _mkdocs(root: Path, path: Path) -> DocsTree:
@@ -93,15 +88,13 @@ def _mkdocs(root: Path, path: Path) -> DocsTree:
     entries = tuple(_nav(nav)) if nav else tuple(_documents(folder, folder))
     theme = table.get("theme")
     language = theme.get("language") if isinstance(theme, dict) else None
-    return _tree(root, "MkDocs", folder, entries, title=table.get("site_name"), language=language,
-                 listing=_inside(root, path) if nav else None)  # fmt: skip
+    listing = _inside(root, path) if nav else None
+    return _tree(root, "MkDocs", folder, entries, title=table.get("site_name"), language=language, listing=listing)
 
 
 def _plain(root: Path) -> DocsTree:
     for name in _FOLDERS:
         folder = root / name
-        if not folder.is_dir():
-            continue
         entries = tuple(_documents(folder, folder, deep=name != "."))
         if entries:
             return _tree(root, "Markdown", folder, entries)
@@ -119,38 +112,33 @@ def _tree(
     listing: str | None = None,
 ) -> DocsTree:
     chapters = []
-    said: list[str] = []
-    for listed in with_ids(entries):
-        path = folder / (listed.file or f"{listed.id}.md")
+    prose = ""
+    for chapter, entry in with_ids(entries):
+        path = folder / (entry.file or f"{chapter}.md")
         source = _inside(root, path)
         if source is None or source_mistake(source):
             continue
-        text = _text(path)
-        said.append(matching.prose(text)[:20_000])
-        proposal = read_headings(text, file=source, chapter=listed.id)
+        text = text_of(path)
+        prose += matching.prose(text)[:20_000]
+        proposal = read_headings(text, file=source, chapter=chapter)
         chapters.append(
             TreeChapter(
-                id=listed.id,
-                title=listed.title or proposal.title or title_of_file(source),
+                id=chapter,
+                title=entry.title or proposal.title or title_of_file(source),
                 source=source,
                 sections=len(proposal.sections),
                 exists=path.is_file(),
             )
         )
-    named = str(title).strip() if title else ""
+    if not (isinstance(language, str) and is_language(language)):
+        language = "zh" if matching.is_cjk_text(prose) else "en"
     return DocsTree(
         kind=kind,
-        title=" ".join(named.split()) or title_of_file(root.resolve().name or "Book"),
-        language=_language(language, "".join(said)),
+        title=" ".join(str(title or "").split()) or title_of_file(root.resolve().name or "Book"),
+        language=language,
         chapters=tuple(chapters),
         listing=listing,
     )
-
-
-def _language(stated: object, said: str) -> str:
-    if isinstance(stated, str) and is_language(stated):
-        return stated
-    return "zh" if matching.is_cjk_text(said) else "en"
 
 
 def _documents(folder: Path, top: Path, *, deep: bool = True) -> Iterator[SummaryEntry]:
@@ -177,25 +165,18 @@ def _natural(file: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
 
 
-def _nav(nav: object) -> Iterator[SummaryEntry]:
+def _nav(nav: object, title: str = "") -> Iterator[SummaryEntry]:
     """The documents of a ``nav``: paths, titles with paths, and sections of them."""
     if isinstance(nav, list):
         for item in nav:
             yield from _nav(item)
     elif isinstance(nav, dict):
-        for title, value in nav.items():
-            if isinstance(value, str):
-                yield from _page(str(title), value)
-            else:
-                yield from _nav(value)
+        for key, value in nav.items():
+            yield from _nav(value, str(key) if isinstance(value, str) else "")
     elif isinstance(nav, str):
-        yield from _page("", nav)
-
-
-def _page(title: str, target: str) -> Iterator[SummaryEntry]:
-    file = unquote(target.partition("#")[0]).strip()
-    if "://" not in file and file.lower().endswith((".md", ".markdown")):
-        yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
+        file = unquote(nav.partition("#")[0]).strip()
+        if "://" not in file and file.lower().endswith((".md", ".markdown")):
+            yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
 
 
 class _TagsIgnored(yaml.SafeLoader):
@@ -207,25 +188,24 @@ _TagsIgnored.add_multi_constructor("", lambda loader, suffix, node: None)
 
 def _mkdocs_settings(path: Path) -> Mapping[str, object]:
     try:
-        table = yaml.load(_text(path), _TagsIgnored)
+        table = yaml.load(text_of(path), _TagsIgnored)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = Place(path=path, line=mark.line + 1, column=mark.column + 1) if mark else None
+        place = Place(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Place(path=path)
         raise InputError(
-            f"this is no YAML: {getattr(error, 'problem', error)}", remedy="mend it",
-            place=place or Place(path=path),
-        ) from error  # fmt: skip
+            f"this is no YAML: {getattr(error, 'problem', error)}", remedy="fix it", place=place
+        ) from error
     return table if isinstance(table, dict) else {}
 
 
 def _toml(path: Path) -> Mapping[str, object]:
     try:
-        return tomllib.loads(_text(path))
+        return tomllib.loads(text_of(path))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"this is no TOML: {error}", remedy="mend it", place=Place(path=path)) from error
+        raise InputError(f"this is no TOML: {error}", remedy="fix it", place=Place(path=path)) from error
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """A document's text; "" for one that is not there or not UTF-8."""
     try:
         return read_text(path)

@@ -1,28 +1,27 @@
-"""A new workspace: settings, the book, schemas for editors, and a first outline.
+"""Makes a workspace: settings, the book, schemas for editors, and a first outline.
 
-Nothing that is there is changed: each file is written only where there is none. The schemas are
-generated, so those are renewed. In an empty
-folder there is also a first chapter to expand.
+No file that exists is changed, except the generated schemas, which are renewed. An empty folder also gets a first
+chapter to expand.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from expand.errors import InputError, Place
 from expand.importers import DEFAULT_LINES, outline_yaml
-from expand.importers.headings import read_headings
+from expand.importers.documents import read_headings
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, settled
 from expand.importers.writer import SCHEMA_FILE
 from expand.outline.schema import BOOK, OUTLINE
 from expand.prompts.files import eject, template_files
-from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree
+from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree, text_of
 from expand.settings import SETTINGS
-from expand.workspace import MARKER, Workspace, read_text, write_atomically
+from expand.workspace import MARKER, Workspace, write_atomically
 
 FIRST_ALLOWANCE = 200_000
 """Tokens: enough for a few chapters, little enough to learn with."""
@@ -30,11 +29,7 @@ BOOK_SCHEMA_FILE = ".schema/book.json"
 SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
 _FIRST_PAGES = frozenset({"index", "readme", "preface", "foreword", "introduction", "intro", "home"})
 _FIRST = TreeChapter(
-    id="01",
-    title="Getting started",
-    source="chapters/01_getting_started.md",
-    sections=0,
-    exists=False,
+    id="01", title="Getting started", source="chapters/01_getting_started.md", sections=0, exists=False
 )
 _FIRST_SECTIONS = (
     ProposedSection(title="What it is for", lines=60, topics=("The problem", "When not to use it")),
@@ -57,9 +52,10 @@ _SETTINGS = f"""\
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewWorkspace:
-    """What was founded: ``written``, ``renewed`` and ``kept`` are paths from the workspace's root;
-    ``first`` is the chapter with an outline to begin with, ``above`` a workspace that this one lies
-    in, ``further`` a document to import outlines from.
+    """What was made: ``written``, ``renewed`` and ``kept`` are paths from the workspace's root.
+
+    ``first`` is the chapter to start with, which has an outline; ``above`` is a workspace that this one lies in,
+    ``further`` a document to import more outlines from.
     """
 
     workspace: Workspace
@@ -73,15 +69,11 @@ class NewWorkspace:
 
 
 def create_workspace(
-    root: Path,
-    *,
-    title: str | None = None,
-    language: str | None = None,
-    every: bool = False,
-    prompts: bool = False,
+    root: Path, *, title: str | None = None, language: str | None = None, every: bool = False, prompts: bool = False
 ) -> NewWorkspace:
-    """Makes ``root`` a workspace. ``every`` writes an outline for each chapter, not for the first
-    alone; ``prompts`` copies the templates. Raises ``InputError``.
+    """Makes ``root`` a workspace. Raises ``InputError``.
+
+    ``every`` writes an outline for each chapter, not just for the first; ``prompts`` copies the templates.
     """
     if root.exists() and not root.is_dir():
         raise InputError("this is a file", remedy="name a folder", place=Place(path=root))
@@ -92,31 +84,25 @@ def create_workspace(
     first = _first(chapters)
     if outlined and first.id not in outlined:
         first = next((chapter for chapter in chapters if chapter.id in outlined), first)
-    begun = bool(outlined) and first.id in outlined
-    chosen = chapters if every else () if begun else (first,)
+    files = _common_files(tree, title=title, language=language, chapters=chapters)
+    files |= dict(_outline(root, chapter, known=bool(tree.chapters)) for chapter in (chapters if every else (first,)))
+    if not tree.chapters:
+        files[_FIRST.source] = f"# {_FIRST.title}\n"
     written: list[str] = []
     renewed: list[str] = []
     kept: list[str] = []
-    files = [
-        *_common(tree, title=title, language=language, chapters=chapters),
-        *(_outline(root, chapter, known=bool(tree.chapters)) for chapter in chosen),
-    ]
-    if begun and not every:
-        kept = [f"outlines/{first.id}.yaml"]
-    if not tree.chapters:
-        files.append((_FIRST.source, f"# {_FIRST.title}\n"))
-    for name, text in files:
+    for name, text in files.items():
         path = root / name
-        if name in _GENERATED and path.is_file() and _readable(path) != text:
-            write_atomically(path, text)
-            renewed.append(name)
-        elif path.exists():
-            kept.append(name)
-        else:
+        if not path.exists():
             write_atomically(path, text)
             written.append(name)
+        elif name in _GENERATED and path.is_file() and text_of(path) != text:
+            write_atomically(path, text)
+            renewed.append(name)
+        else:
+            kept.append(name)
     if prompts:
-        # Of the templates too, only those that are not there.
+        # Only the templates that do not exist: init changes no file.
         missing = [file for file in template_files(workspace) if file.own is None and file.packaged]
         written += eject(workspace, missing, force=False).written
     above = next((folder for folder in root.resolve().parents if (folder / MARKER).is_file()), None)
@@ -133,7 +119,7 @@ def create_workspace(
 
 
 def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) -> tuple[TreeChapter, ...]:
-    """The chapters under the ids that the book has for their documents, if there is one."""
+    """The chapters with the ids that an existing book has for their documents."""
     try:
         known = {chapter.source: chapter.id for chapter in workspace.book().chapters}
     except InputError:
@@ -144,7 +130,7 @@ def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) ->
 def _further(
     tree: DocsTree, chapters: tuple[TreeChapter, ...], first: TreeChapter, outlined: Sequence[str]
 ) -> str | None:
-    """A document that has outlines still to give: the listing, else the next chapter's own."""
+    """A document that more outlines can be imported from: the listing, else the next chapter's own."""
     rest = [chapter for chapter in chapters if chapter.id not in outlined]
     if not rest:
         return None
@@ -156,18 +142,14 @@ def _further(
 
 
 def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:
-    """The chapter to begin with: the first that is more than a title page."""
+    """The chapter to start with: the first that is more than a title page."""
     real = [c for c in chapters if Path(c.source).stem.lower() not in _FIRST_PAGES]
     return next((c for c in real if c.sections > 1), (real or list(chapters))[0])
 
 
-def _common(
+def _common_files(
     tree: DocsTree, *, title: str | None, language: str | None, chapters: tuple[TreeChapter, ...]
-) -> Iterator[tuple[str, str]]:
-    yield MARKER, _SETTINGS
-    yield f"outlines/{SCHEMA_FILE}", _json(OUTLINE.schema)
-    yield f"outlines/{BOOK_SCHEMA_FILE}", _json(BOOK.schema)
-    yield SETTINGS_SCHEMA_FILE, _json(SETTINGS.schema)
+) -> dict[str, str]:
     book = outline_yaml.new_book(
         title=" ".join((title or tree.title).split()),
         language=language or tree.language,
@@ -175,32 +157,28 @@ def _common(
         chapters=[(chapter.id, chapter.title, chapter.source) for chapter in chapters],
         schema=BOOK_SCHEMA_FILE,
     )
-    yield "outlines/book.yaml", book
-    # What the tool keeps for itself is not for version control; the folder says so itself.
-    yield ".expand/.gitignore", "*\n"
+    return {
+        MARKER: _SETTINGS,
+        f"outlines/{SCHEMA_FILE}": _json(OUTLINE.schema),
+        f"outlines/{BOOK_SCHEMA_FILE}": _json(BOOK.schema),
+        SETTINGS_SCHEMA_FILE: _json(SETTINGS.schema),
+        "outlines/book.yaml": book,
+        ".expand/.gitignore": "*\n",  # the tool's own files are not for version control
+    }
 
 
 def _outline(root: Path, chapter: TreeChapter, *, known: bool) -> tuple[str, str]:
     proposal = Proposal(id=chapter.id, title=chapter.title, sections=_FIRST_SECTIONS)
     if known:
-        path = root / chapter.source
-        text = _readable(path)
-        read = read_headings(text, file=chapter.source, chapter=chapter.id)
-        proposal = Proposal(id=chapter.id, title=chapter.title, sections=read.sections)
+        read = read_headings(text_of(root / chapter.source), file=chapter.source, chapter=chapter.id)
+        proposal = replace(proposal, sections=read.sections)
     text = outline_yaml.new_outline(
         settled(proposal, lines=DEFAULT_LINES),
         source=chapter.source,
-        wording=OutlineLanguage(language="en", several=False),
+        language=OutlineLanguage(code="en", several=False),
         schema=SCHEMA_FILE,
     )
     return f"outlines/{chapter.id}.yaml", text
-
-
-def _readable(path: Path) -> str:
-    try:
-        return read_text(path)
-    except (OSError, InputError):
-        return ""
 
 
 def _json(schema: object) -> str:
