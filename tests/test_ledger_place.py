@@ -73,7 +73,7 @@ def test_environment_over_settings_over_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("ledger = 3", r"expand.toml:2:1: ledger is no text"),
+        ("ledger = 3", r"expand.toml:2:1: ledger must be a string, not 3"),
         ('ledger = "mysql://u:s3cr@h/d"', r"toml:2:1: the ledger's address begins with mysql"),
         ('ledger = "postgresql://h/d?schema=A"', r"expand.toml:2:1: the ledger's schema is 'A'"),
     ],

@@ -68,21 +68,15 @@ def settled(proposal: Proposal, *, lines: int) -> Proposal:
     What is left of the chapter's target (``lines`` where it states none) is shared among the
     sections that state none, by their topics; none gets less than it already has.
     """
-    given = [section.lines for section in proposal.sections]
-    open_ = [section for section in proposal.sections if section.lines is None]
-    left = (proposal.target or lines) - sum(count for count in given if count is not None)
-    weights = sum(1 + len(section.topics) for section in open_)
-    sections = tuple(
-        section if section.lines is not None else replace(section, lines=_share(section, left, weights))
-        for section in proposal.sections
-    )
-    return replace(proposal, sections=sections)
+    left = (proposal.target or lines) - sum(section.lines or 0 for section in proposal.sections)
+    weights = sum(1 + len(section.topics) for section in proposal.sections if section.lines is None)
 
+    def share(section: ProposedSection) -> int:
+        wanted = round(Fraction(left * (1 + len(section.topics)), weights * ROUND_TO)) * ROUND_TO
+        return max(LEAST_LINES, -(-section.present // ROUND_TO) * ROUND_TO, wanted)
 
-def _share(section: ProposedSection, left: int, weights: int) -> int:
-    share = Fraction(left * (1 + len(section.topics)), weights * ROUND_TO)
-    present = -(-section.present // ROUND_TO) * ROUND_TO
-    return max(LEAST_LINES, present, round(share) * ROUND_TO)
+    sections = (s if s.lines is not None else replace(s, lines=share(s)) for s in proposal.sections)
+    return replace(proposal, sections=tuple(sections))
 
 
 def scaled(proposal: Proposal, *, lines: int) -> Proposal:
