@@ -10,7 +10,7 @@ import time
 from decimal import Decimal
 
 from expand.budget import Amount, usd_from_pico
-from expand.client.client import Bought, BudgetedClient
+from expand.client.client import Bought, BudgetedClient, RetryPolicy
 from expand.doctor.check_result import CheckResult, from_error, ok, warning
 from expand.errors import ExpandError
 from expand.ledger import Ledger, Order, no_price
@@ -54,7 +54,7 @@ async def try_live(
             )
             edition = ledger.raise_edition(CHAPTER, SECTION)
             order = _order(run.id, book, edition, profile=profile, counter=counter, price=price)
-            purchase = BudgetedClient(ledger=ledger, author=author, max_attempts=1)
+            purchase = BudgetedClient(ledger=ledger, author=author, retry=RetryPolicy(max_attempts=1))
             bought = await _bought(purchase, order, patience_seconds)
         finally:
             ledger.close()

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from expand.budget import Balance, Limit
-from expand.client.client import Bought, BudgetedClient, Event, StoppedError, always_ready
+from expand.client.client import Bought, BudgetedClient, Event, RetryPolicy, StoppedError, always_ready
 from expand.drafting.chapter_state import ModelSetup
 from expand.drafting.model_setup import (
     DeferredAuthor,
@@ -139,7 +139,7 @@ async def suggest(
                 ledger=ledger,
                 author=author,
                 on_event=buying.note,
-                on_unknown=settings.on_unknown,
+                retry=RetryPolicy(on_unknown=settings.on_unknown),
                 prepare=prepare,
             )
             on_ready(buying.purchase)

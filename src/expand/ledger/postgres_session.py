@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8Dumper
 
 from expand.errors import LedgerError
-from expand.ledger.database import BUSY, ConstraintError, ContendedError, LedgerBusyError, Rows
+from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError, Rows
 from expand.ledger_location import Server
 
 # What the ledger's SQL, written as SQLite takes it, is called in PostgreSQL.
@@ -74,11 +74,7 @@ IDLE_SECONDS = 120
 _DAMAGED = "damaged; `expand ledger verify` says how far, and a backup or an export can be imported into a new schema"
 _MEANINGS: tuple[tuple[tuple[type[psycopg.Error], ...], type[LedgerError], str], ...] = (
     ((errors.LockNotAvailable,), LedgerBusyError, BUSY),
-    (
-        (errors.DeadlockDetected, errors.SerializationFailure),
-        ContendedError,
-        "contended; try again",
-    ),
+    ((errors.DeadlockDetected, errors.SerializationFailure), LedgerBusyError, "contended; try again"),
     ((errors.DiskFull,), LedgerBusyError, "the server's disk is full; free some space there"),
     (
         (errors.ReadOnlySqlTransaction,),
@@ -161,21 +157,12 @@ class _Whole(Loader):
 class Session:
     """A connection as the ledger's rules want it."""
 
-    lock = " FOR UPDATE"
-
     def __init__(self, raw: psycopg.Connection[Row]) -> None:
         self.raw = raw
 
     def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
         """Run one statement; ``?`` stands for a value."""
         return self.raw.execute(query(statement), values or None)
-
-    def executemany(self, statement: str, values: Iterable[Sequence[Any]], /) -> object:
-        """Run one statement for each sequence of values."""
-        text = query(statement)
-        for each in values:
-            self.raw.execute(text, each)
-        return None
 
     def exact(self, text: str, /) -> str | bytes:
         """Its bytes, since a TEXT of PostgreSQL holds no NUL."""

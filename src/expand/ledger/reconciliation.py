@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from expand.errors import InputError, Place
 from expand.ledger import attempts, rows
 from expand.ledger.attempts import Charge
-from expand.ledger.database import LedgerFile
+from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, State
 from expand.llm.types import Usage
 
@@ -45,7 +45,7 @@ def used(row: AttemptRow, total: int) -> Usage:
 
 
 def reconcile(
-    ledger: LedgerFile,
+    ledger: Ledger,
     attempt_id: str,
     *,
     tokens: int,
@@ -62,7 +62,7 @@ def reconcile(
 
 
 def reconcile_export(
-    ledger: LedgerFile,
+    ledger: Ledger,
     lines: Iterable[str],
     *,
     name: str,
@@ -83,7 +83,7 @@ def reconcile_export(
     still = 0
     with ledger.writing() as connection:
         found = connection.execute(
-            f"SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq{connection.lock}"
+            "SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq"
         ).fetchall()
         for row in map(rows.read, found):
             usage = billed.get(row.id)

@@ -104,7 +104,9 @@ class Run(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A place in the budget: the attempt may be marked sent, and then sent."""
+    """A place in the budget. The ledger has the attempt marked as sent, so send it now (in a batch: once the whole
+    batch is marked as sent).
+    """
 
     attempt_id: str
     amount: Amount
@@ -113,6 +115,7 @@ class Reservation(NamedTuple):
 class StoredAnswer(NamedTuple):
     """An answer in the ledger. ``usage`` is what was charged for it, by ``usage_source``."""
 
+    request_key: str
     attempt_id: str
     text: str
     finish: Finish
@@ -134,8 +137,8 @@ class StoredAnswer(NamedTuple):
 
 
 class InFlight(NamedTuple):
-    """The same request is being bought already, by ``owner``: wait for its answer. ``in_batch``
-    says that the owner is a batch, which takes hours.
+    """The same request is being bought already, by ``owner``: wait for its answer. ``in_batch``: the owner is a batch,
+    which takes hours.
     """
 
     attempt_id: str
