@@ -415,7 +415,7 @@ def test_what_is_in_flight_is_shown_as_reserved(tmp_path: Path) -> None:
             "chapter": "07",
             "section": 1,
             "model": "m",
-            "state": "reserved",
+            "state": "sent",
             "attempts": 1,
             "tokens": 100,
         }

@@ -121,13 +121,14 @@ class Batches:
         """Open a batch that this run will submit. Raises ``SubmittingError``."""
         batch = f"batch-{rows.new_id(8)}"
         now = timestamp(self._ledger.clock())
-        values = {"id": batch, "run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.OPEN, "model": model}
+        values = {"id": batch, "run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.OPEN}
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
         try:
             with self._ledger.writing() as connection:
                 self._ledger.database.version()
                 rows.insert(connection, "owner", {"id": batch, "pid": 0, "began_at": now})
-                rows.insert(connection, "batch", {**values, "base_url": base_url, "terms": stated, "began_at": now})
+                asked = {"model": model, "base_url": base_url, "terms": stated}
+                rows.insert(connection, "batch", {**values, **asked, "began_at": now})
         except ConstraintError as error:
             raise self._busy() from error
         return self.get(batch)
