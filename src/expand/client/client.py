@@ -21,17 +21,7 @@ from expand.client.limiter import Canary, Limiter
 from expand.client.outcome import Bought, Event, HeldError, RefusedError, StoppedError
 from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, pause_seconds
 from expand.errors import AuthorError, ExpandError
-from expand.ledger import (
-    Held,
-    InFlight,
-    Ledger,
-    LedgerBusyError,
-    Order,
-    Paused,
-    Refused,
-    Reservation,
-    StoredAnswer,
-)
+from expand.ledger import Held, InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
 from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
 
 __all__ = ["Bought", "BudgetedClient", "Event", "HeldError", "RefusedError", "RetryPolicy", "StoppedError"]

@@ -26,11 +26,7 @@ class Bought:
     def of(cls, stored: StoredAnswer, *, reused: bool, attempts: int) -> Bought:
         """What was bought, from what was stored."""
         return cls(
-            answer=stored.answer,
-            attempt_id=stored.attempt_id,
-            usage=stored.usage,
-            reused=reused,
-            attempts=attempts,
+            answer=stored.answer, attempt_id=stored.attempt_id, usage=stored.usage, reused=reused, attempts=attempts
         )
 
 

@@ -23,8 +23,8 @@ _LIVE = "NOT EXISTS (SELECT 1 FROM batch WHERE batch.id = attempt.owner)"
 def objection(
     connection: Connection, order: Order, *, hold_unknown: bool
 ) -> StoredAnswer | InFlight | Held | Refused | None:
-    """What is there already, or which limit would be passed; None when the order may be bought. With
-    ``hold_unknown``, an earlier attempt whose outcome is unknown stands in the way.
+    """What is there already, or which limit would be passed; None when the order may be bought. With ``hold_unknown``,
+    an earlier attempt whose outcome is unknown stands in the way.
 
     The order of the questions is the order of their worth: an answer that is there costs nothing, whatever the limits
     say by now; and a request that is in flight must not go out a second time, even where there is room for it.

@@ -1,7 +1,7 @@
 """The attempt rows: how an attempt is opened, and how it changes state.
 
-A change of state is one row of history, and it moves the attempt's tokens between the columns of its scopes in the
-same transaction (``_change``). Nothing else ever changes an attempt.
+A change of state is one row of history, and it moves the attempt's tokens between the columns of its scopes in the same
+transaction (``_change``). Nothing else ever changes an attempt.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ MOST_PICO_USD = 10**18
 
 RELEASE_FROM = (State.RESERVED, State.SENT, State.UNKNOWN)
 SETTLE_FROM = (State.SENT, State.UNKNOWN, State.RECONCILED, State.SETTLED)
-"""An answer is kept however late it comes: another process may have taken this one for dead while its connection to
-the ledger was lost, or a first try to settle may have been lost half-way."""
+"""An answer is kept however late it comes: another process may have taken this one for dead while its connection to the
+ledger was lost, or a first try to settle may have been lost half-way.
+"""
 
 Columns = Mapping[str, str | int | None]
 
@@ -61,8 +62,8 @@ def at_reservation(row: AttemptRow) -> Charge:
 
 
 def note_question(connection: Connection, question: str | None, key: str) -> None:
-    """Note which request a question was last put in. An answer to a question serves even where the request would by
-    now read differently, say because another section was rewritten in between.
+    """Note which request a question was last put in. An answer to a question serves even where the request would by now
+    read differently, say because another section was rewritten in between.
     """
     if question is not None:
         rows.insert(connection, "question", {"key": question, "request_key": key}, key=("key",))
@@ -162,8 +163,8 @@ def reconcile(connection: Connection, row: AttemptRow, charge: Charge, now: date
 
 
 def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_usd: int | None, now: datetime) -> None:
-    """Charge an attempt for its answer, and store that. Without a credible report the reservation is charged; without
-    a cost, the price of the reservation.
+    """Charge an attempt for its answer, and store that. Without a credible report the reservation is charged; without a
+    cost, the price of the reservation.
     """
     charge = at_reservation(row)
     if answer.usage is not None and _credible(answer.usage, cost_pico_usd):

@@ -1,7 +1,6 @@
 """The audit: everything the ledger states, derived again from what it is stated from.
 
-Whatever the file holds, the audit ends with a report: a foreign, damaged or newer file is a
-finding, never a traceback.
+Whatever the file holds, the audit ends with a report: a foreign, damaged or newer file is a finding, never a traceback.
 """
 
 from __future__ import annotations
@@ -28,22 +27,10 @@ MOST_FINDINGS = 50
 PATIENCE_SECONDS = 30.0
 """How long the audit waits where a ledger is locked."""
 
-_DAMAGE = (
-    LedgerError,
-    ConstraintError,
-    ValueError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    zlib.error,
-)
+_DAMAGE = (LedgerError, ConstraintError, ValueError, TypeError, KeyError, OverflowError, zlib.error)
 
 _UNDER_WAY = (Stage.OPEN, Stage.PREPARED, Stage.UPLOADED, Stage.CREATING)
-_COUNTS = (
-    ("answered", ("settled",)),
-    ("unbilled", ("released",)),
-    ("unknown", ("unknown", "reconciled")),
-)
+_COUNTS = (("answered", ("settled",)), ("unbilled", ("released",)), ("unknown", ("unknown", "reconciled")))
 _NEXT: dict[str | None, frozenset[str]] = {
     None: frozenset({State.RESERVED}),
     State.RESERVED: frozenset({State.SENT, State.RELEASED}),
@@ -57,8 +44,8 @@ _NEXT: dict[str | None, frozenset[str]] = {
 class VerifyReport:
     """What an audit found: nothing, in a good ledger. Each finding is one line of text.
 
-    ``without_text`` counts requests and answers whose text was left out when they were imported,
-    so that only their hash is known.
+    ``without_text`` counts requests and answers whose text was left out when they were imported, so that only their
+    hash is known.
     """
 
     path: LedgerPlace

@@ -61,8 +61,8 @@ class Stage(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchRow:
-    """One batch. ``terms`` is what it was asked under, as its author wrote it. ``remote`` is the
-    provider's id, "" before it is known. The three counts are 0 until it has ended.
+    """One batch. ``terms`` is what it was asked under, as its author wrote it. ``remote`` is the provider's id, ""
+    before it is known. The three counts are 0 until it has ended.
     """
 
     id: str
@@ -92,8 +92,8 @@ class BatchRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
-    """What became of one request of a batch: an answer and its price, or a failure; with a
-    failure, whether the request was ``billed`` (None: nobody knows).
+    """What became of one request of a batch: an answer and its price, or a failure; with a failure, whether the request
+    was ``billed`` (None: nobody knows).
     """
 
     request_key: str
@@ -108,8 +108,8 @@ class SubmittingError(LedgerError):
 
 
 class Batches:
-    """The batches of a ledger. Every method is one transaction, or one for ``AT_ONCE`` attempts,
-    and each may be repeated after a kill.
+    """The batches of a ledger. Every method is one transaction, or one for ``AT_ONCE`` attempts, and each may be
+    repeated after a kill.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -134,8 +134,8 @@ class Batches:
         return self.get(batch)
 
     def unfinished(self, run: Run) -> BatchRow | None:
-        """What a submitter that is gone left on its way; this run goes on with it. None when
-        there is nothing. Raises ``SubmittingError`` while its submitter lives.
+        """What a submitter that is gone left on its way; this run goes on with it. None when there is nothing. Raises
+        ``SubmittingError`` while its submitter lives.
         """
         with self._ledger.writing() as connection:
             found = connection.execute(
@@ -159,8 +159,8 @@ class Batches:
     def reserve(
         self, batch: BatchRow, orders: Sequence[Order], *, hold_unknown: bool
     ) -> Iterator[tuple[Order, Verdict]]:
-        """Reserve a place in the budget for each order, or say what stands in its way. Nothing is marked as sent
-        before ``creating``. Limits per minute are for live calls, and do not count here.
+        """Reserve a place in the budget for each order, or say what stands in its way. Nothing is marked as sent before
+        ``creating``. Limits per minute are for live calls, and do not count here.
         """
         for first in range(0, len(orders), AT_ONCE):
             with self._ledger.writing() as connection:
@@ -226,8 +226,8 @@ class Batches:
     # --- what comes back ----------------------------------------------------------------------
 
     def settle(self, batch: BatchRow, results: Sequence[Settlement]) -> int:
-        """Settle, release or leave unknown what is still in flight of these; returns how many.
-        What was settled before stays as it is.
+        """Settle, release or leave unknown what is still in flight of these; returns how many. What was settled before
+        stays as it is.
         """
         done = 0
         for first in range(0, len(results), AT_ONCE):
@@ -255,16 +255,10 @@ class Batches:
         return 1
 
     def end(
-        self,
-        batch: BatchRow,
-        stage: Stage,
-        *,
-        rest: AttemptFailedError,
-        billed: bool | None,
-        status: str = "",
+        self, batch: BatchRow, stage: Stage, *, rest: AttemptFailedError, billed: bool | None, status: str = ""
     ) -> BatchRow:
-        """End it: what is still in flight of it is released where it is certain that nothing was
-        ``billed`` (False), and unknown otherwise. Harmless when it has ended already.
+        """End it: what is still in flight of it is released where it is certain that nothing was ``billed`` (False),
+        and unknown otherwise. Harmless when it has ended already.
         """
         while True:
             with self._ledger.writing() as connection:
@@ -348,10 +342,7 @@ def _end(connection: Connection, batch: BatchRow, stage: Stage, note: str, statu
 
 def _set(connection: Connection, batch: BatchRow, **columns: str | int | None) -> None:
     names = ", ".join(f"{name} = ?" for name in columns)
-    connection.execute(
-        f"UPDATE batch SET {names} WHERE id = ? AND ended_at IS NULL",
-        (*columns.values(), batch.id),
-    )
+    connection.execute(f"UPDATE batch SET {names} WHERE id = ? AND ended_at IS NULL", (*columns.values(), batch.id))
 
 
 def read(row: DatabaseRow) -> BatchRow:

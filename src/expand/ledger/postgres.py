@@ -1,12 +1,11 @@
 """The ledger in a schema of a PostgreSQL database, shared by workers on any number of machines.
 
-A write takes one advisory lock, the ledger's, before anything else, so that writers follow one
-another as they do on a file: what a write reads cannot change before it ends, and no two wait for
-each other in a circle.
+A write takes one advisory lock, the ledger's, before anything else, so that writers follow one another as they do on a
+file: what a write reads cannot change before it ends, and no two wait for each other in a circle.
 
-An owner's mark of life is an advisory lock of its session. The server lets go of it when the
-connection ends, however it ends; a machine that is gone is noticed by TCP keepalives within half a
-minute. A process that lost its connection and lives takes up its mark again when it returns.
+An owner's mark of life is an advisory lock of its session. The server lets go of it when the connection ends, however
+it ends; a machine that is gone is noticed by TCP keepalives within half a minute. A process that lost its connection
+and lives takes up its mark again when it returns.
 """
 
 from __future__ import annotations
@@ -136,8 +135,8 @@ class PostgresDatabase:
                 time.sleep(RECONNECT_SECONDS)
 
     def _return(self, owner: str) -> None:
-        """Take up a mark of life again; whoever put the owner's attempts in order meanwhile has
-        done so, and it lives on without them.
+        """Take up a mark of life again; whoever put the owner's attempts in order meanwhile has done so, and it lives
+        on without them.
         """
         with postgres_session.mapped(self.name):
             self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
@@ -186,8 +185,8 @@ class PostgresDatabase:
     def writing(self) -> Iterator[Session]:
         """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``.
 
-        In pipeline mode, statements whose result nobody reads travel together: a distant server is asked a few times
-        a transaction instead of a dozen.
+        In pipeline mode, statements whose result nobody reads travel together: a distant server is asked a few times a
+        transaction instead of a dozen.
         """
         session = self._live()
         raw = session.raw
@@ -212,8 +211,8 @@ class PostgresDatabase:
         return self._tables()[0]
 
     def _tables(self) -> tuple[int, bool]:
-        """How many, and whether one makes it a ledger; in one statement, so that a schema that
-        another process is just making is seen whole.
+        """How many, and whether one makes it a ledger; in one statement, so that a schema that another process is just
+        making is seen whole.
         """
         with self.reading() as session:
             count, ours = session.execute(
@@ -225,8 +224,8 @@ class PostgresDatabase:
         return count, ours > 0
 
     def version(self) -> int:
-        """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and
-        for a schema that holds something else.
+        """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and for a schema that
+        holds something else.
         """
         count, ours = self._tables()
         if not ours and count:
@@ -326,8 +325,8 @@ class PostgresDatabase:
 
 
 def _lost(raw: psycopg.Connection[postgres_session.Row]) -> bool:
-    """Whether the session has ended. What the other side has said meanwhile is looked at: that it
-    has hung up is known before anything is written.
+    """Whether the session has ended. What the other side has said meanwhile is looked at: that it has hung up is known
+    before anything is written.
     """
     if raw.closed:
         return True

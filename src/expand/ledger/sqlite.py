@@ -279,11 +279,7 @@ _IDENTITY = (
 
 def _connect(address: str, patience_seconds: float, *, uri: bool) -> SqliteConnection:
     connection = sqlite3.connect(
-        address,
-        timeout=patience_seconds,
-        isolation_level=None,
-        uri=uri,
-        factory=SqliteConnection,
+        address, timeout=patience_seconds, isolation_level=None, uri=uri, factory=SqliteConnection
     )
     connection.row_factory = sqlite3.Row
     return connection
@@ -294,8 +290,8 @@ def _uri(path: Path, query: str) -> str:
 
 
 def _turn_to_wal(connection: sqlite3.Connection, patience_seconds: float) -> str:
-    """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several
-    processes may be opening a new ledger at once.
+    """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several processes may be
+    opening a new ledger at once.
     """
     deadline = time.monotonic() + patience_seconds
     while True:

@@ -309,8 +309,8 @@ class Ledger:
 
 
 def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, now: datetime) -> tuple[int, int]:
-    """End the runs and attempts of a process that is gone: mark sent ones unknown, release the rest, so that nothing
-    of its stays reserved. Returns how many became unknown and how many were released.
+    """End the runs and attempts of a process that is gone: mark sent ones unknown, release the rest, so that nothing of
+    its stays reserved. Returns how many became unknown and how many were released.
     """
     found = attempts.in_flight(connection, owner)
     for row in found:

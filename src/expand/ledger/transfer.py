@@ -1,9 +1,8 @@
 """Moving a ledger: JSON Lines out of it, and into a new one with equal totals.
 
-The first line says what it is; then a line each for scopes, owners, runs, batches, editions and
-questions, then one line an attempt with its history, and with its request and answer where texts
-are wanted. Without them, hashes and figures still arrive, but the answers would have to be bought
-again.
+The first line says what it is; then a line each for scopes, owners, runs, batches, editions and questions, then one
+line an attempt with its history, and with its request and answer where texts are wanted. Without them, hashes and
+figures still arrive, but the answers would have to be bought again.
 """
 
 from __future__ import annotations
@@ -23,10 +22,7 @@ from expand.ledger.rows import insert, parse, timestamp
 from expand.ledger.store import Ledger
 from expand.ledger_location import LedgerPlace
 
-_MALFORMED = (
-    *(ValueError, TypeError, KeyError, OverflowError, RecursionError),
-    *(ConstraintError, LedgerError),
-)
+_MALFORMED = (*(ValueError, TypeError, KeyError, OverflowError, RecursionError), *(ConstraintError, LedgerError))
 
 FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
@@ -128,8 +124,8 @@ def _unpacked(form: bytes, attempt: str) -> str:
 def import_(place: LedgerPlace, lines: Iterable[str]) -> Imported:
     """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing.
 
-    Totals are added up anew, and the whole is audited before it is kept; what is refused leaves no
-    new ledger behind. Raises ``LedgerError``.
+    Totals are added up anew, and the whole is audited before it is kept; what is refused leaves no new ledger behind.
+    Raises ``LedgerError``.
     """
     ledger = Ledger.open(place)
     try:
