@@ -32,8 +32,7 @@ from batch_server import BatchServer
 from expand.batch import operations
 from expand.drafting.run_options import RunSpec
 from expand.ledger import Ledger, Order, verify
-from expand.ledger.batch_rows import BatchRow, Settlement, Stage
-from expand.ledger.batches import AT_ONCE, Batches
+from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import OpenAIBatchAuthor, RemoteBatch
 from expand.outline.plans import Plan

@@ -39,7 +39,7 @@ import aiohttp
 from aiohttp import web
 
 from expand.budget import Amount, Limit
-from expand.client.client import BudgetedClient
+from expand.client.client import BudgetedClient, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError
 from expand.ledger import Ledger, Order, Run, State, verify
 from expand.ledger_location import LedgerPlace, read_server
@@ -219,7 +219,7 @@ def buy(place: LedgerPlace, folder: Path, port: int, requests: int, limit: int, 
                 ledger=ledger,
                 author=HttpAuthor(session, port),
                 sleep=lambda seconds: asyncio.sleep(seconds / FASTER),
-                jitter=lambda: 0.0,
+                retry=RetryPolicy(jitter=lambda: 0.0),
                 pilot_seconds=0.0,
             )
 

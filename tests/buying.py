@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from expand.budget import Amount, Limit
-from expand.ledger import Ledger, ModelLimits, Order, Run
+from expand.ledger import Ledger, ModelLimits, Order, Run, attempts, budget_totals
 from expand.llm.types import (
     Address,
     Answer,
@@ -107,8 +107,9 @@ def answer(
     )
 
 
-def failed(failure: Failure, retry_after: float | None = None) -> AttemptFailedError:
-    return AttemptFailedError(failure, f"it was {failure}", status=500, retry_after_seconds=retry_after)
+def failed(failure: Failure, retry_after: float | None = None, *, usage: Usage | None = None) -> AttemptFailedError:
+    message = f"it was {failure}"
+    return AttemptFailedError(failure, message, status=500, retry_after_seconds=retry_after, usage=usage)
 
 
 def begin(ledger: Ledger, limit: int | None = 1000, *, opening: int = 0, run_limit: int | None = None) -> Run:
@@ -123,12 +124,24 @@ def place(folder: Path) -> Path:
     return folder / ".expand" / "ledger.db"
 
 
+def reserve_unsent(ledger: Ledger, wanted: Order) -> str:
+    """A reservation of this process that is not marked as sent, as earlier versions left behind when they died."""
+    owner = ledger._owner
+    assert owner is not None
+    with ledger.writing() as connection:
+        budget_totals.ensure(connection, wanted.all_scopes)
+        made = attempts.open_attempt(connection, wanted, owner=owner, now=ledger.clock(), sent=False)
+    return made.attempt_id
+
+
 Step = Answer | AttemptFailedError | Exception
 
 
 @dataclass
 class ScriptedAuthor:
-    """Plays its script in order, then answers; counts what was asked of it, and at once."""
+    """Plays its script in order, then answers; counts what was asked of it, and at once. ``pieces`` arrive of every
+    answer before it waits.
+    """
 
     script: Sequence[Step] = ()
     delay: float = 0.0
@@ -137,6 +150,7 @@ class ScriptedAuthor:
     headers: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    pieces: Sequence[str] = ()
 
     async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         number = len(self.asked)
@@ -145,6 +159,8 @@ class ScriptedAuthor:
         self.headers.append(client_request_id)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
+        for piece in self.pieces:
+            on_text(piece)
         try:
             if self.hold is not None:
                 await self.hold.wait()

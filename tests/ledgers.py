@@ -96,8 +96,9 @@ class FileSite(Site):
         self.alter(f"PRAGMA user_version = {version}")
 
     def die(self, ledger: Ledger) -> None:
-        held: Any = ledger._owner
-        held._held.release(force=True)  # what the kernel does when a process dies
+        database: Any = ledger.database
+        for lock in database._locks.values():
+            lock.release(force=True)  # what the kernel does when a process dies
         ledger.database.close()
 
     def clear(self) -> None:

@@ -102,7 +102,6 @@ def _buy(path: Path) -> None:
 def _settle(ledger: Ledger, asked: Order, number: int) -> None:
     found = ledger.reserve(asked)
     assert isinstance(found, Reservation)
-    ledger.sent(found.attempt_id)
     if number == 4:
         ledger.unknown(found.attempt_id, failed(Failure.TIMEOUT))
     elif number == 5:

@@ -24,8 +24,7 @@ from expand.batch.metadata import parts
 from expand.drafting.run_options import RunSpec
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
-from expand.ledger.batch_rows import Stage
-from expand.ledger.batches import Batches, SubmittingError
+from expand.ledger.batches import Batches, Stage, SubmittingError
 from expand.llm.batch_api import OpenAIBatchAuthor
 from expand.llm.types import AttemptFailedError
 from expand.outline.plans import Plan

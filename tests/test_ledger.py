@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from buying import CAP, PROMPT, RESERVED, Clock, answer, begin, failed, order, place
+from buying import CAP, PROMPT, RESERVED, Clock, answer, begin, failed, order, place, reserve_unsent
 from ledgers import Site
 
 from expand.budget import Amount, Limit
@@ -50,16 +50,10 @@ def ledger(site: Site, clock: Clock) -> Iterator[Ledger]:
     assert verify(site.place).findings == ()
 
 
-def reserved(ledger: Ledger, wanted: Order) -> str:
+def sent(ledger: Ledger, wanted: Order) -> str:
     verdict = ledger.reserve(wanted)
     assert isinstance(verdict, Reservation)
     return verdict.attempt_id
-
-
-def sent(ledger: Ledger, wanted: Order) -> str:
-    attempt = reserved(ledger, wanted)
-    ledger.sent(attempt)
-    return attempt
 
 
 def states(site: Site, attempt_id: str) -> list[str]:
@@ -69,7 +63,7 @@ def states(site: Site, attempt_id: str) -> list[str]:
 
 def test_a_reservation_is_taken_from_book_chapter_and_run(ledger: Ledger) -> None:
     run = begin(ledger, opening=100, run_limit=500)
-    reserved(ledger, order(run))
+    sent(ledger, order(run))
     for scope in ("book", "chapter:03", f"run:{run.id}"):
         assert ledger.balance(scope).reserved_tokens == RESERVED
     book = ledger.balance("book")
@@ -108,20 +102,15 @@ def test_an_unknown_outcome_of_the_same_words_is_held_whatever_their_question(
     assert held == Held(attempt_id=attempt)
 
 
-def test_what_is_reserved_can_be_marked_as_sent_at_once(site: Site, ledger: Ledger) -> None:
+def test_what_is_reserved_is_marked_as_sent_at_once(site: Site, ledger: Ledger, clock: Clock) -> None:
     run = begin(ledger)
-    first = sent(ledger, order(run, "in two steps"))
-    verdict = ledger.reserve(order(run, "at once"), send=True)
-    assert isinstance(verdict, Reservation)
-    assert states(site, verdict.attempt_id) == states(site, first) == ["reserved", "sent"]
-    one, other = ledger.attempts()
-    assert (other.state, other.sent_at) == (State.SENT, one.sent_at)
-    assert ledger.balance("book").reserved_tokens == 2 * RESERVED
-    ledger.settle(verdict.attempt_id, answer(), cost_pico_usd=None)
-    assert ledger.balance("book").used_tokens == 45
+    attempt = sent(ledger, order(run))
+    assert states(site, attempt) == ["reserved", "sent"]
+    (row,) = ledger.attempts()
+    assert (row.state, row.reserved_at, row.sent_at) == (State.SENT, clock.now, clock.now)
     ledger.pause("m", 5)
-    assert isinstance(ledger.reserve(order(run, "held back"), send=True), Paused)
-    assert len(list(ledger.attempts())) == 2
+    assert isinstance(ledger.reserve(order(run, "held back")), Paused)
+    assert len(list(ledger.attempts())) == 1
 
 
 def test_nothing_is_bought_where_an_answer_has_lost_its_attempt(site: Site) -> None:
@@ -142,29 +131,17 @@ def test_an_answer_without_a_price_is_charged_at_the_price_reserved(ledger: Ledg
     assert (balance.used_tokens, balance.used_pico_usd, balance.reserved_pico_usd) == (45, 7, 0)
 
 
-def _write_what_breaks_a_rule(ledger: Ledger) -> None:
-    with ledger.writing() as connection:
-        connection.execute("UPDATE budget SET reserved_tokens = reserved_tokens + 5")
-        connection.execute("INSERT INTO event (attempt, state, at) VALUES ('x', 'y', 'z')")
-        connection.execute("UPDATE budget SET reserved_tokens = -1")
+def test_what_breaks_a_constraint_is_undone_whole(ledger: Ledger) -> None:
+    begin(ledger)
 
+    def write() -> None:
+        with ledger.writing() as connection:
+            connection.execute("UPDATE budget SET reserved_tokens = reserved_tokens + 5")
+            connection.execute("UPDATE budget SET reserved_tokens = -1")
 
-def test_parts_fail_each_by_itself(site: Site, ledger: Ledger) -> None:
-    run = begin(ledger)
-    settled = sent(ledger, order(run, "settled"))
-    with ledger.together():
-        ledger.settle(settled, answer(), cost_pico_usd=None)
-        for _ in range(2):
-            with pytest.raises(ConstraintError):
-                _write_what_breaks_a_rule(ledger)
-        with pytest.raises(LedgerError, match="not in this ledger"):
-            ledger.settle("nobody's", answer(), cost_pico_usd=None)
-        later = ledger.reserve(order(run, "later"), send=True)
-    assert isinstance(later, Reservation)
-    assert states(site, settled) == ["reserved", "sent", "settled"]
-    assert states(site, later.attempt_id) == ["reserved", "sent"]
-    balance = ledger.balance("book")
-    assert (balance.used_tokens, balance.reserved_tokens) == (45, RESERVED)
+    with pytest.raises(ConstraintError):
+        write()
+    assert ledger.balance("book").reserved_tokens == 0
 
 
 def test_an_answer_is_never_reserved_again(ledger: Ledger) -> None:
@@ -276,7 +253,7 @@ def test_what_calls_in_flight_hold_is_waitable_and_what_was_spent_is_not(ledger:
 
 def test_the_same_request_is_in_flight_only_once(ledger: Ledger, site: Site) -> None:
     run = begin(ledger)
-    attempt = reserved(ledger, order(run))
+    attempt = sent(ledger, order(run))
     other = Ledger.open(site.place)
     found = other_run = other.begin_run(limits={}, openings={})
     found_verdict = other.reserve(order(other_run))
@@ -333,29 +310,13 @@ def test_a_pause_holds_in_every_process_and_only_grows(ledger: Ledger, site: Sit
     other.close()
 
 
-def test_what_was_reserved_before_a_pause_is_not_sent_in_it(ledger: Ledger, clock: Clock) -> None:
-    run = begin(ledger)
-    early = reserved(ledger, order(run, "early"))
-    before = ledger.balance("book").remaining_tokens
-    ledger.pause("m", 7)
-    assert ledger.sent(early) == Paused(seconds=7.0, reason="m: the provider asked for a pause")
-    (row,) = ledger.attempts()
-    assert (row.state, row.sent_at) == (State.RELEASED, None)
-    balance = ledger.balance("book")
-    assert balance.reserved_tokens == 0
-    assert balance.remaining_tokens == (before or 0) + row.reserved.tokens
-    assert [piece.attempts for piece in ledger.overview().slices] == [0]
-    clock.forward(7)
-    assert ledger.sent(reserved(ledger, order(run, "early"))) is None
-
-
 def test_calls_per_minute(ledger: Ledger, clock: Clock) -> None:
     run = begin(ledger)
     rates = ModelLimits(rpm=2)
-    ledger.release(reserved(ledger, order(run, "0", rates=rates)), failed(Failure.CANCELLED))
+    ledger.release(reserve_unsent(ledger, order(run, "0", rates=rates)), failed(Failure.CANCELLED))
     ledger.release(sent(ledger, order(run, "1", rates=rates)), failed(Failure.RATE_LIMITED))
     clock.forward(10)
-    reserved(ledger, order(run, "2", rates=rates))
+    sent(ledger, order(run, "2", rates=rates))
     paused = ledger.reserve(order(run, "3", rates=rates))
     assert paused == Paused(seconds=50.0, reason="m: 2 calls in the last minute")
     clock.forward(50)
@@ -400,34 +361,38 @@ def test_an_answer_to_the_same_question_serves_whatever_the_words(ledger: Ledger
 
 def test_a_state_cannot_be_skipped_or_left_twice(ledger: Ledger) -> None:
     run = begin(ledger)
-    attempt = reserved(ledger, order(run))
-    with pytest.raises(LedgerError, match=f"attempt {attempt}: is reserved, not sent"):
-        ledger.settle(attempt, answer(), cost_pico_usd=None)
-    ledger.sent(attempt)
+    unsent = reserve_unsent(ledger, order(run, "unsent"))
+    for change in (
+        lambda: ledger.settle(unsent, answer(), cost_pico_usd=None),
+        lambda: ledger.unknown(unsent, failed(Failure.TIMEOUT)),
+    ):
+        with pytest.raises(LedgerError, match=f"attempt {unsent}: is reserved, not sent"):
+            change()
+    attempt = sent(ledger, order(run))
     ledger.settle(attempt, answer(), cost_pico_usd=None)
     with pytest.raises(LedgerError, match="is settled, not reserved or sent"):
         ledger.release(attempt, failed(Failure.RATE_LIMITED))
     with pytest.raises(LedgerError, match="attempt nobody: not in this ledger"):
-        ledger.sent("nobody")
+        ledger.release("nobody", failed(Failure.RATE_LIMITED))
 
 
 def test_history_cannot_be_changed(ledger: Ledger) -> None:
     run = begin(ledger)
-    reserved(ledger, order(run))
+    sent(ledger, order(run))
     for statement in ("UPDATE event SET state = 'settled'", "DELETE FROM event"):
         with (
             pytest.raises(ConstraintError, match="history of an attempt is never"),
             ledger.writing() as connection,
         ):
             connection.execute(statement)
-    assert [row.state for row in ledger.attempts()] == [State.RESERVED]
+    assert [row.state for row in ledger.attempts()] == [State.SENT]
 
 
 def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> None:
     run = begin(ledger)
     ledger.settle(sent(ledger, order(run, "1", pico=500)), answer(), cost_pico_usd=45)
     ledger.unknown(sent(ledger, order(run, "2", chapter="04")), failed(Failure.TIMEOUT))
-    reserved(ledger, order(run, "3", chapter="04"))
+    sent(ledger, order(run, "3", chapter="04"))
     overview = ledger.overview(latest=2)
     three, four = overview.slices
     assert (three.chapter, three.attempts, three.tokens) == ("03", 1, 45)
@@ -435,7 +400,7 @@ def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> N
     assert (four.chapter, four.attempts, four.tokens) == ("04", 2, RESERVED)
     assert (four.cost_pico_usd, four.unpriced) == (0, 1)
     assert [(each.state, each.tokens) for each in overview.open] == [
-        (State.RESERVED, RESERVED),
+        (State.SENT, RESERVED),
         (State.UNKNOWN, RESERVED),
     ]
     (day,) = overview.days
@@ -467,10 +432,10 @@ def test_editions(ledger: Ledger) -> None:
 
 
 def test_many_attempts_are_read_in_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("expand.ledger.queries._PAGE", 2)
+    monkeypatch.setattr("expand.ledger.store.PAGE", 2)
     run = begin(ledger, None)
     for number in range(5):
-        reserved(ledger, order(run, str(number)))
+        sent(ledger, order(run, str(number)))
     assert [row.reserved for row in ledger.attempts()] == [Amount(tokens=RESERVED)] * 5
     assert len({row.id for row in ledger.attempts(model="m", section=1)}) == 5
 
@@ -545,7 +510,7 @@ def test_a_late_refusal_gives_an_unknown_outcome_back(ledger: Ledger, site: Site
 def test_closing_leaves_nothing_reserved(site: Site) -> None:
     ledger = Ledger.open(site.place)
     run = begin(ledger)
-    reserved(ledger, order(run, "1"))
+    reserve_unsent(ledger, order(run, "1"))
     sent(ledger, order(run, "2"))
     ledger.close()
     ledger.close()
@@ -562,13 +527,13 @@ def test_closing_leaves_nothing_reserved(site: Site) -> None:
 DYING = """
 import os, sys
 sys.path.insert(0, sys.argv[2])
-from buying import begin, order
+from buying import begin, order, reserve_unsent
 from ledgers import place_of
 from expand.ledger import Ledger
 ledger = Ledger.open(place_of(sys.argv[1]))
 run = begin(ledger)
-ledger.reserve(order(run, "reserved"))
-ledger.sent(ledger.reserve(order(run, "sent")).attempt_id)
+reserve_unsent(ledger, order(run, "reserved"))
+ledger.reserve(order(run, "sent"))
 print("ready", flush=True)
 sys.stdin.readline()
 os._exit(9)
@@ -601,7 +566,7 @@ def test_a_failed_inheritance_is_left_for_the_next_heir(site: Site, monkeypatch:
     site.die(dead)
     heir = Ledger.open(site.place)
     with monkeypatch.context() as patch:
-        patch.setattr("expand.ledger.attempts.charge", None)
+        patch.setattr("expand.ledger.attempts._end", None)
         with pytest.raises(TypeError):
             heir.recover()
     assert heir.balance("book").reserved_tokens == RESERVED
@@ -836,7 +801,7 @@ def test_a_transaction_that_the_disk_ended_is_ended_once(tmp_path: Path) -> None
     ledger = Ledger.open(place(tmp_path))
 
     def undone() -> None:
-        with ledger.writing() as connection, ledger.database.part():
+        with ledger.writing() as connection:
             connection.execute("ROLLBACK")
             raise ValueError("a defect after it")
 

@@ -32,7 +32,6 @@ def sent(ledger: Ledger, text: str, **options: int) -> str:
     run_id = ledger.begin_run(limits={}, openings={})
     verdict = ledger.reserve(order(run_id, text, pico=options.get("pico")))
     assert isinstance(verdict, Reservation)
-    ledger.sent(verdict.attempt_id)
     return verdict.attempt_id
 
 
@@ -47,7 +46,6 @@ def path(site: Site) -> LedgerPlace:
     ledger.unknown(sent(ledger, "three", pico=900), failed(Failure.TIMEOUT))
     asked = ledger.reserve(order(run, "asked", question="q"))
     assert isinstance(asked, Reservation)
-    ledger.sent(asked.attempt_id)
     ledger.settle(asked.attempt_id, answer("Asked\n"), cost_pico_usd=None)
     ledger.raise_edition("03", 2)
     ledger.close()

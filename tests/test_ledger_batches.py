@@ -10,8 +10,7 @@ from ledgers import Site
 
 from expand.errors import LedgerError
 from expand.ledger import Ledger, Order, Refused, Reservation, Run, State, verify
-from expand.ledger.batch_rows import BatchRow, Settlement, Stage
-from expand.ledger.batches import Batches
+from expand.ledger.batches import Batches, BatchRow, Settlement, Stage
 from expand.llm.types import Failure
 
 
@@ -76,7 +75,7 @@ def test_a_step_out_of_turn_names_where_the_batch_is(ledger: Ledger) -> None:
 def test_what_a_batch_holds_is_not_waited_for_and_what_calls_hold_is(ledger: Ledger) -> None:
     run = begin(ledger, 3 * RESERVED)
     batch = opened(ledger, run, "in a batch")
-    assert isinstance(ledger.reserve(order(run, "live"), send=True), Reservation)
+    assert isinstance(ledger.reserve(order(run, "live")), Reservation)
     large = ledger.reserve(order(run, "large", prompt=2 * RESERVED - 80))
     assert isinstance(large, Refused)
     assert large.waitable, "the live call may give back enough"

@@ -1,4 +1,7 @@
-"""Any interleaving of what can happen to a ledger keeps its invariants, by hypothesis."""
+"""Any interleaving of what can happen to a ledger keeps its invariants, by hypothesis.
+
+The machine makes the very calls that the client and the batch back end make.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ from expand.ledger import (
     reconcile,
     verify,
 )
-from expand.llm.types import Failure
+from expand.ledger.batches import Batches, BatchRow, Settlement, Stage
+from expand.ledger.values import Verdict
+from expand.llm.types import Failure, Finish
 
 REQUESTS = st.integers(min_value=0, max_value=5).map(str)
 CHAPTERS = st.sampled_from(["03", "04"])
@@ -55,10 +60,13 @@ class LedgerMachine(RuleBasedStateMachine):
         self.clock = Clock()
         self.limit = 0
         self.opening = 0
-        self.reserved: dict[str, str] = {}
         self.sent: dict[str, str] = {}
+        self.batch: BatchRow | None = None
+        self.batched: dict[str, str] = {}
+        """What is in flight in the batch: reserved until it is submitted, and sent from then on."""
         self.unknown: dict[str, int] = {}
         self.lost: dict[str, str] = {}
+        """Unknown outcomes of live calls, whose answers may come late. A batch is never settled after its end."""
         self.settled: dict[str, str] = {}
         self.arrived = 0
         self.used = 0
@@ -66,6 +74,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run: Run
 
     def teardown(self) -> None:
+        if self.batch is not None:
+            self.end_the_batch()
         self.ledger.close()
         assert verify(self.site.place).findings == ()
         after = Ledger.read(self.site.place)
@@ -82,38 +92,42 @@ class LedgerMachine(RuleBasedStateMachine):
     def _open(self) -> None:
         self.ledger = Ledger.open(self.site.place, clock=self.clock)
         self.run = self.ledger.begin_run(limits={"book": Limit(tokens=self.limit)}, openings={"book": self.opening})
+        self.batches = Batches(self.ledger)
 
     @property
     def remaining(self) -> int:
-        held = RESERVED * (len(self.reserved) + len(self.sent))
+        held = RESERVED * (len(self.sent) + len(self.batched))
         return self.limit - self.opening - self.used - sum(self.unknown.values()) - held
+
+    # --- live calls ---------------------------------------------------------------------------
 
     @rule(text=REQUESTS, chapter=CHAPTERS)
     def reserve(self, text: str, chapter: str) -> None:
-        wanted = order(self.run, text, chapter=chapter, pico=PICO)
-        in_flight = [*self.reserved.values(), *self.sent.values()]
-        match self.ledger.reserve(wanted):
+        verdict = self.ledger.reserve(order(self.run, text, chapter=chapter, pico=PICO))
+        attempt = self._checked(verdict, text)
+        if attempt is not None:
+            self.sent[attempt] = text
+
+    def _checked(self, verdict: Verdict, text: str) -> str | None:
+        """The attempt that a reservation made, if the verdict is the right one."""
+        in_flight = {**self.sent, **self.batched}
+        match verdict:
             case Reservation(attempt_id=attempt):
                 assert text not in self.settled
-                assert text not in in_flight
+                assert text not in in_flight.values()
                 assert self.remaining >= RESERVED
-                self.reserved[attempt] = text
+                return attempt
             case StoredAnswer() as stored:
                 assert stored.text == self.settled[text]
             case InFlight() as other:
-                assert {**self.reserved, **self.sent}[other.attempt_id] == text
+                assert in_flight[other.attempt_id] == text
+                assert other.in_batch == (other.attempt_id in self.batched)
             case Refused() as refused:
                 assert self.remaining < RESERVED
-                assert refused.waitable == (self.remaining + RESERVED * len(in_flight) >= RESERVED)
-            case verdict:
+                assert refused.waitable == (self.remaining + RESERVED * len(self.sent) >= RESERVED)
+            case _:
                 raise AssertionError(verdict)
-
-    @precondition(lambda self: self.reserved)
-    @rule(data=st.data())
-    def send(self, data: st.DataObject) -> None:
-        attempt = data.draw(st.sampled_from([*self.reserved]))
-        self.ledger.sent(attempt)
-        self.sent[attempt] = self.reserved.pop(attempt)
+        return None
 
     @precondition(lambda self: self.sent)
     @rule(
@@ -121,23 +135,24 @@ class LedgerMachine(RuleBasedStateMachine):
         usage=st.booleans(),
         prompt=st.integers(0, PROMPT * 2),
         completion=st.integers(1, CAP * 2),
+        finish=st.sampled_from([Finish.STOP, Finish.CUT]),
     )
-    def settle(self, data: st.DataObject, usage: bool, prompt: int, completion: int) -> None:
+    def settle(self, data: st.DataObject, usage: bool, prompt: int, completion: int, finish: Finish) -> None:
         attempt = data.draw(st.sampled_from([*self.sent]))
         text = self.sent.pop(attempt)
-        done = answer(f"answer to {text}", prompt=prompt, completion=completion, usage=usage)
-        self.ledger.settle(attempt, done, cost_pico_usd=prompt + completion)
+        done = answer(f"answer to {text}", prompt=prompt, completion=completion, usage=usage, finish=finish)
+        stored = self.ledger.settle(attempt, done, cost_pico_usd=prompt + completion)
+        assert (stored.text, stored.finish) == (done.text, finish)
         self.settled[text] = done.text
         self.arrived += 1
         self.used += prompt + completion if usage else RESERVED
 
-    @precondition(lambda self: self.sent or self.reserved)
+    @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        attempt = data.draw(st.sampled_from([*self.sent, *self.reserved]))
+        attempt = data.draw(st.sampled_from([*self.sent]))
         self.ledger.release(attempt, failed(Failure.RATE_LIMITED))
-        self.sent.pop(attempt, None)
-        self.reserved.pop(attempt, None)
+        del self.sent[attempt]
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
@@ -167,11 +182,66 @@ class LedgerMachine(RuleBasedStateMachine):
         self.lost.pop(attempt, None)
         self.used += tokens
 
+    # --- a batch ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.batch is None)
+    @rule(texts=st.lists(REQUESTS, min_size=1, max_size=4, unique=True), chapter=CHAPTERS)
+    def fill_a_batch(self, texts: list[str], chapter: str) -> None:
+        batch = self.batches.begin(self.run, model="m", base_url="", terms={})
+        for text in texts:
+            wanted = order(self.run, text, chapter=chapter, pico=PICO)
+            ((_, verdict),) = self.batches.reserve(batch, [wanted], hold_unknown=False)
+            attempt = self._checked(verdict, text)
+            if attempt is not None:
+                self.batched[attempt] = text
+        self.batch = self.batches.prepared(batch)
+
+    @precondition(lambda self: self.batch is not None and self.batch.stage is Stage.PREPARED)
+    @rule()
+    def submit_the_batch(self) -> None:
+        batch = self.batches.unfinished(self.run)  # of this process, or of one that is gone
+        assert batch is not None
+        batch = self.batches.creating(self.batches.uploaded(batch, "file-1"))
+        self.batch = self.batches.submitted(batch, remote="batch_1", status="validating", expires_at=None)
+
+    @precondition(lambda self: self.batched and self.batch.stage is Stage.SUBMITTED)
+    @rule(data=st.data(), billed=st.sampled_from(["answer", "no", "unknown"]))
+    def settle_of_the_batch(self, data: st.DataObject, billed: str) -> None:
+        attempt = data.draw(st.sampled_from([*self.batched]))
+        text = self.batched.pop(attempt)
+        key = order(self.run, text, pico=PICO).request.key
+        assert self.batch is not None
+        if billed == "answer":
+            result = Settlement(request_key=key, answer=answer(f"batched {text}"), cost_pico_usd=45)
+            self.settled[text] = f"batched {text}"
+            self.arrived += 1
+            self.used += 45
+        else:
+            unbilled = False if billed == "no" else None
+            result = Settlement(request_key=key, failed=failed(Failure.SERVER_ERROR), billed=unbilled)
+            if unbilled is None:
+                self.unknown[attempt] = RESERVED
+        assert self.batches.settle(self.batch, [result, result]) == 1
+
+    @precondition(lambda self: self.batch is not None)
+    @rule()
+    def end_the_batch(self) -> None:
+        assert self.batch is not None
+        submitted = self.batch.stage is Stage.SUBMITTED
+        stage = Stage.COLLECTED if submitted else Stage.WITHDRAWN
+        self.batches.end(self.batch, stage, rest=failed(Failure.CRASHED), billed=None)
+        if submitted:
+            self.unknown |= dict.fromkeys(self.batched, RESERVED)
+        self.batched.clear()
+        self.batch = None
+
+    # --- processes ----------------------------------------------------------------------------
+
     @rule()
     def crash(self) -> None:
         self.site.die(self.ledger)
         self._open()
-        assert (self.run.unknown, self.run.released) == (len(self.sent), len(self.reserved))
+        assert (self.run.unknown, self.run.released) == (len(self.sent), 0)
         self._gone()
 
     @rule()
@@ -185,7 +255,6 @@ class LedgerMachine(RuleBasedStateMachine):
         self.unknown |= dict.fromkeys(self.sent, RESERVED)
         self.lost |= self.sent
         self.sent.clear()
-        self.reserved.clear()
 
     @rule(limit=st.integers(0, 1000), opening=st.integers(0, 200))
     def change_the_limit(self, limit: int, opening: int) -> None:
@@ -199,6 +268,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert isinstance(verdict, Paused | Refused)
         self.clock.forward(seconds)
 
+    # --- what holds after each of them --------------------------------------------------------
+
     @invariant()
     def the_book_balances(self) -> None:
         if not hasattr(self, "ledger"):
@@ -207,7 +278,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert book.remaining_tokens == self.remaining
         assert book.used_tokens == self.opening + self.used + sum(self.unknown.values())
         assert book.unknown_tokens == sum(self.unknown.values())
-        assert book.reserved_tokens == RESERVED * (len(self.reserved) + len(self.sent))
+        assert book.reserved_tokens == RESERVED * (len(self.sent) + len(self.batched))
         assert book.used_tokens + book.reserved_tokens + self.remaining == self.limit
 
     @invariant()
@@ -227,8 +298,9 @@ class LedgerMachine(RuleBasedStateMachine):
         if not hasattr(self, "ledger"):
             return
         by_state = {state: {row.id for row in self.ledger.attempts(state=state)} for state in State}
-        assert by_state[State.RESERVED] == set(self.reserved)
-        assert by_state[State.SENT] == set(self.sent)
+        submitted = self.batch is not None and self.batch.stage is Stage.SUBMITTED
+        assert by_state[State.RESERVED] == (set() if submitted else set(self.batched))
+        assert by_state[State.SENT] == {*self.sent, *(self.batched if submitted else ())}
         assert by_state[State.UNKNOWN] == set(self.unknown)
         assert len(by_state[State.SETTLED]) == self.arrived
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from buying import RESERVED, ScriptedAuthor, answer, begin, failed, order
+from buying import RESERVED, ScriptedAuthor, answer, begin, failed, order, reserve_unsent
 from ledgers import ServerSite
 
 from expand.budget import Limit
@@ -40,7 +40,6 @@ def sent(ledger: Ledger, text: str) -> str:
     run = ledger.begin_run(limits={}, openings={})
     verdict = ledger.reserve(order(run, text))
     assert isinstance(verdict, Reservation)
-    ledger.sent(verdict.attempt_id)
     return verdict.attempt_id
 
 
@@ -59,8 +58,7 @@ def test_a_connection_lost_while_idle_is_made_anew(ledger: Ledger, postgres: Ser
 def test_who_was_taken_for_dead_lives_on_and_keeps_its_answer(ledger: Ledger, postgres: ServerSite) -> None:
     run = begin(ledger)
     attempt = sent(ledger, "one")
-    reserved = ledger.reserve(order(run, "two"))
-    assert isinstance(reserved, Reservation)
+    reserve_unsent(ledger, order(run, "two"))
     heir = Ledger.open(postgres.place)
     assert heir.recover() == (0, 0)
     assert isinstance(ledger.database, PostgresDatabase)
@@ -163,7 +161,6 @@ def test_reservations_of_many_at_once_stay_within_the_limit(postgres: ServerSite
             places.append("yes" if isinstance(verdict, Reservation) else "no")
             assert isinstance(verdict, Reservation | Refused)
             if isinstance(verdict, Reservation):
-                mine.sent(verdict.attempt_id)
                 mine.settle(verdict.attempt_id, answer(prompt=20, completion=80), cost_pico_usd=None)
         mine.close()
 

@@ -399,7 +399,6 @@ def test_what_is_in_flight_is_shown_as_reserved(tmp_path: Path) -> None:
     run = begin(ledger, 200_000, opening=1000)
     done = ledger.reserve(order(run, "one", chapter="07"))
     assert isinstance(done, Reservation)
-    ledger.sent(done.attempt_id)
     ledger.settle(done.attempt_id, answer(), cost_pico_usd=None)
     ledger.reserve(order(run, "two", chapter="07"))
 
@@ -412,7 +411,7 @@ def test_what_is_in_flight_is_shown_as_reserved(tmp_path: Path) -> None:
             "chapter": "07",
             "section": 1,
             "model": "m",
-            "state": "reserved",
+            "state": "sent",
             "attempts": 1,
             "tokens": 100,
         }

@@ -1,8 +1,7 @@
 """The rules of the budget: pure arithmetic over exact integers.
 
-Tokens are whole numbers. Money is in pico-dollars (1 USD = 10**12), whole numbers too, so that a
-price of 0.075 USD per million tokens is exactly 75,000 pico-dollars a token. Unknown is None and
-never zero.
+Tokens are whole numbers. Money is in pico-dollars (1 USD = 10**12), whole numbers too, so that a price of 0.075 USD per
+million tokens is exactly 75,000 pico-dollars a token. Unknown is None and never zero.
 """
 
 from __future__ import annotations
@@ -94,8 +93,8 @@ class Shortfall:
         return self.said(at_least=self.needed)
 
     def said(self, *, at_least: int) -> str:
-        """It in words, for several amounts of which this is the greatest and ``at_least`` the
-        smallest: dollars are exact, without zeros at the end.
+        """It in words, for several amounts of which this is the greatest and ``at_least`` the smallest: dollars are
+        exact, without zeros at the end.
         """
         kind, _, name = self.scope.partition(":")
         whose = {"run": "this run (--budget)", "chapter": f"chapter {name}"}.get(kind, "the book")
@@ -123,13 +122,7 @@ def shortfall(balances: Iterable[Balance], amount: Amount) -> Shortfall | None:
     found: list[Shortfall] = []
     for balance in balances:
         for unit, limit, needed, remaining, reserved in (
-            (
-                "tokens",
-                balance.limit.tokens,
-                amount.tokens,
-                balance.remaining_tokens,
-                balance.reserved_tokens,
-            ),
+            ("tokens", balance.limit.tokens, amount.tokens, balance.remaining_tokens, balance.reserved_tokens),
             (
                 "pico-USD",
                 balance.limit.pico_usd,
@@ -142,12 +135,7 @@ def shortfall(balances: Iterable[Balance], amount: Amount) -> Shortfall | None:
                 continue
             found.append(
                 Shortfall(
-                    scope=balance.scope,
-                    unit=unit,
-                    needed=needed,
-                    remaining=remaining,
-                    reserved=reserved,
-                    limit=limit,
+                    scope=balance.scope, unit=unit, needed=needed, remaining=remaining, reserved=reserved, limit=limit
                 )
             )
     return min(found, key=lambda s: s.waitable, default=None)

@@ -1,7 +1,7 @@
 """Where a ledger is kept: in a file, or in a schema of a PostgreSQL database.
 
-One schema holds one book. Workers on any number of machines that name the same database and the
-same schema share one ledger, and so one budget.
+One schema holds one book. Workers on any number of machines that name the same database and the same schema share one
+ledger, and so one budget.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _FORM = "postgresql://USER@HOST:PORT/DATABASE?schema=BOOK"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Server:
-    """A schema of a PostgreSQL database. ``address`` is what libpq is given and may hold a
-    password; ``str`` is the same without, for messages.
+    """A schema of a PostgreSQL database. ``address`` is what libpq is given and may hold a password; ``str`` is the
+    same without, for messages.
     """
 
     address: str = field(repr=False)
@@ -47,8 +47,8 @@ def is_server(text: str) -> bool:
 
 
 def read_server(text: str, *, place: Place | None = None) -> Server:
-    """The server that a URL names; ``schema`` in its query is the book's. Raises ``InputError``,
-    whose message holds no password; ``place`` is where the URL stands.
+    """The server that a URL names; ``schema`` in its query is the book's. Raises ``InputError``, whose message holds no
+    password; ``place`` is where the URL stands.
     """
     try:
         parts = urlsplit(text)

@@ -12,7 +12,7 @@ from expand.batch.planning import BatchPlan
 from expand.budget import Balance
 from expand.drafting.results import RunResult, balance_json
 from expand.ledger import Held, InFlight, Order, Refused
-from expand.ledger.batch_rows import BatchRow
+from expand.ledger.batches import BatchRow
 from expand.ledger.values import Verdict
 from expand.schema import Json
 

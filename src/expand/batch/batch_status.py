@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from expand.ledger import Ledger, State
-from expand.ledger.batch_rows import BatchRow, Stage
-from expand.ledger.batches import Batches
+from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.llm.batch_api import BatchAuthor, RemoteBatch
 from expand.llm.types import AttemptFailedError
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 from expand.client.retry_policy import RULES
 from expand.errors import AuthorError
-from expand.ledger.batch_rows import BatchRow, Settlement, Stage
-from expand.ledger.batches import AT_ONCE, Batches
+from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage
 from expand.llm.batch_api import BatchAuthor, RemoteBatch, result_line
 from expand.llm.types import AttemptFailedError, Failure, Usage
 

@@ -19,7 +19,7 @@ import itertools
 from collections.abc import Sequence
 from copy import copy
 
-from expand.client.in_flight import StoppedError
+from expand.client.outcome import StoppedError
 from expand.drafting.chapter_state import Chapter, Revision
 from expand.drafting.length_loop import LEAST_RATIO, MOST_RATIO, RATIO_WINDOW, Ask
 from expand.drafting.request_builder import ExtraContext, order_for

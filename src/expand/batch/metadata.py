@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from expand.drafting.run_options import RunSpec
 from expand.ledger import Order
-from expand.ledger.batch_rows import BatchRow, Stage
+from expand.ledger.batches import BatchRow, Stage
 from expand.llm.batch_api import MOST_BYTES, MOST_REQUESTS
 from expand.outline.plans import Plan
 from expand.schema import Json

@@ -22,8 +22,7 @@ from expand.drafting.run import expand_chapters
 from expand.drafting.run_options import RunSpec
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Run
-from expand.ledger.batch_rows import BatchRow, Stage
-from expand.ledger.batches import Batches, SubmittingError
+from expand.ledger.batches import Batches, BatchRow, Stage, SubmittingError
 from expand.llm.batch_api import BatchAuthor
 from expand.llm.pricing import batch_price_for
 from expand.llm.types import AttemptFailedError, Failure, Usage

@@ -20,8 +20,7 @@ from typing import BinaryIO
 
 from expand.client.retry_policy import RULES
 from expand.errors import AuthorError
-from expand.ledger.batch_rows import BatchRow, Stage
-from expand.ledger.batches import Batches
+from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.llm.batch_api import BatchAuthor, RemoteBatch, input_line
 from expand.llm.types import AttemptFailedError, Failure
 from expand.schema import Json

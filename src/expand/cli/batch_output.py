@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from expand.batch.batch_status import BatchStatus
     from expand.batch.operations import BatchAction
     from expand.drafting.run_options import RunSpec
-    from expand.ledger.batch_rows import BatchRow
+    from expand.ledger.batches import BatchRow
     from expand.settings import Settings
     from expand.workspace import Workspace
 

@@ -180,8 +180,8 @@ def _list(ledger: Ledger) -> None:
 def _by_hand(ledger: Ledger, settings: Settings, place: Workspace, attempt: str, outcome: str | None) -> None:
     from expand.drafting.model_setup import cost_of
     from expand.errors import InputError  # start-up time
+    from expand.ledger.attempts import MOST_TOKENS
     from expand.ledger.reconciliation import reconcile as settle
-    from expand.ledger.store import MOST_TOKENS
 
     words = "used=N (tokens in all) or unbilled"
     if outcome is None:

@@ -1,43 +1,47 @@
-"""The purchase: from an order to an answer that is paid for, stored and never bought twice.
+"""The budgeted client: from an order to an answer that is paid for, stored, and never bought twice.
 
-The order of things for every attempt: look for the answer → reserve and mark sent → send → settle →
-hand out. Each step is durable before the next one begins, so a kill between any two leaves either
-nothing spent, or a reservation that the next start finds and keeps charged. What many tasks have
-to write at one moment is one transaction.
+Every attempt takes the same steps: look for the answer → reserve and mark as sent → send → settle → hand out. Each step
+is durable before the next one begins, so a kill between any two leaves either nothing spent, or a reservation that the
+next start finds and keeps charged. A step is one transaction, called directly: a commit takes half a millisecond where
+the answer took seconds.
 
-* An answer that arrives is settled even if whoever asked for it has been cancelled (``dispatch``).
-* An order for which there is no place in the budget yet waits in line (``booking``).
-* The first attempt goes out ahead of the others, so that a wrong key is found out by one attempt.
+* An answer that arrives is settled even if whoever asked for it has been cancelled: each attempt is a task of its own.
+* Text that arrived of an attempt that broke off is an answer that was cut. It is settled like any other, and the caller
+  asks for the rest.
+* An order that has to wait (for a place, the budget, a pause) waits in the ``limiter``; one that failed, as the
+  ``retry_policy`` says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Container
-from typing import Literal
+from collections.abc import Awaitable, Callable
 
-import tenacity
-
-from expand.client.admission import Admission
-from expand.client.clerk import Clerk
-from expand.client.in_flight import Event, Sender, StoppedError
-from expand.client.limiter import Canary, ConcurrencyLimiter, InterruptibleSleep, first
-from expand.client.outcome import Bought, HeldError, RefusedError, bought
-from expand.client.retry_policy import RULES, RetryState
+from expand.client.limiter import Canary, Limiter
+from expand.client.outcome import Bought, Event, HeldError, RefusedError, StoppedError
+from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, pause_seconds
 from expand.errors import AuthorError, ExpandError
-from expand.ledger import Ledger, Order, Reservation, StoredAnswer
-from expand.llm.types import AttemptFailedError, Author, Failure
+from expand.ledger import Held, InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
+from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
 
-__all__ = ["Bought", "BudgetedClient", "Event", "HeldError", "RefusedError", "StoppedError"]
+__all__ = ["Bought", "BudgetedClient", "Event", "HeldError", "RefusedError", "RetryPolicy", "StoppedError"]
 
 PILOT_SECONDS = 0.2
 """How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
 
 LOCAL_PILOT_SECONDS = 0.03
-"""The same where the author is on this machine. Of 60 refusals most took 2 ms, and the slowest one
-16 ms, with four busy processes for each processor.
+"""The same where the author is on this machine. Of 60 refusals most took 2 ms, and the slowest one 16 ms, with four
+busy processes for each processor.
 """
+
+POLL_SECONDS = 0.5
+"""How often to look for what another process may have changed."""
+
+SETTLE_TRIES = 60
+"""How often, a second apart, to try to store an answer while the disk is full or locked."""
+
+Outcome = StoredAnswer | AttemptFailedError
+"""How an attempt ended."""
 
 
 def ignore(event: Event) -> None:
@@ -49,229 +53,277 @@ async def always_ready() -> None:
 
 
 class BudgetedClient:
-    """Buys answers for one run. All orders of a run go through one purchase."""
+    """Buys answers for one run. All orders of a run go through one client."""
 
     def __init__(
         self,
         *,
         ledger: Ledger,
         author: Author,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        retry: RetryPolicy = DEFAULT_POLICY,
         on_event: Callable[[Event], None] = ignore,
-        on_unknown: Literal["retry", "hold"] = "retry",
-        max_attempts: int = 6,
+        at_once: int | None = None,
         pilot_seconds: float = PILOT_SECONDS,
         prepare: Callable[[], Awaitable[None]] = always_ready,
-        jitter: Callable[[], float] = random.random,
-        at_once: int | None = None,
-        answered: Container[tuple[str, int]] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``max_attempts`` bounds the attempts at one request within this run, calls that were
-        refused for their rate aside. The first attempt is ``pilot_seconds`` ahead of the others.
-        ``prepare`` makes the author ready, before anything is reserved. ``jitter`` gives numbers
-        in [0, 1). ``at_once`` is the most requests that are on their way at one time.
-        ``answered`` are the sections, by chapter and number, that have answers in the ledger: for
-        any other it is not looked for one before there is a place for its request. None: unknown.
+        """``at_once`` is the most requests that are on their way at one time; None is no bound. The first attempt is
+        ``pilot_seconds`` ahead of the others. ``prepare`` makes the author ready, before anything is reserved.
         """
         self._ledger = ledger
-        self._clerk = Clerk(ledger)
-        self._rest = InterruptibleSleep(sleep)
-        self._hold = on_unknown == "hold"
-        self._booking = Admission(
-            ledger=ledger,
-            clerk=self._clerk,
-            rest=self._rest,
-            hold_unknown=self._hold,
-            jitter=jitter,
-            on_event=on_event,
-            check=self._check,
-        )
-        self._dispatch = Sender(
-            ledger=ledger,
-            clerk=self._clerk,
-            author=author,
-            sleep=sleep,
-            on_event=on_event,
-            on_landing=self._booking.knock,
-        )
-        self._max_attempts = max_attempts
+        self._author = author
+        self._retry = retry
+        self._on_event = on_event
         self._prepare = prepare
         self._prepared = False
-        self._jitter = jitter
-        self._answered = answered
+        self._sleep = sleep
         self._pilot_seconds = pilot_seconds
-        self._proof = Canary()
-        self._proven = self._proof.proven
-        if not pilot_seconds:
-            self._proof.give()
-        self._pilot: asyncio.Event | None = None
-        self._gate = ConcurrencyLimiter(at_once)
-        self._buying: dict[str, asyncio.Event] = {}
-
-    @property
-    def fatal(self) -> AuthorError | None:
+        self._canary = Canary(passed=not pilot_seconds)
+        self._limiter = Limiter(at_once)
+        self._in_flight: set[asyncio.Task[Outcome]] = set()
+        self._storing: set[asyncio.Task[Outcome] | None] = set()
+        """Those of them whose answer is there and is being stored."""
+        self._stopped = asyncio.Event()
+        self._abandoned = asyncio.Event()
+        self.fatal: AuthorError | None = None
         """Why the whole run cannot go on; every further order is refused with the same words."""
-        return self._proof.fatal
 
     async def buy(self, order: Order) -> Bought:
         """The answer to the order's request, from the ledger or else from the author.
 
-        Raises ``BudgetExceededError`` when a limit refuses it for good, ``AuthorError`` when the
-        author does or the tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
-        """
-        key = order.question or order.request.key
-        stored = await self._known(order) if self._may_be_known(order) else None
-        while stored is None and (other := self._buying.get(key)) is not None:
-            await other.wait()
-            stored = await self._known(order)
-        if stored is not None:
-            return bought(stored, reused=True, attempts=0)
-        self._buying[key] = asyncio.Event()
-        try:
-            return await self._obtain(order)
-        finally:
-            self._buying.pop(key).set()
-
-    def stop(self) -> None:
-        """Begin no further attempt; what is in flight arrives and is settled. Called again, what
-        is in flight is abandoned and left unknown.
-        """
-        if self._rest.ended:
-            self._dispatch.abandon()
-        self._rest.end()
-        self._gate.open()
-        self._booking.knock()
-
-    async def drain(self) -> None:
-        """Wait until nothing is in flight, even after whoever ordered it has gone away."""
-        try:
-            await self._dispatch.drain()
-        finally:
-            self._clerk.finish()
-
-    async def _known(self, order: Order) -> StoredAnswer | None:
-        """The answer that the ledger has. Another task may have written it just now: then it is
-        handed out when it is durable, as that task gets it.
+        Raises ``BudgetExceededError`` when a limit refuses it for good, ``AuthorError`` when the author does or the
+        tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
         """
         stored = self._ledger.known(order)
         if stored is not None:
-            await self._clerk.durable()
-        return stored
-
-    def _may_be_known(self, order: Order) -> bool:
-        """Whether an answer is worth looking for: to reserve looks again, in its transaction."""
-        place = order.address.chapter, order.address.section
-        return self._answered is None or place in self._answered
-
-    async def _obtain(self, order: Order) -> Bought:
-        made = RetryState(most=self._max_attempts, hold=self._hold)
+            return Bought.of(stored, reused=True, attempts=0)
+        tries = RetryState(self._retry)
+        leads = await self._canary.enter()
         try:
-            stored, reused = await self._piloted(order, made)
-        except AttemptFailedError as failed:
-            if not self._goes_on(failed, made):
-                raise self._given_up(failed, made) from failed
-            await self._rest.take(self._wait(failed, made))
-            stored, reused = await self._again(order, made)
-        return bought(stored, reused=reused, attempts=made.sent)
-
-    async def _again(self, order: Order, made: RetryState) -> tuple[StoredAnswer, bool]:
-        """Further attempts after a first one that failed, as long as its kind allows."""
-        retrying = tenacity.AsyncRetrying(
-            sleep=self._rest.take,
-            wait=tenacity.wait_exception(lambda error: self._wait(error, made)),
-            retry=tenacity.retry_if_exception(lambda error: self._goes_on(error, made)),
-            reraise=True,
-        )
-        try:
-            return await retrying(self._piloted, order, made)
-        except AttemptFailedError as failed:
-            raise self._given_up(failed, made) from failed
-
-    async def _piloted(self, order: Order, made: RetryState) -> tuple[StoredAnswer, bool]:
-        """One attempt; behind the pilot as long as no attempt has reached the author."""
-        while not self._proven.is_set():
-            if self._pilot is None:
-                return await self._lead(order, made)
-            await first(self._pilot.wait(), self._proven.wait())
-        return await self._once(order, made)
-
-    async def _lead(self, order: Order, made: RetryState) -> tuple[StoredAnswer, bool]:
-        """The pilot's attempt, over again where that may help."""
-        mine = self._pilot = asyncio.Event()
-        try:
+            if not self._prepared:
+                await self._prepare()
+                self._prepared = True
             while True:
-                try:
-                    return await self._once(order, made)
-                except AttemptFailedError as failed:
-                    if self._proven.is_set() or not self._goes_on(failed, made):
-                        raise
-                    await self._rest.take(self._wait(failed, made))
+                place = await self._place(order, rank=0 if tries.sent else order.rank)
+                if isinstance(place, StoredAnswer):
+                    return Bought.of(place, reused=True, attempts=tries.sent)
+                outcome = await self._attempt(order, place, tries)
+                if isinstance(outcome, StoredAnswer):
+                    return Bought.of(outcome, reused=False, attempts=tries.sent)
+                if self._stopped.is_set() or not tries.goes_on(outcome):
+                    raise self._given_up(outcome, tries) from outcome
+                await self._wait(tries.wait_seconds(outcome), self._stopped)
         finally:
-            self._pilot = None
-            mine.set()
+            if leads:
+                self._canary.leave()
 
-    async def _once(self, order: Order, made: RetryState) -> tuple[StoredAnswer, bool]:
-        """One attempt, or the answer that somebody else has bought. Raises what became of it."""
-        await self._get_ready(order)
-        rank = _rank(order, made)
-        ticket = await self._gate.enter(rank)
-        place = None
-        try:
-            place = await self._booking.place(
-                order,
-                rank=rank,
-                on_waiting=self._proof.give,  # so that nobody waits behind it
-            )
-        finally:
-            if not isinstance(place, Reservation):
-                ticket.give_up()
-        if isinstance(place, StoredAnswer):
-            return place, True
-        with self._proof.given_after(self._pilot_seconds):
-            outcome = await self._dispatch.carry(order, place, made, on_return=ticket.give_up)
-        if isinstance(outcome, StoredAnswer):
-            self._proof.give()
-            return outcome, False
-        self._take_in(outcome, made)
-        raise outcome
+    def stop(self) -> None:
+        """Begin no further attempt; what is in flight arrives and is settled. Called again, what is in flight is
+        abandoned: what has arrived of it is stored, and the rest left unknown.
+        """
+        if self._stopped.is_set():
+            self._abandoned.set()
+            for task in self._in_flight - self._storing:
+                task.cancel()
+        self._stopped.set()
+        self._canary.passes()  # whoever waits for it is told that the run has stopped
+        self._limiter.open()
 
-    async def _get_ready(self, order: Order) -> None:
-        """Opens the author before anything is reserved, unless the answer is there already."""
-        if not self._prepared and self._ledger.known(order) is None:
-            await self._prepare()
-            self._prepared = True
+    async def drain(self) -> None:
+        """Wait until nothing is in flight, even after whoever ordered it has gone away. Call it before the ledger is
+        closed.
+        """
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
 
-    def _take_in(self, failed: AttemptFailedError, made: RetryState) -> None:
-        """What a failure means for the other orders of this run."""
-        if RULES[failed.failure].stops_run and not made.go_on(failed):
-            self._proof.refuse(AuthorError(made.verdict(failed)))
-        elif failed.failure is Failure.GARBLED and not self._proven.is_set():
-            if not made.go_on(failed):
-                self._proof.refuse(AuthorError(made.verdict(failed)))
-        elif failed.failure is not Failure.UNREACHABLE:
-            self._proof.give()
+    # --- a place in the budget --------------------------------------------------------------------
 
-    def _goes_on(self, error: BaseException, made: RetryState) -> bool:
-        return isinstance(error, AttemptFailedError) and not self._rest.ended and made.go_on(error)
-
-    def _wait(self, error: BaseException, made: RetryState) -> float:
-        assert isinstance(error, AttemptFailedError)  # nothing else is tried again
-        return made.wait_seconds(error, self._jitter())
-
-    def _given_up(self, failed: AttemptFailedError, made: RetryState) -> ExpandError:
-        if self._rest.ended:
-            return StoppedError(f"stopped after: {failed.message}")
-        if made.held(failed):
-            return HeldError(made.verdict(failed))
-        return AuthorError(str(self.fatal) if self.fatal else made.verdict(failed))
+    async def _place(self, order: Order, *, rank: int) -> Reservation | StoredAnswer:
+        """A reservation, marked as sent and counted as out, or an answer. A smaller ``rank`` goes before a greater one:
+        what was begun goes on before anything else is.
+        """
+        model = order.request.model
+        while True:
+            with self._limiter.queue(model, rank) as place:
+                while True:
+                    await self._limiter.turn(model, place)
+                    self._check()
+                    match self._ledger.reserve(order, hold_unknown=self._retry.holds):
+                        case Reservation() as reserved:
+                            self._limiter.begin()
+                            return reserved
+                        case StoredAnswer() as stored:
+                            return stored
+                        case InFlight(in_batch=True) as other:
+                            raise HeldError.by_batch(order, other.owner)
+                        case InFlight():
+                            break  # wait outside the queue: others need not wait for this one
+                        case Held() as held:
+                            raise HeldError.by_unknown(order, held.attempt_id)
+                        case Paused(seconds=seconds, reason=reason):
+                            await self._linger(order, seconds + self._retry.jitter() * 0.25, reason, place.changed)
+                        case Refused(waitable=True) as refused:
+                            message = f"{refused.message}; waiting for calls in flight"
+                            await self._linger(order, POLL_SECONDS, message, place.changed)
+                        case Refused() as refused:
+                            raise RefusedError(refused)
+            self._canary.passes()  # nobody waits behind an order that only waits itself
+            await self._linger(order, POLL_SECONDS, "the same request is in flight already", self._stopped)
 
     def _check(self) -> None:
+        """Raise what keeps anything more from being bought."""
         if self.fatal is not None:
             raise AuthorError(str(self.fatal))
-        if self._rest.ended:
+        if self._stopped.is_set():
             raise StoppedError("stopped before it was sent")
 
+    async def _linger(self, order: Order, seconds: float, message: str, until: asyncio.Event) -> None:
+        """Say why, wait, and recover what dead processes have left."""
+        self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=message))
+        await self._wait(seconds, until)
+        self._ledger.recover()
 
-def _rank(order: Order, made: RetryState) -> int:
-    """What was begun goes on before anything else is."""
-    return 0 if made.sent else order.rank
+    async def _wait(self, seconds: float, until: asyncio.Event) -> None:
+        """Sleep, but not beyond ``until``. It is no ``wait_for``, since ``sleep`` keeps the time."""
+        if seconds <= 0 or until.is_set():
+            return
+        waits = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(until.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    # --- an attempt -------------------------------------------------------------------------------
+
+    async def _attempt(self, order: Order, place: Reservation, tries: RetryState) -> Outcome:
+        """Send the attempt, which is marked as sent; its outcome, in the ledger. Raises ``StoppedError`` when it was
+        abandoned. A cancelled caller leaves the attempt to arrive.
+        """
+        tries.sent += 1
+        task = asyncio.create_task(self._send(order, place, tries))
+        self._in_flight.add(task)
+        task.add_done_callback(self._landed)
+        if not self._canary.passed:
+            timer = asyncio.get_running_loop().call_later(self._pilot_seconds, self._canary.passes)
+            task.add_done_callback(lambda _: timer.cancel())
+        try:
+            outcome = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self._abandoned.is_set() and task.done():
+                raise StoppedError(f"stopped; the outcome of attempt {place.attempt_id} is unknown") from None
+            raise
+        if isinstance(outcome, StoredAnswer):
+            self._canary.passes()
+        else:
+            self._learn(outcome, tries)
+        return outcome
+
+    def _landed(self, task: asyncio.Task[Outcome]) -> None:
+        self._in_flight.discard(task)
+        self._storing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it gets it; if nobody does, the ledger has it
+        self._limiter.end()
+
+    async def _send(self, order: Order, place: Reservation, tries: RetryState) -> Outcome:
+        """Send and settle. The ledger knows the outcome whatever it is, cancellation too."""
+        attempt_id = place.attempt_id
+        pieces: list[str] = []
+
+        def on_text(piece: str) -> None:
+            pieces.append(piece)
+            self._canary.passes()
+            self._on_event(Event(kind="text", order=order, attempt_id=attempt_id, text=piece))
+
+        self._on_event(Event(kind="sent", order=order, attempt_id=attempt_id))
+        try:
+            answer = await self._author.complete(
+                order.request, client_request_id=order.address.header(attempt_id), on_text=on_text
+            )
+        except AttemptFailedError as failed:
+            seconds = pause_seconds(failed, tries.add(failed))
+            if seconds:  # first of all: from now on nobody may call the model, in any process
+                self._ledger.pause(order.request.model, seconds)
+            cut = _cut(pieces, failed)
+            if cut is None:
+                self._record_failure(order, attempt_id, failed, seconds, final=not tries.goes_on(failed))
+                return failed
+            answer = cut
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            kind = Failure.CANCELLED if cancelled else Failure.CRASHED
+            lost = AttemptFailedError(kind, f"{type(error).__name__} while it was in flight")
+            cut = _cut(pieces, lost)
+            if cut is None:
+                self._ledger.unknown(attempt_id, lost)
+            else:
+                await self._settle(order, attempt_id, cut)
+                if cancelled:
+                    raise StoppedError(f"stopped; what had arrived of attempt {attempt_id} is stored") from error
+            raise
+        return await self._settle(order, attempt_id, answer)
+
+    def _record_failure(
+        self, order: Order, attempt_id: str, failed: AttemptFailedError, seconds: float, *, final: bool
+    ) -> None:
+        rule = RULES[failed.failure]
+        record = self._ledger.release if rule.billed == "no" else self._ledger.unknown
+        record(attempt_id, failed)
+        self._on_event(
+            Event(
+                kind="failed",
+                order=order,
+                attempt_id=attempt_id,
+                seconds=seconds,
+                message=failed.message,
+                final=rule.stops_run and final,
+            )
+        )
+
+    async def _settle(self, order: Order, attempt_id: str, answer: Answer) -> StoredAnswer:
+        """Store the answer and charge it. It is kept in memory while the disk is full or the ledger is locked; after a
+        second stop it is stored at once or not at all.
+        """
+        self._storing.add(asyncio.current_task())
+        cost = None if answer.usage is None else order.cost(answer.usage)
+        for left in reversed(range(SETTLE_TRIES)):
+            try:
+                stored = self._ledger.settle(attempt_id, answer, cost_pico_usd=cost)
+                break
+            except LedgerBusyError as error:
+                if not left:
+                    raise
+                if self._abandoned.is_set():
+                    what = f"stopped; the answer of attempt {attempt_id} cannot be stored"
+                    raise StoppedError(f"{what}: {error}") from error
+                message = f"an answer waits to be stored: {error}"
+                self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
+                await self._wait(1.0, self._abandoned)
+        self._on_event(Event(kind="settled", order=order, attempt_id=attempt_id, usage=stored.usage))
+        return stored
+
+    def _learn(self, failed: AttemptFailedError, tries: RetryState) -> None:
+        """Note what a failure means for the other orders of this run."""
+        over = not tries.goes_on(failed)
+        unproven = failed.failure is Failure.GARBLED and not self._canary.passed
+        if over and (RULES[failed.failure].stops_run or unproven):
+            self.fatal = self.fatal or AuthorError(tries.verdict(failed))
+        elif failed.failure is not Failure.UNREACHABLE and not unproven:
+            self._canary.passes()
+
+    def _given_up(self, failed: AttemptFailedError, tries: RetryState) -> ExpandError:
+        if self._stopped.is_set():
+            return StoppedError(f"stopped after: {failed.message}")
+        if tries.held(failed):
+            return HeldError(tries.verdict(failed))
+        return AuthorError(str(self.fatal) if self.fatal else tries.verdict(failed))
+
+
+def _cut(pieces: list[str], failed: AttemptFailedError) -> Answer | None:
+    """What arrived of an attempt that broke off, as an answer; None if nothing did.
+
+    The provider wrote it and will bill it, whatever it said afterwards; so it is never thrown away for a whole one.
+    """
+    text = "".join(pieces)
+    return Answer(text=text, finish=Finish.CUT, usage=failed.usage) if text.strip() else None

@@ -1,13 +1,22 @@
-"""The one table of what each failure of an attempt means: for the books, and for what to do next.
+"""Which failures of an attempt are retried: when, how often, and why. Pure; the client acts on it.
 
-A failure is unbilled for certain only where the provider refused before working (or was never
-reached). Everything else after sending is unknown: the provider may have done the work and may
-bill it, so the attempt stays charged at its reservation until it is reconciled.
+* **Whether**: ``RULES`` says of each failure what it means for the ledger and for what to do next. A failure is
+  unbilled for certain only where the provider refused before working (or was never reached). Everything else after
+  sending is unknown: the provider may have done the work and may bill it, so the attempt stays charged at its
+  reservation until it is reconciled.
+* **How often**: each kind of failure has its own number of tries, and all of them together are bounded by
+  ``RetryPolicy.max_attempts``. Calls that were refused for their rate do not count there: nobody worked, and waiting
+  is all that it takes.
+* **When**: what the provider asks for is waited out in full. Else the wait doubles from half a second to half a minute.
+* **Who waits**: a rate limit pauses the model for every process, through the ledger; any other wait is the order's own.
+
+An attempt that failed after text had arrived is not a failure here: what arrived is an answer that was cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,10 +31,10 @@ JITTER_SECONDS = 0.5
 class FailureRule:
     """What one kind of failure means.
 
-    ``billed``: "no" releases the reservation, "unknown" keeps it charged. ``tries``: how many
-    attempts one request may lose to it, 1 meaning that it is not retried. ``stops_run``: at its
-    last try, nothing else has a chance either, so the whole run stops. ``pauses_model``: nobody
-    may call the model until the wait is over, in any process. ``remedy`` ends the message.
+    ``billed``: "no" releases the reservation, "unknown" keeps it charged. ``tries``: how many attempts one request may
+    lose to it, 1 meaning that it is not retried. ``stops_run``: at its last try, nothing else has a chance either, so
+    the whole run stops. ``pauses_model``: nobody may call the model until the wait is over, in any process. ``remedy``
+    ends the message.
     """
 
     billed: Literal["no", "unknown"]
@@ -81,8 +90,8 @@ RULES: Mapping[Failure, FailureRule] = {
 def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> float:
     """How long to wait after the ``number``-th failure in a row (from 1), in seconds.
 
-    What the provider asks for is waited out in full, however long; else the wait doubles from
-    half a second to half a minute. ``jitter`` in [0, 1) spreads the callers, always upwards.
+    What the provider asks for is waited out in full, however long; else the wait doubles from half a second to half a
+    minute. ``jitter`` in [0, 1) spreads the callers, always upwards: nobody comes back before they were told to.
     """
     if failed.retry_after_seconds is not None:
         return max(0.0, failed.retry_after_seconds) + jitter * JITTER_SECONDS
@@ -101,20 +110,32 @@ def pause_seconds(failed: AttemptFailedError, number: int) -> float:
     return wait_seconds(failed, number, 0.0)
 
 
-# What was tried for one order, and whether and when to try again. Pure.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPolicy:
+    """How persistent a run is. ``max_attempts`` bounds the attempts at one request, calls refused for their rate aside.
+    ``on_unknown``: whether a request whose outcome is unknown is sent again, or held until it is reconciled. ``jitter``
+    gives numbers in [0, 1).
+    """
+
+    max_attempts: int = 6
+    on_unknown: Literal["retry", "hold"] = "retry"
+    jitter: Callable[[], float] = random.random
+
+    @property
+    def holds(self) -> bool:
+        """Whether unknown outcomes are held."""
+        return self.on_unknown == "hold"
+
+
+DEFAULT_POLICY = RetryPolicy()
 
 
 class RetryState:
-    """The attempts at one request in this run and how they failed.
+    """The attempts at one request in this run, and how they failed."""
 
-    ``most`` bounds them, calls refused for their rate aside. ``hold``: an unknown outcome is not
-    tried again.
-    """
-
-    def __init__(self, *, most: int, hold: bool) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
         self.sent = 0
-        self._most = most
-        self._hold = hold
+        self._policy = policy
         self._failures: list[Failure] = []
 
     def add(self, failed: AttemptFailedError) -> int:
@@ -124,24 +145,24 @@ class RetryState:
 
     def held(self, failed: AttemptFailedError) -> bool:
         """Whether the failure leaves an outcome that is to be held."""
-        return self._hold and RULES[failed.failure].billed == "unknown"
+        return self._policy.holds and RULES[failed.failure].billed == "unknown"
 
-    def go_on(self, failed: AttemptFailedError) -> bool:
+    def goes_on(self, failed: AttemptFailedError) -> bool:
         """Whether another attempt may follow this failure."""
         rule = RULES[failed.failure]
         if self.held(failed) or self._failures.count(failed.failure) >= rule.tries:
             return False
         counted = sum(not RULES[failure].pauses_model for failure in self._failures)
-        return rule.pauses_model or counted < self._most
+        return rule.pauses_model or counted < self._policy.max_attempts
 
-    def wait_seconds(self, failed: AttemptFailedError, jitter: float) -> float:
+    def wait_seconds(self, failed: AttemptFailedError) -> float:
         """How long this order waits; 0 where the pause is in the ledger, for every process."""
         if RULES[failed.failure].pauses_model:
             return 0.0
-        return wait_seconds(failed, self._failures.count(failed.failure), jitter)
+        return wait_seconds(failed, self._failures.count(failed.failure), self._policy.jitter())
 
     def verdict(self, failed: AttemptFailedError) -> str:
-        """What to tell the user when it is over: what happened, how often, what to do."""
+        """The message when it is over: what happened, how often, what to do."""
         if self.held(failed):
             return (
                 f"{failed.message}; whether it was billed is unknown: settle it with "

@@ -11,7 +11,7 @@ from contextlib import closing
 from decimal import Decimal
 
 from expand.budget import Amount, usd_from_pico
-from expand.client.client import BudgetedClient
+from expand.client.client import BudgetedClient, RetryPolicy
 from expand.doctor.check_result import CheckResult, from_error, ok, warning
 from expand.errors import ExpandError
 from expand.ledger import Ledger, Order, no_price
@@ -45,7 +45,7 @@ async def send_live_request(
             )
             edition = ledger.raise_edition(CHAPTER, SECTION)
             order = _order(run.id, book, edition, profile, counter, price)
-            client = BudgetedClient(ledger=ledger, author=author, max_attempts=1)
+            client = BudgetedClient(ledger=ledger, author=author, retry=RetryPolicy(max_attempts=1))
             # Ends the wait for a rate limit; a request that was sent is waited for.
             timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, client.stop)
             try:

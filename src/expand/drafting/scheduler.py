@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from expand.checks import Finding
-from expand.client.client import PILOT_SECONDS, BudgetedClient, RefusedError, always_ready
+from expand.client.client import PILOT_SECONDS, BudgetedClient, RefusedError, RetryPolicy, always_ready
 from expand.drafting.balance_cache import BalanceCache
 from expand.drafting.chapter_state import Chapter, ModelSetup
 from expand.drafting.draft_file import DraftFile
@@ -78,11 +78,10 @@ class Scheduler:
             ledger=ledger,
             author=author,
             on_event=self._tallies.note,
-            on_unknown=on_unknown,
+            retry=RetryPolicy(on_unknown=on_unknown),
             pilot_seconds=pilot_seconds,
             prepare=prepare,
             at_once=workers,
-            answered=ledger.answered(),
         )
         self._desk = RequestSetup(
             means=means,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from expand.checks import Finding
 from expand.client.client import Bought, BudgetedClient
-from expand.client.in_flight import StoppedError
+from expand.client.outcome import StoppedError
 from expand.drafting.balance_cache import BalanceCache
 from expand.drafting.chapter_state import NO_REVISION, Chapter, ModelSetup, Revision
 from expand.drafting.events import Event, SectionGrew

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from expand.client.in_flight import Event as PurchaseEvent
+from expand.client.outcome import Event as PurchaseEvent
 from expand.drafting.events import AttemptChanged, Event, Notice
 from expand.drafting.section_run import Tally
 
@@ -27,6 +27,8 @@ class UsageCounters:
     def note(self, event: PurchaseEvent) -> None:
         """Takes in what became of an attempt."""
         address = event.order.address
+        if event.kind == "text":
+            return
         if event.kind == "sent":
             self.of(address.chapter, address.section).attempts += 1
         if event.kind != "waiting":

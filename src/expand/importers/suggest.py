@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
 
 from expand.budget import Amount, Balance, Limit
-from expand.client.client import Bought, BudgetedClient, Event, StoppedError
+from expand.client.client import Bought, BudgetedClient, Event, RetryPolicy, StoppedError
 from expand.drafting.chapter_state import ModelSetup
 from expand.drafting.model_setup import DeferredAuthor, model_setup_for, profile_of, require_language
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
@@ -149,7 +149,7 @@ async def suggest(
             on_event(event)
 
         client = BudgetedClient(
-            ledger=ledger, author=author, on_event=count, on_unknown=settings.on_unknown, prepare=author.open
+            ledger=ledger, author=author, on_event=count, retry=RetryPolicy(on_unknown=settings.on_unknown), prepare=author.open
         )
         on_ready(client)
         bought: list[Bought] = []

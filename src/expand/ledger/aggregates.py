@@ -50,9 +50,8 @@ GROUP BY chapter, section, model, state ORDER BY chapter, section, model, state"
 class Slice(NamedTuple):
     """The attempts of one section by one model, in one language and for one purpose.
 
-    ``prompt`` includes ``cached``, ``completion`` includes ``reasoning``; unknown outcomes are in
-    them at their reservation. ``cost_pico_usd`` adds up what has a price, ``unpriced`` counts
-    the charged attempts without.
+    ``prompt`` includes ``cached``, ``completion`` includes ``reasoning``; unknown outcomes are in them at their
+    reservation. ``cost_pico_usd`` adds up what has a price, ``unpriced`` counts the charged attempts without.
     """
 
     chapter: str
@@ -93,8 +92,8 @@ class Day(NamedTuple):
 class Errors(NamedTuple):
     """How far a model's prompts, as its provider reported them, were from their estimates.
 
-    An error is the reported prompt over its estimate, less 1: 0.02 is 2 % more than counted.
-    ``error`` and ``squares`` are the sums of the errors and of their squares.
+    An error is the reported prompt over its estimate, less 1: 0.02 is 2 % more than counted. ``error`` and ``squares``
+    are the sums of the errors and of their squares.
     """
 
     model: str
@@ -129,8 +128,8 @@ class Open(NamedTuple):
 
 
 class Aggregates(NamedTuple):
-    """What reports read. ``latest`` are the last attempts, the newest first; ``seconds`` is the
-    time that finished runs took, from beginning to end.
+    """What reports read. ``latest`` are the last attempts, the newest first; ``seconds`` is the time that finished runs
+    took, from beginning to end.
     """
 
     balance: Balance

@@ -1,12 +1,11 @@
-"""The attempt rows: how one is opened, how it changes state, and how it is read back.
+"""The attempt rows: how an attempt is opened, and how it changes state.
 
-A change of state is one row of history, and it moves the attempt's tokens between the columns of
-its scopes in the same transaction. Nothing else ever changes an attempt.
+A change of state is one row of history, and it moves the attempt's tokens between the columns of its scopes in the same
+transaction (``_change``). Nothing else ever changes an attempt.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import zlib
@@ -17,140 +16,30 @@ from typing import NamedTuple
 from expand.budget import Amount
 from expand.errors import LedgerError
 from expand.ledger import budget_totals, rows
-from expand.ledger.budget_totals import Move
 from expand.ledger.database import Connection
-from expand.ledger.rows import stamp
-from expand.ledger.values import AttemptRow, Order, State, UsageSource
+from expand.ledger.values import AttemptRow, Order, Reservation, State, StoredAnswer, UsageSource
 from expand.llm.types import Answer, AttemptFailedError, Usage
 
-# What is asked, whatever the exact words: a question remembers the request it was last put in.
-#
-# An answer to a question serves even where the request would by now read differently, say because
-# another section was rewritten in between.
+MOST_TOKENS = 10**12
+"""A usage above this is taken for a slip of the provider, and so for no usage at all."""
 
+MOST_PICO_USD = 10**18
+"""So is one that would cost more than this, a million dollars, for one answer."""
 
-def keep(connection: Connection, question: str | None, key: str) -> None:
-    """Note which request a question was last put in."""
-    if question is not None:
-        connection.execute(
-            "INSERT INTO question (key, request_key) VALUES (?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET request_key = excluded.request_key",
-            (question, key),
-        )
-
-
-def requests(connection: Connection, question: str | None, key: str) -> tuple[str, ...]:
-    """The request keys whose answer would serve: the question's own first, then ``key``."""
-    row = connection.execute("SELECT request_key FROM question WHERE key = ?", (question,)).fetchone()
-    return (key,) if row is None or row["request_key"] == key else (row["request_key"], key)
-
-
-SEND_FROM = (State.RESERVED,)
-END_FROM = (State.SENT,)
+RELEASE_FROM = (State.RESERVED, State.SENT, State.UNKNOWN)
 SETTLE_FROM = (State.SENT, State.UNKNOWN, State.RECONCILED, State.SETTLED)
-"""An answer is kept however late it comes: another process may have taken this one for dead while
-its connection to the ledger was lost, or a first try to settle may have been lost half-way."""
-CANCEL_FROM = (State.RESERVED, State.SENT, State.UNKNOWN)
+"""An answer is kept however late it comes: another process may have taken this one for dead while its connection to the
+ledger was lost, or a first try to settle may have been lost half-way.
+"""
 
-
-def clean(text: str) -> str:
-    """The text with U+FFFD for what not every database holds: lone surrogates and NUL."""
-    return encodable(text).replace("\x00", "\ufffd")
-
-
-def encodable(text: str) -> str:
-    """The text with U+FFFD for lone surrogates, which no UTF-8 file can hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-_WINDOW_BITS, _MEMORY = 12, 5
-"""4 KB, about what a request is, and as little to look for repetitions with: less to set up."""
-
-
-def _packed(form: bytes) -> bytes:
-    packing = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, _MEMORY)
-    return packing.compress(form) + packing.flush()
-
-
-def keep_request(connection: Connection, key: str, form: str) -> None:
-    """Keep the canonical form of a request under its key, once."""
-    connection.execute(
-        "INSERT INTO request (key, form) VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
-        " SET form = excluded.form WHERE request.form IS NULL",
-        (key, _packed(form.encode())),
-    )
-
-
-def open_attempt(
-    connection: Connection,
-    order: Order,
-    key: str,
-    *,
-    attempt_id: str,
-    owner: str,
-    now: datetime,
-    sent: bool = False,
-) -> None:
-    """Write a new attempt in state reserved and take its amount from every scope, each of which
-    has an account. ``sent``: it is marked as sent at once, which its history says after the other.
-    """
-    scopes = order.all_scopes
-    at = stamp(now)
-    connection.execute(
-        "INSERT INTO attempt (id, request_key, run, owner, chapter, section, purpose, language,"
-        " plan, model, scopes, state, prompt_estimate, output_cap, reserved_tokens,"
-        " reserved_pico, reserved_at, sent_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        (
-            attempt_id,
-            key,
-            order.run_id,
-            owner,
-            order.address.chapter,
-            order.address.section,
-            order.address.purpose,
-            order.language,
-            order.plan,
-            order.request.model,
-            _listed(scopes),
-            State.SENT if sent else State.RESERVED,
-            order.prompt_tokens if order.prompt_estimate is None else order.prompt_estimate,
-            order.request.max_output_tokens,
-            order.amount.tokens,
-            order.amount.pico_usd,
-            at,
-            at if sent else None,
-        ),
-    )
-    first = (attempt_id, State.RESERVED, at, f"{order.amount.tokens} tokens")
-    if sent:
-        connection.execute(f"{_HISTORY}, (?, ?, ?, ?)", (*first, attempt_id, State.SENT, at, ""))
-    else:
-        connection.execute(_HISTORY, first)
-    budget_totals.move(connection, scopes, Move(reserved=order.amount))
-
-
-@functools.lru_cache(512)
-def _listed(scopes: tuple[str, ...]) -> str:
-    return json.dumps(scopes, ensure_ascii=False)
-
-
-_HISTORY = "INSERT INTO event (attempt, state, at, detail) VALUES (?, ?, ?, ?)"
-
-
-def record(connection: Connection, attempt_id: str, state: State, now: datetime, detail: str) -> None:
-    """Add a row to the attempt's history."""
-    connection.execute(_HISTORY, (attempt_id, state, stamp(now), detail))
+Columns = Mapping[str, str | int | None]
 
 
 class Charge(NamedTuple):
     """What an attempt is charged in the end. ``cost_pico_usd`` is None without a price."""
 
     usage: Usage
-    source: UsageSource
+    source: UsageSource | None
     cost_pico_usd: int | None
 
     @property
@@ -159,21 +48,82 @@ class Charge(NamedTuple):
         return Amount(tokens=self.usage.total, pico_usd=self.cost_pico_usd)
 
 
-def at_reservation(row: AttemptRow, source: UsageSource = "reservation") -> Charge:
+NOTHING = Charge(usage=Usage(prompt=0, completion=0), source=None, cost_pico_usd=None)
+
+
+def at_reservation(row: AttemptRow) -> Charge:
     """The charge of an attempt whose usage is not known: all that was reserved for it."""
     completion = min(row.output_cap, row.reserved.tokens)
-    return Charge(
-        usage=Usage(prompt=row.reserved.tokens - completion, completion=completion),
-        source=source,
-        cost_pico_usd=row.reserved.pico_usd,
+    usage = Usage(prompt=row.reserved.tokens - completion, completion=completion)
+    return Charge(usage=usage, source="reservation", cost_pico_usd=row.reserved.pico_usd)
+
+
+# --- opening one ----------------------------------------------------------------------------------
+
+
+def note_question(connection: Connection, question: str | None, key: str) -> None:
+    """Note which request a question was last put in. An answer to a question serves even where the request would by now
+    read differently, say because another section was rewritten in between.
+    """
+    if question is not None:
+        rows.insert(connection, "question", {"key": question, "request_key": key}, key=("key",))
+
+
+def keep_request(connection: Connection, key: str, form: str) -> None:
+    """Keep the canonical form of a request under its key, once."""
+    connection.execute(
+        "INSERT INTO request (key, form) VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
+        " SET form = excluded.form WHERE request.form IS NULL",
+        (key, zlib.compress(form.encode(), 1)),
     )
 
 
-def fetch(connection: Connection, attempt_id: str, allowed: tuple[State, ...]) -> AttemptRow:
-    """The attempt, which must be in one of the ``allowed`` states, and which nobody else changes
-    before this transaction ends. Raises ``LedgerError``.
+def open_attempt(connection: Connection, order: Order, *, owner: str, now: datetime, sent: bool) -> Reservation:
+    """Write a new attempt, reserved or ``sent`` at once, and take its amount from every scope, each of which has an
+    account.
     """
-    found = connection.execute(f"SELECT * FROM attempt WHERE id = ?{connection.lock}", (attempt_id,)).fetchone()
+    key, scopes, at = order.request.key, order.all_scopes, rows.timestamp(now)
+    keep_request(connection, key, order.request.canonical())
+    note_question(connection, order.question, key)
+    attempt_id = rows.new_id(8)
+    state = State.SENT if sent else State.RESERVED
+    rows.insert(
+        connection,
+        "attempt",
+        {
+            "id": attempt_id,
+            "request_key": key,
+            "run": order.run_id,
+            "owner": owner,
+            "chapter": order.address.chapter,
+            "section": order.address.section,
+            "purpose": order.address.purpose,
+            "language": order.language,
+            "plan": order.plan,
+            "model": order.request.model,
+            "scopes": json.dumps(scopes, ensure_ascii=False),
+            "state": state,
+            "prompt_estimate": order.prompt_tokens if order.prompt_estimate is None else order.prompt_estimate,
+            "output_cap": order.request.max_output_tokens,
+            "reserved_tokens": order.amount.tokens,
+            "reserved_pico": order.amount.pico_usd,
+            "reserved_at": at,
+            "sent_at": at if sent else None,
+        },
+    )
+    _record(connection, attempt_id, State.RESERVED, at, f"{order.amount.tokens} tokens")
+    if sent:
+        _record(connection, attempt_id, State.SENT, at, "")
+    budget_totals.add(connection, scopes, budget_totals.share(state, reserved=order.amount, charged=NOTHING.amount))
+    return Reservation(attempt_id=attempt_id, amount=order.amount)
+
+
+# --- changing one ---------------------------------------------------------------------------------
+
+
+def fetch(connection: Connection, attempt_id: str, allowed: tuple[State, ...]) -> AttemptRow:
+    """The attempt, which must be in one of the ``allowed`` states. Raises ``LedgerError``."""
+    found = connection.execute("SELECT * FROM attempt WHERE id = ?", (attempt_id,)).fetchone()
     if found is None:
         raise LedgerError(f"attempt {attempt_id}: not in this ledger; check its id")
     row = rows.read(found)
@@ -182,126 +132,142 @@ def fetch(connection: Connection, attempt_id: str, allowed: tuple[State, ...]) -
     return row
 
 
+def in_flight(connection: Connection, owner: str, *, most: int | None = None) -> list[AttemptRow]:
+    """The attempts of an owner whose outcome is open, in the order in which they were reserved."""
+    limit = "" if most is None else f" LIMIT {most}"
+    found = connection.execute(
+        f"SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq{limit}", (owner,)
+    )
+    return [rows.read(row) for row in found.fetchall()]
+
+
 def mark_sent(connection: Connection, row: AttemptRow, now: datetime) -> None:
     """Reserved becomes sent; the reservation stays."""
-    _update(connection, row.id, {"state": State.SENT, "sent_at": stamp(now)})
-    record(connection, row.id, State.SENT, now, "")
-
-
-def record_charge(connection: Connection, attempt_id: str, state: State, charged: Charge, now: datetime) -> None:
-    """Say in the attempt's history what it was charged."""
-    detail = f"{charged.usage.total} tokens by {charged.source}"
-    record(connection, attempt_id, state, now, detail)
-
-
-def charge(
-    connection: Connection,
-    row: AttemptRow,
-    state: State,
-    charged: Charge,
-    *,
-    now: datetime,
-    detail: Mapping[str, str | int | None],
-) -> None:
-    """Settle, leave unknown or reconcile: charge the attempt and free what held its place.
-
-    ``detail`` holds further columns of the attempt to set.
-    """
-    usage = charged.usage
-    _update(
-        connection,
-        row.id,
-        {
-            "state": state,
-            "prompt": usage.prompt,
-            "cached": usage.cached,
-            "completion": usage.completion,
-            "reasoning": usage.reasoning,
-            "usage_source": charged.source,
-            "cost_pico": charged.cost_pico_usd,
-            "ended_at": stamp(now),
-            **detail,
-        },
-    )
-    record_charge(connection, row.id, state, charged, now)
-    amount = charged.amount
-    unknown = state is State.UNKNOWN
-    _rebook(connection, row, Move(unknown=amount) if unknown else Move(settled=amount))
-
-
-_UNCHARGED: Mapping[str, str | int | None] = {
-    **dict.fromkeys(("prompt", "cached", "completion", "reasoning"), 0),
-    **dict.fromkeys(("usage_source", "cost_pico")),
-}
+    _change(connection, row, State.SENT, now, columns={"sent_at": rows.timestamp(now)}, history="")
 
 
 def release(connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime) -> None:
     """The attempt was not billed: give its reservation back, or what it was charged for it."""
-    columns = {"state": State.RELEASED, "ended_at": stamp(now), **failure_columns(failed)}
-    if row.state is State.UNKNOWN:
-        columns |= _UNCHARGED
-    _update(connection, row.id, columns)
-    record(connection, row.id, State.RELEASED, now, failed.failure)
-    _rebook(connection, row, Move())
+    columns = _failure_columns(failed)
+    _end(connection, row, State.RELEASED, NOTHING, now, columns=columns, history=str(failed.failure))
 
 
 def leave_unknown(connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime) -> None:
     """Nobody knows whether the attempt was billed: charge its reservation."""
-    charge(
-        connection,
-        row,
-        State.UNKNOWN,
-        at_reservation(row),
-        now=now,
-        detail=failure_columns(failed),
-    )
+    _end(connection, row, State.UNKNOWN, at_reservation(row), now, columns=_failure_columns(failed))
 
 
-def failure_columns(failed: AttemptFailedError) -> dict[str, str | int | None]:
-    """The columns that say why an attempt brought no answer."""
-    return {
-        "failure": failed.failure,
-        "status": failed.status,
-        "message": clean(failed.message)[:2000],
-    }
+def reconcile(connection: Connection, row: AttemptRow, charge: Charge, now: datetime) -> None:
+    """An unknown outcome became known: charge what was really billed."""
+    _end(connection, row, State.RECONCILED, charge, now)
 
 
-def _rebook(connection: Connection, row: AttemptRow, now: Move) -> None:
-    """Take from the scopes what the attempt added to them as it was, and add what it does now."""
-    budget_totals.move(connection, row.scopes, budget_totals.reverse(budget_totals.share(row)), now)
-
-
-def _update(connection: Connection, attempt_id: str, columns: Mapping[str, str | int | None]) -> None:
-    names = ", ".join(f"{name} = ?" for name in columns)
-    connection.execute(
-        f"UPDATE attempt SET {names} WHERE id = ?",
-        (*columns.values(), attempt_id),
-    )
-
-
-def keep_answer(connection: Connection, attempt_id: str, request_key: str, answer: Answer) -> bool:
-    """Store the answer's text under its request; an answer that is already there stays,
-    unless its text was left out of an import. Returns whether it was stored.
+def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_usd: int | None, now: datetime) -> None:
+    """Charge an attempt for its answer, and store that. Without a credible report the reservation is charged; without a
+    cost, the price of the reservation.
     """
-    text = encodable(answer.text)
-    kept = connection.execute(
+    charge = at_reservation(row)
+    if answer.usage is not None and _credible(answer.usage, cost_pico_usd):
+        cost = row.reserved.pico_usd if cost_pico_usd is None else cost_pico_usd
+        charge = Charge(usage=answer.usage, source="provider", cost_pico_usd=cost)
+    columns = {
+        "finish": answer.finish,
+        "answered_by": rows.clean(answer.model),
+        "provider_request_id": rows.clean(answer.provider_request_id),
+    }
+    _end(connection, row, State.SETTLED, charge, now, columns=columns)
+    _keep_answer(connection, row, answer)
+
+
+def settle_once(
+    connection: Connection, attempt_id: str, answer: Answer, cost_pico_usd: int | None, now: datetime
+) -> StoredAnswer:
+    """Settle an attempt that may have been settled, or given up, before. Returns the answer that its request has from
+    now on: an earlier one stays. Raises ``LedgerError``.
+    """
+    row = fetch(connection, attempt_id, SETTLE_FROM)
+    if row.state is not State.SETTLED:
+        settle(connection, row, answer, cost_pico_usd, now)
+    stored = rows.stored_answer(connection, row.request_key)
+    assert stored is not None  # it was written just now, or before
+    return stored
+
+
+def _credible(usage: Usage, cost_pico_usd: int | None) -> bool:
+    if cost_pico_usd is not None and cost_pico_usd > MOST_PICO_USD:
+        return False
+    figures = (usage.prompt, usage.completion, usage.cached, usage.reasoning)
+    return min(figures) >= 0 and usage.total > 0 and max(figures) <= MOST_TOKENS
+
+
+def _keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> None:
+    """Store the answer's text under its request. An answer that is already there stays: what was handed out once must
+    be handed out again. One whose text was left out of an import gives way.
+    """
+    text = rows.encodable(answer.text)
+    connection.execute(
         "INSERT INTO answer (request_key, attempt, text, sha256, finish, model)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_key) DO UPDATE SET"
         " attempt = excluded.attempt, text = excluded.text, sha256 = excluded.sha256,"
-        " finish = excluded.finish, model = excluded.model WHERE answer.text IS NULL"
-        " RETURNING attempt",
+        " finish = excluded.finish, model = excluded.model WHERE answer.text IS NULL",
         (
-            request_key,
-            attempt_id,
+            row.request_key,
+            row.id,
             connection.exact(text),
             hashlib.sha256(text.encode()).hexdigest(),
             answer.finish,
-            clean(answer.model),
+            rows.clean(answer.model),
         ),
     )
-    return kept.fetchone() is not None
 
 
-def reconcile(connection: Connection, row: AttemptRow, charged: Charge, now: datetime) -> None:
-    """An unknown outcome became known: charge what was really billed."""
-    charge(connection, row, State.RECONCILED, charged, now=now, detail={})
+def _failure_columns(failed: AttemptFailedError) -> Columns:
+    return {"failure": failed.failure, "status": failed.status, "message": rows.clean(failed.message)[:2000]}
+
+
+def _end(
+    connection: Connection,
+    row: AttemptRow,
+    state: State,
+    charge: Charge,
+    now: datetime,
+    *,
+    columns: Columns | None = None,
+    history: str | None = None,
+) -> None:
+    """Charge an attempt, and free what held its place. ``columns`` are further ones to set."""
+    usage = charge.usage
+    charged: Columns = {
+        "prompt": usage.prompt,
+        "cached": usage.cached,
+        "completion": usage.completion,
+        "reasoning": usage.reasoning,
+        "usage_source": charge.source,
+        "cost_pico": charge.cost_pico_usd,
+        "ended_at": rows.timestamp(now),
+    }
+    told = f"{usage.total} tokens by {charge.source}" if history is None else history
+    _change(connection, row, state, now, columns={**charged, **(columns or {})}, history=told, charged=charge.amount)
+
+
+def _change(
+    connection: Connection,
+    row: AttemptRow,
+    state: State,
+    now: datetime,
+    *,
+    columns: Columns,
+    history: str,
+    charged: Amount = NOTHING.amount,
+) -> None:
+    """Change an attempt's state, its history and its scopes' totals: the three always agree."""
+    names = ", ".join(f"{name} = ?" for name in columns)
+    connection.execute(f"UPDATE attempt SET state = ?, {names} WHERE id = ?", (state, *columns.values(), row.id))
+    _record(connection, row.id, state, rows.timestamp(now), history)
+    before = budget_totals.share(row.state, reserved=row.reserved, charged=row.charged)
+    after = budget_totals.share(state, reserved=row.reserved, charged=charged)
+    budget_totals.add(connection, row.scopes, after, instead_of=before)
+
+
+def _record(connection: Connection, attempt_id: str, state: State, at: str, detail: str) -> None:
+    rows.insert(connection, "event", {"attempt": attempt_id, "state": state, "at": at, "detail": detail})

@@ -1,7 +1,6 @@
 """The audit: everything the ledger states, derived again from what it is stated from.
 
-Whatever the file holds, the audit ends with a report: a foreign, damaged or newer file is a
-finding, never a traceback.
+Whatever the file holds, the audit ends with a report: a foreign, damaged or newer file is a finding, never a traceback.
 """
 
 from __future__ import annotations
@@ -11,57 +10,16 @@ import itertools
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from expand.errors import LedgerError
 from expand.ledger import budget_totals, connect, migrations, rows
-from expand.ledger.batch_rows import Stage
+from expand.ledger.batches import Stage
+from expand.ledger.budget_totals import TOTALS
 from expand.ledger.database import Connection, ConstraintError, Database
 from expand.ledger.values import AttemptRow, State
 from expand.ledger_location import LedgerPlace
-
-# What an audit looks for in batches: each agrees with its owner's row and with its attempts.
-
-_UNDER_WAY = (Stage.OPEN, Stage.PREPARED, Stage.UPLOADED, Stage.CREATING)
-_COUNTS = (
-    ("answered", ("settled",)),
-    ("unbilled", ("released",)),
-    ("unknown", ("unknown", "reconciled")),
-)
-
-
-def _batches(connection: Connection) -> Iterator[str]:
-    counts: dict[str, dict[str, int]] = {}
-    for row in connection.execute(
-        "SELECT attempt.owner, attempt.state, count(*) AS n FROM attempt"
-        " JOIN batch ON batch.id = attempt.owner GROUP BY attempt.owner, attempt.state"
-    ):
-        counts.setdefault(row["owner"], {})[row["state"]] = row["n"]
-    for row in connection.execute(
-        "SELECT batch.*, owner.ended_at AS owner_ended FROM batch JOIN owner ON owner.id = batch.id ORDER BY batch.id"
-    ):
-        name, stage, states = f"batch {row['id']}", Stage(row["stage"]), counts.get(row["id"], {})
-        if stage.ended != (row["ended_at"] is not None):
-            yield f"{name}: is {stage}, and its end is {row['ended_at']}"
-        if (row["ended_at"] is None) != (row["owner_ended"] is None):
-            yield f"{name}: ended {row['ended_at']}, as an owner {row['owner_ended']}"
-        if (row["submitting"] is not None) != (stage in _UNDER_WAY):
-            yield f"{name}: is {stage}, but {'' if row['submitting'] else 'not '}being submitted"
-        if (stage in (Stage.SUBMITTED, Stage.COLLECTED)) and not row["remote"]:
-            yield f"{name}: is {stage}, and its provider's id is not known"
-        total = sum(states.values())
-        counted = row["requests"] or stage not in (Stage.OPEN, Stage.WITHDRAWN)
-        if counted and row["requests"] != total:
-            yield f"{name}: has {row['requests']} requests and {total} attempts"
-        if stage.ended:
-            for column, named in _COUNTS:
-                derived = sum(states.get(state, 0) for state in named)
-                if row[column] != derived:
-                    yield f"{name}: {column} is {row[column]}, its attempts give {derived}"
-
-
-"""Each finding one line; named as the audit names what it lists."""
-
 
 MOST_FINDINGS = 50
 """How many findings of one kind are listed; a damaged file could have any number."""
@@ -69,16 +27,10 @@ MOST_FINDINGS = 50
 PATIENCE_SECONDS = 30.0
 """How long the audit waits where a ledger is locked."""
 
-_DAMAGE = (
-    LedgerError,
-    ConstraintError,
-    ValueError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    zlib.error,
-)
+_DAMAGE = (LedgerError, ConstraintError, ValueError, TypeError, KeyError, OverflowError, zlib.error)
 
+_UNDER_WAY = (Stage.OPEN, Stage.PREPARED, Stage.UPLOADED, Stage.CREATING)
+_COUNTS = (("answered", ("settled",)), ("unbilled", ("released",)), ("unknown", ("unknown", "reconciled")))
 _NEXT: dict[str | None, frozenset[str]] = {
     None: frozenset({State.RESERVED}),
     State.RESERVED: frozenset({State.SENT, State.RELEASED}),
@@ -92,8 +44,8 @@ _NEXT: dict[str | None, frozenset[str]] = {
 class VerifyReport:
     """What an audit found: nothing, in a good ledger. Each finding is one line of text.
 
-    ``without_text`` counts requests and answers whose text was left out when they were imported,
-    so that only their hash is known.
+    ``without_text`` counts requests and answers whose text was left out when they were imported, so that only their
+    hash is known.
     """
 
     path: LedgerPlace
@@ -111,85 +63,66 @@ class VerifyReport:
 
 
 def verify(place: LedgerPlace) -> VerifyReport:
-    """Audit the ledger at ``place``, from one consistent state of it, without changing it."""
+    """Audit the ledger at ``place`` without changing it. Each check sees one consistent state of it."""
     try:
-        database = connect.read_as_it_lies(place, PATIENCE_SECONDS)
+        database = connect.read_unchanged(place, PATIENCE_SECONDS)
     except LedgerError as error:
-        return _nothing(place, str(error))
+        return _unreadable(place, str(error))
     if database is None:
-        return _nothing(place, f"{place}: there is no ledger here; check the path")
-    damage = _DAMAGE + database.errors
+        return _unreadable(place, f"{place}: there is no ledger here; check the path")
     try:
         version = database.version()
         if version < migrations.VERSION:
-            return _nothing(place, f"{place}: version {version} is older; run `expand budget` to upgrade it")
-        with database.snapshot() as connection:
-            return _report(place, version, database, connection)
-    except damage as error:
-        return _nothing(place, f"{place}: cannot be read: {error}")
+            return _unreadable(place, f"{place}: version {version} is older; run `expand budget` to upgrade it")
+        return VerifyReport(
+            path=place,
+            version=version,
+            attempts=_count(database, "attempt"),
+            requests=_count(database, "request"),
+            answers=_count(database, "answer"),
+            without_text=_count(database, "request WHERE form IS NULL") + _count(database, "answer WHERE text IS NULL"),
+            findings=tuple(findings(database, database.snapshot)),
+        )
+    except _DAMAGE + database.errors as error:
+        return _unreadable(place, f"{place}: cannot be read: {error}")
     finally:
         database.close()
 
 
-def _nothing(place: LedgerPlace, finding: str) -> VerifyReport:
+def _unreadable(place: LedgerPlace, finding: str) -> VerifyReport:
     return VerifyReport(
-        path=place,
-        version=None,
-        attempts=0,
-        requests=0,
-        answers=0,
-        without_text=0,
-        findings=(finding,),
+        path=place, version=None, attempts=0, requests=0, answers=0, without_text=0, findings=(finding,)
     )
 
 
-def _report(place: LedgerPlace, version: int, database: Database, connection: Connection) -> VerifyReport:
-    found = tuple(findings(database, connection))
-
-    unreadable = database.errors
-
-    def count(query: str) -> int:
-        try:
-            with database.part():
-                return int(connection.execute(query).fetchone()[0])
-        except unreadable:
-            return 0
-
-    return VerifyReport(
-        path=place,
-        version=version,
-        attempts=count("SELECT count(*) FROM attempt"),
-        requests=count("SELECT count(*) FROM request"),
-        answers=count("SELECT count(*) FROM answer"),
-        without_text=count("SELECT count(*) FROM request WHERE form IS NULL")
-        + count("SELECT count(*) FROM answer WHERE text IS NULL"),
-        findings=found,
-    )
+def _count(database: Database, table: str) -> int:
+    """How many rows a table has; 0 where it cannot be read, which a check says then."""
+    try:
+        with database.snapshot() as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except _DAMAGE + database.errors:
+        return 0
 
 
-def findings(database: Database, connection: Connection) -> Iterator[str]:
-    """What does not add up, one line each; at most ``MOST_FINDINGS`` of each kind."""
-
-    def _database(connection: Connection) -> Iterator[str]:
-        return database.damage(connection)
-
-    checks: tuple[Callable[[Connection], Iterator[str]], ...] = (
-        _database,
-        _requests,
-        _answers,
-        _histories,
-        _owners,
-        _batches,
-        _totals,
-    )
-    damage = _DAMAGE + database.errors
-    for check in checks:
+def findings(database: Database, snapshot: Callable[[], AbstractContextManager[Connection]]) -> Iterator[str]:
+    """What does not add up, one line each; at most ``MOST_FINDINGS`` of each kind. Each check has a ``snapshot`` of its
+    own, since an error ends a transaction in PostgreSQL, and what is broken for one check may be well for the next.
+    """
+    checks = {
+        "database": database.damage,
+        "requests": _requests,
+        "answers": _answers,
+        "histories": _histories,
+        "owners": _owners,
+        "batches": _batches,
+        "totals": _totals,
+    }
+    for name, check in checks.items():
         listed: list[str] = []
-        name = check.__name__.strip("_")
         try:
-            with database.part():
+            with snapshot() as connection:
                 listed.extend(itertools.islice(check(connection), MOST_FINDINGS + 1))
-        except damage as error:
+        except _DAMAGE + database.errors as error:
             listed.append(f"{name}: cannot be read: {error}")
         yield from listed[:MOST_FINDINGS]
         if len(listed) > MOST_FINDINGS:
@@ -249,42 +182,52 @@ def _owners(connection: Connection) -> Iterator[str]:
         yield f"attempt {row['id']}: is {row['state']}, but its owner has ended"
 
 
-_Columns = tuple[int, int, int, int, int, int]
+def _batches(connection: Connection) -> Iterator[str]:
+    """Each batch agrees with its owner's row and with its attempts."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in connection.execute(
+        "SELECT attempt.owner, attempt.state, count(*) AS n FROM attempt"
+        " JOIN batch ON batch.id = attempt.owner GROUP BY attempt.owner, attempt.state"
+    ):
+        counts.setdefault(row["owner"], {})[row["state"]] = row["n"]
+    for row in connection.execute(
+        "SELECT batch.*, owner.ended_at AS owner_ended FROM batch JOIN owner ON owner.id = batch.id ORDER BY batch.id"
+    ):
+        name, stage, states = f"batch {row['id']}", Stage(row["stage"]), counts.get(row["id"], {})
+        if stage.ended != (row["ended_at"] is not None):
+            yield f"{name}: is {stage}, and its end is {row['ended_at']}"
+        if (row["ended_at"] is None) != (row["owner_ended"] is None):
+            yield f"{name}: ended {row['ended_at']}, as an owner {row['owner_ended']}"
+        if (row["submitting"] is not None) != (stage in _UNDER_WAY):
+            yield f"{name}: is {stage}, but {'' if row['submitting'] else 'not '}being submitted"
+        if (stage in (Stage.SUBMITTED, Stage.COLLECTED)) and not row["remote"]:
+            yield f"{name}: is {stage}, and its provider's id is not known"
+        total = sum(states.values())
+        counted = row["requests"] or stage not in (Stage.OPEN, Stage.WITHDRAWN)
+        if counted and row["requests"] != total:
+            yield f"{name}: has {row['requests']} requests and {total} attempts"
+        if stage.ended:
+            for column, named in _COUNTS:
+                derived = sum(states.get(state, 0) for state in named)
+                if row[column] != derived:
+                    yield f"{name}: {column} is {row[column]}, its attempts give {derived}"
 
 
 def _totals(connection: Connection) -> Iterator[str]:
-    derived: dict[str, list[int]] = defaultdict(lambda: [0] * 6)
+    derived: dict[str, list[int]] = defaultdict(lambda: [0] * len(TOTALS))
     for found in connection.execute("SELECT * FROM attempt"):
         row = rows.read(found)
         yield from _figures(row)
+        share = budget_totals.share(row.state, reserved=row.reserved, charged=row.charged)
         for scope in row.scopes:
-            columns = derived[scope]
-            for index, figure in enumerate(_columns(row)):
-                columns[index] += figure
-    names = (
-        "settled_tokens",
-        "settled_pico",
-        "unknown_tokens",
-        "unknown_pico",
-        "reserved_tokens",
-        "reserved_pico",
-    )
+            derived[scope] = [total + figure for total, figure in zip(derived[scope], share, strict=True)]
     for found in connection.execute("SELECT * FROM budget"):
-        columns = derived.pop(found["scope"], [0] * 6)
-        for name, figure in zip(names, columns, strict=True):
+        columns = derived.pop(found["scope"], [0] * len(TOTALS))
+        for name, figure in zip(TOTALS, columns, strict=True):
             if found[name] != figure:
                 yield f"{found['scope']}: {name} is {found[name]}, its attempts give {figure}"
     for scope in derived:
         yield f"{scope}: has attempts, but no account"
-
-
-def _columns(row: AttemptRow) -> _Columns:
-    """What an attempt adds to settled, unknown and reserved, in tokens and pico-dollars each."""
-    share = budget_totals.share(row)
-    settled, unknown, reserved = (
-        (amount.tokens, amount.pico_usd or 0) for amount in (share.settled, share.unknown, share.reserved)
-    )
-    return (*settled, *unknown, *reserved)
 
 
 def _figures(row: AttemptRow) -> Iterator[str]:

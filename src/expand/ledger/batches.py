@@ -13,24 +13,94 @@ provider (``submitting``); what its submitter has left behind is gone on with by
 
 from __future__ import annotations
 
+import enum
+import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts, rows
-from expand.ledger.batch_rows import BatchRow, Settlement, Stage, packed, read
-from expand.ledger.database import Connection, ConstraintError, LedgerFile
-from expand.ledger.rows import stamp
-from expand.ledger.settlement import charge_for
+from expand.ledger.database import Connection, ConstraintError, DatabaseRow
+from expand.ledger.rows import parse, parse_optional, timestamp
 from expand.ledger.store import Ledger
-from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
-from expand.llm.types import AttemptFailedError
+from expand.ledger.values import AttemptRow, Order, Run, State, Verdict
+from expand.llm.types import Answer, AttemptFailedError
 from expand.schema import Json
 
 AT_ONCE = 200
 """How many attempts one transaction takes, so that others are not kept waiting."""
+
+
+COLUMNS = (
+    *("id", "run", "submitter", "submitting", "stage", "model", "base_url", "terms", "requests"),
+    *("input_file", "remote", "remote_status", "note", "answered", "unbilled", "unknown"),
+    *("began_at", "submitted_at", "expires_at", "ended_at"),
+)
+"""The table's, as they are moved to another ledger."""
+
+
+class Stage(enum.StrEnum):
+    """How far a batch has come; see the module."""
+
+    OPEN = "open"
+    PREPARED = "prepared"
+    UPLOADED = "uploaded"
+    CREATING = "creating"
+    SUBMITTED = "submitted"
+    COLLECTED = "collected"
+    WITHDRAWN = "withdrawn"
+    LOST = "lost"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it is in flight any more."""
+        return self in (Stage.COLLECTED, Stage.WITHDRAWN, Stage.LOST)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchRow:
+    """One batch. ``terms`` is what it was asked under, as its author wrote it. ``remote`` is the provider's id, ""
+    before it is known. The three counts are 0 until it has ended.
+    """
+
+    id: str
+    run: str
+    stage: Stage
+    model: str
+    base_url: str
+    terms: Mapping[str, Json]
+    requests: int
+    input_file: str
+    remote: str
+    remote_status: str
+    note: str
+    answered: int
+    unbilled: int
+    unknown: int
+    began_at: datetime
+    submitted_at: datetime | None
+    expires_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def file_name(self) -> str:
+        """What its input file is called, here and there."""
+        return f"expand-{self.id}.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """What became of one request of a batch: an answer and its price, or a failure; with a failure, whether the request
+    was ``billed`` (None: nobody knows).
+    """
+
+    request_key: str
+    answer: Answer | None = None
+    cost_pico_usd: int | None = None
+    failed: AttemptFailedError | None = None
+    billed: bool | None = None
 
 
 class SubmittingError(LedgerError):
@@ -38,35 +108,34 @@ class SubmittingError(LedgerError):
 
 
 class Batches:
-    """The batches of a ledger. Every method is one transaction, or one for ``AT_ONCE`` attempts,
-    and each may be repeated after a kill.
+    """The batches of a ledger. Every method is one transaction, or one for ``AT_ONCE`` attempts, and each may be
+    repeated after a kill.
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger: LedgerFile = ledger
+        self._ledger = ledger
 
     # --- on the way to the provider -----------------------------------------------------------
 
     def begin(self, run: Run, *, model: str, base_url: str, terms: Mapping[str, Json]) -> BatchRow:
         """Open a batch that this run will submit. Raises ``SubmittingError``."""
-        batch = f"batch-{rows.fresh(8)}"
-        now = stamp(self._ledger.clock())
+        batch = f"batch-{rows.new_id(8)}"
+        now = timestamp(self._ledger.clock())
+        values = {"id": batch, "run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.OPEN}
+        stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
         try:
             with self._ledger.writing() as connection:
-                self._ledger.database.refuse_newer(connection)
-                connection.execute("INSERT INTO owner (id, pid, began_at) VALUES (?, 0, ?)", (batch, now))
-                connection.execute(
-                    "INSERT INTO batch (id, run, submitter, submitting, stage, model, base_url,"
-                    " terms, began_at) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?)",
-                    (batch, run.id, run.owner, Stage.OPEN, model, base_url, packed(terms), now),
-                )
+                self._ledger.database.version()
+                rows.insert(connection, "owner", {"id": batch, "pid": 0, "began_at": now})
+                asked = {"model": model, "base_url": base_url, "terms": stated}
+                rows.insert(connection, "batch", {**values, **asked, "began_at": now})
         except ConstraintError as error:
             raise self._busy() from error
         return self.get(batch)
 
     def unfinished(self, run: Run) -> BatchRow | None:
-        """What a submitter that is gone left on its way; this run goes on with it. None when
-        there is nothing. Raises ``SubmittingError`` while its submitter lives.
+        """What a submitter that is gone left on its way; this run goes on with it. None when there is nothing. Raises
+        ``SubmittingError`` while its submitter lives.
         """
         with self._ledger.writing() as connection:
             found = connection.execute(
@@ -90,7 +159,9 @@ class Batches:
     def reserve(
         self, batch: BatchRow, orders: Sequence[Order], *, hold_unknown: bool
     ) -> Iterator[tuple[Order, Verdict]]:
-        """Ask for a place in the budget for each order; limits per minute are for live calls."""
+        """Reserve a place in the budget for each order, or say what stands in its way. Nothing is marked as sent before
+        ``creating``. Limits per minute are for live calls, and do not count here.
+        """
         for first in range(0, len(orders), AT_ONCE):
             with self._ledger.writing() as connection:
                 self._at(connection, batch, Stage.OPEN)
@@ -123,7 +194,7 @@ class Batches:
         with self._ledger.writing() as connection:
             self._at(connection, batch, Stage.UPLOADED)
             now = self._ledger.clock()
-            for row in _live(connection, batch.id):
+            for row in attempts.in_flight(connection, batch.id):
                 if row.state is State.RESERVED:
                     attempts.mark_sent(connection, row, now)
             _set(connection, batch, stage=Stage.CREATING)
@@ -147,16 +218,16 @@ class Batches:
                 submitting=None,
                 remote=remote,
                 remote_status=status,
-                submitted_at=stamp(self._ledger.clock()),
-                expires_at=None if expires_at is None else stamp(datetime.fromtimestamp(expires_at, UTC)),
+                submitted_at=timestamp(self._ledger.clock()),
+                expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
             )
         return self.get(batch.id)
 
     # --- what comes back ----------------------------------------------------------------------
 
     def settle(self, batch: BatchRow, results: Sequence[Settlement]) -> int:
-        """Settle, release or leave unknown what is still in flight of these; returns how many.
-        What was settled before stays as it is.
+        """Settle, release or leave unknown what is still in flight of these; returns how many. What was settled before
+        stays as it is.
         """
         done = 0
         for first in range(0, len(results), AT_ONCE):
@@ -167,17 +238,14 @@ class Batches:
 
     def _settle(self, connection: Connection, batch: BatchRow, result: Settlement) -> int:
         found = connection.execute(
-            "SELECT * FROM attempt WHERE request_key = ? AND owner = ?"
-            f" AND state IN ('reserved', 'sent'){connection.lock}",
+            "SELECT * FROM attempt WHERE request_key = ? AND owner = ? AND state IN ('reserved', 'sent')",
             (result.request_key, batch.id),
         ).fetchone()
         if found is None:
             return 0
         row, now = rows.read(found), self._ledger.clock()
         if result.answer is not None:
-            charged, details = charge_for(row, result.answer, result.cost_pico_usd)
-            attempts.charge(connection, row, State.SETTLED, charged, now=now, detail=details)
-            attempts.keep_answer(connection, row.id, row.request_key, result.answer)
+            attempts.settle(connection, row, result.answer, result.cost_pico_usd, now)
         elif result.failed is None:
             raise ValueError(f"{result.request_key}: neither an answer nor a failure")
         elif result.billed is False or row.state is State.RESERVED:
@@ -187,20 +255,14 @@ class Batches:
         return 1
 
     def end(
-        self,
-        batch: BatchRow,
-        stage: Stage,
-        *,
-        rest: AttemptFailedError,
-        billed: bool | None,
-        status: str = "",
+        self, batch: BatchRow, stage: Stage, *, rest: AttemptFailedError, billed: bool | None, status: str = ""
     ) -> BatchRow:
-        """End it: what is still in flight of it is released where it is certain that nothing was
-        ``billed`` (False), and unknown otherwise. Harmless when it has ended already.
+        """End it: what is still in flight of it is released where it is certain that nothing was ``billed`` (False),
+        and unknown otherwise. Harmless when it has ended already.
         """
         while True:
             with self._ledger.writing() as connection:
-                left = _live(connection, batch.id, most=AT_ONCE)
+                left = attempts.in_flight(connection, batch.id, most=AT_ONCE)
                 now = self._ledger.clock()
                 for row in left:
                     if billed is False or row.state is State.RESERVED:
@@ -208,7 +270,7 @@ class Batches:
                     else:
                         attempts.leave_unknown(connection, row, rest, now)
                 if len(left) < AT_ONCE:
-                    _end(connection, batch, stage, rest.message, status, stamp(now))
+                    _end(connection, batch, stage, rest.message, status, timestamp(now))
                     break
         return self.get(batch.id)
 
@@ -235,7 +297,7 @@ class Batches:
     def in_flight(self, batch: BatchRow) -> tuple[AttemptRow, ...]:
         """Its attempts whose outcome is open, in the order in which they were reserved."""
         with self._ledger.reading() as connection:
-            return tuple(_live(connection, batch.id))
+            return tuple(attempts.in_flight(connection, batch.id))
 
     def forms(self, batch: BatchRow) -> Iterator[tuple[str, str]]:
         """The request key and canonical form of each of its open attempts, in order."""
@@ -245,31 +307,15 @@ class Batches:
             yield row.request_key, zlib.decompress(found["form"]).decode()
 
     def _at(self, connection: Connection, batch: BatchRow, stage: Stage) -> None:
-        found = connection.execute(f"SELECT stage FROM batch WHERE id = ?{connection.lock}", (batch.id,)).fetchone()
+        found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch.id,)).fetchone()
         if found is None or found["stage"] != stage:
             now = "gone" if found is None else found["stage"]
             raise LedgerError(f"batch {batch.id}: is {now}, not {stage}; another process went on with it")
 
 
 def _verdict(connection: Connection, order: Order, batch: str, now: datetime, *, hold: bool) -> Verdict:
-    key = order.request.key
-    found = admission_check.AdmissionCheck(connection, order, hold_unknown=hold).verdict()
-    if found is not None:
-        return found
-    attempts.keep_request(connection, key, order.request.canonical())
-    attempts.keep(connection, order.question, key)
-    attempt_id = rows.fresh(8)
-    attempts.open_attempt(connection, order, key, attempt_id=attempt_id, owner=batch, now=now)
-    return Reservation(attempt_id=attempt_id, amount=order.amount)
-
-
-def _live(connection: Connection, batch: str, *, most: int | None = None) -> list[AttemptRow]:
-    limit = "" if most is None else f" LIMIT {most}"
-    found: Iterable[Any] = connection.execute(
-        f"SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq{limit}",
-        (batch,),
-    ).fetchall()
-    return [rows.read(row) for row in found]
+    objection = admission_check.objection(connection, order, hold_unknown=hold)
+    return objection or attempts.open_attempt(connection, order, owner=batch, now=now, sent=False)
 
 
 def _end(connection: Connection, batch: BatchRow, stage: Stage, note: str, status: str, now: str) -> None:
@@ -284,7 +330,7 @@ def _end(connection: Connection, batch: BatchRow, stage: Stage, note: str, statu
         batch,
         stage=stage,
         submitting=None,
-        note=attempts.clean(note)[:500],
+        note=rows.clean(note)[:500],
         ended_at=now,
         answered=counts.get(State.SETTLED, 0),
         unbilled=counts.get(State.RELEASED, 0),
@@ -296,7 +342,28 @@ def _end(connection: Connection, batch: BatchRow, stage: Stage, note: str, statu
 
 def _set(connection: Connection, batch: BatchRow, **columns: str | int | None) -> None:
     names = ", ".join(f"{name} = ?" for name in columns)
-    connection.execute(
-        f"UPDATE batch SET {names} WHERE id = ? AND ended_at IS NULL",
-        (*columns.values(), batch.id),
+    connection.execute(f"UPDATE batch SET {names} WHERE id = ? AND ended_at IS NULL", (*columns.values(), batch.id))
+
+
+def read(row: DatabaseRow) -> BatchRow:
+    """A row as a value."""
+    return BatchRow(
+        id=row["id"],
+        run=row["run"],
+        stage=Stage(row["stage"]),
+        model=row["model"],
+        base_url=row["base_url"],
+        terms=json.loads(row["terms"]),
+        requests=row["requests"],
+        input_file=row["input_file"],
+        remote=row["remote"],
+        remote_status=row["remote_status"],
+        note=row["note"],
+        answered=row["answered"],
+        unbilled=row["unbilled"],
+        unknown=row["unknown"],
+        began_at=parse(row["began_at"]),
+        submitted_at=parse_optional(row["submitted_at"]),
+        expires_at=parse_optional(row["expires_at"]),
+        ended_at=parse_optional(row["ended_at"]),
     )

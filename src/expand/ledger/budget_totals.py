@@ -1,113 +1,69 @@
 """The budget rows: one a scope, with running totals, so that a reservation never adds up history.
 
-``used`` of a scope is its opening balance, what was settled (or reconciled) and what is unknown.
-Every change of an attempt moves its tokens from one column to another in the same transaction.
-
-Transactions that write follow one another, since each takes the ledger's one lock before anything
-else; so no two of them wait for each other in a circle, however they go through these rows.
+``used`` of a scope is its opening balance, what was settled (or reconciled) and what is unknown. Every change of an
+attempt moves its tokens from one column to another in the same transaction. Transactions that write follow one another
+(see ``database``), so no row needs a lock of its own.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from expand.budget import Amount, Balance, Limit
-from expand.ledger.database import Connection, DatabaseRow, Rows
-from expand.ledger.values import AttemptRow, State
+from expand.ledger.database import Connection, DatabaseRow
+from expand.ledger.values import State
 
 BOOK = "book"
-NO_AMOUNT = Amount(tokens=0)
+TOTALS = ("settled_tokens", "settled_pico", "unknown_tokens", "unknown_pico", "reserved_tokens", "reserved_pico")
+"""The columns that attempts add up to."""
+
+Totals = tuple[int, int, int, int, int, int]
+"""What an attempt adds to each of ``TOTALS``."""
+
+_COLUMNS = ", ".join(("scope", "limit_tokens", "limit_pico", "opening_tokens", "opening_pico", *TOTALS))
 
 
-class Move(NamedTuple):
-    """A change of a scope's totals, in tokens and pico-dollars; negative takes away."""
-
-    settled: Amount = NO_AMOUNT
-    unknown: Amount = NO_AMOUNT
-    reserved: Amount = NO_AMOUNT
-
-
-def minus(amount: Amount) -> Amount:
-    """The same amount taken away."""
-    return Amount(tokens=-amount.tokens, pico_usd=-(amount.pico_usd or 0))
-
-
-def share(row: AttemptRow) -> Move:
-    """What an attempt, as it stands, adds to the totals of its scopes."""
-    match row.state:
+def share(state: State, *, reserved: Amount, charged: Amount) -> Totals:
+    """What an attempt in this state adds to the totals of its scopes."""
+    match state:
         case State.RESERVED | State.SENT:
-            return Move(reserved=row.reserved)
+            return 0, 0, 0, 0, reserved.tokens, reserved.pico_usd or 0
         case State.UNKNOWN:
-            return Move(unknown=row.charged)
+            return 0, 0, charged.tokens, charged.pico_usd or 0, 0, 0
         case _:
-            return Move(settled=row.charged)
+            return charged.tokens, charged.pico_usd or 0, 0, 0, 0, 0
 
 
 def ensure(connection: Connection, scopes: Iterable[str]) -> None:
     """Open an account, unlimited and empty, for every scope that has none."""
-    connection.executemany(
-        "INSERT INTO budget (scope) VALUES (?) ON CONFLICT DO NOTHING",
-        [(scope,) for scope in sorted(scopes)],
-    )
+    for scope in scopes:
+        connection.execute("INSERT INTO budget (scope) VALUES (?) ON CONFLICT DO NOTHING", (scope,))
 
 
-def lock_book(connection: Connection) -> None:
-    """Wait for every other transaction that changes a budget, and let none begin."""
-    ensure(connection, [BOOK])
-    ask(connection, (BOOK,)).fetchall()
-
-
-def ask(connection: Connection, scopes: tuple[str, ...]) -> Rows:
-    """Ask where the scopes stand, so that nobody changes them before this transaction ends."""
-    return connection.execute(_locking(connection.lock, len(scopes)), scopes)
-
-
-def told(connection: Connection, scopes: tuple[str, ...], asked: Rows) -> tuple[Balance, ...]:
-    """What ``ask`` was answered, by name. A scope without an account is given one."""
-    found = asked.fetchall()
-    if len(found) < len(scopes):
-        ensure(connection, scopes)
-        found = ask(connection, scopes).fetchall()
-    return tuple(map(_balance, found))
-
-
-def limit(connection: Connection, scope: str, most: Limit) -> None:
+def set_limit(connection: Connection, scope: str, limit: Limit) -> None:
     """Set what a scope may spend from now on."""
     ensure(connection, [scope])
     connection.execute(
-        "UPDATE budget SET limit_tokens = ?, limit_pico = ? WHERE scope = ?",
-        (most.tokens, most.pico_usd, scope),
+        "UPDATE budget SET limit_tokens = ?, limit_pico = ? WHERE scope = ?", (limit.tokens, limit.pico_usd, scope)
     )
 
 
-def opening(connection: Connection, scope: str, *, tokens: int, pico_usd: int) -> None:
+def set_opening(connection: Connection, scope: str, *, tokens: int, pico_usd: int) -> None:
     """Set what a scope had spent before this ledger was kept."""
     ensure(connection, [scope])
     connection.execute(
-        "UPDATE budget SET opening_tokens = ?, opening_pico = ? WHERE scope = ?",
-        (tokens, pico_usd, scope),
+        "UPDATE budget SET opening_tokens = ?, opening_pico = ? WHERE scope = ?", (tokens, pico_usd, scope)
     )
 
 
-def move(connection: Connection, scopes: tuple[str, ...], *changes: Move) -> None:
-    """Apply the changes to every scope, each of which has an account."""
-    figures = [0, 0, 0, 0, 0, 0]
-    for change in changes:
-        for place, amount in enumerate((change.settled, change.unknown, change.reserved)):
-            figures[2 * place] += amount.tokens
-            figures[2 * place + 1] += amount.pico_usd or 0
-    connection.execute(_moving(len(scopes)), (*figures, *scopes))
-
-
-def reverse(change: Move) -> Move:
-    """The same change undone."""
-    return Move(
-        settled=minus(change.settled),
-        unknown=minus(change.unknown),
-        reserved=minus(change.reserved),
-    )
+def add(connection: Connection, scopes: tuple[str, ...], totals: Totals, *, instead_of: Totals | None = None) -> None:
+    """Add to every scope what an attempt adds now ``instead_of`` before. Each scope has an account already."""
+    before = instead_of or (0, 0, 0, 0, 0, 0)
+    changes = [now - then for now, then in zip(totals, before, strict=True)]
+    if any(changes):
+        columns = ", ".join(f"{name} = {name} + ?" for name in TOTALS)
+        marks = ", ".join("?" * len(scopes))
+        connection.execute(f"UPDATE budget SET {columns} WHERE scope IN ({marks})", (*changes, *scopes))
 
 
 def balance(connection: Connection, scope: str) -> Balance:
@@ -116,56 +72,21 @@ def balance(connection: Connection, scope: str) -> Balance:
     return _balance(row) if row is not None else Balance(scope=scope, limit=Limit())
 
 
-def balances(connection: Connection) -> tuple[Balance, ...]:
-    """Every scope the ledger keeps account of, by name."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM budget ORDER BY scope").fetchall()
-    return tuple(_balance(row) for row in rows)
-
-
-_COLUMNS = (
-    "scope, limit_tokens, limit_pico, opening_tokens, opening_pico, settled_tokens, settled_pico,"
-    " unknown_tokens, unknown_pico, reserved_tokens, reserved_pico"
-)
+def balances(connection: Connection, scopes: tuple[str, ...] | None = None) -> tuple[Balance, ...]:
+    """Where the scopes stand that have an account, by name; None for all there are."""
+    where = "" if scopes is None else f" WHERE scope IN ({', '.join('?' * len(scopes))})"
+    found = connection.execute(f"SELECT {_COLUMNS} FROM budget{where} ORDER BY scope", scopes or ())
+    return tuple(map(_balance, found.fetchall()))
 
 
 def _balance(row: DatabaseRow) -> Balance:
-    (
-        scope,
-        limit_tokens,
-        limit_pico,
-        opening_tokens,
-        opening_pico,
-        settled_tokens,
-        settled_pico,
-        unknown_tokens,
-        unknown_pico,
-        reserved_tokens,
-        reserved_pico,
-    ) = row
     return Balance(
-        scope=scope,
-        limit=Limit(tokens=limit_tokens, pico_usd=limit_pico),
-        used_tokens=opening_tokens + settled_tokens + unknown_tokens,
-        reserved_tokens=reserved_tokens,
-        unknown_tokens=unknown_tokens,
-        opening_tokens=opening_tokens,
-        used_pico_usd=opening_pico + settled_pico + unknown_pico,
-        reserved_pico_usd=reserved_pico,
-    )
-
-
-@functools.cache
-def _locking(lock: str, count: int) -> str:
-    marks = ", ".join("?" * count)
-    return f"SELECT {_COLUMNS} FROM budget WHERE scope IN ({marks}) ORDER BY scope{lock}"
-
-
-@functools.cache
-def _moving(count: int) -> str:
-    marks = ", ".join("?" * count)
-    return (
-        "UPDATE budget SET settled_tokens = settled_tokens + ?, settled_pico = settled_pico + ?,"
-        " unknown_tokens = unknown_tokens + ?, unknown_pico = unknown_pico + ?,"
-        " reserved_tokens = reserved_tokens + ?, reserved_pico = reserved_pico + ?"
-        f" WHERE scope IN ({marks})"
+        scope=row["scope"],
+        limit=Limit(tokens=row["limit_tokens"], pico_usd=row["limit_pico"]),
+        used_tokens=row["opening_tokens"] + row["settled_tokens"] + row["unknown_tokens"],
+        reserved_tokens=row["reserved_tokens"],
+        unknown_tokens=row["unknown_tokens"],
+        opening_tokens=row["opening_tokens"],
+        used_pico_usd=row["opening_pico"] + row["settled_pico"] + row["unknown_pico"],
+        reserved_pico_usd=row["reserved_pico"],
     )

@@ -1,6 +1,6 @@
-"""Which database a ledger's place names, and how it is opened.
+"""Open the database that a ledger's place names. A new back end is added here.
 
-The driver for PostgreSQL is loaded only where it is wanted.
+The PostgreSQL driver is loaded only where it is wanted.
 """
 
 from __future__ import annotations
@@ -15,22 +15,16 @@ from expand.ledger_location import LedgerPlace
 
 
 def open_database(place: LedgerPlace, patience_seconds: float) -> Database:
-    """The ledger at ``place`` for writing, created and brought up to date as needed.
-
-    Raises ``LedgerError``.
-    """
+    """Open the ledger for writing; create it and bring it up to date as needed. Raises ``LedgerError``."""
     if isinstance(place, Path):
         return sqlite.open_file(place, patience_seconds)
-    opened: Database = _postgresql().open_server(place, patience_seconds)
+    opened: Database = _postgres().open_server(place, patience_seconds)
     return opened
 
 
 def read_database(place: LedgerPlace, patience_seconds: float) -> Database | None:
-    """The ledger for reading only, brought up to date as needed; None if there is none.
-
-    Raises ``LedgerError``.
-    """
-    found = read_as_it_lies(place, patience_seconds)
+    """Open the ledger for reading, brought up to date as needed; None if there is none. Raises ``LedgerError``."""
+    found = read_unchanged(place, patience_seconds)
     if found is None:
         return None
     try:
@@ -42,21 +36,21 @@ def read_database(place: LedgerPlace, patience_seconds: float) -> Database | Non
         return found
     found.close()
     open_database(place, patience_seconds).close()
-    return read_as_it_lies(place, patience_seconds)
+    return read_unchanged(place, patience_seconds)
 
 
-def read_as_it_lies(place: LedgerPlace, patience_seconds: float) -> Database | None:
-    """The ledger for reading only, whatever it is; None if there is none."""
+def read_unchanged(place: LedgerPlace, patience_seconds: float) -> Database | None:
+    """Open the ledger for reading, whatever its version; None if there is none. Raises ``LedgerError``."""
     if isinstance(place, Path):
         return sqlite.read_file(place, patience_seconds)
-    found: Database | None = _postgresql().read_server(place, patience_seconds)
+    found: Database | None = _postgres().read_server(place, patience_seconds)
     return found
 
 
-def _postgresql() -> Any:
-    """The module for PostgreSQL, whose driver is an extra. Raises ``LedgerError``."""
+def _postgres() -> Any:
+    """The PostgreSQL back end, whose driver is an extra. Raises ``LedgerError``."""
     try:
-        from expand.ledger import postgres  # start-up time
+        from expand.ledger import postgres  # psycopg takes 0.1 s, and may be missing
     except ImportError as error:
         raise LedgerError(
             "a ledger on PostgreSQL needs the driver psycopg, which is not installed; "

@@ -1,38 +1,12 @@
 """The ledger's tables, for whichever database keeps them.
 
-Statements are written as SQLite takes them; ``postgresql_words`` says the same to PostgreSQL. They
-only ever append, so that a process of an older version that is still running can go on settling
-what it has in flight.
+Statements are written as SQLite takes them; ``postgresql_words`` says the same to PostgreSQL. They only ever append, so
+that a process of an older version that is still running can go on settling what it has in flight.
 """
 
 from __future__ import annotations
 
 from expand.errors import LedgerError
-
-# The table of batches, which the ledger has since its second version.
-#
-# A batch is an owner as well, of the attempts in it: ``id`` is in both tables. ``submitting`` is 1
-# while the batch is on its way to its provider, and then NULL, so that only one can be.
-
-BATCHES = (
-    """CREATE TABLE batch (
-        id TEXT PRIMARY KEY REFERENCES owner (id),
-        run TEXT NOT NULL REFERENCES run (id),
-        submitter TEXT NOT NULL REFERENCES owner (id),
-        submitting INTEGER CHECK (submitting = 1),
-        stage TEXT NOT NULL CHECK (stage IN ('open', 'prepared', 'uploaded', 'creating',
-            'submitted', 'collected', 'withdrawn', 'lost')),
-        model TEXT NOT NULL, base_url TEXT NOT NULL, terms TEXT NOT NULL,
-        requests INTEGER NOT NULL DEFAULT 0,
-        input_file TEXT NOT NULL DEFAULT '', remote TEXT NOT NULL DEFAULT '',
-        remote_status TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '',
-        answered INTEGER NOT NULL DEFAULT 0, unbilled INTEGER NOT NULL DEFAULT 0,
-        unknown INTEGER NOT NULL DEFAULT 0,
-        began_at TEXT NOT NULL, submitted_at TEXT, expires_at TEXT, ended_at TEXT
-    ) WITHOUT ROWID""",
-    "CREATE UNIQUE INDEX batch_submitting ON batch (submitting)",
-)
-
 
 APPLICATION_ID = 0x45585044
 """``EXPD``: how a ledger is told from any other database."""
@@ -114,7 +88,28 @@ _FIRST = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, BATCHES)
+# A batch is an owner as well, of the attempts in it: ``id`` is in both tables. ``submitting`` is 1 while the batch is
+# on its way to its provider, and then NULL, so that only one can be.
+_BATCHES = (
+    """CREATE TABLE batch (
+        id TEXT PRIMARY KEY REFERENCES owner (id),
+        run TEXT NOT NULL REFERENCES run (id),
+        submitter TEXT NOT NULL REFERENCES owner (id),
+        submitting INTEGER CHECK (submitting = 1),
+        stage TEXT NOT NULL CHECK (stage IN ('open', 'prepared', 'uploaded', 'creating',
+            'submitted', 'collected', 'withdrawn', 'lost')),
+        model TEXT NOT NULL, base_url TEXT NOT NULL, terms TEXT NOT NULL,
+        requests INTEGER NOT NULL DEFAULT 0,
+        input_file TEXT NOT NULL DEFAULT '', remote TEXT NOT NULL DEFAULT '',
+        remote_status TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '',
+        answered INTEGER NOT NULL DEFAULT 0, unbilled INTEGER NOT NULL DEFAULT 0,
+        unknown INTEGER NOT NULL DEFAULT 0,
+        began_at TEXT NOT NULL, submitted_at TEXT, expires_at TEXT, ended_at TEXT
+    ) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX batch_submitting ON batch (submitting)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _BATCHES)
 """Statements that lead from version n to n + 1. Append only; never edit one that was released."""
 
 VERSION = len(MIGRATIONS)

@@ -1,12 +1,11 @@
 """The ledger in a schema of a PostgreSQL database, shared by workers on any number of machines.
 
-A write takes one advisory lock, the ledger's, before anything else, so that writers follow one
-another as they do on a file: what a write reads cannot change before it ends, and no two wait for
-each other in a circle.
+A write takes one advisory lock, the ledger's, before anything else, so that writers follow one another as they do on a
+file: what a write reads cannot change before it ends, and no two wait for each other in a circle.
 
-An owner's mark of life is an advisory lock of its session. The server lets go of it when the
-connection ends, however it ends; a machine that is gone is noticed by TCP keepalives within half a
-minute. A process that lost its connection and lives takes up its mark again when it returns.
+An owner's mark of life is an advisory lock of its session. The server lets go of it when the connection ends, however
+it ends; a machine that is gone is noticed by TCP keepalives within half a minute. A process that lost its connection
+and lives takes up its mark again when it returns.
 """
 
 from __future__ import annotations
@@ -68,35 +67,6 @@ def _key(*names: str) -> int:
     return int.from_bytes(digest[:8], signed=True)
 
 
-class PostgresMark:
-    """This process's mark of life: an advisory lock that its session holds."""
-
-    def __init__(self, database: PostgresDatabase) -> None:
-        self._database = database
-        self.id = rows.fresh(6)
-        database.hold(self.id)
-
-    def leave(self) -> None:
-        """Let go of it; harmless when repeated."""
-        self._database.let_go(self.id)
-
-
-class PostgresRemains:
-    """A dead owner's lock, held while its attempts are put in order."""
-
-    def __init__(self, database: PostgresDatabase, owner: str) -> None:
-        self._database = database
-        self._owner = owner
-
-    def bury(self) -> None:
-        """Let go of it; nobody asks for an owner that has ended."""
-        self._database.let_go(self._owner)
-
-    def leave_be(self) -> None:
-        """Let go of it: another heir will try again."""
-        self._database.let_go(self._owner)
-
-
 class PostgresDatabase:
     """A ledger's schema, open. Use it from one thread; it reconnects where a session was lost."""
 
@@ -108,7 +78,7 @@ class PostgresDatabase:
         self._patience = patience_seconds
         self._read_only = read_only
         self._key = _key("ledger", server.schema)
-        self._marks: set[str] = set()
+        self._owners: set[str] = set()
         self._closed = False
         self._made = False
         self._pipeline: psycopg.Pipeline | None = None
@@ -149,7 +119,7 @@ class PostgresDatabase:
         if self._pipeline is None and _lost(self._session.raw):
             self._session.raw.close()
             self._session = self._reconnect()
-            for owner in self._marks:
+            for owner in self._owners:
                 self._return(owner)
         return self._session
 
@@ -165,8 +135,8 @@ class PostgresDatabase:
                 time.sleep(RECONNECT_SECONDS)
 
     def _return(self, owner: str) -> None:
-        """Take up a mark of life again; whoever put the owner's attempts in order meanwhile has
-        done so, and it lives on without them.
+        """Take up a mark of life again; whoever put the owner's attempts in order meanwhile has done so, and it lives
+        on without them.
         """
         with postgres_session.mapped(self.name):
             self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
@@ -192,28 +162,6 @@ class PostgresDatabase:
         return postgres_session.mapped(self.name)
 
     @contextlib.contextmanager
-    def part(self) -> Iterator[None]:
-        """A savepoint. What was executed in it has been carried out when it ends."""
-        raw, pipeline = self._session.raw, self._pipeline
-        if pipeline is None:
-            with raw.transaction():
-                yield
-            return
-        raw.execute("SAVEPOINT part")  # travels with what is executed in it
-        try:
-            yield
-            pipeline.sync()
-        except BaseException:
-            with contextlib.suppress(psycopg.Error):  # of a connection that is lost
-                with contextlib.suppress(psycopg.Error):
-                    pipeline.sync()  # after an error all is passed over until here
-                raw.execute("ROLLBACK TO SAVEPOINT part")
-                raw.execute("RELEASE SAVEPOINT part")
-                pipeline.sync()
-            raise
-        raw.execute("RELEASE SAVEPOINT part")  # travels with what comes next
-
-    @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """Read; each statement sees one consistent state. Raises ``LedgerError``."""
         session = self._live()
@@ -234,11 +182,11 @@ class PostgresDatabase:
                     session.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def writing(self, *, wait: bool = True) -> Iterator[Session]:
-        """Write one transaction: all of it or nothing. Raises ``LedgerError``. It is durable when
-        it ends in any case.
+    def writing(self) -> Iterator[Session]:
+        """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``.
 
-        Statements whose result nobody waits for travel together.
+        In pipeline mode, statements whose result nobody reads travel together: a distant server is asked a few times a
+        transaction instead of a dozen.
         """
         session = self._live()
         raw = session.raw
@@ -256,9 +204,6 @@ class PostgresDatabase:
             if ended.statusmessage != "COMMIT":
                 raise LedgerBusyError(f"{self.name}: the transaction was undone; run again")
 
-    def make_durable(self) -> None:
-        """Whatever was written is."""
-
     # --- what is there ---------------------------------------------------------------------------
 
     def tables(self) -> int:
@@ -266,8 +211,8 @@ class PostgresDatabase:
         return self._tables()[0]
 
     def _tables(self) -> tuple[int, bool]:
-        """How many, and whether one makes it a ledger; in one statement, so that a schema that
-        another process is just making is seen whole.
+        """How many, and whether one makes it a ledger; in one statement, so that a schema that another process is just
+        making is seen whole.
         """
         with self.reading() as session:
             count, ours = session.execute(
@@ -279,8 +224,8 @@ class PostgresDatabase:
         return count, ours > 0
 
     def version(self) -> int:
-        """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and
-        for a schema that holds something else.
+        """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and for a schema that
+        holds something else.
         """
         count, ours = self._tables()
         if not ours and count:
@@ -291,11 +236,6 @@ class PostgresDatabase:
             (version,) = session.execute("SELECT max(version) FROM ledger_version").fetchone()
         migrations.refuse_newer(version or 0, self.name)
         return version or 0
-
-    def refuse_newer(self, connection: Connection) -> None:
-        """Raise ``LedgerError`` when another process has made a newer ledger of it meanwhile."""
-        (version,) = connection.execute("SELECT max(version) FROM ledger_version").fetchone()
-        migrations.refuse_newer(version or 0, self.name)
 
     def migrate(self) -> None:
         """Make the schema and bring it up to date, in one transaction. Raises ``LedgerError``."""
@@ -349,28 +289,35 @@ class PostgresDatabase:
 
     # --- owners ----------------------------------------------------------------------------------
 
-    def enter(self) -> PostgresMark:
-        """Begin to own attempts."""
-        return PostgresMark(self)
-
-    def claim(self, owner: str) -> PostgresRemains | None:
-        """The remains of an owner if it is dead; None while it lives or another heir is at it."""
+    def enter(self) -> str:
+        """Begin to own attempts: take an advisory lock."""
+        owner = rows.new_id(6)
         with self.reading() as session:
-            (mine,) = session.execute("SELECT pg_try_advisory_lock(?)", (self._owner_key(owner),)).fetchone()
-        return PostgresRemains(self, owner) if mine else None
+            session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
+        self._owners.add(owner)
+        return owner
+
+    def leave(self, owner: str) -> None:
+        """Let go of an owner's lock."""
+        self._owners.discard(owner)
+        self._unlock(owner)
+
+    @contextlib.contextmanager
+    def claim(self, owner: str) -> Iterator[bool]:
+        """Whether the owner is dead: its lock can be taken."""
+        with self.reading() as session:
+            (dead,) = session.execute("SELECT pg_try_advisory_lock(?)", (self._owner_key(owner),)).fetchone()
+        try:
+            yield dead
+        finally:
+            if dead:
+                self._unlock(owner)
 
     def _owner_key(self, owner: str) -> int:
         return _key("owner", self.server.schema, owner)
 
-    def hold(self, owner: str) -> None:
-        """Take an owner's lock, and again whenever the session is begun anew."""
-        with self.reading() as session:
-            session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
-        self._marks.add(owner)
-
-    def let_go(self, owner: str) -> None:
-        """Give an owner's lock up; a session that has ended holds none."""
-        self._marks.discard(owner)
+    def _unlock(self, owner: str) -> None:
+        """Let go of a lock; a session that has ended holds none."""
         if self._closed or self._session.raw.closed:
             return
         with contextlib.suppress(LedgerBusyError), self.reading() as session:
@@ -378,8 +325,8 @@ class PostgresDatabase:
 
 
 def _lost(raw: psycopg.Connection[postgres_session.Row]) -> bool:
-    """Whether the session has ended. What the other side has said meanwhile is looked at: that it
-    has hung up is known before anything is written.
+    """Whether the session has ended. What the other side has said meanwhile is looked at: that it has hung up is known
+    before anything is written.
     """
     if raw.closed:
         return True

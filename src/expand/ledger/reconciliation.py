@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from expand.errors import InputError, Place
 from expand.ledger import attempts, rows
 from expand.ledger.attempts import Charge
-from expand.ledger.database import LedgerFile
+from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, State
 from expand.llm.types import Usage
 
@@ -29,8 +29,8 @@ def unpriced(model: str, usage: Usage) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconciled:
-    """What a usage export settled. ``differing`` names settled attempts that the provider billed
-    otherwise than it had reported; ``still_unknown`` counts what the export does not mention.
+    """What a usage export settled. ``differing`` names settled attempts that the provider billed otherwise than it had
+    reported; ``still_unknown`` counts what the export does not mention.
     """
 
     settled: tuple[str, ...]
@@ -44,13 +44,7 @@ def used(row: AttemptRow, total: int) -> Usage:
     return Usage(prompt=prompt, completion=total - prompt)
 
 
-def reconcile(
-    ledger: LedgerFile,
-    attempt_id: str,
-    *,
-    tokens: int,
-    cost: Cost = unpriced,
-) -> AttemptRow:
+def reconcile(ledger: Ledger, attempt_id: str, *, tokens: int, cost: Cost = unpriced) -> AttemptRow:
     """Settle one unknown attempt by hand: it was billed ``tokens`` in all, 0 for not at all.
 
     Returns the attempt as it was. Raises ``LedgerError`` when it is not unknown.
@@ -62,20 +56,14 @@ def reconcile(
 
 
 def reconcile_export(
-    ledger: LedgerFile,
-    lines: Iterable[str],
-    *,
-    name: str,
-    cost: Cost = unpriced,
-    complete: bool = False,
+    ledger: Ledger, lines: Iterable[str], *, name: str, cost: Cost = unpriced, complete: bool = False
 ) -> Reconciled:
     """Settle unknown attempts from a usage export in CSV, all of them or none.
 
-    Columns: ``client_request_id`` (what went out as ``X-Client-Request-Id``) or ``attempt_id``;
-    ``prompt_tokens`` and ``completion_tokens``; ``cached_tokens`` if there is one; others are
-    left alone. Several rows of one attempt are added up. ``complete`` says that the export holds
-    all that was billed, so that what it does not mention is unbilled. ``name`` is the file's, for
-    messages. Raises ``InputError``, ``LedgerError``.
+    Columns: ``client_request_id`` (what went out as ``X-Client-Request-Id``) or ``attempt_id``; ``prompt_tokens`` and
+    ``completion_tokens``; ``cached_tokens`` if there is one; others are left alone. Several rows of one attempt are
+    added up. ``complete`` says that the export holds all that was billed, so that what it does not mention is unbilled.
+    ``name`` is the file's, for messages. Raises ``InputError``, ``LedgerError``.
     """
     billed = _billed(lines, name)
     settled: list[str] = []
@@ -83,7 +71,7 @@ def reconcile_export(
     still = 0
     with ledger.writing() as connection:
         found = connection.execute(
-            f"SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq{connection.lock}"
+            "SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq"
         ).fetchall()
         for row in map(rows.read, found):
             usage = billed.get(row.id)
@@ -103,20 +91,13 @@ def reconcile_export(
 def _charge(row: AttemptRow, usage: Usage, cost: Cost) -> Charge:
     """Without a price, the money stays charged at its reservation unless nothing was billed."""
     pico = 0 if usage.total == 0 else cost(row.model, usage)
-    return Charge(
-        usage=usage,
-        source="reconciled",
-        cost_pico_usd=row.reserved.pico_usd if pico is None else pico,
-    )
+    return Charge(usage=usage, source="reconciled", cost_pico_usd=row.reserved.pico_usd if pico is None else pico)
 
 
 def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
     table = csv.DictReader(lines)
     columns = set(table.fieldnames or ())
-    if not columns & {"client_request_id", "attempt_id"} or not columns >= {
-        "prompt_tokens",
-        "completion_tokens",
-    }:
+    if not columns & {"client_request_id", "attempt_id"} or not columns >= {"prompt_tokens", "completion_tokens"}:
         raise InputError(
             "not a usage export",
             remedy="give it the columns client_request_id (or attempt_id), prompt_tokens and completion_tokens",
@@ -134,9 +115,7 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
             )
         except ValueError as error:
             raise InputError(
-                f"{error}",
-                remedy="give whole numbers from 0",
-                place=Place(path=name, line=table.line_num),
+                f"{error}", remedy="give whole numbers from 0", place=Place(path=name, line=table.line_num)
             ) from None
         billed[key] = usage
     return billed

@@ -1,11 +1,12 @@
-"""Rows of the ledger's tables as values."""
+"""Rows of the ledger's tables as values, and the times, ids and texts that they are made of."""
 
 from __future__ import annotations
 
-import functools
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from expand.budget import Amount
 from expand.errors import LedgerError
@@ -13,63 +14,84 @@ from expand.ledger.database import Connection, DatabaseRow
 from expand.ledger.values import AttemptRow, State, StoredAnswer
 from expand.llm.types import Failure, Finish, Usage
 
-# Points in time as the ledger writes them: UTC, ISO 8601, of one length, so that text sorts.
-
 
 def now() -> datetime:
     """The wall clock, in UTC."""
     return datetime.now(UTC)
 
 
-@functools.lru_cache(16)
-def stamp(moment: datetime) -> str:
-    """``2026-11-23T16:30:54.000000+00:00``."""
+def timestamp(moment: datetime) -> str:
+    """A time as the ledger writes it: ``2026-11-23T16:30:54.000000+00:00``, of one length, so that text sorts."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def parse(text: str) -> datetime:
-    """What ``stamp`` wrote."""
+    """Read what ``timestamp`` wrote."""
     return datetime.fromisoformat(text)
 
 
-# Ids that nobody else has made.
+def parse_optional(text: str | None) -> datetime | None:
+    """Read what ``timestamp`` wrote, or None."""
+    return None if text is None else parse(text)
 
 
-def fresh(size: int) -> str:
+def new_id(size: int) -> str:
     """So many random bytes in hexadecimal digits."""
     return os.urandom(size).hex()  # as ``secrets`` does it, which loads half of cryptography
+
+
+def clean(text: str) -> str:
+    """The text with U+FFFD for what not every database holds: lone surrogates and NUL."""
+    return encodable(text).replace("\x00", "\ufffd")
+
+
+def encodable(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which no UTF-8 file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def exact(text: str | bytes) -> str:
+    """Decode what ``Connection.exact`` encoded."""
+    return text if isinstance(text, str) else bytes(text).decode()
+
+
+def insert(connection: Connection, table: str, values: Mapping[str, Any], *, key: tuple[str, ...] = ()) -> None:
+    """Insert a row; with ``key``, in the place of one that has the same."""
+    marks = ", ".join("?" for _ in values)
+    others = ", ".join(f"{name} = excluded.{name}" for name in values if name not in key)
+    instead = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {others}" if key else ""
+    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks}){instead}", tuple(values.values()))
 
 
 COUNTED = "count(*) FILTER (WHERE sent_at IS NOT NULL OR state != 'released')"
 """SQL: how many rows are attempts; what was reserved and given back unsent is none."""
 
-
-_STORED = (
-    "SELECT answer.request_key, answer.attempt, answer.text, answer.finish, answer.model, prompt,"
-    " completion, cached, reasoning, usage_source, provider_request_id FROM answer"
-    " JOIN attempt ON attempt.id = answer.attempt WHERE answer.text IS NOT NULL"
-    " AND answer.request_key "
-)
+SERVES = "request_key IN (?, (SELECT request_key FROM question WHERE key = ?))"
+"""SQL: rows of a request, or of the request that a question was last put in. Its values: request key, question."""
 
 
-def stored_answer(connection: Connection, key: str) -> StoredAnswer | None:
-    """The answer that a request was given, with what was charged for it."""
-    row = connection.execute(f"{_STORED}= ?", (key,)).fetchone()
-    return None if row is None else _stored(row)
-
-
-def serving_answer(connection: Connection, question: str, key: str) -> StoredAnswer | None:
+def stored_answer(connection: Connection, key: str, question: str | None = None) -> StoredAnswer | None:
     """The answer to the request that a question was last put in, or else to the request ``key``."""
     found = connection.execute(
-        f"{_STORED}IN (?, (SELECT request_key FROM question WHERE key = ?))", (key, question)
+        "SELECT answer.*, attempt.id, prompt, completion, cached, reasoning, usage_source, provider_request_id"
+        " FROM answer LEFT JOIN attempt ON attempt.id = answer.attempt"
+        f" WHERE answer.text IS NOT NULL AND answer.{SERVES}",
+        (key, question),
     ).fetchall()
     if not found:
         return None
-    return _stored(next((row for row in found if row["request_key"] != key), found[0]))
-
-
-def _stored(row: DatabaseRow) -> StoredAnswer:
+    row = next((row for row in found if row["request_key"] != key), found[0])
+    if row["id"] is None:  # else it would be bought again, which nobody may do to an answer that is there
+        raise LedgerError(
+            f"request {row['request_key']}: its answer's attempt is not in this ledger; "
+            "`expand ledger verify` says how far it is damaged"
+        )
     return StoredAnswer(
+        request_key=row["request_key"],
         attempt_id=row["attempt"],
         text=exact(row["text"]),
         finish=Finish(row["finish"]),
@@ -80,59 +102,41 @@ def _stored(row: DatabaseRow) -> StoredAnswer:
     )
 
 
-def exact(text: str | bytes) -> str:
-    """What ``Connection.exact`` made of a text, read back."""
-    return text if isinstance(text, str) else bytes(text).decode()
-
-
 def _usage(row: DatabaseRow) -> Usage:
-    return Usage(
-        prompt=row["prompt"],
-        completion=row["completion"],
-        cached=row["cached"],
-        reasoning=row["reasoning"],
-    )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else parse(text)
+    return Usage(prompt=row["prompt"], completion=row["completion"], cached=row["cached"], reasoning=row["reasoning"])
 
 
 def read(row: DatabaseRow) -> AttemptRow:
-    """A row of the table as a value. Raises ``LedgerError`` for a damaged one."""
+    """A row of the table ``attempt`` as a value. Raises ``LedgerError`` for a damaged one."""
     try:
-        return _read(row)
+        return AttemptRow(
+            id=row["id"],
+            request_key=row["request_key"],
+            run=row["run"],
+            owner=row["owner"],
+            chapter=row["chapter"],
+            section=row["section"],
+            purpose=row["purpose"],
+            language=row["language"],
+            plan=row["plan"],
+            model=row["model"],
+            scopes=tuple(json.loads(row["scopes"])),
+            state=State(row["state"]),
+            prompt_estimate=row["prompt_estimate"],
+            output_cap=row["output_cap"],
+            reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
+            usage=_usage(row),
+            usage_source=row["usage_source"],
+            cost_pico_usd=row["cost_pico"],
+            failure=None if row["failure"] is None else Failure(row["failure"]),
+            status=row["status"],
+            message=row["message"],
+            finish=None if row["finish"] is None else Finish(row["finish"]),
+            answered_by=row["answered_by"],
+            provider_request_id=row["provider_request_id"],
+            reserved_at=parse(row["reserved_at"]),
+            sent_at=parse_optional(row["sent_at"]),
+            ended_at=parse_optional(row["ended_at"]),
+        )
     except (ValueError, TypeError) as error:
         raise LedgerError(f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far") from error
-
-
-def _read(row: DatabaseRow) -> AttemptRow:
-    return AttemptRow(
-        id=row["id"],
-        request_key=row["request_key"],
-        run=row["run"],
-        owner=row["owner"],
-        chapter=row["chapter"],
-        section=row["section"],
-        purpose=row["purpose"],
-        language=row["language"],
-        plan=row["plan"],
-        model=row["model"],
-        scopes=tuple(json.loads(row["scopes"])),
-        state=State(row["state"]),
-        prompt_estimate=row["prompt_estimate"],
-        output_cap=row["output_cap"],
-        reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
-        usage=_usage(row),
-        usage_source=row["usage_source"],
-        cost_pico_usd=row["cost_pico"],
-        failure=None if row["failure"] is None else Failure(row["failure"]),
-        status=row["status"],
-        message=row["message"],
-        finish=None if row["finish"] is None else Finish(row["finish"]),
-        answered_by=row["answered_by"],
-        provider_request_id=row["provider_request_id"],
-        reserved_at=parse(row["reserved_at"]),
-        sent_at=_moment(row["sent_at"]),
-        ended_at=_moment(row["ended_at"]),
-    )

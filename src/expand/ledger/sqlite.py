@@ -1,10 +1,12 @@
 """The ledger in one SQLite file: how it is opened, written and read, and what its errors mean.
 
-The file is in WAL mode with ``synchronous=FULL``: a transaction that has been committed survives a
-killed process and a lost power supply. One that did not wait for the disk survives the killed
-process, and the lost power supply once the log was synchronised. ``PRAGMA user_version`` counts the
-migrations that have been applied. A write takes the file's one write lock first (``BEGIN
-IMMEDIATE``), so whatever it reads cannot change before it ends.
+The file is in WAL mode with ``synchronous=FULL``: a transaction that has been committed survives a killed process and a
+lost power supply. ``PRAGMA user_version`` counts the migrations that have been applied. A write takes the file's one
+write lock first (``BEGIN IMMEDIATE``), so whatever it reads cannot change before it ends.
+
+An owner of attempts is a process, alive as long as it holds an operating-system lock on a file of its own. The lock is
+taken before the owner's row is written to the ledger, and the kernel drops it when the process ends, however it ends.
+So an owner whose lock can be taken by somebody else is dead for certain, and no clock or process id is consulted.
 """
 
 from __future__ import annotations
@@ -17,21 +19,17 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expand.errors import LedgerError
-from expand.ledger import migrations, process_lock, rows
+from expand.ledger import migrations, rows
 from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError
 from expand.ledger.migrations import APPLICATION_ID
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 _MAPPED_BYTES = 1 << 30
-
-_synchronise = getattr(os, "fdatasync", os.fsync)
-"""As SQLite does it itself."""
-
-_LOG_PAGES = 4000
-"""So many pages gather in the log, 16 MB, before they go into the file: a page that changes again
-and again goes there once.
-"""
 
 _DAMAGED = "damaged; `expand ledger verify` says how far, and a copy or an export can be imported into a new ledger"
 _MEANINGS = {
@@ -81,8 +79,6 @@ def mapped(path: Path) -> Iterator[None]:
 class SqliteConnection(sqlite3.Connection):
     """A connection as the ledger's rules want it."""
 
-    lock = ""
-
     def exact(self, text: str, /) -> str | bytes:
         """SQLite keeps any text."""
         return text
@@ -97,6 +93,7 @@ class SqliteDatabase:
         self.path = path
         self.connection = connection
         self._made = made
+        self._locks: dict[str, FileLock] = {}
 
     @property
     def name(self) -> str:
@@ -112,22 +109,6 @@ class SqliteDatabase:
         return mapped(self.path)
 
     @contextlib.contextmanager
-    def part(self) -> Iterator[None]:
-        """A savepoint."""
-        self.connection.execute("SAVEPOINT part")
-        try:
-            yield
-        except BaseException as error:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK TO SAVEPOINT part")
-                self.connection.execute("RELEASE SAVEPOINT part")
-            elif isinstance(error, sqlite3.Error) and _code(error) not in _PASSING:
-                # a failing disk has ended all of it, and so the parts before this one too
-                raise LedgerBusyError(f"{self.path}: {error}; nothing was written") from error
-            raise
-        self.connection.execute("RELEASE SAVEPOINT part")
-
-    @contextlib.contextmanager
     def reading(self) -> Iterator[SqliteConnection]:
         """Read; each statement sees one consistent state. Raises ``LedgerError``."""
         with mapped(self.path):
@@ -135,8 +116,8 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[SqliteConnection]:
-        """Read all from one state, mapped into memory and sorted there: with SQLite's own settings
-        the sums of a report take twice as long. Raises ``LedgerError``.
+        """Read all from one state, mapped into memory and sorted there: with SQLite's own settings the sums of a report
+        take twice as long. Raises ``LedgerError``.
         """
         with mapped(self.path):
             self.connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
@@ -149,41 +130,15 @@ class SqliteDatabase:
                     self.connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def writing(self, *, wait: bool = True) -> Iterator[SqliteConnection]:
-        """Write one transaction: all of it or nothing. Raises ``LedgerError``."""
-        with mapped(self.path), self._hurrying(wait=wait), transaction(self.connection):
+    def writing(self) -> Iterator[SqliteConnection]:
+        """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``."""
+        with mapped(self.path), transaction(self.connection):
             yield self.connection
-
-    @contextlib.contextmanager
-    def _hurrying(self, *, wait: bool) -> Iterator[None]:
-        """Without ``wait``, a transaction ends when it is in the log, which is not synchronised."""
-        if wait:
-            yield
-            return
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            yield
-        finally:
-            self.connection.execute("PRAGMA synchronous = FULL")
-
-    def make_durable(self) -> None:
-        """Synchronise the log: what was moved from there to the file is durable already."""
-        with mapped(self.path):
-            log = os.open(f"{self.path}-wal", os.O_RDWR)
-            try:
-                _synchronise(log)
-            finally:
-                os.close(log)
 
     def version(self) -> int:
         """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
         with mapped(self.path):
             return check_identity(self.connection, self.path)
-
-    def refuse_newer(self, connection: object) -> None:
-        """Raise ``LedgerError`` when another process has made a newer ledger of it meanwhile."""
-        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        migrations.refuse_newer(version, self.name)
 
     def prove_writable(self) -> None:
         """Write the version that is there already."""
@@ -199,16 +154,6 @@ class SqliteDatabase:
         for row in self.connection.execute("PRAGMA foreign_key_check"):
             yield f"references: a row of {row[0]} points to a row of {row[2]} that is not there"
 
-    def enter(self) -> process_lock.Owner:
-        """Begin to own attempts: a lock beside the file."""
-        with mapped(self.path):
-            return process_lock.Owner(self._owners)
-
-    def claim(self, owner_id: str) -> process_lock.DeadProcess | None:
-        """The remains of an owner if it is dead."""
-        with mapped(self.path):
-            return process_lock.claim(self._owners, owner_id)
-
     def discard(self) -> None:
         """Close the file; remove it if opening it made it."""
         self.close()
@@ -220,9 +165,55 @@ class SqliteDatabase:
         """Close the file."""
         self.connection.close()
 
-    @property
-    def _owners(self) -> Path:
-        return self.path.parent / "owners"
+    # --- owners -----------------------------------------------------------------------------------
+
+    def enter(self) -> str:
+        """Begin to own attempts: take a lock beside the file."""
+        owner = rows.new_id(6)
+        with mapped(self.path):
+            self._locks[owner] = lock = self._lock(owner)
+            lock.acquire()
+        return owner
+
+    def leave(self, owner: str) -> None:
+        """Give the owner's lock up and remove its file."""
+        lock = self._locks.pop(owner, None)
+        if lock is not None:
+            lock.release(force=True)
+            self._lock_path(owner).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def claim(self, owner: str) -> Iterator[bool]:
+        """Whether the owner is dead: its lock can be taken. Where the recovery of its attempts fails, the lock's file
+        stays, and another process will try again.
+        """
+        from filelock import Timeout  # it loads asyncio, 0.1 s, and reports only read
+
+        with mapped(self.path):
+            lock = self._lock(owner)
+            try:
+                lock.acquire()
+            except Timeout:
+                dead = False
+            else:
+                dead = True
+        try:
+            yield dead
+            if dead:
+                self._lock_path(owner).unlink(missing_ok=True)
+        finally:
+            lock.release(force=True)
+
+    def _lock_path(self, owner: str) -> Path:
+        return self.path.parent / "owners" / f"{owner}.lock"
+
+    def _lock(self, owner: str) -> FileLock:
+        from filelock import FileLock  # it loads asyncio, 0.1 s, and reports only read
+
+        path = self._lock_path(owner)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # No soft lock, which outlives its process and so would say nothing.
+        return FileLock(path, timeout=0, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
 @contextlib.contextmanager
@@ -288,11 +279,7 @@ _IDENTITY = (
 
 def _connect(address: str, patience_seconds: float, *, uri: bool) -> SqliteConnection:
     connection = sqlite3.connect(
-        address,
-        timeout=patience_seconds,
-        isolation_level=None,
-        uri=uri,
-        factory=SqliteConnection,
+        address, timeout=patience_seconds, isolation_level=None, uri=uri, factory=SqliteConnection
     )
     connection.row_factory = sqlite3.Row
     return connection
@@ -303,8 +290,8 @@ def _uri(path: Path, query: str) -> str:
 
 
 def _turn_to_wal(connection: sqlite3.Connection, patience_seconds: float) -> str:
-    """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several
-    processes may be opening a new ledger at once.
+    """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several processes may be
+    opening a new ledger at once.
     """
     deadline = time.monotonic() + patience_seconds
     while True:
@@ -326,8 +313,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA temp_store = MEMORY")  # what would undo a part of a transaction
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,58 +1,55 @@
 """The ledger: who may spend what, what was sent, and every answer that was paid for.
 
-What holds after every transaction, and so after a kill at any instant:
+These hold after every transaction, and so after a kill at any instant:
 
-* for each scope, used + reserved + remaining = limit, where used is the opening balance, what was
-  settled and what is unknown, and reserved is what is in flight;
-* nothing is sent without a reservation that was there before, so a provider that keeps to the
-  output cap never bills more than the limit;
+* for each scope, used + reserved + remaining = limit, where used is the opening balance, what was settled and what is
+  unknown, and reserved is what is in flight;
+* nothing is sent without a reservation that was there before, so a provider that keeps to the output cap never bills
+  more than the limit;
 * an answer is stored in the same transaction that settles its attempt and its budget;
-* no two attempts at the same request are in flight at once, and none is begun for a request that
-  has its answer.
+* no two attempts at the same request are in flight at once, and none is begun for a request that has its answer.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from expand.budget import Limit
+from expand.budget import Balance, Limit
 from expand.errors import LedgerError
-from expand.ledger import (
-    admission_check,
-    attempts,
-    budget_totals,
-    connect,
-    recovery,
-    rows,
-    settlement,
-)
-from expand.ledger.database import Database, Mark
-from expand.ledger.queries import Queries
-from expand.ledger.values import Order, Paused, Reservation, Run, State, StoredAnswer, Verdict
+from expand.ledger import admission_check, attempts, budget_totals, connect, rows
+from expand.ledger.aggregates import Aggregates, aggregates
+from expand.ledger.database import Connection, Database
+from expand.ledger.values import AttemptRow, Order, PromptHistory, Run, State, StoredAnswer, Verdict
 from expand.ledger_location import LedgerPlace
 from expand.llm.types import Answer, AttemptFailedError, Failure
 
 PATIENCE_SECONDS = 30.0
 """How long a write waits for another process's to end."""
 
-MOST_TOKENS = settlement.MOST_TOKENS
-"""No attempt is charged more than this."""
-
 LARGEST = 2**62
 """The largest figure that a row can hold: 4.6 million dollars in pico-dollars."""
 
+PAGE = 500
+"""How many attempts are read at a time."""
 
-class Ledger(Queries):
-    """A ledger, open. Use it from one thread; many processes may share it.
+CRASHED = AttemptFailedError(Failure.CRASHED, "the process ended while it was in flight")
+ENDED = AttemptFailedError(Failure.CANCELLED, "the run ended while it was in flight")
+
+
+class Ledger:
+    """An open ledger. Use it from one thread; many processes may share it.
 
     Every method is one transaction and raises ``LedgerError`` when the ledger cannot be used.
     """
 
     def __init__(self, database: Database, clock: Callable[[], datetime] | None = None) -> None:
-        super().__init__(database, clock)
-        self._owner: Mark | None = None
+        """``clock`` gives the time in UTC; else the database does."""
+        self.database = database
+        self.clock = clock or database.now
+        self._owner: str | None = None
 
     @classmethod
     def open(
@@ -71,20 +68,34 @@ class Ledger(Queries):
         database = connect.read_database(place, PATIENCE_SECONDS)
         return None if database is None else cls(database)
 
+    @property
+    def name(self) -> str:
+        """What messages call it: a path, or an address without a password."""
+        return self.database.name
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Read; each statement sees one consistent state."""
+        return self.database.reading()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Write one transaction: all of it or nothing, durable when it ends."""
+        return self.database.writing()
+
     def close(self) -> None:
-        """End this process's runs: what it still has in flight becomes unknown, nothing stays
-        reserved. Harmless when repeated.
+        """End this process's runs: what it still has in flight becomes unknown, and nothing stays reserved. Harmless
+        when repeated.
         """
-        if self._owner is None:
-            self.database.close()
-            return
-        leaving, self._owner = self._owner, None
+        owner, self._owner = self._owner, None
         try:
-            with self.writing() as connection:
-                recovery.inherit(connection, leaving.id, recovery.ENDED, self.clock())
+            if owner is not None:
+                with self.writing() as connection:
+                    _end_owner(connection, owner, ENDED, self.clock())
         finally:
+            if owner is not None:
+                self.database.leave(owner)
             self.database.close()
-            leaving.leave()
+
+    # --- runs -------------------------------------------------------------------------------------
 
     def begin_run(
         self,
@@ -94,135 +105,99 @@ class Ledger(Queries):
         run_limit: Limit | None = None,
         openings_pico_usd: Mapping[str, int] | None = None,
     ) -> Run:
-        """Begin a run: record the limits and opening balances of ``book`` and ``chapter:<id>``
-        scopes as they are now, and put the attempts of dead owners in order. Scopes that are not
-        named keep what they had.
+        """Begin a run: record the limits and opening balances of ``book`` and ``chapter:<id>`` scopes as they are now,
+        and recover the attempts of dead processes. Scopes that are not named keep what they had.
         """
         if self._owner is None:
             self._owner = self.database.enter()
         unknown, released = self.recover()
-        run = Run(id=rows.fresh(5), owner=self._owner.id, unknown=unknown, released=released)
+        run = Run(id=rows.new_id(5), owner=self._owner, unknown=unknown, released=released)
         money = openings_pico_usd or {}
         _refuse_huge([*limits.values(), *([run_limit] if run_limit else [])], openings, money)
-        now = rows.stamp(self.clock())
+        now = rows.timestamp(self.clock())
         with self.writing() as connection:
             connection.execute(
                 "INSERT INTO owner (id, pid, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (run.owner, os.getpid(), now),
             )
             connection.execute("INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now))
-            budget_totals.lock_book(connection)
-            for scope, most in limits.items():
-                budget_totals.limit(connection, scope, most)
+            budget_totals.ensure(connection, [budget_totals.BOOK])
+            for scope, limit in limits.items():
+                budget_totals.set_limit(connection, scope, limit)
             for scope in sorted(openings.keys() | money.keys()):
-                budget_totals.opening(
-                    connection,
-                    scope,
-                    tokens=openings.get(scope, 0),
-                    pico_usd=money.get(scope, 0),
-                )
-            budget_totals.limit(connection, f"run:{run.id}", run_limit or Limit())
+                tokens, pico_usd = openings.get(scope, 0), money.get(scope, 0)
+                budget_totals.set_opening(connection, scope, tokens=tokens, pico_usd=pico_usd)
+            budget_totals.set_limit(connection, f"run:{run.id}", run_limit or Limit())
         return run
+
+    def recover(self) -> tuple[int, int]:
+        """Recover the attempts of dead processes: mark sent ones unknown, release the rest. Returns how many became
+        unknown and how many were released.
+        """
+        with self.reading() as connection:
+            # A batch is an owner too. It is no process, and never dead.
+            others = connection.execute(
+                "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ? AND id NOT IN"
+                " (SELECT id FROM batch WHERE ended_at IS NULL)",
+                (self._owner or "",),
+            ).fetchall()
+        unknown = released = 0
+        for owner in [row["id"] for row in others]:
+            with self.database.claim(owner) as dead:
+                if dead:
+                    with self.writing() as connection:
+                        sent, unsent = _end_owner(connection, owner, CRASHED, self.clock())
+                    unknown += sent
+                    released += unsent
+        return unknown, released
 
     def prove_writable(self) -> None:
         """Write what is there already, so that whatever refuses a run's first write is found."""
         self.database.prove_writable()
 
-    def recover(self) -> tuple[int, int]:
-        """Put the attempts of dead owners in order: what was sent becomes unknown, what was only
-        reserved is released. Returns how many became unknown and how many were released.
-        """
-        with self.reading() as connection:
-            owners = recovery.others(connection, self._owner.id if self._owner else "")
-        unknown = released = 0
-        for dead in owners:
-            remains = self.database.claim(dead)
-            if remains is None:
-                continue
-            try:
-                with self.writing() as connection:
-                    sent, unsent = recovery.inherit(connection, dead, recovery.CRASHED, self.clock())
-            except BaseException:
-                remains.leave_be()
-                raise
-            remains.bury()
-            unknown += sent
-            released += unsent
-        return unknown, released
+    # --- attempts ---------------------------------------------------------------------------------
 
-    def reserve(self, order: Order, *, hold_unknown: bool = False, send: bool = False) -> Verdict:
-        """Ask for a place in the budget, or learn what stands in the way, in one transaction.
+    def reserve(self, order: Order, *, hold_unknown: bool = False) -> Verdict:
+        """Reserve a place in the budget and mark the attempt as sent, in one transaction; or say what stands in the
+        way. From now on the attempt may cost something, so send it at once.
 
-        Looked at in this order: the answer is there; the same request is in flight; an earlier
-        outcome is unknown (with ``hold_unknown``); a limit would be passed; the model is paused
-        or at its rate limit. With ``send``, what is reserved is marked as sent at once.
+        Checked in this order: the answer is there; the same request is in flight; an earlier outcome is unknown (with
+        ``hold_unknown``); a limit would be passed; the model is paused or at its rate limit.
         """
         if self._owner is None:
             raise LedgerError(f"{self.name}: no run was begun")
-        key = order.request.key
         with self.writing() as connection:
-            outlook = admission_check.AdmissionCheck(connection, order, hold_unknown=hold_unknown)
-            self.database.refuse_newer(connection)
-            found = outlook.verdict()
-            if found is not None:
-                return found
+            self.database.version()  # a newer expand may have upgraded the ledger while this one was running
+            objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
             now = self.clock()
-            paused = admission_check.obstacle(connection, order, outlook.until, now)
-            if paused is not None:
-                return paused
-            attempts.keep_request(connection, key, order.request.canonical())
-            attempts.keep(connection, order.question, key)
-            attempt_id = rows.fresh(8)
-            attempts.open_attempt(
-                connection,
-                order,
-                key,
-                attempt_id=attempt_id,
-                owner=self._owner.id,
-                now=now,
-                sent=send,
+            return (
+                objection
+                or admission_check.obstacle(connection, order, now)
+                or attempts.open_attempt(connection, order, owner=self._owner, now=now, sent=True)
             )
-        return Reservation(attempt_id=attempt_id, amount=order.amount)
-
-    def sent(self, attempt_id: str) -> Paused | None:
-        """The attempt is about to be sent; from now on its outcome may cost something.
-
-        If the provider has asked for a pause since it was reserved, it must not be sent: then its
-        reservation is given back, and the pause is returned.
-        """
-        now = self.clock()
-        with self.writing() as connection:
-            row = attempts.fetch(connection, attempt_id, attempts.SEND_FROM)
-            pause = admission_check.paused(connection, row.model, now)
-            if pause is None:
-                attempts.mark_sent(connection, row, now)
-            else:
-                held = AttemptFailedError(Failure.CANCELLED, "held back by a pause, never sent")
-                attempts.release(connection, row, held, now)
-        return pause
 
     def settle(self, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> StoredAnswer:
         """An answer came: store it, charge what the provider reported, free the rest.
 
-        Without a usable report the reservation itself is charged. ``cost_pico_usd`` prices the
-        reported usage; where it is None and the reservation had a price, that one is charged.
-        An answer that comes late, to an attempt that was given up meanwhile, is charged and kept
-        as well. Returns the answer that the request has from now on: an earlier one stays.
+        Without a usable report the reservation itself is charged. ``cost_pico_usd`` prices the reported usage; where it
+        is None and the reservation had a price, that one is charged. An answer that comes late, to an attempt that was
+        given up meanwhile, is charged and kept as well. Returns the answer that the request has from now on: an earlier
+        one stays.
         """
         with self.writing() as connection:
-            return settlement.settle(connection, attempt_id, answer, cost_pico_usd, self.clock())
+            return attempts.settle_once(connection, attempt_id, answer, cost_pico_usd, self.clock())
 
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """The attempt failed and is unbilled for certain: its reservation goes back."""
         with self.writing() as connection:
-            row = attempts.fetch(connection, attempt_id, attempts.CANCEL_FROM)
+            row = attempts.fetch(connection, attempt_id, attempts.RELEASE_FROM)
             attempts.release(connection, row, failed, self.clock())
 
     def unknown(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
         with self.writing() as connection:
-            row = attempts.fetch(connection, attempt_id, (*attempts.END_FROM, State.UNKNOWN))
-            if row.state is not State.UNKNOWN:
+            row = attempts.fetch(connection, attempt_id, (State.SENT, State.UNKNOWN))
+            if row.state is State.SENT:
                 attempts.leave_unknown(connection, row, failed, self.clock())
 
     def pause(self, model: str, seconds: float) -> None:
@@ -230,9 +205,11 @@ class Ledger(Queries):
         with self.writing() as connection:
             admission_check.pause(connection, model, self.clock() + timedelta(seconds=seconds))
 
+    # --- editions ---------------------------------------------------------------------------------
+
     def raise_edition(self, chapter: str, section: int, *, instruction: str = "") -> int:
-        """Raise the section's edition by one, so that its requests are bought afresh; returns
-        the new one. ``instruction`` is what an editor wants of it.
+        """Raise the section's edition by one, so that its requests are bought afresh; returns the new one.
+        ``instruction`` is what an editor wants of it.
         """
         with self.writing() as connection:
             connection.execute(
@@ -242,6 +219,110 @@ class Ledger(Queries):
                 (chapter, section, instruction),
             )
         return self.edition(chapter, section)
+
+    def edition(self, chapter: str, section: int) -> int:
+        """How often the section was asked for afresh."""
+        return self.editions().get((chapter, section), (0, ""))[0]
+
+    def instruction(self, chapter: str, section: int) -> str:
+        """What an editor wants of the section's present edition; "" for nothing."""
+        return self.editions().get((chapter, section), (0, ""))[1]
+
+    def editions(self) -> dict[tuple[str, int], tuple[int, str]]:
+        """All sections that were asked for afresh: by chapter and number, how often, and what an editor wants of the
+        present edition ("" for nothing).
+        """
+        with self.reading() as connection:
+            found = connection.execute("SELECT chapter, section, number, instruction FROM edition").fetchall()
+        return {(chapter, section): (number, instruction) for chapter, section, number, instruction in found}
+
+    # --- what it holds ----------------------------------------------------------------------------
+
+    def answer(self, request_key: str) -> StoredAnswer | None:
+        """The answer that was bought for a request; None if there is none."""
+        with self.reading() as connection:
+            return rows.stored_answer(connection, request_key)
+
+    def known(self, order: Order) -> StoredAnswer | None:
+        """The answer that serves an order: to its question, or to its very request."""
+        with self.reading() as connection:
+            return rows.stored_answer(connection, order.request.key, order.question)
+
+    def balance(self, scope: str) -> Balance:
+        """Where a scope stands; empty and unlimited when it was never used."""
+        with self.reading() as connection:
+            return budget_totals.balance(connection, scope)
+
+    def balances(self) -> tuple[Balance, ...]:
+        """Every scope, by name."""
+        with self.reading() as connection:
+            return budget_totals.balances(connection)
+
+    def bought(self, plan: str) -> frozenset[tuple[str, int]]:
+        """The sections, by chapter and number, that have answers bought under a plan."""
+        with self.reading() as connection:
+            found = connection.execute(
+                "SELECT DISTINCT chapter, section FROM attempt WHERE plan = ? AND finish IS NOT NULL", (plan,)
+            ).fetchall()
+        return frozenset((chapter, section) for chapter, section in found)
+
+    def attempts(
+        self,
+        *,
+        chapter: str | None = None,
+        section: int | None = None,
+        run: str | None = None,
+        model: str | None = None,
+        state: State | None = None,
+    ) -> Iterator[AttemptRow]:
+        """The attempts that fit every filter given, oldest first, read page by page."""
+        wanted = {"chapter": chapter, "section": section, "run": run, "model": model, "state": state}
+        chosen = {name: value for name, value in wanted.items() if value is not None}
+        where = "".join(f" AND {name} = ?" for name in chosen)
+        last = 0
+        while True:
+            with self.reading() as connection:
+                found = connection.execute(
+                    f"SELECT * FROM attempt WHERE seq > ?{where} ORDER BY seq LIMIT {PAGE}", (last, *chosen.values())
+                ).fetchall()
+            if not found:
+                return
+            last = found[-1]["seq"]
+            yield from map(rows.read, found)
+
+    def overview(self, latest: int = 0) -> Aggregates:
+        """All of it added up for reports, and the ``latest`` attempts, the newest first."""
+        with self.database.snapshot() as connection:
+            return aggregates(connection, latest)
+
+    def prompt_history(self, model: str, latest: int = 100) -> PromptHistory:
+        """How the model's latest reported prompts compare with what was counted for them."""
+        with self.reading() as connection:
+            count, worst = connection.execute(
+                "SELECT count(*), max(ratio) FROM (SELECT"
+                " CAST(prompt AS DOUBLE PRECISION) / prompt_estimate AS ratio"
+                " FROM attempt WHERE model = ? AND usage_source = 'provider'"
+                " AND prompt_estimate > 0 ORDER BY reserved_at DESC, seq DESC LIMIT ?) AS latest",
+                (model, latest),
+            ).fetchone()
+        return PromptHistory(answers=count, worst=worst or 0.0)
+
+
+def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, now: datetime) -> tuple[int, int]:
+    """End the runs and attempts of a process that is gone: mark sent ones unknown, release the rest, so that nothing of
+    its stays reserved. Returns how many became unknown and how many were released.
+    """
+    found = attempts.in_flight(connection, owner)
+    for row in found:
+        if row.state is State.SENT:
+            attempts.leave_unknown(connection, row, failed, now)
+        else:
+            attempts.release(connection, row, failed, now)
+    ended = (rows.timestamp(now), owner)
+    connection.execute("UPDATE owner SET ended_at = ? WHERE id = ?", ended)
+    connection.execute("UPDATE run SET ended_at = ? WHERE owner = ? AND ended_at IS NULL", ended)
+    unknown = sum(row.state is State.SENT for row in found)
+    return unknown, len(found) - unknown
 
 
 def _refuse_huge(limits: list[Limit], openings: Mapping[str, int], money: Mapping[str, int]) -> None:

@@ -1,9 +1,8 @@
 """Moving a ledger: JSON Lines out of it, and into a new one with equal totals.
 
-The first line says what it is; then a line each for scopes, owners, runs, batches, editions and
-questions, then one line an attempt with its history, and with its request and answer where texts
-are wanted. Without them, hashes and figures still arrive, but the answers would have to be bought
-again.
+The first line says what it is; then a line each for scopes, owners, runs, batches, editions and questions, then one
+line an attempt with its history, and with its request and answer where texts are wanted. Without them, hashes and
+figures still arrive, but the answers would have to be bought again.
 """
 
 from __future__ import annotations
@@ -11,21 +10,19 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from expand.errors import LedgerError
 from expand.ledger import attempts, audit, budget_totals, rows
-from expand.ledger.batch_rows import COLUMNS
+from expand.ledger.batches import COLUMNS
 from expand.ledger.database import Connection, ConstraintError, DatabaseRow, LedgerBusyError
-from expand.ledger.rows import parse, stamp
+from expand.ledger.rows import insert, parse, timestamp
 from expand.ledger.store import Ledger
 from expand.ledger_location import LedgerPlace
 
-_MALFORMED = (
-    *(ValueError, TypeError, KeyError, OverflowError, RecursionError),
-    *(ConstraintError, LedgerError),
-)
+_MALFORMED = (*(ValueError, TypeError, KeyError, OverflowError, RecursionError), *(ConstraintError, LedgerError))
 
 FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
@@ -71,7 +68,7 @@ def export(place: LedgerPlace, *, texts: bool) -> Iterator[str]:
     if ledger is None:
         raise LedgerError(f"{place}: there is no ledger to export; check the workspace")
     try:
-        with ledger.snapshot() as connection:
+        with ledger.database.snapshot() as connection:
             yield _line("ledger", {"format": FORMAT, "texts": texts})
             for kind, (table, columns) in _PLAIN.items():
                 for row in connection.execute(
@@ -127,8 +124,8 @@ def _unpacked(form: bytes, attempt: str) -> str:
 def import_(place: LedgerPlace, lines: Iterable[str]) -> Imported:
     """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing.
 
-    Totals are added up anew, and the whole is audited before it is kept; what is refused leaves no
-    new ledger behind. Raises ``LedgerError``.
+    Totals are added up anew, and the whole is audited before it is kept; what is refused leaves no new ledger behind.
+    Raises ``LedgerError``.
     """
     ledger = Ledger.open(place)
     try:
@@ -147,8 +144,9 @@ def _fill(ledger: Ledger, lines: Iterable[str]) -> Imported:
         number = 0
         for number, line in enumerate(lines, start=1):
             try:
-                with ledger.database.mapped(), ledger.database.part():
+                with ledger.database.mapped():
                     _take(connection, line, first=number == 1)
+                    connection.execute("SELECT 1").fetchone()  # a pipeline reports an error with the next result
             except LedgerBusyError:
                 raise
             except _MALFORMED as error:
@@ -158,7 +156,7 @@ def _fill(ledger: Ledger, lines: Iterable[str]) -> Imported:
                 ) from error
         if not number:
             raise LedgerError("nothing to import: the input is empty")
-        for finding in audit.findings(ledger.database, connection):
+        for finding in audit.findings(ledger.database, lambda: nullcontext(connection)):
             raise LedgerError(f"the import does not add up, nothing was kept: {finding}")
         attempts_, answers = (
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("attempt", "answer")
@@ -175,9 +173,9 @@ def _take(connection: Connection, line: str, *, first: bool) -> None:
     elif kind in _PLAIN:
         table, columns = _PLAIN[kind]
         key = columns[:2] if kind == "edition" else columns[:1]
-        _insert(connection, table, _chosen(values, columns), key=key)
+        insert(connection, table, _chosen(values, columns), key=key)
     elif kind == "question":
-        _insert(connection, "question", _chosen(values, _QUESTION))
+        insert(connection, "question", _chosen(values, _QUESTION))
     elif kind == "attempt":
         _take_attempt(connection, values)
     else:
@@ -195,7 +193,7 @@ def _chosen(values: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
             if type(value) is not int:
                 raise ValueError(f"{name} is {value!r}, not a whole number")
         elif name.endswith("_at"):
-            stamp(parse(_text(name, value)))
+            timestamp(parse(_text(name, value)))
         else:
             _text(name, value)
     return chosen
@@ -212,28 +210,18 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute("INSERT INTO request (key) VALUES (?) ON CONFLICT DO NOTHING", (key,))
     if values.get("request") is not None:
         attempts.keep_request(connection, key, values["request"])
-    _insert(connection, "attempt", _chosen(values, _ATTEMPT))
+    insert(connection, "attempt", _chosen(values, _ATTEMPT))
     for state, at, detail in values["history"]:
         event = {"state": _text("state", state), "detail": _text("detail", detail)}
-        stamp(parse(_text("at", at)))
-        _insert(connection, "event", {"attempt": values["id"], "at": at, **event})
+        timestamp(parse(_text("at", at)))
+        insert(connection, "event", {"attempt": values["id"], "at": at, **event})
     if "answer" in values:
         answer = _chosen(values["answer"], _ANSWER)
         if answer["text"] is not None:
             answer["text"] = connection.exact(answer["text"])
-        _insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
+        insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
     found = connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone()
     row = rows.read(found)
     budget_totals.ensure(connection, row.scopes)
-    budget_totals.move(connection, row.scopes, budget_totals.share(row))
-
-
-def _insert(connection: Connection, table: str, values: dict[str, Any], *, key: tuple[str, ...] = ()) -> None:
-    """Insert a row; with ``key``, in the place of one that has the same."""
-    marks = ", ".join("?" for _ in values)
-    others = ", ".join(f"{name} = excluded.{name}" for name in values if name not in key)
-    instead = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {others}" if key else ""
-    connection.execute(
-        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks}){instead}",
-        tuple(values.values()),
-    )
+    totals = budget_totals.share(row.state, reserved=row.reserved, charged=row.charged)
+    budget_totals.add(connection, row.scopes, totals)

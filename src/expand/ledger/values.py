@@ -17,9 +17,9 @@ UsageSource = Literal["provider", "reservation", "reconciled"]
 class State(enum.StrEnum):
     """Where an attempt stands: reserved → sent → settled | released | unknown → reconciled.
 
-    ``RESERVED`` may also be released without being sent, and what was unknown or reconciled be
-    settled by an answer that comes late. ``UNKNOWN`` is charged at its reservation. Each change is
-    one row of the ``event`` table, which only grows.
+    ``RESERVED`` may also be released without being sent, and what was unknown or reconciled be settled by an answer
+    that comes late. ``UNKNOWN`` is charged at its reservation. Each change is one row of the ``event`` table, which
+    only grows.
     """
 
     RESERVED = "reserved"
@@ -52,14 +52,13 @@ def no_price(usage: Usage) -> None:
 class Order:
     """A request, whom it is for, and the most that it can cost.
 
-    ``amount`` is what is reserved: the prompt's bound plus the output cap that is sent, and its
-    price in pico-dollars (None where unknown). ``prompt_tokens`` is the prompt's bound with its
-    margin, ``prompt_estimate`` what was counted before the margin. Book, chapter and run always
-    keep account of it; ``scopes`` may name further ones. ``cost`` prices an answer's usage.
-    ``unpriced`` lets an amount without a price pass under a limit in money. ``question`` names
-    what is asked whatever the exact words: an answer to the same question serves, even where the
-    request would by now read differently. Orders of a smaller ``rank`` go first where they wait for
-    the budget: 0 finishes what was begun, 1 begins something.
+    ``amount`` is what is reserved: the prompt's bound plus the output cap that is sent, and its price in pico-dollars
+    (None where unknown). ``prompt_tokens`` is the prompt's bound with its margin, ``prompt_estimate`` what was counted
+    before the margin. Book, chapter and run always keep account of it; ``scopes`` may name further ones. ``cost``
+    prices an answer's usage. ``unpriced`` lets an amount without a price pass under a limit in money. ``question``
+    names what is asked whatever the exact words: an answer to the same question serves, even where the request would by
+    now read differently. Orders of a smaller ``rank`` go first where they wait for the budget: 0 finishes what was
+    begun, 1 begins something.
     """
 
     request: Request
@@ -93,8 +92,8 @@ class Order:
 
 
 class Run(NamedTuple):
-    """One run of the tool: ``unknown`` and ``released`` count the attempts of dead owners that
-    it put in order when it began.
+    """One run of the tool: ``unknown`` and ``released`` count the attempts of dead owners that it put in order when it
+    began.
     """
 
     id: str
@@ -104,7 +103,9 @@ class Run(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A place in the budget: the attempt may be marked sent, and then sent."""
+    """A place in the budget. The ledger has the attempt marked as sent, so send it now (in a batch: once the whole
+    batch is marked as sent).
+    """
 
     attempt_id: str
     amount: Amount
@@ -113,6 +114,7 @@ class Reservation(NamedTuple):
 class StoredAnswer(NamedTuple):
     """An answer in the ledger. ``usage`` is what was charged for it, by ``usage_source``."""
 
+    request_key: str
     attempt_id: str
     text: str
     finish: Finish
@@ -134,8 +136,8 @@ class StoredAnswer(NamedTuple):
 
 
 class InFlight(NamedTuple):
-    """The same request is being bought already, by ``owner``: wait for its answer. ``in_batch``
-    says that the owner is a batch, which takes hours.
+    """The same request is being bought already, by ``owner``: wait for its answer. ``in_batch``: the owner is a batch,
+    which takes hours.
     """
 
     attempt_id: str
@@ -151,8 +153,8 @@ class Paused(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A limit stands in the way. ``shortfall`` is None for a model without a price under a limit
-    in money. ``waitable``: calls in flight may yet make room.
+    """A limit stands in the way. ``shortfall`` is None for a model without a price under a limit in money.
+    ``waitable``: calls in flight may yet make room.
     """
 
     message: str
@@ -176,8 +178,7 @@ Verdict = Reservation | StoredAnswer | InFlight | Paused | Refused | Held
 class AttemptRow(NamedTuple):
     """One attempt as the ledger records it.
 
-    ``usage`` is what is charged (zero while nothing is); ``cost_pico_usd`` is None without a
-    price. Times are UTC.
+    ``usage`` is what is charged (zero while nothing is); ``cost_pico_usd`` is None without a price. Times are UTC.
     """
 
     id: str

@@ -130,7 +130,7 @@ class Answer:
 
 
 class Failure(enum.StrEnum):
-    """What became of an attempt without an answer; ``purchase.failure`` says what each means."""
+    """What became of an attempt without an answer; ``client.retry_policy`` says what each means."""
 
     UNREACHABLE = "unreachable"
     """The connection was never made, so nothing was sent."""
@@ -154,9 +154,10 @@ class Failure(enum.StrEnum):
 
 
 class AttemptFailedError(Exception):
-    """An attempt brought no answer. Raised by authors only; never leaves the purchase.
+    """An attempt brought no answer. Raised by authors only; never leaves the client.
 
-    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing.
+    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. ``usage`` is what the
+    provider reported before the attempt failed; None when it reported none.
     """
 
     def __init__(
@@ -166,12 +167,14 @@ class AttemptFailedError(Exception):
         *,
         status: int | None = None,
         retry_after_seconds: float | None = None,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(message)
         self.failure = failure
         self.message = message
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+        self.usage = usage
 
 
 OnText = Callable[[str], None]

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
-from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, BudgetedClient, always_ready
-from expand.client.in_flight import Event as PurchaseEvent
+from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, BudgetedClient, RetryPolicy, always_ready
+from expand.client.outcome import Event as PurchaseEvent
 from expand.drafting.events import Event
 from expand.drafting.model_setup import (
     DeferredAuthor,
@@ -118,7 +118,7 @@ async def work(
                     ledger=ledger,
                     author=writer,
                     on_event=on_purchase,
-                    on_unknown=settings.on_unknown,
+                    retry=RetryPolicy(on_unknown=settings.on_unknown),
                     pilot_seconds=LOCAL_PILOT_SECONDS if local else PILOT_SECONDS,
                     prepare=prepare,
                 )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from expand.client.client import BudgetedClient
-from expand.client.in_flight import Event as PurchaseEvent
+from expand.client.outcome import Event as PurchaseEvent
 from expand.drafting.balance_cache import BalanceCache
 from expand.drafting.chapter_state import Chapter, ModelSetup, Revision
 from expand.drafting.draft_file import DraftFile
@@ -201,6 +201,8 @@ class SectionRunner:
 
     def _on_purchase(self, event: PurchaseEvent) -> None:
         address = event.order.address
+        if event.kind == "text":
+            return
         if event.kind == "sent":
             self._tallies.setdefault((address.chapter, address.section), Tally()).attempts += 1
         if event.kind != "waiting":

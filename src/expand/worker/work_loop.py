@@ -22,7 +22,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 
 from expand.budget import Balance
-from expand.client.in_flight import StoppedError
+from expand.client.outcome import StoppedError
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, LedgerError
 from expand.schema import Json
 from expand.worker.job_queue import QUEUE, TASK, JobQueue, QueueError

@@ -1,4 +1,4 @@
-"""The table of failures."""
+"""The retry policy: the table of failures, and when a request is tried again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from expand.client.retry_policy import (
     LONGEST_WAIT_SECONDS,
     RULES,
+    RetryPolicy,
     RetryState,
     pause_seconds,
     wait_seconds,
@@ -79,29 +80,29 @@ def test_who_pauses_the_model() -> None:
 
 
 def test_tries_are_bounded_by_kind_and_over_all() -> None:
-    tries = RetryState(most=3, hold=False)
+    tries = RetryState(RetryPolicy(max_attempts=3, jitter=lambda: 0.0))
     tries.add(failed(Failure.GARBLED))
-    assert tries.go_on(failed(Failure.GARBLED))
+    assert tries.goes_on(failed(Failure.GARBLED))
     tries.add(failed(Failure.GARBLED))
-    assert not tries.go_on(failed(Failure.GARBLED))
+    assert not tries.goes_on(failed(Failure.GARBLED))
     tries.add(failed(Failure.TIMEOUT))
-    assert not tries.go_on(failed(Failure.TIMEOUT))
+    assert not tries.goes_on(failed(Failure.TIMEOUT))
     tries.add(failed(Failure.RATE_LIMITED))
-    assert tries.go_on(failed(Failure.RATE_LIMITED))
-    assert tries.wait_seconds(failed(Failure.RATE_LIMITED, 7.0), 0.0) == 0.0
+    assert tries.goes_on(failed(Failure.RATE_LIMITED))
+    assert tries.wait_seconds(failed(Failure.RATE_LIMITED, 7.0)) == 0.0
 
 
 def test_held_outcomes_are_not_tried_again() -> None:
-    tries = RetryState(most=9, hold=True)
+    tries = RetryState(RetryPolicy(max_attempts=9, on_unknown="hold"))
     tries.add(failed(Failure.TIMEOUT))
-    assert not tries.go_on(failed(Failure.TIMEOUT))
+    assert not tries.goes_on(failed(Failure.TIMEOUT))
     assert "expand ledger reconcile" in tries.verdict(failed(Failure.TIMEOUT))
     tries.add(failed(Failure.UNREACHABLE))
-    assert tries.go_on(failed(Failure.UNREACHABLE))
+    assert tries.goes_on(failed(Failure.UNREACHABLE))
 
 
 def test_a_verdict_says_what_how_often_and_what_to_do() -> None:
-    tries = RetryState(most=9, hold=False)
+    tries = RetryState(RetryPolicy(max_attempts=9))
     tries.sent = 1
     assert tries.verdict(failed(Failure.UNAUTHORIZED)) == "it failed; check OPENAI_API_KEY"
     tries.sent = 3

@@ -1,4 +1,4 @@
-"""The purchase: every failure, waiting, sharing, stopping; the ledger is asserted each time."""
+"""The budgeted client: every failure, waiting, sharing, stopping, streaming; the ledger is asserted each time."""
 
 from __future__ import annotations
 
@@ -23,16 +23,25 @@ from buying import (
     order,
     place,
 )
+from ledgers import FileSite
 
 from expand.client.client import PILOT_SECONDS, Bought, BudgetedClient, HeldError, StoppedError
-from expand.client.in_flight import Event
-from expand.client.limiter import Turnstile
-from expand.client.retry_policy import RULES
+from expand.client.outcome import Event
+from expand.client.retry_policy import RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
-from expand.ledger import Ledger, ModelLimits, Reservation, Run, State, verify
-from expand.ledger.process_lock import Owner
+from expand.ledger import (
+    Ledger,
+    LedgerBusyError,
+    ModelLimits,
+    Reservation,
+    Run,
+    State,
+    export,
+    import_,
+    verify,
+)
 from expand.ledger.sqlite import SqliteDatabase
-from expand.llm.types import Author, Failure, Finish
+from expand.llm.types import Author, Failure, Finish, Usage
 
 
 class World:
@@ -46,8 +55,10 @@ class World:
         self.events: list[Event] = []
 
     def purchase(self, author: Author, **options: Any) -> BudgetedClient:
-        options = {"sleep": self.clock.sleep, "jitter": lambda: 0.0, **options}
+        policy = {name: options.pop(name) for name in ("max_attempts", "on_unknown") if name in options}
         return BudgetedClient(
+            sleep=options.pop("sleep", self.clock.sleep),
+            retry=RetryPolicy(jitter=lambda: 0.0, **policy),
             ledger=self.ledger,
             author=author,
             on_event=self.events.append,
@@ -94,25 +105,6 @@ async def test_the_attempt_is_durably_sent_before_it_goes_out(world: World) -> N
 
     await world.purchase(Watching()).buy(order(world.run))
     assert seen == ["sent"]
-
-
-@pytest.mark.parametrize("answered", [{("03", 1)}, set()])
-async def test_an_answer_that_is_not_expected_is_found_all_the_same(
-    world: World, answered: set[tuple[str, int]]
-) -> None:
-    author = ScriptedAuthor()
-    await world.purchase(author).buy(order(world.run))
-    again = await world.purchase(author, answered=answered).buy(order(world.run))
-    assert again.reused
-    assert len(author.asked) == 1
-    assert world.kinds() == ["sent", "settled"]
-
-
-async def test_it_is_known_which_sections_have_answers(world: World) -> None:
-    assert world.ledger.answered() == frozenset()
-    await world.purchase(ScriptedAuthor()).buy(order(world.run))
-    world.ledger.reserve(order(world.run, "another"))
-    assert world.ledger.answered() == {("03", 1)}
 
 
 async def test_two_tasks_with_one_request_buy_it_once(world: World) -> None:
@@ -220,7 +212,7 @@ async def test_nobody_waits_behind_a_pilot_whose_answer_another_run_is_buying(
 ) -> None:
     with closing(Ledger.open(world.path, clock=world.clock)) as other:
         run = begin(other)
-        theirs = other.reserve(order(run, "shared"), send=True)
+        theirs = other.reserve(order(run, "shared"))
         assert isinstance(theirs, Reservation)
         author = ScriptedAuthor()
         purchase = world.purchase(author, sleep=_short)
@@ -365,7 +357,6 @@ async def test_another_process_buying_the_same_is_waited_for(world: World) -> No
     other_run = other.begin_run(limits={}, openings={})
     theirs = other.reserve(order(other_run))
     attempt: str = theirs.attempt_id  # type: ignore[union-attr]
-    other.sent(attempt)
 
     async def arrive(seconds: float) -> None:
         await world.clock.sleep(seconds)
@@ -380,15 +371,12 @@ async def test_another_process_buying_the_same_is_waited_for(world: World) -> No
 
 async def test_another_process_that_dies_is_inherited_from(world: World) -> None:
     other = Ledger.open(world.path, clock=world.clock)
-    theirs = other.reserve(order(other.begin_run(limits={}, openings={})))
-    other.sent(theirs.attempt_id)  # type: ignore[union-attr]
-    assert isinstance(other._owner, Owner)
-    other._owner._held.release(force=True)
+    other.reserve(order(other.begin_run(limits={}, openings={})))
+    FileSite(world.path.parent).die(other)
     author = ScriptedAuthor()
     bought = await world.purchase(author).buy(order(world.run))
     assert (bought.reused, len(author.asked)) == (False, 1)
     assert world.states() == ["unknown", "settled"]
-    other.database.close()
 
 
 async def test_holding_does_not_buy_twice_in_this_run_or_the_next(world: World) -> None:
@@ -565,18 +553,193 @@ async def _short(seconds: float) -> None:
     await asyncio.sleep(min(seconds, 0.005))
 
 
-async def test_who_leaves_the_line_from_its_middle_is_passed_over() -> None:
-    line = Turnstile()
-    first, second, third = (line.enter(1) for _ in range(3))
-    line.leave(second)
-    waiting = asyncio.create_task(line.turn(third))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    line.leave(first)
-    await waiting
-    urgent = line.enter(0)
-    assert line.heads(urgent)
-    assert not line.heads(third)
+# --- text that arrives before an attempt breaks off -----------------------------------------------
+
+PIECES = ("First ", "half", "\n")
+
+
+@pytest.mark.parametrize(
+    ("reported", "charged", "source"),
+    [(None, RESERVED, "reservation"), (Usage(prompt=15, completion=3), 18, "provider")],
+)
+@pytest.mark.parametrize("failure", [Failure.DISCONNECTED, Failure.TIMEOUT, Failure.SERVER_ERROR, Failure.GARBLED])
+async def test_what_arrived_before_a_connection_broke_is_an_answer_that_was_cut(
+    world: World, failure: Failure, reported: Usage | None, charged: int, source: str
+) -> None:
+    author = ScriptedAuthor([failed(failure, usage=reported)], pieces=PIECES)
+    client = world.purchase(author)
+    bought = await client.buy(order(world.run))
+    assert (bought.answer.text, bought.answer.finish) == ("First half\n", Finish.CUT)
+    assert (bought.answer.usage, bought.usage.total) == (reported, charged)
+    assert bought.answer.usable
+    assert (bought.reused, bought.attempts) == (False, 1)
+    assert world.kinds() == ["sent", "text", "text", "text", "settled"]
+    assert "".join(event.text for event in world.events) == "First half\n"
+    again = await client.buy(order(world.run))
+    assert (again.reused, again.answer) == (True, bought.answer)
+    assert len(author.asked) == 1
+    (row,) = world.ledger.attempts()
+    assert (row.state, row.finish, row.used_tokens, row.usage_source) == (State.SETTLED, Finish.CUT, charged, source)
+
+
+async def test_blank_pieces_are_no_answer(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.DISCONNECTED)], pieces=(" ", "\n"))
+    bought = await world.purchase(author).buy(order(world.run))
+    assert (bought.attempts, bought.answer.finish) == (2, Finish.STOP)
+    assert world.states() == ["unknown", "settled"]
+
+
+async def test_a_rate_limit_in_the_middle_keeps_what_arrived_and_pauses_the_model(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.RATE_LIMITED, 7.0)], pieces=PIECES)
+    client = world.purchase(author)
+    assert (await client.buy(order(world.run))).answer.finish is Finish.CUT
+    start = world.clock.now
+    await client.buy(order(world.run, "the rest"))
+    assert (world.clock.now - start).total_seconds() >= 7.0
+
+
+async def test_a_text_that_arrives_lets_the_others_go(world: World) -> None:
+    author = ScriptedAuthor(hold=asyncio.Event(), pieces=PIECES)
+    client = world.purchase(author, pilot_seconds=60.0)
+    buying = [asyncio.create_task(client.buy(order(world.run, str(n)))) for n in range(5)]
+    await until(lambda: author.at_once == 5)
+    assert author.hold
+    author.hold.set()
+    await asyncio.gather(*buying)
+
+
+async def test_a_second_stop_keeps_what_had_arrived(world: World) -> None:
+    author = ScriptedAuthor(hold=asyncio.Event(), pieces=PIECES)
+    client = world.purchase(author)
+    flying = asyncio.create_task(client.buy(order(world.run)))
+    await until(lambda: author.at_once == 1)
+    client.stop()
+    client.stop()
+    with pytest.raises(StoppedError, match=r"stopped; what had arrived of attempt \w+ is stored") as caught:
+        await flying
+    assert caught.value.exit_code == 130
+    await client.drain()
+    assert world.states() == ["settled"]
+    assert world.ledger.balance("book").used_tokens == RESERVED
+    later = await world.purchase(ScriptedAuthor()).buy(order(world.run))
+    assert (later.reused, later.answer.text, later.answer.finish) == (True, "First half\n", Finish.CUT)
+
+
+async def test_what_had_arrived_is_kept_when_the_event_loop_ends(world: World) -> None:
+    """As Ctrl-C does where nobody has set a handler for it: every task is cancelled."""
+    author = ScriptedAuthor(hold=asyncio.Event(), pieces=PIECES)
+    client = world.purchase(author)
+    flying = asyncio.create_task(client.buy(order(world.run)))
+    await until(lambda: author.at_once == 1)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    with pytest.raises((asyncio.CancelledError, StoppedError)):
+        await flying
+    await client.drain()
+    assert world.states() == ["settled"]
+
+
+async def test_a_defect_of_the_author_keeps_what_had_arrived(world: World) -> None:
+    client = world.purchase(ScriptedAuthor([RuntimeError("a defect")], pieces=PIECES))
+    with pytest.raises(RuntimeError, match="a defect"):
+        await client.buy(order(world.run))
+    assert world.states() == ["settled"]
+    assert (await client.buy(order(world.run))).answer.finish is Finish.CUT
+
+
+async def test_cut_answers_are_exported_imported_and_verified(world: World, tmp_path: Path) -> None:
+    author = ScriptedAuthor([failed(Failure.DISCONNECTED)], pieces=PIECES)
+    bought = await world.purchase(author).buy(order(world.run))
+    copy = place(tmp_path / "copy")
+    import_(copy, export(world.path, texts=True))
+    assert verify(copy).ok
+    with closing(Ledger.open(copy, clock=world.clock)) as ledger:
+        client = BudgetedClient(ledger=ledger, author=author)
+        again = await client.buy(order(begin(ledger)))
+        assert (again.reused, again.answer) == (True, bought.answer)
+
+
+DYING = """
+import asyncio, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from buying import begin, order
+from expand.ledger import Ledger
+from expand.client.client import BudgetedClient
+
+class Author:
+    async def complete(self, request, *, client_request_id, on_text):
+        on_text("First half")
+        os._exit(9)
+
+async def main():
+    ledger = Ledger.open(Path(sys.argv[1]))
+    await BudgetedClient(ledger=ledger, author=Author()).buy(order(begin(ledger)))
+
+asyncio.run(main())
+"""
+
+
+async def test_what_had_arrived_in_a_process_that_is_killed_is_lost_and_charged(tmp_path: Path) -> None:
+    path = place(tmp_path)
+    command = (sys.executable, "-c", DYING, str(path), str(Path(__file__).parent))
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 9
+    with closing(Ledger.open(path)) as ledger:
+        run = begin(ledger)
+        assert (run.unknown, run.released) == (1, 0)
+        assert ledger.balance("book").unknown_tokens == RESERVED
+        assert ledger.known(order(run)) is None
+    assert verify(path).ok
+
+
+# --- cancelled callers, full disks, power cuts ----------------------------------------------------
+
+
+async def test_a_purchase_cancelled_before_it_sends_is_charged_nothing(world: World) -> None:
+    author = ScriptedAuthor()
+    client = world.purchase(author, pilot_seconds=0)
+    for turns in (0, 1, 2, 3, 4, 5, 10, 30):  # wherever it is by then: at last, behind its answer
+        task = asyncio.create_task(client.buy(order(world.run, str(turns))))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.drain()
+        balance = world.ledger.balance("book")
+        assert (balance.reserved_tokens, balance.unknown_tokens) == (0, 0), turns
+    assert author.asked
+
+
+@pytest.mark.parametrize("freed", [True, False])
+async def test_an_answer_that_waits_for_a_full_disk_is_tried_once_more_at_a_second_stop(
+    world: World, monkeypatch: pytest.MonkeyPatch, freed: bool
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise LedgerBusyError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "settle", full)
+        client = world.purchase(ScriptedAuthor(), sleep=_forever)
+        buying = asyncio.create_task(client.buy(order(world.run)))
+        await until(lambda: "waiting" in world.kinds())
+        if freed:
+            patch.undo()
+        client.stop()
+        client.stop()
+        if freed:
+            assert (await buying).answer.text
+        else:
+            with pytest.raises(StoppedError, match="cannot be stored: the disk is full"):
+                await buying
+    assert (world.ledger.known(order(world.run)) is not None) is freed
+
+
+def test_a_commit_waits_for_the_disk(world: World) -> None:
+    """So a power cut takes nothing that was sent or handed out."""
+    with world.ledger.reading() as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
 
 
 BUYING = """
