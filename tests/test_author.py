@@ -582,7 +582,7 @@ async def test_an_answer_over_the_wire(server: ScriptedServer, transport: Transp
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(
-    ("habit", "failure"),
+    ("behaviour", "failure"),
     [
         ("rate_limited", Failure.RATE_LIMITED),
         ("unauthorized", Failure.UNAUTHORIZED),
@@ -596,14 +596,14 @@ async def test_an_answer_over_the_wire(server: ScriptedServer, transport: Transp
     ],
 )
 async def test_failures_over_the_wire(
-    server: ScriptedServer, transport: Transport, habit: Any, failure: Failure
+    server: ScriptedServer, transport: Transport, behaviour: Any, failure: Failure
 ) -> None:
-    server.habit = habit
+    server.behaviour = behaviour
     async with OpenAIAuthor(api_key="k" * 20, base_url=server.base_url, transport=transport) as author:
         with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
     assert caught.value.failure is failure
-    assert caught.value.retry_after_seconds == (1.0 if habit == "rate_limited" else None)
+    assert caught.value.retry_after_seconds == (1.0 if behaviour == "rate_limited" else None)
     assert len(server.requests) == 1
 
 
@@ -631,7 +631,7 @@ async def test_a_refusal_with_any_bytes_in_its_headers(transport: Transport, hea
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_server_that_hangs_is_a_timeout(server: ScriptedServer, transport: Transport) -> None:
-    server.habit = "hang"
+    server.behaviour = "hang"
     async with OpenAIAuthor(api_key=None, base_url=server.base_url, read_seconds=0.2, transport=transport) as author:
         with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
@@ -662,7 +662,7 @@ async def test_a_proxy_in_the_environment_is_not_used_for_this_machine(
 
 
 async def test_stopping_lets_the_cancellation_through(server: ScriptedServer) -> None:
-    server.habit = "hang"
+    server.behaviour = "hang"
     async with OpenAIAuthor(api_key=None, base_url=server.base_url) as author:
         task = asyncio.create_task(author.complete(REQUEST, client_request_id="x"))
         while not server.requests:

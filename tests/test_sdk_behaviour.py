@@ -35,9 +35,9 @@ FAILING: tuple[Behaviour, ...] = (
 )
 
 
-@pytest.mark.parametrize("habit", FAILING)
-async def test_one_attempt_is_one_request(habit: Behaviour) -> None:
-    with ScriptedServer(habit=habit, retry_after="0") as server:
+@pytest.mark.parametrize("behaviour", FAILING)
+async def test_one_attempt_is_one_request(behaviour: Behaviour) -> None:
+    with ScriptedServer(behaviour=behaviour, retry_after="0") as server:
         async with OpenAIAuthor(api_key="key-of-a-test", base_url=server.base_url, read_seconds=0.3) as author:
             with pytest.raises(AttemptFailedError):
                 await author.complete(REQUEST, client_request_id="x")
@@ -53,13 +53,15 @@ async def test_a_kept_connection_that_the_server_closed_is_not_resent_on() -> No
         assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize(("habit", "sent"), [("rate_limited", 3), ("drop", 3), ("bad_request", 1)])
-async def test_what_the_sdk_does_when_left_alone(habit: Behaviour, sent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("behaviour", "sent"), [("rate_limited", 3), ("drop", 3), ("bad_request", 1)])
+async def test_what_the_sdk_does_when_left_alone(
+    behaviour: Behaviour, sent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def no_wait(_: float) -> None:
         return None
 
     monkeypatch.setattr("anyio.sleep", no_wait)
-    with ScriptedServer(habit=habit) as server:
+    with ScriptedServer(behaviour=behaviour) as server:
         async with openai.AsyncOpenAI(api_key="k", base_url=server.base_url) as client:
             messages: Any = [{"role": "user", "content": "Write 3 lines."}]
             with pytest.raises(openai.APIError):

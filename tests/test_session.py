@@ -495,7 +495,7 @@ def test_a_repair_that_is_refused_leaves_what_there_was(place: Workspace) -> Non
 
 def test_a_model_that_fills_in_forms_is_not_asked_to_repair(place: Workspace) -> None:
     place.settings_path.write_text('[models.scripted]\naspects = { en = ["what it is"] }\n')
-    with ScriptedServer(habit="placeholder") as server:
+    with ScriptedServer(behaviour="placeholder") as server:
         ran = expand(place.root, "chapter", "07", "--base-url", server.base_url, "--model", "scripted")
     assert ran.code == 5
     purposes = {r.headers["X-Client-Request-Id"].split("/")[2] for r in server.requests}

@@ -156,7 +156,9 @@ class Failure(enum.StrEnum):
 class AttemptFailedError(Exception):
     """An attempt brought no answer. Raised by authors only; never leaves the purchase.
 
-    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing.
+    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. An answer that broke off may
+    have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are as in
+    ``Answer``. Its text went to ``on_text``.
     """
 
     def __init__(
@@ -166,12 +168,18 @@ class AttemptFailedError(Exception):
         *,
         status: int | None = None,
         retry_after_seconds: float | None = None,
+        usage: Usage | None = None,
+        model: str = "",
+        provider_request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.failure = failure
         self.message = message
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+        self.usage = usage
+        self.model = model
+        self.provider_request_id = provider_request_id
 
 
 OnText = Callable[[str], None]
