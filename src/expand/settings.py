@@ -57,6 +57,7 @@ class Settings:
     key_variable: str = OPENAI_KEY
     concurrency: int | None = None
     timeout_seconds: float = 600.0
+    total_timeout_seconds: float | None = None
     on_unknown: OnUnknown = "retry"
     models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
@@ -113,6 +114,7 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         key_variable=variable,
         concurrency=stated.concurrency(),
         timeout_seconds=stated.timeout_seconds(),
+        total_timeout_seconds=stated.total_timeout_seconds(),
         on_unknown=stated.on_unknown(),
         models=stated.models,
     )
@@ -210,9 +212,14 @@ class _Stated:
         return number if number is not None else None if stated is None else int(stated)
 
     def timeout_seconds(self) -> float:
-        """How long an answer may take to come."""
+        """The longest silence while an answer comes."""
         seconds = self.author.get(TIMEOUT)
         return 600.0 if seconds is None else float(seconds)
+
+    def total_timeout_seconds(self) -> float | None:
+        """How long a whole answer may take, None where nobody says."""
+        seconds = self.author.get(TOTAL_TIMEOUT)
+        return None if seconds is None else float(seconds)
 
     def on_unknown(self) -> OnUnknown:
         """What to do about unknown outcomes."""
@@ -277,8 +284,14 @@ CONCURRENCY = Field(
 TIMEOUT = Field(
     "timeout_seconds",
     Number(minimum=1, maximum=86_400),
-    "How long an answer may take to come.",
+    "The longest silence: before an answer, and between two pieces of one that is streamed.",
     600,
+)
+TOTAL_TIMEOUT = Field(
+    "total_timeout_seconds",
+    Number(minimum=1, maximum=86_400),
+    "The longest that a whole answer may take; six times timeout_seconds if unsaid.",
+    3600,
 )
 ON_UNKNOWN = Field(
     "on_unknown",
@@ -288,7 +301,7 @@ ON_UNKNOWN = Field(
 )
 AUTHOR = Field(
     "author",
-    TomlRecord(fields=(MODEL, PROVIDER_NAME, BASE_URL, CONCURRENCY, TIMEOUT, ON_UNKNOWN)),
+    TomlRecord(fields=(MODEL, PROVIDER_NAME, BASE_URL, CONCURRENCY, TIMEOUT, TOTAL_TIMEOUT, ON_UNKNOWN)),
     "Who writes. Command line and environment come before it.",
     {"model": "gpt-4.1"},
 )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from expand.drafting.model_setup import endpoint_of
+from expand.errors import InputError
 from expand.llm.base_url import OPENAI_URL
+from expand.llm.openai_client import OpenAIClient
+from expand.llm.types import AttemptFailedError
 from expand.settings import Settings
 
 PATIENCE_SECONDS = 10.0
@@ -33,24 +38,15 @@ class Endpoint:
 
 async def ask_endpoint(settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> Endpoint:
     """Ask for the list of models. Nothing is raised for what goes wrong; the key is in no text."""
-    import aiohttp  # start-up time
-
     url = f"{(settings.base_url or OPENAI_URL).rstrip('/')}/models"
-    timeout = aiohttp.ClientTimeout(total=patience_seconds)
     try:
-        async with (
-            # A proxy in the environment must not come between us and this machine.
-            aiohttp.ClientSession(timeout=timeout, trust_env=not settings.local) as session,
-            session.get(url, headers=_headers(settings), allow_redirects=False) as response,
-        ):
-            body = await response.read()
-            location = response.headers.get("location", "")
-            return endpoint_from(url, response.status, body, location=location)
+        async with asyncio.timeout(patience_seconds), OpenAIClient(endpoint_of(settings)) as client:
+            status, body, location = await client.get("/models")
     except TimeoutError:
         return Endpoint(url=url, reply="unreachable", said=f"no answer in {patience_seconds:g} s")
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        return Endpoint(url=url, reply="unreachable", said=_without(said, settings.api_key))
+    except (AttemptFailedError, InputError) as error:
+        return Endpoint(url=url, reply="unreachable", said=str(error))
+    return endpoint_from(url, status, body, location=location)
 
 
 def endpoint_from(url: str, status: int, body: bytes, *, location: str = "") -> Endpoint:
@@ -81,16 +77,3 @@ def _window(entry: Mapping[str, object]) -> int | None:
     stated = [entry.get(name) for name in _WINDOW_NAMES]
     stated.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
     return next((n for n in stated if isinstance(n, int) and not isinstance(n, bool) and n), None)
-
-
-def _headers(settings: Settings) -> dict[str, str]:
-    headers = dict(settings.provider.headers)
-    if settings.api_key:
-        name = settings.provider.key_header
-        bearer = name.lower() == "authorization"
-        headers[name] = f"Bearer {settings.api_key}" if bearer else settings.api_key
-    return headers
-
-
-def _without(text: str, key: str | None) -> str:
-    return text.replace(key, "[key]") if key else text

@@ -20,7 +20,7 @@ from expand.doctor.model_checks import (
     tokenizer_finding,
 )
 from expand.doctor.storage import storage_findings
-from expand.drafting.model_setup import DeferredAuthor, profile_of
+from expand.drafting.model_setup import author_for, profile_of
 from expand.errors import ExpandError
 from expand.llm.pricing import price_for
 from expand.llm.profile import Profile, is_known
@@ -124,7 +124,7 @@ async def _live(
 ) -> CheckResult:
     if book is None or counter is None or any(f.status == "failure" for f in findings):
         return note("live", "nothing was sent", "mend what has failed above first")
-    async with DeferredAuthor(settings, profile) as meant:
+    async with author_for(settings, profile) as meant:
         return await try_live(
             workspace,
             book,

@@ -18,7 +18,7 @@ from expand.budget import Limit
 from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, always_ready
 from expand.drafting.events import Event
 from expand.drafting.model_setup import (
-    DeferredAuthor,
+    author_for,
     model_setup_for,
     profile_of,
     require_language,
@@ -71,7 +71,7 @@ async def expand_chapters(
         )
         prepare = always_ready
         if author is None:
-            author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
+            author = own = await opened.enter_async_context(author_for(settings, profile))
             prepare = own.open
         local = is_loopback(settings.base_url)
         expansion = Scheduler(

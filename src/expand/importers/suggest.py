@@ -14,7 +14,7 @@ from expand.budget import Balance, Limit
 from expand.client.client import Bought, BudgetedClient, Event, StoppedError, always_ready
 from expand.drafting.chapter_state import ModelSetup
 from expand.drafting.model_setup import (
-    DeferredAuthor,
+    author_for,
     model_setup_for,
     profile_of,
     require_language,
@@ -132,7 +132,7 @@ async def suggest(
             prepare = always_ready
             if author is None:
                 profile = consultation.means.profile
-                author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
+                author = own = await opened.enter_async_context(author_for(settings, profile))
                 prepare = own.open
             buying = _Buying(consultation, ledger, run, on_event)
             buying.purchase = BudgetedClient(

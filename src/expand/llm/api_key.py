@@ -1,8 +1,9 @@
-"""The API key: what one may look like, and how it is kept out of what is shown and stored."""
+"""The API key and other headers of the environment: what may be sent, and how the key stays out of what is shown."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from expand.errors import InputError, chain
 from expand.llm.types import AttemptFailedError
@@ -10,6 +11,10 @@ from expand.llm.types import AttemptFailedError
 OPENAI_KEY = "OPENAI_API_KEY"
 
 HIDDEN = "[key]"
+
+_NAMED_HEADERS = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
+_CUSTOM_HEADERS = "OPENAI_CUSTOM_HEADERS"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 _KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
 
@@ -26,6 +31,22 @@ def checked_key(key: str | None, *, variable: str = OPENAI_KEY) -> str | None:
             remedy=f"set {variable} again, without quotes or line breaks",
         )
     return key or None
+
+
+def headers_of_environment(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID`` as headers, None where there is none: the SDK would send a blank one.
+
+    Raises ``InputError`` for what no header can carry, in the lines ``name: text`` of ``OPENAI_CUSTOM_HEADERS``, too:
+    the SDK sends those by itself, and what it raises then could as well mean that the request went out.
+    """
+    for line in environment.get(_CUSTOM_HEADERS, "").split("\n"):
+        name, colon, text = (part.strip() for part in line.partition(":"))
+        if colon and not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
+            raise InputError(
+                f"{_CUSTOM_HEADERS} holds a header that cannot be sent: {name!r}",
+                remedy="write one in a line, as name: text, in ASCII",
+            )
+    return {header: checked_key(environment.get(name), variable=name) for name, header in _NAMED_HEADERS.items()}
 
 
 def hide_key(failed: AttemptFailedError, key: str | None) -> None:

@@ -25,7 +25,7 @@ from expand.schema import Json
 from expand.schema.source_text import Problems
 from expand.schema.toml_positions import node_of
 from expand.schema.toml_validators import LINE, PROSE, JsonTable, TomlList, TomlRecord, TomlTable
-from expand.schema.validators import Choice, Field, Number, Values
+from expand.schema.validators import Choice, Field, Flag, Number, Values
 
 # The keys of a model's profile: one declaration for the reader and the JSON Schema.
 
@@ -108,6 +108,12 @@ CAP_NAME = Field(
     "How the server calls the output cap.",
     "max_completion_tokens",
 )
+STREAM = Field(
+    "stream",
+    Flag(),
+    "Whether answers are streamed, so that text is kept that arrived before a connection broke; true if unsaid.",
+    False,
+)
 STYLE = Field("style", LINE, "The folder in prompts/ whose templates come first.", "brief")
 ENCODING = Field("encoding", LINE, "The tiktoken encoding that it counts with.", "o200k_base")
 CONCURRENCY = Field("concurrency", _count(10_000), "Sections worked on side by side.", 4)
@@ -154,6 +160,7 @@ _FIELDS: tuple[Field[Any], ...] = (
     LANGUAGES,
     PARAMETERS,
     CAP_NAME,
+    STREAM,
     STYLE,
     ENCODING,
     CONCURRENCY,
@@ -195,7 +202,8 @@ class Profile:
     some of those aspects, for servers that take one (llama.cpp's). ``concurrency`` is how many
     sections are worked on side by side; where the settings state it, it is also ``calls_at_once``,
     which holds over all processes. ``structured_output`` is how a model is held to a form: by a
-    JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words alone.
+    JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words alone. ``stream`` says whether an answer is
+    asked for as a stream.
     """
 
     name: str
@@ -208,6 +216,7 @@ class Profile:
     languages: tuple[str, ...] | None = None
     parameters: Mapping[str, Json] = field(default_factory=dict)
     output_cap_name: OutputCapName = "max_tokens"
+    stream: bool = True
     style: str | None = None
     encoding: str | None = None
     concurrency: int = 4

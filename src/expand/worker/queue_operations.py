@@ -14,7 +14,7 @@ from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, BudgetedCli
 from expand.client.in_flight import Event as PurchaseEvent
 from expand.drafting.events import Event
 from expand.drafting.model_setup import (
-    DeferredAuthor,
+    author_for,
     model_setup_for,
     profile_of,
     require_language,
@@ -108,7 +108,7 @@ async def work(
         async with AsyncExitStack() as opened:
             prepare = always_ready
             if author is None:
-                author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
+                author = own = await opened.enter_async_context(author_for(settings, profile))
                 prepare = own.open
             writer = author
 
