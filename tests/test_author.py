@@ -16,9 +16,8 @@ from openai.types.chat import ChatCompletion
 from scripted_server import ScriptedServer
 
 from expand.errors import InputError
-from expand.llm.api_key import headers_of_environment, hide_key
-from expand.llm.base_url import is_loopback
-from expand.llm.openai_client import Endpoint, OpenAIAuthor
+from expand.llm.endpoint import Endpoint, headers_of_environment, hide_key, is_loopback
+from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import failure_of
 from expand.llm.response import (
     MESSAGE_LIMIT,
@@ -28,7 +27,7 @@ from expand.llm.response import (
     said_in,
     usage_from,
 )
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, Request, Usage
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, Request, Usage, ignore_text
 from expand.schema import Json
 
 KEY = "sk-test-0123456789abcdef"
@@ -666,7 +665,7 @@ async def asked(
     """The answer of a new author to one request."""
     where = Endpoint(api_key=None, base_url=server.base_url, **endpoint)
     async with OpenAIAuthor(where, stream=stream) as author:
-        on_text = [].append if pieces is None else pieces.append
+        on_text = ignore_text if pieces is None else pieces.append
         return await author.complete(REQUEST, client_request_id="03/1/draft/7", on_text=on_text)
 
 

@@ -27,7 +27,7 @@ from expand.ledger import Ledger, export, import_, verify
 from expand.ledger.batch_rows import Stage
 from expand.ledger.batches import Batches, SubmittingError
 from expand.llm.batch_api import OpenAIBatchAuthor
-from expand.llm.openai_client import Endpoint
+from expand.llm.endpoint import Endpoint
 from expand.llm.types import AttemptFailedError
 from expand.outline.plans import Plan
 from expand.schema import Json

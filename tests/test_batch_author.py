@@ -13,7 +13,7 @@ from openai import Omit
 from openai.types import Batch
 
 from expand.llm.batch_api import OpenAIBatchAuthor, input_line, remote, result_line
-from expand.llm.openai_client import Endpoint
+from expand.llm.endpoint import Endpoint
 from expand.llm.types import AttemptFailedError, Failure, Finish
 from expand.schema import Json
 

@@ -619,7 +619,7 @@ def test_nobody_at_the_address_is_exit_4_and_costs_nothing(place: Path, monkeypa
     assert ran.json["budget"]["used"] == 1_000
     assert adds_up(ran)
     assert "## 1. Signal handling" in draft_of(place)
-    refused = f"no connection: 127.0.0.1:{port}: connection refused"
+    refused = f"no connection: 127.0.0.1:{port}: all connection attempts failed"
     assert ran.err.splitlines()[1:] == [
         f"07/1: {refused}",
         f"expand: {refused} (4 attempts); check the base URL and that the server is running",

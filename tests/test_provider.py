@@ -14,8 +14,8 @@ from scripted_server import ScriptedServer
 from expand.client.retry_policy import RULES
 from expand.drafting.model_setup import model_setup_for, profile_of
 from expand.errors import InputError
-from expand.llm.base_url import host_of, port_of
-from expand.llm.openai_client import Endpoint, OpenAIAuthor
+from expand.llm.endpoint import Endpoint, host_of, port_of
+from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import refused
 from expand.llm.profile import profile_for
 from expand.llm.provider import COMPATIBLE, providers, recognised

@@ -16,7 +16,8 @@ import openai
 import pytest
 from scripted_server import Behaviour, ScriptedServer
 
-from expand.llm.openai_client import Endpoint, OpenAIAuthor
+from expand.llm.endpoint import Endpoint
+from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.types import AttemptFailedError, Failure, Message, Request
 
 REQUEST = Request(model="m", messages=(Message(role="user", content="Write 3 lines."),), max_output_tokens=50)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 from expand.errors import InputError, Place
-from expand.llm.api_key import OPENAI_KEY, checked_key
-from expand.llm.base_url import is_loopback
+from expand.llm.endpoint import OPENAI_KEY, checked_key, is_loopback
 from expand.llm.profile import PROFILE
 from expand.llm.provider import (
     COMPATIBLE,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from expand.drafting.model_setup import endpoint_of
 from expand.errors import InputError
-from expand.llm.base_url import OPENAI_URL
+from expand.llm.endpoint import OPENAI_URL
 from expand.llm.openai_client import OpenAIClient
 from expand.llm.types import AttemptFailedError
 from expand.settings import Settings

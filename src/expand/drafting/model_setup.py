@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from expand.errors import InputError, Place
 from expand.ledger import Ledger
-from expand.llm.local_model import EmbeddedAuthor
-from expand.llm.openai_client import Endpoint, OpenAIAuthor
+from expand.llm.endpoint import Endpoint
 from expand.llm.pricing import price_for
 from expand.llm.profile import Profile, profile_for
 from expand.llm.types import Usage
@@ -24,6 +23,7 @@ from expand.workspace import Workspace
 
 if TYPE_CHECKING:
     from expand.drafting.chapter_state import ModelSetup
+    from expand.llm.openai_client import OpenAIAuthor
 
 ESTIMATE_MARGIN = Decimal("0.15")
 """By how much prompt counts of a model that tiktoken does not know are raised at first."""
@@ -112,6 +112,9 @@ def endpoint_of(settings: Settings) -> Endpoint:
 
 def author_for(settings: Settings, profile: Profile) -> OpenAIAuthor:
     """The author that the settings mean. It loads the SDK or starts the model with the first request."""
+    from expand.llm.local_model import EmbeddedAuthor  # asyncio: start-up time of commands that send nothing
+    from expand.llm.openai_client import OpenAIAuthor
+
     if settings.embedded:
         return EmbeddedAuthor()
     return OpenAIAuthor(endpoint_of(settings), output_cap_name=profile.output_cap_name, stream=profile.stream)

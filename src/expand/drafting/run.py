@@ -28,7 +28,7 @@ from expand.drafting.results import RunResult
 from expand.drafting.run_options import RunSpec
 from expand.drafting.scheduler import Scheduler
 from expand.ledger import Ledger
-from expand.llm.base_url import is_loopback
+from expand.llm.endpoint import is_loopback
 from expand.llm.types import Author
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.settings import Settings, require_author

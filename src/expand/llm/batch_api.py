@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
-from expand.llm.api_key import HIDDEN
+from expand.llm.endpoint import HIDDEN
 from expand.llm.openai_client import OpenAIClient
 from expand.llm.response import answer_from, one_line, said_in
 from expand.llm.types import Answer, AttemptFailedError, Failure

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from expand.errors import InputError
-from expand.llm.openai_client import Endpoint, OpenAIAuthor
+from expand.llm.endpoint import Endpoint
+from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.provider import EMBEDDED_MODEL
 from expand.llm.types import AttemptFailedError, Failure
 

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import os
 import re
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from expand.errors import AuthorError
-from expand.llm.api_key import checked_key, headers_of_environment
-from expand.llm.base_url import checked_url
+from expand.llm.endpoint import Endpoint, checked_key
 from expand.llm.profile import OutputCapName
 from expand.llm.response import cut_at
 from expand.llm.types import Answer, AttemptFailedError, OnText, Request, ignore_text
@@ -26,57 +22,8 @@ from expand.llm.types import Answer, AttemptFailedError, OnText, Request, ignore
 if TYPE_CHECKING:
     from expand.llm.openai_sdk import Connection
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 600.0
-TOTAL_TIMES = 6
-"""An answer may take so many times the longest silence as a whole, if nobody says otherwise."""
-
 _STREAM = re.compile(r"\bstream(?:s|ed|ing)?\b", re.IGNORECASE)
 _STREAM_OPTIONS = re.compile(r"stream_options|include_usage", re.IGNORECASE)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Endpoint:
-    """Where requests go, and with what.
-
-    ``base_url`` None is OpenAI's own. ``api_key`` None is for servers that need none: on this machine, or behind a
-    gateway; then no Authorization header goes out. ``key_header`` carries the key where that is not Authorization;
-    ``headers`` go out with every request. ``read_seconds`` is the longest silence: before an answer that is not
-    streamed, between two chunks of one that is. ``total_seconds`` is the longest that an answer may take as a whole,
-    None for six times that. ``clock`` gives Unix seconds, for Retry-After dates.
-    """
-
-    api_key: str | None = field(repr=False)
-    base_url: str | None = None
-    key_header: str = "Authorization"
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    connect_seconds: float = CONNECT_SECONDS
-    read_seconds: float = READ_SECONDS
-    total_seconds: float | None = None
-    clock: Callable[[], float] = time.time
-
-    @property
-    def url(self) -> str:
-        """The base URL. Raises ``InputError`` for one that is none."""
-        return checked_url(self.base_url)
-
-    @property
-    def longest_seconds(self) -> float:
-        """``total_seconds``, worked out."""
-        return self.read_seconds * TOTAL_TIMES if self.total_seconds is None else self.total_seconds
-
-    def request_headers(self) -> dict[str, str | None]:
-        """The headers of every request, the key's among them; one that is None does not go out, whatever the
-        environment says of it. Raises ``InputError`` for what no header can carry.
-        """
-        key = checked_key(self.api_key)
-        bearer = self.key_header.lower() == "authorization"
-        return {
-            **headers_of_environment(os.environ),
-            **self.headers,
-            "Authorization": None,  # else one in OPENAI_CUSTOM_HEADERS would go out in the key's place
-            **({self.key_header: f"Bearer {key}" if bearer else key} if key else {}),
-        }
 
 
 class OpenAIClient:

@@ -22,9 +22,8 @@ import httpx2
 import openai
 
 from expand.errors import chain
-from expand.llm.api_key import HIDDEN, hide_key
-from expand.llm.base_url import is_loopback
-from expand.llm.openai_client import Endpoint, Mode
+from expand.llm.endpoint import HIDDEN, Endpoint, hide_key, is_loopback
+from expand.llm.openai_client import Mode
 from expand.llm.response import StreamedAnswer, garbled, one_line, request_id_in, retry_after, said_in
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText
 from expand.schema import Json

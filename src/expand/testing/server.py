@@ -231,14 +231,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/books":
             self._reply(_json(self.server.scripted.books()))
         else:
-            self.send_error(404)
+            self._reply(Reply(status=404, body="Not found", content_type="text/plain"))
 
     def do_POST(self) -> None:
         """Answer one chat completion request."""
         scripted = self.server.scripted
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/chat/completions":
-            return self.send_error(404)
+            return self._reply(Reply(status=404, body="Not found", content_type="text/plain"))
         index, received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
         if scripted.latency_seconds:
             scripted.wait(scripted.latency_seconds)

@@ -22,7 +22,7 @@ from expand.drafting.model_setup import (
 from expand.drafting.run_options import RunSpec
 from expand.errors import AuthorError
 from expand.ledger import Ledger
-from expand.llm.base_url import is_loopback
+from expand.llm.endpoint import is_loopback
 from expand.llm.types import Author
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.settings import Settings, require_author
