@@ -35,6 +35,7 @@ from expand.ledger import Ledger, Order, verify
 from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import OpenAIBatchAuthor, RemoteBatch
+from expand.llm.endpoint import Endpoint
 from expand.outline.plans import Plan
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
@@ -148,7 +149,7 @@ def act(root: Path, base_url: str, action: str, after: int, pipe: Any) -> None:
     settings = settings_of(workspace, base_url)
 
     async def run() -> None:
-        async with FusedAuthor(api_key=None, base_url=base_url) as author:
+        async with FusedAuthor(Endpoint(api_key=None, base_url=base_url)) as author:
             if action == "submit":
                 done = await operations.submit(workspace, settings, commission_of(workspace), author=author)
                 pipe.send((FUSE.steps, done.problem or "; ".join(done.refused), ()))

@@ -20,10 +20,9 @@ from typing import Any, Self
 
 import pytest
 import typer
-from aiohttp import web
 from batch_server import BatchServer
 from documented_code import CodeBlock, Command
-from scripted_server import Behaviour, ScriptedServer
+from scripted_server import Behaviour, Received, ScriptedServer
 from test_suggest import GOOD
 from workspaces import Ran, rows, shipped
 
@@ -48,14 +47,8 @@ SUMMARY = "# Summary\n\n- [Washing up](washing.md)\n- [Storing](storing.md)\n"
 class Provider(ScriptedServer):
     """The scripted server, which can also propose the sections of a chapter."""
 
-    async def _complete(self, incoming: web.Request) -> web.StreamResponse:
-        body = await incoming.json()
-        if "response_format" not in body:
-            return await super()._complete(incoming)
-        message = {"role": "assistant", "content": json.dumps(GOOD)}
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
-        usage = {"prompt_tokens": 300, "completion_tokens": 100, "total_tokens": 400}
-        return web.json_response({"model": body["model"], "choices": [choice], "usage": usage})
+    def write(self, received: Received) -> tuple[str, str]:
+        return (json.dumps(GOOD), "stop") if "response_format" in received.body else super().write(received)
 
 
 class Session:
@@ -179,8 +172,8 @@ class Session:
     def lose(self, attempts: int) -> None:
         """Drafts a section while connections break."""
         received = len(self._server.requests)
-        habits: tuple[Behaviour, Behaviour] = ("normal", "drop")
-        whole, lost = habits
+        whole: Behaviour = "normal"
+        lost: Behaviour = "drop"
         self._server.script = (whole,) * received + (lost,) * attempts
         self._expand(["chapter", "03", "--section", "8"])
         assert len(self.unknown()) == attempts

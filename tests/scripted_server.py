@@ -1,4 +1,4 @@
-"""The scripted server by itself, ``python tests/scripted_server.py --port 8099 --habit preamble``,
+"""The scripted server by itself, ``python tests/scripted_server.py --port 8099 --behaviour preamble``,
 and under the name that the tests know it by. It lives in ``expand.testing``.
 """
 

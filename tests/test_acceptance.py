@@ -106,7 +106,7 @@ def test_an_edit_after_accepting_stops_undo(place: Path, server: ScriptedServer)
 
 
 def test_blocking_findings_stop_accept(place: Path) -> None:
-    with ScriptedServer(habit="refusal") as refusing:
+    with ScriptedServer(behaviour="refusal") as refusing:
         drafted(place, refusing)
     source = source_of(place)
     former = source.read_bytes()

@@ -3,23 +3,22 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
-import aiohttp
 import httpx2
 import openai
 import pytest
 import respx
-from aiohttp.client_reqrep import ConnectionKey
+from openai.types.chat import ChatCompletion
 from scripted_server import ScriptedServer
 
 from expand.errors import InputError
-from expand.llm.api_key import hide_key
-from expand.llm.base_url import is_loopback
-from expand.llm.environment import headers_of
+from expand.llm.endpoint import Endpoint, headers_of_environment, hide_key, is_loopback
 from expand.llm.openai_client import OpenAIAuthor
+from expand.llm.openai_sdk import failure_of
 from expand.llm.response import (
     MESSAGE_LIMIT,
     answer_from,
@@ -28,9 +27,7 @@ from expand.llm.response import (
     said_in,
     usage_from,
 )
-from expand.llm.sdk import failed
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, Request, Usage
-from expand.llm.wire import Transport
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, Request, Usage, ignore_text
 from expand.schema import Json
 
 KEY = "sk-test-0123456789abcdef"
@@ -53,7 +50,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.fixture
 async def mocked() -> AsyncIterator[OpenAIAuthor]:
-    async with OpenAIAuthor(api_key=KEY, transport="httpx2", clock=lambda: 0.0) as author:
+    async with OpenAIAuthor(Endpoint(api_key=KEY, clock=lambda: 0.0)) as author:
         yield author
 
 
@@ -74,52 +71,80 @@ def status_error(status: int, body: object = None, headers: Mapping[str, str] | 
     return client._make_status_error("said", body=body, response=response)
 
 
+def failed(error: Exception) -> AttemptFailedError:
+    return failure_of(error, now=0.0)
+
+
 # The mapper ------------------------------------------------------------------------------------
+
+
+BY_KIND = {
+    openai.OpenAIError: Failure.DISCONNECTED,
+    openai.APIError: Failure.GARBLED,
+    openai.APIConnectionError: Failure.DISCONNECTED,
+    openai.APITimeoutError: Failure.TIMEOUT,
+    openai.APIResponseValidationError: Failure.GARBLED,
+    openai.LengthFinishReasonError: Failure.GARBLED,
+    openai.ContentFilterFinishReasonError: Failure.GARBLED,
+    openai.APIStatusError: Failure.BAD_REQUEST,
+    openai.BadRequestError: Failure.BAD_REQUEST,
+    openai.AuthenticationError: Failure.UNAUTHORIZED,
+    openai.OAuthError: Failure.UNAUTHORIZED,
+    openai.PermissionDeniedError: Failure.FORBIDDEN,
+    openai.NotFoundError: Failure.NOT_FOUND,
+    openai.ConflictError: Failure.SERVER_ERROR,
+    openai.UnprocessableEntityError: Failure.BAD_REQUEST,
+    openai.RateLimitError: Failure.RATE_LIMITED,
+    openai.InternalServerError: Failure.SERVER_ERROR,
+}
+STATUSES = {openai.APIStatusError: 418, openai.OAuthError: 401, openai.InternalServerError: 500}
+OF_OTHER_APIS = {
+    "APIRemovedInV1",
+    "MutuallyExclusiveAuthError",
+    "StreamAlreadyConsumed",
+    "SubjectTokenProviderError",
+    "WebSocketConnectionClosedError",
+    "WebSocketQueueFullError",
+    "_AmbiguousModuleClientUsageError",
+}
+"""Nothing that the tool calls raises these. They would be unknown outcomes."""
+
+
+def of_the_sdk(kind: type[Exception]) -> Exception:
+    """An error of this kind, made as the SDK makes it."""
+    response = httpx2.Response(200, request=SENT)
+    if issubclass(kind, openai.APIStatusError):
+        status = STATUSES.get(kind) or kind.__dict__["status_code"]
+        response = httpx2.Response(status, request=SENT)
+        if kind is openai.OAuthError:
+            return openai.OAuthError(response=response, body=None)
+        return kind("said", response=response, body=None)
+    if kind is openai.APIResponseValidationError:
+        return openai.APIResponseValidationError(response, None)
+    if kind is openai.APITimeoutError:
+        return openai.APITimeoutError(SENT)
+    if kind is openai.APIConnectionError:
+        return openai.APIConnectionError(request=SENT)
+    if kind is openai.APIError:
+        return openai.APIError("said", SENT, body=None)
+    if kind is openai.LengthFinishReasonError:
+        return openai.LengthFinishReasonError(completion=ChatCompletion.model_construct(usage=None))
+    return kind() if kind is openai.ContentFilterFinishReasonError else kind("said")
 
 
 def test_every_error_of_the_sdk_is_mapped() -> None:
     """A subclass that an upgrade brings fails here until it is thought about."""
-    known = {
-        openai.APIError: Failure.DISCONNECTED,
-        openai.APIConnectionError: Failure.DISCONNECTED,
-        openai.APITimeoutError: Failure.TIMEOUT,
-        openai.APIResponseValidationError: Failure.GARBLED,
-        openai.APIStatusError: Failure.BAD_REQUEST,
-        openai.BadRequestError: Failure.BAD_REQUEST,
-        openai.AuthenticationError: Failure.UNAUTHORIZED,
-        openai.OAuthError: Failure.UNAUTHORIZED,
-        openai.PermissionDeniedError: Failure.FORBIDDEN,
-        openai.NotFoundError: Failure.NOT_FOUND,
-        openai.ConflictError: Failure.SERVER_ERROR,
-        openai.UnprocessableEntityError: Failure.BAD_REQUEST,
-        openai.RateLimitError: Failure.RATE_LIMITED,
-        openai.InternalServerError: Failure.SERVER_ERROR,
-    }
-    assert subclasses(openai.APIError) == set(known)
-    statuses = {
-        openai.APIStatusError: 418,
-        openai.OAuthError: 401,
-        openai.InternalServerError: 500,
-    }
-    for kind, failure in known.items():
-        error: openai.APIError
-        if issubclass(kind, openai.APIStatusError):
-            status = statuses.get(kind) or kind.__dict__["status_code"]
-            response = httpx2.Response(status, request=SENT)
-            error = (
-                openai.OAuthError(response=response, body=None)
-                if kind is openai.OAuthError
-                else kind("said", response=response, body=None)
-            )
-        elif kind is openai.APIResponseValidationError:
-            error = openai.APIResponseValidationError(httpx2.Response(200, request=SENT), None)
-        elif issubclass(kind, openai.APITimeoutError):
-            error = openai.APITimeoutError(SENT)
-        elif issubclass(kind, openai.APIConnectionError):
-            error = openai.APIConnectionError(request=SENT)
-        else:
-            error = openai.APIError("said", SENT, body=None)
-        assert failed(error).failure is failure, kind
+    kinds = {kind for kind in subclasses(openai.OpenAIError) if kind.__name__ not in OF_OTHER_APIS}
+    assert kinds == set(BY_KIND)
+    for kind, failure in BY_KIND.items():
+        assert failed(of_the_sdk(kind)).failure is failure, kind
+
+
+def test_what_the_tool_cannot_cause_is_an_unknown_outcome() -> None:
+    for kind in subclasses(openai.OpenAIError):
+        if kind.__name__ in OF_OTHER_APIS:
+            bare = kind.__new__(kind)
+            assert failed(bare).failure is Failure.DISCONNECTED, kind
 
 
 @pytest.mark.parametrize(
@@ -183,12 +208,10 @@ def test_messages_are_one_short_line_without_the_key() -> None:
         (httpx2.WriteError("x"), Failure.DISCONNECTED),
         (httpx2.RemoteProtocolError("x"), Failure.DISCONNECTED),
         (httpx2.DecodingError("x"), Failure.GARBLED),
-        (aiohttp.ConnectionTimeoutError("x"), Failure.UNREACHABLE),
-        (aiohttp.SocketTimeoutError("x"), Failure.TIMEOUT),
-        (aiohttp.ServerDisconnectedError("x"), Failure.DISCONNECTED),
-        (aiohttp.ClientOSError("x"), Failure.DISCONNECTED),
-        (aiohttp.ClientPayloadError("x"), Failure.DISCONNECTED),
-        (aiohttp.InvalidURL("x"), Failure.UNREACHABLE),
+        (httpx2.StreamClosed(), Failure.DISCONNECTED),
+        (ssl.SSLError("x"), Failure.DISCONNECTED),
+        (TimeoutError("x"), Failure.TIMEOUT),
+        (ConnectionResetError("x"), Failure.DISCONNECTED),
     ],
 )
 def test_connection_failures_go_by_what_the_transport_raised(cause: Exception, failure: Failure) -> None:
@@ -196,6 +219,13 @@ def test_connection_failures_go_by_what_the_transport_raised(cause: Exception, f
     error.__cause__ = cause
     assert failed(error).failure is failure
     assert failed(cause).failure is failure
+
+
+@pytest.mark.parametrize(
+    "error", [json.JSONDecodeError("x", "", 0), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"), ValueError("x")]
+)
+def test_a_body_that_is_no_json_is_garbled(error: Exception) -> None:
+    assert failed(error).failure is Failure.GARBLED
 
 
 def test_every_error_of_the_transports_is_mapped_to_a_certain_or_an_unknown_one() -> None:
@@ -206,14 +236,6 @@ def test_every_error_of_the_transports_is_mapped_to_a_certain_or_an_unknown_one(
     for kind in subclasses(httpx2.RequestError):
         mapped = failed(kind("x"))
         assert (mapped.failure is Failure.UNREACHABLE) is (kind.__name__ in unsent), kind
-
-
-def test_the_adapters_misleading_error_is_not_believed() -> None:
-    """The aiohttp adapter makes a ConnectTimeout of a connection dropped after sending."""
-    outer = openai.APITimeoutError(SENT)
-    outer.__cause__ = httpx2.ConnectTimeout("Server disconnected")
-    outer.__cause__.__cause__ = aiohttp.ServerDisconnectedError()
-    assert failed(outer).failure is Failure.DISCONNECTED
 
 
 # Reading answers -------------------------------------------------------------------------------
@@ -398,6 +420,8 @@ async def test_the_request_that_goes_out(mocked: OpenAIAuthor, httpx2_mock: resp
         "max_completion_tokens": 500,
         "temperature": 0.7,
         "grammar": "root ::= [a-z]+",
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
     assert sent.headers["X-Client-Request-Id"] == "03/1/draft/7"
     assert sent.headers["Authorization"] == f"Bearer {KEY}"
@@ -408,17 +432,18 @@ async def test_parameters_cannot_replace_what_the_reservation_rests_on(
     httpx2_mock: respx.Router,
 ) -> None:
     route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=GOOD)
-    parameters: dict[str, Json] = {"max_tokens": 10**9, "model": "dear", "messages": "none"}
+    parameters: dict[str, Json] = {"max_tokens": 10**9, "model": "dear", "messages": "none", "stream": False}
     request = Request(model="m", messages=REQUEST.messages, max_output_tokens=5, parameters=parameters)
     async with OpenAIAuthor(
-        api_key=None,
-        base_url="http://127.0.0.1:9/v1",
+        Endpoint(
+            api_key=None,
+            base_url="http://127.0.0.1:9/v1",
+        ),
         output_cap_name="max_tokens",
-        transport="httpx2",
     ) as author:
         await author.complete(request, client_request_id="x")
     sent = json.loads(route.calls.last.request.content)
-    assert (sent["max_tokens"], sent["model"], len(sent["messages"])) == (5, "m", 2)
+    assert (sent["max_tokens"], sent["model"], len(sent["messages"]), sent["stream"]) == (5, "m", 2, True)
     assert "Authorization" not in route.calls.last.request.headers
 
 
@@ -427,7 +452,7 @@ async def test_the_sdk_does_not_take_a_key_from_the_environment_by_itself(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=GOOD)
-    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
         await author.complete(REQUEST, client_request_id="x")
     assert "Authorization" not in route.calls.last.request.headers
 
@@ -441,10 +466,11 @@ async def test_headers_of_the_environment_go_out_as_the_sdk_sends_them(
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", lines)
     route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=GOOD)
     async with OpenAIAuthor(
-        api_key=KEY,
-        base_url="http://127.0.0.1:9/v1",
-        headers={"x-team": "ours"},
-        transport="httpx2",
+        Endpoint(
+            api_key=KEY,
+            base_url="http://127.0.0.1:9/v1",
+            headers={"x-team": "ours"},
+        )
     ) as author:
         await author.complete(REQUEST, client_request_id="x")
     sent = route.calls.last.request.headers
@@ -452,7 +478,6 @@ async def test_headers_of_the_environment_go_out_as_the_sdk_sends_them(
     assert "OpenAI-Project" not in sent
     assert sent["Authorization"] == f"Bearer {KEY}"
     assert (sent.get_list("X-Team"), sent.get_list("User-Agent")) == (["ours"], ["books"])
-    assert headers_of({"OPENAI_CUSTOM_HEADERS": lines})["X-Team"] == "docs: a"
 
 
 @pytest.mark.parametrize(
@@ -467,7 +492,7 @@ async def test_headers_of_the_environment_go_out_as_the_sdk_sends_them(
 )
 def test_headers_of_the_environment_that_cannot_be_sent(environment: dict[str, str]) -> None:
     with pytest.raises(InputError, match=next(iter(environment))):
-        headers_of(environment)
+        headers_of_environment(environment)
 
 
 async def test_a_key_that_the_provider_repeats_is_in_no_traceback(
@@ -494,7 +519,7 @@ async def test_a_key_in_a_garbled_answer_is_hidden(mocked: OpenAIAuthor, httpx2_
 @pytest.mark.parametrize("key", ["sk-ü", "sk-a\nb"])
 def test_a_key_that_no_header_can_carry(key: str) -> None:
     with pytest.raises(InputError, match="set OPENAI_API_KEY again") as caught:
-        OpenAIAuthor(api_key=key)
+        OpenAIAuthor(Endpoint(api_key=key))
     assert key not in str(caught.value)
 
 
@@ -513,7 +538,7 @@ def test_a_key_that_no_header_can_carry(key: str) -> None:
 )
 def test_a_base_url_that_is_none(url: str) -> None:
     with pytest.raises(InputError, match="is not an http or https address; give one such as"):
-        OpenAIAuthor(api_key=None, base_url=url)
+        OpenAIAuthor(Endpoint(api_key=None, base_url=url))
 
 
 @pytest.mark.parametrize(
@@ -535,40 +560,16 @@ def test_is_loopback(url: str | None, expected: bool) -> None:
 
 
 async def test_an_author_that_was_asked_nothing_can_be_closed() -> None:
-    author = OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1")
+    author = OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1"))
     await author.open()
     await author.aclose()
 
 
-async def test_an_error_of_the_socket_itself_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def torn(*_: object, **__: object) -> None:
-        raise ConnectionResetError("torn")
-
-    monkeypatch.setattr(aiohttp.ClientSession, "_request", torn)
-    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1") as author:
-        with pytest.raises(AttemptFailedError) as caught:
-            await author.complete(REQUEST, client_request_id="x")
-    assert (caught.value.failure, caught.value.message) == (
-        Failure.DISCONNECTED,
-        "the connection was lost: torn",
-    )
-
-
-def test_a_socket_without_words_for_its_error() -> None:
-    key = ConnectionKey("h", 80, False, True, None, None, None)
-    error = failed(aiohttp.ClientConnectorError(key, OSError()))
-    assert error.failure is Failure.UNREACHABLE
-    assert error.message.startswith("no connection: Cannot connect to host h:80")
-
-
 # Over real connections -------------------------------------------------------------------------
 
-TRANSPORTS: tuple[Transport, ...] = ("aiohttp", "httpx2")
 
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_an_answer_over_the_wire(server: ScriptedServer, transport: Transport) -> None:
-    async with OpenAIAuthor(api_key=None, base_url=server.base_url, transport=transport) as author:
+async def test_an_answer_over_the_wire(server: ScriptedServer) -> None:
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         answers = await asyncio.gather(
             *(author.complete(REQUEST, client_request_id=f"03/1/draft/{n}") for n in range(8))
         )
@@ -580,9 +581,8 @@ async def test_an_answer_over_the_wire(server: ScriptedServer, transport: Transp
     assert server.requests[0].body["messages"][1]["content"] == REQUEST.messages[1].content
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(
-    ("habit", "failure"),
+    ("behaviour", "failure"),
     [
         ("rate_limited", Failure.RATE_LIMITED),
         ("unauthorized", Failure.UNAUTHORIZED),
@@ -595,21 +595,18 @@ async def test_an_answer_over_the_wire(server: ScriptedServer, transport: Transp
         ("error_in_success", Failure.GARBLED),
     ],
 )
-async def test_failures_over_the_wire(
-    server: ScriptedServer, transport: Transport, habit: Any, failure: Failure
-) -> None:
-    server.habit = habit
-    async with OpenAIAuthor(api_key="k" * 20, base_url=server.base_url, transport=transport) as author:
+async def test_failures_over_the_wire(server: ScriptedServer, behaviour: Any, failure: Failure) -> None:
+    server.behaviour = behaviour
+    async with OpenAIAuthor(Endpoint(api_key="k" * 20, base_url=server.base_url)) as author:
         with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
     assert caught.value.failure is failure
-    assert caught.value.retry_after_seconds == (1.0 if habit == "rate_limited" else None)
+    assert caught.value.retry_after_seconds == (1.0 if behaviour == "rate_limited" else None)
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("header", ["配额".encode(), "café".encode("latin-1")])
-async def test_a_refusal_with_any_bytes_in_its_headers(transport: Transport, header: bytes) -> None:
+async def test_a_refusal_with_any_bytes_in_its_headers(header: bytes) -> None:
     """The transports hand them on as they came."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -622,30 +619,28 @@ async def test_a_refusal_with_any_bytes_in_its_headers(transport: Transport, hea
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}/v1"
-        async with OpenAIAuthor(api_key=None, base_url=url, transport=transport) as author:
+        async with OpenAIAuthor(Endpoint(api_key=None, base_url=url)) as author:
             with pytest.raises(AttemptFailedError) as caught:
                 await author.complete(REQUEST, client_request_id="x")
     assert caught.value.failure is Failure.RATE_LIMITED
     assert caught.value.retry_after_seconds == 7.0
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_server_that_hangs_is_a_timeout(server: ScriptedServer, transport: Transport) -> None:
-    server.habit = "hang"
-    async with OpenAIAuthor(api_key=None, base_url=server.base_url, read_seconds=0.2, transport=transport) as author:
+async def test_a_server_that_hangs_is_a_timeout(server: ScriptedServer) -> None:
+    server.behaviour = "hang"
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url, read_seconds=0.2)) as author:
         with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
     assert caught.value.failure is Failure.TIMEOUT
     assert caught.value.message.startswith("no answer in time")
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_nobody_listening_is_unreachable(transport: Transport) -> None:
+async def test_nobody_listening_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for host in (f"127.0.0.1:{port}", "no-such-host.invalid"):
-        async with OpenAIAuthor(api_key=None, base_url=f"http://{host}/v1", transport=transport) as author:
+        async with OpenAIAuthor(Endpoint(api_key=None, base_url=f"http://{host}/v1")) as author:
             with pytest.raises(AttemptFailedError) as caught:
                 await author.complete(REQUEST, client_request_id="x")
         assert caught.value.failure is Failure.UNREACHABLE
@@ -656,14 +651,295 @@ async def test_a_proxy_in_the_environment_is_not_used_for_this_machine(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    async with OpenAIAuthor(api_key=None, base_url=server.base_url) as author:
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         answer = await author.complete(REQUEST, client_request_id="x")
     assert answer.usable
 
 
+# Streams ---------------------------------------------------------------------------------------
+
+
+async def asked(
+    server: ScriptedServer, pieces: list[str] | None = None, *, stream: bool = True, **endpoint: Any
+) -> Answer:
+    """The answer of a new author to one request."""
+    where = Endpoint(api_key=None, base_url=server.base_url, **endpoint)
+    async with OpenAIAuthor(where, stream=stream) as author:
+        on_text = ignore_text if pieces is None else pieces.append
+        return await author.complete(REQUEST, client_request_id="03/1/draft/7", on_text=on_text)
+
+
+async def test_text_comes_piece_by_piece_and_the_usage_at_the_end(server: ScriptedServer) -> None:
+    server.chunk_characters = 7
+    pieces: list[str] = []
+    answer = await asked(server, pieces)
+    assert "".join(pieces) == answer.text
+    assert len(pieces) > 20
+    assert (answer.finish, answer.model, answer.provider_request_id) == (Finish.STOP, "gpt-4o", "req_0")
+    assert answer.usage is not None
+    assert answer.usage.total == server.billed_tokens
+
+
+async def test_a_profile_can_ask_for_plain_answers(server: ScriptedServer) -> None:
+    streamed = await asked(server)
+    server.requests.clear()
+    server._generator.written.clear()
+    pieces: list[str] = []
+    plain = await asked(server, pieces, stream=False)
+    assert not server.requests[0].streamed
+    assert "stream_options" not in server.requests[0].body
+    assert (plain.text, plain.usage) == (streamed.text, streamed.usage)
+    assert pieces == [plain.text]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "fields"),
+    [
+        ("refuses_stream", [("stream", "stream_options"), ()]),
+        ("refuses_stream_options", [("stream", "stream_options"), ("stream",)]),
+        ("ignores_stream", [("stream", "stream_options")]),
+    ],
+)
+async def test_a_server_that_streams_otherwise_is_asked_as_it_knows(
+    server: ScriptedServer, behaviour: Any, fields: list[tuple[str, ...]]
+) -> None:
+    """The refused request is billed by nobody, and made once."""
+    server.behaviour = behaviour
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
+        for _ in range(3):
+            pieces: list[str] = []
+            answer = await author.complete(REQUEST, client_request_id="x", on_text=pieces.append)
+            assert answer.text == "".join(pieces)
+            assert answer.text.count("\n") == 12
+            assert (answer.usage is None) is (behaviour == "refuses_stream_options")
+    seen = [tuple(name for name in ("stream", "stream_options") if r.body.get(name)) for r in server.requests]
+    assert seen == [*fields, *[fields[-1]] * 2]
+
+
+async def test_a_model_that_can_only_be_streamed_is_streamed_whatever_the_profile_says(server: ScriptedServer) -> None:
+    server.behaviour = "streams_only"
+    assert (await asked(server, stream=False)).usable
+    assert [r.streamed for r in server.requests] == [False, True]
+
+
+async def test_a_server_that_takes_neither_is_asked_both_ways_and_no_more(
+    httpx2_mock: respx.Router,
+) -> None:
+    error = {"error": {"message": "'stream' is not what it should be"}}
+    route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(400, json=error)
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
+        with pytest.raises(AttemptFailedError, match="'stream' is not what it should be"):
+            await author.complete(REQUEST, client_request_id="x")
+    assert route.call_count == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(400, "the upstream failed"), (500, "cannot stream"), (404, "no stream_options here")]
+)
+async def test_another_refusal_is_no_reason_to_ask_otherwise(
+    httpx2_mock: respx.Router, status: int, message: str
+) -> None:
+    route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(status, json={"error": message})
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
+        with pytest.raises(AttemptFailedError):
+            await author.complete(REQUEST, client_request_id="x")
+    assert route.call_count == 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "failure"),
+    [
+        ("broken_stream", Failure.DISCONNECTED),
+        ("broken_stream_with_usage", Failure.DISCONNECTED),
+        ("unfinished_stream", Failure.DISCONNECTED),
+        ("error_in_stream", Failure.GARBLED),
+        ("stalled_stream", Failure.TIMEOUT),
+    ],
+)
+async def test_an_answer_that_breaks_off_leaves_its_pieces(
+    server: ScriptedServer, behaviour: Any, failure: Failure
+) -> None:
+    whole = (await asked(server)).text
+    server._generator.written.clear()
+    server.behaviour = behaviour
+    pieces: list[str] = []
+    with pytest.raises(AttemptFailedError) as caught:
+        await asked(server, pieces, read_seconds=0.3)
+    assert "".join(pieces) == whole[: len(whole) // 2]
+    assert caught.value.failure is failure
+    assert (caught.value.model, caught.value.provider_request_id) == ("gpt-4o", "req_1")
+    assert (caught.value.usage is not None) is (behaviour == "broken_stream_with_usage")
+    assert len(server.requests) == 2
+
+
+async def test_the_timeout_is_the_silence_between_two_chunks(server: ScriptedServer) -> None:
+    server.chunk_characters, server.chunk_seconds = 60, 0.05
+    assert (await asked(server, read_seconds=0.25)).usable
+    assert len((await asked(server)).text) / 60 * 0.05 > 0.25, "else the answer would have been in time anyway"
+
+
+async def test_an_answer_without_end_is_stopped(server: ScriptedServer) -> None:
+    server.chunk_characters, server.chunk_seconds = 10, 0.05
+    pieces: list[str] = []
+    with pytest.raises(AttemptFailedError, match=r"no whole answer in 0\.4 s") as caught:
+        await asked(server, pieces, read_seconds=0.3, total_seconds=0.4)
+    assert caught.value.failure is Failure.TIMEOUT
+    assert pieces
+
+
+def test_a_whole_answer_may_take_six_times_the_longest_silence() -> None:
+    assert Endpoint(api_key=None).longest_seconds == 3600
+    assert Endpoint(api_key=None, read_seconds=10).longest_seconds == 60
+    assert Endpoint(api_key=None, total_seconds=7).longest_seconds == 7
+
+
+def events(*chunks: object, done: bool = True) -> bytes:
+    data = [*(json.dumps(chunk, ensure_ascii=False) for chunk in chunks), *(["[DONE]"] if done else [])]
+    return "".join(f"data: {one}\n\n" for one in data).encode()
+
+
+def chunk(text: object = None, finish: object = None, **more: Any) -> dict[str, Any]:
+    return {"model": "m", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}], **more}
+
+
+async def streamed(
+    httpx2_mock: respx.Router,
+    content: bytes,
+    pieces: list[str],
+    *,
+    content_type: str = "text/event-stream",
+    stream: bool = True,
+) -> Answer:
+    headers = {"content-type": content_type} if content_type else {}
+    httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(content=content, headers=headers)
+    where = Endpoint(api_key=KEY, base_url="http://127.0.0.1:9/v1")
+    async with OpenAIAuthor(where, stream=stream) as author:
+        return await author.complete(REQUEST, client_request_id="x", on_text=pieces.append)
+
+
+USAGE = {"prompt_tokens": 5, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "pieces", "finish", "usage"),
+    [
+        (events(chunk(" \r\n\u2028"), chunk("b\x85"), chunk(None, "stop")),
+         [" \r\n\u2028", "b\x85"], Finish.STOP, False),
+        (b": waiting\n\n" + events(chunk("a", "length"), {"choices": [], "usage": USAGE}), ["a"], Finish.LENGTH, True),
+        (events(chunk("a"), chunk("b", "stop", usage=USAGE), done=False), ["a", "b"], Finish.STOP, True),
+        (events(chunk("a"), chunk(None)), ["a"], Finish.OTHER, False),
+        (events(chunk("a"), chunk(None, "weird")), ["a"], Finish.OTHER, False),
+        (events({"choices": [{"delta": {"reasoning_content": "hm", "reasoning": "hm"}}]}, chunk("a", "stop")),
+         ["a"], Finish.STOP, False),
+        (events({"choices": [], "prompt_filter_results": []}, chunk("a", "stop")), ["a"], Finish.STOP, False),
+        (events({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}), ["a"], Finish.STOP, False),
+        (events({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop", "usage": USAGE}]}),
+         ["a"], Finish.STOP, True),
+        (events(chunk([{"type": "text", "text": "a"}]), chunk("b", "stop")), ["a", "b"], Finish.STOP, False),
+        (events({"choices": [{"delta": {"refusal": "I "}}]}, {"choices": [{"delta": {"refusal": "cannot"}}]},
+                chunk(None, "stop")), [], Finish.REFUSAL, False),
+        (events(chunk(None, "length"), {"choices": [], "usage": USAGE}), [], Finish.LENGTH, True),
+    ],
+)  # fmt: skip
+async def test_streams_as_servers_send_them(
+    httpx2_mock: respx.Router, content: bytes, pieces: list[str], finish: Finish, usage: bool
+) -> None:
+    got: list[str] = []
+    answer = await streamed(httpx2_mock, content, got)
+    assert (got, answer.finish) == (pieces, finish)
+    assert answer.text == ("I cannot" if finish is Finish.REFUSAL else "".join(pieces))
+    assert answer.usage == (Usage(prompt=5, completion=2) if usage else None)
+
+
+@pytest.mark.parametrize(
+    ("content", "failure", "said"),
+    [
+        (b"", Failure.DISCONNECTED, "ended too early"),
+        (b"data: [DONE]\n\n", Failure.GARBLED, "an empty answer"),
+        (events(chunk("data: [DONE]"), done=False), Failure.DISCONNECTED, "ended too early"),
+        (events(chunk("a"), {"error": {"message": "gone"}}), Failure.GARBLED, "gone"),
+        (events({"error": "just text"}), Failure.GARBLED, "just text"),
+        (events({"choices": [{"delta": {}, "error": {"message": "cut off"}}]}), Failure.GARBLED, "cut off"),
+        (events(chunk("a")) .replace(b'"a"', b"a"), Failure.GARBLED, "no chat completion"),
+        (b"data: \xff\n\n", Failure.GARBLED, "no chat completion"),
+    ],
+)  # fmt: skip
+async def test_streams_without_an_answer(
+    httpx2_mock: respx.Router, content: bytes, failure: Failure, said: str
+) -> None:
+    with pytest.raises(AttemptFailedError, match=said) as caught:
+        await streamed(httpx2_mock, content, [])
+    assert caught.value.failure is failure
+
+
+async def test_usage_so_far_is_not_the_usage_of_an_answer_that_broke_off(httpx2_mock: respx.Router) -> None:
+    """The provider may write on and bill it: the attempt is charged at its reservation."""
+    with pytest.raises(AttemptFailedError) as caught:
+        await streamed(httpx2_mock, events(chunk("a", usage=USAGE), done=False), [])
+    assert caught.value.usage is None
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/json", "text/plain", ""])
+@pytest.mark.parametrize("form", ["events", "json"])
+async def test_what_arrives_counts_and_not_its_label(
+    httpx2_mock: respx.Router, stream: bool, content_type: str, form: str
+) -> None:
+    body = events(chunk("Text.\n", "stop")) if form == "events" else json.dumps(GOOD, indent=1).encode()
+    pieces: list[str] = []
+    answer = await streamed(httpx2_mock, body, pieces, content_type=content_type, stream=stream)
+    assert (answer.text, pieces) == ("Text.\n", ["Text.\n"])
+
+
+async def test_a_connection_that_breaks_after_the_finish_takes_nothing_away() -> None:
+    """The text is whole; only what it cost is not known."""
+    payload = events(chunk("a"), chunk("b", "stop"), done=False)
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"%x\r\n%b\r\n" % (len(payload), payload))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(break_off, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        async with OpenAIAuthor(Endpoint(api_key=None, base_url=url)) as author:
+            answer = await author.complete(REQUEST, client_request_id="x")
+    assert (answer.text, answer.finish, answer.usage) == ("ab", Finish.STOP, None)
+
+
+async def test_a_key_in_a_stream_is_hidden(httpx2_mock: respx.Router) -> None:
+    pieces: list[str] = []
+    answer = await streamed(httpx2_mock, events(chunk(f"the key {KEY}"), chunk(" again", "stop")), pieces)
+    assert pieces == ["the key [key]", " again"]
+    assert answer.text == "the key [key] again"
+
+
+async def test_what_the_listener_raises_is_no_failure_of_the_attempt(server: ScriptedServer) -> None:
+    def broken(piece: str) -> None:
+        raise ValueError(piece)
+
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
+        with pytest.raises(ValueError, match=r".+"):
+            await author.complete(REQUEST, client_request_id="x", on_text=broken)
+
+
+async def test_stopping_in_the_middle_lets_the_cancellation_through(server: ScriptedServer) -> None:
+    server.behaviour = "stalled_stream"
+    pieces: list[str] = []
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
+        task = asyncio.create_task(author.complete(REQUEST, client_request_id="x", on_text=pieces.append))
+        while not pieces:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 async def test_stopping_lets_the_cancellation_through(server: ScriptedServer) -> None:
-    server.habit = "hang"
-    async with OpenAIAuthor(api_key=None, base_url=server.base_url) as author:
+    server.behaviour = "hang"
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         task = asyncio.create_task(author.complete(REQUEST, client_request_id="x"))
         while not server.requests:
             await asyncio.sleep(0.01)
@@ -680,7 +956,7 @@ async def test_a_key_that_the_server_repeats_stays_out_of_the_answer(
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(
         json=said, headers={"x-request-id": f"Bearer {KEY}"}
     )
-    async with OpenAIAuthor(api_key=KEY, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
+    async with OpenAIAuthor(Endpoint(api_key=KEY, base_url="http://127.0.0.1:9/v1")) as author:
         answer = await author.complete(REQUEST, client_request_id="x")
     assert KEY not in repr(answer)
     assert answer.text == "The key is [key]."

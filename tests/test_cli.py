@@ -395,7 +395,7 @@ def test_an_interrupt_keeps_what_was_bought_and_reserves_nothing(place: Path) ->
 
 
 def test_interrupted_twice_it_ends_at_once_and_the_outcome_is_unknown(place: Path) -> None:
-    with ScriptedServer(habit="hang") as server:
+    with ScriptedServer(behaviour="hang") as server:
         process = start(place, "chapter", "07", "--base-url", server.base_url, "--json")
         while not server.requests:
             assert process.poll() is None, process.communicate()
@@ -544,7 +544,7 @@ def test_a_bill_above_the_reservation_is_told_with_exit_3(place: Path) -> None:
     (place / "outlines" / "book.yaml").write_text(
         (place / "outlines" / "book.yaml").read_text().replace("200000", "6000")
     )
-    with ScriptedServer(habit="bills_more") as server:
+    with ScriptedServer(behaviour="bills_more") as server:
         ran = chapter(place, server)
         table = expand(place, "chapter", "07", "--base-url", server.base_url)
 
@@ -619,7 +619,7 @@ def test_nobody_at_the_address_is_exit_4_and_costs_nothing(place: Path, monkeypa
     assert ran.json["budget"]["used"] == 1_000
     assert adds_up(ran)
     assert "## 1. Signal handling" in draft_of(place)
-    refused = f"no connection: 127.0.0.1:{port}: connection refused"
+    refused = f"no connection: 127.0.0.1:{port}: all connection attempts failed"
     assert ran.err.splitlines()[1:] == [
         f"07/1: {refused}",
         f"expand: {refused} (4 attempts); check the base URL and that the server is running",
@@ -627,11 +627,11 @@ def test_nobody_at_the_address_is_exit_4_and_costs_nothing(place: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("habit", "kind"),
+    ("behaviour", "kind"),
     [("refusal", "refusal"), ("empty", "empty")],
 )
-def test_an_answer_that_is_none_is_never_text(place: Path, habit: Behaviour, kind: str) -> None:
-    with ScriptedServer(habit=habit) as server:
+def test_an_answer_that_is_none_is_never_text(place: Path, behaviour: Behaviour, kind: str) -> None:
+    with ScriptedServer(behaviour=behaviour) as server:
         ran = chapter(place, server, "--section", "1")
 
     assert ran.code == 5
@@ -650,27 +650,27 @@ def test_an_answer_that_is_none_is_never_text(place: Path, habit: Behaviour, kin
     assert found.endswith("3 times")
 
 
-@pytest.mark.parametrize("habit", ["preamble", "heading", "open_fence"])
-def test_a_bad_habit_leaves_no_trace_in_the_draft(place: Path, habit: Behaviour) -> None:
-    with ScriptedServer(habit=habit) as server:
+@pytest.mark.parametrize("behaviour", ["preamble", "heading", "open_fence"])
+def test_a_bad_habit_leaves_no_trace_in_the_draft(place: Path, behaviour: Behaviour) -> None:
+    with ScriptedServer(behaviour=behaviour) as server:
         ran = chapter(place, server)
 
     text = draft_of(place)
     assert ran.code in (0, 5)
     assert "Sure!" not in text
     assert "Let me know" not in text
-    assert "My own heading" not in text or habit == "heading"
+    assert "My own heading" not in text or behaviour == "heading"
     assert re.findall(r"^## .+$", text, re.MULTILINE)[1:] == [f"## {n}. {title}" for n, title in enumerate(TITLES, 1)]
     for section in draft.read(text).sections:
         assert blocks.open_fence(section.text) is None
 
 
 @pytest.mark.parametrize(
-    ("habit", "kind"),
+    ("behaviour", "kind"),
     [("placeholder", "placeholder"), ("wrong_language", "wrong-language")],
 )
-def test_a_bad_habit_that_stays_is_named(place: Path, habit: Behaviour, kind: str) -> None:
-    with ScriptedServer(habit=habit) as server:
+def test_a_bad_habit_that_stays_is_named(place: Path, behaviour: Behaviour, kind: str) -> None:
+    with ScriptedServer(behaviour=behaviour) as server:
         ran = chapter(place, server)
 
     assert ran.code == 5
@@ -678,7 +678,7 @@ def test_a_bad_habit_that_stays_is_named(place: Path, habit: Behaviour, kind: st
 
 
 def test_the_same_sentence_over_and_over_ends_soon(place: Path) -> None:
-    with ScriptedServer(habit="same_sentence") as server:
+    with ScriptedServer(behaviour="same_sentence") as server:
         ran = chapter(place, server)
 
     assert ran.code == 5
@@ -751,9 +751,9 @@ def test_the_embedded_model_says_so_once_and_refuses_chinese(place: Path) -> Non
 
 @pytest.mark.parametrize("code", [0, 3, 4, 5])
 def test_json_is_one_object_and_nothing_else(place: Path, code: int) -> None:
-    habit: Behaviour = {4: "insufficient_quota", 5: "placeholder"}.get(code, "normal")  # type: ignore[assignment]
+    behaviour: Behaviour = {4: "insufficient_quota", 5: "placeholder"}.get(code, "normal")  # type: ignore[assignment]
     arguments = ("--budget", "10") if code == 3 else ()
-    with ScriptedServer(habit=habit) as server:
+    with ScriptedServer(behaviour=behaviour) as server:
         process = start(place, "chapter", "07", "--base-url", server.base_url, "--json", *arguments)
         ran = finished(process)
 

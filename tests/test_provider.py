@@ -14,9 +14,9 @@ from scripted_server import ScriptedServer
 from expand.client.retry_policy import RULES
 from expand.drafting.model_setup import model_setup_for, profile_of
 from expand.errors import InputError
-from expand.llm.base_url import host_of, port_of
-from expand.llm.http_errors import refused
+from expand.llm.endpoint import Endpoint, host_of, port_of
 from expand.llm.openai_client import OpenAIAuthor
+from expand.llm.openai_sdk import refused
 from expand.llm.profile import profile_for
 from expand.llm.provider import COMPATIBLE, providers, recognised
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
@@ -252,11 +252,7 @@ async def test_where_the_key_goes(httpx2_mock: respx.Router, provider: str, sent
     base = "https://name.openai.azure.com/openai/v1/"
     route = httpx2_mock.post(f"{base}chat/completions").respond(json=ANSWER)
     async with OpenAIAuthor(
-        api_key="sk-1",
-        base_url=base,
-        key_header=known.key_header,
-        headers=known.headers,
-        transport="httpx2",
+        Endpoint(api_key="sk-1", base_url=base, key_header=known.key_header, headers=known.headers)
     ) as author:
         answer = await author.complete(REQUEST, client_request_id="01/1/draft/a")
     request = route.calls.last.request
@@ -281,7 +277,7 @@ async def test_the_id_that_provider_or_gateway_know_an_answer_by(
     httpx2_mock: respx.Router, headers: dict[str, str], known_by: str
 ) -> None:
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=ANSWER, headers=headers)
-    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
         answer = await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert answer.provider_request_id == known_by
 
@@ -297,7 +293,7 @@ async def test_a_quota_that_a_gateway_words_anew(httpx2_mock: respx.Router, said
     """Waiting for a rate limit ends some time; waiting for money does not."""
     error = {"error": {"message": said, "type": "throttling_error", "code": "429"}}
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(429, json=error)
-    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
         with pytest.raises(AttemptFailedError) as told:
             await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert told.value.failure == failure
@@ -313,7 +309,7 @@ async def test_a_quota_that_a_gateway_words_anew(httpx2_mock: respx.Router, said
 async def test_a_prompt_that_azure_filters_is_billed(httpx2_mock: respx.Router, error: dict[str, str | None]) -> None:
     """Unlike any other bad request: the filter has read the prompt."""
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(400, json={"error": error})
-    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
         with pytest.raises(AttemptFailedError) as told:
             await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert told.value.failure is Failure.FILTERED
@@ -375,6 +371,6 @@ async def test_a_text_that_used_its_cap_up_was_cut_whatever_a_gateway_says(
         "usage": {"prompt_tokens": 9, "completion_tokens": completion},
     }
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(json=answer)
-    async with OpenAIAuthor(api_key=None, base_url="http://127.0.0.1:9/v1", transport="httpx2") as author:
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
         got = await author.complete(REQUEST, client_request_id="01/1/draft/a")
     assert got.finish is finish

@@ -19,7 +19,7 @@ from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, Secti
 from expand.drafting.model_setup import (
     MARGIN_HOLDS,
     MARGIN_LEARNS,
-    DeferredAuthor,
+    author_for,
     model_setup_for,
     require_language,
 )
@@ -31,9 +31,10 @@ from expand.drafting.section_text import SectionText
 from expand.drafting.turns import Turns
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
+from expand.llm.local_model import EmbeddedAuthor
 from expand.llm.profile import profile_for
 from expand.llm.tokens import RANK_FILES
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, ignore_text
+from expand.llm.types import Answer, Finish, OnText, ignore_text
 from expand.outline import Allowance, Opening
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.outline.plans import Plan
@@ -214,22 +215,18 @@ def test_languages_that_the_book_or_the_model_does_not_have(place: Workspace) ->
 
 def test_an_author_that_is_not_asked_is_not_opened() -> None:
     async def entered() -> None:
-        async with DeferredAuthor(LOCAL, profile_for("scripted")):
+        async with author_for(LOCAL, profile_for("scripted")):
             pass
 
     asyncio.run(entered())
 
 
-def test_an_author_that_cannot_begin_ends_the_run_before_anything_is_reserved(
-    place: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def lost(self: object) -> None:
-        raise AttemptFailedError(Failure.UNREACHABLE, "the model file is damaged")
-
-    monkeypatch.setattr("expand.llm.openai_client.OpenAIAuthor.open", lost)
+def test_an_author_that_cannot_begin_ends_the_run_before_anything_is_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> None:
+        raise RuntimeError("the model file is damaged")
 
     async def begun() -> None:
-        async with DeferredAuthor(LOCAL, profile_for("scripted")) as author:
+        async with EmbeddedAuthor(start=lost) as author:  # type: ignore[arg-type]
             await author.open()
 
     with pytest.raises(AuthorError, match="the model file is damaged; run `expand doctor`"):
@@ -261,34 +258,13 @@ def test_a_damaged_tokenizer_is_told_before_anything_is_written(
     assert not (place.root / "drafts").exists()
 
 
-def test_the_settings_choose_the_author(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
-
-    class Fake:
-        async def __aenter__(self) -> Fake:
-            return self
-
-        async def __aexit__(self, *_: object) -> None:
-            opened.append("closed")
-
-        async def open(self) -> None:
-            opened.append("opened")
-
-        async def complete(self, request: object, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
-            opened.append(client_request_id)
-            return answer()
-
-    monkeypatch.setattr("expand.llm.local_model.EmbeddedAuthor", Fake)
-    settings = Settings(model="smollm2-135m-instruct")
-
-    async def asked() -> None:
-        async with DeferredAuthor(settings, profile_for(settings.model)) as author:
-            order, _, _ = first_order(place, LOCAL, chapter="07", section=1, plan=Plan.FULL, language="en")
-            for name in ("a", "b"):
-                await author.complete(order.request, client_request_id=name)
-
-    asyncio.run(asked())
-    assert opened == ["opened", "a", "b", "closed"]
+def test_the_settings_choose_the_author() -> None:
+    embedded = Settings(model="smollm2-135m-instruct")
+    assert isinstance(author_for(embedded, profile_for(embedded.model)), EmbeddedAuthor)
+    author = author_for(LOCAL, profile_for("scripted"))
+    assert not isinstance(author, EmbeddedAuthor)
+    assert LOCAL.base_url is not None
+    assert LOCAL.base_url in repr(author)
 
 
 # --- runs ------------------------------------------------------------------------------------
@@ -495,7 +471,7 @@ def test_a_repair_that_is_refused_leaves_what_there_was(place: Workspace) -> Non
 
 def test_a_model_that_fills_in_forms_is_not_asked_to_repair(place: Workspace) -> None:
     place.settings_path.write_text('[models.scripted]\naspects = { en = ["what it is"] }\n')
-    with ScriptedServer(habit="placeholder") as server:
+    with ScriptedServer(behaviour="placeholder") as server:
         ran = expand(place.root, "chapter", "07", "--base-url", server.base_url, "--model", "scripted")
     assert ran.code == 5
     purposes = {r.headers["X-Client-Request-Id"].split("/")[2] for r in server.requests}

@@ -190,7 +190,7 @@ def test_a_file_that_is_written_is_named_unless_quiet(place: Path) -> None:
 
 
 def test_findings_name_the_line_in_the_draft(place: Path) -> None:
-    with ScriptedServer(habit="placeholder") as server:
+    with ScriptedServer(behaviour="placeholder") as server:
         ran = expand(place, "chapter", "07", "--base-url", server.base_url)
     assert ran.code == 5
     reviewed = expand(place, "review", "07").out

@@ -12,6 +12,7 @@ from workspaces import small
 from expand import AttemptFailedError, Failure, Finish, Message, Request, Workspace
 from expand.testing import Behaviour, ScriptedAuthor, this_machine_only
 from expand.testing.assertions import drafted
+from expand.testing.behaviours import INTERRUPTED
 from expand.testing.network import NetworkForbiddenError
 from expand.testing.sample_workspace import copy_workspace
 from expand.testing.scripted_author import FAILURES
@@ -52,7 +53,7 @@ def test_the_users_own_answers(expand_draft, scripted_author):
 def test_a_bad_evening(expand_draft, scripted_author):
     scripted_author.script = ["rate_limited", "server_error", "timeout", "normal"]
     drafted = expand_draft("07", sections=[3], concurrency=1)
-    assert [sent.habit for sent in drafted.requests][:4] == scripted_author.script
+    assert [sent.behaviour for sent in drafted.requests][:4] == scripted_author.script
     assert drafted.chapter.sections[0].status == "drafted"
 
 
@@ -78,7 +79,7 @@ def test_the_users_own_folder_is_left_alone(expand_draft, expand_workspace, requ
 
 FAILING = """
 def test_refusals_block(expand_draft, scripted_author):
-    scripted_author.habit = "refusal"
+    scripted_author.behaviour = "refusal"
     expand_draft("07", sections=[3]).assert_kept()
 
 
@@ -218,7 +219,7 @@ async def test_the_ratio_of_the_lines_asked_is_delivered(ratio: float, lines: in
 
 
 @pytest.mark.parametrize(
-    ("habit", "finish", "has"),
+    ("behaviour", "finish", "has"),
     [
         ("half", Finish.STOP, "About Blocking signals."),
         ("cut_off", Finish.LENGTH, "About Blocking signals."),
@@ -231,30 +232,58 @@ async def test_the_ratio_of_the_lines_asked_is_delivered(ratio: float, lines: in
         ("bills_more", Finish.STOP, "About"),
     ],
 )
-async def test_habits_of_the_author(habit: Behaviour, finish: Finish, has: str) -> None:
+async def test_behaviours_of_the_author(behaviour: Behaviour, finish: Finish, has: str) -> None:
     request, name = asked()
-    answer = await ScriptedAuthor(habit=habit).complete(request, client_request_id=name)
+    answer = await ScriptedAuthor(behaviour=behaviour).complete(request, client_request_id=name)
     assert answer.finish is finish
     assert has in answer.text
-    assert answer.usable is (habit not in ("refusal", "empty"))
-    if habit == "bills_more":
+    assert answer.usable is (behaviour not in ("refusal", "empty"))
+    if behaviour == "bills_more":
         assert answer.usage is not None
         assert answer.usage.total > 5_000
-    if habit == "cut_off":
+    if behaviour == "cut_off":
         assert not answer.text.endswith((".", "\n"))
 
 
-@pytest.mark.parametrize("habit", list(FAILURES))
-async def test_failures_of_the_author(habit: Behaviour) -> None:
+@pytest.mark.parametrize("behaviour", list(FAILURES))
+async def test_failures_of_the_author(behaviour: Behaviour) -> None:
     request, name = asked()
     with pytest.raises(AttemptFailedError) as raised:
-        await ScriptedAuthor(habit=habit).complete(request, client_request_id=name)
-    assert raised.value.failure is FAILURES[habit][0]
+        await ScriptedAuthor(behaviour=behaviour).complete(request, client_request_id=name)
+    assert raised.value.failure is FAILURES[behaviour][0]
 
 
-async def test_no_usage_own_answers_and_one_habit_a_section() -> None:
+@pytest.mark.parametrize("behaviour", ["normal", "cut_code", "ignores_stream", "streams_only"])
+async def test_the_author_hands_out_text_in_pieces(behaviour: Behaviour) -> None:
+    request, name = asked()
+    pieces: list[str] = []
+    author = ScriptedAuthor(behaviour=behaviour, chunk_characters=7)
+    answer = await author.complete(request, client_request_id=name, on_text=pieces.append)
+    assert "".join(pieces) == answer.text
+    assert {len(piece) for piece in pieces[:-1]} == {7}
+
+
+@pytest.mark.parametrize("behaviour", INTERRUPTED)
+async def test_an_author_that_is_interrupted_leaves_half_of_the_text(behaviour: Behaviour) -> None:
+    request, name = asked()
+    whole = await ScriptedAuthor().complete(request, client_request_id=name)
+    pieces: list[str] = []
+    with pytest.raises(AttemptFailedError) as raised:
+        await ScriptedAuthor(behaviour=behaviour).complete(request, client_request_id=name, on_text=pieces.append)
+    assert "".join(pieces) == whole.text[: len(whole.text) // 2]
+    assert raised.value.usage == (whole.usage if behaviour == "broken_stream_with_usage" else None)
+
+
+async def test_a_refusal_is_not_handed_out() -> None:
+    request, name = asked()
+    pieces: list[str] = []
+    await ScriptedAuthor(behaviour="refusal").complete(request, client_request_id=name, on_text=pieces.append)
+    assert pieces == []
+
+
+async def test_no_usage_own_answers_and_one_behaviour_a_section() -> None:
     lost = AttemptFailedError(Failure.DISCONNECTED, "gone")
-    author = ScriptedAuthor(answers=["One.", lost], by_section={2: "empty"}, habit="no_usage")
+    author = ScriptedAuthor(answers=["One.", lost], by_section={2: "empty"}, behaviour="no_usage")
     request, name = asked()
     assert (await author.complete(request, client_request_id=name)).text == "One."
     with pytest.raises(AttemptFailedError, match="gone"):
@@ -262,7 +291,7 @@ async def test_no_usage_own_answers_and_one_habit_a_section() -> None:
     assert (await author.complete(request, client_request_id=name)).usage is None
     request, name = asked(section=2)
     assert not (await author.complete(request, client_request_id=name)).text
-    assert [sent.habit for sent in author.requests] == ["own", "own", "no_usage", "empty"]
+    assert [sent.behaviour for sent in author.requests] == ["own", "own", "no_usage", "empty"]
 
 
 def test_a_copy_has_what_a_run_needs_and_nothing_else(tmp_path: Path) -> None:
@@ -302,7 +331,7 @@ def test_the_network_is_back_afterwards() -> None:
 
 def test_the_server_runs_by_itself() -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "expand.testing", "--port", "0", "--habit", "cut_off"],
+        [sys.executable, "-m", "expand.testing", "--port", "0", "--behaviour", "cut_off"],
         stdout=subprocess.PIPE, text=True,
     ) as server:  # fmt: skip
         assert server.stdout is not None

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 from expand.errors import InputError, Place
-from expand.llm.api_key import OPENAI_KEY, checked_key
-from expand.llm.base_url import is_loopback
+from expand.llm.endpoint import OPENAI_KEY, checked_key, is_loopback
 from expand.llm.provider import (
     COMPATIBLE,
     EMBEDDED,
@@ -54,6 +53,7 @@ class Settings:
     key_variable: str = OPENAI_KEY
     concurrency: int | None = None
     timeout_seconds: float = 600.0
+    total_timeout_seconds: float | None = None
     on_unknown: OnUnknown = "retry"
     models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
@@ -110,6 +110,7 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         key_variable=variable,
         concurrency=stated.concurrency(),
         timeout_seconds=stated.timeout_seconds(),
+        total_timeout_seconds=stated.total_timeout_seconds(),
         on_unknown=stated.on_unknown(),
         models=stated.models,
     )
@@ -207,8 +208,13 @@ class _Stated:
         return count
 
     def timeout_seconds(self) -> float:
-        """How long an answer may take to come."""
+        """The longest silence while an answer comes."""
         return float(self._author.get("timeout_seconds", 600))
+
+    def total_timeout_seconds(self) -> float | None:
+        """How long a whole answer may take, None where nobody says."""
+        seconds = self._author.get("total_timeout_seconds")
+        return None if seconds is None else float(seconds)
 
     def on_unknown(self) -> OnUnknown:
         """What to do about unknown outcomes."""

@@ -16,14 +16,14 @@ from expand.batch.planning import BatchPlan, Nobody, Planning
 from expand.batch.submission import Submission
 from expand.budget import Limit
 from expand.drafting.events import Event
-from expand.drafting.model_setup import model_setup_for, profile_of, require_language
+from expand.drafting.model_setup import endpoint_of, model_setup_for, profile_of, require_language
 from expand.drafting.results import RunResult
 from expand.drafting.run import expand_chapters
 from expand.drafting.run_options import RunSpec
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Run
 from expand.ledger.batches import Batches, BatchRow, Stage, SubmittingError
-from expand.llm.batch_api import BatchAuthor
+from expand.llm.batch_api import BatchAuthor, OpenAIBatchAuthor
 from expand.llm.pricing import batch_price_for
 from expand.llm.types import AttemptFailedError, Failure, Usage
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
@@ -224,15 +224,7 @@ async def _author(settings: Settings, given: BatchAuthor | None) -> AsyncIterato
     if given is not None:
         yield given
         return
-    from expand.llm.batch_api import OpenAIBatchAuthor  # start-up time
-
-    async with OpenAIBatchAuthor(
-        api_key=settings.api_key,
-        base_url=settings.base_url,
-        key_header=settings.provider.key_header,
-        headers=settings.provider.headers,
-        read_seconds=settings.timeout_seconds,
-    ) as opened:
+    async with OpenAIBatchAuthor(endpoint_of(settings)) as opened:
         yield opened
 
 

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import httpx2
-
 from expand.budget import usd_from_pico
 from expand.doctor.check_result import CheckResult, failure, from_error, note, ok, warning
+from expand.drafting.model_setup import endpoint_of
 from expand.errors import InputError
 from expand.llm import local_model
-from expand.llm.base_url import OPENAI_URL
+from expand.llm.endpoint import OPENAI_URL
+from expand.llm.openai_client import OpenAIClient
 from expand.llm.pricing import Price
 from expand.llm.profile import Profile
 from expand.llm.provider import COMPATIBLE
 from expand.llm.tokens import TokenCounter
+from expand.llm.types import AttemptFailedError
 from expand.outline import Book
 from expand.settings import Settings, require_author
 
@@ -51,25 +52,14 @@ class Endpoint:
 async def ask_endpoint(settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> Endpoint:
     """Asks for the list of models. Raises nothing for what goes wrong; the key is in no text."""
     url = f"{(settings.base_url or OPENAI_URL).rstrip('/')}/models"
-    headers = dict(settings.provider.headers)
-    if settings.api_key:
-        name = settings.provider.key_header
-        headers[name] = f"Bearer {settings.api_key}" if name.lower() == "authorization" else settings.api_key
     try:
-        # A server on this machine is asked directly, whatever proxy the environment names.
-        async with (
-            asyncio.timeout(patience_seconds),
-            httpx2.AsyncClient(timeout=None, trust_env=not settings.local) as client,
-        ):
-            response = await client.get(url, headers=headers)
+        async with asyncio.timeout(patience_seconds), OpenAIClient(endpoint_of(settings)) as client:
+            status, body, location = await client.get("/models")
     except TimeoutError:
         return Endpoint(url=url, reply="unreachable", said=f"no answer in {patience_seconds:g} s")
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        return Endpoint(
-            url=url, reply="unreachable", said=said.replace(settings.api_key, "[key]") if settings.api_key else said
-        )
-    return endpoint_from(url, response.status_code, response.content, location=response.headers.get("location", ""))
+    except (AttemptFailedError, InputError) as error:
+        return Endpoint(url=url, reply="unreachable", said=str(error))
+    return endpoint_from(url, status, body, location=location)
 
 
 def endpoint_from(url: str, status: int, body: bytes, *, location: str = "") -> Endpoint:

@@ -12,7 +12,7 @@ from expand.doctor.environment import Terminal, check_environment
 from expand.doctor.live_request import send_live_request
 from expand.doctor.model_checks import Endpoint, ask_endpoint
 from expand.doctor.storage import check_storage
-from expand.drafting.model_setup import DeferredAuthor, profile_of
+from expand.drafting.model_setup import author_for, profile_of
 from expand.errors import ExpandError
 from expand.llm.pricing import price_for
 from expand.llm.profile import is_known
@@ -81,7 +81,7 @@ async def run_checks(
     if live and (book is None or counter is None or any(one.status == "failure" for one in found)):
         found.append(note("live", "nothing was sent", "mend what has failed above first"))
     elif live and book is not None and counter is not None:
-        async with DeferredAuthor(settings, profile) as meant:
+        async with author_for(settings, profile) as meant:
             result = await send_live_request(
                 workspace, book, author=author or meant, profile=profile, counter=counter, price=price
             )

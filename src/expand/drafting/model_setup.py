@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from decimal import Decimal
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from expand.errors import AuthorError, InputError, Place
+from expand.errors import InputError, Place
 from expand.ledger import Ledger
+from expand.llm.endpoint import Endpoint
 from expand.llm.pricing import price_for
 from expand.llm.profile import Profile, profile_for
-from expand.llm.types import Answer, AttemptFailedError, Author, OnText, Request, Usage, ignore_text
+from expand.llm.types import Usage
 from expand.outline import Book
 from expand.settings import Settings
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:
     from expand.drafting.chapter_state import ModelSetup
-    from expand.llm.local_model import EmbeddedAuthor
     from expand.llm.openai_client import OpenAIAuthor
 
 ESTIMATE_MARGIN = Decimal("0.15")
@@ -100,58 +98,23 @@ def require_language(profile: Profile, book: Book, language: str) -> None:
         )
 
 
-class DeferredAuthor:
-    """The author that the settings mean, opened at the first request and not before.
+def endpoint_of(settings: Settings) -> Endpoint:
+    """Where the settings have requests sent, and with which key."""
+    return Endpoint(
+        api_key=settings.api_key,
+        base_url=settings.base_url,
+        key_header=settings.provider.key_header,
+        headers=settings.provider.headers,
+        read_seconds=settings.timeout_seconds,
+        total_seconds=settings.total_timeout_seconds,
+    )
 
-    A run that finds everything in the ledger neither imports the SDK nor starts a model.
-    """
 
-    def __init__(self, settings: Settings, profile: Profile) -> None:
-        self._settings = settings
-        self._profile = profile
-        self._stack = AsyncExitStack()
-        self._author: Author | None = None
+def author_for(settings: Settings, profile: Profile) -> OpenAIAuthor:
+    """The author that the settings mean. It loads the SDK or starts the model with the first request."""
+    from expand.llm.local_model import EmbeddedAuthor  # asyncio: start-up time of commands that send nothing
+    from expand.llm.openai_client import OpenAIAuthor
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
-
-    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
-        """Send the request once."""
-        await self.open()
-        assert self._author is not None  # open has seen to it
-        return await self._author.complete(request, client_request_id=client_request_id, on_text=on_text)
-
-    async def open(self) -> None:
-        """Import the SDK or start the model, once. Raises ``AuthorError`` when that fails."""
-        if self._author is None:
-            opened = self._opened()
-            self._stack.push_async_exit(opened)
-            self._author = opened
-            try:
-                await opened.open()
-            except AttemptFailedError as failed:
-                raise AuthorError(f"{failed.message}; run `expand doctor`") from failed
-
-    def _opened(self) -> EmbeddedAuthor | OpenAIAuthor:
-        if self._settings.embedded:
-            from expand.llm.local_model import EmbeddedAuthor  # start-up time
-
-            return EmbeddedAuthor()
-        from expand.llm.openai_client import OpenAIAuthor  # start-up time
-
-        return OpenAIAuthor(
-            api_key=self._settings.api_key,
-            base_url=self._settings.base_url,
-            output_cap_name=self._profile.output_cap_name,
-            key_header=self._settings.provider.key_header,
-            headers=self._settings.provider.headers,
-            read_seconds=self._settings.timeout_seconds,
-        )
+    if settings.embedded:
+        return EmbeddedAuthor()
+    return OpenAIAuthor(endpoint_of(settings), output_cap_name=profile.output_cap_name, stream=profile.stream)

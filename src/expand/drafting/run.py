@@ -18,7 +18,7 @@ from expand.budget import Limit
 from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, always_ready
 from expand.drafting.events import Event
 from expand.drafting.model_setup import (
-    DeferredAuthor,
+    author_for,
     model_setup_for,
     profile_of,
     require_language,
@@ -28,7 +28,7 @@ from expand.drafting.results import RunResult
 from expand.drafting.run_options import RunSpec
 from expand.drafting.scheduler import Scheduler
 from expand.ledger import Ledger
-from expand.llm.base_url import is_loopback
+from expand.llm.endpoint import is_loopback
 from expand.llm.types import Author
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.settings import Settings, require_author
@@ -71,7 +71,7 @@ async def expand_chapters(
         )
         prepare = always_ready
         if author is None:
-            author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
+            author = own = await opened.enter_async_context(author_for(settings, profile))
             prepare = own.open
         local = is_loopback(settings.base_url)
         expansion = Scheduler(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from expand.budget import Amount, Balance, Limit
 from expand.client.client import Bought, BudgetedClient, Event, RetryPolicy, StoppedError
 from expand.drafting.chapter_state import ModelSetup
-from expand.drafting.model_setup import DeferredAuthor, model_setup_for, profile_of, require_language
+from expand.drafting.model_setup import author_for, model_setup_for, profile_of, require_language
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.import_run import DEFAULT_LINES
 from expand.importers.proposal import Proposal, scaled, tidy
@@ -140,7 +140,7 @@ async def suggest(
             openings_pico_usd=money_openings_of(book),
             run_limit=Limit(tokens=request.budget_tokens),
         )
-        author = await stack.enter_async_context(DeferredAuthor(settings, suggestion.setup.profile))
+        author = await stack.enter_async_context(author_for(settings, suggestion.setup.profile))
         attempts = 0
 
         def count(event: Event) -> None:
@@ -149,7 +149,11 @@ async def suggest(
             on_event(event)
 
         client = BudgetedClient(
-            ledger=ledger, author=author, on_event=count, retry=RetryPolicy(on_unknown=settings.on_unknown), prepare=author.open
+            ledger=ledger,
+            author=author,
+            on_event=count,
+            retry=RetryPolicy(on_unknown=settings.on_unknown),
+            prepare=author.open,
         )
         on_ready(client)
         bought: list[Bought] = []

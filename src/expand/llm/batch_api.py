@@ -1,30 +1,24 @@
 """OpenAI's Batch API and those like it: files up, batches made, looked for and read.
 
-Beside ``sdk`` the only module that imports openai, by the rules of ``author``: no retries of the
-SDK's own, no redirects, errors mapped by ``sdk.failed``, the key in no message. What is said about
-a batch is taken as it comes: any file id may be missing, null or "".
+Calls go out as those of ``openai_client`` do: no retries of the SDK's own, no redirects, errors mapped, the key in no
+message. What is said about a batch is taken as it comes: any file id may be missing, null or "".
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import BinaryIO, Final, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
-import httpx2
-import openai
-from openai.types import Batch
-
-from expand.llm.api_key import HIDDEN, checked_key, hide_key
-from expand.llm.base_url import OPENAI_URL, is_loopback
-from expand.llm.openai_client import CONNECT_SECONDS, READ_SECONDS
+from expand.llm.endpoint import HIDDEN
+from expand.llm.openai_client import OpenAIClient
 from expand.llm.response import answer_from, one_line, said_in
-from expand.llm.sdk import SDK_ERRORS, failed
 from expand.llm.types import Answer, AttemptFailedError, Failure
 from expand.schema import Json
+
+if TYPE_CHECKING:
+    from openai.types import Batch
 
 # A batch as its provider keeps it, a line of its files, and the protocol every batch desk speaks.
 #
@@ -184,111 +178,75 @@ def _refused(status: object, body: object) -> AttemptFailedError:
     return AttemptFailedError(failure, one_line(f"HTTP {code}: {said}"), status=code)
 
 
-class OpenAIBatchAuthor:
-    """Batches at one endpoint. An async context manager; arguments as of ``OpenAIAuthor``."""
-
-    def __init__(
-        self,
-        *,
-        api_key: str | None,
-        base_url: str | None = None,
-        key_header: str = "Authorization",
-        headers: Mapping[str, str] | None = None,
-        connect_seconds: float = CONNECT_SECONDS,
-        read_seconds: float = READ_SECONDS,
-    ) -> None:
-        self._key = checked_key(api_key)
-        self._base_url = base_url.strip() if base_url else OPENAI_URL
-        timeout = httpx2.Timeout(read_seconds, connect=connect_seconds, pool=None)
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key or "",
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(
-                timeout=timeout,
-                follow_redirects=False,
-                trust_env=not is_loopback(self._base_url),
-            ),
-            _enforce_credentials=False,
-        )
-        self._headers = _headers(self._key, key_header, headers or {})
-
-    def __repr__(self) -> str:
-        return f"OpenAIBatchAuthor(base_url={self._base_url!r})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._client.close()
+class OpenAIBatchAuthor(OpenAIClient):
+    """Batches at one endpoint."""
 
     async def upload(self, lines: BinaryIO, *, name: str) -> str:
         """Upload an input file; returns its id."""
-        with self._mapped():
-            file = await self._client.files.create(
-                file=(name, lines, "application/jsonl"),
-                purpose="batch",
-                extra_headers=self._headers,
+        api = await self._connected()
+        with api.mapped():
+            file = await api.client.files.create(
+                file=(name, lines, "application/jsonl"), purpose="batch", extra_headers=api.headers
             )
         return file.id
 
     async def uploaded(self, name: str) -> str | None:
         """The id of an input file that is there already, by its name."""
-        with self._mapped():
-            async for file in self._client.files.list(purpose="batch", order="desc", extra_headers=self._headers):
+        api = await self._connected()
+        with api.mapped():
+            async for file in api.client.files.list(purpose="batch", order="desc", extra_headers=api.headers):
                 if file.filename == name:
                     return file.id
         return None
 
     async def forget(self, file_id: str) -> None:
         """Delete a file; one that is not there is deleted already."""
+        api = await self._connected()
         try:
-            with self._mapped():
-                await self._client.files.delete(file_id, extra_headers=self._headers)
+            with api.mapped():
+                await api.client.files.delete(file_id, extra_headers=api.headers)
         except AttemptFailedError as error:
             if error.failure is not Failure.NOT_FOUND:
                 raise
 
     async def create(self, file_id: str, *, metadata: Mapping[str, str]) -> RemoteBatch:
         """Have a batch made from an input file."""
-        with self._mapped():
-            batch = await self._client.batches.create(
+        api = await self._connected()
+        with api.mapped():
+            batch = await api.client.batches.create(
                 completion_window=WINDOW,
                 endpoint=ENDPOINT,
                 input_file_id=file_id,
                 metadata=dict(metadata),
-                extra_headers=self._headers,
+                extra_headers=api.headers,
             )
         return remote(batch)
 
     async def batches(self) -> AsyncIterator[RemoteBatch]:
         """All batches, the newest first."""
-        with self._mapped():
-            async for batch in self._client.batches.list(limit=100, extra_headers=self._headers):
+        api = await self._connected()
+        with api.mapped():
+            async for batch in api.client.batches.list(limit=100, extra_headers=api.headers):
                 yield remote(batch)
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
         """One batch as it is now."""
-        with self._mapped():
-            return remote(await self._client.batches.retrieve(batch_id, extra_headers=self._headers))
+        api = await self._connected()
+        with api.mapped():
+            return remote(await api.client.batches.retrieve(batch_id, extra_headers=api.headers))
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Have a batch end early; what was answered by then stays."""
-        with self._mapped():
-            return remote(await self._client.batches.cancel(batch_id, extra_headers=self._headers))
+        api = await self._connected()
+        with api.mapped():
+            return remote(await api.client.batches.cancel(batch_id, extra_headers=api.headers))
 
     async def results(self, file_id: str) -> AsyncIterator[bytes]:
         """The lines of an output or error file. One that breaks off raises at its end."""
-        with self._mapped():
-            async with self._client.files.with_streaming_response.content(
-                file_id, extra_headers=self._headers
-            ) as response:
+        api = await self._connected()
+        with api.mapped():
+            content = api.client.files.with_streaming_response.content(file_id, extra_headers=api.headers)
+            async with content as response:
                 rest = b""
                 async for chunk in response.iter_bytes():
                     *whole, rest = (rest + chunk).split(b"\n")
@@ -299,28 +257,8 @@ class OpenAIBatchAuthor:
                     yield self._without_key(rest)
 
     def _without_key(self, line: bytes) -> bytes:
-        return line.replace(self._key.encode(), HIDDEN.encode()) if self._key else line
-
-    @contextmanager
-    def _mapped(self) -> Iterator[None]:
-        try:
-            yield
-        except SDK_ERRORS as error:
-            mapped = failed(error)
-            mapped.__cause__ = error
-            hide_key(mapped, self._key)
-            raise mapped from mapped.__cause__
-
-
-def _headers(key: str | None, key_header: str, headers: Mapping[str, str]) -> dict[str, str | openai.Omit]:
-    """What goes out with every call, the key where its provider looks for it."""
-    found: dict[str, str | openai.Omit] = dict(headers)
-    named = key_header.lower() == "authorization"
-    if not (key and named):
-        found["Authorization"] = openai.Omit()
-    if key and not named:
-        found[key_header] = key
-    return found
+        key = self._endpoint.api_key
+        return line.replace(key.encode(), HIDDEN.encode()) if key else line
 
 
 def remote(batch: Batch) -> RemoteBatch:

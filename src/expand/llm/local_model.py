@@ -7,20 +7,20 @@ verbosity -1 it writes nothing to stderr.
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 from expand.errors import InputError
+from expand.llm.endpoint import Endpoint
+from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.provider import EMBEDDED_MODEL
-from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
+from expand.llm.types import AttemptFailedError, Failure
 
 if TYPE_CHECKING:
-    from expand.llm.openai_client import OpenAIAuthor
+    from expand.llm.openai_sdk import Connection
 
 SLOTS = 2
 """Requests served side by side; more do not make two cores faster."""
@@ -95,67 +95,32 @@ def load_average() -> float:
         return 0.0
 
 
-class EmbeddedAuthor:
+class EmbeddedAuthor(OpenAIAuthor):
     """The local model as an author. An async context manager; the server starts when first needed.
 
-    ``start`` is ``start_server``, or anything that gives a server to talk to.
+    ``start`` is ``start_server``, or anything that gives a server to talk to. ``complete`` raises ``InputError`` when a
+    wheel is absent, otherwise as any author.
     """
 
-    def __init__(self, *, start: Callable[[], LocalServer] | None = None) -> None:
-        self._start = start or start_server
+    def __init__(self, *, start: Callable[[], LocalServer] = start_server) -> None:
+        super().__init__(Endpoint(api_key=None), output_cap_name="max_tokens")
+        self._start = start
         self._server: LocalServer | None = None
-        self._author: OpenAIAuthor | None = None
-        self._starting = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop the server and close the connections to it."""
-        author, self._author, self._server = self._author, None, None
-        if author is not None:
-            await author.aclose()
+        """Close the connections to the server and stop it."""
+        await super().aclose()
+        self._server = None
 
-    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
-        """Send the request once, starting the server if need be.
-
-        Raises ``AttemptFailedError`` when no answer came, ``InputError`` when a wheel is absent.
-        """
-        author = await self._ready()
-        return await author.complete(request, client_request_id=client_request_id, on_text=on_text)
-
-    async def open(self) -> None:
-        """Start the server. Raises as ``complete`` does."""
-        await self._ready()
-
-    async def _ready(self) -> OpenAIAuthor:
-        async with self._starting:
-            return self._author or await self._started()
-
-    async def _started(self) -> OpenAIAuthor:
-        from expand.llm.openai_client import OpenAIAuthor  # start-up time
-
+    def _connect(self) -> Connection:
         try:
-            self._server = await asyncio.to_thread(self._start)
+            self._server = self._start()
         except InputError:
             raise
         except Exception as error:  # llama.cpp's own errors have no common type
             raise AttemptFailedError(Failure.UNREACHABLE, f"the embedded model did not start: {error}") from error
-        self._author = OpenAIAuthor(
-            api_key=None,
-            base_url=f"{self._server.listening_address}/v1",
-            output_cap_name="max_tokens",
-            connections=SLOTS * 8,
-        )
-        return self._author
+        self._endpoint = Endpoint(api_key=None, base_url=f"{self._server.listening_address}/v1")
+        return super()._connect()
 
 
 def _model_file() -> Path | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
-from expand.llm.base_url import OPENAI_URL, is_private
+from expand.llm.endpoint import OPENAI_URL, is_private
 from expand.llm.profile import Profile
 from expand.llm.provider import EMBEDDED_MODEL
 from expand.llm.types import Usage

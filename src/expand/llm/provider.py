@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from expand.errors import InputError, Place
-from expand.llm.api_key import OPENAI_KEY
-from expand.llm.base_url import host_of, is_loopback, port_of
+from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
 from expand.schema.validators import suggestion
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"

@@ -130,7 +130,7 @@ class Answer:
 
 
 class Failure(enum.StrEnum):
-    """What became of an attempt without an answer; ``client.retry_policy`` says what each means."""
+    """What became of an attempt without an answer; ``purchase.failure`` says what each means."""
 
     UNREACHABLE = "unreachable"
     """The connection was never made, so nothing was sent."""
@@ -154,10 +154,11 @@ class Failure(enum.StrEnum):
 
 
 class AttemptFailedError(Exception):
-    """An attempt brought no answer. Raised by authors only; never leaves the client.
+    """An attempt brought no answer. Raised by authors only; never leaves the purchase.
 
-    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. ``usage`` is what the
-    provider reported before the attempt failed; None when it reported none.
+    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. An answer that broke off may
+    have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are as in
+    ``Answer``. Its text went to ``on_text``.
     """
 
     def __init__(
@@ -168,6 +169,8 @@ class AttemptFailedError(Exception):
         status: int | None = None,
         retry_after_seconds: float | None = None,
         usage: Usage | None = None,
+        model: str = "",
+        provider_request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.failure = failure
@@ -175,6 +178,8 @@ class AttemptFailedError(Exception):
         self.status = status
         self.retry_after_seconds = retry_after_seconds
         self.usage = usage
+        self.model = model
+        self.provider_request_id = provider_request_id
 
 
 OnText = Callable[[str], None]

@@ -1,4 +1,4 @@
-"""``python -m expand.testing --port 8099 --habit preamble``: the scripted server by itself."""
+"""``python -m expand.testing --port 8099 --behaviour preamble``: the scripted server by itself."""
 
 from expand.testing.server import main
 

@@ -75,7 +75,7 @@ def expand_workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
 
 @pytest.fixture
 def scripted_author() -> ScriptedAuthor:
-    """The author of ``expand_draft``; set its ``ratio``, ``habit``, ``script``, ``write`` …."""
+    """The author of ``expand_draft``; set its ``ratio``, ``behaviour``, ``script``, ``write`` …."""
     from expand.testing.scripted_author import ScriptedAuthor
 
     return ScriptedAuthor()

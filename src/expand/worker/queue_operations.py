@@ -14,7 +14,7 @@ from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, BudgetedCli
 from expand.client.outcome import Event as PurchaseEvent
 from expand.drafting.events import Event
 from expand.drafting.model_setup import (
-    DeferredAuthor,
+    author_for,
     model_setup_for,
     profile_of,
     require_language,
@@ -22,7 +22,7 @@ from expand.drafting.model_setup import (
 from expand.drafting.run_options import RunSpec
 from expand.errors import AuthorError
 from expand.ledger import Ledger
-from expand.llm.base_url import is_loopback
+from expand.llm.endpoint import is_loopback
 from expand.llm.types import Author
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.settings import Settings, require_author
@@ -108,7 +108,7 @@ async def work(
         async with AsyncExitStack() as opened:
             prepare = always_ready
             if author is None:
-                author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
+                author = own = await opened.enter_async_context(author_for(settings, profile))
                 prepare = own.open
             writer = author
 

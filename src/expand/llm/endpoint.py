@@ -1,0 +1,185 @@
+"""Where requests go and with which key; what may be sent, and how the key stays out of what is shown and stored."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from expand.errors import InputError, chain
+from expand.llm.types import AttemptFailedError
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 600.0
+TOTAL_TIMES = 6
+"""An answer may take so many times the longest silence as a whole, if nobody says otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """Where requests go, and with what.
+
+    ``base_url`` None is OpenAI's own. ``api_key`` None is for servers that need none: on this machine, or behind a
+    gateway; then no Authorization header goes out. ``key_header`` carries the key where that is not Authorization;
+    ``headers`` go out with every request. ``read_seconds`` is the longest silence: before an answer that is not
+    streamed, between two chunks of one that is. ``total_seconds`` is the longest that an answer may take as a whole,
+    None for six times that. ``clock`` gives Unix seconds, for Retry-After dates.
+    """
+
+    api_key: str | None = field(repr=False)
+    base_url: str | None = None
+    key_header: str = "Authorization"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connect_seconds: float = CONNECT_SECONDS
+    read_seconds: float = READ_SECONDS
+    total_seconds: float | None = None
+    clock: Callable[[], float] = time.time
+
+    @property
+    def url(self) -> str:
+        """The base URL. Raises ``InputError`` for one that is none."""
+        return checked_url(self.base_url)
+
+    @property
+    def longest_seconds(self) -> float:
+        """``total_seconds``, worked out."""
+        return self.read_seconds * TOTAL_TIMES if self.total_seconds is None else self.total_seconds
+
+    def request_headers(self) -> dict[str, str | None]:
+        """The headers of every request, the key's among them; one that is None does not go out, whatever the
+        environment says of it. Raises ``InputError`` for what no header can carry.
+        """
+        key = checked_key(self.api_key)
+        bearer = self.key_header.lower() == "authorization"
+        return {
+            **headers_of_environment(os.environ),
+            **self.headers,
+            "Authorization": None,  # else one in OPENAI_CUSTOM_HEADERS would go out in the key's place
+            **({self.key_header: f"Bearer {key}" if bearer else key} if key else {}),
+        }
+
+
+# Base URLs
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+def host_of(base_url: str | None) -> str:
+    """The URL's host in lower case; "" where there is none."""
+    try:
+        return urlsplit(base_url).hostname or "" if base_url else ""
+    except ValueError:
+        return ""
+
+
+def port_of(base_url: str) -> int | None:
+    """The URL's port, as stated or as its scheme has it; None where it has none."""
+    try:
+        parts = urlsplit(base_url)
+        return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+
+
+def is_loopback(base_url: str | None) -> bool:
+    """Whether the URL is a server on this machine, which needs no key."""
+    host = host_of(base_url)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_private(base_url: str) -> bool:
+    """Whether the URL is on this machine or a private network, so that no price is published."""
+    host = host_of(base_url)
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return is_loopback(base_url) or not host or host.endswith((".local", ".internal"))
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Whether a host is one for the resolver: no label is empty or too long. Raises ``ValueError``
+    for other characters that it cannot take.
+    """
+    if host.isascii():  # mostly so, and then the tables of Unicode need not be loaded
+        return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    return bool(host.encode("idna"))
+
+
+def checked_url(url: str | None) -> str:
+    """The URL without the space around it, OpenAI's where there is none. Raises ``InputError``."""
+    if url is None or not url.strip():
+        return OPENAI_URL
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = usable and (parts.port is None or parts.port > 0)
+        usable = usable and _can_be_looked_up(parts.hostname or "")
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InputError(
+            f"base URL {url!r} is not an http or https address",
+            remedy="give one such as http://127.0.0.1:8080/v1",
+        )
+    return url.strip()
+
+
+# Keys and headers
+
+OPENAI_KEY = "OPENAI_API_KEY"
+
+HIDDEN = "[key]"
+
+_NAMED_HEADERS = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
+_CUSTOM_HEADERS = "OPENAI_CUSTOM_HEADERS"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+_KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
+
+
+def checked_key(key: str | None, *, variable: str = OPENAI_KEY) -> str | None:
+    """The key without the space or line feed that files end in; None where there is none.
+
+    Raises ``InputError`` for one that no header can carry, or with a space or line break inside.
+    """
+    key = key.strip() if key else None
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise InputError(
+            f"{variable} holds spaces, line breaks or characters that no HTTP header can carry",
+            remedy=f"set {variable} again, without quotes or line breaks",
+        )
+    return key or None
+
+
+def headers_of_environment(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID`` as headers, None where there is none: the SDK would send a blank one.
+
+    Raises ``InputError`` for what no header can carry, in the lines ``name: text`` of ``OPENAI_CUSTOM_HEADERS``, too:
+    the SDK sends those by itself, and what it raises then could as well mean that the request went out.
+    """
+    for line in environment.get(_CUSTOM_HEADERS, "").split("\n"):
+        name, colon, text = (part.strip() for part in line.partition(":"))
+        if colon and not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
+            raise InputError(
+                f"{_CUSTOM_HEADERS} holds a header that cannot be sent: {name!r}",
+                remedy="write one in a line, as name: text, in ASCII",
+            )
+    return {header: checked_key(environment.get(name), variable=name) for name, header in _NAMED_HEADERS.items()}
+
+
+def hide_key(failed: AttemptFailedError, key: str | None) -> None:
+    """Takes the key, and what looks like one, out of a failure's message; and out of its traceback
+    by leaving out a cause that repeats the key.
+    """
+    message = failed.message.replace(key, HIDDEN) if key else failed.message
+    failed.message = _KEY_SHAPE.sub(HIDDEN, message)
+    failed.args = (failed.message,)
+    if key and any(key in f"{cause!r} {cause}" for cause in chain(failed)):
+        failed.__cause__ = None  # which leaves out its context, too
