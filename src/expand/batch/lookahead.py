@@ -1,16 +1,14 @@
-"""The questions of a section that can be asked at once, without knowing each other's answers.
+"""Find the questions of a section that can be asked at once, without knowing each other's answers.
 
-A live run asks, looks at the answer, and asks again. A batch takes hours, so each one should ask
-for all that is certain to be asked anyway. What is certain is tried out: the section is worked
-through on the answers that are there; from the first question without one, answers are imagined:
-as long as the real ones let expect, then shorter, then longer. A question that comes up each time,
-and goes on from no imagined text, does not depend on those answers. It is asked with the words that
-the real text so far gives it; nothing imagined is ever sent.
+A live run asks, looks at the answer, and asks again. A batch takes hours, so each one should ask for all that is
+certain to be asked anyway. To find out, the section is worked through on the answers that are there; from the first
+question without one, answers are imagined: as long as the real ones let expect, then shorter, then longer. A question
+that comes up each time, and goes on from no imagined text, does not depend on those answers. It is asked with the
+words that the real text so far gives it; nothing imagined is ever sent.
 
-The length contract holds as it does live: the answers are drafted by the same loop, whose questions
-are known by what they ask and not by their exact words. A section's first question goes alone,
-since its answer tells how many lines the model gives for a line asked. Repairs of different topics
-go together.
+The length contract holds as it does live: the answers are drafted by the same loop, whose questions are known by what
+they ask and not by their exact words. A section's first question goes alone, since its answer tells how many lines the
+model gives for a line asked. Repairs of different topics go together.
 """
 
 from __future__ import annotations
@@ -18,38 +16,83 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import dataclass
+from typing import Literal
 
+from expand.client.client import BudgetedClient
 from expand.client.in_flight import StoppedError
-from expand.drafting.chapter_state import Chapter, Revision
+from expand.drafting.backend import FoundSection, NoAuthor, find_sections
+from expand.drafting.balance_cache import BalanceCache
+from expand.drafting.chapter_state import ModelSetup
 from expand.drafting.length_loop import LEAST_RATIO, MOST_RATIO, RATIO_WINDOW, Ask
-from expand.drafting.request_builder import ExtraContext, order_for
+from expand.drafting.request_builder import order_for
+from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import UNUSABLE_TRIES, RequestSetup, SectionRun, Tally
 from expand.drafting.section_text import SectionText
-from expand.ledger import Order
+from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, Finish
-from expand.outline import Section
+from expand.workspace import Workspace
 
 FACTORS = (1.0, 0.6, 1.25)
 """How long imagined answers are, for a line expected. The first gives the questions their words."""
 
+QuestionState = Literal["current", "edited", "complete", "open"]
+"""Its draft is current; a person edited it; all its answers are there and only the draft is to be written; or it has
+questions to ask."""
 
-async def next_orders(
-    desk: RequestSetup,
-    chapter: Chapter,
-    section: Section,
-    *,
-    edition: Revision,
-    setting: ExtraContext,
-) -> tuple[Order, ...]:
-    """The orders that a section can place now, in the order of its questions; none when the
-    answers that are there complete it. Nothing is sent or reserved.
-    """
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionQuestions:
+    """What one section needs next: ``orders`` in the order of its questions."""
+
+    chapter: str
+    number: int
+    title: str
+    state: QuestionState
+    orders: tuple[Order, ...] = ()
+
+
+async def open_questions(
+    workspace: Workspace, model: ModelSetup, ledger: Ledger, run: Run, options: RunOptions, *, dry_run: bool
+) -> tuple[SectionQuestions, ...]:
+    """The questions that every section of a run can ask now. Sends and reserves nothing."""
+    setup = RequestSetup(
+        means=model,
+        ledger=ledger,
+        purchase=BudgetedClient(ledger=ledger, author=NoAuthor()),
+        run_id=run.id,
+        remaining=BalanceCache(ledger),
+        on_event=lambda _: None,
+    )
+    questions: list[SectionQuestions] = []
+    for found in find_sections(workspace, model, ledger, options, dry_run=dry_run):
+        chapter, section = found.draft_file.chapter, found.section
+        state: QuestionState = "edited" if found.check.fate == "edited" else "current"
+        orders: tuple[Order, ...] = ()
+        if found.check.fate == "due":
+            orders = await _next_orders(setup, found)
+            state = "open" if orders else "complete"
+        title = chapter.title(section)
+        questions.append(
+            SectionQuestions(chapter=chapter.id, number=section.number, title=title, state=state, orders=orders)
+        )
+    return tuple(questions)
+
+
+def orders_of(sections: Sequence[SectionQuestions]) -> tuple[Order, ...]:
+    """All orders, those that finish what was begun first: they come first where the budget is short."""
+    every = (order for section in sections for order in section.orders)
+    return tuple(sorted(every, key=lambda order: order.rank))
+
+
+async def _next_orders(setup: RequestSetup, section: FoundSection) -> tuple[Order, ...]:
+    """The orders that a section can place now; none when the answers that are there complete it."""
     found: list[dict[str, Order]] = []
     for factor in FACTORS:
-        sight = Lookahead(desk, chapter, section, edition=edition, setting=setting, tally=Tally(), factor=factor)
-        await sight.draft()
-        found.append(sight.wanted)
-        if len(sight.wanted) <= 1 or not sight.imagining:
+        lookahead = Lookahead(setup, section, factor=factor)
+        await lookahead.draft()
+        found.append(lookahead.wanted)
+        if len(lookahead.wanted) <= 1 or not lookahead.imagining:
             break
     certain = set.intersection(*(set(wanted) for wanted in found))
     return tuple(order for question, order in found[0].items() if question in certain)
@@ -58,18 +101,15 @@ async def next_orders(
 class Lookahead(SectionRun):
     """A section worked through without buying: ``wanted`` gathers its open questions by name."""
 
-    def __init__(
-        self,
-        desk: RequestSetup,
-        chapter: Chapter,
-        section: Section,
-        *,
-        edition: Revision,
-        setting: ExtraContext,
-        tally: Tally,
-        factor: float,
-    ) -> None:
-        super().__init__(desk, chapter, section, edition=edition, setting=setting, tally=tally)
+    def __init__(self, setup: RequestSetup, found: FoundSection, *, factor: float) -> None:
+        super().__init__(
+            setup,
+            found.draft_file.chapter,
+            found.section,
+            edition=found.check.edition,
+            setting=found.check.setting,
+            tally=Tally(),
+        )
         self.wanted: dict[str, Order] = {}
         self._factor = factor
         self._answered = 0
@@ -93,7 +133,7 @@ class Lookahead(SectionRun):
         return min(MOST_RATIO, max(LEAST_RATIO, sum(grown for _, grown in last) / asked))
 
     async def _ask(self, ask: Ask) -> int:
-        """Puts one question, and learns from a real answer to it how much the model delivers."""
+        """Ask one question, and learn from a real answer to it how much the model delivers."""
         grown = await super()._ask(ask)
         if not self._imagined:
             self._asked_and_grown.append((ask.lines, grown))
@@ -149,14 +189,14 @@ class Lookahead(SectionRun):
         )
 
     def _tell(self) -> None:
-        """Nothing grows that anybody should be shown."""
+        """Show nothing: the text that grows is imagined."""
 
 
-def snapshot(manuscript: SectionText) -> SectionText:
-    """The manuscript as it is now, untouched by what is added later."""
-    taken = copy(manuscript)
-    taken.bodies = [*manuscript.bodies]
-    taken.cut = [*manuscript.cut]
+def snapshot(text: SectionText) -> SectionText:
+    """A section's text as it is now, untouched by what is added later."""
+    taken = copy(text)
+    taken.bodies = [*text.bodies]
+    taken.cut = [*text.cut]
     return taken
 
 
@@ -166,9 +206,7 @@ def imagined(titles: Sequence[str], count: int, serial: itertools.count[int]) ->
     blocks = []
     for part in range(parts):
         size = count // parts + (part < count % parts)
-        lines = [
-            f"Line {next(serial)} stands for one of the lines that the model would write here."
-            for _ in range(max(1, size))
-        ]
+        line = "Line {} stands for one of the lines that the model would write here."
+        lines = [line.format(next(serial)) for _ in range(max(1, size))]
         blocks.append("\n".join([f"### {titles[part - 1]}", "", *lines] if part else lines))
     return "\n\n".join(blocks) + "\n"

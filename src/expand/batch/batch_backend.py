@@ -1,0 +1,313 @@
+"""The back end of ``expand chapter --batch``: submit, status, collect, cancel. Each opens the ledger and closes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+
+from expand.batch.batch_reports import BatchStatus, CancelReport, CollectReport, StatusReport, SubmitReport
+from expand.batch.collection import CollectedBatch, Cost, collect_batch
+from expand.batch.lookahead import SectionQuestions, open_questions, orders_of
+from expand.batch.submission import Submission, split
+from expand.budget import Limit
+from expand.drafting.backend import assemble
+from expand.drafting.events import Event
+from expand.drafting.model_setup import model_setup_for, profile_of, require_language
+from expand.drafting.run_options import RunOptions
+from expand.errors import AuthorError, InputError
+from expand.ledger import Ledger, Order, Run, State
+from expand.ledger.batch_rows import BatchRow, Stage
+from expand.ledger.batches import Batches, SubmittingError
+from expand.ledger.values import Verdict
+from expand.llm.batch_api import BatchAuthor, OpenAIBatchAuthor, RemoteBatch
+from expand.llm.pricing import batch_price_for
+from expand.llm.types import AttemptFailedError, Failure
+from expand.outline.allowance import limits_of, money_openings_of, openings_of
+from expand.outline.plans import Plan
+from expand.schema import Json
+from expand.settings import Settings, require_author
+from expand.workspace import Workspace
+
+Tell = Callable[[str], None]
+
+
+class BatchBackend:
+    """Sections bought through the Batch API of the provider in the settings.
+
+    ``author`` takes the batches in the place of that provider and is not closed here; ``tell`` gets each step in words.
+    Every method raises ``InputError`` where the settings mean an author that takes no batches, or another provider
+    than the one that has a batch.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        *,
+        author: BatchAuthor | None = None,
+        tell: Tell = lambda _: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._workspace = workspace
+        self._settings = settings
+        self._author = author
+        self._tell = tell
+        self._sleep = sleep
+
+    async def submit(self, options: RunOptions, *, dry_run: bool = False) -> SubmitReport:
+        """Reserve, upload and submit what the sections of a run ask next. A batch that an earlier process left
+        unfinished is submitted first. With ``dry_run`` nothing is reserved or sent.
+
+        Raises ``SubmittingError`` while another process submits.
+        """
+        workspace, settings = self._workspace, self._settings
+        options.require_side_by_side("--batch", "a batch asks for all at once")
+        require_language(profile_of(workspace, settings), workspace.book(), options.language)
+        submitted: list[BatchRow] = []
+        sections: tuple[SectionQuestions, ...] = ()
+        verdicts: list[tuple[Order, Verdict]] = []
+        problem = ""
+        async with self._opened(options) as (batches, ledger, run, author):
+            submission = Submission(batches, author, sleep=self._sleep, tell=self._tell)
+            try:
+                left = None if dry_run else batches.unfinished(run)
+                if left is not None:
+                    self._require_same_provider(left)
+                    self._tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
+                    submitted.append(await submission.submit(left, resumed=True))
+                model = model_setup_for(workspace, settings, ledger=ledger)
+                price = batch_price_for(settings.model, model.profile, settings.base_url)
+                model = replace(model, price=price)
+                sections = await open_questions(workspace, model, ledger, run, options, dry_run=dry_run)
+                for orders in () if dry_run else split(orders_of(sections)):
+                    batch = batches.begin(
+                        run,
+                        model=settings.model,
+                        base_url=settings.base_url or "",
+                        terms=terms_of(options, model.profile.output_cap_name),
+                    )
+                    verdicts += batches.reserve(batch, orders, hold_unknown=settings.on_unknown == "hold")
+                    submitted.append(await submission.submit(batches.prepared(batch)))
+            except AuthorError as error:
+                problem = str(error)
+            return SubmitReport(
+                batches=tuple(batch for batch in submitted if batch.stage is Stage.SUBMITTED),
+                sections=sections,
+                verdicts=tuple(verdicts),
+                problem=problem,
+                balance=ledger.balance("book"),
+                dry_run=dry_run,
+            )
+
+    async def status(self) -> StatusReport:
+        """Where every batch stands, as the ledger has it and as its provider sees it."""
+        self._require_batches()
+        ledger = Ledger.read(self._workspace.ledger_place)
+        if ledger is None:
+            return StatusReport()
+        try:
+            batches = Batches(ledger)
+            async with self._opened_author() as author:
+                found = [await self._status(ledger, batches, batch, author) for batch in batches.all()]
+            return StatusReport(batches=tuple(found))
+        finally:
+            ledger.close()
+
+    async def collect(
+        self, chapters: tuple[str, ...] | None = None, *, on_event: Callable[[Event], None] = lambda _: None
+    ) -> CollectReport:
+        """Settle what came back of every batch and draft their chapters, or only ``chapters``, from the answers that
+        are there.
+        """
+        found: list[CollectedBatch] = []
+        async with self._opened() as (batches, _, run, author):
+            self._tell_unfinished(batches, run)
+            for batch in batches.living():
+                if batch.stage is not Stage.SUBMITTED:
+                    continue
+                self._require_same_provider(batch)
+                try:
+                    found.append(await collect_batch(batches, author, batch, self._cost(batch.model)))
+                except AuthorError as error:
+                    found.append(CollectedBatch(batch=batch, problem=str(error)))
+            wanted = options_of(batches.all(), chapters)
+        runs = [
+            await assemble(self._workspace, replace(self._settings, model=model), options, on_event=on_event)
+            for model, options in wanted
+        ]
+        with self._ledger() as (ledger, _):
+            return CollectReport(batches=tuple(found), runs=runs, balance=ledger.balance("book"))
+
+    async def cancel(self, chapters: tuple[str, ...] | None = None) -> CancelReport:
+        """Have every batch end early, or those that ask for one of ``chapters``; what is answered by then can be
+        collected. One that is not submitted yet is withdrawn; one that its provider does not know is lost, and its
+        requests are charged as unknown.
+
+        Raises ``AuthorError`` when the provider cannot be asked.
+        """
+        async with self._opened() as (batches, _, run, author):
+            left = batches.unfinished(run)
+            chosen = [batch for batch in batches.living() if _asks_for(batch, chapters)]
+            if left is not None and left.id in {batch.id for batch in chosen}:
+                self._require_same_provider(left)
+                await Submission(batches, author, sleep=self._sleep, tell=self._tell).withdraw(left)
+            for batch in map(batches.get, [batch.id for batch in chosen]):
+                self._require_same_provider(batch)
+                if not batch.stage.ended:
+                    await _cancel_at_provider(batches, author, batch)
+            return CancelReport(batches=tuple(batches.get(batch.id) for batch in chosen))
+
+    async def _status(self, ledger: Ledger, batches: Batches, batch: BatchRow, author: BatchAuthor) -> BatchStatus:
+        rows = () if batch.stage.ended else batches.in_flight(batch)
+        remote: RemoteBatch | None = None
+        problem = ""
+        if batch.stage is Stage.SUBMITTED:
+            if batch.base_url != (self._settings.base_url or ""):
+                problem = f"with another provider: {batch.base_url or 'OpenAI'}"
+            else:
+                try:
+                    remote = await author.retrieve(batch.remote)
+                except AttemptFailedError as failed:
+                    problem = failed.message
+        return BatchStatus(
+            batch=batch,
+            in_flight=len(rows),
+            reserved_tokens=sum(r.reserved.tokens for r in rows if r.state is not State.UNKNOWN),
+            remote=remote,
+            problem=problem,
+            now=ledger.clock(),
+        )
+
+    @asynccontextmanager
+    async def _opened(self, options: RunOptions | None = None) -> AsyncIterator[tuple[Batches, Ledger, Run, BatchAuthor]]:
+        self._require_batches()
+        with self._ledger(options) as (ledger, run):
+            async with self._opened_author() as author:
+                yield Batches(ledger), ledger, run, author
+
+    @contextmanager
+    def _ledger(self, options: RunOptions | None = None) -> Iterator[tuple[Ledger, Run]]:
+        options = options or RunOptions()
+        book = self._workspace.book()
+        outlines = {chapter: self._workspace.outline(chapter) for chapter in options.chapters}
+        ledger = Ledger.open(self._workspace.ledger_place)
+        try:
+            yield (
+                ledger,
+                ledger.begin_run(
+                    limits=limits_of(book, outlines),
+                    openings=openings_of(book),
+                    openings_pico_usd=money_openings_of(book),
+                    run_limit=Limit(tokens=options.budget),
+                ),
+            )
+        finally:
+            ledger.close()
+
+    @asynccontextmanager
+    async def _opened_author(self) -> AsyncIterator[BatchAuthor]:
+        if self._author is not None:
+            yield self._author
+            return
+        settings = self._settings
+        async with OpenAIBatchAuthor(
+            api_key=settings.api_key,
+            base_url=settings.base_url,
+            key_header=settings.provider.key_header,
+            headers=settings.provider.headers,
+            read_seconds=settings.timeout_seconds,
+        ) as opened:
+            yield opened
+
+    def _cost(self, model: str) -> Cost:
+        settings = replace(self._settings, model=model)
+        price = batch_price_for(model, profile_of(self._workspace, settings), settings.base_url)
+        return lambda usage: price.cost(usage) if price else None
+
+    def _tell_unfinished(self, batches: Batches, run: Run) -> None:
+        try:
+            left = batches.unfinished(run)
+        except SubmittingError as error:
+            self._tell(str(error))
+            return
+        if left is not None:
+            self._tell(
+                f"batch {left.id} was left {left.stage}; `expand chapter --batch submit` goes on with "
+                "it, `--batch cancel` gives it up"
+            )
+
+    def _require_same_provider(self, batch: BatchRow) -> None:
+        """A key must not go to another provider than the one that it is for."""
+        here, there = self._settings.base_url or "", batch.base_url
+        if here != there:
+            raise InputError(
+                f"batch {batch.id} is with {there or 'OpenAI'}, not with {here or 'OpenAI'}",
+                remedy=f"give --base-url {there}" if there else "leave out --base-url, OPENAI_BASE_URL and base_url",
+            )
+
+    def _require_batches(self) -> None:
+        if self._settings.embedded:
+            raise InputError(
+                "the embedded local model takes no batches",
+                remedy="set OPENAI_API_KEY, or give --base-url and --model of a provider that does",
+            )
+        require_author(self._settings, path=self._workspace.settings_path)
+
+
+async def _cancel_at_provider(batches: Batches, author: BatchAuthor, batch: BatchRow) -> None:
+    try:
+        await author.cancel(batch.remote)
+    except AttemptFailedError as failed:
+        if failed.failure is Failure.NOT_FOUND:
+            lost = AttemptFailedError(failed.failure, f"given up: {failed.message}")
+            batches.end(batch, Stage.LOST, rest=lost, billed=None)
+        elif failed.status != 409:  # it has ended already
+            raise AuthorError(f"batch {batch.id} was not cancelled: {failed.message}") from failed
+
+
+def terms_of(options: RunOptions, output_cap_name: str) -> dict[str, Json]:
+    """What a batch is submitted for, as the ledger keeps it, so that it can be collected without saying it again.
+    ``output_cap_name`` is how the provider calls the output cap.
+    """
+    return {
+        "chapters": list(options.chapters),
+        "language": options.language,
+        "output_cap_name": output_cap_name,
+        "plan": options.plan.value,
+        "sections": None if options.sections is None else [*sorted(options.sections)],
+    }
+
+
+def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> tuple[tuple[str, RunOptions], ...]:
+    """What the batches were for: the models and options of the runs that draft from them, each chapter as it was
+    submitted last.
+    """
+    last: dict[str, tuple[str, str, str]] = {}
+    for row in rows:
+        if row.stage is not Stage.WITHDRAWN:
+            kind = (row.model, str(row.terms["plan"]), str(row.terms["language"]))
+            last.update((chapter, kind) for chapter in _chapters(row))
+    wanted = [chapter for chapter in sorted(last) if chapters is None or chapter in chapters]
+    return tuple(
+        (
+            model,
+            RunOptions(
+                chapters=tuple(c for c in wanted if last[c] == (model, plan, language)),
+                plan=Plan(plan),
+                language=language,
+            ),
+        )
+        for model, plan, language in dict.fromkeys(last[chapter] for chapter in wanted)
+    )
+
+
+def _asks_for(batch: BatchRow, chapters: tuple[str, ...] | None) -> bool:
+    return chapters is None or not set(chapters).isdisjoint(_chapters(batch))
+
+
+def _chapters(batch: BatchRow) -> list[str]:
+    named = batch.terms["chapters"]
+    assert isinstance(named, list)  # as ``terms_of`` wrote it
+    return [str(chapter) for chapter in named]
