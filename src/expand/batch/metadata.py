@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.ledger import Order
 from expand.ledger.batch_rows import BatchRow, Stage
 from expand.llm.batch_api import MOST_BYTES, MOST_REQUESTS
@@ -15,18 +15,18 @@ LINE_BYTES = 1_000
 """What a request's line in an input file takes at most beside its canonical form."""
 
 
-def terms_of(commission: RunSpec, cap_name: str) -> dict[str, Json]:
+def terms_of(options: RunOptions, cap_name: str) -> dict[str, Json]:
     """The terms; ``cap_name`` is how the provider calls the output cap."""
     return {
-        "chapters": list(commission.chapters),
-        "language": commission.language,
+        "chapters": list(options.chapters),
+        "language": options.language,
         "output_cap_name": cap_name,
-        "plan": commission.plan.value,
-        "sections": None if commission.sections is None else [*sorted(commission.sections)],
+        "plan": options.plan.value,
+        "sections": None if options.sections is None else [*sorted(options.sections)],
     }
 
 
-def commissions_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> tuple[tuple[str, RunSpec], ...]:
+def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> tuple[tuple[str, RunOptions], ...]:
     """What the batches were for, each chapter as it was submitted last, with its model."""
     last: dict[str, tuple[str, str, str]] = {}
     for row in rows:
@@ -39,7 +39,7 @@ def commissions_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -
     return tuple(
         (
             model,
-            RunSpec(
+            RunOptions(
                 chapters=tuple(c for c in wanted if last[c] == (model, plan, language)),
                 plan=Plan(plan),
                 language=language,

@@ -11,7 +11,7 @@ from typing import Literal
 from expand.batch.batch_results import Gathered, Submitted, Tray, joined
 from expand.batch.batch_status import BatchStatus, batch_status
 from expand.batch.collection import Collected, Collection
-from expand.batch.metadata import commissions_of, parts, terms_of
+from expand.batch.metadata import options_of, parts, terms_of
 from expand.batch.planning import BatchPlan, Nobody, Planning
 from expand.batch.submission import Submission
 from expand.budget import Limit
@@ -19,7 +19,7 @@ from expand.drafting.events import Event
 from expand.drafting.model_setup import model_setup_for, profile_of, require_language
 from expand.drafting.results import RunResult
 from expand.drafting.run import expand_chapters
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Run
 from expand.ledger.batch_rows import BatchRow, Stage
@@ -39,23 +39,21 @@ Sleep = Callable[[float], Awaitable[None]]
 async def submit(
     workspace: Workspace,
     settings: Settings,
-    commission: RunSpec,
+    options: RunOptions,
     *,
-    budget_tokens: int | None = None,
-    unpriced: bool = False,
     rehearse: bool = False,
     author: BatchAuthor | None = None,
     tell: Tell = lambda _: None,
     sleep: Sleep = asyncio.sleep,
 ) -> Submitted:
-    """Reserve, upload and submit what the commission's sections ask next. What an earlier process
+    """Reserve, upload and submit what the run's sections ask next. What an earlier process
     left on its way is taken there first. With ``rehearse`` it is only worked out.
 
     Raises ``InputError``, ``SubmittingError``.
     """
     _require_batches(workspace, settings)
-    require_language(profile_of(workspace, settings), workspace.book(), commission.language)
-    with _ledger(workspace, commission.chapters, budget_tokens) as (ledger, run):
+    require_language(profile_of(workspace, settings), workspace.book(), options.language)
+    with _ledger(workspace, options.chapters, options.budget) as (ledger, run):
         batches = Batches(ledger)
         async with _author(settings, author) as opened:
             submission = Submission(batches=batches, author=opened, sleep=sleep, on_step=tell)
@@ -69,7 +67,7 @@ async def submit(
                     _require_same_place(left, settings)
                     tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
                     carried.append(await submission.carry(left, resumed=True))
-                means = model_setup_for(workspace, settings, ledger=ledger, unpriced=unpriced)
+                means = model_setup_for(workspace, settings, ledger=ledger)
                 price = batch_price_for(settings.model, means.profile, settings.base_url)
                 planning = Planning(
                     workspace=workspace,
@@ -78,13 +76,13 @@ async def submit(
                     ledger=ledger,
                     run=run,
                 )
-                planned = await planning.plan(commission, rehearse=rehearse)
+                planned = await planning.plan(options, rehearse=rehearse)
                 for orders in () if rehearse else parts(planned.orders):
                     batch = batches.begin(
                         run,
                         model=settings.model,
                         base_url=settings.base_url or "",
-                        terms=terms_of(commission, means.profile.output_cap_name),
+                        terms=terms_of(options, means.profile.output_cap_name),
                     )
                     hold = settings.on_unknown == "hold"
                     tray.take(batches.reserve(batch, orders, hold_unknown=hold))
@@ -132,11 +130,8 @@ async def collect(
                 except AuthorError as error:
                     problems.append(str(error))
                     found.append(Collected(batch=batch, problem=str(error)))
-        commissions = commissions_of(batches.all(), chapters)
-    drafted = [
-        await _draft(workspace, replace(settings, model=model), commission, on_event)
-        for model, commission in commissions
-    ]
+        runs = options_of(batches.all(), chapters)
+    drafted = [await _draft(workspace, replace(settings, model=model), options, on_event) for model, options in runs]
     with _ledger(workspace, (), None) as (ledger, _):
         return Gathered(
             batches=tuple(found),
@@ -240,14 +235,14 @@ async def _author(settings: Settings, given: BatchAuthor | None) -> AsyncIterato
 async def _draft(
     workspace: Workspace,
     settings: Settings,
-    commission: RunSpec,
+    options: RunOptions,
     on_event: Callable[[Event], None],
 ) -> RunResult:
     """The usual assembly, stopped before it begins: it has what is in the ledger, and no more."""
     result = await expand_chapters(
         workspace,
         settings,
-        commission,
+        options,
         author=Nobody(),
         on_event=on_event,
         on_ready=lambda expansion: expansion.stop(),

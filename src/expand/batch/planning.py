@@ -11,11 +11,10 @@ from expand.drafting.balance_cache import BalanceCache
 from expand.drafting.chapter_state import ModelSetup, Revision
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.draft_store import open_chapter
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.drafting.run_plan import revision_of
 from expand.drafting.section_run import RequestSetup
 from expand.drafting.section_status import check_section_state
-from expand.errors import InputError
 from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
 from expand.outline import Book, Section
@@ -60,7 +59,7 @@ class Nobody:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planning:
-    """Works out a commission's open questions on what the ledger holds. Sends nothing."""
+    """Works out A run's open questions on what the ledger holds. Sends nothing."""
 
     workspace: Workspace
     book: Book
@@ -68,15 +67,15 @@ class Planning:
     ledger: Ledger
     run: Run
 
-    async def plan(self, commission: RunSpec, *, rehearse: bool = False) -> BatchPlan:
-        """The plan. With ``commission.fresh`` sections are bought anew, but for edited ones: their
+    async def plan(self, options: RunOptions, *, rehearse: bool = False) -> BatchPlan:
+        """The plan. With ``options.fresh`` sections are bought anew, but for edited ones: their
         editions are raised, with ``rehearse`` only in thought.
 
         Raises ``InputError`` before anything is reserved when the input is wrong.
         """
-        refuse_order(commission)
-        if commission.fresh and not rehearse:
-            self._begin_anew(commission)
+        options.require_side_by_side("--batch", "a batch asks for all at once")
+        if options.fresh and not rehearse:
+            self._begin_anew(options)
         desk = RequestSetup(
             means=self.means,
             ledger=self.ledger,
@@ -85,47 +84,46 @@ class Planning:
             remaining=BalanceCache(self.ledger),
             on_event=lambda _: None,
         )
-        raised = int(commission.fresh and rehearse)
+        raised = int(options.fresh and rehearse)
         editions = self.ledger.editions()
         plans: list[SectionPlan] = []
-        for chapter in commission.chapters:
-            folio = self._folio(chapter, commission)
-            for section in commission.chosen(folio.chapter.outline):
+        for chapter in options.chapters:
+            folio = self._folio(chapter, options)
+            for section in options.chosen(folio.chapter.outline):
                 edition = revision_of(chapter, section.number, editions)
                 if raised:
                     edition = Revision(number=edition.number + raised)
-                plans.append(await _section(desk, folio, section, commission, edition))
+                plans.append(await _section(desk, folio, section, options, edition))
         return BatchPlan(sections=tuple(plans))
 
-    def _begin_anew(self, commission: RunSpec) -> None:
+    def _begin_anew(self, options: RunOptions) -> None:
         """Raises the editions; a section that a person edited is left to them."""
         chosen = []
-        for chapter in commission.chapters:  # nothing is raised where the input is wrong
-            folio = self._folio(chapter, commission)
+        for chapter in options.chapters:  # nothing is raised where the input is wrong
+            folio = self._folio(chapter, options)
             chosen += [
                 (chapter, section.number)
-                for section in commission.chosen(folio.chapter.outline)
+                for section in options.chosen(folio.chapter.outline)
                 if not folio.edited(section.number)
             ]
         for chapter, number in chosen:
             self.ledger.raise_edition(chapter, number)
 
-    def _folio(self, chapter_id: str, commission: RunSpec) -> DraftFile:
+    def _folio(self, chapter_id: str, options: RunOptions) -> DraftFile:
         chapter = open_chapter(
             self.workspace,
             self.book,
             chapter_id,
-            plan=commission.plan,
-            language=commission.language,
+            options=options,
             means=self.means,
         )
         return DraftFile(self.workspace, chapter)
 
 
 async def _section(
-    desk: RequestSetup, folio: DraftFile, section: Section, commission: RunSpec, edition: Revision
+    desk: RequestSetup, folio: DraftFile, section: Section, options: RunOptions, edition: Revision
 ) -> SectionPlan:
-    stands = check_section_state(folio, section, commission, edition=edition)
+    stands = check_section_state(folio, section, options, edition=edition)
     state: SectionState = "current"
     orders: tuple[Order, ...] = ()
     if stands.fate == "edited":
@@ -140,12 +138,3 @@ async def _section(
         state=state,
         orders=orders,
     )
-
-
-def refuse_order(commission: RunSpec) -> None:
-    """Sections that are told of each other are drafted one after the other: no batch for them."""
-    if commission.context_text or commission.cascade:
-        raise InputError(
-            "--context text drafts sections one after the other, and a batch asks for all at once",
-            remedy="leave out --context and --cascade, or --batch",
-        )

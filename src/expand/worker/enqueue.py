@@ -1,4 +1,4 @@
-"""What a commission puts on the queue: the sections that are due, each with its key."""
+"""What a run puts on the queue: the sections that are due, each with its key."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from expand.drafting.chapter_state import ModelSetup
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.draft_store import open_chapter
 from expand.drafting.result_cache import ResultCache, Revisions
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.drafting.run_plan import revision_of, run_plan
 from expand.drafting.section_status import check_section_state
-from expand.errors import InputError
 from expand.ledger import Ledger
 from expand.outline import Book
 from expand.schema import Json
@@ -24,7 +23,7 @@ SIDE_BY_SIDE = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionRequest:
-    """A commission's sections: those to queue in the order of their work, and how many are
+    """A run's sections: those to queue in the order of their work, and how many are
     ``current`` in their drafts or ``edited`` by hand.
     """
 
@@ -35,7 +34,7 @@ class SectionRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queued:
-    """What became of a commission that was put on the queue."""
+    """What became of a run that was put on the queue."""
 
     model: str
     queued: tuple[SectionJob, ...]
@@ -64,84 +63,81 @@ def _named(job: SectionJob) -> dict[str, Json]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Enqueuer:
-    """Works out what a commission wants. Sends nothing."""
+    """Works out what a run wants. Sends nothing."""
 
     workspace: Workspace
     book: Book
     means: ModelSetup
     ledger: Ledger
 
-    def wanted(self, commission: RunSpec) -> SectionRequest:
-        """The commission's sections. With ``fresh`` they are asked for anew, but for edited ones.
+    def wanted(self, options: RunOptions) -> SectionRequest:
+        """the run's sections. With ``fresh`` they are asked for anew, but for edited ones.
 
         Raises ``InputError`` before anything is asked for when the input is wrong.
         """
-        refuse_order(commission)
-        if commission.fresh:
-            self._begin_anew(commission)
+        options.require_side_by_side("--queue", "workers draft them side by side")
+        if options.fresh:
+            self._begin_anew(options)
         editions = self.ledger.editions()
-        finished = ResultCache(self.workspace, commission, self.means.profile)
+        finished = ResultCache(self.workspace, options, self.means.profile)
         chapters: list[list[SectionJob]] = []
         current = edited = 0
-        for chapter in commission.chapters:
+        for chapter in options.chapters:
             known = finished.result(chapter, editions)
             if known is not None:
                 left = sum(section.status == "edited" for section in known.sections)
                 edited += left
                 current += len(known.sections) - left
                 continue
-            folio = self._folio(chapter, commission)
-            found = run_plan(folio, commission, editions)
+            folio = self._folio(chapter, options)
+            found = run_plan(folio, options, editions)
             edited += sum(planned.reason == "edited" for planned in found.planned)
             current += sum(not planned.reason for planned in found.planned)
-            chapters.append(self._due(folio, commission, editions))
+            chapters.append(self._due(folio, options, editions))
         return SectionRequest(jobs=_in_order(chapters), current=current, edited=edited)
 
-    def _due(self, folio: DraftFile, commission: RunSpec, editions: Revisions) -> list[SectionJob]:
+    def _due(self, folio: DraftFile, options: RunOptions, editions: Revisions) -> list[SectionJob]:
         chapter = folio.chapter
         jobs: list[SectionJob] = []
-        for section in commission.chosen(chapter.outline):
+        for section in options.chosen(chapter.outline):
             edition = revision_of(chapter.id, section.number, editions)
-            stands = check_section_state(folio, section, commission, edition=edition)
+            stands = check_section_state(folio, section, options, edition=edition)
             if stands.fate == "due":
                 jobs.append(
                     SectionJob(
                         chapter=chapter.id,
                         section=section.number,
-                        plan=commission.plan,
-                        language=commission.language,
+                        options=options.for_job(),
                         key=stands.key,
                         edition=edition.number,
                         model=self.means.profile.name,
                         lines=section.lines,
-                        unpriced=self.means.unpriced,
                         present=dict(stands.setting.present),
                     )
                 )
         return jobs
 
-    def _begin_anew(self, commission: RunSpec) -> None:
+    def _begin_anew(self, options: RunOptions) -> None:
         """Raises the editions; a section that a person edited is left to them."""
         chosen = []
-        for chapter in commission.chapters:  # nothing is raised where the input is wrong
-            folio = self._folio(chapter, commission)
+        for chapter in options.chapters:  # nothing is raised where the input is wrong
+            folio = self._folio(chapter, options)
             chosen += [
                 (chapter, section.number)
-                for section in commission.chosen(folio.chapter.outline)
+                for section in options.chosen(folio.chapter.outline)
                 if not folio.edited(section.number)
             ]
         for chapter, number in chosen:
             self.ledger.raise_edition(chapter, number)
 
-    def _folio(self, chapter: str, commission: RunSpec) -> DraftFile:
+    def _folio(self, chapter: str, options: RunOptions) -> DraftFile:
         return DraftFile(
             self.workspace,
             open_chapter(
                 self.workspace,
                 self.book,
                 chapter,
-                plan=commission.plan,
-                language=commission.language,
+                options=options,
                 means=self.means,
             ),
         )
@@ -155,12 +151,3 @@ def _in_order(chapters: list[list[SectionJob]]) -> tuple[SectionJob, ...]:
         found += [jobs[0] for jobs in block if jobs]
         found += [job for jobs in block for job in jobs[1:]]
     return tuple(found)
-
-
-def refuse_order(commission: RunSpec) -> None:
-    """Sections that are told of each other are drafted one after the other: no queue for them."""
-    if commission.context_text or commission.cascade:
-        raise InputError(
-            "--context text drafts sections one after the other, and workers draft them side by side",
-            remedy="leave out --context and --cascade, or --queue",
-        )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Self
 
+from expand.drafting.run_options import JOB_FIELDS, RunOptions
 from expand.errors import InputError, Place
 from expand.ledger_location import Server
-from expand.outline.plans import Plan
 from expand.schema import Json
 from expand.workspace import Workspace
 
@@ -52,19 +52,17 @@ class SectionJob:
 
     chapter: str
     section: int
-    plan: Plan
-    language: str
+    options: RunOptions
     key: str
     edition: int
     model: str
     lines: int
-    unpriced: bool = False
     present: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
         """Which section of which book it is, whatever it is made from."""
-        return f"{self.chapter}/{self.section}/{self.plan.value}/{self.language}"
+        return f"{self.chapter}/{self.section}/{self.options.plan.value}/{self.options.language}"
 
     @property
     def lock(self) -> str:
@@ -76,23 +74,19 @@ class SectionJob:
         return {
             "chapter": self.chapter,
             "section": self.section,
-            "plan": self.plan.value,
-            "language": self.language,
             "key": self.key,
             "edition": self.edition,
             "model": self.model,
             "lines": self.lines,
-            "unpriced": self.unpriced,
+            **self.options.job_form(),
             "present": {str(slot): text for slot, text in self.present.items()},
         }
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Self:
         """The job that the queue kept."""
+        own = {name: value for name, value in kept.items() if name not in JOB_FIELDS}
+        options = RunOptions(**{name: kept[name] for name in JOB_FIELDS if name in kept})
         return cls(
-            **{
-                **kept,
-                "plan": Plan(kept["plan"]),
-                "present": {int(slot): text for slot, text in kept["present"].items()},
-            }
+            **{**own, "options": options, "present": {int(slot): text for slot, text in kept["present"].items()}}
         )

@@ -50,8 +50,8 @@ class JobEntry:
         return {
             "chapter": job.chapter,
             "section": job.section,
-            "plan": job.plan.value,
-            "language": job.language,
+            "plan": job.options.plan.value,
+            "language": job.options.language,
             "edition": job.edition,
             "model": job.model,
             "target_lines": job.lines,
