@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from batch_server import BatchServer
 
 from expand.batch import operations
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger, Order, verify
 from expand.ledger.batch_rows import BatchRow, Settlement, Stage
 from expand.ledger.batches import AT_ONCE, Batches
@@ -151,7 +151,7 @@ def act(root: Path, base_url: str, action: str, after: int, pipe: Any) -> None:
     async def run() -> None:
         async with FusedAuthor(api_key=None, base_url=base_url) as author:
             if action == "submit":
-                done = await operations.submit(workspace, settings, commission_of(workspace), author=author)
+                done = await operations.submit(workspace, settings, options_of(workspace), author=author)
                 pipe.send((FUSE.steps, done.problem or "; ".join(done.refused), ()))
             else:
                 got = await operations.collect(workspace, settings, author=author)
@@ -165,9 +165,9 @@ def settings_of(workspace: Workspace, base_url: str) -> Settings:
     return read_settings(workspace.settings_path, environment={}, overrides=Overrides(base_url=base_url))
 
 
-def commission_of(workspace: Workspace) -> RunSpec:
+def options_of(workspace: Workspace) -> RunOptions:
     """Everything."""
-    return RunSpec(chapters=workspace.chapter_ids(), plan=Plan.FULL, language="en")
+    return RunOptions(chapters=workspace.chapter_ids(), plan=Plan.FULL, language="en")
 
 
 # --- a workspace ------------------------------------------------------------------------------

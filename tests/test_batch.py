@@ -21,7 +21,7 @@ from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 from expand.batch import operations
 from expand.batch.batch_results import Gathered, Submitted
 from expand.batch.metadata import parts
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
 from expand.ledger.batch_rows import Stage
@@ -66,7 +66,7 @@ class Desk:
         )
 
     def submit(self, **more: Any) -> Submitted:
-        wanted = more.pop("commission", None) or RunSpec(chapters=("07",), plan=Plan.FULL, language="en")
+        wanted = more.pop("options", None) or RunOptions(chapters=("07",), plan=Plan.FULL, language="en")
         return asyncio.run(
             operations.submit(self.workspace, self.settings, wanted, sleep=at_once, tell=self.told.append, **more)
         )
@@ -179,7 +179,7 @@ def _sent(d: Desk) -> list[Any]:
 
 def test_what_the_budget_refuses_is_not_submitted(desk: Make) -> None:
     d = desk()
-    done = d.submit(budget_tokens=3500)
+    done = d.submit(options=RunOptions(chapters=("07",), language="en", budget=3500))
     assert done.exit_code == 3
     assert len(done.refused) == 1
     assert "this run (--budget)" in done.refused[0]
@@ -428,9 +428,9 @@ def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(de
 
 def test_order_and_the_embedded_model_are_refused(desk: Make) -> None:
     d = desk()
-    told = RunSpec(chapters=("07",), plan=Plan.FULL, language="en", context_text=True)
+    told = RunOptions(chapters=("07",), plan=Plan.FULL, language="en", context="text")
     with pytest.raises(InputError, match="one after the other"):
-        d.submit(commission=told)
+        d.submit(options=told)
     embedded = expand(d.place, "chapter", "--all", "--batch", "submit", "--model", "embedded")
     assert embedded.code == 2
     assert "takes no batches" in embedded.err

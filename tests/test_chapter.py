@@ -16,6 +16,7 @@ from expand.drafting.chapter_state import NO_REVISION, Chapter, ModelSetup, Revi
 from expand.drafting.fingerprint import PARTS, differences
 from expand.drafting.length_loop import Ask
 from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, order_for
+from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import Order
@@ -53,14 +54,12 @@ def parts(place: Workspace) -> dict[str, Any]:
         "book": place.book(),
         "outline": place.outline("07"),
         "source_text": SOURCE,
-        "plan": Plan.FULL,
-        "language": "en",
         "means": means(),
     }
 
 
-def chapter(place: Workspace, **changes: Any) -> Chapter:
-    return Chapter(**{**parts(place), **changes})
+def chapter(place: Workspace, *, language: str = "en", **changes: Any) -> Chapter:
+    return Chapter(**{**parts(place), "options": RunOptions(language=language), **changes})
 
 
 def order(

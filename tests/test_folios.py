@@ -20,6 +20,7 @@ from expand.drafting import draft_store
 from expand.drafting.balance_cache import SECONDS, BalanceCache
 from expand.drafting.chapter_state import Chapter
 from expand.drafting.model_setup import model_setup_for
+from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.outline.plans import Plan
 from expand.settings import Settings
@@ -32,8 +33,7 @@ def folios_of(place: Path) -> draft_store.DraftStore:
         workspace,
         workspace.book(),
         outlines={},
-        plan=Plan.FULL,
-        language="en",
+        options=RunOptions(plan=Plan.FULL, language="en"),
         means=model_setup_for(workspace, Settings(model="gpt-4.1"), ledger=None),
     )
 

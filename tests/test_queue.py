@@ -18,7 +18,7 @@ from ledgers import ServerSite
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, finished, small, start
 
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, verify
 from expand.ledger_location import Server
@@ -99,8 +99,8 @@ def enqueue(place: Path, **changes: Any) -> Queued:
 
 
 async def _enqueue(place: Path, **changes: Any) -> Queued:
-    commission = RunSpec(**{"chapters": ("07",), "plan": Plan.FULL, "language": "en", **changes})
-    return await queue_operations.enqueue(Workspace.open(place), settings_of(place), commission)
+    options = RunOptions(**{"chapters": ("07",), "plan": Plan.FULL, "language": "en", **changes})
+    return await queue_operations.enqueue(Workspace.open(place), settings_of(place), options)
 
 
 def work(place: Path, **options: Any) -> Worked:

@@ -42,7 +42,7 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
     import expand.llm.openai_client  # the other side has its SDK before the clock, too
     import expand.markdown.block_tokens
     from expand.drafting.run import expand_chapters
-    from expand.drafting.run_options import RunSpec
+    from expand.drafting.run_options import RunOptions
     from expand.llm.tokens import TokenCounter
     from expand.outline.plans import Plan
     from expand.settings import Overrides, read_settings
@@ -58,8 +58,8 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
         environment={"OPENAI_API_KEY": KEY},
         overrides=Overrides(base_url=f"http://127.0.0.1:{port}/v1", model=MODEL, concurrency=width),
     )
-    commission = RunSpec(chapters=ids, plan=Plan.FULL, language="en")
-    result = asyncio.run(expand_chapters(workspace, settings, commission, on_event=lambda _: None))
+    options = RunOptions(chapters=ids, plan=Plan.FULL, language="en")
+    result = asyncio.run(expand_chapters(workspace, settings, options, on_event=lambda _: None))
     wall, cpu = time.perf_counter() - began, _processor_seconds() - cpu
     if result.exit_code not in (0, 5):
         raise SystemExit(f"expand ended with {result.exit_code}: {result.stopped_by}")
@@ -108,7 +108,7 @@ def bare_side(messages: list[dict[str, str]], count: int, port: int, width: int)
 def first_messages(root: Path, chapter: str) -> list[dict[str, str]]:
     """The messages of a section's request, as the pipeline makes them."""
     from expand.drafting.dry_run import first_order
-    from expand.outline.plans import Plan
+    from expand.drafting.run_options import RunOptions
     from expand.settings import Overrides, read_settings
     from expand.workspace import Workspace
 
@@ -118,7 +118,7 @@ def first_messages(root: Path, chapter: str) -> list[dict[str, str]]:
         environment={"OPENAI_API_KEY": KEY},
         overrides=Overrides(model=MODEL),
     )
-    order, _, _ = first_order(workspace, settings, chapter=chapter, section=1, plan=Plan.FULL, language="en")
+    order, _, _ = first_order(workspace, settings, RunOptions.of(workspace, chapter, sections=[1]))
     return [{"role": m.role, "content": m.content} for m in order.request.messages]
 
 

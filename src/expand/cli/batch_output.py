@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from expand.batch.batch_results import Gathered, Submitted
     from expand.batch.batch_status import BatchStatus
     from expand.batch.operations import BatchAction
-    from expand.drafting.run_options import RunSpec
+    from expand.drafting.run_options import RunOptions
     from expand.ledger.batch_rows import BatchRow
     from expand.settings import Settings
     from expand.workspace import Workspace
@@ -23,10 +23,8 @@ def perform(
     action: str,
     workspace: Workspace,
     settings: Settings,
-    commission: RunSpec,
+    options: RunOptions,
     *,
-    budget: int | None,
-    unpriced: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -40,9 +38,7 @@ def perform(
                 operations.submit(
                     workspace,
                     settings,
-                    commission,
-                    budget_tokens=budget,
-                    unpriced=unpriced,
+                    options,
                     rehearse=dry_run,
                     tell=warn,
                 )
@@ -54,7 +50,7 @@ def perform(
         return _show_whereabouts(_run(operations.look(workspace, settings)), as_json=as_json)
     if known == "collect":
         return _show_gathered(
-            _run(operations.collect(workspace, settings, chapters=commission.chapters, tell=warn)),
+            _run(operations.collect(workspace, settings, chapters=options.chapters, tell=warn)),
             workspace,
             as_json=as_json,
         )

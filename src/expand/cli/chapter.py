@@ -14,13 +14,11 @@ from expand.cli.common import (
     ModelOption,
     WorkspaceOption,
     complete_chapter,
-    settings_of,
     workspace_of,
 )
 from expand.cli.verbosity import QuietOption, VerboseOption
 
 if TYPE_CHECKING:
-    from expand.outline.plans import Plan
     from expand.workspace import Workspace
 
 
@@ -92,58 +90,43 @@ def chapter(
         show,  # start-up time
     )
     from expand.drafting.dry_run import dry_run as planned_run
-    from expand.drafting.run_options import RunSpec
+    from expand.drafting.run_options import RunOptions
 
     place = workspace_of(context, workspace)
-    settings = settings_of(place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown)
-    commission = RunSpec(
-        chapters=_chapters(
-            place,
-            chapters or [],
-            all_chapters=all_chapters or (batch not in (None, "submit") and not chapters),
-        ),
-        plan=plan_of(plan),
-        language=language or place.book().language,
-        sections=frozenset(section) if section else None,
-        fresh=fresh,
-        context_text=_is_text(told),
-        cascade=cascade,
+    named = _chapters(
+        place, chapters or [], all_chapters=all_chapters or (batch not in (None, "submit") and not chapters)
     )
+    options = RunOptions.of(
+        place,
+        named,
+        plan=plan,
+        language=language,
+        sections=section or None,
+        fresh=fresh,
+        context=told,
+        cascade=cascade,
+        budget=budget,
+        unpriced=unpriced,
+        model=model,
+        base_url=base_url,
+        concurrency=concurrency,
+        on_unknown=on_unknown,
+    )
+    settings = options.settings(place)
     if queue and not dry_run:
         from expand.cli.queue_output import put
 
-        raise typer.Exit(
-            put(
-                place,
-                settings,
-                commission,
-                budget=budget,
-                batch=batch,
-                unpriced=unpriced,
-                as_json=as_json,
-            )
-        )
+        raise typer.Exit(put(place, settings, options, batch=batch, as_json=as_json))
     if batch is not None:
         from expand.cli.batch_output import perform
 
-        raise typer.Exit(
-            perform(
-                batch,
-                place,
-                settings,
-                commission,
-                budget=budget,
-                unpriced=unpriced,
-                dry_run=dry_run,
-                as_json=as_json,
-            )
-        )
+        raise typer.Exit(perform(batch, place, settings, options, dry_run=dry_run, as_json=as_json))
     if dry_run:
         from expand.cli.dry_run_output import show_planned
 
-        show_planned(planned_run(place, settings, commission), as_json=as_json)
+        show_planned(planned_run(place, settings, options), as_json=as_json)
         return
-    result = run(place, settings, commission, budget=budget, unpriced=unpriced)
+    result = run(place, settings, options)
     show(result, place, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
@@ -159,21 +142,3 @@ def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> 
         known = ", ".join(workspace.chapter_ids()) or "none yet"
         raise InputError("no chapter named", remedy=f"name some of {known}, or give --all")
     return tuple(dict.fromkeys(given))
-
-
-def _is_text(told: str) -> bool:
-    from expand.errors import InputError  # start-up time
-
-    if told not in ("outline", "text"):
-        raise InputError(f"--context is {told!r}", remedy="give outline or text")
-    return told == "text"
-
-
-def plan_of(text: str) -> Plan:
-    """The plan that ``--plan`` names. Raises ``InputError``."""
-    from expand.errors import InputError  # start-up time
-    from expand.outline.plans import Plan as Known
-
-    if text not in tuple(Known):
-        raise InputError(f"--plan is {text!r}", remedy="give full or lean")
-    return Known(text)

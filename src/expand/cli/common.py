@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -75,18 +74,13 @@ def settings_of(
     model: str | None = None,
     base_url: str | None = None,
     concurrency: int | None = None,
-    on_unknown: str | None = None,
+    on_unknown: Any = None,
 ) -> Settings:
     """The settings of the workspace with the command line's on top. Raises ``InputError``."""
-    from expand.settings import (
-        Overrides,
-        read_settings,  # start-up time
-    )
+    from expand.drafting.run_options import RunOptions  # start-up time
 
-    return read_settings(
-        workspace.settings_path,
-        environment=os.environ,
-        overrides=Overrides(model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown),
+    return RunOptions(model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown).settings(
+        workspace
     )
 
 

@@ -12,6 +12,7 @@ from expand.cli.common import print_json, warn
 # Outlines that were taken in, as people and as scripts read them.
 
 if TYPE_CHECKING:
+    from expand.drafting.run_options import RunOptions
     from expand.importers import Intake, WrittenOutline
     from expand.schema import Json
     from expand.workspace import Workspace
@@ -76,6 +77,7 @@ def show_intake(workspace: Workspace, intake: Intake, *, dry_run: bool) -> None:
 
 if TYPE_CHECKING:
     from expand.client.client import BudgetedClient, Event
+    from expand.drafting.run_options import RunOptions
     from expand.importers.suggest import Suggested, SuggestRequest
     from expand.settings import Settings
     from expand.workspace import Workspace
@@ -117,9 +119,8 @@ def show_suggested(
     workspace: Workspace,
     settings: Settings,
     request: SuggestRequest,
+    options: RunOptions,
     *,
-    budget: int | None,
-    unpriced: bool,
     as_json: bool,
 ) -> int:
     """Has sections proposed and says what came of it. Returns the exit code."""
@@ -130,7 +131,7 @@ def show_suggested(
             f"the embedded local model proposes ({settings.model}: English, small, for trying "
             "out); set OPENAI_API_KEY or give --base-url for another"
         )
-    result = asyncio.run(_run(workspace, settings, request, budget=budget, unpriced=unpriced))
+    result = asyncio.run(_run(workspace, settings, request, options))
     if result.stopped_by:
         warn(("the budget refused: " if result.exit_code == 3 else "") + result.stopped_by)
     taken = [result.taken] if result.taken else []
@@ -173,9 +174,7 @@ async def _run(
     workspace: Workspace,
     settings: Settings,
     request: SuggestRequest,
-    *,
-    budget: int | None,
-    unpriced: bool,
+    options: RunOptions,
 ) -> Suggested:
     import asyncio  # start-up time
     import signal
@@ -191,8 +190,7 @@ async def _run(
         workspace,
         settings,
         request,
-        budget_tokens=budget,
-        unpriced=unpriced,
+        options,
         on_event=_tell,
         on_ready=stop_on_signals,
     )

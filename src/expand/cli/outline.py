@@ -16,7 +16,6 @@ from expand.cli.common import (
     complete_chapter,
     print_json,
     print_text,
-    settings_of,
     workspace_of,
 )
 from expand.cli.lazy_commands import command
@@ -174,10 +173,14 @@ def import_(
     place = workspace_of(context, workspace)
     if suggest:
         from expand.cli.import_output import show_rehearsed, show_suggested
+        from expand.drafting.run_options import RunOptions
         from expand.importers.suggest import SuggestRequest
 
         _refuse_together({"--from": kind != "auto", "--chapter": bool(chapter)}, "with --suggest")
-        settings = settings_of(place, model=model, base_url=base_url, on_unknown=on_unknown)
+        options = RunOptions.given(
+            model=model, base_url=base_url, on_unknown=on_unknown, budget=budget, unpriced=unpriced
+        )
+        settings = options.settings(place)
         request = SuggestRequest(
             subject=document,
             id=new_id,
@@ -189,7 +192,7 @@ def import_(
         if dry_run:
             show_rehearsed(place, settings, request, as_json=as_json)
             return
-        raise typer.Exit(show_suggested(place, settings, request, budget=budget, unpriced=unpriced, as_json=as_json))
+        raise typer.Exit(show_suggested(place, settings, request, options, as_json=as_json))
     _refuse_together(
         {
             "--id": new_id is not None,

@@ -13,7 +13,6 @@ from expand.cli.common import (
     WorkspaceOption,
     complete_chapter,
     print_json,
-    settings_of,
     workspace_of,
 )
 
@@ -30,19 +29,14 @@ def show(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Print the exact messages of a section's first request, with token counts; sends nothing."""
-    from expand.cli.chapter import plan_of  # start-up time
-    from expand.drafting.dry_run import first_order
+    from expand.drafting.dry_run import first_order  # start-up time
+    from expand.drafting.run_options import RunOptions
 
     place = workspace_of(context, workspace)
-    settings = settings_of(place, model=model, base_url=base_url)
-    order, exact, counts = first_order(
-        place,
-        settings,
-        chapter=chapter,
-        section=section,
-        plan=plan_of(plan),
-        language=language or place.book().language,
+    options = RunOptions.of(
+        place, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url
     )
+    order, exact, counts = first_order(place, options.settings(place), options)
     request = order.request
     if as_json:
         print_json(

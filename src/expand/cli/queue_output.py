@@ -9,7 +9,7 @@ from expand.cli.common import note, print_json
 from expand.cli.verbosity import counted
 
 if TYPE_CHECKING:
-    from expand.drafting.run_options import RunSpec
+    from expand.drafting.run_options import RunOptions
     from expand.settings import Settings
     from expand.worker.enqueue import Queued
     from expand.worker.queue_status import JobEntry, QueueStatus
@@ -24,11 +24,9 @@ MOST_LISTED = 40
 def put(
     workspace: Workspace,
     settings: Settings,
-    commission: RunSpec,
+    options: RunOptions,
     *,
-    budget: int | None,
     batch: str | None,
-    unpriced: bool,
     as_json: bool,
 ) -> int:
     """Put what is due on the queue; returns the exit code. Raises ``InputError``."""
@@ -37,7 +35,7 @@ def put(
 
     if batch is not None:
         raise InputError("--queue and --batch were given", remedy="give one of them")
-    if budget is not None:
+    if options.budget is not None:
         raise InputError(
             "--budget limits one run, and workers are many",
             remedy="set allowance in outlines/book.yaml, or in a chapter's outline",
@@ -45,7 +43,7 @@ def put(
     server_of(workspace)
     from expand.worker.queue_operations import enqueue
 
-    queued = run(enqueue(workspace, settings, commission, unpriced=unpriced))
+    queued = run(enqueue(workspace, settings, options))
     if settings.embedded and queued.queued:
         note(
             f"they are queued for {settings.model}, the embedded local model; set OPENAI_API_KEY "

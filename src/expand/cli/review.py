@@ -76,9 +76,8 @@ def revise(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Redraw one section with an instruction."""
-    from expand.cli.chapter import plan_of  # start-up time
-    from expand.cli.run_command import run, show
-    from expand.drafting.run_options import RunSpec
+    from expand.cli.run_command import run, show  # start-up time
+    from expand.drafting.run_options import RunOptions
     from expand.errors import InputError
 
     place = workspace_of(context, workspace)
@@ -93,18 +92,22 @@ def revise(
             f"section {section} of drafts/{chapter}.md was edited by hand",
             remedy="add --fresh to have it replaced all the same",
         )
+    options = RunOptions.of(
+        place,
+        chapter,
+        plan=draft.plan or None,
+        language=draft.language or None,
+        sections=[section],
+        fresh=True,
+        instruction=note.strip(),
+        model=model,
+        base_url=base_url,
+        budget=budget,
+    )
     result = run(
         place,
-        settings_of(place, model=model, base_url=base_url),
-        RunSpec(
-            chapters=(chapter,),
-            plan=plan_of(draft.plan or "full"),
-            language=draft.language or place.book().language,
-            sections=frozenset({section}),
-            fresh=True,
-            instruction=note.strip(),
-        ),
-        budget=budget,
+        options.settings(place),
+        options,
     )
     show(result, place, as_json=as_json)
     raise typer.Exit(result.exit_code)

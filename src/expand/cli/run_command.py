@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from expand.cli.run_log import RunLog
     from expand.drafting.events import Event
     from expand.drafting.results import RunResult
-    from expand.drafting.run_options import RunSpec
+    from expand.drafting.run_options import RunOptions
     from expand.drafting.scheduler import Scheduler
     from expand.settings import Settings
     from expand.workspace import Workspace
@@ -26,12 +26,9 @@ if TYPE_CHECKING:
 def run(
     workspace: Workspace,
     settings: Settings,
-    commission: RunSpec,
-    *,
-    budget: int | None = None,
-    unpriced: bool = False,
+    options: RunOptions,
 ) -> RunResult:
-    """Runs a commission with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
+    """Runs chapters with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
     import asyncio  # start-up time
 
     if settings.embedded:
@@ -45,16 +42,13 @@ def run(
             f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
         )
 
-    return asyncio.run(_run(workspace, settings, commission, budget=budget, unpriced=unpriced))
+    return asyncio.run(_run(workspace, settings, options))
 
 
 async def _run(
     workspace: Workspace,
     settings: Settings,
-    commission: RunSpec,
-    *,
-    budget: int | None,
-    unpriced: bool,
+    options: RunOptions,
 ) -> RunResult:
     from expand.cli.progress import progress  # start-up time
     from expand.drafting.run import expand_chapters
@@ -69,9 +63,7 @@ async def _run(
         result = await expand_chapters(
             workspace,
             settings,
-            commission,
-            budget_tokens=budget,
-            unpriced=unpriced,
+            options,
             on_event=on_event,
             on_ready=_stop_on_signals,
         )

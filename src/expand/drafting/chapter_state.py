@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from expand.checks import Finding, check_section
 from expand.document import draft
 from expand.document.source import place, read_source
 from expand.drafting.fingerprint import digest, key_of
+from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import Skeleton
 from expand.llm.pricing import Price
 from expand.llm.profile import Profile
@@ -34,7 +35,6 @@ class ModelSetup:
     price: Price | None
     prompts: Prompts
     margin: Callable[[], Decimal]
-    unpriced: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ NO_REVISION = Revision()
 
 
 class Chapter:
-    """A chapter under a plan in a language. ``target_lines`` follow the plan."""
+    """A chapter under the plan and in the language of a run's options; its lines follow the plan."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class Chapter:
         book: Book,
         outline: Outline,
         source_text: str,
-        plan: Plan,
-        language: str,
+        options: RunOptions,
         means: ModelSetup,
     ) -> None:
-        self.outline = under(plan, outline)
-        self.plan = plan
-        self.language = language
+        self.options = options
+        self.plan = options.plan
+        self.language = options.language
+        self.outline = under(self.plan, outline)
         self._book = book
         self.means = means
         self._outline_as_read = outline
@@ -75,7 +75,7 @@ class Chapter:
         self.source_blocks = blocks.blocks(source_text)  # at hand by now, and wanted at the end
         self._placed = place(self._source, outline)
         self.prompts = means.prompts.of(outline.id, outline.style or book.style)
-        self.prompts.check(language)
+        self.prompts.check(self.language)
         self.system = self.prompts.system(self._chapter_context())
 
     @property
@@ -99,8 +99,7 @@ class Chapter:
             book=self._book,
             outline=self._outline_as_read,
             source_text=self.source_text,
-            plan=Plan.LEAN,
-            language=self.language,
+            options=replace(self.options, plan=Plan.LEAN),
             means=self.means,
         )
 

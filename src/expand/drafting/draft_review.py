@@ -6,6 +6,7 @@ from expand.drafting.draft_file import DraftFile
 from expand.drafting.draft_store import across, open_chapter
 from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult, SectionResult
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError, Place
 from expand.markdown import lines
 from expand.outline import Book
@@ -31,8 +32,10 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
         workspace,
         book,
         chapter_id,
-        plan=Plan(draft.plan) if draft.plan in tuple(Plan) else Plan.FULL,
-        language=draft.language if draft.language in book.languages else book.language,
+        options=RunOptions(
+            plan=Plan(draft.plan) if draft.plan in tuple(Plan) else Plan.FULL,
+            language=draft.language if draft.language in book.languages else book.language,
+        ),
         means=model_setup_for(workspace, settings, ledger=None),
     )
     folio = DraftFile(workspace, chapter)

@@ -13,8 +13,8 @@ from expand.checks import Finding, check_chapter, source_findings
 from expand.drafting.acceptance_record import Acceptances
 from expand.drafting.chapter_state import Chapter, ModelSetup
 from expand.drafting.draft_file import DraftFile, drafts_lock
+from expand.drafting.run_options import RunOptions
 from expand.outline import Book, Outline
-from expand.outline.plans import Plan
 from expand.workspace import Workspace, decoded
 
 KEPT = 8_000_000
@@ -37,15 +37,13 @@ class DraftStore:
         book: Book,
         *,
         outlines: Mapping[str, Outline],
-        plan: Plan,
-        language: str,
+        options: RunOptions,
         means: ModelSetup,
     ) -> None:
         self._workspace = workspace
         self._book = book
         self._outlines = outlines
-        self._plan = plan
-        self._language = language
+        self._options = options
         self._means = means
         self._idle: dict[str, DraftFile] = {}
         self._sizes: dict[str, int] = {}
@@ -121,8 +119,7 @@ class DraftStore:
             self._workspace,
             self._book,
             chapter,
-            plan=self._plan,
-            language=self._language,
+            options=self._options,
             means=self._means,
             outline=self._outlines.get(chapter),
         )
@@ -138,8 +135,7 @@ def open_chapter(
     book: Book,
     chapter_id: str,
     *,
-    plan: Plan,
-    language: str,
+    options: RunOptions,
     means: ModelSetup,
     outline: Outline | None = None,
 ) -> Chapter:
@@ -150,8 +146,7 @@ def open_chapter(
         book=book,
         outline=outline,
         source_text=decoded(source, workspace.root / outline.source),
-        plan=plan,
-        language=language,
+        options=options,
         means=means,
     )
 

@@ -9,7 +9,7 @@ from expand.drafting.draft_file import DraftFile
 from expand.drafting.draft_store import open_chapter
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import order_for
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.drafting.run_plan import revision_of
 from expand.drafting.section_run import loop_for
 from expand.drafting.section_status import check_section_state
@@ -18,7 +18,6 @@ from expand.errors import InputError
 from expand.ledger import Ledger, Order
 from expand.llm.types import Finish
 from expand.outline import Section
-from expand.outline.plans import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -49,32 +48,31 @@ class DryRun:
     cost_pico_usd: int | None = 0
 
 
-def dry_run(workspace: Workspace, settings: Settings, commission: RunSpec) -> tuple[DryRun, ...]:
+def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[DryRun, ...]:
     """What a run would send, worked out without sending: as if every answer kept to its lines."""
     book = workspace.book()
     ledger = Ledger.read(workspace.ledger_place)
     try:
         means = model_setup_for(workspace, settings, ledger=ledger)
-        require_language(means.profile, book, commission.language)
+        require_language(means.profile, book, options.language)
         editions = ledger.editions() if ledger else {}
         planned: list[DryRun] = []
-        for chapter_id in commission.chapters:
+        for chapter_id in options.chapters:
             chapter = open_chapter(
                 workspace,
                 book,
                 chapter_id,
-                plan=commission.plan,
-                language=commission.language,
+                options=options,
                 means=means,
             )
             folio = DraftFile(workspace, chapter)
-            for section in commission.chosen(chapter.outline):
+            for section in options.chosen(chapter.outline):
                 edition = revision_of(chapter_id, section.number, editions)
-                if commission.fresh:
-                    edition = Revision(number=edition.number + 1, instruction=commission.instruction)
-                    if commission.sections is not None:
+                if options.fresh:
+                    edition = Revision(number=edition.number + 1, instruction=options.instruction)
+                    if options.sections is not None:
                         folio.overwrite(section.number)
-                stands = check_section_state(folio, section, commission, edition=edition)
+                stands = check_section_state(folio, section, options, edition=edition)
                 if stands.fate == "due":
                     planned.append(_simulated(chapter, section, means, edition))
                 else:
@@ -85,29 +83,21 @@ def dry_run(workspace: Workspace, settings: Settings, commission: RunSpec) -> tu
             ledger.close()
 
 
-def first_order(
-    workspace: Workspace,
-    settings: Settings,
-    *,
-    chapter: str,
-    section: int,
-    plan: Plan,
-    language: str,
-) -> tuple[Order, bool, tuple[int, ...]]:
-    """The order of a section's first question, whether its count is exact, and the tokens of each
-    of its messages (the chat format's own are in the order's estimate only).
+def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[Order, bool, tuple[int, ...]]:
+    """The order of the first question of the only section in ``options``, whether its count is exact, and the
+    tokens of each of its messages (the chat format's own are in the order's estimate only).
     """
     book = workspace.book()
     means = model_setup_for(workspace, settings, ledger=None)
-    require_language(means.profile, book, language)
-    opened = open_chapter(workspace, book, chapter, plan=plan, language=language, means=means)
-    commission = RunSpec(chapters=(chapter,), plan=plan, language=language, sections=frozenset({section}))
-    (chosen,) = commission.chosen(opened.outline)
+    require_language(means.profile, book, options.language)
+    (chapter,) = options.chapters
+    opened = open_chapter(workspace, book, chapter, options=options, means=means)
+    (chosen,) = options.chosen(opened.outline)
     manuscript = SectionText(opened.frame(chosen))
     ask = loop_for(manuscript, means).next()
     if ask is None:
         raise InputError(
-            f"section {section} of chapter {chapter} has its lines already, from the source",
+            f"section {chosen.number} of chapter {chapter} has its lines already, from the source",
             remedy="name another section",
         )
     order = order_for(opened, chosen, ask, manuscript, run_id="none", edition=NO_REVISION)

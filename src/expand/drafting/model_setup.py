@@ -51,9 +51,7 @@ def cost_of(workspace: Workspace, settings: Settings) -> Callable[[str, Usage], 
     return cost
 
 
-def model_setup_for(
-    workspace: Workspace, settings: Settings, *, ledger: Ledger | None, unpriced: bool = False
-) -> ModelSetup:
+def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger | None) -> ModelSetup:
     """What chapters are written with under these settings."""
     from expand.drafting.chapter_state import ModelSetup  # start-up time: templates and checks
     from expand.llm.tokens import TokenCounter
@@ -81,7 +79,6 @@ def model_setup_for(
         price=price_for(settings.model, profile, settings.base_url),
         prompts=Prompts(workspace.prompts_folder, style=profile.style),
         margin=margin,
-        unpriced=unpriced,
     )
 
 

@@ -87,7 +87,7 @@ def order_for(
         ),
         rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
         cost=price.cost if price else no_price,
-        unpriced=means.unpriced,
+        unpriced=chapter.options.unpriced,
         question=_question(chapter, section, ask, edition, attempt, setting),
         rank=0 if any(body.strip() for body in manuscript.bodies) else 1,
     )

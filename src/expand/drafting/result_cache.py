@@ -22,7 +22,7 @@ from expand.checks import Finding
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import SectionStatus
 from expand.drafting.results import ChapterResult, SectionResult
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.llm.profile import Profile
 from expand.prompts.template_lookup import packaged_folder
@@ -91,13 +91,13 @@ class _Record:
 
 
 class ResultCache:
-    """The finished chapters of a workspace, for one commission under one profile."""
+    """The finished chapters of a workspace, for one options under one profile."""
 
-    def __init__(self, workspace: Workspace, commission: RunSpec, profile: Profile) -> None:
+    def __init__(self, workspace: Workspace, options: RunOptions, profile: Profile) -> None:
         self._workspace = workspace
         self._profile = profile
-        self._commission = commission
-        self._whole = not (commission.sections or commission.fresh or commission.context_text)
+        self._options = options
+        self._whole = not (options.sections or options.fresh or options.context == "text")
         roots = (workspace.prompts_folder, packaged_folder())
         folders = [folder for root in roots for folder in _folders(root)]
         # All files beside the templates too: a template may take text from any, through links.
@@ -108,12 +108,12 @@ class ResultCache:
         self._signature = self._signed()
         self._shared = self._digest_shared()
         self._outlines: dict[str, str] = {}
-        kind = f"{commission.language}.{commission.plan.value}"
+        kind = f"{options.language}.{options.plan.value}"
         self._kept = AppendOnlyStore(workspace.root / ".expand" / "finished" / f"{kind}.records")
         self._records: dict[str, _Record] = {}
         if self._whole:
-            forms = self._kept.read(commission.chapters)
-            for chapter in commission.chapters:
+            forms = self._kept.read(options.chapters)
+            for chapter in options.chapters:
                 self._outlines[chapter] = _hash(workspace.outline_path(chapter))
                 if chapter in forms:
                     self._recognise(chapter, forms[chapter])
@@ -181,8 +181,8 @@ class ResultCache:
 
     def _digest_shared(self) -> str:
         """The hash of what all chapters follow from."""
-        digest = hashlib.sha256(repr((self._commission.language, self._profile)).encode())
-        digest.update(self._commission.plan.value.encode())
+        digest = hashlib.sha256(repr((self._options.language, self._profile)).encode())
+        digest.update(self._options.plan.value.encode())
         digest.update(repr(_signatures(_code())).encode())
         digest.update(_hash(self._workspace.book_path).encode())
         for path in self._templates:

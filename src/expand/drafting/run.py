@@ -25,7 +25,7 @@ from expand.drafting.model_setup import (
 )
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import RunResult
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.drafting.scheduler import Scheduler
 from expand.ledger import Ledger
 from expand.llm.base_url import is_loopback
@@ -40,17 +40,15 @@ from expand.workspace import Workspace
 async def expand_chapters(
     workspace: Workspace,
     settings: Settings,
-    commission: RunSpec,
+    options: RunOptions,
     *,
-    budget_tokens: int | None = None,
-    unpriced: bool = False,
     author: Author | None = None,
     on_event: Callable[[Event], None],
     on_ready: Callable[[Scheduler], None] = lambda _: None,
 ) -> RunResult:
     """Expands chapters into drafts; the ledger is closed, with nothing reserved, when it returns.
 
-    ``budget_tokens`` limits this run. ``author`` writes in the place of the one that the settings
+    ``author`` writes in the place of the one that the settings
     mean; it is used under the profile of the settings' model and is not closed here. ``on_ready``
     gets the expansion before it begins, to stop it.
     """
@@ -58,16 +56,16 @@ async def expand_chapters(
         require_author(settings, path=workspace.settings_path)
     book = workspace.book()
     profile = profile_of(workspace, settings)
-    require_language(profile, book, commission.language)
-    finished = ResultCache(workspace, commission, profile)
-    outlines = {chapter: workspace.outline(chapter) for chapter in commission.chapters if chapter not in finished}
+    require_language(profile, book, options.language)
+    finished = ResultCache(workspace, options, profile)
+    outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in finished}
     async with AsyncExitStack() as opened:
         ledger = opened.enter_context(closing(Ledger.open(workspace.ledger_place)))
         run = ledger.begin_run(
             limits=limits_of(book, outlines),
             openings=openings_of(book),
             openings_pico_usd=money_openings_of(book),
-            run_limit=Limit(tokens=budget_tokens),
+            run_limit=Limit(tokens=options.budget),
         )
         prepare = always_ready
         if author is None:
@@ -77,7 +75,7 @@ async def expand_chapters(
         expansion = Scheduler(
             workspace=workspace,
             book=book,
-            means=model_setup_for(workspace, settings, ledger=ledger, unpriced=unpriced),
+            means=model_setup_for(workspace, settings, ledger=ledger),
             ledger=ledger,
             author=author,
             prepare=prepare,
@@ -90,7 +88,7 @@ async def expand_chapters(
             pilot_seconds=LOCAL_PILOT_SECONDS if local else PILOT_SECONDS,
         )
         on_ready(expansion)
-        return await expansion.expand(commission)
+        return await expansion.expand(options)
 
 
 class RunHandle:
@@ -105,10 +103,8 @@ class RunHandle:
         self,
         workspace: Workspace,
         settings: Settings,
-        commission: RunSpec,
+        options: RunOptions,
         *,
-        budget_tokens: int | None = None,
-        unpriced: bool = False,
         author: Author | None = None,
         on_event: Callable[[Event], None] | None = None,
         keep_events: bool = True,
@@ -118,9 +114,7 @@ class RunHandle:
         """
         self._workspace = workspace
         self._settings = settings
-        self._commission = commission
-        self._budget_tokens = budget_tokens
-        self._unpriced = unpriced
+        self._options = options
         self._author = author
         self._on_event = on_event
         self._keep_events = keep_events
@@ -197,9 +191,7 @@ class RunHandle:
         return await expand_chapters(
             self._workspace,
             self._settings,
-            self._commission,
-            budget_tokens=self._budget_tokens,
-            unpriced=self._unpriced,
+            self._options,
             author=self._author,
             on_event=self._tell,
             on_ready=self._ready,

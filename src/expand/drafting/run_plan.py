@@ -10,7 +10,7 @@ from expand.drafting.events import SectionPlanned
 from expand.drafting.request_builder import rehearse
 from expand.drafting.result_cache import Revisions
 from expand.drafting.results import ChapterResult
-from expand.drafting.run_options import Job, RunSpec
+from expand.drafting.run_options import Job, RunOptions
 from expand.drafting.section_run import loop_for
 from expand.drafting.section_status import check_section_state
 from expand.drafting.section_text import SectionText
@@ -24,7 +24,7 @@ class RunPlan:
     planned: tuple[SectionPlanned, ...]
 
 
-def run_plan(folio: DraftFile, commission: RunSpec, editions: Revisions) -> RunPlan:
+def run_plan(folio: DraftFile, options: RunOptions, editions: Revisions) -> RunPlan:
     """A chapter's agenda. Where something is due, its first question is made on trial, so that what
     is wrong with the templates or the context window is said before anything is sent.
 
@@ -34,9 +34,9 @@ def run_plan(folio: DraftFile, commission: RunSpec, editions: Revisions) -> RunP
     jobs: list[Job] = []
     planned: list[SectionPlanned] = []
     rehearsed = False
-    for section in commission.chosen(chapter.outline):
+    for section in options.chosen(chapter.outline):
         edition = revision_of(chapter.id, section.number, editions)
-        stands = check_section_state(folio, section, commission, edition=edition)
+        stands = check_section_state(folio, section, options, edition=edition)
         jobs.append(Job(chapter=chapter.id, section=section.number))
         planned.append(
             SectionPlanned(

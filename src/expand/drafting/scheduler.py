@@ -31,7 +31,7 @@ from expand.drafting.events import (
 )
 from expand.drafting.result_cache import ResultCache, Revisions
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
-from expand.drafting.run_options import Job, RunSpec, lanes
+from expand.drafting.run_options import Job, RunOptions, lanes
 from expand.drafting.run_plan import planned_already, revision_of, run_plan
 from expand.drafting.section_run import RequestSetup, SectionRun, Tally
 from expand.drafting.section_status import check_section_state
@@ -107,7 +107,7 @@ class Scheduler:
         self._refused: list[Refusal] = []
         self._interrupted = False
 
-    async def expand(self, commission: RunSpec) -> RunResult:
+    async def expand(self, options: RunOptions) -> RunResult:
         """Drafts the chapters; everything bought is in the drafts when it returns.
 
         Raises ``InputError`` before anything is sent when the input is wrong.
@@ -117,24 +117,23 @@ class Scheduler:
             self._workspace,
             self._book,
             outlines=self._outlines,
-            plan=commission.plan,
-            language=commission.language,
+            options=options,
             means=self._means,
         )
-        if commission.fresh:
-            self._begin_anew(folios, commission)
-        planned, jobs = self._look_around(folios, commission)
+        if options.fresh:
+            self._begin_anew(folios, options)
+        planned, jobs = self._look_around(folios, options)
         self._on_event(RunPlanned(sections=tuple(planned)))
         self._tell_known()
         try:
-            await self._work(jobs, folios, commission)
+            await self._work(jobs, folios, options)
         finally:
             try:
                 await self._purchase.drain()
             finally:
                 folios.write()
         known = self._chapters
-        chapters = tuple(known[chapter] for chapter in commission.chapters if chapter in known)
+        chapters = tuple(known[chapter] for chapter in options.chapters if chapter in known)
         return RunResult(
             chapters=chapters,
             balance=self._ledger.balance("book"),
@@ -151,31 +150,31 @@ class Scheduler:
         self._interrupted = True
         self._purchase.stop()
 
-    def _begin_anew(self, folios: DraftStore, commission: RunSpec) -> None:
+    def _begin_anew(self, folios: DraftStore, options: RunOptions) -> None:
         """Raises the editions; a section that was edited gives way only if it was named."""
-        for chapter in commission.chapters:  # nothing is raised where the input is wrong
+        for chapter in options.chapters:  # nothing is raised where the input is wrong
             folios.look(chapter)
-        for chapter in commission.chapters:
+        for chapter in options.chapters:
             folio = folios.look(chapter)
-            for section in commission.chosen(folio.chapter.outline):
+            for section in options.chosen(folio.chapter.outline):
                 if folio.edited(section.number):
-                    if commission.sections is None:
+                    if options.sections is None:
                         continue
                     folios.overwrite(chapter, section.number)
-                self._ledger.raise_edition(chapter, section.number, instruction=commission.instruction)
+                self._ledger.raise_edition(chapter, section.number, instruction=options.instruction)
 
-    def _look_around(self, folios: DraftStore, commission: RunSpec) -> tuple[list[SectionPlanned], list[Sequence[Job]]]:
+    def _look_around(self, folios: DraftStore, options: RunOptions) -> tuple[list[SectionPlanned], list[Sequence[Job]]]:
         """What will be drafted and why, found before anything is spent, and what is to do."""
         self._editions = self._ledger.editions()
         jobs: list[Sequence[Job]] = []
         planned: list[SectionPlanned] = []
-        for chapter in commission.chapters:
+        for chapter in options.chapters:
             known = self._finished.result(chapter, self._editions) if self._finished else None
             if known is not None:
                 self._chapters[chapter] = known
                 planned += planned_already(known)
                 continue
-            found = run_plan(folios.look(chapter), commission, self._editions)
+            found = run_plan(folios.look(chapter), options, self._editions)
             planned += found.planned
             jobs.append(found.jobs)
         return planned, jobs
@@ -185,10 +184,10 @@ class Scheduler:
             for section in result.sections:
                 self._tell_done(chapter, section)
 
-    async def _work(self, jobs: Sequence[Sequence[Job]], folios: DraftStore, commission: RunSpec) -> None:
+    async def _work(self, jobs: Sequence[Sequence[Job]], folios: DraftStore, options: RunOptions) -> None:
         """Has the workers do everything, and the drafts written meanwhile."""
         self._left.update((of_one[0].chapter, len(of_one)) for of_one in jobs)
-        todo = lanes(jobs, workers=self._workers, in_order=commission.context_text)
+        todo = lanes(jobs, workers=self._workers, in_order=options.context == "text")
         done = asyncio.Event()
         working = 2 * self._workers
 
@@ -197,7 +196,7 @@ class Scheduler:
             await self._desk.turns.wait()  # the first request need not wait for all the others'
             for lane in todo:
                 for job in lane:
-                    await self._do(job, folios, commission)
+                    await self._do(job, folios, options)
             working -= 1
             if not working:
                 done.set()
@@ -210,12 +209,12 @@ class Scheduler:
         except* ExpandError as errors:
             raise _first(errors) from errors
 
-    async def _do(self, job: Job, folios: DraftStore, commission: RunSpec) -> None:
+    async def _do(self, job: Job, folios: DraftStore, options: RunOptions) -> None:
         folio = folios.take(job.chapter)
         chapter = folio.chapter
         section = chapter.outline.sections[job.section - 1]
         self._on_event(SectionStarted(chapter=chapter.id, section=section.number))
-        status, notes = await self._section(folio, section, commission)
+        status, notes = await self._section(folio, section, options)
         result = self._result(folio, section, status, notes)
         self._sections.setdefault(chapter.id, {})[section.number] = result
         self._left[chapter.id] -= 1
@@ -223,18 +222,18 @@ class Scheduler:
             self._noted.add(chapter.id)
         if not self._left[chapter.id]:
             await self._desk.turns.wait()  # it takes as long as a text
-            self._finish(folios, folio, commission)
+            self._finish(folios, folio, options)
         self._tell_done(chapter.id, result)
 
     def _tell_done(self, chapter: str, result: SectionResult) -> None:
         self._on_event(SectionDone(chapter=chapter, section=result.number, lines=result.lines, status=result.status))
 
     async def _section(
-        self, folio: DraftFile, section: Section, commission: RunSpec
+        self, folio: DraftFile, section: Section, options: RunOptions
     ) -> tuple[SectionStatus, Sequence[Finding]]:
         chapter, number = folio.chapter, section.number
         edition = revision_of(chapter.id, number, self._editions)
-        stands = check_section_state(folio, section, commission, edition=edition)
+        stands = check_section_state(folio, section, options, edition=edition)
         if stands.fate == "edited":
             return "edited", ()
         if stands.fate == "stale":
@@ -289,19 +288,19 @@ class Scheduler:
             findings=(*notes, *chapter.check(section, text)),
         )
 
-    def _finish(self, folios: DraftStore, folio: DraftFile, commission: RunSpec) -> None:
+    def _finish(self, folios: DraftStore, folio: DraftFile, options: RunOptions) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""
         folio.write()
         chapter = folio.chapter
         links: dict[str, bool] = {}
-        whole = commission.sections is None
+        whole = options.sections is None
         sections = self._sections.pop(chapter.id, {})
         result = self._chapters[chapter.id] = ChapterResult.of(
             id=chapter.id,
             draft=folio.path,
             language=chapter.language,
             plan=chapter.plan.value,
-            sections=[sections[s.number] for s in commission.chosen(chapter.outline)],
+            sections=[sections[s.number] for s in options.chosen(chapter.outline)],
             across=across(self._workspace, folio, whole=whole, links=links),
         )
         if self._finished is not None and chapter.id not in self._noted:

@@ -12,7 +12,7 @@ from expand.document.draft import text_hash
 from expand.drafting.chapter_state import Revision
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.request_builder import NO_EXTRA_CONTEXT, ExtraContext
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.markdown import summaries
 from expand.outline import Section
 
@@ -34,29 +34,29 @@ class SectionCheck:
     told: str = ""
 
 
-def check_section_state(folio: DraftFile, section: Section, commission: RunSpec, *, edition: Revision) -> SectionCheck:
+def check_section_state(folio: DraftFile, section: Section, options: RunOptions, *, edition: Revision) -> SectionCheck:
     """How a section stands in its draft as it is now."""
     chapter, number = folio.chapter, section.number
     if folio.edited(number):
         return SectionCheck(fate="edited", reason="edited", edition=edition)
     key = chapter.key(section, edition)
-    setting = _setting(folio, section, edition, commission)
+    setting = _setting(folio, section, edition, options)
     told = text_hash(setting.told) if setting.told else ""
     reason = folio.reason(section, key)
     fate: SectionState = "due"
     if not reason:
-        behind = commission.context_text and folio.told(number) != told
-        fate = "current" if not behind else "due" if commission.cascade else "stale"
+        behind = options.context == "text" and folio.told(number) != told
+        fate = "current" if not behind else "due" if options.cascade else "stale"
     return SectionCheck(fate=fate, reason=reason, edition=edition, key=key, setting=setting, told=told)
 
 
-def _setting(folio: DraftFile, section: Section, edition: Revision, commission: RunSpec) -> ExtraContext:
+def _setting(folio: DraftFile, section: Section, edition: Revision, options: RunOptions) -> ExtraContext:
     """What the section is told beside its own outline."""
-    if not (edition.instruction or commission.context_text):
+    if not (edition.instruction or options.context == "text"):
         return NO_EXTRA_CONTEXT
     before = [folio.texts[other.number] for other in folio.chapter.outline.sections if other.number < section.number]
     frame = folio.chapter.frame(section)
     return ExtraContext(
-        told=summaries.of_sections(before) if commission.context_text else "",
+        told=summaries.of_sections(before) if options.context == "text" else "",
         present=summaries.by_topic(folio.texts[section.number], frame.topics) if edition.instruction else {},
     )

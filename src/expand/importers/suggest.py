@@ -19,6 +19,7 @@ from expand.drafting.model_setup import (
     profile_of,
     require_language,
 )
+from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.import_run import DEFAULT_LINES
 from expand.importers.suggestion_loop import SECTION, TRIES, Consultation, SuggestionRequest
@@ -97,9 +98,8 @@ async def suggest(
     workspace: Workspace,
     settings: Settings,
     request: SuggestRequest,
+    options: RunOptions,
     *,
-    budget_tokens: int | None = None,
-    unpriced: bool = False,
     author: Author | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
@@ -114,8 +114,10 @@ async def suggest(
         require_author(settings, path=workspace.settings_path)
     ledger = Ledger.open(workspace.ledger_place)
     try:
-        means = model_setup_for(workspace, settings, ledger=ledger, unpriced=unpriced)
-        consultation = _consultation(workspace, request, book, subject, means, ledger)
+        means = model_setup_for(workspace, settings, ledger=ledger)
+        consultation = replace(
+            _consultation(workspace, request, book, subject, means, ledger), unpriced=options.unpriced
+        )
         _refuse_waste(workspace, consultation, request, ledger)
         if request.fresh:
             number = ledger.raise_edition(consultation.subject.id, SECTION)
@@ -126,7 +128,7 @@ async def suggest(
             limits=limits_of(book, outlines),
             openings=openings_of(book),
             openings_pico_usd=money_openings_of(book),
-            run_limit=Limit(tokens=budget_tokens),
+            run_limit=Limit(tokens=options.budget),
         )
         async with AsyncExitStack() as opened:
             prepare = always_ready

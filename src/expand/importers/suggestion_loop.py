@@ -74,6 +74,7 @@ class Consultation:
     filing: OutlineWriter
     lines: int
     edition: int = 0
+    unpriced: bool = False
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ class Consultation:
             amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
             rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
             cost=price.cost if price else no_price,
-            unpriced=means.unpriced,
+            unpriced=self.unpriced,
             question=self._identity(request, context),
             rank=1,
         )

@@ -44,7 +44,7 @@ def _known(workspace: Workspace, settings: Settings, facts: BookData, drafted: C
         return {}
     from expand.drafting.model_setup import profile_of  # start-up time
     from expand.drafting.result_cache import ResultCache
-    from expand.drafting.run_options import RunSpec
+    from expand.drafting.run_options import RunOptions
 
     try:
         editions = ledger.editions()
@@ -57,8 +57,8 @@ def _known(workspace: Workspace, settings: Settings, facts: BookData, drafted: C
             kinds.setdefault((Plan(draft.plan), draft.language), []).append(chapter.id)
     known: dict[str, ChapterResult] = {}
     for (plan, language), chapters in kinds.items():
-        commission = RunSpec(chapters=tuple(chapters), plan=plan, language=language)
-        finished = ResultCache(workspace, commission, profile_of(workspace, settings))
+        options = RunOptions(chapters=tuple(chapters), plan=plan, language=language)
+        finished = ResultCache(workspace, options, profile_of(workspace, settings))
         results = {chapter: finished.result(chapter, editions) for chapter in chapters}
         known.update((chapter, result) for chapter, result in results.items() if result)
     return known

@@ -19,7 +19,7 @@ from expand.drafting.model_setup import (
     profile_of,
     require_language,
 )
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError
 from expand.ledger import Ledger
 from expand.llm.base_url import is_loopback
@@ -35,27 +35,27 @@ from expand.worker.work_loop import SILENT_SECONDS, JobReport, Worked, WorkLoop
 from expand.workspace import Workspace
 
 
-async def enqueue(workspace: Workspace, settings: Settings, commission: RunSpec, *, unpriced: bool = False) -> Queued:
-    """Put the commission's sections that are due on the queue, and record the book's limits in the
+async def enqueue(workspace: Workspace, settings: Settings, options: RunOptions) -> Queued:
+    """Put the run's sections that are due on the queue, and record the book's limits in the
     ledger; sends nothing. Raises ``InputError``, ``LedgerError``.
     """
     server = server_of(workspace)
     book = workspace.book()
-    require_language(profile_of(workspace, settings), book, commission.language)
+    require_language(profile_of(workspace, settings), book, options.language)
     ledger = Ledger.open(server)
     try:
         ledger.begin_run(
-            limits=limits_of(book, {c: workspace.outline(c) for c in commission.chapters}),
+            limits=limits_of(book, {c: workspace.outline(c) for c in options.chapters}),
             openings=openings_of(book),
             openings_pico_usd=money_openings_of(book),
         )
         placement = Enqueuer(
             workspace=workspace,
             book=book,
-            means=model_setup_for(workspace, settings, ledger=ledger, unpriced=unpriced),
+            means=model_setup_for(workspace, settings, ledger=ledger),
             ledger=ledger,
         )
-        wanted = placement.wanted(commission)
+        wanted = placement.wanted(options)
         async with open_queue(server) as board:
             placed = await board.put(wanted.jobs)
     finally:

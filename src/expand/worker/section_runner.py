@@ -153,7 +153,7 @@ class SectionRunner:
 
     def _opened(self, job: SectionJob, edition: Revision) -> tuple[Chapter, Section]:
         """The section as the job has it; read anew where it was read before it changed."""
-        place = (job.chapter, job.plan, job.language, job.unpriced)
+        place = (job.chapter, job.options)
         known = self._chapters.get(place)
         if known is None or _fitting(known, job, edition) is None:
             known = self._chapters[place] = self._read(job)
@@ -173,14 +173,13 @@ class SectionRunner:
                 self.warm()
             assert self._kit is not None  # warm has seen to it
             book, means = self._kit
-            require_language(means.profile, book, job.language)
+            require_language(means.profile, book, job.options.language)
             return open_chapter(
                 self._workspace,
                 book,
                 job.chapter,
-                plan=job.plan,
-                language=job.language,
-                means=replace(means, unpriced=job.unpriced),
+                options=job.options,
+                means=means,
             )
         except InputError as error:
             self._renew()
