@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from expand.batch.batch_reports import BatchStatus, CancelReport, CollectReport, StatusReport, SubmitReport
 from expand.batch.collection import CollectedBatch, Cost, collect_batch
 from expand.batch.lookahead import SectionQuestions, open_questions, orders_of
 from expand.batch.submission import Submission, split
-from expand.budget import Limit
-from expand.drafting.backend import assemble
+from expand.drafting.backend import assemble, begun_run
 from expand.drafting.events import Event
 from expand.drafting.model_setup import model_setup_for, profile_of, require_language
 from expand.drafting.run_options import RunOptions
@@ -24,13 +23,14 @@ from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, OpenAIBatchAuthor, RemoteBatch
 from expand.llm.pricing import batch_price_for
 from expand.llm.types import AttemptFailedError, Failure
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.outline.plans import Plan
 from expand.schema import Json
 from expand.settings import Settings, require_author
 from expand.workspace import Workspace
 
 Tell = Callable[[str], None]
+NO_CHAPTERS = RunOptions()
+"""For operations on batches as such: only the book's limits count."""
 
 
 class BatchBackend:
@@ -137,7 +137,7 @@ class BatchBackend:
             await assemble(self._workspace, replace(self._settings, model=model), options, on_event=on_event)
             for model, options in wanted
         ]
-        with self._ledger() as (ledger, _):
+        with begun_run(self._workspace, NO_CHAPTERS) as (ledger, _):
             return CollectReport(batches=tuple(found), runs=runs, balance=ledger.balance("book"))
 
     async def cancel(self, chapters: tuple[str, ...] | None = None) -> CancelReport:
@@ -181,30 +181,13 @@ class BatchBackend:
         )
 
     @asynccontextmanager
-    async def _opened(self, options: RunOptions | None = None) -> AsyncIterator[tuple[Batches, Ledger, Run, BatchAuthor]]:
+    async def _opened(
+        self, options: RunOptions = NO_CHAPTERS
+    ) -> AsyncIterator[tuple[Batches, Ledger, Run, BatchAuthor]]:
         self._require_batches()
-        with self._ledger(options) as (ledger, run):
+        with begun_run(self._workspace, options) as (ledger, run):
             async with self._opened_author() as author:
                 yield Batches(ledger), ledger, run, author
-
-    @contextmanager
-    def _ledger(self, options: RunOptions | None = None) -> Iterator[tuple[Ledger, Run]]:
-        options = options or RunOptions()
-        book = self._workspace.book()
-        outlines = {chapter: self._workspace.outline(chapter) for chapter in options.chapters}
-        ledger = Ledger.open(self._workspace.ledger_place)
-        try:
-            yield (
-                ledger,
-                ledger.begin_run(
-                    limits=limits_of(book, outlines),
-                    openings=openings_of(book),
-                    openings_pico_usd=money_openings_of(book),
-                    run_limit=Limit(tokens=options.budget),
-                ),
-            )
-        finally:
-            ledger.close()
 
     @asynccontextmanager
     async def _opened_author(self) -> AsyncIterator[BatchAuthor]:

@@ -10,9 +10,11 @@ twice, whichever way a section is finished.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from expand.budget import Limit
 from expand.drafting.chapter_state import ModelSetup
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.draft_store import open_chapter
@@ -22,9 +24,10 @@ from expand.drafting.run import expand_chapters
 from expand.drafting.run_options import RunOptions
 from expand.drafting.run_plan import revision_of
 from expand.drafting.section_status import SectionCheck, check_section_state
-from expand.ledger import Ledger
+from expand.ledger import Ledger, Run
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
 from expand.outline import Section
+from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.schema import Json
 from expand.settings import Settings
 from expand.workspace import Workspace
@@ -107,6 +110,21 @@ def find_sections(
                 revision = replace(revision, number=revision.number + 1, instruction="")
             check = check_section_state(draft_file, section, options, edition=revision)
             yield FoundSection(draft_file=draft_file, section=section, check=check)
+
+
+@contextmanager
+def begun_run(workspace: Workspace, options: RunOptions) -> Iterator[tuple[Ledger, Run]]:
+    """The workspace's ledger, open, with a new run in it and the limits of the book and of the run's chapters."""
+    book = workspace.book()
+    outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
+    with closing(Ledger.open(workspace.ledger_place)) as ledger:
+        run = ledger.begin_run(
+            limits=limits_of(book, outlines),
+            openings=openings_of(book),
+            openings_pico_usd=money_openings_of(book),
+            run_limit=Limit(tokens=options.budget),
+        )
+        yield ledger, run
 
 
 class NoAuthor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from expand.errors import InputError
 from expand.outline import Outline, Section
@@ -17,6 +17,8 @@ from expand.outline.plans import Plan
 from expand.schema import Json
 from expand.settings import OnUnknown, Overrides, Settings, read_settings
 from expand.workspace import Workspace
+
+T = TypeVar("T")
 
 OWN_MODEL = "own"
 """The model's name where the caller brings an author and names no model: a general profile."""
@@ -138,7 +140,7 @@ class Job:
     section: int
 
 
-def lanes(chapters: Sequence[Sequence[Job]], *, workers: int, in_order: bool) -> Iterator[Sequence[Job]]:
+def lanes(chapters: Sequence[Sequence[T]], *, workers: int, in_order: bool) -> Iterator[Sequence[T]]:
     """What one worker takes at a time: a section, or a chapter's sections where order matters.
 
     Side by side, as many chapters are begun as there are workers, each with one section; then come

@@ -1,187 +1,166 @@
-"""What the commands do: put sections on the queue, work at it, look at it, take back. Each opens
-the ledger and closes it.
+"""The back end of ``expand chapter --queue``: submit, status, collect, cancel. Each opens the queue and closes it.
+
+``run_worker`` in ``work_loop`` is the other end, which buys what is queued.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, BudgetedClient, always_ready
-from expand.client.in_flight import Event as PurchaseEvent
-from expand.drafting.events import Event
-from expand.drafting.model_setup import (
-    DeferredAuthor,
-    model_setup_for,
-    profile_of,
-    require_language,
-)
-from expand.drafting.run_options import RunOptions
-from expand.errors import AuthorError
+from expand.drafting.backend import FoundSection, assemble, begun_run, find_sections
+from expand.drafting.model_setup import model_setup_for, profile_of, require_language
+from expand.drafting.request_builder import rehearse
+from expand.drafting.results import RunResult
+from expand.drafting.run_options import RunOptions, lanes
+from expand.drafting.section_run import loop_for
+from expand.drafting.section_text import SectionText
+from expand.errors import InputError
 from expand.ledger import Ledger
-from expand.llm.base_url import is_loopback
-from expand.llm.types import Author
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
-from expand.settings import Settings, require_author
-from expand.worker.enqueue import Enqueuer, Queued
-from expand.worker.job_queue import open_queue
-from expand.worker.jobs import server_of
+from expand.schema import Json
+from expand.settings import Settings
+from expand.worker.availability import server_of
+from expand.worker.job_queue import Enqueued, JobQueue, open_queue
+from expand.worker.jobs import SectionJob
 from expand.worker.queue_status import QueueStatus
-from expand.worker.section_runner import SectionRunner
-from expand.worker.work_loop import SILENT_SECONDS, JobReport, Worked, WorkLoop
+from expand.worker.work_loop import SILENT_SECONDS
 from expand.workspace import Workspace
 
+SIDE_BY_SIDE = 8
+"""How many chapters are begun at a time, so that a provider's cache is warm for their sections."""
 
-async def enqueue(workspace: Workspace, settings: Settings, options: RunOptions) -> Queued:
-    """Put the run's sections that are due on the queue, and record the book's limits in the
-    ledger; sends nothing. Raises ``InputError``, ``LedgerError``.
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnqueueReport:
+    """What became of a run's sections. ``current`` counts those that are current in their drafts, ``edited`` those
+    that a person edited; neither is queued.
     """
-    server = server_of(workspace)
-    book = workspace.book()
-    require_language(profile_of(workspace, settings), book, options.language)
-    ledger = Ledger.open(server)
-    try:
-        ledger.begin_run(
-            limits=limits_of(book, {c: workspace.outline(c) for c in options.chapters}),
-            openings=openings_of(book),
-            openings_pico_usd=money_openings_of(book),
-        )
-        placement = Enqueuer(
-            workspace=workspace,
-            book=book,
-            means=model_setup_for(workspace, settings, ledger=ledger),
-            ledger=ledger,
-        )
-        wanted = placement.wanted(options)
-        async with open_queue(server) as board:
-            placed = await board.put(wanted.jobs)
-    finally:
+
+    model: str
+    jobs: Enqueued
+    current: int
+    edited: int
+    exit_code: int = 0
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that ``expand chapter --queue --json`` prints."""
+        return {
+            "model": self.model,
+            "queued": _named(self.jobs.queued),
+            "there_already": _named(self.jobs.waiting),
+            "bought_already": _named(self.jobs.done),
+            "current": self.current,
+            "edited": self.edited,
+            "withdrawn": self.jobs.withdrawn,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawReport:
+    """How many jobs were taken back."""
+
+    withdrawn: int
+    exit_code: int = 0
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that ``expand worker --withdraw --json`` prints."""
+        return {"withdrawn": self.withdrawn}
+
+
+class QueueBackend:
+    """Sections queued for workers, in the database of the workspace's ledger.
+
+    ``silent_seconds``: how long a worker may give no sign of life before its jobs count as stalled.
+    """
+
+    def __init__(self, workspace: Workspace, settings: Settings, *, silent_seconds: float = SILENT_SECONDS) -> None:
+        self._workspace = workspace
+        self._settings = settings
+        self._silent_seconds = silent_seconds
+
+    async def submit(self, options: RunOptions) -> EnqueueReport:
+        """Queue the sections of a run that are due, and record the book's limits in the ledger. Sends nothing."""
+        workspace, settings = self._workspace, self._settings
+        server = server_of(workspace)
+        if options.budget is not None:
+            raise InputError(
+                "--budget limits one run, and workers are many",
+                remedy="set allowance in outlines/book.yaml, or in a chapter's outline",
+            )
+        options.require_side_by_side("--queue", "workers draft them side by side")
+        require_language(profile_of(workspace, settings), workspace.book(), options.language)
+        due: dict[str, list[SectionJob]] = {}
+        left: Counter[str] = Counter()
+        with begun_run(workspace, options) as (ledger, _):
+            model = model_setup_for(workspace, settings, ledger=ledger)
+            for found in find_sections(workspace, model, ledger, options):
+                if found.check.fate != "due":
+                    left[found.check.fate] += 1
+                    continue
+                job = _job(found, options, settings.model)
+                if job.chapter not in due:
+                    _rehearse(found)
+                due.setdefault(job.chapter, []).append(job)
+        in_order = lanes(list(due.values()), workers=SIDE_BY_SIDE, in_order=False)
+        async with open_queue(server) as queue:
+            enqueued = await queue.put([job for lane in in_order for job in lane])
+        return EnqueueReport(model=settings.model, jobs=enqueued, current=left["current"], edited=left["edited"])
+
+    async def status(self) -> QueueStatus:
+        """Where every job stands."""
+        async with self._queue() as queue:
+            return QueueStatus() if queue is None else await queue.status(self._silent_seconds)
+
+    async def collect(self, chapters: tuple[str, ...] | None = None) -> RunResult:
+        """Draft from what workers have bought by now, in the book's language and under the full plan."""
+        named = self._workspace.chapter_ids() if chapters is None else chapters
+        options = RunOptions.of(self._workspace, named)
+        return await assemble(self._workspace, self._settings, options, on_event=lambda _: None)
+
+    async def cancel(self, chapters: tuple[str, ...] | None = None) -> WithdrawReport:
+        """Take back the jobs that nobody has begun."""
+        async with self._queue() as queue:
+            return WithdrawReport(withdrawn=0 if queue is None else await queue.withdraw(chapters))
+
+    @asynccontextmanager
+    async def _queue(self) -> AsyncIterator[JobQueue | None]:
+        """The queue; None where there is no ledger yet, so that looking makes none."""
+        server = server_of(self._workspace)
+        ledger = Ledger.read(server)
+        if ledger is None:
+            yield None
+            return
         ledger.close()
-    return Queued(
-        model=settings.model,
-        queued=placed.queued,
-        there=placed.there,
-        done=placed.done,
-        current=wanted.current,
-        edited=wanted.edited,
-        withdrawn=placed.withdrawn,
+        async with open_queue(server) as queue:
+            yield queue
+
+
+def _job(found: FoundSection, options: RunOptions, model: str) -> SectionJob:
+    section, check = found.section, found.check
+    return SectionJob(
+        chapter=found.draft_file.chapter.id,
+        section=section.number,
+        options=options.for_job(),
+        key=check.key,
+        edition=check.edition.number,
+        model=model,
+        lines=section.lines,
+        present=dict(check.setting.present),
     )
 
 
-async def work(
-    workspace: Workspace,
-    settings: Settings,
-    *,
-    until_empty: bool = False,
-    silent_seconds: float = SILENT_SECONDS,
-    write_drafts: bool = False,
-    author: Author | None = None,
-    on_event: Callable[[Event], None] = lambda _: None,
-    on_report: Callable[[JobReport], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
-    on_ready: Callable[[WorkLoop], None] = lambda _: None,
-) -> Worked:
-    """Take sections from the queue and buy them, until stopped or until nothing is left.
-
-    The limits are those that whoever queued the sections has put in the ledger. ``on_ready`` gets
-    the shift before it begins, to stop it. Raises ``InputError``, ``LedgerError``.
+def _rehearse(found: FoundSection) -> None:
+    """Make a section's first question on trial, so that what is wrong with the templates or the context window is said
+    before anything is queued.
     """
-    server = server_of(workspace)
-    if author is None:
-        require_author(settings, path=workspace.settings_path)
-    profile = profile_of(workspace, settings)
-    began = time.monotonic()
-    name = f"{socket.gethostname()}:{os.getpid()}"
-    reports: list[JobReport] = []
-
-    def note(report: JobReport) -> None:
-        reports.append(report)
-        on_report(report)
-
-    stopped_by = ""
-    ledger = Ledger.open(server)
-    try:
-        run = ledger.begin_run(limits={}, openings={})
-        async with AsyncExitStack() as opened:
-            prepare = always_ready
-            if author is None:
-                author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
-                prepare = own.open
-            writer = author
-
-            def purchase(on_purchase: Callable[[PurchaseEvent], None]) -> BudgetedClient:
-                local = is_loopback(settings.base_url)
-                return BudgetedClient(
-                    ledger=ledger,
-                    author=writer,
-                    on_event=on_purchase,
-                    on_unknown=settings.on_unknown,
-                    pilot_seconds=LOCAL_PILOT_SECONDS if local else PILOT_SECONDS,
-                    prepare=prepare,
-                )
-
-            bench = SectionRunner(
-                workspace,
-                settings,
-                ledger=ledger,
-                run=run,
-                purchase=purchase,
-                on_event=on_event,
-                write_drafts=write_drafts,
-            )
-            bench.warm()
-            await prepare()
-            board = await opened.enter_async_context(open_queue(server))
-            shift = WorkLoop(
-                board,
-                bench,
-                name=name,
-                model=settings.model,
-                concurrency=settings.concurrency or profile.concurrency,
-                until_empty=until_empty,
-                silent_seconds=silent_seconds,
-                on_report=note,
-                tell=tell,
-            )
-            on_ready(shift)
-            try:
-                await shift.work()
-            except AuthorError as error:
-                stopped_by = str(error)
-            finally:
-                await bench.purchase.drain()
-        return Worked(
-            name=name,
-            reports=tuple(reports),
-            misfits=tuple(f"{job.chapter}/{job.section}" for job in shift.misfits.values()),
-            balance=ledger.balance("book"),
-            seconds=time.monotonic() - began,
-            stopped_by=stopped_by,
-        )
-    finally:
-        ledger.close()
+    chapter = found.draft_file.chapter
+    text = SectionText(chapter.frame(found.section))
+    ask = loop_for(text, chapter.means).next()
+    if ask is not None:
+        rehearse(chapter, found.section, ask, text)
 
 
-async def look(workspace: Workspace, *, silent_seconds: float = SILENT_SECONDS) -> QueueStatus:
-    """Where every job stands. Raises ``InputError``, ``LedgerError``."""
-    server = server_of(workspace)
-    ledger = Ledger.read(server)
-    if ledger is None:
-        return QueueStatus()
-    ledger.close()
-    async with open_queue(server) as board:
-        return await board.roster(silent_seconds)
-
-
-async def withdraw(workspace: Workspace, chapters: Sequence[str] | None = None) -> int:
-    """Take back what is queued and not begun; how many sections it was."""
-    server = server_of(workspace)
-    ledger = Ledger.read(server)
-    if ledger is None:
-        return 0
-    ledger.close()
-    async with open_queue(server) as board:
-        return await board.withdraw(chapters)
+def _named(jobs: Sequence[SectionJob]) -> list[Json]:
+    return [{"chapter": job.chapter, "section": job.section, "target_lines": job.lines} for job in jobs]
