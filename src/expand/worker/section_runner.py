@@ -16,7 +16,7 @@ from expand.drafting.balance_cache import BalanceCache
 from expand.drafting.chapter_state import Chapter, Revision
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.draft_store import open_chapter
-from expand.drafting.events import Event, SectionDone, SectionStarted
+from expand.drafting.events import Event, SectionDone, SectionStarted, SectionStatus
 from expand.drafting.fingerprint import differences
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import ExtraContext
@@ -187,6 +187,7 @@ def _differing(job: SectionJob, key: str, model: str) -> str:
 
 
 def _done(job: SectionJob, drafted: Drafted, tally: Tally) -> SectionDone:
+    status: SectionStatus
     if drafted.ended_by is None:
         status = "drafted" if tally.answers else "reused"
     else:

@@ -196,7 +196,7 @@ class _Jobs(JobManager):
 
 
 class WorkLoop:
-    """One worker from its first job to its last. ``misfits`` are jobs that it could not do and nobody has done since."""
+    """One worker from its first job to its last. ``misfits`` are jobs that it could not do, until they fit."""
 
     def __init__(
         self,
