@@ -20,33 +20,26 @@ from collections.abc import Sequence
 from copy import copy
 
 from expand.client.in_flight import StoppedError
-from expand.drafting.chapter_state import Chapter, Revision
+from expand.drafting.chapter import Chapter
 from expand.drafting.length_loop import LEAST_RATIO, MOST_RATIO, RATIO_WINDOW, Ask
-from expand.drafting.request_builder import ExtraContext, order_for
-from expand.drafting.section_run import UNUSABLE_TRIES, RequestSetup, SectionRun, Tally
+from expand.drafting.run_context import RunContext
+from expand.drafting.section_run import UNUSABLE_TRIES, SectionRun
+from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import SectionText
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish
-from expand.outline import Section
 
 FACTORS = (1.0, 0.6, 1.25)
 """How long imagined answers are, for a line expected. The first gives the questions their words."""
 
 
-async def next_orders(
-    desk: RequestSetup,
-    chapter: Chapter,
-    section: Section,
-    *,
-    edition: Revision,
-    setting: ExtraContext,
-) -> tuple[Order, ...]:
+async def next_orders(context: RunContext, chapter: Chapter, check: SectionCheck) -> tuple[Order, ...]:
     """The orders that a section can place now, in the order of its questions; none when the
     answers that are there complete it. Nothing is sent or reserved.
     """
     found: list[dict[str, Order]] = []
     for factor in FACTORS:
-        sight = Lookahead(desk, chapter, section, edition=edition, setting=setting, tally=Tally(), factor=factor)
+        sight = Lookahead(context, chapter, check, factor=factor)
         await sight.draft()
         found.append(sight.wanted)
         if len(sight.wanted) <= 1 or not sight.imagining:
@@ -58,18 +51,8 @@ async def next_orders(
 class Lookahead(SectionRun):
     """A section worked through without buying: ``wanted`` gathers its open questions by name."""
 
-    def __init__(
-        self,
-        desk: RequestSetup,
-        chapter: Chapter,
-        section: Section,
-        *,
-        edition: Revision,
-        setting: ExtraContext,
-        tally: Tally,
-        factor: float,
-    ) -> None:
-        super().__init__(desk, chapter, section, edition=edition, setting=setting, tally=tally)
+    def __init__(self, context: RunContext, chapter: Chapter, check: SectionCheck, *, factor: float) -> None:
+        super().__init__(context, chapter, check)
         self.wanted: dict[str, Order] = {}
         self._factor = factor
         self._answered = 0
@@ -92,12 +75,12 @@ class Lookahead(SectionRun):
             return 1.0
         return min(MOST_RATIO, max(LEAST_RATIO, sum(grown for _, grown in last) / asked))
 
-    async def _ask(self, ask: Ask) -> int:
-        """Puts one question, and learns from a real answer to it how much the model delivers."""
-        grown = await super()._ask(ask)
-        if not self._imagined:
+    async def _ask(self, ask: Ask) -> tuple[int, bool]:
+        """Ask once, and learn from a real answer that was not cut how much the model delivers."""
+        grown, cut = await super()._ask(ask)
+        if not self._imagined and not cut:
             self._asked_and_grown.append((ask.lines, grown))
-        return grown
+        return grown, cut
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """The stored answer to a question, or an imagined one, or None for a repair."""
@@ -105,7 +88,7 @@ class Lookahead(SectionRun):
             return self._imagine(ask)
         for attempt in range(UNUSABLE_TRIES):
             order = self._order(ask, attempt)
-            stored = self._desk.ledger.known(order)
+            stored = self._context.ledger.known(order)
             if stored is None:
                 self.wanted[order.question or order.request.key] = order
                 return self._open(ask)
@@ -120,35 +103,26 @@ class Lookahead(SectionRun):
         if not self._answered:
             raise StoppedError("the first answer tells how much to ask for")
         if self._real is None:
-            self._real = snapshot(self._manuscript)
+            self._real = snapshot(self._text)
         return self._imagine(ask)
 
     def _imagine(self, ask: Ask) -> Answer:
         self._imagined.update(ask.slots)
-        titles = [self._manuscript.frame.topics[slot] for slot in ask.slots[1:]]
+        titles = [self._text.skeleton.topics[slot] for slot in ask.slots[1:]]
         count = round(ask.lines * self._ratio * self._factor)
         text = imagined(titles, count, self._serial)
         return Answer(text=text, finish=Finish.STOP, usage=None)
 
-    async def _mend(self) -> None:
+    async def _repair(self) -> None:
         """Repairs are for text that is there."""
         if not self._imagined:
-            await super()._mend()
+            await super()._repair()
 
-    def _order(self, ask: Ask, attempt: int) -> Order:
+    def _order(self, ask: Ask, attempt: int = 0) -> Order:
         """The order with the words that the real text gives it."""
-        return order_for(
-            self._chapter,
-            self._section,
-            ask,
-            self._real or self._manuscript,
-            run_id=self._desk.run_id,
-            edition=self._edition,
-            attempt=attempt,
-            setting=self._setting,
-        )
+        return self._requests.order(ask, self._real or self._text, attempt=attempt)
 
-    def _tell(self) -> None:
+    def _show(self) -> None:
         """Nothing grows that anybody should be shown."""
 
 

@@ -14,11 +14,11 @@ from expand.batch.collection import Collected, Collection
 from expand.batch.metadata import options_of, parts, terms_of
 from expand.batch.planning import BatchPlan, Nobody, Planning
 from expand.batch.submission import Submission
-from expand.budget import Limit
 from expand.drafting.events import Event
 from expand.drafting.model_setup import model_setup_for, profile_of, require_language
 from expand.drafting.results import RunResult
-from expand.drafting.run import expand_chapters
+from expand.drafting.run import Run as DraftRun
+from expand.drafting.run_context import open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Run
@@ -27,7 +27,6 @@ from expand.ledger.batches import Batches, SubmittingError
 from expand.llm.batch_api import BatchAuthor
 from expand.llm.pricing import batch_price_for
 from expand.llm.types import AttemptFailedError, Failure, Usage
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.settings import Settings, require_author
 from expand.workspace import Workspace
 
@@ -202,17 +201,8 @@ async def _cancel_one(batches: Batches, author: BatchAuthor, batch: BatchRow) ->
 def _ledger(workspace: Workspace, chapters: tuple[str, ...], budget_tokens: int | None) -> Iterator[tuple[Ledger, Run]]:
     book = workspace.book()
     outlines = {chapter: workspace.outline(chapter) for chapter in chapters}
-    ledger = Ledger.open(workspace.ledger_place)
-    try:
-        run = ledger.begin_run(
-            limits=limits_of(book, outlines),
-            openings=openings_of(book),
-            openings_pico_usd=money_openings_of(book),
-            run_limit=Limit(tokens=budget_tokens),
-        )
-        yield ledger, run
-    finally:
-        ledger.close()
+    with open_ledger(workspace, book, outlines, budget=budget_tokens) as opened:
+        yield opened
 
 
 @asynccontextmanager
@@ -239,15 +229,10 @@ async def _draft(
     on_event: Callable[[Event], None],
 ) -> RunResult:
     """The usual assembly, stopped before it begins: it has what is in the ledger, and no more."""
-    result = await expand_chapters(
-        workspace,
-        settings,
-        options,
-        author=Nobody(),
-        on_event=on_event,
-        on_ready=lambda expansion: expansion.stop(),
-    )
-    return replace(result, interrupted=False)
+    run = DraftRun(workspace, options, settings=settings, author=Nobody(), on_event=on_event, keep_events=False)
+    run.stop()
+    async with run:
+        return replace(await run.result(), interrupted=False)
 
 
 def _cost(workspace: Workspace, settings: Settings) -> Callable[[Usage], int | None]:

@@ -7,17 +7,15 @@ from typing import Literal
 
 from expand.batch.lookahead import next_orders
 from expand.client.client import BudgetedClient
-from expand.drafting.balance_cache import BalanceCache
-from expand.drafting.chapter_state import ModelSetup, Revision
-from expand.drafting.draft_file import DraftFile
-from expand.drafting.draft_store import open_chapter
+from expand.drafting.chapter import Chapter, Revision
+from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.run_context import RunContext, UsageCounters
 from expand.drafting.run_options import RunOptions
-from expand.drafting.run_plan import revision_of
-from expand.drafting.section_run import RequestSetup
-from expand.drafting.section_status import check_section_state
+from expand.drafting.section_state import SectionCheck, check_section_state, raise_revisions, revision_of
 from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
-from expand.outline import Book, Section
+from expand.outline import Book
 from expand.workspace import Workspace
 
 SectionState = Literal["current", "edited", "complete", "open"]
@@ -75,66 +73,42 @@ class Planning:
         """
         options.require_side_by_side("--batch", "a batch asks for all at once")
         if options.fresh and not rehearse:
-            self._begin_anew(options)
-        desk = RequestSetup(
-            means=self.means,
+            raise_revisions(self.ledger, options, lambda chapter: self._draft_file(chapter, options))
+        context = RunContext(
             ledger=self.ledger,
-            purchase=BudgetedClient(ledger=self.ledger, author=Nobody()),
             run_id=self.run.id,
-            remaining=BalanceCache(self.ledger),
-            on_event=lambda _: None,
+            client=BudgetedClient(ledger=self.ledger, author=Nobody()),
+            usage=UsageCounters(self.ledger),
         )
-        raised = int(options.fresh and rehearse)
-        editions = self.ledger.editions()
-        plans: list[SectionPlan] = []
+        revisions = self.ledger.editions()
+        sections: list[SectionPlan] = []
         for chapter in options.chapters:
-            folio = self._folio(chapter, options)
-            for section in options.chosen(folio.chapter.outline):
-                edition = revision_of(chapter, section.number, editions)
-                if raised:
-                    edition = Revision(number=edition.number + raised)
-                plans.append(await _section(desk, folio, section, options, edition))
-        return BatchPlan(sections=tuple(plans))
+            draft_file = self._draft_file(chapter, options)
+            for section in options.chosen(draft_file.chapter.outline):
+                revision = revision_of(chapter, section.number, revisions)
+                if options.fresh and rehearse:
+                    revision = Revision(number=revision.number + 1)
+                check = check_section_state(draft_file, section, options, revision)
+                sections.append(await _section(context, draft_file.chapter, check))
+        return BatchPlan(sections=tuple(sections))
 
-    def _begin_anew(self, options: RunOptions) -> None:
-        """Raises the editions; a section that a person edited is left to them."""
-        chosen = []
-        for chapter in options.chapters:  # nothing is raised where the input is wrong
-            folio = self._folio(chapter, options)
-            chosen += [
-                (chapter, section.number)
-                for section in options.chosen(folio.chapter.outline)
-                if not folio.edited(section.number)
-            ]
-        for chapter, number in chosen:
-            self.ledger.raise_edition(chapter, number)
-
-    def _folio(self, chapter_id: str, options: RunOptions) -> DraftFile:
-        chapter = open_chapter(
-            self.workspace,
-            self.book,
-            chapter_id,
-            options=options,
-            means=self.means,
-        )
+    def _draft_file(self, chapter_id: str, options: RunOptions) -> DraftFile:
+        chapter = open_chapter(self.workspace, self.book, chapter_id, options=options, setup=self.means)
         return DraftFile(self.workspace, chapter)
 
 
-async def _section(
-    desk: RequestSetup, folio: DraftFile, section: Section, options: RunOptions, edition: Revision
-) -> SectionPlan:
-    stands = check_section_state(folio, section, options, edition=edition)
+async def _section(context: RunContext, chapter: Chapter, check: SectionCheck) -> SectionPlan:
     state: SectionState = "current"
     orders: tuple[Order, ...] = ()
-    if stands.fate == "edited":
+    if check.state == "edited":
         state = "edited"
-    elif stands.fate == "due":
-        orders = await next_orders(desk, folio.chapter, section, edition=edition, setting=stands.setting)
+    elif check.state == "due":
+        orders = await next_orders(context, chapter, check)
         state = "open" if orders else "complete"
     return SectionPlan(
-        chapter=folio.chapter.id,
-        number=section.number,
-        title=folio.chapter.title(section),
+        chapter=chapter.id,
+        number=check.section.number,
+        title=chapter.title(check.section),
         state=state,
         orders=orders,
     )

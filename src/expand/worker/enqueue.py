@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from expand.drafting.chapter_state import ModelSetup
-from expand.drafting.draft_file import DraftFile
-from expand.drafting.draft_store import open_chapter
-from expand.drafting.result_cache import ResultCache, Revisions
+from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.result_cache import ResultCache
 from expand.drafting.run_options import RunOptions
-from expand.drafting.run_plan import revision_of, run_plan
-from expand.drafting.section_status import check_section_state
+from expand.drafting.section_state import SectionCheck, check_chapter_state, raise_revisions
 from expand.ledger import Ledger
 from expand.outline import Book
 from expand.schema import Json
@@ -77,70 +75,39 @@ class Enqueuer:
         """
         options.require_side_by_side("--queue", "workers draft them side by side")
         if options.fresh:
-            self._begin_anew(options)
-        editions = self.ledger.editions()
+            raise_revisions(self.ledger, options, lambda chapter: self._draft_file(chapter, options))
+        revisions = self.ledger.editions()
         finished = ResultCache(self.workspace, options, self.means.profile)
         chapters: list[list[SectionJob]] = []
         current = edited = 0
         for chapter in options.chapters:
-            known = finished.result(chapter, editions)
+            known = finished.result(chapter, revisions)
             if known is not None:
                 left = sum(section.status == "edited" for section in known.sections)
                 edited += left
                 current += len(known.sections) - left
                 continue
-            folio = self._folio(chapter, options)
-            found = run_plan(folio, options, editions)
-            edited += sum(planned.reason == "edited" for planned in found.planned)
-            current += sum(not planned.reason for planned in found.planned)
-            chapters.append(self._due(folio, options, editions))
+            checks = check_chapter_state(self._draft_file(chapter, options), options, revisions)
+            edited += sum(check.state == "edited" for check in checks)
+            current += sum(not check.reason for check in checks)
+            chapters.append([self._job(chapter, options, check) for check in checks if check.state == "due"])
         return SectionRequest(jobs=_in_order(chapters), current=current, edited=edited)
 
-    def _due(self, folio: DraftFile, options: RunOptions, editions: Revisions) -> list[SectionJob]:
-        chapter = folio.chapter
-        jobs: list[SectionJob] = []
-        for section in options.chosen(chapter.outline):
-            edition = revision_of(chapter.id, section.number, editions)
-            stands = check_section_state(folio, section, options, edition=edition)
-            if stands.fate == "due":
-                jobs.append(
-                    SectionJob(
-                        chapter=chapter.id,
-                        section=section.number,
-                        options=options.for_job(),
-                        key=stands.key,
-                        edition=edition.number,
-                        model=self.means.profile.name,
-                        lines=section.lines,
-                        present=dict(stands.setting.present),
-                    )
-                )
-        return jobs
-
-    def _begin_anew(self, options: RunOptions) -> None:
-        """Raises the editions; a section that a person edited is left to them."""
-        chosen = []
-        for chapter in options.chapters:  # nothing is raised where the input is wrong
-            folio = self._folio(chapter, options)
-            chosen += [
-                (chapter, section.number)
-                for section in options.chosen(folio.chapter.outline)
-                if not folio.edited(section.number)
-            ]
-        for chapter, number in chosen:
-            self.ledger.raise_edition(chapter, number)
-
-    def _folio(self, chapter: str, options: RunOptions) -> DraftFile:
-        return DraftFile(
-            self.workspace,
-            open_chapter(
-                self.workspace,
-                self.book,
-                chapter,
-                options=options,
-                means=self.means,
-            ),
+    def _job(self, chapter: str, options: RunOptions, check: SectionCheck) -> SectionJob:
+        return SectionJob(
+            chapter=chapter,
+            section=check.section.number,
+            options=options.for_job(),
+            key=check.key,
+            edition=check.revision.number,
+            model=self.means.profile.name,
+            lines=check.section.lines,
+            present=dict(check.extra.present),
         )
+
+    def _draft_file(self, chapter_id: str, options: RunOptions) -> DraftFile:
+        chapter = open_chapter(self.workspace, self.book, chapter_id, options=options, setup=self.means)
+        return DraftFile(self.workspace, chapter)
 
 
 def _in_order(chapters: list[list[SectionJob]]) -> tuple[SectionJob, ...]:

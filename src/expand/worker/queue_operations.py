@@ -10,21 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
-from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, BudgetedClient, always_ready
-from expand.client.in_flight import Event as PurchaseEvent
 from expand.drafting.events import Event
-from expand.drafting.model_setup import (
-    DeferredAuthor,
-    model_setup_for,
-    profile_of,
-    require_language,
-)
+from expand.drafting.model_setup import model_setup_for, profile_of, require_language
+from expand.drafting.run_context import DeferredAuthor, RunContext, open_client, open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError
 from expand.ledger import Ledger
-from expand.llm.base_url import is_loopback
 from expand.llm.types import Author
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.settings import Settings, require_author
 from expand.worker.enqueue import Enqueuer, Queued
 from expand.worker.job_queue import open_queue
@@ -42,13 +34,7 @@ async def enqueue(workspace: Workspace, settings: Settings, options: RunOptions)
     server = server_of(workspace)
     book = workspace.book()
     require_language(profile_of(workspace, settings), book, options.language)
-    ledger = Ledger.open(server)
-    try:
-        ledger.begin_run(
-            limits=limits_of(book, {c: workspace.outline(c) for c in options.chapters}),
-            openings=openings_of(book),
-            openings_pico_usd=money_openings_of(book),
-        )
+    with open_ledger(workspace, book, {c: workspace.outline(c) for c in options.chapters}) as (ledger, _):
         placement = Enqueuer(
             workspace=workspace,
             book=book,
@@ -58,8 +44,6 @@ async def enqueue(workspace: Workspace, settings: Settings, options: RunOptions)
         wanted = placement.wanted(options)
         async with open_queue(server) as board:
             placed = await board.put(wanted.jobs)
-    finally:
-        ledger.close()
     return Queued(
         model=settings.model,
         queued=placed.queued,
@@ -102,38 +86,15 @@ async def work(
         on_report(report)
 
     stopped_by = ""
-    ledger = Ledger.open(server)
-    try:
-        run = ledger.begin_run(limits={}, openings={})
+    with open_ledger(workspace, None) as (ledger, run):
         async with AsyncExitStack() as opened:
-            prepare = always_ready
-            if author is None:
-                author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
-                prepare = own.open
-            writer = author
-
-            def purchase(on_purchase: Callable[[PurchaseEvent], None]) -> BudgetedClient:
-                local = is_loopback(settings.base_url)
-                return BudgetedClient(
-                    ledger=ledger,
-                    author=writer,
-                    on_event=on_purchase,
-                    on_unknown=settings.on_unknown,
-                    pilot_seconds=LOCAL_PILOT_SECONDS if local else PILOT_SECONDS,
-                    prepare=prepare,
-                )
-
-            bench = SectionRunner(
-                workspace,
-                settings,
-                ledger=ledger,
-                run=run,
-                purchase=purchase,
-                on_event=on_event,
-                write_drafts=write_drafts,
-            )
+            writer = author or await opened.enter_async_context(DeferredAuthor(settings, profile))
+            client, usage = await open_client(opened, settings, profile, ledger, author=writer, on_event=on_event)
+            context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage)
+            bench = SectionRunner(workspace, settings, context=context, write_drafts=write_drafts)
             bench.warm()
-            await prepare()
+            if isinstance(writer, DeferredAuthor):
+                await writer.open()
             board = await opened.enter_async_context(open_queue(server))
             shift = WorkLoop(
                 board,
@@ -152,7 +113,7 @@ async def work(
             except AuthorError as error:
                 stopped_by = str(error)
             finally:
-                await bench.purchase.drain()
+                await client.drain()
         return Worked(
             name=name,
             reports=tuple(reports),
@@ -161,8 +122,6 @@ async def work(
             seconds=time.monotonic() - began,
             stopped_by=stopped_by,
         )
-    finally:
-        ledger.close()
 
 
 async def look(workspace: Workspace, *, silent_seconds: float = SILENT_SECONDS) -> QueueStatus:

@@ -11,26 +11,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from expand.client.client import BudgetedClient
-from expand.client.in_flight import Event as PurchaseEvent
-from expand.drafting.balance_cache import BalanceCache
-from expand.drafting.chapter_state import Chapter, ModelSetup, Revision
-from expand.drafting.draft_file import DraftFile
-from expand.drafting.draft_store import open_chapter
-from expand.drafting.events import (
-    AttemptChanged,
-    Event,
-    Notice,
-    SectionDone,
-    SectionStarted,
-    SectionStatus,
-)
-from expand.drafting.fingerprint import differences
-from expand.drafting.model_setup import model_setup_for, require_language
+from expand.drafting.chapter import Chapter, Revision, differences
+from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.events import SectionDone, SectionStarted, SectionStatus
+from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
 from expand.drafting.request_builder import ExtraContext
-from expand.drafting.section_run import Drafted, RequestSetup, SectionRun, Tally
-from expand.errors import BudgetExceededError, ExpandError, InputError
-from expand.ledger import Ledger, Run
+from expand.drafting.run import status_of
+from expand.drafting.run_context import RunContext, UsageCounter
+from expand.drafting.section_run import DraftedSection, SectionRun
+from expand.drafting.section_state import SectionCheck
+from expand.errors import ExpandError, InputError
 from expand.llm.tokens import TokenCounter
 from expand.outline import Book, Section
 from expand.settings import Settings
@@ -57,7 +47,7 @@ class SectionBought:
 
     status: SectionStatus
     lines: int
-    tally: Tally
+    tally: UsageCounter
 
 
 class SectionRunner:
@@ -68,27 +58,21 @@ class SectionRunner:
         workspace: Workspace,
         settings: Settings,
         *,
-        ledger: Ledger,
-        run: Run,
-        purchase: Callable[[Callable[[PurchaseEvent], None]], BudgetedClient],
-        on_event: Callable[[Event], None],
+        context: RunContext,
         write_drafts: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``purchase`` makes the purchase from what is to be told of its events."""
         self._workspace = workspace
         self._settings = settings
-        self._ledger = ledger
-        self._run = run
-        self._on_event = on_event
+        self._context = context
+        self._ledger = context.ledger
         self._write_drafts = write_drafts
-        self._tallies: dict[tuple[str, int], Tally] = {}
         self._chapters: OrderedDict[tuple[object, ...], Chapter] = OrderedDict()
         self._clock = clock
         self._read_at = 0.0
         self._counter: TokenCounter | None = None
         self._kit: tuple[Book, ModelSetup] | None = None
-        self.purchase = purchase(self._on_purchase)
+        self.purchase = context.client
 
     async def buy(self, job: SectionJob) -> SectionBought:
         """Buy what a section still lacks.
@@ -99,34 +83,25 @@ class SectionRunner:
         """
         edition = self._edition(job)
         chapter, section = self._opened(job, edition)
-        self._on_event(SectionStarted(chapter=job.chapter, section=job.section))
-        tally = self._tallies[job.chapter, job.section] = Tally()
-        drafted = await SectionRun(
-            RequestSetup(
-                means=chapter.means,
-                ledger=self._ledger,
-                purchase=self.purchase,
-                run_id=self._run.id,
-                remaining=BalanceCache(self._ledger),
-                on_event=self._on_event,
-            ),
-            chapter,
-            section,
-            edition=edition,
-            setting=ExtraContext(present=job.present),
-            tally=tally,
-        ).draft()
-        status = _status(drafted.ended_by, tally)
-        self._on_event(SectionDone(chapter=job.chapter, section=job.section, lines=drafted.lines, status=status))
+        on_event, usage = self._context.usage.on_event, self._context.usage
+        on_event(SectionStarted(chapter=job.chapter, section=job.section))
+        usage.take(job.chapter, job.section)
+        check = SectionCheck(
+            section=section, state="due", revision=edition, key=job.key, extra=ExtraContext(present=job.present)
+        )
+        drafted = await SectionRun(self._context, chapter, check).draft()
+        tally = usage.of(job.chapter, job.section)
+        status = status_of(drafted.ended_by, tally)
+        on_event(SectionDone(chapter=job.chapter, section=job.section, lines=drafted.lines, status=status))
         if drafted.ended_by is not None:
             raise drafted.ended_by
         if self._write_drafts:
             self._write(chapter, section, drafted, job.key)
         return SectionBought(status=status, lines=drafted.lines, tally=tally)
 
-    def tally(self, job: SectionJob) -> Tally:
+    def tally(self, job: SectionJob) -> UsageCounter:
         """What the last go at a section bought."""
-        return self._tallies.pop((job.chapter, job.section), Tally())
+        return self._context.usage.take(job.chapter, job.section)
 
     def warm(self) -> None:
         """Load what every section needs, so that the first does not wait for it. Raises
@@ -179,7 +154,7 @@ class SectionRunner:
                 book,
                 job.chapter,
                 options=job.options,
-                means=means,
+                setup=means,
             )
         except InputError as error:
             self._renew()
@@ -192,33 +167,11 @@ class SectionRunner:
         self._kit = None
         return True
 
-    def _write(self, chapter: Chapter, section: Section, drafted: Drafted, key: str) -> None:
+    def _write(self, chapter: Chapter, section: Section, drafted: DraftedSection, key: str) -> None:
         folio = DraftFile(self._workspace, chapter)
         if not folio.edited(section.number):
             folio.put(section.number, drafted.text, key)
         folio.write()
-
-    def _on_purchase(self, event: PurchaseEvent) -> None:
-        address = event.order.address
-        if event.kind == "sent":
-            self._tallies.setdefault((address.chapter, address.section), Tally()).attempts += 1
-        if event.kind != "waiting":
-            self._on_event(
-                AttemptChanged(
-                    chapter=address.chapter,
-                    section=address.section,
-                    purpose=address.purpose,
-                    attempt_id=event.attempt_id,
-                    model=event.order.request.model,
-                    state=event.kind,
-                    reserved_tokens=event.order.amount.tokens,
-                    usage=event.usage,
-                    message=event.message,
-                )
-            )
-        if event.message and not event.final:
-            wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
-            self._on_event(Notice(message=f"{address.chapter}/{address.section}: {event.message}{wait}"))
 
 
 def _fitting(chapter: Chapter, job: SectionJob, edition: Revision) -> Section | None:
@@ -241,9 +194,3 @@ def _differing(chapter: Chapter, job: SectionJob, edition: Revision, model: str)
             ]
             return f"this workspace differs from the job in: {', '.join(named)}"
     return f"this workspace's outline of chapter {job.chapter} has no section {job.section}"
-
-
-def _status(ended_by: ExpandError | None, tally: Tally) -> SectionStatus:
-    if ended_by is None:
-        return "drafted" if tally.answers else "reused"
-    return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
