@@ -27,14 +27,14 @@ from expand.settings import Settings
 from expand.workspace import Workspace
 
 
-def folios_of(place: Path) -> draft_store.DraftStore:
+def draft_store_of(place: Path) -> draft_store.DraftStore:
     workspace = Workspace.open(place)
     return draft_store.DraftStore(
         workspace,
         workspace.book(),
         outlines={},
         options=RunOptions(plan=Plan.FULL, language="en"),
-        means=model_setup_for(workspace, Settings(model="gpt-4.1"), ledger=None),
+        setup=model_setup_for(workspace, Settings(model="gpt-4.1"), ledger=None),
     )
 
 
@@ -65,7 +65,7 @@ def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
     edited = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
     (place / "drafts/07.md").write_text(edited, encoding="utf-8")
     monkeypatch.setattr(draft_store, "KEPT", 0)
-    some = folios_of(place)
+    some = draft_store_of(place)
     assert some.look("07").edited(1)
     some.overwrite("07", 1)
     assert not some.look("07").edited(1)
@@ -73,7 +73,7 @@ def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
 
 def test_a_draft_that_was_only_touched_is_not_written_again(tmp_path: Path) -> None:
     place = small(tmp_path)
-    taken, path = folios_of(place).take("07"), place / "drafts/07.md"
+    taken, path = draft_store_of(place).take("07"), place / "drafts/07.md"
     os.utime(path, ns=(1, 1))
     taken.write()
     assert path.stat().st_mtime_ns == 1
@@ -87,7 +87,7 @@ def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
         outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
         (place / f"outlines/{chapter}.yaml").write_text(outline.replace("id: 07", f"id: {chapter}"), encoding="utf-8")
     monkeypatch.setattr(draft_store, "KEPT", 3 * draft_store.KEPT_EACH)
-    some = folios_of(place)
+    some = draft_store_of(place)
     first, second, third = (some.look(chapter) for chapter in ("07", "08", "09"))
     assert some.look("09") is not third
     assert some.take("07") is first
@@ -103,7 +103,7 @@ def test_the_first_draft_is_written_when_it_is_taken_and_the_others_soon_after(
     place = small(tmp_path)
     outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
     (place / "outlines/08.yaml").write_text(outline.replace("id: 07", "id: 08"), encoding="utf-8")
-    some = folios_of(place)
+    some = draft_store_of(place)
     some.look("07")
     assert not (place / "drafts/07.md").exists()
     some.take("07")
@@ -136,13 +136,13 @@ async def test_a_draft_waits_a_moment_for_its_chapter_to_be_done(
     async def tick(waits: Coroutine[Any, Any, object], seconds: float) -> None:
         waits.close()
         assert seconds == draft_store.WRITE_SECONDS / 2
-        seen.append(folio.dirty)
+        seen.append(draft_file.dirty)
         ticks.get_nowait() if not ticks.empty() else done.set()
         raise TimeoutError
 
-    some, done, seen = folios_of(small(tmp_path)), asyncio.Event(), list[bool]()
-    folio = some.take("07")
-    folio.put(1, "## 1. Signal handling\n\nBlocked.", "")
+    some, done, seen = draft_store_of(small(tmp_path)), asyncio.Event(), list[bool]()
+    draft_file = some.take("07")
+    draft_file.put(1, "## 1. Signal handling\n\nBlocked.", "")
     for _ in range(2):
         ticks.put_nowait(None)
     monkeypatch.setattr(asyncio, "wait_for", tick)

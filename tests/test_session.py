@@ -87,7 +87,7 @@ def run(
             return await Scheduler(
                 workspace=place,
                 book=place.book(),
-                means=model_setup_for(place, LOCAL, ledger=with_ledger),
+                setup=model_setup_for(place, LOCAL, ledger=with_ledger),
                 ledger=with_ledger,
                 author=author,
                 run=begun,

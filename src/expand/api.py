@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from expand.drafting.dry_run import DryRun
     from expand.drafting.events import Event
     from expand.drafting.results import ChapterResult, RunResult
-    from expand.drafting.run import RunHandle
+    from expand.drafting.run import Run
     from expand.llm.types import Author
     from expand.reports.data import BookData
     from expand.reports.formats import Format
@@ -82,15 +82,14 @@ def expanding(
     on_event: Callable[[Event], None] | None = None,
     keep_events: bool = True,
     **changes: Any,
-) -> RunHandle:
+) -> Run:
     """The same as a run to watch: ``async with expanding(…) as run``, then ``async for event in
     run`` and ``await run.result()``. ``run.stop()`` ends it in good order.
     """
-    from expand.drafting.run import RunHandle
+    from expand.drafting.run import Run
 
     made = RunOptions.of(workspace, chapters, options, **changes)
-    settings = made.settings(workspace, own_author=author is not None)
-    return RunHandle(workspace, settings, made, author=author, on_event=on_event, keep_events=keep_events)
+    return Run(workspace, made, author=author, on_event=on_event, keep_events=keep_events)
 
 
 def dry_run(
@@ -113,7 +112,7 @@ def review(workspace: Workspace, chapter: str, **changes: Any) -> ChapterResult:
 
     ``result.kept`` says whether it keeps its contract, ``result.blocking`` what stops ``accept``.
     """
-    from expand.drafting.draft_review import review as reviewed
+    from expand.drafting.accept import review as reviewed
 
     return reviewed(workspace, settings_of(workspace, **changes), workspace.book(), chapter)
 

@@ -11,9 +11,10 @@ from expand.batch.batch_reports import BatchStatus, CancelReport, CollectReport,
 from expand.batch.collection import CollectedBatch, Cost, collect_batch
 from expand.batch.lookahead import SectionQuestions, open_questions, orders_of
 from expand.batch.submission import Submission, split
-from expand.drafting.backend import assemble, begun_run
+from expand.drafting.backend import assemble
 from expand.drafting.events import Event
 from expand.drafting.model_setup import model_setup_for, profile_of, require_language
+from expand.drafting.run_context import ignore_event, open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Order, Run, State
@@ -29,8 +30,6 @@ from expand.settings import Settings, require_author
 from expand.workspace import Workspace
 
 Tell = Callable[[str], None]
-NO_CHAPTERS = RunOptions()
-"""For operations on batches as such: only the book's limits count."""
 
 
 class BatchBackend:
@@ -77,16 +76,15 @@ class BatchBackend:
                     self._require_same_provider(left)
                     self._tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
                     submitted.append(await submission.submit(left, resumed=True))
-                model = model_setup_for(workspace, settings, ledger=ledger)
-                price = batch_price_for(settings.model, model.profile, settings.base_url)
-                model = replace(model, price=price)
-                sections = await open_questions(workspace, model, ledger, run, options, dry_run=dry_run)
+                setup = model_setup_for(workspace, settings, ledger=ledger)
+                setup = replace(setup, price=batch_price_for(settings.model, setup.profile, settings.base_url))
+                sections = await open_questions(workspace, setup, ledger, run, options, dry_run=dry_run)
                 for orders in () if dry_run else split(orders_of(sections)):
                     batch = batches.begin(
                         run,
                         model=settings.model,
                         base_url=settings.base_url or "",
-                        terms=terms_of(options, model.profile.output_cap_name),
+                        terms=terms_of(options, setup.profile.output_cap_name),
                     )
                     verdicts += batches.reserve(batch, orders, hold_unknown=settings.on_unknown == "hold")
                     submitted.append(await submission.submit(batches.prepared(batch)))
@@ -116,13 +114,13 @@ class BatchBackend:
             ledger.close()
 
     async def collect(
-        self, chapters: tuple[str, ...] | None = None, *, on_event: Callable[[Event], None] = lambda _: None
+        self, chapters: tuple[str, ...] | None = None, *, on_event: Callable[[Event], None] = ignore_event
     ) -> CollectReport:
         """Settle what came back of every batch and draft their chapters, or only ``chapters``, from the answers that
         are there.
         """
         found: list[CollectedBatch] = []
-        async with self._opened() as (batches, _, run, author):
+        async with self._opened() as (batches, ledger, run, author):
             self._tell_unfinished(batches, run)
             for batch in batches.living():
                 if batch.stage is not Stage.SUBMITTED:
@@ -133,12 +131,12 @@ class BatchBackend:
                 except AuthorError as error:
                     found.append(CollectedBatch(batch=batch, problem=str(error)))
             wanted = options_of(batches.all(), chapters)
+            balance = ledger.balance("book")
         runs = [
             await assemble(self._workspace, replace(self._settings, model=model), options, on_event=on_event)
             for model, options in wanted
         ]
-        with begun_run(self._workspace, NO_CHAPTERS) as (ledger, _):
-            return CollectReport(batches=tuple(found), runs=runs, balance=ledger.balance("book"))
+        return CollectReport(batches=tuple(found), runs=runs, balance=runs[-1].balance if runs else balance)
 
     async def cancel(self, chapters: tuple[str, ...] | None = None) -> CancelReport:
         """Have every batch end early, or those that ask for one of ``chapters``; what is answered by then can be
@@ -182,10 +180,13 @@ class BatchBackend:
 
     @asynccontextmanager
     async def _opened(
-        self, options: RunOptions = NO_CHAPTERS
+        self, options: RunOptions | None = None
     ) -> AsyncIterator[tuple[Batches, Ledger, Run, BatchAuthor]]:
+        """Ledger and provider, with a run begun under the limits of the book and of the chapters of ``options``."""
         self._require_batches()
-        with begun_run(self._workspace, options) as (ledger, run):
+        workspace, options = self._workspace, options or RunOptions()
+        outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
+        with open_ledger(workspace, workspace.book(), outlines, budget=options.budget) as (ledger, run):
             async with self._opened_author() as author:
                 yield Batches(ledger), ledger, run, author
 

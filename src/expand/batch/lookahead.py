@@ -21,13 +21,14 @@ from typing import Literal
 
 from expand.client.client import BudgetedClient
 from expand.client.in_flight import StoppedError
-from expand.drafting.backend import FoundSection, NoAuthor, find_sections
-from expand.drafting.balance_cache import BalanceCache
-from expand.drafting.chapter_state import ModelSetup
+from expand.drafting.backend import NoAuthor, check_sections
+from expand.drafting.chapter import Chapter
 from expand.drafting.length_loop import LEAST_RATIO, MOST_RATIO, RATIO_WINDOW, Ask
-from expand.drafting.request_builder import order_for
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.run_context import RunContext, UsageCounters
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_run import UNUSABLE_TRIES, RequestSetup, SectionRun, Tally
+from expand.drafting.section_run import UNUSABLE_TRIES, SectionRun
+from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import SectionText
 from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, Finish
@@ -53,29 +54,23 @@ class SectionQuestions:
 
 
 async def open_questions(
-    workspace: Workspace, model: ModelSetup, ledger: Ledger, run: Run, options: RunOptions, *, dry_run: bool
+    workspace: Workspace, setup: ModelSetup, ledger: Ledger, run: Run, options: RunOptions, *, dry_run: bool
 ) -> tuple[SectionQuestions, ...]:
     """The questions that every section of a run can ask now. Sends and reserves nothing."""
-    setup = RequestSetup(
-        means=model,
-        ledger=ledger,
-        purchase=BudgetedClient(ledger=ledger, author=NoAuthor()),
-        run_id=run.id,
-        remaining=BalanceCache(ledger),
-        on_event=lambda _: None,
-    )
+    client = BudgetedClient(ledger=ledger, author=NoAuthor())
+    context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=UsageCounters(ledger))
     questions: list[SectionQuestions] = []
-    for found in find_sections(workspace, model, ledger, options, dry_run=dry_run):
-        chapter, section = found.draft_file.chapter, found.section
-        state: QuestionState = "edited" if found.check.fate == "edited" else "current"
-        orders: tuple[Order, ...] = ()
-        if found.check.fate == "due":
-            orders = await _next_orders(setup, found)
-            state = "open" if orders else "complete"
-        title = chapter.title(section)
-        questions.append(
-            SectionQuestions(chapter=chapter.id, number=section.number, title=title, state=state, orders=orders)
-        )
+    for chapter, checks in check_sections(workspace, setup, ledger, options, dry_run=dry_run):
+        for check in checks:
+            state: QuestionState = "edited" if check.state == "edited" else "current"
+            orders: tuple[Order, ...] = ()
+            if check.state == "due":
+                orders = await _next_orders(context, chapter, check)
+                state = "open" if orders else "complete"
+            title, number = chapter.title(check.section), check.section.number
+            questions.append(
+                SectionQuestions(chapter=chapter.id, number=number, title=title, state=state, orders=orders)
+            )
     return tuple(questions)
 
 
@@ -85,11 +80,11 @@ def orders_of(sections: Sequence[SectionQuestions]) -> tuple[Order, ...]:
     return tuple(sorted(every, key=lambda order: order.rank))
 
 
-async def _next_orders(setup: RequestSetup, section: FoundSection) -> tuple[Order, ...]:
+async def _next_orders(context: RunContext, chapter: Chapter, check: SectionCheck) -> tuple[Order, ...]:
     """The orders that a section can place now; none when the answers that are there complete it."""
     found: list[dict[str, Order]] = []
     for factor in FACTORS:
-        lookahead = Lookahead(setup, section, factor=factor)
+        lookahead = Lookahead(context, chapter, check, factor=factor)
         await lookahead.draft()
         found.append(lookahead.wanted)
         if len(lookahead.wanted) <= 1 or not lookahead.imagining:
@@ -101,15 +96,8 @@ async def _next_orders(setup: RequestSetup, section: FoundSection) -> tuple[Orde
 class Lookahead(SectionRun):
     """A section worked through without buying: ``wanted`` gathers its open questions by name."""
 
-    def __init__(self, setup: RequestSetup, found: FoundSection, *, factor: float) -> None:
-        super().__init__(
-            setup,
-            found.draft_file.chapter,
-            found.section,
-            edition=found.check.edition,
-            setting=found.check.setting,
-            tally=Tally(),
-        )
+    def __init__(self, context: RunContext, chapter: Chapter, check: SectionCheck, *, factor: float) -> None:
+        super().__init__(context, chapter, check)
         self.wanted: dict[str, Order] = {}
         self._factor = factor
         self._answered = 0
@@ -132,12 +120,12 @@ class Lookahead(SectionRun):
             return 1.0
         return min(MOST_RATIO, max(LEAST_RATIO, sum(grown for _, grown in last) / asked))
 
-    async def _ask(self, ask: Ask) -> int:
-        """Ask one question, and learn from a real answer to it how much the model delivers."""
-        grown = await super()._ask(ask)
-        if not self._imagined:
+    async def _ask(self, ask: Ask) -> tuple[int, bool]:
+        """Ask once, and learn from a real answer that was not cut how much the model delivers."""
+        grown, cut = await super()._ask(ask)
+        if not self._imagined and not cut:
             self._asked_and_grown.append((ask.lines, grown))
-        return grown
+        return grown, cut
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """The stored answer to a question, or an imagined one, or None for a repair."""
@@ -145,7 +133,7 @@ class Lookahead(SectionRun):
             return self._imagine(ask)
         for attempt in range(UNUSABLE_TRIES):
             order = self._order(ask, attempt)
-            stored = self._desk.ledger.known(order)
+            stored = self._context.ledger.known(order)
             if stored is None:
                 self.wanted[order.question or order.request.key] = order
                 return self._open(ask)
@@ -160,39 +148,30 @@ class Lookahead(SectionRun):
         if not self._answered:
             raise StoppedError("the first answer tells how much to ask for")
         if self._real is None:
-            self._real = snapshot(self._manuscript)
+            self._real = _snapshot(self._text)
         return self._imagine(ask)
 
     def _imagine(self, ask: Ask) -> Answer:
         self._imagined.update(ask.slots)
-        titles = [self._manuscript.frame.topics[slot] for slot in ask.slots[1:]]
+        titles = [self._text.skeleton.topics[slot] for slot in ask.slots[1:]]
         count = round(ask.lines * self._ratio * self._factor)
-        text = imagined(titles, count, self._serial)
+        text = _imagined_text(titles, count, self._serial)
         return Answer(text=text, finish=Finish.STOP, usage=None)
 
-    async def _mend(self) -> None:
+    async def _repair(self) -> None:
         """Repairs are for text that is there."""
         if not self._imagined:
-            await super()._mend()
+            await super()._repair()
 
-    def _order(self, ask: Ask, attempt: int) -> Order:
+    def _order(self, ask: Ask, attempt: int = 0) -> Order:
         """The order with the words that the real text gives it."""
-        return order_for(
-            self._chapter,
-            self._section,
-            ask,
-            self._real or self._manuscript,
-            run_id=self._desk.run_id,
-            edition=self._edition,
-            attempt=attempt,
-            setting=self._setting,
-        )
+        return self._requests.order(ask, self._real or self._text, attempt=attempt)
 
-    def _tell(self) -> None:
+    def _show(self) -> None:
         """Show nothing: the text that grows is imagined."""
 
 
-def snapshot(text: SectionText) -> SectionText:
+def _snapshot(text: SectionText) -> SectionText:
     """A section's text as it is now, untouched by what is added later."""
     taken = copy(text)
     taken.bodies = [*text.bodies]
@@ -200,7 +179,7 @@ def snapshot(text: SectionText) -> SectionText:
     return taken
 
 
-def imagined(titles: Sequence[str], count: int, serial: itertools.count[int]) -> str:
+def _imagined_text(titles: Sequence[str], count: int, serial: itertools.count[int]) -> str:
     """A text of ``count`` lines, spread over one topic and those with ``titles`` after it."""
     parts = len(titles) + 1
     blocks = []

@@ -37,7 +37,7 @@ def review(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 when one misses its contract."""
-    from expand.drafting.draft_review import review as review_draft
+    from expand.drafting.accept import review as review_draft
     from expand.errors import InputError  # start-up time
 
     form = "json" if as_json else form

@@ -35,7 +35,7 @@ class StoppedError(ExpandError):
 class Event:
     """Something to show the user while a purchase goes on. ``seconds``: how long it will wait."""
 
-    kind: Literal["waiting", "sent", "settled", "failed"]
+    kind: Literal["waiting", "sent", "text", "settled", "failed"]
     order: Order
     attempt_id: str = ""
     seconds: float = 0.0
@@ -44,6 +44,8 @@ class Event:
     """Of a failure: it ends the run, and is said once when the run ends."""
     usage: Usage | None = None
     """Of a settlement: what was charged."""
+    text: str = ""
+    """A piece of the answer that has just arrived."""
 
 
 class Sender:

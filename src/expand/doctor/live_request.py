@@ -12,14 +12,14 @@ from decimal import Decimal
 from expand.budget import Amount, usd_from_pico
 from expand.client.client import Bought, BudgetedClient
 from expand.doctor.check_result import CheckResult, from_error, ok, warning
+from expand.drafting.run_context import open_ledger
 from expand.errors import ExpandError
-from expand.ledger import Ledger, Order, no_price
+from expand.ledger import Order, no_price
 from expand.llm.pricing import Price
 from expand.llm.profile import Profile
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import Address, Author, Message, Request
 from expand.outline import Book
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.workspace import Workspace
 
 CHAPTER = "doctor"
@@ -45,19 +45,11 @@ async def try_live(
     """Buys one answer, afresh each time, and says what came and what it cost."""
     began = time.monotonic()
     try:
-        ledger = Ledger.open(workspace.ledger_place)
-        try:
-            run = ledger.begin_run(
-                limits=limits_of(book, {}),
-                openings=openings_of(book),
-                openings_pico_usd=money_openings_of(book),
-            )
+        with open_ledger(workspace, book) as (ledger, run):
             edition = ledger.raise_edition(CHAPTER, SECTION)
             order = _order(run.id, book, edition, profile=profile, counter=counter, price=price)
             purchase = BudgetedClient(ledger=ledger, author=author, max_attempts=1)
             bought = await _bought(purchase, order, patience_seconds)
-        finally:
-            ledger.close()
     except ExpandError as error:
         return from_error("live", error)
     return _finding(bought, profile.name, price, time.monotonic() - began)

@@ -20,7 +20,8 @@ from expand.doctor.model_checks import (
     tokenizer_finding,
 )
 from expand.doctor.storage import storage_findings
-from expand.drafting.model_setup import DeferredAuthor, profile_of
+from expand.drafting.model_setup import profile_of
+from expand.drafting.run_context import DeferredAuthor
 from expand.errors import ExpandError
 from expand.llm.pricing import price_for
 from expand.llm.profile import Profile, is_known

@@ -10,24 +10,20 @@ twice, whichever way a section is finished.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
-from expand.budget import Limit
-from expand.drafting.chapter_state import ModelSetup
-from expand.drafting.draft_file import DraftFile
-from expand.drafting.draft_store import open_chapter
+from expand.drafting.chapter import Chapter
+from expand.drafting.draft_file import DraftStore
 from expand.drafting.events import Event
+from expand.drafting.model_setup import ModelSetup
 from expand.drafting.results import RunResult
-from expand.drafting.run import expand_chapters
+from expand.drafting.run import Run
+from expand.drafting.run_context import ignore_event
 from expand.drafting.run_options import RunOptions
-from expand.drafting.run_plan import revision_of
-from expand.drafting.section_status import SectionCheck, check_section_state
-from expand.ledger import Ledger, Run
+from expand.drafting.section_state import SectionCheck, check_chapter_state, raise_revisions
+from expand.ledger import Ledger
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
-from expand.outline import Section
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.schema import Json
 from expand.settings import Settings
 from expand.workspace import Workspace
@@ -69,62 +65,25 @@ class Backend(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FoundSection:
-    """A section of a run, and how it stands in its draft."""
-
-    draft_file: DraftFile
-    section: Section
-    check: SectionCheck
-
-
-def find_sections(
-    workspace: Workspace, model: ModelSetup, ledger: Ledger, options: RunOptions, *, dry_run: bool = False
-) -> Iterator[FoundSection]:
-    """Every section of a run. With ``options.fresh`` each is given its next revision first, except where a person
-    edited it; with ``dry_run`` the ledger is left as it is.
+def check_sections(
+    workspace: Workspace, setup: ModelSetup, ledger: Ledger, options: RunOptions, *, dry_run: bool = False
+) -> Iterator[tuple[Chapter, list[SectionCheck]]]:
+    """The state of every section of a run, chapter by chapter. With ``options.fresh`` each is given its next revision
+    first, except where a person edited it; with ``dry_run`` the ledger is left as it is.
 
     Raises ``InputError`` before any revision is raised when the input is wrong.
     """
-    book = workspace.book()
-
-    def opened(chapter: str) -> DraftFile:
-        return DraftFile(workspace, open_chapter(workspace, book, chapter, options=options, means=model))
-
+    drafts = DraftStore(workspace, workspace.book(), outlines={}, options=options, setup=setup)
     if options.fresh and not dry_run:
-        wanted = [
-            (chapter, section.number)
-            for chapter in options.chapters
-            for draft_file in [opened(chapter)]
-            for section in options.chosen(draft_file.chapter.outline)
-            if not draft_file.edited(section.number)
-        ]
-        for chapter, number in wanted:
-            ledger.raise_edition(chapter, number)
-    revisions = ledger.editions()
+        raise_revisions(ledger, options, drafts.look)
+    revisions = dict(ledger.editions())
     for chapter in options.chapters:
-        draft_file = opened(chapter)
-        for section in options.chosen(draft_file.chapter.outline):
-            revision = revision_of(chapter, section.number, revisions)
-            if options.fresh and dry_run:
-                revision = replace(revision, number=revision.number + 1, instruction="")
-            check = check_section_state(draft_file, section, options, edition=revision)
-            yield FoundSection(draft_file=draft_file, section=section, check=check)
-
-
-@contextmanager
-def begun_run(workspace: Workspace, options: RunOptions) -> Iterator[tuple[Ledger, Run]]:
-    """The workspace's ledger, open, with a new run in it and the limits of the book and of the run's chapters."""
-    book = workspace.book()
-    outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
-    with closing(Ledger.open(workspace.ledger_place)) as ledger:
-        run = ledger.begin_run(
-            limits=limits_of(book, outlines),
-            openings=openings_of(book),
-            openings_pico_usd=money_openings_of(book),
-            run_limit=Limit(tokens=options.budget),
-        )
-        yield ledger, run
+        draft_file = drafts.look(chapter)
+        if options.fresh and dry_run:
+            for section in options.chosen(draft_file.chapter.outline):
+                number, _ = revisions.get((chapter, section.number), (0, ""))
+                revisions[chapter, section.number] = (number + 1, options.instruction)
+        yield draft_file.chapter, check_chapter_state(draft_file, options, revisions)
 
 
 class NoAuthor:
@@ -136,15 +95,10 @@ class NoAuthor:
 
 
 async def assemble(
-    workspace: Workspace, settings: Settings, options: RunOptions, *, on_event: Callable[[Event], None]
+    workspace: Workspace, settings: Settings, options: RunOptions, *, on_event: Callable[[Event], None] = ignore_event
 ) -> RunResult:
     """Draft chapters from the answers that the ledger has: a run that is stopped before it begins."""
-    result = await expand_chapters(
-        workspace,
-        settings,
-        options,
-        author=NoAuthor(),
-        on_event=on_event,
-        on_ready=lambda run: run.stop(),
-    )
-    return replace(result, interrupted=False)
+    run = Run(workspace, options, settings=settings, author=NoAuthor(), on_event=on_event, keep_events=False)
+    run.stop()
+    async with run:
+        return replace(await run.result(), interrupted=False)

@@ -40,13 +40,16 @@ class SectionStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionGrew:
-    """An answer was added: lines of the section so far, tokens it took in this run so far."""
+    """A section has more lines: an answer was added, or is arriving (``streaming``: its lines are counted as they come,
+    before they are cleaned). ``tokens`` are those that the section took in this run so far.
+    """
 
     chapter: str
     section: int
     lines: int
     tokens: int
     remaining_tokens: int | None
+    streaming: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,9 +7,9 @@ from here. Nothing in between has to name it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from expand.errors import InputError
 from expand.outline import Outline, Section
@@ -17,8 +17,6 @@ from expand.outline.plans import Plan
 from expand.schema import Json
 from expand.settings import OnUnknown, Overrides, Settings, read_settings
 from expand.workspace import Workspace
-
-T = TypeVar("T")
 
 OWN_MODEL = "own"
 """The model's name where the caller brings an author and names no model: a general profile."""
@@ -130,29 +128,3 @@ class RunOptions:
     def job_form(self) -> dict[str, Json]:
         """The options that a job in the queue carries, as JSON."""
         return {name: getattr(self, name) for name in JOB_FIELDS}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One section to look after: the chapter's id and the section's number."""
-
-    chapter: str
-    section: int
-
-
-def lanes(chapters: Sequence[Sequence[T]], *, workers: int, in_order: bool) -> Iterator[Sequence[T]]:
-    """What one worker takes at a time: a section, or a chapter's sections where order matters.
-
-    Side by side, as many chapters are begun as there are workers, each with one section; then come
-    their other sections, when the provider may have the chapter's prefix in its cache. Only then
-    the next chapters are begun, so that few are open at a time.
-    """
-    if in_order:
-        yield from chapters
-        return
-    for at in range(0, len(chapters), workers):
-        block = chapters[at : at + workers]
-        for jobs in block:
-            yield jobs[:1]
-        for jobs in block:
-            yield from ((job,) for job in jobs[1:])

@@ -12,13 +12,8 @@ from dataclasses import dataclass, replace
 
 from expand.budget import Balance, Limit
 from expand.client.client import Bought, BudgetedClient, Event, StoppedError, always_ready
-from expand.drafting.chapter_state import ModelSetup
-from expand.drafting.model_setup import (
-    DeferredAuthor,
-    model_setup_for,
-    profile_of,
-    require_language,
-)
+from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
+from expand.drafting.run_context import DeferredAuthor
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.import_run import DEFAULT_LINES

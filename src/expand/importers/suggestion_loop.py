@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from expand.budget import Amount
 from expand.client.client import Bought
-from expand.drafting.chapter_state import ModelSetup
+from expand.drafting.model_setup import ModelSetup
 from expand.errors import AuthorError, InputError
 from expand.importers.proposal import Proposal, ProposedSection, scaled, tidy
 from expand.importers.proposal_schema import Bounds, Reading, form_parameters, read_answer

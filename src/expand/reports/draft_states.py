@@ -29,7 +29,7 @@ def reviews(workspace: Workspace, settings: Settings, facts: BookData) -> Review
     ]
     if not drafted:
         return {}
-    from expand.drafting.draft_review import review  # start-up time: it parses code
+    from expand.drafting.accept import review  # start-up time: it parses code
 
     known = _known(workspace, settings, facts, drafted)
     return {chapter: known.get(chapter) or review(workspace, settings, facts.book, chapter) for chapter in drafted}

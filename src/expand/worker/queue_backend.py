@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from expand.drafting.backend import FoundSection, assemble, begun_run, find_sections
+from expand.drafting.backend import assemble, check_sections
 from expand.drafting.model_setup import model_setup_for, profile_of, require_language
-from expand.drafting.request_builder import rehearse
 from expand.drafting.results import RunResult
-from expand.drafting.run_options import RunOptions, lanes
-from expand.drafting.section_run import loop_for
-from expand.drafting.section_text import SectionText
+from expand.drafting.run import lanes
+from expand.drafting.run_context import open_ledger
+from expand.drafting.run_options import RunOptions
+from expand.drafting.section_state import SectionCheck
 from expand.errors import InputError
 from expand.ledger import Ledger
 from expand.schema import Json
@@ -90,22 +90,25 @@ class QueueBackend:
                 remedy="set allowance in outlines/book.yaml, or in a chapter's outline",
             )
         options.require_side_by_side("--queue", "workers draft them side by side")
-        require_language(profile_of(workspace, settings), workspace.book(), options.language)
-        due: dict[str, list[SectionJob]] = {}
+        book = workspace.book()
+        require_language(profile_of(workspace, settings), book, options.language)
+        jobs: dict[tuple[str, int], SectionJob] = {}
+        due: dict[str, list[int]] = {}
         left: Counter[str] = Counter()
-        with begun_run(workspace, options) as (ledger, _):
-            model = model_setup_for(workspace, settings, ledger=ledger)
-            for found in find_sections(workspace, model, ledger, options):
-                if found.check.fate != "due":
-                    left[found.check.fate] += 1
-                    continue
-                job = _job(found, options, settings.model)
-                if job.chapter not in due:
-                    _rehearse(found)
-                due.setdefault(job.chapter, []).append(job)
-        in_order = lanes(list(due.values()), workers=SIDE_BY_SIDE, in_order=False)
+        outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
+        with open_ledger(workspace, book, outlines) as (ledger, _):
+            setup = model_setup_for(workspace, settings, ledger=ledger)
+            for chapter, checks in check_sections(workspace, setup, ledger, options):
+                for check in checks:
+                    if check.state == "due":
+                        number = check.section.number
+                        jobs[chapter.id, number] = _job(chapter.id, check, options, settings.model)
+                        due.setdefault(chapter.id, []).append(number)
+                    else:
+                        left[check.state] += 1
+        in_order = lanes(due, workers=SIDE_BY_SIDE, in_order=False)
         async with open_queue(server) as queue:
-            enqueued = await queue.put([job for lane in in_order for job in lane])
+            enqueued = await queue.put([jobs[chapter, n] for chapter, numbers in in_order for n in numbers])
         return EnqueueReport(model=settings.model, jobs=enqueued, current=left["current"], edited=left["edited"])
 
     async def status(self) -> QueueStatus:
@@ -117,7 +120,7 @@ class QueueBackend:
         """Draft from what workers have bought by now, in the book's language and under the full plan."""
         named = self._workspace.chapter_ids() if chapters is None else chapters
         options = RunOptions.of(self._workspace, named)
-        return await assemble(self._workspace, self._settings, options, on_event=lambda _: None)
+        return await assemble(self._workspace, self._settings, options)
 
     async def cancel(self, chapters: tuple[str, ...] | None = None) -> WithdrawReport:
         """Take back the jobs that nobody has begun."""
@@ -137,29 +140,17 @@ class QueueBackend:
             yield queue
 
 
-def _job(found: FoundSection, options: RunOptions, model: str) -> SectionJob:
-    section, check = found.section, found.check
+def _job(chapter: str, check: SectionCheck, options: RunOptions, model: str) -> SectionJob:
     return SectionJob(
-        chapter=found.draft_file.chapter.id,
-        section=section.number,
+        chapter=chapter,
+        section=check.section.number,
         options=options.for_job(),
         key=check.key,
-        edition=check.edition.number,
+        edition=check.revision.number,
         model=model,
-        lines=section.lines,
-        present=dict(check.setting.present),
+        lines=check.section.lines,
+        present=dict(check.extra.present),
     )
-
-
-def _rehearse(found: FoundSection) -> None:
-    """Make a section's first question on trial, so that what is wrong with the templates or the context window is said
-    before anything is queued.
-    """
-    chapter = found.draft_file.chapter
-    text = SectionText(chapter.frame(found.section))
-    ask = loop_for(text, chapter.means).next()
-    if ask is not None:
-        rehearse(chapter, found.section, ask, text)
 
 
 def _named(jobs: Sequence[SectionJob]) -> list[Json]:

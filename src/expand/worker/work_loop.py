@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,16 +23,12 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 
 from expand.budget import Balance
-from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, BudgetedClient, always_ready
-from expand.client.in_flight import Event as PurchaseEvent
 from expand.client.in_flight import StoppedError
 from expand.drafting.events import Event
-from expand.drafting.model_setup import DeferredAuthor, profile_of
+from expand.drafting.model_setup import profile_of
 from expand.drafting.results import balance_json
-from expand.drafting.section_run import Tally
+from expand.drafting.run_context import DeferredAuthor, RunContext, UsageCounter, ignore_event, open_client, open_ledger
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, LedgerError
-from expand.ledger import Ledger
-from expand.llm.base_url import is_loopback
 from expand.llm.types import Author
 from expand.schema import Json
 from expand.settings import Settings, require_author
@@ -228,7 +224,7 @@ class WorkLoop:
         left unknown.
         """
         self._stopping = True
-        self._runner.client.stop()
+        self._runner.context.client.stop()
         if self._worker is not None:
             self._worker.stop()
 
@@ -244,8 +240,8 @@ class WorkLoop:
                     raise QueueError(f"{self._queue.name}: the queue stays away: {error}") from error
                 self._tell(f"the queue cannot be reached, trying again: {error.__cause__ or error}")
                 await asyncio.sleep(2 * BEAT_SECONDS)
-        if self._runner.client.fatal is not None:
-            raise AuthorError(str(self._runner.client.fatal))
+        if self._runner.context.client.fatal is not None:
+            raise AuthorError(str(self._runner.context.client.fatal))
 
     async def _work_registered(self) -> None:
         """Work under one registration, until the end or until the registration is lost."""
@@ -299,7 +295,7 @@ class WorkLoop:
             more = f" and {len(jobs) - 5:,} more" if len(jobs) > 5 else ""
             self._tell(f"back from workers that gave no sign of life: {named}{more}")
         with contextlib.suppress(LedgerError):
-            self._runner.recover()
+            self._runner.context.ledger.recover()
 
     async def _take(self, context: JobContext, /, **kept: Any) -> None:
         """One job: bought, or put back, or ended; with a note about it in the queue."""
@@ -311,7 +307,7 @@ class WorkLoop:
         try:
             bought = await self._runner.buy(job)
         except ExpandError as error:
-            bought = SectionBought(lines=0, tally=Tally(), ended_by=error)
+            bought = SectionBought(lines=0, usage=UsageCounter(), ended_by=error)
         if bought.ended_by is not None:
             await self._end(number, job, bought, bought.ended_by)
             return
@@ -334,7 +330,7 @@ class WorkLoop:
             case StoppedError():
                 await self._report(number, job, "put back", bought, "its worker was stopped")
                 raise _PutBackError
-            case AuthorError() if self._runner.client.fatal is not None:
+            case AuthorError() if self._runner.context.client.fatal is not None:
                 await self._report(number, job, "put back", bought)
                 self.stop()
                 raise _PutBackError
@@ -354,9 +350,9 @@ class WorkLoop:
             worker=self.name,
             message=message or str(bought.ended_by or ""),
             lines=bought.lines if outcome == "bought" else 0,
-            attempts=bought.tally.attempts,
-            answers=bought.tally.answers,
-            tokens=bought.tally.usage.total,
+            attempts=bought.usage.attempts,
+            answers=bought.usage.answers,
+            tokens=bought.usage.usage.total,
         )
         with contextlib.suppress(QueueError):  # what was bought is in the ledger all the same
             await self._queue.note(number, note)
@@ -369,7 +365,7 @@ async def run_worker(
     options: WorkerOptions,
     *,
     author: Author | None = None,
-    on_event: Callable[[Event], None] = lambda _: None,
+    on_event: Callable[[Event], None] = ignore_event,
     on_report: Callable[[JobReport], None] = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
     on_ready: Callable[[WorkLoop], None] = lambda _: None,
@@ -391,42 +387,18 @@ async def run_worker(
         on_report(done)
 
     stopped_by = ""
-    async with AsyncExitStack() as opened:
-        ledger = opened.enter_context(closing(Ledger.open(server)))
-        prepare = always_ready
-        if author is None:
-            author = own = await opened.enter_async_context(DeferredAuthor(settings, profile))
-            prepare = own.open
-        writer = author
-
-        def client(on_attempt: Callable[[PurchaseEvent], None]) -> BudgetedClient:
-            return BudgetedClient(
-                ledger=ledger,
-                author=writer,
-                on_event=on_attempt,
-                on_unknown=settings.on_unknown,
-                pilot_seconds=LOCAL_PILOT_SECONDS if is_loopback(settings.base_url) else PILOT_SECONDS,
-                prepare=prepare,
-            )
-
-        runner = SectionRunner(
-            workspace,
-            settings,
-            ledger=ledger,
-            run=ledger.begin_run(limits={}, openings={}),
-            client=client,
-            on_event=on_event,
-            write_drafts=options.write_drafts,
-        )
-        await prepare()
+    async with AsyncExitStack() as stack:
+        ledger, run = stack.enter_context(open_ledger(workspace, None))
+        writer = author or await stack.enter_async_context(DeferredAuthor(settings, profile))
+        client, usage = await open_client(stack, settings, profile, ledger, author=writer, on_event=on_event)
+        context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage)
+        runner = SectionRunner(workspace, settings, context, write_drafts=options.write_drafts)
+        if isinstance(writer, DeferredAuthor):
+            await writer.open()
+        queue = await stack.enter_async_context(open_queue(server))
+        concurrency = settings.concurrency or profile.concurrency
         loop = WorkLoop(
-            await opened.enter_async_context(open_queue(server)),
-            runner,
-            options,
-            model=settings.model,
-            concurrency=settings.concurrency or profile.concurrency,
-            on_report=report,
-            tell=tell,
+            queue, runner, options, model=settings.model, concurrency=concurrency, on_report=report, tell=tell
         )
         on_ready(loop)
         try:
@@ -434,7 +406,7 @@ async def run_worker(
         except AuthorError as error:
             stopped_by = str(error)
         finally:
-            await runner.client.drain()
+            await client.drain()
         return WorkReport(
             name=loop.name,
             reports=tuple(reports),
