@@ -169,13 +169,15 @@ class BatchBackend:
                     remote = await author.retrieve(batch.remote)
                 except AttemptFailedError as failed:
                     problem = failed.message
+        now, expires = ledger.clock(), batch.expires_at
         return BatchStatus(
             batch=batch,
             in_flight=len(rows),
             reserved_tokens=sum(r.reserved.tokens for r in rows if r.state is not State.UNKNOWN),
+            age_seconds=(now - (batch.submitted_at or batch.began_at)).total_seconds(),
+            left_seconds=(expires - now).total_seconds() if expires and batch.stage is Stage.SUBMITTED else None,
             remote=remote,
             problem=problem,
-            now=ledger.clock(),
         )
 
     @asynccontextmanager
@@ -264,27 +266,18 @@ def terms_of(options: RunOptions, output_cap_name: str) -> dict[str, Json]:
     }
 
 
-def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> tuple[tuple[str, RunOptions], ...]:
-    """What the batches were for: the models and options of the runs that draft from them, each chapter as it was
-    submitted last.
-    """
-    last: dict[str, tuple[str, str, str]] = {}
+def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> list[tuple[str, RunOptions]]:
+    """Model and options of the runs that draft from the batches, each chapter as it was submitted last."""
+    last: dict[str, tuple[str, RunOptions]] = {}
     for row in rows:
         if row.stage is not Stage.WITHDRAWN:
-            kind = (row.model, str(row.terms["plan"]), str(row.terms["language"]))
-            last.update((chapter, kind) for chapter in _chapters(row))
-    wanted = [chapter for chapter in sorted(last) if chapters is None or chapter in chapters]
-    return tuple(
-        (
-            model,
-            RunOptions(
-                chapters=tuple(c for c in wanted if last[c] == (model, plan, language)),
-                plan=Plan(plan),
-                language=language,
-            ),
-        )
-        for model, plan, language in dict.fromkeys(last[chapter] for chapter in wanted)
-    )
+            options = RunOptions(plan=Plan(str(row.terms["plan"])), language=str(row.terms["language"]))
+            last.update((chapter, (row.model, options)) for chapter in _chapters(row))
+    runs: dict[tuple[str, RunOptions], list[str]] = {}
+    for chapter in sorted(last):
+        if chapters is None or chapter in chapters:
+            runs.setdefault(last[chapter], []).append(chapter)
+    return [(model, replace(options, chapters=tuple(named))) for (model, options), named in runs.items()]
 
 
 def _asks_for(batch: BatchRow, chapters: tuple[str, ...] | None) -> bool:

@@ -11,7 +11,7 @@ from expand.batch.lookahead import SectionQuestions, orders_of
 from expand.budget import Balance
 from expand.drafting.results import RunResult, balance_json
 from expand.ledger import Held, InFlight, Order, Refused
-from expand.ledger.batch_rows import BatchRow, Stage
+from expand.ledger.batch_rows import BatchRow
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import RemoteBatch
 from expand.schema import Json
@@ -93,43 +93,26 @@ class SubmitReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchStatus:
-    """One batch. ``remote`` is None where the provider has none of it or was not asked; then ``problem`` says why, ""
-    if there was no reason to ask. ``reserved_tokens`` and ``in_flight`` are what it still holds.
+    """One batch. ``in_flight`` and ``reserved_tokens`` are what it still holds, ``age_seconds`` since it was submitted, or
+    else begun, ``left_seconds`` until it expires; None when that is not known, or it has ended. ``remote`` is None where
+    the provider has none of it or was not asked; then ``problem`` says why, "" if there was no reason to ask.
     """
 
     batch: BatchRow
     in_flight: int
     reserved_tokens: int
+    age_seconds: float
+    left_seconds: float | None
     remote: RemoteBatch | None
     problem: str
-    now: datetime
-
-    @property
-    def age_seconds(self) -> float:
-        """Since it was submitted, or else begun."""
-        return (self.now - (self.batch.submitted_at or self.batch.began_at)).total_seconds()
-
-    @property
-    def left_seconds(self) -> float | None:
-        """Until it expires; None when that is not known, or it has ended."""
-        expires = self.batch.expires_at
-        if expires is None or self.batch.stage is not Stage.SUBMITTED:
-            return None
-        return (expires - self.now).total_seconds()
 
     def as_json(self) -> dict[str, Json]:
         """The batch, and what its provider says of it."""
-        remote = self.remote
+        remote, left = self.remote, self.left_seconds
         provider: dict[str, Json] | None = None
         if remote is not None:
-            provider = {
-                "status": remote.status,
-                "total": remote.total,
-                "completed": remote.completed,
-                "failed": remote.failed,
-                "errors": [*remote.errors],
-            }
-        left = self.left_seconds
+            counts: dict[str, Json] = {"total": remote.total, "completed": remote.completed, "failed": remote.failed}
+            provider = {"status": remote.status, **counts, "errors": [*remote.errors]}
         return {
             **_batch(self.batch),
             "in_flight": self.in_flight,
@@ -231,26 +214,19 @@ class CancelReport:
 
 def _batch(batch: BatchRow) -> dict[str, Json]:
     """One batch as every operation shows it."""
+    times = ("began_at", "submitted_at", "expires_at", "ended_at")
     return {
         "id": batch.id,
         "provider_id": batch.remote or None,
         "stage": batch.stage.value,
         "provider_status": batch.remote_status or None,
         "model": batch.model,
-        "chapters": batch.terms["chapters"],
-        "language": batch.terms["language"],
-        "plan": batch.terms["plan"],
-        "requests": batch.requests,
-        "answered": batch.answered,
-        "unbilled": batch.unbilled,
-        "unknown": batch.unknown,
-        "began_at": _time(batch.began_at),
-        "submitted_at": _time(batch.submitted_at),
-        "expires_at": _time(batch.expires_at),
-        "ended_at": _time(batch.ended_at),
+        **{name: batch.terms[name] for name in ("chapters", "language", "plan")},
+        **{name: getattr(batch, name) for name in ("requests", "answered", "unbilled", "unknown")},
+        **{name: _time(getattr(batch, name)) for name in times},
         "note": batch.note,
     }
 
 
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="seconds")
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="seconds")

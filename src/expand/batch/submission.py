@@ -97,7 +97,7 @@ class Submission:
         return self._withdrawn(batch, "given up before it was submitted")
 
     async def _upload(self, batch: BatchRow, *, look: bool) -> BatchRow:
-        """Upload the input file, or find that a killed process has done it."""
+        """Upload the input file. With ``look``, a killed process may have done it already."""
         try:
             file_id = await self._uploaded(batch) if look else None
             if file_id is None:
@@ -111,11 +111,12 @@ class Submission:
         return self._batches.uploaded(batch, file_id)
 
     async def _uploaded(self, batch: BatchRow) -> str | None:
+        """The id of the input file; None too where the provider cannot list files: a second one costs nothing."""
         try:
             return await self._author.uploaded(batch.file_name)
         except AttemptFailedError as failed:
             if failed.failure in _UNABLE:
-                return None  # a second file costs nothing
+                return None
             raise
 
     async def _create(self, batch: BatchRow) -> BatchRow:

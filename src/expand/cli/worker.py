@@ -44,18 +44,14 @@ def worker(
     chapters: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID...]",
-            help="With --withdraw: only these chapters.",
-            autocompletion=complete_chapter,
+            metavar="[ID...]", help="With --withdraw: only these chapters.", autocompletion=complete_chapter
         ),
     ] = None,
     until_empty: Annotated[
-        bool,
-        typer.Option("--until-empty", help="End when nothing is queued or running any more."),
+        bool, typer.Option("--until-empty", help="End when nothing is queued or running any more.")
     ] = False,
     drafts: Annotated[
-        bool,
-        typer.Option("--drafts", help="Also write each section into this checkout's drafts."),
+        bool, typer.Option("--drafts", help="Also write each section into this checkout's drafts.")
     ] = False,
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", min=1, help="Sections worked on side by side.")
@@ -63,8 +59,7 @@ def worker(
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     on_unknown: Annotated[
-        str | None,
-        typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone."),
+        str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")
     ] = None,
     silent: Annotated[
         float,

@@ -27,7 +27,6 @@ def server_of(workspace: Workspace) -> Server:
         )
     if find_spec("procrastinate") is None or find_spec("psycopg_pool") is None:
         raise InputError(
-            "the queue needs procrastinate, which is not installed",
-            remedy="run `pip install 'chapter-expand[queue]'`",
+            "the queue needs procrastinate, which is not installed", remedy="run `pip install 'chapter-expand[queue]'`"
         )
     return location

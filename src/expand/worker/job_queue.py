@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from procrastinate import App, PsycopgConnector, exceptions, sql
+from procrastinate import App, PsycopgConnector, exceptions
 from procrastinate.jobs import Job
 from procrastinate.schema import SchemaManager, migrations_path
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -111,12 +111,6 @@ class JobQueue:
                 (worker, name, model),
             )
 
-    async def is_registered(self, worker: int) -> bool:
-        """Whether a worker still counts as alive."""
-        async with self._connection() as connection:
-            found = await connection.execute("SELECT 1 FROM procrastinate_workers WHERE id = %s", (worker,))
-            return await found.fetchone() is not None
-
     async def note(self, job_id: int, note: JobNote) -> None:
         """Write down what a worker notes about a job, in the place of what was noted before."""
         async with self._connection() as connection:
@@ -129,36 +123,32 @@ class JobQueue:
             )
 
     async def reclaim(self, silent_seconds: float) -> tuple[SectionJob, ...]:
-        """Queue the jobs of workers without a sign of life again; which they were."""
-        async with self._locked() as connection:
-
-            async def run(query: str, **arguments: Any) -> list[dict[str, Any]]:
-                return await self.app.job_manager.connector.execute_query_all_async_with_connection(
-                    connection, query=sql.queries[query], **arguments
-                )
-
-            stalled = await run(
-                "select_stalled_jobs_by_heartbeat",
-                queue=QUEUE,
-                task_name=TASK,
-                seconds_since_heartbeat=silent_seconds,
+        """Queue the jobs of workers without a sign of life again; which they were. Under the lock, since a job that
+        two processes put back could be taken from a living worker that took it in between.
+        """
+        manager = self.app.job_manager
+        async with self._locked():
+            jobs = list(
+                await manager.get_stalled_jobs(queue=QUEUE, task_name=TASK, seconds_since_heartbeat=silent_seconds)
             )
-            unchanged = {"retry_at": None, "new_priority": None, "new_queue_name": None, "new_lock": None}
-            for row in stalled:
-                await run("retry_job", job_id=row["id"], **unchanged)
-            await run("prune_stalled_workers", seconds_since_heartbeat=silent_seconds)
-        return tuple(SectionJob.of(row["args"]) for row in stalled)
+            for job in jobs:
+                await manager.retry_job(job)
+            await manager.prune_stalled_workers(silent_seconds)
+        return tuple(SectionJob.of(job.task_kwargs) for job in jobs)
 
-    async def count_left(self, misfits: Iterable[int]) -> int:
-        """How many jobs are queued or running, without those queued ones that have these ids."""
+    async def look(self, worker: int | None, misfits: Iterable[int]) -> tuple[bool, int]:
+        """Whether a worker still counts as alive, and how many jobs are queued or running, without those queued ones
+        that have the ids of ``misfits``.
+        """
         async with self._connection() as connection:
             found = await connection.execute(
-                "SELECT count(*) FROM procrastinate_jobs WHERE task_name = %s AND"
-                " (status = 'doing' OR status = 'todo' AND id <> ALL(%s::bigint[]))",
-                (TASK, list(misfits)),
+                "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE id = %s),"
+                " (SELECT count(*) FROM procrastinate_jobs WHERE task_name = %s AND"
+                " (status = 'doing' OR status = 'todo' AND id <> ALL(%s::bigint[])))",
+                (worker, TASK, list(misfits)),
             )
-            row = await found.fetchone()
-            return int(row[0]) if row else 0
+            ((alive, left),) = await found.fetchall()
+            return alive, left
 
     async def status(self, silent_seconds: float) -> QueueStatus:
         """Where every job stands, in the order in which they were queued."""
@@ -283,8 +273,7 @@ async def _known(
 async def _remove(connection: psycopg.AsyncConnection[Any], ids: Sequence[int]) -> int:
     """Remove jobs that nobody works at; how many of them were waiting."""
     found = await connection.execute(
-        "DELETE FROM procrastinate_jobs WHERE id = ANY(%s) AND status <> 'doing' RETURNING status::text",
-        (list(ids),),
+        "DELETE FROM procrastinate_jobs WHERE id = ANY(%s) AND status <> 'doing' RETURNING status::text", (list(ids),)
     )
     return sum(row[0] == "todo" for row in await found.fetchall())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from expand.drafting.chapter import Chapter, Revision, differences
 from expand.drafting.draft_file import DraftFile, open_chapter
@@ -41,15 +41,6 @@ class SupersededError(ExpandError):
     """The section was asked for afresh since; its newer job is another one."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SectionBought:
-    """What this worker bought of a section, and what ended it early; None when all its answers are in the ledger."""
-
-    lines: int
-    usage: UsageCounter
-    ended_by: ExpandError | None
-
-
 class SectionRunner:
     """Buys sections for one worker, out of its checkout of the workspace."""
 
@@ -71,8 +62,8 @@ class SectionRunner:
         self._chapters: dict[tuple[str, RunOptions], Chapter] = {}
         self.read_workspace()
 
-    async def buy(self, job: SectionJob) -> SectionBought:
-        """Buy what a section still lacks.
+    async def buy(self, job: SectionJob) -> tuple[DraftedSection, UsageCounter]:
+        """Buy what a section still lacks; the text that there is now, and what was bought for it.
 
         Raises ``MisfitError``, ``SupersededError``; ``LedgerError``; ``InputError`` for what cannot be asked at all,
         such as a prompt that does not fit.
@@ -88,7 +79,7 @@ class SectionRunner:
         usage.on_event(SectionDone(chapter=job.chapter, section=job.section, lines=drafted.lines, status=status))
         if self._write_drafts and drafted.ended_by is None:
             self._write(chapter, job, drafted)
-        return SectionBought(lines=drafted.lines, usage=counter, ended_by=drafted.ended_by)
+        return drafted, counter
 
     def read_workspace(self) -> None:
         """Read book and templates, and forget the chapters that were made from older ones. Loads the tokenizer, so

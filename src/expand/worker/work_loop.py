@@ -36,7 +36,7 @@ from expand.worker.availability import server_of
 from expand.worker.job_queue import QUEUE, TASK, JobQueue, QueueError, open_queue
 from expand.worker.jobs import SectionJob
 from expand.worker.queue_status import JobNote
-from expand.worker.section_runner import MisfitError, SectionBought, SectionRunner, SupersededError
+from expand.worker.section_runner import MisfitError, SectionRunner, SupersededError
 from expand.workspace import Workspace
 
 SILENT_SECONDS = 30.0
@@ -276,10 +276,11 @@ class WorkLoop:
             if now - reclaimed_at >= self._options.silent_seconds / 3:
                 await self._reclaim()
                 reclaimed_at = now
-            if number is not None and not await self._queue.is_registered(number):
+            alive, left = await self._queue.look(number, self.misfits)
+            if number is not None and not alive:
                 self._tell("this worker gave no sign of life for too long; it begins again")
                 return True
-            if self._options.until_empty and not await self._queue.count_left(self.misfits):
+            if self._options.until_empty and not left:
                 self._stopping = True
             if self._stopping:
                 return False
@@ -304,59 +305,60 @@ class WorkLoop:
         assert number is not None  # it came from the queue
         if self._stopping:
             raise _PutBackError
+        lines, usage, error = 0, UsageCounter(), None
         try:
-            bought = await self._runner.buy(job)
-        except ExpandError as error:
-            bought = SectionBought(lines=0, usage=UsageCounter(), ended_by=error)
-        if bought.ended_by is not None:
-            await self._end(number, job, bought, bought.ended_by)
-            return
-        self._jobs.end_rests()
-        self.misfits.pop(number, None)
-        await self._report(number, job, "bought", bought)
+            drafted, usage = await self._runner.buy(job)
+            lines, error = drafted.lines, drafted.ended_by
+        except ExpandError as raised:
+            error = raised
+        outcome, put_back = self._outcome(number, job, error)
+        if outcome is not None:
+            note = JobNote(
+                worker=self.name,
+                message="its worker was stopped" if isinstance(error, StoppedError) else str(error or ""),
+                lines=lines if outcome == "bought" else 0,
+                attempts=usage.attempts,
+                answers=usage.answers,
+                tokens=usage.usage.total,
+            )
+            with contextlib.suppress(QueueError):  # what was bought is in the ledger all the same
+                await self._queue.note(number, note)
+            self._on_report(JobReport(job=job, outcome=outcome, note=note))
+        if put_back is not None:
+            raise put_back
+        if outcome in ("refused", "failed"):
+            raise _JobFailedError
 
-    async def _end(self, number: int, job: SectionJob, bought: SectionBought, error: ExpandError) -> None:
-        """What an error means for the job. Reports it, unless it is a misfit that was reported already."""
+    def _outcome(
+        self, number: int, job: SectionJob, error: ExpandError | None
+    ) -> tuple[Outcome | None, _PutBackError | None]:
+        """What an error means for the job, None where that was reported already, and how the job goes back, if so."""
+        outcome: Outcome | None = "put back"
+        put_back: _PutBackError | None = None
         match error:
+            case None:
+                outcome = "bought"
+                self._jobs.end_rests()
+                self.misfits.pop(number, None)
             case SupersededError():
-                await self._report(number, job, "superseded", bought)
+                outcome = "superseded"
             case MisfitError() if number in self.misfits:
+                outcome, put_back = None, _PutBackError(lower=True)
                 self._jobs.rest()
-                raise _PutBackError(lower=True)
             case MisfitError():
+                outcome, put_back = "misfit", _PutBackError(lower=True)
                 self.misfits[number] = job
-                await self._report(number, job, "misfit", bought)
-                raise _PutBackError(lower=True)
             case StoppedError():
-                await self._report(number, job, "put back", bought, "its worker was stopped")
-                raise _PutBackError
+                put_back = _PutBackError()
             case AuthorError() if self._runner.context.client.fatal is not None:
-                await self._report(number, job, "put back", bought)
+                put_back = _PutBackError()
                 self.stop()
-                raise _PutBackError
             case LedgerError():
-                await self._report(number, job, "put back", bought)
+                put_back = _PutBackError()
                 self._jobs.rest()
-                raise _PutBackError
             case _:
-                refused = isinstance(error, BudgetExceededError)
-                await self._report(number, job, "refused" if refused else "failed", bought)
-                raise _JobFailedError
-
-    async def _report(
-        self, number: int, job: SectionJob, outcome: Outcome, bought: SectionBought, message: str = ""
-    ) -> None:
-        note = JobNote(
-            worker=self.name,
-            message=message or str(bought.ended_by or ""),
-            lines=bought.lines if outcome == "bought" else 0,
-            attempts=bought.usage.attempts,
-            answers=bought.usage.answers,
-            tokens=bought.usage.usage.total,
-        )
-        with contextlib.suppress(QueueError):  # what was bought is in the ledger all the same
-            await self._queue.note(number, note)
-        self._on_report(JobReport(job=job, outcome=outcome, note=note))
+                outcome = "refused" if isinstance(error, BudgetExceededError) else "failed"
+        return outcome, put_back
 
 
 async def run_worker(
