@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from workspaces import SOURCE, small
 
-from expand.drafting.chapter_state import NO_REVISION, Chapter, ModelSetup, Revision
-from expand.drafting.fingerprint import PARTS, differences
+from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.length_loop import Ask
-from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, order_for
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
@@ -54,7 +54,7 @@ def parts(place: Workspace) -> dict[str, Any]:
         "book": place.book(),
         "outline": place.outline("07"),
         "source_text": SOURCE,
-        "means": setup(),
+        "setup": setup(),
     }
 
 
@@ -76,16 +76,8 @@ def order(
     section_text = SectionText(of.skeleton(section))
     if written:
         section_text.add(written, Finish.STOP, (0,))
-    return order_for(
-        of,
-        section,
-        ask,
-        section_text,
-        run_id="r",
-        revision=revision,
-        attempt=attempt,
-        extra=extra or ExtraContext(),
-    )
+    builder = RequestBuilder(of, section, run_id="r", revision=revision, extra=extra or ExtraContext())
+    return builder.order(ask, section_text, attempt=attempt)
 
 
 def said(of: Order) -> str:
@@ -207,9 +199,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda p: {"outline": p["outline"]._replace(glossary={"pipe": Text(plain="a FIFO")})},
         "book",
     ),
-    "model": (lambda p: {"means": setup(model="other")}, "model"),
-    "parameters": (lambda p: {"means": setup(parameters={"seed": 7})}, "model"),
-    "lines per request": (lambda p: {"means": setup(lines_per_request=7)}, "model"),
+    "model": (lambda p: {"setup": setup(model="other")}, "model"),
+    "parameters": (lambda p: {"setup": setup(parameters={"seed": 7})}, "model"),
+    "lines per request": (lambda p: {"setup": setup(lines_per_request=7)}, "model"),
     "language": (lambda p: {"language": "zh"}, "language"),
 }
 
@@ -298,7 +290,7 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
         order(opened, replace(ASK, purpose="continue")),
         order(opened, attempt=1),
         order(opened, revision=Revision(number=1)),
-        order(opened, extra=ExtraContext(told="## 1. Before")),
+        order(opened, extra=ExtraContext(preceding="## 1. Before")),
         order(opened, number=2),
     ]
     assert len({same.question, *(other.question for other in others)}) == 8
@@ -307,9 +299,9 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
 def test_a_fresh_edition_and_a_further_try_buy_another_answer(place: Workspace) -> None:
     opened = chapter(place)
     revisions = {
-        order(opened).request.revision,
-        order(opened, attempt=2).request.revision,
-        order(opened, revision=Revision(number=1)).request.revision,
+        order(opened).request.edition,
+        order(opened, attempt=2).request.edition,
+        order(opened, revision=Revision(number=1)).request.edition,
     }
     assert revisions == {0, 2, 1000}
 
@@ -359,7 +351,7 @@ def test_a_repair_shows_the_text_and_its_faults(place: Workspace) -> None:
 
 def test_a_revision_shows_the_instruction_and_the_text(place: Workspace) -> None:
     revise = replace(ASK, purpose="revise")
-    extra = ExtraContext(present={0: "Old text.\n", 1: "Other topic.\n"}, told="## 0. Before\nB.")
+    extra = ExtraContext(present={0: "Old text.\n", 1: "Other topic.\n"}, preceding="## 0. Before\nB.")
     made = order(chapter(place), revise, revision=Revision(number=1, instruction="Be brief"), extra=extra)
     assert "with this instruction: Be brief" in said(made)
     assert "Old text." in said(made)

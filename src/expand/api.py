@@ -69,8 +69,7 @@ async def expand_chapters(
 ) -> RunResult:
     """Expands several chapters side by side, as one run; see ``expand_chapter``."""
     run = expanding(workspace, chapters, options, author=author, on_event=on_event, keep_events=False, **changes)
-    async with run:
-        return await run.result()
+    return await run.complete()
 
 
 def expanding(

@@ -231,8 +231,7 @@ async def _draft(
     """The usual assembly, stopped before it begins: it has what is in the ledger, and no more."""
     run = DraftRun(workspace, options, settings=settings, author=Nobody(), on_event=on_event, keep_events=False)
     run.stop()
-    async with run:
-        return replace(await run.result(), interrupted=False)
+    return replace(await run.complete(), interrupted=False)
 
 
 def _cost(workspace: Workspace, settings: Settings) -> Callable[[Usage], int | None]:

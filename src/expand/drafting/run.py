@@ -121,6 +121,11 @@ class Run:
             raise self._broken
         return result
 
+    async def complete(self) -> RunResult:
+        """Run to the end; its result. Raises what ``result`` raises."""
+        async with self:
+            return await self.result()
+
     @property
     def _begun(self) -> asyncio.Task[RunResult]:
         if self._task is None:
