@@ -318,6 +318,24 @@ def test_a_prompt_that_does_not_fit_the_window_is_refused(place: Workspace) -> N
         order(chapter(place, setup=small_one), replace(ASK, lines=50))
 
 
+def test_a_prompt_may_fill_the_window_to_the_last_token(place: Workspace) -> None:
+    made = order(chapter(place))
+    fits = setup(context_window=made.prompt_tokens + made.request.max_output_tokens)
+    assert order(chapter(place, setup=fits)).amount.tokens == fits.profile.context_window
+    short = setup(context_window=fits.profile.context_window - 1)
+    with pytest.raises(InputError, match="do not fit"):
+        order(chapter(place, setup=short))
+
+
+@pytest.mark.parametrize(("profile", "shown"), [({}, 24), ({"aspects": {"en": ["what it is"]}}, 4)])
+def test_a_request_shows_the_end_of_what_is_written(place: Workspace, profile: dict[str, Any], shown: int) -> None:
+    text = "".join(f"Sentence number {n} of the text so far.\n" for n in range(100, 140))
+    again = replace(ASK, purpose="continue", part=1)
+    made = said(order(chapter(place, setup=setup(**profile)), again, written=text))
+    assert len(re.findall(r"Sentence number \d+ of", made)) == shown
+    assert "Sentence number 139 of" in made
+
+
 def test_a_first_question_tells_of_the_authors_text_and_what_precedes(place: Workspace) -> None:
     made = said(order(chapter(place), number=2))
     assert made.startswith("Now section 2 of chapter 07: Named pipes\n")

@@ -86,7 +86,7 @@ def test_as_many_sections_are_worked_on_as_requests_may_be_on_their_way(place: W
     head = 'id: "07"\ntitle: Parts\nsource: chapters/07_signals.md\nsections:\n'
     place.outline_path("07").write_text(f"{head}{titles}\n")
     author, events = Counting(), list[Event]()
-    author.inner.delay = 0.01
+    author.inner.delay = 0.1
     assert run(place, author, events=events, workers=4).exit_code in (0, 5)
     assert author.inner.most_at_once == 4
     started = ended = most = 0
@@ -298,11 +298,12 @@ def test_what_is_filtered_every_time_is_a_finding(place: Workspace) -> None:
     assert "Half of" not in draft_of(place.root)
 
 
-def test_cut_code_is_continued_and_whole(place: Workspace) -> None:
+@pytest.mark.parametrize("finish", [Finish.LENGTH, Finish.CUT])
+def test_cut_code_is_continued_and_whole(place: Workspace, finish: Finish) -> None:
     text = "Text.\n\n```rust\nfn sum(values: &[u64]) -> u64 {\n    let mut to"
     rest = "tal = 0;\n    for v in values { total += v; }\n    total\n}\n```\n\nDone.\n"
     only_one = replace(OPTIONS, sections=frozenset({3}))
-    author = Counting(answer(text, finish=Finish.LENGTH), answer(rest))
+    author = Counting(answer(text, finish=finish), answer(rest))
     run(place, author, only_one, workers=1)
 
     whole = (
