@@ -317,3 +317,130 @@ def test_a_revision_asks_for_revised_text_first() -> None:
     first = loop.next()
     assert first is not None
     assert first.purpose == "revise"
+
+
+# --- thresholds, on both sides -----------------------------------------------------------------
+
+
+def written(lines: int, *, target: int = 200, topics: int = 1) -> tuple[SectionText, LengthLoop]:
+    """A section that has so many lines in all, and its loop after one answer that brought what was asked."""
+    section = section_text(target, topics)
+    loop = LengthLoop(section, lines_per_request=500, fresh_parts=False)
+    section.add(sentences(lines - section.lines - 1), Finish.STOP, (0,))
+    assert section.lines == lines
+    loop.record(Ask(purpose="draft", slots=tuple(section.slots), lines=50, ordinal=0), 50)
+    return section, loop
+
+
+@pytest.mark.parametrize(("target", "least"), [(200, 194), (50, 49), (10, 10), (17, 16)])
+def test_a_section_may_miss_three_percent_to_the_nearest_line(target: int, least: int) -> None:
+    assert written(least, target=target)[1].next() is None
+    again = written(least - 1, target=target)[1].next()
+    assert again is not None
+    assert (again.purpose, again.lines) == ("continue", max(LEAST_LINES, target - least + 1))
+
+
+@pytest.mark.parametrize(
+    ("asked_lines", "grown", "goes_on"), [(40, 4, True), (40, 3, False), (3, 2, True), (3, 1, False)]
+)
+def test_two_answers_that_bring_less_than_a_tenth_or_two_lines_end_it(
+    asked_lines: int, grown: int, goes_on: bool
+) -> None:
+    loop = LengthLoop(section_text(200, 1), lines_per_request=500, fresh_parts=False)
+    ask = Ask(purpose="draft", slots=(0,), lines=asked_lines, ordinal=0)
+    loop.record(ask, grown)
+    assert loop.next() is not None, "one poor answer does not end it"
+    loop.record(ask, grown)
+    assert (loop.next() is not None) is goes_on
+
+
+def test_the_ratio_is_that_of_the_last_four_answers() -> None:
+    loop = LengthLoop(section_text(200, 1), lines_per_request=500, fresh_parts=False)
+    ask = Ask(purpose="draft", slots=(0,), lines=20, ordinal=0)
+    for grown in (40, 20, 20, 20):
+        loop.record(ask, grown)
+    assert loop.ratio == 100 / 80
+    loop.record(ask, 20)
+    assert loop.ratio == 1
+
+
+@pytest.mark.parametrize(("ratio", "grown"), [(0.25, 25), (0.26, 26), (0.25, 24), (4, 400), (3.99, 399), (4, 401)])
+def test_the_ratio_is_bounded_at_a_quarter_and_at_four(ratio: float, grown: int) -> None:
+    loop = LengthLoop(section_text(2_000, 1), lines_per_request=500, fresh_parts=False)
+    loop.record(Ask(purpose="draft", slots=(0,), lines=100, ordinal=0), grown)
+    assert loop.ratio == ratio
+
+
+@pytest.mark.parametrize(("target", "topics"), [(202, 1), (102, 0)])
+def test_a_sections_only_request_asks_for_two_thirds_at_first(target: int, topics: int) -> None:
+    section = section_text(target, topics)
+    first = LengthLoop(section, lines_per_request=500, fresh_parts=False).next()
+    assert first is not None
+    share = target - section.base_lines - 1
+    assert first.lines == round(0.65 * share)
+    in_parts = LengthLoop(section_text(target, topics), lines_per_request=500, fresh_parts=True).next()
+    assert in_parts is not None
+    assert in_parts.lines == share, "a model that is asked part by part is not probed"
+
+
+@pytest.mark.parametrize(("topics", "together"), [(5, 2), (6, 2), (7, 2), (8, 3), (9, 3), (10, 4)])
+def test_the_first_request_takes_no_more_topics_than_two_fifths_of_the_lines(topics: int, together: int) -> None:
+    first = LengthLoop(section_text(1_000, topics), lines_per_request=1_000, fresh_parts=False).next()
+    assert first is not None
+    assert len(first.slots) == together
+
+
+@pytest.mark.parametrize(("less", "topics"), [(0, 2), (1, 1)])
+def test_one_request_takes_topics_up_to_what_the_profile_lets_it_bring(less: int, topics: int) -> None:
+    section = section_text(522, 10)
+    quota = (522 - section.base_lines) / 10 - 1
+    assert quota == 49
+    loop = LengthLoop(section, lines_per_request=2 * 49 - less, fresh_parts=False)
+    ask = Ask(purpose="draft", slots=(0,), lines=49, ordinal=0)
+    loop.record(ask, section.add(sentences(49), Finish.STOP, (0,)))
+    second = loop.next()
+    assert second is not None
+    assert len(second.slots) == topics
+
+
+# --- answers whose connection broke --------------------------------------------------------------
+
+
+def test_an_answer_that_was_cut_is_continued_and_teaches_nothing() -> None:
+    section = section_text(60, 1)
+    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
+    first = loop.next()
+    assert first is not None
+    for tries in range(4):
+        ask = first if not tries else loop.next()
+        assert ask is not None, "a broken connection does not end it"
+        assert ask.purpose == ("continue" if tries else "draft")
+        grown = section.add(f"{sentences(1)}and here the connection {tries} broke in the", Finish.CUT, ask.slots)
+        loop.record(ask, grown, cut=True)
+        assert section.cut == [True]
+        assert loop.ratio == 1
+    last = loop.next()
+    assert last is not None
+    loop.record(last, section.add(" middle.\n" + sentences(last.lines), Finish.STOP, last.slots))
+    assert section.cut == [False]
+
+
+def test_a_text_that_was_cut_at_the_end_of_a_sentence_is_not_ended_again() -> None:
+    section = section_text(8, 1)
+    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
+    ask = loop.next()
+    assert ask is not None
+    loop.record(ask, section.add(sentences(4), Finish.CUT, ask.slots), cut=True)
+    assert section.cut == [False]
+    assert loop.next() is None
+
+
+def test_a_connection_that_always_breaks_is_not_followed_for_ever() -> None:
+    section = section_text(100, 2)
+    loop = LengthLoop(section, lines_per_request=50, fresh_parts=False)
+    for _ in range(40):
+        ask = loop.next()
+        if ask is None:
+            break
+        loop.record(ask, section.add(f"{sentences(1)}it broke in the", Finish.CUT, ask.slots), cut=True)
+    assert len(loop.outcomes) <= 10

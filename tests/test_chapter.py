@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from workspaces import SOURCE, small
 
-from expand.drafting.chapter_state import NO_REVISION, Chapter, ModelSetup, Revision
-from expand.drafting.fingerprint import PARTS, differences
+from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.length_loop import Ask
-from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, order_for
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
@@ -54,7 +54,7 @@ def parts(place: Workspace) -> dict[str, Any]:
         "book": place.book(),
         "outline": place.outline("07"),
         "source_text": SOURCE,
-        "means": setup(),
+        "setup": setup(),
     }
 
 
@@ -76,16 +76,8 @@ def order(
     section_text = SectionText(of.skeleton(section))
     if written:
         section_text.add(written, Finish.STOP, (0,))
-    return order_for(
-        of,
-        section,
-        ask,
-        section_text,
-        run_id="r",
-        revision=revision,
-        attempt=attempt,
-        extra=extra or ExtraContext(),
-    )
+    builder = RequestBuilder(of, section, run_id="r", revision=revision, extra=extra or ExtraContext())
+    return builder.order(ask, section_text, attempt=attempt)
 
 
 def said(of: Order) -> str:
@@ -207,9 +199,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda p: {"outline": p["outline"]._replace(glossary={"pipe": Text(plain="a FIFO")})},
         "book",
     ),
-    "model": (lambda p: {"means": setup(model="other")}, "model"),
-    "parameters": (lambda p: {"means": setup(parameters={"seed": 7})}, "model"),
-    "lines per request": (lambda p: {"means": setup(lines_per_request=7)}, "model"),
+    "model": (lambda p: {"setup": setup(model="other")}, "model"),
+    "parameters": (lambda p: {"setup": setup(parameters={"seed": 7})}, "model"),
+    "lines per request": (lambda p: {"setup": setup(lines_per_request=7)}, "model"),
     "language": (lambda p: {"language": "zh"}, "language"),
 }
 
@@ -298,7 +290,7 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
         order(opened, replace(ASK, purpose="continue")),
         order(opened, attempt=1),
         order(opened, revision=Revision(number=1)),
-        order(opened, extra=ExtraContext(told="## 1. Before")),
+        order(opened, extra=ExtraContext(preceding="## 1. Before")),
         order(opened, number=2),
     ]
     assert len({same.question, *(other.question for other in others)}) == 8
@@ -307,9 +299,9 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
 def test_a_fresh_edition_and_a_further_try_buy_another_answer(place: Workspace) -> None:
     opened = chapter(place)
     revisions = {
-        order(opened).request.revision,
-        order(opened, attempt=2).request.revision,
-        order(opened, revision=Revision(number=1)).request.revision,
+        order(opened).request.edition,
+        order(opened, attempt=2).request.edition,
+        order(opened, revision=Revision(number=1)).request.edition,
     }
     assert revisions == {0, 2, 1000}
 
@@ -324,6 +316,24 @@ def test_a_prompt_that_does_not_fit_the_window_is_refused(place: Workspace) -> N
     small_one = setup(context_window=400, max_output_tokens=300)
     with pytest.raises(InputError, match="do not fit scripted's context window of 400; shorten"):
         order(chapter(place, setup=small_one), replace(ASK, lines=50))
+
+
+def test_a_prompt_may_fill_the_window_to_the_last_token(place: Workspace) -> None:
+    made = order(chapter(place))
+    fits = setup(context_window=made.prompt_tokens + made.request.max_output_tokens)
+    assert order(chapter(place, setup=fits)).amount.tokens == fits.profile.context_window
+    short = setup(context_window=fits.profile.context_window - 1)
+    with pytest.raises(InputError, match="do not fit"):
+        order(chapter(place, setup=short))
+
+
+@pytest.mark.parametrize(("profile", "shown"), [({}, 24), ({"aspects": {"en": ["what it is"]}}, 4)])
+def test_a_request_shows_the_end_of_what_is_written(place: Workspace, profile: dict[str, Any], shown: int) -> None:
+    text = "".join(f"Sentence number {n} of the text so far.\n" for n in range(100, 140))
+    again = replace(ASK, purpose="continue", part=1)
+    made = said(order(chapter(place, setup=setup(**profile)), again, written=text))
+    assert len(re.findall(r"Sentence number \d+ of", made)) == shown
+    assert "Sentence number 139 of" in made
 
 
 def test_a_first_question_tells_of_the_authors_text_and_what_precedes(place: Workspace) -> None:
@@ -359,7 +369,7 @@ def test_a_repair_shows_the_text_and_its_faults(place: Workspace) -> None:
 
 def test_a_revision_shows_the_instruction_and_the_text(place: Workspace) -> None:
     revise = replace(ASK, purpose="revise")
-    extra = ExtraContext(present={0: "Old text.\n", 1: "Other topic.\n"}, told="## 0. Before\nB.")
+    extra = ExtraContext(present={0: "Old text.\n", 1: "Other topic.\n"}, preceding="## 0. Before\nB.")
     made = order(chapter(place), revise, revision=Revision(number=1, instruction="Be brief"), extra=extra)
     assert "with this instruction: Be brief" in said(made)
     assert "Old text." in said(made)

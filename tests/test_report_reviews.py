@@ -12,7 +12,7 @@ from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.api import figures, settings_of
-from expand.drafting import draft_review as reviewing
+from expand.drafting import accept as reviewing
 from expand.drafting.results import ChapterResult
 from expand.outline import Book
 from expand.reports.draft_states import Reviews, reviews

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from buying import ScriptedAuthor, answer
@@ -19,16 +18,13 @@ from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, Secti
 from expand.drafting.model_setup import (
     MARGIN_HOLDS,
     MARGIN_LEARNS,
-    DeferredAuthor,
     model_setup_for,
     require_language,
 )
 from expand.drafting.results import RunResult
-from expand.drafting.run import expand_chapters
+from expand.drafting.run import Run
+from expand.drafting.run_context import DeferredAuthor
 from expand.drafting.run_options import RunOptions
-from expand.drafting.scheduler import Scheduler
-from expand.drafting.section_text import SectionText
-from expand.drafting.turns import Turns
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
 from expand.llm.profile import profile_for
@@ -74,38 +70,23 @@ def run(
     events: list[Event] | None = None,
     workers: int = 3,
 ) -> RunResult:
-    """One run with an author of our own, through the expansion itself."""
+    """One run with an author of our own."""
+
+    settings = replace(LOCAL, concurrency=workers)
+    on_event = None if events is None else events.append
 
     async def expanded() -> RunResult:
-        with_ledger = Ledger.open(place.ledger_path)
-        try:
-            begun = with_ledger.begin_run(
-                limits=limits_of(place.book(), {"07": place.outline("07")}),
-                openings=openings_of(place.book()),
-                run_limit=Limit(),
-            )
-            return await Scheduler(
-                workspace=place,
-                book=place.book(),
-                setup=model_setup_for(place, LOCAL, ledger=with_ledger),
-                ledger=with_ledger,
-                author=author,
-                run=begun,
-                workers=workers,
-                on_event=(events if events is not None else []).append,
-            ).expand(options)
-        finally:
-            with_ledger.close()
+        return await Run(place, options, settings=settings, author=author, on_event=on_event).complete()
 
     return asyncio.run(expanded())
 
 
-def test_other_sections_get_ready_while_all_places_are_taken(place: Workspace) -> None:
+def test_as_many_sections_are_worked_on_as_requests_may_be_on_their_way(place: Workspace) -> None:
     titles = "\n".join(f"  - {{title: Part {n}, lines: 12}}" for n in range(12))
     head = 'id: "07"\ntitle: Parts\nsource: chapters/07_signals.md\nsections:\n'
     place.outline_path("07").write_text(f"{head}{titles}\n")
     author, events = Counting(), list[Event]()
-    author.inner.delay = 0.01
+    author.inner.delay = 0.1
     assert run(place, author, events=events, workers=4).exit_code in (0, 5)
     assert author.inner.most_at_once == 4
     started = ended = most = 0
@@ -113,35 +94,10 @@ def test_other_sections_get_ready_while_all_places_are_taken(place: Workspace) -
         started += isinstance(event, SectionStarted)
         ended += isinstance(event, SectionDone)
         most = max(most, started - ended)
-    assert most == 8  # as many get ready as are asked
+    assert most == 4
 
 
 # --- what a run goes by ----------------------------------------------------------------------
-
-
-def test_a_chapters_end_has_a_turn_of_its_own(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that could go out meanwhile wait for a text or for a chapter's end, not for both."""
-    steps: list[str] = []
-    turn, add, finish = Turns.wait, SectionText.add, Scheduler._finish
-
-    async def waited(self: Turns) -> None:
-        await turn(self)
-        steps.append("turn")
-
-    def added(self: SectionText, *given: Any) -> int:
-        steps.append("text")
-        return add(self, *given)
-
-    def finished(self: Scheduler, *given: Any) -> None:
-        steps.append("end")
-        finish(self, *given)
-
-    monkeypatch.setattr(Turns, "wait", waited)
-    monkeypatch.setattr(SectionText, "add", added)
-    monkeypatch.setattr(Scheduler, "_finish", finished)
-    run(place, Counting(), workers=1)
-    assert steps.count("end") == 1
-    assert steps[steps.index("end") - 1] == "turn"
 
 
 def test_limits_are_the_books_and_the_outlines(place: Workspace) -> None:
@@ -342,11 +298,12 @@ def test_what_is_filtered_every_time_is_a_finding(place: Workspace) -> None:
     assert "Half of" not in draft_of(place.root)
 
 
-def test_cut_code_is_continued_and_whole(place: Workspace) -> None:
+@pytest.mark.parametrize("finish", [Finish.LENGTH, Finish.CUT])
+def test_cut_code_is_continued_and_whole(place: Workspace, finish: Finish) -> None:
     text = "Text.\n\n```rust\nfn sum(values: &[u64]) -> u64 {\n    let mut to"
     rest = "tal = 0;\n    for v in values { total += v; }\n    total\n}\n```\n\nDone.\n"
     only_one = replace(OPTIONS, sections=frozenset({3}))
-    author = Counting(answer(text, finish=Finish.LENGTH), answer(rest))
+    author = Counting(answer(text, finish=finish), answer(rest))
     run(place, author, only_one, workers=1)
 
     whole = (
@@ -540,7 +497,7 @@ def test_a_section_that_its_source_fills_is_not_asked_for(place: Workspace) -> N
 
 def test_without_a_key_nothing_is_begun(place: Workspace) -> None:
     async def begun() -> None:
-        await expand_chapters(place, Settings(model="gpt-4.1"), OPTIONS, on_event=lambda _: None)
+        await Run(place, OPTIONS, settings=Settings(model="gpt-4.1")).complete()
 
     with pytest.raises(InputError, match="OPENAI_API_KEY is not set"):
         asyncio.run(begun())

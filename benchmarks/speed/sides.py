@@ -41,7 +41,7 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
     collect_seldom()  # as the command line does
     import expand.llm.openai_client  # the other side has its SDK before the clock, too
     import expand.markdown.block_tokens
-    from expand.drafting.run import expand_chapters
+    from expand.drafting.run import Run
     from expand.drafting.run_options import RunOptions
     from expand.llm.tokens import TokenCounter
     from expand.outline.plans import Plan
@@ -59,7 +59,7 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
         overrides=Overrides(base_url=f"http://127.0.0.1:{port}/v1", model=MODEL, concurrency=width),
     )
     options = RunOptions(chapters=ids, plan=Plan.FULL, language="en")
-    result = asyncio.run(expand_chapters(workspace, settings, options, on_event=lambda _: None))
+    result = asyncio.run(Run(workspace, options, settings=settings, keep_events=False).complete())
     wall, cpu = time.perf_counter() - began, _processor_seconds() - cpu
     if result.exit_code not in (0, 5):
         raise SystemExit(f"expand ended with {result.exit_code}: {result.stopped_by}")

@@ -3,11 +3,10 @@
     workspace = Workspace.open("my-book")
     result = await expand_chapter(workspace, "03", plan="lean", budget=50_000)
 
-What holds: nothing is printed, no signal handler is set, nothing ends the process, and the errors
-are those of ``expand.errors``. Settings come from the arguments, then from the environment, then
-from ``expand.toml``, as on the command line. Calls may run side by side in one loop, on one
-workspace and on one chapter: they share the ledger's budget and merge their sections in the draft.
-A call that is cancelled lets what is in flight arrive first; see ``Run``.
+What holds: nothing is printed, no signal handler is set, nothing ends the process, and the errors are those of
+``expand.errors``. Settings come from the arguments, then from the environment, then from ``expand.toml``, as on the
+command line. Calls may run side by side in one loop, on one workspace and on one chapter: they share the ledger's
+budget and merge their sections in the draft. A call that is cancelled lets what is in flight arrive first; see ``Run``.
 
 Options are the fields of ``RunOptions``: given by name, as one value, or both, the names on top.
 """
@@ -69,8 +68,7 @@ async def expand_chapters(
 ) -> RunResult:
     """Expands several chapters side by side, as one run; see ``expand_chapter``."""
     run = expanding(workspace, chapters, options, author=author, on_event=on_event, keep_events=False, **changes)
-    async with run:
-        return await run.result()
+    return await run.complete()
 
 
 def expanding(
@@ -83,8 +81,8 @@ def expanding(
     keep_events: bool = True,
     **changes: Any,
 ) -> Run:
-    """The same as a run to watch: ``async with expanding(…) as run``, then ``async for event in
-    run`` and ``await run.result()``. ``run.stop()`` ends it in good order.
+    """The same as a run to watch: ``async with expanding(…) as run``, then ``async for event in run`` and ``await
+    run.result()``. ``run.stop()`` ends it in good order.
     """
     from expand.drafting.run import Run
 
@@ -120,8 +118,8 @@ def review(workspace: Workspace, chapter: str, **changes: Any) -> ChapterResult:
 def accept(workspace: Workspace, chapters: str | Sequence[str], *, force: bool = False) -> AcceptResult:
     """Puts drafts in the place of their sources: all of those named, or none.
 
-    ``refused`` holds the chapters whose blocking findings stood in the way. Raises ``InputError``
-    where a source changed since its draft was made. ``force`` passes over both.
+    ``refused`` holds the chapters whose blocking findings stood in the way. Raises ``InputError`` where a source
+    changed since its draft was made. ``force`` passes over both.
     """
     from expand.drafting.accept import accept_drafts
 
@@ -139,8 +137,8 @@ def undo(workspace: Workspace, chapter: str) -> Restored:
 def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **changes: Any) -> BookData:
     """Everything that the reports are made from, as of now: balance, chapters, attempts, rates.
 
-    ``priced`` looks up the model's list price, to estimate costs with; ``latest`` is how many of
-    the last attempts are kept one by one.
+    ``priced`` looks up the model's list price, to estimate costs with; ``latest`` is how many of the last attempts are
+    kept one by one.
     """
     from expand.reports import data, estimates
 
@@ -156,12 +154,7 @@ def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **cha
 
 
 def render_report(
-    workspace: Workspace,
-    name: ReportName,
-    *,
-    form: Format = "markdown",
-    language: str | None = None,
-    **changes: Any,
+    workspace: Workspace, name: ReportName, *, form: Format = "markdown", language: str | None = None, **changes: Any
 ) -> str:
     """A report as text: ``markdown``, ``html``, ``json``, ``csv`` or ``table``.
 

@@ -25,14 +25,12 @@ if TYPE_CHECKING:
 def chapter(
     context: typer.Context,
     chapters: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=complete_chapter),
+        list[str] | None, typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=complete_chapter)
     ] = None,
     all_chapters: Annotated[bool, typer.Option("--all", help="Every chapter that has an outline.")] = False,
     plan: Annotated[str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")] = "full",
     section: Annotated[
-        list[int] | None,
-        typer.Option("--section", metavar="N", help="Only this section; repeatable."),
+        list[int] | None, typer.Option("--section", metavar="N", help="Only this section; repeatable.")
     ] = None,
     language: LanguageOption = None,
     model: ModelOption = None,
@@ -40,12 +38,10 @@ def chapter(
     concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="Requests at once.")] = None,
     budget: BudgetOption = None,
     on_unknown: Annotated[
-        str | None,
-        typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone."),
+        str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")
     ] = None,
     unpriced: Annotated[
-        bool,
-        typer.Option("--unpriced", help="Under a limit in money, let a model without a price pass."),
+        bool, typer.Option("--unpriced", help="Under a limit in money, let a model without a price pass.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
@@ -59,12 +55,10 @@ def chapter(
         ),
     ] = None,
     queue: Annotated[
-        bool,
-        typer.Option("--queue", help="Put the sections on the queue for `expand worker`; needs PostgreSQL."),
+        bool, typer.Option("--queue", help="Put the sections on the queue for `expand worker`; needs PostgreSQL.")
     ] = False,
     fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too."),
+        bool, typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too.")
     ] = False,
     told: Annotated[
         str,
@@ -76,8 +70,7 @@ def chapter(
         ),
     ] = "outline",
     cascade: Annotated[
-        bool,
-        typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed."),
+        bool, typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed.")
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

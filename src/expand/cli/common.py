@@ -35,22 +35,14 @@ def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
 
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option(
-        "--workspace",
-        metavar="DIR",
-        help="The folder with expand.toml, if not this one or above.",
-    ),
+    typer.Option("--workspace", metavar="DIR", help="The folder with expand.toml, if not this one or above."),
 ]
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="The author model; `embedded` is the local one."),
-]
+ModelOption = Annotated[str | None, typer.Option("--model", help="The author model; `embedded` is the local one.")]
 BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
 BudgetOption = Annotated[
-    int | None,
-    typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend."),
+    int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="The most that this run may spend.")
 ]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")

@@ -1,7 +1,7 @@
 """Progress on a terminal: a bar for the run and one for each section that is being worked on.
 
-Figures are shown whole at any width; titles give way first, then the bars. Every row is one line,
-so that nothing is drawn over what stands above.
+Figures are shown whole at any width; titles give way first, then the bars. Every row is one line, so that nothing is
+drawn over what stands above.
 """
 
 from __future__ import annotations
@@ -22,13 +22,7 @@ from rich.text import Text
 from expand.cli.progress_messages import ProgressMessages
 from expand.cli.run_stats import Key, RunStats
 from expand.cli.verbosity import Verbosity
-from expand.drafting.events import (
-    Event,
-    Notice,
-    SectionDone,
-    SectionGrew,
-    SectionStarted,
-)
+from expand.drafting.events import Event, Notice, SectionDone, SectionGrew, SectionStarted
 
 # The figures of a run as it goes on: lines, sections and tokens so far, and the time left.
 
@@ -49,11 +43,7 @@ class BarProgress:
     """Bars below, what happens above them. Call it from one thread; it draws in another."""
 
     def __init__(
-        self,
-        console: Console,
-        voice: Verbosity = Verbosity.NORMAL,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, console: Console, voice: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """``clock`` gives seconds."""
         self._figures = RunStats(clock)
@@ -133,8 +123,8 @@ def _add(grid: Table, name: str, done: int, target: int, width: int) -> None:
 # Progress on a terminal, and plain lines everywhere else. Always on stderr.
 
 HEARTBEAT_SECONDS = 20.0
-"""How long plain lines are silent while sections grow: a log of a long run stays short, and nobody
-takes it for dead."""
+"""How long plain lines are silent while sections grow: a log of a long run stays short, and nobody takes it for
+dead."""
 
 
 @contextmanager
@@ -164,11 +154,7 @@ class PlainProgress:
     """A line for what happens, and now and then one for where the run stands."""
 
     def __init__(
-        self,
-        stream: TextIO,
-        voice: Verbosity = Verbosity.NORMAL,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, stream: TextIO, voice: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """``clock`` gives seconds."""
         self._stream = stream

@@ -104,11 +104,7 @@ def revise(
         base_url=base_url,
         budget=budget,
     )
-    result = run(
-        place,
-        options.settings(place),
-        options,
-    )
+    result = run(place, options.settings(place), options)
     show(result, place, as_json=as_json)
     raise typer.Exit(result.exit_code)
 

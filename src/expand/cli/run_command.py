@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from expand.workspace import Workspace
 
 
-def run(
-    workspace: Workspace,
-    settings: Settings,
-    options: RunOptions,
-) -> RunResult:
+def run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:
     """Runs chapters with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
     import asyncio  # start-up time
 
@@ -45,11 +41,7 @@ def run(
     return asyncio.run(_run(workspace, settings, options))
 
 
-async def _run(
-    workspace: Workspace,
-    settings: Settings,
-    options: RunOptions,
-) -> RunResult:
+async def _run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:
     from expand.cli.progress import progress  # start-up time
     from expand.drafting.run import Run
 

@@ -1,7 +1,7 @@
 """The log of a run: every event with its time, in a file of the workspace, under ``.expand/logs``.
 
-Bounded: only the newest files are kept. Nothing secret is in it: a line that holds the key, or the
-password of a base URL, is written without it.
+Bounded: only the newest files are kept. Nothing secret is in it: a line that holds the key, or the password of a base
+URL, is written without it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class RunLog:
         self._figures.take(event)
         for line in self._telling.lines(event):
             self.say(line)
-        if isinstance(event, SectionGrew):
+        if isinstance(event, SectionGrew) and not event.streaming:
             target = self._figures.target((event.chapter, event.section))
             self.say(f"{event.chapter}/{event.section}: {event.lines:,} of {target:,} lines; {self._figures.summary()}")
 

@@ -20,8 +20,7 @@ from expand.workspace import Workspace, read_text
 
 
 def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> ChapterResult:
-    """A chapter's draft held to its outline, in the language and plan that it was drafted in, as a
-    run would report it.
+    """A chapter's draft held to its outline, in the language and plan that it was drafted in, as a run would report it.
 
     Raises ``InputError`` when there is no draft.
     """
@@ -81,11 +80,11 @@ class AcceptResult:
 def accept_drafts(
     workspace: Workspace, settings: Settings, chapters: Sequence[str], *, force: bool = False
 ) -> AcceptResult:
-    """Puts drafts in the place of their sources. Everything is checked before anything is replaced;
-    when one cannot be written, those before it are taken back.
+    """Puts drafts in the place of their sources. Everything is checked before anything is replaced; when one cannot be
+    written, those before it are taken back.
 
-    Refused are drafts with blocking findings. Raises ``InputError`` for a chapter without a draft,
-    and for a source that changed since its draft was made. ``force`` passes over both.
+    Refused are drafts with blocking findings. Raises ``InputError`` for a chapter without a draft, and for a source
+    that changed since its draft was made. ``force`` passes over both.
     """
     book = workspace.book()
     reviewed = [review(workspace, settings, book, chapter) for chapter in dict.fromkeys(chapters)]

@@ -1,12 +1,11 @@
 """Putting a draft in the place of its source, and taking it back.
 
-What holds: the source is replaced in one step and only if it is still what the draft was made from;
-its former text is kept in ``.expand/sources`` under its hash; every acceptance is one line of
-``.expand/accepted.jsonl``, and ``undo`` takes back the last one of a chapter byte for byte. A lock
-keeps two processes from writing the record at once.
+What holds: the source is replaced in one step and only if it is still what the draft was made from; its former text is
+kept in ``.expand/sources`` under its hash; every acceptance is one line of ``.expand/accepted.jsonl``, and ``undo``
+takes back the last one of a chapter byte for byte. A lock keeps two processes from writing the record at once.
 
-A chapter whose source is the text that was accepted is drafted from its former text: accepting a
-draft does not make it outdated.
+A chapter whose source is the text that was accepted is drafted from its former text: accepting a draft does not make it
+outdated.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ LONGEST_DIFFERENCE = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
-    """One line of the record. Hashes are sha256 of the file's bytes; ``former`` is "" where there
-    was no source before. ``undone`` marks the taking back of the acceptance with the same hashes.
+    """One line of the record. Hashes are sha256 of the file's bytes; ``former`` is "" where there was no source before.
+    ``undone`` marks the taking back of the acceptance with the same hashes.
     """
 
     chapter: str
@@ -102,8 +101,8 @@ class Acceptances:
         return self._workspace.root / ".expand" / "sources" / hashed
 
     def keep(self, data: bytes, *, durable: bool) -> str:
-        """Keeps a text; returns its hash. Not ``durable``: it may be lost with the power supply,
-        as long as its file is still there that may be.
+        """Keeps a text; returns its hash. Not ``durable``: it may be lost with the power supply, as long as its file is
+        still there that may be.
         """
         hashed = file_hash(data)
         if durable or not self.copy(hashed).is_file():
@@ -133,9 +132,7 @@ class Acceptances:
         return copy.read_bytes() if last.former else b""
 
     def accept(self, chapter: str, source: str, text: str) -> bool:
-        """Replaces the source by ``text``; the former text is kept first. False when the source
-        says so already.
-        """
+        """Replaces the source by ``text``; the former text is kept first. False when the source says so already."""
         path = self._workspace.root / source
         new = text.encode()
         with self._locked():
@@ -179,13 +176,7 @@ class Acceptances:
         else:
             path.unlink(missing_ok=True)
         self._append(
-            Acceptance(
-                chapter=chapter,
-                source=last.source,
-                former=last.former,
-                accepted=last.accepted,
-                undone=True,
-            )
+            Acceptance(chapter=chapter, source=last.source, former=last.former, accepted=last.accepted, undone=True)
         )
         return Restored(source=last.source, existed=bool(last.former))
 

@@ -25,9 +25,9 @@ from expand.prompts.rendering import LANGUAGE_NAMES, ChapterContext, SectionCont
 from expand.schema import Json
 
 PARTS = ("outline", "source", "book", "model", "templates", "language", "edition")
-"""The section's own outline and lines; the source's blocks in it; the book's rules, readers and
-titles; the model and its parameters; the templates; the language; and the edition, raised to buy
-the section anew, with the editor's instruction."""
+"""The section's own outline and lines; the source's blocks in it; the book's rules, readers and titles; the model and
+its parameters; the templates; the language; and the edition, raised to buy the section anew, with the editor's
+instruction."""
 
 _DIGITS = 8
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -148,8 +148,8 @@ class Chapter:
         )
 
     def check(self, section: Section, text: str) -> tuple[Finding, ...]:
-        """What the section owes its outline and does not keep. The author's own blocks may be in
-        another language than the draft.
+        """What the section owes its outline and does not keep. The author's own blocks may be in another language than
+        the draft.
         """
         known, found = self._checked.get(section.number, (None, ()))
         if known == text:

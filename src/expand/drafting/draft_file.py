@@ -1,11 +1,11 @@
 """Drafts while they are worked on: their sections, and the files that others may edit as well.
 
 What holds: a file is written whole or not at all; a section, header or footer that a person edited - before the run or
-during it - is kept as it is; and so is a section that another run wrote meanwhile, so that several runs may work on
-one draft at a time.
+during it - is kept as it is; and so is a section that another run wrote meanwhile, so that several runs may work on one
+draft at a time.
 
-A draft is made of the ledger's answers and can be made again, so its writing does not wait for the disk; where there
-is an edit in it, it does.
+A draft is made of the ledger's answers and can be made again, so its writing does not wait for the disk; where there is
+an edit in it, it does.
 """
 
 from __future__ import annotations

@@ -26,9 +26,8 @@ EXPECTED_TOKENS_PER_LINE = 13
 class DryRun:
     """What one section would take: requests, tokens that go out and may come back, reservation.
 
-    ``reused`` says that nothing would be sent: its draft is current, or ``edited`` by a person.
-    ``reserved_tokens`` is the sum over its requests, ``largest`` the greatest single one; money is
-    in pico-dollars, None without a price.
+    ``reused`` says that nothing would be sent: its draft is current, or ``edited`` by a person. ``reserved_tokens`` is
+    the sum over its requests, ``largest`` the greatest single one; money is in pico-dollars, None without a price.
     """
 
     chapter: str
@@ -71,8 +70,8 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
 
 
 def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[Order, bool, tuple[int, ...]]:
-    """The order of the first request of the only section in ``options``, whether its count is exact, and the
-    tokens of each of its messages (the chat format's own are in the order's estimate only).
+    """The order of the first request of the only section in ``options``, whether its count is exact, and the tokens of
+    each of its messages (the chat format's own are in the order's estimate only).
     """
     book = workspace.book()
     setup = model_setup_for(workspace, settings, ledger=None)

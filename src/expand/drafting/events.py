@@ -12,8 +12,8 @@ SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionPlanned:
-    """One section that a run is about: ``lines`` is its target, ``reason`` why it is drafted,
-    "" when it is current and "edited" when it is left to the person who edited it.
+    """One section that a run is about: ``lines`` is its target, ``reason`` why it is drafted, "" when it is current and
+    "edited" when it is left to the person who edited it.
     """
 
     chapter: str
@@ -73,8 +73,8 @@ class Notice:
 class AttemptChanged:
     """An attempt was sent, or what became of it is booked: for a log of every attempt.
 
-    ``reserved_tokens`` is the most that it can cost; ``usage`` what was charged, once it is
-    settled; ``message`` why it failed.
+    ``reserved_tokens`` is the most that it can cost; ``usage`` what was charged, once it is settled; ``message`` why it
+    failed.
     """
 
     chapter: str

@@ -1,12 +1,12 @@
 """Decide what to ask the model for next, so that a section reaches its lines: the length loop, pure.
 
-Models deliver a quarter of the lines asked, or four times as many. The ratio is learned from the
-section's own answers, so that the same answers always lead to the same next request: a run that
-was killed goes on where it stopped, and two runs at once ask for the same.
+Models deliver a quarter of the lines asked, or four times as many. The ratio is learned from the section's own answers,
+so that the same answers always lead to the same next request: a run that was killed goes on where it stopped, and two
+runs at once ask for the same.
 
-First every topic is asked for, topics together as far as the model's profile lets one request go.
-Then what is missing is asked for where it is missing, topic by topic. It ends on target, when
-answers stop adding anything, or at a bound of rounds.
+First every topic is asked for, topics together as far as the model's profile lets one request go. Then what is missing
+is asked for where it is missing, topic by topic. It ends on target, when answers stop adding anything, or at a bound of
+rounds.
 
 An answer whose connection broke is continued like one that reached its output cap. It says nothing about the model,
 though: neither the ratio nor the end of the loop is drawn from it.
@@ -27,14 +27,14 @@ TOLERANCE = 0.03
 VANISHING = 0.1
 """An answer that adds less than this share of the lines asked adds nothing."""
 LEAST_RATIO, MOST_RATIO = 0.25, 4.0
-"""However little an answer brought, the next question asks for at most four times what is wanted: a
-model that then obeys must not run over."""
+"""However little an answer brought, the next question asks for at most four times what is wanted: a model that then
+obeys must not run over."""
 FIRST_SHARE = 0.4
-"""The first question of a section takes no more topics than this share of its lines, so that what
-it teaches about the model comes in time for the others."""
+"""The first question of a section takes no more topics than this share of its lines, so that what it teaches about the
+model comes in time for the others."""
 PROBE_SHARE = 0.65
-"""A question that is a section's only one asks for this share at first: what is missing can be
-asked for, what is too much cannot be taken back."""
+"""A question that is a section's only one asks for this share at first: what is missing can be asked for, what is too
+much cannot be taken back."""
 LEAST_LINES = 3
 FINISH_TRIES = 2
 RATIO_WINDOW = 4
@@ -44,8 +44,8 @@ RATIO_WINDOW = 4
 class Ask:
     """One question: for which topics (indices from 0), how many lines, and why.
 
-    ``ordinal`` counts the questions of the same purpose and topics from 0: with the section's key
-    it is the question's identity, whatever the exact words and numbers were.
+    ``ordinal`` counts the questions of the same purpose and topics from 0: with the section's key it is the question's
+    identity, whatever the exact words and numbers were.
     """
 
     purpose: Purpose
@@ -80,17 +80,12 @@ def loop_for(section_text: SectionText, profile: Profile, *, first_purpose: Purp
 class LengthLoop:
     """The questions of one section. ``lines_per_request`` is what one request can well bring.
 
-    ``fresh_parts`` says that a long topic is asked for in parts that each start anew (a small
-    model, one aspect at a time) rather than continued.
+    ``fresh_parts`` says that a long topic is asked for in parts that each start anew (a small model, one aspect at a
+    time) rather than continued.
     """
 
     def __init__(
-        self,
-        section_text: SectionText,
-        *,
-        lines_per_request: int,
-        fresh_parts: bool,
-        first_purpose: Purpose = "draft",
+        self, section_text: SectionText, *, lines_per_request: int, fresh_parts: bool, first_purpose: Purpose = "draft"
     ) -> None:
         self._first_purpose: Purpose = first_purpose
         self._text = section_text

@@ -1,7 +1,7 @@
 """Build the order for each request of a section: what is sent, and the most that it can cost.
 
-Everything here is determined by the outline, the book, the templates, the source document and the
-profile. Two runs over the same input make the same orders.
+Everything here is determined by the outline, the book, the templates, the source document and the profile. Two runs
+over the same input make the same orders.
 """
 
 from __future__ import annotations

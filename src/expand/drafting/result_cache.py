@@ -1,10 +1,9 @@
 """Recognise finished chapters without reading them again.
 
-When a run leaves a chapter with nothing to do, its result is kept under a hash of everything that
-it follows from: outline, book, source, draft, templates, profile, language, plan, and the tool's
-own code. As long as all of it is the same, a later run would come to the same result, and need
-not parse, check or render anything for it: a second run over 10,000 finished sections takes seconds.
-Whatever differs has the chapter looked at anew.
+When a run leaves a chapter with nothing to do, its result is kept under a hash of everything that it follows from:
+outline, book, source, draft, templates, profile, language, plan, and the tool's own code. As long as all of it is the
+same, a later run would come to the same result, and need not parse, check or render anything for it: a second run over
+10,000 finished sections takes seconds. Whatever differs has the chapter looked at anew.
 
 There is one JSON file for each plan and language, written once, when a run ends. It is derived and may be deleted.
 """

@@ -64,8 +64,8 @@ class ChapterResult:
         sections: Sequence[SectionResult],
         across: Sequence[Finding],
     ) -> Self:
-        """A chapter from its sections and what was found ``across`` them: each such finding goes
-        to the section that it names, or to the chapter where that section is not among them.
+        """A chapter from its sections and what was found ``across`` them: each such finding goes to the section that it
+        names, or to the chapter where that section is not among them.
         """
         numbers = {section.number for section in sections}
         return cls(
@@ -142,8 +142,8 @@ class RunResult:
     def raise_for_status(self) -> None:
         """Raises what ended the run early, for those who would rather have it as an exception.
 
-        ``AuthorError`` when the author could not be reached or refused, ``BudgetExceededError``
-        when the budget refused something. What was bought is drafted all the same.
+        ``AuthorError`` when the author could not be reached or refused, ``BudgetExceededError`` when the budget refused
+        something. What was bought is drafted all the same.
         """
         if self.stopped_by:
             raise AuthorError(self.stopped_by)

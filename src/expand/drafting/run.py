@@ -21,15 +21,7 @@ from typing import Self
 from expand.checks import Finding
 from expand.client.client import RefusedError
 from expand.drafting.draft_file import DraftFile, DraftStore
-from expand.drafting.events import (
-    Event,
-    Notice,
-    RunPlanned,
-    SectionDone,
-    SectionPlanned,
-    SectionStarted,
-    SectionStatus,
-)
+from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
@@ -54,9 +46,9 @@ from expand.workspace import Workspace
 class Run:
     """One run, from ``async with`` to the end of its block, as a task of its own.
 
-    ``async for event in run`` gives every event from the first on and ends with the run; one loop
-    at a time. ``await run.result()`` may come before, after or without it. A block that is left
-    early stops the run and waits for what is in flight.
+    ``async for event in run`` gives every event from the first on and ends with the run; one loop at a time. ``await
+    run.result()`` may come before, after or without it. A block that is left early stops the run and waits for what is
+    in flight.
     """
 
     def __init__(
@@ -70,8 +62,8 @@ class Run:
         keep_events: bool = True,
     ) -> None:
         """``settings`` are those of the options, unless they are given. ``author`` writes in the place of the
-        configured one. ``on_event`` is called within the run and should be quick; when it raises, the run stops
-        and the error is raised by ``result``. ``keep_events``: keep them for ``async for``.
+        configured one. ``on_event`` is called within the run and should be quick; when it raises, the run stops and the
+        error is raised by ``result``. ``keep_events``: keep them for ``async for``.
         """
         self._workspace = workspace
         self._options = options
@@ -113,13 +105,18 @@ class Run:
     async def result(self) -> RunResult:
         """What the run came to, once it has ended.
 
-        Raises ``InputError``, ``AuthorError`` and ``LedgerError`` for what kept it from beginning
-        or from going on, and what ``on_event`` raised.
+        Raises ``InputError``, ``AuthorError`` and ``LedgerError`` for what kept it from beginning or from going on, and
+        what ``on_event`` raised.
         """
         result = await self._arrived()
         if self._broken is not None:
             raise self._broken
         return result
+
+    async def complete(self) -> RunResult:
+        """Run to the end; its result. Raises what ``result`` raises."""
+        async with self:
+            return await self.result()
 
     @property
     def _begun(self) -> asyncio.Task[RunResult]:
@@ -356,9 +353,9 @@ def lanes(
 ) -> Iterator[tuple[str, Sequence[int]]]:
     """What one worker takes at a time: a section, or a chapter's sections where order matters.
 
-    Side by side, as many chapters are begun as there are workers, each with one section; then come
-    their other sections, when the provider may have the chapter's prefix in its cache. Only then
-    the next chapters are begun, so that few are open at a time.
+    Side by side, as many chapters are begun as there are workers, each with one section; then come their other
+    sections, when the provider may have the chapter's prefix in its cache. Only then the next chapters are begun, so
+    that few are open at a time.
     """
     if in_order:
         yield from chapters.items()

@@ -187,11 +187,7 @@ class OpenRun:
 
 @contextmanager
 def open_ledger(
-    workspace: Workspace,
-    book: Book | None,
-    outlines: Mapping[str, Outline] | None = None,
-    *,
-    budget: int | None = None,
+    workspace: Workspace, book: Book | None, outlines: Mapping[str, Outline] | None = None, *, budget: int | None = None
 ) -> Iterator[tuple[Ledger, LedgerRun]]:
     """The ledger with a run begun in it, under the limits of the book and of the outlines; closed at the end.
 

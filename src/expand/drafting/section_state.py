@@ -78,8 +78,8 @@ def check_section_state(
 
 
 def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: Revisions) -> list[SectionCheck]:
-    """The state of every section that a run is about. Where one is due, its first request is built and dropped, so
-    that a fault of the templates or a context window that is too small is told before anything is sent.
+    """The state of every section that a run is about. Where one is due, its first request is built and dropped, so that
+    a fault of the templates or a context window that is too small is told before anything is sent.
 
     Raises ``InputError``.
     """

@@ -1,9 +1,8 @@
 """A section while it is being written: its headings, the author's own blocks, and what came back.
 
-Headings and numbers are the tool's. Below each topic stand first the blocks of the source document
-that belong there, word for word, then what the model wrote. A section's text only grows: nothing that
-was paid for is thrown away but what says the same again, and what an answer adds is measured
-without padding.
+Headings and numbers are the tool's. Below each topic stand first the blocks of the source document that belong there,
+word for word, then what the model wrote. A section's text only grows: nothing that was paid for is thrown away but what
+says the same again, and what an answer adds is measured without padding.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ TERMINALS = tuple(".!?:;。！？：；`|*)）>_")
 class Skeleton:
     """What a section consists of before a model wrote anything.
 
-    ``placed`` are the source's blocks by topic index (from 0), ``intro`` those that belong to the
-    section but to no topic. ``target`` is in lines, heading and separating blank included.
+    ``placed`` are the source's blocks by topic index (from 0), ``intro`` those that belong to the section but to no
+    topic. ``target`` is in lines, heading and separating blank included.
     """
 
     number: int
@@ -87,8 +86,8 @@ class SectionText:
     def add(self, text: str, finish: Finish, slots: Sequence[int]) -> int:
         """Adds an answer that was asked for ``slots``; returns by how many lines the section grew.
 
-        An answer for several topics is taken apart at their headings. Topics that it does not
-        head stay empty, for the caller to ask for.
+        An answer for several topics is taken apart at their headings. Topics that it does not head stay empty, for the
+        caller to ask for.
         """
         before = self.lines
         shares = self._by_slot(text, slots)
