@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from batch_server import BatchServer, Trap
@@ -21,6 +21,7 @@ from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 from expand.batch.batch_backend import BatchBackend
 from expand.batch.batch_reports import CollectReport, SubmitReport
 from expand.batch.submission import split
+from expand.drafting.backend import Backend
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
@@ -316,6 +317,17 @@ def test_cancelling_keeps_what_was_answered(desk: Make) -> None:
     assert got.batches[0].remote.status == "cancelled"
     assert d.states() == {"settled": 2, "released": 1}
     assert d.sound()
+
+
+def test_only_the_batches_of_the_chapters_that_were_named_are_cancelled(desk: Make) -> None:
+    d = desk(looks=5)
+    d.submit()
+    backend: Backend = d.backend()
+    assert asyncio.run(backend.cancel(("03",))).as_json() == {"batches": []}
+    assert "POST /v1/batches/{id}/cancel" not in d.server.calls
+    report = asyncio.run(backend.cancel(("03", "07")))
+    assert [batch["chapters"] for batch in cast("Any", report.as_json())["batches"]] == [["07"]]
+    assert d.server.calls["POST /v1/batches/{id}/cancel"] == 1
 
 
 def test_giving_up_a_batch_that_its_provider_does_not_know_leaves_it_charged(desk: Make) -> None:

@@ -18,6 +18,7 @@ from ledgers import ServerSite
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, finished, small, start
 
+from expand.drafting.backend import Backend
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, verify
@@ -157,6 +158,20 @@ def test_a_worker_may_write_its_own_drafts(shelf: Shelf) -> None:
     written = draft_of(place)
     assert expand(place, "chapter", "07").code == 0
     assert draft_of(place) == written
+
+
+def test_collecting_drafts_what_workers_bought_and_sends_nothing(shelf: Shelf) -> None:
+    place = shelf.checkout()
+    backend: Backend = backend_of(place)
+    early = asyncio.run(backend.collect())
+    assert early.exit_code != 0, "nothing is bought yet"
+    enqueue(place)
+    work(place)
+    sent = len(shelf.server.requests)
+    report = asyncio.run(backend.collect())
+    assert (report.exit_code, len(shelf.server.requests)) == (0, sent)
+    assert report.as_json()["attempts"] == 0
+    assert "Signal handling" in draft_of(place)
 
 
 def test_the_lean_plan_is_taken_over_by_workers(shelf: Shelf) -> None:

@@ -93,9 +93,9 @@ class SubmitReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchStatus:
-    """One batch. ``in_flight`` and ``reserved_tokens`` are what it still holds, ``age_seconds`` since it was submitted, or
-    else begun, ``left_seconds`` until it expires; None when that is not known, or it has ended. ``remote`` is None where
-    the provider has none of it or was not asked; then ``problem`` says why, "" if there was no reason to ask.
+    """One batch. ``in_flight`` and ``reserved_tokens`` are what it still holds; ``age_seconds`` is since it was
+    submitted, or else begun, ``left_seconds`` until it expires, None when that is not known or it has ended. ``remote``
+    is None where the provider has none of it or was not asked; then ``problem`` says why, "" if there was no reason to.
     """
 
     batch: BatchRow

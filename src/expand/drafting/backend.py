@@ -100,5 +100,4 @@ async def assemble(
     """Draft chapters from the answers that the ledger has: a run that is stopped before it begins."""
     run = Run(workspace, options, settings=settings, author=NoAuthor(), on_event=on_event, keep_events=False)
     run.stop()
-    async with run:
-        return replace(await run.result(), interrupted=False)
+    return replace(await run.complete(), interrupted=False)

@@ -14,7 +14,7 @@ from expand.schema import Json
 class SectionJob:
     """One section and what it is to be made from.
 
-    ``key`` is the section's key as whoever queued it computed it (see ``drafting.fingerprint``), ``edition`` the number
+    ``key`` is the section's key as whoever queued it computed it (see ``drafting.chapter``), ``edition`` the number
     of the revision in it and ``model`` the model in it, for messages. ``lines`` is the target. ``present`` is the text
     of each topic as it stands, where an editor's instruction is to be carried out on it.
     """
@@ -52,9 +52,9 @@ class SectionJob:
         }
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Self:
-        """The job that the queue kept."""
-        own = {name: value for name, value in kept.items() if name not in JOB_FIELDS}
-        options = RunOptions(**{name: kept[name] for name in JOB_FIELDS if name in kept})
-        present = {int(slot): text for slot, text in kept["present"].items()}
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """The job as the queue has it; what an older version stored is read too."""
+        own = {name: value for name, value in stored.items() if name not in JOB_FIELDS}
+        options = RunOptions(**{name: stored[name] for name in JOB_FIELDS if name in stored})
+        present = {int(slot): text for slot, text in stored["present"].items()}
         return cls(**{**own, "options": options, "present": present})

@@ -276,6 +276,8 @@ class WorkLoop:
             if now - reclaimed_at >= self._options.silent_seconds / 3:
                 await self._reclaim()
                 reclaimed_at = now
+            # Once one of its side tasks has ended, procrastinate watches none of them any more: it would not notice
+            # that others took this worker for dead.
             alive, left = await self._queue.look(number, self.misfits)
             if number is not None and not alive:
                 self._tell("this worker gave no sign of life for too long; it begins again")
@@ -298,9 +300,9 @@ class WorkLoop:
         with contextlib.suppress(LedgerError):
             self._runner.context.ledger.recover()
 
-    async def _take(self, context: JobContext, /, **kept: Any) -> None:
+    async def _take(self, context: JobContext, /, **stored: Any) -> None:
         """One job: bought, or put back, or ended; with a note about it in the queue."""
-        job = SectionJob.of(kept)
+        job = SectionJob.of(stored)
         number = context.job.id
         assert number is not None  # it came from the queue
         if self._stopping:
@@ -346,6 +348,7 @@ class WorkLoop:
                 outcome, put_back = None, _PutBackError(lower=True)
                 self._jobs.rest()
             case MisfitError():
+                # Behind the other jobs, and not later: a delay would keep it from the worker that it fits.
                 outcome, put_back = "misfit", _PutBackError(lower=True)
                 self.misfits[number] = job
             case StoppedError():
