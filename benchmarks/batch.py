@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from batch_server import BatchServer
 
-from expand.batch import operations
-from expand.drafting.run_options import RunSpec
+from expand.batch import batch_backend
+from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger, Order, verify
 from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage
 from expand.ledger.values import Verdict
@@ -144,17 +144,18 @@ class FusedAuthor(OpenAIBatchAuthor):
 def act(root: Path, base_url: str, action: str, after: int, pipe: Any) -> None:
     """Do one command in this process, which ends after its ``after``-th step; 0 for never."""
     FUSE.after = after
-    vars(operations)["Batches"] = FusedBatches
+    vars(batch_backend)["Batches"] = FusedBatches
     workspace = Workspace(root=root)
     settings = settings_of(workspace, base_url)
 
     async def run() -> None:
         async with FusedAuthor(Endpoint(api_key=None, base_url=base_url)) as author:
+            backend = batch_backend.BatchBackend(workspace, settings, author=author)
             if action == "submit":
-                done = await operations.submit(workspace, settings, commission_of(workspace), author=author)
+                done = await backend.submit(options_of(workspace))
                 pipe.send((FUSE.steps, done.problem or "; ".join(done.refused), ()))
             else:
-                got = await operations.collect(workspace, settings, author=author)
+                got = await backend.collect()
                 pipe.send((FUSE.steps, "; ".join(got.problems), got.missing))
 
     asyncio.run(run())
@@ -165,9 +166,9 @@ def settings_of(workspace: Workspace, base_url: str) -> Settings:
     return read_settings(workspace.settings_path, environment={}, overrides=Overrides(base_url=base_url))
 
 
-def commission_of(workspace: Workspace) -> RunSpec:
+def options_of(workspace: Workspace) -> RunOptions:
     """Everything."""
-    return RunSpec(chapters=workspace.chapter_ids(), plan=Plan.FULL, language="en")
+    return RunOptions(chapters=workspace.chapter_ids(), plan=Plan.FULL, language="en")
 
 
 # --- a workspace ------------------------------------------------------------------------------
@@ -349,7 +350,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=500, help="requests a batch (500)")
     parser.add_argument("--actions", default="submit,collect", help="which commands are killed")
     chosen = parser.parse_args()
-    mp.set_forkserver_preload(["expand.batch.operations", "expand.llm.batch_api", "tiktoken"])
+    mp.set_forkserver_preload(["expand.batch.batch_backend", "expand.llm.batch_api", "tiktoken"])
     print(HEAD)
     results: list[Result] = []
 

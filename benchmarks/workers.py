@@ -10,6 +10,9 @@ worker`` processes take it, each from a checkout of its own:
 * workers killed with SIGKILL at random and replaced, and the ledger held against the books of the
   author that billed.
 
+Answers are streamed. With ``--cut-every N`` the author breaks off the connection in the middle of every N-th answer:
+what had arrived of it has to be in the drafts.
+
     uv run python -m benchmarks.workers
 """
 
@@ -35,9 +38,9 @@ import psycopg
 
 from benchmarks.namespaces import Machine, machines, possible
 from benchmarks.speed.book import make_book
-from expand.ledger import Ledger, State, verify
+from expand.ledger import Ledger, State, export, verify
 from expand.ledger_location import read_server
-from expand.worker.queue_schema import schema_of
+from expand.worker.job_queue import schema_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import postgres_server
@@ -205,18 +208,21 @@ def kill(stage: Stage, sections: int, kills: int, seed: int) -> bool:
     found = _books(book)
     billed = stage.billed() - before
     findings = verify(read_server(book.address())).findings
+    cut, lost = _cut_answers(book)
     print(
         f"kill -9     {sections:5} sections, {killed} kills in {seconds:.0f} s, "
         f"{found.attempts} attempts, {found.answers} answers, {found.unknown} unknown\n"
         f"            billed {billed:,} <= charged {found.charged:,} <= limit {limit:,}; "
         f"{found.again} sent again after they were settled; {found.reserved} reserved\n"
+        f"            {cut} answers cut in mid-stream, {lost} of their lines not in the drafts\n"
         f"            drafts: {dict(statuses)}, {drafted['attempts']} attempts for them, "
         f"{stage.requests() - sent} requests; ledger verify: {list(findings) or 'ok'}",
         flush=True,
     )
     return (
         billed <= found.charged <= limit
-        and not (found.again or found.reserved or findings or drafted["attempts"])
+        and not (found.again or found.reserved or findings or drafted["attempts"] or lost)
+        and bool(cut) == bool(stage.cut_every)
         and statuses == {"reused": sections}
         and killed == kills
     )
@@ -256,6 +262,16 @@ def _books(book: Book) -> Found:
     )
 
 
+def _cut_answers(book: Book) -> tuple[int, int]:
+    """How many answers were cut, and how many whole lines of prose in them are not in the drafts."""
+    drafts = "\n".join(path.read_text(encoding="utf-8") for path in (book.checkout(0) / "drafts").glob("*.md"))
+    drafted = set(drafts.splitlines())
+    answers = (json.loads(line).get("answer") for line in export(read_server(book.address()), texts=True))
+    texts = [answer["text"] for answer in answers if answer and answer["finish"] == "cut"]
+    prose = [line for text in texts for line in text.splitlines()[:-1] if line[:1].isalpha()]
+    return len(texts), sum(line not in drafted for line in prose)
+
+
 # --- all of it ---------------------------------------------------------------------------------
 
 
@@ -267,6 +283,7 @@ class Stage:
     database: int
     author: int
     latency: float
+    cut_every: int
 
     def book(self, name: str, sections: int, **options: Any) -> Book:
         return Book(
@@ -292,17 +309,19 @@ class Stage:
 
 
 @contextmanager
-def staged(latency: float) -> Iterator[Stage]:
-    """A PostgreSQL server and an author, gone when the block ends."""
+def staged(latency: float, cut_every: int, answers: int) -> Iterator[Stage]:
+    """A PostgreSQL server and an author, gone when the block ends. The author breaks off every ``cut_every``-th of its
+    first ``answers``.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="expand-workers-") as folder,
         postgres_server.running(durable=True) as address,
     ):
-        author = subprocess.Popen(
-            [sys.executable, "-m", "expand.testing", "--latency", str(latency)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        words = [sys.executable, "-m", "expand.testing", "--latency", str(latency)]
+        if cut_every:
+            behaviours = ["broken_stream" if n % cut_every == 0 else "normal" for n in range(1, answers + 1)]
+            words += ["--script", ",".join(behaviours)]
+        author = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         try:
             assert author.stdout is not None
             base_url = author.stdout.readline().strip()
@@ -311,6 +330,7 @@ def staged(latency: float) -> Iterator[Stage]:
                 database=int(address.rpartition(":")[2].partition("/")[0]),
                 author=int(base_url.rpartition(":")[2].partition("/")[0]),
                 latency=latency,
+                cut_every=cut_every,
             )
         finally:
             author.terminate()
@@ -325,10 +345,12 @@ def main() -> int:
     parser.add_argument("--killed-sections", type=int, default=320, help="sections meanwhile (320)")
     parser.add_argument("--latency", type=float, default=1.0, help="seconds an answer takes (1)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cut-every", type=int, default=0, help="break off every N-th answer in mid-stream (none)")
     parser.add_argument("--only", choices=("processes", "namespaces", "kills"))
     chosen = parser.parse_args()
     good = True
-    with staged(chosen.latency) as stage:
+    answers = 8 * (chosen.sections + chosen.killed_sections)
+    with staged(chosen.latency, chosen.cut_every, answers) as stage:
         if chosen.only in (None, "processes"):
             good &= compare(stage, "processes", [HERE, HERE], chosen.sections)
         if chosen.only in (None, "namespaces"):

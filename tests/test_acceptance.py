@@ -184,7 +184,7 @@ def test_what_was_the_same_before_is_not_taken_back_with_the_others(
     with pytest.raises(InputError, match="it cannot be written"):
         accept_drafts(Workspace(root=place), Settings(model="scripted"), ["07", "08"], force=True)
     assert documents(place) == accepted
-    assert Acceptances(Workspace(root=place)).standing("07") is not None
+    assert Acceptances(Workspace(root=place)).last("07") is not None
 
 
 def test_undo_never_leaves_the_workspace(place: Path, tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_what_was_accepted_is_taken_back_when_the_next_cannot_be_written(place: 
     with pytest.raises(InputError, match=r"cannot be written"):
         accept_drafts(Workspace(root=place), Settings(model="scripted"), ["07", "08"], force=True)
     assert documents(place) == before
-    assert Acceptances(Workspace(root=place)).standing("07") is None
+    assert Acceptances(Workspace(root=place)).last("07") is None
 
 
 def test_taking_back_a_document_that_was_not_there_removes_it(place: Path) -> None:
@@ -326,4 +326,4 @@ def test_acceptances_of_several_threads_are_all_recorded(place: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         done = list(pool.map(lambda n: kept.accept(n, f"chapters/{n}.md", f"Text {n}\n"), names))
     assert all(done)
-    assert all(kept.standing(name) is not None for name in names)
+    assert all(kept.last(name) is not None for name in names)

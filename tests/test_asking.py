@@ -20,7 +20,7 @@ Model = Callable[[Ask, SectionText], tuple[str, Finish]]
 NUMBERS = itertools.count()
 
 
-def manuscript(target: int, topics: int, placed: dict[int, tuple[str, ...]] | None = None) -> SectionText:
+def section_text(target: int, topics: int, placed: dict[int, tuple[str, ...]] | None = None) -> SectionText:
     return SectionText(
         Skeleton(
             number=1,
@@ -45,7 +45,7 @@ def delivering(ratio: float) -> Model:
         for place, slot in enumerate(ask.slots):
             share = count // len(ask.slots) + (place < count % len(ask.slots))
             if len(ask.slots) > 1:
-                parts.append(f"### {section.frame.topics[slot]}\n\n")
+                parts.append(f"### {section.skeleton.topics[slot]}\n\n")
             parts.append(sentences(share))
         return "".join(parts), Finish.STOP
 
@@ -82,7 +82,7 @@ def asked(loop: LengthLoop) -> list[int]:
 def test_it_reaches_the_target_from_below_and_ends(
     ratio: float, target: int, topics: int, per_request: int, fresh: bool
 ) -> None:
-    section = manuscript(target, topics)
+    section = section_text(target, topics)
     loop = worked(section, delivering(ratio), per_request=per_request, fresh=fresh)
 
     score = length_score([(target, section.lines)])
@@ -96,20 +96,20 @@ def test_it_reaches_the_target_from_below_and_ends(
 @pytest.mark.parametrize("ratio", [0.25, 0.45, 0.8, 1.0])
 @pytest.mark.parametrize(("target", "topics"), [(150, 3), (250, 5), (100, 2), (50, 1), (25, 0)])
 def test_every_shape_of_section_is_within_five_percent(ratio: float, target: int, topics: int) -> None:
-    section = manuscript(target, topics)
+    section = section_text(target, topics)
     worked(section, delivering(ratio))
     assert abs(section.lines - target) <= max(1.25, 0.05 * target)
 
 
 def test_a_model_that_delivers_what_is_asked_is_asked_little() -> None:
-    loop = worked(manuscript(150, 3), delivering(1))
+    loop = worked(section_text(150, 3), delivering(1))
     assert purposes(loop).count("draft") <= 3
     assert len(loop.outcomes) <= 4
     assert loop.ratio == pytest.approx(1, abs=0.1)
 
 
 def test_the_ratio_is_learnt_and_used_for_the_next_question() -> None:
-    section = manuscript(200, 4)
+    section = section_text(200, 4)
     loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
     assert loop.ratio == 1
     first = loop.next()
@@ -128,7 +128,7 @@ def test_the_ratio_is_learnt_and_used_for_the_next_question() -> None:
 
 
 def test_a_model_that_obeys_after_a_poor_answer_does_not_run_over_much() -> None:
-    section = manuscript(250, 5)
+    section = section_text(250, 5)
     turns = itertools.count()
 
     def late(ask: Ask, section: SectionText) -> tuple[str, Finish]:
@@ -141,19 +141,19 @@ def test_a_model_that_obeys_after_a_poor_answer_does_not_run_over_much() -> None
 
 
 def test_the_first_question_takes_a_part_of_the_section_only() -> None:
-    loop = LengthLoop(manuscript(200, 5), lines_per_request=500, fresh_parts=False)
+    loop = LengthLoop(section_text(200, 5), lines_per_request=500, fresh_parts=False)
     first = loop.next()
     assert first is not None
     assert first.slots == (0, 1)
     assert first.lines <= 80
-    loop.record(first, loop._manuscript.add(*delivering(1)(first, loop._manuscript), first.slots))
+    loop.record(first, loop._text.add(*delivering(1)(first, loop._text), first.slots))
     second = loop.next()
     assert second is not None
     assert second.slots == (2, 3, 4)
 
 
 def test_a_small_model_is_asked_for_one_part_at_a_time() -> None:
-    section = manuscript(60, 2)
+    section = section_text(60, 2)
     loop = worked(section, delivering(1), per_request=10, fresh=True)
     assert set(purposes(loop)) == {"draft"}
     assert all(len(outcome.ask.slots) == 1 for outcome in loop.outcomes)
@@ -164,18 +164,18 @@ def test_a_small_model_is_asked_for_one_part_at_a_time() -> None:
 
 
 def test_what_is_missing_is_spread_over_the_topics_that_miss_it() -> None:
-    section = manuscript(200, 4)
+    section = section_text(200, 4)
     worked(section, delivering(0.4))
     bodies = [section.body_lines(slot) for slot in section.slots]
     assert max(bodies) - min(bodies) <= 20, bodies
 
 
 def test_a_topic_that_a_joint_answer_left_out_is_asked_for_alone() -> None:
-    section = manuscript(100, 2)
+    section = section_text(100, 2)
 
     def forgetful(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         if len(ask.slots) > 1:
-            return f"### {section.frame.topics[ask.slots[0]]}\n\n{sentences(20)}", Finish.STOP
+            return f"### {section.skeleton.topics[ask.slots[0]]}\n\n{sentences(20)}", Finish.STOP
         return sentences(ask.lines), Finish.STOP
 
     loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
@@ -190,7 +190,7 @@ def test_a_topic_that_a_joint_answer_left_out_is_asked_for_alone() -> None:
 
 
 def test_topics_that_were_left_out_are_not_asked_for_together_again() -> None:
-    section = manuscript(300, 4)
+    section = section_text(300, 4)
     loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
     joint = Ask(purpose="draft", slots=(0, 1, 2), lines=40, ordinal=0)
     loop.record(joint, section.add(sentences(20), Finish.STOP, joint.slots))
@@ -202,23 +202,23 @@ def test_topics_that_were_left_out_are_not_asked_for_together_again() -> None:
 
 def test_a_topic_that_the_authors_text_treats_is_left_when_the_lines_are_there() -> None:
     own = "\n".join(f"The author's own line {n} of text." for n in range(30))
-    section = manuscript(36, 2, placed={0: (own,)})
+    section = section_text(36, 2, placed={0: (own,)})
     loop = worked(section, delivering(1))
     assert {outcome.ask.slots for outcome in loop.outcomes} == {(1,)}
 
-    short = manuscript(200, 2, placed={0: (own,)})
+    short = section_text(200, 2, placed={0: (own,)})
     loop = worked(short, delivering(1))
     assert {slot for outcome in loop.outcomes for slot in outcome.ask.slots} == {0, 1}
 
 
 def test_a_section_that_the_author_has_written_needs_no_question() -> None:
     own = "\n".join(f"The author's own line {n} of text." for n in range(60))
-    full = manuscript(40, 1, placed={0: (own,)})
+    full = section_text(40, 1, placed={0: (own,)})
     assert LengthLoop(full, lines_per_request=100, fresh_parts=False).next() is None
 
 
 def test_a_text_that_breaks_off_is_ended_before_anything_else() -> None:
-    section = manuscript(60, 2)
+    section = section_text(60, 2)
 
     def cut_once(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         if ask.purpose == "draft" and ask.slots[0] == 0:
@@ -236,10 +236,10 @@ def test_a_text_that_breaks_off_is_ended_before_anything_else() -> None:
 
 
 def test_a_joint_answer_that_breaks_off_is_ended_in_its_last_topic() -> None:
-    section = manuscript(90, 2)
+    section = section_text(90, 2)
     loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
     joint = Ask(purpose="draft", slots=(0, 1), lines=40, ordinal=0)
-    one, other = section.frame.topics
+    one, other = section.skeleton.topics
     text = f"### {one}\n\n{sentences(9)}\n### {other}\n\n{sentences(9)}and this one is cut in the"
     for tries in range(3):
         ask = joint if not tries else loop.next()
@@ -257,18 +257,18 @@ def test_a_text_that_always_breaks_off_is_not_followed_for_ever() -> None:
     def always_cut(ask: Ask, section: SectionText) -> tuple[str, Finish]:
         return sentences(2) + "and then it was cut in the", Finish.LENGTH
 
-    loop = worked(manuscript(100, 3), always_cut)
+    loop = worked(section_text(100, 3), always_cut)
     assert len(loop.outcomes) <= 30
 
 
 @pytest.mark.parametrize("answer", ["", "The very same sentence, every time it is asked.\n"])
 def test_it_ends_when_answers_add_nothing(answer: str) -> None:
-    loop = worked(manuscript(200, 4), lambda *_: (answer, Finish.STOP))
+    loop = worked(section_text(200, 4), lambda *_: (answer, Finish.STOP))
     assert len(loop.outcomes) <= 4
 
 
 def test_one_poor_answer_does_not_end_it() -> None:
-    section = manuscript(100, 3)
+    section = section_text(100, 3)
     turns = itertools.count()
 
     def moody(ask: Ask, section: SectionText) -> tuple[str, Finish]:
@@ -279,7 +279,7 @@ def test_one_poor_answer_does_not_end_it() -> None:
 
 
 def test_it_ends_at_a_bound_of_rounds() -> None:
-    section = manuscript(200, 2)
+    section = section_text(200, 2)
     turns = itertools.count()
 
     def stingy(ask: Ask, section: SectionText) -> tuple[str, Finish]:
@@ -291,7 +291,7 @@ def test_it_ends_at_a_bound_of_rounds() -> None:
 
 
 def test_the_same_answers_lead_to_the_same_questions() -> None:
-    one, other = (manuscript(120, 3) for _ in range(2))
+    one, other = (section_text(120, 3) for _ in range(2))
     said: list[str] = []
 
     def remembered(ask: Ask, section: SectionText) -> tuple[str, Finish]:
@@ -306,14 +306,141 @@ def test_the_same_answers_lead_to_the_same_questions() -> None:
 
 
 def test_each_question_is_another() -> None:
-    loop = worked(manuscript(300, 4), delivering(0.3))
+    loop = worked(section_text(300, 4), delivering(0.3))
     identities = [(o.ask.purpose, o.ask.slots, o.ask.ordinal) for o in loop.outcomes]
     assert len(set(identities)) == len(identities)
 
 
 def test_a_revision_asks_for_revised_text_first() -> None:
-    section = manuscript(60, 2)
+    section = section_text(60, 2)
     loop = LengthLoop(section, lines_per_request=200, fresh_parts=False, first_purpose="revise")
     first = loop.next()
     assert first is not None
     assert first.purpose == "revise"
+
+
+# --- thresholds, on both sides -----------------------------------------------------------------
+
+
+def written(lines: int, *, target: int = 200, topics: int = 1) -> tuple[SectionText, LengthLoop]:
+    """A section that has so many lines in all, and its loop after one answer that brought what was asked."""
+    section = section_text(target, topics)
+    loop = LengthLoop(section, lines_per_request=500, fresh_parts=False)
+    section.add(sentences(lines - section.lines - 1), Finish.STOP, (0,))
+    assert section.lines == lines
+    loop.record(Ask(purpose="draft", slots=tuple(section.slots), lines=50, ordinal=0), 50)
+    return section, loop
+
+
+@pytest.mark.parametrize(("target", "least"), [(200, 194), (50, 49), (10, 10), (17, 16)])
+def test_a_section_may_miss_three_percent_to_the_nearest_line(target: int, least: int) -> None:
+    assert written(least, target=target)[1].next() is None
+    again = written(least - 1, target=target)[1].next()
+    assert again is not None
+    assert (again.purpose, again.lines) == ("continue", max(LEAST_LINES, target - least + 1))
+
+
+@pytest.mark.parametrize(
+    ("asked_lines", "grown", "goes_on"), [(40, 4, True), (40, 3, False), (3, 2, True), (3, 1, False)]
+)
+def test_two_answers_that_bring_less_than_a_tenth_or_two_lines_end_it(
+    asked_lines: int, grown: int, goes_on: bool
+) -> None:
+    loop = LengthLoop(section_text(200, 1), lines_per_request=500, fresh_parts=False)
+    ask = Ask(purpose="draft", slots=(0,), lines=asked_lines, ordinal=0)
+    loop.record(ask, grown)
+    assert loop.next() is not None, "one poor answer does not end it"
+    loop.record(ask, grown)
+    assert (loop.next() is not None) is goes_on
+
+
+def test_the_ratio_is_that_of_the_last_four_answers() -> None:
+    loop = LengthLoop(section_text(200, 1), lines_per_request=500, fresh_parts=False)
+    ask = Ask(purpose="draft", slots=(0,), lines=20, ordinal=0)
+    for grown in (40, 20, 20, 20):
+        loop.record(ask, grown)
+    assert loop.ratio == 100 / 80
+    loop.record(ask, 20)
+    assert loop.ratio == 1
+
+
+@pytest.mark.parametrize(("ratio", "grown"), [(0.25, 25), (0.26, 26), (0.25, 24), (4, 400), (3.99, 399), (4, 401)])
+def test_the_ratio_is_bounded_at_a_quarter_and_at_four(ratio: float, grown: int) -> None:
+    loop = LengthLoop(section_text(2_000, 1), lines_per_request=500, fresh_parts=False)
+    loop.record(Ask(purpose="draft", slots=(0,), lines=100, ordinal=0), grown)
+    assert loop.ratio == ratio
+
+
+@pytest.mark.parametrize(("target", "topics"), [(202, 1), (102, 0)])
+def test_a_sections_only_request_asks_for_two_thirds_at_first(target: int, topics: int) -> None:
+    section = section_text(target, topics)
+    first = LengthLoop(section, lines_per_request=500, fresh_parts=False).next()
+    assert first is not None
+    share = target - section.base_lines - 1
+    assert first.lines == round(0.65 * share)
+    in_parts = LengthLoop(section_text(target, topics), lines_per_request=500, fresh_parts=True).next()
+    assert in_parts is not None
+    assert in_parts.lines == share, "a model that is asked part by part is not probed"
+
+
+@pytest.mark.parametrize(("topics", "together"), [(5, 2), (6, 2), (7, 2), (8, 3), (9, 3), (10, 4)])
+def test_the_first_request_takes_no_more_topics_than_two_fifths_of_the_lines(topics: int, together: int) -> None:
+    first = LengthLoop(section_text(1_000, topics), lines_per_request=1_000, fresh_parts=False).next()
+    assert first is not None
+    assert len(first.slots) == together
+
+
+@pytest.mark.parametrize(("less", "topics"), [(0, 2), (1, 1)])
+def test_one_request_takes_topics_up_to_what_the_profile_lets_it_bring(less: int, topics: int) -> None:
+    section = section_text(522, 10)
+    quota = (522 - section.base_lines) / 10 - 1
+    assert quota == 49
+    loop = LengthLoop(section, lines_per_request=2 * 49 - less, fresh_parts=False)
+    ask = Ask(purpose="draft", slots=(0,), lines=49, ordinal=0)
+    loop.record(ask, section.add(sentences(49), Finish.STOP, (0,)))
+    second = loop.next()
+    assert second is not None
+    assert len(second.slots) == topics
+
+
+# --- answers whose connection broke --------------------------------------------------------------
+
+
+def test_an_answer_that_was_cut_is_continued_and_teaches_nothing() -> None:
+    section = section_text(60, 1)
+    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
+    first = loop.next()
+    assert first is not None
+    for tries in range(4):
+        ask = first if not tries else loop.next()
+        assert ask is not None, "a broken connection does not end it"
+        assert ask.purpose == ("continue" if tries else "draft")
+        grown = section.add(f"{sentences(1)}and here the connection {tries} broke in the", Finish.CUT, ask.slots)
+        loop.record(ask, grown, cut=True)
+        assert section.cut == [True]
+        assert loop.ratio == 1
+    last = loop.next()
+    assert last is not None
+    loop.record(last, section.add(" middle.\n" + sentences(last.lines), Finish.STOP, last.slots))
+    assert section.cut == [False]
+
+
+def test_a_text_that_was_cut_at_the_end_of_a_sentence_is_not_ended_again() -> None:
+    section = section_text(8, 1)
+    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
+    ask = loop.next()
+    assert ask is not None
+    loop.record(ask, section.add(sentences(4), Finish.CUT, ask.slots), cut=True)
+    assert section.cut == [False]
+    assert loop.next() is None
+
+
+def test_a_connection_that_always_breaks_is_not_followed_for_ever() -> None:
+    section = section_text(100, 2)
+    loop = LengthLoop(section, lines_per_request=50, fresh_parts=False)
+    for _ in range(40):
+        ask = loop.next()
+        if ask is None:
+            break
+        loop.record(ask, section.add(f"{sentences(1)}it broke in the", Finish.CUT, ask.slots), cut=True)
+    assert len(loop.outcomes) <= 10

@@ -11,17 +11,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from batch_server import BatchServer, Trap
 from ledgers import ServerSite
 from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 
-from expand.batch import operations
-from expand.batch.batch_results import Gathered, Submitted
-from expand.batch.metadata import parts
-from expand.drafting.run_options import RunSpec
+from expand.batch.batch_backend import BatchBackend
+from expand.batch.batch_reports import CollectReport, SubmitReport
+from expand.batch.submission import split
+from expand.drafting.backend import Backend
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
 from expand.ledger.batches import Batches, Stage, SubmittingError
@@ -65,16 +66,17 @@ class Desk:
             overrides=Overrides(base_url=self.server.base_url),
         )
 
-    def submit(self, **more: Any) -> Submitted:
-        wanted = more.pop("commission", None) or RunSpec(chapters=("07",), plan=Plan.FULL, language="en")
-        return asyncio.run(
-            operations.submit(self.workspace, self.settings, wanted, sleep=at_once, tell=self.told.append, **more)
-        )
+    def backend(self, settings: Settings | None = None) -> BatchBackend:
+        return BatchBackend(self.workspace, settings or self.settings, tell=self.told.append, sleep=at_once)
 
-    def collect(self, **more: Any) -> Gathered:
-        return asyncio.run(operations.collect(self.workspace, self.settings, tell=self.told.append, **more))
+    def submit(self, *, dry_run: bool = False, **changes: Any) -> SubmitReport:
+        options = RunOptions(**{"chapters": ("07",), "plan": Plan.FULL, "language": "en", **changes})
+        return asyncio.run(self.backend().submit(options, dry_run=dry_run))
 
-    def round(self) -> Gathered:
+    def collect(self) -> CollectReport:
+        return asyncio.run(self.backend().collect())
+
+    def round(self) -> CollectReport:
         assert self.submit().problem == ""
         return self.collect()
 
@@ -160,7 +162,7 @@ def test_questions_that_do_not_wait_for_each_other_go_together(desk: Make) -> No
     )
     counts = []
     while (done := d.submit()).batches:
-        counts.append(len(done.plan.orders))
+        counts.append(len(done.orders))
         got = d.collect()
     assert counts[0] == 1  # it teaches how much the model gives
     assert counts[1] > 1
@@ -179,7 +181,7 @@ def _sent(d: Desk) -> list[Any]:
 
 def test_what_the_budget_refuses_is_not_submitted(desk: Make) -> None:
     d = desk()
-    done = d.submit(budget_tokens=3500)
+    done = d.submit(budget=3500)
     assert done.exit_code == 3
     assert len(done.refused) == 1
     assert "this run (--budget)" in done.refused[0]
@@ -189,8 +191,8 @@ def test_what_the_budget_refuses_is_not_submitted(desk: Make) -> None:
 
 def test_a_rehearsal_reserves_and_sends_nothing(desk: Make) -> None:
     d = desk()
-    done = d.submit(rehearse=True)
-    assert len(done.plan.orders) == 3
+    done = d.submit(dry_run=True)
+    assert len(done.orders) == 3
     assert d.server.calls == {}
     assert rows(d.place, "SELECT * FROM attempt") == []
 
@@ -308,13 +310,24 @@ def test_a_batch_that_fails_in_validation_is_released_with_the_reason(desk: Make
 def test_cancelling_keeps_what_was_answered(desk: Make) -> None:
     d = desk(looks=5, done=0.67)
     d.submit()
-    (row,) = asyncio.run(operations.cancel(d.workspace, d.settings, sleep=at_once))
+    (row,) = asyncio.run(d.backend().cancel()).batches
     assert row.stage is Stage.SUBMITTED
     got = d.collect()
     assert got.batches[0].remote is not None
     assert got.batches[0].remote.status == "cancelled"
     assert d.states() == {"settled": 2, "released": 1}
     assert d.sound()
+
+
+def test_only_the_batches_of_the_chapters_that_were_named_are_cancelled(desk: Make) -> None:
+    d = desk(looks=5)
+    d.submit()
+    backend: Backend = d.backend()
+    assert asyncio.run(backend.cancel(("03",))).as_json() == {"batches": []}
+    assert "POST /v1/batches/{id}/cancel" not in d.server.calls
+    report = asyncio.run(backend.cancel(("03", "07")))
+    assert [batch["chapters"] for batch in cast("Any", report.as_json())["batches"]] == [["07"]]
+    assert d.server.calls["POST /v1/batches/{id}/cancel"] == 1
 
 
 def test_giving_up_a_batch_that_its_provider_does_not_know_leaves_it_charged(desk: Make) -> None:
@@ -325,7 +338,7 @@ def test_giving_up_a_batch_that_its_provider_does_not_know_leaves_it_charged(des
     assert got.exit_code == 4
     assert "--batch cancel" in got.problems[0]
     assert d.states() == {"sent": 3}
-    asyncio.run(operations.cancel(d.workspace, d.settings, sleep=at_once))
+    asyncio.run(d.backend().cancel())
     assert d.states() == {"unknown": 3}
     assert d.sound()
 
@@ -351,7 +364,7 @@ def test_a_batch_that_is_not_done_is_left_alone(desk: Make) -> None:
     got = d.round()
     assert got.batches[0].batch.stage is Stage.SUBMITTED
     assert d.states() == {"sent": 3}
-    (seen,) = asyncio.run(operations.look(d.workspace, d.settings))
+    (seen,) = asyncio.run(d.backend().status()).batches
     assert seen.remote is not None
     assert seen.remote.status == "in_progress"
     assert seen.in_flight == 3
@@ -411,7 +424,7 @@ def test_a_key_is_not_shown_to_another_provider(desk: Make) -> None:
     d.submit()
     elsewhere = replace(d.settings, base_url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="give --base-url"):
-        asyncio.run(operations.collect(d.workspace, elsewhere))
+        asyncio.run(d.backend(elsewhere).collect())
 
 
 def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(desk: Make) -> None:
@@ -422,15 +435,14 @@ def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(de
     ledger.close()
     elsewhere = replace(d.settings, base_url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="give --base-url"):
-        asyncio.run(operations.cancel(d.workspace, elsewhere))
+        asyncio.run(d.backend(elsewhere).cancel())
     assert d.stages() == ["open"]
 
 
 def test_order_and_the_embedded_model_are_refused(desk: Make) -> None:
     d = desk()
-    told = RunSpec(chapters=("07",), plan=Plan.FULL, language="en", context_text=True)
     with pytest.raises(InputError, match="one after the other"):
-        d.submit(commission=told)
+        d.submit(context="text")
     embedded = expand(d.place, "chapter", "--all", "--batch", "submit", "--model", "embedded")
     assert embedded.code == 2
     assert "takes no batches" in embedded.err
@@ -477,10 +489,10 @@ def test_an_audit_finds_a_batch_that_does_not_add_up(desk: Make) -> None:
 
 def test_more_than_one_file_holds_is_split(desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     d = desk()
-    monkeypatch.setattr("expand.batch.metadata.MOST_REQUESTS", 2)
+    monkeypatch.setattr("expand.batch.submission.MOST_REQUESTS", 2)
     done = d.submit()
     assert [batch.requests for batch in done.batches] == [2, 1]
-    assert [len(part) for part in parts(done.plan.orders)] == [2, 1]
+    assert [len(part) for part in split(done.orders)] == [2, 1]
     assert d.collect().balance.reserved_tokens == 0
     assert d.sound()
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from workspaces import SOURCE, small
 
-from expand.drafting.chapter_state import NO_REVISION, Chapter, ModelSetup, Revision
-from expand.drafting.fingerprint import PARTS, differences
+from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.length_loop import Ask
-from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, order_for
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, RequestBuilder
+from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import Order
@@ -37,7 +38,7 @@ def place(tmp_path: Path) -> Workspace:
     return Workspace(root=small(tmp_path))
 
 
-def means(folder: Path | None = None, model: str = "scripted", **profile: Any) -> ModelSetup:
+def setup(folder: Path | None = None, model: str = "scripted", **profile: Any) -> ModelSetup:
     known = profile_for(model, {model: profile} if profile else None)
     return ModelSetup(
         profile=known,
@@ -53,14 +54,12 @@ def parts(place: Workspace) -> dict[str, Any]:
         "book": place.book(),
         "outline": place.outline("07"),
         "source_text": SOURCE,
-        "plan": Plan.FULL,
-        "language": "en",
-        "means": means(),
+        "setup": setup(),
     }
 
 
-def chapter(place: Workspace, **changes: Any) -> Chapter:
-    return Chapter(**{**parts(place), **changes})
+def chapter(place: Workspace, *, language: str = "en", **changes: Any) -> Chapter:
+    return Chapter(**{**parts(place), "options": RunOptions(language=language), **changes})
 
 
 def order(
@@ -69,24 +68,16 @@ def order(
     *,
     number: int = 1,
     written: str = "",
-    edition: Revision = NO_REVISION,
+    revision: Revision = NO_REVISION,
     attempt: int = 0,
-    setting: ExtraContext | None = None,
+    extra: ExtraContext | None = None,
 ) -> Order:
     section = of.outline.sections[number - 1]
-    manuscript = SectionText(of.frame(section))
+    section_text = SectionText(of.skeleton(section))
     if written:
-        manuscript.add(written, Finish.STOP, (0,))
-    return order_for(
-        of,
-        section,
-        ask,
-        manuscript,
-        run_id="r",
-        edition=edition,
-        attempt=attempt,
-        setting=setting or ExtraContext(),
-    )
+        section_text.add(written, Finish.STOP, (0,))
+    builder = RequestBuilder(of, section, run_id="r", revision=revision, extra=extra or ExtraContext())
+    return builder.order(ask, section_text, attempt=attempt)
 
 
 def said(of: Order) -> str:
@@ -98,7 +89,7 @@ def said(of: Order) -> str:
 
 def test_the_sources_blocks_stand_in_the_section_they_belong_to(place: Workspace) -> None:
     opened = chapter(place)
-    one, two, three = (opened.frame(section) for section in opened.outline.sections)
+    one, two, three = (opened.skeleton(section) for section in opened.outline.sections)
 
     assert one.intro == three.intro == ()
     assert not one.placed
@@ -114,15 +105,15 @@ def test_blocks_of_a_section_without_topics_are_its_introduction(place: Workspac
     outline = place.outline("07")
     two = outline.sections[1]._replace(topics=())
     opened = chapter(place, outline=outline._replace(sections=(outline.sections[0], two, outline.sections[2])))
-    frame = opened.frame(opened.outline.sections[1])
-    assert "A named pipe outlives" in "\n".join(frame.intro)
-    assert not frame.placed
+    skeleton = opened.skeleton(opened.outline.sections[1])
+    assert "A named pipe outlives" in "\n".join(skeleton.intro)
+    assert not skeleton.placed
 
 
 def test_titles_and_topics_are_said_in_the_drafts_language(place: Workspace) -> None:
     opened = chapter(place, language="zh")
     assert opened.title(opened.outline.sections[0]) == "信号处理"
-    assert opened.frame(opened.outline.sections[1]).topics == ("打开管道", "读到结尾")
+    assert opened.skeleton(opened.outline.sections[1]).topics == ("打开管道", "读到结尾")
 
 
 @pytest.mark.parametrize(
@@ -208,9 +199,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda p: {"outline": p["outline"]._replace(glossary={"pipe": Text(plain="a FIFO")})},
         "book",
     ),
-    "model": (lambda p: {"means": means(model="other")}, "model"),
-    "parameters": (lambda p: {"means": means(parameters={"seed": 7})}, "model"),
-    "lines per request": (lambda p: {"means": means(lines_per_request=7)}, "model"),
+    "model": (lambda p: {"setup": setup(model="other")}, "model"),
+    "parameters": (lambda p: {"setup": setup(parameters={"seed": 7})}, "model"),
+    "lines per request": (lambda p: {"setup": setup(lines_per_request=7)}, "model"),
     "language": (lambda p: {"language": "zh"}, "language"),
 }
 
@@ -232,7 +223,7 @@ def test_a_template_an_edition_and_an_instruction_count_too(place: Workspace, tm
     section = opened.outline.sections[0]
     key = opened.key(section, NO_REVISION)
     (tmp_path / "length.j2").write_text("{{ lines }} lines")
-    other = chapter(place, means=means(tmp_path))
+    other = chapter(place, setup=setup(tmp_path))
 
     assert differences(key, other.key(section, NO_REVISION)) == ("templates",)
     assert differences(key, opened.key(section, Revision(number=1))) == ("edition",)
@@ -270,13 +261,13 @@ def test_an_order_reserves_the_prompts_bound_and_the_cap(place: Workspace) -> No
     assert made.prompt_tokens >= 1.1 * made.prompt_estimate + CHAT_SLACK_TOKENS
     assert made.amount.tokens == made.prompt_tokens + made.request.max_output_tokens
     assert made.amount.pico_usd is None
-    priced = order(chapter(place, means=means(model="gpt-4.1")))
+    priced = order(chapter(place, setup=setup(model="gpt-4.1")))
     assert priced.amount.pico_usd is not None
     assert priced.amount.pico_usd > 0
 
 
 def test_the_cap_has_room_for_the_lines_and_never_too_little(place: Workspace) -> None:
-    opened = chapter(place, means=means(tokens_per_line=50, max_output_tokens=3_000))
+    opened = chapter(place, setup=setup(tokens_per_line=50, max_output_tokens=3_000))
     caps = [order(opened, replace(ASK, lines=n)).request.max_output_tokens for n in (3, 20, 500)]
     assert caps == [256, 1_000, 3_000]
 
@@ -298,8 +289,8 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
         order(opened, replace(ASK, slots=(1,))),
         order(opened, replace(ASK, purpose="continue")),
         order(opened, attempt=1),
-        order(opened, edition=Revision(number=1)),
-        order(opened, setting=ExtraContext(told="## 1. Before")),
+        order(opened, revision=Revision(number=1)),
+        order(opened, extra=ExtraContext(preceding="## 1. Before")),
         order(opened, number=2),
     ]
     assert len({same.question, *(other.question for other in others)}) == 8
@@ -307,12 +298,12 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
 
 def test_a_fresh_edition_and_a_further_try_buy_another_answer(place: Workspace) -> None:
     opened = chapter(place)
-    editions = {
+    revisions = {
         order(opened).request.edition,
         order(opened, attempt=2).request.edition,
-        order(opened, edition=Revision(number=1)).request.edition,
+        order(opened, revision=Revision(number=1)).request.edition,
     }
-    assert editions == {0, 2, 1000}
+    assert revisions == {0, 2, 1000}
 
 
 def test_a_section_that_was_begun_is_finished_first(place: Workspace) -> None:
@@ -322,9 +313,27 @@ def test_a_section_that_was_begun_is_finished_first(place: Workspace) -> None:
 
 
 def test_a_prompt_that_does_not_fit_the_window_is_refused(place: Workspace) -> None:
-    small_one = means(context_window=400, max_output_tokens=300)
+    small_one = setup(context_window=400, max_output_tokens=300)
     with pytest.raises(InputError, match="do not fit scripted's context window of 400; shorten"):
-        order(chapter(place, means=small_one), replace(ASK, lines=50))
+        order(chapter(place, setup=small_one), replace(ASK, lines=50))
+
+
+def test_a_prompt_may_fill_the_window_to_the_last_token(place: Workspace) -> None:
+    made = order(chapter(place))
+    fits = setup(context_window=made.prompt_tokens + made.request.max_output_tokens)
+    assert order(chapter(place, setup=fits)).amount.tokens == fits.profile.context_window
+    short = setup(context_window=fits.profile.context_window - 1)
+    with pytest.raises(InputError, match="do not fit"):
+        order(chapter(place, setup=short))
+
+
+@pytest.mark.parametrize(("profile", "shown"), [({}, 24), ({"aspects": {"en": ["what it is"]}}, 4)])
+def test_a_request_shows_the_end_of_what_is_written(place: Workspace, profile: dict[str, Any], shown: int) -> None:
+    text = "".join(f"Sentence number {n} of the text so far.\n" for n in range(100, 140))
+    again = replace(ASK, purpose="continue", part=1)
+    made = said(order(chapter(place, setup=setup(**profile)), again, written=text))
+    assert len(re.findall(r"Sentence number \d+ of", made)) == shown
+    assert "Sentence number 139 of" in made
 
 
 def test_a_first_question_tells_of_the_authors_text_and_what_precedes(place: Workspace) -> None:
@@ -360,8 +369,8 @@ def test_a_repair_shows_the_text_and_its_faults(place: Workspace) -> None:
 
 def test_a_revision_shows_the_instruction_and_the_text(place: Workspace) -> None:
     revise = replace(ASK, purpose="revise")
-    setting = ExtraContext(present={0: "Old text.\n", 1: "Other topic.\n"}, told="## 0. Before\nB.")
-    made = order(chapter(place), revise, edition=Revision(number=1, instruction="Be brief"), setting=setting)
+    extra = ExtraContext(present={0: "Old text.\n", 1: "Other topic.\n"}, preceding="## 0. Before\nB.")
+    made = order(chapter(place), revise, revision=Revision(number=1, instruction="Be brief"), extra=extra)
     assert "with this instruction: Be brief" in said(made)
     assert "Old text." in said(made)
     assert "Other topic." not in said(made)
@@ -390,15 +399,15 @@ def test_code_examples_are_shared_out_without_remainder(place: Workspace) -> Non
 def test_the_authors_own_text_may_be_in_another_language(place: Workspace) -> None:
     opened = chapter(place, language="zh")
     section = opened.outline.sections[1]
-    manuscript = SectionText(opened.frame(section))
+    section_text = SectionText(opened.skeleton(section))
     chinese = "".join(f"第{n}个句子说明管道在进程之间如何传递数据。\n" for n in range(3))
-    manuscript.add(chinese, Finish.STOP, (0,))
-    found = opened.check(section, manuscript.render())
+    section_text.add(chinese, Finish.STOP, (0,))
+    found = opened.check(section, section_text.render())
     assert "short" in {finding.kind for finding in found}
     assert "wrong-language" not in {finding.kind for finding in found}
-    assert opened.check(section, manuscript.render()) is found, "checked once"
+    assert opened.check(section, section_text.render()) is found, "checked once"
 
     english = "".join(f"Sentence {n} is written in the wrong language here.\n" for n in range(30))
-    manuscript.add(english, Finish.STOP, (1,))
-    kinds = {finding.kind for finding in opened.check(section, manuscript.render())}
+    section_text.add(english, Finish.STOP, (1,))
+    kinds = {finding.kind for finding in opened.check(section, section_text.render())}
     assert "wrong-language" in kinds

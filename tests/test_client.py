@@ -25,8 +25,8 @@ from buying import (
 )
 from ledgers import FileSite
 
-from expand.client.client import PILOT_SECONDS, Bought, BudgetedClient, HeldError, StoppedError
-from expand.client.outcome import Event
+from expand.client.client import PILOT_SECONDS, Bought, BudgetedClient, HeldError
+from expand.client.outcome import Event, StoppedError
 from expand.client.retry_policy import RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.ledger import (

@@ -10,10 +10,9 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.drafting.chapter_state import Chapter
-from expand.drafting.draft_store import across
-from expand.drafting.run_options import Job, lanes
-from expand.drafting.scheduler import Scheduler
+from expand.drafting.chapter import Chapter
+from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.run import lanes
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_finished_chapter_is_told_as_before_without_being_opened(
     place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / ".expand/finished/en.full.records").rename(place / "kept.json")
+    (place / ".expand/finished/en.full.json").rename(place / "kept.json")
     looked_at = run(place, server)
     seen = opened(monkeypatch)
     passed_over = run(place, server)
@@ -130,14 +129,15 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
     def meanwhile(*given: Any, **more: Any) -> Any:
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         (place / file).write_text("Be thorough.\n", encoding="utf-8")
-        return across(*given, **more)
+        return original(*given, **more)
 
-    record = place / ".expand/finished/en.full.records"
+    record = place / ".expand/finished/en.full.json"
     record.unlink()
     run(place, server)
     assert record.is_file()
     record.unlink()
-    monkeypatch.setattr("expand.drafting.scheduler.across", meanwhile)
+    original = DraftFile.chapter_findings
+    monkeypatch.setattr(DraftFile, "chapter_findings", meanwhile)
     run(place, server)
     assert not record.exists()
 
@@ -145,18 +145,18 @@ def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
 def test_an_edit_that_comes_while_the_chapter_is_finished_leaves_no_record(
     place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, original = place / ".expand/finished/en.full.records", Scheduler._finish
+    record, original = place / ".expand/finished/en.full.json", DraftStore.close
     record.unlink()
 
-    def edited(self: Scheduler, *given: Any) -> None:
+    def edited(self: DraftStore, chapter: str) -> None:
         text = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
         (place / "drafts/07.md").write_text(text, encoding="utf-8")
-        original(self, *given)
+        original(self, chapter)
 
-    monkeypatch.setattr(Scheduler, "_finish", edited)
+    monkeypatch.setattr(DraftStore, "close", edited)
     run(place, server)
     assert not record.exists()
-    monkeypatch.setattr(Scheduler, "_finish", original)
+    monkeypatch.setattr(DraftStore, "close", original)
     told = run(place, server)["chapters"][0]["sections"]
     assert [section["status"] for section in told] == ["edited", "reused", "reused"]
     assert record.is_file()
@@ -165,7 +165,7 @@ def test_an_edit_that_comes_while_the_chapter_is_finished_leaves_no_record(
 def test_a_file_that_is_linked_to_and_comes_or_goes_has_it_looked_at(
     place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = place / ".expand/finished/en.full.records"
+    record = place / ".expand/finished/en.full.json"
     text = record.read_text(encoding="utf-8").replace('"links": {}', '"links": {"gone.md": true}')
     record.write_text(text, encoding="utf-8")
     seen = opened(monkeypatch)
@@ -174,12 +174,12 @@ def test_a_file_that_is_linked_to_and_comes_or_goes_has_it_looked_at(
 
 
 def test_a_record_of_another_form_is_no_record(place: Path, server: ScriptedServer) -> None:
-    (place / ".expand/finished/en.full.records").write_text("07\t[1, 2]", encoding="utf-8")
+    (place / ".expand/finished/en.full.json").write_text('{"07": [1, 2]}', encoding="utf-8")
     assert run(place, server)["attempts"] == 0
 
 
 def test_a_damaged_record_is_no_record(place: Path, server: ScriptedServer) -> None:
-    (place / ".expand/finished/en.full.records").write_text("[1, 2]", encoding="utf-8")
+    (place / ".expand/finished/en.full.json").write_text("[1, 2]", encoding="utf-8")
     assert run(place, server)["attempts"] == 0
 
 
@@ -192,7 +192,7 @@ def test_a_dry_run_tells_an_edited_section_from_a_current_one(place: Path, serve
 
 
 def test_chapters_are_begun_before_their_other_sections_come() -> None:
-    jobs = [[Job(chapter=c, section=n) for n in (1, 2, 3)] for c in "abc"]
-    order = [f"{job.chapter}{job.section}" for lane in lanes(jobs, workers=2, in_order=False) for job in lane]
+    chapters = dict.fromkeys("abc", (1, 2, 3))
+    order = [f"{chapter}{n}" for chapter, lane in lanes(chapters, workers=2, in_order=False) for n in lane]
     assert order == ["a1", "b1", "a2", "a3", "b2", "b3", "c1", "c2", "c3"]
-    assert list(lanes(jobs, workers=2, in_order=True)) == jobs
+    assert dict(lanes(chapters, workers=2, in_order=True)) == chapters

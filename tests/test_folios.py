@@ -16,31 +16,31 @@ from buying import place as a_ledger
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.drafting import draft_store
-from expand.drafting.balance_cache import SECONDS, BalanceCache
-from expand.drafting.chapter_state import Chapter
+from expand.drafting import draft_file as module
+from expand.drafting.chapter import Chapter
 from expand.drafting.model_setup import model_setup_for
+from expand.drafting.run_context import BALANCE_SECONDS, UsageCounters
+from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.outline.plans import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
 
 
-def folios_of(place: Path) -> draft_store.DraftStore:
+def draft_store_of(place: Path) -> module.DraftStore:
     workspace = Workspace.open(place)
-    return draft_store.DraftStore(
+    return module.DraftStore(
         workspace,
         workspace.book(),
         outlines={},
-        plan=Plan.FULL,
-        language="en",
-        means=model_setup_for(workspace, Settings(model="gpt-4.1"), ledger=None),
+        options=RunOptions(plan=Plan.FULL, language="en"),
+        setup=model_setup_for(workspace, Settings(model="gpt-4.1"), ledger=None),
     )
 
 
-@pytest.mark.parametrize(("kept", "openings"), [(10**6, 1), (0, 2)])
+@pytest.mark.parametrize(("most", "openings"), [(1, 1), (0, 2)])
 def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, openings: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, openings: int
 ) -> None:
     place, seen = small(tmp_path), Counter[str]()
     original = Chapter.__init__
@@ -50,7 +50,7 @@ def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
         original(self, **given)
 
     monkeypatch.setattr(Chapter, "__init__", noted)
-    monkeypatch.setattr(draft_store, "KEPT", kept)
+    monkeypatch.setattr(module, "MOST_OPEN", most)
     with ScriptedServer() as server:
         expand(place, "chapter", "07", "--base-url", server.base_url)
     assert seen == {"07": openings}
@@ -64,8 +64,8 @@ def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
         expand(place, "chapter", "07", "--base-url", server.base_url)
     edited = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
     (place / "drafts/07.md").write_text(edited, encoding="utf-8")
-    monkeypatch.setattr(draft_store, "KEPT", 0)
-    some = folios_of(place)
+    monkeypatch.setattr(module, "MOST_OPEN", 0)
+    some = draft_store_of(place)
     assert some.look("07").edited(1)
     some.overwrite("07", 1)
     assert not some.look("07").edited(1)
@@ -73,7 +73,7 @@ def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
 
 def test_a_draft_that_was_only_touched_is_not_written_again(tmp_path: Path) -> None:
     place = small(tmp_path)
-    taken, path = folios_of(place).take("07"), place / "drafts/07.md"
+    taken, path = draft_store_of(place).take("07"), place / "drafts/07.md"
     os.utime(path, ns=(1, 1))
     taken.write()
     assert path.stat().st_mtime_ns == 1
@@ -86,66 +86,61 @@ def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
     for chapter in ("08", "09"):
         outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
         (place / f"outlines/{chapter}.yaml").write_text(outline.replace("id: 07", f"id: {chapter}"), encoding="utf-8")
-    monkeypatch.setattr(draft_store, "KEPT", 3 * draft_store.KEPT_EACH)
-    some = folios_of(place)
+    monkeypatch.setattr(module, "MOST_OPEN", 2)
+    some = draft_store_of(place)
     first, second, third = (some.look(chapter) for chapter in ("07", "08", "09"))
     assert some.look("09") is not third
     assert some.take("07") is first
-    assert some.look("09") is some.look("09")
     assert some.look("08") is second
     some.close("07")
+    assert some.look("09") is some.look("09")
     assert some.look("07") is not some.look("07")
 
 
-def test_the_first_draft_is_written_when_it_is_taken_and_the_others_soon_after(
-    tmp_path: Path,
-) -> None:
-    place = small(tmp_path)
-    outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
-    (place / "outlines/08.yaml").write_text(outline.replace("id: 07", "id: 08"), encoding="utf-8")
-    some = folios_of(place)
+def test_a_draft_is_written_when_it_is_taken_and_again_when_it_holds_more(tmp_path: Path) -> None:
+    path = small(tmp_path) / "drafts/07.md"
+    some = draft_store_of(tmp_path)
     some.look("07")
-    assert not (place / "drafts/07.md").exists()
-    some.take("07")
-    assert (place / "drafts/07.md").exists()
-    second = some.take("08")
-    assert second.dirty
-    assert not (place / "drafts/08.md").exists()
+    assert not path.exists()
+    taken = some.take("07")
+    assert "## 1. Signal handling" in path.read_text(encoding="utf-8")
+    taken.put(1, "## 1. Signal handling\n\nBlocked.", "")
+    assert taken.dirty
     some.write()
-    assert not second.dirty
-    assert (place / "drafts/08.md").exists()
+    assert not taken.dirty
+    assert "Blocked." in draft_of(tmp_path)
 
 
 def test_what_remains_is_asked_for_only_so_often(tmp_path: Path) -> None:
     now = [0.0]
     with closing(Ledger.open(a_ledger(tmp_path))) as ledger:
         run = begin(ledger, 1000)
-        remaining = BalanceCache(ledger, lambda: now[0])
-        assert remaining.tokens() == 1000
+        usage = UsageCounters(ledger, clock=lambda: now[0])
+        assert usage.remaining_tokens() == 1000
         ledger.reserve(order(run))
-        assert remaining.tokens() == 1000
-        now[0] = SECONDS
-        assert remaining.tokens() == 900
+        assert usage.remaining_tokens() == 1000
+        now[0] = BALANCE_SECONDS
+        assert usage.remaining_tokens() == 900
 
 
-async def test_a_draft_waits_a_moment_for_its_chapter_to_be_done(
+async def test_drafts_are_written_every_now_and_then_until_the_run_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks: asyncio.Queue[None] = asyncio.Queue()
 
     async def tick(waits: Coroutine[Any, Any, object], seconds: float) -> None:
         waits.close()
-        assert seconds == draft_store.WRITE_SECONDS / 2
-        seen.append(folio.dirty)
+        assert seconds == module.WRITE_SECONDS
+        seen.append(draft_file.dirty)
         ticks.get_nowait() if not ticks.empty() else done.set()
         raise TimeoutError
 
-    some, done, seen = folios_of(small(tmp_path)), asyncio.Event(), list[bool]()
-    folio = some.take("07")
-    folio.put(1, "## 1. Signal handling\n\nBlocked.", "")
+    some, done, seen = draft_store_of(small(tmp_path)), asyncio.Event(), list[bool]()
+    draft_file = some.take("07")
+    draft_file.put(1, "## 1. Signal handling\n\nBlocked.", "")
     for _ in range(2):
         ticks.put_nowait(None)
     monkeypatch.setattr(asyncio, "wait_for", tick)
     await some.keep_written(done)
-    assert seen == [True, True, False]
+    assert seen == [True, False, False]
     assert "Blocked." in draft_of(tmp_path)

@@ -40,9 +40,9 @@ from expand import (
     review,
     undo,
 )
-from expand.api import OWN_MODEL
 from expand.document.draft import read
 from expand.drafting.results import RunResult
+from expand.drafting.run_options import OWN_MODEL
 from expand.llm.types import OnText, ignore_text
 
 WORDS = [f"{one}{two}" for one in ("ba", "ke", "li", "mo", "nu", "ra") for two in ("d", "g", "st")]
@@ -132,13 +132,13 @@ async def test_what_is_wrong_is_said_before_anything_is_sent(place: Workspace) -
     with pytest.raises(InputError, match="no section 9"):
         await expand_chapter(place, "07", sections=[9], author=writer)
     with pytest.raises(InputError, match="plan is 'thin'"):
-        await expand_chapter(place, "07", plan="thin", author=writer)  # type: ignore[arg-type]
+        await expand_chapter(place, "07", plan="thin", author=writer)
     with pytest.raises(InputError, match="context is 'all'"):
-        await expand_chapter(place, "07", context="all", author=writer)  # type: ignore[arg-type]
+        await expand_chapter(place, "07", context="all", author=writer)
     with pytest.raises(InputError, match="no chapter named"):
         await expand_chapters(place, [], author=writer)
     with pytest.raises(TypeError, match="there is no option 'section'"):
-        await expand_chapter(place, "07", section=1, author=writer)  # type: ignore[call-arg]
+        await expand_chapter(place, "07", section=1, author=writer)
     with pytest.raises(InputError, match="OPENAI_API_KEY is not set"):
         await expand_chapter(place, "07")
     with pytest.raises(InputError, match="is no workspace"):

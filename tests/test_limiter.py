@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from buying import ScriptedAuthor, answer, begin, failed, order, place
 
-from expand.client.client import BudgetedClient, StoppedError
+from expand.client.client import BudgetedClient
 from expand.client.limiter import Canary, Limiter
+from expand.client.outcome import StoppedError
 from expand.ledger import Ledger
 from expand.llm.types import Failure
 

@@ -15,7 +15,7 @@ STOP, LENGTH = Finish.STOP, Finish.LENGTH
 LISTING = "```rust\nfn own() {}\n```"
 
 
-def manuscript(
+def section_text(
     *topics: str,
     target: int = 40,
     intro: tuple[str, ...] = (),
@@ -38,15 +38,15 @@ def sentences(first: int, count: int) -> str:
 
 
 def test_before_anything_is_written_it_is_headings_and_the_authors_text() -> None:
-    empty = manuscript("Opening", "Reading", intro=("Intro.",), placed={1: ("Own.", LISTING)})
+    empty = section_text("Opening", "Reading", intro=("Intro.",), placed={1: ("Own.", LISTING)})
 
     assert empty.render() == ("## 2. Named pipes\n\nIntro.\n\n### 2.1 Opening\n\n### 2.2 Reading\n\nOwn.\n\n" + LISTING)
     assert empty.lines == empty.base_lines == empty.render().count("\n") + 2
-    assert manuscript().render() == "## 2. Named pipes"
+    assert section_text().render() == "## 2. Named pipes"
 
 
 def test_an_answer_stands_below_its_topic_and_the_authors_text() -> None:
-    section = manuscript("Opening", "Reading", placed={0: ("Own.",)})
+    section = section_text("Opening", "Reading", placed={0: ("Own.",)})
     grown = section.add("Model's text.\n", STOP, (0,))
 
     assert section.render() == ("## 2. Named pipes\n\n### 2.1 Opening\n\nOwn.\n\nModel's text.\n\n### 2.2 Reading")
@@ -57,7 +57,7 @@ def test_an_answer_stands_below_its_topic_and_the_authors_text() -> None:
 
 
 def test_an_answer_for_several_topics_is_taken_apart_at_their_headings() -> None:
-    section = manuscript("Opening a pipe", "Reading until the end", "Closing")
+    section = section_text("Opening a pipe", "Reading until the end", "Closing")
     section.add(
         "Lead-in that says something.\n\n### 2.1 Opening a pipe\n\nA.\n\n**Reading until the end**\n\nB.\n",
         STOP,
@@ -69,22 +69,22 @@ def test_an_answer_for_several_topics_is_taken_apart_at_their_headings() -> None
 
 
 def test_text_before_any_topic_is_the_first_topics() -> None:
-    section = manuscript("Opening", "Reading")
+    section = section_text("Opening", "Reading")
     section.add("No heading at all.\n", STOP, (0, 1))
     assert section.bodies == ["No heading at all.\n", ""]
 
 
 def test_the_models_copies_of_headings_are_dropped_and_others_sink() -> None:
-    section = manuscript("Opening")
+    section = section_text("Opening")
     section.add("## 2. Named pipes\n\n### Opening\n\n## Cases\n\nText.\n", STOP, (0,))
     assert section.render() == "## 2. Named pipes\n\n### 2.1 Opening\n\n#### Cases\n\nText."
-    plain = manuscript()
+    plain = section_text()
     plain.add("# Cases\n\nText.\n", STOP, (0,))
     assert plain.render() == "## 2. Named pipes\n\n### Cases\n\nText."
 
 
 def test_a_continuation_goes_on_in_the_block_that_was_cut() -> None:
-    section = manuscript("Opening")
+    section = section_text("Opening")
     section.add("Text.\n\n```rust\nfn sum(values: &[u64]) -> u64 {\n    let mut to", LENGTH, (0,))
     assert section.cut == [True]
     assert section.fence(0) == "```rust"
@@ -111,19 +111,19 @@ def test_a_continuation_goes_on_in_the_block_that_was_cut() -> None:
     ],
 )
 def test_what_breaks_off(text: str, finish: Finish, cut: bool) -> None:
-    section = manuscript("Opening")
+    section = section_text("Opening")
     section.add(text, finish, (0,))
     assert section.cut == [cut]
 
 
 def test_only_the_last_topic_of_an_answer_is_cut() -> None:
-    section = manuscript("Opening", "Reading")
+    section = section_text("Opening", "Reading")
     section.add("### Opening\n\nWhole without a stop\n\n### Reading\n\nCut in the", LENGTH, (0, 1))
     assert section.cut == [False, True]
 
 
 def test_an_answer_that_is_nothing_after_cleaning_changes_nothing() -> None:
-    section = manuscript("Opening")
+    section = section_text("Opening")
     section.add("Text that was cut in the", LENGTH, (0,))
     before = section.render()
     assert section.add("### Opening\n", STOP, (0,)) == 0
@@ -133,27 +133,27 @@ def test_an_answer_that_is_nothing_after_cleaning_changes_nothing() -> None:
 
 
 def test_the_tail_is_the_last_lines_of_a_topic() -> None:
-    section = manuscript("Opening")
+    section = section_text("Opening")
     section.add(sentences(0, 5), STOP, (0,))
     assert section.tail(0, 2) == "Sentence number 3 says one new thing.\nSentence number 4 says one new thing."
     assert section.tail(0, 50).count("\n") == 4
 
 
 def test_what_was_said_already_is_not_said_again() -> None:
-    section = manuscript("Opening")
+    section = section_text("Opening")
     said = "One sentence that is long enough to count as one.\n"
     assert section.add(said * 150, STOP, (0,)) == 2
     assert section.bodies == [said]
-    assert section.echoes == 149
+    assert section.duplicate_lines == 149
     assert section.add(said * 150, STOP, (0,)) == 0
     assert section.bodies == [said]
-    assert section.echoes > 149
+    assert section.duplicate_lines > 149
     assert section.add(said + "\nAnother sentence that says something new.\n", STOP, (0,)) == 2
     assert section.render().count("One sentence") <= 2
 
 
 def test_repeated_lines_of_code_and_tables_stay() -> None:
-    section = manuscript("Opening")
+    section = section_text("Opening")
     text = "```text\n0\n0\n```\n\n| a |\n|---|\n| 1 |\n| 1 |\n\n- ```sh\n  ls\n  ls\n  ```\n"
     section.add(text, STOP, (0,))
     assert section.bodies == [text]
@@ -172,7 +172,7 @@ def test_repeated_lines_of_code_and_tables_stay() -> None:
     ],
 )
 def test_what_would_swallow_the_rest_of_the_draft_is_closed(text: str, closing: str) -> None:
-    section = manuscript("Opening", "Reading")
+    section = section_text("Opening", "Reading")
     section.add(f"A.\n\n{text}\n", LENGTH, (0,))
     rendered = section.render()
     assert f"{text}\n{closing}\n" in rendered
@@ -181,20 +181,20 @@ def test_what_would_swallow_the_rest_of_the_draft_is_closed(text: str, closing: 
 
 @pytest.mark.parametrize("text", ["<div>", "<!-- x -->", "<pre>x</pre>", "<prefix>", "<!DOCTYPE x>"])
 def test_html_that_ends_by_itself_is_left_alone(text: str) -> None:
-    section = manuscript("Opening", "Reading")
+    section = section_text("Opening", "Reading")
     section.add(text, STOP, (0,))
     assert section.bodies[0].strip() == text
     assert f"{text}\n\n### 2.2 Reading" in section.render()
 
 
 def test_padding_does_not_count() -> None:
-    section = manuscript("Opening")
+    section = section_text("Opening")
     section.add("A.\n", STOP, (0,))
     assert section.add("Two.\n\n\n\n\n\n***\n***\n\n***\n", STOP, (0,)) <= 4
 
 
 def test_a_replaced_topic_leaves_the_original_alone() -> None:
-    section = manuscript("Opening", "Reading")
+    section = section_text("Opening", "Reading")
     section.add("Old.\n", STOP, (0,))
     section.add("Kept.\n", STOP, (1,))
     copy = section.replaced(0, "New, cut in the", LENGTH)
@@ -205,9 +205,9 @@ def test_a_replaced_topic_leaves_the_original_alone() -> None:
 
 
 def test_adopting_takes_over_texts_and_counts() -> None:
-    lean = manuscript("Opening", target=10)
+    lean = section_text("Opening", target=10)
     lean.add(sentences(0, 6) + "and a cut", LENGTH, (0,))
-    full = manuscript("Opening", target=40)
+    full = section_text("Opening", target=40)
     full.adopt(lean)
     assert full.bodies == lean.bodies
     assert full.cut == [True]
@@ -217,7 +217,7 @@ def test_adopting_takes_over_texts_and_counts() -> None:
 
 
 def test_a_line_is_found_in_the_topic_whose_text_it_is() -> None:
-    section = manuscript("Opening", "Reading", placed={1: (LISTING,)})
+    section = section_text("Opening", "Reading", placed={1: (LISTING,)})
     section.add("A.\n", STOP, (0,))
     section.add("B.\n\nC.\n", STOP, (1,))
     rows = section.render().split("\n")
@@ -259,7 +259,7 @@ ANSWERS = st.lists(
 
 @given(ANSWERS, st.data())
 def test_it_only_grows_and_always_counts_itself(answers: list[str], data: st.DataObject) -> None:
-    section = manuscript("Opening", "Reading", placed={0: (LISTING,)}, intro=("Intro.",))
+    section = section_text("Opening", "Reading", placed={0: (LISTING,)}, intro=("Intro.",))
     for text in answers:
         slots = data.draw(st.sampled_from([(0,), (1,), (0, 1)]))
         before = section.lines

@@ -18,18 +18,18 @@ from ledgers import ServerSite
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, finished, small, start
 
-from expand.drafting.run_options import RunSpec
+from expand.drafting.backend import Backend
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, verify
 from expand.ledger_location import Server
 from expand.llm.tokens import RANK_FILES
 from expand.outline.plans import Plan
 from expand.settings import Settings, read_settings
-from expand.worker import queue_operations
-from expand.worker.enqueue import Queued
-from expand.worker.queue_schema import schema_of
+from expand.worker.job_queue import schema_of
+from expand.worker.queue_backend import EnqueueReport, QueueBackend
 from expand.worker.queue_status import QueueStatus
-from expand.worker.work_loop import Worked
+from expand.worker.work_loop import WorkerOptions, WorkReport, run_worker
 from expand.workspace import Workspace
 
 SILENT = 3.0
@@ -94,29 +94,30 @@ def settings_of(place: Path) -> Settings:
     return read_settings(place / "expand.toml", environment={})
 
 
-def enqueue(place: Path, **changes: Any) -> Queued:
+def backend_of(place: Path) -> QueueBackend:
+    return QueueBackend(Workspace.open(place), settings_of(place), silent_seconds=SILENT)
+
+
+def enqueue(place: Path, **changes: Any) -> EnqueueReport:
     return asyncio.run(_enqueue(place, **changes))
 
 
-async def _enqueue(place: Path, **changes: Any) -> Queued:
-    commission = RunSpec(**{"chapters": ("07",), "plan": Plan.FULL, "language": "en", **changes})
-    return await queue_operations.enqueue(Workspace.open(place), settings_of(place), commission)
+async def _enqueue(place: Path, **changes: Any) -> EnqueueReport:
+    options = RunOptions(**{"chapters": ("07",), "plan": Plan.FULL, "language": "en", **changes})
+    return await backend_of(place).submit(options)
 
 
-def work(place: Path, **options: Any) -> Worked:
+def work(place: Path, **options: Any) -> WorkReport:
     return asyncio.run(_work(place, **options))
 
 
-async def _work(place: Path, **options: Any) -> Worked:
-    return await queue_operations.work(
-        Workspace.open(place),
-        settings_of(place),
-        **{"until_empty": True, "silent_seconds": SILENT, **options},
-    )
+async def _work(place: Path, *, until_empty: bool = True, write_drafts: bool = False, **listeners: Any) -> WorkReport:
+    options = WorkerOptions(until_empty=until_empty, silent_seconds=SILENT, write_drafts=write_drafts)
+    return await run_worker(Workspace.open(place), settings_of(place), options, **listeners)
 
 
-def roster(place: Path) -> QueueStatus:
-    return asyncio.run(queue_operations.look(Workspace.open(place), silent_seconds=SILENT))
+def status(place: Path) -> QueueStatus:
+    return asyncio.run(backend_of(place).status())
 
 
 def named(sections: Sequence[Any]) -> list[str]:
@@ -159,6 +160,20 @@ def test_a_worker_may_write_its_own_drafts(shelf: Shelf) -> None:
     assert draft_of(place) == written
 
 
+def test_collecting_drafts_what_workers_bought_and_sends_nothing(shelf: Shelf) -> None:
+    place = shelf.checkout()
+    backend: Backend = backend_of(place)
+    early = asyncio.run(backend.collect())
+    assert early.exit_code != 0, "nothing is bought yet"
+    enqueue(place)
+    work(place)
+    sent = len(shelf.server.requests)
+    report = asyncio.run(backend.collect())
+    assert (report.exit_code, len(shelf.server.requests)) == (0, sent)
+    assert report.as_json()["attempts"] == 0
+    assert "Signal handling" in draft_of(place)
+
+
 def test_the_lean_plan_is_taken_over_by_workers(shelf: Shelf) -> None:
     place = shelf.checkout()
     enqueue(place, plan=Plan.LEAN)
@@ -181,30 +196,30 @@ def test_a_damaged_tokenizer_is_told_before_anything_is_queued(shelf: Shelf, mon
     with pytest.raises(InputError, match="is damaged; install the package again"):
         enqueue(place)
     monkeypatch.undo()
-    assert len(enqueue(place).queued) == 3, "nothing was there before"
+    assert len(enqueue(place).jobs.queued) == 3, "nothing was there before"
 
 
 def test_two_who_queue_the_same_at_once_queue_it_once(shelf: Shelf) -> None:
     one, two = shelf.checkout("one"), shelf.checkout("two")
 
-    async def both() -> list[Queued]:
+    async def both() -> list[EnqueueReport]:
         return list(await asyncio.gather(_enqueue(one), _enqueue(two)))
 
     results = asyncio.run(both())
-    assert sorted(len(result.queued) for result in results) == [0, 3]
-    assert sorted(len(result.there) for result in results) == [0, 3]
-    assert roster(one).counts["queued"] == 3
+    assert sorted(len(result.jobs.queued) for result in results) == [0, 3]
+    assert sorted(len(result.jobs.waiting) for result in results) == [0, 3]
+    assert status(one).counts["queued"] == 3
 
 
 def test_what_is_bought_or_current_is_not_queued(shelf: Shelf) -> None:
     place, other = shelf.checkout("one"), shelf.checkout("two")
     enqueue(place)
     work(place)
-    assert len(enqueue(other).done) == 3
+    assert len(enqueue(other).jobs.done) == 3
     expand(place, "chapter", "07")
     again = enqueue(place)
-    assert (len(again.queued), len(again.done), again.current) == (0, 0, 3)
-    assert named(enqueue(place, fresh=True, sections=frozenset({2})).queued) == ["07/2"]
+    assert (len(again.jobs.queued), len(again.jobs.done), again.current) == (0, 0, 3)
+    assert named(enqueue(place, fresh=True, sections=frozenset({2})).jobs.queued) == ["07/2"]
 
 
 def test_a_changed_outline_takes_the_place_of_the_job_that_nobody_began(shelf: Shelf) -> None:
@@ -212,10 +227,10 @@ def test_a_changed_outline_takes_the_place_of_the_job_that_nobody_began(shelf: S
     enqueue(place)
     shelf.edit(place, "Blocking signals", "Masking signals")
     again = enqueue(place)
-    assert named(again.queued) == ["07/1"]
-    assert named(again.there) == ["07/2", "07/3"]
-    assert again.withdrawn == 1
-    assert roster(place).counts["queued"] == 3
+    assert named(again.jobs.queued) == ["07/1"]
+    assert named(again.jobs.waiting) == ["07/2", "07/3"]
+    assert again.jobs.withdrawn == 1
+    assert status(place).counts["queued"] == 3
 
 
 def test_a_job_for_an_edition_that_was_asked_for_afresh_since_is_not_bought(shelf: Shelf) -> None:
@@ -227,7 +242,7 @@ def test_a_job_for_an_edition_that_was_asked_for_afresh_since_is_not_bought(shel
     worked = work(place)
     assert [report.outcome for report in worked.reports] == ["superseded"]
     assert not shelf.server.requests
-    assert roster(place).counts["queued"] == 0
+    assert status(place).counts["queued"] == 0
 
 
 def test_what_is_queued_can_be_withdrawn(shelf: Shelf) -> None:
@@ -244,7 +259,7 @@ def test_sections_edited_by_hand_are_left_alone(shelf: Shelf) -> None:
     path = place / "drafts" / "07.md"
     path.write_text(path.read_text().replace("## 3. Checklist\n", "## 3. Checklist\n\nMine.\n"))
     queued = enqueue(place, fresh=True)
-    assert named(queued.queued) == ["07/1", "07/2"]
+    assert named(queued.jobs.queued) == ["07/1", "07/2"]
     assert queued.edited == 1
 
 
@@ -262,12 +277,12 @@ def test_a_worker_whose_outline_differs_leaves_the_section_to_another(shelf: She
     asked = {received.question.section for received in shelf.server.requests}
     assert asked == {1, 3}
 
-    (left,) = (entry for entry in roster(asker).entries if entry.state == "queued")
+    (left,) = (entry for entry in status(asker).jobs if entry.state == "queued")
     assert left.job.section == 2
-    assert "outline" in left.word.message
+    assert "outline" in left.note.message
     assert left.taken <= 3
     assert [report.outcome for report in work(asker).reports] == ["bought"]
-    assert roster(asker).counts["done"] == 3
+    assert status(asker).counts["done"] == 3
 
 
 def test_a_worker_with_another_model_or_prompts_says_so(shelf: Shelf) -> None:
@@ -275,17 +290,17 @@ def test_a_worker_with_another_model_or_prompts_says_so(shelf: Shelf) -> None:
     enqueue(asker, sections=frozenset({3}))
     (report,) = work(other).reports
     assert report.outcome == "misfit"
-    assert "model (scripted is wanted, gpt-4.1 is set here)" in report.word.message
+    assert "model (scripted is wanted, gpt-4.1 is set here)" in report.note.message
 
     prompts = shelf.checkout("prompts")
     assert expand(prompts, "prompt", "eject", "section").code == 0
     shelf.edit(prompts, "{", "Mind the gap. {", file="prompts/section.j2")
     (report,) = work(prompts).reports
-    assert report.word.message.endswith("differs from the job in: templates")
+    assert report.note.message.endswith("differs from the job in: templates")
 
     (prompts / "outlines" / "07.yaml").unlink()
     (report,) = work(prompts).reports
-    assert "chapter '07' has no outline" in report.word.message
+    assert "chapter '07' has no outline" in report.note.message
     assert not shelf.server.requests
 
 
@@ -298,11 +313,11 @@ def test_a_misfit_does_not_spin_and_mends_itself_when_the_checkout_is_updated(
     enqueue(asker, sections=frozenset({2}))
     taken: list[int] = []
 
-    async def both() -> Worked:
+    async def both() -> WorkReport:
         stop: list[Any] = []
         task = asyncio.create_task(_work(other, until_empty=False, on_ready=stop.append, on_report=reports.append))
         await asyncio.sleep(2.5)
-        taken.append((await queue_operations.look(Workspace.open(asker))).entries[0].taken)
+        taken.append((await backend_of(asker).status()).jobs[0].taken)
         (other / "outlines" / "07.yaml").write_text(right, encoding="utf-8")
         while not any(report.outcome == "bought" for report in reports):
             await asyncio.sleep(0.05)
@@ -331,10 +346,10 @@ def test_what_the_budget_refuses_fails_and_is_queued_again_when_there_is_more(
     assert refused
     assert "raise the limit" in refused[0]["message"]
     assert shelf.server.billed_tokens + 1000 <= 3000
-    assert roster(place).counts["failed"] == len(refused)
+    assert status(place).counts["failed"] == len(refused)
 
     shelf.edit(place, "tokens: 3000", "tokens: 200000", file="outlines/book.yaml")
-    assert len(enqueue(place).queued) == len(refused)
+    assert len(enqueue(place).jobs.queued) == len(refused)
     assert work(place).exit_code == 0
     assert shelf.sent_again() == 0
 
@@ -347,10 +362,10 @@ def test_a_wrong_key_stops_the_worker_and_puts_the_section_back(shelf: Shelf) ->
     assert ran.code == 4
     assert "OPENAI_API_KEY" in ran.json["stopped_by"]
     assert len(shelf.server.requests) == 1
-    assert roster(place).counts["queued"] == 3
+    assert status(place).counts["queued"] == 3
     shelf.server.key = None
     assert work(place).exit_code == 0
-    assert roster(place).counts["done"] == 3
+    assert status(place).counts["done"] == 3
 
 
 def test_a_section_that_the_author_fails_at_ends_and_the_others_go_on(shelf: Shelf) -> None:
@@ -362,8 +377,8 @@ def test_a_section_that_the_author_fails_at_ends_and_the_others_go_on(shelf: She
     assert ran.code == 4, ran.err
     outcomes = [section["outcome"] for section in ran.json["sections"]]
     assert outcomes == ["failed", "bought", "bought"]
-    assert roster(place).counts["failed"] == 1
-    assert named(enqueue(place).queued) == ["07/1"]
+    assert status(place).counts["failed"] == 1
+    assert named(enqueue(place).jobs.queued) == ["07/1"]
     assert work(place).exit_code == 0
 
 
@@ -373,13 +388,13 @@ def test_a_pause_that_one_worker_is_asked_for_holds_for_the_other(shelf: Shelf) 
     shelf.server.retry_after = "1.5"
     enqueue(one)
 
-    async def both() -> list[Worked]:
+    async def both() -> list[WorkReport]:
         return list(await asyncio.gather(_work(one), _work(two)))
 
     began = time.monotonic()
     results = asyncio.run(both())
     assert time.monotonic() - began >= 1.5
-    answers = sum(report.word.answers for result in results for report in result.reports)
+    answers = sum(report.note.answers for result in results for report in result.reports)
     assert len(shelf.server.requests) == answers + 1
     assert shelf.sent_again() == 0
 
@@ -389,7 +404,7 @@ def test_a_pause_that_one_worker_is_asked_for_holds_for_the_other(shelf: Shelf) 
 
 def until_running(place: Path, count: int) -> None:
     for _ in range(200):
-        if roster(place).counts["running"] >= count:
+        if status(place).counts["running"] >= count:
             return
         time.sleep(0.05)
     raise AssertionError("no worker took anything")
@@ -410,8 +425,8 @@ def test_a_stopped_worker_lets_what_is_in_flight_arrive_and_puts_the_rest_back(
     assert ran.code == 0, ran.err
     assert ran.json["budget"]["reserved"] == 0
     assert ran.json["answers"] == len(shelf.server.requests) == 2
-    assert roster(place).counts["queued"] == 3
-    assert roster(place).workers == ()
+    assert status(place).counts["queued"] == 3
+    assert status(place).workers == ()
 
     shelf.server.latency_seconds = 0.0
     assert work(place).exit_code == 0
@@ -427,14 +442,14 @@ def test_the_sections_of_a_killed_worker_are_taken_by_the_living(shelf: Shelf) -
         time.sleep(0.02)
     dead.kill()
     dead.communicate()
-    assert roster(place).counts["running"] == 2
+    assert status(place).counts["running"] == 2
 
     shelf.server.latency_seconds = 0.0
     said: list[str] = []
     worked = work(place, tell=said.append)
     assert worked.exit_code == 0
     assert any("no sign of life" in line for line in said)
-    assert roster(place).counts == {
+    assert status(place).counts == {
         "queued": 0, "running": 0, "stalled": 0, "done": 3, "failed": 0,
     }  # fmt: skip
     assert shelf.sent_again() == 0
@@ -452,7 +467,7 @@ def test_a_worker_that_was_taken_for_dead_begins_again(shelf: Shelf) -> None:
     shelf.server.latency_seconds = 0.4
     said: list[str] = []
 
-    async def slept() -> Worked:
+    async def slept() -> WorkReport:
         task = asyncio.create_task(_work(place, tell=said.append))
         while not shelf.server.requests:
             await asyncio.sleep(0.02)
@@ -461,7 +476,7 @@ def test_a_worker_that_was_taken_for_dead_begins_again(shelf: Shelf) -> None:
 
     assert asyncio.run(asyncio.wait_for(slept(), 30)).exit_code == 0
     assert any("it begins again" in line for line in said)
-    assert roster(place).counts["done"] == 3
+    assert status(place).counts["done"] == 3
     assert shelf.sent_again() == 0
     assert shelf.server.billed_tokens + 1000 == shelf.balance_used()
 
@@ -482,8 +497,8 @@ def test_a_queue_of_an_older_version_is_brought_up_to_date(shelf: Shelf) -> None
     schema = schema_of(shelf.server_place)
     shelf.site.alter(f"UPDATE \"{schema}\".queue_version SET migration = '03.04.00_01_pre_add.sql'")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("expand.worker.queue_schema.migrations_path", migrations(shelf.folder))
-        assert roster(place).counts["queued"] == 3
+        patched.setattr("expand.worker.job_queue.migrations_path", migrations(shelf.folder))
+        assert status(place).counts["queued"] == 3
     found = shelf.site.query(f'SELECT migration FROM "{schema}".queue_version')
     assert found == [("03.04.00_50_post.sql",)]
     assert shelf.site.query(f'SELECT count(*) FROM "{schema}".made_by_migration') == [(0,)]
@@ -532,7 +547,7 @@ def test_what_cannot_be_queued_is_said(shelf: Shelf, arguments: list[str], said:
 
 
 def test_without_the_extra_the_command_to_install_it_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("expand.worker.jobs.find_spec", lambda _: None)
+    monkeypatch.setattr("expand.worker.availability.find_spec", lambda _: None)
     ran = expand(shelf.checkout(), "chapter", "07", "--queue")
     assert ran.code == 2
     assert "pip install 'chapter-expand[queue]'" in ran.err

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from report_books import data_of, filled
 
-from expand.drafting.draft_review import review
+from expand.drafting.accept import review
 from expand.reports.budget_report import budget_report
 from expand.reports.formats import FORMATS, Format, render
 from expand.reports.messages import LANGUAGES

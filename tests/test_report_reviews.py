@@ -12,7 +12,7 @@ from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.api import figures, settings_of
-from expand.drafting.draft_review import review
+from expand.drafting.accept import review
 from expand.drafting.results import ChapterResult
 from expand.outline import Book
 from expand.reports.draft_reviews import reviews

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from workspaces import ROOT, shipped
 
-WRITING = {"expand.drafting.chapter_state", "expand.checks", "expand.prompts.rendering", "jinja2"}
+WRITING = {"expand.drafting.chapter", "expand.checks", "expand.prompts.rendering", "jinja2"}
 """What only writing and checking take."""
 SENDING = {"openai", "aiohttp", "pydantic", "tiktoken", "genai_prices", "tenacity", "asyncio"}
 PARSING = {"markdown_it", "tree_sitter"}

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from expand.drafting.results import ChapterResult as ChapterResult
     from expand.drafting.results import RunResult as RunResult
     from expand.drafting.results import SectionResult as SectionResult
-    from expand.drafting.run import RunHandle as RunHandle
+    from expand.drafting.run import Run as Run
+    from expand.drafting.run_options import RunOptions as RunOptions
     from expand.errors import AuthorError as AuthorError
     from expand.errors import BudgetExceededError as BudgetExceededError
     from expand.errors import ExpandError as ExpandError
@@ -68,7 +69,8 @@ _ROOMS = {
     "drafting.dry_run": "DryRun",
     "drafting.events": ("Event Notice RunPlanned SectionDone SectionGrew SectionPlanned SectionStarted"),
     "drafting.results": "ChapterResult RunResult SectionResult",
-    "drafting.run": "RunHandle",
+    "drafting.run": "Run",
+    "drafting.run_options": "RunOptions",
     "errors": "AuthorError BudgetExceededError ExpandError InputError InputErrors LedgerError",
     "llm.types": "Answer AttemptFailedError Author Failure Finish Message Request Usage",
     "workspace": "Workspace",

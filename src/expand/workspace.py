@@ -1,7 +1,7 @@
 """A workspace: a folder with ``expand.toml``, and where its things are. Atomic writes.
 
-Everything that the tool writes for a person (drafts, accepted sources, reports) goes through
-``write_atomically``: a reader sees the former text or the new one, never a half of either.
+Everything that the tool writes for a person (drafts, accepted sources, reports) goes through ``write_atomically``: a
+reader sees the former text or the new one, never a half of either.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ LEDGER_VARIABLE = "EXPAND_LEDGER"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workspace:
-    """Paths of one workspace; ``root`` is absolute. ``ledger`` is where the environment wants the
-    ledger, None where it says nothing; it may hold a password.
+    """Paths of one workspace; ``root`` is absolute. ``ledger`` is where the environment wants the ledger, None where it
+    says nothing; it may hold a password.
     """
 
     root: Path
@@ -64,8 +64,8 @@ class Workspace:
 
     @property
     def ledger_place(self) -> LedgerPlace:
-        """Where the ledger is: as the environment says, or ``ledger`` in ``expand.toml``, or else
-        ``ledger_path``. Raises ``InputError``.
+        """Where the ledger is: as the environment says, or ``ledger`` in ``expand.toml``, or else ``ledger_path``.
+        Raises ``InputError``.
         """
         stated, place = self.ledger, Place(path=LEDGER_VARIABLE)
         if not stated:
@@ -195,9 +195,7 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"it cannot be read: {error.strerror}",
-            remedy="check the file and who may read it",
-            place=Place(path=path),
+            f"it cannot be read: {error.strerror}", remedy="check the file and who may read it", place=Place(path=path)
         ) from error
 
 
@@ -208,17 +206,14 @@ def decoded(data: bytes, path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
-            f"byte {error.start} is not UTF-8",
-            remedy="save the file as UTF-8",
-            place=Place(path=path, line=line),
+            f"byte {error.start} is not UTF-8", remedy="save the file as UTF-8", place=Place(path=path, line=line)
         ) from error
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
     """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept.
 
-    Without ``durable`` it survives a killed process, but perhaps not a lost power supply: for what
-    can be made again.
+    Without ``durable`` it survives a killed process, but perhaps not a lost power supply: for what can be made again.
     """
     write_bytes_atomically(path, text.encode(), durable=durable)
 

@@ -1,6 +1,5 @@
-"""Drafting by batches: a section's next questions sent together with all others', at half price.
+"""A back end that buys sections through a provider's Batch API, at its price and within a day.
 
-``foresight`` says which questions of a section can be asked at once, ``planning`` gathers them,
-``submission`` has them sent exactly once, ``collection`` settles what came back, ``standing`` says
-what is where, ``session`` puts a command together.
+``batch_backend`` is the way in: submit, status, collect, cancel. ``lookahead`` finds what sections can ask without
+knowing each other's answers, ``submission`` has it sent exactly once, ``collection`` settles what came back.
 """

@@ -1,16 +1,14 @@
-"""The questions of a section that can be asked at once, without knowing each other's answers.
+"""Find the questions of a section that can be asked at once, without knowing each other's answers.
 
-A live run asks, looks at the answer, and asks again. A batch takes hours, so each one should ask
-for all that is certain to be asked anyway. What is certain is tried out: the section is worked
-through on the answers that are there; from the first question without one, answers are imagined:
-as long as the real ones let expect, then shorter, then longer. A question that comes up each time,
-and goes on from no imagined text, does not depend on those answers. It is asked with the words that
-the real text so far gives it; nothing imagined is ever sent.
+A live run asks, looks at the answer, and asks again. A batch takes hours, so each one should ask for all that is
+certain to be asked anyway. To find out, the section is worked through on the answers that are there; from the first
+question without one, answers are imagined: as long as the real ones let expect, then shorter, then longer. A question
+that comes up each time, and goes on from no imagined text, does not depend on those answers. It is asked with the
+words that the real text so far gives it; nothing imagined is ever sent.
 
-The length contract holds as it does live: the answers are drafted by the same loop, whose questions
-are known by what they ask and not by their exact words. A section's first question goes alone,
-since its answer tells how many lines the model gives for a line asked. Repairs of different topics
-go together.
+The length contract holds as it does live: the answers are drafted by the same loop, whose questions are known by what
+they ask and not by their exact words. A section's first question goes alone, since its answer tells how many lines the
+model gives for a line asked. Repairs of different topics go together.
 """
 
 from __future__ import annotations
@@ -18,38 +16,78 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import dataclass
+from typing import Literal
 
+from expand.client.client import BudgetedClient
 from expand.client.outcome import StoppedError
-from expand.drafting.chapter_state import Chapter, Revision
+from expand.drafting.backend import NoAuthor, check_sections
+from expand.drafting.chapter import Chapter
 from expand.drafting.length_loop import LEAST_RATIO, MOST_RATIO, RATIO_WINDOW, Ask
-from expand.drafting.request_builder import ExtraContext, order_for
-from expand.drafting.section_run import UNUSABLE_TRIES, RequestSetup, SectionRun, Tally
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.run_context import RunContext, UsageCounters
+from expand.drafting.run_options import RunOptions
+from expand.drafting.section_run import UNUSABLE_TRIES, SectionRun
+from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import SectionText
-from expand.ledger import Order
+from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, Finish
-from expand.outline import Section
+from expand.workspace import Workspace
 
 FACTORS = (1.0, 0.6, 1.25)
 """How long imagined answers are, for a line expected. The first gives the questions their words."""
 
+QuestionState = Literal["current", "edited", "complete", "open"]
+"""Its draft is current; a person edited it; all its answers are there and only the draft is to be written; or it has
+questions to ask."""
 
-async def next_orders(
-    desk: RequestSetup,
-    chapter: Chapter,
-    section: Section,
-    *,
-    edition: Revision,
-    setting: ExtraContext,
-) -> tuple[Order, ...]:
-    """The orders that a section can place now, in the order of its questions; none when the
-    answers that are there complete it. Nothing is sent or reserved.
-    """
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionQuestions:
+    """What one section needs next: ``orders`` in the order of its questions."""
+
+    chapter: str
+    number: int
+    title: str
+    state: QuestionState
+    orders: tuple[Order, ...] = ()
+
+
+async def open_questions(
+    workspace: Workspace, setup: ModelSetup, ledger: Ledger, run: Run, options: RunOptions, *, dry_run: bool
+) -> tuple[SectionQuestions, ...]:
+    """The questions that every section of a run can ask now. Sends and reserves nothing."""
+    client = BudgetedClient(ledger=ledger, author=NoAuthor())
+    context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=UsageCounters(ledger))
+    questions: list[SectionQuestions] = []
+    for chapter, checks in check_sections(workspace, setup, ledger, options, dry_run=dry_run):
+        for check in checks:
+            state: QuestionState = "edited" if check.state == "edited" else "current"
+            orders: tuple[Order, ...] = ()
+            if check.state == "due":
+                orders = await _next_orders(context, chapter, check)
+                state = "open" if orders else "complete"
+            title, number = chapter.title(check.section), check.section.number
+            questions.append(
+                SectionQuestions(chapter=chapter.id, number=number, title=title, state=state, orders=orders)
+            )
+    return tuple(questions)
+
+
+def orders_of(sections: Sequence[SectionQuestions]) -> tuple[Order, ...]:
+    """All orders, those that finish what was begun first: they come first where the budget is short."""
+    every = (order for section in sections for order in section.orders)
+    return tuple(sorted(every, key=lambda order: order.rank))
+
+
+async def _next_orders(context: RunContext, chapter: Chapter, check: SectionCheck) -> tuple[Order, ...]:
+    """The orders that a section can place now; none when the answers that are there complete it."""
     found: list[dict[str, Order]] = []
     for factor in FACTORS:
-        sight = Lookahead(desk, chapter, section, edition=edition, setting=setting, tally=Tally(), factor=factor)
-        await sight.draft()
-        found.append(sight.wanted)
-        if len(sight.wanted) <= 1 or not sight.imagining:
+        lookahead = Lookahead(context, chapter, check, factor=factor)
+        await lookahead.draft()
+        found.append(lookahead.wanted)
+        if len(lookahead.wanted) <= 1 or not lookahead.imagining:
             break
     certain = set.intersection(*(set(wanted) for wanted in found))
     return tuple(order for question, order in found[0].items() if question in certain)
@@ -58,18 +96,8 @@ async def next_orders(
 class Lookahead(SectionRun):
     """A section worked through without buying: ``wanted`` gathers its open questions by name."""
 
-    def __init__(
-        self,
-        desk: RequestSetup,
-        chapter: Chapter,
-        section: Section,
-        *,
-        edition: Revision,
-        setting: ExtraContext,
-        tally: Tally,
-        factor: float,
-    ) -> None:
-        super().__init__(desk, chapter, section, edition=edition, setting=setting, tally=tally)
+    def __init__(self, context: RunContext, chapter: Chapter, check: SectionCheck, *, factor: float) -> None:
+        super().__init__(context, chapter, check)
         self.wanted: dict[str, Order] = {}
         self._factor = factor
         self._answered = 0
@@ -92,12 +120,12 @@ class Lookahead(SectionRun):
             return 1.0
         return min(MOST_RATIO, max(LEAST_RATIO, sum(grown for _, grown in last) / asked))
 
-    async def _ask(self, ask: Ask) -> int:
-        """Puts one question, and learns from a real answer to it how much the model delivers."""
-        grown = await super()._ask(ask)
-        if not self._imagined:
+    async def _ask(self, ask: Ask) -> tuple[int, bool]:
+        """Ask once, and learn from a real answer that was not cut how much the model delivers."""
+        grown, cut = await super()._ask(ask)
+        if not self._imagined and not cut:
             self._asked_and_grown.append((ask.lines, grown))
-        return grown
+        return grown, cut
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """The stored answer to a question, or an imagined one, or None for a repair."""
@@ -105,7 +133,7 @@ class Lookahead(SectionRun):
             return self._imagine(ask)
         for attempt in range(UNUSABLE_TRIES):
             order = self._order(ask, attempt)
-            stored = self._desk.ledger.known(order)
+            stored = self._context.ledger.known(order)
             if stored is None:
                 self.wanted[order.question or order.request.key] = order
                 return self._open(ask)
@@ -120,55 +148,44 @@ class Lookahead(SectionRun):
         if not self._answered:
             raise StoppedError("the first answer tells how much to ask for")
         if self._real is None:
-            self._real = snapshot(self._manuscript)
+            self._real = _snapshot(self._text)
         return self._imagine(ask)
 
     def _imagine(self, ask: Ask) -> Answer:
         self._imagined.update(ask.slots)
-        titles = [self._manuscript.frame.topics[slot] for slot in ask.slots[1:]]
+        titles = [self._text.skeleton.topics[slot] for slot in ask.slots[1:]]
         count = round(ask.lines * self._ratio * self._factor)
-        text = imagined(titles, count, self._serial)
+        text = _imagined_text(titles, count, self._serial)
         return Answer(text=text, finish=Finish.STOP, usage=None)
 
-    async def _mend(self) -> None:
+    async def _repair(self) -> None:
         """Repairs are for text that is there."""
         if not self._imagined:
-            await super()._mend()
+            await super()._repair()
 
-    def _order(self, ask: Ask, attempt: int) -> Order:
+    def _order(self, ask: Ask, attempt: int = 0) -> Order:
         """The order with the words that the real text gives it."""
-        return order_for(
-            self._chapter,
-            self._section,
-            ask,
-            self._real or self._manuscript,
-            run_id=self._desk.run_id,
-            edition=self._edition,
-            attempt=attempt,
-            setting=self._setting,
-        )
+        return self._requests.order(ask, self._real or self._text, attempt=attempt)
 
-    def _tell(self) -> None:
-        """Nothing grows that anybody should be shown."""
+    def _show(self) -> None:
+        """Show nothing: the text that grows is imagined."""
 
 
-def snapshot(manuscript: SectionText) -> SectionText:
-    """The manuscript as it is now, untouched by what is added later."""
-    taken = copy(manuscript)
-    taken.bodies = [*manuscript.bodies]
-    taken.cut = [*manuscript.cut]
+def _snapshot(text: SectionText) -> SectionText:
+    """A section's text as it is now, untouched by what is added later."""
+    taken = copy(text)
+    taken.bodies = [*text.bodies]
+    taken.cut = [*text.cut]
     return taken
 
 
-def imagined(titles: Sequence[str], count: int, serial: itertools.count[int]) -> str:
+def _imagined_text(titles: Sequence[str], count: int, serial: itertools.count[int]) -> str:
     """A text of ``count`` lines, spread over one topic and those with ``titles`` after it."""
     parts = len(titles) + 1
     blocks = []
     for part in range(parts):
         size = count // parts + (part < count % parts)
-        lines = [
-            f"Line {next(serial)} stands for one of the lines that the model would write here."
-            for _ in range(max(1, size))
-        ]
+        line = "Line {} stands for one of the lines that the model would write here."
+        lines = [line.format(next(serial)) for _ in range(max(1, size))]
         blocks.append("\n".join([f"### {titles[part - 1]}", "", *lines] if part else lines))
     return "\n\n".join(blocks) + "\n"

@@ -1,11 +1,10 @@
-"""A batch on its way to its provider: sent once, whatever happens in between.
+"""Submit a batch to its provider exactly once, whatever happens in between.
 
-Each step is in the ledger before the next one begins, so a start after a kill goes on where the
-last one stopped. Only one step can cost anything, the creation, and only of it can the outcome be
-in doubt. Then the provider is asked for its batches: the one that carries our id in its metadata,
-or our input file, is it. If there is none, the input file is deleted, so that no creation that is
-still under way can find it, and the provider is asked again: if it still has none, none will come,
-and it is safe to create it anew. Where a provider can do neither, the batch is given up for lost,
+Each step is in the ledger before the next one begins, so a start after a kill goes on where the last one stopped. Only
+one step can cost anything, the creation, and only its outcome can be in doubt. Then the provider is asked for its
+batches: the one that carries our id in its metadata, or our input file, is it. If there is none, the input file is
+deleted, so that no creation that is still under way can find it, and the provider is asked again: if it still has
+none, none will come, and it is safe to create it anew. Where a provider can do neither, the batch is given up as lost,
 and its requests stay charged as unknown.
 """
 
@@ -14,19 +13,23 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import BinaryIO
 
 from expand.client.retry_policy import RULES
 from expand.errors import AuthorError
+from expand.ledger import Order
 from expand.ledger.batches import Batches, BatchRow, Stage
-from expand.llm.batch_api import BatchAuthor, RemoteBatch, input_line
+from expand.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchAuthor, RemoteBatch, input_line
 from expand.llm.types import AttemptFailedError, Failure
 from expand.schema import Json
 
 MOST_CREATIONS = 3
 """How often one process has a batch created that its provider did not make."""
+
+LINE_BYTES = 1_000
+"""What a request's line in an input file takes at most beside its canonical form."""
 
 SETTLING_SECONDS = 2.0
 """How long a creation that is under way is given before it is taken for gone."""
@@ -41,35 +44,35 @@ _UNABLE = (Failure.NOT_FOUND, Failure.BAD_REQUEST)
 
 
 class Submission:
-    """Takes batches to their provider. ``on_step`` is told each step in words."""
+    """Submits batches. ``tell`` gets each step in words."""
 
     def __init__(
         self,
-        *,
         batches: Batches,
         author: BatchAuthor,
+        *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        on_step: Callable[[str], None] = lambda _: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._batches = batches
         self._author = author
         self._sleep = sleep
-        self._tell = on_step
+        self._tell = tell
 
-    async def carry(self, batch: BatchRow, *, resumed: bool = False) -> BatchRow:
-        """Take the batch from where it is until its provider has it, or it has ended. ``resumed``
-        says that another process may have done some of it.
+    async def submit(self, batch: BatchRow, *, resumed: bool = False) -> BatchRow:
+        """Take the batch from where it is until its provider has it, or it has ended. ``resumed`` says that another
+        process may have done some of it.
 
-        Raises ``AuthorError`` when the provider cannot be reached or refuses: then the batch is
-        withdrawn and costs nothing, or it says that nobody knows.
+        Raises ``AuthorError`` when the provider cannot be reached or refuses: then the batch is withdrawn and costs
+        nothing, or the error says that its outcome is unknown.
         """
         creations = 0
         while not (batch.stage is Stage.SUBMITTED or batch.stage.ended):
             match batch.stage:
                 case Stage.OPEN:
-                    batch = self._withdrawn(batch, _failed("it was never complete"))
+                    batch = self._withdrawn(batch, "it was never complete")
                 case Stage.PREPARED if not batch.requests:
-                    batch = self._withdrawn(batch, _failed("there was nothing to ask"))
+                    batch = self._withdrawn(batch, "there was nothing to ask")
                 case Stage.PREPARED:
                     batch = await self._upload(batch, look=resumed)
                 case Stage.UPLOADED:
@@ -78,79 +81,76 @@ class Submission:
                 case Stage.CREATING:
                     batch = await self._find(batch)
                     if batch.stage is Stage.PREPARED and creations >= MOST_CREATIONS:
-                        lost = _failed(f"the provider failed to make it {creations} times")
+                        lost = f"the provider failed to make it {creations} times"
                         self._withdrawn(batch, lost)
-                        raise AuthorError(f"{lost.message}; nothing was submitted; try again later")
+                        raise AuthorError(f"{lost}; nothing was submitted; try again later")
             resumed = False
         return batch
 
     async def withdraw(self, batch: BatchRow) -> BatchRow:
-        """Give up a batch that is still on its way; one that turns out to be there stays."""
+        """Give up a batch that is not submitted yet; one that turns out to be with its provider stays."""
         if batch.stage is Stage.CREATING:
             batch = await self._find(batch)
         if batch.stage is Stage.SUBMITTED or batch.stage.ended:
             return batch
-        return self._withdrawn(batch, _failed("given up before it was submitted"))
+        return self._withdrawn(batch, "given up before it was submitted")
 
     async def _upload(self, batch: BatchRow, *, look: bool) -> BatchRow:
-        """Upload the input file, or find that a killed process has done it."""
+        """Upload the input file. With ``look``, a killed process may have done it already."""
         try:
-            there = await self._uploaded(batch) if look else None
-            if there is None:
+            file_id = await self._uploaded(batch) if look else None
+            if file_id is None:
                 self._tell(f"uploading {batch.requests:,} requests")
                 with tempfile.TemporaryFile() as file:
-                    write_input(file, self._batches.forms(batch), batch.terms)
+                    write_input(file, self._batches.forms(batch), str(batch.terms["output_cap_name"]))
                     file.seek(0)
-                    there = await self._author.upload(file, name=batch.file_name)
+                    file_id = await self._author.upload(file, name=batch.file_name)
         except AttemptFailedError as failed:
-            self._withdrawn(batch, failed)
-            raise AuthorError(f"{_said(failed)}; nothing was submitted") from failed
-        return self._batches.uploaded(batch, there)
+            raise self._refused(batch, failed) from failed
+        return self._batches.uploaded(batch, file_id)
 
     async def _uploaded(self, batch: BatchRow) -> str | None:
+        """The id of the input file; None too where the provider cannot list files: a second one costs nothing."""
         try:
             return await self._author.uploaded(batch.file_name)
         except AttemptFailedError as failed:
             if failed.failure in _UNABLE:
-                return None  # a second file costs nothing
+                return None
             raise
 
     async def _create(self, batch: BatchRow) -> BatchRow:
         self._tell("having the batch made")
-        metadata = {
-            ID_KEY: batch.id,
-            RUN_KEY: batch.run,
-            "requests": str(batch.requests),
-            "model": batch.model[:512],
-        }
+        metadata = {ID_KEY: batch.id, RUN_KEY: batch.run, "requests": str(batch.requests), "model": batch.model[:512]}
         try:
             made = await self._author.create(batch.input_file, metadata=metadata)
         except AttemptFailedError as failed:
             if RULES[failed.failure].billed != "no":
                 self._tell(f"{failed.message}: looking whether the batch was made")
                 return batch
-            self._withdrawn(batch, failed)
-            await self._forget_quietly(batch)
-            raise AuthorError(f"{_said(failed)}; nothing was submitted") from failed
+            refused = self._refused(batch, failed)
+            try:  # nobody needs the file any more
+                await self._author.forget(batch.input_file)
+            except AttemptFailedError as left:
+                self._tell(f"file {batch.input_file} was left at the provider: {left.message}")
+            raise refused from failed
         return self._taken(batch, made)
 
     async def _find(self, batch: BatchRow) -> BatchRow:
-        """Whether the provider has the batch: submitted, or prepared where it certainly has not.
+        """Look whether the provider has the batch: submitted, or prepared where it certainly has not.
 
         Raises ``AuthorError`` when that cannot be found out now, or ever: then it is lost.
         """
         try:
-            found = await self.listed(batch)
+            found = await self._listed(batch)
             if found is None:
                 await self._author.forget(batch.input_file)
                 await self._sleep(SETTLING_SECONDS)
-                found = await self.listed(batch)
+                found = await self._listed(batch)
         except AttemptFailedError as failed:
             if failed.failure not in _UNABLE:
                 raise AuthorError(
-                    f"whether the provider has batch {batch.id} cannot be seen now: "
-                    f"{_said(failed)}; its {batch.requests:,} requests stay reserved; look again "
-                    "with `expand chapter --batch submit`"
+                    f"whether the provider has batch {batch.id} cannot be seen now: {_with_remedy(failed)}; its "
+                    f"{batch.requests:,} requests stay reserved; look again with `expand chapter --batch submit`"
                 ) from failed
             lost = AttemptFailedError(Failure.DISCONNECTED, f"nobody knows whether it was made: {failed.message}")
             self._batches.end(batch, Stage.LOST, rest=lost, billed=None)
@@ -164,7 +164,7 @@ class Submission:
         self._tell("it was not made, and its file is deleted: making it anew is safe")
         return self._batches.not_created(batch)
 
-    async def listed(self, batch: BatchRow) -> RemoteBatch | None:
+    async def _listed(self, batch: BatchRow) -> RemoteBatch | None:
         """The batch in the provider's list; None when it is not there."""
         since = (batch.began_at - OLDEST).timestamp()
         async for remote in self._author.batches():
@@ -179,34 +179,43 @@ class Submission:
         self._tell(f"the provider has it: {remote.id}")
         return self._batches.submitted(batch, remote=remote.id, status=remote.status, expires_at=remote.expires_at)
 
-    def _withdrawn(self, batch: BatchRow, failed: AttemptFailedError) -> BatchRow:
-        return self._batches.end(batch, Stage.WITHDRAWN, rest=failed, billed=False)
+    def _withdrawn(self, batch: BatchRow, why: str) -> BatchRow:
+        rest = AttemptFailedError(Failure.CANCELLED, why)
+        return self._batches.end(batch, Stage.WITHDRAWN, rest=rest, billed=False)
 
-    async def _forget_quietly(self, batch: BatchRow) -> None:
-        """A file that nobody needs is tidied away if that is possible."""
-        try:
-            await self._author.forget(batch.input_file)
-        except AttemptFailedError as failed:
-            self._tell(f"file {batch.input_file} was left at the provider: {failed.message}")
+    def _refused(self, batch: BatchRow, failed: AttemptFailedError) -> AuthorError:
+        """The error for a step that certainly cost nothing; the batch is withdrawn with it."""
+        self._batches.end(batch, Stage.WITHDRAWN, rest=failed, billed=False)
+        return AuthorError(f"{_with_remedy(failed)}; nothing was submitted")
 
 
-def write_input(file: BinaryIO, forms: Iterator[tuple[str, str]], terms: Mapping[str, Json]) -> None:
+def split(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
+    """The orders in batches that each fit one input file."""
+    part: list[Order] = []
+    size = 0
+    for order in orders:
+        length = len(order.request.canonical().encode()) + LINE_BYTES
+        if part and (len(part) == MOST_REQUESTS or size + length > MOST_BYTES):
+            yield tuple(part)
+            part, size = [], 0
+        part.append(order)
+        size += length
+    if part:
+        yield tuple(part)
+
+
+def write_input(file: BinaryIO, forms: Iterator[tuple[str, str]], output_cap_name: str) -> None:
     """Write an input file from canonical forms: the same bytes whoever writes it and when."""
-    cap_name = str(terms["output_cap_name"])
     for key, form in forms:
         asked = json.loads(form)
         body: dict[str, Json] = {
             **asked["parameters"],
             "model": asked["model"],
             "messages": [{"role": role, "content": text} for role, text in asked["messages"]],
-            cap_name: asked["max_output_tokens"],
+            output_cap_name: asked["max_output_tokens"],
         }
         file.write(input_line(key, body))
 
 
-def _failed(message: str) -> AttemptFailedError:
-    return AttemptFailedError(Failure.CANCELLED, message)
-
-
-def _said(failed: AttemptFailedError) -> str:
+def _with_remedy(failed: AttemptFailedError) -> str:
     return f"{failed.message}; {RULES[failed.failure].remedy}"

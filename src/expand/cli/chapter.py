@@ -14,8 +14,6 @@ from expand.cli.common import (
     ModelOption,
     WorkspaceOption,
     complete_chapter,
-    plan_of,
-    settings_of,
     workspace_of,
 )
 from expand.cli.verbosity import QuietOption, VerboseOption
@@ -27,14 +25,12 @@ if TYPE_CHECKING:
 def chapter(
     context: typer.Context,
     chapters: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=complete_chapter),
+        list[str] | None, typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=complete_chapter)
     ] = None,
     all_chapters: Annotated[bool, typer.Option("--all", help="Every chapter that has an outline.")] = False,
     plan: Annotated[str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")] = "full",
     section: Annotated[
-        list[int] | None,
-        typer.Option("--section", metavar="N", help="Only this section; repeatable."),
+        list[int] | None, typer.Option("--section", metavar="N", help="Only this section; repeatable.")
     ] = None,
     language: LanguageOption = None,
     model: ModelOption = None,
@@ -42,12 +38,10 @@ def chapter(
     concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="Requests at once.")] = None,
     budget: BudgetOption = None,
     on_unknown: Annotated[
-        str | None,
-        typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone."),
+        str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")
     ] = None,
     unpriced: Annotated[
-        bool,
-        typer.Option("--unpriced", help="Under a limit in money, let a model without a price pass."),
+        bool, typer.Option("--unpriced", help="Under a limit in money, let a model without a price pass.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
@@ -61,14 +55,12 @@ def chapter(
         ),
     ] = None,
     queue: Annotated[
-        bool,
-        typer.Option("--queue", help="Put the sections on the queue for `expand worker`; needs PostgreSQL."),
+        bool, typer.Option("--queue", help="Put the sections on the queue for `expand worker`; needs PostgreSQL.")
     ] = False,
     fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too."),
+        bool, typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too.")
     ] = False,
-    told: Annotated[
+    section_context: Annotated[
         str,
         typer.Option(
             "--context",
@@ -78,8 +70,7 @@ def chapter(
         ),
     ] = "outline",
     cascade: Annotated[
-        bool,
-        typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed."),
+        bool, typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed.")
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -92,58 +83,43 @@ def chapter(
         show,  # start-up time
     )
     from expand.drafting.dry_run import dry_run as planned_run
-    from expand.drafting.run_options import RunSpec
+    from expand.drafting.run_options import RunOptions
 
     place = workspace_of(context, workspace)
-    settings = settings_of(place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown)
-    commission = RunSpec(
-        chapters=_chapters(
-            place,
-            chapters or [],
-            all_chapters=all_chapters or (batch not in (None, "submit") and not chapters),
-        ),
-        plan=plan_of(plan),
-        language=language or place.book().language,
-        sections=frozenset(section) if section else None,
-        fresh=fresh,
-        context_text=_is_text(told),
-        cascade=cascade,
+    named = _chapters(
+        place, chapters or [], all_chapters=all_chapters or (batch not in (None, "submit") and not chapters)
     )
+    options = RunOptions.of(
+        place,
+        named,
+        plan=plan,
+        language=language,
+        sections=section or None,
+        fresh=fresh,
+        context=section_context,
+        cascade=cascade,
+        budget=budget,
+        unpriced=unpriced,
+        model=model,
+        base_url=base_url,
+        concurrency=concurrency,
+        on_unknown=on_unknown,
+    )
+    settings = options.settings(place)
     if queue and not dry_run:
         from expand.cli.queue_output import put
 
-        raise typer.Exit(
-            put(
-                place,
-                settings,
-                commission,
-                budget=budget,
-                batch=batch,
-                unpriced=unpriced,
-                as_json=as_json,
-            )
-        )
+        raise typer.Exit(put(place, settings, options, batch=batch, as_json=as_json))
     if batch is not None:
         from expand.cli.batch_output import perform
 
-        raise typer.Exit(
-            perform(
-                batch,
-                place,
-                settings,
-                commission,
-                budget=budget,
-                unpriced=unpriced,
-                dry_run=dry_run,
-                as_json=as_json,
-            )
-        )
+        raise typer.Exit(perform(batch, place, settings, options, dry_run=dry_run, as_json=as_json))
     if dry_run:
         from expand.cli.dry_run_output import show_planned
 
-        show_planned(planned_run(place, settings, commission), as_json=as_json)
+        show_planned(planned_run(place, settings, options), as_json=as_json)
         return
-    result = run(place, settings, commission, budget=budget, unpriced=unpriced)
+    result = run(place, settings, options)
     show(result, place, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
@@ -159,11 +135,3 @@ def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> 
         known = ", ".join(workspace.chapter_ids()) or "none yet"
         raise InputError("no chapter named", remedy=f"name some of {known}, or give --all")
     return tuple(dict.fromkeys(given))
-
-
-def _is_text(told: str) -> bool:
-    from expand.errors import InputError  # start-up time
-
-    if told not in ("outline", "text"):
-        raise InputError(f"--context is {told!r}", remedy="give outline or text")
-    return told == "text"

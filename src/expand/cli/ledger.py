@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,45 +20,33 @@ from expand.cli.common import (
     workspace_of,
 )
 from expand.cli.encoding import escaped, is_unicode
-
-if TYPE_CHECKING:
-    from expand.ledger import Ledger
-    from expand.ledger_location import LedgerPlace
-    from expand.settings import Settings
-    from expand.workspace import Workspace
-
+from expand.drafting.model_setup import cost_of
+from expand.errors import InputError, Place
+from expand.ledger import Ledger, State, audit, transfer
+from expand.ledger.attempts import MOST_TOKENS
+from expand.ledger.reconciliation import reconcile as settle
+from expand.ledger.reconciliation import reconcile_export
+from expand.ledger_location import LedgerPlace, is_server, read_server
+from expand.settings import Settings
+from expand.workspace import Workspace, read_text
 
 LedgerOption = Annotated[
     str | None,
-    typer.Option(
-        "--ledger",
-        metavar="FILE|URL",
-        help="A ledger other than the workspace's: a file, or postgresql://…",
-    ),
+    typer.Option("--ledger", metavar="FILE|URL", help="A ledger other than the workspace's: a file, or postgresql://…"),
 ]
 
 
 def _path(context: typer.Context, workspace: Path | None, given: str | None) -> LedgerPlace:
-    from expand.ledger_location import (
-        is_server,
-        read_server,  # start-up time
-    )
-
     if given is None:
         return workspace_of(context, workspace).ledger_place
     return read_server(given) if is_server(given) else Path(given)
 
 
 def verify(
-    context: typer.Context,
-    ledger: LedgerOption = None,
-    as_json: JsonOption = False,
-    workspace: WorkspaceOption = None,
+    context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False, workspace: WorkspaceOption = None
 ) -> None:
     """Derive every total, request key and answer hash anew; exit 2 when something is wrong."""
-    from expand.ledger.audit import verify as audit  # start-up time
-
-    report = audit(_path(context, workspace, ledger))
+    report = audit.verify(_path(context, workspace, ledger))
     if as_json:
         print_json(
             {
@@ -90,9 +78,8 @@ def export(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write the ledger as JSON lines, one record a line."""
-    from expand.ledger.transfer import export as lines_of  # start-up time
 
-    lines = lines_of(_path(context, workspace, ledger), texts=texts)
+    lines = transfer.export(_path(context, workspace, ledger), texts=texts)
     if output is not None:
         print_text("".join(f"{line}\n" for line in lines), output)
         return
@@ -108,20 +95,15 @@ def import_(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Fill a new ledger from JSON lines, all of them or nothing."""
-    from expand.errors import (
-        InputError,
-        Place,  # start-up time
-    )
-    from expand.ledger.transfer import import_ as fill
 
     target = _path(context, workspace, ledger)
     if file is None:
-        filled = fill(target, sys.stdin)
+        filled = transfer.import_(target, sys.stdin)
     elif not file.is_file():
         raise InputError("there is no such file", remedy="check the path", place=Place(path=file))
     else:
         with file.open(encoding="utf-8") as lines:
-            filled = fill(target, lines)
+            filled = transfer.import_(target, lines)
     typer.echo(f"{target}: {filled.attempts:,} attempts and {filled.answers:,} answers imported")
 
 
@@ -130,27 +112,23 @@ def reconcile(
     attempt: Annotated[str | None, typer.Argument(metavar="[ATTEMPT]", help="The attempt's id.")] = None,
     outcome: Annotated[str | None, typer.Option("--as", metavar="used=N|unbilled", help="What became of it.")] = None,
     usage: Annotated[
-        Path | None,
-        typer.Option("--usage", metavar="CSV", help="The provider's usage export instead."),
+        Path | None, typer.Option("--usage", metavar="CSV", help="The provider's usage export instead.")
     ] = None,
     complete: Annotated[
-        bool,
-        typer.Option("--complete", help="The export holds all: what it lacks was not billed."),
+        bool, typer.Option("--complete", help="The export holds all: what it lacks was not billed.")
     ] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Settle attempts of unknown outcome; without arguments, list them."""
-    from expand.errors import InputError  # start-up time
-    from expand.ledger import Ledger as Opened
 
     place = workspace_of(context, workspace)
     if attempt is not None and usage is not None:
         raise InputError("an attempt and --usage were given", remedy="give one attempt with --as, or --usage")
-    there = Opened.read(place.ledger_place)
+    there = Ledger.read(place.ledger_place)
     if there is None:
         raise InputError("there is no ledger yet", remedy="expand a chapter first: nothing is unknown")
     there.close()
-    ledger = Opened.open(place.ledger_place)
+    ledger = Ledger.open(place.ledger_place)
     try:
         ledger.recover()
         if usage is not None:
@@ -164,8 +142,6 @@ def reconcile(
 
 
 def _list(ledger: Ledger) -> None:
-    from expand.ledger import State  # start-up time
-
     found = False
     for row in ledger.attempts(state=State.UNKNOWN):
         found = True
@@ -178,11 +154,6 @@ def _list(ledger: Ledger) -> None:
 
 
 def _by_hand(ledger: Ledger, settings: Settings, place: Workspace, attempt: str, outcome: str | None) -> None:
-    from expand.drafting.model_setup import cost_of
-    from expand.errors import InputError  # start-up time
-    from expand.ledger.attempts import MOST_TOKENS
-    from expand.ledger.reconciliation import reconcile as settle
-
     words = "used=N (tokens in all) or unbilled"
     if outcome is None:
         raise InputError("--as is missing", remedy=f"say --as {words}")
@@ -197,14 +168,6 @@ def _by_hand(ledger: Ledger, settings: Settings, place: Workspace, attempt: str,
 
 
 def _from_export(ledger: Ledger, settings: Settings, place: Workspace, usage: Path, *, complete: bool) -> None:
-    from expand.drafting.model_setup import cost_of
-    from expand.errors import (
-        InputError,
-        Place,  # start-up time
-    )
-    from expand.ledger.reconciliation import reconcile_export
-    from expand.workspace import read_text
-
     if not usage.is_file():
         raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
     done = reconcile_export(

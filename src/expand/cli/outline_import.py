@@ -21,7 +21,8 @@ from expand.cli.common import (
     workspace_of,
 )
 from expand.cli.verbosity import counted, warn
-from expand.client.client import BudgetedClient, Event
+from expand.client.client import BudgetedClient
+from expand.client.outcome import Event
 from expand.doctor.environment import shell_command
 from expand.errors import InputError
 from expand.importers import DEFAULT_LINES, KINDS, ImportRequest, ImportResult, WrittenOutline, import_document

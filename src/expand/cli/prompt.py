@@ -15,13 +15,13 @@ from expand.cli.common import (
     ModelOption,
     WorkspaceOption,
     complete_chapter,
-    plan_of,
     print_json,
     settings_of,
     workspace_of,
 )
 from expand.drafting.dry_run import first_order
 from expand.drafting.model_setup import profile_of
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.prompts.context import PURPOSES, context_of, variables_of
 from expand.prompts.files import TemplateFile, difference, select_templates, template_files, templates_of_chapter
@@ -62,14 +62,10 @@ def show(
     The messages are printed as they would be sent, with their token counts.
     """
     opened = workspace_of(context, workspace)
-    order, exact, counts = first_order(
-        opened,
-        settings_of(opened, model=model, base_url=base_url),
-        chapter=chapter,
-        section=section,
-        plan=plan_of(plan),
-        language=language or opened.book().language,
+    options = RunOptions.of(
+        opened, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url
     )
+    order, exact, counts = first_order(opened, options.settings(opened), options)
     request = order.request
     if as_json:
         messages = zip(request.messages, counts, strict=True)

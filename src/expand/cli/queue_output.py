@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from expand.cli.common import note, print_json
+from expand.cli.tables import TableColumn, console, table
 from expand.cli.verbosity import counted
+from expand.drafting.run_options import RunOptions
+from expand.errors import InputError
+from expand.settings import Settings
+from expand.worker.availability import server_of
+from expand.workspace import Workspace
 
 if TYPE_CHECKING:
-    from expand.drafting.run_options import RunSpec
-    from expand.settings import Settings
-    from expand.worker.enqueue import Queued
-    from expand.worker.queue_status import JobEntry, QueueStatus
-    from expand.workspace import Workspace
+    from expand.worker.queue_backend import EnqueueReport, QueueBackend
+    from expand.worker.queue_status import JobStatus, QueueStatus
 
 T = TypeVar("T")
 
@@ -21,89 +26,67 @@ MOST_LISTED = 40
 """Jobs of the queue that the table lists one by one."""
 
 
-def put(
-    workspace: Workspace,
-    settings: Settings,
-    commission: RunSpec,
-    *,
-    budget: int | None,
-    batch: str | None,
-    unpriced: bool,
-    as_json: bool,
-) -> int:
-    """Put what is due on the queue; returns the exit code. Raises ``InputError``."""
-    from expand.errors import InputError  # start-up time
-    from expand.worker.jobs import server_of
+def backend_of(workspace: Workspace, settings: Settings, **options: Any) -> QueueBackend:
+    """The queue of a workspace. Raises ``InputError`` where it cannot be used."""
+    server_of(workspace)
+    from expand.worker.queue_backend import QueueBackend  # procrastinate is an extra, and may not be installed
 
+    return QueueBackend(workspace, settings, **options)
+
+
+def put(workspace: Workspace, settings: Settings, options: RunOptions, *, batch: str | None, as_json: bool) -> int:
+    """Put what is due on the queue; returns the exit code. Raises ``InputError``."""
     if batch is not None:
         raise InputError("--queue and --batch were given", remedy="give one of them")
-    if budget is not None:
-        raise InputError(
-            "--budget limits one run, and workers are many",
-            remedy="set allowance in outlines/book.yaml, or in a chapter's outline",
-        )
-    server_of(workspace)
-    from expand.worker.queue_operations import enqueue
-
-    queued = run(enqueue(workspace, settings, commission, unpriced=unpriced))
-    if settings.embedded and queued.queued:
+    report = run(backend_of(workspace, settings).submit(options))
+    if settings.embedded and report.jobs.queued:
         note(
             f"they are queued for {settings.model}, the embedded local model; set OPENAI_API_KEY "
             "or give --model to mean another"
         )
     if as_json:
-        print_json(queued.as_json())
+        print_json(report.as_json())
     else:
-        _print_queued(queued)
-    return 0
+        _print_queued(report)
+    return report.exit_code
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run it to its end, without the words that the queue's libraries have for their logs."""
-    import asyncio  # start-up time
-    import logging
-
     for library in ("procrastinate", "psycopg.pool"):
         logging.getLogger(library).addHandler(logging.NullHandler())
     return asyncio.run(work)
 
 
-def _print_queued(queued: Queued) -> None:
-    lines = sum(job.lines for job in queued.queued)
+def _print_queued(report: EnqueueReport) -> None:
+    jobs = report.jobs
+    lines = sum(job.lines for job in jobs.queued)
     parts = [
-        f"{counted(len(queued.queued), 'section')} queued for {queued.model} ({counted(lines, 'line')})"
-        if queued.queued
+        f"{counted(len(jobs.queued), 'section')} queued for {report.model} ({counted(lines, 'line')})"
+        if jobs.queued
         else "nothing to queue"
     ]
-    parts += [f"{len(queued.there):,} queued already"] if queued.there else []
-    parts += [f"{len(queued.done):,} bought by workers already"] if queued.done else []
-    parts += [f"{queued.current:,} current"] if queued.current else []
-    parts += [f"{queued.edited:,} edited by hand, left alone"] if queued.edited else []
+    parts += [f"{len(jobs.waiting):,} queued already"] if jobs.waiting else []
+    parts += [f"{len(jobs.done):,} bought by workers already"] if jobs.done else []
+    parts += [f"{report.current:,} current"] if report.current else []
+    parts += [f"{report.edited:,} edited by hand, left alone"] if report.edited else []
     print(", ".join(parts))
-    if queued.withdrawn:
-        print(f"{counted(queued.withdrawn, 'older job')} for the same sections withdrawn")
-    if queued.queued or queued.there:
+    if jobs.withdrawn:
+        print(f"{counted(jobs.withdrawn, 'older job')} for the same sections withdrawn")
+    if jobs.queued or jobs.waiting:
         print("`expand worker` takes them, on any machine; `expand worker --status` shows how far")
-    if queued.done:
+    if jobs.done:
         print("`expand chapter ID` writes the drafts of what is bought, and sends nothing for it")
 
 
-def show_roster(roster: QueueStatus, *, as_json: bool) -> None:
+def show_status(status: QueueStatus, *, as_json: bool) -> None:
     """Where the queue stands: a table of what is not done, or one JSON object."""
     if as_json:
-        print_json(roster.as_json())
+        print_json(status.as_json())
         return
-    from expand.cli.tables import (
-        TableColumn,
-        console,
-        table,  # start-up time
-    )
-
-    counts = roster.counts
-    print(", ".join(f"{count:,} {state}" for state, count in counts.items()))
-    where = console()
-    open_ones = [entry for entry in roster.entries if _worth_telling(entry)]
-    if open_ones:
+    print(", ".join(f"{count:,} {state}" for state, count in status.counts.items()))
+    listed = [job for job in status.jobs if _is_listed(job)]
+    if listed:
         columns = (
             TableColumn(name="Section"),
             TableColumn(name="State", figure=False),
@@ -112,27 +95,20 @@ def show_roster(roster: QueueStatus, *, as_json: bool) -> None:
             TableColumn(name="Taken"),
             TableColumn(name="Message", figure=False, spare=2),
         )
-        rows = [_row(entry) for entry in open_ones[:MOST_LISTED]]
-        where.print(table(columns, rows, width=where.width))
-    if len(open_ones) > MOST_LISTED:
-        print(f"and {len(open_ones) - MOST_LISTED:,} more; --json lists all")
-    for worker in roster.workers:
+        shown = console()
+        shown.print(table(columns, [_row(job) for job in listed[:MOST_LISTED]], width=shown.width))
+    if len(listed) > MOST_LISTED:
+        print(f"and {len(listed) - MOST_LISTED:,} more; --json lists all")
+    for worker in status.workers:
         alive = "at work" if worker.alive else f"silent for {worker.silent_seconds:,.0f} s"
         print(f"{worker.name}: {alive}, {counted(worker.running, 'section')} in hand, {worker.model}")
 
 
-def _worth_telling(entry: JobEntry) -> bool:
-    waiting = entry.state == "queued" and not entry.word.message
-    return entry.state != "done" and not waiting
+def _is_listed(job: JobStatus) -> bool:
+    waiting = job.state == "queued" and not job.note.message
+    return job.state != "done" and not waiting
 
 
-def _row(entry: JobEntry) -> Sequence[str]:
-    since = "" if entry.since is None else f"{entry.since.astimezone():%H:%M:%S}"
-    return (
-        f"{entry.job.chapter}/{entry.job.section}",
-        entry.state,
-        entry.worker,
-        since,
-        f"{entry.taken:,}",
-        entry.word.message,
-    )
+def _row(job: JobStatus) -> Sequence[str]:
+    since = "" if job.since is None else f"{job.since.astimezone():%H:%M:%S}"
+    return (f"{job.job.chapter}/{job.job.section}", job.state, job.worker, since, f"{job.taken:,}", job.note.message)

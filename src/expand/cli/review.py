@@ -37,7 +37,7 @@ def review(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 when one misses its contract."""
-    from expand.drafting.draft_review import review as review_draft
+    from expand.drafting.accept import review as review_draft
     from expand.errors import InputError  # start-up time
 
     form = "json" if as_json else form
@@ -76,9 +76,8 @@ def revise(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Redraw one section with an instruction."""
-    from expand.cli.common import plan_of
-    from expand.cli.run_command import run, show
-    from expand.drafting.run_options import RunSpec
+    from expand.cli.run_command import run, show  # start-up time
+    from expand.drafting.run_options import RunOptions
     from expand.errors import InputError
 
     place = workspace_of(context, workspace)
@@ -93,19 +92,19 @@ def revise(
             f"section {section} of drafts/{chapter}.md was edited by hand",
             remedy="add --fresh to have it replaced all the same",
         )
-    result = run(
+    options = RunOptions.of(
         place,
-        settings_of(place, model=model, base_url=base_url),
-        RunSpec(
-            chapters=(chapter,),
-            plan=plan_of(draft.plan or "full"),
-            language=draft.language or place.book().language,
-            sections=frozenset({section}),
-            fresh=True,
-            instruction=note.strip(),
-        ),
+        chapter,
+        plan=draft.plan or None,
+        language=draft.language or None,
+        sections=[section],
+        fresh=True,
+        instruction=note.strip(),
+        model=model,
+        base_url=base_url,
         budget=budget,
     )
+    result = run(place, options.settings(place), options)
     show(result, place, as_json=as_json)
     raise typer.Exit(result.exit_code)
 

@@ -17,21 +17,14 @@ if TYPE_CHECKING:
     from expand.cli.run_log import RunLog
     from expand.drafting.events import Event
     from expand.drafting.results import RunResult
-    from expand.drafting.run_options import RunSpec
-    from expand.drafting.scheduler import Scheduler
+    from expand.drafting.run import Run
+    from expand.drafting.run_options import RunOptions
     from expand.settings import Settings
     from expand.workspace import Workspace
 
 
-def run(
-    workspace: Workspace,
-    settings: Settings,
-    commission: RunSpec,
-    *,
-    budget: int | None = None,
-    unpriced: bool = False,
-) -> RunResult:
-    """Runs a commission with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
+def run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:
+    """Runs chapters with progress on stderr; Ctrl-C and SIGTERM end it in good order."""
     import asyncio  # start-up time
 
     if settings.embedded:
@@ -45,19 +38,12 @@ def run(
             f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
         )
 
-    return asyncio.run(_run(workspace, settings, commission, budget=budget, unpriced=unpriced))
+    return asyncio.run(_run(workspace, settings, options))
 
 
-async def _run(
-    workspace: Workspace,
-    settings: Settings,
-    commission: RunSpec,
-    *,
-    budget: int | None,
-    unpriced: bool,
-) -> RunResult:
+async def _run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:
     from expand.cli.progress import progress  # start-up time
-    from expand.drafting.run import expand_chapters
+    from expand.drafting.run import Run
 
     with logged(workspace, settings) as log, progress(sys.stderr, verbosity()) as show_event:
 
@@ -66,15 +52,9 @@ async def _run(
                 log(event)
             show_event(event)
 
-        result = await expand_chapters(
-            workspace,
-            settings,
-            commission,
-            budget_tokens=budget,
-            unpriced=unpriced,
-            on_event=on_event,
-            on_ready=_stop_on_signals,
-        )
+        async with Run(workspace, options, settings=settings, on_event=on_event, keep_events=False) as run:
+            _stop_on_signals(run)
+            result = await run.result()
         if log is not None:
             log.end(result)
         return result
@@ -101,7 +81,7 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
         yield log
 
 
-def _stop_on_signals(run: Scheduler) -> None:
+def _stop_on_signals(run: Run) -> None:
     """The first Ctrl-C or SIGTERM ends the run in good order, the second at once."""
     import asyncio  # start-up time
     import signal
@@ -114,11 +94,11 @@ def _stop_on_signals(run: Scheduler) -> None:
             signal.signal(number, lambda *_: _stop_soon(running, run))
 
 
-def _stop_soon(running: AbstractEventLoop, run: Scheduler) -> None:
+def _stop_soon(running: AbstractEventLoop, run: Run) -> None:
     running.call_soon_threadsafe(_stop, run)
 
 
-def _stop(run: Scheduler) -> None:
+def _stop(run: Run) -> None:
     warn("stopping: what is in flight arrives first; once more leaves it unknown")
     run.stop()
 

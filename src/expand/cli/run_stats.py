@@ -5,21 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from expand.drafting.events import (
-    Event,
-    RunPlanned,
-    SectionDone,
-    SectionGrew,
-    SectionPlanned,
-)
+from expand.drafting.events import Event, RunPlanned, SectionDone, SectionGrew, SectionPlanned
 
 Key = tuple[str, int]
 """A chapter's id and a section's number."""
 
 
 class RunStats:
-    """What every kind of progress shows. Each event is taken in the same time, however long the
-    run: the sums are kept, not made anew.
+    """What every kind of progress shows. Each event is taken in the same time, however long the run: the sums are kept,
+    not made anew.
 
     The time left goes by lines: those still to come at the rate of those that came.
     """

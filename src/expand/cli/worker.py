@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,16 +23,20 @@ from expand.cli.common import (
     warn,
     workspace_of,
 )
+from expand.cli.progress_messages import ProgressMessages
+from expand.cli.queue_output import backend_of, run, show_status
+from expand.cli.run_command import logged
+from expand.cli.run_log import RunLog
+from expand.cli.run_stats import RunStats
 from expand.cli.verbosity import QuietOption, VerboseOption, Verbosity, counted, verbosity
+from expand.drafting.events import AttemptChanged, Event, Notice
+from expand.errors import InputError
+from expand.settings import Settings
+from expand.worker.availability import server_of
+from expand.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from expand.cli.run_log import RunLog
-    from expand.drafting.events import Event
-    from expand.settings import Settings
-    from expand.worker.work_loop import JobReport, Worked, WorkLoop
-    from expand.workspace import Workspace
+    from expand.worker.work_loop import JobReport, WorkLoop, WorkReport
 
 
 def worker(
@@ -37,18 +44,14 @@ def worker(
     chapters: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID...]",
-            help="With --withdraw: only these chapters.",
-            autocompletion=complete_chapter,
+            metavar="[ID...]", help="With --withdraw: only these chapters.", autocompletion=complete_chapter
         ),
     ] = None,
     until_empty: Annotated[
-        bool,
-        typer.Option("--until-empty", help="End when nothing is queued or running any more."),
+        bool, typer.Option("--until-empty", help="End when nothing is queued or running any more.")
     ] = False,
     drafts: Annotated[
-        bool,
-        typer.Option("--drafts", help="Also write each section into this checkout's drafts."),
+        bool, typer.Option("--drafts", help="Also write each section into this checkout's drafts.")
     ] = False,
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", min=1, help="Sections worked on side by side.")
@@ -56,8 +59,7 @@ def worker(
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     on_unknown: Annotated[
-        str | None,
-        typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone."),
+        str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")
     ] = None,
     silent: Annotated[
         float,
@@ -81,20 +83,21 @@ def worker(
     drafts: `expand chapter` assembles them from the ledger. SIGTERM and Ctrl-C let what is in
     flight arrive and put the rest back.
     """
-    from expand.errors import InputError  # start-up time
-    from expand.worker.jobs import server_of
-
     place = workspace_of(context, workspace)
     server_of(place)
     if chapters and not withdraw:
         raise InputError("a worker takes whatever is queued", remedy="name chapters with --withdraw only")
+    settings = settings_of(place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown)
     if status:
-        _show_status(place, silent, as_json=as_json)
+        show_status(run(backend_of(place, settings, silent_seconds=silent).status()), as_json=as_json)
         return
     if withdraw:
-        _withdraw(place, chapters or None, as_json=as_json)
+        report = run(backend_of(place, settings).cancel(tuple(chapters) if chapters else None))
+        if as_json:
+            print_json(report.as_json())
+        else:
+            print(f"{counted(report.withdrawn, 'section')} withdrawn; what is running goes on")
         return
-    settings = settings_of(place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown)
     worked = _work(place, settings, until_empty=until_empty, silent=silent, drafts=drafts)
     if as_json:
         print_json(worked.as_json())
@@ -103,67 +106,37 @@ def worker(
     raise typer.Exit(worked.exit_code)
 
 
-def _show_status(place: Workspace, silent: float, *, as_json: bool) -> None:
-    from expand.cli.queue_output import (
-        run,
-        show_roster,  # start-up time
-    )
-    from expand.worker.queue_operations import look
-
-    show_roster(run(look(place, silent_seconds=silent)), as_json=as_json)
-
-
-def _withdraw(place: Workspace, chapters: list[str] | None, *, as_json: bool) -> None:
-    from expand.cli.queue_output import run  # start-up time
-    from expand.worker.queue_operations import withdraw
-
-    count = run(withdraw(place, chapters))
-    if as_json:
-        print_json({"withdrawn": count})
-    else:
-        print(f"{counted(count, 'section')} withdrawn; what is running goes on")
-
-
-def _work(place: Workspace, settings: Settings, *, until_empty: bool, silent: float, drafts: bool) -> Worked:
-    from expand.cli.queue_output import run  # start-up time
-    from expand.cli.run_command import logged
-    from expand.worker.queue_operations import work
+def _work(place: Workspace, settings: Settings, *, until_empty: bool, silent: float, drafts: bool) -> WorkReport:
+    from expand.worker.work_loop import WorkerOptions, run_worker  # procrastinate is an extra
 
     signals: list[int] = []
     if settings.embedded:
         note(f"the embedded local model writes ({settings.model}: English, small, for trying out)")
     with logged(place, settings) as log:
         worked = run(
-            work(
+            run_worker(
                 place,
                 settings,
-                until_empty=until_empty,
-                silent_seconds=silent,
-                write_drafts=drafts,
+                WorkerOptions(until_empty=until_empty, silent_seconds=silent, write_drafts=drafts),
                 on_event=_teller(log),
                 on_report=_report,
                 tell=note,
-                on_ready=lambda shift: _stop_on_signals(shift, signals, settings),
+                on_ready=lambda loop: _stop_on_signals(loop, signals, settings),
             )
         )
-    import signal  # start-up time
-
     interrupted = bool(signals) and (until_empty or signal.SIGINT in signals)
     return replace(worked, interrupted=interrupted)
 
 
-def _stop_on_signals(shift: WorkLoop, received: list[int], settings: Settings) -> None:
-    """The first SIGTERM or Ctrl-C ends the shift in good order, the second at once."""
-    import asyncio  # start-up time
-    import signal
-
+def _stop_on_signals(loop: WorkLoop, received: list[int], settings: Settings) -> None:
+    """The first SIGTERM or Ctrl-C ends the worker in good order, the second at once."""
     note(f"waiting for sections that are queued for {settings.model}")
     running = asyncio.get_running_loop()
 
     def stop(number: int) -> None:
         warn("stopping: what is in flight arrives first; once more leaves it unknown")
         received.append(number)
-        shift.stop()
+        loop.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
@@ -173,19 +146,15 @@ def _stop_on_signals(shift: WorkLoop, received: list[int], settings: Settings) -
 
 
 def _teller(log: RunLog | None) -> Callable[[Event], None]:
-    """Says on stderr what goes on within sections; their ends are reported."""
-    from expand.cli.progress_messages import ProgressMessages
-    from expand.cli.run_stats import RunStats
-    from expand.drafting.events import AttemptChanged, Notice
-
-    telling = ProgressMessages(RunStats(), verbosity())
+    """Tell on stderr what goes on within sections; their ends are reported."""
+    messages = ProgressMessages(RunStats(), verbosity())
 
     def tell(event: Event) -> None:
         if verbosity() is Verbosity.QUIET or not isinstance(event, AttemptChanged | Notice):
             return
         if log is not None:
             log(event)
-        for line in telling.lines(event):
+        for line in messages.lines(event):
             sys.stderr.write(f"{line}\n")
 
     return tell
@@ -195,19 +164,19 @@ def _report(report: JobReport) -> None:
     """One line for what became of a section."""
     if verbosity() is Verbosity.QUIET and report.outcome == "bought":
         return
-    job, word = report.job, report.word
-    said = f": {word.message}" if word.message else ""
+    job, done = report.job, report.note
+    said = f": {done.message}" if done.message else ""
     if report.outcome == "bought":
-        said = f", {word.lines:,} of {counted(job.lines, 'line')}, " + (
-            f"{counted(word.answers, 'answer')}, {counted(word.tokens, 'token')}"
-            if word.answers
+        said = f", {done.lines:,} of {counted(job.lines, 'line')}, " + (
+            f"{counted(done.answers, 'answer')}, {counted(done.tokens, 'token')}"
+            if done.answers
             else "all of it in the ledger already"
         )
     outcome = "put back" if report.outcome == "misfit" else report.outcome
     sys.stderr.write(f"{job.chapter}/{job.section}: {outcome}{said}\n")
 
 
-def _show(worked: Worked) -> None:
+def _show(worked: WorkReport) -> None:
     if worked.stopped_by:
         warn(worked.stopped_by)
     if worked.misfits:
@@ -223,7 +192,7 @@ def _show(worked: Worked) -> None:
         for outcome in ("refused", "failed", "superseded", "put back")
         if worked.count(outcome)
     ]
-    answers = sum(report.word.answers for report in worked.reports)
-    tokens = sum(report.word.tokens for report in worked.reports)
+    answers = sum(report.note.answers for report in worked.reports)
+    tokens = sum(report.note.tokens for report in worked.reports)
     parts.append(f"{counted(answers, 'answer')}, {counted(tokens, 'token')}")
     print(f"{', '.join(parts)}, {worked.seconds:,.1f} s")

@@ -1,4 +1,4 @@
-"""Drafts handed over to their documents: all of those named, or none."""
+"""Drafts held against their outlines, and handed over to their documents; nothing is sent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,53 @@ from dataclasses import dataclass
 
 from expand.document.draft import document_text
 from expand.drafting.acceptance_record import Acceptances, require_unchanged
-from expand.drafting.draft_review import review
-from expand.drafting.results import ChapterResult
+from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.model_setup import model_setup_for
+from expand.drafting.results import ChapterResult, SectionResult
+from expand.drafting.run_options import RunOptions
+from expand.errors import InputError, Place
+from expand.markdown import lines
+from expand.outline import Book
+from expand.outline.plans import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace, read_text
+
+
+def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> ChapterResult:
+    """A chapter's draft held to its outline, in the language and plan that it was drafted in, as a run would report it.
+
+    Raises ``InputError`` when there is no draft.
+    """
+    draft = workspace.draft(chapter_id)
+    if draft is None:
+        workspace.outline(chapter_id)
+        place = Place(path=workspace.relative(workspace.draft_path(chapter_id)))
+        raise InputError("there is no draft", remedy=f"make one with `expand chapter {chapter_id}`", place=place)
+    options = RunOptions(
+        plan=Plan(draft.plan) if draft.plan in tuple(Plan) else Plan.FULL,
+        language=draft.language if draft.language in book.languages else book.language,
+    )
+    setup = model_setup_for(workspace, settings, ledger=None)
+    chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
+    draft_file = DraftFile(workspace, chapter)
+    return ChapterResult.of(
+        id=chapter_id,
+        draft=draft_file.path,
+        language=chapter.language,
+        plan=chapter.plan.value,
+        sections=[
+            SectionResult(
+                number=section.number,
+                title=chapter.title(section),
+                target_lines=section.lines,
+                lines=lines.of_section(draft_file.texts[section.number]),
+                status="edited" if draft_file.edited(section.number) else "reused",
+                findings=chapter.check(section, draft_file.texts[section.number]),
+            )
+            for section in chapter.outline.sections
+        ],
+        across=draft_file.chapter_findings(whole=True),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +71,7 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptResult:
-    """What became of a handover: ``accepted`` is empty when any chapter was ``refused``."""
+    """What accepting some drafts came to: ``accepted`` is empty when any chapter was ``refused``."""
 
     accepted: tuple[Accepted, ...] = ()
     refused: tuple[ChapterResult, ...] = ()
@@ -37,11 +80,11 @@ class AcceptResult:
 def accept_drafts(
     workspace: Workspace, settings: Settings, chapters: Sequence[str], *, force: bool = False
 ) -> AcceptResult:
-    """Puts drafts in the place of their sources. Everything is checked before anything is replaced;
-    when one cannot be written, those before it are taken back.
+    """Puts drafts in the place of their sources. Everything is checked before anything is replaced; when one cannot be
+    written, those before it are taken back.
 
-    Refused are drafts with blocking findings. Raises ``InputError`` for a chapter without a draft,
-    and for a source that changed since its draft was made. ``force`` passes over both.
+    Refused are drafts with blocking findings. Raises ``InputError`` for a chapter without a draft, and for a source
+    that changed since its draft was made. ``force`` passes over both.
     """
     book = workspace.book()
     reviewed = [review(workspace, settings, book, chapter) for chapter in dict.fromkeys(chapters)]
@@ -52,17 +95,11 @@ def accept_drafts(
         if refused := tuple(chapter for chapter in reviewed if chapter.blocking):
             return AcceptResult(refused=refused)
     texts = {chapter.id: document_text(read_text(workspace.draft_path(chapter.id))) for chapter in reviewed}
-    return AcceptResult(accepted=_all_or_none(workspace, reviewed, texts))
-
-
-def _all_or_none(
-    workspace: Workspace, reviewed: Sequence[ChapterResult], texts: dict[str, str]
-) -> tuple[Accepted, ...]:
     acceptances = Acceptances(workspace)
     done: list[Accepted] = []
     try:
         for chapter in reviewed:
-            source = workspace.outline(chapter.id).source
+            source = outlines[chapter.id].source
             changed = acceptances.accept(chapter.id, source, texts[chapter.id])
             done.append(Accepted(chapter=chapter.id, source=source, draft=chapter.draft, changed=changed))
     except BaseException:
@@ -70,4 +107,4 @@ def _all_or_none(
             if accepted.changed:
                 acceptances.undo(accepted.chapter)
         raise
-    return tuple(done)
+    return AcceptResult(accepted=tuple(done))

@@ -1,12 +1,11 @@
 """Putting a draft in the place of its source, and taking it back.
 
-What holds: the source is replaced in one step and only if it is still what the draft was made from;
-its former text is kept in ``.expand/sources`` under its hash; every acceptance is one line of
-``.expand/accepted.jsonl``, and ``undo`` takes back the last one of a chapter byte for byte. A lock
-keeps two processes from writing the record at once.
+What holds: the source is replaced in one step and only if it is still what the draft was made from; its former text is
+kept in ``.expand/sources`` under its hash; every acceptance is one line of ``.expand/accepted.jsonl``, and ``undo``
+takes back the last one of a chapter byte for byte. A lock keeps two processes from writing the record at once.
 
-A chapter whose source is the text that was accepted is drafted from its former text: accepting a
-draft does not make it outdated.
+A chapter whose source is the text that was accepted is drafted from its former text: accepting a draft does not make it
+outdated.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from expand.errors import InputError, Place
 from expand.outline import Outline
 from expand.workspace import Workspace, read_bytes, read_text, write_bytes_atomically
@@ -29,8 +30,8 @@ LONGEST_DIFFERENCE = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
-    """One line of the record. Hashes are sha256 of the file's bytes; ``former`` is "" where there
-    was no source before. ``undone`` marks the taking back of the acceptance with the same hashes.
+    """One line of the record. Hashes are sha256 of the file's bytes; ``former`` is "" where there was no source before.
+    ``undone`` marks the taking back of the acceptance with the same hashes.
     """
 
     chapter: str
@@ -100,15 +101,15 @@ class Acceptances:
         return self._workspace.root / ".expand" / "sources" / hashed
 
     def keep(self, data: bytes, *, durable: bool) -> str:
-        """Keeps a text; returns its hash. Not ``durable``: it may be lost with the power supply,
-        as long as its file is still there that may be.
+        """Keeps a text; returns its hash. Not ``durable``: it may be lost with the power supply, as long as its file is
+        still there that may be.
         """
         hashed = file_hash(data)
         if durable or not self.copy(hashed).is_file():
             write_bytes_atomically(self.copy(hashed), data, durable=durable)
         return hashed
 
-    def standing(self, chapter: str) -> Acceptance | None:
+    def last(self, chapter: str) -> Acceptance | None:
         """The chapter's last acceptance that was not taken back."""
         stack: list[Acceptance] = []
         for entry in self._entries():
@@ -122,18 +123,16 @@ class Acceptances:
 
     def origin(self, chapter: str, data: bytes) -> bytes:
         """What the chapter is drafted from: ``data``, or the text that an acceptance replaced."""
-        standing = self.standing(chapter)
-        if standing is None or standing.accepted != file_hash(data):
+        last = self.last(chapter)
+        if last is None or last.accepted != file_hash(data):
             return data
-        copy = self.copy(standing.former)
-        if standing.former and not copy.is_file():
+        copy = self.copy(last.former)
+        if last.former and not copy.is_file():
             return data
-        return copy.read_bytes() if standing.former else b""
+        return copy.read_bytes() if last.former else b""
 
     def accept(self, chapter: str, source: str, text: str) -> bool:
-        """Replaces the source by ``text``; the former text is kept first. False when the source
-        says so already.
-        """
+        """Replaces the source by ``text``; the former text is kept first. False when the source says so already."""
         path = self._workspace.root / source
         new = text.encode()
         with self._locked():
@@ -153,20 +152,20 @@ class Acceptances:
             return self._undo(chapter)
 
     def _undo(self, chapter: str) -> Restored:
-        standing = self.standing(chapter)
-        if standing is None:
+        last = self.last(chapter)
+        if last is None:
             raise InputError(f"nothing was accepted for chapter {chapter}", remedy="there is nothing to undo")
-        path = self._workspace.root / standing.source
+        path = self._workspace.root / last.source
         present = path.read_bytes() if path.is_file() else b""
-        if file_hash(present) not in (standing.accepted, standing.former):
+        if file_hash(present) not in (last.accepted, last.former):
             raise InputError(
                 "the file was changed since it was accepted",
                 remedy=f"save your change elsewhere, put back what was accepted, or copy "
-                f".expand/sources/{standing.former} over it by hand",
-                place=Place(path=standing.source),
+                f".expand/sources/{last.former} over it by hand",
+                place=Place(path=last.source),
             )
-        if standing.former:
-            copy = self.copy(standing.former)
+        if last.former:
+            copy = self.copy(last.former)
             if not copy.is_file():
                 raise InputError(
                     "the copy of the former text is gone",
@@ -177,21 +176,13 @@ class Acceptances:
         else:
             path.unlink(missing_ok=True)
         self._append(
-            Acceptance(
-                chapter=chapter,
-                source=standing.source,
-                former=standing.former,
-                accepted=standing.accepted,
-                undone=True,
-            )
+            Acceptance(chapter=chapter, source=last.source, former=last.former, accepted=last.accepted, undone=True)
         )
-        return Restored(source=standing.source, existed=bool(standing.former))
+        return Restored(source=last.source, existed=bool(last.former))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Alone with the record, over all processes."""
-        from filelock import FileLock  # start-up time
-
         path = self._record.with_suffix(".lock")
         lock = FileLock(path)
         try:

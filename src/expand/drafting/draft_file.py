@@ -1,28 +1,55 @@
-"""A chapter's draft while it is worked on: its sections, and the file that others may edit as well.
+"""Drafts while they are worked on: their sections, and the files that others may edit as well.
 
-What holds: the file is written whole or not at all; a section, header or footer that a person
-edited - before the run or during it - is kept as it is; and so is a section that another run wrote
-meanwhile, so that several runs may work on one draft at a time.
+What holds: a file is written whole or not at all; a section, header or footer that a person edited - before the run or
+during it - is kept as it is; and so is a section that another run wrote meanwhile, so that several runs may work on one
+draft at a time.
 
-A draft is made of the ledger's answers and can be made again, so its writing does not wait for the
-disk; where there is an edit in it, it does.
+A draft is made of the ledger's answers and can be made again, so its writing does not wait for the disk; where there is
+an edit in it, it does.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock
 
+from expand.checks import Finding, check_chapter, source_findings
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp
 from expand.drafting.acceptance_record import Acceptances, file_hash
-from expand.drafting.chapter_state import Chapter
-from expand.drafting.fingerprint import differences
+from expand.drafting.chapter import Chapter, differences
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
-from expand.outline import Section
-from expand.workspace import Workspace, read_text, write_atomically
+from expand.outline import Book, Outline, Section
+from expand.workspace import Workspace, decoded, read_text, write_atomically
+
+MOST_OPEN = 32
+"""Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
+that memory does not grow with the book."""
+WRITE_SECONDS = 1.0
+"""How long a finished section may wait for its draft to be written. Its answers are in the ledger, so a kill loses
+nothing: the next run puts it there."""
+
+
+def open_chapter(
+    workspace: Workspace,
+    book: Book,
+    chapter_id: str,
+    *,
+    options: RunOptions,
+    setup: ModelSetup,
+    outline: Outline | None = None,
+) -> Chapter:
+    """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
+    outline = outline or workspace.outline(chapter_id)
+    source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
+    source_text = decoded(source, workspace.root / outline.source)
+    return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup)
 
 
 class DraftFile:
@@ -34,9 +61,8 @@ class DraftFile:
         self.texts: dict[int, str] = {}
         self._stamps: dict[int, Stamp] = {}
         self._unwritten: set[int] = set()
-        self._begun = False
+        self._workspace = workspace
         self._path = workspace.draft_path(chapter.id)
-        self._lock = drafts_lock(workspace.root)
         self.path = workspace.relative(self._path)
         self._acceptances = Acceptances(workspace)
         present = workspace.source_bytes(chapter.outline)
@@ -50,80 +76,69 @@ class DraftFile:
         self._reread()
         for section in chapter.outline.sections:
             if section.number not in self.texts:
-                self.put(section.number, SectionText(chapter.frame(section)).render(), "")
+                self.put(section.number, SectionText(chapter.skeleton(section)).render(), "")
         self._unwritten.clear()
 
     @property
     def dirty(self) -> bool:
         """Whether there is something that is not in the file yet."""
-        return self._begun or bool(self._unwritten)
-
-    def begin(self) -> None:
-        """From now on the file is to be there, with what the sections consist of."""
-        self._begun = True
+        return bool(self._unwritten)
 
     @property
     def text(self) -> str:
         """The draft as it was last read or written; "" before."""
         return self._seen or ""
 
-    def put(self, number: int, text: str, key: str, told: str = "") -> None:
-        """A section that the tool wrote; ``key`` is "" while it is unfinished."""
+    def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
+        """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
         self.texts[number] = text
-        self._stamps[number] = Stamp(key=key, text=document.text_hash(text), told=told)
+        self._stamps[number] = Stamp(key=key, text=document.text_hash(text), told=preceding_hash)
         self._unwritten.add(number)
 
     def edited(self, number: int) -> bool:
         """Whether a person edited the section since the tool wrote it."""
         return self._former is not None and self._former.edited(number)
 
-    def is_current(self, number: int, key: str) -> bool:
-        """Whether the draft's section was made from just what ``key`` says."""
-        stamp = self._stamps.get(number)
-        return stamp is not None and stamp.key == key
-
-    def told(self, number: int) -> str:
-        """The hash of what the section was told of those before it; "" for nothing."""
+    def preceding_hash(self, number: int) -> str:
+        """The hash of what the section's requests said of the sections before it; "" for nothing."""
         stamp = self._stamps.get(number)
         return stamp.told if stamp else ""
 
     def reason(self, section: Section, key: str) -> str:
-        """Why a section is to be drafted, in words; "" when it is current."""
-        if self.is_current(section.number, key):
-            return ""
+        """Why a section is to be drafted, in words; "" when it is current: made from just what ``key`` says."""
         stamp = self._stamps.get(section.number)
+        if stamp is not None and stamp.key == key:
+            return ""
         if self._former is None or self._former.section(section.number) is None:
             return "new"
         if stamp is None or not stamp.key:
-            skeleton = SectionText(self.chapter.frame(section)).render()
+            skeleton = SectionText(self.chapter.skeleton(section)).render()
             untouched = self.texts[section.number].strip() == skeleton.strip()
             return "new" if untouched else "unfinished"
         return f"changed: {', '.join(differences(stamp.key, key))}"
 
     def write(self) -> None:
-        """Writes the draft as it is now; not at all where nothing changed."""
-        with self._lock:
-            self._write()
-        self._begun = False
+        """Write the draft as it is now; not at all where nothing changed."""
+        with drafts_lock(self._workspace.root):
+            self._reread()
+            text, with_edits = self._rendered()
+            if text != self._seen:
+                write_atomically(self._path, text, durable=with_edits)
+                self._seen = text
+                self._seen_as = _signature(self._path)
         self._unwritten.clear()
 
-    def _write(self) -> None:
-        self._reread()
+    def _rendered(self) -> tuple[str, bool]:
+        """The draft's text, and whether a person's edits are in it."""
         former = self._former
         numbers = [section.number for section in self.chapter.outline.sections]
-        theirs = [
-            section
-            for section in (former.sections if former else ())
-            if section.number not in numbers and self.edited(section.number)
-        ]
+        others = former.sections if former else ()
+        theirs = [section for section in others if section.number not in numbers and self.edited(section.number)]
         keep_head = former if former and former.head_edited else None
         keep_footer = former if former and former.footer_edited else None
         text = document.render(
             head=keep_head.head if keep_head else self.chapter.head(),
-            sections=[
-                *(DraftSection(number=n, text=self.texts[n]) for n in numbers),
-                *theirs,
-            ],
+            sections=[*(DraftSection(number=n, text=self.texts[n]) for n in numbers), *theirs],
             footer=keep_footer.footer if keep_footer else self.chapter.footer,
             language=self.chapter.language,
             plan=self.chapter.plan.value,
@@ -132,27 +147,22 @@ class DraftFile:
             head_hash=keep_head.head_hash if keep_head else None,
             footer_hash=keep_footer.footer_hash if keep_footer else None,
         )
-        if text != self._seen:
-            theirs_too = bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
-            write_atomically(self._path, text, durable=theirs_too)
-            self._seen = text
-            self._seen_as = _signature(self._path)
+        return text, bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
 
     def _kept_source(self) -> str:
         """The hash under which the source that the draft is made from is kept."""
         if not self._source_hash:
-            data = self._source
             keep = self._acceptances.keep
-            self._source_hash = keep(data, durable=False) if data else file_hash(b"")
+            self._source_hash = keep(self._source, durable=False) if self._source else file_hash(b"")
         return self._source_hash
 
     def overwrite(self, number: int) -> None:
-        """Lets the tool replace a section that a person edited, as they asked for by name."""
+        """Let the tool replace a section that a person edited, as they asked for by name."""
         if self._former is not None:
             self._former = self._former.without(number)
 
     def _reread(self) -> None:
-        """Takes in what the file says by now, if somebody else wrote it since."""
+        """Take in what the file says by now, if somebody else wrote it since."""
         signature = _signature(self._path)
         if signature is None or signature == self._seen_as:
             return
@@ -164,12 +174,94 @@ class DraftFile:
         self._seen = present
         self._former = document.read(present)
         for section in self._former.sections:
-            mine = section.number in self._unwritten
-            if first or self._former.edited(section.number) or not mine:
+            if first or self._former.edited(section.number) or section.number not in self._unwritten:
                 self.texts[section.number] = section.text
                 self._stamps.pop(section.number, None)
                 if section.number in self._former.stamps:
                     self._stamps[section.number] = self._former.stamps[section.number]
+
+    def chapter_findings(self, *, whole: bool, links: dict[str, bool] | None = None) -> tuple[Finding, ...]:
+        """What shows only across sections; of a ``whole`` chapter also what is missing from it.
+
+        In ``links`` it is noted which files were looked for, and whether they are there.
+        """
+        chapter = self.chapter
+        folder = (self._workspace.root / chapter.outline.source).parent
+        met = {} if links is None else links
+
+        def exists(path: str) -> bool:
+            return met.setdefault(path, (folder / path).exists())
+
+        found = check_chapter(self.texts, quality=chapter.outline.quality if whole else None, exists=exists)
+        return found + (source_findings(chapter.source_blocks, self.text) if whole else ())
+
+
+class DraftStore:
+    """The drafts of a run by chapter id. ``outlines`` are those that were read already."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        book: Book,
+        *,
+        outlines: Mapping[str, Outline],
+        options: RunOptions,
+        setup: ModelSetup,
+    ) -> None:
+        self._workspace = workspace
+        self._book = book
+        self._outlines = outlines
+        self._options = options
+        self._setup = setup
+        self._open: dict[str, DraftFile] = {}
+        self._overwritten: dict[str, set[int]] = {}
+
+    def look(self, chapter: str) -> DraftFile:
+        """The draft, to look at before work on it begins. Raises ``InputError``."""
+        found = self._open.get(chapter)
+        if found is None:
+            outline = self._outlines.get(chapter)
+            opened = open_chapter(
+                self._workspace, self._book, chapter, options=self._options, setup=self._setup, outline=outline
+            )
+            found = DraftFile(self._workspace, opened)
+            for number in self._overwritten.get(chapter, ()):
+                found.overwrite(number)
+            if len(self._open) < MOST_OPEN:
+                self._open[chapter] = found
+        return found
+
+    def take(self, chapter: str) -> DraftFile:
+        """The draft, to work on: it stays open until it is closed. It is written with what its sections consist of
+        before a model wrote anything: a folder that cannot be written is found before anything is spent on it.
+        """
+        found = self.look(chapter)
+        self._open[chapter] = found
+        found.write()
+        return found
+
+    def close(self, chapter: str) -> None:
+        """Write a draft that is finished, and let go of it."""
+        self._open.pop(chapter).write()
+
+    def overwrite(self, chapter: str, number: int) -> None:
+        """Let the tool replace a section that a person edited, as they asked for by name."""
+        self._overwritten.setdefault(chapter, set()).add(number)
+        self.look(chapter).overwrite(number)
+
+    def write(self) -> None:
+        """Write every draft that holds more than its file. Raises ``InputError``."""
+        for draft_file in self._open.values():
+            if draft_file.dirty:
+                draft_file.write()
+
+    async def keep_written(self, done: asyncio.Event) -> None:
+        """Write what came, every now and then, until all is done."""
+        while not done.is_set():
+            try:
+                await asyncio.wait_for(done.wait(), WRITE_SECONDS)
+            except TimeoutError:
+                self.write()
 
 
 @lru_cache(maxsize=8)

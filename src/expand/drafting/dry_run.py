@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from expand.drafting.chapter_state import NO_REVISION, Chapter, ModelSetup, Revision
-from expand.drafting.draft_file import DraftFile
-from expand.drafting.draft_store import open_chapter
+from expand.drafting.chapter import Chapter, Revision
+from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.length_loop import loop_for
 from expand.drafting.model_setup import model_setup_for, require_language
-from expand.drafting.request_builder import order_for
-from expand.drafting.run_options import RunSpec
-from expand.drafting.run_plan import revision_of
-from expand.drafting.section_run import loop_for
-from expand.drafting.section_status import check_section_state
+from expand.drafting.request_builder import RequestBuilder
+from expand.drafting.run_options import RunOptions
+from expand.drafting.section_state import SectionCheck, check_section_state, revision_of
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
 from expand.llm.types import Finish
-from expand.outline import Section
-from expand.outline.plans import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -30,9 +26,8 @@ EXPECTED_TOKENS_PER_LINE = 13
 class DryRun:
     """What one section would take: requests, tokens that go out and may come back, reservation.
 
-    ``reused`` says that nothing would be sent: its draft is current, or ``edited`` by a person.
-    ``reserved_tokens`` is the sum over its requests, ``largest`` the greatest single one; money is
-    in pico-dollars, None without a price.
+    ``reused`` says that nothing would be sent: its draft is current, or ``edited`` by a person. ``reserved_tokens`` is
+    the sum over its requests, ``largest`` the greatest single one; money is in pico-dollars, None without a price.
     """
 
     chapter: str
@@ -49,113 +44,79 @@ class DryRun:
     cost_pico_usd: int | None = 0
 
 
-def dry_run(workspace: Workspace, settings: Settings, commission: RunSpec) -> tuple[DryRun, ...]:
+def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[DryRun, ...]:
     """What a run would send, worked out without sending: as if every answer kept to its lines."""
     book = workspace.book()
     ledger = Ledger.read(workspace.ledger_place)
     try:
-        means = model_setup_for(workspace, settings, ledger=ledger)
-        require_language(means.profile, book, commission.language)
-        editions = ledger.editions() if ledger else {}
+        setup = model_setup_for(workspace, settings, ledger=ledger)
+        require_language(setup.profile, book, options.language)
+        revisions = ledger.editions() if ledger else {}
         planned: list[DryRun] = []
-        for chapter_id in commission.chapters:
-            chapter = open_chapter(
-                workspace,
-                book,
-                chapter_id,
-                plan=commission.plan,
-                language=commission.language,
-                means=means,
-            )
-            folio = DraftFile(workspace, chapter)
-            for section in commission.chosen(chapter.outline):
-                edition = revision_of(chapter_id, section.number, editions)
-                if commission.fresh:
-                    edition = Revision(number=edition.number + 1, instruction=commission.instruction)
-                    if commission.sections is not None:
-                        folio.overwrite(section.number)
-                stands = check_section_state(folio, section, commission, edition=edition)
-                if stands.fate == "due":
-                    planned.append(_simulated(chapter, section, means, edition))
-                else:
-                    planned.append(_kept(chapter, section, edited=stands.fate == "edited"))
+        for chapter_id in options.chapters:
+            chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
+            draft_file = DraftFile(workspace, chapter)
+            for section in options.chosen(chapter.outline):
+                revision = revision_of(chapter_id, section.number, revisions)
+                if options.fresh:
+                    revision = Revision(number=revision.number + 1, instruction=options.instruction)
+                    if options.sections is not None:
+                        draft_file.overwrite(section.number)
+                planned.append(_simulated(chapter, check_section_state(draft_file, section, options, revision)))
         return tuple(planned)
     finally:
         if ledger:
             ledger.close()
 
 
-def first_order(
-    workspace: Workspace,
-    settings: Settings,
-    *,
-    chapter: str,
-    section: int,
-    plan: Plan,
-    language: str,
-) -> tuple[Order, bool, tuple[int, ...]]:
-    """The order of a section's first question, whether its count is exact, and the tokens of each
-    of its messages (the chat format's own are in the order's estimate only).
+def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[Order, bool, tuple[int, ...]]:
+    """The order of the first request of the only section in ``options``, whether its count is exact, and the tokens of
+    each of its messages (the chat format's own are in the order's estimate only).
     """
     book = workspace.book()
-    means = model_setup_for(workspace, settings, ledger=None)
-    require_language(means.profile, book, language)
-    opened = open_chapter(workspace, book, chapter, plan=plan, language=language, means=means)
-    commission = RunSpec(chapters=(chapter,), plan=plan, language=language, sections=frozenset({section}))
-    (chosen,) = commission.chosen(opened.outline)
-    manuscript = SectionText(opened.frame(chosen))
-    ask = loop_for(manuscript, means).next()
+    setup = model_setup_for(workspace, settings, ledger=None)
+    require_language(setup.profile, book, options.language)
+    (chapter_id,) = options.chapters
+    chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
+    (section,) = options.chosen(chapter.outline)
+    section_text = SectionText(chapter.skeleton(section))
+    ask = loop_for(section_text, setup.profile).next()
     if ask is None:
         raise InputError(
-            f"section {section} of chapter {chapter} has its lines already, from the source",
+            f"section {section.number} of chapter {chapter_id} has its lines already, from the source",
             remedy="name another section",
         )
-    order = order_for(opened, chosen, ask, manuscript, run_id="none", edition=NO_REVISION)
-    counts = tuple(means.counter.count(m.content) for m in order.request.messages)
-    return order, means.counter.exact, counts
+    order = RequestBuilder(chapter, section, run_id="none").order(ask, section_text)
+    counts = tuple(setup.counter.count(m.content) for m in order.request.messages)
+    return order, setup.counter.exact, counts
 
 
-def _kept(chapter: Chapter, section: Section, *, edited: bool) -> DryRun:
+def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
+    """One section worked through with answers of just the lines asked for; one that is not due takes nothing."""
+    section = check.section
+    section_text = SectionText(chapter.skeleton(section))
+    requests = RequestBuilder(chapter, section, run_id="dry", revision=check.revision)
+    loop = loop_for(section_text, chapter.setup.profile)
+    orders: list[Order] = []
+    lines = 0
+    while check.state == "due" and (ask := loop.next()) is not None:
+        orders.append(requests.order(ask, section_text))
+        numbers = range(lines, lines + ask.lines)
+        text = "\n".join(f"Line {n} stands for one of the lines that the model would write here." for n in numbers)
+        lines += ask.lines
+        loop.record(ask, section_text.add(text, Finish.STOP, ask.slots))
+    costs = [order.amount.pico_usd for order in orders]
     return DryRun(
         chapter=chapter.id,
         section=section.number,
         title=chapter.title(section),
         lines=section.lines,
-        reused=True,
-        edited=edited,
-    )
-
-
-def _simulated(chapter: Chapter, section: Section, means: ModelSetup, edition: Revision) -> DryRun:
-    """One section worked through with answers of just the lines asked for."""
-    manuscript = SectionText(chapter.frame(section))
-    loop = loop_for(manuscript, means)
-    requests = prompt = reserved = largest = completion = serial = 0
-    cost: int | None = 0
-    while (ask := loop.next()) is not None:
-        order = order_for(chapter, section, ask, manuscript, run_id="dry", edition=edition)
-        requests += 1
-        prompt += order.prompt_estimate or order.prompt_tokens
-        reserved += order.amount.tokens
-        largest = max(largest, order.amount.tokens)
-        completion += ask.lines * EXPECTED_TOKENS_PER_LINE
-        if cost is not None:
-            cost = None if order.amount.pico_usd is None else cost + order.amount.pico_usd
-        text = "\n".join(
-            f"Line {serial + n} stands for one of the lines that the model would write here." for n in range(ask.lines)
-        )
-        serial += ask.lines
-        loop.record(ask, manuscript.add(text, Finish.STOP, ask.slots))
-    return DryRun(
-        chapter=chapter.id,
-        section=section.number,
-        title=chapter.title(section),
-        lines=section.lines,
-        reused=False,
-        requests=requests,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        reserved_tokens=reserved,
-        largest=largest,
-        cost_pico_usd=cost,
+        reused=check.state != "due",
+        edited=check.state == "edited",
+        requests=len(orders),
+        prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
+        completion_tokens=lines * EXPECTED_TOKENS_PER_LINE,
+        reserved_tokens=sum(order.amount.tokens for order in orders),
+        largest=max((order.amount.tokens for order in orders), default=0),
+        cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
     )

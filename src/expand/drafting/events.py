@@ -12,8 +12,8 @@ SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionPlanned:
-    """One section that a run is about: ``lines`` is its target, ``reason`` why it is drafted,
-    "" when it is current and "edited" when it is left to the person who edited it.
+    """One section that a run is about: ``lines`` is its target, ``reason`` why it is drafted, "" when it is current and
+    "edited" when it is left to the person who edited it.
     """
 
     chapter: str
@@ -40,13 +40,16 @@ class SectionStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionGrew:
-    """An answer was added: lines of the section so far, tokens it took in this run so far."""
+    """A section has more lines: an answer was added, or is arriving (``streaming``: its lines are counted as they come,
+    before they are cleaned). ``tokens`` are those that the section took in this run so far.
+    """
 
     chapter: str
     section: int
     lines: int
     tokens: int
     remaining_tokens: int | None
+    streaming: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +73,8 @@ class Notice:
 class AttemptChanged:
     """An attempt was sent, or what became of it is booked: for a log of every attempt.
 
-    ``reserved_tokens`` is the most that it can cost; ``usage`` what was charged, once it is
-    settled; ``message`` why it failed.
+    ``reserved_tokens`` is the most that it can cost; ``usage`` what was charged, once it is settled; ``message`` why it
+    failed.
     """
 
     chapter: str

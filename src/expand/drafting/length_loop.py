@@ -1,12 +1,15 @@
-"""What to ask the model for next, so that a section reaches its lines: the length loop, pure.
+"""Decide what to ask the model for next, so that a section reaches its lines: the length loop, pure.
 
-Models deliver a quarter of the lines asked, or four times as many. The ratio is learned from the
-section's own answers, so that the same answers always lead to the same next question: a run that
-was killed goes on where it stopped, and two runs at once ask for the same.
+Models deliver a quarter of the lines asked, or four times as many. The ratio is learned from the section's own answers,
+so that the same answers always lead to the same next request: a run that was killed goes on where it stopped, and two
+runs at once ask for the same.
 
-First every topic is asked for, topics together as far as the model's profile lets one request go.
-Then what is missing is asked for where it is missing, topic by topic. It ends on target, when
-answers stop adding anything, or at a bound of rounds.
+First every topic is asked for, topics together as far as the model's profile lets one request go. Then what is missing
+is asked for where it is missing, topic by topic. It ends on target, when answers stop adding anything, or at a bound of
+rounds.
+
+An answer whose connection broke is continued like one that reached its output cap. It says nothing about the model,
+though: neither the ratio nor the end of the loop is drawn from it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from expand.drafting.section_text import SectionText
+from expand.llm.profile import Profile
 from expand.llm.types import Purpose
 
 TOLERANCE = 0.03
@@ -23,14 +27,14 @@ TOLERANCE = 0.03
 VANISHING = 0.1
 """An answer that adds less than this share of the lines asked adds nothing."""
 LEAST_RATIO, MOST_RATIO = 0.25, 4.0
-"""However little an answer brought, the next question asks for at most four times what is wanted: a
-model that then obeys must not run over."""
+"""However little an answer brought, the next question asks for at most four times what is wanted: a model that then
+obeys must not run over."""
 FIRST_SHARE = 0.4
-"""The first question of a section takes no more topics than this share of its lines, so that what
-it teaches about the model comes in time for the others."""
+"""The first question of a section takes no more topics than this share of its lines, so that what it teaches about the
+model comes in time for the others."""
 PROBE_SHARE = 0.65
-"""A question that is a section's only one asks for this share at first: what is missing can be
-asked for, what is too much cannot be taken back."""
+"""A question that is a section's only one asks for this share at first: what is missing can be asked for, what is too
+much cannot be taken back."""
 LEAST_LINES = 3
 FINISH_TRIES = 2
 RATIO_WINDOW = 4
@@ -40,8 +44,8 @@ RATIO_WINDOW = 4
 class Ask:
     """One question: for which topics (indices from 0), how many lines, and why.
 
-    ``ordinal`` counts the questions of the same purpose and topics from 0: with the section's key
-    it is the question's identity, whatever the exact words and numbers were.
+    ``ordinal`` counts the questions of the same purpose and topics from 0: with the section's key it is the question's
+    identity, whatever the exact words and numbers were.
     """
 
     purpose: Purpose
@@ -56,29 +60,35 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What became of a question: by how many lines the section grew."""
+    """The answer to a question: by how many lines the section grew, and whether its connection broke (``cut``)."""
 
     ask: Ask
     grown: int
+    cut: bool = False
+
+
+def loop_for(section_text: SectionText, profile: Profile, *, first_purpose: Purpose = "draft") -> LengthLoop:
+    """The length loop as the model's profile wants it."""
+    return LengthLoop(
+        section_text,
+        lines_per_request=profile.lines_per_request,
+        fresh_parts=bool(profile.aspects),
+        first_purpose=first_purpose,
+    )
 
 
 class LengthLoop:
     """The questions of one section. ``lines_per_request`` is what one request can well bring.
 
-    ``fresh_parts`` says that a long topic is asked for in parts that each start anew (a small
-    model, one aspect at a time) rather than continued.
+    ``fresh_parts`` says that a long topic is asked for in parts that each start anew (a small model, one aspect at a
+    time) rather than continued.
     """
 
     def __init__(
-        self,
-        manuscript: SectionText,
-        *,
-        lines_per_request: int,
-        fresh_parts: bool,
-        first_purpose: Purpose = "draft",
+        self, section_text: SectionText, *, lines_per_request: int, fresh_parts: bool, first_purpose: Purpose = "draft"
     ) -> None:
         self._first_purpose: Purpose = first_purpose
-        self._manuscript = manuscript
+        self._text = section_text
         self._lines_per_request = lines_per_request
         self._fresh_parts = fresh_parts
         self._outcomes: list[Outcome] = []
@@ -93,18 +103,21 @@ class LengthLoop:
     @property
     def ratio(self) -> float:
         """Lines delivered for a line asked, learned from the last answers; 1 before any."""
-        last = self._outcomes[-RATIO_WINDOW:]
+        last = self._whole()[-RATIO_WINDOW:]
         asked = sum(outcome.ask.lines for outcome in last)
         if not asked:
             return 1.0
         grown = sum(outcome.grown for outcome in last)
         return min(MOST_RATIO, max(LEAST_RATIO, grown / asked))
 
-    def record(self, ask: Ask, grown: int) -> None:
-        """Notes what an answer brought."""
-        self._outcomes.append(Outcome(ask=ask, grown=grown))
+    def _whole(self) -> list[Outcome]:
+        return [outcome for outcome in self._outcomes if not outcome.cut]
+
+    def record(self, ask: Ask, grown: int, *, cut: bool = False) -> None:
+        """Note what an answer brought, and whether its connection broke."""
+        self._outcomes.append(Outcome(ask=ask, grown=grown, cut=cut))
         if len(ask.slots) > 1:
-            self._alone.update(s for s in ask.slots if not self._manuscript.bodies[s].strip())
+            self._alone.update(s for s in ask.slots if not self._text.bodies[s].strip())
 
     def next(self) -> Ask | None:
         """The next question; None when the section is done or no question would mend it."""
@@ -114,34 +127,29 @@ class LengthLoop:
 
     def _finish(self) -> Ask | None:
         """Ends a text that breaks off, whatever its length."""
-        for slot in self._manuscript.slots:
-            if not self._manuscript.cut[slot]:
+        for slot in self._text.slots:
+            if not self._text.cut[slot]:
                 continue
-            tries = [o for o in self._outcomes if o.ask.slots == (slot,)]
-            trailing = 0
-            for outcome in reversed(tries):
-                if outcome.ask.purpose != "continue":
-                    break
-                trailing += 1
-            if trailing < FINISH_TRIES:
+            asked = [outcome.ask.purpose for outcome in self._whole() if outcome.ask.slots == (slot,)]
+            if asked[-FINISH_TRIES:] != ["continue"] * FINISH_TRIES:
                 want = max(self._missing_of(slot), 2 * LEAST_LINES)
                 return self._ask("continue", (slot,), min(want, self._lines_per_request))
         return None
 
     def _vanishing(self) -> bool:
         """Whether the last two answers brought next to nothing."""
-        last = self._outcomes[-2:]
+        last = self._whole()[-2:]
         return len(last) == 2 and all(outcome.grown < max(2, VANISHING * outcome.ask.lines) for outcome in last)
 
     def _first(self) -> Ask | None:
         """The first question for topics that have none of their text yet."""
-        open_slots = [slot for slot in self._manuscript.slots if self._is_open(slot)]
+        open_slots = [slot for slot in self._text.slots if self._is_open(slot)]
         if not open_slots:
             return None
         quotas = self._quotas(open_slots)
         most: float = self._lines_per_request
         if not self._outcomes:
-            most = min(most, FIRST_SHARE * self._manuscript.frame.target)
+            most = min(most, FIRST_SHARE * self._text.skeleton.target)
         group: list[int] = []
         want = 0.0
         for slot in open_slots:
@@ -151,7 +159,7 @@ class LengthLoop:
                 break
             group.append(slot)
             want += quotas[slot]
-        if len(group) == len(self._manuscript.slots) and not self._fresh_parts:
+        if len(group) == len(self._text.slots) and not self._fresh_parts:
             want *= PROBE_SHARE
         return self._ask(self._first_purpose, tuple(group), min(want, self._lines_per_request))
 
@@ -160,26 +168,26 @@ class LengthLoop:
 
         A section that has its lines leaves topics alone that the author's own text treats.
         """
-        manuscript = self._manuscript
-        if manuscript.bodies[slot].strip():
+        section_text = self._text
+        if section_text.bodies[slot].strip():
             return False
-        if manuscript.frame.placed.get(slot) and not self._missing():
+        if section_text.skeleton.placed.get(slot) and not self._missing():
             return False
         asked = [o.ask.slots for o in self._outcomes if slot in o.ask.slots]
         return not asked or (slot in self._alone and (slot,) not in asked)
 
     def _missing(self) -> int:
         """Lines that the section still misses; 0 when it is on target."""
-        frame = self._manuscript.frame
-        missing = frame.target - self._manuscript.lines
-        return missing if missing > ceil(frame.target * TOLERANCE - 0.5) else 0
+        skeleton = self._text.skeleton
+        missing = skeleton.target - self._text.lines
+        return missing if missing > ceil(skeleton.target * TOLERANCE - 0.5) else 0
 
     def _more(self) -> Ask | None:
         """The next question for the topic that misses most."""
         missing = self._missing()
         if not missing:
             return None
-        slot = max(self._manuscript.slots, key=lambda s: (self._missing_of(s), -s))
+        slot = max(self._text.slots, key=lambda s: (self._missing_of(s), -s))
         want = min(missing, max(self._missing_of(slot), LEAST_LINES), self._lines_per_request)
         purpose = self._first_purpose if self._fresh_parts else "continue"
         return self._ask(purpose, (slot,), want)
@@ -192,19 +200,19 @@ class LengthLoop:
 
     def _share(self) -> float:
         """Lines of text that a topic should get, headings and blanks taken off."""
-        manuscript = self._manuscript
-        slots = len(manuscript.slots)
-        return max(LEAST_LINES, (manuscript.frame.target - manuscript.base_lines) / slots - 1)
+        section_text = self._text
+        slots = len(section_text.slots)
+        return max(LEAST_LINES, (section_text.skeleton.target - section_text.base_lines) / slots - 1)
 
     def _missing_of(self, slot: int) -> int:
-        return max(0, round(self._share()) - self._manuscript.body_lines(slot))
+        return max(0, round(self._share()) - self._text.body_lines(slot))
 
     def _quotas(self, open_slots: Sequence[int]) -> dict[int, float]:
         """What each open topic may have: its share, less what others took too much."""
-        left = self._manuscript.frame.target - self._manuscript.lines - len(open_slots)
+        left = self._text.skeleton.target - self._text.lines - len(open_slots)
         quota = max(LEAST_LINES, min(self._share(), left / len(open_slots)))
         return dict.fromkeys(open_slots, quota)
 
     def _most_rounds(self) -> int:
         per_topic = ceil(self._share() / self._lines_per_request)
-        return 4 + 3 * per_topic * len(self._manuscript.slots)
+        return 4 + 3 * per_topic * len(self._text.slots)

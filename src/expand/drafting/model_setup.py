@@ -1,34 +1,46 @@
-"""Who writes: the author that the settings mean, its profile and price, and what it writes with.
-
-The only place that knows which author a setting means.
-"""
+"""Which model writes: its profile, price, token counts and templates, as the settings mean them."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from expand.errors import InputError, Place
 from expand.ledger import Ledger
 from expand.llm.endpoint import Endpoint
-from expand.llm.pricing import price_for
+from expand.llm.pricing import Price, price_for
 from expand.llm.profile import Profile, profile_for
+from expand.llm.tokens import TokenCounter
 from expand.llm.types import Usage
 from expand.outline import Book
 from expand.settings import Settings
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:
-    from expand.drafting.chapter_state import ModelSetup
     from expand.llm.openai_client import OpenAIAuthor
+    from expand.prompts.rendering import Prompts
 
 ESTIMATE_MARGIN = Decimal("0.15")
 """By how much prompt counts of a model that tiktoken does not know are raised at first."""
 MARGIN_LEARNS, MARGIN_HOLDS = 64, 8
 """The history of a model is looked up for each of so many questions, then for every eighth."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSetup:
+    """What a chapter is written with: the model's profile, its tokens, its price, the templates.
+
+    ``margin`` is the share by which prompt counts are raised for the reservation.
+    """
+
+    profile: Profile
+    counter: TokenCounter
+    price: Price | None
+    prompts: Prompts
+    margin: Callable[[], Decimal]
 
 
 def profile_of(workspace: Workspace, settings: Settings) -> Profile:
@@ -49,13 +61,9 @@ def cost_of(workspace: Workspace, settings: Settings) -> Callable[[str, Usage], 
     return cost
 
 
-def model_setup_for(
-    workspace: Workspace, settings: Settings, *, ledger: Ledger | None, unpriced: bool = False
-) -> ModelSetup:
+def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger | None) -> ModelSetup:
     """What chapters are written with under these settings."""
-    from expand.drafting.chapter_state import ModelSetup  # start-up time: templates and checks
-    from expand.llm.tokens import TokenCounter
-    from expand.prompts.rendering import Prompts
+    from expand.prompts.rendering import Prompts  # start-up time: jinja2
 
     profile = profile_of(workspace, settings)
     counter = TokenCounter(profile.known_as, encoding=profile.encoding)
@@ -79,7 +87,6 @@ def model_setup_for(
         price=price_for(settings.model, profile, settings.base_url),
         prompts=Prompts(workspace.prompts_folder, style=profile.style),
         margin=margin,
-        unpriced=unpriced,
     )
 
 

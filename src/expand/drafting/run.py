@@ -1,132 +1,79 @@
-"""A run under way: its events as they come, a way to stop it, and its result.
+"""A run: chapters into drafts, sections side by side on a fixed number of workers.
 
-What holds however the run ends: nothing that is paid for is lost. Where the task that waits for the
-result is cancelled, nothing new begins; what is in flight arrives, is settled and drafted, and only
-then does the cancellation go on. Cancelled again, what is in flight is left behind: those attempts
-stay charged at their reservation, as unknown outcomes.
+What holds: a section that is current is not touched, one that a person edited is not touched, every answer is in the
+ledger before it is in a draft, and a draft is written whole, soon after each section and when its chapter is done. A
+chapter is opened when its turn comes.
+
+However the run ends, nothing that is paid for is lost. Where the task that waits for the result is cancelled, nothing
+new begins; what is in flight arrives, is settled and drafted, and only then does the cancellation go on. Cancelled
+again, what is in flight is left behind: those attempts stay charged at their reservation, as unknown outcomes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, closing
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from expand.budget import Limit
-from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, always_ready
-from expand.drafting.events import Event
-from expand.drafting.model_setup import (
-    author_for,
-    model_setup_for,
-    profile_of,
-    require_language,
-)
+from expand.checks import Finding
+from expand.client.client import RefusedError
+from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
+from expand.drafting.model_setup import profile_of
 from expand.drafting.result_cache import ResultCache
-from expand.drafting.results import RunResult
-from expand.drafting.run_options import RunSpec
-from expand.drafting.scheduler import Scheduler
-from expand.ledger import Ledger
-from expand.llm.endpoint import is_loopback
+from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
+from expand.drafting.run_context import OpenRun, UsageCounter, open_run
+from expand.drafting.run_options import RunOptions
+from expand.drafting.section_run import SectionRun
+from expand.drafting.section_state import (
+    Revisions,
+    check_chapter_state,
+    check_section_state,
+    raise_revisions,
+    revision_of,
+)
+from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.llm.types import Author
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
-from expand.settings import Settings, require_author
+from expand.markdown import lines
+from expand.outline import Outline, Section
+from expand.settings import Settings
 from expand.workspace import Workspace
 
-# A run put together: settings, book, ledger and author become an expansion.
 
-
-async def expand_chapters(
-    workspace: Workspace,
-    settings: Settings,
-    commission: RunSpec,
-    *,
-    budget_tokens: int | None = None,
-    unpriced: bool = False,
-    author: Author | None = None,
-    on_event: Callable[[Event], None],
-    on_ready: Callable[[Scheduler], None] = lambda _: None,
-) -> RunResult:
-    """Expands chapters into drafts; the ledger is closed, with nothing reserved, when it returns.
-
-    ``budget_tokens`` limits this run. ``author`` writes in the place of the one that the settings
-    mean; it is used under the profile of the settings' model and is not closed here. ``on_ready``
-    gets the expansion before it begins, to stop it.
-    """
-    if author is None:
-        require_author(settings, path=workspace.settings_path)
-    book = workspace.book()
-    profile = profile_of(workspace, settings)
-    require_language(profile, book, commission.language)
-    finished = ResultCache(workspace, commission, profile)
-    outlines = {chapter: workspace.outline(chapter) for chapter in commission.chapters if chapter not in finished}
-    async with AsyncExitStack() as opened:
-        ledger = opened.enter_context(closing(Ledger.open(workspace.ledger_place)))
-        run = ledger.begin_run(
-            limits=limits_of(book, outlines),
-            openings=openings_of(book),
-            openings_pico_usd=money_openings_of(book),
-            run_limit=Limit(tokens=budget_tokens),
-        )
-        prepare = always_ready
-        if author is None:
-            author = own = await opened.enter_async_context(author_for(settings, profile))
-            prepare = own.open
-        local = is_loopback(settings.base_url)
-        expansion = Scheduler(
-            workspace=workspace,
-            book=book,
-            means=model_setup_for(workspace, settings, ledger=ledger, unpriced=unpriced),
-            ledger=ledger,
-            author=author,
-            prepare=prepare,
-            run=run,
-            workers=settings.concurrency or profile.concurrency,
-            on_unknown=settings.on_unknown,
-            on_event=on_event,
-            outlines=outlines,
-            finished=finished,
-            pilot_seconds=LOCAL_PILOT_SECONDS if local else PILOT_SECONDS,
-        )
-        on_ready(expansion)
-        return await expansion.expand(commission)
-
-
-class RunHandle:
+class Run:
     """One run, from ``async with`` to the end of its block, as a task of its own.
 
-    ``async for event in run`` gives every event from the first on and ends with the run; one loop
-    at a time. ``await run.result()`` may come before, after or without it. A block that is left
-    early stops the run and waits for what is in flight.
+    ``async for event in run`` gives every event from the first on and ends with the run; one loop at a time. ``await
+    run.result()`` may come before, after or without it. A block that is left early stops the run and waits for what is
+    in flight.
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        settings: Settings,
-        commission: RunSpec,
+        options: RunOptions,
         *,
-        budget_tokens: int | None = None,
-        unpriced: bool = False,
+        settings: Settings | None = None,
         author: Author | None = None,
         on_event: Callable[[Event], None] | None = None,
         keep_events: bool = True,
     ) -> None:
-        """``on_event`` is called within the run and should be quick; when it raises, the run stops
-        and the error is raised by ``result``. ``keep_events``: keep them for ``async for``.
+        """``settings`` are those of the options, unless they are given. ``author`` writes in the place of the
+        configured one. ``on_event`` is called within the run and should be quick; when it raises, the run stops and the
+        error is raised by ``result``. ``keep_events``: keep them for ``async for``.
         """
         self._workspace = workspace
-        self._settings = settings
-        self._commission = commission
-        self._budget_tokens = budget_tokens
-        self._unpriced = unpriced
+        self._options = options
+        self._settings = settings or options.settings(workspace, own_author=author is not None)
         self._author = author
         self._on_event = on_event
         self._keep_events = keep_events
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[RunResult] | None = None
-        self._expansion: Scheduler | None = None
+        self._scheduler: _Scheduler | None = None
         self._stops = 0
         self._broken: Exception | None = None
 
@@ -136,10 +83,7 @@ class RunHandle:
         return self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._begun.done():
             self.stop()
@@ -155,19 +99,24 @@ class RunHandle:
     def stop(self) -> None:
         """Begin nothing new; what is in flight arrives. Called again, that is left unknown."""
         self._stops += 1
-        if self._expansion is not None:
-            self._expansion.stop()
+        if self._scheduler is not None:
+            self._scheduler.stop()
 
     async def result(self) -> RunResult:
         """What the run came to, once it has ended.
 
-        Raises ``InputError``, ``AuthorError`` and ``LedgerError`` for what kept it from beginning
-        or from going on, and what ``on_event`` raised.
+        Raises ``InputError``, ``AuthorError`` and ``LedgerError`` for what kept it from beginning or from going on, and
+        what ``on_event`` raised.
         """
         result = await self._arrived()
         if self._broken is not None:
             raise self._broken
         return result
+
+    async def complete(self) -> RunResult:
+        """Run to the end; its result. Raises what ``result`` raises."""
+        async with self:
+            return await self.result()
 
     @property
     def _begun(self) -> asyncio.Task[RunResult]:
@@ -194,21 +143,18 @@ class RunHandle:
             task.exception()  # who asks for the result gets it; the run is over in any case
 
     async def _run(self) -> RunResult:
-        return await expand_chapters(
-            self._workspace,
-            self._settings,
-            self._commission,
-            budget_tokens=self._budget_tokens,
-            unpriced=self._unpriced,
-            author=self._author,
-            on_event=self._tell,
-            on_ready=self._ready,
-        )
-
-    def _ready(self, expansion: Scheduler) -> None:
-        self._expansion = expansion
-        for _ in range(self._stops):
-            expansion.stop()
+        """Open what the run works with, and work. Outlines of chapters that are known to be finished stay unread."""
+        workspace, options, settings = self._workspace, self._options, self._settings
+        cache = ResultCache(workspace, options, profile_of(workspace, settings))
+        outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in cache}
+        async with open_run(
+            workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines
+        ) as opened:
+            workers = settings.concurrency or opened.setup.profile.concurrency
+            self._scheduler = _Scheduler(opened, outlines, cache, workers=workers, on_event=self._tell)
+            for _ in range(self._stops):
+                self._scheduler.stop()
+            return await self._scheduler.expand()
 
     def _tell(self, event: Event) -> None:
         if self._keep_events:
@@ -220,3 +166,246 @@ class RunHandle:
         except Exception as error:  # whatever it is, what is in flight comes first
             self._broken = error
             self.stop()
+
+
+@dataclass(kw_only=True, slots=True)
+class _ChapterWork:
+    """A chapter that is being worked on: its sections that are not done yet, and the results of the others."""
+
+    left: int
+    results: dict[int, SectionResult] = field(default_factory=dict)
+    has_notes: bool = False
+    """Whether the run says something of it that a later run would not."""
+
+
+class _Scheduler:
+    """Gives the sections of an open run to its workers, and puts their results together."""
+
+    def __init__(
+        self,
+        opened: OpenRun,
+        outlines: Mapping[str, Outline],
+        cache: ResultCache,
+        *,
+        workers: int,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._options = opened.options
+        self._context = opened.context
+        self._drafts = DraftStore(
+            opened.workspace, opened.book, outlines=outlines, options=opened.options, setup=opened.setup
+        )
+        self._cache = cache
+        self._workers = workers
+        self._on_event = on_event
+        self._revisions: Revisions = {}
+        self._work: dict[str, _ChapterWork] = {}
+        self._finished: dict[str, ChapterResult] = {}
+        self._refused: list[Refusal] = []
+        self._stopped_by = ""
+        self._interrupted = False
+
+    def stop(self) -> None:
+        """Begin nothing new; what is in flight arrives. Called again, that is left unknown."""
+        self._interrupted = True
+        self._context.client.stop()
+
+    async def expand(self) -> RunResult:
+        """Draft the chapters; everything bought is in the drafts when it returns.
+
+        Raises ``InputError`` before anything is sent when the input is wrong.
+        """
+        began = time.monotonic()
+        if self._options.fresh:
+            raise_revisions(self._context.ledger, self._options, self._drafts.look, self._drafts.overwrite)
+        chapters = self._look_around()
+        for result in self._finished.values():
+            for section in result.sections:
+                self._tell_done(result.id, section)
+        try:
+            await self._draft(chapters)
+        finally:
+            try:
+                await self._context.client.drain()
+            finally:
+                self._drafts.write()
+        self._cache.write()
+        results = tuple(self._finished[c] for c in self._options.chapters if c in self._finished)
+        sections = [section for result in results for section in result.sections]
+        return RunResult(
+            chapters=results,
+            balance=self._context.ledger.balance("book"),
+            attempts=sum(section.attempts for section in sections),
+            answers=sum(section.answers for section in sections),
+            seconds=time.monotonic() - began,
+            stopped_by=self._stopped_by,
+            refused=tuple(self._refused),
+            interrupted=self._interrupted,
+        )
+
+    def _look_around(self) -> dict[str, list[int]]:
+        """The sections to work on by chapter, and what will be drafted and why, told before anything is spent."""
+        self._revisions = self._context.ledger.editions()
+        chapters: dict[str, list[int]] = {}
+        planned: list[SectionPlanned] = []
+        for chapter in self._options.chapters:
+            known = self._cache.result(chapter, self._revisions)
+            if known is not None:
+                self._finished[chapter] = known
+                planned += _planned_already(known)
+                continue
+            draft_file = self._drafts.look(chapter)
+            checks = check_chapter_state(draft_file, self._options, self._revisions)
+            planned += [check.planned(draft_file.chapter) for check in checks]
+            chapters[chapter] = [check.section.number for check in checks]
+            self._work[chapter] = _ChapterWork(left=len(checks))
+        self._on_event(RunPlanned(sections=tuple(planned)))
+        return chapters
+
+    async def _draft(self, chapters: Mapping[str, Sequence[int]]) -> None:
+        """Have the workers do everything, and the drafts written meanwhile."""
+        todo = lanes(chapters, workers=self._workers, in_order=self._options.context == "text")
+        done = asyncio.Event()
+
+        async def work() -> None:
+            for chapter, sections in todo:
+                for section in sections:
+                    await self._section(chapter, section)
+
+        async def work_all() -> None:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._workers):
+                    workers.create_task(work())
+            done.set()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(work_all())
+                group.create_task(self._drafts.keep_written(done))
+        except* ExpandError as errors:
+            raise _first(errors) from errors
+
+    async def _section(self, chapter_id: str, number: int) -> None:
+        draft_file = self._drafts.take(chapter_id)
+        section = draft_file.chapter.outline.sections[number - 1]
+        self._on_event(SectionStarted(chapter=chapter_id, section=number))
+        status, notes = await self._drafted(draft_file, section)
+        counter = self._context.usage.take(chapter_id, number)
+        result = _section_result(draft_file, section, status, notes, counter)
+        work = self._work[chapter_id]
+        work.results[number] = result
+        work.left -= 1
+        work.has_notes |= bool(notes)
+        if not work.left:
+            self._finish(draft_file)
+        self._tell_done(chapter_id, result)
+
+    async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
+        """Draft a section if it is due; its status, and what the run has to say of it."""
+        chapter, number = draft_file.chapter, section.number
+        revision = revision_of(chapter.id, number, self._revisions)
+        check = check_section_state(draft_file, section, self._options, revision)
+        if check.state == "edited":
+            return "edited", ()
+        if check.state == "stale":
+            message = "the sections before it changed since it was drafted; --cascade drafts it again"
+            self._on_event(Notice(message=f"{chapter.id}/{number}: {message}"))
+        if check.state != "due":
+            return "reused", ()
+        drafted = await SectionRun(self._context, chapter, check).draft()
+        if drafted.ended_by is None:
+            draft_file.put(number, drafted.text, check.key, check.preceding_hash)
+        elif drafted.lines >= lines.of_section(draft_file.texts[number]):
+            draft_file.put(number, drafted.text, "")
+        return self._status(chapter.id, number, drafted.ended_by), drafted.notes
+
+    def _status(self, chapter: str, section: int, ended_by: ExpandError | None) -> SectionStatus:
+        """The status of a section that was drafted, and what its end means for the run."""
+        if isinstance(ended_by, BudgetExceededError):
+            shortfall = ended_by.shortfall if isinstance(ended_by, RefusedError) else None
+            self._refused.append(Refusal(chapter=chapter, section=section, message=str(ended_by), shortfall=shortfall))
+        elif isinstance(ended_by, AuthorError) and not self._stopped_by:
+            self._stopped_by = str(ended_by)
+        return status_of(ended_by, self._context.usage.of(chapter, section))
+
+    def _finish(self, draft_file: DraftFile) -> None:
+        """The chapter's result: the sections that were asked for, and what shows across them."""
+        chapter, work = draft_file.chapter, self._work.pop(draft_file.chapter.id)
+        self._drafts.close(chapter.id)
+        links: dict[str, bool] = {}
+        result = self._finished[chapter.id] = ChapterResult.of(
+            id=chapter.id,
+            draft=draft_file.path,
+            language=chapter.language,
+            plan=chapter.plan.value,
+            sections=[work.results[section.number] for section in self._options.chosen(chapter.outline)],
+            across=draft_file.chapter_findings(whole=self._options.sections is None, links=links),
+        )
+        if not work.has_notes:
+            self._cache.keep(draft_file, result, self._revisions, links)
+
+    def _tell_done(self, chapter: str, result: SectionResult) -> None:
+        self._on_event(SectionDone(chapter=chapter, section=result.number, lines=result.lines, status=result.status))
+
+
+def lanes(
+    chapters: Mapping[str, Sequence[int]], *, workers: int, in_order: bool
+) -> Iterator[tuple[str, Sequence[int]]]:
+    """What one worker takes at a time: a section, or a chapter's sections where order matters.
+
+    Side by side, as many chapters are begun as there are workers, each with one section; then come their other
+    sections, when the provider may have the chapter's prefix in its cache. Only then the next chapters are begun, so
+    that few are open at a time.
+    """
+    if in_order:
+        yield from chapters.items()
+        return
+    ids = list(chapters)
+    for at in range(0, len(ids), workers):
+        block = ids[at : at + workers]
+        for chapter in block:
+            yield chapter, chapters[chapter][:1]
+        for chapter in block:
+            yield from ((chapter, (section,)) for section in chapters[chapter][1:])
+
+
+def status_of(ended_by: ExpandError | None, counter: UsageCounter) -> SectionStatus:
+    """The status of a section that was drafted until ``ended_by``."""
+    if ended_by is None:
+        return "drafted" if counter.answers else "reused"
+    return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
+
+
+def _section_result(
+    draft_file: DraftFile, section: Section, status: SectionStatus, notes: Sequence[Finding], counter: UsageCounter
+) -> SectionResult:
+    chapter, text = draft_file.chapter, draft_file.texts[section.number]
+    return SectionResult(
+        number=section.number,
+        title=chapter.title(section),
+        target_lines=section.lines,
+        lines=lines.of_section(text),
+        status=status,
+        attempts=counter.attempts,
+        answers=counter.answers,
+        usage=counter.usage,
+        findings=(*notes, *chapter.check(section, text)),
+    )
+
+
+def _planned_already(result: ChapterResult) -> Iterator[SectionPlanned]:
+    """What is announced of a chapter that is known to be finished."""
+    for section in result.sections:
+        yield SectionPlanned(
+            chapter=result.id,
+            section=section.number,
+            title=section.title,
+            lines=section.target_lines,
+            reason="edited" if section.status == "edited" else "",
+        )
+
+
+def _first(errors: BaseExceptionGroup[ExpandError]) -> ExpandError:
+    """The first of the errors that ended the workers."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,66 +1,130 @@
-"""What a run is to do, and in which order."""
+"""The options of a run: one value that the library, the command line, workers and batches share.
+
+A new option is a field here. ``expand chapter`` states it once more, with its help; the code that acts on it reads it
+from here. Nothing in between has to name it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self
 
 from expand.errors import InputError
 from expand.outline import Outline, Section
 from expand.outline.plans import Plan
+from expand.schema import Json
+from expand.settings import OnUnknown, Overrides, Settings, read_settings
+from expand.workspace import Workspace
+
+OWN_MODEL = "own"
+"""The model's name where the caller brings an author and names no model: a general profile."""
+
+JOB_FIELDS = ("plan", "language", "unpriced")
+"""The options that a job in the queue carries: whoever works on it drafts what was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunSpec:
-    """What a run is to do. ``sections`` are numbers, None for all; ``fresh`` buys them anew.
+class RunOptions:
+    """Every option that reaches a run or one of its requests. Raises ``InputError`` for a value that it cannot have.
 
-    ``context_text`` tells each section what those before it say, in order, instead of drafting
-    them side by side; with ``cascade`` a section is drafted again when those before it changed.
+    ``sections`` are numbers from 1, None for all. ``fresh`` buys them anew, with ``instruction`` as an editor's wish.
+    With ``context="text"`` each section is told what those before it say, so a chapter's sections follow each other;
+    ``cascade`` then drafts a section again when those before it changed. ``budget`` is the most tokens that the run may
+    reserve and spend. ``unpriced`` lets a model without a known price pass under a limit in money. ``model``,
+    ``base_url``, ``api_key``, ``concurrency`` and ``on_unknown`` stand over environment and ``expand.toml``.
     """
 
-    chapters: tuple[str, ...]
-    plan: Plan
-    language: str
+    chapters: tuple[str, ...] = ()
+    plan: Plan = Plan.FULL
+    language: str = ""
     sections: frozenset[int] | None = None
     fresh: bool = False
-    context_text: bool = False
-    cascade: bool = False
     instruction: str = ""
-    """With ``fresh``: what an editor wants of the new version."""
+    context: Literal["outline", "text"] = "outline"
+    cascade: bool = False
+    budget: int | None = None
+    unpriced: bool = False
+    model: str | None = None
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    concurrency: int | None = None
+    on_unknown: OnUnknown | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("plan", self.plan, tuple(Plan)),
+            ("context", self.context, ("outline", "text")),
+            ("on_unknown", self.on_unknown or "retry", ("retry", "hold")),
+        ):
+            if value not in allowed:
+                raise InputError(f"{name} is {value!r}", remedy=f"give {' or '.join(allowed)}")
+        if self.budget is not None and self.budget < 0:
+            raise InputError(f"budget is {self.budget}", remedy="give a number of tokens, from 0 on")
+        object.__setattr__(self, "plan", Plan(self.plan))
+        if self.sections is not None:
+            object.__setattr__(self, "sections", frozenset(self.sections))
+
+    @classmethod
+    def given(cls, **stated: Any) -> Self:
+        """Options from a command line, where None says nothing."""
+        return cls(**{name: value for name, value in stated.items() if value is not None})
+
+    @classmethod
+    def of(
+        cls, workspace: Workspace, chapters: str | Iterable[str], options: Self | None = None, **changes: Any
+    ) -> Self:
+        """The options of a run over some chapters: ``options`` with ``changes`` on top, in the book's language if none
+        is given. A change that is None says nothing. Raises ``InputError``, and ``TypeError`` for an unknown name.
+        """
+        known = {f.name for f in fields(cls)} - {"chapters"}
+        if unknown := sorted(set(changes) - known):
+            raise TypeError(f"there is no option {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        given = {name: value for name, value in changes.items() if value is not None}
+        named = (chapters,) if isinstance(chapters, str) else tuple(dict.fromkeys(chapters))
+        if not named:
+            raise InputError("no chapter named", remedy="name one, or give workspace.chapter_ids()")
+        made = replace(options or cls(), chapters=named, **given)
+        return made if made.language else replace(made, language=workspace.book().language)
+
+    def settings(self, workspace: Workspace, *, own_author: bool = False) -> Settings:
+        """The settings of the workspace with these options on top. Raises ``InputError``.
+
+        With ``own_author`` the caller's author writes: under the profile of the model that is named, else under
+        ``OWN_MODEL``, never under the embedded model's.
+        """
+        environment = {**os.environ, **({"OPENAI_API_KEY": self.api_key} if self.api_key else {})}
+        overrides = Overrides(
+            model=self.model, base_url=self.base_url, concurrency=self.concurrency, on_unknown=self.on_unknown
+        )
+        settings = read_settings(workspace.settings_path, environment=environment, overrides=overrides)
+        if own_author and settings.embedded and not self.model:
+            return replace(self, model=OWN_MODEL).settings(workspace)
+        return settings
 
     def chosen(self, outline: Outline) -> tuple[Section, ...]:
         """The sections of a chapter that are to be drafted. Raises ``InputError``."""
         numbers = {section.number for section in outline.sections}
         if missing := sorted((self.sections or frozenset()) - numbers):
             raise InputError(
-                f"chapter {outline.id} has no section {missing[0]}",
-                remedy=f"it has sections 1 to {len(numbers)}",
+                f"chapter {outline.id} has no section {missing[0]}", remedy=f"it has sections 1 to {len(numbers)}"
             )
         wanted = self.sections if self.sections is not None else numbers
         return tuple(section for section in outline.sections if section.number in wanted)
 
+    def require_side_by_side(self, flag: str, why: str) -> None:
+        """Refuse what has a chapter's sections follow each other, where ``flag`` takes them all at once."""
+        if self.context == "text" or self.cascade:
+            raise InputError(
+                f"--context text drafts sections one after the other, and {why}",
+                remedy=f"leave out --context and --cascade, or {flag}",
+            )
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One section to look after: the chapter's id and the section's number."""
+    def for_job(self) -> Self:
+        """The options that a job in the queue carries, and no others."""
+        return type(self)(**{name: getattr(self, name) for name in JOB_FIELDS})
 
-    chapter: str
-    section: int
-
-
-def lanes(chapters: Sequence[Sequence[Job]], *, workers: int, in_order: bool) -> Iterator[Sequence[Job]]:
-    """What one worker takes at a time: a section, or a chapter's sections where order matters.
-
-    Side by side, as many chapters are begun as there are workers, each with one section; then come
-    their other sections, when the provider may have the chapter's prefix in its cache. Only then
-    the next chapters are begun, so that few are open at a time.
-    """
-    if in_order:
-        yield from chapters
-        return
-    for at in range(0, len(chapters), workers):
-        block = chapters[at : at + workers]
-        for jobs in block:
-            yield jobs[:1]
-        for jobs in block:
-            yield from ((job,) for job in jobs[1:])
+    def job_form(self) -> dict[str, Json]:
+        """The options that a job in the queue carries, as JSON."""
+        return {name: getattr(self, name) for name in JOB_FIELDS}

@@ -14,9 +14,9 @@ from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
 
 from expand.budget import Amount, Balance, Limit
-from expand.client.client import Bought, BudgetedClient, Event, RetryPolicy, StoppedError
-from expand.drafting.chapter_state import ModelSetup
-from expand.drafting.model_setup import author_for, model_setup_for, profile_of, require_language
+from expand.client.client import Bought, BudgetedClient, RetryPolicy
+from expand.client.outcome import Event, StoppedError
+from expand.drafting.model_setup import ModelSetup, author_for, model_setup_for, profile_of, require_language
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.import_run import DEFAULT_LINES
 from expand.importers.proposal import Proposal, scaled, tidy
@@ -226,10 +226,11 @@ def _suggestion(
     return _Suggestion(
         target=target,
         book=book,
-        setup=model_setup_for(workspace, settings, ledger=ledger, unpriced=request.unpriced),
+        setup=model_setup_for(workspace, settings, ledger=ledger),
         writer=OutlineWriter(workspace=workspace, book=book, language=target.language, lines=lines),
         lines=lines,
         edition=ledger.edition(target.id, SECTION) if ledger else 0,
+        unpriced=request.unpriced,
     )
 
 
@@ -255,6 +256,7 @@ class _Suggestion:
     writer: OutlineWriter
     lines: int
     edition: int
+    unpriced: bool
 
     @property
     def _headings(self) -> tuple[str, ...]:
@@ -327,7 +329,7 @@ class _Suggestion:
             amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
             rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
             cost=price.cost if price else no_price,
-            unpriced=setup.unpriced,
+            unpriced=self.unpriced,
             question=hashlib.sha256(f"suggest|{self.target.id}|{alone.key}".encode()).hexdigest(),
             rank=1,
         )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from expand.drafting.draft_review import review
+from expand.drafting.accept import review
 from expand.drafting.model_setup import profile_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult
-from expand.drafting.run_options import RunSpec
+from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.outline.plans import Plan
 from expand.reports.data import BookData
@@ -46,8 +46,8 @@ def _cached(workspace: Workspace, settings: Settings, data: BookData, drafted: C
             by_kind.setdefault((Plan(draft.plan), draft.language), []).append(chapter.id)
     known: dict[str, ChapterResult] = {}
     for (plan, language), chapters in by_kind.items():
-        spec = RunSpec(chapters=tuple(chapters), plan=plan, language=language)
-        cache = ResultCache(workspace, spec, profile_of(workspace, settings))
+        options = RunOptions(chapters=tuple(chapters), plan=plan, language=language)
+        cache = ResultCache(workspace, options, profile_of(workspace, settings))
         results = {chapter: cache.result(chapter, editions) for chapter in chapters}
         known.update((chapter, result) for chapter, result in results.items() if result)
     return known

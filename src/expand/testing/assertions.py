@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from expand.api import RunOptions, expand_chapter
+from expand.api import expand_chapter
 from expand.document.draft import read
 from expand.drafting.events import Event
 from expand.drafting.results import ChapterResult, RunResult
@@ -78,7 +78,7 @@ class DraftTrial:
                 self.assert_asked(each.number, *(topic.say(language) for topic in each.topics))
 
 
-def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options: RunOptions) -> DraftTrial:
+def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options: Mapping[str, Any]) -> DraftTrial:
     """Drafts a chapter with a scripted author, in a loop of its own."""
     before = len(author.requests)
     events: list[Event] = []
@@ -89,7 +89,7 @@ def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options:
         if listener is not None:
             listener(event)
 
-    given: RunOptions = {"unpriced": True, "author": author, **options, "on_event": on_event}
+    given = {"unpriced": True, "author": author, **options, "on_event": on_event}
     result = in_a_loop_of_its_own(lambda: expand_chapter(workspace, chapter, **given))
     return DraftTrial(
         workspace=workspace,

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
-    from expand.api import RunOptions
     from expand.testing.assertions import DraftTrial
     from expand.testing.command_line import CommandRun
     from expand.testing.scripted_author import ScriptedAuthor
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 class ExpandDraft(Protocol):
     """Drafts a chapter of the copied workspace; the options are those of ``expand_chapter``."""
 
-    def __call__(self, chapter: str, **options: Unpack[RunOptions]) -> DraftTrial:
+    def __call__(self, chapter: str, **options: Any) -> DraftTrial:
         """The chapter's result, draft and requests."""
         ...
 
@@ -95,7 +94,7 @@ def expand_draft(expand_workspace: Workspace, scripted_author: ScriptedAuthor, e
     """Drafts chapters of the copied workspace with the scripted author, or with ``author=…``."""
     from expand.testing.assertions import drafted
 
-    def draft(chapter: str, **options: Unpack[RunOptions]) -> DraftTrial:
+    def draft(chapter: str, **options: Any) -> DraftTrial:
         return drafted(expand_workspace, chapter, scripted_author, options)
 
     return draft

@@ -1,43 +1,58 @@
-"""The board: the queue's jobs in the database. Puts them up, looks at them, takes them back.
+"""The queue's jobs in the database, kept by procrastinate: put them up, look at them, take them back.
 
-Whatever changes the queue as a whole is one transaction under one lock, so that two who put up the
-same sections at once, or find the same stalled job, follow one another.
+The tables are in a schema beside the ledger's own and named after it, so that two books, and other programs that use
+procrastinate, do not mix. Whatever changes the queue as a whole is one transaction under one advisory lock, so that
+two processes that queue the same sections at once, or find the same stalled job, follow one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
-from procrastinate import App, PsycopgConnector, exceptions, sql
+from procrastinate import App, PsycopgConnector, exceptions
 from procrastinate.jobs import Job
+from procrastinate.schema import SchemaManager, migrations_path
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from expand.errors import LedgerError
 from expand.ledger.postgres_session import SILENT_SECONDS
 from expand.ledger_location import Server
-from expand.worker import queue_schema, queue_status
 from expand.worker.jobs import SectionJob
-from expand.worker.queue_status import QueueStatus, Word
+from expand.worker.queue_status import JobNote, QueueStatus, read_status
 
 TASK = "expand.section"
 QUEUE = "sections"
 CONNECTIONS = 3
-PUT_AT_ONCE = 1000
 _WAITING = ("todo", "doing")
+
+_SUFFIX = "_queue"
+_LONGEST_NAME = 63
+_OWN_TABLES = (
+    "CREATE TABLE queue_version (migration TEXT NOT NULL)",
+    "CREATE TABLE queue_worker ("
+    " id BIGINT PRIMARY KEY, name TEXT NOT NULL, model TEXT NOT NULL,"
+    " began_at TIMESTAMPTZ NOT NULL DEFAULT now())",
+    "CREATE TABLE queue_word ("
+    " job_id BIGINT PRIMARY KEY REFERENCES procrastinate_jobs ON DELETE CASCADE,"
+    " worker TEXT NOT NULL, message TEXT NOT NULL, lines INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, answers INTEGER NOT NULL, tokens BIGINT NOT NULL)",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Enqueued:
-    """What became of jobs that were to be put up. ``withdrawn`` counts older jobs for the same
-    sections that nobody had begun.
+    """What became of jobs that were to be queued: new ones, those that ``waiting`` or ``done`` jobs ask for already.
+    ``withdrawn`` counts older jobs for the same sections that nobody had begun.
     """
 
     queued: tuple[SectionJob, ...] = ()
-    there: tuple[SectionJob, ...] = ()
+    waiting: tuple[SectionJob, ...] = ()
     done: tuple[SectionJob, ...] = ()
     withdrawn: int = 0
 
@@ -47,82 +62,48 @@ class QueueError(LedgerError):
 
 
 class JobQueue:
-    """The queue, open. ``app`` is procrastinate's."""
+    """The queue, open. ``app`` is procrastinate's. Every method raises ``QueueError``."""
 
     def __init__(self, server: Server, pool: AsyncConnectionPool[Any], app: App) -> None:
         self.app = app
         self.name = str(server)
-        self.schema = queue_schema.schema_of(server)
+        self._schema = schema_of(server)
         self._pool = pool
 
-    # --- putting up ------------------------------------------------------------------------------
-
     async def put(self, jobs: Sequence[SectionJob]) -> Enqueued:
-        """Put jobs up, each unless the same is there or done already. A job for the same section
-        made from something else gives way if nobody has begun it. Raises ``QueueError``.
+        """Queue jobs, each unless the same is queued or done already. An older job for the same section, made from
+        something else, is withdrawn if nobody has begun it.
         """
         async with self._locked() as connection:
-            by_lock, outdated = await self._known(connection, jobs)
-            new = [job for job in jobs if job.lock not in by_lock]
+            known, outdated = await _known(connection, jobs)
+            new = [job for job in jobs if job.lock not in known]
             withdrawn = await _remove(connection, outdated)
-            for at in range(0, len(new), PUT_AT_ONCE):
-                await self.app.job_manager.batch_defer_jobs_async(
-                    jobs=[
-                        Job(
-                            queue=QUEUE,
-                            task_name=TASK,
-                            lock=None,
-                            queueing_lock=job.lock,
-                            task_kwargs=job.as_json(),
-                        )
-                        for job in new[at : at + PUT_AT_ONCE]
-                    ],
-                    connection=connection,
-                )
+            await self.app.job_manager.batch_defer_jobs_async(
+                jobs=[
+                    Job(queue=QUEUE, task_name=TASK, lock=None, queueing_lock=job.lock, task_kwargs=job.as_json())
+                    for job in new
+                ],
+                connection=connection,
+            )
         return Enqueued(
             queued=tuple(new),
-            there=tuple(job for job in jobs if by_lock.get(job.lock) in _WAITING),
-            done=tuple(job for job in jobs if by_lock.get(job.lock) == "succeeded"),
+            waiting=tuple(job for job in jobs if known.get(job.lock) in _WAITING),
+            done=tuple(job for job in jobs if known.get(job.lock) == "succeeded"),
             withdrawn=withdrawn,
         )
 
-    async def _known(
-        self, connection: psycopg.AsyncConnection[Any], jobs: Sequence[SectionJob]
-    ) -> tuple[dict[str, str], list[int]]:
-        """The status by lock of what is there, and the ids of what has to go."""
-        wanted = {job.place: job.lock for job in jobs}
-        found = await connection.execute(
-            "SELECT id, status::text, queueing_lock FROM procrastinate_jobs"
-            " WHERE task_name = %s AND args->>'chapter' = ANY(%s)",
-            (TASK, sorted({job.chapter for job in jobs})),
-        )
-        by_lock: dict[str, str] = {}
-        outdated: list[int] = []
-        for number, status, lock in await found.fetchall():
-            mine = wanted.get(lock.rpartition("/")[0])
-            if mine is None:
-                continue
-            if status == "doing" and lock != mine:
-                continue  # somebody is at it; what it buys is in the ledger
-            if lock == mine and status in ("todo", "doing", "succeeded"):
-                by_lock[lock] = status
-            else:
-                outdated.append(number)
-        return by_lock, outdated
-
     async def withdraw(self, chapters: Sequence[str] | None = None) -> int:
-        """Take back what nobody has begun, of some chapters or of all; how many it was."""
+        """Take back what nobody has begun, of some chapters or of all; how many jobs it was."""
+        named = None if chapters is None else list(chapters)
         async with self._locked() as connection:
             found = await connection.execute(
                 "SELECT id FROM procrastinate_jobs WHERE task_name = %s AND status = 'todo'"
                 " AND (%s::text[] IS NULL OR args->>'chapter' = ANY(%s))",
-                (TASK, chapters, chapters),
+                (TASK, named, named),
             )
             return await _remove(connection, [row[0] for row in await found.fetchall()])
 
-    # --- workers ---------------------------------------------------------------------------------
-
-    async def sign(self, worker: int, *, name: str, model: str) -> None:
+    async def register(self, worker: int, *, name: str, model: str) -> None:
         """Write down who a worker of procrastinate's is."""
         async with self._connection() as connection:
             await connection.execute(
@@ -130,120 +111,70 @@ class JobQueue:
                 (worker, name, model),
             )
 
-    async def signed(self, worker: int) -> bool:
-        """Whether a worker still counts as alive."""
-        async with self._connection() as connection:
-            found = await connection.execute("SELECT 1 FROM procrastinate_workers WHERE id = %s", (worker,))
-            return await found.fetchone() is not None
-
-    async def say(self, job_id: int, word: Word) -> None:
-        """Write down what a worker says of a job."""
+    async def note(self, job_id: int, note: JobNote) -> None:
+        """Write down what a worker notes about a job, in the place of what was noted before."""
         async with self._connection() as connection:
             await connection.execute(
-                "INSERT INTO queue_word VALUES (%s, %s, %s, %s, %s, %s, %s)"
-                " ON CONFLICT (job_id) DO UPDATE SET worker = excluded.worker,"
-                " message = excluded.message, lines = excluded.lines,"
-                " attempts = excluded.attempts, answers = excluded.answers,"
-                " tokens = excluded.tokens",
-                (
-                    job_id,
-                    word.worker,
-                    word.message,
-                    word.lines,
-                    word.attempts,
-                    word.answers,
-                    word.tokens,
-                ),
+                "INSERT INTO queue_word (job_id, worker, message, lines, attempts, answers, tokens)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (job_id) DO UPDATE SET"
+                " (worker, message, lines, attempts, answers, tokens) = (excluded.worker, excluded.message,"
+                " excluded.lines, excluded.attempts, excluded.answers, excluded.tokens)",
+                (job_id, *astuple(note)),
             )
 
     async def reclaim(self, silent_seconds: float) -> tuple[SectionJob, ...]:
-        """Put the jobs of workers without a sign of life back for others; which they were."""
+        """Queue the jobs of workers without a sign of life again; which they were. Under the lock, since a job that
+        two processes put back could be taken from a living worker that took it in between.
+        """
         manager = self.app.job_manager
-        async with self._locked() as connection:
-            rows = await manager.connector.execute_query_all_async_with_connection(
-                connection,
-                query=sql.queries["select_stalled_jobs_by_heartbeat"],
-                queue=QUEUE,
-                task_name=TASK,
-                seconds_since_heartbeat=silent_seconds,
+        async with self._locked():
+            jobs = list(
+                await manager.get_stalled_jobs(queue=QUEUE, task_name=TASK, seconds_since_heartbeat=silent_seconds)
             )
-            for row in rows:
-                await manager.connector.execute_query_all_async_with_connection(
-                    connection,
-                    query=sql.queries["retry_job"],
-                    job_id=row["id"],
-                    retry_at=None,
-                    new_priority=None,
-                    new_queue_name=None,
-                    new_lock=None,
-                )
-            await manager.connector.execute_query_all_async_with_connection(
-                connection,
-                query=sql.queries["prune_stalled_workers"],
-                seconds_since_heartbeat=silent_seconds,
-            )
-        return tuple(SectionJob.of(row["args"]) for row in rows)
+            for job in jobs:
+                await manager.retry_job(job)
+            await manager.prune_stalled_workers(silent_seconds)
+        return tuple(SectionJob.of(job.task_kwargs) for job in jobs)
 
-    async def left(self, misfits: Iterable[int]) -> int:
-        """How many jobs are queued or running, those with these ids aside while they are queued."""
+    async def look(self, worker: int | None, misfits: Iterable[int]) -> tuple[bool, int]:
+        """Whether a worker still counts as alive, and how many jobs are queued or running, without those queued ones
+        that have the ids of ``misfits``.
+        """
         async with self._connection() as connection:
             found = await connection.execute(
-                "SELECT count(*) FROM procrastinate_jobs WHERE task_name = %s AND"
-                " (status = 'doing' OR status = 'todo' AND id <> ALL(%s::bigint[]))",
-                (TASK, list(misfits)),
+                "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE id = %s),"
+                " (SELECT count(*) FROM procrastinate_jobs WHERE task_name = %s AND"
+                " (status = 'doing' OR status = 'todo' AND id <> ALL(%s::bigint[])))",
+                (worker, TASK, list(misfits)),
             )
-            row = await found.fetchone()
-            return int(row[0]) if row else 0
+            ((alive, left),) = await found.fetchall()
+            return alive, left
 
-    # --- looking ---------------------------------------------------------------------------------
-
-    async def roster(self, silent_seconds: float) -> QueueStatus:
-        """Where every job stands, in the order in which they were put up."""
+    async def status(self, silent_seconds: float) -> QueueStatus:
+        """Where every job stands, in the order in which they were queued."""
         async with self._connection() as connection:
-            return await queue_status.taken(connection, TASK, silent_seconds)
+            return await read_status(connection, TASK, silent_seconds)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        with mapped(self.name):
+        with _mapped(self.name):
             async with self._pool.connection() as connection:
                 yield connection
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         async with self._connection() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (queue_schema.lock_of(self.schema),))
+            await _lock(connection, self._schema)
             yield connection
-
-
-async def _remove(connection: psycopg.AsyncConnection[Any], ids: Sequence[int]) -> int:
-    """Remove jobs that nobody works at; how many of them were waiting."""
-    if not ids:
-        return 0
-    found = await connection.execute(
-        "DELETE FROM procrastinate_jobs WHERE id = ANY(%s) AND status <> 'doing' RETURNING status::text",
-        (list(ids),),
-    )
-    return sum(row[0] == "todo" for row in await found.fetchall())
-
-
-@contextmanager
-def mapped(name: str) -> Any:
-    """Turn what psycopg and procrastinate raise into ``QueueError``."""
-    try:
-        yield
-    except (psycopg.Error, PoolTimeout, exceptions.ConnectorException) as error:
-        cause = error.__cause__ or error
-        said = str(cause).strip().partition("\n")[0] or type(cause).__name__
-        raise QueueError(f"{name}: the queue cannot be used: {said}") from error
 
 
 @asynccontextmanager
 async def open_queue(server: Server) -> AsyncIterator[JobQueue]:
     """The queue of the ledger on ``server``, made and brought up to date as needed.
 
-    Raises ``QueueError``, ``LedgerError``.
+    Raises ``QueueError``, and ``LedgerError`` when a newer version has made it.
     """
-    schema = queue_schema.schema_of(server)
+    schema = schema_of(server)
 
     async def begin(connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.set_autocommit(True)
@@ -265,12 +196,94 @@ async def open_queue(server: Server) -> AsyncIterator[JobQueue]:
         configure=begin,
         name=schema,
     )
-    with mapped(str(server)):
+    with _mapped(str(server)):
         await connector.open_async()
     try:
-        async with connector.pool.connection() as connection:
-            with mapped(str(server)):
-                await queue_schema.make(connection, schema, str(server))
+        with _mapped(str(server)):
+            async with connector.pool.connection() as connection:
+                await _make(connection, schema, str(server))
         yield JobQueue(server, connector.pool, App(connector=connector))
     finally:
         await connector.close_async()
+
+
+def schema_of(server: Server) -> str:
+    """The name of the queue's schema."""
+    name = server.schema + _SUFFIX
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(server.schema.encode()).hexdigest()[:8]
+    return f"{server.schema[: _LONGEST_NAME - len(_SUFFIX) - 9]}_{digest}{_SUFFIX}"
+
+
+async def _make(connection: psycopg.AsyncConnection[Any], schema: str, name: str) -> None:
+    """Make the queue's tables, or bring procrastinate's up to date. ``name`` is what messages call the database."""
+    migrations = {path.name: path for path in sorted(Path(migrations_path).glob("*.sql"))}
+    newest = max(migrations)
+    async with connection.transaction():
+        await _lock(connection, schema)
+        found = await connection.execute("SELECT to_regclass(%s)", (f'"{schema}".queue_version',))
+        if await found.fetchone() == (None,):
+            statements = [f'CREATE SCHEMA IF NOT EXISTS "{schema}"', SchemaManager.get_schema(), *_OWN_TABLES]
+            latest = ""
+        else:
+            found = await connection.execute("SELECT migration FROM queue_version")
+            ((latest,),) = await found.fetchall()
+            statements = [path.read_text(encoding="utf-8") for file, path in migrations.items() if file > latest]
+        if latest > newest:
+            raise LedgerError(
+                f"{name}: the queue was made by a newer version ({latest}); "
+                "run `pip install -U 'chapter-expand[queue]'`"
+            )
+        for statement in statements:
+            await connection.execute(statement.encode())
+        if statements:
+            await connection.execute("DELETE FROM queue_version")
+            await connection.execute("INSERT INTO queue_version VALUES (%s)", (newest,))
+
+
+async def _lock(connection: psycopg.AsyncConnection[Any], schema: str) -> None:
+    """Take the lock of whoever changes the queue as a whole, until the transaction ends."""
+    digest = hashlib.sha256(f"expand queue\0{schema}".encode()).digest()
+    number = int.from_bytes(digest[:8], signed=True)
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
+
+
+async def _known(
+    connection: psycopg.AsyncConnection[Any], jobs: Sequence[SectionJob]
+) -> tuple[dict[str, str], list[int]]:
+    """The status by lock of what is there, and the ids of what has to go."""
+    wanted = {job.place: job.lock for job in jobs}
+    found = await connection.execute(
+        "SELECT id, status::text, queueing_lock FROM procrastinate_jobs"
+        " WHERE task_name = %s AND args->>'chapter' = ANY(%s)",
+        (TASK, sorted({job.chapter for job in jobs})),
+    )
+    known: dict[str, str] = {}
+    outdated: list[int] = []
+    for number, status, lock in await found.fetchall():
+        mine = wanted.get(lock.rpartition("/")[0])
+        if lock == mine and status in ("todo", "doing", "succeeded"):
+            known[lock] = status
+        elif mine is not None and (lock == mine or status != "doing"):
+            outdated.append(number)  # one at work stays: what it buys is in the ledger
+    return known, outdated
+
+
+async def _remove(connection: psycopg.AsyncConnection[Any], ids: Sequence[int]) -> int:
+    """Remove jobs that nobody works at; how many of them were waiting."""
+    found = await connection.execute(
+        "DELETE FROM procrastinate_jobs WHERE id = ANY(%s) AND status <> 'doing' RETURNING status::text", (list(ids),)
+    )
+    return sum(row[0] == "todo" for row in await found.fetchall())
+
+
+@contextmanager
+def _mapped(name: str) -> Iterator[None]:
+    """Turn what psycopg and procrastinate raise into ``QueueError``."""
+    try:
+        yield
+    except (psycopg.Error, PoolTimeout, exceptions.ConnectorException) as error:
+        cause = error.__cause__ or error
+        said = str(cause).strip().partition("\n")[0] or type(cause).__name__
+        raise QueueError(f"{name}: the queue cannot be used: {said}") from error

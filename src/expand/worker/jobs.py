@@ -1,70 +1,37 @@
-"""What a worker's shift came to."""
+"""A section that a worker is to buy, as it travels through the queue."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any, Self
 
-from expand.errors import InputError, Place
-from expand.ledger_location import Server
-from expand.outline.plans import Plan
+from expand.drafting.run_options import JOB_FIELDS, RunOptions
 from expand.schema import Json
-from expand.workspace import Workspace
-
-# Where the queue is, and whether this installation can work with it. Loads no driver.
-
-
-def server_of(workspace: Workspace) -> Server:
-    """The database that the queue is in. Raises ``InputError`` where the ledger is a file, and
-    where what the queue is made of is not installed.
-    """
-    place = workspace.ledger_place
-    if not isinstance(place, Server):
-        inside = place.is_relative_to(workspace.root)
-        raise InputError(
-            "the queue needs a PostgreSQL ledger, and this one is the file "
-            f"{workspace.relative(place) if inside else place}",
-            remedy='set `ledger = "postgresql://USER@HOST/DATABASE?schema=BOOK"` at its top, or EXPAND_LEDGER',
-            place=Place(path=workspace.settings_path),
-        )
-    if find_spec("procrastinate") is None or find_spec("psycopg_pool") is None:
-        raise InputError(
-            "the queue needs procrastinate, which is not installed",
-            remedy="run `pip install 'chapter-expand[queue]'`",
-        )
-    return place
-
-
-# A section wanted of a worker, as it travels through the queue.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionJob:
     """One section and what it is to be made from.
 
-    ``key`` is the section's key as whoever asked computed it (see ``drafting.currency``),
-    ``edition`` the number in it and ``model`` the model in it, for messages. ``lines`` is the
-    target. ``present`` is the text of each topic as it stands, where an editor's instruction is to
-    be carried out on it.
+    ``key`` is the section's key as whoever queued it computed it (see ``drafting.chapter``), ``edition`` the number
+    of the revision in it and ``model`` the model in it, for messages. ``lines`` is the target. ``present`` is the text
+    of each topic as it stands, where an editor's instruction is to be carried out on it.
     """
 
     chapter: str
     section: int
-    plan: Plan
-    language: str
+    options: RunOptions
     key: str
     edition: int
     model: str
     lines: int
-    unpriced: bool = False
     present: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
         """Which section of which book it is, whatever it is made from."""
-        return f"{self.chapter}/{self.section}/{self.plan.value}/{self.language}"
+        return f"{self.chapter}/{self.section}/{self.options.plan.value}/{self.options.language}"
 
     @property
     def lock(self) -> str:
@@ -76,23 +43,18 @@ class SectionJob:
         return {
             "chapter": self.chapter,
             "section": self.section,
-            "plan": self.plan.value,
-            "language": self.language,
             "key": self.key,
             "edition": self.edition,
             "model": self.model,
             "lines": self.lines,
-            "unpriced": self.unpriced,
             "present": {str(slot): text for slot, text in self.present.items()},
+            **self.options.job_form(),
         }
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Self:
-        """The job that the queue kept."""
-        return cls(
-            **{
-                **kept,
-                "plan": Plan(kept["plan"]),
-                "present": {int(slot): text for slot, text in kept["present"].items()},
-            }
-        )
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """The job as the queue has it; what an older version stored is read too."""
+        own = {name: value for name, value in stored.items() if name not in JOB_FIELDS}
+        options = RunOptions(**{name: stored[name] for name in JOB_FIELDS if name in stored})
+        present = {int(slot): text for slot, text in stored["present"].items()}
+        return cls(**{**own, "options": options, "present": present})

@@ -1,10 +1,10 @@
-"""Where every job of the queue stands, and who works at it. Values only."""
+"""Where every job of the queue stands, and who works at it: read in two statements, shown as JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -15,13 +15,13 @@ from expand.schema import Json
 from expand.worker.jobs import SectionJob
 
 JobState = Literal["queued", "running", "stalled", "done", "failed"]
-"""``stalled`` is in the hands of a worker that gives no sign of life."""
+"""``stalled``: its worker gives no sign of life."""
 STATES: tuple[JobState, ...] = get_args(JobState)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Word:
-    """What a worker last said of a job. Tokens and attempts are those of its last go at it."""
+class JobNote:
+    """What a worker last noted about a job. Attempts, answers and tokens are those of its last try."""
 
     worker: str = ""
     message: str = ""
@@ -32,9 +32,9 @@ class Word:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobEntry:
-    """One job. ``worker`` has it now, or had it last, "" before anybody took it; ``since`` is when
-    it came into its state.
+class JobStatus:
+    """One job. ``worker`` has it now, or had it last, "" before anybody took it; ``since`` is when it came into its
+    state; ``taken`` counts how often a worker took it.
     """
 
     job: SectionJob
@@ -42,36 +42,30 @@ class JobEntry:
     worker: str
     since: datetime | None
     taken: int
-    word: Word
+    note: JobNote
 
     def as_json(self) -> dict[str, Json]:
-        """The entry as ``expand worker --status --json`` lists it."""
-        job, word = self.job, self.word
+        """The job as ``expand worker --status --json`` lists it."""
+        job = self.job
         return {
             "chapter": job.chapter,
             "section": job.section,
-            "plan": job.plan.value,
-            "language": job.language,
+            "plan": job.options.plan.value,
+            "language": job.options.language,
             "edition": job.edition,
             "model": job.model,
             "target_lines": job.lines,
             "state": self.state,
-            "worker": self.worker,
             "since": None if self.since is None else self.since.isoformat(timespec="seconds"),
             "taken": self.taken,
-            "lines": word.lines,
-            "attempts": word.attempts,
-            "answers": word.answers,
-            "tokens": word.tokens,
-            "message": word.message,
+            **asdict(self.note),
+            "worker": self.worker,
         }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerEntry:
-    """One worker that is at work, or was taken for dead. ``silent_seconds``: since its last sign of
-    life.
-    """
+class WorkerStatus:
+    """One worker that is at work, or was taken for dead. ``silent_seconds``: since its last sign of life."""
 
     name: str
     model: str
@@ -81,26 +75,21 @@ class WorkerEntry:
 
     def as_json(self) -> dict[str, Json]:
         """The worker as ``expand worker --status --json`` lists it."""
-        return {
-            "name": self.name,
-            "model": self.model,
-            "alive": self.alive,
-            "silent_seconds": round(self.silent_seconds, 1),
-            "running": self.running,
-        }
+        return {**asdict(self), "silent_seconds": round(self.silent_seconds, 1)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueStatus:
-    """The whole queue."""
+    """The whole queue, jobs in the order in which they were queued."""
 
-    entries: Sequence[JobEntry] = ()
-    workers: Sequence[WorkerEntry] = ()
+    jobs: Sequence[JobStatus] = ()
+    workers: Sequence[WorkerStatus] = ()
+    exit_code: int = 0
 
     @property
     def counts(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
-        found = Counter(entry.state for entry in self.entries)
+        found = Counter(job.state for job in self.jobs)
         return {state: found[state] for state in STATES}
 
     def as_json(self) -> dict[str, Json]:
@@ -109,18 +98,15 @@ class QueueStatus:
         return {
             **counts,
             "workers": [worker.as_json() for worker in self.workers],
-            "jobs": [entry.as_json() for entry in self.entries],
+            "jobs": [job.as_json() for job in self.jobs],
         }
 
 
-# The census: every job and every worker as the database has them at one moment.
-
-_ENTRIES = """
+_JOBS = """
 SELECT job.args, job.status::text, job.attempts, job.worker_id,
        coalesce(queue_worker.name, '') AS name,
        beat.last_heartbeat >= now() - make_interval(secs => %(silent)s) AS alive,
-       event.at, queue_word.worker, queue_word.message, queue_word.lines,
-       queue_word.attempts AS sent, queue_word.answers, queue_word.tokens
+       event.at, to_jsonb(queue_word) - 'job_id' AS note
   FROM procrastinate_jobs AS job
   LEFT JOIN procrastinate_workers AS beat ON beat.id = job.worker_id
   LEFT JOIN queue_worker ON queue_worker.id = job.worker_id
@@ -145,42 +131,26 @@ SELECT coalesce(queue_worker.name, 'worker ' || beat.id) AS name,
 """
 
 
-async def taken(connection: psycopg.AsyncConnection[Any], task: str, silent_seconds: float) -> QueueStatus:
-    """Where every job of a task stands, in the order in which they were put up."""
+async def read_status(connection: psycopg.AsyncConnection[Any], task: str, silent_seconds: float) -> QueueStatus:
+    """Where every job of a task stands at this moment."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_ENTRIES, {"silent": silent_seconds, "task": task})
-        entries = tuple(_entry(row) for row in await cursor.fetchall())
+        await cursor.execute(_JOBS, {"silent": silent_seconds, "task": task})
+        jobs = tuple(_job(row) for row in await cursor.fetchall())
         await cursor.execute(_WORKERS, {"silent": silent_seconds})
-        workers = tuple(WorkerEntry(**row) for row in await cursor.fetchall())
-    return QueueStatus(entries=entries, workers=workers)
+        workers = tuple(WorkerStatus(**row) for row in await cursor.fetchall())
+    return QueueStatus(jobs=jobs, workers=workers)
 
 
-def _entry(row: dict[str, Any]) -> JobEntry:
-    state: JobState
-    match row["status"]:
-        case "todo":
-            state = "queued"
-        case "doing":
-            state = "running" if row["alive"] else "stalled"
-        case "succeeded":
-            state = "done"
-        case _:
-            state = "failed"
-    word = Word()
-    if row["worker"] is not None:
-        word = Word(
-            worker=row["worker"],
-            message=row["message"],
-            lines=row["lines"],
-            attempts=row["sent"],
-            answers=row["answers"],
-            tokens=row["tokens"],
-        )
-    return JobEntry(
+def _job(row: dict[str, Any]) -> JobStatus:
+    held = row["status"] == "doing"
+    running: JobState = "running" if row["alive"] else "stalled"
+    states: dict[str, JobState] = {"todo": "queued", "doing": running, "succeeded": "done"}
+    note = JobNote(**(row["note"] or {}))
+    return JobStatus(
         job=SectionJob.of(row["args"]),
-        state=state,
-        worker=row["name"] if state in ("running", "stalled") else word.worker,
+        state=states.get(row["status"], "failed"),
+        worker=row["name"] if held else note.worker,
         since=row["at"],
-        taken=row["attempts"] + (state in ("running", "stalled")),
-        word=word,
+        taken=row["attempts"] + held,
+        note=note,
     )

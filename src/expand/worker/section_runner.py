@@ -1,46 +1,36 @@
-"""The workbench: one section of the queue bought, the way a run of one's own buys it.
+"""Buy one section of the queue, the way a run of one's own buys it.
 
-What holds: nothing is drafted from anything but what the job says. A workspace whose outline,
-templates or model make another key is a misfit, and says in which parts.
+What holds: nothing is drafted from anything but what the job says. A workspace whose outline, templates or model make
+another key is a misfit, and says in which parts.
 """
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from expand.client.client import BudgetedClient
-from expand.client.outcome import Event as PurchaseEvent
-from expand.drafting.balance_cache import BalanceCache
-from expand.drafting.chapter_state import Chapter, ModelSetup, Revision
-from expand.drafting.draft_file import DraftFile
-from expand.drafting.draft_store import open_chapter
-from expand.drafting.events import (
-    AttemptChanged,
-    Event,
-    Notice,
-    SectionDone,
-    SectionStarted,
-    SectionStatus,
-)
-from expand.drafting.fingerprint import differences
+from expand.drafting.chapter import Chapter, Revision, differences
+from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.events import SectionDone, SectionStarted
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import ExtraContext
-from expand.drafting.section_run import Drafted, RequestSetup, SectionRun, Tally
-from expand.errors import BudgetExceededError, ExpandError, InputError
-from expand.ledger import Ledger, Run
+from expand.drafting.run import status_of
+from expand.drafting.run_context import RunContext, UsageCounter
+from expand.drafting.run_options import RunOptions
+from expand.drafting.section_run import DraftedSection, SectionRun
+from expand.drafting.section_state import SectionCheck
+from expand.errors import ExpandError, InputError
 from expand.llm.tokens import TokenCounter
-from expand.outline import Book, Section
 from expand.settings import Settings
 from expand.worker.jobs import SectionJob
 from expand.workspace import Workspace
 
-KEPT = 32
-"""How many chapters stay open."""
-RENEWED_SECONDS = 2.0
-"""How old book and templates are at least when a section that does not fit has them renewed."""
+OPEN_CHAPTERS = 32
+"""How many chapters stay open: to open one takes 0.1 s, and its sections follow one another."""
+
+REREAD_SECONDS = 2.0
+"""How old what was read of the workspace is at least when a section that does not fit has it read again."""
 
 
 class MisfitError(ExpandError):
@@ -51,202 +41,111 @@ class SupersededError(ExpandError):
     """The section was asked for afresh since; its newer job is another one."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SectionBought:
-    """A section's answers are all in the ledger; the figures are this worker's."""
-
-    status: SectionStatus
-    lines: int
-    tally: Tally
-
-
 class SectionRunner:
-    """Buys sections for one worker."""
+    """Buys sections for one worker, out of its checkout of the workspace."""
 
     def __init__(
         self,
         workspace: Workspace,
         settings: Settings,
+        context: RunContext,
         *,
-        ledger: Ledger,
-        run: Run,
-        purchase: Callable[[Callable[[PurchaseEvent], None]], BudgetedClient],
-        on_event: Callable[[Event], None],
         write_drafts: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``purchase`` makes the purchase from what is to be told of its events."""
+        self.context = context
         self._workspace = workspace
         self._settings = settings
-        self._ledger = ledger
-        self._run = run
-        self._on_event = on_event
         self._write_drafts = write_drafts
-        self._tallies: dict[tuple[str, int], Tally] = {}
-        self._chapters: OrderedDict[tuple[object, ...], Chapter] = OrderedDict()
         self._clock = clock
-        self._read_at = 0.0
         self._counter: TokenCounter | None = None
-        self._kit: tuple[Book, ModelSetup] | None = None
-        self.purchase = purchase(self._on_purchase)
+        self._chapters: dict[tuple[str, RunOptions], Chapter] = {}
+        self.read_workspace()
 
-    async def buy(self, job: SectionJob) -> SectionBought:
-        """Buy what a section still lacks.
+    async def buy(self, job: SectionJob) -> tuple[DraftedSection, UsageCounter]:
+        """Buy what a section still lacks; the text that there is now, and what was bought for it.
 
-        Raises ``MisfitError``, ``SupersededError``; ``BudgetExceededError``, ``AuthorError`` and
-        ``StoppedError`` for what ended it early, its tally in ``self.tally``; ``LedgerError``;
-        ``InputError`` for what cannot be asked at all, such as a prompt that does not fit.
+        Raises ``MisfitError``, ``SupersededError``; ``LedgerError``; ``InputError`` for what cannot be asked at all,
+        such as a prompt that does not fit.
         """
-        edition = self._edition(job)
-        chapter, section = self._opened(job, edition)
-        self._on_event(SectionStarted(chapter=job.chapter, section=job.section))
-        tally = self._tallies[job.chapter, job.section] = Tally()
-        drafted = await SectionRun(
-            RequestSetup(
-                means=chapter.means,
-                ledger=self._ledger,
-                purchase=self.purchase,
-                run_id=self._run.id,
-                remaining=BalanceCache(self._ledger),
-                on_event=self._on_event,
-            ),
-            chapter,
-            section,
-            edition=edition,
-            setting=ExtraContext(present=job.present),
-            tally=tally,
-        ).draft()
-        status = _status(drafted.ended_by, tally)
-        self._on_event(SectionDone(chapter=job.chapter, section=job.section, lines=drafted.lines, status=status))
-        if drafted.ended_by is not None:
-            raise drafted.ended_by
-        if self._write_drafts:
-            self._write(chapter, section, drafted, job.key)
-        return SectionBought(status=status, lines=drafted.lines, tally=tally)
+        chapter, check = self._check(job)
+        usage = self.context.usage
+        usage.on_event(SectionStarted(chapter=job.chapter, section=job.section))
+        try:
+            drafted = await SectionRun(self.context, chapter, check).draft()
+        finally:
+            counter = usage.take(job.chapter, job.section)
+        status = status_of(drafted.ended_by, counter)
+        usage.on_event(SectionDone(chapter=job.chapter, section=job.section, lines=drafted.lines, status=status))
+        if self._write_drafts and drafted.ended_by is None:
+            self._write(chapter, job, drafted)
+        return drafted, counter
 
-    def tally(self, job: SectionJob) -> Tally:
-        """What the last go at a section bought."""
-        return self._tallies.pop((job.chapter, job.section), Tally())
+    def read_workspace(self) -> None:
+        """Read book and templates, and forget the chapters that were made from older ones. Loads the tokenizer, so
+        that the first section does not wait for it.
 
-    def warm(self) -> None:
-        """Load what every section needs, so that the first does not wait for it. Raises
-        ``InputError`` where the workspace has no book, or settings that cannot be meant.
+        Raises ``InputError`` where the workspace has no book, or settings that cannot be meant.
         """
-        means = model_setup_for(self._workspace, self._settings, ledger=self._ledger)
+        setup = model_setup_for(self._workspace, self._settings, ledger=self.context.ledger)
         if self._counter is not None:  # the tokenizer is the same, and slow to load
-            means = replace(means, counter=self._counter)
-        self._counter = means.counter
-        self._counter.count("ready")
-        self._kit = self._workspace.book(), means
+            setup = replace(setup, counter=self._counter)
+        self._counter = setup.counter
+        self._counter.load()
+        self._book, self._setup = self._workspace.book(), setup
+        self._chapters.clear()
         self._read_at = self._clock()
 
-    def recover(self) -> None:
-        """Put the attempts of workers that died in order."""
-        self._ledger.recover()
-
-    def _edition(self, job: SectionJob) -> Revision:
-        number = self._ledger.edition(job.chapter, job.section)
+    def _check(self, job: SectionJob) -> tuple[Chapter, SectionCheck]:
+        """The section as the job has it; the workspace is read again where it does not fit."""
+        ledger = self.context.ledger
+        number = ledger.edition(job.chapter, job.section)
         if number > job.edition:
             raise SupersededError(f"edition {number} was asked for since this job for edition {job.edition}")
-        instruction = self._ledger.instruction(job.chapter, job.section)
-        return Revision(number=job.edition, instruction=instruction)
-
-    def _opened(self, job: SectionJob, edition: Revision) -> tuple[Chapter, Section]:
-        """The section as the job has it; read anew where it was read before it changed."""
-        place = (job.chapter, job.plan, job.language, job.unpriced)
-        known = self._chapters.get(place)
-        if known is None or _fitting(known, job, edition) is None:
-            known = self._chapters[place] = self._read(job)
-            if _fitting(known, job, edition) is None and self._renew():
-                known = self._chapters[place] = self._read(job)
-        self._chapters.move_to_end(place)
-        while len(self._chapters) > KEPT:
-            self._chapters.popitem(last=False)
-        found = _fitting(known, job, edition)
-        if found is None:
-            raise MisfitError(_differing(known, job, edition, self._settings.model))
-        return known, found
-
-    def _read(self, job: SectionJob) -> Chapter:
+        revision = Revision(number=job.edition, instruction=ledger.instruction(job.chapter, job.section))
         try:
-            if self._kit is None:
-                self.warm()
-            assert self._kit is not None  # warm has seen to it
-            book, means = self._kit
-            require_language(means.profile, book, job.language)
-            return open_chapter(
-                self._workspace,
-                book,
-                job.chapter,
-                plan=job.plan,
-                language=job.language,
-                means=replace(means, unpriced=job.unpriced),
-            )
+            try:
+                return self._fitting(job, revision)
+            except (MisfitError, InputError):
+                if self._clock() - self._read_at < REREAD_SECONDS:
+                    raise
+            self.read_workspace()
+            return self._fitting(job, revision)
         except InputError as error:
-            self._renew()
             raise MisfitError(str(error)) from error
 
-    def _renew(self) -> bool:
-        """Have book and templates read anew, unless that was done just now."""
-        if self._kit is None or self._clock() - self._read_at < RENEWED_SECONDS:
-            return False
-        self._kit = None
-        return True
+    def _fitting(self, job: SectionJob, revision: Revision) -> tuple[Chapter, SectionCheck]:
+        chapter = self._chapter(job)
+        section = next((section for section in chapter.outline.sections if section.number == job.section), None)
+        if section is None:
+            raise MisfitError(f"this workspace's outline of chapter {job.chapter} has no section {job.section}")
+        key = chapter.key(section, revision)
+        if key != job.key:
+            raise MisfitError(_differing(job, key, self._settings.model))
+        extra = ExtraContext(present=job.present)
+        return chapter, SectionCheck(section=section, state="due", revision=revision, key=key, extra=extra)
 
-    def _write(self, chapter: Chapter, section: Section, drafted: Drafted, key: str) -> None:
-        folio = DraftFile(self._workspace, chapter)
-        if not folio.edited(section.number):
-            folio.put(section.number, drafted.text, key)
-        folio.write()
-
-    def _on_purchase(self, event: PurchaseEvent) -> None:
-        address = event.order.address
-        if event.kind == "text":
-            return
-        if event.kind == "sent":
-            self._tallies.setdefault((address.chapter, address.section), Tally()).attempts += 1
-        if event.kind != "waiting":
-            self._on_event(
-                AttemptChanged(
-                    chapter=address.chapter,
-                    section=address.section,
-                    purpose=address.purpose,
-                    attempt_id=event.attempt_id,
-                    model=event.order.request.model,
-                    state=event.kind,
-                    reserved_tokens=event.order.amount.tokens,
-                    usage=event.usage,
-                    message=event.message,
-                )
+    def _chapter(self, job: SectionJob) -> Chapter:
+        place = (job.chapter, job.options)
+        if place not in self._chapters:
+            require_language(self._setup.profile, self._book, job.options.language)
+            if len(self._chapters) >= OPEN_CHAPTERS:
+                self._chapters.clear()
+            self._chapters[place] = open_chapter(
+                self._workspace, self._book, job.chapter, options=job.options, setup=self._setup
             )
-        if event.message and not event.final:
-            wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
-            self._on_event(Notice(message=f"{address.chapter}/{address.section}: {event.message}{wait}"))
+        return self._chapters[place]
+
+    def _write(self, chapter: Chapter, job: SectionJob, drafted: DraftedSection) -> None:
+        draft_file = DraftFile(self._workspace, chapter)
+        if not draft_file.edited(job.section):
+            draft_file.put(job.section, drafted.text, job.key)
+        draft_file.write()
 
 
-def _fitting(chapter: Chapter, job: SectionJob, edition: Revision) -> Section | None:
-    """The section if it makes the job's key; else None."""
-    for section in chapter.outline.sections:
-        if section.number == job.section:
-            return section if chapter.key(section, edition) == job.key else None
-    return None
-
-
-def _differing(chapter: Chapter, job: SectionJob, edition: Revision, model: str) -> str:
-    for section in chapter.outline.sections:
-        if section.number == job.section:
-            parts = differences(job.key, chapter.key(section, edition))
-            named = [
-                f"model ({job.model} is wanted, {model} is set here)"
-                if part == "model" and job.model != model
-                else part
-                for part in parts
-            ]
-            return f"this workspace differs from the job in: {', '.join(named)}"
-    return f"this workspace's outline of chapter {job.chapter} has no section {job.section}"
-
-
-def _status(ended_by: ExpandError | None, tally: Tally) -> SectionStatus:
-    if ended_by is None:
-        return "drafted" if tally.answers else "reused"
-    return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
+def _differing(job: SectionJob, key: str, model: str) -> str:
+    named = [
+        f"model ({job.model} is wanted, {model} is set here)" if part == "model" and job.model != model else part
+        for part in differences(job.key, key)
+    ]
+    return f"this workspace differs from the job in: {', '.join(named)}"

@@ -1,41 +1,36 @@
-"""One chapter being expanded: what each section consists of, is made from, and owes its outline."""
+"""One chapter being expanded: what each section consists of, is made from, and owes its outline.
+
+What a section is made from is a key in named parts: while the key holds, the section is current. It stands in the
+draft's last line. When it no longer holds, the parts that differ are the reasons to draft the section again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from expand.checks import Finding, check_section
 from expand.document import draft
 from expand.document.source import place, read_source
-from expand.drafting.fingerprint import digest, key_of
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import Skeleton
-from expand.llm.pricing import Price
-from expand.llm.profile import Profile
-from expand.llm.tokens import TokenCounter
 from expand.markdown import blocks, matching
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
-from expand.prompts.rendering import Prompts
 from expand.schema import Json
 
+PARTS = ("outline", "source", "book", "model", "templates", "language", "edition")
+"""The section's own outline and lines; the source's blocks in it; the book's rules, readers and titles; the model and
+its parameters; the templates; the language; and the edition, raised to buy the section anew, with the editor's
+instruction."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSetup:
-    """What a chapter is written with: the model's profile, its tokens, its price, the templates.
-
-    ``margin`` is the share by which prompt counts are raised for the reservation.
-    """
-
-    profile: Profile
-    counter: TokenCounter
-    price: Price | None
-    prompts: Prompts
-    margin: Callable[[], Decimal]
-    unpriced: bool = False
+_DIGITS = 8
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,34 +44,46 @@ class Revision:
 NO_REVISION = Revision()
 
 
+def digest(part: Json) -> str:
+    """A part of a key: eight hexadecimal digits of its JSON's hash."""
+    return hashlib.sha256(_JSON.encode(part).encode()).hexdigest()[:_DIGITS]
+
+
+def key_of(digests: Mapping[str, str]) -> str:
+    """The key of a section: the digest of each of ``PARTS``, joined by dots."""
+    return ".".join(digests[name] for name in PARTS)
+
+
+def differences(former: str, key: str) -> tuple[str, ...]:
+    """The names of the parts in which two keys differ; all of them where ``former`` has others."""
+    old, new = former.split("."), key.split(".")
+    if len(old) != len(new):
+        return PARTS
+    return tuple(name for name, a, b in zip(PARTS, old, new, strict=True) if a != b)
+
+
 class Chapter:
-    """A chapter under a plan in a language. ``target_lines`` follow the plan."""
+    """A chapter under the plan and in the language of a run's options; its lines follow the plan."""
 
     def __init__(
-        self,
-        *,
-        book: Book,
-        outline: Outline,
-        source_text: str,
-        plan: Plan,
-        language: str,
-        means: ModelSetup,
+        self, *, book: Book, outline: Outline, source_text: str, options: RunOptions, setup: ModelSetup
     ) -> None:
-        self.outline = under(plan, outline)
-        self.plan = plan
-        self.language = language
+        self.options = options
+        self.plan = options.plan
+        self.language = options.language
+        self.outline = under(self.plan, outline)
         self._book = book
-        self.means = means
+        self.setup = setup
         self._outline_as_read = outline
-        self._frames: dict[int, Skeleton] = {}
         self._keys: dict[tuple[int, Revision], str] = {}
-        self._checked: dict[int, tuple[str, tuple[Finding, ...]]] = {}
+        self._checked: dict[int, tuple[str | None, tuple[Finding, ...]]] = {}
         self.source_text = source_text
         self._source = read_source(source_text)
         self.source_blocks = blocks.blocks(source_text)  # at hand by now, and wanted at the end
         self._placed = place(self._source, outline)
-        self.prompts = means.prompts.of(outline.id, outline.style or book.style)
-        self.prompts.check(language)
+        self._skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
+        self.prompts = setup.prompts.of(outline.id, outline.style or book.style)
+        self.prompts.check(self.language)
         self.system = self.prompts.system(self._chapter_context())
 
     @property
@@ -100,23 +107,18 @@ class Chapter:
             book=self._book,
             outline=self._outline_as_read,
             source_text=self.source_text,
-            plan=Plan.LEAN,
-            language=self.language,
-            means=self.means,
+            options=replace(self.options, plan=Plan.LEAN),
+            setup=self.setup,
         )
 
     def head(self) -> str:
         """The draft's header and table of contents."""
         title = self.say(self.outline.title)
         lines = self._source.header.strip("\n").split("\n")
-        if lines and lines[0].startswith("# "):
-            if lines[0][2:].strip() not in self.outline.title.every():
-                title_line = lines[0] if not self._other_language(lines[0]) else f"# {title}"
-            else:
-                title_line = f"# {title}"
-            lines = [title_line, *lines[1:]]
-        else:
+        if not lines[0].startswith("# "):
             lines = [f"# {title}", "", *lines]
+        elif lines[0][2:].strip() in self.outline.title.every() or self._other_language(lines[0]):
+            lines[0] = f"# {title}"
         titles = [f"{s.number}. {self.say(s.title)}" for s in self.outline.sections]
         return draft.head("\n".join(lines), titles, self.language)
 
@@ -124,14 +126,11 @@ class Chapter:
         """A section's title in the draft's language."""
         return self.say(section.title)
 
-    def frame(self, section: Section) -> Skeleton:
+    def skeleton(self, section: Section) -> Skeleton:
         """What the section consists of before a model wrote anything."""
-        known = self._frames.get(section.number)
-        if known is None:
-            known = self._frames[section.number] = self._framed(section)
-        return known
+        return self._skeletons[section.number]
 
-    def _framed(self, section: Section) -> Skeleton:
+    def _skeleton(self, section: Section) -> Skeleton:
         intro: list[str] = []
         by_topic: dict[int, list[str]] = {}
         for block in self._placed.get(section.number, ()):
@@ -149,64 +148,62 @@ class Chapter:
         )
 
     def check(self, section: Section, text: str) -> tuple[Finding, ...]:
-        """What the section owes its outline and does not keep. The author's own blocks may be in
-        another language than the draft.
+        """What the section owes its outline and does not keep. The author's own blocks may be in another language than
+        the draft.
         """
-        known = self._checked.get(section.number)
-        if known is None or known[0] != text:
-            known = self._checked[section.number] = (text, self._fair_findings(section, text))
-        return known[1]
-
-    def _fair_findings(self, section: Section, text: str) -> tuple[Finding, ...]:
+        known, found = self._checked.get(section.number, (None, ()))
+        if known == text:
+            return found
         found = self._findings(section, text)
         if any(finding.kind == "wrong-language" for finding in found):
             bare = text
             for block in self._placed.get(section.number, ()):
                 bare = bare.replace(block.text.strip("\n"), "")
-            wrong = any(f.kind == "wrong-language" for f in self._findings(section, bare))
-            return found if wrong else tuple(f for f in found if f.kind != "wrong-language")
+            if not any(finding.kind == "wrong-language" for finding in self._findings(section, bare)):
+                found = tuple(finding for finding in found if finding.kind != "wrong-language")
+        self._checked[section.number] = text, found
         return found
 
     def _findings(self, section: Section, text: str) -> tuple[Finding, ...]:
-        frame = self.frame(section)
+        skeleton = self.skeleton(section)
         return check_section(
             section=section,
-            title=frame.title,
-            topics=frame.topics,
+            title=skeleton.title,
+            topics=skeleton.topics,
             text=text,
             target=section.lines,
             language=self.language,
             quality=self.outline.quality,
         )
 
-    def key(self, section: Section, edition: Revision) -> str:
-        """What the section is made from (see ``currency``). What neighbours say is not in it."""
-        known = self._keys.get((section.number, edition))
+    def key(self, section: Section, revision: Revision) -> str:
+        """What the section is made from. What neighbours say is not in it."""
+        known = self._keys.get((section.number, revision))
         if known is None:
-            own = {name: digest(part) for name, part in self._parts(section, edition).items()}
-            known = self._keys[section.number, edition] = key_of({**self._shared_digests, **own})
+            own = {name: digest(part) for name, part in self._parts(section, revision).items()}
+            known = self._keys[section.number, revision] = key_of({**self._shared_digests, **own})
         return known
 
-    def _parts(self, section: Section, edition: Revision) -> dict[str, Json]:
+    def _parts(self, section: Section, revision: Revision) -> dict[str, Json]:
         """What only this section is made from."""
-        frame = self.frame(section)
+        skeleton = self.skeleton(section)
         return {
             "outline": [
-                frame.number,
-                frame.title,
-                list(frame.topics),
-                frame.target,
+                skeleton.number,
+                skeleton.title,
+                list(skeleton.topics),
+                skeleton.target,
                 self.say(section.note) if section.note else "",
                 self.examples(section),
             ],
-            "source": [list(frame.intro), [[t, list(b)] for t, b in sorted(frame.placed.items())]],
-            "edition": [edition.number, edition.instruction],
+            "source": [list(skeleton.intro), [[t, list(b)] for t, b in sorted(skeleton.placed.items())]],
+            "edition": [revision.number, revision.instruction],
         }
 
     @cached_property
     def _shared_digests(self) -> dict[str, str]:
         """What all sections of the chapter are made from."""
-        profile = self.means.profile
+        profile = self.setup.profile
         shared: dict[str, Json] = {
             "book": [
                 [self.say(rule) for rule in self._book.house_rules],

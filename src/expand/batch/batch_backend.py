@@ -1,0 +1,282 @@
+"""The back end of ``expand chapter --batch``: submit, status, collect, cancel. Each opens the ledger and closes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from expand.batch.batch_reports import BatchStatus, CancelReport, CollectReport, StatusReport, SubmitReport
+from expand.batch.collection import CollectedBatch, Cost, collect_batch
+from expand.batch.lookahead import SectionQuestions, open_questions, orders_of
+from expand.batch.submission import Submission, split
+from expand.drafting.backend import assemble
+from expand.drafting.events import Event
+from expand.drafting.model_setup import endpoint_of, model_setup_for, profile_of, require_language
+from expand.drafting.run_context import ignore_event, open_ledger
+from expand.drafting.run_options import RunOptions
+from expand.errors import AuthorError, InputError
+from expand.ledger import Ledger, Order, Run, State
+from expand.ledger.batches import Batches, BatchRow, Stage, SubmittingError
+from expand.ledger.values import Verdict
+from expand.llm.batch_api import BatchAuthor, OpenAIBatchAuthor, RemoteBatch
+from expand.llm.pricing import batch_price_for
+from expand.llm.types import AttemptFailedError, Failure
+from expand.outline.plans import Plan
+from expand.schema import Json
+from expand.settings import Settings, require_author
+from expand.workspace import Workspace
+
+Tell = Callable[[str], None]
+
+
+class BatchBackend:
+    """Sections bought through the Batch API of the provider in the settings.
+
+    ``author`` takes the batches in the place of that provider and is not closed here; ``tell`` gets each step in words.
+    Every method raises ``InputError`` where the settings mean an author that takes no batches, or another provider
+    than the one that has a batch.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        *,
+        author: BatchAuthor | None = None,
+        tell: Tell = lambda _: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._workspace = workspace
+        self._settings = settings
+        self._author = author
+        self._tell = tell
+        self._sleep = sleep
+
+    async def submit(self, options: RunOptions, *, dry_run: bool = False) -> SubmitReport:
+        """Reserve, upload and submit what the sections of a run ask next. A batch that an earlier process left
+        unfinished is submitted first. With ``dry_run`` nothing is reserved or sent.
+
+        Raises ``SubmittingError`` while another process submits.
+        """
+        workspace, settings = self._workspace, self._settings
+        options.require_side_by_side("--batch", "a batch asks for all at once")
+        require_language(profile_of(workspace, settings), workspace.book(), options.language)
+        submitted: list[BatchRow] = []
+        sections: tuple[SectionQuestions, ...] = ()
+        verdicts: list[tuple[Order, Verdict]] = []
+        problem = ""
+        async with self._opened(options) as (batches, ledger, run, author):
+            submission = Submission(batches, author, sleep=self._sleep, tell=self._tell)
+            try:
+                left = None if dry_run else batches.unfinished(run)
+                if left is not None:
+                    self._require_same_provider(left)
+                    self._tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
+                    submitted.append(await submission.submit(left, resumed=True))
+                setup = model_setup_for(workspace, settings, ledger=ledger)
+                setup = replace(setup, price=batch_price_for(settings.model, setup.profile, settings.base_url))
+                sections = await open_questions(workspace, setup, ledger, run, options, dry_run=dry_run)
+                for orders in () if dry_run else split(orders_of(sections)):
+                    batch = batches.begin(
+                        run,
+                        model=settings.model,
+                        base_url=settings.base_url or "",
+                        terms=terms_of(options, setup.profile.output_cap_name),
+                    )
+                    verdicts += batches.reserve(batch, orders, hold_unknown=settings.on_unknown == "hold")
+                    submitted.append(await submission.submit(batches.prepared(batch)))
+            except AuthorError as error:
+                problem = str(error)
+            return SubmitReport(
+                batches=tuple(batch for batch in submitted if batch.stage is Stage.SUBMITTED),
+                sections=sections,
+                verdicts=tuple(verdicts),
+                problem=problem,
+                balance=ledger.balance("book"),
+                dry_run=dry_run,
+            )
+
+    async def status(self) -> StatusReport:
+        """Where every batch stands, as the ledger has it and as its provider sees it."""
+        self._require_batches()
+        ledger = Ledger.read(self._workspace.ledger_place)
+        if ledger is None:
+            return StatusReport()
+        try:
+            batches = Batches(ledger)
+            async with self._opened_author() as author:
+                found = [await self._status(ledger, batches, batch, author) for batch in batches.all()]
+            return StatusReport(batches=tuple(found))
+        finally:
+            ledger.close()
+
+    async def collect(
+        self, chapters: tuple[str, ...] | None = None, *, on_event: Callable[[Event], None] = ignore_event
+    ) -> CollectReport:
+        """Settle what came back of every batch and draft their chapters, or only ``chapters``, from the answers that
+        are there.
+        """
+        found: list[CollectedBatch] = []
+        async with self._opened() as (batches, ledger, run, author):
+            self._tell_unfinished(batches, run)
+            for batch in batches.living():
+                if batch.stage is not Stage.SUBMITTED:
+                    continue
+                self._require_same_provider(batch)
+                try:
+                    found.append(await collect_batch(batches, author, batch, self._cost(batch.model)))
+                except AuthorError as error:
+                    found.append(CollectedBatch(batch=batch, problem=str(error)))
+            wanted = options_of(batches.all(), chapters)
+            balance = ledger.balance("book")
+        runs = [
+            await assemble(self._workspace, replace(self._settings, model=model), options, on_event=on_event)
+            for model, options in wanted
+        ]
+        return CollectReport(batches=tuple(found), runs=runs, balance=runs[-1].balance if runs else balance)
+
+    async def cancel(self, chapters: tuple[str, ...] | None = None) -> CancelReport:
+        """Have every batch end early, or those that ask for one of ``chapters``; what is answered by then can be
+        collected. One that is not submitted yet is withdrawn; one that its provider does not know is lost, and its
+        requests are charged as unknown.
+
+        Raises ``AuthorError`` when the provider cannot be asked.
+        """
+        async with self._opened() as (batches, _, run, author):
+            left = batches.unfinished(run)
+            chosen = [batch for batch in batches.living() if _asks_for(batch, chapters)]
+            if left is not None and left.id in {batch.id for batch in chosen}:
+                self._require_same_provider(left)
+                await Submission(batches, author, sleep=self._sleep, tell=self._tell).withdraw(left)
+            for batch in map(batches.get, [batch.id for batch in chosen]):
+                self._require_same_provider(batch)
+                if not batch.stage.ended:
+                    await _cancel_at_provider(batches, author, batch)
+            return CancelReport(batches=tuple(batches.get(batch.id) for batch in chosen))
+
+    async def _status(self, ledger: Ledger, batches: Batches, batch: BatchRow, author: BatchAuthor) -> BatchStatus:
+        rows = () if batch.stage.ended else batches.in_flight(batch)
+        remote: RemoteBatch | None = None
+        problem = ""
+        if batch.stage is Stage.SUBMITTED:
+            if batch.base_url != (self._settings.base_url or ""):
+                problem = f"with another provider: {batch.base_url or 'OpenAI'}"
+            else:
+                try:
+                    remote = await author.retrieve(batch.remote)
+                except AttemptFailedError as failed:
+                    problem = failed.message
+        now, expires = ledger.clock(), batch.expires_at
+        return BatchStatus(
+            batch=batch,
+            in_flight=len(rows),
+            reserved_tokens=sum(r.reserved.tokens for r in rows if r.state is not State.UNKNOWN),
+            age_seconds=(now - (batch.submitted_at or batch.began_at)).total_seconds(),
+            left_seconds=(expires - now).total_seconds() if expires and batch.stage is Stage.SUBMITTED else None,
+            remote=remote,
+            problem=problem,
+        )
+
+    @asynccontextmanager
+    async def _opened(
+        self, options: RunOptions | None = None
+    ) -> AsyncIterator[tuple[Batches, Ledger, Run, BatchAuthor]]:
+        """Ledger and provider, with a run begun under the limits of the book and of the chapters of ``options``."""
+        self._require_batches()
+        workspace, options = self._workspace, options or RunOptions()
+        outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
+        with open_ledger(workspace, workspace.book(), outlines, budget=options.budget) as (ledger, run):
+            async with self._opened_author() as author:
+                yield Batches(ledger), ledger, run, author
+
+    @asynccontextmanager
+    async def _opened_author(self) -> AsyncIterator[BatchAuthor]:
+        if self._author is not None:
+            yield self._author
+            return
+        async with OpenAIBatchAuthor(endpoint_of(self._settings)) as opened:
+            yield opened
+
+    def _cost(self, model: str) -> Cost:
+        settings = replace(self._settings, model=model)
+        price = batch_price_for(model, profile_of(self._workspace, settings), settings.base_url)
+        return lambda usage: price.cost(usage) if price else None
+
+    def _tell_unfinished(self, batches: Batches, run: Run) -> None:
+        try:
+            left = batches.unfinished(run)
+        except SubmittingError as error:
+            self._tell(str(error))
+            return
+        if left is not None:
+            self._tell(
+                f"batch {left.id} was left {left.stage}; `expand chapter --batch submit` goes on with "
+                "it, `--batch cancel` gives it up"
+            )
+
+    def _require_same_provider(self, batch: BatchRow) -> None:
+        """A key must not go to another provider than the one that it is for."""
+        here, there = self._settings.base_url or "", batch.base_url
+        if here != there:
+            raise InputError(
+                f"batch {batch.id} is with {there or 'OpenAI'}, not with {here or 'OpenAI'}",
+                remedy=f"give --base-url {there}" if there else "leave out --base-url, OPENAI_BASE_URL and base_url",
+            )
+
+    def _require_batches(self) -> None:
+        if self._settings.embedded:
+            raise InputError(
+                "the embedded local model takes no batches",
+                remedy="set OPENAI_API_KEY, or give --base-url and --model of a provider that does",
+            )
+        require_author(self._settings, path=self._workspace.settings_path)
+
+
+async def _cancel_at_provider(batches: Batches, author: BatchAuthor, batch: BatchRow) -> None:
+    try:
+        await author.cancel(batch.remote)
+    except AttemptFailedError as failed:
+        if failed.failure is Failure.NOT_FOUND:
+            lost = AttemptFailedError(failed.failure, f"given up: {failed.message}")
+            batches.end(batch, Stage.LOST, rest=lost, billed=None)
+        elif failed.status != 409:  # it has ended already
+            raise AuthorError(f"batch {batch.id} was not cancelled: {failed.message}") from failed
+
+
+def terms_of(options: RunOptions, output_cap_name: str) -> dict[str, Json]:
+    """What a batch is submitted for, as the ledger keeps it, so that it can be collected without saying it again.
+    ``output_cap_name`` is how the provider calls the output cap.
+    """
+    return {
+        "chapters": list(options.chapters),
+        "language": options.language,
+        "output_cap_name": output_cap_name,
+        "plan": options.plan.value,
+        "sections": None if options.sections is None else [*sorted(options.sections)],
+    }
+
+
+def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> list[tuple[str, RunOptions]]:
+    """Model and options of the runs that draft from the batches, each chapter as it was submitted last."""
+    last: dict[str, tuple[str, RunOptions]] = {}
+    for row in rows:
+        if row.stage is not Stage.WITHDRAWN:
+            options = RunOptions(plan=Plan(str(row.terms["plan"])), language=str(row.terms["language"]))
+            last.update((chapter, (row.model, options)) for chapter in _chapters(row))
+    runs: dict[tuple[str, RunOptions], list[str]] = {}
+    for chapter in sorted(last):
+        if chapters is None or chapter in chapters:
+            runs.setdefault(last[chapter], []).append(chapter)
+    return [(model, replace(options, chapters=tuple(named))) for (model, options), named in runs.items()]
+
+
+def _asks_for(batch: BatchRow, chapters: tuple[str, ...] | None) -> bool:
+    return chapters is None or not set(chapters).isdisjoint(_chapters(batch))
+
+
+def _chapters(batch: BatchRow) -> list[str]:
+    named = batch.terms["chapters"]
+    assert isinstance(named, list)  # as ``terms_of`` wrote it
+    return [str(chapter) for chapter in named]

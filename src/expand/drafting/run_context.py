@@ -1,0 +1,257 @@
+"""What a run works with: the ledger, the budgeted client, the author, the models' templates; opened in one place.
+
+Library, command line, workers and batches open their runs here, so that limits, keys and closing are the same for all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from expand.budget import Limit
+from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, RetryPolicy, always_ready
+from expand.client.outcome import Event as ClientEvent
+from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
+from expand.drafting.model_setup import ModelSetup, author_for, model_setup_for, profile_of, require_language
+from expand.drafting.run_options import RunOptions
+from expand.ledger import Ledger
+from expand.ledger import Run as LedgerRun
+from expand.llm.endpoint import is_loopback
+from expand.llm.profile import Profile
+from expand.llm.types import Author, Usage
+from expand.outline import Book, Outline
+from expand.outline.allowance import limits_of, money_openings_of, openings_of
+from expand.outline.plans import Plan
+from expand.settings import Settings, require_author
+from expand.workspace import Workspace
+
+BALANCE_SECONDS = 0.1
+"""How old the remaining budget in an event may be: sections that grow many times a second need not ask for each."""
+STREAM_SECONDS = 0.2
+"""How long a section that is streamed shows no further lines."""
+
+
+def ignore_event(event: Event) -> None:
+    """Show nothing."""
+
+
+@dataclass(kw_only=True, slots=True)
+class UsageCounter:
+    """What one section bought in this run; tokens as charged. ``lines`` are those of its text so far, and
+    ``streamed_lines`` those of an answer that is still arriving, last shown at ``shown_at``.
+    """
+
+    attempts: int = 0
+    answers: int = 0
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    lines: int = 0
+    streamed_lines: int = 0
+    shown_at: float = 0.0
+
+    def add(self, bought: Bought) -> None:
+        """Count an answer that was bought now; one that the ledger had costs nothing."""
+        if bought.reused:
+            return
+        self.answers += 1
+        self.prompt += bought.usage.prompt
+        self.cached += bought.usage.cached
+        self.completion += bought.usage.completion
+
+    @property
+    def usage(self) -> Usage:
+        """The sums as one usage."""
+        return Usage(prompt=self.prompt, completion=self.completion, cached=self.cached)
+
+
+class UsageCounters:
+    """The counters of a run's sections, kept from the client's events, and the events that a run shows of them."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        on_event: Callable[[Event], None] = ignore_event,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``clock`` gives seconds."""
+        self.on_event = on_event
+        self._ledger = ledger
+        self._clock = clock
+        self._counters: dict[tuple[str, int], UsageCounter] = {}
+        self._remaining: int | None = None
+        self._remaining_until = clock()
+
+    def of(self, chapter: str, section: int) -> UsageCounter:
+        """A section's counter, which goes on counting."""
+        return self._counters.setdefault((chapter, section), UsageCounter())
+
+    def take(self, chapter: str, section: int) -> UsageCounter:
+        """A section's counter, which is closed."""
+        return self._counters.pop((chapter, section), UsageCounter())
+
+    def show(self, chapter: str, section: int, *, streaming: bool = False) -> None:
+        """Tell how far a section is."""
+        counter = self.of(chapter, section)
+        self.on_event(
+            SectionGrew(
+                chapter=chapter,
+                section=section,
+                lines=counter.lines + counter.streamed_lines,
+                tokens=counter.usage.total,
+                remaining_tokens=self.remaining_tokens(),
+                streaming=streaming,
+            )
+        )
+
+    def remaining_tokens(self) -> int | None:
+        """What is left of the book's budget, at most ``BALANCE_SECONDS`` ago; None without a limit."""
+        now = self._clock()
+        if now >= self._remaining_until:
+            self._remaining = self._ledger.balance("book").remaining_tokens
+            self._remaining_until = now + BALANCE_SECONDS
+        return self._remaining
+
+    def note(self, event: ClientEvent) -> None:
+        """Count what became of an attempt, and pass it on as an event of the run."""
+        chapter, section, purpose = event.order.address
+        counter = self.of(chapter, section)
+        if event.kind == "text":
+            self._stream(event, counter)
+            return
+        counter.streamed_lines = 0
+        if event.kind == "sent":
+            counter.attempts += 1
+        if event.kind != "waiting":
+            self.on_event(
+                AttemptChanged(
+                    chapter=chapter,
+                    section=section,
+                    purpose=purpose,
+                    attempt_id=event.attempt_id,
+                    model=event.order.request.model,
+                    state=event.kind,
+                    reserved_tokens=event.order.amount.tokens,
+                    usage=event.usage,
+                    message=event.message,
+                )
+            )
+        if event.message and not event.final:
+            wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
+            self.on_event(Notice(message=f"{chapter}/{section}: {event.message}{wait}"))
+
+    def _stream(self, event: ClientEvent, counter: UsageCounter) -> None:
+        """Show the lines of an answer as they arrive. A repair takes the place of lines that are counted already."""
+        if event.order.address.purpose == "repair":
+            return
+        counter.streamed_lines += event.text.count("\n")
+        now = self._clock()
+        if now - counter.shown_at >= STREAM_SECONDS:
+            counter.shown_at = now
+            self.show(event.order.address.chapter, event.order.address.section, streaming=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunContext:
+    """What the sections of a run are drafted with. ``lean`` are the sections, by chapter and number, that have answers
+    bought under the lean plan; None where nobody has looked.
+    """
+
+    ledger: Ledger
+    run_id: str
+    client: BudgetedClient
+    usage: UsageCounters
+    lean: frozenset[tuple[str, int]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenRun:
+    """A run that is open: its context, and what its chapters are opened with."""
+
+    workspace: Workspace
+    options: RunOptions
+    book: Book
+    setup: ModelSetup
+    context: RunContext
+
+
+@contextmanager
+def open_ledger(
+    workspace: Workspace, book: Book | None, outlines: Mapping[str, Outline] | None = None, *, budget: int | None = None
+) -> Iterator[tuple[Ledger, LedgerRun]]:
+    """The ledger with a run begun in it, under the limits of the book and of the outlines; closed at the end.
+
+    Without a book the limits stay as the ledger has them. ``budget`` limits this run alone, in tokens.
+    """
+    ledger = Ledger.open(workspace.ledger_place)
+    try:
+        yield (
+            ledger,
+            ledger.begin_run(
+                limits=limits_of(book, outlines or {}) if book else {},
+                openings=openings_of(book) if book else {},
+                openings_pico_usd=money_openings_of(book) if book else None,
+                run_limit=Limit(tokens=budget),
+            ),
+        )
+    finally:
+        ledger.close()
+
+
+@asynccontextmanager
+async def open_run(
+    workspace: Workspace,
+    settings: Settings,
+    options: RunOptions,
+    *,
+    author: Author | None = None,
+    on_event: Callable[[Event], None] = ignore_event,
+    outlines: Mapping[str, Outline] | None = None,
+) -> AsyncIterator[OpenRun]:
+    """A run with everything that it works with. When the block ends, nothing is in flight or reserved any more.
+
+    ``author`` writes in the place of the one that the settings mean, under the profile of the settings' model, and is
+    not closed here. Raises ``InputError`` before anything is opened when nothing could be sent.
+    """
+    if author is None:
+        require_author(settings, path=workspace.settings_path)
+    book = workspace.book()
+    if options.language:
+        require_language(profile_of(workspace, settings), book, options.language)
+    async with AsyncExitStack() as stack:
+        ledger, run = stack.enter_context(open_ledger(workspace, book, outlines, budget=options.budget))
+        setup = model_setup_for(workspace, settings, ledger=ledger)
+        client, usage = await open_client(stack, settings, setup.profile, ledger, author=author, on_event=on_event)
+        lean = ledger.bought(Plan.LEAN.value)
+        context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
+        yield OpenRun(workspace=workspace, options=options, book=book, setup=setup, context=context)
+
+
+async def open_client(
+    stack: AsyncExitStack,
+    settings: Settings,
+    profile: Profile,
+    ledger: Ledger,
+    *,
+    author: Author | None,
+    on_event: Callable[[Event], None],
+) -> tuple[BudgetedClient, UsageCounters]:
+    """The client of a run and the counters that it keeps; ``stack`` waits for what is in flight, and closes them."""
+    prepare = always_ready
+    if author is None:
+        author = own = await stack.enter_async_context(author_for(settings, profile))
+        prepare = own.open
+    usage = UsageCounters(ledger, on_event)
+    client = BudgetedClient(
+        ledger=ledger,
+        author=author,
+        on_event=usage.note,
+        retry=RetryPolicy(on_unknown=settings.on_unknown),
+        pilot_seconds=LOCAL_PILOT_SECONDS if is_loopback(settings.base_url) else PILOT_SECONDS,
+        prepare=prepare,
+    )
+    stack.push_async_callback(client.drain)
+    return client, usage
