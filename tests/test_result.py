@@ -140,9 +140,7 @@ def test_without_a_limit_nothing_is_said_to_remain() -> None:
     assert budget == {"limit": None, "used": 400, "reserved": 100, "remaining": None}
 
 
-def test_findings_are_added_at_the_end() -> None:
+def test_a_section_with_a_finding_above_a_note_misses_its_contract() -> None:
     one = section(findings=(SHORT,))
-    assert one.with_findings(()) is one
-    assert one.with_findings([NOTE]).findings == (SHORT, NOTE)
     assert not one.kept
     assert section().kept

@@ -60,7 +60,7 @@ def chapter(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too.")
     ] = False,
-    told: Annotated[
+    section_context: Annotated[
         str,
         typer.Option(
             "--context",
@@ -96,7 +96,7 @@ def chapter(
         language=language,
         sections=section or None,
         fresh=fresh,
-        context=told,
+        context=section_context,
         cascade=cascade,
         budget=budget,
         unpriced=unpriced,

@@ -43,11 +43,11 @@ class BarProgress:
     """Bars below, what happens above them. Call it from one thread; it draws in another."""
 
     def __init__(
-        self, console: Console, voice: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic
+        self, console: Console, verbosity: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """``clock`` gives seconds."""
-        self._figures = RunStats(clock)
-        self._telling = ProgressMessages(self._figures, voice, clock=clock)
+        self._stats = RunStats(clock)
+        self._messages = ProgressMessages(self._stats, verbosity, clock=clock)
         self._working: dict[Key, str] = {}
         self._lock = threading.Lock()
         self.live = Live(self, console=console, refresh_per_second=4, transient=True, redirect_stdout=False)
@@ -55,11 +55,11 @@ class BarProgress:
     def __call__(self, event: Event) -> None:
         """Shows an event."""
         with self._lock:
-            self._figures.take(event)
-            lines = list(self._telling.lines(event))
+            self._stats.take(event)
+            lines = list(self._messages.lines(event))
             if isinstance(event, SectionStarted):
                 key = (event.chapter, event.section)
-                self._working[key] = self._figures.sections[key].title
+                self._working[key] = self._stats.sections[key].title
             elif isinstance(event, SectionDone):
                 self._working.pop((event.chapter, event.section), None)
         style = "yellow" if isinstance(event, Notice) else ""
@@ -77,20 +77,20 @@ class BarProgress:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The bars at this moment."""
         with self._lock:
-            figures = self._figures
-            if not figures.sections:
+            stats = self._stats
+            if not stats.sections:
                 return
             width = options.max_width
             room = max(1, min(MOST_ROWS, options.size.height - 5))
             shown = list(self._working.items())[:room]
             grid = _grid(width, options)
-            done = f"{len(figures.finished):,} of {len(figures.sections):,} sections"
-            _add(grid, done, figures.done_lines, figures.total_lines, width)
+            done = f"{len(stats.finished):,} of {len(stats.sections):,} sections"
+            _add(grid, done, stats.done_lines, stats.total_lines, width)
             for key, title in shown:
                 name = f"{key[0]}/{key[1]} {title}"
-                _add(grid, name, figures.lines.get(key, 0), figures.target(key), width)
+                _add(grid, name, stats.lines.get(key, 0), stats.target(key), width)
             more = len(self._working) - len(shown)
-            summary = figures.summary(width - 1, counts=False)
+            summary = stats.summary(width - 1, counts=False)
         yield grid
         if more:
             yield Text(f"and {more:,} more at work", no_wrap=True, overflow="crop")
@@ -128,20 +128,20 @@ dead."""
 
 
 @contextmanager
-def progress(stream: TextIO, voice: Verbosity = Verbosity.NORMAL) -> Iterator[Callable[[Event], None]]:
+def progress(stream: TextIO, verbosity: Verbosity = Verbosity.NORMAL) -> Iterator[Callable[[Event], None]]:
     """Shows events on ``stream`` while the block runs: bars on a terminal, else lines."""
-    if voice is Verbosity.QUIET:
+    if verbosity is Verbosity.QUIET:
         yield _nothing
     elif not stream.isatty() or os.environ.get("TERM") == "dumb":
-        yield PlainProgress(stream, voice)
+        yield PlainProgress(stream, verbosity)
     else:
         # start-up time
 
         console = console_for(stream)
         if not console.is_interactive:
-            yield PlainProgress(stream, voice)
+            yield PlainProgress(stream, verbosity)
             return
-        bars = BarProgress(console, voice)
+        bars = BarProgress(console, verbosity)
         with bars.live:
             yield bars
 
@@ -154,24 +154,24 @@ class PlainProgress:
     """A line for what happens, and now and then one for where the run stands."""
 
     def __init__(
-        self, stream: TextIO, voice: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic
+        self, stream: TextIO, verbosity: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """``clock`` gives seconds."""
         self._stream = stream
-        self._figures = RunStats(clock)
-        self._telling = ProgressMessages(self._figures, voice, clock=clock)
+        self._stats = RunStats(clock)
+        self._messages = ProgressMessages(self._stats, verbosity, clock=clock)
         self._clock = clock
-        self._spoke = clock()
+        self._written_at = clock()
 
     def __call__(self, event: Event) -> None:
         """Prints an event."""
-        self._figures.take(event)
-        for line in self._telling.lines(event):
+        self._stats.take(event)
+        for line in self._messages.lines(event):
             self._say(line)
-        if isinstance(event, SectionGrew) and self._clock() - self._spoke >= HEARTBEAT_SECONDS:
-            self._say(self._figures.summary())
+        if isinstance(event, SectionGrew) and self._clock() - self._written_at >= HEARTBEAT_SECONDS:
+            self._say(self._stats.summary())
 
     def _say(self, line: str) -> None:
         self._stream.write(line + "\n")
         self._stream.flush()
-        self._spoke = self._clock()
+        self._written_at = self._clock()

@@ -20,10 +20,10 @@ _WAITING = re.compile(r" \(waiting [\d,.]+ s\)$")
 class ProgressMessages:
     """Makes lines of events. Told every attempt, it says more; else it does not repeat itself."""
 
-    def __init__(self, figures: RunStats, voice: Verbosity, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """``figures`` has to have taken an event before it is told. ``clock`` gives seconds."""
-        self._figures = figures
-        self._all = voice is Verbosity.VERBOSE
+    def __init__(self, stats: RunStats, verbosity: Verbosity, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """``stats`` has to have taken an event before it is told. ``clock`` gives seconds."""
+        self._stats = stats
+        self._all = verbosity is Verbosity.VERBOSE
         self._clock = clock
         self._sent: dict[str, float] = {}
         self._noticed: dict[str, float] = {}
@@ -43,7 +43,7 @@ class ProgressMessages:
             yield event.message
 
     def _done(self, event: SectionDone) -> str:
-        planned = self._figures.sections[event.chapter, event.section]
+        planned = self._stats.sections[event.chapter, event.section]
         return (
             f"{event.chapter}/{event.section}: {event.status}, {event.lines:,} of "
             f"{counted(planned.lines, 'line')}: {planned.title}"

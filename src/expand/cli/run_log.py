@@ -43,17 +43,17 @@ class RunLog:
         self._file = file
         self._now = now
         self._secrets = [secret for secret in secrets if secret]
-        self._figures = RunStats(clock)
-        self._telling = ProgressMessages(self._figures, Verbosity.VERBOSE, clock=clock)
+        self._stats = RunStats(clock)
+        self._messages = ProgressMessages(self._stats, Verbosity.VERBOSE, clock=clock)
 
     def __call__(self, event: Event) -> None:
         """Notes an event."""
-        self._figures.take(event)
-        for line in self._telling.lines(event):
+        self._stats.take(event)
+        for line in self._messages.lines(event):
             self.say(line)
         if isinstance(event, SectionGrew) and not event.streaming:
-            target = self._figures.target((event.chapter, event.section))
-            self.say(f"{event.chapter}/{event.section}: {event.lines:,} of {target:,} lines; {self._figures.summary()}")
+            target = self._stats.target((event.chapter, event.section))
+            self.say(f"{event.chapter}/{event.section}: {event.lines:,} of {target:,} lines; {self._stats.summary()}")
 
     def end(self, result: RunResult) -> None:
         """Notes what the run came to."""

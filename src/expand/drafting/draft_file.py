@@ -89,18 +89,18 @@ class DraftFile:
         """The draft as it was last read or written; "" before."""
         return self._seen or ""
 
-    def put(self, number: int, text: str, key: str, told: str = "") -> None:
+    def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
         self.texts[number] = text
-        self._stamps[number] = Stamp(key=key, text=document.text_hash(text), told=told)
+        self._stamps[number] = Stamp(key=key, text=document.text_hash(text), told=preceding_hash)
         self._unwritten.add(number)
 
     def edited(self, number: int) -> bool:
         """Whether a person edited the section since the tool wrote it."""
         return self._former is not None and self._former.edited(number)
 
-    def told(self, number: int) -> str:
-        """The hash of what the section was told of those before it; "" for nothing."""
+    def preceding_hash(self, number: int) -> str:
+        """The hash of what the section's requests said of the sections before it; "" for nothing."""
         stamp = self._stamps.get(number)
         return stamp.told if stamp else ""
 

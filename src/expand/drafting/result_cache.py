@@ -66,8 +66,8 @@ class ResultCache:
         """
         done = all(section.status in ("drafted", "reused", "edited") for section in result.sections)
         # An edit that came while the last section was written is in the draft, but not in the result.
-        told = all(draft_file.edited(section.number) == (section.status == "edited") for section in result.sections)
-        if self._whole and done and told:
+        complete = all(draft_file.edited(section.number) == (section.status == "edited") for section in result.sections)
+        if self._whole and done and complete:
             draft_hash = hashlib.sha256(draft_file.text.encode()).hexdigest()
             self._new[result.id] = {
                 "made_from": self._made_from(result.id, draft_file.present_source_hash, draft_hash),

@@ -36,10 +36,6 @@ class SectionResult:
         """Whether the section keeps its contract: no finding above a note."""
         return all(finding.severity == "note" for finding in self.findings)
 
-    def with_findings(self, more: Sequence[Finding]) -> Self:
-        """The section with further findings."""
-        return replace(self, findings=(*self.findings, *more)) if more else self
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChapterResult:
@@ -74,7 +70,8 @@ class ChapterResult:
             language=language,
             plan=plan,
             sections=tuple(
-                section.with_findings([f for f in across if f.section == section.number]) for section in sections
+                replace(section, findings=(*section.findings, *(f for f in across if f.section == section.number)))
+                for section in sections
             ),
             findings=tuple(f for f in across if f.section not in numbers),
         )
@@ -188,13 +185,7 @@ def balance_json(balance: Balance) -> dict[str, Json]:
 def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
     """One chapter of the object that ``expand chapter --json`` prints."""
     return {
-        "id": chapter.id,
-        "draft": chapter.draft,
-        "language": chapter.language,
-        "plan": chapter.plan,
-        "target_lines": chapter.target_lines,
-        "lines": chapter.lines,
-        "length_score": chapter.length_score,
+        **_fields(chapter, "id draft language plan target_lines lines length_score"),
         "sections": [_section(section) for section in chapter.sections],
         "findings": [finding_json(finding) for finding in chapter.findings],
     }
@@ -202,29 +193,16 @@ def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
 
 def _section(section: SectionResult) -> dict[str, Json]:
     return {
-        "number": section.number,
-        "title": section.title,
-        "target_lines": section.target_lines,
-        "lines": section.lines,
-        "status": section.status,
-        "attempts": section.attempts,
-        "answers": section.answers,
-        "tokens": {
-            "prompt": section.usage.prompt,
-            "cached": section.usage.cached,
-            "completion": section.usage.completion,
-        },
+        **_fields(section, "number title target_lines lines status attempts answers"),
+        "tokens": _fields(section.usage, "prompt cached completion"),
         "findings": [finding_json(finding) for finding in section.findings],
     }
 
 
 def finding_json(finding: Finding) -> dict[str, Json]:
     """One finding, as every report shows it."""
-    return {
-        "kind": finding.kind,
-        "section": finding.section,
-        "line": finding.line,
-        "severity": finding.severity,
-        "message": finding.message,
-        "remedy": finding.remedy,
-    }
+    return _fields(finding, "kind section line severity message remedy")
+
+
+def _fields(value: object, names: str) -> dict[str, Json]:
+    return {name: getattr(value, name) for name in names.split()}

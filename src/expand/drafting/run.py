@@ -314,7 +314,7 @@ class _Scheduler:
             return "reused", ()
         drafted = await SectionRun(self._context, chapter, check).draft()
         if drafted.ended_by is None:
-            draft_file.put(number, drafted.text, check.key, check.told)
+            draft_file.put(number, drafted.text, check.key, check.preceding_hash)
         elif drafted.lines >= lines.of_section(draft_file.texts[number]):
             draft_file.put(number, drafted.text, "")
         return self._status(chapter.id, number, drafted.ended_by), drafted.notes

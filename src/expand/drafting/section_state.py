@@ -22,7 +22,7 @@ from expand.markdown import summaries
 from expand.outline import Section
 
 SectionState = Literal["edited", "current", "stale", "due"]
-"""``stale`` is current in itself, but the sections before it say something else than it was told."""
+"""``stale`` is current in itself, but the sections before it say something else than when it was drafted."""
 
 Revisions = Mapping[tuple[str, int], tuple[int, str]]
 """How often sections were asked for afresh, and with which instruction, as the ledger has it."""
@@ -31,7 +31,7 @@ Revisions = Mapping[tuple[str, int], tuple[int, str]]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionCheck:
     """The state of a section. ``reason`` says why it is due, "" when it is current, "edited" when it is left to the
-    person who edited it. ``told`` is the hash of what it is told of the sections before it.
+    person who edited it. ``preceding_hash`` is the hash of what its requests say of the sections before it.
     """
 
     section: Section
@@ -40,7 +40,7 @@ class SectionCheck:
     revision: Revision
     key: str = ""
     extra: ExtraContext = NO_EXTRA_CONTEXT
-    told: str = ""
+    preceding_hash: str = ""
 
     def planned(self, chapter: Chapter) -> SectionPlanned:
         """What a run announces of the section."""
@@ -68,13 +68,21 @@ def check_section_state(
         return SectionCheck(section=section, state="edited", reason="edited", revision=revision)
     key = chapter.key(section, revision)
     extra = _extra_context(draft_file, section, revision, options)
-    told = text_hash(extra.preceding) if extra.preceding else ""
+    preceding_hash = text_hash(extra.preceding) if extra.preceding else ""
     reason = draft_file.reason(section, key)
     state: SectionState = "due"
     if not reason:
-        behind = options.context == "text" and draft_file.told(number) != told
+        behind = options.context == "text" and draft_file.preceding_hash(number) != preceding_hash
         state = "current" if not behind else "due" if options.cascade else "stale"
-    return SectionCheck(section=section, state=state, reason=reason, revision=revision, key=key, extra=extra, told=told)
+    return SectionCheck(
+        section=section,
+        state=state,
+        reason=reason,
+        revision=revision,
+        key=key,
+        extra=extra,
+        preceding_hash=preceding_hash,
+    )
 
 
 def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: Revisions) -> list[SectionCheck]:

@@ -44,7 +44,7 @@ def server_of(workspace: Workspace) -> Server:
 class SectionJob:
     """One section and what it is to be made from.
 
-    ``key`` is the section's key as whoever asked computed it (see ``drafting.currency``),
+    ``key`` is the section's key as whoever asked computed it (see ``drafting.chapter``),
     ``edition`` the number in it and ``model`` the model in it, for messages. ``lines`` is the
     target. ``present`` is the text of each topic as it stands, where an editor's instruction is to
     be carried out on it.
