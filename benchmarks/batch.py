@@ -35,8 +35,8 @@ from expand.ledger import Ledger, Order, verify
 from expand.ledger.batch_rows import BatchRow, Settlement, Stage
 from expand.ledger.batches import AT_ONCE, Batches
 from expand.ledger.values import Verdict
+from expand.llm.batch_api import BatchAuthor, RemoteBatch
 from expand.llm.endpoint import Endpoint
-from expand.llm.batch_api import OpenAIBatchAuthor, RemoteBatch
 from expand.outline.plans import Plan
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
@@ -118,7 +118,7 @@ class FusedBatches(Batches):
         return row
 
 
-class FusedAuthor(OpenAIBatchAuthor):
+class FusedAuthor(BatchAuthor):
     """The provider's side of each step."""
 
     async def upload(self, lines: BinaryIO, *, name: str) -> str:

@@ -24,7 +24,7 @@ from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Run
 from expand.ledger.batch_rows import BatchRow, Stage
 from expand.ledger.batches import Batches, SubmittingError
-from expand.llm.batch_api import BatchAuthor, OpenAIBatchAuthor
+from expand.llm.batch_api import BatchAuthor
 from expand.llm.pricing import batch_price_for
 from expand.llm.types import AttemptFailedError, Failure, Usage
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
@@ -225,7 +225,7 @@ async def _author(settings: Settings, given: BatchAuthor | None) -> AsyncIterato
     if given is not None:
         yield given
         return
-    async with OpenAIBatchAuthor(endpoint_of(settings)) as opened:
+    async with BatchAuthor(endpoint_of(settings)) as opened:
         yield opened
 
 
