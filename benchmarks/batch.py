@@ -34,7 +34,7 @@ from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger, Order, verify
 from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage
 from expand.ledger.values import Verdict
-from expand.llm.batch_api import OpenAIBatchAuthor, RemoteBatch
+from expand.llm.batch_api import BatchAuthor, RemoteBatch
 from expand.llm.endpoint import Endpoint
 from expand.outline.plans import Plan
 from expand.settings import Overrides, Settings, read_settings
@@ -117,7 +117,7 @@ class FusedBatches(Batches):
         return row
 
 
-class FusedAuthor(OpenAIBatchAuthor):
+class FusedAuthor(BatchAuthor):
     """The provider's side of each step."""
 
     async def upload(self, lines: BinaryIO, *, name: str) -> str:

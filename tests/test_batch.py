@@ -26,7 +26,7 @@ from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
 from expand.ledger.batches import Batches, Stage, SubmittingError
-from expand.llm.batch_api import OpenAIBatchAuthor
+from expand.llm.batch_api import BatchAuthor
 from expand.llm.endpoint import Endpoint
 from expand.llm.types import AttemptFailedError
 from expand.outline.plans import Plan
@@ -560,7 +560,7 @@ def test_every_command_of_the_page_about_batches_runs(desk: Make, monkeypatch: p
 
 async def test_the_provider_says_no_more_than_the_key_may_see() -> None:
     with BatchServer(key="sk-right-one") as server:
-        async with OpenAIBatchAuthor(Endpoint(api_key="sk-wrong-one", base_url=server.base_url)) as author:
+        async with BatchAuthor(Endpoint(api_key="sk-wrong-one", base_url=server.base_url)) as author:
             with pytest.raises(AttemptFailedError) as caught:
                 await author.create("file-1", metadata={})
     assert "sk-" not in str(caught.value)

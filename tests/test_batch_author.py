@@ -12,7 +12,7 @@ from batch_server import BatchServer
 from openai import Omit
 from openai.types import Batch
 
-from expand.llm.batch_api import OpenAIBatchAuthor, input_line, remote, result_line
+from expand.llm.batch_api import BatchAuthor, input_line, remote, result_line
 from expand.llm.endpoint import Endpoint
 from expand.llm.types import AttemptFailedError, Failure, Finish
 from expand.schema import Json
@@ -24,8 +24,8 @@ BODY: dict[str, Json] = {
 }
 
 
-def author(server: BatchServer, key: str | None = None, **more: Any) -> OpenAIBatchAuthor:
-    return OpenAIBatchAuthor(Endpoint(api_key=key, base_url=server.base_url, **more))
+def author(server: BatchServer, key: str | None = None, **more: Any) -> BatchAuthor:
+    return BatchAuthor(Endpoint(api_key=key, base_url=server.base_url, **more))
 
 
 def lines(*names: str) -> io.BytesIO:
@@ -138,7 +138,7 @@ async def test_a_download_comes_in_pieces_of_any_size(monkeypatch: pytest.Monkey
             for piece in (b"fir", b"st\n\n", b"sec", b"ond\n  \nlast"):
                 yield piece
 
-    async with OpenAIBatchAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as desk:
+    async with BatchAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as desk:
         client = (await desk._connected()).client
         monkeypatch.setattr(client.files.with_streaming_response, "content", lambda *_, **__: Download())
         assert [line async for line in desk.results("f")] == [b"first", b"second", b"last"]
@@ -148,7 +148,7 @@ async def test_a_key_goes_where_its_provider_looks_for_it() -> None:
     endpoint = Endpoint(
         api_key="k-own", base_url="http://127.0.0.1:9/v1", key_header="api-key", headers={"X-Team": "d"}
     )
-    async with OpenAIBatchAuthor(endpoint) as desk:
+    async with BatchAuthor(endpoint) as desk:
         headers = (await desk._connected()).headers
     assert (headers["api-key"], headers["X-Team"]) == ("k-own", "d")
     assert isinstance(headers["Authorization"], Omit)
@@ -157,7 +157,7 @@ async def test_a_key_goes_where_its_provider_looks_for_it() -> None:
 async def test_nobody_there_is_unreachable() -> None:
     with BatchServer() as server:
         url = server.base_url
-    async with OpenAIBatchAuthor(Endpoint(api_key=None, base_url=url)) as desk:
+    async with BatchAuthor(Endpoint(api_key=None, base_url=url)) as desk:
         with pytest.raises(AttemptFailedError) as caught:
             await desk.retrieve("batch_1")
     assert caught.value.failure is Failure.UNREACHABLE

@@ -20,7 +20,7 @@ from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Order, Run, State
 from expand.ledger.batches import Batches, BatchRow, Stage, SubmittingError
 from expand.ledger.values import Verdict
-from expand.llm.batch_api import BatchAuthor, OpenAIBatchAuthor, RemoteBatch
+from expand.llm.batch_api import BatchAuthor, RemoteBatch
 from expand.llm.pricing import batch_price_for
 from expand.llm.types import AttemptFailedError, Failure
 from expand.outline.plans import Plan
@@ -196,7 +196,7 @@ class BatchBackend:
         if self._author is not None:
             yield self._author
             return
-        async with OpenAIBatchAuthor(endpoint_of(self._settings)) as opened:
+        async with BatchAuthor(endpoint_of(self._settings)) as opened:
             yield opened
 
     def _cost(self, model: str) -> Cost:

@@ -1,7 +1,8 @@
 """OpenAI's Batch API and those like it: files up, batches made, looked for and read.
 
 Calls go out as those of ``openai_client`` do: no retries of the SDK's own, no redirects, errors mapped, the key in no
-message. What is said about a batch is taken as it comes: any file id may be missing, null or "".
+message. What is said about a batch is taken as it comes: any file id may be missing, null or "". Files are JSON lines;
+``custom_id`` names the request; answers and failures are in two files, in any order.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from expand.llm.endpoint import HIDDEN
 from expand.llm.openai_client import OpenAIClient
@@ -19,11 +20,6 @@ from expand.schema import Json
 
 if TYPE_CHECKING:
     from openai.types import Batch
-
-# A batch as its provider keeps it, a line of its files, and the protocol every batch desk speaks.
-#
-# Pure: nothing is sent, and no SDK is needed. The formats are those of OpenAI's Batch API: one JSON
-# object a line, ``custom_id`` naming the request, answers and failures in two files, in any order.
 
 ENDPOINT: Final = "/v1/chat/completions"
 WINDOW: Final = "24h"
@@ -91,45 +87,6 @@ class BatchLine:
         return None if garbled else False
 
 
-class BatchAuthor(Protocol):
-    """Whoever takes batches. Each method is one call, or one for each page of a list.
-
-    All of them raise ``AttemptFailedError``; only ``create`` can lead to a bill.
-    """
-
-    async def upload(self, lines: BinaryIO, *, name: str) -> str:
-        """Upload an input file; returns its id."""
-        ...
-
-    async def uploaded(self, name: str) -> str | None:
-        """The id of an input file that is there already, by its name."""
-        ...
-
-    async def forget(self, file_id: str) -> None:
-        """Delete a file, so that no batch can be made from it any more."""
-        ...
-
-    async def create(self, file_id: str, *, metadata: Mapping[str, str]) -> RemoteBatch:
-        """Have a batch made from an input file."""
-        ...
-
-    def batches(self) -> AsyncIterator[RemoteBatch]:
-        """All batches, the newest first."""
-        ...
-
-    async def retrieve(self, batch_id: str) -> RemoteBatch:
-        """One batch as it is now."""
-        ...
-
-    async def cancel(self, batch_id: str) -> RemoteBatch:
-        """Have a batch end early; what was answered by then stays."""
-        ...
-
-    def results(self, file_id: str) -> AsyncIterator[bytes]:
-        """The lines of an output or error file. One that breaks off raises at its end."""
-        ...
-
-
 def input_line(custom_id: str, body: Mapping[str, Json]) -> bytes:
     """One request of an input file, line end included."""
     line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": dict(body)}
@@ -178,8 +135,11 @@ def _refused(status: object, body: object) -> AttemptFailedError:
     return AttemptFailedError(failure, one_line(f"HTTP {code}: {said}"), status=code)
 
 
-class OpenAIBatchAuthor(OpenAIClient):
-    """Batches at one endpoint."""
+class BatchAuthor(OpenAIClient):
+    """Batches at one endpoint. Each method is one call, or one for each page of a list.
+
+    All of them raise ``AttemptFailedError``; only ``create`` can lead to a bill.
+    """
 
     async def upload(self, lines: BinaryIO, *, name: str) -> str:
         """Upload an input file; returns its id."""

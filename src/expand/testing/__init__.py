@@ -12,40 +12,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from expand.testing.assertions import DraftTrial as DraftTrial
     from expand.testing.behaviours import Behaviour as Behaviour
-    from expand.testing.command_line import CommandRun as CommandRun
     from expand.testing.network import NetworkForbiddenError as NetworkForbiddenError
     from expand.testing.network import this_machine_only as this_machine_only
     from expand.testing.plugin import ExpandDraft as ExpandDraft
     from expand.testing.plugin import ExpandRun as ExpandRun
+    from expand.testing.runs import CommandRun as CommandRun
+    from expand.testing.runs import DraftTrial as DraftTrial
+    from expand.testing.runs import copy_workspace as copy_workspace
+    from expand.testing.runs import drafted as drafted
+    from expand.testing.runs import run_command as run_command
     from expand.testing.scripted_author import ScriptedAuthor as ScriptedAuthor
     from expand.testing.scripted_author import SentRequest as SentRequest
     from expand.testing.server import Received as Received
     from expand.testing.server import ScriptedServer as ScriptedServer
 
-_ROOMS = {
-    "scripted_author": "ScriptedAuthor SentRequest",
-    "command_line": "CommandRun",
+_NAMES = {
     "behaviours": "Behaviour",
     "network": "NetworkForbiddenError this_machine_only",
     "plugin": "ExpandDraft ExpandRun",
+    "runs": "CommandRun DraftTrial copy_workspace drafted run_command",
+    "scripted_author": "ScriptedAuthor SentRequest",
     "server": "Received ScriptedServer",
-    "assertions": "DraftTrial",
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = list(_ROOM_OF)
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> object:
-    room = _ROOM_OF.get(name)
-    if room is None:
+    module = _MODULE_OF.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{room}"), name)
+    value: object = getattr(import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

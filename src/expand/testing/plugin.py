@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures to test outlines, prompts and house rules without network or key.
 
-It is loaded by every pytest that finds the package installed, so importing it imports nothing else
-of the package; each fixture does so when it is asked for.
+It is loaded by every pytest that finds the package installed, so importing it imports nothing else of the package:
+``expand.testing`` loads each of its names when a fixture first uses it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from expand import testing
+
 if TYPE_CHECKING:
-    from expand.testing.assertions import DraftTrial
-    from expand.testing.command_line import CommandRun
+    from expand.testing.runs import CommandRun, DraftTrial
     from expand.testing.scripted_author import ScriptedAuthor
     from expand.testing.server import ScriptedServer
     from expand.workspace import Workspace
@@ -50,9 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def expand_no_network() -> Iterator[None]:
     """No connection beyond 127.0.0.1 while the test runs."""
-    from expand.testing.network import this_machine_only
-
-    with this_machine_only():
+    with testing.this_machine_only():
         yield
 
 
@@ -62,40 +61,34 @@ def expand_workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
 
     No key, base URL or setting of the environment is seen while the test runs.
     """
-    from expand.testing.sample_workspace import copy_workspace
-    from expand.workspace import Workspace
+    from expand.workspace import Workspace  # only where a workspace is asked for
 
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "EXPAND_"))]:
         monkeypatch.delenv(name)
     stated = request.config.getini("expand_workspace")
     workspace = Workspace.open(request.config.rootpath / stated) if stated else Workspace.find(request.path.parent)
-    return copy_workspace(workspace, tmp_path / "workspace")
+    return testing.copy_workspace(workspace, tmp_path / "workspace")
 
 
 @pytest.fixture
 def scripted_author() -> ScriptedAuthor:
     """The author of ``expand_draft``; set its ``ratio``, ``behaviour``, ``script``, ``write`` …."""
-    from expand.testing.scripted_author import ScriptedAuthor
-
-    return ScriptedAuthor()
+    return testing.ScriptedAuthor()
 
 
 @pytest.fixture
 def scripted_server() -> Iterator[ScriptedServer]:
     """A provider on 127.0.0.1 that writes to order, for whatever speaks HTTP."""
-    from expand.testing.server import ScriptedServer
-
-    with ScriptedServer(retry_after="0") as server:
+    with testing.ScriptedServer(retry_after="0") as server:
         yield server
 
 
 @pytest.fixture
 def expand_draft(expand_workspace: Workspace, scripted_author: ScriptedAuthor, expand_no_network: None) -> ExpandDraft:
     """Drafts chapters of the copied workspace with the scripted author, or with ``author=…``."""
-    from expand.testing.assertions import drafted
 
     def draft(chapter: str, **options: Any) -> DraftTrial:
-        return drafted(expand_workspace, chapter, scripted_author, options)
+        return testing.drafted(expand_workspace, chapter, scripted_author, options)
 
     return draft
 
@@ -108,15 +101,9 @@ def expand_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> ExpandRun:
     """Runs command lines in the copied workspace; the scripted server is their provider."""
-    from dataclasses import replace
-
-    from expand.testing.command_line import run_command
-
     monkeypatch.setenv("OPENAI_BASE_URL", scripted_server.base_url)
 
     def run(*arguments: str) -> CommandRun:
-        before = len(scripted_server.requests)
-        ran = run_command(expand_workspace, *arguments)
-        return replace(ran, requests=tuple(scripted_server.requests[before:]))
+        return testing.run_command(expand_workspace, scripted_server, *arguments)
 
     return run

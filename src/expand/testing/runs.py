@@ -1,27 +1,54 @@
-"""A chapter drafted on trial: its result, its draft, every request, and what to assert of them."""
+"""A copy of a workspace, and what runs in it: a chapter drafted on trial, with assertions, and command lines."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Mapping
+import io
+import json
+import shutil
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from expand.api import expand_chapter
+from expand.cli import main
 from expand.document.draft import read
 from expand.drafting.events import Event
 from expand.drafting.results import ChapterResult, RunResult
 from expand.outline import Outline
 from expand.testing.scripted_author import ScriptedAuthor, SentRequest
+from expand.testing.server import Received, ScriptedServer
 from expand.workspace import Workspace, read_text
 
 T = TypeVar("T")
 
+LEFT_OUT = (".*", "drafts", "node_modules", "target", "build", "dist", "site", "venv", "__pycache__")
+"""What is not copied: hidden files, drafts, the ledger, and what others build or install."""
+LARGEST_BYTES = 2 * 2**20
+"""Larger files are left out as well: no outline, template or chapter is so large."""
+
+
+def copy_workspace(workspace: Workspace, folder: Path) -> Workspace:
+    """A copy in ``folder`` with settings, outlines, templates and documents, and no ledger."""
+    by_name = shutil.ignore_patterns(*LEFT_OUT)
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        large = {
+            name for name in names if (path := Path(place, name)).is_file() and path.stat().st_size > LARGEST_BYTES
+        }
+        inside = {name for name in names if Path(place, name) == folder}
+        return {*by_name(place, names), *large, *inside}
+
+    shutil.copytree(workspace.root, folder, ignore=left_out, ignore_dangling_symlinks=True)
+    return Workspace.open(folder)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DraftTrial:
-    """What became of one chapter. ``text`` is the draft as it is on disk; ``requests`` are those
+    """One chapter drafted. ``text`` is the draft as it is on disk; ``requests`` are those
     that a scripted author got for this run.
     """
 
@@ -79,7 +106,7 @@ class DraftTrial:
 
 
 def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options: Mapping[str, Any]) -> DraftTrial:
-    """Drafts a chapter with a scripted author, in a loop of its own."""
+    """Draft a chapter with a scripted author, in a loop of its own."""
     before = len(author.requests)
     events: list[Event] = []
     listener = options.get("on_event")
@@ -100,23 +127,40 @@ def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options:
     )
 
 
-def in_a_loop_of_its_own(work: Callable[[], Awaitable[T]]) -> T:
-    """Runs to the end in a thread with a loop of its own, so that a loop under way is no matter."""
-    done: list[T] = []
-    failed: list[BaseException] = []
+def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run to the end in a thread with a loop of its own, so that it may be called within a running loop."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="expand") as thread:
+        return thread.submit(asyncio.run, work()).result()
 
-    async def worked() -> T:
-        return await work()
 
-    def run() -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandRun:
+    """A command line that has run: exit code, stdout, stderr, and what the server got from it."""
+
+    code: int
+    out: str
+    err: str
+    requests: tuple[Received, ...] = ()
+
+    @property
+    def json(self) -> Any:
+        """The one object on stdout; fails when there is anything else."""
+        return json.loads(self.out)
+
+
+def run_command(workspace: Workspace, server: ScriptedServer, *arguments: str) -> CommandRun:
+    """Run ``expand`` with these arguments in the workspace. Not from within a running loop."""
+    before = len(server.requests)
+    out, err = io.StringIO(), io.StringIO()
+    code: int | str | None = 0
+    with redirect_stdout(out), redirect_stderr(err):
         try:
-            done.append(asyncio.run(worked()))
-        except BaseException as error:  # it is raised again where it was called from
-            failed.append(error)
-
-    thread = threading.Thread(target=run, name="expand")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
+            main(["--workspace", str(workspace.root), *arguments])
+        except SystemExit as ended:
+            code = ended.code
+    return CommandRun(
+        code=code if isinstance(code, int) else 1,
+        out=out.getvalue(),
+        err=err.getvalue(),
+        requests=tuple(server.requests[before:]),
+    )
