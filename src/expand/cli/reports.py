@@ -24,8 +24,7 @@ from expand.cli.common import (
 from expand.errors import InputError
 from expand.reports.budget_report import LATEST, budget_report
 from expand.reports.data import BookData
-from expand.reports.embed import renew
-from expand.reports.formats import FORMATS, Format, as_json, render
+from expand.reports.formats import FORMATS, Format, as_json, render, renew
 from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
 from expand.reports.report_model import Report

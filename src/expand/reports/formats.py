@@ -1,4 +1,7 @@
-"""A report in the format that was asked for: JSON and CSV here, the others by their modules."""
+"""A report in the format that was asked for, and kept up to date inside a document of the user's own.
+
+JSON and CSV are written here, the others by their modules.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,22 @@ import io
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Literal, get_args
 
+from expand.errors import InputError, Place
 from expand.reports.report_model import Facts, Kind, Notes, Report, Table, Value
 from expand.reports.rounding import plain
 from expand.reports.text_table import PIPE_WIDTH, as_table
 from expand.schema import Json
+from expand.workspace import decoded, write_bytes_atomically
 
 Format = Literal["table", "json", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 HEADER = ("table", "row", "figure", "value")
+BEGIN = "<!-- expand status begin -->"
+END = "<!-- expand status end -->"
+"""Only what stands between these two markers in a user's document is replaced; every other byte stays as it was."""
 
 
 def as_csv(report: Report) -> str:
@@ -95,3 +104,38 @@ def render(report: Report, form: Format, *, width: int | None = None) -> str:
     from expand.reports.report_templates import as_html, as_markdown  # Jinja takes 0.1 s to load
 
     return as_html(report) if form == "html" else as_markdown(report)
+
+
+def renew(path: Path, report: Report) -> None:
+    """Replaces what stands between the markers in ``path`` by the report's tables.
+
+    Nothing is written when nothing changed. Raises ``InputError`` when the file or a marker is
+    missing, or one stands there twice.
+    """
+    if not path.is_file():
+        raise InputError("there is no such file", remedy="name one", place=Place(path=path))
+    data = path.read_bytes()
+    decoded(data, path)
+    start, end = _between(data, path)
+    newline = "\r\n" if b"\r\n" in data else "\n"
+    tables = render(report, "markdown").replace("\n", newline)
+    new = data[:start] + f"{newline * 2}{tables}{newline}".encode() + data[end:]
+    if new != data:
+        write_bytes_atomically(path, new)
+
+
+def _between(data: bytes, path: Path) -> tuple[int, int]:
+    """Where the text between the markers begins and ends, in bytes."""
+    begin, end = BEGIN.encode(), END.encode()
+    for marker in (begin, end):
+        count = data.count(marker)
+        if count != 1:
+            raise InputError(
+                f"the marker {marker.decode()} stands there {count} times",
+                remedy=f"put {BEGIN} and {END} once each, on lines of their own, around the place for the table",
+                place=Place(path=path),
+            )
+    start, stop = data.index(begin) + len(begin), data.index(end)
+    if stop < start:
+        raise InputError(f"{END} stands before {BEGIN}", remedy="swap them", place=Place(path=path))
+    return start, stop
