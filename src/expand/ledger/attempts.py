@@ -270,4 +270,6 @@ def _change(
 
 
 def _record(connection: Connection, attempt_id: str, state: State, at: str, detail: str) -> None:
-    rows.insert(connection, "event", {"attempt": attempt_id, "state": state, "at": at, "detail": detail})
+    connection.execute(
+        "INSERT INTO event (attempt, state, at, detail) VALUES (?, ?, ?, ?)", (attempt_id, state, at, detail)
+    )

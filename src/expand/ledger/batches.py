@@ -17,13 +17,13 @@ import enum
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts, rows
 from expand.ledger.database import Connection, ConstraintError, DatabaseRow
-from expand.ledger.rows import parse, parse_optional, timestamp
+from expand.ledger.rows import parse_optional, timestamp
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, Order, Run, State, Verdict
 from expand.llm.types import Answer, AttemptFailedError
@@ -184,10 +184,7 @@ class Batches:
 
     def uploaded(self, batch: BatchRow, input_file: str) -> BatchRow:
         """Its input file is with the provider."""
-        with self._ledger.writing() as connection:
-            self._at(connection, batch, Stage.PREPARED)
-            _set(connection, batch, stage=Stage.UPLOADED, input_file=input_file)
-        return self.get(batch.id)
+        return self._step(batch, Stage.PREPARED, stage=Stage.UPLOADED, input_file=input_file)
 
     def creating(self, batch: BatchRow) -> BatchRow:
         """The provider is about to be asked to make it: from now on it may cost something."""
@@ -202,25 +199,25 @@ class Batches:
 
     def not_created(self, batch: BatchRow) -> BatchRow:
         """It is certain that the provider has not made it and cannot any more: once again."""
-        with self._ledger.writing() as connection:
-            self._at(connection, batch, Stage.CREATING)
-            _set(connection, batch, stage=Stage.PREPARED, input_file="")
-        return self.get(batch.id)
+        return self._step(batch, Stage.CREATING, stage=Stage.PREPARED, input_file="")
 
     def submitted(self, batch: BatchRow, *, remote: str, status: str, expires_at: int | None) -> BatchRow:
         """The provider has it, under an id of its own; ``expires_at`` in Unix seconds."""
+        return self._step(
+            batch,
+            Stage.CREATING,
+            stage=Stage.SUBMITTED,
+            submitting=None,
+            remote=remote,
+            remote_status=status,
+            submitted_at=timestamp(self._ledger.clock()),
+            expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
+        )
+
+    def _step(self, batch: BatchRow, was: Stage, **columns: str | int | None) -> BatchRow:
         with self._ledger.writing() as connection:
-            self._at(connection, batch, Stage.CREATING)
-            _set(
-                connection,
-                batch,
-                stage=Stage.SUBMITTED,
-                submitting=None,
-                remote=remote,
-                remote_status=status,
-                submitted_at=timestamp(self._ledger.clock()),
-                expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
-            )
+            self._at(connection, batch, was)
+            _set(connection, batch, **columns)
         return self.get(batch.id)
 
     # --- what comes back ----------------------------------------------------------------------
@@ -278,17 +275,14 @@ class Batches:
 
     def get(self, batch_id: str) -> BatchRow:
         """One batch. Raises ``LedgerError``."""
-        with self._ledger.reading() as connection:
-            found = connection.execute("SELECT * FROM batch WHERE id = ?", (batch_id,)).fetchone()
-        if found is None:
+        found = self._ledger.database.query("SELECT * FROM batch WHERE id = ?", (batch_id,))
+        if not found:
             raise LedgerError(f"batch {batch_id}: not in this ledger; check its id")
-        return read(found)
+        return read(found[0])
 
     def all(self) -> tuple[BatchRow, ...]:
         """Every batch, the oldest first."""
-        with self._ledger.reading() as connection:
-            found = connection.execute("SELECT * FROM batch ORDER BY began_at, id").fetchall()
-        return tuple(map(read, found))
+        return tuple(map(read, self._ledger.database.query("SELECT * FROM batch ORDER BY began_at, id")))
 
     def living(self) -> tuple[BatchRow, ...]:
         """The batches that have not ended, the oldest first."""
@@ -302,9 +296,8 @@ class Batches:
     def forms(self, batch: BatchRow) -> Iterator[tuple[str, str]]:
         """The request key and canonical form of each of its open attempts, in order."""
         for row in self.in_flight(batch):
-            with self._ledger.reading() as connection:
-                found = connection.execute("SELECT form FROM request WHERE key = ?", (row.request_key,)).fetchone()
-            yield row.request_key, zlib.decompress(found["form"]).decode()
+            ((form,),) = self._ledger.database.query("SELECT form FROM request WHERE key = ?", (row.request_key,))
+            yield row.request_key, zlib.decompress(form).decode()
 
     def _at(self, connection: Connection, batch: BatchRow, stage: Stage) -> None:
         found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch.id,)).fetchone()
@@ -347,23 +340,6 @@ def _set(connection: Connection, batch: BatchRow, **columns: str | int | None) -
 
 def read(row: DatabaseRow) -> BatchRow:
     """A row as a value."""
-    return BatchRow(
-        id=row["id"],
-        run=row["run"],
-        stage=Stage(row["stage"]),
-        model=row["model"],
-        base_url=row["base_url"],
-        terms=json.loads(row["terms"]),
-        requests=row["requests"],
-        input_file=row["input_file"],
-        remote=row["remote"],
-        remote_status=row["remote_status"],
-        note=row["note"],
-        answered=row["answered"],
-        unbilled=row["unbilled"],
-        unknown=row["unknown"],
-        began_at=parse(row["began_at"]),
-        submitted_at=parse_optional(row["submitted_at"]),
-        expires_at=parse_optional(row["expires_at"]),
-        ended_at=parse_optional(row["ended_at"]),
-    )
+    values = {field.name: row[field.name] for field in fields(BatchRow)}
+    values |= {name: parse_optional(row[name]) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
+    return BatchRow(**{**values, "stage": Stage(row["stage"]), "terms": json.loads(row["terms"])})

@@ -81,6 +81,9 @@ class Database(Protocol):
     def mapped(self) -> AbstractContextManager[None]:
         """Turn driver errors into the ledger's errors."""
 
+    def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
+        """The rows that one statement reads."""
+
     def reading(self) -> AbstractContextManager[Connection]:
         """Read; each statement sees one consistent state."""
 

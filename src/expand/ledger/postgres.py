@@ -14,8 +14,9 @@ import contextlib
 import hashlib
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 
@@ -161,6 +162,11 @@ class PostgresDatabase:
         """Turn what psycopg raises into the ledger's errors."""
         return postgres_session.mapped(self.name)
 
+    def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
+        """The rows that one statement reads. Raises ``LedgerError``."""
+        with self.reading() as session:
+            return session.execute(statement, values).fetchall()
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """Read; each statement sees one consistent state. Raises ``LedgerError``."""
@@ -214,13 +220,12 @@ class PostgresDatabase:
         """How many, and whether one makes it a ledger; in one statement, so that a schema that another process is just
         making is seen whole.
         """
-        with self.reading() as session:
-            count, ours = session.execute(
-                "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
-                " JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-                " WHERE nspname = ? AND relkind IN ('r', 'p', 'v', 'm', 'f')",
-                (self.server.schema,),
-            ).fetchone()
+        ((count, ours),) = self.query(
+            "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
+            " JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+            " WHERE nspname = ? AND relkind IN ('r', 'p', 'v', 'm', 'f')",
+            (self.server.schema,),
+        )
         return count, ours > 0
 
     def version(self) -> int:
@@ -232,8 +237,7 @@ class PostgresDatabase:
             raise LedgerError(f"{self.name}: its tables are no ledger's; name another schema, such as ?schema=my_book")
         if not ours:
             return 0
-        with self.reading() as session:
-            (version,) = session.execute("SELECT max(version) FROM ledger_version").fetchone()
+        ((version,),) = self.query("SELECT max(version) FROM ledger_version")
         migrations.refuse_newer(version or 0, self.name)
         return version or 0
 
@@ -292,8 +296,7 @@ class PostgresDatabase:
     def enter(self) -> str:
         """Begin to own attempts: take an advisory lock."""
         owner = rows.new_id(6)
-        with self.reading() as session:
-            session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
+        self.query("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
         self._owners.add(owner)
         return owner
 
@@ -305,8 +308,7 @@ class PostgresDatabase:
     @contextlib.contextmanager
     def claim(self, owner: str) -> Iterator[bool]:
         """Whether the owner is dead: its lock can be taken."""
-        with self.reading() as session:
-            (dead,) = session.execute("SELECT pg_try_advisory_lock(?)", (self._owner_key(owner),)).fetchone()
+        ((dead,),) = self.query("SELECT pg_try_advisory_lock(?)", (self._owner_key(owner),))
         try:
             yield dead
         finally:
@@ -320,8 +322,8 @@ class PostgresDatabase:
         """Let go of a lock; a session that has ended holds none."""
         if self._closed or self._session.raw.closed:
             return
-        with contextlib.suppress(LedgerBusyError), self.reading() as session:
-            session.execute("SELECT pg_advisory_unlock(?)", (self._owner_key(owner),))
+        with contextlib.suppress(LedgerBusyError):
+            self.query("SELECT pg_advisory_unlock(?)", (self._owner_key(owner),))
 
 
 def _lost(raw: psycopg.Connection[postgres_session.Row]) -> bool:

@@ -106,34 +106,25 @@ def _usage(row: DatabaseRow) -> Usage:
     return Usage(prompt=row["prompt"], completion=row["completion"], cached=row["cached"], reasoning=row["reasoning"])
 
 
+_AS_THEY_ARE = (
+    *("id", "request_key", "run", "owner", "chapter", "section", "purpose", "language", "plan", "model"),
+    *("prompt_estimate", "output_cap", "usage_source", "status", "message", "answered_by", "provider_request_id"),
+)
+"""The columns of an attempt that are also the fields of its value."""
+
+
 def read(row: DatabaseRow) -> AttemptRow:
     """A row of the table ``attempt`` as a value. Raises ``LedgerError`` for a damaged one."""
     try:
         return AttemptRow(
-            id=row["id"],
-            request_key=row["request_key"],
-            run=row["run"],
-            owner=row["owner"],
-            chapter=row["chapter"],
-            section=row["section"],
-            purpose=row["purpose"],
-            language=row["language"],
-            plan=row["plan"],
-            model=row["model"],
+            **{name: row[name] for name in _AS_THEY_ARE},
             scopes=tuple(json.loads(row["scopes"])),
             state=State(row["state"]),
-            prompt_estimate=row["prompt_estimate"],
-            output_cap=row["output_cap"],
             reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
             usage=_usage(row),
-            usage_source=row["usage_source"],
             cost_pico_usd=row["cost_pico"],
             failure=None if row["failure"] is None else Failure(row["failure"]),
-            status=row["status"],
-            message=row["message"],
             finish=None if row["finish"] is None else Finish(row["finish"]),
-            answered_by=row["answered_by"],
-            provider_request_id=row["provider_request_id"],
             reserved_at=parse(row["reserved_at"]),
             sent_at=parse_optional(row["sent_at"]),
             ended_at=parse_optional(row["ended_at"]),

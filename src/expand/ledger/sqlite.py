@@ -16,10 +16,10 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expand.errors import LedgerError
 from expand.ledger import migrations, rows
@@ -107,6 +107,11 @@ class SqliteDatabase:
     def mapped(self) -> contextlib.AbstractContextManager[None]:
         """Turn what SQLite raises into the ledger's errors."""
         return mapped(self.path)
+
+    def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
+        """The rows that one statement reads. Raises ``LedgerError``."""
+        with mapped(self.path):
+            return self.connection.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[SqliteConnection]:

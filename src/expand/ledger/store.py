@@ -134,15 +134,14 @@ class Ledger:
         """Recover the attempts of dead processes: mark sent ones unknown, release the rest. Returns how many became
         unknown and how many were released.
         """
-        with self.reading() as connection:
-            # A batch is an owner too. It is no process, and never dead.
-            others = connection.execute(
-                "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ? AND id NOT IN"
-                " (SELECT id FROM batch WHERE ended_at IS NULL)",
-                (self._owner or "",),
-            ).fetchall()
+        # A batch is an owner too. It is no process, and never dead.
+        others = self.database.query(
+            "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ? AND id NOT IN"
+            " (SELECT id FROM batch WHERE ended_at IS NULL)",
+            (self._owner or "",),
+        )
         unknown = released = 0
-        for owner in [row["id"] for row in others]:
+        for (owner,) in others:
             with self.database.claim(owner) as dead:
                 if dead:
                     with self.writing() as connection:
@@ -232,8 +231,7 @@ class Ledger:
         """All sections that were asked for afresh: by chapter and number, how often, and what an editor wants of the
         present edition ("" for nothing).
         """
-        with self.reading() as connection:
-            found = connection.execute("SELECT chapter, section, number, instruction FROM edition").fetchall()
+        found = self.database.query("SELECT chapter, section, number, instruction FROM edition")
         return {(chapter, section): (number, instruction) for chapter, section, number, instruction in found}
 
     # --- what it holds ----------------------------------------------------------------------------
@@ -260,10 +258,9 @@ class Ledger:
 
     def bought(self, plan: str) -> frozenset[tuple[str, int]]:
         """The sections, by chapter and number, that have answers bought under a plan."""
-        with self.reading() as connection:
-            found = connection.execute(
-                "SELECT DISTINCT chapter, section FROM attempt WHERE plan = ? AND finish IS NOT NULL", (plan,)
-            ).fetchall()
+        found = self.database.query(
+            "SELECT DISTINCT chapter, section FROM attempt WHERE plan = ? AND finish IS NOT NULL", (plan,)
+        )
         return frozenset((chapter, section) for chapter, section in found)
 
     def attempts(
@@ -281,10 +278,9 @@ class Ledger:
         where = "".join(f" AND {name} = ?" for name in chosen)
         last = 0
         while True:
-            with self.reading() as connection:
-                found = connection.execute(
-                    f"SELECT * FROM attempt WHERE seq > ?{where} ORDER BY seq LIMIT {PAGE}", (last, *chosen.values())
-                ).fetchall()
+            found = self.database.query(
+                f"SELECT * FROM attempt WHERE seq > ?{where} ORDER BY seq LIMIT {PAGE}", (last, *chosen.values())
+            )
             if not found:
                 return
             last = found[-1]["seq"]
@@ -297,14 +293,12 @@ class Ledger:
 
     def prompt_history(self, model: str, latest: int = 100) -> PromptHistory:
         """How the model's latest reported prompts compare with what was counted for them."""
-        with self.reading() as connection:
-            count, worst = connection.execute(
-                "SELECT count(*), max(ratio) FROM (SELECT"
-                " CAST(prompt AS DOUBLE PRECISION) / prompt_estimate AS ratio"
-                " FROM attempt WHERE model = ? AND usage_source = 'provider'"
-                " AND prompt_estimate > 0 ORDER BY reserved_at DESC, seq DESC LIMIT ?) AS latest",
-                (model, latest),
-            ).fetchone()
+        ((count, worst),) = self.database.query(
+            "SELECT count(*), max(ratio) FROM (SELECT CAST(prompt AS DOUBLE PRECISION) / prompt_estimate AS ratio"
+            " FROM attempt WHERE model = ? AND usage_source = 'provider' AND prompt_estimate > 0"
+            " ORDER BY reserved_at DESC, seq DESC LIMIT ?) AS latest",
+            (model, latest),
+        )
         return PromptHistory(answers=count, worst=worst or 0.0)
 
 
