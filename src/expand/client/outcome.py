@@ -34,8 +34,7 @@ class Bought:
 class Event:
     """Something to show the user while a purchase goes on.
 
-    ``text``: a piece of an answer, as it arrives. Pieces come by the hundred; how often to show them is the listener's
-    decision.
+    ``text``: what has arrived of an answer so far, a few times a second.
     """
 
     kind: Literal["waiting", "sent", "text", "settled", "failed"]

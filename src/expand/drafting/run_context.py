@@ -29,8 +29,6 @@ from expand.workspace import Workspace
 
 BALANCE_SECONDS = 0.1
 """How old the remaining budget in an event may be: sections that grow many times a second need not ask for each."""
-STREAM_SECONDS = 0.2
-"""How long a section that is streamed shows no further lines."""
 
 
 def ignore_event(event: Event) -> None:
@@ -40,7 +38,7 @@ def ignore_event(event: Event) -> None:
 @dataclass(kw_only=True, slots=True)
 class UsageCounter:
     """What one section bought in this run; tokens as charged. ``lines`` are those of its text so far, and
-    ``streamed_lines`` those of an answer that is still arriving, last shown at ``shown_at``.
+    ``streamed_lines`` those of an answer that is still arriving.
     """
 
     attempts: int = 0
@@ -50,7 +48,6 @@ class UsageCounter:
     completion: int = 0
     lines: int = 0
     streamed_lines: int = 0
-    shown_at: float = 0.0
 
     def add(self, bought: Bought) -> None:
         """Count an answer that was bought now; one that the ledger had costs nothing."""
@@ -120,7 +117,9 @@ class UsageCounters:
         chapter, section, purpose = event.order.address
         counter = self.of(chapter, section)
         if event.kind == "text":
-            self._stream(event, counter)
+            if purpose != "repair":  # a repair takes the place of lines that are counted already
+                counter.streamed_lines = event.text.count("\n")
+                self.show(chapter, section, streaming=True)
             return
         counter.streamed_lines = 0
         if event.kind == "sent":
@@ -142,16 +141,6 @@ class UsageCounters:
         if event.message and not event.final:
             wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
             self.on_event(Notice(message=f"{chapter}/{section}: {event.message}{wait}"))
-
-    def _stream(self, event: ClientEvent, counter: UsageCounter) -> None:
-        """Show the lines of an answer as they arrive. A repair takes the place of lines that are counted already."""
-        if event.order.address.purpose == "repair":
-            return
-        counter.streamed_lines += event.text.count("\n")
-        now = self._clock()
-        if now - counter.shown_at >= STREAM_SECONDS:
-            counter.shown_at = now
-            self.show(event.order.address.chapter, event.order.address.section, streaming=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
