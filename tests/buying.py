@@ -129,7 +129,7 @@ def reserve_unsent(ledger: Ledger, wanted: Order) -> str:
     owner = ledger._owner
     assert owner is not None
     with ledger.writing() as connection:
-        budget_totals.ensure(connection, wanted.all_scopes)
+        budget_totals.ensure(connection, wanted.scopes)
         made = attempts.open_attempt(connection, wanted, owner=owner, now=ledger.clock(), sent=False)
     return made.attempt_id
 

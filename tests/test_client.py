@@ -742,9 +742,8 @@ async def test_an_answer_that_waits_for_a_full_disk_is_tried_once_more_at_a_seco
 
 def test_a_commit_waits_for_the_disk(world: World) -> None:
     """So a power cut takes nothing that was sent or handed out."""
-    with world.ledger.reading() as connection:
-        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+    assert world.ledger.database.query("PRAGMA journal_mode")[0][0] == "wal"
+    assert world.ledger.database.query("PRAGMA synchronous")[0][0] == 2  # FULL
 
 
 BUYING = """

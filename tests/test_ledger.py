@@ -791,7 +791,7 @@ def test_a_log_that_cannot_be_read_is_not_passed_over(tmp_path: Path, failing: t
 
 def test_text_that_is_none_is_damage(tmp_path: Path) -> None:
     ledger = Ledger.open(place(tmp_path))
-    with pytest.raises(LedgerError, match="damaged"), ledger.reading():
+    with pytest.raises(LedgerError, match="damaged"), ledger.writing():
         b"\xff".decode()
     ledger.close()
 
@@ -814,8 +814,8 @@ def test_a_transaction_that_the_disk_ended_is_ended_once(tmp_path: Path) -> None
 
 
 def test_a_defect_in_a_statement_is_no_ledger_error(ledger: Ledger) -> None:
-    with pytest.raises(ledger.database.errors), ledger.reading() as connection:
-        connection.execute("SELECT ?", (1, 2))
+    with pytest.raises(ledger.database.errors):
+        ledger.database.query("SELECT ?", (1, 2))
 
 
 @pytest.mark.parametrize(

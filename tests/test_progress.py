@@ -31,7 +31,7 @@ from expand.drafting.events import (
     SectionStatus,
 )
 from expand.errors import InputError
-from expand.ledger.rows import parse
+from expand.ledger.attempts import parse
 from expand.llm.types import Usage
 
 NOW = parse("2026-11-23T16:30:54.250000+00:00")

@@ -38,10 +38,9 @@ OnUnknown = Literal["retry", "hold"]
 class Settings:
     """What a run goes by. ``models`` are profile overrides by model name or glob.
 
-    ``api_key`` and ``base_url`` are None where the SDK's own defaults hold, ``key_variable`` is
-    where the key is from, or would be looked for; ``embedded`` says that
-    the author is the local model. ``recognised_by`` is what the provider was found by, "" where it
-    was named or is not known; ``guessed`` says that it may be another.
+    ``api_key`` and ``base_url`` are None where the SDK's own defaults hold, ``key_variable`` is where the key is from,
+    or would be looked for; ``embedded`` says that the author is the local model. ``recognised_by`` is what the provider
+    was found by, "" where it was named or is not known; ``guessed`` says that it may be another.
     """
 
     model: str = DEFAULT_MODEL

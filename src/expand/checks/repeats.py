@@ -44,7 +44,7 @@ def _units(text: str, *, section: int) -> list[Unit]:
     """Everything in a section that is long enough to be called a repetition."""
     paragraphs = blocks.paragraphs(text)
     token_lists = matching.tokenized([paragraph.text for paragraph in paragraphs])
-    prose_lists = matching.tokenized([paragraph.prose for paragraph in paragraphs])
+    sizes = matching.sizes(paragraph.text for paragraph in paragraphs)
     found = [
         Unit(
             section=section,
@@ -52,8 +52,8 @@ def _units(text: str, *, section: int) -> list[Unit]:
             text=paragraph.text,
             runs=frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False)),
         )
-        for paragraph, tokens, prose in zip(paragraphs, token_lists, prose_lists, strict=True)
-        if _is_long_enough(prose)
+        for paragraph, tokens, size in zip(paragraphs, token_lists, sizes, strict=True)
+        if _is_long_enough(size)
     ]
     for block in blocks.fences(text):
         rows = tuple(" ".join(row.split()) for row in block.code.splitlines() if row.strip())
@@ -63,10 +63,10 @@ def _units(text: str, *, section: int) -> list[Unit]:
     return found
 
 
-def _is_long_enough(tokens: list[str]) -> bool:
-    """Whether a prose text is long enough to be a repetition. Each Chinese character is a token."""
-    cjk = matching.cjk_letters("".join(tokens))
-    return (len(tokens) - cjk) / LEAST_WORDS + cjk / LEAST_CJK >= 1
+def _is_long_enough(size: tuple[int, int]) -> bool:
+    """Whether a text of so many words and Chinese characters is long enough to be a repetition."""
+    words, cjk = size
+    return words / LEAST_WORDS + cjk / LEAST_CJK >= 1
 
 
 def _repetitions(units: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
@@ -109,7 +109,8 @@ def _looped_sentence(text: str, repeated_lines: set[int]) -> tuple[str, int, int
         long_enough = []
         if len(same) >= LOOPED:
             # Code spans and addresses do not count, so a sentence that is mostly code drops out.
-            long_enough = [one for one in same if _is_long_enough(matching.tokens(matching.prose(one[0])))]
+            sizes = matching.sizes(sentence for sentence, _ in same)
+            long_enough = [one for one, size in zip(same, sizes, strict=True) if _is_long_enough(size)]
         if len(long_enough) >= LOOPED:
             return long_enough[0][0], len(long_enough), long_enough[1][1]
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from expand import __version__
@@ -67,14 +68,10 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
         yield None
         return
 
-    from expand.cli.run_log import (
-        log_into,
-        secrets_of,  # start-up time
-    )
-    from expand.ledger.rows import now
+    from expand.cli.run_log import log_into, secrets_of  # start-up time
 
     secrets = secrets_of(settings.api_key, settings.base_url)
-    with log_into(workspace.root / ".expand" / "logs", now=now, secrets=secrets) as (path, log):
+    with log_into(workspace.root / ".expand" / "logs", now=lambda: datetime.now(UTC), secrets=secrets) as (path, log):
         note(f"the log of this run is {workspace.relative(path)}")
         where = settings.base_url or "its own address"
         log.say(f"expand {__version__}, {settings.model} at {where}")

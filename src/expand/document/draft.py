@@ -75,8 +75,7 @@ class Draft:
     def edited(self, number: int) -> bool:
         """Whether a person changed that section since the tool wrote it.
 
-        A section without a stamp counts as edited: what the tool cannot prove to be its own it
-        leaves alone.
+        A section without a stamp counts as edited: what the tool cannot prove to be its own it leaves alone.
         """
         section = self.section(number)
         if section is None:

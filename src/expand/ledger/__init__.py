@@ -1,7 +1,7 @@
 """The ledger: budgets, attempts and answers in one database that survives a kill.
 
 ``store`` is the ledger itself, and ``values`` what goes in and out. ``admission_check`` says what stands in an order's
-way; ``attempts``, ``batches``, ``budget_totals`` and ``rows`` are the rows, ``migrations`` their tables. ``aggregates``
+way; ``attempts``, ``batches`` and ``budget_totals`` are the rows, ``migrations`` their tables. ``aggregates``
 is what reports read. ``audit`` derives it all again, ``transfer`` moves it to another ledger, and ``reconciliation``
 settles unknown outcomes. ``database`` is the boundary to the back ends ``sqlite`` and ``postgres``.
 """

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from expand.budget import Balance, Shortfall, shortfall
-from expand.ledger import attempts, budget_totals, rows
+from expand.ledger import attempts, budget_totals
 from expand.ledger.database import Connection
 from expand.ledger.values import Held, InFlight, ModelLimits, Order, Paused, Refused, StoredAnswer
 
@@ -30,24 +30,24 @@ def objection(
     say by now; and a request that is in flight must not go out a second time, even where there is room for it.
     """
     serves = (order.request.key, order.question)
-    stored = rows.stored_answer(connection, *serves)
+    stored = attempts.stored_answer(connection, *serves)
     if stored is not None:
         attempts.note_question(connection, order.question, stored.request_key)
         return stored
     live = connection.execute(
         "SELECT attempt.id, attempt.owner, request_key, batch.id AS batch FROM attempt"
-        f" LEFT JOIN batch ON batch.id = attempt.owner WHERE {_IN_FLIGHT} AND {rows.SERVES}",
+        f" LEFT JOIN batch ON batch.id = attempt.owner WHERE {_IN_FLIGHT} AND {attempts.SERVES}",
         serves,
     ).fetchone()
     if live is not None:
         attempts.note_question(connection, order.question, live["request_key"])
         return InFlight(attempt_id=live["id"], owner=live["owner"], in_batch=live["batch"] is not None)
     if hold_unknown:
-        unknown = connection.execute(f"SELECT id FROM attempt WHERE state = 'unknown' AND {rows.SERVES}", serves)
+        unknown = connection.execute(f"SELECT id FROM attempt WHERE state = 'unknown' AND {attempts.SERVES}", serves)
         if (held := unknown.fetchone()) is not None:
             return Held(attempt_id=held["id"])
-    budget_totals.ensure(connection, order.all_scopes)
-    return _refused(connection, order, budget_totals.balances(connection, order.all_scopes))
+    budget_totals.ensure(connection, order.scopes)
+    return _refused(connection, order, budget_totals.balances(connection, order.scopes))
 
 
 def _refused(connection: Connection, order: Order, balances: tuple[Balance, ...]) -> Refused | None:
@@ -73,9 +73,9 @@ def _refused(connection: Connection, order: Order, balances: tuple[Balance, ...]
 def _in_batches(connection: Connection, missing: Shortfall) -> int:
     """How much of what a scope has reserved is in batches, and so does not come back soon."""
     column = "reserved_pico" if missing.unit == "pico-USD" else "reserved_tokens"
-    found = connection.execute(
+    found = connection.query(
         f"SELECT scopes, {column} AS held FROM attempt JOIN batch ON batch.id = attempt.owner WHERE {_IN_FLIGHT}"
-    ).fetchall()
+    )
     return sum(row["held"] or 0 for row in found if missing.scope in json.loads(row["scopes"]))
 
 
@@ -90,7 +90,7 @@ def pause(connection: Connection, model: str, until: datetime) -> None:
     connection.execute(
         "INSERT INTO pause (model, until) VALUES (?, ?) ON CONFLICT (model) DO UPDATE SET until = excluded.until"
         " WHERE pause.until < excluded.until",
-        (model, rows.timestamp(until)),
+        (model, attempts.timestamp(until)),
     )
 
 
@@ -106,7 +106,7 @@ def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | No
 
 def _paused(connection: Connection, model: str, now: datetime) -> Paused | None:
     row = connection.execute("SELECT until FROM pause WHERE model = ?", (model,)).fetchone()
-    left = 0.0 if row is None else (rows.parse(row["until"]) - now).total_seconds()
+    left = 0.0 if row is None else (attempts.parse(row["until"]) - now).total_seconds()
     return Paused(seconds=left, reason=f"{model}: the provider asked for a pause") if left > 0 else None
 
 
@@ -130,11 +130,11 @@ def _too_fast(
         f"SELECT count(*), coalesce(sum(CASE WHEN {_IN_FLIGHT} THEN reserved_tokens ELSE prompt + completion END), 0),"
         " min(reserved_at) FROM attempt WHERE model = ? AND reserved_at > ?"
         f" AND NOT (state = 'released' AND sent_at IS NULL) AND {_LIVE}",
-        (model, rows.timestamp(now - WINDOW)),
+        (model, attempts.timestamp(now - WINDOW)),
     ).fetchone()
     if oldest is None:
         return None  # an order above the limit of a whole minute may go when it goes alone
-    seconds = max(BUSY_SECONDS, (rows.parse(oldest) + WINDOW - now).total_seconds())
+    seconds = max(BUSY_SECONDS, (attempts.parse(oldest) + WINDOW - now).total_seconds())
     if limits.rpm is not None and calls >= limits.rpm:
         return Paused(seconds=seconds, reason=f"{model}: {calls:,} calls in the last minute")
     if limits.tpm is not None and tokens + wanted_tokens > limits.tpm:

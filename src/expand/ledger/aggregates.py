@@ -6,28 +6,24 @@ Sums are made by the database, since a ledger may hold hundreds of thousands of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from expand.budget import Balance
-from expand.ledger import budget_totals, rows
+from expand.ledger import attempts, budget_totals
 from expand.ledger.database import Connection
 from expand.ledger.values import AttemptRow, State
 from expand.llm.types import Purpose
 
-T = TypeVar("T")
-
 _UNPRICED = "count(CASE WHEN cost_pico IS NULL THEN nullif(prompt + completion, 0) END) AS unpriced"
 _SLICES = f"""
-SELECT chapter, section, model, language, purpose, {rows.COUNTED} AS attempts,
+SELECT chapter, section, model, language, purpose, {attempts.COUNTED} AS attempts,
     sum(prompt) AS prompt, sum(cached) AS cached, sum(completion) AS completion,
     sum(reasoning) AS reasoning,
     coalesce(sum(cost_pico), 0) AS cost_pico_usd, {_UNPRICED}
 FROM attempt NOT INDEXED GROUP BY chapter, section, model, language, purpose
 ORDER BY chapter, section, model, language, purpose"""
 _DAYS = f"""
-SELECT substr(reserved_at, 1, 10) AS day, {rows.COUNTED} AS attempts,
+SELECT substr(reserved_at, 1, 10) AS day, {attempts.COUNTED} AS attempts,
     sum(prompt) AS prompt,
     sum(completion) AS completion, coalesce(sum(cost_pico), 0) AS cost_pico_usd, {_UNPRICED}
 FROM attempt NOT INDEXED GROUP BY day ORDER BY day"""
@@ -145,28 +141,22 @@ def aggregates(connection: Connection, latest: int) -> Aggregates:
     """The ledger added up; ``connection`` sees one consistent state of it."""
     return Aggregates(
         balance=budget_totals.balance(connection, "book"),
-        slices=_read(connection, Slice._make, _SLICES),
-        days=_read(connection, Day._make, _DAYS),
-        errors=_read(connection, Errors._make, _ERRORS),
-        open=tuple(part._replace(state=State(part.state)) for part in _read(connection, Open._make, _OPEN)),
+        # The columns of each statement are the fields of what is made of its rows, in order.
+        slices=tuple(map(Slice._make, connection.execute(_SLICES))),
+        days=tuple(map(Day._make, connection.execute(_DAYS))),
+        errors=tuple(map(Errors._make, connection.execute(_ERRORS))),
+        open=tuple(
+            Open(chapter, section, model, State(state), count, tokens)
+            for chapter, section, model, state, count, tokens in connection.execute(_OPEN)
+        ),
         latest=tuple(
-            rows.read(row) for row in connection.execute("SELECT * FROM attempt ORDER BY seq DESC LIMIT ?", (latest,))
+            map(attempts.read, connection.query("SELECT * FROM attempt ORDER BY seq DESC LIMIT ?", (latest,)))
         ),
         seconds=_seconds(connection),
     )
 
 
-def _read(connection: Connection, make: Callable[[Iterable[Any]], T], statement: str) -> tuple[T, ...]:
-    """The rows of a statement whose columns are the fields of what is made of them, in order."""
-    return tuple(map(make, connection.execute(statement)))
-
-
 def _seconds(connection: Connection) -> float:
     """What the runs took; one that a crash ended has no end and does not count."""
-    spans: list[tuple[datetime, datetime]] = [
-        (rows.parse(began), rows.parse(ended))
-        for began, ended in connection.execute(
-            "SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL ORDER BY id"
-        )
-    ]
-    return sum((ended - began).total_seconds() for began, ended in spans)
+    spans = connection.query("SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL ORDER BY id")
+    return sum((attempts.parse(ended) - attempts.parse(began)).total_seconds() for began, ended in spans)

@@ -1,24 +1,26 @@
-"""The attempt rows: how an attempt is opened, and how it changes state.
+"""The attempt rows: how they are read, how an attempt is opened, and how it changes state.
 
 A change of state is one row of history, and it moves the attempt's tokens between the columns of its scopes in the same
-transaction (``_change``). Nothing else ever changes an attempt.
+transaction (``_change``). Nothing else ever changes an attempt. Times are text in the tables, and all of one length.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Mapping
-from datetime import datetime
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from expand.budget import Amount
 from expand.errors import LedgerError
-from expand.ledger import budget_totals, rows
-from expand.ledger.database import Connection
+from expand.ledger import budget_totals
+from expand.ledger.budget_totals import Totals
+from expand.ledger.database import Connection, DatabaseRow, Reader
 from expand.ledger.values import AttemptRow, Order, Reservation, State, StoredAnswer, UsageSource
-from expand.llm.types import Answer, AttemptFailedError, Usage
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Usage
 
 MOST_TOKENS = 10**12
 """A usage above this is taken for a slip of the provider, and so for no usage at all."""
@@ -33,6 +35,12 @@ ledger was lost, or a first try to settle may have been lost half-way.
 """
 
 Columns = Mapping[str, str | int | None]
+
+COUNTED = "count(*) FILTER (WHERE sent_at IS NOT NULL OR state != 'released')"
+"""SQL: how many rows are attempts; what was reserved and given back unsent is none."""
+
+SERVES = "request_key IN (?, (SELECT request_key FROM question WHERE key = ?))"
+"""SQL: rows of a request, or of the request that a question was last put in. Its values: request key, question."""
 
 
 class Charge(NamedTuple):
@@ -58,7 +66,127 @@ def at_reservation(row: AttemptRow) -> Charge:
     return Charge(usage=usage, source="reservation", cost_pico_usd=row.reserved.pico_usd)
 
 
+# --- texts, times and rows ------------------------------------------------------------------------
+
+
+def timestamp(moment: datetime) -> str:
+    """A time as the ledger writes it: ``2026-11-23T16:30:54.000000+00:00``, of one length, so that text sorts."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse(text: str) -> datetime:
+    """Read what ``timestamp`` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def parse_optional(text: str | None) -> datetime | None:
+    """Read what ``timestamp`` wrote, or None."""
+    return None if text is None else parse(text)
+
+
+def new_id(size: int) -> str:
+    """So many random bytes in hexadecimal digits."""
+    return os.urandom(size).hex()  # as ``secrets`` does it, which loads half of cryptography
+
+
+def clean(text: str) -> str:
+    """The text with U+FFFD for what not every database holds: lone surrogates and NUL."""
+    return encodable(text).replace("\x00", "\ufffd")
+
+
+def encodable(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which no UTF-8 file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def exact(text: str | bytes) -> str:
+    """Decode what ``Connection.exact`` encoded."""
+    return text if isinstance(text, str) else bytes(text).decode()
+
+
+def insert(connection: Connection, table: str, values: Mapping[str, Any], *, key: tuple[str, ...] = ()) -> None:
+    """Insert a row; with ``key``, in the place of one that has the same."""
+    marks = ", ".join("?" for _ in values)
+    others = ", ".join(f"{name} = excluded.{name}" for name in values if name not in key)
+    instead = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {others}" if key else ""
+    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks}){instead}", tuple(values.values()))
+
+
+def stored_answer(reader: Reader, key: str, question: str | None = None) -> StoredAnswer | None:
+    """The answer to the request that a question was last put in, or else to the request ``key``."""
+    found = reader.query(
+        "SELECT answer.*, attempt.id, prompt, completion, cached, reasoning, usage_source, provider_request_id"
+        " FROM answer LEFT JOIN attempt ON attempt.id = answer.attempt"
+        f" WHERE answer.text IS NOT NULL AND answer.{SERVES}",
+        (key, question),
+    )
+    if not found:
+        return None
+    row = next((row for row in found if row["request_key"] != key), found[0])
+    if row["id"] is None:  # else it would be bought again, which nobody may do to an answer that is there
+        raise LedgerError(
+            f"request {row['request_key']}: its answer's attempt is not in this ledger; "
+            "`expand ledger verify` says how far it is damaged"
+        )
+    return StoredAnswer(
+        request_key=row["request_key"],
+        attempt_id=row["attempt"],
+        text=exact(row["text"]),
+        finish=Finish(row["finish"]),
+        model=row["model"],
+        usage=_usage(row),
+        usage_source=row["usage_source"],
+        provider_request_id=row["provider_request_id"],
+    )
+
+
+def _usage(row: DatabaseRow) -> Usage:
+    return Usage(prompt=row["prompt"], completion=row["completion"], cached=row["cached"], reasoning=row["reasoning"])
+
+
+_AS_THEY_ARE = (
+    *("id", "request_key", "run", "owner", "chapter", "section", "purpose", "language", "plan", "model"),
+    *("prompt_estimate", "output_cap", "usage_source", "status", "message", "answered_by", "provider_request_id"),
+)
+"""The columns of an attempt that are also the fields of its value."""
+
+
+def read(row: DatabaseRow) -> AttemptRow:
+    """A row of the table ``attempt`` as a value. Raises ``LedgerError`` for a damaged one."""
+    try:
+        return AttemptRow(
+            **{name: row[name] for name in _AS_THEY_ARE},
+            scopes=tuple(json.loads(row["scopes"])),
+            state=State(row["state"]),
+            reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
+            usage=_usage(row),
+            cost_pico_usd=row["cost_pico"],
+            failure=None if row["failure"] is None else Failure(row["failure"]),
+            finish=None if row["finish"] is None else Finish(row["finish"]),
+            reserved_at=parse(row["reserved_at"]),
+            sent_at=parse_optional(row["sent_at"]),
+            ended_at=parse_optional(row["ended_at"]),
+        )
+    except (ValueError, TypeError) as error:
+        raise LedgerError(f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far") from error
+
+
 # --- opening one ----------------------------------------------------------------------------------
+
+
+def share(state: State, *, reserved: Amount, charged: Amount) -> Totals:
+    """What an attempt in this state adds to the totals of its scopes."""
+    match state:
+        case State.RESERVED | State.SENT:
+            return 0, 0, 0, 0, reserved.tokens, reserved.pico_usd or 0
+        case State.UNKNOWN:
+            return 0, 0, charged.tokens, charged.pico_usd or 0, 0, 0
+        case _:
+            return charged.tokens, charged.pico_usd or 0, 0, 0, 0, 0
 
 
 def note_question(connection: Connection, question: str | None, key: str) -> None:
@@ -66,7 +194,7 @@ def note_question(connection: Connection, question: str | None, key: str) -> Non
     read differently, say because another section was rewritten in between.
     """
     if question is not None:
-        rows.insert(connection, "question", {"key": question, "request_key": key}, key=("key",))
+        insert(connection, "question", {"key": question, "request_key": key}, key=("key",))
 
 
 def keep_request(connection: Connection, key: str, form: str) -> None:
@@ -82,12 +210,12 @@ def open_attempt(connection: Connection, order: Order, *, owner: str, now: datet
     """Write a new attempt, reserved or ``sent`` at once, and take its amount from every scope, each of which has an
     account.
     """
-    key, scopes, at = order.request.key, order.all_scopes, rows.timestamp(now)
+    key, scopes, at = order.request.key, order.scopes, timestamp(now)
     keep_request(connection, key, order.request.canonical())
     note_question(connection, order.question, key)
-    attempt_id = rows.new_id(8)
+    attempt_id = new_id(8)
     state = State.SENT if sent else State.RESERVED
-    rows.insert(
+    insert(
         connection,
         "attempt",
         {
@@ -114,7 +242,7 @@ def open_attempt(connection: Connection, order: Order, *, owner: str, now: datet
     _record(connection, attempt_id, State.RESERVED, at, f"{order.amount.tokens} tokens")
     if sent:
         _record(connection, attempt_id, State.SENT, at, "")
-    budget_totals.add(connection, scopes, budget_totals.share(state, reserved=order.amount, charged=NOTHING.amount))
+    budget_totals.add(connection, scopes, share(state, reserved=order.amount, charged=NOTHING.amount))
     return Reservation(attempt_id=attempt_id, amount=order.amount)
 
 
@@ -126,24 +254,22 @@ def fetch(connection: Connection, attempt_id: str, allowed: tuple[State, ...]) -
     found = connection.execute("SELECT * FROM attempt WHERE id = ?", (attempt_id,)).fetchone()
     if found is None:
         raise LedgerError(f"attempt {attempt_id}: not in this ledger; check its id")
-    row = rows.read(found)
+    row = read(found)
     if row.state not in allowed:
         raise LedgerError(f"attempt {attempt_id}: is {row.state}, not {' or '.join(allowed)}; nothing was changed")
     return row
 
 
-def in_flight(connection: Connection, owner: str, *, most: int | None = None) -> list[AttemptRow]:
+def in_flight(reader: Reader, owner: str, *, most: int | None = None) -> list[AttemptRow]:
     """The attempts of an owner whose outcome is open, in the order in which they were reserved."""
     limit = "" if most is None else f" LIMIT {most}"
-    found = connection.execute(
-        f"SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq{limit}", (owner,)
-    )
-    return [rows.read(row) for row in found.fetchall()]
+    select = f"SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq{limit}"
+    return list(map(read, reader.query(select, (owner,))))
 
 
 def mark_sent(connection: Connection, row: AttemptRow, now: datetime) -> None:
     """Reserved becomes sent; the reservation stays."""
-    _change(connection, row, State.SENT, now, columns={"sent_at": rows.timestamp(now)}, history="")
+    _change(connection, row, State.SENT, now, columns={"sent_at": timestamp(now)}, history="")
 
 
 def release(connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime) -> None:
@@ -172,8 +298,8 @@ def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_us
         charge = Charge(usage=answer.usage, source="provider", cost_pico_usd=cost)
     columns = {
         "finish": answer.finish,
-        "answered_by": rows.clean(answer.model),
-        "provider_request_id": rows.clean(answer.provider_request_id),
+        "answered_by": clean(answer.model),
+        "provider_request_id": clean(answer.provider_request_id),
     }
     _end(connection, row, State.SETTLED, charge, now, columns=columns)
     _keep_answer(connection, row, answer)
@@ -188,7 +314,7 @@ def settle_once(
     row = fetch(connection, attempt_id, SETTLE_FROM)
     if row.state is not State.SETTLED:
         settle(connection, row, answer, cost_pico_usd, now)
-    stored = rows.stored_answer(connection, row.request_key)
+    stored = stored_answer(connection, row.request_key)
     assert stored is not None  # it was written just now, or before
     return stored
 
@@ -204,7 +330,7 @@ def _keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> Non
     """Store the answer's text under its request. An answer that is already there stays: what was handed out once must
     be handed out again. One whose text was left out of an import gives way.
     """
-    text = rows.encodable(answer.text)
+    text = encodable(answer.text)
     connection.execute(
         "INSERT INTO answer (request_key, attempt, text, sha256, finish, model)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_key) DO UPDATE SET"
@@ -216,13 +342,13 @@ def _keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> Non
             connection.exact(text),
             hashlib.sha256(text.encode()).hexdigest(),
             answer.finish,
-            rows.clean(answer.model),
+            clean(answer.model),
         ),
     )
 
 
 def _failure_columns(failed: AttemptFailedError) -> Columns:
-    return {"failure": failed.failure, "status": failed.status, "message": rows.clean(failed.message)[:2000]}
+    return {"failure": failed.failure, "status": failed.status, "message": clean(failed.message)[:2000]}
 
 
 def _end(
@@ -236,7 +362,7 @@ def _end(
     history: str | None = None,
 ) -> None:
     """Charge an attempt, and free what held its place. ``columns`` are further ones to set."""
-    usage = charge.usage
+    usage, amount = charge.usage, charge.amount
     charged: Columns = {
         "prompt": usage.prompt,
         "cached": usage.cached,
@@ -244,10 +370,10 @@ def _end(
         "reasoning": usage.reasoning,
         "usage_source": charge.source,
         "cost_pico": charge.cost_pico_usd,
-        "ended_at": rows.timestamp(now),
+        "ended_at": timestamp(now),
     }
-    told = f"{usage.total} tokens by {charge.source}" if history is None else history
-    _change(connection, row, state, now, columns={**charged, **(columns or {})}, history=told, charged=charge.amount)
+    history = f"{amount.tokens} tokens by {charge.source}" if history is None else history
+    _change(connection, row, state, now, columns={**charged, **(columns or {})}, history=history, charged=amount)
 
 
 def _change(
@@ -263,9 +389,9 @@ def _change(
     """Change an attempt's state, its history and its scopes' totals: the three always agree."""
     names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE attempt SET state = ?, {names} WHERE id = ?", (state, *columns.values(), row.id))
-    _record(connection, row.id, state, rows.timestamp(now), history)
-    before = budget_totals.share(row.state, reserved=row.reserved, charged=row.charged)
-    after = budget_totals.share(state, reserved=row.reserved, charged=charged)
+    _record(connection, row.id, state, timestamp(now), history)
+    before = share(row.state, reserved=row.reserved, charged=row.charged)
+    after = share(state, reserved=row.reserved, charged=charged)
     budget_totals.add(connection, row.scopes, after, instead_of=before)
 
 

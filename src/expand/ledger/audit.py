@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from expand.errors import LedgerError
-from expand.ledger import budget_totals, connect, migrations, rows
+from expand.ledger import attempts, connect, migrations
 from expand.ledger.batches import Stage
 from expand.ledger.budget_totals import TOTALS
 from expand.ledger.database import Connection, ConstraintError, Database
@@ -49,12 +49,12 @@ class VerifyReport:
     """
 
     path: LedgerPlace
-    version: int | None
-    attempts: int
-    requests: int
-    answers: int
-    without_text: int
-    findings: tuple[str, ...]
+    version: int | None = None
+    attempts: int = 0
+    requests: int = 0
+    answers: int = 0
+    without_text: int = 0
+    findings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -67,13 +67,15 @@ def verify(place: LedgerPlace) -> VerifyReport:
     try:
         database = connect.read_unchanged(place, PATIENCE_SECONDS)
     except LedgerError as error:
-        return _unreadable(place, str(error))
+        return VerifyReport(path=place, findings=(str(error),))
     if database is None:
-        return _unreadable(place, f"{place}: there is no ledger here; check the path")
+        return VerifyReport(path=place, findings=(f"{place}: there is no ledger here; check the path",))
     try:
         version = database.version()
         if version < migrations.VERSION:
-            return _unreadable(place, f"{place}: version {version} is older; run `expand budget` to upgrade it")
+            return VerifyReport(
+                path=place, findings=(f"{place}: version {version} is older; run `expand budget` to upgrade it",)
+            )
         return VerifyReport(
             path=place,
             version=version,
@@ -84,15 +86,9 @@ def verify(place: LedgerPlace) -> VerifyReport:
             findings=tuple(findings(database, database.snapshot)),
         )
     except _DAMAGE + database.errors as error:
-        return _unreadable(place, f"{place}: cannot be read: {error}")
+        return VerifyReport(path=place, findings=(f"{place}: cannot be read: {error}",))
     finally:
         database.close()
-
-
-def _unreadable(place: LedgerPlace, finding: str) -> VerifyReport:
-    return VerifyReport(
-        path=place, version=None, attempts=0, requests=0, answers=0, without_text=0, findings=(finding,)
-    )
 
 
 def _count(database: Database, table: str) -> int:
@@ -152,7 +148,7 @@ def _answers(connection: Connection) -> Iterator[str]:
             yield f"{name}: the attempt is {row['state']}"
         if row["finish"] != row["finished"]:
             yield f"{name}: finished with {row['finish']}, the attempt with {row['finished']}"
-        text = None if row["text"] is None else rows.exact(row["text"])
+        text = None if row["text"] is None else attempts.exact(row["text"])
         if text is not None and hashlib.sha256(text.encode()).hexdigest() != row["sha256"]:
             yield f"{name}: its text does not have the hash {row['sha256']}"
     for row in connection.execute(
@@ -216,9 +212,9 @@ def _batches(connection: Connection) -> Iterator[str]:
 def _totals(connection: Connection) -> Iterator[str]:
     derived: dict[str, list[int]] = defaultdict(lambda: [0] * len(TOTALS))
     for found in connection.execute("SELECT * FROM attempt"):
-        row = rows.read(found)
+        row = attempts.read(found)
         yield from _figures(row)
-        share = budget_totals.share(row.state, reserved=row.reserved, charged=row.charged)
+        share = attempts.share(row.state, reserved=row.reserved, charged=row.charged)
         for scope in row.scopes:
             derived[scope] = [total + figure for total, figure in zip(derived[scope], share, strict=True)]
     for found in connection.execute("SELECT * FROM budget"):

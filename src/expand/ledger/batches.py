@@ -21,9 +21,9 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from expand.errors import LedgerError
-from expand.ledger import admission_check, attempts, rows
+from expand.ledger import admission_check, attempts
+from expand.ledger.attempts import insert, parse_optional, timestamp
 from expand.ledger.database import Connection, ConstraintError, DatabaseRow
-from expand.ledger.rows import parse_optional, timestamp
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, Order, Run, State, Verdict
 from expand.llm.types import Answer, AttemptFailedError
@@ -119,16 +119,16 @@ class Batches:
 
     def begin(self, run: Run, *, model: str, base_url: str, terms: Mapping[str, Json]) -> BatchRow:
         """Open a batch that this run will submit. Raises ``SubmittingError``."""
-        batch = f"batch-{rows.new_id(8)}"
+        batch = f"batch-{attempts.new_id(8)}"
         now = timestamp(self._ledger.clock())
         values = {"id": batch, "run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.OPEN}
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
         try:
             with self._ledger.writing() as connection:
                 self._ledger.database.version()
-                rows.insert(connection, "owner", {"id": batch, "pid": 0, "began_at": now})
+                insert(connection, "owner", {"id": batch, "pid": 0, "began_at": now})
                 asked = {"model": model, "base_url": base_url, "terms": stated}
-                rows.insert(connection, "batch", {**values, **asked, "began_at": now})
+                insert(connection, "batch", {**values, **asked, "began_at": now})
         except ConstraintError as error:
             raise self._busy() from error
         return self.get(batch)
@@ -240,7 +240,7 @@ class Batches:
         ).fetchone()
         if found is None:
             return 0
-        row, now = rows.read(found), self._ledger.clock()
+        row, now = attempts.read(found), self._ledger.clock()
         if result.answer is not None:
             attempts.settle(connection, row, result.answer, result.cost_pico_usd, now)
         elif result.failed is None:
@@ -290,8 +290,7 @@ class Batches:
 
     def in_flight(self, batch: BatchRow) -> tuple[AttemptRow, ...]:
         """Its attempts whose outcome is open, in the order in which they were reserved."""
-        with self._ledger.reading() as connection:
-            return tuple(attempts.in_flight(connection, batch.id))
+        return tuple(attempts.in_flight(self._ledger.database, batch.id))
 
     def forms(self, batch: BatchRow) -> Iterator[tuple[str, str]]:
         """The request key and canonical form of each of its open attempts, in order."""
@@ -314,16 +313,16 @@ def _verdict(connection: Connection, order: Order, batch: str, now: datetime, *,
 def _end(connection: Connection, batch: BatchRow, stage: Stage, note: str, status: str, now: str) -> None:
     counts = {
         row["state"]: row["n"]
-        for row in connection.execute(
+        for row in connection.query(
             "SELECT state, count(*) AS n FROM attempt WHERE owner = ? GROUP BY state", (batch.id,)
-        ).fetchall()
+        )
     }
     _set(
         connection,
         batch,
         stage=stage,
         submitting=None,
-        note=rows.clean(note)[:500],
+        note=attempts.clean(note)[:500],
         ended_at=now,
         answered=counts.get(State.SETTLED, 0),
         unbilled=counts.get(State.RELEASED, 0),

@@ -7,11 +7,10 @@ attempt moves its tokens from one column to another in the same transaction. Tra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from expand.budget import Amount, Balance, Limit
-from expand.ledger.database import Connection, DatabaseRow
-from expand.ledger.values import State
+from expand.budget import Balance, Limit
+from expand.ledger.database import Connection, DatabaseRow, Reader
 
 BOOK = "book"
 TOTALS = ("settled_tokens", "settled_pico", "unknown_tokens", "unknown_pico", "reserved_tokens", "reserved_pico")
@@ -23,37 +22,32 @@ Totals = tuple[int, int, int, int, int, int]
 _COLUMNS = ", ".join(("scope", "limit_tokens", "limit_pico", "opening_tokens", "opening_pico", *TOTALS))
 
 
-def share(state: State, *, reserved: Amount, charged: Amount) -> Totals:
-    """What an attempt in this state adds to the totals of its scopes."""
-    match state:
-        case State.RESERVED | State.SENT:
-            return 0, 0, 0, 0, reserved.tokens, reserved.pico_usd or 0
-        case State.UNKNOWN:
-            return 0, 0, charged.tokens, charged.pico_usd or 0, 0, 0
-        case _:
-            return charged.tokens, charged.pico_usd or 0, 0, 0, 0, 0
-
-
 def ensure(connection: Connection, scopes: Iterable[str]) -> None:
     """Open an account, unlimited and empty, for every scope that has none."""
     for scope in scopes:
         connection.execute("INSERT INTO budget (scope) VALUES (?) ON CONFLICT DO NOTHING", (scope,))
 
 
-def set_limit(connection: Connection, scope: str, limit: Limit) -> None:
-    """Set what a scope may spend from now on."""
-    ensure(connection, [scope])
-    connection.execute(
-        "UPDATE budget SET limit_tokens = ?, limit_pico = ? WHERE scope = ?", (limit.tokens, limit.pico_usd, scope)
-    )
+def set_limits(connection: Connection, limits: Mapping[str, Limit]) -> None:
+    """Set what each scope may spend from now on."""
+    ensure(connection, limits)
+    for scope, limit in limits.items():
+        connection.execute(
+            "UPDATE budget SET limit_tokens = ?, limit_pico = ? WHERE scope = ?", (limit.tokens, limit.pico_usd, scope)
+        )
 
 
-def set_opening(connection: Connection, scope: str, *, tokens: int, pico_usd: int) -> None:
-    """Set what a scope had spent before this ledger was kept."""
-    ensure(connection, [scope])
-    connection.execute(
-        "UPDATE budget SET opening_tokens = ?, opening_pico = ? WHERE scope = ?", (tokens, pico_usd, scope)
-    )
+def set_openings(connection: Connection, tokens: Mapping[str, int], pico_usd: Mapping[str, int]) -> None:
+    """Set what each scope had spent before this ledger was kept; a scope that only one of the two names has 0 of the
+    other.
+    """
+    scopes = sorted(tokens.keys() | pico_usd.keys())
+    ensure(connection, scopes)
+    for scope in scopes:
+        connection.execute(
+            "UPDATE budget SET opening_tokens = ?, opening_pico = ? WHERE scope = ?",
+            (tokens.get(scope, 0), pico_usd.get(scope, 0), scope),
+        )
 
 
 def add(connection: Connection, scopes: tuple[str, ...], totals: Totals, *, instead_of: Totals | None = None) -> None:
@@ -66,17 +60,15 @@ def add(connection: Connection, scopes: tuple[str, ...], totals: Totals, *, inst
         connection.execute(f"UPDATE budget SET {columns} WHERE scope IN ({marks})", (*changes, *scopes))
 
 
-def balance(connection: Connection, scope: str) -> Balance:
+def balance(reader: Reader, scope: str) -> Balance:
     """Where a scope stands; empty and unlimited when the ledger has never heard of it."""
-    row = connection.execute(f"SELECT {_COLUMNS} FROM budget WHERE scope = ?", (scope,)).fetchone()
-    return _balance(row) if row is not None else Balance(scope=scope, limit=Limit())
+    return next(iter(balances(reader, (scope,))), Balance(scope=scope, limit=Limit()))
 
 
-def balances(connection: Connection, scopes: tuple[str, ...] | None = None) -> tuple[Balance, ...]:
+def balances(reader: Reader, scopes: tuple[str, ...] | None = None) -> tuple[Balance, ...]:
     """Where the scopes stand that have an account, by name; None for all there are."""
     where = "" if scopes is None else f" WHERE scope IN ({', '.join('?' * len(scopes))})"
-    found = connection.execute(f"SELECT {_COLUMNS} FROM budget{where} ORDER BY scope", scopes or ())
-    return tuple(map(_balance, found.fetchall()))
+    return tuple(map(_balance, reader.query(f"SELECT {_COLUMNS} FROM budget{where} ORDER BY scope", scopes or ())))
 
 
 def _balance(row: DatabaseRow) -> Balance:

@@ -44,14 +44,18 @@ class Rows(Protocol):
     def fetchone(self) -> Any:
         """The next row; None after the last."""
 
-    def fetchall(self) -> list[Any]:
-        """All rows that are left."""
-
     def __iter__(self) -> Iterator[Any]: ...
 
 
-class Connection(Protocol):
-    """What ``reading``, ``snapshot`` and ``writing`` hand out."""
+class Reader(Protocol):
+    """What can be read from: an open database, or the connection of one transaction."""
+
+    def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
+        """The rows that one statement reads."""
+
+
+class Connection(Reader, Protocol):
+    """What ``snapshot`` and ``writing`` hand out."""
 
     def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
         """Run one statement; ``?`` stands for a value."""
@@ -60,7 +64,7 @@ class Connection(Protocol):
         """Encode a text for a column of exact texts, which holds any character, NUL too."""
 
 
-class Database(Protocol):
+class Database(Reader, Protocol):
     """An open database, for one thread.
 
     Its context managers turn driver errors into ``LedgerError``, and a broken constraint into ``ConstraintError``.
@@ -80,12 +84,6 @@ class Database(Protocol):
 
     def mapped(self) -> AbstractContextManager[None]:
         """Turn driver errors into the ledger's errors."""
-
-    def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
-        """The rows that one statement reads."""
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        """Read; each statement sees one consistent state."""
 
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Read; all statements see one and the same state."""

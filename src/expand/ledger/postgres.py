@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import select
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from typing import Any
 import psycopg
 
 from expand.errors import LedgerError
-from expand.ledger import migrations, postgres_session, rows
+from expand.ledger import migrations, postgres_session
 from expand.ledger.database import Connection, LedgerBusyError
 from expand.ledger.postgres_session import Session
 from expand.ledger_location import Server
@@ -35,10 +36,7 @@ RECONNECT_SECONDS = 0.25
 
 
 def open_server(server: Server, patience_seconds: float) -> PostgresDatabase:
-    """Open the ledger for writing, created and brought up to date as needed.
-
-    Raises ``LedgerError``.
-    """
+    """Open the ledger for writing, created and brought up to date as needed. Raises ``LedgerError``."""
     database = PostgresDatabase(server, patience_seconds)
     try:
         database.migrate()
@@ -52,7 +50,7 @@ def read_server(server: Server, patience_seconds: float) -> PostgresDatabase | N
     """The ledger for reading only, as it lies; None if there is none. Raises ``LedgerError``."""
     database = PostgresDatabase(server, patience_seconds, read_only=True)
     try:
-        empty = database.tables() == 0
+        empty = database.tables()[0] == 0
     except BaseException:
         database.close()
         raise
@@ -96,21 +94,21 @@ class PostgresDatabase:
     def now(self) -> datetime:
         """The server's clock, which all workers share; read now and then, counted on between."""
         if time.monotonic() - self._read_at > CLOCK_SECONDS and self._pipeline is None:
-            with contextlib.suppress(LedgerError), self.reading() as session:
-                self._read_clock(session)
+            with contextlib.suppress(LedgerError):
+                self._read_clock(self._live())
         return self._then + timedelta(seconds=time.monotonic() - self._read_at)
 
     def _read_clock(self, session: Session) -> None:
         began = time.monotonic()
-        moment: datetime = session.execute("SELECT clock_timestamp()").fetchone()[0]
+        with postgres_session.mapped(self.name):
+            ((moment,),) = session.query("SELECT clock_timestamp()")
         self._then, self._read_at = moment.astimezone(UTC), (began + time.monotonic()) / 2
 
     # --- the session -----------------------------------------------------------------------------
 
     def _connect(self) -> Session:
         session = postgres_session.connect(self.server, self._patience, read_only=self._read_only)
-        with postgres_session.mapped(self.name):
-            self._read_clock(session)
+        self._read_clock(session)
         return session
 
     def _live(self) -> Session:
@@ -164,15 +162,9 @@ class PostgresDatabase:
 
     def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
         """The rows that one statement reads. Raises ``LedgerError``."""
-        with self.reading() as session:
-            return session.execute(statement, values).fetchall()
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Session]:
-        """Read; each statement sees one consistent state. Raises ``LedgerError``."""
         session = self._live()
         with postgres_session.mapped(self.name):
-            yield session
+            return session.query(statement, values)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Session]:
@@ -212,13 +204,9 @@ class PostgresDatabase:
 
     # --- what is there ---------------------------------------------------------------------------
 
-    def tables(self) -> int:
-        """How many tables the schema has; 0 where it does not exist."""
-        return self._tables()[0]
-
-    def _tables(self) -> tuple[int, bool]:
-        """How many, and whether one makes it a ledger; in one statement, so that a schema that another process is just
-        making is seen whole.
+    def tables(self) -> tuple[int, bool]:
+        """How many tables the schema has (0 where it does not exist), and whether one makes it a ledger; in one
+        statement, so that a schema that another process is just making is seen whole.
         """
         ((count, ours),) = self.query(
             "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
@@ -232,7 +220,7 @@ class PostgresDatabase:
         """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and for a schema that
         holds something else.
         """
-        count, ours = self._tables()
+        count, ours = self.tables()
         if not ours and count:
             raise LedgerError(f"{self.name}: its tables are no ledger's; name another schema, such as ?schema=my_book")
         if not ours:
@@ -272,7 +260,7 @@ class PostgresDatabase:
 
     def damage(self, connection: Connection) -> Iterator[str]:
         """Rows that point nowhere, as they may after a careless restore."""
-        found = connection.execute(
+        found = connection.query(
             "SELECT child.relname AS child, parent.relname AS parent, a.attname AS here,"
             " b.attname AS there FROM pg_constraint c"
             " JOIN pg_class child ON child.oid = c.conrelid"
@@ -282,7 +270,7 @@ class PostgresDatabase:
             " JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = c.confkey[1]"
             " WHERE c.contype = 'f' AND n.nspname = ? ORDER BY 1, 3",
             (self.server.schema,),
-        ).fetchall()
+        )
         for child, parent, here, there in found:
             (lost,) = connection.execute(
                 f"SELECT count(*) FROM {child} WHERE {here} IS NOT NULL AND NOT EXISTS"
@@ -295,7 +283,7 @@ class PostgresDatabase:
 
     def enter(self) -> str:
         """Begin to own attempts: take an advisory lock."""
-        owner = rows.new_id(6)
+        owner = os.urandom(6).hex()
         self.query("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
         self._owners.add(owner)
         return owner

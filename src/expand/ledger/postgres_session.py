@@ -42,7 +42,7 @@ _REFUSING = (
 
 
 @functools.cache
-def query(statement: str) -> str:
+def translated(statement: str) -> str:
     """A query or a change: ``%s`` for a value; which index to use is PostgreSQL's own business."""
     return statement.replace(" NOT INDEXED", "").replace("%", "%%").replace("?", "%s")
 
@@ -154,7 +154,11 @@ class Session:
 
     def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
         """Run one statement; ``?`` stands for a value."""
-        return self.raw.execute(query(statement), values or None)
+        return self.raw.execute(translated(statement), values or None)
+
+    def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Row]:
+        """The rows that one statement reads."""
+        return self.raw.execute(translated(statement), values or None).fetchall()
 
     def exact(self, text: str, /) -> str | bytes:
         """Its bytes, since a TEXT of PostgreSQL holds no NUL."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from expand.errors import InputError, Place
-from expand.ledger import attempts, rows
+from expand.ledger import attempts
 from expand.ledger.attempts import Charge
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, State
@@ -70,10 +70,8 @@ def reconcile_export(
     differing: list[str] = []
     still = 0
     with ledger.writing() as connection:
-        found = connection.execute(
-            "SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq"
-        ).fetchall()
-        for row in map(rows.read, found):
+        found = connection.query("SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq")
+        for row in map(attempts.read, found):
             usage = billed.get(row.id)
             if row.state is State.SETTLED:
                 if usage is not None and usage.total != row.used_tokens:

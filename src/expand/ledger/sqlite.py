@@ -17,12 +17,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expand.errors import LedgerError
-from expand.ledger import migrations, rows
+from expand.ledger import migrations
 from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError
 from expand.ledger.migrations import APPLICATION_ID
 
@@ -79,6 +79,10 @@ def mapped(path: Path) -> Iterator[None]:
 class SqliteConnection(sqlite3.Connection):
     """A connection as the ledger's rules want it."""
 
+    def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
+        """The rows that one statement reads."""
+        return self.execute(statement, values).fetchall()
+
     def exact(self, text: str, /) -> str | bytes:
         """SQLite keeps any text."""
         return text
@@ -102,7 +106,7 @@ class SqliteDatabase:
 
     def now(self) -> datetime:
         """This machine's clock: only its own processes share the file."""
-        return rows.now()
+        return datetime.now(UTC)
 
     def mapped(self) -> contextlib.AbstractContextManager[None]:
         """Turn what SQLite raises into the ledger's errors."""
@@ -111,13 +115,7 @@ class SqliteDatabase:
     def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
         """The rows that one statement reads. Raises ``LedgerError``."""
         with mapped(self.path):
-            return self.connection.execute(statement, values).fetchall()
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[SqliteConnection]:
-        """Read; each statement sees one consistent state. Raises ``LedgerError``."""
-        with mapped(self.path):
-            yield self.connection
+            return self.connection.query(statement, values)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[SqliteConnection]:
@@ -174,7 +172,7 @@ class SqliteDatabase:
 
     def enter(self) -> str:
         """Begin to own attempts: take a lock beside the file."""
-        owner = rows.new_id(6)
+        owner = os.urandom(6).hex()
         with mapped(self.path):
             self._locks[owner] = lock = self._lock(owner)
             lock.acquire()
@@ -235,10 +233,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
-    """Open the ledger for writing, creating it (mode 0600) and bringing it up to date.
-
-    Raises ``LedgerError``.
-    """
+    """Open the ledger for writing, creating it (mode 0600) and bringing it up to date. Raises ``LedgerError``."""
     with mapped(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = not path.exists()
@@ -248,7 +243,6 @@ def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
     try:
         with mapped(path):
             _prepare(connection, path, patience_seconds)
-            _migrate(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -309,7 +303,8 @@ def _turn_to_wal(connection: sqlite3.Connection, patience_seconds: float) -> str
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float) -> None:
-    check_identity(connection, path)
+    """Set the connection up for writing, and bring the file up to date."""
+    version = check_identity(connection, path)
     mode = _turn_to_wal(connection, patience_seconds)
     if mode != "wal":
         raise LedgerError(
@@ -318,13 +313,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if check_identity(connection, path) == migrations.VERSION:
+    if version == migrations.VERSION:
         return
     with transaction(connection):
-        version = check_identity(connection, path)
+        version = check_identity(connection, path)  # another process may have been faster
         for statements in migrations.MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 from expand.budget import Balance, Limit
 from expand.errors import LedgerError
-from expand.ledger import admission_check, attempts, budget_totals, connect, rows
+from expand.ledger import admission_check, attempts, budget_totals, connect
 from expand.ledger.aggregates import Aggregates, aggregates
 from expand.ledger.database import Connection, Database
 from expand.ledger.values import AttemptRow, Order, PromptHistory, Run, State, StoredAnswer, Verdict
@@ -73,10 +73,6 @@ class Ledger:
         """What messages call it: a path, or an address without a password."""
         return self.database.name
 
-    def reading(self) -> AbstractContextManager[Connection]:
-        """Read; each statement sees one consistent state."""
-        return self.database.reading()
-
     def writing(self) -> AbstractContextManager[Connection]:
         """Write one transaction: all of it or nothing, durable when it ends."""
         return self.database.writing()
@@ -111,10 +107,10 @@ class Ledger:
         if self._owner is None:
             self._owner = self.database.enter()
         unknown, released = self.recover()
-        run = Run(id=rows.new_id(5), owner=self._owner, unknown=unknown, released=released)
+        run = Run(id=attempts.new_id(5), owner=self._owner, unknown=unknown, released=released)
         money = openings_pico_usd or {}
         _refuse_huge([*limits.values(), *([run_limit] if run_limit else [])], openings, money)
-        now = rows.timestamp(self.clock())
+        now = attempts.timestamp(self.clock())
         with self.writing() as connection:
             connection.execute(
                 "INSERT INTO owner (id, pid, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -122,12 +118,8 @@ class Ledger:
             )
             connection.execute("INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now))
             budget_totals.ensure(connection, [budget_totals.BOOK])
-            for scope, limit in limits.items():
-                budget_totals.set_limit(connection, scope, limit)
-            for scope in sorted(openings.keys() | money.keys()):
-                tokens, pico_usd = openings.get(scope, 0), money.get(scope, 0)
-                budget_totals.set_opening(connection, scope, tokens=tokens, pico_usd=pico_usd)
-            budget_totals.set_limit(connection, f"run:{run.id}", run_limit or Limit())
+            budget_totals.set_limits(connection, {**limits, f"run:{run.id}": run_limit or Limit()})
+            budget_totals.set_openings(connection, openings, money)
         return run
 
     def recover(self) -> tuple[int, int]:
@@ -238,23 +230,19 @@ class Ledger:
 
     def answer(self, request_key: str) -> StoredAnswer | None:
         """The answer that was bought for a request; None if there is none."""
-        with self.reading() as connection:
-            return rows.stored_answer(connection, request_key)
+        return attempts.stored_answer(self.database, request_key)
 
     def known(self, order: Order) -> StoredAnswer | None:
         """The answer that serves an order: to its question, or to its very request."""
-        with self.reading() as connection:
-            return rows.stored_answer(connection, order.request.key, order.question)
+        return attempts.stored_answer(self.database, order.request.key, order.question)
 
     def balance(self, scope: str) -> Balance:
         """Where a scope stands; empty and unlimited when it was never used."""
-        with self.reading() as connection:
-            return budget_totals.balance(connection, scope)
+        return budget_totals.balance(self.database, scope)
 
     def balances(self) -> tuple[Balance, ...]:
         """Every scope, by name."""
-        with self.reading() as connection:
-            return budget_totals.balances(connection)
+        return budget_totals.balances(self.database)
 
     def bought(self, plan: str) -> frozenset[tuple[str, int]]:
         """The sections, by chapter and number, that have answers bought under a plan."""
@@ -284,7 +272,7 @@ class Ledger:
             if not found:
                 return
             last = found[-1]["seq"]
-            yield from map(rows.read, found)
+            yield from map(attempts.read, found)
 
     def overview(self, latest: int = 0) -> Aggregates:
         """All of it added up for reports, and the ``latest`` attempts, the newest first."""
@@ -312,7 +300,7 @@ def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, n
             attempts.leave_unknown(connection, row, failed, now)
         else:
             attempts.release(connection, row, failed, now)
-    ended = (rows.timestamp(now), owner)
+    ended = (attempts.timestamp(now), owner)
     connection.execute("UPDATE owner SET ended_at = ? WHERE id = ?", ended)
     connection.execute("UPDATE run SET ended_at = ? WHERE owner = ? AND ended_at IS NULL", ended)
     unknown = sum(row.state is State.SENT for row in found)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from expand.errors import LedgerError
-from expand.ledger import attempts, audit, budget_totals, rows
+from expand.ledger import attempts, audit, budget_totals
+from expand.ledger.attempts import insert, parse, timestamp
 from expand.ledger.batches import COLUMNS
 from expand.ledger.database import Connection, ConstraintError, DatabaseRow, LedgerBusyError
-from expand.ledger.rows import insert, parse, timestamp
 from expand.ledger.store import Ledger
 from expand.ledger_location import LedgerPlace
 
@@ -107,7 +107,7 @@ def _attempt(connection: Connection, row: DatabaseRow, *, texts: bool) -> dict[s
         "SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)
     ).fetchone()
     if answer is not None:
-        text = rows.exact(answer["text"]) if texts and answer["text"] is not None else None
+        text = attempts.exact(answer["text"]) if texts and answer["text"] is not None else None
         values["answer"] = {**dict(answer), "text": text}
     return values
 
@@ -221,7 +221,7 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
             answer["text"] = connection.exact(answer["text"])
         insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
     found = connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone()
-    row = rows.read(found)
+    row = attempts.read(found)
     budget_totals.ensure(connection, row.scopes)
-    totals = budget_totals.share(row.state, reserved=row.reserved, charged=row.charged)
+    totals = attempts.share(row.state, reserved=row.reserved, charged=row.charged)
     budget_totals.add(connection, row.scopes, totals)

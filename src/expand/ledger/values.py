@@ -54,7 +54,7 @@ class Order:
 
     ``amount`` is what is reserved: the prompt's bound plus the output cap that is sent, and its price in pico-dollars
     (None where unknown). ``prompt_tokens`` is the prompt's bound with its margin, ``prompt_estimate`` what was counted
-    before the margin. Book, chapter and run always keep account of it; ``scopes`` may name further ones. ``cost``
+    before the margin. ``cost``
     prices an answer's usage. ``unpriced`` lets an amount without a price pass under a limit in money. ``question``
     names what is asked whatever the exact words: an answer to the same question serves, even where the request would by
     now read differently. Orders of a smaller ``rank`` go first where they wait for the budget: 0 finishes what was
@@ -68,7 +68,6 @@ class Order:
     plan: str
     prompt_tokens: int
     amount: Amount
-    scopes: tuple[str, ...] = ()
     prompt_estimate: int | None = None
     rates: ModelLimits = UNLIMITED
     cost: Callable[[Usage], int | None] = no_price
@@ -85,10 +84,9 @@ class Order:
             )
 
     @property
-    def all_scopes(self) -> tuple[str, ...]:
-        """Every scope that keeps account of the order: book, chapter, run and those named."""
-        own = ("book", f"chapter:{self.address.chapter}", f"run:{self.run_id}")
-        return tuple(dict.fromkeys(own + self.scopes))
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that keep account of the order."""
+        return ("book", f"chapter:{self.address.chapter}", f"run:{self.run_id}")
 
 
 class Run(NamedTuple):

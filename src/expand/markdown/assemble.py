@@ -66,9 +66,8 @@ def extend(
 ) -> str:
     """``before`` continued by an answer, cleaned in the place where it stands.
 
-    ``before`` is what the earlier answers came to, cleaned with ``cut=True`` if the last of them
-    was cut; ``cut`` says the same of this one. Headings of the answer keep their distance to each
-    other and none gets above ``body_level``.
+    ``before`` is what the earlier answers came to, cleaned with ``cut=True`` if the last of them was cut; ``cut`` says
+    the same of this one. Headings of the answer keep their distance to each other and none gets above ``body_level``.
     """
     answer = sanitize.without_thinking(answer)
     inside = blocks.open_fence(before)
@@ -81,10 +80,9 @@ def extend(
 def join(before: str, more: str) -> str:
     """``before`` and its continuation as one text.
 
-    An open fence goes on in ``more``; lines and the piece of a line that ``more`` repeats are
-    dropped; a sentence cut in the middle goes on in its line; items and rows stay together; all
-    else begins a new block after one blank line. A ``before`` without a newline at its end was
-    cut there.
+    An open fence goes on in ``more``; lines and the piece of a line that ``more`` repeats are dropped; a sentence cut
+    in the middle goes on in its line; items and rows stay together; all else begins a new block after one blank line. A
+    ``before`` without a newline at its end was cut there.
     """
     if not before.strip():
         return more

@@ -48,10 +48,9 @@ _KINDS: dict[str, Kind] = {
 class Block:
     """One block: ``text`` is its lines verbatim, without the last line's ending.
 
-    ``level`` is a heading's level (1-6), ``title`` its inline source; ``setext`` says that it is
-    underlined. ``info`` is a fence's info string, ``code`` the content of a fence or of indented
-    code, ``marker`` a fence's opening run of backticks or tildes; ``closed`` is False for a fence
-    that only the end of the text ends.
+    ``level`` is a heading's level (1-6), ``title`` its inline source; ``setext`` says that it is underlined. ``info``
+    is a fence's info string, ``code`` the content of a fence or of indented code, ``marker`` a fence's opening run of
+    backticks or tildes; ``closed`` is False for a fence that only the end of the text ends.
     """
 
     kind: Kind

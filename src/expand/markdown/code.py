@@ -59,8 +59,7 @@ def same_language(one: str, other: str) -> bool:
 def broken_code(language: str, code: str) -> int | None:
     """The line (from 0) of the first syntax error; None when the code is fine or not checkable.
 
-    Checked are Rust, Python, shell, TOML, JSON and YAML. Of several readings the one that gets
-    furthest names the line.
+    Checked are Rust, Python, shell, TOML, JSON and YAML. Of several readings the one that gets furthest names the line.
     """
     grammar = _GRAMMARS.get(language.lower())
     if grammar is None or not code.strip():

@@ -1,10 +1,9 @@
 """Sanitize a model's answer: take off what a chat model puts around a text, fit the headings in.
 
-The text comes out ready to stand under headings that are the tool's. What a chat model says around
-it (greetings before, offers after, thinking) is judged sentence by sentence and only at the ends of
-an answer: when in doubt it is content. Everything works on the blocks of ``blocks.py``, so that
-what stands in fences, HTML and math is never taken for a heading, a rule or a greeting. Lines that
-need no change survive byte for byte.
+The text comes out ready to stand under headings that are the tool's. What a chat model says around it (greetings
+before, offers after, thinking) is judged sentence by sentence and only at the ends of an answer: when in doubt it is
+content. Everything works on the blocks of ``blocks.py``, so that what stands in fences, HTML and math is never taken
+for a heading, a rule or a greeting. Lines that need no change survive byte for byte.
 """
 
 # ruff: noqa: SIM905 - words are easier to read than a list of strings
@@ -171,13 +170,11 @@ def clean(
 ) -> str:
     """An answer made ready to stand under headings that are the tool's.
 
-    Dropped: thinking, a greeting before and an offer after the text, a ```markdown fence around
-    all of it, copies of ``own_headings`` (numbered or not, bold lines, any level), rules at the
-    ends, numbers in front of headings. The shallowest heading left gets ``body_level``, deeper
-    ones follow, 6 at most. ``inside`` is the open fence that the answer continues, as
-    ``blocks.open_fence`` names it. ``cut`` says that the answer ended in the middle: then its
-    end stays as it is. Otherwise it ends in exactly one newline; nothing left is "".
-    Cleaning twice is cleaning once.
+    Dropped: thinking, a greeting before and an offer after the text, a ```markdown fence around all of it, copies of
+    ``own_headings`` (numbered or not, bold lines, any level), rules at the ends, numbers in front of headings. The
+    shallowest heading left gets ``body_level``, deeper ones follow, 6 at most. ``inside`` is the open fence that the
+    answer continues, as ``blocks.open_fence`` names it. ``cut`` says that the answer ended in the middle: then its end
+    stays as it is. Otherwise it ends in exactly one newline; nothing left is "". Cleaning twice is cleaning once.
     """
     text = without_thinking(answer)
     opening = ""

@@ -1,8 +1,7 @@
 """An input file's text, and the problems found in a file.
 
-What holds of the text: valid UTF-8 without control characters or tabs, of bounded size. Lines and
-columns count from 1, columns in characters. All problems of a file are gathered before any is
-raised.
+What holds of the text: valid UTF-8 without control characters or tabs, of bounded size. Lines and columns count from 1,
+columns in characters. All problems of a file are gathered before any is raised.
 """
 
 from __future__ import annotations
