@@ -108,8 +108,8 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         api_key=key,
         key_variable=variable,
         concurrency=stated.concurrency(),
-        timeout_seconds=stated.timeout_seconds(),
-        total_timeout_seconds=stated.total_timeout_seconds(),
+        timeout_seconds=float(stated.author.get("timeout_seconds", 600)),
+        total_timeout_seconds=float(total) if (total := stated.author.get("total_timeout_seconds")) else None,
         on_unknown=stated.on_unknown(),
         models=stated.models,
     )
@@ -147,7 +147,7 @@ class _Stated:
         self._environment = environment
         self._overrides = overrides
         self._file = _read(path)
-        self._author: Mapping[str, Any] = self._file.data.get("author", {})
+        self.author: Mapping[str, Any] = self._file.data.get("author", {})
         self.models: Mapping[str, Mapping[str, object]] = self._file.data.get("models", {})
         self.known = providers(self._file.data.get("providers", {}))
 
@@ -158,7 +158,7 @@ class _Stated:
 
     def place(self, name: str) -> Place | None:
         """Where the file states a key of the author; None where it does not."""
-        if name not in self._author:
+        if name not in self.author:
             return None
         at = self._file.positions.value(("author", name))
         return Place(path=self._path, line=at.line, column=at.column)
@@ -166,7 +166,7 @@ class _Stated:
     def model(self) -> str | None:
         """The model's name."""
         given = self._overrides.model or self._environment.get("EXPAND_MODEL")
-        return given or self._author.get("model")
+        return given or self.author.get("model")
 
     def base_url(self) -> str | None:
         """The base URL; a provider that is named above it takes the provider's own instead."""
@@ -174,7 +174,7 @@ class _Stated:
         if given:
             _check_url(given)
             return given.strip()
-        stated = self._author.get("base_url")
+        stated = self.author.get("base_url")
         named = self._environment.get("EXPAND_PROVIDER")
         if named and named != EMBEDDED and self._named(named).base_url:
             return None
@@ -200,30 +200,21 @@ class _Stated:
             if not stated.isdecimal() or not int(stated):
                 raise InputError(f"EXPAND_CONCURRENCY is {stated!r}", remedy="give a whole number above 0")
             count = int(stated)
-        if count is None and "concurrency" in self._author:
-            count = int(self._author["concurrency"])
+        if count is None and "concurrency" in self.author:
+            count = int(self.author["concurrency"])
         if count is not None and count < 1:
             raise InputError(f"concurrency is {count}", remedy="give a whole number above 0")
         return count
 
-    def timeout_seconds(self) -> float:
-        """The longest silence while an answer comes."""
-        return float(self._author.get("timeout_seconds", 600))
-
-    def total_timeout_seconds(self) -> float | None:
-        """How long a whole answer may take, None where nobody says."""
-        seconds = self._author.get("total_timeout_seconds")
-        return None if seconds is None else float(seconds)
-
     def on_unknown(self) -> OnUnknown:
         """What to do about unknown outcomes."""
-        wanted = self._overrides.on_unknown or self._author.get("on_unknown", "retry")
+        wanted = self._overrides.on_unknown or self.author.get("on_unknown", "retry")
         if wanted not in ("retry", "hold"):
             raise InputError(f"on_unknown is {wanted!r}", remedy="give retry or hold")
         return cast(OnUnknown, wanted)
 
     def _provider_name(self) -> str | None:
-        return self._environment.get("EXPAND_PROVIDER") or self._author.get("provider")
+        return self._environment.get("EXPAND_PROVIDER") or self.author.get("provider")
 
     def _named(self, name: str) -> Provider:
         known = {**self.known, EMBEDDED: COMPATIBLE}

@@ -135,12 +135,12 @@ def refusals(text: str, *, section: int) -> list[Finding]:
     """Paragraphs by which a model refuses or a program reports; quotes of code are none."""
     found = []
     for paragraph in blocks.paragraphs(text):
-        prose, shown = paragraph.prose.strip(), excerpt(paragraph.text)
-        line = paragraph.line + 1
+        prose = paragraph.prose.strip()
         if _REFUSAL.match(prose):
-            message = f"a model refuses or apologises instead of writing: {shown}"
-            found.append(finding("refusal", section, line, message))
+            kind, what = "refusal", "a model refuses or apologises instead of writing"
         elif len(prose) <= ERROR_CHARACTERS and prose == paragraph.text.strip() and _ERROR.match(prose):
-            message = f"an error message stands where text should be: {shown}"
-            found.append(finding("error-text", section, line, message))
+            kind, what = "error-text", "an error message stands where text should be"
+        else:
+            continue
+        found.append(finding(kind, section, paragraph.line + 1, f"{what}: {excerpt(paragraph.text)}"))
     return found

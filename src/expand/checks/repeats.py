@@ -44,7 +44,7 @@ def _units(text: str, *, section: int) -> list[Unit]:
     """Everything in a section that is long enough to be called a repetition."""
     paragraphs = blocks.paragraphs(text)
     token_lists = matching.tokenized([paragraph.text for paragraph in paragraphs])
-    sizes = matching.sizes(paragraph.text for paragraph in paragraphs)
+    sizes = matching.sizes([paragraph.text for paragraph in paragraphs])
     found = [
         Unit(
             section=section,
@@ -109,7 +109,7 @@ def _looped_sentence(text: str, repeated_lines: set[int]) -> tuple[str, int, int
         long_enough = []
         if len(same) >= LOOPED:
             # Code spans and addresses do not count, so a sentence that is mostly code drops out.
-            sizes = matching.sizes(sentence for sentence, _ in same)
+            sizes = matching.sizes([sentence for sentence, _ in same])
             long_enough = [one for one, size in zip(same, sizes, strict=True) if _is_long_enough(size)]
         if len(long_enough) >= LOOPED:
             return long_enough[0][0], len(long_enough), long_enough[1][1]

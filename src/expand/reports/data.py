@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
@@ -84,7 +85,7 @@ class ChapterData(NamedTuple):
         return max(self.lines, self.draft_lines or 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class BookData:
     """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with next, ``rate`` what
     one takes; ``hours_per_line`` is None until the ledger knows a run.
@@ -101,12 +102,12 @@ class BookData:
     hours_used: float = 0.0
     hours_per_line: float | None = None
 
-    @property
+    @cached_property
     def slices_by_chapter(self) -> dict[str, list[Slice]]:
         """What was bought, by chapter."""
         return _by_chapter(self.aggregates)
 
-    @property
+    @cached_property
     def lines_of_openings(self) -> int:
         """The lines that the opening balances brought."""
         return _lines_of_openings(self.book, self.chapters)

@@ -9,7 +9,7 @@ from expand.reports.budget_report import rate_notes
 from expand.reports.data import BookData
 from expand.reports.report_model import Notes, Report, Row, Table, columns
 from expand.reports.rounding import estimated_cost, hours, percent, show
-from expand.reports.scenarios import NONE, Scenario, TierState, best_fit, recommended, scenarios
+from expand.reports.scenarios import NONE, Scenario, TierState, best_fit, recommended, scenarios, together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +83,7 @@ def _takes(scenario: Scenario) -> Row:
 def _open_tiers(data: BookData, scenario: Scenario) -> TierState:
     """The tiers that still have chapters to write, together; all where none has."""
     unfinished = {chapter.tier for chapter in data.chapters if not chapter.finished}
-    tiers = [tier for tier in scenario.tiers if tier.id in unfinished] or list(scenario.tiers)
-    return TierState(id="", lines=sum(tier.lines for tier in tiers), target=sum(tier.target for tier in tiers))
+    return together([tier for tier in scenario.tiers if tier.id in unfinished] or scenario.tiers)
 
 
 def plan_tiers(data: BookData, plans: Plans, language: str) -> Table:

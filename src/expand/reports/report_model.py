@@ -6,7 +6,7 @@ CSV whatever the language; ``messages`` says what people read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -84,14 +84,9 @@ class Table(NamedTuple):
     total: Row | None = None
 
 
-def column_sum(rows: Iterable[Row], column: int) -> int:
-    """The sum of a column of whole numbers; None counts nothing."""
-    return sum(int(row[column] or 0) for row in rows)
-
-
 def column_sums(rows: Sequence[Row], *places: int) -> tuple[int, ...]:
-    """The sums of several columns."""
-    return tuple(column_sum(rows, column) for column in places)
+    """The sums of columns of whole numbers; None counts nothing."""
+    return tuple(sum(int(row[column] or 0) for row in rows) for column in places)
 
 
 class Notes(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP
 from fractions import Fraction
 from typing import NamedTuple
@@ -49,6 +49,12 @@ class TierState(NamedTuple):
     target: int
 
 
+def together(tiers: Iterable[TierState]) -> TierState:
+    """Several tiers as one."""
+    states = list(tiers)
+    return TierState(id="", lines=sum(tier.lines for tier in states), target=sum(tier.target for tier in states))
+
+
 class Scenario(NamedTuple):
     """The book under one plan; ``tiers`` are those of the book afterwards."""
 
@@ -66,11 +72,6 @@ class Scenario(NamedTuple):
     def lines_after(self) -> int:
         """The lines of all the book's listed chapters."""
         return sum(chapter.lines_after for chapter in self.chapters)
-
-    @property
-    def to_buy(self) -> int:
-        """Lines that have to be bought."""
-        return sum(chapter.lines_to_buy for chapter in self.chapters)
 
     @property
     def tokens(self) -> Range:
@@ -92,11 +93,7 @@ class Scenario(NamedTuple):
     @property
     def book(self) -> TierState:
         """All tiers together."""
-        return TierState(
-            id="",
-            lines=sum(tier.lines for tier in self.tiers),
-            target=sum(tier.target for tier in self.tiers),
-        )
+        return together(self.tiers)
 
     @property
     def left(self) -> int | None:

@@ -20,7 +20,7 @@ from expand.reports.plan_report import (
     recommendation,
     what_fits,
 )
-from expand.reports.report_model import Block, Notes, Report, Row, Table, column_sum, column_sums, columns
+from expand.reports.report_model import Block, Notes, Report, Row, Table, column_sums, columns
 from expand.reports.rounding import hours, percent
 from expand.reports.scenarios import Scenario, full_plan
 
@@ -189,7 +189,7 @@ def sections(data: BookData, language: str) -> Table:
         if not chapter.finished or chapter.draft
         for section in chapter.sections
     ]
-    requested, delivered = column_sum(rows, 3), column_sum(rows, 4)
+    requested, delivered = column_sums(rows, 3, 4)
     return Table(
         id="sections",
         columns=columns("chapter", "section", "title", "asked_lines", "draft_lines", "rate"),
