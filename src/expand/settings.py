@@ -160,8 +160,7 @@ class _Stated:
         """Where the file states a key of the author; None where it does not."""
         if name not in self.author:
             return None
-        at = self._file.positions.value(("author", name))
-        return Place(path=self._path, line=at.line, column=at.column)
+        return self._file.positions.value(("author", name)).place(self._path)
 
     def model(self) -> str | None:
         """The model's name."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from expand.errors import InputError, Place
 from expand.ledger_location import LedgerPlace, is_server, read_server
@@ -35,17 +35,15 @@ class Workspace:
     root: Path
     ledger: str | None = field(default=None, repr=False)
 
-    @classmethod
-    def open(cls, folder: Path | str) -> Self:
+    @staticmethod
+    def open(folder: Path | str) -> Workspace:
         """The workspace in ``folder``. Raises ``InputError`` when it has no ``expand.toml``."""
-        found = find_workspace(Path(), given=Path(folder))
-        return cls(root=found.root, ledger=found.ledger)
+        return find_workspace(Path(), given=Path(folder))
 
-    @classmethod
-    def find(cls, start: Path | str = ".") -> Self:
+    @staticmethod
+    def find(start: Path | str = ".") -> Workspace:
         """The nearest workspace at or above ``start``. Raises ``InputError`` when there is none."""
-        found = find_workspace(Path(start))
-        return cls(root=found.root, ledger=found.ledger)
+        return find_workspace(Path(start))
 
     @property
     def settings_path(self) -> Path:
@@ -158,8 +156,7 @@ def _stated_ledger(path: Path) -> tuple[str | None, Place]:
     stated = document.data.get("ledger") if document else None
     if document is None or stated is None:
         return None, Place(path=path)
-    at = document.positions.value(("ledger",))
-    place = Place(path=path, line=at.line, column=at.column)
+    place = document.positions.value(("ledger",)).place(path)
     if not isinstance(stated, str):
         raise InputError(f"ledger must be a string, not {stated}", remedy="put it in quotes", place=place)
     return stated, place

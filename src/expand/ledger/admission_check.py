@@ -46,8 +46,9 @@ def objection(
         unknown = connection.execute(f"SELECT id FROM attempt WHERE state = 'unknown' AND {attempts.SERVES}", serves)
         if (held := unknown.fetchone()) is not None:
             return Held(attempt_id=held["id"])
-    budget_totals.ensure(connection, order.scopes)
-    return _refused(connection, order, budget_totals.balances(connection, order.scopes))
+    scopes = order.scopes
+    budget_totals.ensure(connection, scopes)
+    return _refused(connection, order, budget_totals.balances(connection, scopes))
 
 
 def _refused(connection: Connection, order: Order, balances: tuple[Balance, ...]) -> Refused | None:

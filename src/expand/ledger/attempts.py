@@ -283,6 +283,18 @@ def leave_unknown(connection: Connection, row: AttemptRow, failed: AttemptFailed
     _end(connection, row, State.UNKNOWN, at_reservation(row), now, columns=_failure_columns(failed))
 
 
+def give_up(
+    connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime, *, unbilled: bool = False
+) -> None:
+    """End an attempt that is in flight: release one that was not sent or is ``unbilled`` for certain, else leave it
+    unknown.
+    """
+    if unbilled or row.state is State.RESERVED:
+        release(connection, row, failed, now)
+    else:
+        leave_unknown(connection, row, failed, now)
+
+
 def reconcile(connection: Connection, row: AttemptRow, charge: Charge, now: datetime) -> None:
     """An unknown outcome became known: charge what was really billed."""
     _end(connection, row, State.RECONCILED, charge, now)

@@ -166,10 +166,11 @@ class Batches:
             with self._ledger.writing() as connection:
                 self._at(connection, batch, Stage.OPEN)
                 now = self._ledger.clock()
-                decided = [
-                    (order, _verdict(connection, order, batch.id, now, hold=hold_unknown))
-                    for order in orders[first : first + AT_ONCE]
-                ]
+                decided: list[tuple[Order, Verdict]] = []
+                for order in orders[first : first + AT_ONCE]:
+                    objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
+                    opened = objection or attempts.open_attempt(connection, order, owner=batch.id, now=now, sent=False)
+                    decided.append((order, opened))
             yield from decided
 
     def prepared(self, batch: BatchRow) -> BatchRow:
@@ -245,10 +246,8 @@ class Batches:
             attempts.settle(connection, row, result.answer, result.cost_pico_usd, now)
         elif result.failed is None:
             raise ValueError(f"{result.request_key}: neither an answer nor a failure")
-        elif result.billed is False or row.state is State.RESERVED:
-            attempts.release(connection, row, result.failed, now)
         else:
-            attempts.leave_unknown(connection, row, result.failed, now)
+            attempts.give_up(connection, row, result.failed, now, unbilled=result.billed is False)
         return 1
 
     def end(
@@ -262,10 +261,7 @@ class Batches:
                 left = attempts.in_flight(connection, batch.id, most=AT_ONCE)
                 now = self._ledger.clock()
                 for row in left:
-                    if billed is False or row.state is State.RESERVED:
-                        attempts.release(connection, row, rest, now)
-                    else:
-                        attempts.leave_unknown(connection, row, rest, now)
+                    attempts.give_up(connection, row, rest, now, unbilled=billed is False)
                 if len(left) < AT_ONCE:
                     _end(connection, batch, stage, rest.message, status, timestamp(now))
                     break
@@ -303,11 +299,6 @@ class Batches:
         if found is None or found["stage"] != stage:
             now = "gone" if found is None else found["stage"]
             raise LedgerError(f"batch {batch.id}: is {now}, not {stage}; another process went on with it")
-
-
-def _verdict(connection: Connection, order: Order, batch: str, now: datetime, *, hold: bool) -> Verdict:
-    objection = admission_check.objection(connection, order, hold_unknown=hold)
-    return objection or attempts.open_attempt(connection, order, owner=batch, now=now, sent=False)
 
 
 def _end(connection: Connection, batch: BatchRow, stage: Stage, note: str, status: str, now: str) -> None:

@@ -239,7 +239,7 @@ def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
         made = not path.exists()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         path.chmod(0o600)
-        connection = _connect(str(path), patience_seconds, uri=False)
+        connection = _connect(path, "mode=rw", patience_seconds)
     try:
         with mapped(path):
             _prepare(connection, path, patience_seconds)
@@ -276,16 +276,13 @@ _IDENTITY = (
 """One statement, so that a file that another process is just making is seen whole."""
 
 
-def _connect(address: str, patience_seconds: float, *, uri: bool) -> SqliteConnection:
+def _connect(path: Path, mode: str, patience_seconds: float) -> SqliteConnection:
+    uri = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(
-        address, timeout=patience_seconds, isolation_level=None, uri=uri, factory=SqliteConnection
+        uri, timeout=patience_seconds, isolation_level=None, uri=True, factory=SqliteConnection
     )
     connection.row_factory = sqlite3.Row
     return connection
-
-
-def _uri(path: Path, query: str) -> str:
-    return f"{path.absolute().as_uri()}?{query}"
 
 
 def _turn_to_wal(connection: sqlite3.Connection, patience_seconds: float) -> str:
@@ -326,7 +323,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float
 
 
 def _connect_read_only(path: Path, patience_seconds: float) -> SqliteConnection:
-    connection = _connect(_uri(path, "mode=ro"), patience_seconds, uri=True)
+    connection = _connect(path, "mode=ro", patience_seconds)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
@@ -339,7 +336,7 @@ def _connect_read_only(path: Path, patience_seconds: float) -> SqliteConnection:
                 f"{path}: its newest entries are in {log.name}, which cannot be read where "
                 "nothing can be written; make the folder writable, or copy it elsewhere"
             ) from error
-        return _connect(_uri(path, "mode=ro&immutable=1"), patience_seconds, uri=True)
+        return _connect(path, "mode=ro&immutable=1", patience_seconds)
     except BaseException:
         connection.close()
         raise

@@ -296,10 +296,7 @@ def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, n
     """
     found = attempts.in_flight(connection, owner)
     for row in found:
-        if row.state is State.SENT:
-            attempts.leave_unknown(connection, row, failed, now)
-        else:
-            attempts.release(connection, row, failed, now)
+        attempts.give_up(connection, row, failed, now)
     ended = (attempts.timestamp(now), owner)
     connection.execute("UPDATE owner SET ended_at = ? WHERE id = ?", ended)
     connection.execute("UPDATE run SET ended_at = ? WHERE owner = ? AND ended_at IS NULL", ended)

@@ -174,12 +174,6 @@ def _trimmed(lines: Sequence[str], start: int, end: int) -> int:
     return end
 
 
-def _after_containers(row: str) -> tuple[str, str]:
-    """A line split at its fence marker: what lists and quotes put before it, and the rest."""
-    found = _FENCE_OPEN.search(row)
-    return (row[: found.start()], row[found.start() :]) if found else ("", row)
-
-
 def _is_closing(row: str, marker: str) -> bool:
     run = row.strip(" \t\r\n>")
     return len(run) >= len(marker) and set(run) == {marker[0]}
@@ -314,7 +308,8 @@ def closing_fence(text: str) -> str | None:
     found = _open_fence_row(text)
     if found is None:
         return None
-    before, _ = _after_containers(found[0])
+    marker = _FENCE_OPEN.search(found[0])
+    before = found[0][: marker.start()] if marker else ""  # what lists and quotes put before it
     # A list marker becomes the indentation of its item; a quote's marker stays.
     return re.sub(r"[^>\t]", " ", before) + found[1].marker
 

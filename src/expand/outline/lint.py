@@ -34,10 +34,10 @@ def lint(outline: Outline, book: Book, path: Path, *, root: Path) -> list[Warnin
     shown = shown_path(path, root)
     document = read_yaml(path, Problems(shown))
     positions = document.positions if document else Positions()
-    found = []
-    for where, message in _findings(outline, book, root):
-        at = positions.value(where)
-        found.append(Warning_(place=Place(path=shown, line=at.line, column=at.column), message=message))
+    found = [
+        Warning_(place=positions.value(where).place(shown), message=message)
+        for where, message in _findings(outline, book, root)
+    ]
     return sorted(found, key=lambda warning: (warning.place.line, warning.place.column))
 
 

@@ -12,7 +12,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from expand.errors import Place
 from expand.outline import Allowance, Book, BookChapter, Opening, Outline, PlanSpec, Quality, Section, Style, Text, Tier
 from expand.outline.schema import BOOK, OUTLINE
 from expand.schema.positions import DataPath, Positions, read_yaml
@@ -66,8 +65,7 @@ class _File:
         name = self.data.get("style")
         if name is None:
             return None
-        at = self.positions.value(("style",))
-        return Style(name=name, place=Place(path=self.problems.shown, line=at.line, column=at.column))
+        return Style(name=name, place=self.positions.value(("style",)).place(self.problems.shown))
 
     def check_id(self, path: Path, chapter_id: str) -> None:
         found = self.data.get("id")

@@ -28,6 +28,10 @@ class Position:
     line: int
     column: int
 
+    def place(self, path: Path | str) -> Place:
+        """The position with the file's name, for messages."""
+        return Place(path=path, line=self.line, column=self.column)
+
 
 START = Position(line=1, column=1)
 
@@ -45,8 +49,7 @@ class Problems:
         if self.full:
             self._more += 1
             return
-        place = Place(path=self.shown, line=at.line, column=at.column)
-        self._found.append((at.line, at.column, InputError(what, remedy=remedy, place=place)))
+        self._found.append((at.line, at.column, InputError(what, remedy=remedy, place=at.place(self.shown))))
 
     @property
     def full(self) -> bool:
