@@ -33,11 +33,6 @@ PILOT_SECONDS = 0.2
 TEXT_SECONDS = 0.2
 """How long an answer that is arriving shows no further text: a fast model sends hundreds of pieces a second."""
 
-LOCAL_PILOT_SECONDS = 0.1
-"""The same where the author is on this machine: a refusal takes a few milliseconds there, and some tens of them where
-other processes keep the processors busy.
-"""
-
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
 

@@ -16,6 +16,7 @@ from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any
 
 import httpx2
@@ -112,8 +113,10 @@ class Connection:
             name: openai.Omit() if text is None else text for name, text in endpoint.request_headers().items()
         }
         """What goes out with every call."""
-        # The SDK imports a resource when it is first asked for, in 0.1 s or more: now, where a thread waits for it, and not
-        # within the first request, which has a head start over the others that is shorter than that.
+        # The SDK imports a resource, and its transport an event loop's back end, when first used: 0.1 s or more. Do it
+        # now, in a thread, and not within the first request: its head start over the others is about as short.
+        with suppress(ImportError):
+            import_module("anyio._backends._asyncio")
         self.completions = self.client.chat.completions
 
     async def complete(
