@@ -175,9 +175,7 @@ class _Stated:
             return given.strip()
         stated = self.author.get("base_url")
         named = self._environment.get("EXPAND_PROVIDER")
-        if named and named != EMBEDDED and self._named(named).base_url:
-            return None
-        return stated
+        return None if named and self._named(named).base_url else stated
 
     def provider(self) -> Recognised | None:
         """The provider that is named or recognised by the base URL, None where there is neither."""
@@ -216,14 +214,14 @@ class _Stated:
         return self._environment.get("EXPAND_PROVIDER") or self.author.get("provider")
 
     def _named(self, name: str) -> Provider:
+        """The provider of that name; what serves the embedded model has no address of its own."""
         known = {**self.known, EMBEDDED: COMPATIBLE}
         place = None if self._environment.get("EXPAND_PROVIDER") else self.place("provider")
         return provider_named(name, known, place=place)
 
     def check_provider(self) -> None:
         """Refuses the name of a provider that there is not."""
-        name = self._provider_name()
-        if name and name != EMBEDDED:
+        if name := self._provider_name():
             self._named(name)
 
 
