@@ -254,7 +254,7 @@ def test_each_request_has_model_messages_cap_header_and_its_lines(place: Path, s
         assert [message["role"] for message in body["messages"]] == ["system", "user"]
         assert body["seed"] == 7
         assert body["max_tokens"] >= 256
-        assert not body.get("stream")
+        assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
         found = re.fullmatch(r"07/([123])/(draft|continue)/([0-9a-f]{16})", request.headers["X-Client-Request-Id"])
         assert found
         ids.add(found[3])
