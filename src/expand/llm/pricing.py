@@ -115,9 +115,7 @@ def _off(pico: int, discount: Decimal) -> int:
     return int((pico * (1 - discount)).to_integral_value(rounding=ROUND_CEILING))
 
 
-def _published(
-    model: str, url: str, now: datetime | None, context: Mapping[str, str] | None = None
-) -> Price | None:
+def _published(model: str, url: str, now: datetime | None, context: Mapping[str, str] | None = None) -> Price | None:
     from genai_prices import Usage as Priced  # start-up time
     from genai_prices import calc_price
 
