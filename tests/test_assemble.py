@@ -487,13 +487,19 @@ def test_an_indented_line_of_code_is_a_new_one(indent: int, between: str) -> Non
         (46, 200, "## 3.2 {}", False),
         (47, 200, "## 3.1 {}", False),
         (47, 200, "## 3.3 {}", False),
-        (47, 200, "## 3.0 {}", False),
+        (51, 200, "## 3.0 {}", False),
     ],
 )
 def test_how_like_a_topic_a_heading_has_to_be(common: int, total: int, form: str, is_topic: bool) -> None:
     title, heading = titles_alike(common, total)
     _, found = assemble.split_by_topics(f"{form.format(heading)}\n\nText.\n", ["Pipes", title])
     assert found == ({1: "\nText.\n"} if is_topic else {})
+
+
+def test_a_line_that_says_the_one_above_again_is_dropped_within_a_paragraph_or_list() -> None:
+    assert assemble.without_duplicate_lines("a\nb\nb\nb\nc\n\n- d\n- d\n") == "a\nb\nc\n\n- d\n"
+    for text in ("a\n\na\n", "```text\na\na\n```\n", "- a\n\n  ```sh\n  b\n  b\n  ```\n", "$$\nx\ny $$\ny $$\n"):
+        assert assemble.without_duplicate_lines(text) == text
 
 
 def test_a_summary_has_ten_lines_of_160_characters() -> None:

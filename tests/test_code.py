@@ -83,6 +83,18 @@ def test_names_of_languages() -> None:
     assert same_language("Go", "go")
 
 
+@pytest.mark.parametrize("plane", ["\u4e2d", "\U0001f600", "\U000e2584", "\U0010fffd"])
+def test_a_shell_block_with_characters_of_any_plane_does_not_crash_the_scanner(plane: str) -> None:
+    for code in (
+        f"echo {plane}",
+        f"}}c{plane}{{{plane}.1\nb>;!{plane}&[{plane}:!",
+        f"${plane} ${{{plane}}} <<{plane}\n{plane}",
+    ):
+        broken_code("bash", code * 50)
+    assert broken_code("bash", f"echo {plane}\n{plane}=1\n") is None
+    assert broken_code("bash", f"echo {plane}\nif {plane}; then\n") is not None
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["rust", "python", "bash", "toml", "json", "yaml"]), st.text(max_size=40))
 def test_no_code_makes_it_raise(language: str, code: str) -> None:

@@ -208,6 +208,12 @@ def test_numbers_are_taken_from_the_headings_whatever_stands_between() -> None:
     assert draft.head == "# T\n\n## Foreword\n\nF."
 
 
+def test_a_section_begins_at_a_heading_of_level_two() -> None:
+    draft = read("# 9. T\n\n## 1. One\n\n### 2. Step\n\nA.\n")
+    assert [section.number for section in draft.sections] == [1]
+    assert draft.head == "# 9. T"
+
+
 def test_the_first_of_two_sections_of_one_number_counts() -> None:
     draft = read("# T\n\n## 1. One\n\nA.\n\n## 1. One\n\nB.\n")
     assert [s.text for s in draft.sections] == ["## 1. One\n\nA.\n\n## 1. One\n\nB."]

@@ -85,6 +85,14 @@ def test_front_matter_has_three_lines_at_least() -> None:
     assert kinds("---\na: b\n---\n") == ["other"]
     assert kinds("---\n---\n") == ["rule", "rule"]
     assert kinds("---\na: b\n...") == ["other"]
+    assert kinds("---") == ["rule"]
+    assert kinds("") == []
+
+
+@pytest.mark.parametrize(("text", "closed"), [("```", False), ("```\n", False), ("```\n```", True), ("```\n\n", False)])
+def test_an_empty_fence_is_closed_by_its_second_line(text: str, closed: bool) -> None:
+    (fence,) = blocks.fences(text)
+    assert fence.closed is closed
 
 
 @pytest.mark.parametrize(("closing", "closed"), [("```", False), ("````", True), ("`````", True)])

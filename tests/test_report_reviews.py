@@ -60,7 +60,7 @@ def test_a_finished_chapter_is_told_as_a_review_would(place: Path, server: Scrip
     kept = found(place, server)
     assert held == []
 
-    (place / ".expand/finished/en.full.records").unlink()
+    (place / ".expand/finished/en.full.json").unlink()
     assert found(place, server) == kept
     assert held == ["07"]
     assert kept["07"].every_finding

@@ -33,11 +33,6 @@ PILOT_SECONDS = 0.2
 TEXT_SECONDS = 0.2
 """How long an answer that is arriving shows no further text: a fast model sends hundreds of pieces a second."""
 
-LOCAL_PILOT_SECONDS = 0.03
-"""The same where the author is on this machine. Of 60 refusals most took 2 ms, and the slowest one 16 ms, with four
-busy processes for each processor.
-"""
-
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
 

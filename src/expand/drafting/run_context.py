@@ -11,14 +11,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from expand.budget import Limit
-from expand.client.client import LOCAL_PILOT_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, RetryPolicy, always_ready
+from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_ready
 from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.model_setup import ModelSetup, author_for, model_setup_for, profile_of, require_language
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.ledger import Run as LedgerRun
-from expand.llm.endpoint import is_loopback
 from expand.llm.profile import Profile
 from expand.llm.types import Author, Usage
 from expand.outline import Book, Outline
@@ -239,7 +238,6 @@ async def open_client(
         author=author,
         on_event=usage.note,
         retry=RetryPolicy(on_unknown=settings.on_unknown),
-        pilot_seconds=LOCAL_PILOT_SECONDS if is_loopback(settings.base_url) else PILOT_SECONDS,
         prepare=prepare,
     )
     stack.push_async_callback(client.drain)

@@ -116,7 +116,7 @@ def is_blank(row: str) -> bool:
 
 def _front_matter(lines: Sequence[str]) -> int:
     """How many lines of YAML front matter the text starts with."""
-    if len(lines) < 3 or lines[0].rstrip() != "---" or not _FRONT_MATTER_KEY.match(lines[1]):
+    if len(lines) < 2 or lines[0].rstrip() != "---" or not _FRONT_MATTER_KEY.match(lines[1]):
         return 0
     for number, row in enumerate(lines[1:], 1):
         if row.rstrip() in ("---", "..."):

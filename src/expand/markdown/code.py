@@ -30,6 +30,7 @@ _GRAMMARS = {name: grammar for grammar, names in _NAMES.items() for name in name
 _PROMPT = re.compile(r"\s*(?:\([\w.-]+\)\s*)?(?:[\w.@~/:-]*[$%❯➜]\s+|>\s|[\w.-]+@[\w.-]+[:~\]].*[#$]\s)")
 _TREE = re.compile(r"\s*(?:[|`+\\]--|\|\s+[|`+]--|[├└│])")
 _DOCTEST = re.compile(r"\s*(?:>>>|\.\.\.|In \[\d+\]:)(?: (.*))?$")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _ELISION = r"(?:\.\.\.|…|⋯)"
 
 
@@ -78,7 +79,12 @@ def broken_code(language: str, code: str) -> int | None:
 
 
 def _first_error(grammar: str, reading: _Reading) -> int | None:
-    root = _parser(grammar).parse(reading.code.encode("utf-8", "replace")).root_node
+    code = reading.code
+    if grammar == "bash":
+        # The scanner of tree-sitter-bash 0.25 calls C's isalpha() with code points beyond its table and may crash the
+        # process. Words of any script are words to a shell, so a letter in their place changes nothing that is judged.
+        code = _BEYOND_ASCII.sub("x", code)
+    root = _parser(grammar).parse(code.encode("utf-8", "replace")).root_node
     if root.has_error:
         return _error_line(root)
     if not reading.shift:
