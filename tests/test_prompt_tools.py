@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import jinja2
 import jinja2.nodes
@@ -275,7 +276,8 @@ def test_every_template_and_every_variable_is_documented() -> None:
     for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
         declared = [field.name for field in fields(kind)]
         assert [variable.name for variable in variables_of(kind)] == declared
-        assert kind(**{field.name: field.metadata["example"] for field in fields(kind)})
+        hints = get_type_hints(kind, include_extras=True)
+        assert kind(**{name: get_args(hint)[1].example for name, hint in hints.items()})
     page = reference()
     for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
         for variable in variables_of(kind):

@@ -89,7 +89,7 @@ class Raw:
         with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             head = await reader.readuntil(b"\r\n\r\n")
             self.heads.append(head.decode())
-            await reader.readexactly(int(self.header("content-length")))
+            await reader.readexactly(int(self.header("content-length") or 0))
             writer.write(self.says.encode())
             await writer.drain()
 
@@ -121,15 +121,6 @@ async def test_a_proxy_of_the_environment_is_used_for_other_machines(
 ) -> None:
     body = '{"choices": [{"message": {"content": "By a proxy.\\n"}, "finish_reason": "stop"}]}'
     async with Raw(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}").running() as proxy:
-        for name in (
-            "HTTPS_PROXY",
-            "ALL_PROXY",
-            "NO_PROXY",
-            "https_proxy",
-            "all_proxy",
-            "no_proxy",
-        ):
-            monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         async with OpenAIAuthor(Endpoint(api_key="k", base_url="http://model.invalid/v1")) as author:
             answer = await author.complete(REQUEST, client_request_id="x")
@@ -138,13 +129,36 @@ async def test_a_proxy_of_the_environment_is_used_for_other_machines(
     assert proxy.header("authorization") == "Bearer k"
 
 
+async def test_a_proxy_for_https_is_asked_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy sees the host and nothing of the request."""
+    async with Raw("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n").running() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        async with OpenAIAuthor(Endpoint(api_key="k", base_url="https://model.invalid/v1")) as author:
+            with pytest.raises(AttemptFailedError) as caught:
+                await author.complete(REQUEST, client_request_id="x")
+    assert [head.splitlines()[0] for head in proxy.heads] == ["CONNECT model.invalid:443 HTTP/1.1"]
+    assert proxy.header("authorization") == ""
+    assert caught.value.failure is Failure.UNREACHABLE
+
+
+@pytest.mark.parametrize("excepted", ["model.invalid", ".invalid", "*"])
+async def test_no_proxy_names_the_hosts_that_are_reached_directly(
+    monkeypatch: pytest.MonkeyPatch, excepted: str
+) -> None:
+    async with Raw("").running() as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", excepted)
+        async with OpenAIAuthor(Endpoint(api_key="k", base_url="https://model.invalid/v1")) as author:
+            with pytest.raises(AttemptFailedError) as caught:
+                await author.complete(REQUEST, client_request_id="x")
+    assert proxy.heads == []
+    assert caught.value.failure is Failure.UNREACHABLE
+
+
 async def test_what_a_proxy_garbles_is_a_lost_connection_without_the_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The SDK's adapter lets some of aiohttp's errors through."""
     async with Raw("HTTP/1.1 abc sk-of-a-test\r\n\r\n").running() as proxy:
-        for name in ("ALL_PROXY", "NO_PROXY", "all_proxy", "no_proxy"):
-            monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         url = "http://model.invalid/v1"
         async with OpenAIAuthor(Endpoint(api_key="sk-of-a-test", base_url=url)) as author:

@@ -17,7 +17,7 @@ from expand.errors import ExpandError
 from expand.ledger import Ledger, Order, no_price
 from expand.llm.pricing import Price
 from expand.llm.profile import Profile
-from expand.llm.tokens import TokenCounter
+from expand.llm.tokens import TokenCounter, raised
 from expand.llm.types import Address, Author, Message, Request
 from expand.outline import Book
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
@@ -79,7 +79,7 @@ def _order(
         parameters=profile.parameters,
         edition=edition,
     )
-    prompt = counter.bound(request.messages, _MARGIN) + _SLACK_TOKENS
+    prompt = raised(counter.count_messages(request.messages), _MARGIN) + _SLACK_TOKENS
     return Order(
         request=request,
         address=Address(chapter=CHAPTER, section=SECTION, purpose="draft"),

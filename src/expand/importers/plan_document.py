@@ -193,7 +193,8 @@ def _proposal(heading: Block, name: ChapterName, region: Sequence[Block], rows: 
         target = target or row.target
         hours = row.hours if hours is None else hours
         priority = priority or row.priority
-    file = name.file or _first(_file_in, stated["file"])
+    files = [named.file for named in map(chapter_name, stated["file"]) if named is not None]
+    file = name.file or next(filter(None, files), None)
     return Proposal(
         id=name.id,
         title=plain(title) or (title_of_file(file) if file else name.id),
@@ -225,11 +226,6 @@ def _label(text: str) -> tuple[str, str]:
 def _first(read: Callable[[str], T | None], values: Iterable[str]) -> T | None:
     """What ``read`` finds in the first of the values in which it finds anything."""
     return next((found for value in values if (found := read(value)) is not None), None)
-
-
-def _file_in(text: str) -> str | None:
-    name = chapter_name(text)
-    return name.file if name else None
 
 
 def _lines(blocks: Sequence[Block]) -> Iterator[str]:

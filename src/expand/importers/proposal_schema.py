@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from expand.importers.proposal import LONGEST, ProposedSection
 from expand.importers.text_patterns import plain
-from expand.llm.grammar import subject
+from expand.llm.grammar import quoted, subject
 from expand.llm.profile import Profile
 from expand.markdown.matching import title_key, unnumbered
 from expand.schema import Json
@@ -119,9 +119,7 @@ def _section_rule(title: str, openings: Sequence[str]) -> str:
 
 def _quoted(text: str) -> str:
     """A text inside a JSON string, as GBNF writes it."""
-    inside = json.dumps(text, ensure_ascii=False)[1:-1]
-    escaped = inside.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return quoted(json.dumps(text, ensure_ascii=False)[1:-1])
 
 
 def parse_answer(text: str, count: SectionCount, headings: Sequence[str] = ()) -> ParsedAnswer:

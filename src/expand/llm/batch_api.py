@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from expand.llm.endpoint import HIDDEN
 from expand.llm.openai_client import OpenAIClient
-from expand.llm.response import answer_from, one_line, said_in
+from expand.llm.response import answer_from, one_line, refused, said_in
 from expand.llm.types import Answer, AttemptFailedError, Failure
 from expand.schema import Json
 
 if TYPE_CHECKING:
     from openai.types import Batch
+
+    from expand.llm.openai_sdk import Connection
 
 ENDPOINT: Final = "/v1/chat/completions"
 WINDOW: Final = "24h"
@@ -29,13 +32,6 @@ MOST_BYTES = 200_000_000
 
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 """The statuses of a batch that nothing more comes of."""
-
-_BY_STATUS = {
-    401: Failure.UNAUTHORIZED,
-    403: Failure.FORBIDDEN,
-    404: Failure.NOT_FOUND,
-    429: Failure.RATE_LIMITED,
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,17 +99,14 @@ def result_line(line: bytes) -> BatchLine | None:
     if not isinstance(custom_id, str) or not custom_id:
         return None
     response, error = data.get("response"), data.get("error")
-    if not isinstance(response, dict) or error:
+    status = response.get("status_code") if isinstance(response, dict) else None
+    if error or not isinstance(status, int):
         return BatchLine(custom_id=custom_id, failed=_not_run(error))
-    status = response.get("status_code")
-    if not isinstance(status, int) or status != 200:
-        return BatchLine(custom_id=custom_id, failed=_refused(status, response.get("body")))
-    request_id = response.get("request_id")
+    body, request_id = json.dumps(response.get("body")).encode(), response.get("request_id")
     try:
-        answer = answer_from(
-            json.dumps(response.get("body")).encode(),
-            request_id=request_id if isinstance(request_id, str) else "",
-        )
+        if status != 200:
+            raise refused(status, {}, b"" if body == b"null" else body, now=0)
+        answer = answer_from(body, request_id=request_id if isinstance(request_id, str) else "")
     except AttemptFailedError as failed:
         return BatchLine(custom_id=custom_id, failed=failed)
     return BatchLine(custom_id=custom_id, answer=answer)
@@ -127,24 +120,21 @@ def _not_run(error: object) -> AttemptFailedError:
     return AttemptFailedError(failure, one_line(f"{code}: {said}" if code else said))
 
 
-def _refused(status: object, body: object) -> AttemptFailedError:
-    code = status if isinstance(status, int) else None
-    server = code is not None and code >= 500
-    failure = Failure.SERVER_ERROR if server else _BY_STATUS.get(code or 0, Failure.BAD_REQUEST)
-    said = said_in(body) or "no reason given"
-    return AttemptFailedError(failure, one_line(f"HTTP {code}: {said}"), status=code)
-
-
 class BatchAuthor(OpenAIClient):
     """Batches at one endpoint. Each method is one call, or one for each page of a list.
 
     All of them raise ``AttemptFailedError``; only ``create`` can lead to a bill.
     """
 
+    @asynccontextmanager
+    async def _connection_mapped(self) -> AsyncIterator[Connection]:
+        connection = await self._connected()
+        with connection.mapped():
+            yield connection
+
     async def upload(self, lines: BinaryIO, *, name: str) -> str:
         """Upload an input file; returns its id."""
-        api = await self._connected()
-        with api.mapped():
+        async with self._connection_mapped() as api:
             file = await api.client.files.create(
                 file=(name, lines, "application/jsonl"), purpose="batch", extra_headers=api.headers
             )
@@ -152,8 +142,7 @@ class BatchAuthor(OpenAIClient):
 
     async def uploaded(self, name: str) -> str | None:
         """The id of an input file that is there already, by its name."""
-        api = await self._connected()
-        with api.mapped():
+        async with self._connection_mapped() as api:
             async for file in api.client.files.list(purpose="batch", order="desc", extra_headers=api.headers):
                 if file.filename == name:
                     return file.id
@@ -161,9 +150,8 @@ class BatchAuthor(OpenAIClient):
 
     async def forget(self, file_id: str) -> None:
         """Delete a file; one that is not there is deleted already."""
-        api = await self._connected()
         try:
-            with api.mapped():
+            async with self._connection_mapped() as api:
                 await api.client.files.delete(file_id, extra_headers=api.headers)
         except AttemptFailedError as error:
             if error.failure is not Failure.NOT_FOUND:
@@ -171,8 +159,7 @@ class BatchAuthor(OpenAIClient):
 
     async def create(self, file_id: str, *, metadata: Mapping[str, str]) -> RemoteBatch:
         """Have a batch made from an input file."""
-        api = await self._connected()
-        with api.mapped():
+        async with self._connection_mapped() as api:
             batch = await api.client.batches.create(
                 completion_window=WINDOW,
                 endpoint=ENDPOINT,
@@ -184,27 +171,23 @@ class BatchAuthor(OpenAIClient):
 
     async def batches(self) -> AsyncIterator[RemoteBatch]:
         """All batches, the newest first."""
-        api = await self._connected()
-        with api.mapped():
+        async with self._connection_mapped() as api:
             async for batch in api.client.batches.list(limit=100, extra_headers=api.headers):
                 yield remote(batch)
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
         """One batch as it is now."""
-        api = await self._connected()
-        with api.mapped():
+        async with self._connection_mapped() as api:
             return remote(await api.client.batches.retrieve(batch_id, extra_headers=api.headers))
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Have a batch end early; what was answered by then stays."""
-        api = await self._connected()
-        with api.mapped():
+        async with self._connection_mapped() as api:
             return remote(await api.client.batches.cancel(batch_id, extra_headers=api.headers))
 
     async def results(self, file_id: str) -> AsyncIterator[bytes]:
         """The lines of an output or error file. One that breaks off raises at its end."""
-        api = await self._connected()
-        with api.mapped():
+        async with self._connection_mapped() as api:
             content = api.client.files.with_streaming_response.content(file_id, extra_headers=api.headers)
             async with content as response:
                 rest = b""

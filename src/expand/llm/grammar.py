@@ -40,8 +40,8 @@ class Grammar:
         above = lines - items - (1 if items else 0)
         blocks = [self._paragraph(number, sentences, topic) for number, sentences in enumerate(_shared_out(above))]
         if items:
-            blocks.append(" ".join(f"{_quoted(f'- {text}')} rest" for text in self.items[:items]))
-        separator = f" {_quoted(chr(10))} "
+            blocks.append(" ".join(f"{quoted(f'- {text}')} rest" for text in self.items[:items]))
+        separator = f" {quoted(chr(10))} "
         return f"root ::= {separator.join(blocks)}\n{self.rules.strip()}\n"
 
     def _paragraph(self, number: int, sentences: int, topic: str) -> str:
@@ -49,7 +49,7 @@ class Grammar:
             return f"sentence{{{sentences}}}"
         opening = self.openings[number].replace("{topic}", subject(topic))
         more = f" sentence{{{sentences - 1}}}" if sentences > 1 else ""
-        return f"{_quoted(opening[:1].upper() + opening[1:])} rest{more}"
+        return f"{quoted(opening[:1].upper() + opening[1:])} rest{more}"
 
 
 def subject(topic: str) -> str:
@@ -68,6 +68,7 @@ def _shared_out(lines: int) -> list[int]:
     return [sentences // paragraphs + (number < sentences % paragraphs) for number in range(paragraphs)]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as GBNF writes it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

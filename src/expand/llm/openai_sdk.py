@@ -9,13 +9,11 @@ known for certain never to have been sent is not taken as unreachable: it may be
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
-from http import HTTPStatus
 from importlib import import_module
 from typing import Any
 
@@ -25,7 +23,7 @@ import openai
 from expand.errors import chain
 from expand.llm.endpoint import HIDDEN, Endpoint, hide_key, is_loopback
 from expand.llm.openai_client import Mode
-from expand.llm.response import StreamedAnswer, garbled, one_line, request_id_in, retry_after, said_in
+from expand.llm.response import StreamedAnswer, garbled, one_line, refused, request_id_in, said_in
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText
 from expand.schema import Json
 
@@ -69,22 +67,6 @@ _WORDS = {
     Failure.TIMEOUT: "no answer in time",
     Failure.DISCONNECTED: "the connection was lost",
 }
-
-_BY_STATUS = {
-    401: Failure.UNAUTHORIZED,
-    403: Failure.FORBIDDEN,
-    404: Failure.NOT_FOUND,
-    402: Failure.QUOTA,
-    # The server may have begun to answer: taken as its own failures are.
-    408: Failure.SERVER_ERROR,
-    409: Failure.SERVER_ERROR,
-    425: Failure.SERVER_ERROR,
-    499: Failure.SERVER_ERROR,
-}
-
-_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-# A gateway repeats the message of the provider behind it, and replaces the code by one of its own.
-_QUOTA_WORDS = re.compile(r"insufficient_quota|exceeded your current quota", re.IGNORECASE)
 
 
 class Connection:
@@ -298,44 +280,3 @@ def failure_of(error: BaseException, *, now: float) -> AttemptFailedError:
         url = error.request.url
         words = f"{url.host}{f':{url.port}' if url.port else ''}: {words[:1].lower()}{words[1:]}"
     return AttemptFailedError(failure, f"{_WORDS[failure]}: {words}")
-
-
-def refused(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> AttemptFailedError:
-    """The failure that a response without success stands for. ``headers`` are looked up in lower case; ``now`` are
-    Unix seconds, for Retry-After dates.
-    """
-    text = body.decode("utf-8", "replace").strip()
-    data: object = text
-    with suppress(ValueError, RecursionError):
-        data = json.loads(body)
-    if isinstance(data, dict):
-        data = data.get("error", data)
-    stated = (data.get("code"), data.get("type")) if isinstance(data, dict) else ()
-    codes = {code for code in stated if isinstance(code, str)}
-    said = said_in(data) or said_in(text) or _phrase(status)
-    if 300 <= status < 400:
-        failure = Failure.BAD_REQUEST
-        said = f"redirected to {headers.get('location', '?')}; give that base URL"
-    elif status == 429:
-        used_up = bool(_QUOTA_CODES & codes) or _QUOTA_WORDS.search(said)
-        failure = Failure.QUOTA if used_up else Failure.RATE_LIMITED
-    elif status == 400 and ("content_filter" in codes or "ContentPolicyViolationError" in said):
-        failure = Failure.FILTERED  # Azure's filter refused the prompt, directly or through LiteLLM
-    elif status >= 500:
-        failure = Failure.SERVER_ERROR
-    else:
-        failure = _BY_STATUS.get(status, Failure.BAD_REQUEST)
-    waits = failure in (Failure.RATE_LIMITED, Failure.SERVER_ERROR)
-    return AttemptFailedError(
-        failure,
-        f"HTTP {status}: {one_line(said)}",
-        status=status,
-        retry_after_seconds=retry_after(headers, now=now) if waits else None,
-    )
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

@@ -6,7 +6,7 @@ downloaded. Where a provider's price steps up with the length of the prompt, eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -38,23 +38,19 @@ class Rates:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Price:
+class Price(Rates):
     """Pico-dollars a token. ``steps`` replace them all for longer prompts, the shortest first."""
 
-    prompt: int
-    cached: int
-    completion: int
     steps: tuple[Rates, ...] = ()
 
     @property
     def rates(self) -> tuple[Rates, ...]:
         """The rates from the shortest prompts to the longest."""
-        base = Rates(prompt=self.prompt, cached=self.cached, completion=self.completion)
-        return (base, *self.steps)
+        return (self, *self.steps)
 
     def cost(self, usage: Usage) -> int:
         """What an answer cost, in pico-dollars, at the rates that its prompt's length calls for."""
-        rates = [r for r in self.rates if usage.prompt > r.above or r.above == 0][-1]
+        rates = self._reached(usage.prompt)[-1]
         fresh = usage.prompt - usage.cached
         return fresh * rates.prompt + usage.cached * rates.cached + usage.completion * rates.completion
 
@@ -62,10 +58,12 @@ class Price:
         """The most that a request can cost, in pico-dollars: the cap used up, and the highest
         rates that a prompt of up to ``prompt_tokens`` can reach.
         """
-        reachable = [r for r in self.rates if prompt_tokens > r.above or r.above == 0]
-        prompt = max(max(r.prompt, r.cached) for r in reachable)
-        completion = max(r.completion for r in reachable)
-        return prompt_tokens * prompt + cap * completion
+        reached = self._reached(prompt_tokens)
+        prompt = max(max(rates.prompt, rates.cached) for rates in reached)
+        return prompt_tokens * prompt + cap * max(rates.completion for rates in reached)
+
+    def _reached(self, prompt_tokens: int) -> list[Rates]:
+        return [self, *(rates for rates in self.steps if prompt_tokens > rates.above)]
 
 
 def price_for(model: str, profile: Profile, base_url: str | None, *, now: datetime | None = None) -> Price | None:
@@ -74,18 +72,14 @@ def price_for(model: str, profile: Profile, base_url: str | None, *, now: dateti
     The embedded model costs nothing. A server on this machine or a private network has no price
     unless its profile states one. ``now`` is for prices that change with the date or the hour.
     """
-    if profile.prices is not None:
-        return Price(
-            prompt=_pico(profile.prices.prompt),
-            cached=_pico(profile.prices.cached),
-            completion=_pico(profile.prices.completion),
-        )
+    if stated := profile.prices:
+        return Price(prompt=_pico(stated.prompt), cached=_pico(stated.cached), completion=_pico(stated.completion))
     if base_url is None and model == EMBEDDED_MODEL:
         return Price(prompt=0, cached=0, completion=0)
     url = base_url or OPENAI_URL
     if is_private(url):
         return None
-    return _published(profile.like or model, url, now or datetime.now(UTC))
+    return _published(profile.like or model, url, now)
 
 
 def batch_price_for(model: str, profile: Profile, base_url: str | None, *, now: datetime | None = None) -> Price | None:
@@ -96,13 +90,11 @@ def batch_price_for(model: str, profile: Profile, base_url: str | None, *, now: 
     if live is None:
         return None
     if profile.prices is None and profile.batch_discount is None:
-        url = base_url or OPENAI_URL
-        when = now or datetime.now(UTC)
-        published = _published(profile.like or model, url, when, {"processing": "batch"})
+        published = _published(profile.like or model, base_url or OPENAI_URL, now, {"processing": "batch"})
         if published is not None and published != live:
             return published
     discount = HALF if profile.batch_discount is None else profile.batch_discount
-    base, *steps = (
+    return _with_steps(
         Rates(
             above=rates.above,
             prompt=_off(rates.prompt, discount),
@@ -111,6 +103,10 @@ def batch_price_for(model: str, profile: Profile, base_url: str | None, *, now: 
         )
         for rates in live.rates
     )
+
+
+def _with_steps(rates: Iterable[Rates]) -> Price:
+    base, *steps = rates
     return Price(prompt=base.prompt, cached=base.cached, completion=base.completion, steps=tuple(steps))
 
 
@@ -119,7 +115,7 @@ def _off(pico: int, discount: Decimal) -> int:
     return int((pico * (1 - discount)).to_integral_value(rounding=ROUND_CEILING))
 
 
-def _published(model: str, url: str, now: datetime, context: Mapping[str, str] | None = None) -> Price | None:
+def _published(model: str, url: str, now: datetime | None, context: Mapping[str, str] | None = None) -> Price | None:
     from genai_prices import Usage as Priced  # start-up time
     from genai_prices import calc_price
 
@@ -128,7 +124,7 @@ def _published(model: str, url: str, now: datetime, context: Mapping[str, str] |
             Priced(),
             model,
             provider_api_url=url,
-            genai_request_timestamp=now.astimezone(UTC),
+            genai_request_timestamp=(now or datetime.now(UTC)).astimezone(UTC),
             price_context=context,
         )
     except LookupError:
@@ -148,8 +144,7 @@ def _price(found: PriceCalculation) -> Price | None:
         if value is not None and not isinstance(value, Decimal)
         for tier in value.tiers
     }
-    base, *steps = (_rates(prices, written, above) for above in (0, *sorted(starts)))
-    return Price(prompt=base.prompt, cached=base.cached, completion=base.completion, steps=tuple(steps))
+    return _with_steps(_rates(prices, written, above) for above in (0, *sorted(starts)))
 
 
 def _rates(prices: ModelPrice, written: Decimal | TieredPrices | None, above: int) -> Rates:

@@ -24,7 +24,7 @@ from expand.schema import Json
 
 OutputCapName = Literal["max_completion_tokens", "max_tokens"]
 StructuredOutput = Literal["json_schema", "json_object", "grammar", "none"]
-Tables = Mapping[str, Mapping[str, object]]
+Tables = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,12 +124,12 @@ def profile_for(
 
 def is_known(model: str, overrides: Tables | None = None) -> bool:
     """Whether a ready profile, or one of the settings', is about this model in particular."""
-    return any(pattern != "*" for pattern in _matching(model, {**_ready_tables(), **(overrides or {})}))
+    return any(pattern != "*" for pattern in _matching(model, {**ready_tables("models"), **(overrides or {})}))
 
 
 def _ready(model: str) -> Profile:
     """The best matching ready profile; ``*`` matches every model."""
-    tables = _ready_tables()
+    tables = ready_tables("models")
     empty = Profile(name=model, context_window=10**7, max_output_tokens=1, lines_per_request=1, tokens_per_line=1)
     best = _matching(model, tables)[-1]
     profile = _laid_over(empty, tables["*"], "models.*", None)
@@ -137,10 +137,10 @@ def _ready(model: str) -> Profile:
 
 
 @cache
-def _ready_tables() -> Tables:
-    path = Path(__file__).parents[1] / "data" / "profiles.toml"
-    text = path.read_text(encoding="utf-8")
-    tables: Tables = tomllib.loads(text, parse_float=Decimal)["models"]
+def ready_tables(kind: Literal["models", "providers"]) -> Tables:
+    """The tables that come with the tool."""
+    path = Path(__file__).parents[1] / "data" / ("profiles.toml" if kind == "models" else "providers.toml")
+    tables: Tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)[kind]
     return tables
 
 

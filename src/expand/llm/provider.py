@@ -7,17 +7,14 @@ that is its own, or by a port of this machine, which is a guess, and is said to 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from fnmatch import fnmatchcase
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from expand.errors import InputError, Place
 from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
+from expand.llm.profile import ready_tables
 from expand.schema.validators import suggestion
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
@@ -74,9 +71,8 @@ class Recognised(NamedTuple):
 def providers(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Provider]:
     """All known providers by name: the ready ones with the settings' tables, which have been validated, laid over."""
     known = {COMPATIBLE.name: COMPATIBLE}
-    known |= {name: _laid_over(_new(name), table) for name, table in _ready_tables().items()}
-    for name, table in (overrides or {}).items():
-        known[name] = _laid_over(known.get(name) or _new(name), table)
+    for name, table in (*ready_tables("providers").items(), *(overrides or {}).items()):
+        known[name] = _laid_over(known.get(name) or Provider(name=name, title=name), table)
     return known
 
 
@@ -105,10 +101,6 @@ def recognised(base_url: str, known: Mapping[str, Provider]) -> Recognised:
     return Recognised(provider=COMPATIBLE)
 
 
-def _new(name: str) -> Provider:
-    return Provider(name=name, title=name)
-
-
 def _laid_over(provider: Provider, table: Mapping[str, Any]) -> Provider:
     changes: dict[str, Any] = {**table}
     if "hosts" in table:
@@ -118,11 +110,3 @@ def _laid_over(provider: Provider, table: Mapping[str, Any]) -> Provider:
     for name in {"headers", "profile"} & set(table):  # a profile is read where it is laid over the model's
         changes[name] = {**getattr(provider, name), **table[name]}
     return replace(provider, **changes)
-
-
-@cache
-def _ready_tables() -> Mapping[str, Mapping[str, Any]]:
-    path = Path(__file__).parents[1] / "data" / "providers.toml"
-    text = path.read_text(encoding="utf-8")
-    tables: Mapping[str, Mapping[str, Any]] = tomllib.loads(text, parse_float=Decimal)["providers"]
-    return tables

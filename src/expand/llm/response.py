@@ -1,4 +1,4 @@
-"""Reading what a provider sent back: a completion's body into an answer, waits out of headers.
+"""Reading what a provider sent back: a completion's body into an answer, an error into a failure, waits out of headers.
 
 Pure: nothing is sent, and no SDK is needed. A provider's word is not trusted: whatever is not a
 chat completion is ``GARBLED``, and a usage that cannot be true is none at all.
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Usage, ignore_text
 
@@ -27,6 +28,22 @@ _FINISHES = {
 
 _REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "apim-request-id")
 """Response headers: OpenAI's and most others', LiteLLM's, Azure's gateway's."""
+
+_BY_STATUS = {
+    401: Failure.UNAUTHORIZED,
+    403: Failure.FORBIDDEN,
+    404: Failure.NOT_FOUND,
+    402: Failure.QUOTA,
+    # The server may have begun to answer: taken as its own failures are.
+    408: Failure.SERVER_ERROR,
+    409: Failure.SERVER_ERROR,
+    425: Failure.SERVER_ERROR,
+    499: Failure.SERVER_ERROR,
+}
+
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+# A gateway repeats the message of the provider behind it, and replaces the code by one of its own.
+_QUOTA_WORDS = re.compile(r"insufficient_quota|exceeded your current quota", re.IGNORECASE)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -195,6 +212,47 @@ def usage_from(value: object) -> Usage | None:
         cached=cached if cached <= prompt else 0,
         reasoning=reasoning if reasoning <= completion else 0,
     )
+
+
+def refused(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> AttemptFailedError:
+    """The failure that a response without success stands for. ``headers`` are looked up in lower case; ``now`` are
+    Unix seconds, for Retry-After dates.
+    """
+    text = body.decode("utf-8", "replace").strip()
+    data: object = text
+    with suppress(ValueError, RecursionError):
+        data = json.loads(body)
+    if isinstance(data, dict):
+        data = data.get("error", data)
+    stated = (data.get("code"), data.get("type")) if isinstance(data, dict) else ()
+    codes = {code for code in stated if isinstance(code, str)}
+    said = said_in(data) or said_in(text) or _phrase(status)
+    if 300 <= status < 400:
+        failure = Failure.BAD_REQUEST
+        said = f"redirected to {headers.get('location', '?')}; give that base URL"
+    elif status == 429:
+        used_up = bool(_QUOTA_CODES & codes) or _QUOTA_WORDS.search(said)
+        failure = Failure.QUOTA if used_up else Failure.RATE_LIMITED
+    elif status == 400 and ("content_filter" in codes or "ContentPolicyViolationError" in said):
+        failure = Failure.FILTERED  # Azure's filter refused the prompt, directly or through LiteLLM
+    elif status >= 500:
+        failure = Failure.SERVER_ERROR
+    else:
+        failure = _BY_STATUS.get(status, Failure.BAD_REQUEST)
+    waits = failure in (Failure.RATE_LIMITED, Failure.SERVER_ERROR)
+    return AttemptFailedError(
+        failure,
+        f"HTTP {status}: {one_line(said)}",
+        status=status,
+        retry_after_seconds=retry_after(headers, now=now) if waits else None,
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,9 +48,10 @@ _CL100K = (
 RANK_FILES = {"o200k_base": _O200K, "o200k_harmony": _O200K, "cl100k_base": _CL100K}
 """Encoding to the name of its rank file and that file's sha256."""
 
-_CACHE_VARIABLES = ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR")
+_CACHE_VARIABLE = "TIKTOKEN_CACHE_DIR"
 
 _loading = threading.Lock()
+"""Ranks are loaded by one thread at a time: once for all, and the environment is changed meanwhile."""
 
 
 class TokenCounter:
@@ -64,8 +65,6 @@ class TokenCounter:
     def __init__(self, model: str, *, encoding: str | None = None, ranks_folder: Path = RANKS_FOLDER) -> None:
         self.model = model
         self._ranks_folder = ranks_folder
-        self._loaded: tiktoken.Encoding | None = None
-        self._lock = threading.Lock()
         self._count_system = lru_cache(maxsize=SYSTEMS_KEPT)(self.count)
         if encoding is not None and encoding not in RANK_FILES:
             raise InputError(
@@ -86,7 +85,7 @@ class TokenCounter:
 
     def count(self, text: str) -> int:
         """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other."""
-        return len(self._ready().encode_ordinary(text))
+        return len(self._loaded.encode_ordinary(text))
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """The prompt tokens of ``messages``, the chat format's own included."""
@@ -95,19 +94,17 @@ class TokenCounter:
 
     def load(self) -> None:
         """Load the ranks now. Raises ``InputError`` as ``count`` does."""
-        self._ready()
+        _ = self._loaded
+
+    @cached_property
+    def _loaded(self) -> tiktoken.Encoding:
+        with _loading:
+            return _load(self.encoding, self._ranks_folder)
 
     def at_most(self, messages: Iterable[Message]) -> int:
         """What ``count_messages`` cannot be above, at no cost: a token takes a byte at least."""
         around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE
         return TOKENS_FOR_REPLY + sum(around + len(m.content.encode()) for m in messages)
-
-    def bound(self, messages: Iterable[Message], margin: Decimal) -> int:
-        """``count_messages`` raised by ``margin`` (0.1 is a tenth), rounded up.
-
-        The margin is for estimates; an exact count wants 0.
-        """
-        return raised(self.count_messages(messages), margin)
 
     def _count_kept(self, message: Message) -> int:
         """The tokens of a message; those of a system message are remembered, since it is the same
@@ -115,14 +112,6 @@ class TokenCounter:
         """
         counted = self._count_system if message.role == "system" else self.count
         return counted(message.content)
-
-    def _ready(self) -> tiktoken.Encoding:
-        loaded = self._loaded
-        if loaded is None:
-            with self._lock:
-                loaded = self._loaded or _load(self.encoding, self._ranks_folder)
-                self._loaded = loaded
-        return loaded
 
 
 def raised(tokens: int, margin: Decimal) -> int:
@@ -143,33 +132,22 @@ def _encoding_of(model: str) -> str | None:
     return None
 
 
-def _load(encoding: str, folder: Path) -> tiktoken.Encoding:
-    name, digest = RANK_FILES[encoding]
-    own = os.environ.get(_CACHE_VARIABLES[0], os.environ.get(_CACHE_VARIABLES[1]))
-    with _loading:
-        if own and _digest(Path(own) / name) == digest:
-            return _made(encoding)
-        found = _digest(folder / name)
-        if found != digest:
-            raise InputError(
-                f"the rank file of {encoding} is {'damaged' if found else 'missing'}",
-                remedy="install the package again",
-                place=Place(path=folder / name),
-            )
-        with _cache_folder(folder):
-            return _made(encoding)
-
-
 @lru_cache(maxsize=4)
-def _made(encoding: str) -> tiktoken.Encoding:
-    """An encoding of our own, without the 200,000 ranks that Python keeps of it beside those that
-    it counts with: they are for pickling it, and take 23 MB.
-    """
+def _load(encoding: str, folder: Path) -> tiktoken.Encoding:
     import tiktoken  # start-up time
     from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS  # type: ignore[import-untyped]
 
-    made = tiktoken.Encoding(**ENCODING_CONSTRUCTORS[encoding]())
-    made._mergeable_ranks = {}
+    name, digest = RANK_FILES[encoding]
+    found = _digest(folder / name)
+    if found != digest:
+        raise InputError(
+            f"the rank file of {encoding} is {'damaged' if found else 'missing'}",
+            remedy="install the package again",
+            place=Place(path=folder / name),
+        )
+    with _cache_folder(folder):
+        made = tiktoken.Encoding(**ENCODING_CONSTRUCTORS[encoding]())
+    made._mergeable_ranks = {}  # a copy for pickling, of 23 MB
     return made
 
 
@@ -183,13 +161,12 @@ def _digest(path: Path) -> str | None:
 @contextmanager
 def _cache_folder(folder: Path) -> Iterator[None]:
     """Points tiktoken at ``folder`` and puts the environment back as it was."""
-    variable = _CACHE_VARIABLES[0]
-    before = os.environ.get(variable)
-    os.environ[variable] = str(folder)
+    before = os.environ.get(_CACHE_VARIABLE)
+    os.environ[_CACHE_VARIABLE] = str(folder)
     try:
         yield
     finally:
         if before is None:
-            del os.environ[variable]
+            del os.environ[_CACHE_VARIABLE]
         else:
-            os.environ[variable] = before
+            os.environ[_CACHE_VARIABLE] = before

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -28,10 +29,7 @@ class Message:
     content: str
 
 
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """One chat completion request: what is sent, and nothing of where it is sent.
 
@@ -45,29 +43,22 @@ class Request:
     max_output_tokens: int
     parameters: Mapping[str, Json] = field(default_factory=dict)
     edition: int = 0
-    _form: str = field(default="", init=False, repr=False, compare=False)
-    _key: str = field(default="", init=False, repr=False, compare=False)
 
     def canonical(self) -> str:
         """The canonical JSON form: sorted keys, no spaces, UTF-8 text as it is."""
-        if not self._form:  # made once: it is hashed first, and kept in the ledger then
-            form = {
-                "edition": self.edition,
-                "max_output_tokens": self.max_output_tokens,
-                "messages": [[m.role, m.content] for m in self.messages],
-                "model": self.model,
-                "parameters": dict(self.parameters),
-            }
-            object.__setattr__(self, "_form", _CANONICAL.encode(form))
-        return self._form
+        form = {
+            "edition": self.edition,
+            "max_output_tokens": self.max_output_tokens,
+            "messages": [[m.role, m.content] for m in self.messages],
+            "model": self.model,
+            "parameters": dict(self.parameters),
+        }
+        return json.dumps(form, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The request's identity: sha256 over its canonical form, 64 hexadecimal digits."""
-        if not self._key:  # worked out once: a ledger asks for it several times an attempt
-            key = hashlib.sha256(self.canonical().encode()).hexdigest()
-            object.__setattr__(self, "_key", key)
-        return self._key
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
 
 
 class Address(NamedTuple):

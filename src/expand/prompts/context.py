@@ -6,8 +6,9 @@ The reference, ``expand prompt context`` and the check of a user's templates are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import PurePosixPath
+from typing import Annotated, Any, get_args, get_type_hints
 
 from expand.errors import InputError
 from expand.schema.validators import suggestion
@@ -17,19 +18,22 @@ LANGUAGE_NAMES = {"en": "English", "zh": "Chinese (简体中文)", "de": "German
                   "ru": "Russian", "it": "Italian"}  # fmt: skip
 
 
-def _about(meaning: str, example: object) -> Mapping[str, object]:
-    """The metadata of a field: what it means, and a value as it may be."""
-    return {"meaning": meaning, "example": example}
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a field means, and a value as it may be."""
+
+    meaning: str
+    example: object
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionContext:
     """A section as the system template sees it."""
 
-    number: int = field(metadata=_about("Counted from 1.", 2))
-    title: str = field(metadata=_about("Its title.", "Profiling tools"))
-    topics: tuple[str, ...] = field(metadata=_about("Its topics.", ("The perf tool", "Flame graphs")))
-    share: int = field(metadata=_about("Its part of the chapter's lines, in percent.", 24))
+    number: Annotated[int, About("Counted from 1.", 2)]
+    title: Annotated[str, About("Its title.", "Profiling tools")]
+    topics: Annotated[tuple[str, ...], About("Its topics.", ("The perf tool", "Flame graphs"))]
+    share: Annotated[int, About("Its part of the chapter's lines, in percent.", 24)]
 
 
 _EXAMPLE_SECTION = SectionContext(number=2, title="Profiling tools", topics=("The perf tool", "Flame graphs"), share=24)
@@ -39,105 +43,83 @@ _EXAMPLE_SECTION = SectionContext(number=2, title="Profiling tools", topics=("Th
 class ChapterContext:
     """What ``system.j2`` may use: what stays the same for every request of a chapter."""
 
-    language: str = field(metadata=_about("The language of the draft, as a code such as `en`.", "en"))
-    language_name: str = field(metadata=_about("The same in words.", "English"))
-    book_title: str = field(metadata=_about("The book's title.", "C07 Process Management"))
-    chapter_id: str = field(metadata=_about("The chapter's id.", "03"))
-    chapter_title: str = field(metadata=_about("The chapter's title.", "Performance engineering"))
-    audience: str = field(
-        metadata=_about(
-            "Whom it is written for: the outline's, else the book's, else \"\".", "Experienced Rust programmers"
-        )
-    )
-    house_rules: tuple[str, ...] = field(metadata=_about("The book's house rules.", ("Name every version.",)))
-    glossary: Mapping[str, str] = field(
-        metadata=_about("Terms and what they mean.", {"zero copy": "moving data without copying it"})
-    )
-    code_examples: int = field(metadata=_about("How many code examples the chapter demands; 0 if it says nothing.", 30))
-    code_language: str = field(metadata=_about('The language of its code, "" if it says nothing.', "rust"))
-    sections: tuple[SectionContext, ...] = field(
-        metadata=_about("All sections of the chapter, in their order.", (_EXAMPLE_SECTION,))
-    )
+    language: Annotated[str, About("The language of the draft, as a code such as `en`.", "en")]
+    language_name: Annotated[str, About("The same in words.", "English")]
+    book_title: Annotated[str, About("The book's title.", "C07 Process Management")]
+    chapter_id: Annotated[str, About("The chapter's id.", "03")]
+    chapter_title: Annotated[str, About("The chapter's title.", "Performance engineering")]
+    audience: Annotated[
+        str, About("Whom it is written for: the outline's, else the book's, else \"\".", "Experienced Rust programmers")
+    ]
+    house_rules: Annotated[tuple[str, ...], About("The book's house rules.", ("Name every version.",))]
+    glossary: Annotated[
+        Mapping[str, str], About("Terms and what they mean.", {"zero copy": "moving data without copying it"})
+    ]
+    code_examples: Annotated[int, About("How many code examples the chapter demands; 0 if it says nothing.", 30)]
+    code_language: Annotated[str, About('The language of its code, "" if it says nothing.', "rust")]
+    sections: Annotated[
+        tuple[SectionContext, ...], About("All sections of the chapter, in their order.", (_EXAMPLE_SECTION,))
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestContext:
     """What ``section.j2``, ``continue.j2`` and the like may use: one request's own matter."""
 
-    language: str = field(metadata=_about("The language of the draft, as a code such as `en`.", "en"))
-    audience: str = field(metadata=_about('Whom it is written for, "" if nobody says.', "Experienced Rust programmers"))
-    chapter_id: str = field(metadata=_about("The chapter's id.", "03"))
-    chapter_title: str = field(metadata=_about("The chapter's title.", "Performance engineering"))
-    section_number: int = field(metadata=_about("The section's number, from 1.", 2))
-    section_title: str = field(metadata=_about("The section's title.", "Profiling tools"))
-    topics: tuple[str, ...] = field(metadata=_about("The topics that this request is about.", ("The perf tool",)))
-    lines: int = field(
-        metadata=_about("How many lines it asks for; the last figure in front of `lines` or `行` is taken.", 45)
-    )
-    previous_section: str = field(
-        default="", metadata=_about('The title of the section before, "" for the first.', "Methods")
-    )
-    section_note: str = field(
-        default="", metadata=_about("The outline's instruction for the section.", "Say what needs root.")
-    )
-    source_material: str = field(
-        default="", metadata=_about("The author's own text that stands in this place already.", "Measure first.")
-    )
-    before: str = field(
-        default="", metadata=_about("The end of what the section says so far.", "It needs no recompilation.")
-    )
-    open_fence: str = field(
-        default="",
-        metadata=_about('The opening line of a code block that the text breaks off in, "" if none.', "```rust"),
-    )
-    aspect: str = field(
-        default="", metadata=_about('The side of a topic to look at, "" for the whole.', "common mistakes")
-    )
-    code_examples: int = field(default=0, metadata=_about("How many code examples this request is to bring.", 2))
-    instruction: str = field(default="", metadata=_about("What an editor wants of a new version.", "more on perf c2c"))
-    present: str = field(default="", metadata=_about("The text that is to be replaced.", "perf samples the stack."))
-    told: str = field(
-        default="",
-        metadata=_about('What earlier sections say, "" if sections are drafted side by side.', "## 1. Methods"),
-    )
-    problems: tuple[str, ...] = field(
-        default=(), metadata=_about("What a repair is to mend.", ("line 3: the code does not parse; mend it",))
-    )
-    opens_section: bool = field(
-        default=False, metadata=_about("Whether the section's first topic begins with this request.", True)
-    )
-    closes_section: bool = field(
-        default=False, metadata=_about("Whether the section's last topic is among this request's.", True)
-    )
+    language: Annotated[str, About("The language of the draft, as a code such as `en`.", "en")]
+    audience: Annotated[str, About('Whom it is written for, "" if nobody says.', "Experienced Rust programmers")]
+    chapter_id: Annotated[str, About("The chapter's id.", "03")]
+    chapter_title: Annotated[str, About("The chapter's title.", "Performance engineering")]
+    section_number: Annotated[int, About("The section's number, from 1.", 2)]
+    section_title: Annotated[str, About("The section's title.", "Profiling tools")]
+    topics: Annotated[tuple[str, ...], About("The topics that this request is about.", ("The perf tool",))]
+    lines: Annotated[
+        int, About("How many lines it asks for; the last figure in front of `lines` or `行` is taken.", 45)
+    ]
+    previous_section: Annotated[str, About('The title of the section before, "" for the first.', "Methods")] = ""
+    section_note: Annotated[str, About("The outline's instruction for the section.", "Say what needs root.")] = ""
+    source_material: Annotated[
+        str, About("The author's own text that stands in this place already.", "Measure first.")
+    ] = ""
+    before: Annotated[str, About("The end of what the section says so far.", "It needs no recompilation.")] = ""
+    open_fence: Annotated[
+        str, About('The opening line of a code block that the text breaks off in, "" if none.', "```rust")
+    ] = ""
+    aspect: Annotated[str, About('The side of a topic to look at, "" for the whole.', "common mistakes")] = ""
+    code_examples: Annotated[int, About("How many code examples this request is to bring.", 2)] = 0
+    instruction: Annotated[str, About("What an editor wants of a new version.", "more on perf c2c")] = ""
+    present: Annotated[str, About("The text that is to be replaced.", "perf samples the stack.")] = ""
+    told: Annotated[
+        str, About('What earlier sections say, "" if sections are drafted side by side.', "## 1. Methods")
+    ] = ""
+    problems: Annotated[
+        tuple[str, ...], About("What a repair is to mend.", ("line 3: the code does not parse; mend it",))
+    ] = ()
+    opens_section: Annotated[bool, About("Whether the section's first topic begins with this request.", True)] = False
+    closes_section: Annotated[bool, About("Whether the section's last topic is among this request's.", True)] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestionContext:
     """What ``suggest.j2`` may use: a chapter whose sections are to be proposed."""
 
-    language: str = field(metadata=_about("The language of titles and topics, as a code such as `en`.", "en"))
-    language_name: str = field(metadata=_about("The same in words.", "English"))
-    book_title: str = field(metadata=_about("The book's title.", "C07 Process Management"))
-    audience: str = field(metadata=_about('Whom it is written for, "" if nobody says.', "Experienced Rust programmers"))
-    house_rules: tuple[str, ...] = field(metadata=_about("The book's house rules.", ("Name every version.",)))
-    chapter_id: str = field(metadata=_about("The chapter's id.", "06"))
-    chapter_title: str = field(metadata=_about("The chapter's title.", "Signals"))
-    lines: int = field(metadata=_about("How many lines the whole chapter is to have.", 900))
-    least_sections: int = field(metadata=_about("The least number of sections that is taken.", 4))
-    most_sections: int = field(metadata=_about("The greatest number of sections that is taken.", 12))
-    other_chapters: tuple[str, ...] = field(
-        default=(), metadata=_about("Titles of the book's other chapters.", ("Pipes",))
-    )
-    headings: tuple[str, ...] = field(
-        default=(), metadata=_about("The sections that the chapter's document has already.", ("Masks",))
-    )
-    source_material: str = field(default="", metadata=_about("What that document says so far.", "Signals interrupt."))
-    present: str = field(
-        default="", metadata=_about("The former answer, where it could not be used.", '{"sections": []}')
-    )
-    problems: tuple[str, ...] = field(
-        default=(), metadata=_about("What was wrong with it.", ("there are no sections",))
-    )
+    language: Annotated[str, About("The language of titles and topics, as a code such as `en`.", "en")]
+    language_name: Annotated[str, About("The same in words.", "English")]
+    book_title: Annotated[str, About("The book's title.", "C07 Process Management")]
+    audience: Annotated[str, About('Whom it is written for, "" if nobody says.', "Experienced Rust programmers")]
+    house_rules: Annotated[tuple[str, ...], About("The book's house rules.", ("Name every version.",))]
+    chapter_id: Annotated[str, About("The chapter's id.", "06")]
+    chapter_title: Annotated[str, About("The chapter's title.", "Signals")]
+    lines: Annotated[int, About("How many lines the whole chapter is to have.", 900)]
+    least_sections: Annotated[int, About("The least number of sections that is taken.", 4)]
+    most_sections: Annotated[int, About("The greatest number of sections that is taken.", 12)]
+    other_chapters: Annotated[tuple[str, ...], About("Titles of the book's other chapters.", ("Pipes",))] = ()
+    headings: Annotated[
+        tuple[str, ...], About("The sections that the chapter's document has already.", ("Masks",))
+    ] = ()
+    source_material: Annotated[str, About("What that document says so far.", "Signals interrupt.")] = ""
+    present: Annotated[str, About("The former answer, where it could not be used.", '{"sections": []}')] = ""
+    problems: Annotated[tuple[str, ...], About("What was wrong with it.", ("there are no sections",))] = ()
 
 
 _DECOY = "It is said here in 7 lines. 这里有 7 行。"
@@ -184,13 +166,13 @@ PURPOSES: Mapping[str, str] = {
 }
 """Every template and what it is for."""
 
-_KINDS = {
-    "str": "text",
-    "int": "whole number",
-    "bool": "yes or no",
-    "tuple[str, ...]": "list of texts",
-    "Mapping[str, str]": "texts by term",
-    "tuple[SectionContext, ...]": "list of sections",
+_KINDS: Mapping[Any, str] = {
+    str: "text",
+    int: "whole number",
+    bool: "yes or no",
+    tuple[str, ...]: "list of texts",
+    Mapping[str, str]: "texts by term",
+    tuple[SectionContext, ...]: "list of sections",
 }
 
 
@@ -209,16 +191,21 @@ class Variable:
 
 def variables_of(kind: type) -> tuple[Variable, ...]:
     """The variables that a context declares, in its order."""
-    return tuple(
-        Variable(
-            name=variable.name,
-            kind=_KINDS[str(variable.type)],
-            meaning=variable.metadata["meaning"],
-            example=_shown(variable.metadata["example"]),
-            default=None if variable.default is MISSING else _shown(variable.default),
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for variable in fields(kind):
+        value_type, about = get_args(hints[variable.name])
+        default = None if variable.default is MISSING else _shown(variable.default)
+        found.append(
+            Variable(
+                name=variable.name,
+                kind=_KINDS[value_type],
+                meaning=about.meaning,
+                example=_shown(about.example),
+                default=default,
+            )
         )
-        for variable in fields(kind)
-    )
+    return tuple(found)
 
 
 def context_of(template: str) -> type:
