@@ -71,7 +71,7 @@ expand status --format html -o status.html  a page to share
 expand status --update README.md            renew the table between its markers
 
 report = reports:report
-Write the book's completion report as Markdown, HTML, JSON and CSV.
+Write the book's completion report: Markdown, HTML, JSON, CSV.
 expand report -o reports  every format at once
 
 review = review:review
@@ -118,7 +118,7 @@ Fill a new ledger from JSON lines, completely or not at all.
 expand ledger import ledger.jsonl  into a new ledger
 
 ledger reconcile = ledger:reconcile
-Settle attempts of unknown outcome; without arguments, list them.
+Settle attempts of unknown outcome, or list them.
 expand ledger reconcile                                list the unknown outcomes
 expand ledger reconcile 3f2a --as used=1200            enter what the provider billed
 expand ledger reconcile --usage export.csv --complete  from the provider's usage export
@@ -143,7 +143,7 @@ Print the messages of a section's first request; send nothing.
 expand prompt show 03 --section 2  word for word, with token counts
 
 prompt list = prompt:list_
-List the templates and their origin, or those that a chapter uses.
+List the templates and their origin, or those of a chapter.
 expand prompt list --chapter 03  the files that chapter 03 uses
 
 prompt diff = prompt:diff
@@ -151,7 +151,7 @@ Show how this workspace's templates differ from the shipped ones.
 expand prompt diff section  your section template and the shipped one
 
 prompt eject = prompt:eject
-Copy templates, or one block of them, into prompts/ to change them.
+Copy templates, or one block, into prompts/ to change them.
 expand prompt eject section --block length         one block, to change it
 expand prompt eject --style notes --like tutorial  a house style of your own
 

@@ -115,7 +115,7 @@ def reconcile(
     ] = False,
     workspace: options.Workspace = None,
 ) -> None:
-    """Settle attempts of unknown outcome; without arguments, list them."""
+    """Settle attempts of unknown outcome, or list them."""
 
     place = workspace_of(context, workspace)
     if attempt is not None and usage is not None:

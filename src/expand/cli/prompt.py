@@ -95,7 +95,7 @@ def list_(
     as_json: options.Json = False,
     workspace: options.Workspace = None,
 ) -> None:
-    """List the templates and their origin, or those that a chapter uses."""
+    """List the templates and their origin, or those of a chapter."""
     opened = workspace_of(context, workspace)
     if chapter is not None:
         _list_chapter(opened, chapter, model, as_json=as_json)
@@ -184,7 +184,7 @@ def eject(
     force: Annotated[bool, typer.Option("--force", help="Replace templates that were changed.")] = False,
     workspace: options.Workspace = None,
 ) -> None:
-    """Copy templates, or one block of them, into prompts/ to change them."""
+    """Copy templates, or one block, into prompts/ to change them."""
     opened = workspace_of(context, workspace)
     if block is not None and not templates:
         raise InputError("--block needs the template that the block is in", remedy="give its name")

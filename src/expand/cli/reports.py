@@ -120,7 +120,7 @@ def report(
     language: ReportLanguageOption = None,
     workspace: options.Workspace = None,
 ) -> None:
-    """Write the book's completion report as Markdown, HTML, JSON and CSV."""
+    """Write the book's completion report: Markdown, HTML, JSON, CSV."""
     opened = workspace_of(context, workspace)
     completion = _status_report(opened, figures(opened), language, "title.completion")
     for name, form in REPORT_FILES.items():
