@@ -791,7 +791,7 @@ def test_a_dry_run_sends_nothing_needs_no_key_and_opens_no_socket(place: Path, m
     assert "USD" in table.out
     unpriced = expand(place, "chapter", "07", "--dry-run", "--base-url", NOWHERE)
     assert unpriced.code == 0
-    assert "No price is known" in unpriced.out
+    assert "The model has no known price, so the cost is unknown." in unpriced.out
     unknown = expand(place, "chapter", "07", "--dry-run", "--base-url", NOWHERE, "--json")
     assert unknown.json["total"]["cost"] is None
 
@@ -881,7 +881,7 @@ def test_an_interrupt_before_a_run_is_130(place: Path, monkeypatch: pytest.Monke
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("expand.drafting.dry_run.dry_run", interrupted)
+    monkeypatch.setattr("expand.cli.chapter.plan_run", interrupted)
     ran = expand(place, "chapter", "07", "--dry-run", "--base-url", NOWHERE)
     assert (ran.code, ran.out) == (130, "")
 

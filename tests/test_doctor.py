@@ -24,7 +24,7 @@ from expand.cli import app
 from expand.doctor.check_result import CheckResult, from_error
 from expand.doctor.environment import Terminal, check_environment
 from expand.doctor.live_request import CHAPTER
-from expand.doctor.model_checks import Endpoint, ask_endpoint, endpoint_from
+from expand.doctor.model_checks import EndpointReply, ask_endpoint, endpoint_from
 from expand.doctor.run_checks import DoctorReport, run_checks
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, State
@@ -105,8 +105,8 @@ async def test_a_key_that_no_header_can_carry(workspace: Workspace) -> None:
 
 
 async def test_a_wrong_key(workspace: Workspace) -> None:
-    async def refuse(settings: Settings) -> Endpoint:
-        return Endpoint(url="https://api.x/v1/models", reply="unauthorized", said="HTTP 401")
+    async def refuse(settings: Settings) -> EndpointReply:
+        return EndpointReply(url="https://api.x/v1/models", reply="unauthorized", said="HTTP 401")
 
     found = await look(workspace, model="gpt-4.1", key="sk-wrong", ask=refuse)
     endpoint = on(found, "endpoint")
@@ -143,9 +143,9 @@ async def test_an_address_that_is_none() -> None:
 
 
 async def test_an_unknown_model(workspace: Workspace) -> None:
-    async def listing(settings: Settings) -> Endpoint:
+    async def listing(settings: Settings) -> EndpointReply:
         models = (*(f"gpt-{n}" for n in range(3, 12)), "gpt-4.1-mini")
-        return Endpoint(url="u", reply="listed", models=models)
+        return EndpointReply(url="u", reply="listed", models=models)
 
     found = await look(workspace, model="gpt-4.1-mimi", key="sk", ask=listing)
     model = on(found, "model")
@@ -177,7 +177,7 @@ async def test_an_endpoint_that_is_no_such_api(workspace: Workspace, server: Scr
 
 
 async def test_an_endpoint_without_a_list(workspace: Workspace) -> None:
-    async def none_listed(settings: Settings) -> Endpoint:
+    async def none_listed(settings: Settings) -> EndpointReply:
         return endpoint_from("u", 404, b'{"error": {"message": "no such route"}}')
 
     found = await look(workspace, model="m", key="sk", ask=none_listed)
@@ -186,8 +186,8 @@ async def test_an_endpoint_without_a_list(workspace: Workspace) -> None:
 
 
 async def test_the_provider_that_a_port_stands_for(workspace: Workspace) -> None:
-    async def nobody(settings: Settings) -> Endpoint:
-        return Endpoint(url="u", reply="listed", models=("llama3.2",))
+    async def nobody(settings: Settings) -> EndpointReply:
+        return EndpointReply(url="u", reply="listed", models=("llama3.2",))
 
     url = "http://127.0.0.1:11434/v1"
     found = await look(workspace, base_url=url, model="llama3.2", ask=nobody)
@@ -208,7 +208,7 @@ async def test_the_provider_that_a_port_stands_for(workspace: Workspace) -> None
 async def test_a_window_that_is_smaller_than_the_profile_says(workspace: Workspace) -> None:
     listed = b'{"data": [{"id": "big"}, {"id": "small", "max_model_len": 8192}]}'
 
-    async def vllm(settings: Settings) -> Endpoint:
+    async def vllm(settings: Settings) -> EndpointReply:
         return endpoint_from("u", 200, listed)
 
     found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="small", ask=vllm)
@@ -326,8 +326,8 @@ def test_answers_of_endpoints() -> None:
 
 
 async def test_price_and_money(workspace: Workspace) -> None:
-    async def listing(settings: Settings) -> Endpoint:
-        return Endpoint(url="u", reply="listed", models=("gpt-4.1", "own"))
+    async def listing(settings: Settings) -> EndpointReply:
+        return EndpointReply(url="u", reply="listed", models=("gpt-4.1", "own"))
 
     found = await look(workspace, model="gpt-4.1", key="sk", ask=listing)
     assert on(found, "price").message == "2 USD in, 8 USD out, per million tokens"
@@ -544,8 +544,8 @@ async def test_live_is_not_tried_after_a_failure(workspace: Workspace) -> None:
 
 
 async def test_live_names_cost_model_and_missing_usage(workspace: Workspace) -> None:
-    async def listing(settings: Settings) -> Endpoint:
-        return Endpoint(url="u", reply="listed", models=("gpt-4.1",))
+    async def listing(settings: Settings) -> EndpointReply:
+        return EndpointReply(url="u", reply="listed", models=("gpt-4.1",))
 
     def answer(usage: Usage | None) -> OneAnswer:
         return OneAnswer(Answer(text="Yes.", finish=Finish.STOP, usage=usage, model="gpt-4.1-2025-04-14"))
@@ -563,8 +563,8 @@ async def test_live_names_cost_model_and_missing_usage(workspace: Workspace) -> 
 
 
 async def test_live_when_the_author_refuses(workspace: Workspace) -> None:
-    async def listing(settings: Settings) -> Endpoint:
-        return Endpoint(url="u", reply="listed", models=("gpt-4.1",))
+    async def listing(settings: Settings) -> EndpointReply:
+        return EndpointReply(url="u", reply="listed", models=("gpt-4.1",))
 
     author = OneAnswer(AttemptFailedError(Failure.UNAUTHORIZED, "HTTP 401: wrong key", status=401))
     found = await look(workspace, model="gpt-4.1", key="sk", live=True, ask=listing, author=author)

@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.cli.command_table import COMMANDS
+from expand.cli.command_table import COMMANDS, GROUPS
 
 
 def imported(*arguments: str) -> set[str]:
@@ -35,6 +35,13 @@ def test_the_table_says_what_the_function_says(name: str) -> None:
     told = inspect.getdoc(getattr(import_module(f"expand.cli.{module}"), function))
     assert told is not None
     assert COMMANDS[name].summary == " ".join(told.split("\n\n")[0].split("\n"))
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
+def test_no_summary_is_cut_in_a_list_of_commands(group: str) -> None:
+    shown = CliRunner().invoke(app, [*([group] if group else []), "--help"], env={"COLUMNS": "80"}).stdout
+    summaries = [entry.summary for name, entry in COMMANDS.items() if name.rpartition(" ")[0] == group]
+    assert [summary for summary in [*summaries, *([] if group else GROUPS.values())] if summary not in shown] == []
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["outline", "--help"], ["--version"]])

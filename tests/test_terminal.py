@@ -21,7 +21,7 @@ from workspaces import draft_of, expand, small
 
 from expand.cli.encoding import is_unicode, plain, prepare
 from expand.cli.locations import named
-from expand.cli.tables import TableColumn, table
+from expand.cli.tables import TableColumn, print_table
 from expand.cli.verbosity import counted
 
 
@@ -120,16 +120,16 @@ def test_plurals_are_right(count: int, text: str) -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_a_table_keeps_to_its_width_and_breaks_no_figure(width: int) -> None:
-    columns = [
-        TableColumn(name="Section", figure=False),
-        TableColumn(name="Lines"),
-        TableColumn(name="Prompt tokens", spare=1),
-        TableColumn(name="Answer tokens", spare=2),
-        TableColumn(name="Cost at most"),
+    columns: list[TableColumn[tuple[str, ...]]] = [
+        TableColumn("Section", lambda row: row[0], figure=False),
+        TableColumn("Lines", lambda row: row[1]),
+        TableColumn("Prompt tokens", lambda row: row[2], spare=1),
+        TableColumn("Answer tokens", lambda row: row[3], spare=2),
+        TableColumn("Cost at most", lambda row: row[4]),
     ]
     rows = [("1. 性能分析方法论与工具的使用", "1,234,567", "9,876,543", "1,111,111", "0.1234")]
     console = Console(file=io.StringIO(), width=width)
-    console.print(table(columns, rows, width=width, total=("Sum", "1", "2", "3", "4")))
+    print_table(console, columns, rows, total=("Sum", "1", "2", "3", "4"))
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert all(cell_len(line.rstrip()) <= width for line in shown.splitlines())

@@ -15,7 +15,7 @@ from expand import __version__
 from expand.cli.command_table import TASKS
 from expand.cli.encoding import prepare
 from expand.cli.lazy_commands import add_commands
-from expand.cli.verbosity import QuietOption, VerboseOption, WorkspaceOption, begin, counted, note
+from expand.cli.verbosity import Quiet, Verbose, WorkspaceFolder, begin, counted, note
 from expand.errors import ExpandError
 
 app = typer.Typer(
@@ -39,11 +39,11 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def options(
+def root(
     context: typer.Context,
-    workspace: WorkspaceOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    workspace: WorkspaceFolder = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from expand.batch.batch_backend import BatchBackend
 from expand.batch.batch_reports import BatchStatus, CancelReport, CollectReport, StatusReport, SubmitReport
-from expand.cli.common import print_json, warn
+from expand.cli.common import print_json
 from expand.cli.run_output import show_result
-from expand.cli.tables import TableColumn, console, table
+from expand.cli.tables import TableColumn, console, print_table
+from expand.cli.verbosity import warn
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger.batches import BatchRow
-from expand.settings import Settings
 from expand.workspace import Workspace
 
+_COLUMNS: Sequence[TableColumn[BatchStatus]] = (
+    TableColumn("Batch", lambda status: status.batch.id),
+    TableColumn("State", lambda s: f"{s.batch.stage}{_outcome(s.batch)}{_at_provider(s)}", figure=False),
+    TableColumn("Requests", lambda status: status.batch.requests),
+    TableColumn("Age", lambda status: _span(status.age_seconds)),
+    TableColumn("Expires in", lambda s: "" if s.left_seconds is None else _span(s.left_seconds), spare=1),
+)
 BatchReport = SubmitReport | StatusReport | CollectReport | CancelReport
 
 
-def perform(
-    action: str, workspace: Workspace, settings: Settings, options: RunOptions, *, dry_run: bool, as_json: bool
-) -> int:
-    """Do what ``--batch`` says; returns the exit code. Raises ``InputError``."""
-    report = asyncio.run(_act(action, BatchBackend(workspace, settings, tell=warn), workspace, options, dry_run))
+def run_batch(action: str, workspace: Workspace, options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
+    """Does what ``--batch`` says. Returns the exit code. Raises ``InputError``."""
+    backend = BatchBackend(workspace, options.settings(workspace), tell=warn)
+    report = asyncio.run(_act(action, backend, workspace, options, dry_run))
     if isinstance(report, SubmitReport):
         for refusal in report.refused:
             warn(f"the budget refused: {refusal}")
@@ -33,8 +40,16 @@ def perform(
             warn(problem)
     if as_json:
         print_json(report.as_json())
-    else:
-        _show(report, workspace)
+        return report.exit_code
+    match report:
+        case SubmitReport():
+            _print_submitted(report)
+        case StatusReport():
+            _print_status(report)
+        case CollectReport():
+            _print_collected(report, workspace)
+        case CancelReport():
+            _print_cancelled(report)
     return report.exit_code
 
 
@@ -52,18 +67,6 @@ async def _act(
             every = options.chapters == workspace.chapter_ids()  # also of chapters that have no outline any more
             return await backend.cancel(None if every else options.chapters)
     raise InputError(f"--batch is {action!r}", remedy="give submit, status, collect, cancel")
-
-
-def _show(report: BatchReport, workspace: Workspace) -> None:
-    match report:
-        case SubmitReport():
-            _print_submitted(report)
-        case StatusReport():
-            _print_status(report)
-        case CollectReport():
-            _print_collected(report, workspace)
-        case CancelReport():
-            _print_cancelled(report)
 
 
 def _print_submitted(report: SubmitReport) -> None:
@@ -95,26 +98,8 @@ def _print_status(report: StatusReport) -> None:
     if not report.batches:
         print("no batch was ever submitted")
         return
-    columns = (
-        TableColumn(name="Batch"),
-        TableColumn(name="State", figure=False),
-        TableColumn(name="Requests"),
-        TableColumn(name="Age"),
-        TableColumn(name="Expires in", spare=1),
-    )
-    rows = [
-        (
-            status.batch.id,
-            f"{status.batch.stage}{_outcome(status.batch)}{_at_provider(status)}",
-            f"{status.batch.requests:,}",
-            _span(status.age_seconds),
-            "" if status.left_seconds is None else _span(status.left_seconds),
-        )
-        for status in report.batches
-        if status.batch.requests or not status.batch.stage.ended
-    ]
-    shown = console()
-    shown.print(table(columns, rows, width=shown.width))
+    listed = [status for status in report.batches if status.batch.requests or not status.batch.stage.ended]
+    print_table(console(), _COLUMNS, listed)
     if held := sum(status.reserved_tokens for status in report.batches):
         print(f"{held:,} tokens are reserved for them")
     if any(status.remote is not None and status.remote.ended for status in report.batches):

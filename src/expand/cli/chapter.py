@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from expand.cli.common import (
-    BaseUrlOption,
-    BudgetOption,
-    JsonOption,
-    LanguageOption,
-    ModelOption,
-    WorkspaceOption,
-    complete_chapter,
-    workspace_of,
-)
-from expand.cli.verbosity import QuietOption, VerboseOption
-
-if TYPE_CHECKING:
-    from expand.workspace import Workspace
+from expand.cli import batch_output, dry_run_output, options, queue_output
+from expand.cli.common import workspace_of
+from expand.cli.run_command import run
+from expand.drafting.dry_run import dry_run as plan_run
+from expand.drafting.run_options import RunOptions
+from expand.errors import InputError
+from expand.workspace import Workspace
 
 
 def chapter(
     context: typer.Context,
     chapters: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=complete_chapter)
+        list[str] | None,
+        typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=options.complete_chapter),
     ] = None,
     all_chapters: Annotated[bool, typer.Option("--all", help="Every chapter that has an outline.")] = False,
-    plan: Annotated[str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")] = "full",
+    plan: options.Plan = "full",
     section: Annotated[
         list[int] | None, typer.Option("--section", metavar="N", help="Only this section; repeatable.")
     ] = None,
-    language: LanguageOption = None,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
-    concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="Requests at once.")] = None,
-    budget: BudgetOption = None,
-    on_unknown: Annotated[
-        str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")
-    ] = None,
-    unpriced: Annotated[
-        bool, typer.Option("--unpriced", help="Under a limit in money, let a model without a price pass.")
-    ] = False,
+    language: options.Language = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    concurrency: options.Concurrency = None,
+    budget: options.Budget = None,
+    on_unknown: options.OnUnknown = None,
+    unpriced: options.Unpriced = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
     ] = False,
@@ -72,26 +62,17 @@ def chapter(
     cascade: Annotated[
         bool, typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed.")
     ] = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    workspace: WorkspaceOption = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Expand chapters into drafts; what is already bought and still current is reused."""
-    from expand.cli.run_command import (
-        run,
-        show,  # start-up time
-    )
-    from expand.drafting.dry_run import dry_run as planned_run
-    from expand.drafting.run_options import RunOptions
-
-    place = workspace_of(context, workspace)
-    named = _chapters(
-        place, chapters or [], all_chapters=all_chapters or (batch not in (None, "submit") and not chapters)
-    )
-    options = RunOptions.of(
-        place,
-        named,
+    """Expand chapters into drafts; reuse every section that is current."""
+    opened = workspace_of(context, workspace)
+    every = all_chapters or (batch not in (None, "submit") and not chapters)
+    run_options = RunOptions.of(
+        opened,
+        _chapters(opened, chapters or [], all_chapters=every),
         plan=plan,
         language=language,
         sections=section or None,
@@ -105,28 +86,18 @@ def chapter(
         concurrency=concurrency,
         on_unknown=on_unknown,
     )
-    settings = options.settings(place)
     if queue and not dry_run:
-        from expand.cli.queue_output import put
-
-        raise typer.Exit(put(place, settings, options, batch=batch, as_json=as_json))
-    if batch is not None:
-        from expand.cli.batch_output import perform
-
-        raise typer.Exit(perform(batch, place, settings, options, dry_run=dry_run, as_json=as_json))
-    if dry_run:
-        from expand.cli.dry_run_output import show_planned
-
-        show_planned(planned_run(place, settings, options), as_json=as_json)
-        return
-    result = run(place, settings, options)
-    show(result, place, as_json=as_json)
-    raise typer.Exit(result.exit_code)
+        code = queue_output.enqueue(opened, run_options, batch=batch, as_json=as_json)
+    elif batch is not None:
+        code = batch_output.run_batch(batch, opened, run_options, dry_run=dry_run, as_json=as_json)
+    elif dry_run:
+        code = dry_run_output.show_dry_run(plan_run(opened, run_options.settings(opened), run_options), as_json=as_json)
+    else:
+        code = run(opened, run_options, as_json=as_json)
+    raise typer.Exit(code)
 
 
 def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> tuple[str, ...]:
-    from expand.errors import InputError  # start-up time
-
     if all_chapters and workspace.chapter_ids():
         return workspace.chapter_ids()
     if all_chapters:

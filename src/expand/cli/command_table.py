@@ -40,14 +40,14 @@ class Command(NamedTuple):
 
 GROUPS: Mapping[str, str] = {
     "ledger": "Verify, export, import and reconcile the ledger.",
-    "outline": "Check outlines, print their JSON Schema, import them from documents.",
+    "outline": "Check and import outlines, print their JSON Schema.",
     "prompt": "Show what would be sent; list, copy and compare templates.",
 }
 
 # A paragraph each: the command and its function, the summary, the examples.
 _TABLE = """\
 chapter = chapter:chapter
-Expand chapters into drafts; what is already bought and still current is reused.
+Expand chapters into drafts; reuse every section that is current.
 expand chapter 03 --dry-run                show what it would take; send nothing
 expand chapter 03 04 --budget 200000       both, for at most 200,000 tokens
 expand chapter 03 --section 2 --fresh      buy one section anew
@@ -55,27 +55,27 @@ expand chapter --all --language zh --json  every chapter, for a script
 expand chapter 03 --verbose                show every attempt, and keep a log
 
 budget = reports:budget
-Show what is used, reserved and remaining, and what the rest is estimated to take.
+Show tokens used, reserved, remaining and estimated for the rest.
 expand budget                             used, reserved, remaining, and an estimate for the rest
 expand budget --format csv -o budget.csv  for a spreadsheet
 
 plan = reports:plan
-Show the plans side by side: lines, tokens, cost, hours, completion, and what fits.
+Compare the plans: lines, tokens, cost, hours and completion.
 expand plan                        the plans for the whole book, side by side
 expand plan 03 04 --model gpt-4.1  two chapters at that model's price
 
 status = reports:status
-Show lines against targets, resources, plans, the forecast by tier and what is to be done.
+Show lines against targets, the forecast and the to-do list.
 expand status                               lines against targets, and what is left to do
 expand status --format html -o status.html  a page to share
 expand status --update README.md            renew the table between its markers
 
 report = reports:report
-Write the completion report of the whole book: Markdown, HTML, JSON and CSV.
+Write the book's completion report: Markdown, HTML, JSON, CSV.
 expand report -o reports  every format at once
 
 review = review:review
-Check drafts against their outlines; exit 5 when one misses its contract.
+Check drafts against their outlines; exit 5 if one falls short.
 expand review 03                                    sections and findings
 expand review 03 04 --format markdown -o review.md  into a file
 
@@ -84,12 +84,12 @@ Redraw one section with an instruction.
 expand revise 03 --section 2 --note "Shorter; name the versions"
 
 accept = review:accept
-Put a reviewed draft in the place of its source, in one step; --undo takes it back.
+Replace a chapter's source by its reviewed draft, or --undo that.
 expand accept 03         replace the source by the draft
 expand accept 03 --undo  bring the former source back
 
 worker = worker:worker
-Take sections that `expand chapter --queue` put on the queue, and buy them.
+Draft the sections that `expand chapter --queue` has queued.
 expand worker --concurrency 8       take what `expand chapter --queue` queued
 expand worker --until-empty --json  until the queue is empty, for a script
 expand worker --status              which worker has which section
@@ -105,7 +105,7 @@ expand doctor                send nothing
 expand doctor --live --json  send one small request; for a script
 
 ledger verify = ledger:verify
-Derive every total, request key and answer hash anew; exit 2 when something is wrong.
+Recompute every total, key and hash; exit 2 if one is wrong.
 expand ledger verify  exits 2 when a figure does not add up
 
 ledger export = ledger:export
@@ -114,17 +114,17 @@ expand ledger export -o ledger.jsonl  everything
 expand ledger export --no-texts       figures only, on stdout
 
 ledger import = ledger:import_
-Fill a new ledger from JSON lines, all of them or nothing.
+Fill a new ledger from JSON lines, completely or not at all.
 expand ledger import ledger.jsonl  into a new ledger
 
 ledger reconcile = ledger:reconcile
-Settle attempts of unknown outcome; without arguments, list them.
+Settle attempts of unknown outcome, or list them.
 expand ledger reconcile                                list the unknown outcomes
 expand ledger reconcile 3f2a --as used=1200            enter what the provider billed
 expand ledger reconcile --usage export.csv --complete  from the provider's usage export
 
 outline check = outline:check
-Read the book and its outlines; name every mistake by file, line and column.
+Check the book and its outlines; list mistakes by file and line.
 expand outline check                     the book and all its outlines
 expand outline check 03 --format github  as annotations in a pull request
 
@@ -143,7 +143,7 @@ Print the messages of a section's first request; send nothing.
 expand prompt show 03 --section 2  word for word, with token counts
 
 prompt list = prompt:list_
-List the templates and their origin, or those that a chapter uses.
+List the templates and their origin, or those of a chapter.
 expand prompt list --chapter 03  the files that chapter 03 uses
 
 prompt diff = prompt:diff
@@ -151,7 +151,7 @@ Show how this workspace's templates differ from the shipped ones.
 expand prompt diff section  your section template and the shipped one
 
 prompt eject = prompt:eject
-Copy templates, or one block of them, into prompts/ to change them.
+Copy templates, or one block, into prompts/ to change them.
 expand prompt eject section --block length         one block, to change it
 expand prompt eject --style notes --like tutorial  a house style of your own
 

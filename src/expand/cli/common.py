@@ -1,4 +1,4 @@
-"""Options, settings and output that the commands share."""
+"""What the commands share: the workspace and settings that a command line means, and results on stdout."""
 
 from __future__ import annotations
 
@@ -7,63 +7,14 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from expand.cli.encoding import is_unicode
-from expand.cli.verbosity import WorkspaceOption, note, warn
-from expand.errors import ExpandError, InputError
-from expand.outline.plans import Plan
+from expand.cli.verbosity import note
 from expand.schema import Json
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace, find_workspace, write_atomically
-
-__all__ = [
-    "BaseUrlOption",
-    "BudgetOption",
-    "ChaptersArgument",
-    "JsonOption",
-    "LanguageOption",
-    "ModelOption",
-    "OutputOption",
-    "WorkspaceOption",
-    "complete_chapter",
-    "note",
-    "plan_of",
-    "print_json",
-    "print_text",
-    "settings_of",
-    "warn",
-    "workspace_of",
-]
-
-
-def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
-    """The workspace's chapter ids that begin with ``incomplete``, for shell completion; never an error."""
-    parent = context.parent.params if context.parent is not None else {}
-    given = context.params.get("workspace") or parent.get("workspace")
-    try:
-        workspace = find_workspace(Path.cwd(), given=Path(given) if given else None)
-    except ExpandError:
-        return []
-    return [chapter for chapter in workspace.chapter_ids() if chapter.startswith(incomplete)]
-
-
-ModelOption = Annotated[str | None, typer.Option("--model", help="The author model; `embedded` is the local one.")]
-BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
-BudgetOption = Annotated[
-    int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="Spend at most this many tokens in this run.")
-]
-LanguageOption = Annotated[
-    str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")
-]
-
-ChaptersArgument = Annotated[
-    list[str], typer.Argument(metavar="ID...", help="Chapters.", autocompletion=complete_chapter)
-]
 
 
 def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
@@ -71,27 +22,9 @@ def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
     return find_workspace(Path.cwd(), given=given or context.obj)
 
 
-def plan_of(text: str) -> Plan:
-    """The plan that ``--plan`` names. Raises ``InputError``."""
-    if text not in tuple(Plan):
-        raise InputError(f"--plan is {text!r}", remedy="give full or lean")
-    return Plan(text)
-
-
-def settings_of(
-    workspace: Workspace,
-    *,
-    model: str | None = None,
-    base_url: str | None = None,
-    concurrency: int | None = None,
-    on_unknown: str | None = None,
-) -> Settings:
-    """The workspace's settings, overridden by the command line's. Raises ``InputError``."""
-    return read_settings(
-        workspace.settings_path,
-        environment=os.environ,
-        overrides=Overrides(model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown),
-    )
+def settings_of(workspace: Workspace, overrides: Overrides | None = None) -> Settings:
+    """The workspace's settings, with what the command line says over them. Raises ``InputError``."""
+    return read_settings(workspace.settings_path, environment=os.environ, overrides=overrides)
 
 
 def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from expand.cli.common import BaseUrlOption, JsonOption, ModelOption, WorkspaceOption, print_json
+from expand.cli import options
+from expand.cli.common import print_json
 from expand.doctor.environment import Terminal
 from expand.doctor.run_checks import DoctorReport, run_checks
 from expand.schema import Json
@@ -21,10 +22,10 @@ from expand.settings import Overrides
 def doctor(
     context: typer.Context,
     live: Annotated[bool, typer.Option("--live", help="Send one small request too; it goes into the ledger.")] = False,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
-    as_json: JsonOption = False,
-    workspace: WorkspaceOption = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    as_json: options.Json = False,
+    workspace: options.Workspace = None,
 ) -> None:
     """Check what is installed, reachable and priced; name remedies.
 

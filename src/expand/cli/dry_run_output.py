@@ -6,96 +6,77 @@ from collections.abc import Sequence
 
 from expand.budget import usd_from_pico
 from expand.cli.common import print_json
-from expand.cli.tables import TableColumn, console, say, table
+from expand.cli.tables import TableColumn, console, print_table, say
 from expand.drafting.dry_run import DryRun
 from expand.schema import Json
 
+_COLUMNS: Sequence[TableColumn[DryRun]] = (
+    TableColumn("Section", lambda p: f"{p.chapter}/{p.section} {p.title}{_reason(p)}" if p.chapter else "Sum", False),
+    TableColumn("Lines", lambda p: p.lines, spare=1),
+    TableColumn("Requests", lambda p: p.requests, spare=2),
+    TableColumn("Prompt tokens", lambda p: p.prompt_tokens, spare=4),
+    TableColumn("Answer tokens", lambda p: p.completion_tokens, spare=3),
+    TableColumn("Reserved at most", lambda p: p.reserved_tokens),
+    TableColumn("USD at most", lambda p: _usd(p.cost_pico_usd)),
+)
 
-def show_planned(planned: Sequence[DryRun], *, as_json: bool) -> None:
-    """Prints requests, tokens, reservation and cost by section, and their sums."""
-    if as_json:
-        print_json({"dry_run": True, "sections": [_json(p) for p in planned], "total": _sum(planned)})
-        return
-    shown = console()
+
+def show_dry_run(planned: Sequence[DryRun], *, as_json: bool) -> int:
+    """Prints requests, tokens, reservation and cost by section, and their sums. Returns the exit code."""
     total = _sum(planned)
+    if as_json:
+        print_json({"dry_run": True, "sections": [_json(p) for p in planned], "total": _figures(total)})
+        return 0
+    shown = console()
     shown.print("\nDry run: nothing was sent", style="bold")
-    columns = [
-        TableColumn(name="Section", figure=False),
-        TableColumn(name="Lines", spare=1),
-        TableColumn(name="Requests", spare=2),
-        TableColumn(name="Prompt tokens", spare=4),
-        TableColumn(name="Answer tokens", spare=3),
-        TableColumn(name="Reserved at most"),
-        TableColumn(name="USD at most"),
-    ]
-    rows = [
-        (
-            f"{p.chapter}/{p.section} {p.title}{_kept(p)}",
-            f"{p.lines:,}",
-            f"{p.requests:,}",
-            f"{p.prompt_tokens:,}",
-            f"{p.completion_tokens:,}",
-            f"{p.reserved_tokens:,}",
-            _money(p.cost_pico_usd),
-        )
-        for p in planned
-    ]
-    sums = (
-        "Sum",
-        f"{total['lines']:,}",
-        f"{total['requests']:,}",
-        f"{total['prompt_tokens']:,}",
-        f"{total['completion_tokens']:,}",
-        f"{total['reserved_tokens']:,}",
-        _money(_cost(planned)),
-    )
-    shown.print(table(columns, rows, width=shown.width, total=sums))
+    print_table(shown, _COLUMNS, planned, total=total)
     say(
         shown,
-        "Reserved is the most that each request can cost, freed when its answer comes; answers are "
-        "expected to take about the tokens shown.",
+        "Each request reserves the most that it can cost until its answer arrives; answers are expected to take about "
+        "the tokens shown.",
     )
-    if _cost(planned) is None:
-        say(shown, "No price is known: what it costs is unknown, not nothing.")
+    if total.cost_pico_usd is None:
+        say(shown, "The model has no known price, so the cost is unknown.")
+    return 0
 
 
-def _kept(p: DryRun) -> str:
+def _sum(planned: Sequence[DryRun]) -> DryRun:
+    """All sections as one."""
+    costs = [p.cost_pico_usd for p in planned]
+    return DryRun(
+        chapter="",
+        section=0,
+        title="",
+        reused=False,
+        cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+        lines=sum(p.lines for p in planned),
+        requests=sum(p.requests for p in planned),
+        prompt_tokens=sum(p.prompt_tokens for p in planned),
+        completion_tokens=sum(p.completion_tokens for p in planned),
+        reserved_tokens=sum(p.reserved_tokens for p in planned),
+    )
+
+
+def _reason(p: DryRun) -> str:
     """Why nothing would be sent for a section."""
     return " (edited)" if p.edited else " (current)" if p.reused else ""
 
 
-def _money(pico: int | None) -> str:
+def _usd(pico: int | None) -> str:
     return "unknown" if pico is None else f"{usd_from_pico(pico):.4f}"
 
 
-def _cost(planned: Sequence[DryRun]) -> int | None:
-    costs = [p.cost_pico_usd for p in planned]
-    return None if None in costs else sum(cost for cost in costs if cost is not None)
-
-
-def _sum(planned: Sequence[DryRun]) -> dict[str, Json]:
-    cost = _cost(planned)
-    return {
-        "lines": sum(p.lines for p in planned),
-        "requests": sum(p.requests for p in planned),
-        "prompt_tokens": sum(p.prompt_tokens for p in planned),
-        "completion_tokens": sum(p.completion_tokens for p in planned),
-        "reserved_tokens": sum(p.reserved_tokens for p in planned),
-        "cost": None if cost is None else str(usd_from_pico(cost)),
-    }
-
-
 def _json(p: DryRun) -> dict[str, Json]:
+    head: dict[str, Json] = {"chapter": p.chapter, "number": p.section, "title": p.title, "reused": p.reused}
+    return {**head, **_figures(p), "largest_reservation": p.largest}
+
+
+def _figures(p: DryRun) -> dict[str, Json]:
     return {
-        "chapter": p.chapter,
-        "number": p.section,
-        "title": p.title,
         "lines": p.lines,
-        "reused": p.reused,
         "requests": p.requests,
         "prompt_tokens": p.prompt_tokens,
         "completion_tokens": p.completion_tokens,
         "reserved_tokens": p.reserved_tokens,
-        "largest_reservation": p.largest,
         "cost": None if p.cost_pico_usd is None else str(usd_from_pico(p.cost_pico_usd)),
     }

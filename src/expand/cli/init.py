@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from expand.cli.common import JsonOption, print_json, warn
-from expand.cli.verbosity import counted
+from expand.cli import options
+from expand.cli.common import print_json
+from expand.cli.verbosity import counted, warn
 from expand.doctor.environment import shell_command
 from expand.errors import InputError
 from expand.outline.schema import is_language
@@ -22,7 +23,7 @@ def init(
     language: Annotated[str | None, typer.Option("--language", help="The book's language, such as en or zh.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Write an outline for every chapter, not just one.")] = False,
     prompts: Annotated[bool, typer.Option("--eject-prompts", help="Copy the templates too, to change them.")] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Make a workspace in an empty folder or around a docs tree.
 

@@ -9,17 +9,10 @@ from typing import Annotated
 
 import typer
 
-from expand.cli.common import (
-    JsonOption,
-    OutputOption,
-    WorkspaceOption,
-    print_json,
-    print_text,
-    settings_of,
-    warn,
-    workspace_of,
-)
+from expand.cli import options
+from expand.cli.common import print_json, print_text, settings_of, workspace_of
 from expand.cli.encoding import escaped, is_unicode
+from expand.cli.verbosity import warn
 from expand.drafting.model_setup import cost_of
 from expand.errors import InputError, Place
 from expand.ledger import Ledger, State, audit, transfer
@@ -43,9 +36,12 @@ def _path(context: typer.Context, workspace: Path | None, given: str | None) -> 
 
 
 def verify(
-    context: typer.Context, ledger: LedgerOption = None, as_json: JsonOption = False, workspace: WorkspaceOption = None
+    context: typer.Context,
+    ledger: LedgerOption = None,
+    as_json: options.Json = False,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Derive every total, request key and answer hash anew; exit 2 when something is wrong."""
+    """Recompute every total, key and hash; exit 2 if one is wrong."""
     report = audit.verify(_path(context, workspace, ledger))
     if as_json:
         print_json(
@@ -73,9 +69,9 @@ def verify(
 def export(
     context: typer.Context,
     texts: Annotated[bool, typer.Option("--texts/--no-texts", help="With requests and answers, or without.")] = True,
-    output: OutputOption = None,
+    output: options.Output = None,
     ledger: LedgerOption = None,
-    workspace: WorkspaceOption = None,
+    workspace: options.Workspace = None,
 ) -> None:
     """Write the ledger as JSON lines, one record a line."""
 
@@ -92,9 +88,9 @@ def import_(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="What was exported; else stdin.")] = None,
     ledger: LedgerOption = None,
-    workspace: WorkspaceOption = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Fill a new ledger from JSON lines, all of them or nothing."""
+    """Fill a new ledger from JSON lines, completely or not at all."""
 
     target = _path(context, workspace, ledger)
     if file is None:
@@ -117,9 +113,9 @@ def reconcile(
     complete: Annotated[
         bool, typer.Option("--complete", help="The export holds all: what it lacks was not billed.")
     ] = False,
-    workspace: WorkspaceOption = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Settle attempts of unknown outcome; without arguments, list them."""
+    """Settle attempts of unknown outcome, or list them."""
 
     place = workspace_of(context, workspace)
     if attempt is not None and usage is not None:

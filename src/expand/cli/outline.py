@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from expand.cli.common import WorkspaceOption, complete_chapter, print_json, print_text, workspace_of
+from expand.cli import options
+from expand.cli.common import print_json, print_text, workspace_of
 from expand.cli.verbosity import counted
 from expand.doctor.outline_check import as_github, as_json, as_sarif, check_outlines
 from expand.errors import InputError, InputErrors
@@ -20,22 +21,15 @@ CHECK_FORMATS = ("text", "json", "github", "sarif")
 
 def check(
     context: typer.Context,
-    chapters: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[ID...]",
-            help="Chapters; all if none is named.",
-            autocompletion=complete_chapter,
-        ),
-    ] = None,
+    chapters: options.SomeChapters = None,
     form: Annotated[
         str,
         typer.Option("--format", metavar="FORMAT", help="text, json, github or sarif."),
     ] = "text",
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")] = None,
-    workspace: WorkspaceOption = None,
+    output: options.Output = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Read the book and its outlines; name every mistake by file, line and column.
+    """Check the book and its outlines; list mistakes by file and line.
 
     github are annotations for a pull request, sarif is for code scanning; both name files from
     the current folder. With a mistake in any file the exit code is 2, whatever the format.

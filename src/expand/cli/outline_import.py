@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +10,9 @@ from typing import Annotated
 import typer
 
 from expand.budget import usd_from_pico
-from expand.cli.common import (
-    BaseUrlOption,
-    LanguageOption,
-    ModelOption,
-    WorkspaceOption,
-    print_json,
-    settings_of,
-    workspace_of,
-)
+from expand.cli import options
+from expand.cli.common import print_json, settings_of, workspace_of
+from expand.cli.run_command import note_author, stop_on_signals
 from expand.cli.verbosity import counted, warn
 from expand.client.client import BudgetedClient
 from expand.client.outcome import Event
@@ -31,7 +24,7 @@ from expand.importers.suggest import dry_run as plan_suggestion
 from expand.ledger import Order
 from expand.schema import Json
 from expand.schema.validators import suggestion
-from expand.settings import Settings
+from expand.settings import Overrides, Settings
 from expand.workspace import Workspace
 
 MAX_ROWS = 12
@@ -67,13 +60,13 @@ def import_(
     lines: Annotated[
         int | None, typer.Option("--lines", min=25, help="Lines of a chapter that states none (600).")
     ] = None,
-    language: LanguageOption = None,
+    language: options.Language = None,
     force: Annotated[
         bool, typer.Option("--force", help="Change outlines that are there; comments and order stay.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")] = False,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
     budget: Annotated[
         int | None,
         typer.Option("--budget", metavar="TOKENS", min=0, help="With --suggest: the most that it may spend."),
@@ -87,8 +80,8 @@ def import_(
         typer.Option("--unpriced", help="With --suggest, under a limit in money: let a model without a price pass."),
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    workspace: WorkspaceOption = None,
+    as_json: options.Json = False,
+    workspace: options.Workspace = None,
 ) -> None:
     """Make outlines from a plan, a SUMMARY.md or a document's headings.
 
@@ -97,7 +90,7 @@ def import_(
     opened = workspace_of(context, workspace)
     if suggested:
         _refuse_together({"--from": kind != "auto", "--chapter": bool(chapter)}, "with --suggest")
-        settings = settings_of(opened, model=model, base_url=base_url, on_unknown=on_unknown)
+        settings = settings_of(opened, Overrides(model=model, base_url=base_url, on_unknown=on_unknown))
         request = SuggestRequest(
             target=document,
             id=new_id,
@@ -243,12 +236,8 @@ def _show_order(order: Order, *, as_json: bool) -> None:
 
 def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, *, as_json: bool) -> int:
     """Buys a proposal, writes the outline and shows both. Returns the exit code."""
-    if settings.embedded:
-        warn(
-            f"the embedded local model proposes ({settings.model}: English, small, for trying out); "
-            "set OPENAI_API_KEY or give --base-url for another"
-        )
-    result = asyncio.run(suggest(workspace, settings, request, on_event=_show_event, on_ready=_stop_on_signals))
+    note_author(settings)
+    result = asyncio.run(suggest(workspace, settings, request, on_event=_show_event, on_ready=_on_ready))
     if result.stopped_by:
         warn(("the budget refused: " if result.exit_code == 3 else "") + result.stopped_by)
     outlines = [result.outline] if result.outline else []
@@ -284,10 +273,5 @@ def _show_event(event: Event) -> None:
         warn(f"{event.order.address.chapter}: {event.message}")
 
 
-def _stop_on_signals(client: BudgetedClient) -> None:
-    def stop() -> None:
-        warn("stopping: what is in flight arrives first; once more leaves it unknown")
-        client.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
+def _on_ready(client: BudgetedClient) -> None:
+    stop_on_signals(lambda _: client.stop())

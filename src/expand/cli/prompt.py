@@ -8,17 +8,8 @@ from typing import Annotated
 
 import typer
 
-from expand.cli.common import (
-    BaseUrlOption,
-    JsonOption,
-    LanguageOption,
-    ModelOption,
-    WorkspaceOption,
-    complete_chapter,
-    print_json,
-    settings_of,
-    workspace_of,
-)
+from expand.cli import options
+from expand.cli.common import print_json, settings_of, workspace_of
 from expand.drafting.dry_run import first_order
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
@@ -28,14 +19,17 @@ from expand.prompts.files import TemplateFile, difference, select_templates, tem
 from expand.prompts.files import eject as eject_templates
 from expand.prompts.reference import reference
 from expand.prompts.template_lookup import packaged_folder
+from expand.schema import Json
 from expand.schema.validators import suggestion
+from expand.settings import Overrides
 from expand.workspace import Workspace
 
 TemplatesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[TEMPLATE...]", help="Such as section or brief/section; all if none.")
 ]
 ChapterOption = Annotated[
-    str | None, typer.Option("--chapter", metavar="ID", help="For this chapter alone.", autocompletion=complete_chapter)
+    str | None,
+    typer.Option("--chapter", metavar="ID", help="For this chapter alone.", autocompletion=options.complete_chapter),
 ]
 
 _NO_DIFFERENCE = {
@@ -48,24 +42,24 @@ _NO_DIFFERENCE = {
 
 def show(
     context: typer.Context,
-    chapter: Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)],
+    chapter: options.Chapter,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
     plan: Annotated[str, typer.Option("--plan", help="full or lean.")] = "full",
-    language: LanguageOption = None,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
-    as_json: JsonOption = False,
-    workspace: WorkspaceOption = None,
+    language: options.Language = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    as_json: options.Json = False,
+    workspace: options.Workspace = None,
 ) -> None:
     """Print the messages of a section's first request; send nothing.
 
     The messages are printed as they would be sent, with their token counts.
     """
     opened = workspace_of(context, workspace)
-    options = RunOptions.of(
+    run_options = RunOptions.of(
         opened, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url
     )
-    order, exact, counts = first_order(opened, options.settings(opened), options)
+    order, exact, counts = first_order(opened, run_options.settings(opened), run_options)
     request = order.request
     if as_json:
         messages = zip(request.messages, counts, strict=True)
@@ -97,31 +91,28 @@ def show(
 def list_(
     context: typer.Context,
     chapter: ChapterOption = None,
-    model: ModelOption = None,
-    as_json: JsonOption = False,
-    workspace: WorkspaceOption = None,
+    model: options.Model = None,
+    as_json: options.Json = False,
+    workspace: options.Workspace = None,
 ) -> None:
-    """List the templates and their origin, or those that a chapter uses."""
+    """List the templates and their origin, or those of a chapter."""
     opened = workspace_of(context, workspace)
     if chapter is not None:
         _list_chapter(opened, chapter, model, as_json=as_json)
         return
     files = template_files(opened)
     if as_json:
-        print_json(
+        listed: list[Json] = [
             {
-                "templates": [
-                    {
-                        "name": file.name,
-                        "origin": file.origin,
-                        "state": file.state,
-                        "path": str(file.used),
-                        "purpose": _purpose(file, opened),
-                    }
-                    for file in files
-                ]
+                "name": file.name,
+                "origin": file.origin,
+                "state": file.state,
+                "path": str(file.used),
+                "purpose": _purpose(file, opened),
             }
-        )
+            for file in files
+        ]
+        print_json({"templates": listed})
         return
     names = max(len(file.name) for file in files)
     origins = max(len(file.origin) for file in files)
@@ -131,26 +122,16 @@ def list_(
 
 def _list_chapter(workspace: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:
     """The templates that a chapter uses, and those that they extend or include."""
-    profile = profile_of(workspace, settings_of(workspace, model=model))
+    profile = profile_of(workspace, settings_of(workspace, Overrides(model=model)))
     choice = templates_of_chapter(workspace, chapter, model_style=profile.style)
     if as_json:
-        print_json(
-            {
-                "chapter": chapter,
-                "style": choice.style,
-                "model": profile.name,
-                "templates": [
-                    {
-                        "name": file.name,
-                        "origin": file.origin,
-                        "path": str(file.path),
-                        "takes": [str(path) for path in file.takes],
-                    }
-                    for file in choice.files
-                ],
-                "not_used": [str(path) for path in choice.not_used],
-            }
-        )
+        files: list[Json] = [
+            {"name": one.name, "origin": one.origin, "path": str(one.path), "takes": [str(path) for path in one.takes]}
+            for one in choice.files
+        ]
+        unused: list[Json] = [str(path) for path in choice.not_used]
+        used: dict[str, Json] = {"chapter": chapter, "style": choice.style, "model": profile.name}
+        print_json({**used, "templates": files, "not_used": unused})
         return
 
     def shown(path: Path) -> str:
@@ -166,7 +147,7 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None, *, as_j
         typer.echo(f"not used     {shown(path)}")
 
 
-def diff(context: typer.Context, templates: TemplatesArgument = None, workspace: WorkspaceOption = None) -> None:
+def diff(context: typer.Context, templates: TemplatesArgument = None, workspace: options.Workspace = None) -> None:
     """Show how this workspace's templates differ from the shipped ones.
 
     A template of a style or chapter is compared with the one that it replaces. The exit code is 0 in any case.
@@ -201,9 +182,9 @@ def eject(
         str | None, typer.Option("--model-style", metavar="NAME", help="For models whose profile names this style.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace templates that were changed.")] = False,
-    workspace: WorkspaceOption = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Copy templates, or one block of them, into prompts/ to change them."""
+    """Copy templates, or one block, into prompts/ to change them."""
     opened = workspace_of(context, workspace)
     if block is not None and not templates:
         raise InputError("--block needs the template that the block is in", remedy="give its name")

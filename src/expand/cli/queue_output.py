@@ -7,9 +7,9 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from expand.cli.common import note, print_json
-from expand.cli.tables import TableColumn, console, table
-from expand.cli.verbosity import counted
+from expand.cli.common import print_json
+from expand.cli.tables import TableColumn, console, print_table
+from expand.cli.verbosity import counted, note
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.settings import Settings
@@ -25,6 +25,15 @@ T = TypeVar("T")
 MOST_LISTED = 40
 """Jobs of the queue that the table lists one by one."""
 
+_COLUMNS: Sequence[TableColumn[JobStatus]] = (
+    TableColumn("Section", lambda job: f"{job.job.chapter}/{job.job.section}"),
+    TableColumn("State", lambda job: job.state, figure=False),
+    TableColumn("Worker", lambda job: job.worker, figure=False, spare=1),
+    TableColumn("Since", lambda job: "" if job.since is None else f"{job.since.astimezone():%H:%M:%S}"),
+    TableColumn("Taken", lambda job: job.taken),
+    TableColumn("Message", lambda job: job.note.message, figure=False, spare=2),
+)
+
 
 def backend_of(workspace: Workspace, settings: Settings, **options: Any) -> QueueBackend:
     """The queue of a workspace. Raises ``InputError`` where it cannot be used."""
@@ -34,11 +43,12 @@ def backend_of(workspace: Workspace, settings: Settings, **options: Any) -> Queu
     return QueueBackend(workspace, settings, **options)
 
 
-def put(workspace: Workspace, settings: Settings, options: RunOptions, *, batch: str | None, as_json: bool) -> int:
-    """Put what is due on the queue; returns the exit code. Raises ``InputError``."""
+def enqueue(workspace: Workspace, options: RunOptions, *, batch: str | None, as_json: bool) -> int:
+    """Puts the sections to draft on the queue. Returns the exit code. Raises ``InputError``."""
     if batch is not None:
         raise InputError("--queue and --batch were given", remedy="give one of them")
-    report = run(backend_of(workspace, settings).submit(options))
+    settings = options.settings(workspace)
+    report = run_quietly(backend_of(workspace, settings).submit(options))
     if settings.embedded and report.jobs.queued:
         note(
             f"they are queued for {settings.model}, the embedded local model; set OPENAI_API_KEY "
@@ -51,8 +61,8 @@ def put(workspace: Workspace, settings: Settings, options: RunOptions, *, batch:
     return report.exit_code
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end, without the words that the queue's libraries have for their logs."""
+def run_quietly(work: Coroutine[Any, Any, T]) -> T:
+    """Runs the coroutine to its end, without log output of the queue's libraries on stderr."""
     for library in ("procrastinate", "psycopg.pool"):
         logging.getLogger(library).addHandler(logging.NullHandler())
     return asyncio.run(work)
@@ -61,15 +71,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def _print_queued(report: EnqueueReport) -> None:
     jobs = report.jobs
     lines = sum(job.lines for job in jobs.queued)
-    parts = [
-        f"{counted(len(jobs.queued), 'section')} queued for {report.model} ({counted(lines, 'line')})"
-        if jobs.queued
-        else "nothing to queue"
-    ]
-    parts += [f"{len(jobs.waiting):,} queued already"] if jobs.waiting else []
-    parts += [f"{len(jobs.done):,} bought by workers already"] if jobs.done else []
-    parts += [f"{report.current:,} current"] if report.current else []
-    parts += [f"{report.edited:,} edited by hand, left alone"] if report.edited else []
+    queued = f"{counted(len(jobs.queued), 'section')} queued for {report.model} ({counted(lines, 'line')})"
+    others = (
+        (len(jobs.waiting), "queued already"),
+        (len(jobs.done), "bought by workers already"),
+        (report.current, "current"),
+        (report.edited, "edited by hand, left alone"),
+    )
+    parts = [queued if jobs.queued else "nothing to queue", *(f"{count:,} {state}" for count, state in others if count)]
     print(", ".join(parts))
     if jobs.withdrawn:
         print(f"{counted(jobs.withdrawn, 'older job')} for the same sections withdrawn")
@@ -80,23 +89,14 @@ def _print_queued(report: EnqueueReport) -> None:
 
 
 def show_status(status: QueueStatus, *, as_json: bool) -> None:
-    """Where the queue stands: a table of what is not done, or one JSON object."""
+    """Prints the state of the queue: a table of the unfinished sections, or one JSON object."""
     if as_json:
         print_json(status.as_json())
         return
     print(", ".join(f"{count:,} {state}" for state, count in status.counts.items()))
     listed = [job for job in status.jobs if _is_listed(job)]
     if listed:
-        columns = (
-            TableColumn(name="Section"),
-            TableColumn(name="State", figure=False),
-            TableColumn(name="Worker", figure=False, spare=1),
-            TableColumn(name="Since"),
-            TableColumn(name="Taken"),
-            TableColumn(name="Message", figure=False, spare=2),
-        )
-        shown = console()
-        shown.print(table(columns, [_row(job) for job in listed[:MOST_LISTED]], width=shown.width))
+        print_table(console(), _COLUMNS, listed[:MOST_LISTED])
     if len(listed) > MOST_LISTED:
         print(f"and {len(listed) - MOST_LISTED:,} more; --json lists all")
     for worker in status.workers:
@@ -107,8 +107,3 @@ def show_status(status: QueueStatus, *, as_json: bool) -> None:
 def _is_listed(job: JobStatus) -> bool:
     waiting = job.state == "queued" and not job.note.message
     return job.state != "done" and not waiting
-
-
-def _row(job: JobStatus) -> Sequence[str]:
-    since = "" if job.since is None else f"{job.since.astimezone():%H:%M:%S}"
-    return (f"{job.job.chapter}/{job.job.section}", job.state, job.worker, since, f"{job.taken:,}", job.note.message)

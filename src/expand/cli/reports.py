@@ -10,17 +10,8 @@ from typing import Annotated
 import typer
 
 from expand.api import figures
-from expand.cli.common import (
-    BaseUrlOption,
-    ModelOption,
-    OutputOption,
-    WorkspaceOption,
-    complete_chapter,
-    print_json,
-    print_text,
-    settings_of,
-    workspace_of,
-)
+from expand.cli import options
+from expand.cli.common import print_json, print_text, settings_of, workspace_of
 from expand.errors import InputError
 from expand.reports.budget_report import LATEST, budget_report
 from expand.reports.data import BookData
@@ -32,7 +23,6 @@ from expand.reports.status_report import status_report, status_tables
 from expand.workspace import Workspace, meant
 
 FormatOption = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
-FormatJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 ReportLanguageOption = Annotated[str | None, typer.Option("--language", help="The report's language: en or zh.")]
 REPORT_FILES: dict[str, Format] = {
     "README.md": "markdown",
@@ -63,12 +53,12 @@ def print_report(report: Report, form: Format, output: Path | None) -> None:
 def budget(
     context: typer.Context,
     form: FormatOption = "table",
-    json: FormatJsonOption = False,
+    json: options.FormatJson = False,
     language: ReportLanguageOption = None,
-    output: OutputOption = None,
-    workspace: WorkspaceOption = None,
+    output: options.Output = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Show what is used, reserved and remaining, and what the rest is estimated to take."""
+    """Show tokens used, reserved, remaining and estimated for the rest."""
     wanted = format_of(form, json=json)
     data = figures(workspace_of(context, workspace), priced=False, latest=LATEST)
     print_report(budget_report(data, report_language(data.book.language, language)), wanted, output)
@@ -76,19 +66,16 @@ def budget(
 
 def plan(
     context: typer.Context,
-    chapters: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Only these chapters.", autocompletion=complete_chapter),
-    ] = None,
+    chapters: options.SomeChapters = None,
     form: FormatOption = "table",
-    json: FormatJsonOption = False,
+    json: options.FormatJson = False,
     language: ReportLanguageOption = None,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
-    output: OutputOption = None,
-    workspace: WorkspaceOption = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    output: options.Output = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Show the plans side by side: lines, tokens, cost, hours, completion, and what fits."""
+    """Compare the plans: lines, tokens, cost, hours and completion."""
     wanted = format_of(form, json=json)
     data = figures(workspace_of(context, workspace), model=model, base_url=base_url)
     known = [chapter.id for chapter in data.chapters]
@@ -104,18 +91,18 @@ def plan(
 def status(
     context: typer.Context,
     form: FormatOption = "table",
-    json: FormatJsonOption = False,
+    json: options.FormatJson = False,
     language: ReportLanguageOption = None,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
-    output: OutputOption = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    output: options.Output = None,
     update: Annotated[
         Path | None,
         typer.Option("--update", metavar="FILE", help="Renew the table between the markers in FILE."),
     ] = None,
-    workspace: WorkspaceOption = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Show lines against targets, resources, plans, the forecast by tier and what is to be done."""
+    """Show lines against targets, the forecast and the to-do list."""
     wanted = format_of(form, json=json)
     opened = workspace_of(context, workspace)
     data = figures(opened, model=model, base_url=base_url)
@@ -131,9 +118,9 @@ def report(
         "reports"
     ),
     language: ReportLanguageOption = None,
-    workspace: WorkspaceOption = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Write the completion report of the whole book: Markdown, HTML, JSON and CSV."""
+    """Write the book's completion report: Markdown, HTML, JSON, CSV."""
     opened = workspace_of(context, workspace)
     completion = _status_report(opened, figures(opened), language, "title.completion")
     for name, form in REPORT_FILES.items():

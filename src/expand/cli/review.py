@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from expand.cli.common import (
-    BaseUrlOption,
-    BudgetOption,
-    ChaptersArgument,
-    JsonOption,
-    ModelOption,
-    OutputOption,
-    WorkspaceOption,
-    complete_chapter,
-    print_json,
-    print_text,
-    settings_of,
-    warn,
-    workspace_of,
-)
-from expand.cli.verbosity import QuietOption, VerboseOption, counted
-
-if TYPE_CHECKING:
-    from expand.drafting.results import ChapterResult
-    from expand.workspace import Workspace
+from expand.cli import options
+from expand.cli.common import print_json, print_text, settings_of, workspace_of
+from expand.cli.locations import locations_of
+from expand.cli.run_command import run
+from expand.cli.run_output import review_markdown, review_table
+from expand.cli.verbosity import counted, warn
+from expand.drafting.accept import accept_drafts
+from expand.drafting.accept import review as review_draft
+from expand.drafting.acceptance_record import Acceptances
+from expand.drafting.results import ChapterResult, chapter_json
+from expand.drafting.run_options import RunOptions
+from expand.errors import InputError
+from expand.workspace import Workspace
 
 
 def review(
     context: typer.Context,
-    chapters: ChaptersArgument,
+    chapters: options.Chapters,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")] = "table",
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    output: OutputOption = None,
-    workspace: WorkspaceOption = None,
+    as_json: options.FormatJson = False,
+    output: options.Output = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Check drafts against their outlines; exit 5 when one misses its contract."""
-    from expand.drafting.accept import review as review_draft
-    from expand.errors import InputError  # start-up time
-
+    """Check drafts against their outlines; exit 5 if one falls short."""
     form = "json" if as_json else form
     if form not in ("table", "json", "markdown"):
         raise InputError(f"--format is {form!r}", remedy="give table, json or markdown")
@@ -47,15 +37,8 @@ def review(
     settings, book = settings_of(place), place.book()
     results = [review_draft(place, settings, book, chapter) for chapter in chapters]
     if form == "json":
-        from expand.drafting.results import chapter_json  # start-up time
-
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
     else:
-        from expand.cli.run_output import (
-            review_markdown,
-            review_table,  # start-up time
-        )
-
         render = review_markdown if form == "markdown" else review_table
         print_text("\n".join(render(result, place) for result in results), output)
     raise typer.Exit(0 if all(result.kept for result in results) else 5)
@@ -63,23 +46,19 @@ def review(
 
 def revise(
     context: typer.Context,
-    chapter: Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)],
+    chapter: options.Chapter,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")],
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
-    budget: BudgetOption = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    budget: options.Budget = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Also if the section was edited by hand.")] = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    workspace: WorkspaceOption = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    workspace: options.Workspace = None,
 ) -> None:
     """Redraw one section with an instruction."""
-    from expand.cli.run_command import run, show  # start-up time
-    from expand.drafting.run_options import RunOptions
-    from expand.errors import InputError
-
     place = workspace_of(context, workspace)
     if not note.strip():
         raise InputError("--note is empty", remedy="say what is to change")
@@ -92,7 +71,7 @@ def revise(
             f"section {section} of drafts/{chapter}.md was edited by hand",
             remedy="add --fresh to have it replaced all the same",
         )
-    options = RunOptions.of(
+    run_options = RunOptions.of(
         place,
         chapter,
         plan=draft.plan or None,
@@ -104,30 +83,24 @@ def revise(
         base_url=base_url,
         budget=budget,
     )
-    result = run(place, options.settings(place), options)
-    show(result, place, as_json=as_json)
-    raise typer.Exit(result.exit_code)
+    raise typer.Exit(run(place, run_options, as_json=as_json))
 
 
 def accept(
     context: typer.Context,
-    chapters: ChaptersArgument,
+    chapters: options.Chapters,
     undo: Annotated[bool, typer.Option("--undo", help="Bring the former source back.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also with blocking findings or a changed source.")] = False,
-    workspace: WorkspaceOption = None,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Put a reviewed draft in the place of its source, in one step; --undo takes it back."""
+    """Replace a chapter's source by its reviewed draft, or --undo that."""
     place = workspace_of(context, workspace)
     if undo:
-        from expand.drafting.acceptance_record import Acceptances  # start-up time
-
         for chapter in chapters:
             restored = Acceptances(place).undo(chapter)
             done = "the former text is back" if restored.existed else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
         return
-    from expand.drafting.accept import accept_drafts  # start-up time
-
     handover = accept_drafts(place, settings_of(place), chapters, force=force)
     for accepted in handover.accepted:
         done = f"replaced by {accepted.draft}" if accepted.changed else "accepted before"
@@ -140,8 +113,6 @@ def accept(
 
 
 def _warn_blocking(place: Workspace, chapter: ChapterResult) -> None:
-    from expand.cli.locations import locations_of  # start-up time
-
     places = locations_of(place, chapter)
     for finding in chapter.blocking:
         warn(f"{places.of(finding)}: {finding.message}; {finding.remedy}")

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from rich.console import Console
-from rich.text import Text
 
 from expand.checks import Finding
 from expand.cli.locations import Locations, locations_of, named
-from expand.cli.tables import TableColumn, console, say, table
+from expand.cli.tables import TableColumn, console, print_table, say
 from expand.cli.verbosity import counted
-from expand.drafting.results import ChapterResult, Refusal, RunResult
+from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.workspace import Workspace
 
 MOST_FINDINGS = 12
 UNFINISHED = ("refused", "failed")
+
+_NAMED: TableColumn[SectionResult] = TableColumn("Section", lambda s: f"{s.number}. {s.title}", figure=False)
+_LINES: TableColumn[SectionResult] = TableColumn("Lines", lambda s: s.lines)
+_TARGET: TableColumn[SectionResult] = TableColumn("Target", lambda s: s.target_lines)
+_COLUMNS: Sequence[TableColumn[SectionResult]] = (
+    _NAMED,
+    _LINES,
+    _TARGET,
+    TableColumn("Tokens", lambda s: s.usage.total, spare=1),
+    TableColumn("Answers", lambda s: s.answers, spare=2),
+    TableColumn("Findings", lambda s: sum(finding.severity != "note" for finding in s.findings)),
+    TableColumn("Status", lambda s: s.status, figure=False),
+)
+_REVIEW_COLUMNS: Sequence[TableColumn[SectionResult]] = (
+    _NAMED,
+    _LINES,
+    _TARGET,
+    TableColumn("Findings", lambda s: len(s.findings)),
+    TableColumn("By", lambda s: "hand" if s.status == "edited" else "tool", figure=False),
+)
 
 
 def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
@@ -24,7 +43,7 @@ def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
     shown, places = console(), locations_of(workspace, chapter)
     with shown.capture() as captured:
         _head(shown, chapter)
-        shown.print(_review_sections(chapter, shown.width))
+        print_table(shown, _REVIEW_COLUMNS, chapter.sections)
         for finding in chapter.every_finding:
             say(shown, _line(places, finding))
         say(shown, _score(chapter))
@@ -57,7 +76,7 @@ def show_result(result: RunResult, workspace: Workspace) -> None:
     shown = console()
     for chapter in result.chapters:
         _head(shown, chapter)
-        shown.print(_sections(chapter, shown.width))
+        print_table(shown, _COLUMNS, chapter.sections)
         say(shown, _score(chapter))
         for line in _findings(chapter, locations_of(workspace, chapter)):
             say(shown, line)
@@ -109,52 +128,6 @@ def _title(chapter: ChapterResult) -> str:
 
 def _head(shown: Console, chapter: ChapterResult) -> None:
     shown.print(f"\n{_title(chapter)}", style="bold")
-
-
-def _sections(chapter: ChapterResult, width: int) -> Text:
-    columns = [
-        TableColumn(name="Section", figure=False),
-        TableColumn(name="Lines"),
-        TableColumn(name="Target"),
-        TableColumn(name="Tokens", spare=1),
-        TableColumn(name="Answers", spare=2),
-        TableColumn(name="Findings"),
-        TableColumn(name="Status", figure=False),
-    ]
-    rows = [
-        (
-            f"{section.number}. {section.title}",
-            f"{section.lines:,}",
-            f"{section.target_lines:,}",
-            f"{section.usage.total:,}",
-            f"{section.answers:,}",
-            f"{sum(finding.severity != 'note' for finding in section.findings):,}",
-            section.status,
-        )
-        for section in chapter.sections
-    ]
-    return table(columns, rows, width=width)
-
-
-def _review_sections(chapter: ChapterResult, width: int) -> Text:
-    columns = [
-        TableColumn(name="Section", figure=False),
-        TableColumn(name="Lines"),
-        TableColumn(name="Target"),
-        TableColumn(name="Findings"),
-        TableColumn(name="By", figure=False),
-    ]
-    rows = [
-        (
-            f"{section.number}. {section.title}",
-            f"{section.lines:,}",
-            f"{section.target_lines:,}",
-            f"{len(section.findings):,}",
-            "hand" if section.status == "edited" else "tool",
-        )
-        for section in chapter.sections
-    ]
-    return table(columns, rows, width=width)
 
 
 def _line(places: Locations, finding: Finding) -> str:

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
 from expand.reports.text_table import PIPE_WIDTH, room_of, table_lines, text_columns
 
+Row = TypeVar("Row")
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TableColumn:
-    """A column. ``figure`` says that its cells are set right and never broken. Where room is short, the columns of the
-    greatest ``spare`` are left out first; those of 0 never are.
+
+@dataclass(frozen=True, slots=True)
+class TableColumn(Generic[Row]):
+    """A column: its heading, and what it shows of a row; a number gets its thousands separated.
+
+    ``figure`` says that its cells are set right and never broken. Where room is short, the columns of the greatest
+    ``spare`` are left out first; those of 0 never are.
     """
 
     name: str
+    cell: Callable[[Row], str | int]
     figure: bool = True
     spare: int = 0
+
+    def shown(self, row: Row) -> str:
+        """The cell of a row as text."""
+        cell = self.cell(row)
+        return cell if isinstance(cell, str) else f"{cell:,}"
 
 
 def console() -> Console:
@@ -35,14 +46,18 @@ def say(where: Console, line: str) -> None:
     where.print(Text(line), soft_wrap=not where.is_terminal)
 
 
-def table(
-    columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], *, width: int, total: Sequence[str] | None = None
-) -> Text:
-    """The table in at most ``width`` columns, figures permitting; ``total`` is set off below."""
+def print_table(
+    where: Console, columns: Sequence[TableColumn[Row]], rows: Iterable[Row], *, total: Row | None = None
+) -> None:
+    """Prints the rows in the console's width, figures permitting; ``total`` is set off below."""
     every = [*rows, *([total] if total is not None else [])]
-    text = text_columns([column.name for column in columns], [column.figure for column in columns], every)
+    text = text_columns(
+        [column.name for column in columns],
+        [column.figure for column in columns],
+        [[column.shown(row) for column in columns] for row in every],
+    )
     shown = list(range(len(columns)))
-    while room_of(text[at].least for at in shown) > width and any(columns[at].spare for at in shown):
+    while room_of(text[at].least for at in shown) > where.width and any(columns[at].spare for at in shown):
         shown.remove(max(shown, key=lambda at: columns[at].spare))
-    lines = table_lines([text[at] for at in shown], width, total=total is not None)
-    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+    lines = table_lines([text[at] for at in shown], where.width, total=total is not None)
+    where.print(Text("\n".join(lines), no_wrap=True, overflow="ignore"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from expand.errors import InputError
 
 
 class Verbosity(enum.Enum):
-    """What is shown: results and errors only; progress too; every attempt as well."""
+    """QUIET shows results and errors only, NORMAL progress too, VERBOSE every attempt as well."""
 
     QUIET = "--quiet"
     NORMAL = ""
@@ -38,37 +39,33 @@ def begin() -> None:
     _VERBOSITY.set(Verbosity.NORMAL)
 
 
-def _ask(wanted: Verbosity) -> None:
-    if _VERBOSITY.get() not in (Verbosity.NORMAL, wanted):
-        raise InputError("--quiet and --verbose were given", remedy="give one of them")
-    _VERBOSITY.set(wanted)
+def _sets(wanted: Verbosity) -> Callable[[bool], bool]:
+    """The callback of the option that asks for a verbosity."""
+
+    def callback(given: bool) -> bool:
+        if given and verbosity() not in (Verbosity.NORMAL, wanted):
+            raise InputError("--quiet and --verbose were given", remedy="give one of them")
+        if given:
+            _VERBOSITY.set(wanted)
+        return given
+
+    return callback
 
 
-def _quiet(given: bool) -> bool:
-    if given:
-        _ask(Verbosity.QUIET)
-    return given
-
-
-def _verbose(given: bool) -> bool:
-    if given:
-        _ask(Verbosity.VERBOSE)
-    return given
-
-
-WorkspaceOption = Annotated[
+WorkspaceFolder = Annotated[
     Path | None,
     typer.Option("--workspace", metavar="DIR", help="The folder with expand.toml; by default this one or one above."),
 ]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=_quiet, help="Show results and errors only, no progress.")
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", callback=_sets(Verbosity.QUIET), help="Show results and errors only, no progress."),
 ]
-VerboseOption = Annotated[
+Verbose = Annotated[
     bool,
     typer.Option(
         "--verbose",
         "-v",
-        callback=_verbose,
+        callback=_sets(Verbosity.VERBOSE),
         help="Show every attempt of a run on stderr, and keep a log under .expand/logs.",
     ),
 ]

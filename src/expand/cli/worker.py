@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from collections.abc import Callable
@@ -11,27 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from expand.cli.common import (
-    BaseUrlOption,
-    JsonOption,
-    ModelOption,
-    WorkspaceOption,
-    complete_chapter,
-    note,
-    print_json,
-    settings_of,
-    warn,
-    workspace_of,
-)
+from expand.cli import options
+from expand.cli.common import print_json, settings_of, workspace_of
 from expand.cli.progress_messages import ProgressMessages
-from expand.cli.queue_output import backend_of, run, show_status
-from expand.cli.run_command import logged
+from expand.cli.queue_output import backend_of, run_quietly, show_status
+from expand.cli.run_command import logged, note_author, stop_on_signals
 from expand.cli.run_log import RunLog
 from expand.cli.run_stats import RunStats
-from expand.cli.verbosity import QuietOption, VerboseOption, Verbosity, counted, verbosity
+from expand.cli.verbosity import Verbosity, counted, note, verbosity, warn
 from expand.drafting.events import AttemptChanged, Event, Notice
 from expand.errors import InputError
-from expand.settings import Settings
+from expand.settings import Overrides, Settings
 from expand.worker.availability import server_of
 from expand.workspace import Workspace
 
@@ -44,7 +33,7 @@ def worker(
     chapters: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID...]", help="With --withdraw: only these chapters.", autocompletion=complete_chapter
+            metavar="[ID...]", help="With --withdraw: only these chapters.", autocompletion=options.complete_chapter
         ),
     ] = None,
     until_empty: Annotated[
@@ -53,14 +42,10 @@ def worker(
     drafts: Annotated[
         bool, typer.Option("--drafts", help="Also write each section into this checkout's drafts.")
     ] = False,
-    concurrency: Annotated[
-        int | None, typer.Option("--concurrency", min=1, help="Sections worked on side by side.")
-    ] = None,
-    model: ModelOption = None,
-    base_url: BaseUrlOption = None,
-    on_unknown: Annotated[
-        str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")
-    ] = None,
+    concurrency: options.Concurrency = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    on_unknown: options.OnUnknown = None,
     silent: Annotated[
         float,
         typer.Option(
@@ -72,12 +57,12 @@ def worker(
     ] = 30.0,
     status: Annotated[bool, typer.Option("--status", help="Show where the queue stands; take nothing.")] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take back what is queued and not begun.")] = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    workspace: WorkspaceOption = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    workspace: options.Workspace = None,
 ) -> None:
-    """Take sections that `expand chapter --queue` put on the queue, and buy them.
+    """Draft the sections that `expand chapter --queue` has queued.
 
     Run it on any machine that has the workspace and reaches the ledger's database. It writes no
     drafts: `expand chapter` assembles them from the ledger. SIGTERM and Ctrl-C let what is in
@@ -87,16 +72,16 @@ def worker(
     server_of(place)
     if chapters and not withdraw:
         raise InputError("a worker takes whatever is queued", remedy="name chapters with --withdraw only")
-    settings = settings_of(place, model=model, base_url=base_url, concurrency=concurrency, on_unknown=on_unknown)
+    settings = settings_of(place, Overrides(model, base_url, concurrency, on_unknown))
     if status:
-        show_status(run(backend_of(place, settings, silent_seconds=silent).status()), as_json=as_json)
+        show_status(run_quietly(backend_of(place, settings, silent_seconds=silent).status()), as_json=as_json)
         return
     if withdraw:
-        report = run(backend_of(place, settings).cancel(tuple(chapters) if chapters else None))
+        report = run_quietly(backend_of(place, settings).cancel(tuple(chapters) if chapters else None))
         if as_json:
             print_json(report.as_json())
         else:
-            print(f"{counted(report.withdrawn, 'section')} withdrawn; what is running goes on")
+            print(f"{counted(report.withdrawn, 'section')} withdrawn; running sections go on")
         return
     worked = _work(place, settings, until_empty=until_empty, silent=silent, drafts=drafts)
     if as_json:
@@ -109,47 +94,40 @@ def worker(
 def _work(place: Workspace, settings: Settings, *, until_empty: bool, silent: float, drafts: bool) -> WorkReport:
     from expand.worker.work_loop import WorkerOptions, run_worker  # procrastinate is an extra
 
-    signals: list[int] = []
-    if settings.embedded:
-        note(f"the embedded local model writes ({settings.model}: English, small, for trying out)")
+    received: list[signal.Signals] = []
+    note_author(settings)
+
+    def on_ready(loop: WorkLoop) -> None:
+        note(f"waiting for sections that are queued for {settings.model}")
+
+        def stop(number: signal.Signals) -> None:
+            received.append(number)
+            loop.stop()
+
+        stop_on_signals(stop)
+
     with logged(place, settings) as log:
-        worked = run(
+        worked = run_quietly(
             run_worker(
                 place,
                 settings,
                 WorkerOptions(until_empty=until_empty, silent_seconds=silent, write_drafts=drafts),
-                on_event=_teller(log),
-                on_report=_report,
+                on_event=_event_printer(log),
+                on_report=_print_report,
                 tell=note,
-                on_ready=lambda loop: _stop_on_signals(loop, signals, settings),
+                on_ready=on_ready,
             )
         )
-    interrupted = bool(signals) and (until_empty or signal.SIGINT in signals)
+    # SIGTERM is the usual end of a worker that waits for sections; it cuts short only one with --until-empty.
+    interrupted = bool(received) and (until_empty or signal.SIGINT in received)
     return replace(worked, interrupted=interrupted)
 
 
-def _stop_on_signals(loop: WorkLoop, received: list[int], settings: Settings) -> None:
-    """The first SIGTERM or Ctrl-C ends the worker in good order, the second at once."""
-    note(f"waiting for sections that are queued for {settings.model}")
-    running = asyncio.get_running_loop()
-
-    def stop(number: int) -> None:
-        warn("stopping: what is in flight arrives first; once more leaves it unknown")
-        received.append(number)
-        loop.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            running.add_signal_handler(number, stop, number)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda number, _: running.call_soon_threadsafe(stop, number))
-
-
-def _teller(log: RunLog | None) -> Callable[[Event], None]:
-    """Tell on stderr what goes on within sections; their ends are reported."""
+def _event_printer(log: RunLog | None) -> Callable[[Event], None]:
+    """Prints attempts and notices on stderr and in the log; ``_print_report`` prints how each section ended."""
     messages = ProgressMessages(RunStats(), verbosity())
 
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if verbosity() is Verbosity.QUIET or not isinstance(event, AttemptChanged | Notice):
             return
         if log is not None:
@@ -157,23 +135,23 @@ def _teller(log: RunLog | None) -> Callable[[Event], None]:
         for line in messages.lines(event):
             sys.stderr.write(f"{line}\n")
 
-    return tell
+    return on_event
 
 
-def _report(report: JobReport) -> None:
-    """One line for what became of a section."""
+def _print_report(report: JobReport) -> None:
+    """Prints on stderr how a section ended."""
     if verbosity() is Verbosity.QUIET and report.outcome == "bought":
         return
     job, done = report.job, report.note
-    said = f": {done.message}" if done.message else ""
+    detail = f": {done.message}" if done.message else ""
     if report.outcome == "bought":
-        said = f", {done.lines:,} of {counted(job.lines, 'line')}, " + (
+        detail = f", {done.lines:,} of {counted(job.lines, 'line')}, " + (
             f"{counted(done.answers, 'answer')}, {counted(done.tokens, 'token')}"
             if done.answers
             else "all of it in the ledger already"
         )
     outcome = "put back" if report.outcome == "misfit" else report.outcome
-    sys.stderr.write(f"{job.chapter}/{job.section}: {outcome}{said}\n")
+    sys.stderr.write(f"{job.chapter}/{job.section}: {outcome}{detail}\n")
 
 
 def _show(worked: WorkReport) -> None:

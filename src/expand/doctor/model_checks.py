@@ -36,8 +36,8 @@ Reply = Literal["listed", "no_list", "unauthorized", "unreachable", "no_api"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Endpoint:
-    """The reply of ``url``: ``models`` are those it lists, ``said`` is its own words.
+class EndpointReply:
+    """The reply of ``url``: ``models`` are those it lists, ``said`` is how it failed.
 
     ``windows`` are the context windows, in tokens, of the models that it states one for.
     """
@@ -49,38 +49,38 @@ class Endpoint:
     said: str = ""
 
 
-async def ask_endpoint(settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> Endpoint:
+async def ask_endpoint(settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> EndpointReply:
     """Asks for the list of models. Raises nothing for what goes wrong; the key is in no text."""
     url = f"{(settings.base_url or OPENAI_URL).rstrip('/')}/models"
     try:
         async with asyncio.timeout(patience_seconds), OpenAIClient(endpoint_of(settings)) as client:
             status, body, location = await client.get("/models")
     except TimeoutError:
-        return Endpoint(url=url, reply="unreachable", said=f"no answer in {patience_seconds:g} s")
+        return EndpointReply(url=url, reply="unreachable", said=f"no answer in {patience_seconds:g} s")
     except (AttemptFailedError, InputError) as error:
-        return Endpoint(url=url, reply="unreachable", said=str(error))
+        return EndpointReply(url=url, reply="unreachable", said=str(error))
     return endpoint_from(url, status, body, location=location)
 
 
-def endpoint_from(url: str, status: int, body: bytes, *, location: str = "") -> Endpoint:
+def endpoint_from(url: str, status: int, body: bytes, *, location: str = "") -> EndpointReply:
     """The reply that an HTTP response to the question means."""
     if status in (401, 403):
-        return Endpoint(url=url, reply="unauthorized", said=f"HTTP {status}")
+        return EndpointReply(url=url, reply="unauthorized", said=f"HTTP {status}")
     if 300 <= status < 400:
-        return Endpoint(url=url, reply="no_api", said=f"HTTP {status}, redirected to {location}")
+        return EndpointReply(url=url, reply="no_api", said=f"HTTP {status}, redirected to {location}")
     try:
         answer = json.loads(body)
     except ValueError:
         kind = "a web page" if body.lstrip()[:1] == b"<" else "no JSON"
-        return Endpoint(url=url, reply="no_list" if status >= 500 else "no_api", said=f"HTTP {status} with {kind}")
+        return EndpointReply(url=url, reply="no_list" if status >= 500 else "no_api", said=f"HTTP {status} with {kind}")
     if status != 200:
-        return Endpoint(url=url, reply="no_list", said=f"HTTP {status}")
+        return EndpointReply(url=url, reply="no_list", said=f"HTTP {status}")
     try:
         listed = [(str(entry["id"]), entry) for entry in answer["data"]]
     except (KeyError, TypeError):
-        return Endpoint(url=url, reply="no_list", said="the answer is no list of models")
+        return EndpointReply(url=url, reply="no_list", said="the answer is no list of models")
     windows = {name: window for name, entry in listed if (window := _window(entry))}
-    return Endpoint(url=url, reply="listed", models=tuple(name for name, _ in listed), windows=windows)
+    return EndpointReply(url=url, reply="listed", models=tuple(name for name, _ in listed), windows=windows)
 
 
 def _window(entry: Mapping[str, object]) -> int | None:
@@ -120,7 +120,7 @@ def check_provider(settings: Settings) -> Iterator[CheckResult]:
         yield note("provider", f"{provider.title} is set up outside of expand", provider.advice)
 
 
-def check_endpoint(settings: Settings, endpoint: Endpoint, profile: Profile) -> Iterator[CheckResult]:
+def check_endpoint(settings: Settings, endpoint: EndpointReply, profile: Profile) -> Iterator[CheckResult]:
     """Whether the API answers, takes the key, and has the model with the window that its profile says."""
     url, said = endpoint.url, endpoint.said
     match endpoint.reply:

@@ -78,11 +78,11 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
         errors.extend(single)
         findings.extend(_finding("error", one.place, one.what, one.remedy, workspace.root) for one in single)
 
+    book = None
     try:
         check_settings(workspace.settings_path)
     except InputError as error:
         note(error)
-    book = None
     try:
         book = workspace.book()
         _check_style(workspace, book.style)
@@ -105,7 +105,7 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
 
 
 def _check_style(workspace: Workspace, style: Style | None) -> None:
-    """Refuses a house style that there is not. Raises ``InputError``."""
+    """Raises ``InputError`` for a house style that does not exist."""
     if style is not None:
         require_style(style, workspace.prompts_folder)
 
@@ -146,30 +146,21 @@ def as_sarif(findings: Iterable[OutlineFinding], workspace: Workspace, beside: P
     rules: list[Json] = [
         {"id": f"outline-{level}", "shortDescription": {"text": text}} for level, text in _RULES.items()
     ]
-    driver: dict[str, Json] = {"name": "expand", "version": __version__, "rules": rules}
-    run: dict[str, Json] = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_result(finding, workspace, beside) for finding in findings],
-    }
-    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
-
-
-def _result(finding: OutlineFinding, workspace: Workspace, beside: Path) -> Json:
-    uri = quote(_beside(finding, workspace, beside))
-    return {
-        "ruleId": f"outline-{finding.level}",
-        "level": finding.level,
-        "message": {"text": finding.sentence},
-        "locations": [
+    results: list[Json] = []
+    for finding in findings:
+        file: Json = {"uri": quote(_beside(finding, workspace, beside)), "uriBaseId": "%SRCROOT%"}
+        region: Json = {"startLine": finding.line, "startColumn": finding.column}
+        results.append(
             {
-                "physicalLocation": {
-                    "artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"},
-                    "region": {"startLine": finding.line, "startColumn": finding.column},
-                }
+                "ruleId": f"outline-{finding.level}",
+                "level": finding.level,
+                "message": {"text": finding.sentence},
+                "locations": [{"physicalLocation": {"artifactLocation": file, "region": region}}],
             }
-        ],
-    }
+        )
+    driver: Json = {"name": "expand", "version": __version__, "rules": rules}
+    run: Json = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _beside(finding: OutlineFinding, workspace: Workspace, beside: Path) -> str:

@@ -10,7 +10,7 @@ from expand.doctor import model_checks
 from expand.doctor.check_result import CheckResult, from_error, from_errors, note, ok, warning
 from expand.doctor.environment import Terminal, check_environment
 from expand.doctor.live_request import send_live_request
-from expand.doctor.model_checks import Endpoint, ask_endpoint
+from expand.doctor.model_checks import EndpointReply, ask_endpoint
 from expand.doctor.storage import check_storage
 from expand.drafting.model_setup import author_for, profile_of
 from expand.errors import ExpandError
@@ -43,7 +43,7 @@ async def run_checks(
     overrides: Overrides | None = None,
     terminal: Terminal,
     live: bool = False,
-    ask: Callable[[Settings], Awaitable[Endpoint]] = ask_endpoint,
+    ask: Callable[[Settings], Awaitable[EndpointReply]] = ask_endpoint,
     author: Author | None = None,
     free_bytes: Callable[[Path], int] | None = None,
 ) -> DoctorReport:

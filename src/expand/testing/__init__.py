@@ -1,9 +1,5 @@
-"""For tests of one's own outlines, prompts and house rules: an author and a server that write to
-order, and fixtures for pytest, without network or key.
-
-The fixtures (``expand_workspace``, ``scripted_author``, ``expand_draft``, ``scripted_server``,
-``expand_run``, ``expand_no_network``) are there wherever pytest finds the package; see ``plugin``.
-Nothing else here needs pytest.
+"""Tests your own outlines, prompts and house rules without network or key: a scripted author, a scripted server, and
+fixtures for pytest (see ``plugin``). Nothing but the fixtures needs pytest.
 """
 
 from __future__ import annotations

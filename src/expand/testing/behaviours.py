@@ -9,41 +9,13 @@ from typing import Literal
 from expand.testing.text_generator import LineRequest, TextGenerator
 
 Behaviour = Literal[
-    "normal",
-    "half",
-    "preamble",
-    "heading",
-    "cut_code",
-    "cut_off",
-    "open_fence",
-    "placeholder",
-    "refusal",
-    "empty",
-    "wrong_language",
-    "same_sentence",
-    "no_usage",
-    "bills_more",
-    "rate_limited",
-    "unauthorized",
-    "insufficient_quota",
-    "bad_request",
-    "server_error",
-    "timeout",
-    "hang",
-    "drop",
-    "not_json",
-    "html",
-    "error_in_success",
-    "broken_stream",
-    "broken_stream_with_usage",
-    "stalled_stream",
-    "unfinished_stream",
-    "error_in_stream",
-    "ignores_stream",
-    "streams_only",
-    "refuses_stream",
-    "refuses_stream_options",
-]
+    "normal", "half", "preamble", "heading", "cut_code", "cut_off", "open_fence", "placeholder", "refusal", "empty",
+    "wrong_language", "same_sentence", "no_usage", "bills_more",
+    "rate_limited", "unauthorized", "insufficient_quota", "bad_request", "server_error", "timeout", "hang", "drop",
+    "not_json", "html", "error_in_success",
+    "broken_stream", "broken_stream_with_usage", "stalled_stream", "unfinished_stream", "error_in_stream",
+    "ignores_stream", "streams_only", "refuses_stream", "refuses_stream_options",
+]  # fmt: skip
 """``half`` delivers half of what was asked; ``cut_off`` and ``cut_code`` stop at the output cap, in a sentence and in
 code; ``same_sentence`` repeats itself; ``no_usage`` reports no tokens and ``bills_more`` more than was reserved.
 

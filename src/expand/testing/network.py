@@ -30,7 +30,7 @@ def this_machine_only() -> Iterator[None]:
 
     def guarded_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        if name is not None and not (_is_number(name) or _is_local((name,))):
+        if name is not None and not (_number(name) or _is_local(name)):
             raise socket.gaierror(socket.EAI_NONAME, f"no name look-ups in tests: {name}")
         return lookup(host, *args, **kwargs)
 
@@ -43,22 +43,17 @@ def this_machine_only() -> Iterator[None]:
 
 
 def _require_local(address: Any) -> None:
-    if not _is_local(address):
+    if isinstance(address, tuple) and not _is_local(str(address[0])):  # else a Unix socket's path
         raise NetworkForbiddenError(f"connection to {address!r}; tests stay on this machine")
 
 
-def _is_local(address: Any) -> bool:
-    if not isinstance(address, tuple):
-        return True  # a Unix socket's path
-    host = str(address[0])
-    if _is_number(host):
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    return host in {"localhost", ""}
+def _is_local(host: str) -> bool:
+    number = _number(host)
+    return number.is_loopback if number else host in {"localhost", ""}
 
 
-def _is_number(host: str) -> bool:
+def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return False
-    return True
+        return None

@@ -7,9 +7,9 @@ It is loaded by every pytest that finds the package installed, so importing it i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -22,20 +22,10 @@ if TYPE_CHECKING:
     from expand.workspace import Workspace
 
 
-class ExpandDraft(Protocol):
-    """Drafts a chapter of the copied workspace; the options are those of ``expand_chapter``."""
-
-    def __call__(self, chapter: str, **options: Any) -> DraftTrial:
-        """The chapter's result, draft and requests."""
-        ...
-
-
-class ExpandRun(Protocol):
-    """Runs a command line in the copied workspace: ``expand_run("chapter", "03", "--json")``."""
-
-    def __call__(self, *arguments: str) -> CommandRun:
-        """Exit code, stdout, stderr and the requests that the server got."""
-        ...
+ExpandDraft: TypeAlias = Callable[..., "DraftTrial"]
+"""Drafts a chapter of the copied workspace: ``expand_draft("03", sections=[1])``, options as of ``expand_chapter``."""
+ExpandRun: TypeAlias = Callable[..., "CommandRun"]
+"""Runs a command line in the copied workspace: ``expand_run("chapter", "03", "--json")``."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

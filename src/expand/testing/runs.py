@@ -6,12 +6,12 @@ import asyncio
 import io
 import json
 import shutil
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from expand.api import expand_chapter
 from expand.cli import main
@@ -22,8 +22,6 @@ from expand.outline import Outline
 from expand.testing.scripted_author import ScriptedAuthor, SentRequest
 from expand.testing.server import Received, ScriptedServer
 from expand.workspace import Workspace, read_text
-
-T = TypeVar("T")
 
 LEFT_OUT = (".*", "drafts", "node_modules", "target", "build", "dist", "site", "venv", "__pycache__")
 """What is not copied: hidden files, drafts, the ledger, and what others build or install."""
@@ -106,7 +104,7 @@ class DraftTrial:
 
 
 def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options: Mapping[str, Any]) -> DraftTrial:
-    """Draft a chapter with a scripted author, in a loop of its own."""
+    """Drafts a chapter with a scripted author, also from within a running event loop."""
     before = len(author.requests)
     events: list[Event] = []
     listener = options.get("on_event")
@@ -117,7 +115,8 @@ def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options:
             listener(event)
 
     given = {"unpriced": True, "author": author, **options, "on_event": on_event}
-    result = in_a_loop_of_its_own(lambda: expand_chapter(workspace, chapter, **given))
+    with ThreadPoolExecutor(max_workers=1) as thread:  # a loop of its own, as the test may run in one
+        result = thread.submit(lambda: asyncio.run(expand_chapter(workspace, chapter, **given))).result()
     return DraftTrial(
         workspace=workspace,
         result=result,
@@ -125,12 +124,6 @@ def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options:
         requests=tuple(author.requests[before:]),
         events=tuple(events),
     )
-
-
-def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run to the end in a thread with a loop of its own, so that it may be called within a running loop."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="expand") as thread:
-        return thread.submit(asyncio.run, work()).result()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +145,6 @@ def run_command(workspace: Workspace, server: ScriptedServer, *arguments: str) -
     """Run ``expand`` with these arguments in the workspace. Not from within a running loop."""
     before = len(server.requests)
     out, err = io.StringIO(), io.StringIO()
-    code: int | str | None = 0
     with redirect_stdout(out), redirect_stderr(err):
         try:
             main(["--workspace", str(workspace.root), *arguments])

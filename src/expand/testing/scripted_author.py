@@ -12,24 +12,24 @@ from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText
 from expand.testing.behaviours import ERRORS, INTERRUPTED, Behaviour, billed, pieces_of, written
 from expand.testing.text_generator import LineRequest, TextGenerator
 
+_KINDS = {
+    "rate_limited": Failure.RATE_LIMITED,
+    "unauthorized": Failure.UNAUTHORIZED,
+    "insufficient_quota": Failure.QUOTA,
+    "bad_request": Failure.BAD_REQUEST,
+    "server_error": Failure.SERVER_ERROR,
+}
+_TIMEOUT = (Failure.TIMEOUT, "no answer in time")
+_DISCONNECTED = (Failure.DISCONNECTED, "the connection was lost")
 FAILURES: Mapping[str, tuple[Failure, str]] = MappingProxyType(
     {
-        "rate_limited": (Failure.RATE_LIMITED, ERRORS["rate_limited"][1]),
-        "unauthorized": (Failure.UNAUTHORIZED, ERRORS["unauthorized"][1]),
-        "insufficient_quota": (Failure.QUOTA, ERRORS["insufficient_quota"][1]),
-        "bad_request": (Failure.BAD_REQUEST, ERRORS["bad_request"][1]),
-        "server_error": (Failure.SERVER_ERROR, ERRORS["server_error"][1]),
-        "timeout": (Failure.TIMEOUT, "no answer in time"),
-        "hang": (Failure.TIMEOUT, "no answer in time"),
-        "drop": (Failure.DISCONNECTED, "the connection was lost"),
+        **{name: (failure, ERRORS[name][1]) for name, failure in _KINDS.items()},
+        **dict.fromkeys(("timeout", "hang", "stalled_stream"), _TIMEOUT),
+        **dict.fromkeys(("drop", "broken_stream", "broken_stream_with_usage"), _DISCONNECTED),
+        **dict.fromkeys(("error_in_success", "error_in_stream"), (Failure.GARBLED, "upstream failed")),
         "not_json": (Failure.GARBLED, "the answer is not JSON"),
         "html": (Failure.GARBLED, "the answer is a web page"),
-        "error_in_success": (Failure.GARBLED, "upstream failed"),
-        "broken_stream": (Failure.DISCONNECTED, "the connection was lost"),
-        "broken_stream_with_usage": (Failure.DISCONNECTED, "the connection was lost"),
-        "stalled_stream": (Failure.TIMEOUT, "no answer in time"),
         "unfinished_stream": (Failure.DISCONNECTED, "the stream ended before the answer"),
-        "error_in_stream": (Failure.GARBLED, "upstream failed"),
     }
 )
 """The failure and message of each behaviour that brings no whole answer."""
@@ -37,7 +37,7 @@ FAILURES: Mapping[str, tuple[Failure, str]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentRequest:
-    """One request as it was sent: whom it was for, the words, and the behaviour it met."""
+    """One request as it was sent: its section and purpose, the request, and the behaviour it met."""
 
     chapter: str
     section: int
@@ -54,12 +54,11 @@ class SentRequest:
     @property
     def last_user_message(self) -> str:
         """The section's own request, which says how many lines are wanted."""
-        user = [m.content for m in self.request.messages if m.role == "user"]
-        return user[-1] if user else ""
+        return next((m.content for m in reversed(self.request.messages) if m.role == "user"), "")
 
     @property
     def question(self) -> LineRequest:
-        """What is asked, and for which section."""
+        """The lines asked for, and the section."""
         return LineRequest(text=self.last_user_message, chapter=self.chapter, section=self.section)
 
     @property
@@ -97,9 +96,22 @@ class ScriptedAuthor:
     _generator: TextGenerator = field(default_factory=TextGenerator, repr=False)
 
     async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
-        """Answer as the script has it. Raises ``AttemptFailedError``."""
+        """Answers as scripted. Raises ``AttemptFailedError``."""
         index = len(self.requests)
-        sent = self._sent(request, client_request_id, index)
+        chapter, section, purpose, attempt_id = client_request_id.split("/")
+        behaviour: str = self.by_section.get(int(section), self.behaviour)
+        if self.write is not None or index < len(self.answers):
+            behaviour = "own"
+        elif index < len(self.script):
+            behaviour = self.script[index]
+        sent = SentRequest(
+            chapter=unquote(chapter),
+            section=int(section),
+            purpose=purpose,
+            attempt_id=attempt_id,
+            request=request,
+            behaviour=behaviour,
+        )
         self.requests.append(sent)
         await asyncio.sleep(self.latency_seconds)
         if index < len(self.answers):
@@ -111,19 +123,6 @@ class ScriptedAuthor:
         if answer.finish is not Finish.REFUSAL:
             await self._hand_out(answer.text, on_text)
         return answer
-
-    def _sent(self, request: Request, client_request_id: str, index: int) -> SentRequest:
-        chapter, section, purpose, attempt_id = client_request_id.split("/")
-        own = self.write is not None or index < len(self.answers)
-        behaviour = self.by_section.get(int(section), self.behaviour)
-        return SentRequest(
-            chapter=unquote(chapter),
-            section=int(section),
-            purpose=purpose,
-            attempt_id=attempt_id,
-            request=request,
-            behaviour="own" if own else self.script[index] if index < len(self.script) else behaviour,
-        )
 
     async def _scripted(self, sent: SentRequest, on_text: OnText) -> Answer:
         behaviour = sent.behaviour

@@ -17,12 +17,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from types import MappingProxyType
 from typing import Any, Self, cast, get_args
 from urllib.parse import unquote
 
 from expand.testing.behaviours import ERRORS, INTERRUPTED, Behaviour, billed, pieces_of, written
 from expand.testing.text_generator import LineRequest, TextGenerator
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+UPSTREAM_FAILED: Mapping[str, Any] = MappingProxyType({"error": {"message": "upstream failed", "code": 502}})
+NO_COMPLETION: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "not_json": ("application/json", "upstream said: OK"),
+        "html": ("text/html", "<html><body>Please sign in</body></html>"),
+        "error_in_success": ("application/json", json.dumps({**UPSTREAM_FAILED})),
+    }
+)
+"""Content type and body of the successes that are no chat completion."""
 
 
 @dataclass
@@ -36,20 +47,16 @@ class Received:
 
     @property
     def last_user_message(self) -> str:
-        """The text that says how many lines are wanted."""
-        found = [m["content"] for m in self.body["messages"] if m["role"] == "user"]
-        return str(found[-1]) if found else ""
+        """The text that states how many lines are wanted."""
+        return next((str(m["content"]) for m in reversed(self.body["messages"]) if m["role"] == "user"), "")
 
     @property
     def question(self) -> LineRequest:
-        """What is asked, and for which section."""
+        """The lines asked for, and the section that the request's header names."""
         address = self.headers.get("X-Client-Request-Id", "").split("/")
-        known = len(address) == 4 and address[1].isdecimal()
-        return LineRequest(
-            text=self.last_user_message,
-            chapter=unquote(address[0]) if known else "",
-            section=int(address[1]) if known else 1,
-        )
+        if len(address) != 4 or not address[1].isdecimal():
+            return LineRequest(text=self.last_user_message)
+        return LineRequest(text=self.last_user_message, chapter=unquote(address[0]), section=int(address[1]))
 
     @property
     def asked(self) -> tuple[int, str]:
@@ -65,16 +72,6 @@ class Received:
     def streamed(self) -> bool:
         """Whether a stream was asked for."""
         return bool(self.body.get("stream"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """One response that is not streamed."""
-
-    status: int = 200
-    body: str
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -112,16 +109,11 @@ class ScriptedServer:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Listen; returns when requests are taken."""
+        """Listens; returns when requests are taken."""
         self._listener = _Listener(self)
         self.port = self._listener.server_port
         threading.Thread(
@@ -129,7 +121,7 @@ class ScriptedServer:
         ).start()
 
     def stop(self) -> None:
-        """End; requests under way lose their connection."""
+        """Ends; requests under way lose their connection."""
         assert self._listener is not None
         self._released.set()
         self._listener.stop()
@@ -139,11 +131,11 @@ class ScriptedServer:
         return written(received.question, received.behaviour, generator=self._generator, ratio=self.ratio)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait, or until the server stops."""
+        """Waits, at most until the server stops."""
         self._released.wait(seconds)
 
     def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[int, Received]:
-        """Write a request into the log. Returns its number."""
+        """Enters a request into the log. Returns its number."""
         with self._lock:
             index = len(self.requests)
             behaviour = self.script[index] if index < len(self.script) else self.behaviour
@@ -154,7 +146,7 @@ class ScriptedServer:
         return index, received
 
     def bill(self, index: int, received: Received, text: str) -> dict[str, Any]:
-        """Charge for an answer. Returns the usage as the API reports it."""
+        """Charges for an answer. Returns the usage as the API reports it."""
         prompt, completion = billed(received.prompt_text, text, received.behaviour)
         with self._lock:
             before = [r.prompt_text for r in self.requests[max(0, index - 4) : index]]
@@ -173,12 +165,12 @@ class ScriptedServer:
         """The log and the bill."""
         rows = [
             {
-                "client_request_id": r.headers.get("X-Client-Request-Id", ""),
-                "behaviour": r.behaviour,
-                "billed_tokens": r.billed_tokens,
-                "body": r.body,
+                "client_request_id": received.headers.get("X-Client-Request-Id", ""),
+                "behaviour": received.behaviour,
+                "billed_tokens": received.billed_tokens,
+                "body": received.body,
             }
-            for r in self.requests
+            for received in self.requests
         ]
         return {"billed_tokens": self.billed_tokens, "requests": rows}
 
@@ -203,7 +195,7 @@ class _Listener(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leave out clients that have gone away: tests interrupt them."""
+        """Ignores clients that have gone away: tests interrupt them."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -222,67 +214,84 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Listener
 
     def log_message(self, *_: object) -> None:
-        """Say nothing on stderr."""
+        """Prints nothing on stderr."""
 
     def do_GET(self) -> None:
-        """List the models, or show the log and the bill."""
+        """Lists the models, or shows the log and the bill."""
         if self.path == "/v1/models":
-            self._reply(_json({"object": "list", "data": [{"id": "scripted"}]}))
+            self._reply_json({"object": "list", "data": [{"id": "scripted"}]})
         elif self.path == "/books":
-            self._reply(_json(self.server.scripted.books()))
+            self._reply_json(self.server.scripted.books())
         else:
-            self._reply(Reply(status=404, body="Not found", content_type="text/plain"))
+            self._reply("Not found", status=404, content_type="text/plain")
 
     def do_POST(self) -> None:
-        """Answer one chat completion request."""
+        """Answers one chat completion request."""
         scripted = self.server.scripted
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/chat/completions":
-            return self._reply(Reply(status=404, body="Not found", content_type="text/plain"))
+            return self._reply("Not found", status=404, content_type="text/plain")
         index, received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
         if scripted.latency_seconds:
             scripted.wait(scripted.latency_seconds)
-        error = _refusal(received, scripted.retry_after)
-        if error is not None and error.status < 500:
-            return self._reply(error)
+        status, error = _error(received)
+        if 400 <= status < 500:
+            headers = {"Retry-After": scripted.retry_after} if received.behaviour == "rate_limited" else {}
+            return self._reply_json(error, status=status, headers=headers)
         text, finish = scripted.write(received)
         usage = scripted.bill(index, received, text)
-        if received.behaviour in ("hang", "timeout"):
-            scripted.wait()
         if received.behaviour in ("drop", "hang", "timeout"):
+            if received.behaviour != "drop":
+                scripted.wait()
             return self._hang_up()
-        if unusable := error or _no_completion(received.behaviour):
-            return self._reply(unusable)
-        reported = None if received.behaviour == "no_usage" else usage
-        headers = {"x-request-id": f"req_{index}"}
-        if received.streamed and received.behaviour != "ignores_stream":
-            return self._stream(_Stream(index, received, text, finish, reported), headers)
-        return self._reply(_json(_completion(index, received, text, finish, reported), headers=headers))
+        if error:
+            return self._reply_json(error, status=status)
+        return self._answer(_Answer(index, received, text, finish, None if received.behaviour == "no_usage" else usage))
 
-    def _reply(self, reply: Reply) -> None:
-        payload = reply.body.encode()
-        self.send_response(reply.status)
-        for name, value in {"Content-Type": reply.content_type, **reply.headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
+    def _answer(self, answer: _Answer) -> None:
+        received, headers = answer.received, {"x-request-id": f"req_{answer.index}"}
+        if received.behaviour in NO_COMPLETION:
+            content_type, body = NO_COMPLETION[received.behaviour]
+            self._reply(body, content_type=content_type)
+        elif received.streamed and received.behaviour != "ignores_stream":
+            self._stream(answer, headers)
+        else:
+            self._reply_json(answer.completion(), headers=headers)
+
+    def _reply_json(
+        self, data: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
+        self._reply(json.dumps(data, ensure_ascii=False), status=status, headers=headers)
+
+    def _reply(
+        self,
+        body: str,
+        *,
+        status: int = 200,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        payload = body.encode()
+        self._begin(status, {"Content-Type": content_type, **headers, "Content-Length": str(len(payload))})
         self.wfile.write(payload)
 
-    def _stream(self, stream: _Stream, headers: Mapping[str, str]) -> None:
-        scripted = self.server.scripted
-        self.send_response(200)
-        for name, value in {"Content-Type": "text/event-stream", **headers}.items():
+    def _begin(self, status: int, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for event in stream.events(scripted.chunk_characters):
+
+    def _stream(self, answer: _Answer, headers: Mapping[str, str]) -> None:
+        scripted, behaviour = self.server.scripted, answer.received.behaviour
+        self._begin(200, {"Content-Type": "text/event-stream", **headers, "Transfer-Encoding": "chunked"})
+        for event in answer.events(scripted.chunk_characters):
             payload = f"data: {event}\n\n".encode()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(payload), payload))
             if scripted.chunk_seconds:
                 scripted.wait(scripted.chunk_seconds)
-        if stream.behaviour == "stalled_stream":
+        if behaviour == "stalled_stream":
             scripted.wait()
-        if stream.behaviour in ("broken_stream", "broken_stream_with_usage", "stalled_stream"):
+        if behaviour in ("broken_stream", "broken_stream_with_usage", "stalled_stream"):
             self._hang_up()
         else:
             self.wfile.write(b"0\r\n\r\n")
@@ -292,89 +301,61 @@ class _Handler(BaseHTTPRequestHandler):
         _hang_up(self.connection)
 
 
-class _Stream:
-    """An answer as the events of a stream."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A text as the API's objects."""
 
-    def __init__(self, index: int, received: Received, text: str, finish: str, usage: Mapping[str, Any] | None) -> None:
-        self.behaviour = received.behaviour
-        self._text, self._finish, self._usage = text, finish, usage
-        self._head = _head(index, received, "chat.completion.chunk")
-        options = received.body.get("stream_options") or {}
-        self._says_usage = bool(options.get("include_usage")) and usage is not None
+    index: int
+    received: Received
+    text: str
+    finish: str
+    usage: Mapping[str, Any] | None
+
+    def completion(self) -> dict[str, Any]:
+        """The whole answer as one object."""
+        refused = self.received.behaviour == "refusal"
+        message = {"content": None, "refusal": self.text} if refused else {"content": self.text}
+        choice = {"index": 0, "finish_reason": self.finish, "message": {"role": "assistant", **message}}
+        return {**self._head("chat.completion"), "choices": [choice], **({"usage": self.usage} if self.usage else {})}
 
     def events(self, size: int) -> Iterator[str]:
-        """The data of each event, ``size`` characters of text in each."""
-        key = "refusal" if self.behaviour == "refusal" else "content"
+        """The data of each event of a stream, ``size`` characters of text in each."""
+        behaviour, interrupted = self.received.behaviour, self.received.behaviour in INTERRUPTED
+        key = "refusal" if behaviour == "refusal" else "content"
+        usage = json.dumps({**self._head("chat.completion.chunk"), "choices": [], "usage": self.usage})
         yield self._chunk({"role": "assistant", key: ""})
-        interrupted = self.behaviour in INTERRUPTED
-        for piece in pieces_of(self._text[: len(self._text) // 2] if interrupted else self._text, size):
+        for piece in pieces_of(self.text[: len(self.text) // 2] if interrupted else self.text, size):
             yield self._chunk({key: piece})
-        if self.behaviour == "error_in_stream":
-            yield json.dumps({"error": {"message": "upstream failed", "code": 502}})
-        if self.behaviour == "broken_stream_with_usage":
-            yield self._usage_chunk()
+        if behaviour == "error_in_stream":
+            yield json.dumps({**UPSTREAM_FAILED})
+        if behaviour == "broken_stream_with_usage":
+            yield usage
         if not interrupted:
-            yield self._chunk({}, finish=self._finish)
-            if self._says_usage:
-                yield self._usage_chunk()
+            yield self._chunk({}, finish=self.finish)
+            if self.usage and (self.received.body.get("stream_options") or {}).get("include_usage"):
+                yield usage
             yield "[DONE]"
 
     def _chunk(self, delta: Mapping[str, str], finish: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return json.dumps({**self._head, "choices": [choice]}, ensure_ascii=False)
+        return json.dumps({**self._head("chat.completion.chunk"), "choices": [choice]}, ensure_ascii=False)
 
-    def _usage_chunk(self) -> str:
-        return json.dumps({**self._head, "choices": [], "usage": self._usage})
-
-
-def _head(index: int, received: Received, kind: str) -> dict[str, Any]:
-    model = received.body["model"]
-    return {"id": f"chatcmpl-{index}", "object": kind, "created": 1_700_000_000 + index, "model": model}
+    def _head(self, kind: str) -> dict[str, Any]:
+        made = 1_700_000_000 + self.index
+        return {"id": f"chatcmpl-{self.index}", "object": kind, "created": made, "model": self.received.body["model"]}
 
 
-def _completion(
-    index: int, received: Received, text: str, finish: str, usage: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": text}
-    if received.behaviour == "refusal":
-        message = {"role": "assistant", "content": None, "refusal": text}
-    return {
-        **_head(index, received, "chat.completion"),
-        "choices": [{"index": 0, "finish_reason": finish, "message": message}],
-        **({"usage": usage} if usage else {}),
-    }
-
-
-def _refusal(received: Received, retry_after: str) -> Reply | None:
-    """The error that the behaviour has for a request; None where it answers."""
-    behaviour = received.behaviour
-    met = {
+def _error(received: Received) -> tuple[int, dict[str, Any]]:
+    """Status and body of the error that the behaviour gives to a request; 200 and nothing where it answers."""
+    applies = {
         "refuses_stream": received.streamed,
         "refuses_stream_options": "stream_options" in received.body,
         "streams_only": not received.streamed,
     }
-    if behaviour not in ERRORS or not met.get(behaviour, True):
-        return None
-    status, message, code = ERRORS[behaviour]
-    body = {"error": {"message": message, "type": code, "param": None, "code": code}}
-    return _json(body, status=status, headers={"Retry-After": retry_after} if behaviour == "rate_limited" else None)
-
-
-def _no_completion(behaviour: str) -> Reply | None:
-    """A success that is no chat completion."""
-    match behaviour:
-        case "not_json":
-            return Reply(body="upstream said: OK")
-        case "html":
-            return Reply(body="<html><body>Please sign in</body></html>", content_type="text/html")
-        case "error_in_success":
-            return _json({"error": {"message": "upstream failed", "code": 502}})
-        case _:
-            return None
-
-
-def _json(data: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    return Reply(status=status, body=json.dumps(data, ensure_ascii=False), headers=headers or {})
+    if received.behaviour not in ERRORS or not applies.get(received.behaviour, True):
+        return 200, {}
+    status, message, code = ERRORS[received.behaviour]
+    return status, {"error": {"message": message, "type": code, "param": None, "code": code}}
 
 
 def _shared_prefix(one: str, other: str) -> int:
@@ -393,24 +374,18 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ratio", type=float, default=1.0)
     parser.add_argument("--behaviour", choices=get_args(Behaviour), default="normal")
-    parser.add_argument("--script", default="", help="behaviours of the first requests, with commas")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument(
+        "--script",
+        type=lambda names: tuple(filter(None, names.split(","))),
+        default=(),
+        help="behaviours of the first requests, with commas",
+    )
+    parser.add_argument("--latency", dest="latency_seconds", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--chunk-characters", type=int, default=40, help="characters in a chunk of a stream")
     parser.add_argument("--chunk-seconds", type=float, default=0.0, help="seconds between two chunks")
     parser.add_argument("--retry-after", default="1")
     parser.add_argument("--key")
-    options = parser.parse_args()
-    server = ScriptedServer(
-        ratio=options.ratio,
-        behaviour=options.behaviour,
-        script=tuple(name for name in options.script.split(",") if name),
-        latency_seconds=options.latency,
-        chunk_characters=options.chunk_characters,
-        chunk_seconds=options.chunk_seconds,
-        key=options.key,
-        retry_after=options.retry_after,
-        port=options.port,
-    )
+    server = ScriptedServer(**vars(parser.parse_args()))
     with server:
         print(server.base_url, flush=True)
         with suppress(KeyboardInterrupt):

@@ -19,21 +19,8 @@ ENDS = ("before the next request", "when the load rises", "on every core", "with
 ZH_SUBJECTS = ("调度器", "工作进程", "父进程", "内核", "计数器", "剖析工具", "事件循环", "子进程",
                "监督者", "基准测试", "分配器")  # fmt: skip
 ZH_VERBS = ("记录", "推迟", "共享", "测量", "释放", "检查", "限制", "报告", "收集")
-ZH_OBJECTS = (
-    "退出状态",
-    "一个缓冲区",
-    "打开的文件",
-    "运行队列",
-    "时间片",
-    "内存映射",
-    "调用栈样本",
-)
-ZH_ENDS = (
-    "，以便下一个请求使用。",
-    "，尤其在负载升高的时候。",
-    "，每个核心都是如此。",
-    "，而且不需要复制。",
-)
+ZH_OBJECTS = ("退出状态", "一个缓冲区", "打开的文件", "运行队列", "时间片", "内存映射", "调用栈样本")
+ZH_ENDS = ("，以便下一个请求使用。", "，尤其在负载升高的时候。", "，每个核心都是如此。", "，而且不需要复制。")
 
 ROUND = 2_000
 """After so many sentences the words come round again, and the sentence says so."""
@@ -41,6 +28,7 @@ APART = 500
 """The sections of a chapter begin so many sentences apart."""
 
 ASKED = re.compile(r"(\d+)\s*(lines|行)")
+TOPIC = re.compile(r"(?:topic|主题)[^:：\n]*[:：] *(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,16 +49,14 @@ class LineRequest:
         return int(count), "zh" if unit == "行" else "en"
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        """The headings or the topics that the message names."""
-        heads = self.headings
-        named = r"(?:topic|主题)[^:：\n]*[:：] *(.+)$"
-        return heads or tuple(re.findall(named, self.text, flags=re.MULTILINE))
-
-    @property
     def headings(self) -> tuple[str, ...]:
         """The headings that the message has."""
         return tuple(re.findall(r"^#{2,4} (.+)$", self.text, flags=re.MULTILINE))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The headings or the topics that the message names."""
+        return self.headings or tuple(TOPIC.findall(self.text))
 
 
 @dataclass(slots=True)
@@ -104,14 +90,8 @@ class TextGenerator:
 
     def _code(self, question: LineRequest) -> list[str]:
         number = self._next(question)
-        return [
-            "```rust",
-            f"fn step_{number}(input: u64) -> u64 {{",
-            f"    let scaled = input * {number + 2};",
-            "    scaled + 1",
-            "}",
-            "```",
-        ]
+        head, scaled = f"fn step_{number}(input: u64) -> u64 {{", f"    let scaled = input * {number + 2};"
+        return ["```rust", head, scaled, "    scaled + 1", "}", "```"]
 
     def _sentence(self, question: LineRequest, language: str) -> str:
         number = self._next(question)

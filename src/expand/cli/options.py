@@ -1,0 +1,47 @@
+"""The options and arguments that several commands take, as annotations: ``model: options.Model = None``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from expand.cli import verbosity
+from expand.errors import ExpandError
+from expand.workspace import find_workspace
+
+
+def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
+    """The workspace's chapter ids that begin with ``incomplete``, for shell completion; never an error."""
+    parent = context.parent.params if context.parent is not None else {}
+    given = context.params.get("workspace") or parent.get("workspace")
+    try:
+        workspace = find_workspace(Path.cwd(), given=Path(given) if given else None)
+    except ExpandError:
+        return []
+    return [chapter for chapter in workspace.chapter_ids() if chapter.startswith(incomplete)]
+
+
+Workspace = verbosity.WorkspaceFolder
+Quiet = verbosity.Quiet
+Verbose = verbosity.Verbose
+Chapter = Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)]
+Chapters = Annotated[list[str], typer.Argument(metavar="ID...", help="Chapters.", autocompletion=complete_chapter)]
+SomeChapters = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID...]", help="Only these chapters.", autocompletion=complete_chapter),
+]
+Plan = Annotated[str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")]
+Language = Annotated[str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")]
+Model = Annotated[str | None, typer.Option("--model", help="The author model; `embedded` is the local one.")]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")]
+Budget = Annotated[
+    int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="Spend at most this many tokens in this run.")
+]
+Concurrency = Annotated[int | None, typer.Option("--concurrency", min=1, help="Requests at once.")]
+OnUnknown = Annotated[str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")]
+Unpriced = Annotated[bool, typer.Option("--unpriced", help="Under a limit in money, let a model without a price pass.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+FormatJson = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
