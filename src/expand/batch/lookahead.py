@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,7 +66,8 @@ async def open_questions(
             if check.state == "due":
                 orders = await _next_orders(context, chapter, check)
                 state = "open" if orders else "complete"
-            title, number = chapter.title(check.section), check.section.number
+            number = check.section.number
+            title = chapter.skeletons[number].title
             questions.append(
                 SectionQuestions(chapter=chapter.id, number=number, title=title, state=state, orders=orders)
             )
@@ -148,7 +148,7 @@ class Lookahead(SectionRun):
         if not self._answered:
             raise StoppedError("the first answer tells how much to ask for")
         if self._real is None:
-            self._real = _snapshot(self._text)
+            self._real = self._text.copy()
         return self._imagine(ask)
 
     def _imagine(self, ask: Ask) -> Answer:
@@ -169,14 +169,6 @@ class Lookahead(SectionRun):
 
     def _show(self) -> None:
         """Show nothing: the text that grows is imagined."""
-
-
-def _snapshot(text: SectionText) -> SectionText:
-    """A section's text as it is now, untouched by what is added later."""
-    taken = copy(text)
-    taken.bodies = [*text.bodies]
-    taken.cut = [*text.cut]
-    return taken
 
 
 def _imagined_text(titles: Sequence[str], count: int, serial: itertools.count[int]) -> str:

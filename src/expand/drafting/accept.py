@@ -44,7 +44,7 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
         sections=[
             SectionResult(
                 number=section.number,
-                title=chapter.title(section),
+                title=chapter.skeletons[section.number].title,
                 target_lines=section.lines,
                 lines=lines.of_section(draft_file.texts[section.number]),
                 status="edited" if draft_file.edited(section.number) else "reused",

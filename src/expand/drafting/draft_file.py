@@ -76,7 +76,7 @@ class DraftFile:
         self._reread()
         for section in chapter.outline.sections:
             if section.number not in self.texts:
-                self.put(section.number, SectionText(chapter.skeleton(section)).render(), "")
+                self.put(section.number, SectionText(chapter.skeletons[section.number]).render(), "")
         self._unwritten.clear()
 
     @property
@@ -112,7 +112,7 @@ class DraftFile:
         if self._former is None or self._former.section(section.number) is None:
             return "new"
         if stamp is None or not stamp.key:
-            skeleton = SectionText(self.chapter.skeleton(section)).render()
+            skeleton = SectionText(self.chapter.skeletons[section.number]).render()
             untouched = self.texts[section.number].strip() == skeleton.strip()
             return "new" if untouched else "unfinished"
         return f"changed: {', '.join(differences(stamp.key, key))}"

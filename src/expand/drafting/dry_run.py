@@ -79,7 +79,7 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
     (chapter_id,) = options.chapters
     chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
     (section,) = options.chosen(chapter.outline)
-    section_text = SectionText(chapter.skeleton(section))
+    section_text = SectionText(chapter.skeletons[section.number])
     ask = loop_for(section_text, setup.profile).next()
     if ask is None:
         raise InputError(
@@ -94,7 +94,7 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
 def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
     """One section worked through with answers of just the lines asked for; one that is not due takes nothing."""
     section = check.section
-    section_text = SectionText(chapter.skeleton(section))
+    section_text = SectionText(chapter.skeletons[section.number])
     requests = RequestBuilder(chapter, section, run_id="dry", revision=check.revision)
     loop = loop_for(section_text, chapter.setup.profile)
     orders: list[Order] = []
@@ -109,7 +109,7 @@ def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
     return DryRun(
         chapter=chapter.id,
         section=section.number,
-        title=chapter.title(section),
+        title=chapter.skeletons[section.number].title,
         lines=section.lines,
         reused=check.state != "due",
         edited=check.state == "edited",

@@ -68,26 +68,27 @@ class RequestBuilder:
     ) -> None:
         self._chapter = chapter
         self._section = section
+        self._examples = chapter.examples(section)
         self._run_id = run_id
         self._revision = revision
         self._extra = extra
         self._setup = chapter.setup
         self._profile = chapter.setup.profile
-        self._skeleton = chapter.skeleton(section)
+        self._skeleton = chapter.skeletons[section.number]
         self._aspects = self._profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, revision)
-        before = chapter.outline.sections[: section.number - 1]
+        previous = chapter.skeletons.get(section.number - 1)
         self._base = RequestContext(
             language=chapter.language,
-            audience=chapter.audience(),
+            audience=chapter.context.audience,
             chapter_id=chapter.id,
-            chapter_title=chapter.say(chapter.outline.title),
+            chapter_title=chapter.context.chapter_title,
             section_number=section.number,
             section_title=self._skeleton.title,
             topics=(),
             lines=0,
-            previous_section=chapter.say(before[-1].title) if before else "",
-            section_note=chapter.say(section.note) if section.note else "",
+            previous_section=previous.title if previous else "",
+            section_note=chapter.say(section.note),
             instruction=revision.instruction,
         )
 
@@ -203,5 +204,5 @@ class RequestBuilder:
         that the parts of all topics add up to the whole.
         """
         slots = max(1, len(self._skeleton.topics))
-        wanted = self._chapter.examples(self._section)
+        wanted = self._examples
         return round(wanted * (ask.slots[-1] + 1) / slots) - round(wanted * ask.slots[0] / slots)

@@ -382,7 +382,7 @@ def _section_result(
     chapter, text = draft_file.chapter, draft_file.texts[section.number]
     return SectionResult(
         number=section.number,
-        title=chapter.title(section),
+        title=chapter.skeletons[section.number].title,
         target_lines=section.lines,
         lines=lines.of_section(text),
         status=status,

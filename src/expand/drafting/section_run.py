@@ -44,7 +44,7 @@ class SectionRun:
         self._chapter = chapter
         self._section = check.section
         self._check = check
-        self._text = SectionText(chapter.skeleton(check.section))
+        self._text = SectionText(chapter.skeletons[check.section.number])
         self._requests = self._builder(chapter)
         self._notes: list[Finding] = []
 
@@ -90,7 +90,7 @@ class SectionRun:
         lean = self._chapter.leaner
         if lean is None or self._check.revision != NO_REVISION:
             return
-        text = SectionText(lean.skeleton(lean.outline.sections[self._section.number - 1]))
+        text = SectionText(lean.skeletons[self._section.number])
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
         while (ask := loop.next()) is not None:
             stored = self._context.ledger.known(requests.order(ask, text))

@@ -47,7 +47,7 @@ class SectionCheck:
         return SectionPlanned(
             chapter=chapter.id,
             section=self.section.number,
-            title=chapter.title(self.section),
+            title=chapter.skeletons[self.section.number].title,
             lines=self.section.lines,
             reason=self.reason,
         )
@@ -98,7 +98,7 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
     ]
     due = next((check.section for check in checks if check.state == "due"), None)
     if due is not None:
-        section_text = SectionText(chapter.skeleton(due))
+        section_text = SectionText(chapter.skeletons[due.number])
         ask = loop_for(section_text, chapter.setup.profile).next()
         if ask is not None:
             RequestBuilder(chapter, due, run_id="none").require_fit(ask, section_text)
@@ -132,7 +132,7 @@ def _extra_context(draft_file: DraftFile, section: Section, revision: Revision, 
         return NO_EXTRA_CONTEXT
     chapter = draft_file.chapter
     before = [draft_file.texts[other.number] for other in chapter.outline.sections if other.number < section.number]
-    text, topics = draft_file.texts[section.number], chapter.skeleton(section).topics
+    text, topics = draft_file.texts[section.number], chapter.skeletons[section.number].topics
     return ExtraContext(
         preceding=assemble.summary_of_sections(before) if options.context == "text" else "",
         present=assemble.by_topic(text, topics) if revision.instruction else {},
