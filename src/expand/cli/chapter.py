@@ -14,6 +14,7 @@ from expand.cli.common import (
     ModelOption,
     WorkspaceOption,
     complete_chapter,
+    require_choice,
     workspace_of,
 )
 from expand.cli.verbosity import QuietOption, VerboseOption
@@ -85,6 +86,9 @@ def chapter(
     from expand.drafting.dry_run import dry_run as planned_run
     from expand.drafting.run_options import RunOptions
 
+    require_choice("--plan", plan, "full", "lean")
+    require_choice("--context", section_context, "outline", "text")
+    require_choice("--on-unknown", on_unknown, "retry", "hold")
     place = workspace_of(context, workspace)
     named = _chapters(
         place, chapters or [], all_chapters=all_chapters or (batch not in (None, "submit") and not chapters)

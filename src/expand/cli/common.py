@@ -14,7 +14,6 @@ import typer
 from expand.cli.encoding import is_unicode
 from expand.cli.verbosity import WorkspaceOption, note, warn
 from expand.errors import ExpandError, InputError
-from expand.outline.plans import Plan
 from expand.schema import Json
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace, find_workspace, write_atomically
@@ -30,9 +29,9 @@ __all__ = [
     "WorkspaceOption",
     "complete_chapter",
     "note",
-    "plan_of",
     "print_json",
     "print_text",
+    "require_choice",
     "settings_of",
     "warn",
     "workspace_of",
@@ -71,11 +70,10 @@ def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
     return find_workspace(Path.cwd(), given=given or context.obj)
 
 
-def plan_of(text: str) -> Plan:
-    """The plan that ``--plan`` names. Raises ``InputError``."""
-    if text not in tuple(Plan):
-        raise InputError(f"--plan is {text!r}", remedy="give full or lean")
-    return Plan(text)
+def require_choice(option: str, given: str | None, *choices: str) -> None:
+    """Refuses a value that an option cannot have, naming the option as it was typed. Raises ``InputError``."""
+    if given is not None and given not in choices:
+        raise InputError(f"{option} is {given!r}", remedy=f"give {' or '.join(choices)}")
 
 
 def settings_of(
@@ -87,6 +85,7 @@ def settings_of(
     on_unknown: str | None = None,
 ) -> Settings:
     """The workspace's settings, overridden by the command line's. Raises ``InputError``."""
+    require_choice("--on-unknown", on_unknown, "retry", "hold")
     return read_settings(
         workspace.settings_path,
         environment=os.environ,

@@ -16,6 +16,7 @@ from expand.cli.common import (
     WorkspaceOption,
     complete_chapter,
     print_json,
+    require_choice,
     settings_of,
     workspace_of,
 )
@@ -61,6 +62,7 @@ def show(
 
     The messages are printed as they would be sent, with their token counts.
     """
+    require_choice("--plan", plan, "full", "lean")
     opened = workspace_of(context, workspace)
     options = RunOptions.of(
         opened, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url
