@@ -20,6 +20,7 @@ from typing import Self
 
 from expand.checks import Finding
 from expand.client.client import RefusedError
+from expand.drafting.chapter import Revision
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
@@ -33,7 +34,6 @@ from expand.drafting.section_state import (
     check_chapter_state,
     check_section_state,
     raise_revisions,
-    revision_of,
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.llm.types import Author
@@ -217,7 +217,7 @@ class _Scheduler:
         """
         began = time.monotonic()
         if self._options.fresh:
-            raise_revisions(self._context.ledger, self._options, self._drafts.look, self._drafts.overwrite)
+            raise_revisions(self._context.ledger, self._drafts, overwrite=True)
         chapters = self._look_around()
         for result in self._finished.values():
             for section in result.sections:
@@ -303,7 +303,7 @@ class _Scheduler:
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        revision = revision_of(chapter.id, number, self._revisions)
+        revision = Revision(*self._revisions.get((chapter.id, number), ()))
         check = check_section_state(draft_file, section, self._options, revision)
         if check.state == "edited":
             return "edited", ()

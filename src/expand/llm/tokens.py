@@ -97,11 +97,6 @@ class TokenCounter:
         """Load the ranks now. Raises ``InputError`` as ``count`` does."""
         self._ready()
 
-    def at_most(self, messages: Iterable[Message]) -> int:
-        """What ``count_messages`` cannot be above, at no cost: a token takes a byte at least."""
-        around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE
-        return TOKENS_FOR_REPLY + sum(around + len(m.content.encode()) for m in messages)
-
     def bound(self, messages: Iterable[Message], margin: Decimal) -> int:
         """``count_messages`` raised by ``margin`` (0.1 is a tenth), rounded up.
 
