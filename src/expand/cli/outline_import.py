@@ -22,8 +22,8 @@ from expand.cli.common import (
 )
 from expand.cli.verbosity import counted, warn
 from expand.client.client import BudgetedClient
-from expand.client.outcome import Event
 from expand.doctor.environment import shell_command
+from expand.drafting.events import Event, Notice
 from expand.errors import InputError
 from expand.importers import DEFAULT_LINES, KINDS, ImportRequest, ImportResult, WrittenOutline, import_document
 from expand.importers.suggest import MAX_REQUESTS, SuggestRequest, suggest
@@ -280,8 +280,8 @@ def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, 
 
 
 def _show_event(event: Event) -> None:
-    if event.kind in ("waiting", "failed") and event.message and not event.final:
-        warn(f"{event.order.address.chapter}: {event.message}")
+    if isinstance(event, Notice):
+        warn(event.message)
 
 
 def _stop_on_signals(client: BudgetedClient) -> None:
