@@ -73,7 +73,7 @@ def order(
     extra: ExtraContext | None = None,
 ) -> Order:
     section = of.outline.sections[number - 1]
-    section_text = SectionText(of.skeleton(section))
+    section_text = SectionText(of.skeletons[section.number])
     if written:
         section_text.add(written, Finish.STOP, (0,))
     builder = RequestBuilder(of, section, run_id="r", revision=revision, extra=extra or ExtraContext())
@@ -89,7 +89,7 @@ def said(of: Order) -> str:
 
 def test_the_sources_blocks_stand_in_the_section_they_belong_to(place: Workspace) -> None:
     opened = chapter(place)
-    one, two, three = (opened.skeleton(section) for section in opened.outline.sections)
+    one, two, three = (opened.skeletons[section.number] for section in opened.outline.sections)
 
     assert one.intro == three.intro == ()
     assert not one.placed
@@ -105,15 +105,15 @@ def test_blocks_of_a_section_without_topics_are_its_introduction(place: Workspac
     outline = place.outline("07")
     two = outline.sections[1]._replace(topics=())
     opened = chapter(place, outline=outline._replace(sections=(outline.sections[0], two, outline.sections[2])))
-    skeleton = opened.skeleton(opened.outline.sections[1])
+    skeleton = opened.skeletons[2]
     assert "A named pipe outlives" in "\n".join(skeleton.intro)
     assert not skeleton.placed
 
 
 def test_titles_and_topics_are_said_in_the_drafts_language(place: Workspace) -> None:
     opened = chapter(place, language="zh")
-    assert opened.title(opened.outline.sections[0]) == "信号处理"
-    assert opened.skeleton(opened.outline.sections[1]).topics == ("打开管道", "读到结尾")
+    assert opened.skeletons[1].title == "信号处理"
+    assert opened.skeletons[2].topics == ("打开管道", "读到结尾")
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_code_examples_are_shared_out_without_remainder(place: Workspace) -> Non
 def test_the_authors_own_text_may_be_in_another_language(place: Workspace) -> None:
     opened = chapter(place, language="zh")
     section = opened.outline.sections[1]
-    section_text = SectionText(opened.skeleton(section))
+    section_text = SectionText(opened.skeletons[section.number])
     chinese = "".join(f"第{n}个句子说明管道在进程之间如何传递数据。\n" for n in range(3))
     section_text.add(chinese, Finish.STOP, (0,))
     found = opened.check(section, section_text.render())

@@ -15,20 +15,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
 from expand.client.client import BudgetedClient
 from expand.client.outcome import StoppedError
-from expand.drafting.backend import NoAuthor, check_sections
+from expand.drafting.backend import NoAuthor
 from expand.drafting.chapter import Chapter
-from expand.drafting.length_loop import LEAST_RATIO, MOST_RATIO, RATIO_WINDOW, Ask
+from expand.drafting.draft_file import DraftStore
+from expand.drafting.length_loop import Ask, Outcome, delivery_ratio
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_context import RunContext, UsageCounters
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import UNUSABLE_TRIES, SectionRun
-from expand.drafting.section_state import SectionCheck
+from expand.drafting.section_state import SectionCheck, check_sections
 from expand.drafting.section_text import SectionText
 from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, Finish
@@ -60,17 +60,16 @@ async def open_questions(
     client = BudgetedClient(ledger=ledger, author=NoAuthor())
     context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=UsageCounters(ledger))
     questions: list[SectionQuestions] = []
-    for chapter, checks in check_sections(workspace, setup, ledger, options, dry_run=dry_run):
-        for check in checks:
-            state: QuestionState = "edited" if check.state == "edited" else "current"
-            orders: tuple[Order, ...] = ()
-            if check.state == "due":
-                orders = await _next_orders(context, chapter, check)
-                state = "open" if orders else "complete"
-            title, number = chapter.title(check.section), check.section.number
-            questions.append(
-                SectionQuestions(chapter=chapter.id, number=number, title=title, state=state, orders=orders)
-            )
+    drafts = DraftStore(workspace, workspace.book(), options=options, setup=setup)
+    for chapter, check in check_sections(drafts, ledger, dry_run=dry_run):
+        state: QuestionState = "edited" if check.state == "edited" else "current"
+        orders: tuple[Order, ...] = ()
+        if check.state == "due":
+            orders = await _next_orders(context, chapter, check)
+            state = "open" if orders else "complete"
+        number = check.section.number
+        title = chapter.skeletons[number].title
+        questions.append(SectionQuestions(chapter=chapter.id, number=number, title=title, state=state, orders=orders))
     return tuple(questions)
 
 
@@ -101,7 +100,7 @@ class Lookahead(SectionRun):
         self.wanted: dict[str, Order] = {}
         self._factor = factor
         self._answered = 0
-        self._asked_and_grown: list[tuple[int, int]] = []
+        self._outcomes: list[Outcome] = []
         self._real: SectionText | None = None
         self._imagined: set[int] = set()
         self._serial = itertools.count(1)
@@ -111,20 +110,11 @@ class Lookahead(SectionRun):
         """Whether some of the text is imagined."""
         return bool(self._imagined)
 
-    @property
-    def _ratio(self) -> float:
-        """Lines that an answer is expected to bring for a line asked, by the last real ones."""
-        last = self._asked_and_grown[-RATIO_WINDOW:]
-        asked = sum(asked for asked, _ in last)
-        if not asked:
-            return 1.0
-        return min(MOST_RATIO, max(LEAST_RATIO, sum(grown for _, grown in last) / asked))
-
     async def _ask(self, ask: Ask) -> tuple[int, bool]:
         """Ask once, and learn from a real answer that was not cut how much the model delivers."""
         grown, cut = await super()._ask(ask)
         if not self._imagined and not cut:
-            self._asked_and_grown.append((ask.lines, grown))
+            self._outcomes.append(Outcome(ask=ask, grown=grown))
         return grown, cut
 
     async def _usable(self, ask: Ask) -> Answer | None:
@@ -148,13 +138,13 @@ class Lookahead(SectionRun):
         if not self._answered:
             raise StoppedError("the first answer tells how much to ask for")
         if self._real is None:
-            self._real = _snapshot(self._text)
+            self._real = self._text.copy()
         return self._imagine(ask)
 
     def _imagine(self, ask: Ask) -> Answer:
         self._imagined.update(ask.slots)
         titles = [self._text.skeleton.topics[slot] for slot in ask.slots[1:]]
-        count = round(ask.lines * self._ratio * self._factor)
+        count = round(ask.lines * delivery_ratio(self._outcomes) * self._factor)
         text = _imagined_text(titles, count, self._serial)
         return Answer(text=text, finish=Finish.STOP, usage=None)
 
@@ -169,14 +159,6 @@ class Lookahead(SectionRun):
 
     def _show(self) -> None:
         """Show nothing: the text that grows is imagined."""
-
-
-def _snapshot(text: SectionText) -> SectionText:
-    """A section's text as it is now, untouched by what is added later."""
-    taken = copy(text)
-    taken.bodies = [*text.bodies]
-    taken.cut = [*text.cut]
-    return taken
 
 
 def _imagined_text(titles: Sequence[str], count: int, serial: itertools.count[int]) -> str:

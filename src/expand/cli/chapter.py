@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from expand.cli import batch_output, dry_run_output, options, queue_output
-from expand.cli.common import workspace_of
+from expand.cli.common import require_choice, workspace_of
 from expand.cli.run_command import run
 from expand.drafting.dry_run import dry_run as plan_run
 from expand.drafting.run_options import RunOptions
@@ -68,6 +68,9 @@ def chapter(
     workspace: options.Workspace = None,
 ) -> None:
     """Expand chapters into drafts; reuse every section that is current."""
+    require_choice("--plan", plan, "full", "lean")
+    require_choice("--context", section_context, "outline", "text")
+    require_choice("--on-unknown", on_unknown, "retry", "hold")
     opened = workspace_of(context, workspace)
     every = all_chapters or (batch not in (None, "submit") and not chapters)
     run_options = RunOptions.of(

@@ -12,6 +12,7 @@ import typer
 
 from expand.cli.encoding import is_unicode
 from expand.cli.verbosity import note
+from expand.errors import InputError
 from expand.schema import Json
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace, find_workspace, write_atomically
@@ -20,6 +21,12 @@ from expand.workspace import Workspace, find_workspace, write_atomically
 def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
     """The workspace that the command line names, else the one around the current folder. Raises ``InputError``."""
     return find_workspace(Path.cwd(), given=given or context.obj)
+
+
+def require_choice(option: str, given: str | None, *choices: str) -> None:
+    """Refuse a value that an option cannot have, naming the option as it was typed. Raises ``InputError``."""
+    if given is not None and given not in choices:
+        raise InputError(f"{option} is {given!r}", remedy=f"give {' or '.join(choices)}")
 
 
 def settings_of(workspace: Workspace, overrides: Overrides | None = None) -> Settings:

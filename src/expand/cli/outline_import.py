@@ -15,8 +15,8 @@ from expand.cli.common import print_json, settings_of, workspace_of
 from expand.cli.run_command import note_author, stop_on_signals
 from expand.cli.verbosity import counted, warn
 from expand.client.client import BudgetedClient
-from expand.client.outcome import Event
 from expand.doctor.environment import shell_command
+from expand.drafting.events import Event, Notice
 from expand.errors import InputError
 from expand.importers import DEFAULT_LINES, KINDS, ImportRequest, ImportResult, WrittenOutline, import_document
 from expand.importers.suggest import MAX_REQUESTS, SuggestRequest, suggest
@@ -269,8 +269,8 @@ def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, 
 
 
 def _show_event(event: Event) -> None:
-    if event.kind in ("waiting", "failed") and event.message and not event.final:
-        warn(f"{event.order.address.chapter}: {event.message}")
+    if isinstance(event, Notice):
+        warn(event.message)
 
 
 def _on_ready(client: BudgetedClient) -> None:

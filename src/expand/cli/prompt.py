@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, settings_of, workspace_of
+from expand.cli.common import print_json, require_choice, settings_of, workspace_of
 from expand.drafting.dry_run import first_order
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
@@ -55,6 +55,7 @@ def show(
 
     The messages are printed as they would be sent, with their token counts.
     """
+    require_choice("--plan", plan, "full", "lean")
     opened = workspace_of(context, workspace)
     run_options = RunOptions.of(
         opened, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url

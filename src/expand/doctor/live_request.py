@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import closing
 from decimal import Decimal
 
 from expand.budget import Amount, usd_from_pico
 from expand.client.client import BudgetedClient, RetryPolicy
 from expand.doctor.check_result import CheckResult, from_error, ok, warning
+from expand.drafting.run_context import open_ledger
 from expand.errors import ExpandError
-from expand.ledger import Ledger, Order, no_price
+from expand.ledger import Order, no_price
 from expand.llm.pricing import Price
 from expand.llm.profile import Profile
 from expand.llm.tokens import TokenCounter, raised
 from expand.llm.types import Address, Author, Message, Request
 from expand.outline import Book
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.workspace import Workspace
 
 CHAPTER = "doctor"
@@ -39,10 +38,7 @@ async def send_live_request(
     """Buys one answer, afresh each time, and reports what came and what it cost."""
     began = time.monotonic()
     try:
-        with closing(Ledger.open(workspace.ledger_place)) as ledger:
-            run = ledger.begin_run(
-                limits=limits_of(book, {}), openings=openings_of(book), openings_pico_usd=money_openings_of(book)
-            )
+        with open_ledger(workspace, book) as (ledger, run):
             edition = ledger.raise_edition(CHAPTER, SECTION)
             order = _order(run.id, book, edition, profile, counter, price)
             client = BudgetedClient(ledger=ledger, author=author, retry=RetryPolicy(max_attempts=1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from expand.document.draft import document_text
 from expand.drafting.acceptance_record import Acceptances, require_unchanged
-from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.draft_file import DraftStore
 from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
@@ -34,8 +34,8 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
         language=draft.language if draft.language in book.languages else book.language,
     )
     setup = model_setup_for(workspace, settings, ledger=None)
-    chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
-    draft_file = DraftFile(workspace, chapter)
+    draft_file = DraftStore(workspace, book, options=options, setup=setup).look(chapter_id)
+    chapter = draft_file.chapter
     return ChapterResult.of(
         id=chapter_id,
         draft=draft_file.path,
@@ -44,7 +44,7 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
         sections=[
             SectionResult(
                 number=section.number,
-                title=chapter.title(section),
+                title=chapter.skeletons[section.number].title,
                 target_lines=section.lines,
                 lines=lines.of_section(draft_file.texts[section.number]),
                 status="edited" if draft_file.edited(section.number) else "reused",

@@ -15,7 +15,8 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from filelock import FileLock
@@ -70,15 +71,10 @@ def require_unchanged(workspace: Workspace, outline: Outline) -> None:
     if made_from in (file_hash(present), file_hash(origin)):
         return
     copy = acceptances.copy(made_from)
-    former = copy.read_bytes() if made_from and copy.is_file() else b""
-    lines = difflib.unified_diff(
-        former.decode("utf-8", "replace").splitlines(),
-        present.decode("utf-8", "replace").splitlines(),
-        "when it was drafted",
-        "now",
-        lineterm="",
-    )
-    shown = "\n".join(list(lines)[:LONGEST_DIFFERENCE])
+    former = copy.read_bytes() if copy.is_file() else b""
+    was, now = (text.decode("utf-8", "replace").splitlines() for text in (former, present))
+    difference = difflib.unified_diff(was, now, "when it was drafted", "now", lineterm="")
+    shown = "\n".join(islice(difference, LONGEST_DIFFERENCE))
     raise InputError(
         f"the source changed since the draft was made\n{shown}\n",
         remedy=f"run `expand chapter {outline.id}` again to take the change in, or give --force",
@@ -91,10 +87,7 @@ class Acceptances:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-
-    @property
-    def _record(self) -> Path:
-        return self._workspace.root / ".expand" / "accepted.jsonl"
+        self._record = workspace.root / ".expand" / "accepted.jsonl"
 
     def copy(self, hashed: str) -> Path:
         """Where the text with that hash is kept."""
@@ -111,15 +104,13 @@ class Acceptances:
 
     def last(self, chapter: str) -> Acceptance | None:
         """The chapter's last acceptance that was not taken back."""
-        stack: list[Acceptance] = []
+        standing: list[Acceptance] = []
         for entry in self._entries():
-            if entry.chapter != chapter:
-                continue
-            if entry.undone:
-                del stack[-1:]
-            else:
-                stack.append(entry)
-        return stack[-1] if stack else None
+            if entry.chapter == chapter and entry.undone:
+                del standing[-1:]
+            elif entry.chapter == chapter:
+                standing.append(entry)
+        return standing[-1] if standing else None
 
     def origin(self, chapter: str, data: bytes) -> bytes:
         """What the chapter is drafted from: ``data``, or the text that an acceptance replaced."""
@@ -127,9 +118,9 @@ class Acceptances:
         if last is None or last.accepted != file_hash(data):
             return data
         copy = self.copy(last.former)
-        if last.former and not copy.is_file():
-            return data
-        return copy.read_bytes() if last.former else b""
+        if not last.former:
+            return b""
+        return copy.read_bytes() if copy.is_file() else data
 
     def accept(self, chapter: str, source: str, text: str) -> bool:
         """Replaces the source by ``text``; the former text is kept first. False when the source says so already."""
@@ -149,55 +140,46 @@ class Acceptances:
         Raises ``InputError``.
         """
         with self._locked():
-            return self._undo(chapter)
-
-    def _undo(self, chapter: str) -> Restored:
-        last = self.last(chapter)
-        if last is None:
-            raise InputError(f"nothing was accepted for chapter {chapter}", remedy="there is nothing to undo")
-        path = self._workspace.root / last.source
-        present = path.read_bytes() if path.is_file() else b""
-        if file_hash(present) not in (last.accepted, last.former):
-            raise InputError(
-                "the file was changed since it was accepted",
-                remedy=f"save your change elsewhere, put back what was accepted, or copy "
-                f".expand/sources/{last.former} over it by hand",
-                place=Place(path=last.source),
-            )
-        if last.former:
-            copy = self.copy(last.former)
-            if not copy.is_file():
+            last = self.last(chapter)
+            if last is None:
+                raise InputError(f"nothing was accepted for chapter {chapter}", remedy="there is nothing to undo")
+            path = self._workspace.root / last.source
+            present = path.read_bytes() if path.is_file() else b""
+            if file_hash(present) not in (last.accepted, last.former):
+                raise InputError(
+                    "the file was changed since it was accepted",
+                    remedy=f"save your change elsewhere, put back what was accepted, or copy "
+                    f".expand/sources/{last.former} over it by hand",
+                    place=Place(path=last.source),
+                )
+            if not last.former:
+                path.unlink(missing_ok=True)
+            elif (copy := self.copy(last.former)).is_file():
+                write_bytes_atomically(path, copy.read_bytes())
+            else:
                 raise InputError(
                     "the copy of the former text is gone",
                     remedy="restore it from a backup, or the source itself by hand",
                     place=Place(path=self._workspace.relative(copy)),
                 )
-            write_bytes_atomically(path, copy.read_bytes())
-        else:
-            path.unlink(missing_ok=True)
-        self._append(
-            Acceptance(chapter=chapter, source=last.source, former=last.former, accepted=last.accepted, undone=True)
-        )
+            self._append(replace(last, undone=True))
         return Restored(source=last.source, existed=bool(last.former))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Alone with the record, over all processes."""
         path = self._record.with_suffix(".lock")
-        lock = FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            lock = FileLock(path).acquire()
         except OSError as error:
             raise InputError(
                 f"it cannot be written: {error.strerror}",
                 remedy="check the folder, and who may write there",
                 place=Place(path=self._workspace.relative(path)),
             ) from error
-        try:
+        with lock:
             yield
-        finally:
-            lock.release()
 
     def _entries(self) -> list[Acceptance]:
         if not self._record.is_file():

@@ -9,20 +9,15 @@ twice, whichever way a section is finished.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from expand.drafting.chapter import Chapter
-from expand.drafting.draft_file import DraftStore
 from expand.drafting.events import Event
-from expand.drafting.model_setup import ModelSetup
 from expand.drafting.results import RunResult
 from expand.drafting.run import Run
 from expand.drafting.run_context import ignore_event
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_state import SectionCheck, check_chapter_state, raise_revisions
-from expand.ledger import Ledger
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
 from expand.schema import Json
 from expand.settings import Settings
@@ -63,27 +58,6 @@ class Backend(Protocol):
     async def cancel(self, chapters: tuple[str, ...] | None = None) -> Report:
         """Take back what can still be taken back; what is bought by then can be collected."""
         ...
-
-
-def check_sections(
-    workspace: Workspace, setup: ModelSetup, ledger: Ledger, options: RunOptions, *, dry_run: bool = False
-) -> Iterator[tuple[Chapter, list[SectionCheck]]]:
-    """The state of every section of a run, chapter by chapter. With ``options.fresh`` each is given its next revision
-    first, except where a person edited it; with ``dry_run`` the ledger is left as it is.
-
-    Raises ``InputError`` before any revision is raised when the input is wrong.
-    """
-    drafts = DraftStore(workspace, workspace.book(), outlines={}, options=options, setup=setup)
-    if options.fresh and not dry_run:
-        raise_revisions(ledger, options, drafts.look)
-    revisions = dict(ledger.editions())
-    for chapter in options.chapters:
-        draft_file = drafts.look(chapter)
-        if options.fresh and dry_run:
-            for section in options.chosen(draft_file.chapter.outline):
-                number, _ = revisions.get((chapter, section.number), (0, ""))
-                revisions[chapter, section.number] = (number + 1, options.instruction)
-        yield draft_file.chapter, check_chapter_state(draft_file, options, revisions)
 
 
 class NoAuthor:

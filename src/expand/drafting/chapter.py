@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 from expand.checks import Finding, check_section
 from expand.document import draft
@@ -33,8 +33,7 @@ _DIGITS = 8
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Revision:
+class Revision(NamedTuple):
     """Which buying of a section this is, from 0, and what an editor wants of it."""
 
     number: int = 0
@@ -47,11 +46,6 @@ NO_REVISION = Revision()
 def digest(part: Json) -> str:
     """A part of a key: eight hexadecimal digits of its JSON's hash."""
     return hashlib.sha256(_JSON.encode(part).encode()).hexdigest()[:_DIGITS]
-
-
-def key_of(digests: Mapping[str, str]) -> str:
-    """The key of a section: the digest of each of ``PARTS``, joined by dots."""
-    return ".".join(digests[name] for name in PARTS)
 
 
 def differences(former: str, key: str) -> tuple[str, ...]:
@@ -68,28 +62,27 @@ class Chapter:
     def __init__(
         self, *, book: Book, outline: Outline, source_text: str, options: RunOptions, setup: ModelSetup
     ) -> None:
+        self.id = outline.id
         self.options = options
         self.plan = options.plan
         self.language = options.language
         self.outline = under(self.plan, outline)
-        self._book = book
         self.setup = setup
+        self._book = book
         self._outline_as_read = outline
+        self._source_text = source_text
+        self._source = read_source(source_text)
+        self.source_blocks = blocks.blocks(source_text)  # parsed for the source already, and cached for a moment
+        self._placed = place(self._source, outline)
         self._keys: dict[tuple[int, Revision], str] = {}
         self._checked: dict[int, tuple[str | None, tuple[Finding, ...]]] = {}
-        self.source_text = source_text
-        self._source = read_source(source_text)
-        self.source_blocks = blocks.blocks(source_text)  # at hand by now, and wanted at the end
-        self._placed = place(self._source, outline)
-        self._skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
+        self.skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
+        """What each section consists of before a model wrote anything, by number."""
         self.prompts = setup.prompts.of(outline.id, outline.style or book.style)
         self.prompts.check(self.language)
-        self.system = self.prompts.system(self._chapter_context())
-
-    @property
-    def id(self) -> str:
-        """The chapter's id."""
-        return self.outline.id
+        self.context = self._context()
+        """What every request says of the chapter, in the draft's language."""
+        self.system = self.prompts.system(self.context)
 
     @property
     def footer(self) -> str:
@@ -106,29 +99,21 @@ class Chapter:
         return Chapter(
             book=self._book,
             outline=self._outline_as_read,
-            source_text=self.source_text,
+            source_text=self._source_text,
             options=replace(self.options, plan=Plan.LEAN),
             setup=self.setup,
         )
 
     def head(self) -> str:
         """The draft's header and table of contents."""
-        title = self.say(self.outline.title)
+        title = self.context.chapter_title
         lines = self._source.header.strip("\n").split("\n")
         if not lines[0].startswith("# "):
             lines = [f"# {title}", "", *lines]
         elif lines[0][2:].strip() in self.outline.title.every() or self._other_language(lines[0]):
             lines[0] = f"# {title}"
-        titles = [f"{s.number}. {self.say(s.title)}" for s in self.outline.sections]
+        titles = [f"{section.number}. {section.title}" for section in self.context.sections]
         return draft.head("\n".join(lines), titles, self.language)
-
-    def title(self, section: Section) -> str:
-        """A section's title in the draft's language."""
-        return self.say(section.title)
-
-    def skeleton(self, section: Section) -> Skeleton:
-        """What the section consists of before a model wrote anything."""
-        return self._skeletons[section.number]
 
     def _skeleton(self, section: Section) -> Skeleton:
         intro: list[str] = []
@@ -165,7 +150,7 @@ class Chapter:
         return found
 
     def _findings(self, section: Section, text: str) -> tuple[Finding, ...]:
-        skeleton = self.skeleton(section)
+        skeleton = self.skeletons[section.number]
         return check_section(
             section=section,
             title=skeleton.title,
@@ -177,40 +162,37 @@ class Chapter:
         )
 
     def key(self, section: Section, revision: Revision) -> str:
-        """What the section is made from. What neighbours say is not in it."""
+        """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it."""
         known = self._keys.get((section.number, revision))
         if known is None:
-            own = {name: digest(part) for name, part in self._parts(section, revision).items()}
-            known = self._keys[section.number, revision] = key_of({**self._shared_digests, **own})
+            skeleton = self.skeletons[section.number]
+            own: dict[str, Json] = {
+                "outline": [
+                    skeleton.number,
+                    skeleton.title,
+                    list(skeleton.topics),
+                    skeleton.target,
+                    self.say(section.note),
+                    self.examples(section),
+                ],
+                "source": [list(skeleton.intro), [[t, list(b)] for t, b in sorted(skeleton.placed.items())]],
+                "edition": [revision.number, revision.instruction],
+            }
+            digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
+            known = self._keys[section.number, revision] = ".".join(digests[name] for name in PARTS)
         return known
-
-    def _parts(self, section: Section, revision: Revision) -> dict[str, Json]:
-        """What only this section is made from."""
-        skeleton = self.skeleton(section)
-        return {
-            "outline": [
-                skeleton.number,
-                skeleton.title,
-                list(skeleton.topics),
-                skeleton.target,
-                self.say(section.note) if section.note else "",
-                self.examples(section),
-            ],
-            "source": [list(skeleton.intro), [[t, list(b)] for t, b in sorted(skeleton.placed.items())]],
-            "edition": [revision.number, revision.instruction],
-        }
 
     @cached_property
     def _shared_digests(self) -> dict[str, str]:
         """What all sections of the chapter are made from."""
-        profile = self.setup.profile
+        profile, context = self.setup.profile, self.context
         shared: dict[str, Json] = {
             "book": [
-                [self.say(rule) for rule in self._book.house_rules],
-                self.audience(),
-                self.say(self._book.title),
-                self.say(self.outline.title),
-                {term: self.say(text) for term, text in self.outline.glossary.items()},
+                list(context.house_rules),
+                context.audience,
+                context.book_title,
+                context.chapter_title,
+                dict(context.glossary),
             ],
             "model": [
                 profile.name,
@@ -231,7 +213,7 @@ class Chapter:
         wanted = self.outline.quality.code_examples
         return round(wanted * section.lines / self.outline.target_lines)
 
-    def _chapter_context(self) -> ChapterContext:
+    def _context(self) -> ChapterContext:
         total = self.outline.target_lines
         return ChapterContext(
             language=self.language,
@@ -239,30 +221,25 @@ class Chapter:
             book_title=self.say(self._book.title),
             chapter_id=self.id,
             chapter_title=self.say(self.outline.title),
-            audience=self.audience(),
+            audience=self.say(self.outline.audience or self._book.audience),
             house_rules=tuple(self.say(rule) for rule in self._book.house_rules),
             glossary={term: self.say(text) for term, text in self.outline.glossary.items()},
             code_examples=self.outline.quality.code_examples,
             code_language=self.outline.quality.code_language or "",
             sections=tuple(
                 SectionContext(
-                    number=section.number,
-                    title=self.say(section.title),
-                    topics=tuple(self.say(topic) for topic in section.topics),
-                    share=round(100 * section.lines / total),
+                    number=skeleton.number,
+                    title=skeleton.title,
+                    topics=skeleton.topics,
+                    share=round(100 * skeleton.target / total),
                 )
-                for section in self.outline.sections
+                for skeleton in self.skeletons.values()
             ),
         )
 
-    def audience(self) -> str:
-        """Whom the chapter is written for, "" if nobody says."""
-        audience = self.outline.audience or self._book.audience
-        return self.say(audience) if audience else ""
-
-    def say(self, text: Text) -> str:
-        """A text in the draft's language."""
-        return text.say(self.language, self._book.language)
+    def say(self, text: Text | None) -> str:
+        """A text in the draft's language, "" for none."""
+        return text.say(self.language, self._book.language) if text else ""
 
     def _other_language(self, text: str) -> bool:
         """Whether a title is plainly not in the draft's language: Latin letters for Chinese."""

@@ -71,12 +71,11 @@ class DraftFile:
         self._source = self._acceptances.origin(chapter.id, present)
         self._source_hash = ""
         self._seen: str | None = None
-        self._seen_as: tuple[int, int, int] | None = None
         self._former: Draft | None = None
         self._reread()
         for section in chapter.outline.sections:
             if section.number not in self.texts:
-                self.put(section.number, SectionText(chapter.skeleton(section)).render(), "")
+                self.put(section.number, SectionText(chapter.skeletons[section.number]).render(), "")
         self._unwritten.clear()
 
     @property
@@ -112,7 +111,7 @@ class DraftFile:
         if self._former is None or self._former.section(section.number) is None:
             return "new"
         if stamp is None or not stamp.key:
-            skeleton = SectionText(self.chapter.skeleton(section)).render()
+            skeleton = SectionText(self.chapter.skeletons[section.number]).render()
             untouched = self.texts[section.number].strip() == skeleton.strip()
             return "new" if untouched else "unfinished"
         return f"changed: {', '.join(differences(stamp.key, key))}"
@@ -125,7 +124,6 @@ class DraftFile:
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
                 self._seen = text
-                self._seen_as = _signature(self._path)
         self._unwritten.clear()
 
     def _rendered(self) -> tuple[str, bool]:
@@ -163,12 +161,8 @@ class DraftFile:
 
     def _reread(self) -> None:
         """Take in what the file says by now, if somebody else wrote it since."""
-        signature = _signature(self._path)
-        if signature is None or signature == self._seen_as:
-            return
-        present = read_text(self._path)
-        self._seen_as = signature
-        if present == self._seen:
+        present = read_text(self._path) if self._path.is_file() else None
+        if present is None or present == self._seen:
             return
         first = self._seen is None
         self._seen = present
@@ -204,14 +198,14 @@ class DraftStore:
         workspace: Workspace,
         book: Book,
         *,
-        outlines: Mapping[str, Outline],
         options: RunOptions,
         setup: ModelSetup,
+        outlines: Mapping[str, Outline] | None = None,
     ) -> None:
+        self.options = options
         self._workspace = workspace
         self._book = book
-        self._outlines = outlines
-        self._options = options
+        self._outlines = outlines or {}
         self._setup = setup
         self._open: dict[str, DraftFile] = {}
         self._overwritten: dict[str, set[int]] = {}
@@ -222,7 +216,7 @@ class DraftStore:
         if found is None:
             outline = self._outlines.get(chapter)
             opened = open_chapter(
-                self._workspace, self._book, chapter, options=self._options, setup=self._setup, outline=outline
+                self._workspace, self._book, chapter, options=self.options, setup=self._setup, outline=outline
             )
             found = DraftFile(self._workspace, opened)
             for number in self._overwritten.get(chapter, ()):
@@ -268,12 +262,3 @@ class DraftStore:
 def drafts_lock(root: Path) -> FileLock:
     """The lock on a workspace's drafts, over all processes; one for all of its drafts."""
     return FileLock(root / ".expand" / "drafts.lock")
-
-
-def _signature(path: Path) -> tuple[int, int, int] | None:
-    """What changes when anybody writes a file: its inode, size and time; None without a file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

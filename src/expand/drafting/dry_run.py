@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from expand.drafting.chapter import Chapter, Revision
-from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.chapter import Chapter
+from expand.drafting.draft_file import DraftStore, open_chapter
 from expand.drafting.length_loop import loop_for
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_state import SectionCheck, check_section_state, revision_of
+from expand.drafting.section_state import SectionCheck, check_sections
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
@@ -51,19 +51,9 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
     try:
         setup = model_setup_for(workspace, settings, ledger=ledger)
         require_language(setup.profile, book, options.language)
-        revisions = ledger.editions() if ledger else {}
-        planned: list[DryRun] = []
-        for chapter_id in options.chapters:
-            chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
-            draft_file = DraftFile(workspace, chapter)
-            for section in options.chosen(chapter.outline):
-                revision = revision_of(chapter_id, section.number, revisions)
-                if options.fresh:
-                    revision = Revision(number=revision.number + 1, instruction=options.instruction)
-                    if options.sections is not None:
-                        draft_file.overwrite(section.number)
-                planned.append(_simulated(chapter, check_section_state(draft_file, section, options, revision)))
-        return tuple(planned)
+        drafts = DraftStore(workspace, book, options=options, setup=setup)
+        checked = check_sections(drafts, ledger, dry_run=True, overwrite=True)
+        return tuple(_simulated(chapter, check) for chapter, check in checked)
     finally:
         if ledger:
             ledger.close()
@@ -79,7 +69,7 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
     (chapter_id,) = options.chapters
     chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
     (section,) = options.chosen(chapter.outline)
-    section_text = SectionText(chapter.skeleton(section))
+    section_text = SectionText(chapter.skeletons[section.number])
     ask = loop_for(section_text, setup.profile).next()
     if ask is None:
         raise InputError(
@@ -94,7 +84,7 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
 def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
     """One section worked through with answers of just the lines asked for; one that is not due takes nothing."""
     section = check.section
-    section_text = SectionText(chapter.skeleton(section))
+    section_text = SectionText(chapter.skeletons[section.number])
     requests = RequestBuilder(chapter, section, run_id="dry", revision=check.revision)
     loop = loop_for(section_text, chapter.setup.profile)
     orders: list[Order] = []
@@ -109,7 +99,7 @@ def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
     return DryRun(
         chapter=chapter.id,
         section=section.number,
-        title=chapter.title(section),
+        title=chapter.skeletons[section.number].title,
         lines=section.lines,
         reused=check.state != "due",
         edited=check.state == "edited",

@@ -77,6 +77,14 @@ def loop_for(section_text: SectionText, profile: Profile, *, first_purpose: Purp
     )
 
 
+def delivery_ratio(outcomes: Sequence[Outcome]) -> float:
+    """Lines delivered for a line asked, learned from the last answers; 1 before any."""
+    last = outcomes[-RATIO_WINDOW:]
+    asked = sum(outcome.ask.lines for outcome in last)
+    grown = sum(outcome.grown for outcome in last)
+    return min(MOST_RATIO, max(LEAST_RATIO, grown / asked)) if asked else 1.0
+
+
 class LengthLoop:
     """The questions of one section. ``lines_per_request`` is what one request can well bring.
 
@@ -102,13 +110,8 @@ class LengthLoop:
 
     @property
     def ratio(self) -> float:
-        """Lines delivered for a line asked, learned from the last answers; 1 before any."""
-        last = self._whole()[-RATIO_WINDOW:]
-        asked = sum(outcome.ask.lines for outcome in last)
-        if not asked:
-            return 1.0
-        grown = sum(outcome.grown for outcome in last)
-        return min(MOST_RATIO, max(LEAST_RATIO, grown / asked))
+        """The delivery ratio of the answers whose connection held."""
+        return delivery_ratio(self._whole())
 
     def _whole(self) -> list[Outcome]:
         return [outcome for outcome in self._outcomes if not outcome.cut]

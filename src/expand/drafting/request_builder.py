@@ -68,26 +68,27 @@ class RequestBuilder:
     ) -> None:
         self._chapter = chapter
         self._section = section
+        self._examples = chapter.examples(section)
         self._run_id = run_id
         self._revision = revision
         self._extra = extra
         self._setup = chapter.setup
         self._profile = chapter.setup.profile
-        self._skeleton = chapter.skeleton(section)
+        self._skeleton = chapter.skeletons[section.number]
         self._aspects = self._profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, revision)
-        before = chapter.outline.sections[: section.number - 1]
+        previous = chapter.skeletons.get(section.number - 1)
         self._base = RequestContext(
             language=chapter.language,
-            audience=chapter.audience(),
+            audience=chapter.context.audience,
             chapter_id=chapter.id,
-            chapter_title=chapter.say(chapter.outline.title),
+            chapter_title=chapter.context.chapter_title,
             section_number=section.number,
             section_title=self._skeleton.title,
             topics=(),
             lines=0,
-            previous_section=chapter.say(before[-1].title) if before else "",
-            section_note=chapter.say(section.note) if section.note else "",
+            previous_section=previous.title if previous else "",
+            section_note=chapter.say(section.note),
             instruction=revision.instruction,
         )
 
@@ -99,8 +100,13 @@ class RequestBuilder:
         profile, price = self._profile, self._setup.price
         request = self._request(ask, section_text, attempt)
         estimate = self._setup.counter.count_messages(request.messages)
-        prompt, output = self._bound(estimate), request.max_output_tokens
-        self._require_room(prompt, output)
+        prompt, output = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS, request.max_output_tokens
+        if prompt + output > profile.context_window:
+            raise InputError(
+                f"chapter {self._chapter.id}, section {self._section.number}: a prompt of {prompt:,} tokens and "
+                f"{output:,} of output do not fit {profile.name}'s context window of {profile.context_window:,}",
+                remedy="shorten the house rules or the topics, or take a model with a larger one",
+            )
         return Order(
             request=request,
             address=Address(chapter=self._chapter.id, section=self._section.number, purpose=ask.purpose),
@@ -116,18 +122,6 @@ class RequestBuilder:
             question=self._question(ask, attempt),
             rank=0 if any(body.strip() for body in section_text.bodies) else 1,
         )
-
-    def require_fit(self, ask: Ask, section_text: SectionText) -> None:
-        """Build a request and drop it, so that a fault of the templates, and a context window that is too small, are
-        told before anything is sent. Counts tokens only where the bytes alone do not show that it fits.
-
-        Raises ``InputError``.
-        """
-        self._setup.counter.load()
-        request = self._request(ask, section_text, 0)
-        output = request.max_output_tokens
-        if self._bound(self._setup.counter.at_most(request.messages)) + output > self._profile.context_window:
-            self._require_room(self._bound(self._setup.counter.count_messages(request.messages)), output)
 
     def _request(self, ask: Ask, section_text: SectionText, attempt: int) -> Request:
         profile = self._profile
@@ -145,10 +139,6 @@ class RequestBuilder:
             edition=self._revision.number * TRIES_STRIDE + attempt,
         )
 
-    def _bound(self, counted: int) -> int:
-        """The most tokens that a prompt takes of which so many were counted."""
-        return raised(counted, self._setup.margin()) + CHAT_SLACK_TOKENS
-
     def _question(self, ask: Ask, attempt: int) -> str:
         """The identity of a request, whatever its exact words and numbers are: a run that was killed finds its answers
         by it, although the texts that the words quote may have changed since.
@@ -156,15 +146,6 @@ class RequestBuilder:
         slots = ",".join(str(slot) for slot in ask.slots)
         words = (self._chapter.id, self._key, ask.purpose, slots, str(ask.ordinal), str(attempt), self._extra.preceding)
         return hashlib.sha256("|".join(words).encode()).hexdigest()
-
-    def _require_room(self, prompt: int, output: int) -> None:
-        window = self._profile.context_window
-        if prompt + output > window:
-            raise InputError(
-                f"chapter {self._chapter.id}, section {self._section.number}: a prompt of {prompt:,} tokens and "
-                f"{output:,} of output do not fit {self._profile.name}'s context window of {window:,}",
-                remedy="shorten the house rules or the topics, or take a model with a larger one",
-            )
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
         skeleton, slots = self._skeleton, ask.slots
@@ -203,5 +184,5 @@ class RequestBuilder:
         that the parts of all topics add up to the whole.
         """
         slots = max(1, len(self._skeleton.topics))
-        wanted = self._chapter.examples(self._section)
+        wanted = self._examples
         return round(wanted * (ask.slots[-1] + 1) / slots) - round(wanted * ask.slots[0] / slots)

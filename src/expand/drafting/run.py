@@ -14,18 +14,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from expand.checks import Finding
 from expand.client.client import RefusedError
+from expand.drafting.chapter import Revision
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
-from expand.drafting.run_context import OpenRun, UsageCounter, open_run
+from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import (
@@ -33,12 +33,11 @@ from expand.drafting.section_state import (
     check_chapter_state,
     check_section_state,
     raise_revisions,
-    revision_of,
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.llm.types import Author
 from expand.markdown import lines
-from expand.outline import Outline, Section
+from expand.outline import Section
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -147,11 +146,11 @@ class Run:
         workspace, options, settings = self._workspace, self._options, self._settings
         cache = ResultCache(workspace, options, profile_of(workspace, settings))
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in cache}
-        async with open_run(
-            workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines
-        ) as opened:
-            workers = settings.concurrency or opened.setup.profile.concurrency
-            self._scheduler = _Scheduler(opened, outlines, cache, workers=workers, on_event=self._tell)
+        opening = open_run(workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines)
+        async with opening as (book, setup, context):
+            drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
+            workers = settings.concurrency or setup.profile.concurrency
+            self._scheduler = _Scheduler(context, drafts, cache, workers=workers, on_event=self._tell)
             for _ in range(self._stops):
                 self._scheduler.stop()
             return await self._scheduler.expand()
@@ -168,38 +167,29 @@ class Run:
             self.stop()
 
 
-@dataclass(kw_only=True, slots=True)
-class _ChapterWork:
-    """A chapter that is being worked on: its sections that are not done yet, and the results of the others."""
-
-    left: int
-    results: dict[int, SectionResult] = field(default_factory=dict)
-    has_notes: bool = False
-    """Whether the run says something of it that a later run would not."""
-
-
 class _Scheduler:
     """Gives the sections of an open run to its workers, and puts their results together."""
 
     def __init__(
         self,
-        opened: OpenRun,
-        outlines: Mapping[str, Outline],
+        context: RunContext,
+        drafts: DraftStore,
         cache: ResultCache,
         *,
         workers: int,
         on_event: Callable[[Event], None],
     ) -> None:
-        self._options = opened.options
-        self._context = opened.context
-        self._drafts = DraftStore(
-            opened.workspace, opened.book, outlines=outlines, options=opened.options, setup=opened.setup
-        )
+        self._options = drafts.options
+        self._context = context
+        self._drafts = drafts
         self._cache = cache
         self._workers = workers
         self._on_event = on_event
         self._revisions: Revisions = {}
-        self._work: dict[str, _ChapterWork] = {}
+        self._results: dict[str, dict[int, SectionResult]] = {}
+        """Of chapters that are being worked on: the results of the sections that are done."""
+        self._noted: set[str] = set()
+        """Chapters of which the run says something that a later run would not."""
         self._finished: dict[str, ChapterResult] = {}
         self._refused: list[Refusal] = []
         self._stopped_by = ""
@@ -217,7 +207,7 @@ class _Scheduler:
         """
         began = time.monotonic()
         if self._options.fresh:
-            raise_revisions(self._context.ledger, self._options, self._drafts.look, self._drafts.overwrite)
+            raise_revisions(self._context.ledger, self._drafts, overwrite=True)
         chapters = self._look_around()
         for result in self._finished.values():
             for section in result.sections:
@@ -258,7 +248,6 @@ class _Scheduler:
             checks = check_chapter_state(draft_file, self._options, self._revisions)
             planned += [check.planned(draft_file.chapter) for check in checks]
             chapters[chapter] = [check.section.number for check in checks]
-            self._work[chapter] = _ChapterWork(left=len(checks))
         self._on_event(RunPlanned(sections=tuple(planned)))
         return chapters
 
@@ -291,19 +280,30 @@ class _Scheduler:
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
         status, notes = await self._drafted(draft_file, section)
         counter = self._context.usage.take(chapter_id, number)
-        result = _section_result(draft_file, section, status, notes, counter)
-        work = self._work[chapter_id]
-        work.results[number] = result
-        work.left -= 1
-        work.has_notes |= bool(notes)
-        if not work.left:
+        text = draft_file.texts[number]
+        result = SectionResult(
+            number=number,
+            title=draft_file.chapter.skeletons[number].title,
+            target_lines=section.lines,
+            lines=lines.of_section(text),
+            status=status,
+            attempts=counter.attempts,
+            answers=counter.answers,
+            usage=counter.usage,
+            findings=(*notes, *draft_file.chapter.check(section, text)),
+        )
+        if notes:
+            self._noted.add(chapter_id)
+        results = self._results.setdefault(chapter_id, {})
+        results[number] = result
+        if len(results) == len(self._options.chosen(draft_file.chapter.outline)):
             self._finish(draft_file)
         self._tell_done(chapter_id, result)
 
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        revision = revision_of(chapter.id, number, self._revisions)
+        revision = Revision(*self._revisions.get((chapter.id, number), ()))
         check = check_section_state(draft_file, section, self._options, revision)
         if check.state == "edited":
             return "edited", ()
@@ -330,7 +330,7 @@ class _Scheduler:
 
     def _finish(self, draft_file: DraftFile) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""
-        chapter, work = draft_file.chapter, self._work.pop(draft_file.chapter.id)
+        chapter, results = draft_file.chapter, self._results.pop(draft_file.chapter.id)
         self._drafts.close(chapter.id)
         links: dict[str, bool] = {}
         result = self._finished[chapter.id] = ChapterResult.of(
@@ -338,10 +338,10 @@ class _Scheduler:
             draft=draft_file.path,
             language=chapter.language,
             plan=chapter.plan.value,
-            sections=[work.results[section.number] for section in self._options.chosen(chapter.outline)],
+            sections=[results[section.number] for section in self._options.chosen(chapter.outline)],
             across=draft_file.chapter_findings(whole=self._options.sections is None, links=links),
         )
-        if not work.has_notes:
+        if chapter.id not in self._noted:
             self._cache.keep(draft_file, result, self._revisions, links)
 
     def _tell_done(self, chapter: str, result: SectionResult) -> None:
@@ -374,23 +374,6 @@ def status_of(ended_by: ExpandError | None, counter: UsageCounter) -> SectionSta
     if ended_by is None:
         return "drafted" if counter.answers else "reused"
     return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
-
-
-def _section_result(
-    draft_file: DraftFile, section: Section, status: SectionStatus, notes: Sequence[Finding], counter: UsageCounter
-) -> SectionResult:
-    chapter, text = draft_file.chapter, draft_file.texts[section.number]
-    return SectionResult(
-        number=section.number,
-        title=chapter.title(section),
-        target_lines=section.lines,
-        lines=lines.of_section(text),
-        status=status,
-        attempts=counter.attempts,
-        answers=counter.answers,
-        usage=counter.usage,
-        findings=(*notes, *chapter.check(section, text)),
-    )
 
 
 def _planned_already(result: ChapterResult) -> Iterator[SectionPlanned]:

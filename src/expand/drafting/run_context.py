@@ -139,7 +139,8 @@ class UsageCounters:
             )
         if event.message and not event.final:
             wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
-            self.on_event(Notice(message=f"{chapter}/{section}: {event.message}{wait}"))
+            place = f"{chapter}/{section}" if section else chapter
+            self.on_event(Notice(message=f"{place}: {event.message}{wait}"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,17 +154,6 @@ class RunContext:
     client: BudgetedClient
     usage: UsageCounters
     lean: frozenset[tuple[str, int]] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OpenRun:
-    """A run that is open: its context, and what its chapters are opened with."""
-
-    workspace: Workspace
-    options: RunOptions
-    book: Book
-    setup: ModelSetup
-    context: RunContext
 
 
 @contextmanager
@@ -198,8 +188,9 @@ async def open_run(
     author: Author | None = None,
     on_event: Callable[[Event], None] = ignore_event,
     outlines: Mapping[str, Outline] | None = None,
-) -> AsyncIterator[OpenRun]:
-    """A run with everything that it works with. When the block ends, nothing is in flight or reserved any more.
+) -> AsyncIterator[tuple[Book, ModelSetup, RunContext]]:
+    """What a run works with: the book, the model's setup, and the context of its sections. When the block ends, nothing
+    is in flight or reserved any more.
 
     ``author`` writes in the place of the one that the settings mean, under the profile of the settings' model, and is
     not closed here. Raises ``InputError`` before anything is opened when nothing could be sent.
@@ -214,8 +205,7 @@ async def open_run(
         setup = model_setup_for(workspace, settings, ledger=ledger)
         client, usage = await open_client(stack, settings, setup.profile, ledger, author=author, on_event=on_event)
         lean = ledger.bought(Plan.LEAN.value)
-        context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
-        yield OpenRun(workspace=workspace, options=options, book=book, setup=setup, context=context)
+        yield book, setup, RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
 
 
 async def open_client(

@@ -14,15 +14,11 @@ from typing import Any, Literal, Self
 from expand.errors import InputError
 from expand.outline import Outline, Section
 from expand.outline.plans import Plan
-from expand.schema import Json
 from expand.settings import OnUnknown, Overrides, Settings, read_settings
 from expand.workspace import Workspace
 
 OWN_MODEL = "own"
 """The model's name where the caller brings an author and names no model: a general profile."""
-
-JOB_FIELDS = ("plan", "language", "unpriced")
-"""The options that a job in the queue carries: whoever works on it drafts what was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +61,6 @@ class RunOptions:
         object.__setattr__(self, "plan", Plan(self.plan))
         if self.sections is not None:
             object.__setattr__(self, "sections", frozenset(self.sections))
-
-    @classmethod
-    def given(cls, **stated: Any) -> Self:
-        """Options from a command line, where None says nothing."""
-        return cls(**{name: value for name, value in stated.items() if value is not None})
 
     @classmethod
     def of(
@@ -120,11 +111,3 @@ class RunOptions:
                 f"--context text drafts sections one after the other, and {why}",
                 remedy=f"leave out --context and --cascade, or {flag}",
             )
-
-    def for_job(self) -> Self:
-        """The options that a job in the queue carries, and no others."""
-        return type(self)(**{name: getattr(self, name) for name in JOB_FIELDS})
-
-    def job_form(self) -> dict[str, Json]:
-        """The options that a job in the queue carries, as JSON."""
-        return {name: getattr(self, name) for name in JOB_FIELDS}

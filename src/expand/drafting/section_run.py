@@ -13,7 +13,7 @@ from expand.client.outcome import StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
 from expand.drafting.length_loop import LEAST_LINES, Ask, loop_for
 from expand.drafting.request_builder import RequestBuilder
-from expand.drafting.run_context import RunContext, UsageCounter
+from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
@@ -44,18 +44,14 @@ class SectionRun:
         self._chapter = chapter
         self._section = check.section
         self._check = check
-        self._text = SectionText(chapter.skeleton(check.section))
+        self._text = SectionText(chapter.skeletons[check.section.number])
         self._requests = self._builder(chapter)
+        self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
 
     def _builder(self, chapter: Chapter) -> RequestBuilder:
-        section = chapter.outline.sections[self._section.number - 1]
-        run_id, check = self._context.run_id, self._check
-        return RequestBuilder(chapter, section, run_id=run_id, revision=check.revision, extra=check.extra)
-
-    @property
-    def _counter(self) -> UsageCounter:
-        return self._context.usage.of(self._chapter.id, self._section.number)
+        section, check = chapter.outline.sections[self._section.number - 1], self._check
+        return RequestBuilder(chapter, section, run_id=self._context.run_id, revision=check.revision, extra=check.extra)
 
     async def draft(self) -> DraftedSection:
         """Ask until the section is done, or until something ends it."""
@@ -74,23 +70,21 @@ class SectionRun:
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
         loop = loop_for(self._text, self._chapter.setup.profile, first_purpose=purpose)
-        first = loop.next() if self._has_lean() else None
-        if first is not None and self._context.ledger.known(self._order(first)) is None:
-            self._begin_lean()
+        lean = self._context.lean
+        if lean is None or (self._chapter.id, self._section.number) in lean:
+            first = loop.next()
+            if first is not None and self._context.ledger.known(self._order(first)) is None:
+                self._begin_lean()
         while (ask := loop.next()) is not None:
             grown, cut = await self._ask(ask)
             loop.record(ask, grown, cut=cut)
-
-    def _has_lean(self) -> bool:
-        lean = self._context.lean
-        return lean is None or (self._chapter.id, self._section.number) in lean
 
     def _begin_lean(self) -> None:
         """Take over what the lean plan bought for this section, as far as the ledger has it."""
         lean = self._chapter.leaner
         if lean is None or self._check.revision != NO_REVISION:
             return
-        text = SectionText(lean.skeleton(lean.outline.sections[self._section.number - 1]))
+        text = SectionText(lean.skeletons[self._section.number])
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
         while (ask := loop.next()) is not None:
             stored = self._context.ledger.known(requests.order(ask, text))
@@ -160,8 +154,7 @@ class SectionRun:
 
     def _show(self) -> None:
         """Tell how far the section is."""
-        counter = self._counter
-        counter.lines, counter.streamed_lines = self._text.lines, 0
+        self._counter.lines, self._counter.streamed_lines = self._text.lines, 0
         self._context.usage.show(self._chapter.id, self._section.number)
 
     def _order(self, ask: Ask, attempt: int = 0) -> Order:
@@ -183,13 +176,13 @@ def _duplicates(section: int, count: int) -> Finding:
 
 def _unusable(section: int, finish: Finish, topics: Sequence[str]) -> Finding:
     """The finding for a request that got no usable answer."""
+    kind, what = {
+        Finish.REFUSAL: ("refusal", "the model refused to write"),
+        Finish.CONTENT_FILTER: ("refusal", "the provider's content filter held back the text"),
+    }.get(finish, ("empty", "the model answered without any text"))
     about = f" on {'; '.join(topics)}" if topics else ""
-    what = {
-        Finish.REFUSAL: "the model refused to write",
-        Finish.CONTENT_FILTER: "the provider's content filter held back the text",
-    }.get(finish, "the model answered without any text")
     return Finding(
-        kind="refusal" if finish in (Finish.REFUSAL, Finish.CONTENT_FILTER) else "empty",
+        kind=kind,
         section=section,
         line=1,
         severity="blocking",

@@ -5,13 +5,13 @@ The one place where that is decided: for the run, for what it announces, for the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from expand.document.draft import text_hash
 from expand.drafting.chapter import Chapter, Revision
-from expand.drafting.draft_file import DraftFile
+from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import SectionPlanned
 from expand.drafting.length_loop import loop_for
 from expand.drafting.request_builder import NO_EXTRA_CONTEXT, ExtraContext, RequestBuilder
@@ -47,16 +47,10 @@ class SectionCheck:
         return SectionPlanned(
             chapter=chapter.id,
             section=self.section.number,
-            title=chapter.title(self.section),
+            title=chapter.skeletons[self.section.number].title,
             lines=self.section.lines,
             reason=self.reason,
         )
-
-
-def revision_of(chapter: str, section: int, revisions: Revisions) -> Revision:
-    """The revision that the ledger has for a section."""
-    number, instruction = revisions.get((chapter, section), (0, ""))
-    return Revision(number=number, instruction=instruction)
 
 
 def check_section_state(
@@ -93,36 +87,56 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
     """
     chapter = draft_file.chapter
     checks = [
-        check_section_state(draft_file, section, options, revision_of(chapter.id, section.number, revisions))
+        check_section_state(draft_file, section, options, Revision(*revisions.get((chapter.id, section.number), ())))
         for section in options.chosen(chapter.outline)
     ]
     due = next((check.section for check in checks if check.state == "due"), None)
     if due is not None:
-        section_text = SectionText(chapter.skeleton(due))
+        section_text = SectionText(chapter.skeletons[due.number])
         ask = loop_for(section_text, chapter.setup.profile).next()
         if ask is not None:
-            RequestBuilder(chapter, due, run_id="none").require_fit(ask, section_text)
+            RequestBuilder(chapter, due, run_id="none").order(ask, section_text)
     return checks
 
 
-def raise_revisions(
-    ledger: Ledger,
-    options: RunOptions,
-    look: Callable[[str], DraftFile],
-    overwrite: Callable[[str, int], None] | None = None,
-) -> None:
-    """Have the sections of a ``fresh`` run bought anew. One that a person edited is left to them, unless it was named
-    and can be given to ``overwrite``. Raises ``InputError`` before any is raised.
+def check_sections(
+    drafts: DraftStore, ledger: Ledger | None, *, dry_run: bool = False, overwrite: bool = False
+) -> Iterator[tuple[Chapter, SectionCheck]]:
+    """The state of every section of a run. Those of a ``fresh`` run are given their next revision first: see
+    ``raise_revisions``. With ``dry_run`` the ledger is left as it is.
+
+    Raises ``InputError`` before any revision is raised when the input is wrong.
     """
+    options = drafts.options
+    if options.fresh and ledger and not dry_run:
+        raise_revisions(ledger, drafts, overwrite=overwrite)
+    revisions = dict(ledger.editions()) if ledger else {}
     for chapter in options.chapters:
-        options.chosen(look(chapter).chapter.outline)
+        draft_file = drafts.look(chapter)
+        if options.fresh and dry_run:
+            for section in options.chosen(draft_file.chapter.outline):
+                number, _ = revisions.get((chapter, section.number), (0, ""))
+                revisions[chapter, section.number] = (number + 1, options.instruction)
+                if overwrite and options.sections is not None:
+                    draft_file.overwrite(section.number)
+        for check in check_chapter_state(draft_file, options, revisions):
+            yield draft_file.chapter, check
+
+
+def raise_revisions(ledger: Ledger, drafts: DraftStore, *, overwrite: bool) -> None:
+    """Have the sections of a ``fresh`` run bought anew. One that a person edited is left to them, unless it was named
+    and ``overwrite`` is set. Raises ``InputError`` before any is raised.
+    """
+    options = drafts.options
     for chapter in options.chapters:
-        draft_file = look(chapter)
+        options.chosen(drafts.look(chapter).chapter.outline)
+    for chapter in options.chapters:
+        draft_file = drafts.look(chapter)
         for section in options.chosen(draft_file.chapter.outline):
             if draft_file.edited(section.number):
-                if overwrite is None or options.sections is None:
+                if not overwrite or options.sections is None:
                     continue
-                overwrite(chapter, section.number)
+                drafts.overwrite(chapter, section.number)
             ledger.raise_edition(chapter, section.number, instruction=options.instruction)
 
 
@@ -132,7 +146,7 @@ def _extra_context(draft_file: DraftFile, section: Section, revision: Revision, 
         return NO_EXTRA_CONTEXT
     chapter = draft_file.chapter
     before = [draft_file.texts[other.number] for other in chapter.outline.sections if other.number < section.number]
-    text, topics = draft_file.texts[section.number], chapter.skeleton(section).topics
+    text, topics = draft_file.texts[section.number], chapter.skeletons[section.number].topics
     return ExtraContext(
         preceding=assemble.summary_of_sections(before) if options.context == "text" else "",
         present=assemble.by_topic(text, topics) if revision.instruction else {},

@@ -8,7 +8,10 @@ says the same again, and what an answer adds is measured without padding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
 from expand.llm.types import Finish
@@ -20,7 +23,7 @@ TERMINALS = tuple(".!?:;。！？：；`|*)）>_")
 """What a text may end in that reached its output cap and is whole all the same."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Skeleton:
     """What a section consists of before a model wrote anything.
 
@@ -35,6 +38,16 @@ class Skeleton:
     intro: tuple[str, ...] = ()
     placed: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
+    @cached_property
+    def heading(self) -> str:
+        """The section's heading."""
+        return section_heading(self.number, self.title)
+
+    @cached_property
+    def topic_headings(self) -> tuple[str, ...]:
+        """The headings of its topics."""
+        return tuple(topic_heading(self.number, topic, title) for topic, title in enumerate(self.topics, 1))
+
 
 class SectionText:
     """One section's text in the making. Topic indices count from 0; without topics, 0 is all."""
@@ -47,7 +60,6 @@ class SectionText:
         self.duplicate_lines = 0
         """Lines that were left out because they said the same again."""
         self._lines: int | None = None
-        self._base_lines: int | None = None
 
     def render(self) -> str:
         """The section as it stands in the draft, without a blank or newline at its end."""
@@ -56,10 +68,9 @@ class SectionText:
     def _upto(self, end: int, *, bare: bool = False) -> str:
         """The section up to a topic's own text, that of the topics before ``end`` included; ``bare``: without any."""
         skeleton = self.skeleton
-        parts = [section_heading(skeleton.number, skeleton.title), *skeleton.intro]
+        parts = [skeleton.heading, *skeleton.intro]
         for slot in self.slots[: end + 1]:
-            if skeleton.topics:
-                parts.append(topic_heading(skeleton.number, slot + 1, skeleton.topics[slot]))
+            parts += skeleton.topic_headings[slot : slot + 1]
             parts += skeleton.placed.get(slot, ())
             if slot < end and not bare and self.bodies[slot].strip():
                 parts.append(assemble.close(self.bodies[slot]))
@@ -72,12 +83,10 @@ class SectionText:
             self._lines = lines.of_section(self.render())
         return self._lines
 
-    @property
+    @cached_property
     def base_lines(self) -> int:
         """The lines before a model wrote anything."""
-        if self._base_lines is None:
-            self._base_lines = lines.of_section(self._upto(len(self.slots), bare=True))
-        return self._base_lines
+        return lines.of_section(self._upto(len(self.slots), bare=True))
 
     def body_lines(self, slot: int) -> int:
         """Lines of one topic that a model wrote, without padding."""
@@ -140,15 +149,18 @@ class SectionText:
                 return slot
         return None
 
-    def replaced(self, slot: int, text: str, finish: Finish) -> SectionText:
+    def copy(self) -> Self:
+        """The same text, which grows on its own."""
+        copied = copy(self)
+        copied.bodies, copied.cut = [*self.bodies], [*self.cut]
+        return copied
+
+    def replaced(self, slot: int, text: str, finish: Finish) -> Self:
         """A copy in which a topic's text is another one."""
-        copy = SectionText(self.skeleton)
-        copy.bodies = [*self.bodies]
-        copy.cut = [*self.cut]
-        copy.duplicate_lines = self.duplicate_lines
-        copy.bodies[slot] = ""
-        copy.add(text, finish, (slot,))
-        return copy
+        copied = self.copy()
+        copied.bodies[slot] = ""
+        copied.add(text, finish, (slot,))
+        return copied
 
     def _by_slot(self, text: str, slots: Sequence[int]) -> dict[int, str]:
         if len(slots) == 1:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from expand.budget import Amount, Balance, Limit
-from expand.client.client import Bought, BudgetedClient, RetryPolicy
-from expand.client.outcome import Event, StoppedError
-from expand.drafting.model_setup import ModelSetup, author_for, model_setup_for, profile_of, require_language
+from expand.budget import Amount, Balance
+from expand.client.client import Bought, BudgetedClient
+from expand.client.outcome import StoppedError
+from expand.drafting.events import Event
+from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
+from expand.drafting.results import balance_json
+from expand.drafting.run_context import ignore_event, open_client, open_ledger
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.import_run import DEFAULT_LINES
 from expand.importers.proposal import Proposal, scaled, tidy
@@ -28,7 +31,6 @@ from expand.llm.tokens import raised
 from expand.llm.types import Address, Answer, Finish, Request, Usage
 from expand.markdown.matching import title_key
 from expand.outline import Book
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.outline.lint import LINES_A_TOPIC
 from expand.outline.plans import Plan
 from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
@@ -95,7 +97,7 @@ class SuggestResult:
 
     def as_json(self) -> dict[str, Json]:
         """Costs and findings, as scripts read them."""
-        usage, balance = self.usage, self.balance
+        usage = self.usage
         return {
             "model": self.model,
             "attempts": self.attempts,
@@ -103,12 +105,7 @@ class SuggestResult:
             "tokens": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
             "findings": list(self.findings),
             "stopped_by": self.stopped_by,
-            "budget": {
-                "limit": balance.limit.tokens,
-                "used": balance.used_tokens,
-                "reserved": balance.reserved_tokens,
-                "remaining": balance.remaining_tokens,
-            },
+            "budget": balance_json(self.balance),
         }
 
 
@@ -117,7 +114,7 @@ async def suggest(
     settings: Settings,
     request: SuggestRequest,
     *,
-    on_event: Callable[[Event], None] = lambda _: None,
+    on_event: Callable[[Event], None] = ignore_event,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
 ) -> SuggestResult:
     """Buys a proposal and writes the outline. Raises ``InputError`` before anything is sent.
@@ -127,33 +124,16 @@ async def suggest(
     book, target = _book_and_target(workspace, settings, request)
     require_author(settings, path=workspace.settings_path)
     async with AsyncExitStack() as stack:
-        ledger = stack.enter_context(closing(Ledger.open(workspace.ledger_place)))
+        outlines = {target.id: workspace.outline(target.id)} if target.id in workspace.chapter_ids() else {}
+        limited = open_ledger(workspace, book, outlines, budget=request.budget_tokens)
+        ledger, run = stack.enter_context(limited)
         suggestion = _suggestion(workspace, settings, request, book, target, ledger)
         if not request.force:
             _refuse_wasted_purchase(workspace, suggestion, ledger, fresh=request.fresh)
         if request.fresh:
             suggestion = replace(suggestion, edition=ledger.raise_edition(target.id, SECTION))
-        outlines = {target.id: workspace.outline(target.id)} if target.id in workspace.chapter_ids() else {}
-        run = ledger.begin_run(
-            limits=limits_of(book, outlines),
-            openings=openings_of(book),
-            openings_pico_usd=money_openings_of(book),
-            run_limit=Limit(tokens=request.budget_tokens),
-        )
-        author = await stack.enter_async_context(author_for(settings, suggestion.setup.profile))
-        attempts = 0
-
-        def count(event: Event) -> None:
-            nonlocal attempts
-            attempts += event.kind == "sent"
-            on_event(event)
-
-        client = BudgetedClient(
-            ledger=ledger,
-            author=author,
-            on_event=count,
-            retry=RetryPolicy(on_unknown=settings.on_unknown),
-            prepare=author.open,
+        client, usage = await open_client(
+            stack, settings, suggestion.setup.profile, ledger, author=None, on_event=on_event
         )
         on_ready(client)
         bought: list[Bought] = []
@@ -177,7 +157,7 @@ async def suggest(
             outline=outline,
             added_to_book=added_to_book,
             findings=findings,
-            attempts=attempts,
+            attempts=usage.of(target.id, SECTION).attempts,
             answers=len(bought),
             usage=Usage(
                 prompt=sum(one.usage.prompt for one in bought),

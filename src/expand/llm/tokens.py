@@ -101,11 +101,6 @@ class TokenCounter:
         with _loading:
             return _load(self.encoding, self._ranks_folder)
 
-    def at_most(self, messages: Iterable[Message]) -> int:
-        """What ``count_messages`` cannot be above, at no cost: a token takes a byte at least."""
-        around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE
-        return TOKENS_FOR_REPLY + sum(around + len(m.content.encode()) for m in messages)
-
     def _count_kept(self, message: Message) -> int:
         """The tokens of a message; those of a system message are remembered, since it is the same
         for all requests of a chapter, and several chapters may be worked on in turn.

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from expand.drafting.run_options import JOB_FIELDS, RunOptions
+from expand.drafting.run_options import RunOptions
 from expand.schema import Json
+
+JOB_OPTIONS = ("plan", "language", "unpriced")
+"""The options that a job carries: whoever works on it drafts what was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +51,13 @@ class SectionJob:
             "model": self.model,
             "lines": self.lines,
             "present": {str(slot): text for slot, text in self.present.items()},
-            **self.options.job_form(),
+            **{name: getattr(self.options, name) for name in JOB_OPTIONS},
         }
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
         """The job as the queue has it; what an older version stored is read too."""
-        own = {name: value for name, value in stored.items() if name not in JOB_FIELDS}
-        options = RunOptions(**{name: stored[name] for name in JOB_FIELDS if name in stored})
+        own = {name: value for name, value in stored.items() if name not in JOB_OPTIONS}
+        options = RunOptions(**{name: stored[name] for name in JOB_OPTIONS if name in stored})
         present = {int(slot): text for slot, text in stored["present"].items()}
         return cls(**{**own, "options": options, "present": present})

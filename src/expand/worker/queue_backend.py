@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from expand.drafting.backend import assemble, check_sections
+from expand.drafting.backend import assemble
+from expand.drafting.draft_file import DraftStore
 from expand.drafting.model_setup import model_setup_for, profile_of, require_language
 from expand.drafting.results import RunResult
 from expand.drafting.run import lanes
 from expand.drafting.run_context import open_ledger
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_state import SectionCheck
+from expand.drafting.section_state import SectionCheck, check_sections
 from expand.errors import InputError
 from expand.ledger import Ledger
 from expand.schema import Json
@@ -98,14 +99,14 @@ class QueueBackend:
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
         with open_ledger(workspace, book, outlines) as (ledger, _):
             setup = model_setup_for(workspace, settings, ledger=ledger)
-            for chapter, checks in check_sections(workspace, setup, ledger, options):
-                for check in checks:
-                    if check.state == "due":
-                        number = check.section.number
-                        jobs[chapter.id, number] = _job(chapter.id, check, options, settings.model)
-                        due.setdefault(chapter.id, []).append(number)
-                    else:
-                        left[check.state] += 1
+            drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
+            for chapter, check in check_sections(drafts, ledger):
+                if check.state == "due":
+                    number = check.section.number
+                    jobs[chapter.id, number] = _job(chapter.id, check, options, settings.model)
+                    due.setdefault(chapter.id, []).append(number)
+                else:
+                    left[check.state] += 1
         in_order = lanes(due, workers=SIDE_BY_SIDE, in_order=False)
         async with open_queue(server) as queue:
             enqueued = await queue.put([jobs[chapter, n] for chapter, numbers in in_order for n in numbers])
@@ -144,7 +145,7 @@ def _job(chapter: str, check: SectionCheck, options: RunOptions, model: str) -> 
     return SectionJob(
         chapter=chapter,
         section=check.section.number,
-        options=options.for_job(),
+        options=options,
         key=check.key,
         edition=check.revision.number,
         model=model,
