@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expand.drafting.length_loop import LEAST_LINES, Ask, LengthLoop
+from expand.drafting.length_loop import Ask, LengthLoop
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.llm.types import Finish
 from expand.markdown.lines import length_score
@@ -89,7 +89,7 @@ def test_it_reaches_the_target_from_below_and_ends(
     assert score >= 75, (section.lines, asked(loop))
     if 0.25 <= ratio <= 1:
         assert section.lines >= 0.94 * target, asked(loop)
-    assert all(outcome.ask.lines >= LEAST_LINES for outcome in loop.outcomes)
+    assert all(outcome.ask.lines >= 3 for outcome in loop.outcomes)
     assert loop.next() is None
 
 
@@ -231,7 +231,7 @@ def test_a_text_that_breaks_off_is_ended_before_anything_else() -> None:
     first, second = loop.outcomes[:2]
     assert (first.ask.purpose, second.ask.purpose) == ("draft", "continue")
     assert second.ask.slots == (first.ask.slots[0],)
-    assert second.ask.lines >= 2 * LEAST_LINES
+    assert second.ask.lines >= 6
     assert not any(section.cut)
 
 
@@ -337,7 +337,7 @@ def test_a_section_may_miss_three_percent_to_the_nearest_line(target: int, least
     assert written(least, target=target)[1].next() is None
     again = written(least - 1, target=target)[1].next()
     assert again is not None
-    assert (again.purpose, again.lines) == ("continue", max(LEAST_LINES, target - least + 1))
+    assert (again.purpose, again.lines) == ("continue", max(3, target - least + 1))
 
 
 @pytest.mark.parametrize(
