@@ -1,6 +1,6 @@
 """Batches under fire: 500 requests, the process killed between every two steps in turn.
 
-Run it: ``uv run python benchmarks/batch.py``. For each step of ``--batch submit`` and ``--batch
+Run it: ``uv run python -m benchmarks.batch``. For each step of ``--batch submit`` and ``--batch
 collect`` there is a workspace and a provider of its own (``tests/batch_server.py``): a process
 does the step and is killed (SIGKILL) right after it, or by the provider in the middle of a call;
 then the same command is given again, as a user would. In the end the books of the provider are held

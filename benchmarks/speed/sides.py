@@ -31,13 +31,9 @@ class Measured:
 
 def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Measured:
     """The whole pipeline over a workspace: reserve, send, settle, assemble, check, write drafts."""
-    import openai  # the other side has its SDK before the clock starts, too
-
     from expand import Workspace, expand_chapters
-    from expand.llm.tokens import TokenCounter
 
-    TokenCounter(MODEL).count("")
-    assert openai
+    _preload()
     cpu, began = _processor_seconds(), time.perf_counter()
     result = asyncio.run(
         expand_chapters(
@@ -59,6 +55,8 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
 def bare_side(messages: list[dict[str, str]], count: int, port: int, width: int) -> Measured:
     """The default AsyncOpenAI client with the same messages, streamed: no ledger, no checks, no drafts."""
     import openai
+
+    _preload()
 
     async def main() -> int:
         client = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=KEY)
@@ -88,6 +86,20 @@ def bare_side(messages: list[dict[str, str]], count: int, port: int, width: int)
     lines = asyncio.run(main())
     wall, cpu = time.perf_counter() - began, _processor_seconds() - cpu
     return Measured(wall=wall, cpu=cpu, memory=_peak(), requests=count, lines=lines)
+
+
+def _preload() -> None:
+    """Load what a process loads once, on both sides before the clock starts: the SDK with its chat client, which it
+    loads when that is first used, and the tokenizer.
+    """
+    import openai.resources.chat
+
+    import expand.llm.openai_sdk
+    from expand.llm.tokens import TokenCounter
+
+    assert openai.resources.chat
+    assert expand.llm.openai_sdk
+    TokenCounter(MODEL).count("")
 
 
 def first_messages(root: Path, chapter: str) -> list[dict[str, str]]:
