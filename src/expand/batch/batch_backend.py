@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 
 from expand.batch.batch_reports import BatchStatus, CancelReport, CollectReport, StatusReport, SubmitReport
@@ -191,13 +191,8 @@ class BatchBackend:
             async with self._opened_author() as author:
                 yield Batches(ledger), ledger, run, author
 
-    @asynccontextmanager
-    async def _opened_author(self) -> AsyncIterator[BatchAuthor]:
-        if self._author is not None:
-            yield self._author
-            return
-        async with BatchAuthor(endpoint_of(self._settings)) as opened:
-            yield opened
+    def _opened_author(self) -> AbstractAsyncContextManager[BatchAuthor]:
+        return nullcontext(self._author) if self._author else BatchAuthor(endpoint_of(self._settings))
 
     def _cost(self, model: str) -> Cost:
         settings = replace(self._settings, model=model)

@@ -9,10 +9,9 @@ from expand.document.draft import document_text
 from expand.drafting.acceptance_record import Acceptances, require_unchanged
 from expand.drafting.draft_file import DraftStore
 from expand.drafting.model_setup import model_setup_for
-from expand.drafting.results import ChapterResult, SectionResult
+from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError, Place
-from expand.markdown import lines
 from expand.outline import Book
 from expand.outline.plans import Plan
 from expand.settings import Settings
@@ -35,24 +34,12 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
     )
     setup = model_setup_for(workspace, settings, ledger=None)
     draft_file = DraftStore(workspace, book, options=options, setup=setup).look(chapter_id)
-    chapter = draft_file.chapter
-    return ChapterResult.of(
-        id=chapter_id,
-        draft=draft_file.path,
-        language=chapter.language,
-        plan=chapter.plan.value,
-        sections=[
-            SectionResult(
-                number=section.number,
-                title=chapter.skeletons[section.number].title,
-                target_lines=section.lines,
-                lines=lines.of_section(draft_file.texts[section.number]),
-                status="edited" if draft_file.edited(section.number) else "reused",
-                findings=chapter.check(section, draft_file.texts[section.number]),
-            )
-            for section in chapter.outline.sections
+    return draft_file.chapter_result(
+        [
+            draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
+            for section in draft_file.chapter.outline.sections
         ],
-        across=draft_file.chapter_findings(whole=True),
+        whole=True,
     )
 
 

@@ -11,7 +11,8 @@ an edit in it, it does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,9 +23,12 @@ from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp
 from expand.drafting.acceptance_record import Acceptances, file_hash
 from expand.drafting.chapter import Chapter, differences
+from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
+from expand.markdown import lines
 from expand.outline import Book, Outline, Section
 from expand.workspace import Workspace, decoded, read_text, write_atomically
 
@@ -173,6 +177,38 @@ class DraftFile:
                 self._stamps.pop(section.number, None)
                 if section.number in self._former.stamps:
                     self._stamps[section.number] = self._former.stamps[section.number]
+
+    def section_result(self, section: Section, status: SectionStatus) -> SectionResult:
+        """A section as it stands, held against its outline."""
+        text = self.texts[section.number]
+        return SectionResult(
+            number=section.number,
+            title=self.chapter.skeletons[section.number].title,
+            target_lines=section.lines,
+            lines=lines.of_section(text),
+            status=status,
+            findings=self.chapter.check(section, text),
+        )
+
+    def chapter_result(
+        self, sections: Sequence[SectionResult], *, whole: bool, links: dict[str, bool] | None = None
+    ) -> ChapterResult:
+        """The chapter from its sections. What is found across them goes to the section that it names, or to the chapter
+        where that section is not among them. For ``whole`` and ``links`` see ``chapter_findings``.
+        """
+        across = self.chapter_findings(whole=whole, links=links)
+        numbers = {section.number for section in sections}
+        return ChapterResult(
+            id=self.chapter.id,
+            draft=self.path,
+            language=self.chapter.language,
+            plan=self.chapter.plan.value,
+            sections=tuple(
+                replace(section, findings=(*section.findings, *(f for f in across if f.section == section.number)))
+                for section in sections
+            ),
+            findings=tuple(f for f in across if f.section not in numbers),
+        )
 
     def chapter_findings(self, *, whole: bool, links: dict[str, bool] | None = None) -> tuple[Finding, ...]:
         """What shows only across sections; of a ``whole`` chapter also what is missing from it.

@@ -7,7 +7,7 @@ over the same input make the same orders.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from expand.budget import Amount
@@ -45,10 +45,6 @@ class ExtraContext:
 
     preceding: str = ""
     present: Mapping[int, str] = field(default_factory=dict)
-
-    def present_of(self, slots: Sequence[int]) -> str:
-        """The present text of some topics."""
-        return "\n\n".join(self.present[slot] for slot in slots if slot in self.present)
 
 
 NO_EXTRA_CONTEXT = ExtraContext()
@@ -155,7 +151,9 @@ class RequestBuilder:
         material = [*skeleton.intro] if 0 in slots else []
         for slot in slots:
             material += skeleton.placed.get(slot, ())
-        present = section_text.bodies[slots[0]] if repairing else self._extra.present_of(slots)
+        present = [self._extra.present[slot] for slot in slots if slot in self._extra.present]
+        if repairing:
+            present = [section_text.bodies[slots[0]]]
         return replace(
             self._base,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
@@ -165,7 +163,7 @@ class RequestBuilder:
             open_fence=section_text.fence(slots[0]) if ask.purpose == "continue" else "",
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
             code_examples=self._code_examples(ask) if first else 0,
-            present=present.strip("\n"),
+            present="\n\n".join(present).strip("\n"),
             told=self._extra.preceding if first else "",
             problems=ask.problems,
             opens_section=first and 0 in slots,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 from expand.budget import Balance, Shortfall
 from expand.checks import Finding
@@ -48,33 +46,6 @@ class ChapterResult:
     sections: tuple[SectionResult, ...]
     findings: tuple[Finding, ...] = ()
     """What belongs to no section of this run: the chapter as a whole."""
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        id: str,  # noqa: A002 - the field's name
-        draft: str,
-        language: str,
-        plan: str,
-        sections: Sequence[SectionResult],
-        across: Sequence[Finding],
-    ) -> Self:
-        """A chapter from its sections and what was found ``across`` them: each such finding goes to the section that it
-        names, or to the chapter where that section is not among them.
-        """
-        numbers = {section.number for section in sections}
-        return cls(
-            id=id,
-            draft=draft,
-            language=language,
-            plan=plan,
-            sections=tuple(
-                replace(section, findings=(*section.findings, *(f for f in across if f.section == section.number)))
-                for section in sections
-            ),
-            findings=tuple(f for f in across if f.section not in numbers),
-        )
 
     @property
     def every_finding(self) -> tuple[Finding, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -280,17 +281,13 @@ class _Scheduler:
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
         status, notes = await self._drafted(draft_file, section)
         counter = self._context.usage.take(chapter_id, number)
-        text = draft_file.texts[number]
-        result = SectionResult(
-            number=number,
-            title=draft_file.chapter.skeletons[number].title,
-            target_lines=section.lines,
-            lines=lines.of_section(text),
-            status=status,
+        result = draft_file.section_result(section, status)
+        result = replace(
+            result,
             attempts=counter.attempts,
             answers=counter.answers,
             usage=counter.usage,
-            findings=(*notes, *draft_file.chapter.check(section, text)),
+            findings=(*notes, *result.findings),
         )
         if notes:
             self._noted.add(chapter_id)
@@ -333,13 +330,10 @@ class _Scheduler:
         chapter, results = draft_file.chapter, self._results.pop(draft_file.chapter.id)
         self._drafts.close(chapter.id)
         links: dict[str, bool] = {}
-        result = self._finished[chapter.id] = ChapterResult.of(
-            id=chapter.id,
-            draft=draft_file.path,
-            language=chapter.language,
-            plan=chapter.plan.value,
-            sections=[results[section.number] for section in self._options.chosen(chapter.outline)],
-            across=draft_file.chapter_findings(whole=self._options.sections is None, links=links),
+        result = self._finished[chapter.id] = draft_file.chapter_result(
+            [results[section.number] for section in self._options.chosen(chapter.outline)],
+            whole=self._options.sections is None,
+            links=links,
         )
         if chapter.id not in self._noted:
             self._cache.keep(draft_file, result, self._revisions, links)

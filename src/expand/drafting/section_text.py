@@ -127,7 +127,7 @@ class SectionText:
             self.cut[slot] = bool(open_fence(new)) or (cut and not new.rstrip().endswith(TERMINALS))
 
     def tail(self, slot: int, most_lines: int) -> str:
-        """The end of a topic's text, from the opening of a code block that it breaks off in."""
+        """The last lines of a topic's text."""
         all_lines = self.bodies[slot].rstrip("\n").split("\n")
         return "\n".join(all_lines[-most_lines:])
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from expand.drafting.chapter import Chapter, Revision, differences
 from expand.drafting.draft_file import DraftFile, open_chapter
@@ -21,7 +20,6 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import DraftedSection, SectionRun
 from expand.drafting.section_state import SectionCheck
 from expand.errors import ExpandError, InputError
-from expand.llm.tokens import TokenCounter
 from expand.settings import Settings
 from expand.worker.jobs import SectionJob
 from expand.workspace import Workspace
@@ -58,7 +56,6 @@ class SectionRunner:
         self._settings = settings
         self._write_drafts = write_drafts
         self._clock = clock
-        self._counter: TokenCounter | None = None
         self._chapters: dict[tuple[str, RunOptions], Chapter] = {}
         self.read_workspace()
 
@@ -88,10 +85,7 @@ class SectionRunner:
         Raises ``InputError`` where the workspace has no book, or settings that cannot be meant.
         """
         setup = model_setup_for(self._workspace, self._settings, ledger=self.context.ledger)
-        if self._counter is not None:  # the tokenizer is the same, and slow to load
-            setup = replace(setup, counter=self._counter)
-        self._counter = setup.counter
-        self._counter.load()
+        setup.counter.load()
         self._book, self._setup = self._workspace.book(), setup
         self._chapters.clear()
         self._read_at = self._clock()
