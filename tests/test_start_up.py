@@ -64,3 +64,17 @@ def test_a_checkouts_modules_are_compiled_where_it_is_installed(tmp_path: Path, 
     (tmp_path / "src" / "one.py").write_text("ONE = 1\n", encoding="utf-8")
     hook.CompilingHook(str(tmp_path), {}, None, None, "", "wheel").initialize(version, {})
     assert bool(list(tmp_path.rglob("*.pyc"))) is compiled
+
+
+def test_the_sdk_is_loaded_in_a_thread_only_after_what_other_threads_load_too() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from expand.llm.openai_client import OpenAIClient\n"
+        "loaded = lambda: 'importlib.resources' in sys.modules\n"
+        "seen = [loaded()]\n"
+        "OpenAIClient._connect = lambda self: seen.append(loaded())\n"
+        "asyncio.run(OpenAIClient(None)._connected())\n"
+        "print(seen)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[False, True]"

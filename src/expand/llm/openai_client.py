@@ -70,6 +70,10 @@ class OpenAIClient:
         if self._connection is None:
             async with self._opening:
                 if self._connection is None:
+                    # The SDK's imports reach this package by way of `importlib.abc`, the grammars of code blocks by
+                    # its own name. Two threads that load it from both ends deadlock, so one loads it first.
+                    import importlib.resources  # noqa: F401
+
                     self._connection = await asyncio.to_thread(self._connect)
         return self._connection
 
