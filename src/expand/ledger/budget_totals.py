@@ -25,10 +25,13 @@ _COLUMNS = ", ".join(("scope", "limit_tokens", "limit_pico", "opening_tokens", "
 
 def share(state: State, *, reserved: Amount, charged: Amount) -> Totals:
     """What an attempt in this state adds to the totals of its scopes."""
+    # Each state belongs to exactly one column group. The state machine test adds them up: a state that fell into two
+    # groups would charge twice, one in none would let the budget be spent again.
     match state:
         case State.RESERVED | State.SENT:
             return 0, 0, 0, 0, reserved.tokens, reserved.pico_usd or 0
         case State.UNKNOWN:
+            # Unknown has columns of its own, so that a report can say how much of `used` nobody has confirmed.
             return 0, 0, charged.tokens, charged.pico_usd or 0, 0, 0
         case _:
             return charged.tokens, charged.pico_usd or 0, 0, 0, 0, 0
@@ -58,9 +61,13 @@ def set_opening(connection: Connection, scope: str, *, tokens: int, pico_usd: in
 
 def add(connection: Connection, scopes: tuple[str, ...], totals: Totals, *, instead_of: Totals | None = None) -> None:
     """Add to every scope what an attempt adds now ``instead_of`` before. Each scope has an account already."""
+    # The difference is written, not the new sum. A sum computed here would overwrite what another transaction added, if
+    # writers ever stopped following one another.
     before = instead_of or (0, 0, 0, 0, 0, 0)
     changes = [now - then for now, then in zip(totals, before, strict=True)]
     if any(changes):
+        # Running totals, because adding up history would read every attempt of the book for every reservation. `audit`
+        # adds it up and compares, so a slip here is found.
         columns = ", ".join(f"{name} = {name} + ?" for name in TOTALS)
         marks = ", ".join("?" * len(scopes))
         connection.execute(f"UPDATE budget SET {columns} WHERE scope IN ({marks})", (*changes, *scopes))
@@ -69,6 +76,7 @@ def add(connection: Connection, scopes: tuple[str, ...], totals: Totals, *, inst
 def balance(connection: Connection, scope: str) -> Balance:
     """Where a scope stands; empty and unlimited when the ledger has never heard of it."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM budget WHERE scope = ?", (scope,)).fetchone()
+    # Not an error: a chapter that was never drafted has no row, and reports ask for all chapters.
     return _balance(row) if row is not None else Balance(scope=scope, limit=Limit())
 
 
@@ -83,6 +91,7 @@ def _balance(row: DatabaseRow) -> Balance:
     return Balance(
         scope=row["scope"],
         limit=Limit(tokens=row["limit_tokens"], pico_usd=row["limit_pico"]),
+        # Derived when it is read. A stored `used` would be one more figure that could disagree with its parts.
         used_tokens=row["opening_tokens"] + row["settled_tokens"] + row["unknown_tokens"],
         reserved_tokens=row["reserved_tokens"],
         unknown_tokens=row["unknown_tokens"],
