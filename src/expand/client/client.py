@@ -93,22 +93,32 @@ class BudgetedClient:
         Raises ``BudgetExceededError`` when a limit refuses it for good, ``AuthorError`` when the author does or the
         tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
         """
+        # Looked up before the order waits for anything: a second run over a finished chapter must not wait behind the
+        # canary, or for a pause, for what it has already.
         stored = self._ledger.known(order)
         if stored is not None:
             return Bought.of(stored, reused=True, attempts=0)
         tries = RetryState(self._retry)
+        # After the look at the ledger, so that an order whose answer is there never leads: it would prove nothing about
+        # the key.
         leads = await self._canary.enter()
         try:
+            # Behind the canary, so that it happens once, and before anything is reserved: a local model that cannot be
+            # loaded costs nothing.
             if not self._prepared:
                 await self._prepare()
                 self._prepared = True
             while True:
+                # A retry goes before what was never sent. Otherwise one section would stay open, and its draft
+                # unwritten, until all others have been begun.
                 place = await self._place(order, rank=0 if tries.sent else order.rank)
                 if isinstance(place, StoredAnswer):
                     return Bought.of(place, reused=True, attempts=tries.sent)
                 outcome = await self._attempt(order, place, tries)
                 if isinstance(outcome, StoredAnswer):
                     return Bought.of(outcome, reused=False, attempts=tries.sent)
+                # Looked at after each failure as well as before each reservation: a stop that comes while the attempt
+                # is out must not lead to another one.
                 if self._stopped.is_set() or not tries.goes_on(outcome):
                     raise self._given_up(outcome, tries) from outcome
                 await self._wait(tries.wait_seconds(outcome), self._stopped)
@@ -122,6 +132,8 @@ class BudgetedClient:
         """
         if self._stopped.is_set():
             self._abandoned.set()
+            # An attempt whose answer has arrived is left to be stored: cancelling it would throw away a text that is
+            # paid for.
             for task in self._in_flight - self._storing:
                 task.cancel()
         self._stopped.set()
@@ -132,6 +144,8 @@ class BudgetedClient:
         """Wait until nothing is in flight, even after whoever ordered it has gone away. Call it before the ledger is
         closed.
         """
+        # A loop, since an attempt that ends may let another one begin. Closing the ledger under a task would turn its
+        # answer into an unknown outcome.
         while self._in_flight:
             await asyncio.wait(self._in_flight)
 
@@ -147,6 +161,8 @@ class BudgetedClient:
                 while True:
                     await self._limiter.turn(model, place)
                     self._check()
+                    # Only the head of a model's queue asks. If all who wait asked, each settlement would wake thousands
+                    # for one place, and a large order would never fit, since small ones would take what comes free.
                     match self._ledger.reserve(order, hold_unknown=self._retry.holds):
                         case Reservation() as reserved:
                             self._limiter.begin()
@@ -154,18 +170,26 @@ class BudgetedClient:
                         case StoredAnswer() as stored:
                             return stored
                         case InFlight(in_batch=True) as other:
+                            # A batch takes up to a day, and this run may be what its user does meanwhile. Do not wait
+                            # for it.
                             raise HeldError.by_batch(order, other.owner)
                         case InFlight():
                             break  # wait outside the queue: others need not wait for this one
                         case Held() as held:
                             raise HeldError.by_unknown(order, held.attempt_id)
                         case Paused(seconds=seconds, reason=reason):
+                            # A random part, since every process that was told of the pause would otherwise come back in
+                            # the same instant, and be refused again.
                             await self._linger(order, seconds + self._retry.jitter() * 0.25, reason, place.changed)
                         case Refused(waitable=True) as refused:
                             message = f"{refused.message}; waiting for calls in flight"
+                            # Polled, since what comes free may be another process's, and no event of this loop tells of
+                            # it.
                             await self._linger(order, POLL_SECONDS, message, place.changed)
                         case Refused() as refused:
                             raise RefusedError(refused)
+            # An order that waits for another process's answer may wait for minutes. As the leader it would hold up the
+            # whole run.
             self._canary.passes()  # nobody waits behind an order that only waits itself
             await self._linger(order, POLL_SECONDS, "the same request is in flight already", self._stopped)
 
@@ -186,6 +210,8 @@ class BudgetedClient:
         """Sleep, but not beyond ``until``. It is no ``wait_for``, since ``sleep`` keeps the time."""
         if seconds <= 0 or until.is_set():
             return
+        # `asyncio.timeout` would wait by the loop's clock. Tests give a `sleep` of their own and go through hours of
+        # pauses in milliseconds.
         waits = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(until.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -200,10 +226,14 @@ class BudgetedClient:
         abandoned. A cancelled caller leaves the attempt to arrive.
         """
         tries.sent += 1
+        # A task of its own, shielded below: a caller that is cancelled must not take the attempt with it. The provider
+        # goes on writing, and bills.
         task = asyncio.create_task(self._send(order, place, tries))
         self._in_flight.add(task)
         task.add_done_callback(self._landed)
         if not self._canary.passed:
+            # The lead is short. A wrong key is refused at once, so waiting for the first whole answer would show no
+            # more, and leave all other places empty for as long as that takes.
             timer = asyncio.get_running_loop().call_later(self._pilot_seconds, self._canary.passes)
             task.add_done_callback(lambda _: timer.cancel())
         try:
@@ -235,6 +265,8 @@ class BudgetedClient:
             nonlocal shown_at
             pieces.append(piece)
             now = time.monotonic()
+            # Joined only when it is shown. Joining at each piece takes time that grows with the square of the answer's
+            # length.
             if now - shown_at >= TEXT_SECONDS:
                 shown_at = now
                 self._canary.passes()
@@ -249,11 +281,15 @@ class BudgetedClient:
             seconds = pause_seconds(failed, tries.add(failed))
             if seconds:  # first of all: from now on nobody may call the model, in any process
                 self._ledger.pause(order.request.model, seconds)
+            # Text wins over the failure's rule, even over "not billed": a provider that sent text has worked, and will
+            # charge for it. What the order still needs is asked for as a continuation.
             cut = _cut(pieces, failed)
             if cut is None:
                 self._record_failure(order, attempt_id, failed, seconds, final=not tries.goes_on(failed))
                 return failed
             answer = cut
+        # Everything, Ctrl-C and defects in an author too. Whatever happens after sending, the ledger has to be told, or
+        # the attempt stays in flight until this process has ended.
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             kind = Failure.CANCELLED if cancelled else Failure.CRASHED
@@ -291,6 +327,8 @@ class BudgetedClient:
         """
         self._storing.add(asyncio.current_task())
         cost = None if answer.usage is None else order.cost(answer.usage)
+        # Only for a ledger that is busy or a disk that is full: both pass, and the answer in memory is worth the wait.
+        # Any other error would be the same the next time.
         for left in reversed(range(SETTLE_TRIES)):
             try:
                 stored = self._ledger.settle(attempt_id, answer, cost_pico_usd=cost)
@@ -310,9 +348,13 @@ class BudgetedClient:
     def _learn(self, failed: AttemptFailedError, tries: RetryState) -> None:
         """Note what a failure means for the other orders of this run."""
         over = not tries.goes_on(failed)
+        # An answer that is no completion, as the very first one, most likely means a wrong base URL. Later it is one
+        # broken answer among good ones, and stops nobody.
         unproven = failed.failure is Failure.GARBLED and not self._canary.passed
         if over and (RULES[failed.failure].stops_run or unproven):
             self.fatal = self.fatal or AuthorError(tries.verdict(failed))
+        # Any other failure proves that the author answers, so the rest may go. An unreachable one proves nothing: the
+        # next order leads and tries again, alone.
         elif failed.failure is not Failure.UNREACHABLE and not unproven:
             self._canary.passes()
 

@@ -34,6 +34,8 @@ class Limiter:
     """
 
     def __init__(self, width: int | None) -> None:
+        # A count and queues rather than `asyncio.Semaphore`: its waiters have one line, first come, first served, and
+        # here a rank and a model decide. It cannot be opened either, as a stop does.
         self._free = width
         self._queues: dict[str, list[QueuePlace]] = {}
         self._numbers = itertools.count()
@@ -43,17 +45,21 @@ class Limiter:
         """Queue for a model; a smaller ``rank`` goes before a greater one."""
         place = QueuePlace(rank, next(self._numbers))
         queue = self._queues.setdefault(model, [])
+        # The number breaks ties, so equal ranks keep their order; a heap alone is not stable.
         heapq.heappush(queue, place)
         try:
             yield place
         finally:
             place.gone = True
+            # Removing from the middle of a heap is expensive, so whoever leaves is marked, and dropped when it comes to
+            # the head. Ten thousand orders may be cancelled at once.
             while queue and queue[0].gone:
                 heapq.heappop(queue)
             self.wake()
 
     async def turn(self, model: str, place: QueuePlace) -> None:
         """Wait until ``place`` is the head of its queue and one more request may go out."""
+        # A loop: several changes may come before this task runs, and a newcomer of smaller rank may have passed it.
         while self._queues[model][0] is not place or self._free == 0:
             place.changed.clear()
             await place.changed.wait()
@@ -72,6 +78,7 @@ class Limiter:
 
     def wake(self) -> None:
         """Something has changed: the heads of the queues may look again."""
+        # All heads, since a place is free for any model. Only the heads: whoever stands behind one could not go anyway.
         for queue in self._queues.values():
             if queue:
                 queue[0].changed.set()
@@ -97,6 +104,7 @@ class Canary:
         """Wait for the author to pass, or for the lead; whether this order leads, and so has to ``leave``."""
         if self.passed:
             return False
+        # Looked at again: while it waited for the lock, the leader may have passed, and then there is nothing to lead.
         await self._lock.acquire()
         if self.passed:
             self._lock.release()

@@ -57,7 +57,12 @@ def _unknown(tries: int, remedy: str) -> FailureRule:
     return FailureRule(billed="unknown", tries=tries, stops_run=False, pauses_model=False, remedy=remedy)
 
 
+# `billed` is "no" only where it is certain. A 500 or a timeout may come after the work is done; releasing it would let
+# the next attempt spend the same tokens again, and the bill pass the limit. The numbers of tries differ, because what
+# each try may cost does: nothing after a refusal, a whole reservation after a timeout.
 RULES: Mapping[Failure, FailureRule] = {
+    # Nothing went out, so tries are free; four of them bridge a server that restarts. After that nothing else has a
+    # chance either.
     Failure.UNREACHABLE: FailureRule(
         billed="no",
         tries=4,
@@ -70,6 +75,8 @@ RULES: Mapping[Failure, FailureRule] = {
     Failure.FORBIDDEN: _refused("check what the key may do with this model"),
     Failure.NOT_FOUND: _refused("check the model's name and the base URL"),
     Failure.QUOTA: _refused("check the plan and billing of the provider's account"),
+    # Thirty, since a refusal costs nothing and a limit by the minute may take several to pass. It pauses the model for
+    # every process: if each waited on its own, they would keep one another over the limit.
     Failure.RATE_LIMITED: FailureRule(
         billed="no",
         tries=30,
@@ -77,10 +84,14 @@ RULES: Mapping[Failure, FailureRule] = {
         pauses_model=True,
         remedy="lower the concurrency, or set rpm and tpm for the model in expand.toml",
     ),
+    # Charged each time, so three at most: a section that never answers in time costs three reservations, not the
+    # budget.
     Failure.TIMEOUT: _unknown(3, "raise the timeout, or ask for fewer lines a request"),
     Failure.DISCONNECTED: _unknown(3, "check the network between here and the server"),
     Failure.SERVER_ERROR: _unknown(4, "try again later; the server has a problem of its own"),
+    # The same words get the same verdict. Another try would only be charged.
     Failure.FILTERED: _unknown(1, "reword the topic, or change the filter of the account"),
+    # Once more, since a proxy may have answered in the provider's place. Twice the same means a wrong address.
     Failure.GARBLED: _unknown(2, "check that the base URL is an OpenAI-compatible API"),
     Failure.CRASHED: _unknown(1, "run again"),
     Failure.CANCELLED: _unknown(1, "run again"),
@@ -94,7 +105,10 @@ def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> floa
     minute. ``jitter`` in [0, 1) spreads the callers, always upwards: nobody comes back before they were told to.
     """
     if failed.retry_after_seconds is not None:
+        # Not bounded by LONGEST_WAIT_SECONDS: a provider that is asked sooner than it said refuses again, and some
+        # extend the wait for it.
         return max(0.0, failed.retry_after_seconds) + jitter * JITTER_SECONDS
+    # The exponent is bounded, or a float overflows after a thousand refusals.
     doubled: float = FIRST_WAIT_SECONDS * 2.0 ** min(number - 1, 10)
     return min(LONGEST_WAIT_SECONDS, doubled) * (1.0 + jitter / 2)
 
@@ -105,6 +119,7 @@ def pause_seconds(failed: AttemptFailedError, number: int) -> float:
     A server that names a time is believed whatever the failure was, as long as it is retried.
     """
     rule = RULES[failed.failure]
+    # A failure that is not retried pauses nobody: its header speaks of a request that will not come again.
     if not rule.retried or not (rule.pauses_model or failed.retry_after_seconds):
         return 0.0
     return wait_seconds(failed, number, 0.0)
@@ -152,6 +167,8 @@ class RetryState:
         rule = RULES[failed.failure]
         if self.held(failed) or self._failures.count(failed.failure) >= rule.tries:
             return False
+        # Refusals for the rate do not count against `max_attempts`. They would use it up in a busy hour, and end
+        # sections that only had to wait.
         counted = sum(not RULES[failure].pauses_model for failure in self._failures)
         return rule.pauses_model or counted < self._policy.max_attempts
 

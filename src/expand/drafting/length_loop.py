@@ -114,18 +114,26 @@ class LengthLoop:
         return delivery_ratio(self._whole())
 
     def _whole(self) -> list[Outcome]:
+        # What a broken connection brought says how long it held, not how much the model writes. Counted, three bad
+        # minutes would have the model asked for four times the lines.
         return [outcome for outcome in self._outcomes if not outcome.cut]
 
     def record(self, ask: Ask, grown: int, *, cut: bool = False) -> None:
         """Note what an answer brought, and whether its connection broke."""
         self._outcomes.append(Outcome(ask=ask, grown=grown, cut=cut))
         if len(ask.slots) > 1:
+            # The answer had no heading for these topics, so their share of it cannot be told. Asked in a group again,
+            # the model would most likely do the same.
             self._alone.update(s for s in ask.slots if not self._text.bodies[s].strip())
 
     def next(self) -> Ask | None:
         """The next question; None when the section is done or no question would mend it."""
+        # A bound beside the test for vanishing answers: a model that adds a few lines each time never vanishes, and
+        # each round is paid for with the whole prompt.
         if len(self._outcomes) >= self._rounds:
             return None
+        # A text that breaks off is finished first, even when the section has its lines or answers are vanishing: half a
+        # code block spoils the draft, and a short section does not.
         return self._finish() or (None if self._vanishing() else self._first() or self._more())
 
     def _finish(self) -> Ask | None:
@@ -134,6 +142,7 @@ class LengthLoop:
             if not self._text.cut[slot]:
                 continue
             asked = [outcome.ask.purpose for outcome in self._whole() if outcome.ask.slots == (slot,)]
+            # Only the last ones in a row count. Some models never end a block, and two tries are enough to know.
             if asked[-FINISH_TRIES:] != ["continue"] * FINISH_TRIES:
                 want = max(self._missing_of(slot), 2 * LEAST_LINES)
                 return self._ask("continue", (slot,), min(want, self._lines_per_request))
@@ -141,6 +150,7 @@ class LengthLoop:
 
     def _vanishing(self) -> bool:
         """Whether the last two answers brought next to nothing."""
+        # Two, not one: a single empty answer happens, and the ratio makes the next question a larger one.
         last = self._whole()[-2:]
         return len(last) == 2 and all(outcome.grown < max(2, VANISHING * outcome.ask.lines) for outcome in last)
 
@@ -151,18 +161,24 @@ class LengthLoop:
             return None
         quotas = self._quotas(open_slots)
         most: float = self._lines_per_request
+        # Nothing is known of this model yet, so the first question is small. Otherwise the whole section would be asked
+        # for at a ratio of 1, and a model that writes twice as much could not be corrected any more.
         if not self._outcomes:
             most = min(most, FIRST_SHARE * self._text.skeleton.target)
         group: list[int] = []
         want = 0.0
         for slot in open_slots:
             if group and (
+                # Neighbours only: an answer for topics 1 and 4 would be told to go on from a text that does not precede
+                # both.
                 want + quotas[slot] > most or slot != group[-1] + 1 or slot in self._alone or group[0] in self._alone
             ):
                 break
             group.append(slot)
             want += quotas[slot]
         if len(group) == len(self._text.slots) and not self._fresh_parts:
+            # Too short can be continued, too long cannot be shortened without another request that rewrites what is
+            # paid for. So the error is made on that side.
             want *= PROBE_SHARE
         return self._ask(self._first_purpose, tuple(group), min(want, self._lines_per_request))
 
@@ -177,12 +193,15 @@ class LengthLoop:
         if section_text.skeleton.placed.get(slot) and not self._missing():
             return False
         asked = [o.ask.slots for o in self._outcomes if slot in o.ask.slots]
+        # Once alone, and not again: what a topic gets after that is decided by what is missing, in `_more`.
         return not asked or (slot in self._alone and (slot,) not in asked)
 
     def _missing(self) -> int:
         """Lines that the section still misses; 0 when it is on target."""
         skeleton = self._text.skeleton
         missing = skeleton.target - self._text.lines
+        # Within the tolerance nothing more is asked for. Every further request sends the chapter's outline again, which
+        # costs more than the two or three lines that it would bring.
         return missing if missing > ceil(skeleton.target * TOLERANCE - 0.5) else 0
 
     def _more(self) -> Ask | None:
@@ -190,6 +209,8 @@ class LengthLoop:
         missing = self._missing()
         if not missing:
             return None
+        # Where it is missing most, and the first of equals. Asking always the last topic would be simpler; sections
+        # would then end in one long topic.
         slot = max(self._text.slots, key=lambda s: (self._missing_of(s), -s))
         want = min(missing, max(self._missing_of(slot), LEAST_LINES), self._lines_per_request)
         purpose = self._first_purpose if self._fresh_parts else "continue"
@@ -198,6 +219,8 @@ class LengthLoop:
     def _ask(self, purpose: Purpose, slots: tuple[int, ...], want: float) -> Ask:
         same = sum(o.ask.purpose == purpose and o.ask.slots == slots for o in self._outcomes)
         part = sum(o.ask.slots == slots for o in self._outcomes)
+        # The lines to ask for, so that `want` lines come. Rounded half down rather than up, and without `round`, which
+        # takes halves to the even number: the boundary would then depend on the figure.
         count = max(LEAST_LINES, ceil(want / self.ratio - 0.5))
         return Ask(purpose=purpose, slots=slots, lines=count, ordinal=same, part=part)
 
@@ -212,6 +235,8 @@ class LengthLoop:
 
     def _quotas(self, open_slots: Sequence[int]) -> dict[int, float]:
         """What each open topic may have: its share, less what others took too much."""
+        # What others took too much is taken off those that follow, but never below LEAST_LINES: every topic of the
+        # outline is owed some text.
         left = self._text.skeleton.target - self._text.lines - len(open_slots)
         quota = max(LEAST_LINES, min(self._share(), left / len(open_slots)))
         return dict.fromkeys(open_slots, quota)

@@ -122,6 +122,8 @@ class RequestBuilder:
     def _request(self, ask: Ask, section_text: SectionText, attempt: int) -> Request:
         profile = self._profile
         context = self._context(ask, section_text)
+        # Reserved whole, so it should be near what will come. With the model's maximum, one request could take the rest
+        # of a small budget.
         cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
         return Request(
             model=profile.name,
@@ -140,6 +142,8 @@ class RequestBuilder:
         by it, although the texts that the words quote may have changed since.
         """
         slots = ",".join(str(slot) for slot in ask.slots)
+        # Neither lines nor the words of the prompt are in it. Both depend on earlier answers, so a run that was killed
+        # would not recognise what it had bought.
         words = (self._chapter.id, self._key, ask.purpose, slots, str(ask.ordinal), str(attempt), self._extra.preceding)
         return hashlib.sha256("|".join(words).encode()).hexdigest()
 
@@ -182,5 +186,7 @@ class RequestBuilder:
         that the parts of all topics add up to the whole.
         """
         slots = max(1, len(self._skeleton.topics))
+        # Two rounded sums and their difference. Rounding each part by itself loses or invents examples: three topics of
+        # one third each would get none.
         wanted = self._examples
         return round(wanted * (ask.slots[-1] + 1) / slots) - round(wanted * ask.slots[0] / slots)

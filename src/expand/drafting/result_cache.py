@@ -40,6 +40,8 @@ class ResultCache:
         self._workspace = workspace
         self._options = options
         self._profile = profile
+        # Only whole, plain runs. With some sections, or text as context, the result says more or less than a run
+        # without would, and would be wrong for it.
         self._whole = not (options.sections or options.fresh or options.context == "text")
         self._path = workspace.root / ".expand" / "finished" / f"{options.language}.{options.plan.value}.json"
         self._shared = self._shared_hash() if self._whole else ""
@@ -66,6 +68,7 @@ class ResultCache:
         """
         done = all(section.status in ("drafted", "reused", "edited") for section in result.sections)
         # An edit that came while the last section was written is in the draft, but not in the result.
+        # Such a draft is looked at anew by the next run, which then reports it as edited.
         complete = all(draft_file.edited(section.number) == (section.status == "edited") for section in result.sections)
         if self._whole and done and complete:
             draft_hash = hashlib.sha256(draft_file.text.encode()).hexdigest()
@@ -80,7 +83,10 @@ class ResultCache:
     def write(self) -> None:
         """Write what is new, unless what it follows from changed since it was read."""
         new = {c: r for c, r in self._new.items() if self._outlines[c] == _hash(self._workspace.outline_path(c))}
+        # A template or the book that changed during the run may be in some results and not in others. Better to keep
+        # nothing than a result under a hash that it was not made from.
         if new and self._shared == self._shared_hash():
+            # A full disk here must not end a run whose drafts are written.
             with suppress(InputError):  # it is derived
                 write_atomically(self._path, json.dumps({**self._read(), **new}), durable=False)
 
@@ -94,11 +100,16 @@ class ResultCache:
     def _is_current(self, chapter: str, record: Any) -> bool:
         """Whether all that a chapter's record follows from is the same."""
         try:
+            # The path is the record's, since the outline is not read: reading it is what this cache saves. The
+            # outline's hash is in `made_from`, so a changed path is noticed.
             source = self._workspace.root / record["source"]
             draft = _hash(self._workspace.draft_path(chapter))
             made_from = self._made_from(chapter, _hash(source), draft)
+            # A finding about a link depends on files that no hash covers.
             links = all((source.parent / path).exists() == there for path, there in record["links"].items())
             return bool(draft) and record["made_from"] == made_from and links and bool(_result(record["result"]))
+        # A record of an older version, or one that somebody edited. It is a cache: whatever is wrong with it, the
+        # chapter can be looked at again.
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False  # not one of ours: the chapter is looked at
 
@@ -109,11 +120,14 @@ class ResultCache:
     def _shared_hash(self) -> str:
         """The hash of what all chapters follow from. A template may take text from any file beside it."""
         package = Path(__file__).parents[1]
+        # Size and time of the code, not its content: reading every module would take a good part of what the cache
+        # saves. A new version of the tool has new times, and then every chapter is looked at once.
         code = sorted(path for name in _CODE for path in (package / name).glob("*.py"))
         templates = sorted({*_files(self._workspace.prompts_folder), *_files(packaged_folder())})
         parts = [
             repr((self._options.language, self._options.plan.value, self._profile)),
             *(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in code),
+            # Contents here: templates are few, and editors and checkouts change their times without changing a word.
             *(f"{path} {_hash(path)}" for path in (self._workspace.book_path, *templates)),
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -163,6 +163,8 @@ class Run:
             return
         try:
             self._on_event(event)
+        # Raised at the end, by `result`. Raised here, it would come out of the client in the middle of an attempt, and
+        # leave its outcome unknown.
         except Exception as error:  # whatever it is, what is in flight comes first
             self._broken = error
             self.stop()
@@ -355,6 +357,7 @@ def lanes(
         yield from chapters.items()
         return
     ids = list(chapters)
+    # By blocks, not all first sections of the book at once: every begun chapter keeps its draft open.
     for at in range(0, len(ids), workers):
         block = ids[at : at + workers]
         for chapter in block:

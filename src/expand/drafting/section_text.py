@@ -119,11 +119,14 @@ class SectionText:
         )
         with_duplicates = lines.count(new)
         new = assemble.without_duplicate_lines(new)
+        # It added nothing but padding. The old text stays, so that blank lines do not pile up with each request.
         if old.strip() and not self.cut[slot] and lines.effective(new) <= lines.effective(old):
             new = old
         self.duplicate_lines += max(0, with_duplicates - lines.count(new))
         if new.strip() and new != old:
             self.bodies[slot] = new
+            # A cap may be reached right at the end of a sentence; asking on would bring a chatty epilogue. An open
+            # fence is always a cut, whatever the provider said.
             self.cut[slot] = bool(open_fence(new)) or (cut and not new.rstrip().endswith(TERMINALS))
 
     def tail(self, slot: int, most_lines: int) -> str:

@@ -210,6 +210,8 @@ def open_attempt(connection: Connection, order: Order, *, owner: str, now: datet
     """Write a new attempt, reserved or ``sent`` at once, and take its amount from every scope, each of which has an
     account.
     """
+    # The request's form is kept with its first attempt, before it is sent: the audit derives the key from it, and a
+    # batch that is submitted after a crash needs the words.
     key, scopes, at = order.request.key, order.scopes, timestamp(now)
     keep_request(connection, key, order.request.canonical())
     note_question(connection, order.question, key)
@@ -239,6 +241,8 @@ def open_attempt(connection: Connection, order: Order, *, owner: str, now: datet
             "sent_at": at if sent else None,
         },
     )
+    # Two lines of history although there is one transaction: the audit checks the same path of states for live attempts
+    # and for those of a batch, which are sent much later.
     _record(connection, attempt_id, State.RESERVED, at, f"{order.amount.tokens} tokens")
     if sent:
         _record(connection, attempt_id, State.SENT, at, "")
@@ -304,6 +308,8 @@ def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_us
     """Charge an attempt for its answer, and store that. Without a credible report the reservation is charged; without a
     cost, the price of the reservation.
     """
+    # The reservation is the default and the report the exception. The other way round, a server that forgets its usage
+    # would write for nothing, and the limit would not hold.
     charge = at_reservation(row)
     if answer.usage is not None and _credible(answer.usage, cost_pico_usd):
         cost = row.reserved.pico_usd if cost_pico_usd is None else cost_pico_usd
@@ -324,8 +330,12 @@ def settle_once(
     now on: an earlier one stays. Raises ``LedgerError``.
     """
     row = fetch(connection, attempt_id, SETTLE_FROM)
+    # Settled already: a connection broke after the commit and before its acknowledgement, and the caller tries again.
+    # Charging once more would count one answer twice.
     if row.state is not State.SETTLED:
         settle(connection, row, answer, cost_pico_usd, now)
+    # Read it back rather than return `answer`: another attempt at the same request may have been settled before. All
+    # who ask for a request must get the same text, or two runs would draft different sections.
     stored = stored_answer(connection, row.request_key)
     assert stored is not None  # it was written just now, or before
     return stored
@@ -342,6 +352,7 @@ def _keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> Non
     """Store the answer's text under its request. An answer that is already there stays: what was handed out once must
     be handed out again. One whose text was left out of an import gives way.
     """
+    # Lone surrogates cannot be encoded, and some servers send them. Refusing the text would lose what is paid for.
     text = encodable(answer.text)
     connection.execute(
         "INSERT INTO answer (request_key, attempt, text, sha256, finish, model)"

@@ -192,6 +192,8 @@ class Batches:
         with self._ledger.writing() as connection:
             self._at(connection, batch, Stage.UPLOADED)
             now = self._ledger.clock()
+            # Marked before the call that may cost something, in one transaction with the stage. After the call, a crash
+            # in between would give back what the provider is about to work on.
             for row in attempts.in_flight(connection, batch.id):
                 if row.state is State.RESERVED:
                     attempts.mark_sent(connection, row, now)

@@ -52,9 +52,13 @@ def set_openings(connection: Connection, tokens: Mapping[str, int], pico_usd: Ma
 
 def add(connection: Connection, scopes: tuple[str, ...], totals: Totals, *, instead_of: Totals | None = None) -> None:
     """Add to every scope what an attempt adds now ``instead_of`` before. Each scope has an account already."""
+    # The difference is written, not the new sum. A sum computed here would overwrite what another transaction added, if
+    # writers ever stopped following one another.
     before = instead_of or (0, 0, 0, 0, 0, 0)
     changes = [now - then for now, then in zip(totals, before, strict=True)]
     if any(changes):
+        # Running totals, because adding up history would read every attempt of the book for every reservation. `audit`
+        # adds it up and compares, so a slip here is found.
         columns = ", ".join(f"{name} = {name} + ?" for name in TOTALS)
         marks = ", ".join("?" * len(scopes))
         connection.execute(f"UPDATE budget SET {columns} WHERE scope IN ({marks})", (*changes, *scopes))
@@ -75,6 +79,7 @@ def _balance(row: DatabaseRow) -> Balance:
     return Balance(
         scope=row["scope"],
         limit=Limit(tokens=row["limit_tokens"], pico_usd=row["limit_pico"]),
+        # Derived when it is read. A stored `used` would be one more figure that could disagree with its parts.
         used_tokens=row["opening_tokens"] + row["settled_tokens"] + row["unknown_tokens"],
         reserved_tokens=row["reserved_tokens"],
         unknown_tokens=row["unknown_tokens"],

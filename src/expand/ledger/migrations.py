@@ -1,7 +1,7 @@
 """The ledger's tables, for whichever database keeps them.
 
-Statements are written as SQLite takes them; ``postgresql_words`` says the same to PostgreSQL. They only ever append, so
-that a process of an older version that is still running can go on settling what it has in flight.
+Statements are written as SQLite takes them; ``postgres_session`` translates them for PostgreSQL. They only ever
+append, so that a process of an older version that is still running can go on settling what it has in flight.
 """
 
 from __future__ import annotations

@@ -93,6 +93,8 @@ class PostgresDatabase:
 
     def now(self) -> datetime:
         """The server's clock, which all workers share; read now and then, counted on between."""
+        # One look every five minutes instead of one for each reservation: a round trip to a distant server takes longer
+        # than all of the statements. Between looks the monotonic clock counts on, which no time service moves.
         if time.monotonic() - self._read_at > CLOCK_SECONDS and self._pipeline is None:
             with contextlib.suppress(LedgerError):
                 self._read_clock(self._live())
@@ -115,6 +117,7 @@ class PostgresDatabase:
         """The session; a new one where the old one was lost. Raises ``LedgerError``."""
         if self._closed:
             raise LedgerError(f"{self.name}: the ledger was closed")
+        # Never within a transaction: a new session would not have its lock, and half of the writes would be gone.
         if self._pipeline is None and _lost(self._session.raw):
             self._session.raw.close()
             self._session = self._reconnect()
@@ -124,6 +127,8 @@ class PostgresDatabase:
 
     def _reconnect(self) -> Session:
         """A new session, as soon as there can be one: a server may be starting again."""
+        # A server that is restarted, say by its provider's maintenance, is back in seconds. Failing at once would end a
+        # run of hours with everything in flight unknown.
         deadline = time.monotonic() + self._patience
         while True:
             try:

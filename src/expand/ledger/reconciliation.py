@@ -73,6 +73,8 @@ def reconcile_export(
         found = connection.query("SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq")
         for row in map(attempts.read, found):
             usage = billed.get(row.id)
+            # Only told, never changed: a settled attempt was charged what the provider reported with the answer, and an
+            # export that says otherwise is for a person to judge.
             if row.state is State.SETTLED:
                 if usage is not None and usage.total != row.used_tokens:
                     differing.append(row.id)
@@ -89,6 +91,7 @@ def reconcile_export(
 def _charge(row: AttemptRow, usage: Usage, cost: Cost) -> Charge:
     """Without a price, the money stays charged at its reservation unless nothing was billed."""
     pico = 0 if usage.total == 0 else cost(row.model, usage)
+    # Unknown money stays at its reservation: a zero here would be a price, and it would be wrong.
     return Charge(usage=usage, source="reconciled", cost_pico_usd=row.reserved.pico_usd if pico is None else pico)
 
 
@@ -103,6 +106,7 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
         )
     billed: dict[str, Usage] = {}
     for row in table:
+        # The header ends in the attempt's id, and an export may put something before it.
         key = (row.get("attempt_id") or row.get("client_request_id") or "").rpartition("/")[2]
         before = billed.get(key, UNBILLED)
         try:

@@ -81,6 +81,7 @@ class Ledger:
         """End this process's runs: what it still has in flight becomes unknown, and nothing stays reserved. Harmless
         when repeated.
         """
+        # Forget the owner first, so that closing again, say after an error, does nothing.
         owner, self._owner = self._owner, None
         try:
             if owner is not None:
@@ -88,6 +89,8 @@ class Ledger:
                     _end_owner(connection, owner, ENDED, self.clock())
         finally:
             if owner is not None:
+                # Even when the write failed. Otherwise the lock would outlive its use, and no later run could recover
+                # the attempts of this process before it exits.
                 self.database.leave(owner)
             self.database.close()
 
@@ -104,8 +107,11 @@ class Ledger:
         """Begin a run: record the limits and opening balances of ``book`` and ``chapter:<id>`` scopes as they are now,
         and recover the attempts of dead processes. Scopes that are not named keep what they had.
         """
+        # The lock comes before the owner's row. In the other order, another process could see an owner without a lock,
+        # take it for dead, and release attempts that are about to be sent.
         if self._owner is None:
             self._owner = self.database.enter()
+        # Before anything is reserved: what dead processes hold would otherwise refuse this run's first orders.
         unknown, released = self.recover()
         run = Run(id=attempts.new_id(5), owner=self._owner, unknown=unknown, released=released)
         money = openings_pico_usd or {}
@@ -117,6 +123,8 @@ class Ledger:
                 (run.owner, os.getpid(), now),
             )
             connection.execute("INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now))
+            # Limits are written at the start of each run, not read from the book at each reservation: every process
+            # that shares the ledger then checks against the same figures, whichever checkout of the book it has.
             budget_totals.ensure(connection, [budget_totals.BOOK])
             budget_totals.set_limits(connection, {**limits, f"run:{run.id}": run_limit or Limit()})
             budget_totals.set_openings(connection, openings, money)
@@ -133,8 +141,12 @@ class Ledger:
             (self._owner or "",),
         )
         unknown = released = 0
+        # No time and no process id is consulted. Clocks jump, ids are reused, and a suspended laptop looks dead for
+        # hours; a lock that can be taken is proof.
         for (owner,) in others:
             with self.database.claim(owner) as dead:
+                # One transaction for each owner, within its claim: two processes that start together cannot recover one
+                # owner twice, and a failure leaves the others as they are.
                 if dead:
                     with self.writing() as connection:
                         sent, unsent = _end_owner(connection, owner, CRASHED, self.clock())
@@ -159,11 +171,15 @@ class Ledger:
             raise LedgerError(f"{self.name}: no run was begun")
         with self.writing() as connection:
             self.database.version()  # a newer expand may have upgraded the ledger while this one was running
+            # All questions and the reservation share one transaction. Asked before it, their answers could be out of
+            # date when the money is taken: two processes would both find room for the last request.
             objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
             now = self.clock()
             return (
                 objection
                 or admission_check.obstacle(connection, order, now)
+                # Marked as sent at once. A transaction of its own would close a window of a millisecond in which a
+                # crash is charged although nothing went out; it would cost a second commit for every attempt.
                 or attempts.open_attempt(connection, order, owner=self._owner, now=now, sent=True)
             )
 
@@ -181,6 +197,8 @@ class Ledger:
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """The attempt failed and is unbilled for certain: its reservation goes back."""
         with self.writing() as connection:
+            # Unknown is allowed here: this process may have been taken for dead while its connection was lost. It knows
+            # that nothing was billed, which is better knowledge than the other's guess.
             row = attempts.fetch(connection, attempt_id, attempts.RELEASE_FROM)
             attempts.release(connection, row, failed, self.clock())
 
@@ -188,6 +206,8 @@ class Ledger:
         """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
         with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, (State.SENT, State.UNKNOWN))
+            # Already unknown: another process recovered it meanwhile. Its charge is the same, so there is nothing to
+            # change.
             if row.state is State.SENT:
                 attempts.leave_unknown(connection, row, failed, self.clock())
 
@@ -261,6 +281,8 @@ class Ledger:
         state: State | None = None,
     ) -> Iterator[AttemptRow]:
         """The attempts that fit every filter given, oldest first, read page by page."""
+        # Page by page, by sequence number: a cursor kept open would hold back SQLite's checkpoint while a caller takes
+        # its time.
         wanted = {"chapter": chapter, "section": section, "run": run, "model": model, "state": state}
         chosen = {name: value for name, value in wanted.items() if value is not None}
         where = "".join(f" AND {name} = ?" for name in chosen)
@@ -294,6 +316,8 @@ def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, n
     """End the runs and attempts of a process that is gone: mark sent ones unknown, release the rest, so that nothing of
     its stays reserved. Returns how many became unknown and how many were released.
     """
+    # Only a sent attempt may have been billed. Marking reserved ones unknown as well would charge batches that never
+    # left this machine; releasing sent ones would let the bill pass the limit.
     found = attempts.in_flight(connection, owner)
     for row in found:
         attempts.give_up(connection, row, failed, now)

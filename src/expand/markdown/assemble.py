@@ -71,8 +71,12 @@ def extend(
     """
     answer = sanitize.without_thinking(answer)
     inside = blocks.open_fence(before)
+    # The answer is prose although the text ends in a block of code: the model considers the block finished. Close it
+    # first, or the prose would become code.
     if inside is not None and not continues_fence(answer, inside):
         before, inside = close(before), None
+    # Cleaned before it is joined, and knowing where it will stand. Cleaned afterwards, greetings and headings inside an
+    # open block of code would be taken off although they belong to it.
     more = clean(answer, own_headings=own_headings, body_level=body_level, inside=inside, cut=cut)
     return join(before, more)
 
@@ -89,10 +93,13 @@ def join(before: str, more: str) -> str:
     if not more.strip():
         return before
     if re.search(r"(?:^|[\r\n])[ \t>]*(?:`{1,2}|~{1,2})$", before) and more[0] == before[-1]:
+        # A marker of one or two backticks opens nothing yet, so no parser sees a fence here. Only the same character at
+        # the start of the answer shows what was meant.
         return before + more  # cut within a fence's marker
     fence = blocks.open_fence(before)
     if fence is not None:
         if not continues_fence(more, fence):
+            # Strip what is blank before the closing marker, or each such join leaves an empty line in the code.
             newline = newline_of(before)
             closing = blocks.closing_fence(before) or ""
             return _joined_prose(f"{before.rstrip()}{newline}{closing}{newline}", more)
@@ -106,6 +113,8 @@ def _overlap(before: list[str], more: list[str]) -> int:
     The last of them may complete the last line of ``before``. An overlap of little text, such as
     a lone bracket, is none.
     """
+    # Blank lines are left out, because models repeat a passage with other spacing. A bound, because the comparison
+    # takes time that grows with the square; models repeat their last lines, not their first.
     tail = [row.strip() for row in before[-OVERLAP_LINES:] if not is_blank(row)]
     head = [(number, row.strip()) for number, row in enumerate(more) if not is_blank(row)]
     # The longest overlap first: in "a b a" + "a b a c" the shorter ones are chance.
@@ -128,6 +137,8 @@ def _without_overlap(before: str, more: str) -> tuple[str, str, bool]:
         return before, more, False
     while is_blank(ours[-1]):  # the overlap was found behind blank lines, so it is joined there
         ours.pop()
+    # The text was cut within this line and the answer says all of it. Keep our beginning and add what is new of theirs,
+    # since indentation may differ between the two.
     last, repeated = ours[-1].rstrip(), theirs[size - 1]
     if repeated.strip() != last.strip():
         completed = repeated.strip()[len(last.strip()) :]
@@ -140,10 +151,13 @@ def _without_overlap(before: str, more: str) -> tuple[str, str, bool]:
 
 def _joined_code(before: str, more: str, language: str) -> str:
     before, more, overlapped = _without_overlap(before, more)
+    # Lines that were repeated, or a line that was whole, decide it: the answer begins on a line of its own.
     if overlapped or before.endswith(("\n", "\r")) or not more:
         return before + more
     newline = newline_of(before)
     first, last = rows(more)[0], rows(before)[-1]
+    # A marker can only stand at the start of a line. On the end of another it would be text, and the block would run on
+    # to the end of the draft.
     if ANY_FENCE_ROW.match(first):
         return before + newline + more
     indent = first[: len(first) - len(first.lstrip(" \t"))]
@@ -156,6 +170,7 @@ def _joined_code(before: str, more: str, language: str) -> str:
     # Cut within a line or at its end? The parser decides where only one of both ways parses, as
     # "x = 1" + "y = 2" does. Where both do or none does (the block is still open), the letters
     # decide: a statement that ended, or an indented line, is followed by a new line.
+    # Asking the parser rather than guessing: `return` + `x` and `x = 1` + `y = 2` look alike to a rule about letters.
     same_line, new_line = before + more, before + newline + more
     parsing = [way for way in (same_line, new_line) if _last_block_parses(way, len(before), language)]
     if len(parsing) == 1:
@@ -184,6 +199,7 @@ def _joined_prose(before: str, more: str) -> str:
     if not first.strip():
         return before
     last = rows(before.rstrip(" \t\r\n"))[-1]
+    # Before the search for shared pieces: items of a list often begin with the same words, and that is no repetition.
     if _is_one_list_or_table(before, last, first):
         return before.rstrip("\r\n") + newline + first
     # Whole lines were repeated: the answer began at a line's start, so its first new line is one.
@@ -217,6 +233,7 @@ def _shared_piece(last: str, first: str, least: int) -> int:
         weight = sum(2 if matching.is_cjk(character) else 1 for character in piece)
         if weight >= least and last.endswith(piece):
             # "he cat" + "the cat": a Latin piece has to begin where a word does
+            # A shorter piece within the same word would be chance too, so the search ends here.
             at_word = size == len(last) or not (last[-size - 1].isalnum() and piece[0].isascii())
             return size if at_word else 0
     return 0
@@ -231,6 +248,8 @@ def _goes_on(before: str, last: str, more: str) -> bool:
     if tail[0].kind == "table":
         return cut and not last.rstrip().endswith("|")
     stripped = more.lstrip()
+    # A full stop, a blank line or a new block: then the model began a paragraph. The default is a new paragraph, since
+    # two that became one are harder to see in a review than one that became two.
     ended = _SENTENCE_END.search(last) or before.endswith(("\n\n", "\r\n\r\n"))
     if ended or is_blank(rows(more)[0]) or _BLOCK_START.match(stripped):
         return False
@@ -273,6 +292,7 @@ def close(text: str) -> str:
 
     Raw HTML is what runs on over blank lines: a comment, ``<pre>``, ``<script>`` and their like.
     """
+    # A loop: a fence may be open within raw HTML, and closing one shows the other.
     while (closing := blocks.closing_fence(text) or _html_end(text)) is not None:
         newline = newline_of(text)
         text = text + ("" if text.endswith(("\n", "\r")) else newline) + closing + newline
@@ -283,6 +303,8 @@ def without_duplicate_lines(text: str) -> str:
     """The text without the lines of a paragraph or list that say the very line above them again."""
     lines = rows(text)
     stripped = [row.strip() for row in lines]
+    # Neighbouring lines only. A line that returns further down may be a refrain, a table's value or a code example;
+    # `checks/repeats.py` reports it, and a person decides.
     again = [number for number, (one, other) in enumerate(pairwise(stripped), 1) if one == other and one]
     duplicates = {
         number
@@ -335,11 +357,15 @@ def _topic(block: Block, titles: Sequence[str]) -> int | None:
     title = sanitize.standing_title(block)
     if not title or not titles:
         return None
+    # By likeness, since models renumber, shorten and translate headings. By equality, most answers for several topics
+    # would be taken for the text of the first one.
     scores = matching.likenesses(title, titles)
     is_heading = block.kind == "heading"
     number = re.match(r"[\s*_]*(?:\d+\.)+(\d+)\b", title)
     if is_heading and number and 0 < int(number[1]) <= len(titles):
         scores[int(number[1]) - 1] += NUMBER_BONUS
+    # A heading below the threshold stays in the text as a heading of the model's own. Dropping it could drop the only
+    # thing that structures the answer.
     best = max(scores)
     return scores.index(best) if best >= (SAME_TITLE if is_heading else SAME_BOLD_TITLE) else None
 
