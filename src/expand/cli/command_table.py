@@ -124,7 +124,7 @@ expand ledger reconcile 3f2a --as used=1200            enter what the provider b
 expand ledger reconcile --usage export.csv --complete  from the provider's usage export
 
 outline check = outline:check
-Read the book and its outlines; name every mistake by file, line and column.
+Read the settings, the book and its outlines; name every mistake by file, line and column.
 expand outline check                     the book and all its outlines
 expand outline check 03 --format github  as annotations in a pull request
 

@@ -35,7 +35,7 @@ def check(
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Read the book and its outlines; name every mistake by file, line and column.
+    """Read the settings, the book and its outlines; name every mistake by file, line and column.
 
     github are annotations for a pull request, sarif is for code scanning; both name files from
     the current folder. With a mistake in any file the exit code is 2, whatever the format.
