@@ -124,7 +124,7 @@ expand ledger reconcile 3f2a --as used=1200            enter what the provider b
 expand ledger reconcile --usage export.csv --complete  from the provider's usage export
 
 outline check = outline:check
-Check the book and its outlines; list mistakes by file and line.
+Check settings, book and outlines; list mistakes by line.
 expand outline check                     the book and all its outlines
 expand outline check 03 --format github  as annotations in a pull request
 

@@ -29,7 +29,7 @@ def check(
     output: options.Output = None,
     workspace: options.Workspace = None,
 ) -> None:
-    """Check the book and its outlines; list mistakes by file and line.
+    """Check settings, book and outlines; list mistakes by line.
 
     github are annotations for a pull request, sarif is for code scanning; both name files from
     the current folder. With a mistake in any file the exit code is 2, whatever the format.
