@@ -69,11 +69,12 @@ def test_a_checkouts_modules_are_compiled_where_it_is_installed(tmp_path: Path, 
 def test_the_sdk_is_loaded_in_a_thread_only_after_what_other_threads_load_too() -> None:
     code = (
         "import asyncio, sys\n"
+        "from expand.llm.endpoint import Endpoint\n"
         "from expand.llm.openai_client import OpenAIClient\n"
         "loaded = lambda: 'importlib.resources' in sys.modules\n"
         "seen = [loaded()]\n"
         "OpenAIClient._connect = lambda self: seen.append(loaded())\n"
-        "asyncio.run(OpenAIClient(None)._connected())\n"
+        "asyncio.run(OpenAIClient(Endpoint(base_url='http://127.0.0.1:9/v1', api_key=''))._connected())\n"
         "print(seen)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
