@@ -41,7 +41,7 @@ TEN = {
 ONLY_CHECK = {
     "id_of_another_chapter": "a schema does not see the file's name",
     "duplicate_titles": "a schema compares whole sections, not their titles",
-    "id_is_an_emoji": "patterns that all editors read have no classes of characters",
+    "id_is_an_emoji": "the patterns that all editors support have no character classes",
     "id_hidden": "an editor reads .03 as a number, and a schema sees 0.03",
 }
 

@@ -23,7 +23,7 @@ from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, verify
 from expand.ledger_location import Server
-from expand.llm.tokens import RANK_FILES
+from expand.llm.tokens import RANK_FILES, load_ranks
 from expand.outline.plans import Plan
 from expand.settings import Settings, read_settings
 from expand.worker.job_queue import schema_of
@@ -192,6 +192,7 @@ def test_the_lean_plan_is_taken_over_by_workers(shelf: Shelf) -> None:
 def test_a_damaged_tokenizer_is_told_before_anything_is_queued(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, (file, _) in RANK_FILES.items():
         monkeypatch.setitem(RANK_FILES, name, (file, "0" * 64))
+    load_ranks.cache_clear()  # another test of this process may have loaded them
     place = shelf.checkout()
     with pytest.raises(InputError, match="is damaged; install the package again"):
         enqueue(place)

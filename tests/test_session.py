@@ -29,7 +29,7 @@ from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
 from expand.llm.local_model import EmbeddedAuthor
 from expand.llm.profile import profile_for
-from expand.llm.tokens import RANK_FILES
+from expand.llm.tokens import RANK_FILES, load_ranks
 from expand.llm.types import Answer, Finish, OnText, ignore_text
 from expand.outline import Allowance, Opening
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
@@ -206,6 +206,7 @@ def test_a_damaged_tokenizer_is_told_before_anything_is_written(
 ) -> None:
     for name, (file, _) in RANK_FILES.items():
         monkeypatch.setitem(RANK_FILES, name, (file, "0" * 64))
+    load_ranks.cache_clear()  # another test of this process may have loaded them
     with ScriptedServer() as server:
         ran = expand(place.root, "chapter", "07", "--base-url", server.base_url)
     assert ran.code == 2

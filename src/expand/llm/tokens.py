@@ -99,7 +99,7 @@ class TokenCounter:
     @cached_property
     def _loaded(self) -> tiktoken.Encoding:
         with _loading:
-            return _load(self.encoding, self._ranks_folder)
+            return load_ranks(self.encoding, self._ranks_folder)
 
     def _count_kept(self, message: Message) -> int:
         """The tokens of a message; those of a system message are remembered, since it is the same
@@ -128,7 +128,7 @@ def _encoding_of(model: str) -> str | None:
 
 
 @lru_cache(maxsize=4)
-def _load(encoding: str, folder: Path) -> tiktoken.Encoding:
+def load_ranks(encoding: str, folder: Path) -> tiktoken.Encoding:
     import tiktoken  # start-up time
     from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS  # type: ignore[import-untyped]
 
