@@ -22,7 +22,7 @@ MESSAGES = (
 @pytest.fixture
 def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """tiktoken as it is before anything was loaded."""
-    tokens._load.cache_clear()
+    tokens.load_ranks.cache_clear()
     monkeypatch.setattr(tiktoken.registry, "ENCODINGS", {})
     monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
     monkeypatch.delenv("DATA_GYM_CACHE_DIR", raising=False)

@@ -129,6 +129,7 @@ def _encoding_of(model: str) -> str | None:
 
 @lru_cache(maxsize=4)
 def load_ranks(encoding: str, folder: Path) -> tiktoken.Encoding:
+    """The encoding from its packaged rank file. Raises ``InputError`` when the file is missing or damaged."""
     import tiktoken  # start-up time
     from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS  # type: ignore[import-untyped]
 
