@@ -178,3 +178,20 @@ async def test_certificates_are_read_where_there_is_tls() -> None:
             await author.complete(REQUEST, client_request_id="x")
     assert caught.value.failure is Failure.UNREACHABLE
     assert server.heads == []
+
+
+async def test_a_chunk_is_read_as_data_without_making_a_model_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 64 answers at once the models alone keep a processor busy."""
+    made: list[object] = []
+    construct = openai.BaseModel.construct
+
+    def counted(*given: Any, **values: Any) -> Any:
+        made.append(given)
+        return construct(*given, **values)
+
+    monkeypatch.setattr(openai.BaseModel, "construct", counted)
+    with ScriptedServer() as server:
+        async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
+            answer = await author.complete(REQUEST, client_request_id="03/1/draft/a")
+    assert answer.text
+    assert made == []
