@@ -39,7 +39,8 @@ def expand_side(root: Path, ids: tuple[str, ...], port: int, width: int) -> Meas
     from expand import Workspace, expand_chapters
     from expand.markdown.lines import count
 
-    assert expand.drafting.run and expand.prompts.rendering
+    assert expand.drafting.run
+    assert expand.prompts.rendering
     count("Loads the Markdown parser.\n")
     _preload()
     cpu, began = _processor_seconds(), time.perf_counter()
