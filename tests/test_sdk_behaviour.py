@@ -181,7 +181,6 @@ async def test_certificates_are_read_where_there_is_tls() -> None:
 
 
 async def test_a_chunk_is_read_as_data_without_making_a_model_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 64 answers at once the models alone keep a processor busy."""
     made: list[object] = []
     construct = openai.BaseModel.construct
 
