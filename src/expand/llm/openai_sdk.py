@@ -153,10 +153,10 @@ class Connection:
         with self.mapped():
             stream = await self.completions.create(**sent, stream=True)
             if type(stream) is openai.AsyncStream:
-                # Have plain data of each chunk instead of a model and its dump: with 64 answers at 80 tokens a second the
-                # SDK keeps a processor busy, and what it need not make reaches the user sooner. What traces the SDK has
-                # put an object of its own in this place, and gets the models. Should the SDK rename the attribute, the
-                # models are read below.
+                # Have plain data of each chunk instead of a model and its dump: with 64 answers at 80 tokens a second
+                # the SDK keeps a processor busy, and what it need not make reaches the user sooner. What traces the SDK
+                # has put an object of its own in this place, and gets the models. Should the SDK rename the attribute,
+                # the models are read below.
                 vars(stream)["_cast_to"] = object
             async for chunk in stream:
                 # whatever the server put into it: the SDK validates nothing
