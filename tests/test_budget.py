@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,3 +58,11 @@ def test_dollars_are_exact_and_rounded_up() -> None:
     assert pico_from_usd(Decimal("0.000000075")) == 75_000
     assert pico_from_usd(Decimal("0.0000000000001")) == 1
     assert usd_from_pico(75_000) == Decimal("0.000000075")
+
+
+@pytest.mark.parametrize(("needed", "waitable"), [(100, True), (101, False)])
+def test_what_calls_in_flight_would_just_give_back_is_worth_waiting_for(needed: int, waitable: bool) -> None:
+    full = Balance(scope="book", limit=Limit(tokens=100), reserved_tokens=100)
+    missing = shortfall([full], Amount(tokens=needed))
+    assert missing is not None
+    assert missing.waitable is waitable

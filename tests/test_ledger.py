@@ -335,6 +335,15 @@ def test_tokens_per_minute_count_reservations_until_they_settle(ledger: Ledger, 
     assert isinstance(ledger.reserve(alone), Reservation)
 
 
+@pytest.mark.parametrize(("spare", "goes"), [(0, True), (-1, False)])
+def test_an_order_that_just_fits_the_tokens_of_a_minute_goes(ledger: Ledger, spare: int, goes: bool) -> None:
+    run = begin(ledger)
+    tokens = order(run, "1").amount.tokens
+    rates = ModelLimits(tpm=2 * tokens + spare)
+    sent(ledger, order(run, "1", rates=rates))
+    assert isinstance(ledger.reserve(order(run, "2", rates=rates)), Reservation if goes else Paused)
+
+
 def test_calls_at_a_time(ledger: Ledger) -> None:
     run = begin(ledger)
     rates = ModelLimits(concurrency=1)

@@ -42,7 +42,7 @@ from expand import (
 )
 from expand.document.draft import read
 from expand.drafting.results import RunResult
-from expand.drafting.run_options import OWN_MODEL
+from expand.drafting.run_options import OWN_MODEL, RunOptions
 from expand.llm.types import OnText, ignore_text
 
 WORDS = [f"{one}{two}" for one in ("ba", "ke", "li", "mo", "nu", "ra") for two in ("d", "g", "st")]
@@ -388,3 +388,12 @@ def test_every_name_on_offer_is_there_and_is_known_to_type_checkers() -> None:
     assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = package.nonsense
+
+
+@pytest.mark.parametrize("budget", [-1, 0])
+def test_a_budget_is_not_negative(budget: int) -> None:
+    if budget < 0:
+        with pytest.raises(InputError, match=r"budget is -1; give a number of tokens, from 0 on"):
+            RunOptions(budget=budget)
+    else:
+        assert RunOptions(budget=budget).budget == 0

@@ -194,3 +194,26 @@ async def test_a_chunk_is_read_as_data_without_making_a_model_of_it(monkeypatch:
             answer = await author.complete(REQUEST, client_request_id="03/1/draft/a")
     assert answer.text
     assert made == []
+
+
+async def test_what_traces_the_sdk_gets_its_models_and_the_answer_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    create = openai.resources.chat.AsyncCompletions.create
+
+    async def traced(self: Any, **options: Any) -> AsyncIterator[object]:
+        stream = await create(self, **options)
+
+        async def read() -> AsyncIterator[object]:
+            async for chunk in stream:
+                seen.append(chunk)
+                yield chunk
+
+        return read()
+
+    monkeypatch.setattr(openai.resources.chat.AsyncCompletions, "create", traced)
+    with ScriptedServer() as server:
+        async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
+            answer = await author.complete(REQUEST, client_request_id="03/1/draft/a")
+    assert answer.text
+    assert answer.usage is not None
+    assert {type(chunk).__name__ for chunk in seen} == {"ChatCompletionChunk"}

@@ -186,7 +186,7 @@ class BudgetedClient:
                             # Polled, since what comes free may be another process's, and no event of this loop tells of
                             # it.
                             await self._linger(order, POLL_SECONDS, message, place.changed)
-                        case Refused() as refused:
+                        case refused:
                             raise RefusedError(refused)
             # An order that waits for another process's answer may wait for minutes. As the leader it would hold up the
             # whole run.
@@ -329,7 +329,7 @@ class BudgetedClient:
         cost = None if answer.usage is None else order.cost(answer.usage)
         # Only for a ledger that is busy or a disk that is full: both pass, and the answer in memory is worth the wait.
         # Any other error would be the same the next time.
-        for left in reversed(range(SETTLE_TRIES)):
+        for left in reversed(range(SETTLE_TRIES)):  # pragma: no branch: the last try raises
             try:
                 stored = self._ledger.settle(attempt_id, answer, cost_pico_usd=cost)
                 break
