@@ -613,6 +613,17 @@ def test_another_source_in_the_book_is_a_warning(tmp_path: Path) -> None:
     assert str(warning) == ('03.yaml:3:9: warning: book.yaml names another source, "chapters/x.md"; this one is used')
 
 
+@pytest.mark.parametrize(("lines", "crowded"), [(9, False), (8, True)])
+def test_three_lines_a_topic_are_enough(tmp_path: Path, lines: int, crowded: bool) -> None:
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "chapters" / "03.md").write_text("# Stub\n")
+    (tmp_path / "book.yaml").write_text("title: B\nchapters: [{id: 03, title: P}]\n")
+    book = read_book(tmp_path / "book.yaml", root=tmp_path)
+    outline = outline_of(tmp_path, f"{HEAD}sections:\n  - {{title: One, lines: {lines}, topics: [a, b, c]}}\n")
+    warnings = [str(warning) for warning in lint(outline, book, tmp_path / "03.yaml", root=tmp_path)]
+    assert any("3 topics in" in warning for warning in warnings) is crowded, warnings
+
+
 def test_a_text_without_the_language_that_is_wanted_is_said_in_another() -> None:
     text = Text(by_language={"de": "Rohre", "zh": "管道"})
     assert [text.say("zh"), text.say("en", "zh"), text.say("en", "fr")] == ["管道", "管道", "Rohre"]
