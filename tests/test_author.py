@@ -21,6 +21,7 @@ from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import failure_of
 from expand.llm.response import (
     MESSAGE_LIMIT,
+    StreamedAnswer,
     answer_from,
     one_line,
     retry_after,
@@ -960,3 +961,10 @@ async def test_a_key_that_the_server_repeats_stays_out_of_the_answer(
         answer = await author.complete(REQUEST, client_request_id="x")
     assert KEY not in repr(answer)
     assert answer.text == "The key is [key]."
+
+
+@pytest.mark.parametrize("chunk", [None, "text", ["a list"], 5])
+def test_a_chunk_that_is_no_object_says_nothing(chunk: object) -> None:
+    answer = StreamedAnswer()
+    answer.add(chunk)
+    assert not answer.started

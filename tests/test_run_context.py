@@ -12,10 +12,11 @@ from buying import begin, order
 from buying import place as a_ledger
 
 from expand.client.outcome import Event as ClientEvent
+from expand.drafting.backend import NoAuthor
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.run_context import UsageCounters
 from expand.ledger import Ledger, Order
-from expand.llm.types import Purpose
+from expand.llm.types import AttemptFailedError, Purpose
 
 
 class Watched:
@@ -81,3 +82,8 @@ def test_a_wait_is_told_with_its_seconds_from_one_on(watched: Watched) -> None:
         "03/1: busy",
         "03/1: busy (waiting 1 s)",
     ]
+
+
+async def test_the_author_of_a_run_that_must_not_send_refuses(watched: Watched) -> None:
+    with pytest.raises(AttemptFailedError, match="nothing is sent live"):
+        await NoAuthor().complete(watched.order.request, client_request_id="03/1/draft/a")
