@@ -9,6 +9,7 @@ Inline markup is read only for links; everything else needs the block structure 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 Kind = Literal["heading", "paragraph", "fence", "code", "list", "table", "quote", "html", "rule", "other"]
 
 _ROW = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
-_FRONT_MATTER_KEY = re.compile(r"[A-Za-z_][\w-]*\s*:")
+_FRONT_MATTER_KEY = re.compile(r"""#|---\s*$|["']?[A-Za-z_@$][\w.$-]*["']?\s*:""")
+_FRONT_MATTER_ENDS = {"---": ("---", "..."), "+++": ("+++",), "{": ("}",)}
 _FENCE_OPEN = re.compile(r"(`{3,}|~{3,})([^\r\n]*)")
 _INLINE_MARKUP = re.compile(r"(?P<tick>`+)(?P<code>.+?)(?P=tick)|!?\[(?P<link>[^\]]*)\]\([^)]*\)|<[^>]+>")
 _KINDS: dict[str, Kind] = {
@@ -113,14 +115,24 @@ def is_blank(row: str) -> bool:
     return not row.strip(" \t\r\n")
 
 
-def _front_matter(lines: Sequence[str]) -> int:
-    """How many lines of YAML front matter the text starts with."""
-    if len(lines) < 2 or lines[0].rstrip() != "---" or not _FRONT_MATTER_KEY.match(lines[1]):
+def front_matter_lines(lines: Sequence[str]) -> int:
+    """How many lines of front matter a document begins with: YAML, TOML, or a JSON object."""
+    if len(lines) < 2:
+        return 0
+    closing = _FRONT_MATTER_ENDS.get(lines[0].rstrip())
+    if closing is None or (closing == ("---", "...") and not _FRONT_MATTER_KEY.match(lines[1])):
         return 0
     for number, row in enumerate(lines[1:], 1):
-        if row.rstrip() in ("---", "..."):
-            return number + 1
+        if row.rstrip() in closing:
+            return number + 1 if closing != ("}",) or _is_object("".join(lines[: number + 1])) else 0
     return 0
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 @lru_cache(maxsize=2)
@@ -157,7 +169,7 @@ def _math_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 def _parse(text: str) -> tuple[list[str], int, list[Token]]:
     """Lines, front matter lines, tokens. Front matter is parsed as blank lines."""
     lines = rows(text)
-    front = _front_matter(lines)
+    front = front_matter_lines(lines)
     body = "\n" * front + "".join(lines[front:]) if front else text
     return lines, front, _parser(inline=False).parse(body)
 

@@ -1,0 +1,413 @@
+"""Where an outline's sections and topics are in a document that keeps its own form, and where new text goes in.
+
+A section is found by the heading or id that the outline states, by its title, or by a title like it between its
+neighbours; its topics likewise, among the headings below it. What is not found is added after its neighbour, with a
+heading in the document's own style. Text goes in below what the author wrote under a heading, and above what closes the
+place: reference definitions, comments, rules, and the anchors of the heading that follows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from expand.document.page import Heading, Page, Span
+from expand.markdown import matching
+from expand.markdown.blocks import anchor
+
+TAIL = 200
+"""Characters that are looked at for a blank line at the end: more than one line of blanks ever has."""
+SAME_TITLE = 0.8
+"""The likeness from which a heading between its neighbours is that of a section or topic."""
+
+_NUMBER = re.compile(r"(?P<before>\d+(?:\.\d+)*\.)?(?P<last>\d+)(?P<after>[.):、]?)\s+(?=\S)")
+_DEFINITION = re.compile(r"\s*\[\^?[^\]\n]+\]:")
+_SMALL_WORD = re.compile(r"(?<![\w'’`./-])[a-z]{4,}(?![\w`./(])")
+_BLANK_END = re.compile(r"(?:\r\n?|\n)[ \t]*(?:\r\n?|\n)[ \t]*\Z")
+_LINE_END = re.compile(r"\r\n?|\n")
+_COMMENT = re.compile(r"\s*(?:<!--.*?-->\s*)+\Z", re.DOTALL)
+
+
+class Wanted(NamedTuple):
+    """What is looked for: ``titles`` in every language, and the heading or ``#id`` that the outline states."""
+
+    titles: tuple[str, ...]
+    stated: str = ""
+
+
+class Slot(NamedTuple):
+    """A place for the model's text on a topic, by its index; ``heading`` is for one that the document has not."""
+
+    topic: int
+    heading: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Region:
+    """The lines of a section in a document: ``[start, end)``; ``heading`` is its own."""
+
+    heading: Heading
+    start: int
+    end: int
+
+
+def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, int]:
+    """The index of the heading that is each of the wanted ones, for those that there are.
+
+    What is stated or titled so is found wherever it is; what is only like it must stand between its neighbours. A
+    heading is taken once; of several with one title the first after the neighbour before is taken.
+    """
+    found: dict[int, int] = {}
+    for index, item in enumerate(wanted):
+        if item.stated:
+            _take(found, index, [at for at, heading in enumerate(headings) if _is_stated(heading, item.stated)])
+    keys = [matching.title_key(heading.title) for heading in headings]
+    for index, item in enumerate(wanted):
+        if index not in found and not item.stated:
+            own = {matching.title_key(title) for title in item.titles} - {""}
+            _take(found, index, [at for at, key in enumerate(keys) if key in own])
+    for index, item in enumerate(wanted):
+        if index in found or item.stated:
+            continue
+        after = max((at for other, at in found.items() if other < index), default=-1)
+        before = min((at for other, at in found.items() if other > index), default=len(headings))
+        likely = [(_likeness(headings[at], item), -at) for at in range(after + 1, before) if at not in found.values()]
+        best, at = max(likely, default=(0.0, 0))
+        if best >= SAME_TITLE:
+            found[index] = -at
+    return dict(sorted(found.items()))
+
+
+def _take(found: dict[int, int], index: int, candidates: Sequence[int]) -> None:
+    free = [at for at in candidates if at not in found.values()]
+    after = max((at for other, at in found.items() if other < index), default=-1)
+    if free:
+        found[index] = next((at for at in free if at > after), free[0])
+
+
+def _is_stated(heading: Heading, stated: str) -> bool:
+    if stated.startswith("#"):
+        return stated[1:] in (*heading.identifiers, anchor(heading.title))
+    return matching.title_key(heading.title) == matching.title_key(stated)
+
+
+def _likeness(heading: Heading, item: Wanted) -> float:
+    return max(matching.likenesses(heading.title, item.titles), default=0.0)
+
+
+def section_headings(page: Page) -> tuple[Heading, ...]:
+    """The headings that may be those of sections: all but the document's title."""
+    headings = page.headings
+    if headings and headings[0].level == 1 and all(heading.level > 1 for heading in headings[1:]):
+        return headings[1:]
+    return headings
+
+
+def regions(page: Page, wanted: Sequence[Wanted], end: int) -> dict[int, Region]:
+    """The lines of each section that the document has, by its index: from its heading to the next one that is a
+    section's or at least as high, less what closes the document.
+    """
+    headings = section_headings(page)
+    found = located(headings, wanted)
+    own = set(found.values())
+    result = {}
+    for index, at in found.items():
+        stop = next(
+            (other.lead for n, other in enumerate(headings[at + 1 :], at + 1)
+             if n in own or other.level <= headings[at].level),
+            end,
+        )  # fmt: skip
+        result[index] = Region(heading=headings[at], start=headings[at].line, end=stop)
+    return result
+
+
+def insertion_line(page: Page, start: int, end: int) -> int:
+    """Where text goes in between two lines: behind the last block that is the author's text, not a closing one."""
+    at = start
+    for span in page.spans:
+        if span.start >= start and span.end <= end and span.start < span.end and not _closes(span):
+            at = span.end
+    return at
+
+
+def _closes(span: Span) -> bool:
+    """Whether a span stays at the end of its place: blank lines, definitions, comments, rules."""
+    if span.kind == "blank":
+        return True
+    if span.block is None:
+        return False
+    if span.block.kind == "rule":
+        return True
+    if span.block.kind == "html":
+        return bool(_COMMENT.match(span.block.text))
+    return span.block.kind in ("other", "paragraph") and bool(_DEFINITION.match(span.block.text))
+
+
+# Headings in the document's own style
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadingStyle:
+    """How a document writes the headings of one place: underlined or not, in title case, with a number.
+
+    ``last`` is the title of the last of them, whose number a heading behind it goes on from; "" where they have none.
+    """
+
+    level: int
+    setext: bool = False
+    title_case: bool = False
+    last: str = ""
+
+    def heading(self, title: str, newline: str, *, ahead: int = 0) -> str:
+        """A heading of that style with its line ending; ``ahead`` is how far behind the last one it is; 0: before it,
+        so it has no number, since those that follow keep theirs.
+        """
+        said = self._number(ahead) + (_title_case(title) if self.title_case else title)
+        if self.setext and self.level <= 2:
+            return f"{said}{newline}{'=-'[self.level - 1] * max(3, len(said))}{newline}"
+        return f"{'#' * min(6, self.level)} {said}{newline}"
+
+    def _number(self, ahead: int) -> str:
+        found = _NUMBER.match(self.last) if ahead else None
+        if found is None:
+            return ""
+        return f"{found['before'] or ''}{int(found['last']) + ahead}{found['after']} "
+
+
+def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
+    """The style that the headings of one place have in common; plain headings of a level where there are none."""
+    if not siblings:
+        return HeadingStyle(level=level)
+    titles = [matching.unnumbered(heading.title) for heading in siblings]
+    return HeadingStyle(
+        level=siblings[0].level,
+        setext=all(heading.setext for heading in siblings),
+        title_case=len(titles) > 1 and all(_title_case(title) == title for title in titles),
+        last=siblings[-1].title if all(_NUMBER.match(heading.title) for heading in siblings) else "",
+    )
+
+
+def _title_case(title: str) -> str:
+    return _SMALL_WORD.sub(lambda found: found[0].capitalize(), title)
+
+
+# Sections as parts
+
+Part = str | Slot
+"""A piece of a section: the author's own text verbatim, or a place for the model's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrangement:
+    """A document as pieces: the author's text, and section numbers; ``sections`` has each one's parts.
+
+    ``present`` are the numbers of the sections that the document has.
+    """
+
+    pieces: tuple[str | int, ...]
+    sections: Mapping[int, tuple[Part, ...]]
+    present: frozenset[int]
+    newline: str
+
+
+class Named(NamedTuple):
+    """A section of the outline: what to look for in a document, and what to write where it is missing."""
+
+    wanted: Wanted
+    title: str
+    topics: tuple[Wanted, ...]
+    topic_titles: tuple[str, ...]
+
+
+def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) -> Arrangement:
+    """A document with the sections of an outline, numbered from 1. Text before line ``end`` is its body; what is behind
+    closes it.
+    """
+    body_end = len(page.lines) if end is None else end
+    places = regions(page, [section.wanted for section in sections], body_end)
+    siblings = [heading for heading in section_headings(page) if heading.line < body_end]
+    level = min((place.heading.level for place in places.values()), default=min((h.level for h in siblings), default=2))
+    style = style_of([heading for heading in siblings if heading.level == level], level=level)
+    order = sorted(places, key=lambda index: places[index].start)
+    pieces: list[str | int] = []
+    parts: dict[int, tuple[Part, ...]] = {}
+    missing = _missing_after(len(sections), places)
+    at = 0
+    first = places[order[0]].heading.lead if order else insertion_line(page, 0, body_end)
+    pieces.append(page.cut(0, first))
+    at = first
+
+    def add_missing(after: int, *, last: bool) -> None:
+        for ahead, index in enumerate(missing.get(after, ()), 1):
+            heading = style.heading(sections[index].title, page.newline, ahead=ahead if last else 0)
+            parts[index + 1] = new_section(heading, sections[index], style, page.newline)
+            pieces.append(index + 1)
+
+    add_missing(-1, last=not order)
+    for index in order:
+        place = places[index]
+        pieces.append(page.cut(at, place.start))
+        parts[index + 1] = section_parts(page, place, sections[index], style)
+        pieces.append(index + 1)
+        at = place.end
+        add_missing(index, last=index == order[-1])
+    pieces.append(page.cut(at, len(page.lines)))
+    return Arrangement(
+        pieces=tuple(piece for piece in pieces if piece != ""),
+        sections=dict(sorted(parts.items())),
+        present=frozenset(index + 1 for index in places),
+        newline=page.newline,
+    )
+
+
+def new_section(heading: str, section: Named, style: HeadingStyle, newline: str) -> tuple[Part, ...]:
+    """A section that the document does not have: its heading, and a place for each topic under a heading of its own."""
+    below = HeadingStyle(level=style.level + 1, title_case=style.title_case)
+    slots = [Slot(topic, below.heading(title, newline)) for topic, title in enumerate(section.topic_titles)]
+    return (heading, *(slots or [Slot(0)]))
+
+
+def section_parts(page: Page, region: Region, section: Named, style: HeadingStyle) -> tuple[Part, ...]:
+    """A section as the author's text and the places in it; without topics there is one place, below the section's own
+    heading.
+    """
+    below = [heading for heading in page.headings if region.start < heading.line < region.end]
+    found = located(below, section.topics)
+    topic_at = {at: topic for topic, at in found.items()}
+    beside = [below[at] for at in sorted(found.values())]
+    if not beside:
+        beside = [heading for heading in below if heading.level == min(other.level for other in below)]
+    own = style_of(beside, level=region.heading.level + 1)
+    missing = _missing_after(len(section.topics), found)
+    parts: list[Part] = []
+
+    def add_missing(after: int, *, last: bool) -> None:
+        for ahead, topic in enumerate(missing.get(after, ()), 1):
+            title = section.topic_titles[topic]
+            parts.append(Slot(topic, own.heading(title, page.newline, ahead=ahead if last else 0)))
+
+    stops = [*(heading.lead for heading in below), region.end]
+    parts += _segment(page, region.start, stops[0], None if section.topics else 0)
+    add_missing(-1, last=not below)
+    for at, (start, stop) in enumerate(pairwise(stops)):
+        parts += _segment(page, start, stop, topic_at.get(at))
+        for topic in _ending_at(at, below, found):
+            add_missing(topic, last=at == len(below) - 1)
+    return tuple(parts)
+
+
+def _missing_after(count: int, found: Mapping[int, object]) -> dict[int, list[int]]:
+    """What a document does not have, by what it goes behind; -1 for the beginning."""
+    missing: dict[int, list[int]] = {}
+    last = -1
+    for index in range(count):
+        if index in found:
+            last = index
+        else:
+            missing.setdefault(last, []).append(index)
+    return missing
+
+
+def _ending_at(at: int, below: Sequence[Heading], found: Mapping[int, int]) -> Iterator[int]:
+    """The topics whose text ends with that of the heading ``at``, which may be one below theirs."""
+    own = set(found.values())
+    for topic, first in found.items():
+        last = first
+        while last + 1 < len(below) and below[last + 1].level > below[first].level and last + 1 not in own:
+            last += 1
+        if last == at:
+            yield topic
+
+
+def _segment(page: Page, start: int, end: int, topic: int | None) -> Iterator[Part]:
+    """The author's lines, with a place for a topic where their text ends, or with none."""
+    line = end if topic is None else insertion_line(page, start, end)
+    if before := page.cut(start, line):
+        yield before
+    if topic is not None:
+        yield Slot(topic)
+        if behind := page.cut(line, end):
+            yield behind
+
+
+class Filled(NamedTuple):
+    """A section with its text: ``lines`` are the lines of each topic's text in it, counted from 0, as (start, end)."""
+
+    text: str
+    lines: Mapping[int, tuple[int, int]]
+
+
+def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str) -> Filled:
+    """A section's text with the topics' ``bodies`` in their places. Where no topic has any, it is the author's alone,
+    without the headings of those that are missing.
+    """
+    some = any(body.strip() for body in bodies)
+    joiner = Joiner(newline)
+    lines: dict[int, tuple[int, int]] = {}
+    for part in parts:
+        if isinstance(part, str):
+            joiner.keep(part)
+        elif some:
+            joiner.insert(part.heading)
+            start = joiner.insert(bodies[part.topic].strip("\n").replace("\n", newline))
+            lines[part.topic] = (start, joiner.lines)
+    return Filled(joiner.text(), {topic: place for topic, place in lines.items() if place[0] < place[1]})
+
+
+def assembled(arrangement: Arrangement, texts: Mapping[int, str]) -> str:
+    """The document with the sections' texts. One that the document does not have, and that has no text, is left out."""
+    joiner = Joiner(arrangement.newline)
+    for piece in arrangement.pieces:
+        if isinstance(piece, str):
+            joiner.keep(piece)
+        elif piece in arrangement.present:
+            joiner.keep(texts[piece])
+        else:
+            joiner.insert(texts[piece])
+    return joiner.text()
+
+
+class Joiner:
+    """Joins what is kept, as it is, with what is inserted, which gets a blank line around it where there is none."""
+
+    def __init__(self, newline: str) -> None:
+        self.lines = 0
+        self._newline = newline
+        self._pieces: list[str] = []
+        self._tail = newline * 2
+        self._inserted = False
+
+    def keep(self, text: str) -> None:
+        """Add a text as it is."""
+        if text.strip() and self._inserted and not text.startswith(("\n", "\r")):
+            self._blank()
+        self._add(text)
+        self._inserted = self._inserted and not text.strip()
+
+    def insert(self, text: str) -> int:
+        """Add a text with a line ending and a blank line before it. Returns the line where it begins."""
+        if text.strip():
+            self._blank()
+            start = self.lines
+            self._add(text if text.endswith(("\n", "\r")) else text + self._newline)
+            self._inserted = True
+            return start
+        return self.lines
+
+    def text(self) -> str:
+        """What was added so far."""
+        return "".join(self._pieces)
+
+    def _blank(self) -> None:
+        if not self._tail.endswith(("\n", "\r")):
+            self._add(self._newline)
+        if not _BLANK_END.search(self._tail):
+            self._add(self._newline)
+
+    def _add(self, text: str) -> None:
+        self._pieces.append(text)
+        self._tail = (self._tail + text)[-TAIL:]
+        self.lines += len(_LINE_END.findall(text))

@@ -1,0 +1,212 @@
+"""A document as spans: every character of it is in exactly one, so that what is not changed is written back as it was.
+
+Spans are the byte order mark, the front matter, blank lines and top-level blocks. What stands inside a container (a
+``:::`` directive, an HTML or JSX element that is closed further down) is one span: a heading in it parts no document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from expand.markdown import blocks
+from expand.markdown.blocks import Block, rows
+
+SpanKind = Literal["mark", "front-matter", "blank", "block", "container"]
+
+BYTE_ORDER_MARK = "\ufeff"
+
+_DIRECTIVE = re.compile(r" {0,3}(?P<run>:{3,}|/{3,})[ \t]*(?P<name>[^\s:/].*)?$")
+_TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(?P<close>/?)(?P<name>[A-Za-z][\w.:-]*)(?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^\"'{}<>])*?(?P<void>/?)>",
+    re.DOTALL,
+)
+_VOID_TAGS = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
+_ATTRIBUTES = re.compile(r"[ \t]*\{:?[ \t]*(?P<body>[^{}\n]*)\}[ \t]*#*[ \t]*$")
+_IDENTIFIER = re.compile(r"(?:^|\s)#(?P<id>[^\s{}]+)")
+_ANCHOR_TAG = re.compile(
+    r"""<a\s+[^>]*?\b(?:id|name)\s*=\s*["']?(?P<id>[^"'\s>]+)[^>]*?(?:/>|>\s*</a\s*>|>)""", re.IGNORECASE
+)
+_TARGET = re.compile(r"\((?P<id>[^\s()]+)\)=[ \t]*$")
+_CODE_SPAN = re.compile(r"(?P<tick>`+)(?:(?!`).)+(?P=tick)", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """Lines ``[start, end)`` of a document, ``text`` verbatim with their endings.
+
+    ``block`` is what the lines are, None for a mark, front matter, blank lines and containers.
+    """
+
+    kind: SpanKind
+    start: int
+    end: int
+    text: str
+    block: Block | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heading:
+    """A heading that parts the document.
+
+    ``line`` is its first line and ``end`` the line after it; ``lead`` is the first line of what belongs to it above:
+    anchors, targets and comments. ``title`` is without attributes; ``identifiers`` are the explicit ids that links may
+    name: its own and those of its anchors.
+    """
+
+    line: int
+    end: int
+    lead: int
+    level: int
+    title: str
+    text: str
+    setext: bool
+    identifiers: tuple[str, ...] = ()
+
+
+class Page:
+    """A document read once. ``text`` is the whole of it, the byte order mark included."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        marked = text.startswith(BYTE_ORDER_MARK)
+        self.mark = BYTE_ORDER_MARK if marked else ""
+        self.lines = rows(text[1:] if marked else text)
+        self.spans = tuple(self._spans())
+
+    def __str__(self) -> str:
+        """The document as its spans have it: the same text."""
+        return "".join(span.text for span in self.spans)
+
+    @property
+    def newline(self) -> str:
+        """The line ending that the document uses."""
+        return blocks.newline_of(self.text)
+
+    @cached_property
+    def headings(self) -> tuple[Heading, ...]:
+        """The headings outside containers, in order."""
+        found = []
+        for index, span in enumerate(self.spans):
+            if span.block is not None and span.block.kind == "heading":
+                lead = self._lead(index)
+                found.append(_heading(span.block, span.text, lead, above=self.cut(lead, span.start)))
+        return tuple(found)
+
+    def cut(self, start: int, end: int) -> str:
+        """The lines ``[start, end)`` verbatim."""
+        return "".join(self.lines[start:end])
+
+    def _spans(self) -> Iterator[Span]:
+        if self.mark:
+            yield Span(kind="mark", start=0, end=0, text=self.mark)
+        front = blocks.front_matter_lines(self.lines)
+        if front:
+            yield Span(kind="front-matter", start=0, end=front, text=self.cut(0, front))
+        # Parsed as blank lines, so that the numbers of the lines stay.
+        every = blocks.blocks("\n" * front + self.cut(front, len(self.lines)))
+        at = front
+        for first, last in _containers(every):
+            start, end = every[first].start, every[last].end
+            yield from self._blanks(at, start)
+            text = self.cut(start, end)
+            if first == last:
+                yield Span(kind="block", start=start, end=end, text=text, block=every[first])
+            else:
+                yield Span(kind="container", start=start, end=end, text=text)
+            at = end
+        yield from self._blanks(at, len(self.lines))
+
+    def _blanks(self, start: int, end: int) -> Iterator[Span]:
+        if start < end:
+            yield Span(kind="blank", start=start, end=end, text=self.cut(start, end))
+
+    def _lead(self, index: int) -> int:
+        """The first line of what belongs to the heading in a span: anchors and comments right above it."""
+        first = self.spans[index].start
+        for span in reversed(self.spans[:index]):
+            if span.kind == "blank":
+                continue
+            if span.block is None or not _leads(span.block):
+                break
+            first = span.start
+        return first
+
+
+def _heading(block: Block, text: str, lead: int, *, above: str) -> Heading:
+    attributes = _ATTRIBUTES.search(block.title)
+    title = block.title[: attributes.start()] if attributes else block.title
+    named = [found["id"] for found in _IDENTIFIER.finditer(attributes["body"] if attributes else "")]
+    named += [found["id"] for part in (title, above) for found in _ANCHOR_TAG.finditer(part)]
+    named += [found["id"] for row in above.splitlines() if (found := _TARGET.match(row.strip()))]
+    return Heading(
+        line=block.start,
+        end=block.end,
+        lead=lead,
+        level=block.level,
+        title=_ANCHOR_TAG.sub("", title).strip(),
+        text=text,
+        setext=block.setext,
+        identifiers=tuple(dict.fromkeys(named)),
+    )
+
+
+def _leads(block: Block) -> bool:
+    """Whether a block right above a heading belongs to it: anchors, targets and comments, and nothing else."""
+    if block.kind not in ("html", "paragraph"):
+        return False
+    rest = _COMMENT.sub("", _ANCHOR_TAG.sub("", block.text))
+    return not "".join(_TARGET.sub("", row.strip()) for row in rest.splitlines()).strip()
+
+
+def _containers(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
+    """The blocks in order, as first and last index: those of a container together, any other by itself."""
+    ends: dict[int, int] = {}
+    for first, last in (*_directives(every), *_elements(every)):
+        ends[first] = max(ends.get(first, first), last)
+    at = 0
+    while at < len(every):
+        first, last = at, at
+        while at <= last:  # a container that begins within this one may end behind it
+            last = max(last, ends.get(at, at))
+            at += 1
+        yield first, last
+
+
+def _directives(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
+    """The ``:::`` and ``///`` containers, as indices of the blocks where they open and close."""
+    open_runs: list[tuple[str, int]] = []
+    for index, block in enumerate(every):
+        if block.kind in ("fence", "code", "html", "heading", "rule"):
+            continue
+        for row in rows(block.text):
+            found = _DIRECTIVE.match(row.rstrip("\r\n"))
+            if found is None:
+                continue
+            run = found["run"]
+            if found["name"]:
+                open_runs.append((run, index))
+            elif open_runs and run.startswith(open_runs[-1][0]):
+                yield open_runs.pop()[1], index
+
+
+def _elements(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
+    """The HTML and JSX elements that open in one block and close in another, as indices of the two."""
+    opened: dict[str, list[int]] = {}
+    for index, block in enumerate(every):
+        if block.kind not in ("html", "paragraph"):
+            continue
+        for found in _TAG.finditer(_CODE_SPAN.sub("", block.text)):
+            name = found["name"]
+            if name is None or found["void"] or name.lower() in _VOID_TAGS:
+                continue
+            if not found["close"]:
+                opened.setdefault(name, []).append(index)
+            elif opened.get(name):
+                first = opened[name].pop()
+                if first < index:
+                    yield first, index
