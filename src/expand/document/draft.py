@@ -1,8 +1,11 @@
-"""Read and write a draft: header, contents, numbered sections, footer, and one hidden last line.
+"""Read and write a draft: the document with its sections, and one hidden last line.
 
 The last line is an HTML comment that names the sections that the tool wrote: for each its key (what
 it was made from) and the hash of its text. A section whose text no longer has that hash was edited
 by a person and is theirs. Nothing else is hidden; the rest is plain Markdown.
+
+In the layout ``numbered`` a draft is header, contents, numbered sections and footer. In ``keep`` it is the author's
+document, and its sections are found by their headings' anchors.
 """
 
 from __future__ import annotations
@@ -12,13 +15,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from expand.document.page import Page, anchors
+from expand.document.source import footer_line
 from expand.markdown import blocks
 from expand.markdown.blocks import anchor
+from expand.outline import Layout
 
 CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
-_STAMP = re.compile(r"^<!-- expand (?P<body>[^>]*) -->\s*\Z", re.MULTILINE)
+_STAMP = re.compile(r"^<!-- expand (?P<body>[^>]*) -->[ \t]*\r?\n?", re.MULTILINE)
 _NUMBERED = re.compile(r"(\d+)\.\s+\S")
 SHORT_HASH = 16
+_BEFORE_STAMP = {True: "\n", False: "\n\n"}
+"""What stands before the hidden line, by whether the document ends in a line ending."""
 
 
 def text_hash(text: str) -> str:
@@ -29,17 +37,21 @@ def text_hash(text: str) -> str:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stamp:
     """What the last line says of one section: its key ("" while unfinished), the hash of its text,
-    and the hash of what it was told of the sections before it ("" for nothing).
+    and the hash of what it was told of the sections before it ("" for nothing). ``name`` is the anchor of its heading,
+    by which it is known when its number changes.
     """
 
     key: str
     text: str
     told: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DraftSection:
-    """One section: ``text`` starts with its ``## N. Title`` line and ends without blanks."""
+    """One section: ``text`` starts with its heading. ``numbered``: it ends without blanks; ``keep``: it has every line
+    up to what follows.
+    """
 
     number: int
     text: str
@@ -50,7 +62,8 @@ class Draft:
     """A draft that was read back. ``stamps`` is empty where the last line is missing.
 
     ``head`` is all before the first numbered section (header and contents), ``footer`` all after
-    the rule that closes the last one; both without blanks around them.
+    the rule that closes the last one; both without blanks around them. In the layout ``keep`` they are "", and
+    ``pieces`` are the document: text outside of sections, and section numbers.
     """
 
     language: str
@@ -63,6 +76,9 @@ class Draft:
     footer_hash: str = ""
     source_hash: str = ""
     """sha256 of the source document that the draft was made from."""
+    layout: Layout = "numbered"
+    pieces: tuple[str | int, ...] = ()
+    rest_hash: str = ""
 
     def without(self, number: int) -> Draft:
         """The draft without one section."""
@@ -82,6 +98,11 @@ class Draft:
             return False
         stamp = self.stamps.get(number)
         return stamp is None or stamp.text != text_hash(section.text)
+
+    @property
+    def rest_edited(self) -> bool:
+        """Whether a person changed the text outside of sections."""
+        return self.rest_hash != hash_of_rest(self.pieces)
 
     @property
     def head_edited(self) -> bool:
@@ -104,6 +125,12 @@ def topic_heading(section: int, topic: int, title: str) -> str:
     return f"### {section}.{topic} {title}"
 
 
+def numbered_heading(row: str, section: int) -> str | None:
+    """What stands behind the section's number in a topic's heading (``1 perf`` in ``### 2.1 perf``), else None."""
+    found = re.match(rf"### {section}\.(\d+ .*)", row, re.DOTALL)
+    return found[1] if found else None
+
+
 def render(
     *,
     head: str,
@@ -124,16 +151,44 @@ def render(
     parts = [head.strip("\n"), *(section.text.strip("\n") for section in sections)]
     if footer.strip():
         parts += ["---", footer.strip("\n")]
-    items = [
-        f"language={language}",
-        f"plan={plan}",
-        f"source={source}",
-        f"head={text_hash(head) if head_hash is None else head_hash}",
-        f"foot={text_hash(footer) if footer_hash is None else footer_hash}",
-        *(_stamp(number, stamp) for number, stamp in sorted(stamps.items())),
-    ]
-    parts.append(f"<!-- expand {' '.join(items)} -->")
+    fields = {
+        "language": language,
+        "plan": plan,
+        "source": source,
+        "head": text_hash(head) if head_hash is None else head_hash,
+        "foot": text_hash(footer) if footer_hash is None else footer_hash,
+    }
+    parts.append(_stamp_line(fields, stamps))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_kept(
+    text: str, *, language: str, plan: str, source: str, stamps: Mapping[int, Stamp], rest_hash: str
+) -> str:
+    """A document of the layout ``keep`` with its hidden last line; ``document_text`` gives back ``text``. ``rest_hash``
+    is "" for that of the text itself.
+    """
+    ended = text.endswith(("\n", "\r"))
+    fields = {
+        "language": language,
+        "plan": plan,
+        "source": source,
+        "layout": "keep",
+        "ended": str(int(ended)),
+        "rest": rest_hash or hash_of_rest(_kept_parts(text, stamps)[0]),
+    }
+    return f"{text}{_BEFORE_STAMP[ended]}{_stamp_line(fields, stamps)}\n"
+
+
+def hash_of_rest(pieces: Sequence[str | int]) -> str:
+    """The hash of the text outside of sections."""
+    return text_hash("\0".join(piece.strip() for piece in pieces if isinstance(piece, str)))
+
+
+def _stamp_line(fields: Mapping[str, str], stamps: Mapping[int, Stamp]) -> str:
+    items = [f"{name}={value}" for name, value in fields.items()]
+    items += [_stamp(number, stamp) for number, stamp in sorted(stamps.items())]
+    return f"<!-- expand {' '.join(items)} -->"
 
 
 def head(header: str, titles: Sequence[str], language: str) -> str:
@@ -144,15 +199,30 @@ def head(header: str, titles: Sequence[str], language: str) -> str:
 
 
 def read(text: str) -> Draft:
-    """A draft read back from its document; sections are found by their numbered headings."""
-    found = _STAMP.search(text)
-    fields = dict(item.split("=", 1) for item in (found["body"].split() if found else ()) if "=" in item)
+    """A draft read back from its document: its sections are found by their numbered headings, or by the anchors that
+    the last line names.
+    """
+    body, fields = _parted(text)
     stamps = {}
     for name, value in fields.items():
-        if name.isdecimal():
+        number, _, slug = name.partition("@")
+        if number.isdecimal():
             key, hashed, told = (*value.split(":"), "", "")[:3]
-            stamps[int(name)] = Stamp(key="" if key == "-" else key, text=hashed, told=told)
-    body = text[: found.start()] if found else text
+            stamps[int(number)] = Stamp(key="" if key == "-" else key, text=hashed, told=told, name=slug)
+    if fields.get("layout") == "keep":
+        pieces, sections = _kept_parts(body, stamps)
+        return Draft(
+            language=fields.get("language", ""),
+            plan=fields.get("plan", ""),
+            head="",
+            sections=sections,
+            footer="",
+            stamps=stamps,
+            source_hash=fields.get("source", ""),
+            layout="keep",
+            pieces=pieces,
+            rest_hash=fields.get("rest", ""),
+        )
     head_text, sections, footer = _parts(body, fields.get("foot", ""))
     return Draft(
         language=fields.get("language", ""),
@@ -169,12 +239,48 @@ def read(text: str) -> Draft:
 
 def document_text(text: str) -> str:
     """A draft's text without the hidden last line: what is put in the place of its source."""
-    return _STAMP.sub("", text).rstrip("\n") + "\n"
+    body, fields = _parted(text)
+    return body if fields.get("layout") == "keep" else body.rstrip("\n") + "\n"
+
+
+def _parted(text: str) -> tuple[str, Mapping[str, str]]:
+    """A draft's document and the fields of its hidden line. A line that was moved is taken out where it is."""
+    found = next(reversed([*_STAMP.finditer(text)]), None)
+    if found is None:
+        return text, {}
+    fields = dict(item.split("=", 1) for item in found["body"].split() if "=" in item)
+    before = text[: found.start()]
+    if fields.get("layout") == "keep":
+        before = before.removesuffix(_BEFORE_STAMP[fields.get("ended") == "1"])
+    return before + text[found.end() :], fields
 
 
 def _stamp(number: int, stamp: Stamp) -> str:
+    name = f"@{stamp.name}" if stamp.name else ""
     told = f":{stamp.told}" if stamp.told else ""
-    return f"{number}={stamp.key or '-'}:{stamp.text}{told}"
+    return f"{number}{name}={stamp.key or '-'}:{stamp.text}{told}"
+
+
+def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int, ...], tuple[DraftSection, ...]]:
+    """The document in pieces, and its sections in the order of their numbers."""
+    page = Page(body)
+    closing = footer_line(page)
+    every = [heading for heading in page.headings if heading.line < closing]
+    by_anchor = dict(zip(anchors(page.headings), page.headings, strict=True))
+    starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
+    own = {heading.line for heading in starts.values()}
+    pieces: list[str | int] = []
+    sections: list[DraftSection] = []
+    at = 0
+    for number, heading in sorted(starts.items(), key=lambda item: item[1].line):
+        later = (h for h in every if h.line > heading.line and (h.line in own or h.level <= heading.level))
+        end = next((other.lead for other in later), closing)
+        pieces += [page.cut(at, heading.line), number]
+        sections.append(DraftSection(number=number, text=page.cut(heading.line, end)))
+        at = end
+    pieces.append(page.cut(at, len(page.lines)))
+    pieces[0] = f"{page.mark}{pieces[0]}" if page.mark else pieces[0]
+    return tuple(piece for piece in pieces if piece != ""), tuple(sorted(sections, key=lambda s: s.number))
 
 
 def _parts(body: str, footer_hash: str) -> tuple[str, tuple[DraftSection, ...], str]:

@@ -45,6 +45,12 @@ class Slot(NamedTuple):
     heading: str = ""
 
 
+class NewHeading(NamedTuple):
+    """The heading of a section that the document does not have; it stands there once the section has text."""
+
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Region:
     """The lines of a section in a document: ``[start, end)``; ``heading`` is its own."""
@@ -196,8 +202,10 @@ def _title_case(title: str) -> str:
 
 # Sections as parts
 
-Part = str | Slot
-"""A piece of a section: the author's own text verbatim, or a place for the model's."""
+Part = str | Slot | NewHeading
+"""A piece of a section: the author's own text verbatim, a place for the model's, or the heading of a section that the
+document does not have.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,7 +245,7 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
     missing = _missing_after(len(sections), places)
     at = 0
     first = places[order[0]].heading.lead if order else insertion_line(page, 0, body_end)
-    pieces.append(page.cut(0, first))
+    pieces.append(page.mark + page.cut(0, first))
     at = first
 
     def add_missing(after: int, *, last: bool) -> None:
@@ -267,7 +275,7 @@ def new_section(heading: str, section: Named, style: HeadingStyle, newline: str)
     """A section that the document does not have: its heading, and a place for each topic under a heading of its own."""
     below = HeadingStyle(level=style.level + 1, title_case=style.title_case)
     slots = [Slot(topic, below.heading(title, newline)) for topic, title in enumerate(section.topic_titles)]
-    return (heading, *(slots or [Slot(0)]))
+    return (NewHeading(heading), *(slots or [Slot(0)]))
 
 
 def section_parts(page: Page, region: Region, section: Named, style: HeadingStyle) -> tuple[Part, ...]:
@@ -333,6 +341,24 @@ def _segment(page: Page, start: int, end: int, topic: int | None) -> Iterator[Pa
             yield behind
 
 
+def own_texts(parts: Sequence[Part]) -> dict[int, str]:
+    """The author's text on each topic that has any, without its heading: what stands right before the topic's place."""
+    found = {}
+    for before, part in pairwise(parts):
+        if isinstance(part, Slot) and not part.heading and isinstance(before, str):
+            text = _without_headings(before)
+            if text.strip():
+                found[part.topic] = text
+    return found
+
+
+def _without_headings(text: str) -> str:
+    """A text behind its last heading: the author's words on it."""
+    page = Page(text)
+    last = max((heading.end for heading in page.headings), default=0)
+    return page.cut(last, len(page.lines)).strip("\r\n")
+
+
 class Filled(NamedTuple):
     """A section with its text: ``lines`` are the lines of each topic's text in it, counted from 0, as (start, end)."""
 
@@ -340,34 +366,44 @@ class Filled(NamedTuple):
     lines: Mapping[int, tuple[int, int]]
 
 
-def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str) -> Filled:
+def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str, *, headings: bool = False) -> Filled:
     """A section's text with the topics' ``bodies`` in their places. Where no topic has any, it is the author's alone,
-    without the headings of those that are missing.
+    without the headings of those that are missing, unless ``headings`` are wanted.
     """
-    some = any(body.strip() for body in bodies)
+    some = headings or any(body.strip() for body in bodies)
     joiner = Joiner(newline)
     lines: dict[int, tuple[int, int]] = {}
     for part in parts:
         if isinstance(part, str):
             joiner.keep(part)
-        elif some:
+        elif some and isinstance(part, NewHeading):
+            joiner.insert(part.text)
+        elif some and isinstance(part, Slot):
             joiner.insert(part.heading)
             start = joiner.insert(bodies[part.topic].strip("\n").replace("\n", newline))
             lines[part.topic] = (start, joiner.lines)
     return Filled(joiner.text(), {topic: place for topic, place in lines.items() if place[0] < place[1]})
 
 
-def assembled(arrangement: Arrangement, texts: Mapping[int, str]) -> str:
+class Assembled(NamedTuple):
+    """A document with its sections, and the line where each one begins, counted from 0."""
+
+    text: str
+    starts: Mapping[int, int]
+
+
+def assembled(arrangement: Arrangement, texts: Mapping[int, str]) -> Assembled:
     """The document with the sections' texts. One that the document does not have, and that has no text, is left out."""
     joiner = Joiner(arrangement.newline)
+    starts = {}
     for piece in arrangement.pieces:
         if isinstance(piece, str):
             joiner.keep(piece)
         elif piece in arrangement.present:
-            joiner.keep(texts[piece])
-        else:
-            joiner.insert(texts[piece])
-    return joiner.text()
+            starts[piece] = joiner.keep(texts[piece])
+        elif texts[piece].strip():
+            starts[piece] = joiner.insert(texts[piece])
+    return Assembled(joiner.text(), starts)
 
 
 class Joiner:
@@ -380,12 +416,14 @@ class Joiner:
         self._tail = newline * 2
         self._inserted = False
 
-    def keep(self, text: str) -> None:
-        """Add a text as it is."""
+    def keep(self, text: str) -> int:
+        """Add a text as it is. Returns the line where it begins."""
         if text.strip() and self._inserted and not text.startswith(("\n", "\r")):
             self._blank()
+        start = self.lines
         self._add(text)
         self._inserted = self._inserted and not text.strip()
+        return start
 
     def insert(self, text: str) -> int:
         """Add a text with a line ending and a blank line before it. Returns the line where it begins."""

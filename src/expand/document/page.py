@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 from expand.markdown import blocks
-from expand.markdown.blocks import Block, rows
+from expand.markdown.blocks import Block, anchor, rows
 
 SpanKind = Literal["mark", "front-matter", "blank", "block", "container"]
 
@@ -135,6 +135,17 @@ class Page:
                 break
             first = span.start
         return first
+
+
+def anchors(headings: Sequence[Heading]) -> list[str]:
+    """The anchor of each heading as GitHub makes them; a second one of a name has ``-1`` behind it."""
+    met: dict[str, int] = {}
+    found = []
+    for heading in headings:
+        base = anchor(heading.title)
+        times = met[base] = met.get(base, -1) + 1
+        found.append(f"{base}-{times}" if times else base)
+    return found
 
 
 def _heading(block: Block, text: str, lead: int, *, above: str) -> Heading:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, zip_longest
 
+from expand.document.page import Page
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block, rows
 from expand.outline import Outline
@@ -103,6 +104,13 @@ def read_source(text: str) -> Source:
         sections=tuple(sections),
         footer=_cut(lines, end, last),
     )
+
+
+def footer_line(page: Page) -> int:
+    """The line where a document's footer begins; the number of its lines without one."""
+    every = [span.block for span in page.spans if span.block is not None]
+    start = _footer_start(every, _header_end(every))
+    return every[start].start if start < len(every) else len(page.lines)
 
 
 def _is_meta(block: Block) -> bool:

@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 from expand.checks import Finding, check_section
 from expand.document import draft
-from expand.document.source import place, read_source
+from expand.document.layout import Arrangement, Named, NewHeading, Slot, Wanted, arrange, own_texts
+from expand.document.page import Page
+from expand.document.source import footer_line, place, read_source
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_text import Skeleton
+from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
 from expand.markdown import blocks, matching
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
@@ -67,13 +69,16 @@ class Chapter:
         self.plan = options.plan
         self.language = options.language
         self.outline = under(self.plan, outline)
+        self.layout = outline.layout or book.layout
         self.setup = setup
         self._book = book
         self._outline_as_read = outline
         self._source_text = source_text
         self._source = read_source(source_text)
         self.source_blocks = blocks.blocks(source_text)  # parsed for the source already, and cached for a moment
-        self._placed = place(self._source, outline)
+        self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
+        """The source with the outline's sections in it, None where the tool sets the document's form."""
+        self._placed = {} if self.arrangement else place(self._source, outline)
         self._keys: dict[tuple[int, Revision], str] = {}
         self._checked: dict[int, tuple[str | None, tuple[Finding, ...]]] = {}
         self.skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
@@ -115,7 +120,46 @@ class Chapter:
         titles = [f"{section.number}. {section.title}" for section in self.context.sections]
         return draft.head("\n".join(lines), titles, self.language)
 
+    @cached_property
+    def named(self) -> tuple[Named, ...]:
+        """The outline's sections, as they are looked for in documents."""
+        return tuple(
+            Named(
+                wanted=Wanted(section.title.every(), section.heading),
+                title=self.say(section.title),
+                topics=tuple(Wanted(topic.every()) for topic in section.topics),
+                topic_titles=tuple(self.say(topic) for topic in section.topics),
+            )
+            for section in self.outline.sections
+        )
+
+    def arranged(self, page: Page) -> Arrangement:
+        """A document with the sections of the outline in it, in the layout ``keep``."""
+        return arrange(page, self.named, end=footer_line(page))
+
+    def _kept_skeleton(self, section: Section, arrangement: Arrangement) -> Skeleton:
+        parts = arrangement.sections[section.number]
+        own = own_texts(parts)
+        topics = tuple(self.say(topic) for topic in section.topics)
+        own_heading = next(
+            part.text if isinstance(part, NewHeading) else part for part in parts if not isinstance(part, Slot)
+        )
+        levels = [heading.level for heading in Page(own_heading).headings]
+        return Skeleton(
+            number=section.number,
+            title=self.say(section.title),
+            topics=topics,
+            target=section.lines,
+            intro=() if topics else tuple(own.values()),
+            placed={topic: (text,) for topic, text in own.items()} if topics else {},
+            kept=parts,
+            newline=arrangement.newline,
+            body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
+        )
+
     def _skeleton(self, section: Section) -> Skeleton:
+        if self.arrangement is not None:
+            return self._kept_skeleton(section, self.arrangement)
         intro: list[str] = []
         by_topic: dict[int, list[str]] = {}
         for block in self._placed.get(section.number, ()):
@@ -161,15 +205,16 @@ class Chapter:
             quality=self.outline.quality,
         )
 
-    def key(self, section: Section, revision: Revision) -> str:
-        """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it."""
-        known = self._keys.get((section.number, revision))
+    def key(self, section: Section, revision: Revision, *, title: str | None = None) -> str:
+        """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
+        number. ``title`` is for another title than the outline's.
+        """
+        known = self._keys.get((section.number, revision)) if title is None else None
         if known is None:
             skeleton = self.skeletons[section.number]
             own: dict[str, Json] = {
                 "outline": [
-                    skeleton.number,
-                    skeleton.title,
+                    skeleton.title if title is None else title,
                     list(skeleton.topics),
                     skeleton.target,
                     self.say(section.note),
@@ -179,7 +224,9 @@ class Chapter:
                 "edition": [revision.number, revision.instruction],
             }
             digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
-            known = self._keys[section.number, revision] = ".".join(digests[name] for name in PARTS)
+            known = ".".join(digests[name] for name in PARTS)
+            if title is None:
+                self._keys[section.number, revision] = known
         return known
 
     @cached_property

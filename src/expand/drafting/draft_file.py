@@ -21,8 +21,11 @@ from filelock import FileLock
 from expand.checks import Finding, check_chapter, source_findings
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp
+from expand.document.follow import followed, new_numbers, title_of
+from expand.document.layout import assembled
+from expand.document.page import Page, anchors
 from expand.drafting.acceptance_record import Acceptances, file_hash
-from expand.drafting.chapter import Chapter, differences
+from expand.drafting.chapter import Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.results import ChapterResult, SectionResult
@@ -35,6 +38,8 @@ from expand.workspace import Workspace, decoded, read_text, write_atomically
 MOST_OPEN = 32
 """Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
 that memory does not grow with the book."""
+SOURCE_KEY = "source"
+"""The key of a section that is as the source has it, in the layout that keeps the document's form."""
 WRITE_SECONDS = 1.0
 """How long a finished section may wait for its draft to be written. Its answers are in the ledger, so a kill loses
 nothing: the next run puts it there."""
@@ -76,10 +81,13 @@ class DraftFile:
         self._source_hash = ""
         self._seen: str | None = None
         self._former: Draft | None = None
+        self._titles: dict[int, str] = {}
+        """The sections' titles as the draft had them."""
         self._reread()
         for section in chapter.outline.sections:
             if section.number not in self.texts:
-                self.put(section.number, SectionText(chapter.skeletons[section.number]).render(), "")
+                text = SectionText(chapter.skeletons[section.number]).render()
+                self.put(section.number, text, SOURCE_KEY if chapter.layout == "keep" else "")
         self._unwritten.clear()
 
     @property
@@ -107,12 +115,22 @@ class DraftFile:
         stamp = self._stamps.get(number)
         return stamp.told if stamp else ""
 
-    def reason(self, section: Section, key: str) -> str:
-        """Why a section is to be drafted, in words; "" when it is current: made from just what ``key`` says."""
+    def reason(self, section: Section, revision: Revision) -> str:
+        """Why a section is to be drafted, in words; "" when it is current: made from just what its key says. A section
+        that was only renamed is current.
+        """
+        key = self.chapter.key(section, revision)
         stamp = self._stamps.get(section.number)
         if stamp is not None and stamp.key == key:
             return ""
+        former = self._titles.get(section.number)
+        if stamp is not None and former and stamp.key == self.chapter.key(section, revision, title=former):
+            self._stamps[section.number] = replace(stamp, key=key)
+            self._unwritten.add(section.number)
+            return ""
         if self._former is None or self._former.section(section.number) is None:
+            return "new"
+        if stamp is not None and stamp.key == SOURCE_KEY:
             return "new"
         if stamp is None or not stamp.key:
             skeleton = SectionText(self.chapter.skeletons[section.number]).render()
@@ -132,6 +150,8 @@ class DraftFile:
 
     def _rendered(self) -> tuple[str, bool]:
         """The draft's text, and whether a person's edits are in it."""
+        if self.chapter.arrangement is not None:
+            return self._rendered_kept()
         former = self._former
         numbers = [section.number for section in self.chapter.outline.sections]
         others = former.sections if former else ()
@@ -151,8 +171,35 @@ class DraftFile:
         )
         return text, bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
 
-    def _kept_source(self) -> str:
-        """The hash under which the source that the draft is made from is kept."""
+    def _rendered_kept(self) -> tuple[str, bool]:
+        """The same in the layout that keeps the document's own form."""
+        former, chapter = self._former, self.chapter
+        numbers = [section.number for section in chapter.outline.sections]
+        others = former.sections if former else ()
+        theirs = any(section.number not in numbers and self.edited(section.number) for section in others)
+        edited = former is not None and (former.rest_edited or theirs)
+        # What a person wrote outside of sections stays: then the draft is what the sections go into, not the source.
+        base = Page(document.document_text(self.text)) if edited else None
+        arrangement = chapter.arranged(base) if base else chapter.arrangement
+        assert arrangement is not None
+        text, starts = assembled(arrangement, self.texts)
+        headings = Page(text).headings
+        names = {heading.line: name for heading, name in zip(headings, anchors(headings), strict=True)}
+        stamps = {n: replace(self._stamps[n], name=names[at]) for n, at in starts.items() if at in names}
+        whole = document.render_kept(
+            text,
+            language=chapter.language,
+            plan=chapter.plan.value,
+            source=self._kept_source(former.source_hash if former and edited else ""),
+            stamps=stamps,
+            rest_hash=former.rest_hash if former and edited else "",
+        )
+        return whole, edited or any(map(self.edited, numbers))
+
+    def _kept_source(self, former: str = "") -> str:
+        """The hash under which the source that the draft is made from is kept; ``former`` for an earlier one."""
+        if former:
+            return former
         if not self._source_hash:
             keep = self._acceptances.keep
             self._source_hash = keep(self._source, durable=False) if self._source else file_hash(b"")
@@ -170,8 +217,14 @@ class DraftFile:
             return
         first = self._seen is None
         self._seen = present
-        self._former = document.read(present)
+        read, named = document.read(present), self.chapter.named
+        numbers = new_numbers(read, named)
+        self._titles = {numbers[section.number]: title_of(section) for section in read.sections}
+        self._former = followed(read, named)
         for section in self._former.sections:
+            stamp = self._former.stamps.get(section.number)
+            if stamp is not None and stamp.key == SOURCE_KEY and not self._former.edited(section.number):
+                continue  # the author's own text: as the source has it now
             if first or self._former.edited(section.number) or section.number not in self._unwritten:
                 self.texts[section.number] = section.text
                 self._stamps.pop(section.number, None)

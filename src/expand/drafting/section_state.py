@@ -63,7 +63,7 @@ def check_section_state(
     key = chapter.key(section, revision)
     extra = _extra_context(draft_file, section, revision, options)
     preceding_hash = text_hash(extra.preceding) if extra.preceding else ""
-    reason = draft_file.reason(section, key)
+    reason = draft_file.reason(section, revision)
     state: SectionState = "due"
     if not reason:
         behind = options.context == "text" and draft_file.preceding_hash(number) != preceding_hash

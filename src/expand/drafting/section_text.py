@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
+from expand.document.layout import Filled, Part, Slot, fill
 from expand.llm.types import Finish
 from expand.markdown import assemble, lines
 from expand.markdown.blocks import open_fence
@@ -28,7 +29,9 @@ class Skeleton:
     """What a section consists of before a model wrote anything.
 
     ``placed`` are the source's blocks by topic index (from 0), ``intro`` those that belong to the section but to no
-    topic. ``target`` is in lines, heading and separating blank included.
+    topic. ``target`` is in lines, heading and separating blank included. ``kept`` are the parts of a section of a
+    document that keeps its own form, empty where the tool sets the headings; ``body_level`` is the highest level of a
+    heading in the model's text.
     """
 
     number: int
@@ -37,6 +40,22 @@ class Skeleton:
     target: int
     intro: tuple[str, ...] = ()
     placed: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    kept: tuple[Part, ...] = ()
+    newline: str = "\n"
+    body_level: int = TOPIC_LEVEL
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The section as the author's text and the places for the model's."""
+        if self.kept:
+            return self.kept
+        parts: list[Part] = []
+        head = [self.heading, *self.intro]
+        for slot in range(max(1, len(self.topics))):
+            head += [*self.topic_headings[slot : slot + 1], *self.placed.get(slot, ())]
+            parts += ["\n\n".join(part.strip("\n") for part in head) + "\n\n", Slot(slot)]
+            head = []
+        return tuple(parts)
 
     @cached_property
     def heading(self) -> str:
@@ -62,19 +81,13 @@ class SectionText:
         self._lines: int | None = None
 
     def render(self) -> str:
-        """The section as it stands in the draft, without a blank or newline at its end."""
-        return self._upto(len(self.slots))
+        """The section as it stands in the draft."""
+        text = self._filled().text
+        return text if self.skeleton.kept else text.strip("\n")
 
-    def _upto(self, end: int, *, bare: bool = False) -> str:
-        """The section up to a topic's own text, that of the topics before ``end`` included; ``bare``: without any."""
-        skeleton = self.skeleton
-        parts = [skeleton.heading, *skeleton.intro]
-        for slot in self.slots[: end + 1]:
-            parts += skeleton.topic_headings[slot : slot + 1]
-            parts += skeleton.placed.get(slot, ())
-            if slot < end and not bare and self.bodies[slot].strip():
-                parts.append(assemble.close(self.bodies[slot]))
-        return "\n\n".join(part.strip("\n") for part in parts)
+    def _filled(self) -> Filled:
+        bodies = [assemble.close(body) if body.strip() else "" for body in self.bodies]
+        return fill(self.skeleton.parts, bodies, self.skeleton.newline)
 
     @property
     def lines(self) -> int:
@@ -86,7 +99,8 @@ class SectionText:
     @cached_property
     def base_lines(self) -> int:
         """The lines before a model wrote anything."""
-        return lines.of_section(self._upto(len(self.slots), bare=True))
+        bare = fill(self.skeleton.parts, [""] * len(self.slots), self.skeleton.newline, headings=True)
+        return lines.of_section(bare.text.strip("\n"))
 
     def body_lines(self, slot: int) -> int:
         """Lines of one topic that a model wrote, without padding."""
@@ -114,7 +128,7 @@ class SectionText:
             old,
             part,
             own_headings=[skeleton.title, *skeleton.topics],
-            body_level=TOPIC_LEVEL + 1 if skeleton.topics else TOPIC_LEVEL,
+            body_level=skeleton.body_level + 1 if skeleton.topics else skeleton.body_level,
             cut=cut,
         )
         with_duplicates = lines.count(new)
@@ -146,11 +160,8 @@ class SectionText:
 
     def slot_at(self, line: int) -> int | None:
         """The topic whose model-written text holds a line of the section, counted from 1."""
-        for slot in self.slots:
-            first = self._upto(slot).count("\n") + 1
-            if self.bodies[slot].strip() and first < line <= first + 1 + lines.count(assemble.close(self.bodies[slot])):
-                return slot
-        return None
+        places = self._filled().lines.items()
+        return next((slot for slot, (start, end) in places if start <= line <= end), None)
 
     def copy(self) -> Self:
         """The same text, which grows on its own."""

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from expand.errors import Place
 
 Priority = Literal["high", "medium", "low"]
+Layout = Literal["keep", "numbered"]
 
 
 class Text(NamedTuple):
@@ -51,7 +52,9 @@ class Style:
 
 
 class Section(NamedTuple):
-    """One section of a chapter: ``number`` counts from 1, ``lines`` is its target."""
+    """One section of a chapter: ``number`` counts from 1, ``lines`` is its target. ``heading`` is its heading in the
+    document, or ``#id``, "" where its title tells.
+    """
 
     number: int
     title: Text
@@ -59,6 +62,7 @@ class Section(NamedTuple):
     topics: tuple[Text, ...] = ()
     code_examples: int | None = None
     note: Text | None = None
+    heading: str = ""
 
 
 class Quality(NamedTuple):
@@ -86,6 +90,8 @@ class Outline(NamedTuple):
     allowance: Allowance | None = None
     style: Style | None = None
     """The chapter's house style, None for the book's."""
+    layout: Layout | None = None
+    """Whether the document keeps its own form, None for what the book says."""
 
     @property
     def target_lines(self) -> int:
@@ -148,3 +154,5 @@ class Book(NamedTuple):
     plans: Mapping[str, PlanSpec] = {}
     style: Style | None = None
     """The house style of chapters that name none."""
+    layout: Layout = "numbered"
+    """The layout of chapters that name none."""

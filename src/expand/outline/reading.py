@@ -167,6 +167,7 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
         glossary={term.strip(): _text(meaning) for term, meaning in data.get("glossary", {}).items()},
         allowance=_allowance(data["allowance"]) if "allowance" in data else None,
         style=style,
+        layout=data.get("layout"),
     )
 
 
@@ -178,6 +179,7 @@ def _section(number: int, data: Mapping[str, Any]) -> Section:
         topics=tuple(map(_text, data.get("topics", ()))),
         code_examples=_whole(data.get("code_examples")),
         note=_text_or_none(data.get("note")),
+        heading=data.get("heading", "").strip(),
     )
 
 
@@ -212,6 +214,7 @@ def _book(data: Mapping[str, Any], style: Style | None) -> Book:
         chapters=tuple(map(_chapter, data.get("chapters", ()))),
         plans={_composed(name): _plan(plan) for name, plan in data.get("plans", {}).items()},
         style=style,
+        layout=data.get("layout", "numbered"),
     )
 
 
