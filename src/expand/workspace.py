@@ -196,10 +196,12 @@ def read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def decoded(data: bytes, path: Path) -> str:
-    """A document's bytes as text. Raises ``InputError`` on bad UTF-8, naming ``path`` and line."""
+def decoded(data: bytes, path: Path, *, keep_mark: bool = False) -> str:
+    """A document's bytes as text, with its byte order mark if ``keep_mark``. Raises ``InputError`` on bad UTF-8, naming
+    ``path`` and line.
+    """
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8" if keep_mark else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(

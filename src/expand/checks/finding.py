@@ -122,9 +122,12 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
             "correct the target or take the link out",
         ),
         "left-out": FindingKind(
-            "a code block, a table or another part of the source is not in the draft",
-            _WARNING,
+            "a part of the source is not in the draft",
+            {"warning": "", "blocking": "in the layout keep"},
             "put it where it belongs, or leave it out on purpose",
+        ),
+        "superseded": FindingKind(
+            "a placeholder of the source gave way to text", {"note": ""}, "nothing is to be done"
         ),
     }
 )

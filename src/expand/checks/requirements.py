@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
+from expand.document.layout import is_placeholder
 from expand.markdown import blocks, code, lines, matching
 from expand.markdown.blocks import Block, Paragraph
+from expand.outline import Layout
 
 SHORT = 0.95
 """Below this share of its target a section is short."""
@@ -167,20 +169,28 @@ def _is_example(block: Block, language: str | None) -> bool:
     return language is None or code.same_language(block.language, language)
 
 
-def source_findings(source: Iterable[Block], draft: str) -> tuple[Finding, ...]:
+def source_findings(source: Iterable[Block], draft: str, *, layout: Layout = "numbered") -> tuple[Finding, ...]:
     """One finding for each block of the source that the draft does not hold, whitespace aside.
 
-    Headings and rules are no content. Code must be there whole, a table row by row, a list line
-    by line; anything else as one run of text.
+    Code must be there whole, a table row by row, a list line by line; anything else as one run of text. Headings and
+    rules are content in the layout ``keep``, where whatever is missing must not be accepted. A placeholder gave way to
+    text, which is only said.
     """
     whole = _on_one_line(draft)
+    severity: Severity = "blocking" if layout == "keep" else "warning"
     found = []
     for block in source:
-        if block.kind in ("heading", "rule") or all(_on_one_line(part) in whole for part in _parts(block)):
+        if layout == "numbered" and block.kind in ("heading", "rule"):
+            continue
+        if all(_on_one_line(part) in whole for part in _parts(block)):
             continue
         line = block.start + 1
-        message = f"the source's {block.kind} at its line {line} is not in the draft: {excerpt(block.text)}"
-        found.append(finding("left-out", 0, line, message))
+        what = f"the source's {block.kind} at its line {line}"
+        if is_placeholder(block):
+            found.append(finding("superseded", 0, line, f"{what} gave way to text: {excerpt(block.text)}"))
+        else:
+            message = f"{what} is not in the draft: {excerpt(block.text)}"
+            found.append(finding("left-out", 0, line, message, severity=severity))
     return tuple(found)
 
 

@@ -12,12 +12,13 @@ from expand.cli.locations import locations_of
 from expand.cli.run_command import run
 from expand.cli.run_output import review_markdown, review_table
 from expand.cli.verbosity import counted, warn
-from expand.drafting.accept import accept_drafts
+from expand.drafting.accept import AcceptResult, accept_drafts
 from expand.drafting.accept import review as review_draft
 from expand.drafting.acceptance_record import Acceptances
-from expand.drafting.results import ChapterResult, chapter_json
+from expand.drafting.results import ChapterResult, chapter_json, finding_json
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
+from expand.schema import Json
 from expand.workspace import Workspace
 
 
@@ -91,18 +92,31 @@ def accept(
     chapters: options.Chapters,
     undo: Annotated[bool, typer.Option("--undo", help="Bring the former source back.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also with blocking findings or a changed source.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Print what would change; change nothing.")] = False,
+    sections: Annotated[list[int] | None, typer.Option("--section", help="Only this section; repeatable.")] = None,
+    as_json: options.Json = False,
     workspace: options.Workspace = None,
 ) -> None:
     """Replace a chapter's source by its reviewed draft, or --undo that."""
     place = workspace_of(context, workspace)
+    if undo and (sections or diff):
+        raise InputError("--undo takes back the last acceptance as a whole", remedy="leave out --section and --diff")
     if undo:
-        for chapter in chapters:
-            restored = Acceptances(place).undo(chapter)
+        taken_back = [(chapter, Acceptances(place).undo(chapter)) for chapter in chapters]
+        if as_json:
+            print_json({"undone": [{"chapter": c, "source": r.source, "existed": r.existed} for c, r in taken_back]})
+        for _, restored in () if as_json else taken_back:
             done = "the former text is back" if restored.existed else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
         return
-    handover = accept_drafts(place, settings_of(place), chapters, force=force)
-    for accepted in handover.accepted:
+    handover = accept_drafts(
+        place, settings_of(place), chapters, sections=sections or (), force=force or diff, dry_run=diff
+    )
+    if as_json:
+        print_json(_accept_json(handover))
+    elif diff:
+        typer.echo("".join(accepted.diff for accepted in handover.accepted), nl=False)
+    for accepted in () if as_json or diff else handover.accepted:
         done = f"replaced by {accepted.draft}" if accepted.changed else "accepted before"
         typer.echo(f"{accepted.source}: {done}")
     for refused in handover.refused:
@@ -110,6 +124,20 @@ def accept(
     if handover.refused and len(set(chapters)) > 1:
         warn("none of the chapters was accepted")
     raise typer.Exit(5 if handover.refused else 0)
+
+
+def _accept_json(handover: AcceptResult) -> dict[str, Json]:
+    """What ``--json`` prints: the chapters accepted, with their diffs, and those refused, with their findings."""
+    return {
+        "accepted": [
+            {"chapter": a.chapter, "source": a.source, "draft": a.draft, "changed": a.changed, "diff": a.diff}
+            for a in handover.accepted
+        ],
+        "refused": [
+            {"chapter": chapter.id, "findings": [finding_json(finding) for finding in chapter.blocking]}
+            for chapter in handover.refused
+        ],
+    }
 
 
 def _warn_blocking(place: Workspace, chapter: ChapterResult) -> None:

@@ -15,9 +15,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from expand.document.page import Heading, Page, Span
-from expand.markdown import matching
-from expand.markdown.blocks import anchor
+from expand.markdown import blocks, matching
+from expand.markdown.blocks import Block, anchor
 
+PLACEHOLDER_CHARACTERS = 200
+"""A longer block is no placeholder, whatever it begins with."""
 TAIL = 200
 """Characters that are looked at for a blank line at the end: more than one line of blanks ever has."""
 SAME_TITLE = 0.8
@@ -26,6 +28,15 @@ SAME_TITLE = 0.8
 _NUMBER = re.compile(r"(?P<before>\d+(?:\.\d+)*\.)?(?P<last>\d+)(?P<after>[.):、]?)\s+(?=\S)")
 _DEFINITION = re.compile(r"\s*\[\^?[^\]\n]+\]:")
 _SMALL_WORD = re.compile(r"(?<![\w'’`./-])[a-z]{4,}(?![\w`./(])")
+_PLACEHOLDER = re.compile(
+    r"""(?xi)[\W_]*(?:
+      (?:\[[ ]?\]\s*)?(?-i:TODO|TBD|TBA|FIXME|WIP)\b.*
+    | (?:more\s+|content\s+|details\s+)?coming\s+soon
+    | to\s+be\s+(?:written|added|done|completed|continued|announced|determined|filled(?:\s+in)?)
+    | (?:this\s+(?:section|page|chapter)\s+is\s+)?(?:(?:a\s+)?work\s+in\s+progress|under\s+construction|a\s+stub)
+    | (?:未完)?待续 | 待(?:补充|完善|填写|续写|编写|更新) | 敬请期待 | (?:正在)?(?:建设|施工|编写)中
+    )[\W_]*\Z"""
+)
 _BLANK_END = re.compile(r"(?:\r\n?|\n)[ \t]*(?:\r\n?|\n)[ \t]*\Z")
 _LINE_END = re.compile(r"\r\n?|\n")
 _COMMENT = re.compile(r"\s*(?:<!--.*?-->\s*)+\Z", re.DOTALL)
@@ -43,6 +54,13 @@ class Slot(NamedTuple):
 
     topic: int
     heading: str = ""
+
+
+class Placeholder(NamedTuple):
+    """A block of the author's that stands for text to come; it gives way to the topic's text."""
+
+    topic: int
+    text: str
 
 
 class NewHeading(NamedTuple):
@@ -202,9 +220,9 @@ def _title_case(title: str) -> str:
 
 # Sections as parts
 
-Part = str | Slot | NewHeading
-"""A piece of a section: the author's own text verbatim, a place for the model's, or the heading of a section that the
-document does not have.
+Part = str | Slot | Placeholder | NewHeading
+"""A piece of a section: the author's own text verbatim, a place for the model's, a block that gives way to it, or the
+heading of a section that the document does not have.
 """
 
 
@@ -332,13 +350,37 @@ def _ending_at(at: int, below: Sequence[Heading], found: Mapping[int, int]) -> I
 
 def _segment(page: Page, start: int, end: int, topic: int | None) -> Iterator[Part]:
     """The author's lines, with a place for a topic where their text ends, or with none."""
-    line = end if topic is None else insertion_line(page, start, end)
-    if before := page.cut(start, line):
+    if topic is None:
+        if text := page.cut(start, end):
+            yield text
+        return
+    line = insertion_line(page, start, end)
+    at = start
+    for span in page.spans:
+        if start <= span.start and span.end <= line and span.block is not None and is_placeholder(span.block):
+            blank = next((s.end for s in page.spans if s.kind == "blank" and s.start == span.end), span.end)
+            if before := page.cut(at, span.start):
+                yield before
+            at = min(blank, line)
+            yield Placeholder(topic, page.cut(span.start, at))
+    if before := page.cut(at, line):
         yield before
-    if topic is not None:
-        yield Slot(topic)
-        if behind := page.cut(line, end):
-            yield behind
+    yield Slot(topic)
+    if behind := page.cut(line, end):
+        yield behind
+
+
+def says_placeholder(text: str) -> bool:
+    """The same of a text that is one block."""
+    every = blocks.blocks(text)
+    return len(every) == 1 and is_placeholder(every[0])
+
+
+def is_placeholder(block: Block) -> bool:
+    """Whether a block says only that text is to come: "TODO: …", "Coming soon", "待补充"."""
+    if block.kind not in ("paragraph", "list", "quote") or block.text.count("\n") > 1:
+        return False
+    return len(block.text) <= PLACEHOLDER_CHARACTERS and bool(_PLACEHOLDER.match(block.text))
 
 
 def own_texts(parts: Sequence[Part]) -> dict[int, str]:
@@ -376,6 +418,9 @@ def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str, *, headings
     for part in parts:
         if isinstance(part, str):
             joiner.keep(part)
+        elif isinstance(part, Placeholder):
+            if not bodies[part.topic].strip():
+                joiner.keep(part.text)
         elif some and isinstance(part, NewHeading):
             joiner.insert(part.text)
         elif some and isinstance(part, Slot):
@@ -383,6 +428,11 @@ def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str, *, headings
             start = joiner.insert(bodies[part.topic].strip("\n").replace("\n", newline))
             lines[part.topic] = (start, joiner.lines)
     return Filled(joiner.text(), {topic: place for topic, place in lines.items() if place[0] < place[1]})
+
+
+def untouched(parts: Sequence[Part], newline: str) -> str:
+    """A section as its document has it, "" for one that it does not have."""
+    return fill(parts, [""] * len(parts), newline).text
 
 
 class Assembled(NamedTuple):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from expand.document.draft import document_text
+from expand.document import draft as document
+from expand.document.layout import assembled, untouched
+from expand.document.page import Page
 from expand.drafting.acceptance_record import Acceptances, require_unchanged
-from expand.drafting.draft_file import DraftStore
+from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
+from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
-from expand.outline import Book
+from expand.markdown.blocks import rows
+from expand.outline import Book, Outline
 from expand.outline.plans import Plan
 from expand.settings import Settings
-from expand.workspace import Workspace, read_text
+from expand.workspace import Workspace, decoded, read_bytes
 
 
 def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> ChapterResult:
@@ -23,6 +29,18 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
 
     Raises ``InputError`` when there is no draft.
     """
+    draft_file = open_draft(workspace, settings, book, chapter_id)
+    return draft_file.chapter_result(
+        [
+            draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
+            for section in draft_file.chapter.outline.sections
+        ],
+        whole=True,
+    )
+
+
+def open_draft(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> DraftFile:
+    """A chapter's draft in the language and plan that it was drafted in. Raises ``InputError`` when there is none."""
     draft = workspace.draft(chapter_id)
     if draft is None:
         workspace.outline(chapter_id)
@@ -33,27 +51,21 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
         language=draft.language if draft.language in book.languages else book.language,
     )
     setup = model_setup_for(workspace, settings, ledger=None)
-    draft_file = DraftStore(workspace, book, options=options, setup=setup).look(chapter_id)
-    return draft_file.chapter_result(
-        [
-            draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
-            for section in draft_file.chapter.outline.sections
-        ],
-        whole=True,
-    )
+    return DraftStore(workspace, book, options=options, setup=setup).look(chapter_id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
     """A draft that is in the place of its source now; ``changed`` is False where it was before.
 
-    ``source`` and ``draft`` are paths relative to the workspace.
+    ``source`` and ``draft`` are paths relative to the workspace, ``diff`` is what changed as a unified diff.
     """
 
     chapter: str
     source: str
     draft: str
     changed: bool
+    diff: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,33 +77,81 @@ class AcceptResult:
 
 
 def accept_drafts(
-    workspace: Workspace, settings: Settings, chapters: Sequence[str], *, force: bool = False
+    workspace: Workspace,
+    settings: Settings,
+    chapters: Sequence[str],
+    *,
+    sections: Sequence[int] = (),
+    force: bool = False,
+    dry_run: bool = False,
 ) -> AcceptResult:
     """Puts drafts in the place of their sources. Everything is checked before anything is replaced; when one cannot be
-    written, those before it are taken back.
+    written, those before it are taken back. ``sections`` takes over those sections alone, and ``dry_run`` replaces
+    nothing.
 
-    Refused are drafts with blocking findings. Raises ``InputError`` for a chapter without a draft, and for a source
-    that changed since its draft was made. ``force`` passes over both.
+    Refused are drafts with blocking findings. Raises ``InputError`` for a chapter without a draft, for a section that
+    it does not have, and for a source that changed since its draft was made. ``force`` passes over the findings and the
+    change.
     """
     book = workspace.book()
     reviewed = [review(workspace, settings, book, chapter) for chapter in dict.fromkeys(chapters)]
     outlines = {chapter.id: workspace.outline(chapter.id) for chapter in reviewed}
+    if sections:
+        for outline in outlines.values():
+            RunOptions(sections=frozenset(sections)).chosen(outline)
+        reviewed = [chapter.of_sections(sections) for chapter in reviewed]
     if not force:
         for outline in outlines.values():
             require_unchanged(workspace, outline)
         if refused := tuple(chapter for chapter in reviewed if chapter.blocking):
             return AcceptResult(refused=refused)
-    texts = {chapter.id: document_text(read_text(workspace.draft_path(chapter.id))) for chapter in reviewed}
+    texts = {
+        chapter.id: _text_of_sections(workspace, settings, book, outlines[chapter.id], frozenset(sections))
+        if sections
+        else document.document_text(_read_draft(workspace.draft_path(chapter.id)))
+        for chapter in reviewed
+    }
     acceptances = Acceptances(workspace)
     done: list[Accepted] = []
     try:
         for chapter in reviewed:
-            source = outlines[chapter.id].source
-            changed = acceptances.accept(chapter.id, source, texts[chapter.id])
-            done.append(Accepted(chapter=chapter.id, source=source, draft=chapter.draft, changed=changed))
+            outline = outlines[chapter.id]
+            source, text = outline.source, texts[chapter.id]
+            diff = _diff(workspace.source_bytes(outline), text.encode(), source)
+            changed = bool(diff) if dry_run else acceptances.accept(chapter.id, source, text)
+            done.append(Accepted(chapter=chapter.id, source=source, draft=chapter.draft, changed=changed, diff=diff))
     except BaseException:
         for accepted in reversed(done):
             if accepted.changed:
                 acceptances.undo(accepted.chapter)
         raise
     return AcceptResult(accepted=tuple(done))
+
+
+def _text_of_sections(
+    workspace: Workspace, settings: Settings, book: Book, outline: Outline, chosen: frozenset[int]
+) -> str:
+    """The source as it stands, with the text of the chosen sections from the draft."""
+    draft_file = open_draft(workspace, settings, book, outline.id)
+    chapter = draft_file.chapter
+    present = decoded(workspace.source_bytes(outline), workspace.root / outline.source, keep_mark=True)
+    numbers = [section.number for section in outline.sections]
+    if chapter.layout == "keep":
+        arrangement = chapter.arranged(Page(present))
+        own = {n: untouched(parts, arrangement.newline) for n, parts in arrangement.sections.items()}
+        return assembled(arrangement, {n: draft_file.texts[n] if n in chosen else own[n] for n in numbers}).text
+    former = {section.number: section.text for section in document.read(present).sections}
+    bare = {n: SectionText(chapter.skeletons[n]).render() for n in numbers}
+    texts = {n: draft_file.texts[n] if n in chosen else former.get(n, bare[n]) for n in numbers}
+    return draft_file.document(texts)
+
+
+def _read_draft(path: Path) -> str:
+    return decoded(read_bytes(path), path, keep_mark=True)
+
+
+def _diff(former: bytes, new: bytes, path: str) -> str:
+    """A unified diff of two texts, "" where they are the same."""
+    was, now = (rows(text.decode("utf-8", "replace")) for text in (former, new))
+    found = difflib.unified_diff(was, now, f"a/{path}", f"b/{path}")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)

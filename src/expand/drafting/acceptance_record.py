@@ -104,23 +104,30 @@ class Acceptances:
 
     def last(self, chapter: str) -> Acceptance | None:
         """The chapter's last acceptance that was not taken back."""
+        standing = self._standing(chapter)
+        return standing[-1] if standing else None
+
+    def _standing(self, chapter: str) -> list[Acceptance]:
+        """The chapter's acceptances that were not taken back, in order."""
         standing: list[Acceptance] = []
         for entry in self._entries():
             if entry.chapter == chapter and entry.undone:
                 del standing[-1:]
             elif entry.chapter == chapter:
                 standing.append(entry)
-        return standing[-1] if standing else None
+        return standing
 
     def origin(self, chapter: str, data: bytes) -> bytes:
         """What the chapter is drafted from: ``data``, or the text that an acceptance replaced."""
-        last = self.last(chapter)
-        if last is None or last.accepted != file_hash(data):
-            return data
-        copy = self.copy(last.former)
-        if not last.former:
-            return b""
-        return copy.read_bytes() if copy.is_file() else data
+        for entry in reversed(self._standing(chapter)):
+            # Sections may be accepted one after the other: then each former text is an accepted one itself.
+            if entry.accepted != file_hash(data):
+                break
+            copy = self.copy(entry.former)
+            if entry.former and not copy.is_file():
+                break
+            data = copy.read_bytes() if entry.former else b""
+        return data
 
     def accept(self, chapter: str, source: str, text: str) -> bool:
         """Replaces the source by ``text``; the former text is kept first. False when the source says so already."""

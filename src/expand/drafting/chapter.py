@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from expand.checks import Finding, check_section
 from expand.document import draft
-from expand.document.layout import Arrangement, Named, NewHeading, Slot, Wanted, arrange, own_texts
-from expand.document.page import Page
+from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, own_texts
+from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.source import footer_line, place, read_source
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
@@ -74,8 +74,9 @@ class Chapter:
         self._book = book
         self._outline_as_read = outline
         self._source_text = source_text
-        self._source = read_source(source_text)
-        self.source_blocks = blocks.blocks(source_text)  # parsed for the source already, and cached for a moment
+        bare = source_text.removeprefix(BYTE_ORDER_MARK)
+        self._source = read_source(bare)
+        self.source_blocks = blocks.blocks(bare)  # parsed for the source already, and cached for a moment
         self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
         """The source with the outline's sections in it, None where the tool sets the document's form."""
         self._placed = {} if self.arrangement else place(self._source, outline)
@@ -141,9 +142,7 @@ class Chapter:
         parts = arrangement.sections[section.number]
         own = own_texts(parts)
         topics = tuple(self.say(topic) for topic in section.topics)
-        own_heading = next(
-            part.text if isinstance(part, NewHeading) else part for part in parts if not isinstance(part, Slot)
-        )
+        own_heading = parts[0].text if isinstance(parts[0], NewHeading) else str(parts[0])
         levels = [heading.level for heading in Page(own_heading).headings]
         return Skeleton(
             number=section.number,

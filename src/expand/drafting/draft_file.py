@@ -33,7 +33,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.markdown import lines
 from expand.outline import Book, Outline, Section
-from expand.workspace import Workspace, decoded, read_text, write_atomically
+from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 
 MOST_OPEN = 32
 """Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
@@ -57,7 +57,7 @@ def open_chapter(
     """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
     outline = outline or workspace.outline(chapter_id)
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
-    source_text = decoded(source, workspace.root / outline.source)
+    source_text = decoded(source, workspace.root / outline.source, keep_mark=True)
     return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup)
 
 
@@ -142,13 +142,13 @@ class DraftFile:
         """Write the draft as it is now; not at all where nothing changed."""
         with drafts_lock(self._workspace.root):
             self._reread()
-            text, with_edits = self._rendered()
+            text, with_edits = self._rendered(self.texts)
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
                 self._seen = text
         self._unwritten.clear()
 
-    def _rendered(self) -> tuple[str, bool]:
+    def _rendered(self, texts: Mapping[int, str]) -> tuple[str, bool]:
         """The draft's text, and whether a person's edits are in it."""
         if self.chapter.arrangement is not None:
             return self._rendered_kept()
@@ -160,7 +160,7 @@ class DraftFile:
         keep_footer = former if former and former.footer_edited else None
         text = document.render(
             head=keep_head.head if keep_head else self.chapter.head(),
-            sections=[*(DraftSection(number=n, text=self.texts[n]) for n in numbers), *theirs],
+            sections=[*(DraftSection(number=n, text=texts[n]) for n in numbers), *theirs],
             footer=keep_footer.footer if keep_footer else self.chapter.footer,
             language=self.chapter.language,
             plan=self.chapter.plan.value,
@@ -196,6 +196,11 @@ class DraftFile:
         )
         return whole, edited or any(map(self.edited, numbers))
 
+    def document(self, texts: Mapping[int, str]) -> str:
+        """The document of the layout ``numbered`` with these texts of its sections, without the hidden line."""
+        text, _ = self._rendered(texts)
+        return document.document_text(text)
+
     def _kept_source(self, former: str = "") -> str:
         """The hash under which the source that the draft is made from is kept; ``former`` for an earlier one."""
         if former:
@@ -212,7 +217,7 @@ class DraftFile:
 
     def _reread(self) -> None:
         """Take in what the file says by now, if somebody else wrote it since."""
-        present = read_text(self._path) if self._path.is_file() else None
+        present = decoded(read_bytes(self._path), self._path, keep_mark=True) if self._path.is_file() else None
         if present is None or present == self._seen:
             return
         first = self._seen is None
@@ -276,7 +281,7 @@ class DraftFile:
             return met.setdefault(path, (folder / path).exists())
 
         found = check_chapter(self.texts, quality=chapter.outline.quality if whole else None, exists=exists)
-        return found + (source_findings(chapter.source_blocks, self.text) if whole else ())
+        return found + (source_findings(chapter.source_blocks, self.text, layout=chapter.layout) if whole else ())
 
 
 class DraftStore:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from expand.budget import Balance, Shortfall
 from expand.checks import Finding
@@ -46,6 +47,10 @@ class ChapterResult:
     sections: tuple[SectionResult, ...]
     findings: tuple[Finding, ...] = ()
     """What belongs to no section of this run: the chapter as a whole."""
+
+    def of_sections(self, numbers: Collection[int]) -> ChapterResult:
+        """The chapter as these sections alone, without what belongs to none."""
+        return replace(self, sections=tuple(s for s in self.sections if s.number in numbers), findings=())
 
     @property
     def every_finding(self) -> tuple[Finding, ...]:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
-from expand.document.layout import Filled, Part, Slot, fill
+from expand.document.layout import Filled, Part, Placeholder, Slot, fill, says_placeholder
 from expand.llm.types import Finish
 from expand.markdown import assemble, lines
 from expand.markdown.blocks import open_fence
@@ -50,11 +50,13 @@ class Skeleton:
         if self.kept:
             return self.kept
         parts: list[Part] = []
-        head = [self.heading, *self.intro]
+        texts = [self.heading, *self.intro]
         for slot in range(max(1, len(self.topics))):
-            head += [*self.topic_headings[slot : slot + 1], *self.placed.get(slot, ())]
-            parts += ["\n\n".join(part.strip("\n") for part in head) + "\n\n", Slot(slot)]
-            head = []
+            for text in (*texts, *self.topic_headings[slot : slot + 1], *self.placed.get(slot, ())):
+                whole = text.strip("\n") + "\n\n"
+                parts.append(Placeholder(slot, whole) if says_placeholder(text) else whole)
+            parts.append(Slot(slot))
+            texts = []
         return tuple(parts)
 
     @cached_property
