@@ -14,7 +14,7 @@ from expand.document.draft import Draft, DraftSection, Stamp, numbered_heading, 
 from expand.document.layout import SAME_TITLE, Named, located
 from expand.document.page import Heading, Page
 from expand.markdown import matching
-from expand.markdown.blocks import rows
+from expand.markdown.blocks import anchor, rows
 
 
 def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
@@ -83,7 +83,9 @@ def _moved(
     stamp = draft.stamps.get(section.number)
     text = section.text
     if draft.layout == "numbered" and number <= len(sections):
-        text = renumbered(text, section.number, number, sections[number - 1].title)
+        by_tool = stamp is not None and stamp.name == anchor(title_of(section))
+        title = sections[number - 1].title if by_tool else title_of(section)
+        text = renumbered(text, section.number, number, title)
     if stamp is not None and not draft.edited(section.number):
         stamp = replace(stamp, text=text_hash(text))
     return DraftSection(number=number, text=text), stamp

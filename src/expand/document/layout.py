@@ -450,7 +450,9 @@ def assembled(arrangement: Arrangement, texts: Mapping[int, str]) -> Assembled:
         if isinstance(piece, str):
             joiner.keep(piece)
         elif piece in arrangement.present:
-            starts[piece] = joiner.keep(texts[piece])
+            text = texts[piece]
+            changed = text != untouched(arrangement.sections[piece], arrangement.newline)
+            starts[piece] = joiner.keep(text, changed=changed)
         elif texts[piece].strip():
             starts[piece] = joiner.insert(texts[piece])
     return Assembled(joiner.text(), starts)
@@ -466,13 +468,15 @@ class Joiner:
         self._tail = newline * 2
         self._inserted = False
 
-    def keep(self, text: str) -> int:
-        """Add a text as it is. Returns the line where it begins."""
+    def keep(self, text: str, *, changed: bool = False) -> int:
+        """Add a text as it is; what follows one that was ``changed`` gets a blank line before it. Returns the line
+        where it begins.
+        """
         if text.strip() and self._inserted and not text.startswith(("\n", "\r")):
             self._blank()
         start = self.lines
         self._add(text)
-        self._inserted = self._inserted and not text.strip()
+        self._inserted = changed or (self._inserted and not text.strip())
         return start
 
     def insert(self, text: str) -> int:

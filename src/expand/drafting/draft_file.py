@@ -32,6 +32,7 @@ from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.markdown import lines
+from expand.markdown.blocks import anchor
 from expand.outline import Book, Outline, Section
 from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 
@@ -165,7 +166,7 @@ class DraftFile:
             language=self.chapter.language,
             plan=self.chapter.plan.value,
             source=self._kept_source(),
-            stamps=self._stamps,
+            stamps={n: replace(s, name=anchor(self.chapter.skeletons[n].title)) for n, s in self._stamps.items()},
             head_hash=keep_head.head_hash if keep_head else None,
             footer_hash=keep_footer.footer_hash if keep_footer else None,
         )

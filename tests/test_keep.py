@@ -1,0 +1,114 @@
+"""The layout that keeps the document's own form: nothing but the bodies of outlined sections changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from site_pages import PAGES, SitePage
+from workspaces import expand
+
+from expand.document.draft import document_text, read
+from expand.document.layout import Named, Wanted, arrange, assembled, fill
+from expand.document.page import Page
+from expand.document.source import footer_line
+from expand.testing.server import ScriptedServer
+
+BOOK = "title: Pages\nlanguage: en\nlayout: keep\nallowance: {tokens: 200000}\n"
+FORMS = {
+    "plain": lambda text: text,
+    "crlf": lambda text: text.replace("\n", "\r\n"),
+    "mark": lambda text: "\ufeff" + text,
+    "no final newline": lambda text: text.rstrip("\n"),
+    "blank lines at the end": lambda text: text + "\n\n",
+}
+
+
+def named(page: SitePage) -> list[Named]:
+    return [
+        Named(Wanted((title,)), title, tuple(Wanted((topic,)) for topic in topics), topics)
+        for title, topics in page.sections
+    ]
+
+
+def workspace(folder: Path, page: SitePage, text: str) -> Path:
+    outline = f"id: p\ntitle: {page.name}\nsource: docs/p.md\nsections:\n"
+    for title, topics in page.sections:
+        outline += f"  - {{title: {title}, lines: 12, topics: [{', '.join(topics)}]}}\n".replace(", topics: []", "")
+    for name, content in (("expand.toml", '[author]\nmodel = "scripted"\n'), ("outlines/book.yaml", BOOK),
+                          ("outlines/p.yaml", outline), ("docs/p.md", text)):  # fmt: skip
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode())
+    return folder
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_without_new_text_is_the_same_bytes(page: SitePage, form: str) -> None:
+    text = FORMS[form](page.text)
+    arranged = arrange(Page(text), named(page), end=footer_line(Page(text)))
+    empty = {number: fill(parts, [""] * 9, arranged.newline).text for number, parts in arranged.sections.items()}
+    assert assembled(arranged, empty).text == text
+    assert str(Page(text)) == text
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_one_section_is_accepted_and_nothing_else_changes(page: SitePage, form: str, tmp_path: Path) -> None:
+    text = FORMS[form](page.text)
+    place = workspace(tmp_path, page, text)
+    source = place / "docs" / "p.md"
+    with ScriptedServer() as server:
+        for number in range(1, len(page.sections) + 1):
+            ran = expand(place, "chapter", "p", "--section", str(number), "--base-url", server.base_url)
+            assert ran.code in (0, 5), ran.err
+            shown = expand(place, "accept", "p", "--section", str(number), "--diff", "--force")
+            assert shown.code == 0
+            assert source.read_bytes() == text.encode()
+            taken = expand(place, "accept", "p", "--section", str(number), "--force")
+            assert taken.code == 0, taken.err
+            new = source.read_bytes().decode()
+            assert _only_added(text, new), shown.out
+            before, after = _outside(page, text, number)
+            assert new.startswith(before)
+            assert new.endswith(after)
+            assert shown.out.count("\n@@") >= 1
+            assert expand(place, "accept", "p", "--undo").code == 0
+            assert source.read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_draft_is_read_back_and_not_bought_again(page: SitePage, tmp_path: Path) -> None:
+    place = workspace(tmp_path, page, page.text)
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "p", "--base-url", server.base_url).code in (0, 5)
+        draft = place / "drafts" / "p.md"
+        first, requests = draft.read_bytes(), len(server.requests)
+        back = read(first.decode())
+        assert [section.number for section in back.sections] == list(range(1, len(page.sections) + 1))
+        assert not any(back.edited(section.number) for section in back.sections)
+        assert not back.rest_edited
+        assert expand(place, "chapter", "p", "--base-url", server.base_url).code in (0, 5)
+        assert len(server.requests) == requests
+        assert draft.read_bytes() == first
+        assert _only_added(page.text, document_text(first.decode()))
+        assert expand(place, "accept", "p", "--force").code == 0
+        assert (place / "docs" / "p.md").read_bytes().decode() == document_text(first.decode())
+
+
+def _only_added(before: str, after: str) -> bool:
+    """Whether every line stays, in order, but placeholders."""
+    left = [line for line in before.splitlines() if line.strip() and line not in ("TODO", "Coming soon.")]
+    lines = iter(after.splitlines())
+    return all(line in lines for line in left)
+
+
+def _outside(page: SitePage, text: str, number: int) -> tuple[str, str]:
+    """The text before a section's body and behind it."""
+    arranged = arrange(Page(text), named(page), end=footer_line(Page(text)))
+    own = {n: fill(parts, [""] * 9, arranged.newline).text for n, parts in arranged.sections.items()}
+    texts = [piece if isinstance(piece, str) else own[piece] for piece in arranged.pieces]
+    at = arranged.pieces.index(number)
+    heading = own[number].partition("\n")[0]
+    return "".join(texts[:at]) + heading, "".join(texts[at + 1 :])
