@@ -340,11 +340,11 @@ def test_columns_count_characters_not_bytes(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "03.yaml").mkdir()
-    assert problems_of(tmp_path / "03.yaml") == ["03.yaml:1:1: this is not a file; name a YAML file"]
+    assert problems_of(tmp_path / "03.yaml") == ["03.yaml:1:1: the file cannot be read: it is no ordinary file; check its name and its rights"]
     assert "03.yaml/x:1:1: " not in problems_of(tmp_path / "04.yaml")[0]
     assert problems_of(tmp_path / "04.yaml") == ["04.yaml:1:1: there is no such file; check the name, or write it"]
     os.mkfifo(tmp_path / "05.yaml")
-    assert "this is not a file" in problems_of(tmp_path / "05.yaml")[0]
+    assert "it is no ordinary file" in problems_of(tmp_path / "05.yaml")[0]
     long = problems_of(tmp_path / ("x" * 300))
     assert "the file cannot be read: File name too long; check its name" in long[0]
 
@@ -364,7 +364,7 @@ def test_a_file_of_one_megabyte_is_read_and_no_more(tmp_path: Path) -> None:
     comment = b"#" * (source_text.MAX_BYTES - len(text))
     assert outline_of(tmp_path, text + comment).id == "03"
     assert messages_of(tmp_path, text + comment + b"#") == [
-        "03.yaml:1:1: the file is larger than 1,000,000 bytes; split it; outlines are a few thousand bytes"
+        "03.yaml:1:1: the file is larger than 1,000,000 bytes; split it; a few thousand bytes are usual"
     ]
 
 

@@ -1,4 +1,8 @@
-"""A workspace: a folder with ``expand.toml``, and where its things are. Atomic writes.
+"""A workspace: a folder with ``expand.toml``, and where its files are. Atomic writes.
+
+Every path of a workspace comes from ``Workspace.inside``, which refuses one that a link leads out of the workspace, or
+to a file of another kind: a folder that somebody else prepared must not get a private key into a prompt, nor a text
+over a file of the system. Paths that a user gives on the command line are the user's own and may lie anywhere.
 
 Everything that the tool writes for a person (drafts, accepted sources, reports) goes through ``write_atomically``: a
 reader sees the former text or the new one, never a half of either.
@@ -6,23 +10,31 @@ reader sees the former text or the new one, never a half of either.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from expand.errors import InputError, Place
 from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.reading import read_book, read_outline
+from expand.outline.schema import reserved_part
 from expand.schema.positions import read_toml
-from expand.schema.source_text import Problems
+from expand.schema.source_text import Problems, read_file, shown_path
 
 if TYPE_CHECKING:
     from expand.document.draft import Draft
 
 MARKER = "expand.toml"
+STATE = ".expand"
+"""The folder of what the tool keeps for itself: ledger, records, caches, logs. For nobody but its owner to read."""
+MAX_DOCUMENT_BYTES = 20_000_000
+"""Of a document or draft: some 400,000 lines."""
 LEDGER_VARIABLE = "EXPAND_LEDGER"
 
 
@@ -45,20 +57,36 @@ class Workspace:
         """The nearest workspace at or above ``start``. Raises ``InputError`` when there is none."""
         return find_workspace(Path(start))
 
+    def inside(self, *parts: str | Path) -> Path:
+        """The path of a file or folder of the workspace, whether it exists or not.
+
+        Raises ``InputError`` for one that leads out of the workspace, to a file that belongs to something else, or to
+        what is neither file nor folder.
+        """
+        return require_inside(self.root.joinpath(*parts), self.root)
+
+    def state_path(self, *parts: str) -> Path:
+        """The path of something that the tool keeps for itself, below ``.expand``; what others may read of it or of
+        its folders is closed to them. Raises ``InputError``.
+        """
+        path = self.inside(STATE, *parts)
+        _close_to_others(self.root / STATE, path)
+        return path
+
     @property
     def settings_path(self) -> Path:
         """``expand.toml``."""
-        return self.root / MARKER
+        return self.inside(MARKER)
 
     @property
     def book_path(self) -> Path:
         """``outlines/book.yaml``."""
-        return self.root / "outlines" / "book.yaml"
+        return self.inside("outlines", "book.yaml")
 
     @property
     def ledger_path(self) -> Path:
         """``.expand/ledger.db``, where the ledger is unless something else was said."""
-        return self.root / ".expand" / "ledger.db"
+        return self.state_path("ledger.db")
 
     @property
     def ledger_place(self) -> LedgerPlace:
@@ -78,20 +106,26 @@ class Workspace:
                 remedy="name a file, or a database as postgresql://USER@HOST/DATABASE?schema=BOOK",
                 place=place,
             )
-        return self.root / Path(stated).expanduser()
+        path = self.root / Path(stated).expanduser()
+        named = Path(os.path.normpath(path))
+        return self.inside(named) if named.is_relative_to(self.root) else path
 
     @property
     def prompts_folder(self) -> Path:
         """``prompts``: the user's own templates."""
-        return self.root / "prompts"
+        return self.inside("prompts")
 
     def outline_path(self, chapter: str) -> Path:
         """``outlines/<chapter>.yaml``."""
-        return self.root / "outlines" / f"{chapter}.yaml"
+        return self.inside("outlines", f"{chapter}.yaml")
 
     def draft_path(self, chapter: str) -> Path:
         """``drafts/<chapter>.md``."""
-        return self.root / "drafts" / f"{chapter}.md"
+        return self.inside("drafts", f"{chapter}.md")
+
+    def source_path(self, source: str) -> Path:
+        """The document that an outline or the book names as a chapter's source."""
+        return self.inside(source)
 
     def relative(self, path: Path) -> str:
         """A path as a user of the workspace writes it."""
@@ -99,7 +133,7 @@ class Workspace:
 
     def chapter_ids(self) -> tuple[str, ...]:
         """Chapters that have an outline, sorted by id."""
-        folder = self.root / "outlines"
+        folder = self.inside("outlines")
         return tuple(sorted(path.stem for path in folder.glob("*.yaml") if path.name != "book.yaml"))
 
     def book(self) -> Book:
@@ -113,9 +147,8 @@ class Workspace:
 
     def outline(self, chapter: str) -> Outline:
         """A chapter's outline. Raises ``InputError``, with a suggestion for a mistyped id."""
-        path = self.outline_path(chapter)
-        inside = path.parent == self.book_path.parent and path != self.book_path
-        if not (inside and path.is_file()):
+        path = self.outline_path(chapter) if PurePath(chapter).name == chapter != "book" else None
+        if path is None or not path.is_file():
             known = self.chapter_ids()
             near = meant(chapter, known)
             listed = ", ".join(known) or "none"
@@ -135,8 +168,63 @@ class Workspace:
 
     def source_bytes(self, outline: Outline) -> bytes:
         """The source document as it stands, empty if it does not exist yet."""
-        path = self.root / outline.source
+        path = self.source_path(outline.source)
         return read_bytes(path) if path.is_file() else b""
+
+
+def require_inside(path: Path, root: Path) -> Path:
+    """``path`` as it is, after a look at where it leads. Raises ``InputError`` as ``Workspace.inside`` does."""
+    shown, top = shown_path(path, root), Path(os.path.realpath(root))
+    try:
+        real = Path(os.path.realpath(path))
+        ordinary = stat.S_IFMT(path.stat().st_mode) in (stat.S_IFREG, stat.S_IFDIR)
+    except (FileNotFoundError, NotADirectoryError):
+        ordinary = True  # it can be made
+    except (OSError, ValueError) as error:  # links in a circle, a name that is too long or that no file can have
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        what, remedy = f"this path cannot be followed: {reason}", "check its name, its links and who may read it"
+        raise InputError(what, remedy=remedy, place=Place(path=shown)) from error
+    if ordinary and real == top / shown:
+        return path  # there is no link on the way
+    if not real.is_relative_to(top):
+        link = next((link for link in _links(path, root) if not link.resolve().is_relative_to(top)), None)
+        said = f"the link {shown_path(link, root)} leads to {link.resolve()}" if link else f"this is {real}"
+        what, remedy = f"{said}, outside of the workspace", "put a copy of what is there into the workspace"
+    elif not ordinary:
+        what, remedy = "this is neither a file nor a folder", "put a file there, or remove it"
+    elif reserved_part(real.relative_to(top).parts) not in ("", reserved_part(Path(shown).parts)):
+        what = f"this is a link to {real.relative_to(top)}, a file of the tool's own or a hidden one"
+        remedy = "link to a document, or put a copy in the place of the link"
+    else:
+        return path
+    raise InputError(what, remedy=remedy, place=Place(path=shown))
+
+
+def _links(path: Path, root: Path) -> Iterator[Path]:
+    """The links on the way from a folder to ``path``, the first one first."""
+    way = [*reversed(path.parents), path]
+    return (step for step in way if step != root and step.is_relative_to(root) and step.is_symlink())
+
+
+def _close_to_others(*paths: Path) -> None:
+    """Take from all but its owner what they may do with a file or folder of the tool's own. A folder of an older
+    version, which was open, is closed with everything in it.
+    """
+    for path in paths:
+        with suppress(OSError):  # not there, or another user's: then it is that user's to close
+            mode = path.stat().st_mode
+            if mode & 0o077:
+                if stat.S_ISDIR(mode):
+                    _close_to_others(*path.iterdir())
+                path.chmod(stat.S_IMODE(mode) & 0o700)
+
+
+def private_folder(folder: Path) -> Path:
+    """The folder, made with its parents where there is none, for its owner only. Raises ``OSError``."""
+    for step in (*reversed(folder.parents), folder):
+        if not step.is_dir():
+            step.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def meant(chapter: str, known: Sequence[str]) -> str:
@@ -181,19 +269,22 @@ def find_workspace(start: Path, *, given: Path | None = None, environment: Mappi
     )
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, most: int = MAX_DOCUMENT_BYTES) -> str:
     """A document's text with its line ends as they are. Raises ``InputError`` on bad UTF-8."""
-    return decoded(read_bytes(path), path)
+    return decoded(read_bytes(path, most=most), path)
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's bytes. Raises ``InputError`` when it cannot be read."""
+def read_bytes(path: Path, *, most: int = MAX_DOCUMENT_BYTES) -> bytes:
+    """A file's bytes. Raises ``InputError`` when it cannot be read, and when it has more than ``most`` of them."""
     try:
-        return path.read_bytes()
+        found = read_file(path, most)
     except OSError as error:
         raise InputError(
             f"it cannot be read: {error.strerror}", remedy="check the file and who may read it", place=Place(path=path)
         ) from error
+    if len(found) > most:
+        raise InputError(f"it is larger than {most:,} bytes", remedy="split it", place=Place(path=path))
+    return found
 
 
 def decoded(data: bytes, path: Path) -> str:
@@ -207,26 +298,29 @@ def decoded(data: bytes, path: Path) -> str:
         ) from error
 
 
-def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept.
+def write_atomically(path: Path, text: str, *, durable: bool = True, private: bool = False) -> None:
+    """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept, with ``private`` it is for
+    its owner only. A link stays, and what it leads to is replaced.
 
     Without ``durable`` it survives a killed process, but perhaps not a lost power supply: for what can be made again.
     """
-    write_bytes_atomically(path, text.encode(), durable=durable)
+    write_bytes_atomically(path, text.encode(), durable=durable, private=private)
 
 
-def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True, private: bool = False) -> None:
     """The same for bytes. Raises ``InputError`` when the place cannot be written."""
+    target = Path(os.path.realpath(path))
     try:
-        handle, made = _beside(path)
+        mode = 0o600 if private else _mode(target)
+        handle, made = _beside(target, private=private)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 if durable:
                     os.fsync(handle)
-            made.chmod(_mode(path))
-            made.replace(path)
+            made.chmod(mode)
+            made.replace(target)
         except BaseException:
             made.unlink(missing_ok=True)
             raise
@@ -238,7 +332,7 @@ def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True) -> 
         ) from error
 
 
-def _beside(path: Path) -> tuple[int, Path]:
+def _beside(path: Path, *, private: bool) -> tuple[int, Path]:
     """A new file in the folder of ``path``, which is made where there is none; open to write."""
     import tempfile  # start-up time
 
@@ -246,16 +340,19 @@ def _beside(path: Path) -> tuple[int, Path]:
     try:
         handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
     except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder) if private else folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
     return handle, Path(name)
 
 
 def _mode(path: Path) -> int:
-    """The mode of a file, or that of a new one."""
+    """The mode of a file, or that of a new one. Raises ``OSError`` for a device: a file would take its place."""
     try:
-        return path.stat().st_mode & 0o777
+        mode = path.stat().st_mode
     except FileNotFoundError:
         mask = os.umask(0)
         os.umask(mask)
         return 0o666 & ~mask
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "this is no ordinary file")
+    return mode & 0o777

@@ -9,11 +9,32 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from expand.schema.source_text import quoted
 from expand.schema.validators import Validator
 
 _INSIDE = "give a path inside it, such as chapters/03_name.md"
+_TOOLS_OWN = frozenset({"expand.toml", "outlines", "prompts", "drafts", "briefs", "references"})
+"""What the tool keeps at the top of a workspace, besides ``.expand``."""
+RESERVED = "a file of the tool's own or a hidden one"
+MAX_ID_BYTES = 100
+"""Of a chapter's id in UTF-8. With a language, an ending and the mark of an unfinished file, file systems take 255."""
+
+
+def reserved_part(parts: Sequence[str]) -> str:
+    """The part of a path in a workspace that makes it a file of the tool, of git or of other programs: the first folder
+    or file with a dot before its name (``.expand``, ``.git``, ``.env``), or the tool's own at the top; "" if none does.
+    Spelled as file systems compare names: without letter case, invisible characters and dots or spaces at the end.
+    """
+    spelled = [_as_file_systems_compare(part) for part in parts if part not in ("", ".")]
+    hidden = next((part for part in spelled if part.startswith((".", "git~"))), "")
+    return hidden or next((part for part in spelled[:1] if part in _TOOLS_OWN), "")
+
+
+def _as_file_systems_compare(name: str) -> str:
+    visible = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+    return visible.casefold().rstrip(" .") or name
 
 
 def id_mistake(chapter: str) -> tuple[str, str] | None:
@@ -28,6 +49,8 @@ def id_mistake(chapter: str) -> tuple[str, str] | None:
             return f"holds {quoted(character) if character.strip() else 'a space'}", remedy
     if chapter[0] in ".-":
         return f"begins with {quoted(chapter[0])}", remedy
+    if (size := len(chapter.encode(errors="replace"))) > MAX_ID_BYTES:
+        return f"has {size} bytes as a file's name", f"give at most {MAX_ID_BYTES}; a Chinese character has 3"
     return ("is taken by book.yaml", "choose another") if chapter.casefold() == "book" else None
 
 
@@ -37,6 +60,8 @@ def source_mistake(source: str) -> tuple[str, str] | None:
         return f"{quoted(source)} leaves the workspace", _INSIDE
     if "\\" in source:
         return f"{quoted(source)} has backslashes", "write / between folders, on every system"
+    if reserved_part(source.split("/")):
+        return f"{quoted(source)} is {RESERVED}", "name the chapter's document, such as chapters/03_name.md"
     fits = re.search(OUTLINE.schema["properties"]["source"]["pattern"], source)
     return None if fits else (f"{quoted(source)} is no path", _INSIDE)
 

@@ -6,6 +6,7 @@ columns in characters. All problems of a file are gathered before any is raised.
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def read_text(path: Path, problems: Problems) -> str | None:
 
     Unwanted characters are noted, and others stand in for them, so that reading can go on.
     """
-    raw = _bytes(path, problems)
+    raw = read_settings_file(path, problems)
     if raw is None:
         return None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -100,23 +101,32 @@ def read_text(path: Path, problems: Problems) -> str | None:
     return UNWANTED.sub(lambda found: " " if found[0] == "\t" else "\ufffd", text)
 
 
-def _bytes(path: Path, problems: Problems) -> bytes | None:
+def read_file(path: Path, most: int) -> bytes:
+    """The bytes of an ordinary file, and one more than ``most`` of a larger one. Raises ``OSError`` with a reason in
+    words; of what is no ordinary file too: a pipe may never say anything, and a device never end.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            problems.add(START, "this is not a file", "name a YAML file")
-            return None
+            raise OSError(errno.EINVAL, "it is no ordinary file")
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            return file.read(most + 1)
+    except ValueError as error:  # a character that no path can have
+        raise OSError(errno.EINVAL, str(error)) from error
+
+
+def read_settings_file(path: Path, problems: Problems) -> bytes | None:
+    """The bytes of a file that people write by hand; None when ``problems`` say why it cannot be read."""
+    try:
+        raw = read_file(path, MAX_BYTES)
     except FileNotFoundError:
         problems.add(START, "there is no such file", "check the name, or write it")
         return None
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        problems.add(START, f"the file cannot be read: {reason}", "check its name and its rights")
+    except OSError as error:
+        problems.add(START, f"the file cannot be read: {error.strerror}", "check its name and its rights")
         return None
     if len(raw) > MAX_BYTES:
         what = f"the file is larger than {MAX_BYTES:,} bytes"
-        problems.add(START, what, "split it; outlines are a few thousand bytes")
+        problems.add(START, what, "split it; a few thousand bytes are usual")
         return None
     return raw
 
