@@ -13,8 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -23,9 +22,10 @@ from expand.errors import InputError, Place
 from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.reading import read_book, read_outline
-from expand.outline.schema import reserved_part
+from expand.outline.schema import source_mistake
+from expand.paths import close_to_others, private_folder, read_file, require_inside
 from expand.schema.positions import read_toml
-from expand.schema.source_text import Problems, read_file, shown_path
+from expand.schema.source_text import Problems
 
 if TYPE_CHECKING:
     from expand.document.draft import Draft
@@ -60,8 +60,7 @@ class Workspace:
     def inside(self, *parts: str | Path) -> Path:
         """The path of a file or folder of the workspace, whether it exists or not.
 
-        Raises ``InputError`` for one that leads out of the workspace, to a file that belongs to something else, or to
-        what is neither file nor folder.
+        Raises ``InputError`` as ``require_inside`` does.
         """
         return require_inside(self.root.joinpath(*parts), self.root)
 
@@ -70,7 +69,7 @@ class Workspace:
         its folders is closed to them. Raises ``InputError``.
         """
         path = self.inside(STATE, *parts)
-        _close_to_others(self.root / STATE, path)
+        close_to_others(self.root / STATE, path)
         return path
 
     @property
@@ -124,7 +123,9 @@ class Workspace:
         return self.inside("drafts", f"{chapter}.md")
 
     def source_path(self, source: str) -> Path:
-        """The document that an outline or the book names as a chapter's source."""
+        """The document that an outline or the book names as a chapter's source. Raises ``InputError``."""
+        if wrong := source_mistake(source):
+            raise InputError(f"source {wrong[0]}", remedy=wrong[1], place=Place(path=source))
         return self.inside(source)
 
     def relative(self, path: Path) -> str:
@@ -170,61 +171,6 @@ class Workspace:
         """The source document as it stands, empty if it does not exist yet."""
         path = self.source_path(outline.source)
         return read_bytes(path) if path.is_file() else b""
-
-
-def require_inside(path: Path, root: Path) -> Path:
-    """``path`` as it is, after a look at where it leads. Raises ``InputError`` as ``Workspace.inside`` does."""
-    shown, top = shown_path(path, root), Path(os.path.realpath(root))
-    try:
-        real = Path(os.path.realpath(path))
-        ordinary = stat.S_IFMT(path.stat().st_mode) in (stat.S_IFREG, stat.S_IFDIR)
-    except (FileNotFoundError, NotADirectoryError):
-        ordinary = True  # it can be made
-    except (OSError, ValueError) as error:  # links in a circle, a name that is too long or that no file can have
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        what, remedy = f"this path cannot be followed: {reason}", "check its name, its links and who may read it"
-        raise InputError(what, remedy=remedy, place=Place(path=shown)) from error
-    if ordinary and real == top / shown:
-        return path  # there is no link on the way
-    if not real.is_relative_to(top):
-        link = next((link for link in _links(path, root) if not link.resolve().is_relative_to(top)), None)
-        said = f"the link {shown_path(link, root)} leads to {link.resolve()}" if link else f"this is {real}"
-        what, remedy = f"{said}, outside of the workspace", "put a copy of what is there into the workspace"
-    elif not ordinary:
-        what, remedy = "this is neither a file nor a folder", "put a file there, or remove it"
-    elif reserved_part(real.relative_to(top).parts) not in ("", reserved_part(Path(shown).parts)):
-        what = f"this is a link to {real.relative_to(top)}, a file of the tool's own or a hidden one"
-        remedy = "link to a document, or put a copy in the place of the link"
-    else:
-        return path
-    raise InputError(what, remedy=remedy, place=Place(path=shown))
-
-
-def _links(path: Path, root: Path) -> Iterator[Path]:
-    """The links on the way from a folder to ``path``, the first one first."""
-    way = [*reversed(path.parents), path]
-    return (step for step in way if step != root and step.is_relative_to(root) and step.is_symlink())
-
-
-def _close_to_others(*paths: Path) -> None:
-    """Take from all but its owner what they may do with a file or folder of the tool's own. A folder of an older
-    version, which was open, is closed with everything in it.
-    """
-    for path in paths:
-        with suppress(OSError):  # not there, or another user's: then it is that user's to close
-            mode = path.stat().st_mode
-            if mode & 0o077:
-                if stat.S_ISDIR(mode):
-                    _close_to_others(*path.iterdir())
-                path.chmod(stat.S_IMODE(mode) & 0o700)
-
-
-def private_folder(folder: Path) -> Path:
-    """The folder, made with its parents where there is none, for its owner only. Raises ``OSError``."""
-    for step in (*reversed(folder.parents), folder):
-        if not step.is_dir():
-            step.mkdir(mode=0o700, exist_ok=True)
-    return folder
 
 
 def meant(chapter: str, known: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from expand.cli.verbosity import Verbosity, counted
 from expand.drafting.events import Event, SectionGrew
 from expand.drafting.results import RunResult
 from expand.errors import InputError, Place
-from expand.workspace import private_folder
+from expand.paths import private_folder
 
 KEPT_FILES = 20
 KEPT_BYTES = 64 * 2**20

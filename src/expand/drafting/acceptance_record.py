@@ -26,7 +26,8 @@ from filelock import FileLock
 from expand.errors import InputError, Place
 from expand.outline import Outline
 from expand.outline.schema import source_mistake
-from expand.workspace import Workspace, private_folder, read_bytes, read_text, write_bytes_atomically
+from expand.paths import private_folder
+from expand.workspace import Workspace, read_bytes, read_text, write_bytes_atomically
 
 LONGEST_DIFFERENCE = 60
 """Lines of a difference that are shown."""
@@ -171,7 +172,7 @@ class Acceptances:
                     place=Place(path=last.source),
                 )
             if not last.former:
-                path.unlink(missing_ok=True)
+                Path(os.path.realpath(path)).unlink(missing_ok=True)  # what was written: a link to it stays
             elif (copy := self.copy(last.former)).is_file():
                 write_bytes_atomically(path, read_bytes(copy))
             else:

@@ -26,8 +26,8 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_state import Revisions
 from expand.errors import InputError
 from expand.llm.profile import Profile
+from expand.paths import read_file
 from expand.prompts.template_lookup import packaged_folder
-from expand.schema.source_text import read_file
 from expand.workspace import MAX_DOCUMENT_BYTES, Workspace, write_atomically
 
 _CODE = ("checks", "document", "drafting", "llm", "markdown", "outline", "prompts", "schema")

@@ -9,32 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 
+from expand.paths import RESERVED, reserved_part
 from expand.schema.source_text import quoted
 from expand.schema.validators import Validator
 
 _INSIDE = "give a path inside it, such as chapters/03_name.md"
-_TOOLS_OWN = frozenset({"expand.toml", "outlines", "prompts", "drafts", "briefs", "references"})
-"""What the tool keeps at the top of a workspace, besides ``.expand``."""
-RESERVED = "a file of the tool's own or a hidden one"
 MAX_ID_BYTES = 100
 """Of a chapter's id in UTF-8. With a language, an ending and the mark of an unfinished file, file systems take 255."""
-
-
-def reserved_part(parts: Sequence[str]) -> str:
-    """The part of a path in a workspace that makes it a file of the tool, of git or of other programs: the first folder
-    or file with a dot before its name (``.expand``, ``.git``, ``.env``), or the tool's own at the top; "" if none does.
-    Spelled as file systems compare names: without letter case, invisible characters and dots or spaces at the end.
-    """
-    spelled = [_as_file_systems_compare(part) for part in parts if part not in ("", ".")]
-    hidden = next((part for part in spelled if part.startswith((".", "git~"))), "")
-    return hidden or next((part for part in spelled[:1] if part in _TOOLS_OWN), "")
-
-
-def _as_file_systems_compare(name: str) -> str:
-    visible = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
-    return visible.casefold().rstrip(" .") or name
 
 
 def id_mistake(chapter: str) -> tuple[str, str] | None:

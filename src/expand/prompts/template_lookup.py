@@ -25,8 +25,8 @@ from typing import Literal
 
 from expand.errors import InputError
 from expand.outline import Style
+from expand.paths import require_inside
 from expand.schema.validators import suggestion
-from expand.workspace import require_inside
 
 Origin = Literal["chapter", "style", "book", "shipped"]
 

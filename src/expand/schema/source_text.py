@@ -6,13 +6,12 @@ columns in characters. All problems of a file are gathered before any is raised.
 
 from __future__ import annotations
 
-import errno
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from expand.errors import InputError, InputErrors, Place
+from expand.paths import read_file
 
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 100
@@ -99,19 +98,6 @@ def read_text(path: Path, problems: Problems) -> str | None:
     if not _characters_fit(text, problems):
         return None
     return UNWANTED.sub(lambda found: " " if found[0] == "\t" else "\ufffd", text)
-
-
-def read_file(path: Path, most: int) -> bytes:
-    """The bytes of an ordinary file, and one more than ``most`` of a larger one. Raises ``OSError`` with a reason in
-    words; of what is no ordinary file too: a pipe may never say anything, and a device never end.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OSError(errno.EINVAL, "it is no ordinary file")
-        with path.open("rb") as file:
-            return file.read(most + 1)
-    except ValueError as error:  # a character that no path can have
-        raise OSError(errno.EINVAL, str(error)) from error
 
 
 def read_settings_file(path: Path, problems: Problems) -> bytes | None:
