@@ -35,7 +35,7 @@ LAST_MESSAGES = ("section.j2", "continue.j2", "repair.j2")
 
 _UNDEFINED = re.compile(r"^'(?P<name>[^']+)' is undefined$")
 _NO_ATTRIBUTE = re.compile(r"object(?: \S+)?' has no attribute '(?P<name>[^']+)'$")
-_STATED_LINES = re.compile(r"(\d+)\s*(?:lines|行)")
+_STATED_LINES = re.compile(r"(\d{1,9})\s*(?:lines|行)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
