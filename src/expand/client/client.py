@@ -385,8 +385,9 @@ class BudgetedClient:
                 over = tries == SETTLE_TRIES or time.monotonic() > deadline or self._unsettled
                 if over or self._abandoned.is_set():
                     raise self._not_settled(keeping, error) from error
-                message = f"an answer waits to be stored{keeping.place}: {error}"
-                self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
+                if tries == 1:
+                    message = f"an answer waits to be stored{keeping.place}: {error}"
+                    self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
             # A ledger that is damaged or replaced: any further try would end like this one.
             except Exception as error:
                 keeping.keep()

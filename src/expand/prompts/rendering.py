@@ -16,6 +16,8 @@ from pathlib import Path
 
 import jinja2
 from jinja2 import meta, nodes
+from jinja2.compiler import CodeGenerator
+from jinja2.parser import Parser
 
 from expand.errors import InputError, InputErrors, Place
 from expand.llm.types import Message
@@ -300,7 +302,7 @@ class Prompts:
             what = f"the template takes text from {error.name}, which does not exist"
             return InputError(what, remedy="add that file, or name another", place=place)
         if isinstance(error, RecursionError | SyntaxError | MemoryError):
-            return _too_deep(place)
+            return _too_deep(place, rendering=self._rendering(error))
         if match := _UNDEFINED.search(str(error)):
             return names.undefined(match["name"], place)
         if match := _NO_ATTRIBUTE.search(str(error)):
@@ -312,21 +314,35 @@ class Prompts:
 
     def _place(self, error: BaseException, path: Path) -> Place:
         """Where a rendering error arose: jinja2 rewrites tracebacks to template lines. An error in
-        an included template is that template's.
+        an included template is that template's. One that arose while a template was read or
+        compiled stands where that had got to.
         """
         place = Place(path=path)
         trace = error.__traceback__
         while trace is not None:
-            file = Path(trace.tb_frame.f_code.co_filename)
+            frame = trace.tb_frame
+            file = Path(frame.f_code.co_filename)
+            reader, node = frame.f_locals.get("self"), frame.f_locals.get("node")
             if file in self._environment.texts:
                 place = Place(path=file, line=trace.tb_lineno)
+            elif isinstance(reader, Parser):
+                place = Place(path=path, line=reader.stream.current.lineno)
+            elif isinstance(node, nodes.Expr | nodes.Stmt) and isinstance(reader, CodeGenerator):
+                place = Place(path=Path(reader.filename or path), line=node.lineno)
             trace = trace.tb_next
         return place
 
+    def _rendering(self, error: BaseException) -> bool:
+        """Whether an error arose in a template that was already read."""
+        trace = error.__traceback__
+        while trace is not None and Path(trace.tb_frame.f_code.co_filename) not in self._environment.texts:
+            trace = trace.tb_next
+        return trace is not None
 
-def _too_deep(place: Place) -> InputError:
+
+def _too_deep(place: Place, *, rendering: bool) -> InputError:
     """The error for what Python gives up on: a template that goes on in itself, or too many brackets or blocks."""
-    if place.line is None:  # it was never rendered
+    if not rendering:
         return InputError("template: its brackets or blocks are nested too deeply", remedy="flatten it", place=place)
     what = "the template takes text from itself, without end"
     remedy = "a template that extends its own name gets the next one in the order; see `expand prompt list`"

@@ -12,20 +12,21 @@ Nothing is computed while a template is compiled, as Jinja2 would do with consta
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from functools import wraps
 from typing import Any
 
 import jinja2
 from jinja2 import nodes, pass_context
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 UNITS = 20_000_000
 """What a rendering may use up: a prompt of a few megabytes, more than any model reads."""
-STEP = 20
-"""The units of a loop's turn, a macro's call, or any other call: with ``UNITS``, a million of them, or two seconds."""
-ITEM = 40
+STEP = 100
+"""The units of a loop's turn, a macro's call, or any other call: with ``UNITS``, 200,000 of them, or a second."""
+ITEM = 100
 """The units of an item of a list, which takes more memory than a character."""
 MOST_BITS = 20_000
 """The size of the largest whole number."""
@@ -46,9 +47,26 @@ class TooMuchError(jinja2.TemplateRuntimeError):
         super().__init__("it multiplies text, or loops, beyond all bounds")
 
 
+class _CodeGenerator(CodeGenerator):
+    """Jinja2's, which calls what ``_meter`` put in without a detour through the sandbox: there it takes ten times as
+    long, and a prompt joins texts in a hundred places.
+    """
+
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
+        if not isinstance(node.node, nodes.EnvironmentAttribute):
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.write(f"environment.{node.node.name}(")
+        for value in node.args:
+            self.visit(value, frame)
+            self.write(", ")
+        self.write(")")
+
+
 class MeteredEnvironment(SandboxedEnvironment):
     """Jinja2's sandbox, with a meter. Call ``begin`` before each rendering."""
 
+    code_generator_class = _CodeGenerator
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
     def __init__(self, **options: Any) -> None:
@@ -71,7 +89,7 @@ class MeteredEnvironment(SandboxedEnvironment):
 
     def spend_for(self, value: Any) -> Any:
         """Use up what a value costs, with all that is in it as often as it is in it; returns the value."""
-        if isinstance(value, str | bytes):
+        if isinstance(value, (str, bytes)):
             self.spend(len(value))
         elif isinstance(value, int):
             _refuse_huge(value.bit_length())
@@ -98,8 +116,6 @@ class MeteredEnvironment(SandboxedEnvironment):
     def call(self, context: Context, function: Any, /, *values: Any, **named: Any) -> Any:
         """Call what a template calls."""
         owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)
-        if owner is self:  # it pays for itself
-            return function(*values)
         self.spend(STEP)
         if isinstance(owner, str | bytes | int):
             if function.__name__ in _READ_AT_ONCE:
@@ -264,8 +280,11 @@ def _replaced(first: Any, others: list[Any], number: int, size: int, own: int) -
 
 
 def _joined(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    between, items = (own, others[0]) if isinstance(first, str | bytes) and others else (size, first)
-    return len(items) * between if isinstance(items, _LISTS) else 0
+    items: Any = first
+    between = size
+    if isinstance(first, str | bytes) and others:  # the method of a text, not the filter
+        items, between = others[0], own
+    return len(items) * between if isinstance(items, Sized) else 0
 
 
 def _formatted(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
@@ -285,7 +304,7 @@ _ESTIMATES: Mapping[str, Callable[[Any, list[Any], int, int, int], int]] = {
     "sum": _summed,
     "expandtabs": lambda first, others, number, size, own: own * max(number, 8),
     "translate": lambda first, others, number, size, own: own * max(size, 1),
-    "wordwrap": lambda first, others, number, size, own: own * max(size, 1),
+    "wordwrap": lambda first, others, number, size, own: own * max(size, 10),
     "tojson": lambda first, others, number, size, own: own * number,
     "pprint": lambda first, others, number, size, own: own * 20,
 }
