@@ -171,7 +171,7 @@ def read(row: DatabaseRow) -> AttemptRow:
             sent_at=parse_optional(row["sent_at"]),
             ended_at=parse_optional(row["ended_at"]),
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise LedgerError(f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far") from error
 
 

@@ -16,14 +16,15 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expand.errors import LedgerError
 from expand.ledger import migrations
-from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError
+from expand.ledger.database import BUSY, REMAKE, ConstraintError, LedgerBusyError
 from expand.ledger.migrations import APPLICATION_ID
 
 if TYPE_CHECKING:
@@ -179,12 +180,18 @@ class SqliteDatabase:
             connection.execute(f"PRAGMA user_version = {version}")
 
     def damage(self, connection: object) -> Iterator[str]:
-        """What SQLite's own check finds, and rows that point nowhere."""
+        """What SQLite's own check finds, rows that point nowhere, and what of the tables is not as it was made."""
         for (line,) in self.connection.execute("PRAGMA integrity_check"):
             if line != "ok":
                 yield f"integrity: {line}"
         for row in self.connection.execute("PRAGMA foreign_key_check"):
             yield f"references: a row of {row[0]} points to a row of {row[2]} that is not there"
+        made, found = expected_schema(), _schema(self.connection)
+        for (kind, name), definition in made.items():
+            if found.get((kind, name)) != definition:
+                yield f"schema: the {kind} {name} is {'altered' if (kind, name) in found else 'missing'}; {REMAKE}"
+        for kind, name in found.keys() - made.keys():
+            yield f"schema: the {kind} {name} is not the ledger's own; {REMAKE}"
 
     def discard(self) -> None:
         """Close the file; remove it if opening it made it."""
@@ -316,6 +323,21 @@ _IDENTITY = (
     " FROM pragma_user_version, pragma_application_id"
 )
 """One statement, so that a file that another process is just making is seen whole."""
+
+
+@cache
+def expected_schema() -> Mapping[tuple[str, str], str]:
+    """What the migrations make: each table's, index's and trigger's kind and name, and its definition."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for statements in migrations.MIGRATIONS:
+            for statement in statements:
+                connection.execute(statement)
+        return _schema(connection)
+
+
+def _schema(connection: sqlite3.Connection) -> Mapping[tuple[str, str], str]:
+    found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    return {(kind, name): " ".join(str(definition).split()) for kind, name, definition in found}
 
 
 def _connect(path: Path, mode: str, patience_seconds: float) -> SqliteConnection:

@@ -31,6 +31,8 @@ DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "le
 """The templates that drafts are made from: a draft is current while none of them changes."""
 TEMPLATES = (*DRAFTING_TEMPLATES, "suggest.j2")
 """Every template that a request is made from."""
+MOST_CHARACTERS = 4_000_000
+"""The longest message: a million tokens, as much as any model reads."""
 LAST_MESSAGES = ("section.j2", "continue.j2", "repair.j2")
 """Those that are a request's last message."""
 
@@ -281,9 +283,12 @@ class Prompts:
         values = {field: getattr(context, field) for field in names.declared}
         try:
             self._environment.begin()
-            return self._environment.get_template(str(path)).render(values).strip()
+            text = self._environment.get_template(str(path)).render(values).strip()
+            if len(text) > MOST_CHARACTERS:
+                raise TooMuchError
         except _TEMPLATE_ERRORS as error:
             raise self._mapped(error, path, names) from error
+        return text
 
     def _parsed(self, path: Path) -> nodes.Template:
         try:
