@@ -169,7 +169,8 @@ def _fill(ledger: Ledger, lines: Iterable[str | bytes], name: str) -> Imported:
 
 
 def _take(connection: Connection, line: str | bytes, *, first: bool) -> None:
-    values = json.loads(line)
+    # JSON's own reader would guess another encoding, and let halves of characters pass.
+    values = json.loads(line.decode("utf-8-sig") if isinstance(line, bytes) else line)
     kind = values["kind"]
     if first:
         if kind != "ledger" or values["format"] != FORMAT:
@@ -183,7 +184,7 @@ def _take(connection: Connection, line: str | bytes, *, first: bool) -> None:
     elif kind == "attempt":
         _take_attempt(connection, values)
     else:
-        raise ValueError(f"{kind!r} is not a kind of line")
+        raise ValueError(f"{repr(kind)[:100]} is not a kind of line")
 
 
 def _chosen(values: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
