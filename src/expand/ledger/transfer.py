@@ -148,8 +148,10 @@ def _fill(ledger: Ledger, lines: Iterable[str | bytes], name: str) -> Imported:
         number = 0
         for number, line in enumerate(lines, start=1):
             try:
+                # JSON's own reader of bytes would guess another encoding, and let halves of characters pass.
+                values = json.loads(line.decode("utf-8-sig") if isinstance(line, bytes) else line)
                 with ledger.database.mapped():
-                    _take(connection, line, first=number == 1)
+                    _take(connection, values, first=number == 1)
                     connection.execute("SELECT 1").fetchone()  # a pipeline reports an error with the next result
             except LedgerBusyError:
                 raise
@@ -168,9 +170,7 @@ def _fill(ledger: Ledger, lines: Iterable[str | bytes], name: str) -> Imported:
     return Imported(attempts=attempts_, answers=answers)
 
 
-def _take(connection: Connection, line: str | bytes, *, first: bool) -> None:
-    # JSON's own reader would guess another encoding, and let halves of characters pass.
-    values = json.loads(line.decode("utf-8-sig") if isinstance(line, bytes) else line)
+def _take(connection: Connection, values: dict[str, Any], *, first: bool) -> None:
     kind = values["kind"]
     if first:
         if kind != "ledger" or values["format"] != FORMAT:
