@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
@@ -18,9 +19,15 @@ def _no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, base URL, proxy or setting of the developer's is seen by a test."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _state_folder: Path) -> None:
+    """No key, base URL, proxy or setting of the developer's is seen by a test, and their state is left alone."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(_state_folder))
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "EXPAND_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

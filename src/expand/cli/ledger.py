@@ -96,12 +96,13 @@ def import_(
 
     target = _path(context, workspace, ledger)
     if file is None:
-        filled = transfer.import_(target, sys.stdin)
+        filled = transfer.import_(target, getattr(sys.stdin, "buffer", sys.stdin), name="stdin")
     elif not file.is_file():
         raise InputError("there is no such file", remedy="check the path", place=Place(path=file))
     else:
-        with file.open(encoding="utf-8") as lines:
-            filled = transfer.import_(target, lines)
+        # Bytes, so that a line that is not UTF-8 is an error of that line.
+        with file.open("rb") as lines:
+            filled = transfer.import_(target, lines, name=str(file))
     typer.echo(f"{target}: {filled.attempts:,} attempts and {filled.answers:,} answers imported")
 
 

@@ -15,13 +15,15 @@ the answer took seconds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from expand.client.limiter import Canary, Limiter
 from expand.client.outcome import Bought, Event, HeldError, RefusedError, StoppedError
 from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, pause_seconds
-from expand.errors import AuthorError, ExpandError
+from expand.errors import AuthorError, ExpandError, LedgerError
 from expand.ledger import Held, InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
 from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
 
@@ -37,7 +39,10 @@ POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
 
 SETTLE_TRIES = 60
-"""How often, a second apart, to try to store an answer while the disk is full or locked."""
+"""How often, a second apart, to try to store an answer while the disk is full or the ledger locked."""
+
+SETTLE_SECONDS = 60.0
+"""How long to try at most: a server that is gone takes half a minute to fail once."""
 
 Outcome = StoredAnswer | AttemptFailedError
 """How an attempt ended."""
@@ -49,6 +54,36 @@ def ignore(event: Event) -> None:
 
 async def always_ready() -> None:
     """An author that is always ready."""
+
+
+class _Keeping:
+    """An answer that may have to wait for its ledger, and the file that holds it meanwhile."""
+
+    def __init__(self, ledger: Ledger, order: Order, attempt_id: str, answer: Answer, cost: int | None) -> None:
+        self.attempt_id = attempt_id
+        self.answer = answer
+        self.path: Path | None = None
+        self._ledger = ledger
+        self._order = order
+        self._cost = cost
+
+    def keep(self) -> None:
+        """Write the file, unless it is there; what cannot be written may be writable at the next try."""
+        if self.path is None:
+            with contextlib.suppress(LedgerError):
+                self.path = self._ledger.keep_elsewhere(
+                    self._order, self.attempt_id, self.answer, cost_pico_usd=self._cost
+                )
+
+    def discard(self) -> None:
+        """Remove the file: the ledger has the answer."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a message."""
+        return "" if self.path is None else f", and is kept as {self.path}"
 
 
 class BudgetedClient:
@@ -82,6 +117,8 @@ class BudgetedClient:
         self._in_flight: set[asyncio.Task[Outcome]] = set()
         self._storing: set[asyncio.Task[Outcome] | None] = set()
         """Those of them whose answer is there and is being stored."""
+        self._unsettled: list[_Keeping] = []
+        self._unsettled_by = ""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
         self.fatal: AuthorError | None = None
@@ -142,12 +179,13 @@ class BudgetedClient:
 
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away. Call it before the ledger is
-        closed.
+        closed. Raises ``LedgerError`` if answers could not be stored, and says how many and where they are.
         """
         # A loop, since an attempt that ends may let another one begin. Closing the ledger under a task would turn its
         # answer into an unknown outcome.
         while self._in_flight:
             await asyncio.wait(self._in_flight)
+        self._raise_unsettled()
 
     # --- a place in the budget --------------------------------------------------------------------
 
@@ -197,6 +235,11 @@ class BudgetedClient:
         """Raise what keeps anything more from being bought."""
         if self.fatal is not None:
             raise AuthorError(str(self.fatal))
+        if self._unsettled:
+            # A worker goes on once its database is back, and what it had to keep elsewhere is in the ledger.
+            with contextlib.suppress(LedgerError):
+                self._ledger.recover()
+            self._raise_unsettled()
         if self._stopped.is_set():
             raise StoppedError("stopped before it was sent")
 
@@ -322,28 +365,70 @@ class BudgetedClient:
         )
 
     async def _settle(self, order: Order, attempt_id: str, answer: Answer) -> StoredAnswer:
-        """Store the answer and charge it. It is kept in memory while the disk is full or the ledger is locked; after a
-        second stop it is stored at once or not at all.
+        """Store the answer and charge it. While the disk is full or the ledger is locked, it is kept elsewhere and
+        tried again; after a second stop it is stored at once, or stays there.
         """
         self._storing.add(asyncio.current_task())
         cost = None if answer.usage is None else order.cost(answer.usage)
-        # Only for a ledger that is busy or a disk that is full: both pass, and the answer in memory is worth the wait.
-        # Any other error would be the same the next time.
-        for left in reversed(range(SETTLE_TRIES)):  # pragma: no branch: the last try raises
+        keeping = _Keeping(self._ledger, order, attempt_id, answer, cost)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        tries = 0
+        while True:
             try:
                 stored = self._ledger.settle(attempt_id, answer, cost_pico_usd=cost)
                 break
             except LedgerBusyError as error:
-                if not left:
-                    raise
-                if self._abandoned.is_set():
-                    what = f"stopped; the answer of attempt {attempt_id} cannot be stored"
-                    raise StoppedError(f"{what}: {error}") from error
-                message = f"an answer waits to be stored: {error}"
-                self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
+                # At once, not after the last try: a kill meanwhile would take the text along.
+                keeping.keep()
+                tries += 1
+                # One that was given up is proof enough that the others need not wait as long.
+                over = tries == SETTLE_TRIES or time.monotonic() > deadline or self._unsettled
+                if over or self._abandoned.is_set():
+                    raise self._not_settled(keeping, error) from error
+                if tries == 1:
+                    message = f"an answer waits to be stored{keeping.place}: {error}"
+                    self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
+            # A ledger that is damaged or replaced: any further try would end like this one.
+            except Exception as error:
+                keeping.keep()
+                raise self._not_settled(keeping, error) from error
+            try:
                 await self._wait(1.0, self._abandoned)
+            except asyncio.CancelledError as error:
+                raise self._not_settled(keeping, error) from error
+        keeping.discard()
         self._on_event(Event(kind="settled", order=order, attempt_id=attempt_id, usage=stored.usage))
         return stored
+
+    def _not_settled(self, keeping: _Keeping, error: BaseException) -> ExpandError:
+        """Note an answer that the ledger did not take. After a second stop the error is that of all stopped orders."""
+        self._unsettled.append(keeping)
+        self._unsettled_by = self._unsettled_by or str(error)
+        if self._abandoned.is_set():
+            return StoppedError(f"stopped; the answer of attempt {keeping.attempt_id} cannot be stored: {error}")
+        return self._storage_error()
+
+    def _raise_unsettled(self) -> None:
+        """Raise ``LedgerError`` if there are answers that the ledger has not taken in by now."""
+        self._unsettled = [each for each in self._unsettled if each.path is None or each.path.exists()]
+        if self._unsettled:
+            raise self._storage_error()
+
+    def _storage_error(self) -> LedgerError:
+        """Why answers could not be stored, and what became of them."""
+        kept = [each for each in self._unsettled if each.path is not None]
+        lost = [each for each in self._unsettled if each.path is None]
+        parts = [self._unsettled_by]
+        if kept:
+            folders = ", ".join(sorted({str(each.path.parent) for each in kept if each.path is not None}))
+            parts.append(f"answers that are paid for and kept in {folders}: {len(kept):,}; the next run takes them in")
+        if lost:
+            named = ", ".join(f"attempt {each.attempt_id} ({len(each.answer.text):,} characters)" for each in lost)
+            parts.append(
+                f"answers that are LOST, since no other place can be written either: {len(lost):,}; they stay charged: "
+                f"{named}"
+            )
+        return LedgerError("\n".join(parts))
 
     def _learn(self, failed: AttemptFailedError, tries: RetryState) -> None:
         """Note what a failure means for the other orders of this run."""

@@ -4,9 +4,10 @@ What holds: a section that is current is not touched, one that a person edited i
 ledger before it is in a draft, and a draft is written whole, soon after each section and when its chapter is done. A
 chapter is opened when its turn comes.
 
-However the run ends, nothing that is paid for is lost. Where the task that waits for the result is cancelled, nothing
-new begins; what is in flight arrives, is settled and drafted, and only then does the cancellation go on. Cancelled
-again, what is in flight is left behind: those attempts stay charged at their reservation, as unknown outcomes.
+However the run ends, what arrived and is paid for is in the ledger or, where that cannot be written, in a file
+elsewhere (``ledger.spill``). Where the task that waits for the result is cancelled, nothing new begins; what is in
+flight arrives, is settled and drafted, and only then does the cancellation go on. Cancelled again, what is in flight is
+left behind: those attempts stay charged at their reservation, as unknown outcomes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 from expand.budget import Limit
@@ -16,6 +16,7 @@ from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.model_setup import ModelSetup, author_for, model_setup_for, profile_of, require_language
 from expand.drafting.run_options import RunOptions
+from expand.errors import LedgerError
 from expand.ledger import Ledger
 from expand.ledger import Run as LedgerRun
 from expand.llm.profile import Profile
@@ -175,8 +176,13 @@ def open_ledger(
                 run_limit=Limit(tokens=budget),
             ),
         )
-    finally:
-        ledger.close()
+    except BaseException:
+        # A disk that is full refuses this write too, and the error that ends the run says more than its own would. The
+        # next run ends this one's attempts.
+        with suppress(LedgerError):
+            ledger.close()
+        raise
+    ledger.close()
 
 
 @asynccontextmanager
@@ -202,6 +208,10 @@ async def open_run(
         require_language(profile_of(workspace, settings), book, options.language)
     async with AsyncExitStack() as stack:
         ledger, run = stack.enter_context(open_ledger(workspace, book, outlines, budget=options.budget))
+        if ledger.taken_in:
+            on_event(
+                Notice(message=f"answers that an earlier run had to keep elsewhere, now taken in: {ledger.taken_in}")
+            )
         setup = model_setup_for(workspace, settings, ledger=ledger)
         client, usage = await open_client(stack, settings, setup.profile, ledger, author=author, on_event=on_event)
         lean = ledger.bought(Plan.LEAN.value)

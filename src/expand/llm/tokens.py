@@ -28,6 +28,9 @@ RANKS_FOLDER = Path(__file__).parents[1] / "data" / "tiktoken"
 ESTIMATE = "o200k_base"
 """The encoding that stands in for a model whose own is not known."""
 
+PIECE = 50_000
+"""The characters that are counted at a time."""
+
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_ROLE = 1
 TOKENS_FOR_REPLY = 3
@@ -84,8 +87,13 @@ class TokenCounter:
         return self._stated or _encoding_of(self.model) or ESTIMATE
 
     def count(self, text: str) -> int:
-        """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other."""
-        return len(self._loaded.encode_ordinary(text))
+        """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other.
+
+        A text of more than ``PIECE`` characters is counted in pieces, at most a token too many for each.
+        """
+        # tiktoken fails, as a panic, on a million blanks in a row.
+        pieces = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+        return sum(len(self._loaded.encode_ordinary(piece)) for piece in pieces)
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """The prompt tokens of ``messages``, the chat format's own included."""
