@@ -18,7 +18,7 @@ from expand.doctor.check_result import CheckResult, failure, from_error, note, o
 from expand.drafting.model_setup import endpoint_of
 from expand.errors import InputError
 from expand.llm import local_model
-from expand.llm.endpoint import OPENAI_URL
+from expand.llm.endpoint import OPENAI_URL, api_url
 from expand.llm.openai_client import OpenAIClient
 from expand.llm.pricing import Price
 from expand.llm.profile import Profile
@@ -51,7 +51,7 @@ class EndpointReply:
 
 async def ask_endpoint(settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> EndpointReply:
     """Asks for the list of models. Raises nothing for what goes wrong; the key is in no text."""
-    url = f"{(settings.base_url or OPENAI_URL).rstrip('/')}/models"
+    url = f"{api_url(settings.base_url or OPENAI_URL)}/models"
     try:
         async with asyncio.timeout(patience_seconds), OpenAIClient(endpoint_of(settings)) as client:
             status, body, location = await client.get("/models")

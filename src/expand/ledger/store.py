@@ -22,7 +22,7 @@ from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts, budget_totals, connect
 from expand.ledger.aggregates import Aggregates, aggregates
 from expand.ledger.database import Connection, Database
-from expand.ledger.values import AttemptRow, Order, PromptHistory, Run, State, StoredAnswer, Verdict
+from expand.ledger.values import AttemptRow, Order, Pause, PromptHistory, Run, State, StoredAnswer, Verdict
 from expand.ledger_location import LedgerPlace
 from expand.llm.types import Answer, AttemptFailedError, Failure
 
@@ -215,6 +215,15 @@ class Ledger:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
         with self.writing() as connection:
             admission_check.pause(connection, model, self.clock() + timedelta(seconds=seconds))
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """The models that no process may call for now, and until when."""
+        return admission_check.pauses(self.database, self.clock())
+
+    def resume(self, model: str) -> None:
+        """Lift the pause of ``model``: processes that wait for its end go on within seconds."""
+        with self.writing() as connection:
+            admission_check.lift(connection, model)
 
     # --- editions ---------------------------------------------------------------------------------
 

@@ -144,10 +144,20 @@ class InFlight(NamedTuple):
 
 
 class Paused(NamedTuple):
-    """The model may not be called for another ``seconds``; ``reason`` says why."""
+    """The model may not be called for another ``seconds``; ``reason`` says why. ``by_provider``: somebody may lift it.
+    A rate limit of the profile's own ends by itself within a minute.
+    """
 
     seconds: float
     reason: str
+    by_provider: bool = False
+
+
+class Pause(NamedTuple):
+    """A pause that a provider asked for: nobody calls ``model`` before ``until``."""
+
+    model: str
+    until: datetime
 
 
 class Refused(NamedTuple):
