@@ -9,7 +9,7 @@ settles unknown outcomes. ``database`` is the boundary to the back ends ``sqlite
 from expand.ledger.audit import VerifyReport, verify
 from expand.ledger.database import LedgerBusyError
 from expand.ledger.reconciliation import Reconciled, reconcile, reconcile_export
-from expand.ledger.store import Ledger
+from expand.ledger.store import Ledger, pauses_in
 from expand.ledger.transfer import Imported, export, import_
 from expand.ledger.values import (
     AttemptRow,
@@ -50,6 +50,7 @@ __all__ = [
     "export",
     "import_",
     "no_price",
+    "pauses_in",
     "reconcile",
     "reconcile_export",
     "verify",

@@ -111,8 +111,9 @@ def pause(connection: Connection, model: str, until: datetime) -> None:
 
 def pauses(reader: Reader, now: datetime) -> tuple[Pause, ...]:
     """The pauses that are not over, by model."""
-    found = (Pause(model, attempts.parse(until)) for model, until in reader.query("SELECT model, until FROM pause"))
-    return tuple(sorted(pause for pause in found if pause.until > now))
+    rows = reader.query("SELECT model, until FROM pause ORDER BY model")
+    found = (Pause(row["model"], (attempts.parse(row["until"]) - now).total_seconds()) for row in rows)
+    return tuple(pause for pause in found if pause.seconds > 0)
 
 
 def lift(connection: Connection, model: str) -> None:

@@ -217,7 +217,7 @@ class Ledger:
             admission_check.pause(connection, model, self.clock() + timedelta(seconds=seconds))
 
     def pauses(self) -> tuple[Pause, ...]:
-        """The models that no process may call for now, and until when."""
+        """The models that no process may call for now, and for how long."""
         return admission_check.pauses(self.database, self.clock())
 
     def resume(self, model: str) -> None:
@@ -346,3 +346,14 @@ def _refuse_huge(limits: list[Limit], openings: Mapping[str, int], money: Mappin
             raise LedgerError(
                 f"{figure:,} is more than a ledger can hold; the most is {LARGEST:,} tokens or 4 million dollars"
             )
+
+
+def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:
+    """The pauses in the ledger at ``place``; none where there is no ledger. Raises ``LedgerError``."""
+    ledger = Ledger.read(place)
+    if ledger is None:
+        return ()
+    try:
+        return ledger.pauses()
+    finally:
+        ledger.close()

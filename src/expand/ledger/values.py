@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from expand.budget import Amount, Shortfall
 from expand.llm.types import Address, Answer, Failure, Finish, Purpose, Request, Usage
+from expand.llm.waits import until
 
 UsageSource = Literal["provider", "reservation", "reconciled"]
 
@@ -154,10 +155,13 @@ class Paused(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """A pause that a provider asked for: nobody calls ``model`` before ``until``."""
+    """A pause that a provider asked for: nobody calls ``model`` for another ``seconds``."""
 
     model: str
-    until: datetime
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.model} is paused {until(self.seconds)}, as its provider asked"
 
 
 class Refused(NamedTuple):

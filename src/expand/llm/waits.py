@@ -175,6 +175,6 @@ def _texts(data: object, depth: int) -> Iterator[str]:
 
 def _text(value: str | float) -> str:
     try:
-        return str(value)[:200]
+        return str(value)
     except ValueError:  # a whole number of thousands of digits
         return "nan"
