@@ -25,7 +25,8 @@ from buying import (
 )
 from ledgers import FileSite
 
-from expand.client.client import MOST_LOST, PAUSE_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, HeldError
+from expand.client.circuit_breaker import LEAST_PROBES, MOST_LOST
+from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, HeldError
 from expand.client.outcome import Event, StoppedError
 from expand.client.retry_policy import RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
@@ -363,23 +364,54 @@ async def test_a_server_that_has_never_answered_is_not_tried_by_every_order(worl
     assert all(isinstance(outcome, AuthorError) for outcome in outcomes)
 
 
-@pytest.mark.parametrize("lost", [MOST_LOST - 1, MOST_LOST])
-async def test_losses_in_a_row_end_the_run(tmp_path: Path, lost: int) -> None:
-    """An answer in between begins the count anew."""
+@pytest.fixture
+def wide(tmp_path: Path) -> Iterator[tuple[Ledger, Run, Clock]]:
+    """A ledger with room for many losses, and a clock that sleeping moves."""
     clock = Clock()
     with closing(Ledger.open(place(tmp_path), clock=clock)) as ledger:
-        run = begin(ledger, 100_000)
-        gone: list[Step] = [failed(Failure.TIMEOUT)] * RULES[Failure.TIMEOUT].tries
-        author = ScriptedAuthor([answer(), *gone, answer(), *gone * lost])
-        purchase = BudgetedClient(ledger=ledger, author=author, sleep=clock.sleep)
-        await purchase.buy(order(run, "first"))
+        yield ledger, begin(ledger, 100_000), clock
+
+
+async def test_one_orders_losses_end_only_itself(wide: tuple[Ledger, Run, Clock]) -> None:
+    """What it asks may be at fault. A loss of the next order as well is the server's."""
+    ledger, run, clock = wide
+    gone: list[Step] = [failed(Failure.SERVER_ERROR)] * RULES[Failure.SERVER_ERROR].tries
+    author = ScriptedAuthor([answer(), *gone, answer(), *gone, *gone])
+    purchase = BudgetedClient(ledger=ledger, author=author, sleep=clock.sleep)
+    await purchase.buy(order(run, "first"))
+    for text, over in (("lost", False), ("then lost", False), ("lost too", True)):
         with pytest.raises(AuthorError):
-            await purchase.buy(order(run, "lost"))
-        await purchase.buy(order(run, "second"))
-        for number in range(lost):
-            with pytest.raises(AuthorError):
-                await purchase.buy(order(run, f"lost {number}"))
-    assert (purchase.fatal is not None) is (lost == MOST_LOST)
+            await purchase.buy(order(run, text))
+        assert (purchase.fatal is not None) is over
+        if text == "lost":
+            await purchase.buy(order(run, "second"))
+    assert len(author.asked) == 1 + len(gone) + 1 + len(gone) + 1
+
+
+@pytest.mark.parametrize("at_once", [2, 8])
+async def test_a_server_that_has_gone_is_probed_by_one_order_and_then_no_more(
+    wide: tuple[Ledger, Run, Clock], at_once: int
+) -> None:
+    ledger, run, clock = wide
+    author = ScriptedAuthor([answer(), *[failed(Failure.DISCONNECTED)] * 99], delay=0.001)
+    purchase = BudgetedClient(ledger=ledger, author=author, sleep=clock.sleep)
+    await purchase.buy(order(run, "first"))
+    orders = (purchase.buy(order(run, str(number))) for number in range(at_once))
+    outcomes = await asyncio.gather(*orders, return_exceptions=True)
+    assert all(isinstance(outcome, AuthorError) for outcome in outcomes)
+    assert len(author.asked) == 1 + at_once + LEAST_PROBES
+    assert 1 + at_once + LEAST_PROBES > MOST_LOST
+
+
+async def test_an_answer_to_a_probe_lets_the_others_go(wide: tuple[Ledger, Run, Clock]) -> None:
+    ledger, run, clock = wide
+    author = ScriptedAuthor([answer(), *[failed(Failure.DISCONNECTED)] * 6], delay=0.001)
+    purchase = BudgetedClient(ledger=ledger, author=author, sleep=clock.sleep)
+    await purchase.buy(order(run, "first"))
+    bought = await asyncio.gather(*(purchase.buy(order(run, str(number))) for number in range(6)))
+    assert [one.attempts for one in bought] == [2] * 6
+    assert len(author.asked) == 1 + 6 + 6
+    assert max(clock.slept) > 10  # the more were lost, the longer the wait
 
 
 async def test_calls_a_minute_are_waited_for(world: World) -> None:

@@ -19,9 +19,10 @@ import shlex
 import time
 from collections.abc import Awaitable, Callable
 
+from expand.client.circuit_breaker import CircuitBreaker
 from expand.client.limiter import Canary, Limiter
 from expand.client.outcome import Bought, Event, HeldError, RefusedError, StoppedError
-from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState
+from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, is_lost
 from expand.errors import AuthorError, ExpandError
 from expand.ledger import Held, InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
 from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
@@ -40,11 +41,6 @@ POLL_SECONDS = 0.5
 
 PAUSE_SECONDS = 5.0
 """How often to look whether a pause has been lifted meanwhile."""
-
-MOST_LOST = 3
-"""After so many orders in a row that were given up with nothing but unknown outcomes, nothing more is bought: each has
-cost several reservations. One or two may be the fault of what was asked.
-"""
 
 SETTLE_TRIES = 60
 """How often, a second apart, to try to store an answer while the disk is full or locked."""
@@ -94,9 +90,7 @@ class BudgetedClient:
         """Those of them whose answer is there and is being stored."""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
-        self._answered = False
-        self._lost_in_a_row = 0
-        """Orders that were given up since the last answer, each after attempts that may all be billed."""
+        self._breaker = CircuitBreaker()
         self.fatal: AuthorError | None = None
         """Why the whole run cannot go on; every further order is refused with the same words."""
 
@@ -122,6 +116,8 @@ class BudgetedClient:
                 await self._prepare()
                 self._prepared = True
             while True:
+                if tries.lost and not tries.probing:
+                    tries.probing = await self._breaker.enter()
                 # A retry goes before what was never sent. Otherwise one section would stay open, and its draft
                 # unwritten, until all others have been begun.
                 place = await self._place(order, rank=0 if tries.sent else order.rank)
@@ -134,8 +130,10 @@ class BudgetedClient:
                 # is out must not lead to another one.
                 if self._stopped.is_set() or not tries.goes_on(outcome):
                     raise self._given_up(outcome, tries) from outcome
-                await self._wait(tries.wait_seconds(outcome), self._stopped)
+                await self._wait(tries.wait_seconds(outcome, lost=self._breaker.lost), self._stopped)
         finally:
+            if tries.probing:
+                self._breaker.leave()
             if leads:
                 self._canary.leave()
 
@@ -271,10 +269,10 @@ class BudgetedClient:
                 raise StoppedError(f"stopped; the outcome of attempt {place.attempt_id} is unknown") from None
             raise
         if isinstance(outcome, StoredAnswer):
-            self._answered, self._lost_in_a_row = True, 0
+            self._breaker.answer()
             self._canary.passes()
         else:
-            self._learn(outcome, tries)
+            self._learn(order, outcome, tries)
         return outcome
 
     def _landed(self, task: asyncio.Task[Outcome]) -> None:
@@ -374,7 +372,7 @@ class BudgetedClient:
         self._on_event(Event(kind="settled", order=order, attempt_id=attempt_id, usage=stored.usage))
         return stored
 
-    def _learn(self, failed: AttemptFailedError, tries: RetryState) -> None:
+    def _learn(self, order: Order, failed: AttemptFailedError, tries: RetryState) -> None:
         """Note what a failure means for the other orders of this run."""
         if failed.mended is not None:
             return  # nothing is known yet: the same request goes out again at once, put another way
@@ -382,10 +380,11 @@ class BudgetedClient:
         # A failure that may be billed proves nothing before the first answer: the base URL may be wrong, or the server
         # broken for good. So the order that leads is tried alone, and ends the run. Later it is one loss among answers,
         # unless nothing but losses follows.
-        lost = RULES[failed.failure].billed == "unknown" and failed.failure is not Failure.FILTERED
-        unproven = lost and not self._answered and not tries.held(failed)
-        self._lost_in_a_row += lost and over
-        if tries.ends_run(failed) or (over and unproven) or self._lost_in_a_row >= MOST_LOST:
+        lost = is_lost(failed)
+        if lost:
+            self._breaker.loss(order.request.key, probe=tries.probing)
+        unproven = lost and self._breaker.unproven and not tries.held(failed)
+        if tries.ends_run(failed) or (over and unproven) or self._breaker.open:
             self.fatal = self.fatal or AuthorError(tries.verdict(failed))
         # Any other failure proves that the author answers, so the rest may go. An unreachable one proves nothing: the
         # next order leads and tries again, alone.

@@ -121,6 +121,13 @@ RULES: Mapping[Failure, FailureRule] = {
 }
 
 
+def is_lost(failed: AttemptFailedError) -> bool:
+    """Whether the attempt may be billed and brought nothing. A filter's verdict is an answer of a kind: the server has
+    worked, and will work for other requests.
+    """
+    return RULES[failed.failure].billed == "unknown" and failed.failure is not Failure.FILTERED
+
+
 def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> float:
     """How long to wait after the ``number``-th failure in a row (from 1), in seconds.
 
@@ -165,12 +172,16 @@ class RetryState:
         self._policy = policy
         self._failures: list[Failure] = []
         self._mends = 0
+        self.lost = False
+        """Whether an attempt was lost, so that the next one is a probe."""
+        self.probing = False
 
     def add(self, failed: AttemptFailedError) -> int:
         """Note a failure. Returns how many of its kind there were; those that were mended are not counted."""
         if failed.mended is not None:
             self._mends += 1
             return 0
+        self.lost = self.lost or is_lost(failed)
         self._failures.append(failed.failure)
         return self._failures.count(failed.failure)
 
@@ -216,11 +227,14 @@ class RetryState:
         counted = sum(not RULES[failure].pauses_model for failure in self._failures)
         return rule.pauses_model or counted < self._policy.max_attempts
 
-    def wait_seconds(self, failed: AttemptFailedError) -> float:
-        """How long this order waits; 0 where the pause is in the ledger, for every process."""
+    def wait_seconds(self, failed: AttemptFailedError, *, lost: int = 0) -> float:
+        """How long this order waits; 0 where the pause is in the ledger, for every process. ``lost`` attempts in a row,
+        of this order and of others, count as failures of this kind.
+        """
         if RULES[failed.failure].pauses_model or failed.mended is not None:
             return 0.0
-        return wait_seconds(failed, self._failures.count(failed.failure), self._policy.jitter())
+        number = max(self._failures.count(failed.failure), lost if is_lost(failed) else 0)
+        return wait_seconds(failed, number, self._policy.jitter())
 
     def verdict(self, failed: AttemptFailedError) -> str:
         """The message when it is over: what happened, how often, what to do."""
