@@ -17,18 +17,12 @@ from scripted_server import ScriptedServer
 
 from expand.errors import InputError
 from expand.llm.endpoint import Endpoint, headers_of_environment, hide_key, is_loopback
+from expand.llm.failures import MESSAGE_LIMIT, one_line, said_in
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import failure_of
-from expand.llm.response import (
-    MESSAGE_LIMIT,
-    StreamedAnswer,
-    answer_from,
-    one_line,
-    retry_after,
-    said_in,
-    usage_from,
-)
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, Request, Usage, ignore_text
+from expand.llm.request_form import Mode, RequestForm
+from expand.llm.response import StreamedAnswer, answer_from, usage_from
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, OnText, Request, Usage, ignore_text
 from expand.schema import Json
 
 KEY = "sk-test-0123456789abcdef"
@@ -163,7 +157,7 @@ def test_what_the_tool_cannot_cause_is_an_unknown_outcome() -> None:
         (429, {"error": {"code": ["rate_limit_exceeded"], "type": {}}}, Failure.RATE_LIMITED),
         (404, {"error": {"code": {"model": "none"}}}, Failure.NOT_FOUND),
         (503, {}, Failure.SERVER_ERROR),
-        (529, {}, Failure.SERVER_ERROR),
+        (529, {}, Failure.OVERLOADED),
     ],
 )
 def test_statuses(status: int, body: object, failure: Failure) -> None:
@@ -357,41 +351,8 @@ def test_usage(value: object, usage: Usage | None) -> None:
     assert usage_from(value) == usage
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after": "100000"}, 100000.0),
-        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
-        ({"retry-after": "Thu, 01 Jan 1970 00:20:00 GMT"}, 200.0),
-        ({"retry-after": "Thu, 01 Jan 1970 00:00:01 GMT"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "-3"}, None),
-        ({"retry-after": "inf"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"x-ratelimit-reset-requests": "9s"}, None),
-        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9"}, 9.0),
-        (
-            {
-                "x-ratelimit-remaining-requests": "0",
-                "x-ratelimit-reset-requests": "1m30.5s",
-                "x-ratelimit-remaining-tokens": "0",
-                "x-ratelimit-reset-tokens": "20ms",
-            },
-            90.5,
-        ),
-        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "later"}, None),
-        ({"x-ratelimit-remaining-tokens": "0"}, None),
-    ],
-)
-def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, now=1000.0) == seconds
-
-
 def test_what_a_provider_says_becomes_one_line() -> None:
-    assert said_in(["x"]) == ""
+    assert said_in(["x"]) == "x"
     assert said_in({"message": "a\r\n\x1b[31mb"}) == "a [31mb"
     assert one_line("x" * 400) == "x" * (MESSAGE_LIMIT - 1) + "…"
 
@@ -440,7 +401,7 @@ async def test_parameters_cannot_replace_what_the_reservation_rests_on(
             api_key=None,
             base_url="http://127.0.0.1:9/v1",
         ),
-        output_cap_name="max_tokens",
+        RequestForm(cap_name="max_tokens"),
     ) as author:
         await author.complete(request, client_request_id="x")
     sent = json.loads(route.calls.last.request.content)
@@ -660,14 +621,28 @@ async def test_a_proxy_in_the_environment_is_not_used_for_this_machine(
 # Streams ---------------------------------------------------------------------------------------
 
 
+def form_of(*, stream: bool) -> RequestForm:
+    return RequestForm(mode=Mode.STREAM_WITH_USAGE if stream else Mode.PLAIN)
+
+
+async def until_mended(author: OpenAIAuthor, on_text: OnText = ignore_text) -> Answer:
+    """The answer, after as many attempts as the author mends."""
+    while True:
+        try:
+            return await author.complete(REQUEST, client_request_id="03/1/draft/7", on_text=on_text)
+        except AttemptFailedError as refusal:
+            if refusal.mended is None:
+                raise
+
+
 async def asked(
     server: ScriptedServer, pieces: list[str] | None = None, *, stream: bool = True, **endpoint: Any
 ) -> Answer:
     """The answer of a new author to one request."""
     where = Endpoint(api_key=None, base_url=server.base_url, **endpoint)
-    async with OpenAIAuthor(where, stream=stream) as author:
+    async with OpenAIAuthor(where, form_of(stream=stream)) as author:
         on_text = ignore_text if pieces is None else pieces.append
-        return await author.complete(REQUEST, client_request_id="03/1/draft/7", on_text=on_text)
+        return await until_mended(author, on_text)
 
 
 async def test_text_comes_piece_by_piece_and_the_usage_at_the_end(server: ScriptedServer) -> None:
@@ -709,7 +684,7 @@ async def test_a_server_that_streams_otherwise_is_asked_as_it_knows(
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         for _ in range(3):
             pieces: list[str] = []
-            answer = await author.complete(REQUEST, client_request_id="x", on_text=pieces.append)
+            answer = await until_mended(author, pieces.append)
             assert answer.text == "".join(pieces)
             assert answer.text.count("\n") == 12
             assert (answer.usage is None) is (behaviour == "refuses_stream_options")
@@ -730,7 +705,7 @@ async def test_a_server_that_takes_neither_is_asked_both_ways_and_no_more(
     route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(400, json=error)
     async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
         with pytest.raises(AttemptFailedError, match="'stream' is not what it should be"):
-            await author.complete(REQUEST, client_request_id="x")
+            await until_mended(author)
     assert route.call_count == 2
 
 
@@ -814,7 +789,7 @@ async def streamed(
     headers = {"content-type": content_type} if content_type else {}
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(content=content, headers=headers)
     where = Endpoint(api_key=KEY, base_url="http://127.0.0.1:9/v1")
-    async with OpenAIAuthor(where, stream=stream) as author:
+    async with OpenAIAuthor(where, form_of(stream=stream)) as author:
         return await author.complete(REQUEST, client_request_id="x", on_text=pieces.append)
 
 

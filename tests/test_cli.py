@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from workspaces import (
 
 from expand.cli import main
 from expand.document import draft
+from expand.ledger import Ledger
 from expand.markdown import blocks
 from expand.markdown.code import broken_code
 
@@ -897,3 +899,42 @@ def test_the_workspace_is_found_from_a_folder_inside_it(
         main()
     assert ended.value.code == 0
     assert "1 outline read" in capsys.readouterr().out
+
+
+# --- pauses and waits ------------------------------------------------------------------------
+
+
+def test_a_pause_is_shown_and_lifted(place: Path, server: ScriptedServer) -> None:
+    assert expand(place, "ledger", "resume").out == "no model is paused\n"
+    assert not (place / ".expand" / "ledger.db").exists()
+    with closing(Ledger.open(place / ".expand" / "ledger.db")) as ledger:
+        ledger.pause("scripted", 99_999_999_999)
+        ledger.pause("a b", 600)
+    said = "scripted is paused for more than ten years, as its provider asked"
+    assert said in expand(place, "ledger", "resume").out
+    budget = expand(place, "budget", "--format", "json")
+    assert f"{said}; lift it with `expand ledger resume scripted`" in budget.err
+    assert "expand ledger resume 'a b'" in budget.err
+    assert budget.json["used"] == 1000
+    stopped = chapter(place, server)
+    assert stopped.code == 4
+    assert "the provider asked for a pause for more than ten years; run again then, lift it" in stopped.err
+    assert server.requests == []
+    unknown = expand(place, "ledger", "resume", "script")
+    assert unknown.code == 2
+    assert "script is not paused; paused are: a b, scripted" in unknown.err
+    assert expand(place, "ledger", "resume", "scripted", "--all").code == 2
+    assert expand(place, "ledger", "resume", "scripted").out == "scripted: the pause is lifted\n"
+    assert chapter(place, server).code == 0
+    assert expand(place, "ledger", "resume", "--all").out == "a b: the pause is lifted\n"
+    assert "no model is paused" in expand(place, "ledger", "resume", "a b").err
+
+
+def test_the_longest_wait_is_a_setting(place: Path, server: ScriptedServer) -> None:
+    server.script, server.retry_after = ("rate_limited",), "2"
+    (place / "expand.toml").write_text('[author]\nmodel = "scripted"\nlongest_wait_seconds = 1\n', encoding="utf-8")
+    stopped = chapter(place, server)
+    assert stopped.code == 4
+    assert re.search(r"asks to wait until \d{4}-\d\d-\d\d \d\d:\d\d .* longer than 1 s", stopped.err)
+    assert stopped.json["budget"]["used"] == 1000
+    assert chapter(place, server).code == 0

@@ -15,10 +15,10 @@ from expand.client.retry_policy import RULES
 from expand.drafting.model_setup import model_setup_for, profile_of
 from expand.errors import InputError
 from expand.llm.endpoint import Endpoint, host_of, port_of
+from expand.llm.failures import refused
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.profile import profile_for
 from expand.llm.provider import COMPATIBLE, providers, recognised
-from expand.llm.response import refused
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 from expand.settings import Overrides, Settings, read_settings, require_author
 from expand.workspace import Workspace

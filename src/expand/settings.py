@@ -26,6 +26,7 @@ from expand.llm.provider import (
     providers,
     recognised,
 )
+from expand.llm.waits import LONGEST_ASKED_SECONDS
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
 from expand.schema.validators import Validator
@@ -53,6 +54,7 @@ class Settings:
     concurrency: int | None = None
     timeout_seconds: float = 600.0
     total_timeout_seconds: float | None = None
+    longest_wait_seconds: float = LONGEST_ASKED_SECONDS
     on_unknown: OnUnknown = "retry"
     models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
@@ -110,6 +112,7 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         concurrency=stated.concurrency(),
         timeout_seconds=float(stated.author.get("timeout_seconds", 600)),
         total_timeout_seconds=float(total) if (total := stated.author.get("total_timeout_seconds")) else None,
+        longest_wait_seconds=float(stated.author.get("longest_wait_seconds", LONGEST_ASKED_SECONDS)),
         on_unknown=stated.on_unknown(),
         models=stated.models,
     )

@@ -39,7 +39,7 @@ class Command(NamedTuple):
 
 
 GROUPS: Mapping[str, str] = {
-    "ledger": "Verify, export, import and reconcile the ledger.",
+    "ledger": "Verify, export, import and reconcile the ledger; lift pauses.",
     "outline": "Check and import outlines, print their JSON Schema.",
     "prompt": "Show what would be sent; list, copy and compare templates.",
 }
@@ -122,6 +122,11 @@ Settle attempts of unknown outcome, or list them.
 expand ledger reconcile                                list the unknown outcomes
 expand ledger reconcile 3f2a --as used=1200            enter what the provider billed
 expand ledger reconcile --usage export.csv --complete  from the provider's usage export
+
+ledger resume = ledger:resume
+Lift the pause that a provider asked for, or list the paused models.
+expand ledger resume          list the paused models, and until when
+expand ledger resume gpt-4.1  call this model again
 
 outline check = outline:check
 Check settings, book and outlines; list mistakes by line.

@@ -15,7 +15,7 @@ from expand.cli.encoding import escaped, is_unicode
 from expand.cli.verbosity import warn
 from expand.drafting.model_setup import cost_of
 from expand.errors import InputError, Place
-from expand.ledger import Ledger, State, audit, transfer
+from expand.ledger import Ledger, State, audit, pauses_in, transfer
 from expand.ledger.attempts import MOST_TOKENS
 from expand.ledger.reconciliation import reconcile as settle
 from expand.ledger.reconciliation import reconcile_export
@@ -136,6 +136,36 @@ def reconcile(
             _by_hand(ledger, settings_of(place), place, attempt, outcome)
         else:
             _list(ledger)
+    finally:
+        ledger.close()
+
+
+def resume(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The paused model.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every paused model.")] = False,
+    workspace: options.Workspace = None,
+) -> None:
+    """Lift the pause that a provider asked for, or list the paused models."""
+    place = workspace_of(context, workspace)
+    if model is not None and every:
+        raise InputError("a model and --all were given", remedy="give one of the two")
+    paused = pauses_in(place.ledger_place)
+    names = [pause.model for pause in paused]
+    if model is not None and model not in names:
+        listed = f"paused are: {', '.join(names)}" if names else "no model is paused"
+        raise InputError(f"{model} is not paused", remedy=listed)
+    if model is None and not every:
+        for pause in paused:
+            typer.echo(str(pause))
+        if not paused:
+            typer.echo("no model is paused")
+        return
+    ledger = Ledger.open(place.ledger_place)
+    try:
+        for name in names if every else [model or ""]:
+            ledger.resume(name)
+            typer.echo(f"{name}: the pause is lifted")
     finally:
         ledger.close()
 

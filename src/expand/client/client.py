@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from expand.client.circuit_breaker import CircuitBreaker
 from expand.client.limiter import Canary, Limiter
 from expand.client.outcome import Bought, Event, HeldError, RefusedError, StoppedError
-from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, pause_seconds
+from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, is_lost
 from expand.errors import AuthorError, ExpandError, LedgerError
 from expand.ledger import Held, InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
 from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
+from expand.llm.waits import until
 
 __all__ = ["Bought", "BudgetedClient", "Event", "HeldError", "RefusedError", "RetryPolicy", "StoppedError"]
 
@@ -37,6 +40,9 @@ TEXT_SECONDS = 0.2
 
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
+
+PAUSE_SECONDS = 5.0
+"""How often to look whether a pause has been lifted meanwhile."""
 
 SETTLE_TRIES = 60
 """How often, a second apart, to try to store an answer while the disk is full or the ledger locked."""
@@ -121,6 +127,7 @@ class BudgetedClient:
         self._unsettled_by = ""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
+        self._breaker = CircuitBreaker()
         self.fatal: AuthorError | None = None
         """Why the whole run cannot go on; every further order is refused with the same words."""
 
@@ -146,6 +153,8 @@ class BudgetedClient:
                 await self._prepare()
                 self._prepared = True
             while True:
+                if tries.lost and not tries.probing:
+                    tries.probing = await self._breaker.enter()
                 # A retry goes before what was never sent. Otherwise one section would stay open, and its draft
                 # unwritten, until all others have been begun.
                 place = await self._place(order, rank=0 if tries.sent else order.rank)
@@ -158,8 +167,10 @@ class BudgetedClient:
                 # is out must not lead to another one.
                 if self._stopped.is_set() or not tries.goes_on(outcome):
                     raise self._given_up(outcome, tries) from outcome
-                await self._wait(tries.wait_seconds(outcome), self._stopped)
+                await self._wait(tries.wait_seconds(outcome, lost=self._breaker.lost), self._stopped)
         finally:
+            if tries.probing:
+                self._breaker.leave()
             if leads:
                 self._canary.leave()
 
@@ -193,7 +204,7 @@ class BudgetedClient:
         """A reservation, marked as sent and counted as out, or an answer. A smaller ``rank`` goes before a greater one:
         what was begun goes on before anything else is.
         """
-        model = order.request.model
+        model, told = order.request.model, ""
         while True:
             with self._limiter.queue(model, rank) as place:
                 while True:
@@ -215,10 +226,16 @@ class BudgetedClient:
                             break  # wait outside the queue: others need not wait for this one
                         case Held() as held:
                             raise HeldError.by_unknown(order, held.attempt_id)
-                        case Paused(seconds=seconds, reason=reason):
+                        case Paused(seconds=seconds, reason=reason, by_provider=by_provider):
+                            if by_provider and seconds > self._retry.longest_wait_seconds:
+                                raise self._paused_too_long(model, seconds, reason)
+                            if reason != told:
+                                told = reason
+                                self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=reason))
                             # A random part, since every process that was told of the pause would otherwise come back in
-                            # the same instant, and be refused again.
-                            await self._linger(order, seconds + self._retry.jitter() * 0.25, reason, place.changed)
+                            # the same instant, and be refused again. In steps, since somebody may lift the pause.
+                            await self._wait(min(seconds + self._retry.jitter() * 0.25, PAUSE_SECONDS), place.changed)
+                            self._ledger.recover()
                         case Refused(waitable=True) as refused:
                             message = f"{refused.message}; waiting for calls in flight"
                             # Polled, since what comes free may be another process's, and no event of this loop tells of
@@ -230,6 +247,15 @@ class BudgetedClient:
             # whole run.
             self._canary.passes()  # nobody waits behind an order that only waits itself
             await self._linger(order, POLL_SECONDS, "the same request is in flight already", self._stopped)
+
+    def _paused_too_long(self, model: str, seconds: float, reason: str) -> AuthorError:
+        """The error for a pause that the ledger has from elsewhere; it ends the run."""
+        self.fatal = self.fatal or AuthorError(
+            f"{reason} {until(seconds)}; run again then, lift it with `expand ledger resume {shlex.quote(model)}`, or "
+            "take another model"
+        )
+        self._canary.passes()
+        return AuthorError(str(self.fatal))
 
     def _check(self) -> None:
         """Raise what keeps anything more from being bought."""
@@ -286,9 +312,10 @@ class BudgetedClient:
                 raise StoppedError(f"stopped; the outcome of attempt {place.attempt_id} is unknown") from None
             raise
         if isinstance(outcome, StoredAnswer):
+            self._breaker.answer()
             self._canary.passes()
         else:
-            self._learn(outcome, tries)
+            self._learn(order, outcome, tries)
         return outcome
 
     def _landed(self, task: asyncio.Task[Outcome]) -> None:
@@ -321,14 +348,14 @@ class BudgetedClient:
                 order.request, client_request_id=order.address.header(attempt_id), on_text=on_text
             )
         except AttemptFailedError as failed:
-            seconds = pause_seconds(failed, tries.add(failed))
+            seconds = tries.pause_seconds(failed)
             if seconds:  # first of all: from now on nobody may call the model, in any process
                 self._ledger.pause(order.request.model, seconds)
             # Text wins over the failure's rule, even over "not billed": a provider that sent text has worked, and will
             # charge for it. What the order still needs is asked for as a continuation.
             cut = _cut(pieces, failed)
             if cut is None:
-                self._record_failure(order, attempt_id, failed, seconds, final=not tries.goes_on(failed))
+                self._record_failure(order, attempt_id, failed, seconds, final=tries.ends_run(failed))
                 return failed
             answer = cut
         # Everything, Ctrl-C and defects in an author too. Whatever happens after sending, the ledger has to be told, or
@@ -359,8 +386,8 @@ class BudgetedClient:
                 order=order,
                 attempt_id=attempt_id,
                 seconds=seconds,
-                message=failed.message,
-                final=rule.stops_run and final,
+                message=f"{failed.message}; {failed.mended}" if failed.mended else failed.message,
+                final=final,
             )
         )
 
@@ -430,13 +457,19 @@ class BudgetedClient:
             )
         return LedgerError("\n".join(parts))
 
-    def _learn(self, failed: AttemptFailedError, tries: RetryState) -> None:
+    def _learn(self, order: Order, failed: AttemptFailedError, tries: RetryState) -> None:
         """Note what a failure means for the other orders of this run."""
+        if failed.mended is not None:
+            return  # nothing is known yet: the same request goes out again at once, put another way
         over = not tries.goes_on(failed)
-        # An answer that is no completion, as the very first one, most likely means a wrong base URL. Later it is one
-        # broken answer among good ones, and stops nobody.
-        unproven = failed.failure is Failure.GARBLED and not self._canary.passed
-        if over and (RULES[failed.failure].stops_run or unproven):
+        # A failure that may be billed proves nothing before the first answer: the base URL may be wrong, or the server
+        # broken for good. So the order that leads is tried alone, and ends the run. Later it is one loss among answers,
+        # unless nothing but losses follows.
+        lost = is_lost(failed)
+        if lost:
+            self._breaker.loss(order.request.key, probe=tries.probing)
+        unproven = lost and self._breaker.unproven and not tries.held(failed)
+        if tries.ends_run(failed) or (over and unproven) or self._breaker.open:
             self.fatal = self.fatal or AuthorError(tries.verdict(failed))
         # Any other failure proves that the author answers, so the rest may go. An unreachable one proves nothing: the
         # next order leads and tries again, alone.

@@ -85,7 +85,8 @@ async def run_checks(
             result = await send_live_request(
                 workspace, book, author=author or meant, profile=profile, counter=counter, price=price
             )
-        found.append(result)
+            found.append(result)
+            found += model_checks.check_mends(meant.advice(profile.name))
     return DoctorReport(findings=tuple(found))
 
 

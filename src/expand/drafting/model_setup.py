@@ -13,6 +13,7 @@ from expand.ledger import Ledger
 from expand.llm.endpoint import Endpoint
 from expand.llm.pricing import Price, price_for
 from expand.llm.profile import Profile, profile_for
+from expand.llm.request_form import RequestForm
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import Usage
 from expand.outline import Book
@@ -124,4 +125,4 @@ def author_for(settings: Settings, profile: Profile) -> OpenAIAuthor:
 
     if settings.embedded:
         return EmbeddedAuthor()
-    return OpenAIAuthor(endpoint_of(settings), output_cap_name=profile.output_cap_name, stream=profile.stream)
+    return OpenAIAuthor(endpoint_of(settings), RequestForm.of(profile))

@@ -237,7 +237,7 @@ async def open_client(
         ledger=ledger,
         author=author,
         on_event=usage.note,
-        retry=RetryPolicy(on_unknown=settings.on_unknown),
+        retry=RetryPolicy(on_unknown=settings.on_unknown, longest_wait_seconds=settings.longest_wait_seconds),
         prepare=prepare,
     )
     stack.push_async_callback(client.drain)

@@ -23,7 +23,7 @@ from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts, budget_totals, connect, spill
 from expand.ledger.aggregates import Aggregates, aggregates
 from expand.ledger.database import Connection, Database
-from expand.ledger.values import AttemptRow, Order, PromptHistory, Run, State, StoredAnswer, Verdict
+from expand.ledger.values import AttemptRow, Order, Pause, PromptHistory, Run, State, StoredAnswer, Verdict
 from expand.ledger_location import LedgerPlace
 from expand.llm.types import Answer, AttemptFailedError, Failure
 
@@ -226,6 +226,15 @@ class Ledger:
         with self.writing() as connection:
             admission_check.pause(connection, model, self.clock() + timedelta(seconds=seconds))
 
+    def pauses(self) -> tuple[Pause, ...]:
+        """The models that no process may call for now, and for how long."""
+        return admission_check.pauses(self.database, self.clock())
+
+    def resume(self, model: str) -> None:
+        """Lift the pause of ``model``: processes that wait for its end go on within seconds."""
+        with self.writing() as connection:
+            admission_check.lift(connection, model)
+
     # --- editions ---------------------------------------------------------------------------------
 
     def raise_edition(self, chapter: str, section: int, *, instruction: str = "") -> int:
@@ -347,3 +356,14 @@ def _refuse_huge(limits: list[Limit], openings: Mapping[str, int], money: Mappin
             raise LedgerError(
                 f"{figure:,} is more than a ledger can hold; the most is {LARGEST:,} tokens or 4 million dollars"
             )
+
+
+def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:
+    """The pauses in the ledger at ``place``; none where there is no ledger. Raises ``LedgerError``."""
+    ledger = Ledger.read(place)
+    if ledger is None:
+        return ()
+    try:
+        return ledger.pauses()
+    finally:
+        ledger.close()

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from expand.llm.endpoint import HIDDEN
+from expand.llm.failures import one_line, refused, said_in
 from expand.llm.openai_client import OpenAIClient
-from expand.llm.response import answer_from, one_line, refused, said_in
+from expand.llm.response import answer_from
 from expand.llm.types import Answer, AttemptFailedError, Failure
 from expand.schema import Json
 

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from expand.errors import InputError, chain
 from expand.llm.types import AttemptFailedError
@@ -41,8 +41,13 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """The base URL. Raises ``InputError`` for one that is none."""
-        return checked_url(self.base_url)
+        """The base URL without what the API itself puts behind it. Raises ``InputError`` for one that is none."""
+        return api_url(checked_url(self.base_url))
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What stands behind the ``?`` of the base URL, for every request: Azure's ``api-version``."""
+        return dict(parse_qsl(urlsplit(self.base_url or "").query))
 
     @property
     def longest_seconds(self) -> float:
@@ -66,6 +71,27 @@ class Endpoint:
 # Base URLs
 
 OPENAI_URL = "https://api.openai.com/v1"
+
+
+_RESOURCE = re.compile(r"(?:/(?:chat/completions|completions|responses|embeddings|models|batches|files))?/*$")
+"""What a base URL that was copied from an example request ends in."""
+_VERSION = re.compile(r"/v\d+(?:alpha|beta)?\d*(?:/|$)|/api(?:/|$)|/openai(?:/|$)")
+
+
+def api_url(url: str) -> str:
+    """The base URL of the API: without the resource, slashes, query and fragment behind it."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, _RESOURCE.sub("", parts.path, count=1), "", ""))
+
+
+def other_url(url: str) -> str | None:
+    """Where else the API may be: below ``/v1``, which often is left out. None where the URL names a version, or where
+    an API is, already.
+    """
+    parts = urlsplit(url)
+    if _VERSION.search(parts.path):
+        return None
+    return urlunsplit((parts.scheme, parts.netloc, f"{api_url(parts.path)}/v1", parts.query, ""))
 
 
 def host_of(base_url: str | None) -> str:

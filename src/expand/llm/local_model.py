@@ -17,6 +17,7 @@ from expand.errors import InputError
 from expand.llm.endpoint import Endpoint
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.request_form import RequestForm
 from expand.llm.types import AttemptFailedError, Failure
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class EmbeddedAuthor(OpenAIAuthor):
     """
 
     def __init__(self, *, start: Callable[[], LocalServer] = start_server) -> None:
-        super().__init__(Endpoint(api_key=None), output_cap_name="max_tokens")
+        super().__init__(Endpoint(api_key=None), RequestForm(cap_name="max_tokens"))
         self._start = start
         self._server: LocalServer | None = None
 

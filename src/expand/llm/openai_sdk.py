@@ -22,8 +22,9 @@ import openai
 
 from expand.errors import chain
 from expand.llm.endpoint import HIDDEN, Endpoint, hide_key, is_loopback
-from expand.llm.openai_client import Mode
-from expand.llm.response import StreamedAnswer, garbled, one_line, refused, request_id_in, said_in
+from expand.llm.failures import one_line, refused, said_in
+from expand.llm.request_form import Mode
+from expand.llm.response import StreamedAnswer, garbled, request_id_in
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText
 from expand.schema import Json
 
@@ -80,6 +81,7 @@ class Connection:
         self.client = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "",
             base_url=endpoint.url,
+            default_query=dict(endpoint.query),
             max_retries=0,
             timeout=timeout,
             http_client=openai.DefaultAsyncHttpxClient(
@@ -100,6 +102,10 @@ class Connection:
         with suppress(ImportError):
             import_module("anyio._backends._asyncio")
         self.completions = self.client.chat.completions
+
+    def move(self, url: str) -> None:
+        """Send whatever comes next to another base URL; what is under way is left alone."""
+        self.client.base_url = url
 
     async def complete(
         self,

@@ -131,6 +131,10 @@ class Failure(enum.StrEnum):
     NOT_FOUND = "not_found"
     QUOTA = "quota"
     RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    """The server refused before it began: it is full, or still loading its model."""
+    TOO_LONG = "too_long"
+    """Prompt and output cap are above what the model, or the account, takes in one request."""
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     SERVER_ERROR = "server_error"
@@ -147,9 +151,11 @@ class Failure(enum.StrEnum):
 class AttemptFailedError(Exception):
     """An attempt brought no answer. Raised by authors only; never leaves the purchase.
 
-    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. An answer that broke off may
-    have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are as in
-    ``Answer``. Its text went to ``on_text``.
+    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. ``remedy`` takes the place
+    of the one that the failure has in general. ``mended`` says what the author does otherwise from now on, so that the
+    same request may be sent again at once; "" if it was said before, None where nothing was mended. An answer that
+    broke off may have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are
+    as in ``Answer``. Its text went to ``on_text``.
     """
 
     def __init__(
@@ -162,6 +168,7 @@ class AttemptFailedError(Exception):
         usage: Usage | None = None,
         model: str = "",
         provider_request_id: str = "",
+        remedy: str = "",
     ) -> None:
         super().__init__(message)
         self.failure = failure
@@ -171,6 +178,8 @@ class AttemptFailedError(Exception):
         self.usage = usage
         self.model = model
         self.provider_request_id = provider_request_id
+        self.remedy = remedy
+        self.mended: str | None = None
 
 
 OnText = Callable[[str], None]
