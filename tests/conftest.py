@@ -19,8 +19,9 @@ def _no_network() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, base URL, proxy or setting of the developer's is seen by a test."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No key, base URL, proxy, setting or consent of the developer's is seen by a test."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "EXPAND_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from expand.doctor.check_result import CheckResult, failure, from_error, ok, warning
-from expand.errors import LedgerError
+from expand.errors import LedgerError, UntrustedError
 from expand.ledger import Ledger
 from expand.ledger_location import LedgerPlace
 from expand.workspace import Workspace
@@ -25,7 +25,12 @@ def check_storage(workspace: Workspace, *, free_bytes: Callable[[Path], int] | N
     root = workspace.root
     yield _check_room(root, free_bytes(root) if free_bytes else shutil.disk_usage(root).free)
     yield _check_writable(root)
-    yield _check_ledger(workspace.ledger_place)
+    try:
+        place = workspace.ledger_place
+    except UntrustedError as error:
+        yield from_error("ledger", error)
+    else:
+        yield _check_ledger(place)
 
 
 def _check_room(root: Path, free: int) -> CheckResult:
