@@ -525,8 +525,13 @@ def test_a_file_ledger_elsewhere_is_shown(tmp_path: Path) -> None:
 
 
 def test_no_letter_passes_for_another(tmp_path: Path) -> None:
-    root = workspace(tmp_path / "w", '[author]\nbase_url = "https://api.\\u043epenai.com\\u202e/v1"\n')
-    assert "https://api.\\u043epenai.com\\u202e/v1" in expand(root, "trust").out
+    root = workspace(
+        tmp_path / "w", '[author]\nmodel = "m\\u001b[2K"\nbase_url = "https://api.\\u043epenai.com\\u202e/v1"\n'
+    )
+    shown = expand(root, "trust").out
+    assert "https://api.\\u043epenai.com\\u202e/v1" in shown
+    assert "to m\\x1b[2K at api.\\u043epenai.com\\u202e, without a key." in shown
+    assert not {"\x1b", "\u202e", "\u043e"} & set(shown)
 
 
 def test_an_ordinary_workspace_needs_no_trust(tmp_path: Path) -> None:

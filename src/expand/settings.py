@@ -31,7 +31,7 @@ from expand.llm.provider import (
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
 from expand.schema.validators import Validator
-from expand.trust import Destinations, destinations, vouched_for, without_routing
+from expand.trust import Destinations, destinations, visible, vouched_for, without_routing
 
 DEFAULT_MODEL = "gpt-4.1"
 OnUnknown = Literal["retry", "hold"]
@@ -76,10 +76,10 @@ class Settings:
 
     @property
     def recipient(self) -> str:
-        """To whom requests go, in words: ``gpt-4.1 at api.openai.com, with the key in OPENAI_API_KEY``."""
-        parts = urlsplit(self.base_url or OPENAI_URL)
+        """Who the author is, in words: ``gpt-4.1 at api.openai.com, with the key in OPENAI_API_KEY``."""
+        host = urlsplit(self.base_url or OPENAI_URL).netloc.encode("unicode_escape").decode("ascii")
         key = f"with the key in {self.key_variable}" if self.api_key else "without a key"
-        return f"{self.model} at {parts.netloc}, {key}"
+        return f"{visible(self.model)} at {host}, {key}"
 
     @property
     def route(self) -> tuple[object, ...]:

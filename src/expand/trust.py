@@ -75,8 +75,10 @@ class Destinations(NamedTuple):
     @property
     def trusted(self) -> bool:
         """Whether the user has agreed to exactly these."""
+        if not self.statements:
+            return True
         folder = _folder()
-        return not self.statements or (folder is not None and (folder / f"{self.digest}.json").is_file())
+        return folder is not None and (folder / f"{self.digest}.json").is_file()
 
     def statement(self, *path: str) -> Statement | None:
         """What stands under a key; None where the file does not state it, or it is no destination."""
@@ -126,6 +128,11 @@ def vouched_for(environment: Mapping[str, str]) -> bool:
     if said in ("1", "true", "yes"):
         return True
     raise InputError(f"{VARIABLE} is {said!r}", remedy="give 1 to trust the workspaces that are opened, or unset it")
+
+
+def visible(text: str) -> str:
+    """The text with an escape for each character that a terminal does not show, or acts upon."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def remember(named: Destinations) -> Path:

@@ -60,7 +60,8 @@ def doctor(
 
 
 def _note_recipient(settings: Settings) -> None:
-    note(f"requests go to {settings.recipient}")
+    """Says to whom the checks send, before they do."""
+    note(f"the author is {settings.recipient}")
 
 
 def _show(report: DoctorReport) -> None:

@@ -16,7 +16,7 @@ from expand.cli.verbosity import counted, note, warn
 from expand.errors import InputError
 from expand.schema import Json
 from expand.settings import read_destinations, read_settings
-from expand.trust import Destinations, forget, remember
+from expand.trust import Destinations, forget, remember, visible
 
 
 def trust(
@@ -87,10 +87,10 @@ def _asked(path: Path, named: Destinations) -> bool:
 
 def _description(path: Path, named: Destinations) -> Iterator[str]:
     """What the file names, and what would happen with it."""
-    yield f"{path} names:"
+    yield f"{visible(str(path))} names:"
     width = max(len(statement.key) for statement in named.statements)
     for statement in named.statements:
-        yield f"  line {statement.place.line:<4} {statement.key:<{width}}  {statement.shown}"
+        yield f"  line {statement.place.line:<4} {visible(statement.key):<{width}}  {statement.shown}"
     settings = read_settings(path, environment=os.environ, trusted=True)
     if not settings.embedded:
         yield f"With it, a run sends prompts (outlines, sources, drafts) to {settings.recipient}."
