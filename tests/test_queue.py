@@ -84,14 +84,15 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, postgres: ServerSite) -> Iterator[Shelf]:
+def shelf(tmp_path: Path, postgres: ServerSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+    monkeypatch.setenv("EXPAND_TRUST", "1")
     with ScriptedServer() as server:
         yield Shelf(folder=tmp_path, site=postgres, server=server)
     postgres.alter(f'DROP SCHEMA IF EXISTS "{schema_of(postgres.place)}" CASCADE')
 
 
 def settings_of(place: Path) -> Settings:
-    return read_settings(place / "expand.toml", environment={})
+    return read_settings(place / "expand.toml", environment={}, trusted=True)
 
 
 def backend_of(place: Path) -> QueueBackend:

@@ -209,7 +209,7 @@ def test_a_trusted_workspace_gets_what_it_names(
         assert expand(root, "trust", "--yes").code == 0
         ran = expand(root, "chapter", "07", "--section", "3")
         assert ran.code in (0, 5), ran.err
-        assert f"scripted at 127.0.0.1:{server.port}, with the key in AWS_SECRET_ACCESS_KEY" in ran.err
+        assert f"model scripted at 127.0.0.1:{server.port}, with the key in AWS_SECRET_ACCESS_KEY" in ran.err
         sent = {name.lower(): value for name, value in server.requests[0].headers.items()}
     assert (sent["x-key"], sent["x-team"]) == (KEYS["AWS_SECRET_ACCESS_KEY"], "docs")
     others = [value.partition(": ")[2] or value for name, value in KEYS.items() if not name.startswith("AWS")]

@@ -76,7 +76,7 @@ class Settings:
 
     @property
     def recipient(self) -> str:
-        """Who the author is, in words: ``gpt-4.1 at api.openai.com, with the key in OPENAI_API_KEY``."""
+        """Who writes, and where, in words: ``gpt-4.1 at api.openai.com, with the key in OPENAI_API_KEY``."""
         host = urlsplit(self.base_url or OPENAI_URL).netloc.encode("unicode_escape").decode("ascii")
         key = f"with the key in {self.key_variable}" if self.api_key else "without a key"
         return f"{visible(self.model)} at {host}, {key}"

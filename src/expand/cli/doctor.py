@@ -61,7 +61,7 @@ def doctor(
 
 def _note_recipient(settings: Settings) -> None:
     """Says to whom the checks send, before they do."""
-    note(f"the author is {settings.recipient}")
+    note(f"model {settings.recipient}")
 
 
 def _show(report: DoctorReport) -> None:

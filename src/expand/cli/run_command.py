@@ -51,7 +51,7 @@ def note_author(settings: Settings) -> None:
             "set OPENAI_API_KEY or give --base-url for another"
         )
         return
-    note(f"the author is {settings.recipient}")
+    note(f"model {settings.recipient}")
     if settings.guessed:
         note(
             f"{settings.base_url} is taken for {settings.provider.title} by its "
