@@ -84,9 +84,9 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, postgres: ServerSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    monkeypatch.setenv("EXPAND_TRUST", "1")
-    with ScriptedServer() as server:
+def shelf(tmp_path: Path, postgres: ServerSite) -> Iterator[Shelf]:
+    with pytest.MonkeyPatch.context() as patch, ScriptedServer() as server:
+        patch.setenv("EXPAND_TRUST", "1")
         yield Shelf(folder=tmp_path, site=postgres, server=server)
     postgres.alter(f'DROP SCHEMA IF EXISTS "{schema_of(postgres.place)}" CASCADE')
 

@@ -89,7 +89,7 @@ def _description(path: Path, named: Destinations) -> Iterator[str]:
     """What the file names, and what would happen with it."""
     yield f"{visible(str(path))} names:"
     width = max(len(statement.key) for statement in named.statements)
-    for statement in named.statements:
+    for statement in sorted(named.statements, key=lambda statement: statement.place.line or 0):
         yield f"  line {statement.place.line:<4} {visible(statement.key):<{width}}  {statement.shown}"
     settings = read_settings(path, environment=os.environ, trusted=True)
     if not settings.embedded:
