@@ -260,7 +260,7 @@ async def expand(place: Path, *arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "expand", *arguments,
         cwd=place,
-        env={**os.environ, "LITELLM_API_KEY": KEY},
+        env={**os.environ, "LITELLM_API_KEY": KEY, "EXPAND_TRUST": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

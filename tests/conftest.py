@@ -25,9 +25,12 @@ def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, _state_folder: Path) -> None:
-    """No key, base URL, proxy or setting of the developer's is seen by a test, and their state is left alone."""
+def _clean_environment(
+    monkeypatch: pytest.MonkeyPatch, _state_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No key, base URL, proxy, setting or consent of the developer's is seen by a test, nor changed."""
     monkeypatch.setenv("XDG_STATE_HOME", str(_state_folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "EXPAND_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

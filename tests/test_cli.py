@@ -591,7 +591,7 @@ def test_a_wrong_key_is_one_attempt_and_exit_4(place: Path, monkeypatch: pytest.
     assert ran.json["budget"]["used"] == 1_000
     assert adds_up(ran)
     assert set(statuses(ran)) == {"failed"}
-    assert ran.err.splitlines()[1:] == ["expand: HTTP 401: Incorrect API key provided; check OPENAI_API_KEY"]
+    assert ran.err.splitlines()[2:] == ["expand: HTTP 401: Incorrect API key provided; check OPENAI_API_KEY"]
     assert "sk-wrong-and-secret" not in ran.out + ran.err
     assert b"sk-wrong-and-secret" not in (place / ".expand" / "ledger.db").read_bytes()
 
@@ -622,7 +622,7 @@ def test_nobody_at_the_address_is_exit_4_and_costs_nothing(place: Path, monkeypa
     assert adds_up(ran)
     assert "## 1. Signal handling" in draft_of(place)
     refused = f"no connection: 127.0.0.1:{port}: all connection attempts failed"
-    assert ran.err.splitlines()[1:] == [
+    assert ran.err.splitlines()[2:] == [
         f"07/1: {refused}",
         f"expand: {refused} (4 attempts); check the base URL and that the server is running",
     ], "one notice, one message, and no failed line for each section"

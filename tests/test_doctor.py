@@ -58,7 +58,7 @@ async def look(
     key: str | None = None,
     **more: Any,
 ) -> DoctorReport:
-    environment = {**OURS, **({"OPENAI_API_KEY": key} if key else {})}
+    environment = {**OURS, "EXPAND_TRUST": "1", **({"OPENAI_API_KEY": key} if key else {})}
     return await run_checks(
         workspace.root,
         environment=environment,
@@ -200,7 +200,7 @@ async def test_the_provider_that_a_port_stands_for(workspace: Workspace) -> None
     settings_text(workspace, '[author]\nprovider = "openrouter"\n')
     found = await look(workspace)
     assert on(found, "provider").message == "OpenRouter"
-    assert on(found, "key").message.endswith("OPENROUTER_API_KEY or OPENAI_API_KEY is not set")
+    assert on(found, "key").message.endswith("and OPENROUTER_API_KEY is not set")
     settings_text(workspace, '[author]\nprovider = "compatible"\n')
     found = await look(workspace, base_url=None, key="sk")
     assert "has no address that is the same for everybody" in on(found, "settings").message

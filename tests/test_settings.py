@@ -63,10 +63,11 @@ def test_a_key_or_a_base_url_makes_the_default_model_the_author(
 
 
 def test_the_file_comes_before_the_defaults(tmp_path: Path) -> None:
-    settings = read(tmp_path, FULL)
+    settings = read(tmp_path, FULL, {"EXPAND_TRUST": "1"})
     assert settings == Settings(
         model="from-file",
         base_url="http://file.example/v1",
+        for_openai=True,
         concurrency=3,
         timeout_seconds=30.0,
         on_unknown="hold",

@@ -1,21 +1,23 @@
 """Settings: command line over environment over ``expand.toml`` over defaults.
 
-``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` mean what they mean for the OpenAI SDK. With neither set,
-and no provider named, the embedded local model is the author. Which provider serves the model is
-said by ``provider``, or recognised by the base URL; whichever of the two was stated at the higher
-place decides, so that a key never goes to a host that it was not meant for.
+``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` mean what they mean for the OpenAI SDK. With neither set, and no provider
+named, the embedded local model is the author. Which provider serves the model is said by ``provider``, or recognised by
+the base URL; whichever of the two was stated at the higher place decides. A key stands for a host: a provider's own
+variable holds the key of that provider alone, and what ``expand.toml`` says about hosts and keys counts only once the
+user has trusted the workspace (``trust``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
 
 from expand.errors import InputError, Place
-from expand.llm.endpoint import OPENAI_KEY, checked_key, is_loopback
+from expand.llm.endpoint import OPENAI_KEY, OPENAI_URL, checked_key, is_loopback, is_openai
 from expand.llm.provider import (
     COMPATIBLE,
     EMBEDDED,
@@ -30,6 +32,7 @@ from expand.llm.waits import LONGEST_ASKED_SECONDS
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
 from expand.schema.validators import Validator
+from expand.trust import Destinations, destinations, visible, vouched_for, without_routing
 
 DEFAULT_MODEL = "gpt-4.1"
 OnUnknown = Literal["retry", "hold"]
@@ -41,7 +44,10 @@ class Settings:
 
     ``api_key`` and ``base_url`` are None where the SDK's own defaults hold, ``key_variable`` is where the key is from,
     or would be looked for; ``embedded`` says that the author is the local model. ``recognised_by`` is what the provider
-    was found by, "" where it was named or is not known; ``guessed`` says that it may be another.
+    was found by, "" where it was named or is not known; ``guessed`` says that it may be another. ``for_openai`` says
+    whether what is meant for OpenAI (``OPENAI_API_KEY``, ``OPENAI_ORG_ID`` and the like) may go there. ``untrusted``
+    are the workspace's destinations where the user has not agreed to them and something would go there; then there is
+    no key.
     """
 
     model: str = DEFAULT_MODEL
@@ -51,6 +57,8 @@ class Settings:
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     key_variable: str = OPENAI_KEY
+    for_openai: bool = False
+    untrusted: Destinations | None = None
     concurrency: int | None = None
     timeout_seconds: float = 600.0
     total_timeout_seconds: float | None = None
@@ -68,38 +76,80 @@ class Settings:
         """Whether the base URL is on this machine, where no key is needed."""
         return is_loopback(self.base_url)
 
+    @property
+    def recipient(self) -> str:
+        """Who writes, and where, in words: ``gpt-4.1 at api.openai.com, with the key in OPENAI_API_KEY``."""
+        host = urlsplit(self.base_url or OPENAI_URL).netloc.encode("unicode_escape").decode("ascii")
+        key = f"with the key in {self.key_variable}" if self.api_key else "without a key"
+        return f"{visible(self.model)} at {host}, {key}"
+
+    @property
+    def route(self) -> tuple[object, ...]:
+        """Where requests go and what they carry besides the text; equal for settings that make no difference to it."""
+        url = (self.base_url or OPENAI_URL).rstrip("/")
+        headers = tuple(sorted(self.provider.headers.items()))
+        credentials = (self.key_variable, self.api_key, self.provider.key_header, headers, self.for_openai)
+        return (EMBEDDED,) if self.embedded else (url, *credentials)
+
+    def require_trust(self) -> None:
+        """Raises ``UntrustedError`` where a request would go to a destination that the user has not agreed to."""
+        if self.untrusted is not None:
+            raise self.untrusted.refusal("author", "base_url")
+
 
 class Overrides(NamedTuple):
-    """What the command line says; None where it says nothing."""
+    """What the command line or the caller says; None where it says nothing."""
 
     model: str | None = None
     base_url: str | None = None
     concurrency: int | None = None
     on_unknown: str | None = None
+    api_key: str | None = None
 
 
-def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Overrides | None = None) -> Settings:
+def read_settings(
+    path: Path, *, environment: Mapping[str, str], overrides: Overrides | None = None, trusted: bool = False
+) -> Settings:
     """Settings of the workspace whose ``expand.toml`` is ``path``.
 
-    Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest.
+    With ``trusted``, or ``EXPAND_TRUST`` in the environment, the caller vouches for what the file says about hosts and
+    keys. Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest.
     """
-    stated = _Stated(path, environment, overrides or Overrides())
+    file, given = _read(path), overrides or Overrides()
+    settings = _settings(_Stated(path, file, environment, given))
+    named = destinations(path, file)
+    if trusted or vouched_for(environment) or named.trusted:
+        return settings
+    # The file's destinations do not count. If they would make no difference here, nobody needs to be asked.
+    own = Document(data=without_routing(file.data), positions=file.positions)
+    try:
+        if _settings(_Stated(path, own, environment, given)).route == settings.route:
+            return settings
+    except InputError:  # a provider whose name or address only the file knows
+        pass
+    return replace(settings, api_key=None, untrusted=named)
+
+
+def _settings(stated: _Stated) -> Settings:
     found = stated.provider()
     model = stated.model()
-    base_url = stated.base_url() or (found.provider.base_url if found else None)
-    variable, key = _key(environment, found.provider if found else COMPATIBLE)
-    nothing = model is None and found is None and not key
+    provider = found.provider if found else stated.known["openai"]
+    base_url = stated.base_url() or provider.base_url
+    for_openai = stated.base_url() is not None or is_openai(base_url)
+    variable, key = stated.key(provider, for_openai=for_openai)
+    nothing = model is None and found is None and not key and is_openai(base_url)
     if model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (stated.embedded and model is None):
-        model, base_url, found = EMBEDDED_MODEL, None, None
+        model, base_url, found, for_openai = EMBEDDED_MODEL, None, None, False
+        variable, key = OPENAI_KEY, None
     elif found is None:
-        found = Recognised(provider=stated.known["openai"])
-    if found is not None and base_url is None and found.provider.name != "openai":
+        found = Recognised(provider=provider)
+    if found is not None and base_url is None:
         raise InputError(
             f"{found.provider.title} has no address that is the same for everybody",
             remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/ for Azure",
             place=stated.place("provider"),
         )
-    if found is not None and found.provider.name == "openai" and not stated.base_url():
+    if base_url == OPENAI_URL and not stated.base_url():
         base_url = None  # the SDK's own
     return Settings(
         model=model or DEFAULT_MODEL,
@@ -109,6 +159,7 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         base_url=base_url,
         api_key=key,
         key_variable=variable,
+        for_openai=for_openai,
         concurrency=stated.concurrency(),
         timeout_seconds=float(stated.author.get("timeout_seconds", 600)),
         total_timeout_seconds=float(total) if (total := stated.author.get("total_timeout_seconds")) else None,
@@ -118,9 +169,14 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
     )
 
 
+def read_destinations(path: Path) -> Destinations:
+    """The destinations that the file names. Raises ``InputErrors`` for what is wrong in it."""
+    return destinations(path, _read(path))
+
+
 def check_settings(path: Path) -> None:
     """Raises ``InputError`` for what is wrong in the file, whatever environment and command line say."""
-    _Stated(path, {}, Overrides()).check_provider()
+    _Stated(path, _read(path), {}, Overrides()).check_provider()
 
 
 def require_author(settings: Settings, *, path: Path) -> None:
@@ -128,14 +184,16 @@ def require_author(settings: Settings, *, path: Path) -> None:
     provider = settings.provider
     if settings.embedded:
         return
+    settings.require_trust()
     if settings.api_key:
         checked_key(settings.api_key, variable=settings.key_variable)
         return
     if settings.local or not provider.needs_key:
         return
     where = f"at {settings.base_url}" if settings.base_url else "by its provider"
+    variables = key_variables(provider, for_openai=settings.for_openai)
     raise InputError(
-        f"model {settings.model} is served {where}, and {' or '.join(provider.key_variables)} is not set",
+        f"model {settings.model} is served {where}, and {' or '.join(variables)} is not set",
         remedy="set it, give --base-url http://127.0.0.1:PORT/v1 for a local server, or give "
         "--model embedded for the local model",
         place=Place(path=path),
@@ -145,11 +203,11 @@ def require_author(settings: Settings, *, path: Path) -> None:
 class _Stated:
     """What command line, environment and file state, each in its turn."""
 
-    def __init__(self, path: Path, environment: Mapping[str, str], overrides: Overrides) -> None:
+    def __init__(self, path: Path, file: Document, environment: Mapping[str, str], overrides: Overrides) -> None:
         self._path = path
         self._environment = environment
         self._overrides = overrides
-        self._file = _read(path)
+        self._file = file
         self.author: Mapping[str, Any] = self._file.data.get("author", {})
         self.models: Mapping[str, Mapping[str, object]] = self._file.data.get("models", {})
         self.known = providers(self._file.data.get("providers", {}))
@@ -192,6 +250,14 @@ class _Stated:
             return Recognised(provider=self._named(name))
         url = self.base_url()
         return recognised(url, self.known) if url else None
+
+    def key(self, provider: Provider, *, for_openai: bool) -> tuple[str, str | None]:
+        """The variable that the key is from, or would be looked for first, and the key without space around it."""
+        if self._overrides.api_key:
+            return "api_key", self._overrides.api_key.strip()
+        variables = key_variables(provider, for_openai=for_openai)
+        keys = ((variable, (self._environment.get(variable) or "").strip()) for variable in variables)
+        return next(((variable, key) for variable, key in keys if key), (variables[0], None))
 
     def concurrency(self) -> int | None:
         """Sections worked on side by side, None where nobody says how many."""
@@ -248,12 +314,11 @@ def _check_url(url: str) -> None:
         raise InputError(f"the base URL is {url!r}", remedy=shape["patternErrorMessage"])
 
 
-def _key(environment: Mapping[str, str], provider: Provider) -> tuple[str, str | None]:
-    """The first key that is set, without the space that it ends in, and the variable it is from."""
-    for variable in provider.key_variables:
-        if found := (environment.get(variable) or "").strip():
-            return variable, found
-    return provider.key_variables[0], None
+def key_variables(provider: Provider, *, for_openai: bool) -> tuple[str, ...]:
+    """Where a provider's key is looked for, in this order. A key stands for a host: ``OPENAI_API_KEY`` is for OpenAI,
+    for a base URL that the user gave, and for a provider that is said to take it.
+    """
+    return tuple(dict.fromkeys((provider.key_variable, *((OPENAI_KEY,) if for_openai else ()))))
 
 
 def _url_mistake(url: str) -> tuple[str, str] | None:

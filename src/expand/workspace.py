@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from expand.outline.schema import source_mistake
 from expand.paths import close_to_others, private_folder, read_file, require_inside
 from expand.schema.positions import read_toml
 from expand.schema.source_text import Problems
+from expand.trust import destinations, vouched_for
 
 if TYPE_CHECKING:
     from expand.document.draft import Draft
@@ -41,16 +42,21 @@ LEDGER_VARIABLE = "EXPAND_LEDGER"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workspace:
     """Paths of one workspace; ``root`` is absolute. ``ledger`` is where the environment wants the ledger, None where it
-    says nothing; it may hold a password.
+    says nothing; it may hold a password. ``trusted`` says that the caller or the environment vouches for the files;
+    otherwise what they say about hosts, keys and ledgers counts only if the user has trusted them, see ``trust``.
     """
 
     root: Path
     ledger: str | None = field(default=None, repr=False)
+    trusted: bool = False
 
     @staticmethod
-    def open(folder: Path | str) -> Workspace:
-        """The workspace in ``folder``. Raises ``InputError`` when it has no ``expand.toml``."""
-        return find_workspace(Path(), given=Path(folder))
+    def open(folder: Path | str, *, trust: bool = False) -> Workspace:
+        """The workspace in ``folder``; with ``trust``, what its files say about hosts, key variables, headers and the
+        ledger counts. Raises ``InputError`` when it has no ``expand.toml``.
+        """
+        found = find_workspace(Path(), given=Path(folder))
+        return replace(found, trusted=True) if trust else found
 
     @staticmethod
     def find(start: Path | str = ".") -> Workspace:
@@ -90,11 +96,11 @@ class Workspace:
     @property
     def ledger_place(self) -> LedgerPlace:
         """Where the ledger is: as the environment says, or ``ledger`` in ``expand.toml``, or else ``ledger_path``.
-        Raises ``InputError``.
+        Raises ``InputError``, and ``UntrustedError`` for a server or a file elsewhere that nobody has agreed to.
         """
         stated, place = self.ledger, Place(path=LEDGER_VARIABLE)
         if not stated:
-            stated, place = _stated_ledger(self.settings_path)
+            stated, place = self._stated_ledger()
         if not stated:
             return self.ledger_path
         if is_server(stated):
@@ -108,6 +114,25 @@ class Workspace:
         path = self.root / Path(stated).expanduser()
         named = Path(os.path.normpath(path))
         return self.inside(named) if named.is_relative_to(self.root) else path
+
+    def _stated_ledger(self) -> tuple[str | None, Place]:
+        """What ``expand.toml`` says about the ledger, and where."""
+        path = self.settings_path
+        problems = Problems(str(path))
+        document = read_toml(path, problems) if path.is_file() else None
+        problems.raise_if_any()
+        stated = document.data.get("ledger") if document else None
+        if document is None or stated is None:
+            return None, Place(path=path)
+        place = document.positions.value(("ledger",)).place(path)
+        if not isinstance(stated, str):
+            raise InputError(f"ledger must be a string, not {stated}", remedy="put it in quotes", place=place)
+        named = destinations(path, document)
+        if named.statement("ledger") and not (self.trusted or named.trusted):
+            if is_server(stated):
+                read_server(stated, place=place)  # a mistake in the address is told first
+            raise named.refusal("ledger")
+        return stated, place
 
     @property
     def prompts_folder(self) -> Path:
@@ -182,33 +207,19 @@ def meant(chapter: str, known: Sequence[str]) -> str:
     return next(iter(same or difflib.get_close_matches(chapter, known, n=1, cutoff=0.4)), "")
 
 
-def _stated_ledger(path: Path) -> tuple[str | None, Place]:
-    """What ``expand.toml`` says about the ledger, and where."""
-    problems = Problems(str(path))
-    document = read_toml(path, problems) if path.is_file() else None
-    problems.raise_if_any()
-    stated = document.data.get("ledger") if document else None
-    if document is None or stated is None:
-        return None, Place(path=path)
-    place = document.positions.value(("ledger",)).place(path)
-    if not isinstance(stated, str):
-        raise InputError(f"ledger must be a string, not {stated}", remedy="put it in quotes", place=place)
-    return stated, place
-
-
 def find_workspace(start: Path, *, given: Path | None = None, environment: Mapping[str, str] = os.environ) -> Workspace:
     """The workspace ``given``, or the nearest one at or above ``start``."""
-    ledger = environment.get(LEDGER_VARIABLE) or None
+    ledger, trusted = environment.get(LEDGER_VARIABLE) or None, vouched_for(environment)
     if given is not None:
         if not (given / MARKER).is_file():
             raise InputError(
                 f"{given} is no workspace: it has no {MARKER}",
                 remedy="run `expand init` there, or name a folder that has one",
             )
-        return Workspace(root=given.resolve(), ledger=ledger)
+        return Workspace(root=given.resolve(), ledger=ledger, trusted=trusted)
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / MARKER).is_file():
-            return Workspace(root=folder, ledger=ledger)
+            return Workspace(root=folder, ledger=ledger, trusted=trusted)
     raise InputError(
         f"no {MARKER} in {start} or above it",
         remedy="run `expand init` to make a workspace, or name one with --workspace DIR",

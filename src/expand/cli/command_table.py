@@ -12,7 +12,7 @@ from typing import NamedTuple
 TASKS = """\
 \b
 By task:
-  begin      expand init, expand doctor, expand outline import
+  begin      expand init, expand doctor, expand trust, expand outline import
   plan       expand plan, expand chapter 03 --dry-run, expand prompt show
   write      expand chapter 03, expand chapter --all, expand worker
   improve    expand review 03, expand revise 03 --section 2 --note TEXT
@@ -98,6 +98,12 @@ init = init:init
 Make a workspace in an empty folder or around a docs tree.
 expand init                          in the current folder
 expand init my-book --title "Pipes"  in a new folder
+
+trust = trust:trust
+Show which hosts, keys and ledger a workspace names; trust it.
+expand trust               show what this workspace names, and ask
+expand trust my-book -y    without a question, for a script
+expand trust --revoke      take it back
 
 doctor = doctor:doctor
 Check what is installed, reachable and priced; name remedies.

@@ -31,7 +31,9 @@ def require_choice(option: str, given: str | None, *choices: str) -> None:
 
 def settings_of(workspace: Workspace, overrides: Overrides | None = None) -> Settings:
     """The workspace's settings, with what the command line says over them. Raises ``InputError``."""
-    return read_settings(workspace.settings_path, environment=os.environ, overrides=overrides)
+    return read_settings(
+        workspace.settings_path, environment=os.environ, overrides=overrides, trusted=workspace.trusted
+    )
 
 
 def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:

@@ -13,10 +13,11 @@ import typer
 
 from expand.cli import options
 from expand.cli.common import print_json
+from expand.cli.verbosity import note
 from expand.doctor.environment import Terminal
 from expand.doctor.run_checks import DoctorReport, run_checks
 from expand.schema import Json
-from expand.settings import Overrides
+from expand.settings import Overrides, Settings
 
 
 def doctor(
@@ -44,6 +45,7 @@ def doctor(
             overrides=Overrides(model=model, base_url=base_url),
             terminal=terminal,
             live=live,
+            before_asking=_note_recipient,
         )
     )
     if as_json:
@@ -55,6 +57,11 @@ def doctor(
     else:
         _show(report)
     raise typer.Exit(report.exit_code)
+
+
+def _note_recipient(settings: Settings) -> None:
+    """Says to whom the checks send, before they do."""
+    note(f"model {settings.recipient}")
 
 
 def _show(report: DoctorReport) -> None:

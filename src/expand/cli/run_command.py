@@ -43,13 +43,16 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
 
 
 def note_author(settings: Settings) -> None:
-    """Says on stderr which author writes where nobody named it: the local model, or a guessed provider."""
+    """Says on stderr to whom requests go, before the first one. Raises ``UntrustedError``."""
+    settings.require_trust()
     if settings.embedded:
         note(
             f"the embedded local model writes ({settings.model}: English, small, for trying out); "
             "set OPENAI_API_KEY or give --base-url for another"
         )
-    elif settings.guessed:
+        return
+    note(f"model {settings.recipient}")
+    if settings.guessed:
         note(
             f"{settings.base_url} is taken for {settings.provider.title} by its "
             f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"

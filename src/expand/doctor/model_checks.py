@@ -16,7 +16,7 @@ from typing import Literal
 from expand.budget import usd_from_pico
 from expand.doctor.check_result import CheckResult, failure, from_error, note, ok, warning
 from expand.drafting.model_setup import endpoint_of
-from expand.errors import InputError
+from expand.errors import InputError, UntrustedError
 from expand.llm import local_model
 from expand.llm.endpoint import OPENAI_URL, Endpoint, api_url, other_url
 from expand.llm.openai_client import OpenAIClient
@@ -107,6 +107,8 @@ def check_key(settings: Settings, path: Path) -> CheckResult:
     """Whether there is a key where one is needed; it is never shown."""
     try:
         require_author(settings, path=path)
+    except UntrustedError as error:
+        return from_error("trust", error)
     except InputError as error:
         return from_error("key", error)
     if settings.embedded:

@@ -46,15 +46,19 @@ async def run_checks(
     ask: Callable[[Settings], Awaitable[EndpointReply]] = ask_endpoint,
     author: Author | None = None,
     free_bytes: Callable[[Path], int] | None = None,
+    before_asking: Callable[[Settings], None] = lambda _: None,
 ) -> DoctorReport:
     """Checks everything. ``live`` sends one small request, unless a check has failed before.
 
-    ``author`` takes the place of the one that the settings mean.
+    ``author`` takes the place of the one that the settings mean. ``before_asking`` gets the settings before anything is
+    sent. Of a workspace that is not trusted, nothing that it names is contacted.
     """
     found = list(check_environment(environment, terminal))
     try:
-        workspace = find_workspace(start, given=given)
-        settings = read_settings(workspace.settings_path, environment=environment, overrides=overrides)
+        workspace = find_workspace(start, given=given, environment=environment)
+        settings = read_settings(
+            workspace.settings_path, environment=environment, overrides=overrides, trusted=workspace.trusted
+        )
         profile = profile_of(workspace, settings)
     except ExpandError as error:
         return DoctorReport(findings=(*found, *from_errors("settings", error)))
@@ -67,6 +71,7 @@ async def run_checks(
     if settings.embedded:
         found.append(model_checks.check_embedded())
     elif key.status == "ok":
+        before_asking(settings)
         found += model_checks.check_endpoint(settings, await ask(settings), profile)
     found += model_checks.check_profile(profile, book, known=is_known(settings.model, settings.models))
     price = price_for(settings.model, profile, settings.base_url)

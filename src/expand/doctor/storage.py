@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from expand.doctor.check_result import CheckResult, failure, from_error, ok, warning
-from expand.errors import LedgerError
+from expand.errors import LedgerError, UntrustedError
 from expand.ledger import Ledger, pauses_in
 from expand.ledger_location import LedgerPlace
 from expand.workspace import Workspace
@@ -26,10 +26,15 @@ def check_storage(workspace: Workspace, *, free_bytes: Callable[[Path], int] | N
     root = workspace.root
     yield _check_room(root, free_bytes(root) if free_bytes else shutil.disk_usage(root).free)
     yield _check_writable(root)
-    ledger = _check_ledger(workspace.ledger_place)
+    try:
+        place = workspace.ledger_place
+    except UntrustedError as error:
+        yield from_error("ledger", error)
+        return
+    ledger = _check_ledger(place)
     yield ledger
     if ledger.status != "failure":
-        for pause in pauses_in(workspace.ledger_place):
+        for pause in pauses_in(place):
             remedy = f"wait, or lift it with `expand ledger resume {shlex.quote(pause.model)}`"
             yield warning("pause", str(pause), remedy)
 

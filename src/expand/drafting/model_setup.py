@@ -107,12 +107,14 @@ def require_language(profile: Profile, book: Book, language: str) -> None:
 
 
 def endpoint_of(settings: Settings) -> Endpoint:
-    """Where the settings have requests sent, and with which key."""
+    """Where the settings have requests sent, and with which key. Raises ``UntrustedError``."""
+    settings.require_trust()
     return Endpoint(
         api_key=settings.api_key,
         base_url=settings.base_url,
         key_header=settings.provider.key_header,
         headers=settings.provider.headers,
+        for_openai=settings.for_openai,
         read_seconds=settings.timeout_seconds,
         total_seconds=settings.total_timeout_seconds,
     )

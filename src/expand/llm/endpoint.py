@@ -25,15 +25,17 @@ class Endpoint:
 
     ``base_url`` None is OpenAI's own. ``api_key`` None is for servers that need none: on this machine, or behind a
     gateway; then no Authorization header goes out. ``key_header`` carries the key where that is not Authorization;
-    ``headers`` go out with every request. ``read_seconds`` is the longest silence: before an answer that is not
-    streamed, between two chunks of one that is. ``total_seconds`` is the longest that an answer may take as a whole,
-    None for six times that. ``clock`` gives Unix seconds, for Retry-After dates.
+    ``headers`` go out with every request, and with ``for_openai`` the environment's ``OPENAI_ORG_ID``,
+    ``OPENAI_PROJECT_ID`` and ``OPENAI_CUSTOM_HEADERS``, which may hold a key, too. ``read_seconds`` is the longest
+    silence: before an answer that is not streamed, between two chunks of one that is. ``total_seconds`` is the longest
+    that an answer may take as a whole, None for six times that. ``clock`` gives Unix seconds, for Retry-After dates.
     """
 
     api_key: str | None = field(repr=False)
     base_url: str | None = None
     key_header: str = "Authorization"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    for_openai: bool = True
     connect_seconds: float = CONNECT_SECONDS
     read_seconds: float = READ_SECONDS
     total_seconds: float | None = None
@@ -60,8 +62,9 @@ class Endpoint:
         """
         key = checked_key(self.api_key)
         bearer = self.key_header.lower() == "authorization"
+        stated = headers_of_environment(os.environ)
         return {
-            **headers_of_environment(os.environ),
+            **(stated if self.for_openai else {**dict.fromkeys(_custom_headers(os.environ)), **dict.fromkeys(stated)}),
             **self.headers,
             "Authorization": None,  # else one in OPENAI_CUSTOM_HEADERS would go out in the key's place
             **({self.key_header: f"Bearer {key}" if bearer else key} if key else {}),
@@ -71,6 +74,7 @@ class Endpoint:
 # Base URLs
 
 OPENAI_URL = "https://api.openai.com/v1"
+_OPENAI_HOST = "api.openai.com"
 
 
 _RESOURCE = re.compile(r"(?:/(?:chat/completions|completions|responses|embeddings|models|batches|files))?/*$")
@@ -118,6 +122,12 @@ def is_loopback(base_url: str | None) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def is_openai(base_url: str | None) -> bool:
+    """Whether the URL is one of OpenAI's own hosts (None is), the regional ones such as eu.api.openai.com included."""
+    host = host_of(base_url or OPENAI_URL)
+    return host == _OPENAI_HOST or host.endswith(f".{_OPENAI_HOST}")
 
 
 def is_private(base_url: str) -> bool:
@@ -190,14 +200,19 @@ def headers_of_environment(environment: Mapping[str, str]) -> dict[str, str | No
     Raises ``InputError`` for what no header can carry, in the lines ``name: text`` of ``OPENAI_CUSTOM_HEADERS``, too:
     the SDK sends those by itself, and what it raises then could as well mean that the request went out.
     """
-    for line in environment.get(_CUSTOM_HEADERS, "").split("\n"):
-        name, colon, text = (part.strip() for part in line.partition(":"))
-        if colon and not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
+    for name, text in _custom_headers(environment).items():
+        if not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
             raise InputError(
                 f"{_CUSTOM_HEADERS} holds a header that cannot be sent: {name!r}",
                 remedy="write one in a line, as name: text, in ASCII",
             )
     return {header: checked_key(environment.get(name), variable=name) for name, header in _NAMED_HEADERS.items()}
+
+
+def _custom_headers(environment: Mapping[str, str]) -> dict[str, str]:
+    """The headers that the SDK reads from ``OPENAI_CUSTOM_HEADERS`` and sends by itself."""
+    lines = (line.partition(":") for line in environment.get(_CUSTOM_HEADERS, "").split("\n"))
+    return {name.strip(): text.strip() for name, colon, text in lines if colon}
 
 
 def hide_key(failed: AttemptFailedError, key: str | None) -> None:

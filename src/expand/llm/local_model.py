@@ -104,7 +104,7 @@ class EmbeddedAuthor(OpenAIAuthor):
     """
 
     def __init__(self, *, start: Callable[[], LocalServer] = start_server) -> None:
-        super().__init__(Endpoint(api_key=None), RequestForm(cap_name="max_tokens"))
+        super().__init__(Endpoint(api_key=None, for_openai=False), RequestForm(cap_name="max_tokens"))
         self._start = start
         self._server: LocalServer | None = None
 
@@ -120,7 +120,8 @@ class EmbeddedAuthor(OpenAIAuthor):
             raise
         except Exception as error:  # llama.cpp's own errors have no common type
             raise AttemptFailedError(Failure.UNREACHABLE, f"the embedded model did not start: {error}") from error
-        self._endpoint = Endpoint(api_key=None, base_url=f"{self._server.listening_address}/v1")
+        url = f"{self._server.listening_address}/v1"
+        self._endpoint = Endpoint(api_key=None, base_url=url, for_openai=False)
         return super()._connect()
 
 

@@ -27,7 +27,7 @@ EMBEDDED = "embedded"
 class Provider:
     """How one provider is spoken to.
 
-    ``key_variable`` is looked at before ``OPENAI_API_KEY``; ``key_header`` carries the key as it
+    ``key_variable`` holds its key; ``key_header`` carries the key as it
     is, and ``Authorization`` as a bearer token. ``exact_tokens`` says whether tiktoken's count of
     a model that it knows is the provider's own. ``profile`` is laid over the ready profile of
     every model that is served there. ``advice`` is what its users should know.
@@ -45,11 +45,6 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, object] = field(default_factory=dict)
     advice: str = ""
-
-    @property
-    def key_variables(self) -> tuple[str, ...]:
-        """Where its key is looked for, in this order."""
-        return tuple(dict.fromkeys((self.key_variable, OPENAI_KEY)))
 
 
 COMPATIBLE = Provider(name="compatible", title="an OpenAI-compatible API")
