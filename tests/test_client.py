@@ -138,7 +138,7 @@ async def test_every_failure_is_booked_as_its_rule_says(world: World, failure: F
     assert set(world.states()) == {"released" if rule.billed == "no" else "unknown"}
     charged = 0 if rule.billed == "no" else rule.tries * RESERVED
     assert world.ledger.balance("book").used_tokens == charged
-    assert (purchase.fatal is not None) == (rule.stops_run or failure is Failure.GARBLED)
+    assert (purchase.given_up(["m"]) is not None) == (rule.stops_run or failure is Failure.GARBLED)
     if rule.stops_run:
         with pytest.raises(AuthorError, match="it was"):
             await purchase.buy(order(world.run, "another"))
@@ -253,7 +253,7 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told(world: World) ->
     both = (purchase.buy(order(world.run, str(n))) for n in range(2))
     await asyncio.gather(*both, return_exceptions=True)
     assert len(author.asked) == 2
-    assert str(purchase.fatal).startswith("it was unauthorized")
+    assert str(purchase.given_up(["m"])).startswith("it was unauthorized")
 
 
 async def test_without_a_pilot_all_go_out_together(world: World) -> None:
@@ -793,7 +793,8 @@ async def test_a_pause_that_is_in_the_ledger_holds_back_whatever_is_not_sent(wor
 async def test_the_author_is_made_ready_before_anything_is_reserved(world: World) -> None:
     seen: list[int] = []
 
-    async def prepare() -> None:
+    async def prepare(model: str) -> None:
+        assert model == "m"
         seen.append(world.ledger.balance("book").reserved_tokens)
 
     purchase = world.purchase(ScriptedAuthor(), prepare=prepare)

@@ -44,7 +44,9 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
 
 def note_author(settings: Settings) -> None:
     """Says on stderr which author writes where nobody named it: the local model, or a guessed provider."""
-    if settings.embedded:
+    if settings.model_file is not None:
+        note(f"{settings.model} writes, served on this machine from {settings.model_file.path}")
+    elif settings.embedded:
         note(
             f"the embedded local model writes ({settings.model}: English, small, for trying out); "
             "set OPENAI_API_KEY or give --base-url for another"

@@ -98,6 +98,10 @@ RULES: Mapping[Failure, FailureRule] = {
 }
 
 
+SERVER_TROUBLE = frozenset({Failure.TIMEOUT, Failure.DISCONNECTED, Failure.SERVER_ERROR, Failure.GARBLED})
+"""Failures that say something of the server rather than of the request."""
+
+
 def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> float:
     """How long to wait after the ``number``-th failure in a row (from 1), in seconds.
 
@@ -129,17 +133,26 @@ def pause_seconds(failed: AttemptFailedError, number: int) -> float:
 class RetryPolicy:
     """How persistent a run is. ``max_attempts`` bounds the attempts at one request, calls refused for their rate aside.
     ``on_unknown``: whether a request whose outcome is unknown is sent again, or held until it is reconciled. ``jitter``
-    gives numbers in [0, 1).
+    gives numbers in [0, 1). ``replaceable`` are the models that another one stands in for: see ``gives_up``.
     """
 
     max_attempts: int = 6
     on_unknown: Literal["retry", "hold"] = "retry"
     jitter: Callable[[], float] = random.random
+    replaceable: frozenset[str] = frozenset()
 
     @property
     def holds(self) -> bool:
         """Whether unknown outcomes are held."""
         return self.on_unknown == "hold"
+
+    def gives_up(self, model: str, failure: Failure) -> bool:
+        """Whether a request that lost its last try to this failure ends the use of the model in this run.
+
+        A model that another one stands in for is given up sooner: after trouble of its server, too, which is charged at
+        the reservation each time. Without one, the next section had better try again, since nobody else can write it.
+        """
+        return RULES[failure].stops_run or (model in self.replaceable and failure in SERVER_TROUBLE)
 
 
 DEFAULT_POLICY = RetryPolicy()

@@ -161,11 +161,15 @@ def _check_model(settings: Settings, models: tuple[str, ...]) -> CheckResult:
     return failure("model", f"the endpoint has no model {settings.model}", remedy, exit_code=4)
 
 
-def check_embedded() -> CheckResult:
+def check_embedded(settings: Settings) -> CheckResult:
     """Whether the local model can start."""
-    if local_model.is_installed():
-        return ok("endpoint", "the embedded local model is installed; it starts when needed")
-    return failure("endpoint", "the embedded local model is not installed", local_model.REMEDY)
+    try:
+        local_model.require_installed(settings.model_file)
+    except InputError as error:
+        return failure("endpoint", error.what, error.remedy)
+    file = settings.model_file
+    what = f"{settings.model} is served here, from {file.path}" if file else "the embedded local model is installed"
+    return ok("endpoint", f"{what}; it starts when needed")
 
 
 def check_profile(profile: Profile, book: Book | None, *, known: bool) -> Iterator[CheckResult]:

@@ -65,7 +65,7 @@ async def run_checks(
     key = model_checks.check_key(settings, workspace.settings_path)
     found.append(key)
     if settings.embedded:
-        found.append(model_checks.check_embedded())
+        found.append(model_checks.check_embedded(settings))
     elif key.status == "ok":
         found += model_checks.check_endpoint(settings, await ask(settings), profile)
     found += model_checks.check_profile(profile, book, known=is_known(settings.model, settings.models))
