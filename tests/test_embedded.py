@@ -13,7 +13,6 @@ from scripted_server import ScriptedServer
 from expand.errors import InputError
 from expand.llm import local_model
 from expand.llm.local_model import EmbeddedAuthor, ServedModel, is_installed
-from expand.llm.profile import profile_for
 from expand.llm.provider import EMBEDDED_MODEL
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 

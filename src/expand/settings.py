@@ -102,9 +102,8 @@ class Settings:
 
     def replaceable(self) -> frozenset[str]:
         """The models that another one stands in for, whatever a section asks of them."""
-        return frozenset(one.model for role in SECTION_ROLES for one in self.for_role(role)[:-1]) - frozenset(
-            self.for_role(role)[-1].model for role in SECTION_ROLES
-        )
+        orders = [[one.model for one in self.for_role(role)] for role in SECTION_ROLES]
+        return frozenset(model for order in orders for model in order[:-1]) - {order[-1] for order in orders}
 
 
 SECTION_ROLES: tuple[ModelRole, ...] = ("draft", "repair")

@@ -52,8 +52,8 @@ NO_EXTRA_CONTEXT = ExtraContext()
 
 
 class RequestBuilder:
-    """Builds the requests of one section for one model: the chapter's own, or the one of ``setup``. What is asked is the
-    same question either way, so that an answer serves whichever of them has given it.
+    """Builds the requests of one section for one model: the chapter's, or that of ``setup``. Either way a request has the
+    same question, so that its answer is found whichever model gave it.
     """
 
     def __init__(

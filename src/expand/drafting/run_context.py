@@ -147,8 +147,8 @@ class RunContext:
     """What the sections of a run are drafted with. ``lean`` are the sections, by chapter and number, that have answers
     bought under the lean plan; None where nobody has looked.
 
-    ``repairs`` has the model that repairs, None for the one that drafts; ``stand_ins`` are those that are asked, in
-    this order, what the model that is meant does not answer; ``replaced`` says of each pair of them that came about why.
+    ``repairs`` is the setup of the model that repairs, None for the one that drafts. ``stand_ins`` are those of the
+    models that are asked, in this order, what another one did not answer. ``replaced`` says why, by the names of both.
     """
 
     ledger: Ledger

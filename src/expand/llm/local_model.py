@@ -117,6 +117,17 @@ def require_installed(file: ModelFile | None) -> None:
         raise InputError("the embedded local model is not installed", remedy=REMEDY)
 
 
+def served_model(file: ModelFile | None, profile: Profile) -> ServedModel:
+    """A model as its profile wants it served; ``file`` None is the shipped one."""
+    return ServedModel(
+        path=str(file.path if file else _model_file()),
+        name=profile.name,
+        context_window=profile.context_window,
+        slots=profile.concurrency,
+        threads=free_cores(os.cpu_count() or 1, load_average()),
+    )
+
+
 def free_cores(cores: int, load: float) -> int:
     """The threads the model may use where ``load`` processes already want the cores; 1 at least.
 
@@ -164,16 +175,8 @@ class EmbeddedAuthor(OpenAIAuthor):
 
     def _connect(self) -> Connection:
         require_installed(self._file)
-        profile = self._profile
-        wanted = ServedModel(
-            path=str(self._file.path if self._file else _model_file()),
-            name=profile.name,
-            context_window=profile.context_window,
-            slots=profile.concurrency,
-            threads=free_cores(os.cpu_count() or 1, load_average()),
-        )
         try:
-            self._server = self._start(wanted)
+            self._server = self._start(served_model(self._file, self._profile))
             address = self._server.listening_address
         except Exception as error:  # whatever keeps it from starting, nothing was sent
             raise AttemptFailedError(Failure.UNREACHABLE, f"the embedded model did not start: {error}") from error
