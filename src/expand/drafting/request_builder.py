@@ -52,8 +52,8 @@ NO_EXTRA_CONTEXT = ExtraContext()
 
 
 class RequestBuilder:
-    """Builds the requests of one section for one model: the chapter's, or that of ``setup``. Either way a request has the
-    same question, so that its answer is found whichever model gave it.
+    """Builds the requests of one section for one model: the chapter's, or that of ``setup``. Either way they ask the
+    same questions, so that an answer is found whichever model gave it.
     """
 
     def __init__(

@@ -28,11 +28,38 @@ _KEPT_ITEMS = 64
 _MOST_PAIRS, _MOST_TENSORS, _MOST_DIMENSIONS = 65_536, 1_048_576, 4
 _MOST_WINDOW = 10**7
 _BLOCKS = {
-    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36),
-    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
-    16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82),
-    23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2),
-    34: (256, 54), 35: (256, 66), 39: (32, 17),
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 36),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    16: (256, 66),
+    17: (256, 74),
+    18: (256, 98),
+    19: (256, 50),
+    20: (32, 18),
+    21: (256, 110),
+    22: (256, 82),
+    23: (256, 136),
+    24: (1, 1),
+    25: (1, 2),
+    26: (1, 4),
+    27: (1, 8),
+    28: (1, 8),
+    29: (256, 56),
+    30: (1, 2),
+    34: (256, 54),
+    35: (256, 66),
+    39: (32, 17),
 }
 """Of each tensor type: the values in a block, and the bytes of one. A type that is not here takes 0 bytes at least."""
 
@@ -148,12 +175,12 @@ class _Reader:
         if item != _STRING and count > _KEPT_ITEMS:
             self._bytes(struct.calcsize(self._format(item)) * count)
             return None
-        # Each item takes bytes, so a count that is too high ends at the end of the file.
-        items = (self._value(item) for _ in range(count))
         if count <= _KEPT_ITEMS:
-            return [value for value in items if value is not None]
-        for _ in items:
-            pass
+            return [value for _ in range(count) if (value := self._value(item)) is not None]
+        # Each text takes bytes, so a count that is too high ends at the end of the file.
+        for _ in range(count):
+            size = self._number("<Q")  # moves on by itself
+            self._at += size
         return None
 
     def _format(self, kind: int) -> str:

@@ -1,8 +1,8 @@
 """Serve one GGUF file with llama.cpp on 127.0.0.1, as a process: ``python -P -m expand.llm.local_server MODEL``.
 
 It is a process of its own because some model files make llama.cpp end or block the process that it runs in. MODEL is
-JSON with the fields of ``ServedModel``. The process writes one line of JSON, ``{"url": …}`` or ``{"error": …}``. It ends
-when its standard input does, and so with the process that started it, however that ends.
+JSON with the fields of ``ServedModel``. The process writes one line of JSON, ``{"url": …}`` or ``{"error": …}``. It
+ends when its standard input does, and so with the process that started it, however that ends.
 """
 
 from __future__ import annotations
