@@ -127,7 +127,7 @@ def test_the_real_model_fills_in_its_form_and_is_silent(tmp_path: Path) -> None:
     assert len(lines) == 9
     assert lines[0].startswith("The purpose of perf is to ")
     assert lines[2] == lines[5] == ""
-    assert lines[6].startswith("- **Purpose**: It helps programmers to ")
+    assert lines[6].startswith("- **Purpose**: It helps you to ")
     assert all(line.endswith(".") for line in lines if line)
 
 

@@ -215,6 +215,26 @@ async def test_an_author_of_ones_own_is_asked_for_every_model(place: Path) -> No
     assert result.exit_code == 0
 
 
+def test_a_model_that_brings_fewer_lines_is_asked_for_fewer(place: Path, server: BehaviourServer) -> None:
+    settings(place, 'fallback = ["good"]\n[author]\nmodel = "no-quota"\n[models.good]\nlines_per_request = 5\n')
+    assert chapter(place, server).code in (0, 5)
+    asked = [call.question.asked[0] for call in server.calls["good"]]
+    assert max(asked) == 5
+    assert max(call.question.asked[0] for call in server.calls["no-quota"]) > 5
+
+
+def test_doctor_looks_at_every_model(place: Path) -> None:
+    settings(
+        place,
+        'fallback = ["embedded", "claude"]\n[author]\nmodel = "a"\nbase_url = "http://127.0.0.1:9/v1"\n'
+        '[roles]\nrepair = "b"\nreview = "claude"\n[models.claude]\nprovider = "openrouter"\n',
+    )
+    ran = expand(place, "doctor")
+    assert "ok   model       b (repair) is asked at http://127.0.0.1:9/v1" in ran.out
+    assert "smollm2-135m-instruct (fallback) is asked here, by the embedded server" in ran.out
+    assert "model claude is served at https://openrouter.ai/api/v1, and OPENROUTER_API_KEY" in ran.out
+
+
 # --- settings ---------------------------------------------------------------------------------
 
 

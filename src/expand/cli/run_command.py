@@ -80,7 +80,8 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
     if verbosity() is not Verbosity.VERBOSE:
         yield None
         return
-    secrets = secrets_of(settings.api_key, settings.base_url)
+    every = (settings, *settings.others.values())
+    secrets = tuple(secret for one in every for secret in secrets_of(one.api_key, one.base_url))
     with log_into(workspace.root / ".expand" / "logs", now=lambda: datetime.now(UTC), secrets=secrets) as (path, log):
         note(f"the log of this run is {workspace.relative(path)}")
         where = settings.base_url or "its own address"

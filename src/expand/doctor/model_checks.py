@@ -104,6 +104,22 @@ def check_key(settings: Settings, path: Path) -> CheckResult:
     return ok("key", f"{settings.key_variable} is set, {len(settings.api_key)} characters")
 
 
+def check_other_models(settings: Settings, path: Path) -> Iterator[CheckResult]:
+    """Whether the models of the other roles, and those that stand in, can be asked as far as the settings go."""
+    for one in settings.others.values():
+        try:
+            require_author(one, path=path)
+            if one.embedded:
+                local_model.require_installed(one.model_file)
+        except InputError as error:
+            yield from_error("model", error)
+            continue
+        where = "here, by the embedded server" if one.embedded else f"at {one.base_url or OPENAI_URL}"
+        used: list[str] = [role for role, model in settings.roles.items() if model == one.model]
+        used += ["fallback"] if one.model in settings.fallback else []
+        yield ok("model", f"{one.model} ({', '.join(used)}) is asked {where}")
+
+
 def check_provider(settings: Settings) -> Iterator[CheckResult]:
     """Who the server is taken for, and what its users should know."""
     provider = settings.provider

@@ -108,6 +108,9 @@ class RequestBuilder:
         Raises ``InputError`` when it does not fit the model's context window.
         """
         profile, price = self._profile, self._setup.price
+        if self._setup is not self._chapter.setup:
+            # The lines are what the chapter's own model can well bring at a time, and this one may bring fewer.
+            ask = replace(ask, lines=min(ask.lines, profile.lines_per_request))
         if not profile.writes(self._chapter.language):
             raise InputError(f"model {profile.name} does not write {self._chapter.language}")
         request = self._request(ask, section_text, attempt)
