@@ -31,6 +31,9 @@ __all__ = ["Bought", "BudgetedClient", "Event", "HeldError", "RefusedError", "Re
 PILOT_SECONDS = 0.2
 """How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
 
+REPLACEABLE_PILOT_SECONDS = 5.0
+"""The same where another model stands in: each attempt at a server in trouble is charged, and it answers more slowly."""
+
 TEXT_SECONDS = 0.2
 """How long an answer that is arriving shows no further text: a fast model sends hundreds of pieces a second."""
 
@@ -260,7 +263,9 @@ class BudgetedClient:
         if not canary.passed:
             # The lead is short. A wrong key is refused at once, so waiting for the first whole answer would show no
             # more, and leave all other places empty for as long as that takes.
-            timer = asyncio.get_running_loop().call_later(self._pilot_seconds, canary.passes)
+            replaceable = order.request.model in self._retry.replaceable
+            ahead = REPLACEABLE_PILOT_SECONDS if replaceable else self._pilot_seconds
+            timer = asyncio.get_running_loop().call_later(ahead, canary.passes)
             task.add_done_callback(lambda _: timer.cancel())
         try:
             outcome = await asyncio.shield(task)
