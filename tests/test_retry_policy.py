@@ -15,6 +15,7 @@ from expand.client.retry_policy import (
     wait_seconds,
 )
 from expand.llm.types import AttemptFailedError, Failure
+from expand.llm.waits import LONGEST_ASKED_SECONDS
 
 UNBILLED = {
     Failure.UNREACHABLE,
@@ -75,9 +76,9 @@ def test_a_negative_wait_is_none() -> None:
     assert wait_seconds(failed(Failure.RATE_LIMITED, -5.0), 1, 0.0) == 0.0
 
 
-def pause_seconds(failure: AttemptFailedError, **policy: float) -> float:
+def pause_seconds(failure: AttemptFailedError, *, longest_wait_seconds: float = LONGEST_ASKED_SECONDS) -> float:
     """How long the first failure of a request pauses its model."""
-    return RetryState(RetryPolicy(**policy)).pause_seconds(failure)
+    return RetryState(RetryPolicy(longest_wait_seconds=longest_wait_seconds)).pause_seconds(failure)
 
 
 def test_who_pauses_the_model() -> None:

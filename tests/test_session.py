@@ -27,7 +27,7 @@ from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
-from expand.llm.local_model import EmbeddedAuthor
+from expand.llm.local_model import EmbeddedAuthor, LocalServer, ServedModel
 from expand.llm.profile import profile_for
 from expand.llm.tokens import RANK_FILES, load_ranks
 from expand.llm.types import Answer, Finish, OnText, ignore_text
@@ -178,11 +178,11 @@ def test_an_author_that_is_not_asked_is_not_opened() -> None:
 
 
 def test_an_author_that_cannot_begin_ends_the_run_before_anything_is_reserved() -> None:
-    def lost() -> None:
+    def lost(model: ServedModel) -> LocalServer:
         raise RuntimeError("the model file is damaged")
 
     async def begun() -> None:
-        async with EmbeddedAuthor(start=lost) as author:  # type: ignore[arg-type]
+        async with EmbeddedAuthor(start=lost) as author:
             await author.open()
 
     with pytest.raises(AuthorError, match="the model file is damaged; run `expand doctor`"):

@@ -45,7 +45,9 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
 def note_author(settings: Settings) -> None:
     """Says on stderr to whom requests go, before the first one. Raises ``UntrustedError``."""
     settings.require_trust()
-    if settings.embedded:
+    if settings.model_file is not None:
+        note(f"{settings.model} writes, served on this machine from {settings.model_file.path}")
+    elif settings.embedded:
         note(
             f"the embedded local model writes ({settings.model}: English, small, for trying out); "
             "set OPENAI_API_KEY or give --base-url for another"
@@ -81,7 +83,8 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
     if verbosity() is not Verbosity.VERBOSE:
         yield None
         return
-    secrets = secrets_of(settings.api_key, settings.base_url)
+    every = (settings, *settings.others.values())
+    secrets = tuple(secret for one in every for secret in secrets_of(one.api_key, one.base_url))
     with log_into(workspace.state_path("logs"), now=lambda: datetime.now(UTC), secrets=secrets) as (path, log):
         note(f"the log of this run is {workspace.relative(path)}")
         where = settings.base_url or "its own address"

@@ -18,7 +18,8 @@ import asyncio
 import contextlib
 import shlex
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from expand.client.circuit_breaker import CircuitBreaker
@@ -34,6 +35,9 @@ __all__ = ["Bought", "BudgetedClient", "Event", "HeldError", "RefusedError", "Re
 
 PILOT_SECONDS = 0.2
 """How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
+
+REPLACEABLE_PILOT_SECONDS = 5.0
+"""The same where another model stands in: a server in trouble answers more slowly, and each attempt is charged."""
 
 TEXT_SECONDS = 0.2
 """How long an answer that is arriving shows no further text: a fast model sends hundreds of pieces a second."""
@@ -58,7 +62,7 @@ def ignore(event: Event) -> None:
     """Show nothing."""
 
 
-async def always_ready() -> None:
+async def always_ready(model: str) -> None:
     """An author that is always ready."""
 
 
@@ -92,6 +96,16 @@ class _Keeping:
         return "" if self.path is None else f", and is kept as {self.path}"
 
 
+@dataclass(kw_only=True, slots=True)
+class ModelState:
+    """What a run has learnt of one model. ``given_up`` is why it is asked no more."""
+
+    canary: Canary
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    prepared: bool = False
+    given_up: AuthorError | None = None
+
+
 class BudgetedClient:
     """Buys answers for one run. All orders of a run go through one client."""
 
@@ -104,21 +118,20 @@ class BudgetedClient:
         on_event: Callable[[Event], None] = ignore,
         at_once: int | None = None,
         pilot_seconds: float = PILOT_SECONDS,
-        prepare: Callable[[], Awaitable[None]] = always_ready,
+        prepare: Callable[[str], Awaitable[None]] = always_ready,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``at_once`` is the most requests that are on their way at one time; None is no bound. The first attempt is
-        ``pilot_seconds`` ahead of the others. ``prepare`` makes the author ready, before anything is reserved.
+        """``at_once`` is the most requests that are on their way at one time; None is no bound. The first attempt at a
+        model is ``pilot_seconds`` ahead of the others. ``prepare`` makes a model ready, before anything is reserved.
         """
         self._ledger = ledger
         self._author = author
         self._retry = retry
         self._on_event = on_event
         self._prepare = prepare
-        self._prepared = False
         self._sleep = sleep
         self._pilot_seconds = pilot_seconds
-        self._canary = Canary(passed=not pilot_seconds)
+        self._models: dict[str, ModelState] = {}
         self._limiter = Limiter(at_once)
         self._in_flight: set[asyncio.Task[Outcome]] = set()
         self._storing: set[asyncio.Task[Outcome] | None] = set()
@@ -127,9 +140,14 @@ class BudgetedClient:
         self._unsettled_by = ""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
-        self._breaker = CircuitBreaker()
-        self.fatal: AuthorError | None = None
-        """Why the whole run cannot go on; every further order is refused with the same words."""
+
+    def given_up(self, models: Iterable[str]) -> AuthorError | None:
+        """Why none of these models can be asked any more in this run; None while one can. Every further order for a
+        model that is given up is refused with the same words.
+        """
+        reasons = [(model, self._model(model).given_up) for model in models]
+        known = [(model, reason) for model, reason in reasons if reason is not None]
+        return all_failed(known) if known and len(known) == len(reasons) else None
 
     async def buy(self, order: Order) -> Bought:
         """The answer to the order's request, from the ledger or else from the author.
@@ -145,16 +163,21 @@ class BudgetedClient:
         tries = RetryState(self._retry)
         # After the look at the ledger, so that an order whose answer is there never leads: it would prove nothing about
         # the key.
-        leads = await self._canary.enter()
+        model = self._model(order.request.model)
+        leads = await model.canary.enter()
         try:
             # Behind the canary, so that it happens once, and before anything is reserved: a local model that cannot be
             # loaded costs nothing.
-            if not self._prepared:
-                await self._prepare()
-                self._prepared = True
+            if not model.prepared and model.given_up is None:
+                try:
+                    await self._prepare(order.request.model)
+                except AuthorError as error:
+                    model.given_up = error
+                    raise
+                model.prepared = True
             while True:
                 if tries.lost and not tries.probing:
-                    tries.probing = await self._breaker.enter()
+                    tries.probing = await model.breaker.enter()
                 # A retry goes before what was never sent. Otherwise one section would stay open, and its draft
                 # unwritten, until all others have been begun.
                 place = await self._place(order, rank=0 if tries.sent else order.rank)
@@ -166,13 +189,13 @@ class BudgetedClient:
                 # Looked at after each failure as well as before each reservation: a stop that comes while the attempt
                 # is out must not lead to another one.
                 if self._stopped.is_set() or not tries.goes_on(outcome):
-                    raise self._given_up(outcome, tries) from outcome
-                await self._wait(tries.wait_seconds(outcome, lost=self._breaker.lost), self._stopped)
+                    raise self._given_up(order, outcome, tries) from outcome
+                await self._wait(tries.wait_seconds(outcome, lost=model.breaker.lost), self._stopped)
         finally:
             if tries.probing:
-                self._breaker.leave()
+                model.breaker.leave()
             if leads:
-                self._canary.leave()
+                model.canary.leave()
 
     def stop(self) -> None:
         """Begin no further attempt; what is in flight arrives and is settled. Called again, what is in flight is
@@ -185,7 +208,8 @@ class BudgetedClient:
             for task in self._in_flight - self._storing:
                 task.cancel()
         self._stopped.set()
-        self._canary.passes()  # whoever waits for it is told that the run has stopped
+        for model in self._models.values():
+            model.canary.passes()  # whoever waits for it is told that the run has stopped
         self._limiter.open()
 
     async def drain(self) -> None:
@@ -209,7 +233,7 @@ class BudgetedClient:
             with self._limiter.queue(model, rank) as place:
                 while True:
                     await self._limiter.turn(model, place)
-                    self._check()
+                    self._check(model)
                     # Only the head of a model's queue asks. If all who wait asked, each settlement would wake thousands
                     # for one place, and a large order would never fit, since small ones would take what comes free.
                     match self._ledger.reserve(order, hold_unknown=self._retry.holds):
@@ -245,22 +269,27 @@ class BudgetedClient:
                             raise RefusedError(refused)
             # An order that waits for another process's answer may wait for minutes. As the leader it would hold up the
             # whole run.
-            self._canary.passes()  # nobody waits behind an order that only waits itself
+            self._model(model).canary.passes()  # nobody waits behind an order that only waits itself
             await self._linger(order, POLL_SECONDS, "the same request is in flight already", self._stopped)
 
-    def _paused_too_long(self, model: str, seconds: float, reason: str) -> AuthorError:
-        """The error for a pause that the ledger has from elsewhere; it ends the run."""
-        self.fatal = self.fatal or AuthorError(
-            f"{reason} {until(seconds)}; run again then, lift it with `expand ledger resume {shlex.quote(model)}`, or "
+    def _paused_too_long(self, name: str, seconds: float, reason: str) -> AuthorError:
+        """The error for a pause that the ledger has from elsewhere; the model is given up."""
+        model = self._model(name)
+        model.given_up = model.given_up or AuthorError(
+            f"{reason} {until(seconds)}; run again then, lift it with `expand ledger resume {shlex.quote(name)}`, or "
             "take another model"
         )
-        self._canary.passes()
-        return AuthorError(str(self.fatal))
+        model.canary.passes()
+        return AuthorError(str(model.given_up))
 
-    def _check(self) -> None:
-        """Raise what keeps anything more from being bought."""
-        if self.fatal is not None:
-            raise AuthorError(str(self.fatal))
+    def _model(self, name: str) -> ModelState:
+        passed = not self._pilot_seconds or self._stopped.is_set()
+        return self._models.setdefault(name, ModelState(canary=Canary(passed=passed)))
+
+    def _check(self, model: str) -> None:
+        """Raise what keeps anything more from being bought from the model."""
+        if (reason := self._model(model).given_up) is not None:
+            raise AuthorError(str(reason))
         if self._unsettled:
             # A worker goes on once its database is back, and what it had to keep elsewhere is in the ledger.
             with contextlib.suppress(LedgerError):
@@ -295,15 +324,18 @@ class BudgetedClient:
         abandoned. A cancelled caller leaves the attempt to arrive.
         """
         tries.sent += 1
+        canary = self._model(order.request.model).canary
         # A task of its own, shielded below: a caller that is cancelled must not take the attempt with it. The provider
         # goes on writing, and bills.
         task = asyncio.create_task(self._send(order, place, tries))
         self._in_flight.add(task)
         task.add_done_callback(self._landed)
-        if not self._canary.passed:
+        if not canary.passed:
             # The lead is short. A wrong key is refused at once, so waiting for the first whole answer would show no
             # more, and leave all other places empty for as long as that takes.
-            timer = asyncio.get_running_loop().call_later(self._pilot_seconds, self._canary.passes)
+            replaceable = order.request.model in self._retry.replaceable
+            ahead = REPLACEABLE_PILOT_SECONDS if replaceable else self._pilot_seconds
+            timer = asyncio.get_running_loop().call_later(ahead, canary.passes)
             task.add_done_callback(lambda _: timer.cancel())
         try:
             outcome = await asyncio.shield(task)
@@ -312,8 +344,8 @@ class BudgetedClient:
                 raise StoppedError(f"stopped; the outcome of attempt {place.attempt_id} is unknown") from None
             raise
         if isinstance(outcome, StoredAnswer):
-            self._breaker.answer()
-            self._canary.passes()
+            self._model(order.request.model).breaker.answer()
+            canary.passes()
         else:
             self._learn(order, outcome, tries)
         return outcome
@@ -339,7 +371,7 @@ class BudgetedClient:
             # length.
             if now - shown_at >= TEXT_SECONDS:
                 shown_at = now
-                self._canary.passes()
+                self._model(order.request.model).canary.passes()
                 self._on_event(Event(kind="text", order=order, attempt_id=attempt_id, text="".join(pieces)))
 
         self._on_event(Event(kind="sent", order=order, attempt_id=attempt_id))
@@ -461,27 +493,35 @@ class BudgetedClient:
         """Note what a failure means for the other orders of this run."""
         if failed.mended is not None:
             return  # nothing is known yet: the same request goes out again at once, put another way
-        over = not tries.goes_on(failed)
+        name, over = order.request.model, not tries.goes_on(failed)
+        model, lost = self._model(name), is_lost(failed)
         # A failure that may be billed proves nothing before the first answer: the base URL may be wrong, or the server
-        # broken for good. So the order that leads is tried alone, and ends the run. Later it is one loss among answers,
-        # unless nothing but losses follows.
-        lost = is_lost(failed)
+        # broken for good. So the order that leads is tried alone, and gives the model up. Later it is one loss among
+        # answers, unless nothing but losses follows, or another model stands in: each try is charged.
         if lost:
-            self._breaker.loss(order.request.key, probe=tries.probing)
-        unproven = lost and self._breaker.unproven and not tries.held(failed)
-        if tries.ends_run(failed) or (over and unproven) or self._breaker.open:
-            self.fatal = self.fatal or AuthorError(tries.verdict(failed))
+            model.breaker.loss(order.request.key, probe=tries.probing)
+        unproven = lost and model.breaker.unproven and not tries.held(failed)
+        ends = unproven or (lost and name in self._retry.replaceable)
+        if tries.ends_run(failed) or (over and ends) or model.breaker.open:
+            model.given_up = model.given_up or AuthorError(tries.verdict(failed))
         # Any other failure proves that the author answers, so the rest may go. An unreachable one proves nothing: the
         # next order leads and tries again, alone.
         elif failed.failure is not Failure.UNREACHABLE and not unproven:
-            self._canary.passes()
+            model.canary.passes()
 
-    def _given_up(self, failed: AttemptFailedError, tries: RetryState) -> ExpandError:
+    def _given_up(self, order: Order, failed: AttemptFailedError, tries: RetryState) -> ExpandError:
         if self._stopped.is_set():
             return StoppedError(f"stopped after: {failed.message}")
         if tries.held(failed):
             return HeldError(tries.verdict(failed))
-        return AuthorError(str(self.fatal) if self.fatal else tries.verdict(failed))
+        return AuthorError(str(self._model(order.request.model).given_up or tries.verdict(failed)))
+
+
+def all_failed(failures: Sequence[tuple[str, ExpandError]]) -> AuthorError:
+    """One error for several models that failed, each with its message; its own words where there is but one."""
+    if len(failures) == 1:
+        return AuthorError(str(failures[0][1]))
+    return AuthorError("no model could write: " + "; ".join(f"{model}: {error}" for model, error in failures))
 
 
 def _cut(pieces: list[str], failed: AttemptFailedError) -> Answer | None:

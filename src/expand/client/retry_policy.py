@@ -148,12 +148,15 @@ class RetryPolicy:
     """How persistent a run is. ``max_attempts`` bounds the attempts at one request, calls refused for their rate aside.
     ``on_unknown``: whether a request whose outcome is unknown is sent again, or held until it is reconciled.
     ``longest_wait_seconds``: the longest wait that a provider may ask for. ``jitter`` gives numbers in [0, 1).
+    ``replaceable`` are the models that another one stands in for; they are
+    given up sooner: after trouble of their server too, which is charged at the reservation each time.
     """
 
     max_attempts: int = 6
     longest_wait_seconds: float = LONGEST_ASKED_SECONDS
     on_unknown: Literal["retry", "hold"] = "retry"
     jitter: Callable[[], float] = random.random
+    replaceable: frozenset[str] = frozenset()
 
     @property
     def holds(self) -> bool:

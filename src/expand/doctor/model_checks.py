@@ -118,6 +118,22 @@ def check_key(settings: Settings, path: Path) -> CheckResult:
     return ok("key", f"{settings.key_variable} is set, {len(settings.api_key)} characters")
 
 
+def check_other_models(settings: Settings, path: Path) -> Iterator[CheckResult]:
+    """Whether the models of the other roles, and those that stand in, can be asked as far as the settings go."""
+    for one in settings.others.values():
+        try:
+            require_author(one, path=path)
+            if one.embedded:
+                local_model.require_installed(one.model_file)
+        except InputError as error:
+            yield from_error("model", error)
+            continue
+        where = "here, by the embedded server" if one.embedded else f"at {one.base_url or OPENAI_URL}"
+        used: list[str] = [role for role, model in settings.roles.items() if model == one.model]
+        used += ["fallback"] if one.model in settings.fallback else []
+        yield ok("model", f"{one.model} ({', '.join(used)}) is asked {where}")
+
+
 def check_provider(settings: Settings) -> Iterator[CheckResult]:
     """Who the server is taken for, and what its users should know."""
     provider = settings.provider
@@ -185,11 +201,15 @@ def _check_model(settings: Settings, models: tuple[str, ...]) -> CheckResult:
     return failure("model", f"the endpoint has no model {settings.model}", remedy, exit_code=4)
 
 
-def check_embedded() -> CheckResult:
+def check_embedded(settings: Settings) -> CheckResult:
     """Whether the local model can start."""
-    if local_model.is_installed():
-        return ok("endpoint", "the embedded local model is installed; it starts when needed")
-    return failure("endpoint", "the embedded local model is not installed", local_model.REMEDY)
+    try:
+        local_model.require_installed(settings.model_file)
+    except InputError as error:
+        return failure("endpoint", error.what, error.remedy)
+    file = settings.model_file
+    what = f"{settings.model} is served here, from {file.path}" if file else "the embedded local model is installed"
+    return ok("endpoint", f"{what}; it starts when needed")
 
 
 def check_profile(profile: Profile, book: Book | None, *, known: bool) -> Iterator[CheckResult]:

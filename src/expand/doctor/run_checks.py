@@ -69,11 +69,13 @@ async def run_checks(
     key = model_checks.check_key(settings, workspace.settings_path)
     found.append(key)
     if settings.embedded:
-        found.append(model_checks.check_embedded())
+        found.append(model_checks.check_embedded(settings))
     elif key.status == "ok":
         before_asking(settings)
         found += model_checks.check_endpoint(settings, await ask(settings), profile)
-    found += model_checks.check_profile(profile, book, known=is_known(settings.model, settings.models))
+    found += model_checks.check_other_models(settings, workspace.settings_path)
+    known = settings.model_file is not None or is_known(settings.model, settings.models)
+    found += model_checks.check_profile(profile, book, known=known)
     price = price_for(settings.model, profile, settings.base_url)
     found.append(model_checks.check_price(settings.model, price, book))
     counter = None

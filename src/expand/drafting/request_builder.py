@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from expand.budget import Amount
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.length_loop import Ask
+from expand.drafting.model_setup import ModelSetup
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
@@ -51,7 +52,9 @@ NO_EXTRA_CONTEXT = ExtraContext()
 
 
 class RequestBuilder:
-    """Builds the requests of one section."""
+    """Builds the requests of one section for one model: the chapter's, or that of ``setup``. Either way they ask the
+    same questions, so that an answer is found whichever model gave it.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class RequestBuilder:
         run_id: str,
         revision: Revision = NO_REVISION,
         extra: ExtraContext = NO_EXTRA_CONTEXT,
+        setup: ModelSetup | None = None,
     ) -> None:
         self._chapter = chapter
         self._section = section
@@ -68,8 +72,8 @@ class RequestBuilder:
         self._run_id = run_id
         self._revision = revision
         self._extra = extra
-        self._setup = chapter.setup
-        self._profile = chapter.setup.profile
+        self._setup = setup or chapter.setup
+        self._profile = self._setup.profile
         self._skeleton = chapter.skeletons[section.number]
         self._aspects = self._profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, revision)
@@ -88,12 +92,27 @@ class RequestBuilder:
             instruction=revision.instruction,
         )
 
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self._profile.name
+
+    @property
+    def can_repair(self) -> bool:
+        """Whether the model can rewrite a text: small ones that fill in forms cannot."""
+        return not self._profile.aspects
+
     def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0) -> Order:
         """The order for a request. ``attempt`` counts answers to it that could not be used.
 
         Raises ``InputError`` when it does not fit the model's context window.
         """
         profile, price = self._profile, self._setup.price
+        if self._setup is not self._chapter.setup:
+            # The lines are what the chapter's own model can well bring at a time, and this one may bring fewer.
+            ask = replace(ask, lines=min(ask.lines, profile.lines_per_request))
+        if not profile.writes(self._chapter.language):
+            raise InputError(f"model {profile.name} does not write {self._chapter.language}")
         request = self._request(ask, section_text, attempt)
         estimate = self._setup.counter.count_messages(request.messages)
         prompt, output = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS, request.max_output_tokens
@@ -121,13 +140,14 @@ class RequestBuilder:
 
     def _request(self, ask: Ask, section_text: SectionText, attempt: int) -> Request:
         profile = self._profile
+        prompts, system = self._chapter.templates_for(self._setup)
         context = self._context(ask, section_text)
         # Reserved whole, so it should be near what will come. With the model's maximum, one request could take the rest
         # of a small budget.
         cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
         return Request(
             model=profile.name,
-            messages=(self._chapter.system, self._chapter.prompts.request(TEMPLATE_OF[ask.purpose], context)),
+            messages=(system, prompts.request(TEMPLATE_OF[ask.purpose], context)),
             max_output_tokens=min(cap, profile.max_output_tokens),
             parameters=profile.request_parameters(
                 lines=ask.lines,

@@ -5,20 +5,25 @@ Whatever ends it - the target, the budget, the author, a stop - the text that ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from expand.checks import Finding
-from expand.client.outcome import StoppedError
+from expand.client.client import all_failed
+from expand.client.outcome import HeldError, StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
+from expand.drafting.events import Notice
 from expand.drafting.length_loop import LEAST_LINES, Ask, loop_for
+from expand.drafting.model_setup import ModelSetup
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import SectionText
-from expand.errors import AuthorError, BudgetExceededError, ExpandError
+from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
+from expand.settings import ModelRole
 
 TOO_MANY_DUPLICATES = 0.2
 """A model that repeats itself in this share of the section's lines, or more, is reported."""
@@ -49,9 +54,18 @@ class SectionRun:
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
 
-    def _builder(self, chapter: Chapter) -> RequestBuilder:
+    def _builder(self, chapter: Chapter, setup: ModelSetup | None = None) -> RequestBuilder:
         section, check = chapter.outline.sections[self._section.number - 1], self._check
-        return RequestBuilder(chapter, section, run_id=self._context.run_id, revision=check.revision, extra=check.extra)
+        return RequestBuilder(
+            chapter, section, run_id=self._context.run_id, revision=check.revision, extra=check.extra, setup=setup
+        )
+
+    def _builders(self, role: ModelRole) -> list[RequestBuilder]:
+        """The requests as each model of a role is asked, the one that is meant first."""
+        meant = self._chapter.setup
+        models = self._context.models_for(role, meant)
+        built = [self._requests if setup is meant else self._builder(self._chapter, setup) for setup in models]
+        return [requests for requests in built if role != "repair" or requests.can_repair]
 
     async def draft(self) -> DraftedSection:
         """Ask until the section is done, or until something ends it."""
@@ -105,24 +119,56 @@ class SectionRun:
         return grown, answer.finish is Finish.CUT
 
     async def _usable(self, ask: Ask) -> Answer | None:
-        """A usable answer, or None with a note of why there is none."""
-        for attempt in range(UNUSABLE_TRIES):
-            bought = await self._context.client.buy(self._order(ask, attempt))
-            self._counter.add(bought)
-            if bought.answer.usable:
-                return bought.answer
-            self._show()
+        """A usable answer, or None with a note of why there is none.
+
+        What one model does not answer, for whatever reason but the budget, the next one is asked. Raises what keeps the
+        last of them from answering.
+        """
+        models = self._builders("repair" if ask.purpose == "repair" else "draft")
+        failures: list[tuple[str, ExpandError]] = []
+        attempt, finish = 0, Finish.OTHER
+        for requests, following in zip_longest(models, models[1:]):
+            reason = ""
+            for _ in range(UNUSABLE_TRIES):
+                try:
+                    bought = await self._context.client.buy(requests.order(ask, self._text, attempt=attempt))
+                # An outcome that somebody is to settle first is no reason to buy the same elsewhere.
+                except HeldError:
+                    raise
+                except (AuthorError, InputError) as error:
+                    if len(models) == 1 or (isinstance(error, InputError) and requests is models[0]):
+                        raise
+                    failures.append((requests.model, error))
+                    reason = str(error)
+                    break
+                self._counter.add(bought)
+                if bought.answer.usable:
+                    return bought.answer
+                attempt += 1
+                finish = bought.answer.finish
+                reason = UNUSABLE.get(finish, EMPTY)[1]
+                self._show()
+                if following is not None and finish in UNUSABLE:
+                    break  # the same words get the same verdict, and another model can be asked
+            if following is not None:
+                self._replace(requests.model, following.model, reason)
+        if failures:
+            raise all_failed(failures)
         topics = self._text.skeleton.topics
         about = [topics[slot] for slot in ask.slots if topics]
-        self._notes.append(_unusable(self._section.number, bought.answer.finish, about))
+        self._notes.append(_unusable(self._section.number, finish, about, attempt))
         return None
 
-    async def _repair(self) -> None:
-        """Ask for one repair for each topic with faults that a model can mend; keep the better text.
+    def _replace(self, model: str, following: str, reason: str) -> None:
+        """Say once in a run that one model stands in for another, and why."""
+        if (model, following) not in self._context.replaced:
+            self._context.replaced[model, following] = reason
+            message = f"{self._chapter.id}/{self._section.number}: {following} stands in for {model}: {reason}"
+            self._context.usage.on_event(Notice(message=message))
 
-        Small models that fill in forms are left out: they cannot rewrite.
-        """
-        if self._chapter.setup.profile.aspects:
+    async def _repair(self) -> None:
+        """Ask for one repair for each topic with faults that a model can mend; keep the better text."""
+        if not self._builders("repair"):
             return
         for slot, problems in self._faults().items():
             lines = max(LEAST_LINES, self._text.body_lines(slot))
@@ -174,19 +220,24 @@ def _duplicates(section: int, count: int) -> Finding:
     )
 
 
-def _unusable(section: int, finish: Finish, topics: Sequence[str]) -> Finding:
-    """The finding for a request that got no usable answer."""
-    kind, what = {
-        Finish.REFUSAL: ("refusal", "the model refused to write"),
-        Finish.CONTENT_FILTER: ("refusal", "the provider's content filter held back the text"),
-    }.get(finish, ("empty", "the model answered without any text"))
+UNUSABLE: Mapping[Finish, tuple[str, str]] = {
+    Finish.REFUSAL: ("refusal", "the model refused to write"),
+    Finish.CONTENT_FILTER: ("refusal", "the provider's content filter held back the text"),
+}
+EMPTY = ("empty", "the model answered without any text")
+"""Kind and words of the finding for an answer that cannot be used, by its end."""
+
+
+def _unusable(section: int, finish: Finish, topics: Sequence[str], tries: int) -> Finding:
+    """The finding for a request that got no usable answer in so many tries."""
+    kind, what = UNUSABLE.get(finish, EMPTY)
     about = f" on {'; '.join(topics)}" if topics else ""
     return Finding(
         kind=kind,
         section=section,
         line=1,
         severity="blocking",
-        message=f"{what}{about}, {UNUSABLE_TRIES} times",
+        message=f"{what}{about}, {tries} times",
         remedy="change the topic's wording or the model, or write it by hand",
         mendable=False,
     )

@@ -131,6 +131,12 @@ def is_known(model: str, overrides: Tables | None = None) -> bool:
     return any(pattern != "*" for pattern in _matching(model, {**ready_tables("models"), **(overrides or {})}))
 
 
+def own_provider(model: str, tables: Tables) -> tuple[str, str] | None:
+    """The provider that the settings' tables name for a model, after the pattern of the table; None for none."""
+    found = [pattern for pattern in _matching(model, tables) if "provider" in tables[pattern]]
+    return (found[-1], str(tables[found[-1]]["provider"])) if found else None
+
+
 def _ready(model: str) -> Profile:
     """The best matching ready profile; ``*`` matches every model."""
     tables = ready_tables("models")
@@ -186,6 +192,8 @@ def _changes(table: Mapping[str, Any]) -> dict[str, Any]:
     """What a table states, as the profile's own fields."""
     changes: dict[str, Any] = {}
     for name, value in table.items():
+        if name == "provider":
+            continue  # who serves the model is the settings' matter
         # A count may be written 9000.0 too.
         changes[name] = tuple(value) if isinstance(value, list) else int(value) if isinstance(value, Decimal) else value
     if "batch_discount" in table:
