@@ -428,7 +428,7 @@ def test_openai_at_another_base_url_gets_the_requests(tmp_path: Path, monkeypatc
 
 
 def test_every_key_of_a_provider_is_either_routing_or_known_to_be_harmless() -> None:
-    keys = set(SETTINGS.schema["$defs"]["provider"]["properties"])
+    keys = set(SETTINGS.schema["properties"]["providers"]["additionalProperties"]["properties"])
     assert keys - ROUTING_KEYS == {"title", "needs_key", "exact_tokens", "profile", "advice"}
 
 
