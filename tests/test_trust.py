@@ -21,8 +21,8 @@ from workspaces import expand, small
 from expand.api import dry_run, expand_chapter
 from expand.cli.command_table import COMMANDS
 from expand.errors import InputError, UntrustedError
-from expand.settings import Overrides, Settings, read_destinations, read_settings, require_author
-from expand.trust import forget, remember
+from expand.settings import SETTINGS, Overrides, Settings, read_destinations, read_settings, require_author
+from expand.trust import ROUTING_KEYS, forget, remember
 from expand.workspace import Workspace, find_workspace
 
 KEYS = {
@@ -210,6 +210,8 @@ def test_a_trusted_workspace_gets_what_it_names(
         ran = expand(root, "chapter", "07", "--section", "3")
         assert ran.code in (0, 5), ran.err
         assert f"model scripted at 127.0.0.1:{server.port}, with the key in AWS_SECRET_ACCESS_KEY" in ran.err
+        asked = expand(root, "doctor")
+        assert f"model scripted at 127.0.0.1:{server.port}, with the key in AWS_SECRET_ACCESS_KEY" in asked.err
         sent = {name.lower(): value for name, value in server.requests[0].headers.items()}
     assert (sent["x-key"], sent["x-team"]) == (KEYS["AWS_SECRET_ACCESS_KEY"], "docs")
     others = [value.partition(": ")[2] or value for name, value in KEYS.items() if not name.startswith("AWS")]
@@ -423,6 +425,26 @@ def test_openai_at_another_base_url_gets_the_requests(tmp_path: Path, monkeypatc
         )
         assert expand(root, "chapter", "07", "--section", "3").code in (0, 5)
         assert server.requests
+
+
+def test_every_key_of_a_provider_is_either_routing_or_known_to_be_harmless() -> None:
+    keys = set(SETTINGS.schema["properties"]["providers"]["additionalProperties"]["properties"])
+    assert keys - ROUTING_KEYS == {"title", "needs_key", "exact_tokens", "profile", "advice"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'author = 3\nledger = "../x.db"',
+        'ledger = "../x.db"\n[author]\nprovider = ["openai"]\nheaders = 4',
+        'models = [1]\nproviders = "p"\nledger = "../x.db"',
+        'ledger = "../x.db"\n[providers]\np = 4\nq = { hosts = { a = 1 }, headers = [[1]] }',
+    ],
+)
+def test_a_file_with_other_mistakes_is_refused_all_the_same(tmp_path: Path, text: str) -> None:
+    root = workspace(tmp_path / "w", text)
+    with pytest.raises(UntrustedError, match=r"ledger is \.\./x\.db"):
+        _ = Workspace.open(root).ledger_place
 
 
 # --- consent ----------------------------------------------------------------------------------

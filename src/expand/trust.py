@@ -181,7 +181,7 @@ def _routing(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
         tables += [((kind, name), table) for name, table in named.items()] if isinstance(named, Mapping) else []
     for outer, table in tables:
         for key in ROUTING_KEYS & set(table if isinstance(table, Mapping) else ()):
-            if key != "provider" or table[key] not in _HARMLESS_PROVIDERS:
+            if key != "provider" or str(table[key]) not in _HARMLESS_PROVIDERS:
                 yield (*outer, key), table[key]
 
 
