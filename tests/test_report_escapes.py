@@ -74,7 +74,7 @@ def test_markdown_and_html_show_a_text_as_it_stands(text: str) -> None:
 
 
 def blocks_as_html(markdown: str) -> str:
-    return MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
+    return str(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown))
 
 
 def test_what_is_escaped_is_read_back_as_it_stood() -> None:
