@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,7 @@ from expand.workspace import decoded, write_bytes_atomically
 Format = Literal["table", "json", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 HEADER = ("table", "row", "figure", "value")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 """How a formula begins in a spreadsheet, after OWASP's list."""
 BEGIN = "<!-- expand status begin -->"
 END = "<!-- expand status end -->"
@@ -59,11 +60,14 @@ def _lines(table: Table, name: str, row: tuple[Value, ...]) -> Iterator[tuple[st
 
 
 def _cell(value: Value) -> str:
-    """A value as a cell. A spreadsheet takes a text that begins like a formula for one, which may send what stands
-    beside it elsewhere: such a text gets an apostrophe before it. Figures stay figures, also below zero.
+    """A value as a cell, on one line. A spreadsheet takes a text that begins like a formula for one, which may send
+    what stands beside it elsewhere: such a text gets an apostrophe before it. Figures stay figures, also below zero.
     """
     shown = plain(value)
-    return f"'{shown}" if isinstance(value, str) and shown.startswith(_FORMULA) else shown
+    if not isinstance(value, str):
+        return shown
+    shown = re.sub(r"[\r\n]+", " ", shown)
+    return f"'{shown}" if shown.lstrip(" ").startswith(_FORMULA) else shown
 
 
 def as_json(report: Report) -> dict[str, Json]:

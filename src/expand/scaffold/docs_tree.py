@@ -87,7 +87,7 @@ def _mkdocs(root: Path, path: Path) -> DocsTree:
     table = _mkdocs_settings(path)
     folder = _folder(root, table.get("docs_dir") or "docs")
     nav = table.get("nav")
-    entries = tuple(_nav(nav, set())) if nav else tuple(_documents(folder, folder))
+    entries = tuple(_nav(nav)) if nav else tuple(_documents(folder, folder))
     theme = table.get("theme")
     language = theme.get("language") if isinstance(theme, dict) else None
     listing = _inside(root, path) if nav else None
@@ -167,22 +167,22 @@ def _natural(file: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
 
 
-def _nav(nav: object, seen: set[int], title: str = "") -> Iterator[SummaryEntry]:
+def _nav(nav: object) -> Iterator[SummaryEntry]:
     """The documents of a ``nav``: paths, titles with paths, and sections of them, each list and mapping once."""
-    if isinstance(nav, list | dict):
-        if id(nav) in seen:  # an alias, perhaps of what it is in
-            return
-        seen.add(id(nav))
-    if isinstance(nav, list):
-        for item in nav:
-            yield from _nav(item, seen)
-    elif isinstance(nav, dict):
-        for key, value in nav.items():
-            yield from _nav(value, seen, str(key) if isinstance(value, str) else "")
-    elif isinstance(nav, str):
-        file = unquote(nav.partition("#")[0]).strip()
-        if "://" not in file and file.lower().endswith((".md", ".markdown")):
-            yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
+    seen: set[int] = set()
+    waiting: list[tuple[object, str]] = [(nav, "")]
+    while waiting:
+        item, title = waiting.pop()
+        if isinstance(item, list | dict):
+            if id(item) in seen:  # an alias, perhaps of what it is in
+                continue
+            seen.add(id(item))
+            pairs = item.items() if isinstance(item, dict) else (("", value) for value in item)
+            waiting += reversed([(value, str(key) if isinstance(value, str) else "") for key, value in pairs])
+        elif isinstance(item, str):
+            file = unquote(item.partition("#")[0]).strip()
+            if "://" not in file and file.lower().endswith((".md", ".markdown")):
+                yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
 
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
