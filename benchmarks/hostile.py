@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from hostile_inputs import Kind, kinds  # noqa: E402 - the tests' own inputs
+from hostile_inputs import Kind, kinds
 
 SLOW_SECONDS = 10.0
 """An input that takes longer than this counts as slow."""

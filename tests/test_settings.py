@@ -276,5 +276,5 @@ def test_the_shipped_file_is_read_and_each_example_in_it_holds(tmp_path: Path) -
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read: Is a directory; make it a readable"):
+    with pytest.raises(InputError, match="cannot be read: it is no ordinary file"):
         read_settings(tmp_path, environment={})

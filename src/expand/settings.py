@@ -194,7 +194,7 @@ class _Stated:
         """Sections worked on side by side, None where nobody says how many."""
         count = self._overrides.concurrency
         if count is None and (stated := self._environment.get("EXPAND_CONCURRENCY")):
-            if not stated.isdecimal() or not int(stated):
+            if not stated.isdecimal() or len(stated) > 9 or not int(stated):
                 raise InputError(f"EXPAND_CONCURRENCY is {stated!r}", remedy="give a whole number above 0")
             count = int(stated)
         if count is None and "concurrency" in self.author:

@@ -23,6 +23,8 @@ from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.settings import Settings
 from expand.workspace import Workspace, read_text
 
+MOST_EXPORT_BYTES = 1_000_000_000
+"""Of a usage export, which has a line for each attempt."""
 LedgerOption = Annotated[
     str | None,
     typer.Option("--ledger", metavar="FILE|URL", help="A ledger other than the workspace's: a file, or postgresql://…"),
@@ -155,7 +157,7 @@ def _by_hand(ledger: Ledger, settings: Settings, place: Workspace, attempt: str,
     if outcome is None:
         raise InputError("--as is missing", remedy=f"say --as {words}")
     name, _, number = outcome.partition("=")
-    if not (outcome == "unbilled" or (name == "used" and number.isdecimal())):
+    if not (outcome == "unbilled" or (name == "used" and number.isdecimal() and len(number) < 20)):
         raise InputError(f"--as is {outcome!r}", remedy=f"give {words}")
     tokens = 0 if outcome == "unbilled" else int(number)
     if tokens > MOST_TOKENS:
@@ -169,7 +171,7 @@ def _from_export(ledger: Ledger, settings: Settings, place: Workspace, usage: Pa
         raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
     done = reconcile_export(
         ledger,
-        io.StringIO(read_text(usage), newline=""),
+        io.StringIO(read_text(usage, most=MOST_EXPORT_BYTES), newline=""),
         name=str(usage),
         cost=cost_of(place, settings),
         complete=complete,

@@ -79,7 +79,7 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
         yield None
         return
     secrets = secrets_of(settings.api_key, settings.base_url)
-    with log_into(workspace.root / ".expand" / "logs", now=lambda: datetime.now(UTC), secrets=secrets) as (path, log):
+    with log_into(workspace.state_path("logs"), now=lambda: datetime.now(UTC), secrets=secrets) as (path, log):
         note(f"the log of this run is {workspace.relative(path)}")
         where = settings.base_url or "its own address"
         log.say(f"expand {__version__}, {settings.model} at {where}")

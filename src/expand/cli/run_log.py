@@ -21,6 +21,7 @@ from expand.cli.verbosity import Verbosity, counted
 from expand.drafting.events import Event, SectionGrew
 from expand.drafting.results import RunResult
 from expand.errors import InputError, Place
+from expand.paths import private_folder
 
 KEPT_FILES = 20
 KEPT_BYTES = 64 * 2**20
@@ -80,8 +81,9 @@ def log_into(
     """A new log in ``folder``, after old ones were pruned. Raises ``InputError``."""
     path = folder / f"{now():%Y-%m-%dT%H%M%SZ}-{os.getpid()}.log"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         prune(folder)
+        path.touch(mode=0o600)
         file = path.open("a", encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(

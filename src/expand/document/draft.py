@@ -17,7 +17,7 @@ from expand.markdown.blocks import anchor
 
 CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
 _STAMP = re.compile(r"^<!-- expand (?P<body>[^>]*) -->\s*\Z", re.MULTILINE)
-_NUMBERED = re.compile(r"(\d+)\.\s+\S")
+_NUMBERED = re.compile(r"(\d{1,9})\.\s+\S")
 SHORT_HASH = 16
 
 
@@ -149,7 +149,7 @@ def read(text: str) -> Draft:
     fields = dict(item.split("=", 1) for item in (found["body"].split() if found else ()) if "=" in item)
     stamps = {}
     for name, value in fields.items():
-        if name.isdecimal():
+        if name.isdecimal() and len(name) < 10:
             key, hashed, told = (*value.split(":"), "", "")[:3]
             stamps[int(name)] = Stamp(key="" if key == "-" else key, text=hashed, told=told)
     body = text[: found.start()] if found else text

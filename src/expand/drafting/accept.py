@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from expand.document.draft import document_text
@@ -12,7 +13,7 @@ from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError, Place
-from expand.outline import Book
+from expand.outline import Book, Outline
 from expand.outline.plans import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace, read_text
@@ -64,6 +65,19 @@ class AcceptResult:
     refused: tuple[ChapterResult, ...] = ()
 
 
+def _require_own_sources(outlines: Iterable[Outline]) -> None:
+    """Refuses two chapters with one document: the second text would take the place of the first."""
+    taken: dict[str, str] = {}
+    for outline in outlines:
+        other = taken.setdefault(posixpath.normpath(outline.source), outline.id)
+        if other != outline.id:
+            raise InputError(
+                f"chapters {other} and {outline.id} have the same source",
+                remedy="give each a document of its own in its outline, or accept one of them",
+                place=Place(path=outline.source),
+            )
+
+
 def accept_drafts(
     workspace: Workspace, settings: Settings, chapters: Sequence[str], *, force: bool = False
 ) -> AcceptResult:
@@ -76,6 +90,7 @@ def accept_drafts(
     book = workspace.book()
     reviewed = [review(workspace, settings, book, chapter) for chapter in dict.fromkeys(chapters)]
     outlines = {chapter.id: workspace.outline(chapter.id) for chapter in reviewed}
+    _require_own_sources(outlines.values())
     if not force:
         for outline in outlines.values():
             require_unchanged(workspace, outline)

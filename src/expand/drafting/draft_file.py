@@ -14,14 +14,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 from filelock import FileLock
 
 from expand.checks import Finding, check_chapter, source_findings
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp
-from expand.drafting.acceptance_record import Acceptances, file_hash
+from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
 from expand.drafting.chapter import Chapter, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
@@ -52,7 +51,7 @@ def open_chapter(
     """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
     outline = outline or workspace.outline(chapter_id)
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
-    source_text = decoded(source, workspace.root / outline.source)
+    source_text = decoded(source, workspace.source_path(outline.source))
     return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup)
 
 
@@ -122,7 +121,7 @@ class DraftFile:
 
     def write(self) -> None:
         """Write the draft as it is now; not at all where nothing changed."""
-        with drafts_lock(self._workspace.root):
+        with drafts_lock(self._workspace):
             self._reread()
             text, with_edits = self._rendered()
             if text != self._seen:
@@ -216,7 +215,7 @@ class DraftFile:
         In ``links`` it is noted which files were looked for, and whether they are there.
         """
         chapter = self.chapter
-        folder = (self._workspace.root / chapter.outline.source).parent
+        folder = self._workspace.source_path(chapter.outline.source).parent
         met = {} if links is None else links
 
         def exists(path: str) -> bool:
@@ -295,6 +294,6 @@ class DraftStore:
 
 
 @lru_cache(maxsize=8)
-def drafts_lock(root: Path) -> FileLock:
+def drafts_lock(workspace: Workspace) -> FileLock:
     """The lock on a workspace's drafts, over all processes; one for all of its drafts."""
-    return FileLock(root / ".expand" / "drafts.lock")
+    return state_lock(workspace, "drafts.lock")

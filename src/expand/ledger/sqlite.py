@@ -287,7 +287,9 @@ def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
         if made:
             # Only then: closing a file that this process has open elsewhere would release SQLite's locks on it.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + end).chmod(0o600)
         connection = _connect(path, "mode=rw", patience_seconds)
     try:
         with mapped(path):

@@ -361,7 +361,7 @@ def _topic(block: Block, titles: Sequence[str]) -> int | None:
     # would be taken for the text of the first one.
     scores = matching.likenesses(title, titles)
     is_heading = block.kind == "heading"
-    number = re.match(r"[\s*_]*(?:\d+\.)+(\d+)\b", title)
+    number = re.match(r"[\s*_]*(?:\d+\.)+(\d{1,9})\b", title)
     if is_heading and number and 0 < int(number[1]) <= len(titles):
         scores[int(number[1]) - 1] += NUMBER_BONUS
     # A heading below the threshold stays in the text as a heading of the model's own. Dropping it could drop the only

@@ -26,6 +26,7 @@ from expand.prompts.context import SAMPLES, ChapterContext, RequestContext, Sect
 from expand.prompts.sandbox import MeteredEnvironment, TooMuchError
 from expand.prompts.template_lookup import CHAPTERS, PLAIN, TemplateLookup, require_style
 from expand.schema.validators import suggestion
+from expand.workspace import read_text
 
 DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
 """The templates that drafts are made from: a draft is current while none of them changes."""
@@ -104,14 +105,7 @@ class _Environment(MeteredEnvironment):
     def text(self, path: Path) -> str:
         """A template's source. Raises ``InputError``."""
         if path not in self.texts:
-            try:
-                self.texts[path] = path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(
-                    f"the template cannot be read: {error}",
-                    remedy="save it as UTF-8, and check who may read it",
-                    place=Place(path=path),
-                ) from error
+            self.texts[path] = read_text(path).replace("\r\n", "\n")
         return self.texts[path]
 
     def join_path(self, template: str, parent: str) -> str:
@@ -155,7 +149,7 @@ class Prompts:
         Raises ``InputError`` for a house style that there is not.
         """
         name = house_style.name if house_style is not None else PLAIN
-        own = self._folder is not None and (self._folder / CHAPTERS / chapter).is_dir()
+        own = self._folder is not None and self.lookup.inside(self._folder / CHAPTERS / chapter).is_dir()
         key = (name, chapter if own else "")
         if key not in self._of_chapters:
             if house_style is not None:
@@ -191,7 +185,8 @@ class Prompts:
             found[path] = None
             for reference in meta.find_referenced_templates(self._parsed(path)):
                 if reference is None:
-                    waiting += [file for place in self.lookup.places for file in place.folder.glob("*.j2")]
+                    anywhere = (file for place in self.lookup.places for file in place.folder.glob("*.j2"))
+                    waiting += map(self.lookup.inside, anywhere)
                 elif target := self.lookup.find(reference, path):
                     waiting.append(target)
         return found
