@@ -16,7 +16,8 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -46,11 +47,16 @@ def run(name: str, kind: Kind, count: int, number: int, folder: Path) -> int:
             seen.setdefault(f"{type(error).__name__} in {last.filename}:{last.lineno}: {str(error)[:200]}", text)
         slowest = max(slowest, (time.process_time() - at, text))
 
+    numbers = st.integers(0, 2**64 - 1)
     for each in range(rounds):
         examples = settings(
-            max_examples=count // rounds, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=count // rounds,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
         )
-        seed(number + each)(examples(given(kind.inputs)(use)))()
+        seed(number + each)(examples(given(numbers.map(kind.made_from))(use)))()
     total = sum(outcomes.values())
     figures = [total, outcomes["refused"], outcomes["accepted"], outcomes["tracebacks"]]
     row = "".join(f"{figure:>11,}" for figure in figures)
