@@ -30,7 +30,7 @@ SLOW_SECONDS = 10.0
 def run(name: str, kind: Kind, count: int, number: int, folder: Path) -> int:
     """Run inputs of a kind; print its row, and return how many ended in a traceback."""
     outcomes: Counter[str] = Counter()
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
     slowest = (0.0, "")
     began = time.monotonic()
     # Rounds of their own, since Hypothesis grows slow over tens of thousands of examples that it compares.
@@ -44,7 +44,10 @@ def run(name: str, kind: Kind, count: int, number: int, folder: Path) -> int:
         except Exception as error:
             outcomes["tracebacks"] += 1
             last = traceback.extract_tb(error.__traceback__)[-1]
-            seen.setdefault(f"{type(error).__name__} in {last.filename}:{last.lineno}: {str(error)[:200]}", text)
+            what = f"{type(error).__name__} in {last.filename}:{last.lineno}: {str(error)[:200]}"
+            if what not in seen:
+                print(f"    {what}\n    {text[:2000]!r}", flush=True)
+            seen.add(what)
         slowest = max(slowest, (time.process_time() - at, text))
 
     numbers = st.integers(0, 2**64 - 1)
@@ -61,8 +64,6 @@ def run(name: str, kind: Kind, count: int, number: int, folder: Path) -> int:
     figures = [total, outcomes["refused"], outcomes["accepted"], outcomes["tracebacks"]]
     row = "".join(f"{figure:>11,}" for figure in figures)
     print(f"{name:<16}{time.monotonic() - began:>9.0f}{slowest[0]:>9.2f}{row}", flush=True)
-    for what, text in seen.items():
-        print(f"    {what}\n    {text[:2000]!r}", flush=True)
     if slowest[0] > SLOW_SECONDS:
         print(f"    slow: {slowest[1][:2000]!r}", flush=True)
     return outcomes["tracebacks"]

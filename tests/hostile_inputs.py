@@ -103,19 +103,22 @@ def is_taken(use: Callable[[], object]) -> bool:
 # --- the kinds -------------------------------------------------------------------------------------
 
 SETTINGS = """\
-language = "en"
-concurrency = 4
 ledger = "ledger.db"
 
 [author]
 model = "gpt-4o"
 base_url = "http://127.0.0.1:8000/v1"
+concurrency = 4
 timeout_seconds = 60
 
 [models."gpt-4o"]
-prompt_usd = 2.5
-completion_usd = 10
+context_window = 128000
+prices = { prompt = 2.5, completion = 10 }
 rpm = 500
+
+[providers.ours]
+base_url = "http://127.0.0.1:9000/v1"
+headers = { X-Team = "docs" }
 """
 
 TEMPLATE = """\

@@ -21,6 +21,12 @@ def test_hostile_inputs_are_taken_or_refused_with_a_message(tmp_path: Path, kind
     check()
 
 
+@pytest.mark.parametrize("kind", kinds())
+def test_what_is_made_hostile_was_good(tmp_path: Path, kind: str) -> None:
+    hostile = kinds()[kind]
+    assert hostile.use(tmp_path, hostile.texts[0])
+
+
 def test_every_kind_has_its_share() -> None:
     assert sum(kind.share for kind in kinds().values()) == pytest.approx(1)
     assert {kind.made_from(7) == kind.made_from(7) for kind in kinds().values()} == {True}
