@@ -75,9 +75,9 @@ def test_a_negative_wait_is_none() -> None:
     assert wait_seconds(failed(Failure.RATE_LIMITED, -5.0), 1, 0.0) == 0.0
 
 
-def pause_seconds(failure: AttemptFailedError, **policy: float) -> float:
+def pause_seconds(failure: AttemptFailedError, *, longest_wait_seconds: float = 3600.0) -> float:
     """How long the first failure of a request pauses its model."""
-    return RetryState(RetryPolicy(**policy)).pause_seconds(failure)
+    return RetryState(RetryPolicy(longest_wait_seconds=longest_wait_seconds)).pause_seconds(failure)
 
 
 def test_who_pauses_the_model() -> None:
