@@ -184,7 +184,7 @@ def result(response: object = None, error: object = None) -> bytes:
         (result({"status_code": 401, "body": None}), "unauthorized", False, "HTTP 401"),
         (result({"status_code": None, "body": None}), "bad_request", False, "no reason"),
         (result({"status_code": 200, "body": {"object": "list"}}), "garbled", None, "no chat"),
-        (result({"status_code": 200, "body": None}), "garbled", None, "not an object"),
+        (result({"status_code": 200, "body": None}), "garbled", None, "an empty answer"),
     ],
 )  # fmt: skip
 def test_lines_without_an_answer(line: bytes, failure: str, billed: bool | None, said: str) -> None:

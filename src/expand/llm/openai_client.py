@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from expand.errors import AuthorError
+from expand.llm.completion import cut_at
 from expand.llm.endpoint import Endpoint, checked_key
 from expand.llm.profile import OutputCapName
-from expand.llm.response import cut_at
 from expand.llm.types import Answer, AttemptFailedError, OnText, Request, ignore_text
+from expand.redaction import note_keys
 
 if TYPE_CHECKING:
     from expand.llm.openai_sdk import Connection
@@ -34,6 +35,7 @@ class OpenAIClient:
     def __init__(self, endpoint: Endpoint) -> None:
         endpoint.request_headers()  # raises before anything is started
         self._endpoint = replace(endpoint, api_key=checked_key(endpoint.api_key), base_url=endpoint.url)
+        note_keys([self._endpoint.api_key], words=[self._endpoint.base_url])
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
 

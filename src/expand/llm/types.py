@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 
+from expand.redaction import printable
 from expand.schema import Json
 
 Role = Literal["system", "user", "assistant"]
@@ -149,7 +150,7 @@ class AttemptFailedError(Exception):
 
     ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. An answer that broke off may
     have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are as in
-    ``Answer``. Its text went to ``on_text``.
+    ``Answer``. Its text went to ``on_text``. The message is printable: it may repeat what a server said.
     """
 
     def __init__(
@@ -163,9 +164,9 @@ class AttemptFailedError(Exception):
         model: str = "",
         provider_request_id: str = "",
     ) -> None:
-        super().__init__(message)
+        self.message = printable(message)
+        super().__init__(self.message)
         self.failure = failure
-        self.message = message
         self.status = status
         self.retry_after_seconds = retry_after_seconds
         self.usage = usage
