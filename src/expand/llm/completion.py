@@ -39,6 +39,9 @@ _THINKING = frozenset({"thinking", "reasoning", "reasoning_text", "redacted_thin
 """Parts of a content that are no text of the answer."""
 _DEEPEST_PART = 8
 
+ADDED_TOKENS = 20_000
+"""What a provider may add to a request of its own accord, and still be believed."""
+
 
 class StreamedAnswer:
     """An answer as its chunks arrive, or all at once. ``on_text`` gets each piece of text.
@@ -174,6 +177,16 @@ def answer_from(body: bytes, *, request_id: str = "") -> Answer:
             raise
     cut = Answer(text=text, finish=Finish.CUT, usage=answer.final_usage, model=answer.model)
     return replace(cut, provider_request_id=request_id)
+
+
+def believed(answer: Answer, *, prompt_bytes: int, cap: int) -> Answer:
+    """The answer without a usage that cannot be true: a token has a byte at least, and a server adds a template and
+    instructions of its own, but no book; one that does not keep to ``cap`` does not write twenty times as much.
+    """
+    usage = answer.usage
+    if usage is None or (usage.prompt <= prompt_bytes + ADDED_TOKENS and usage.completion <= 20 * cap + ADDED_TOKENS):
+        return answer
+    return replace(answer, usage=None)
 
 
 def cut_at(answer: Answer, cap: int) -> Answer:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from expand.errors import AuthorError
-from expand.llm.completion import cut_at
+from expand.llm.completion import believed, cut_at
 from expand.llm.endpoint import Endpoint, checked_key
 from expand.llm.profile import OutputCapName
 from expand.llm.types import Answer, AttemptFailedError, OnText, Request, ignore_text
@@ -127,7 +127,9 @@ class OpenAIAuthor(OpenAIClient):
                     raise
                 self._mode = other
             else:
-                return cut_at(answer, request.max_output_tokens)
+                cap = request.max_output_tokens
+                prompt_bytes = sum(len(message.content.encode(errors="replace")) for message in request.messages)
+                return cut_at(believed(answer, prompt_bytes=prompt_bytes, cap=cap), cap)
 
 
 def _other_mode(mode: Mode, failed: AttemptFailedError) -> Mode | None:

@@ -12,11 +12,11 @@ from expand.llm.types import Usage
 
 _PROMPT = (
     "prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count", "promptTokens", "inputTokens",
-    "inputTokenCount", "input_token_count", "prompt_eval_count", "prompt_n",
+    "inputTokenCount", "input_token_count", "prompt_eval_count",
 )  # fmt: skip
 _COMPLETION = (
     "completion_tokens", "output_tokens", "candidatesTokenCount", "candidates_token_count", "completionTokens",
-    "outputTokens", "outputTokenCount", "generated_token_count", "eval_count", "predicted_n",
+    "outputTokens", "outputTokenCount", "generated_token_count", "eval_count",
 )  # fmt: skip
 _TOTAL = ("total_tokens", "totalTokenCount", "total_token_count", "totalTokens")
 _CACHED = (
@@ -27,7 +27,7 @@ _REASONING = ("reasoning_tokens", "thoughtsTokenCount", "thoughts_token_count")
 _APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
 """Anthropic's: what a cache has read and written stands beside ``input_tokens``, not in it."""
 
-_PLACES = ("usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics", "timings")
+_PLACES = ("usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics")
 
 
 def usage_in(data: Mapping[str, object], *inner: Mapping[str, object] | None) -> Usage | None:
