@@ -159,8 +159,8 @@ def test_contents_of_any_shape(choice: dict[str, Any], text: str) -> None:
         *((word, Finish.CONTENT_FILTER) for word in ("SAFETY", "recitation", "BLOCKLIST", "PROHIBITED_CONTENT",
                                                     "sensitive", "guardrail_intervened")),
         *((word, Finish.CUT) for word in ("insufficient_system_resource", "error", "network_error", "ERROR")),
-        *((word, Finish.OTHER) for word in ("tool_calls", "function_call", "news", 7, 1.5, True, [], {"a": 1})
-          if word != []),
+        ("tool_calls", Finish.OTHER), ("function_call", Finish.OTHER), ("news", Finish.OTHER), (7, Finish.OTHER),
+        (1.5, Finish.OTHER), (True, Finish.OTHER), ([], Finish.OTHER), ({"a": 1}, Finish.OTHER),
         ("refusal", Finish.REFUSAL),
     ],
 )  # fmt: skip
@@ -256,7 +256,8 @@ def test_an_error_beside_text_in_one_object_takes_nothing_away() -> None:
     assert answer_from(completion(choice, error={"message": "late"})).finish is Finish.STOP
     broken = {"message": {"content": "a"}, "finish_reason": None}
     assert answer_from(completion(broken, error={"message": "late"})).finish is Finish.CUT
-    for nothing in (None, {}, "", False, []):
+    nothings: list[object] = [None, {}, "", False, []]
+    for nothing in nothings:
         assert answer_from(completion(broken, error=nothing)).finish is Finish.OTHER
 
 
