@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
 
+from expand import redaction
 from expand.testing import this_machine_only
 
 
@@ -24,3 +25,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "EXPAND_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _keys_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test hides the keys of another."""
+    monkeypatch.setattr(redaction, "KEYS", redaction.Keys())

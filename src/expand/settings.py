@@ -27,6 +27,7 @@ from expand.llm.provider import (
     recognised,
 )
 from expand.llm.waits import LONGEST_ASKED_SECONDS
+from expand.redaction import note_keys
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
 from expand.schema.validators import Validator
@@ -101,6 +102,7 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         )
     if found is not None and found.provider.name == "openai" and not stated.base_url():
         base_url = None  # the SDK's own
+    note_keys([key], words=stated.words(model, base_url))
     return Settings(
         model=model or DEFAULT_MODEL,
         provider=found.provider if found else COMPATIBLE,
@@ -192,6 +194,11 @@ class _Stated:
             return Recognised(provider=self._named(name))
         url = self.base_url()
         return recognised(url, self.known) if url else None
+
+    def words(self, *more: str | None) -> tuple[str | None, ...]:
+        """The words of the settings, and ``more``: a key that is one of them, or a part, is no secret."""
+        own = (text for provider in self.known.values() for text in (provider.name, provider.title, provider.base_url))
+        return (*more, *own, *(self.author.get(name) for name in ("model", "provider", "base_url")), *self.models)
 
     def concurrency(self) -> int | None:
         """Sections worked on side by side, None where nobody says how many."""

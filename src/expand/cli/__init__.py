@@ -15,6 +15,7 @@ from expand import __version__
 from expand.cli.command_table import TASKS
 from expand.cli.encoding import prepare
 from expand.cli.lazy_commands import add_commands
+from expand.cli.output import guard
 from expand.cli.verbosity import Quiet, Verbose, WorkspaceFolder, begin, counted, note
 from expand.errors import ExpandError
 
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     begin()
     losses = prepare(sys.stdout)
     prepare(sys.stderr)
+    guard()
     try:
         app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="expand")
     except ExpandError as error:
