@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
 
+from expand import redaction
 from expand.testing import this_machine_only
 
 
@@ -34,3 +35,9 @@ def _clean_environment(
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "EXPAND_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _keys_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test hides the keys of another."""
+    monkeypatch.setattr(redaction, "KEYS", redaction.Keys())

@@ -30,7 +30,8 @@ from expand.drafting.section_text import SectionText, Skeleton
 from expand.errors import ExpandError
 from expand.ledger import Ledger, export, import_, verify
 from expand.ledger.attempts import encodable
-from expand.llm.response import answer_from, refused
+from expand.llm.completion import answer_from
+from expand.llm.failures import refused
 from expand.llm.types import AttemptFailedError, Finish
 from expand.prompts.rendering import Prompts
 from expand.settings import read_settings

@@ -16,13 +16,15 @@ from openai.types.chat import ChatCompletion
 from scripted_server import ScriptedServer
 
 from expand.errors import InputError
-from expand.llm.endpoint import Endpoint, headers_of_environment, hide_key, is_loopback
+from expand.llm.completion import StreamedAnswer, answer_from
+from expand.llm.endpoint import Endpoint, headers_of_environment, is_loopback
 from expand.llm.failures import MESSAGE_LIMIT, one_line, said_in
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import failure_of
 from expand.llm.request_form import Mode, RequestForm
-from expand.llm.response import StreamedAnswer, answer_from, usage_from
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, OnText, Request, Usage, ignore_text
+from expand.llm.usage import usage_from
+from expand.redaction import note_keys
 from expand.schema import Json
 
 KEY = "sk-test-0123456789abcdef"
@@ -180,8 +182,8 @@ def test_a_redirect_is_refused_with_its_remedy() -> None:
 
 def test_messages_are_one_short_line_without_the_key() -> None:
     said = f"<b>no</b>\n\nkey {KEY} or sk-abcd****wxyz; Bearer abc.def-ghi " + "x" * 900
+    note_keys([KEY])
     mapped = failed(status_error(401, {"error": {"message": said}}))
-    hide_key(mapped, KEY)
     assert mapped.message.startswith("HTTP 401: no key [key] or [key]; Bearer [key] xxx")
     assert mapped.message.endswith("…")
     assert len(mapped.message) <= MESSAGE_LIMIT + 20
@@ -280,11 +282,11 @@ def test_a_refusal_is_never_usable() -> None:
         (b"<html><style>b{}</style><body>Sign in</body></html>", "not JSON: Sign in"),
         (b"\xff\xfe{", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"[]", "not an object"),
+        (b"[]", "an empty answer"),
         (b"{}", "no choices"),
         (b'{"choices": []}', "no choices"),
         (b'{"choices": ["a"]}', "no choices"),
-        (b'{"choices": [{"text": "a"}]}', "a choice without a message"),
+        (b'{"choices": [{"index": 0}]}', "a choice without a message"),
         (b'{"error": {"message": "upstream failed"}}', "upstream failed"),
         (b'{"error": "just text"}', "just text"),
         (b'{"error": {"code": 5}}', '{"code": 5}'),
@@ -309,7 +311,8 @@ def test_what_is_no_completion_is_garbled(data: bytes, said: str) -> None:
         ({"prompt_tokens": 5, "completion_tokens": None}, None),
         ({"prompt_tokens": -5, "completion_tokens": 5}, None),
         ({"prompt_tokens": True, "completion_tokens": 5}, None),
-        ({"prompt_tokens": "5", "completion_tokens": 5}, None),
+        ({"prompt_tokens": "five", "completion_tokens": 5}, None),
+        ({"prompt_tokens": "9" * 30, "completion_tokens": 5}, None),
         ({"prompt_tokens": 1.5, "completion_tokens": 5}, None),
         ({"prompt_tokens": 10**30, "completion_tokens": 5}, None),
         ({"prompt_tokens": 0, "completion_tokens": 0}, None),
@@ -352,7 +355,8 @@ def test_usage(value: object, usage: Usage | None) -> None:
 
 
 def test_what_a_provider_says_becomes_one_line() -> None:
-    assert said_in(["x"]) == "x"
+    assert said_in(5) == said_in({}) == ""
+    assert said_in([{}, {"error": {"message": "x"}}]) == "x"
     assert said_in({"message": "a\r\n\x1b[31mb"}) == "a [31mb"
     assert one_line("x" * 400) == "x" * (MESSAGE_LIMIT - 1) + "…"
 
@@ -885,11 +889,11 @@ async def test_a_connection_that_breaks_after_the_finish_takes_nothing_away() ->
     assert (answer.text, answer.finish, answer.usage) == ("ab", Finish.STOP, None)
 
 
-async def test_a_key_in_a_stream_is_hidden(httpx2_mock: respx.Router) -> None:
+async def test_a_key_in_an_answer_is_a_part_of_the_answer(httpx2_mock: respx.Router) -> None:
     pieces: list[str] = []
     answer = await streamed(httpx2_mock, events(chunk(f"the key {KEY}"), chunk(" again", "stop")), pieces)
-    assert pieces == ["the key [key]", " again"]
-    assert answer.text == "the key [key] again"
+    assert pieces == [f"the key {KEY}", " again"]
+    assert answer.text == f"the key {KEY} again"
 
 
 async def test_what_the_listener_raises_is_no_failure_of_the_attempt(server: ScriptedServer) -> None:
@@ -924,18 +928,14 @@ async def test_stopping_lets_the_cancellation_through(server: ScriptedServer) ->
             await task
 
 
-async def test_a_key_that_the_server_repeats_stays_out_of_the_answer(
-    httpx2_mock: respx.Router,
-) -> None:
+async def test_a_header_that_repeats_the_key_is_no_id(httpx2_mock: respx.Router) -> None:
     said = json.loads(json.dumps(GOOD))
-    said["choices"][0]["message"]["content"] = f"The key is {KEY}."
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(
         json=said, headers={"x-request-id": f"Bearer {KEY}"}
     )
     async with OpenAIAuthor(Endpoint(api_key=KEY, base_url="http://127.0.0.1:9/v1")) as author:
         answer = await author.complete(REQUEST, client_request_id="x")
-    assert KEY not in repr(answer)
-    assert answer.text == "The key is [key]."
+    assert answer.provider_request_id == ""
 
 
 @pytest.mark.parametrize("chunk", [None, "text", ["a list"], 5])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from expand.llm.failures import MESSAGE_LIMIT, Habit, habits, refused, said_in
+from expand.llm.failures import MESSAGE_LIMIT, Habit, habits, refused, refused_within, said_in
 from expand.llm.types import AttemptFailedError, Failure
 from expand.llm.waits import YEAR_SECONDS, asked_wait, until
 
@@ -109,6 +109,24 @@ def test_an_error_nested_without_end_says_nothing() -> None:
     for _ in range(50):
         data = {"error": data}
     assert said_in(data) == said_in({"error": {}})[:0] or said_in(data).startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("body", "failure"),
+    [
+        (error("Insufficient credits", code=402), Failure.QUOTA),
+        (error("Rate limit exceeded: free-models-per-min", code=429), Failure.RATE_LIMITED),
+        (error("x", code="content_filter"), Failure.FILTERED),
+        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "code": 1008}, Failure.QUOTA),
+        (error("upstream failed", code=502), None),
+        (error("something"), None),
+        ({}, None),
+    ],
+)
+def test_an_error_within_a_success_is_read_under_its_own_code(body: object, failure: Failure | None) -> None:
+    found = refused_within(body)
+    assert (found and found.failure) == failure
+    assert found is None or found.message.startswith("an error instead of an answer: ")
 
 
 def test_the_type_in_a_header_counts() -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from expand.redaction import printable
+
 EXIT_CODES: Mapping[int, str] = MappingProxyType(
     {
         0: "done",
@@ -34,9 +36,12 @@ EXIT_CODES: Mapping[int, str] = MappingProxyType(
 
 
 class ExpandError(Exception):
-    """The root of the tree; raised as itself only for a defect in the tool."""
+    """The root of the tree; raised as itself only for a defect in the tool. Its message is printable."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class Place(NamedTuple):

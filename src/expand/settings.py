@@ -32,6 +32,7 @@ from expand.llm.provider import (
     recognised,
 )
 from expand.llm.waits import LONGEST_ASKED_SECONDS
+from expand.redaction import note_keys
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
 from expand.schema.validators import Validator
@@ -228,6 +229,7 @@ def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> S
         )
     if base_url == OPENAI_URL and not stated_url:
         base_url = None  # the SDK's own
+    note_keys([key], words=stated.words(model, base_url))
     return Settings(
         model=model or DEFAULT_MODEL,
         provider=found.provider if found else COMPATIBLE,
@@ -413,6 +415,11 @@ class _Stated:
         variables = key_variables(provider, for_openai=for_openai)
         keys = ((variable, (self.environment.get(variable) or "").strip()) for variable in variables)
         return next(((variable, key) for variable, key in keys if key), (variables[0], None))
+
+    def words(self, *more: str | None) -> tuple[str | None, ...]:
+        """The words of the settings, and ``more``: a key that is one of them, or a part, is no secret."""
+        own = (text for provider in self.known.values() for text in (provider.name, provider.title, provider.base_url))
+        return (*more, *own, *(self.author.get(name) for name in ("model", "provider", "base_url")), *self.models)
 
     def concurrency(self) -> int | None:
         """Sections worked on side by side, None where nobody says how many."""

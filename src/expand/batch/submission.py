@@ -227,8 +227,11 @@ def write_input(file: BinaryIO, forms: Iterator[tuple[str, str]], form: RequestF
             max_output_tokens=asked["max_output_tokens"],
             parameters=asked["parameters"],
         )
-        messages: list[Json] = [{**message} for message in form.messages(request)]
-        body: dict[str, Json] = {**form.body(request), "model": request.model, "messages": messages}
+        body: dict[str, Json] = {
+            **form.body(request),
+            "model": request.model,
+            "messages": [{**one} for one in form.messages(request)],
+        }
         file.write(input_line(key, body))
 
 

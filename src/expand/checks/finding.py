@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from expand.redaction import visible
+
 Severity = Literal["blocking", "warning", "note"]
 """``blocking`` stops ``accept``; ``warning`` misses the contract; ``note`` is for the reader."""
 
@@ -136,8 +138,9 @@ class Finding:
     """One miss of a draft.
 
     ``section`` is the section's number, 0 for the chapter as a whole; ``line`` counts from 1
-    within the section's text. ``message`` says what is wrong, with the numbers; ``remedy`` what
-    would mend it. ``mendable`` says that one more request to a model could.
+    within the section's text. ``message`` says what is wrong, with the numbers; what it quotes of the draft has its
+    control characters made visible. ``remedy`` says what would mend it, ``mendable`` that one more request to a model
+    could.
     """
 
     kind: str
@@ -147,6 +150,9 @@ class Finding:
     message: str
     remedy: str
     mendable: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", visible(self.message))
 
     def __str__(self) -> str:
         return f"section {self.section}, line {self.line}: {self.message}; {self.remedy}"

@@ -15,6 +15,7 @@ from expand import __version__
 from expand.cli.command_table import TASKS
 from expand.cli.encoding import prepare
 from expand.cli.lazy_commands import add_commands
+from expand.cli.output import guard
 from expand.cli.verbosity import Quiet, Verbose, WorkspaceFolder, begin, counted, note
 from expand.errors import ExpandError, UntrustedError
 
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its exit code."""
     losses = prepare(sys.stdout)
     prepare(sys.stderr)
+    guard()
     try:
         _run(list(sys.argv[1:] if arguments is None else arguments))
     except ExpandError as error:

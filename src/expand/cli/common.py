@@ -13,6 +13,7 @@ import typer
 from expand.cli.encoding import is_unicode
 from expand.cli.verbosity import note
 from expand.errors import InputError
+from expand.redaction import printable
 from expand.schema import Json
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace, find_workspace, write_atomically
@@ -50,5 +51,5 @@ def print_text(text: str, output: Path | None = None) -> None:
     if output is None:
         sys.stdout.write(text)
         return
-    write_atomically(output, text)
+    write_atomically(output, printable(text))
     note(f"{output} written")

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, print_text, settings_of, workspace_of
+from expand.cli.common import print_json, settings_of, workspace_of
 from expand.cli.encoding import escaped, is_unicode
-from expand.cli.verbosity import warn
+from expand.cli.output import write_data
+from expand.cli.verbosity import note, warn
 from expand.drafting.model_setup import cost_of
 from expand.errors import InputError, Place
 from expand.ledger import Ledger, State, audit, pauses_in, transfer
@@ -21,7 +22,7 @@ from expand.ledger.reconciliation import reconcile as settle
 from expand.ledger.reconciliation import reconcile_export
 from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.settings import Settings
-from expand.workspace import Workspace, read_text
+from expand.workspace import Workspace, read_text, write_atomically
 
 MOST_EXPORT_BYTES = 1_000_000_000
 """Of a usage export, which has a line for each attempt."""
@@ -79,11 +80,12 @@ def export(
 
     lines = transfer.export(_path(context, workspace, ledger), texts=texts)
     if output is not None:
-        print_text("".join(f"{line}\n" for line in lines), output)
+        write_atomically(output, "".join(f"{line}\n" for line in lines))  # the answers as they came
+        note(f"{output} written")
         return
     whole = is_unicode(sys.stdout)
     for line in lines:
-        sys.stdout.write(f"{line if whole else escaped(line)}\n")
+        write_data(f"{line if whole else escaped(line)}\n")
 
 
 def import_(

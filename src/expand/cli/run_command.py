@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from expand import __version__
 from expand.cli.common import print_json
 from expand.cli.progress import progress
-from expand.cli.run_log import RunLog, log_into, secrets_of
+from expand.cli.run_log import RunLog, log_into
 from expand.cli.run_output import refusals, show_result
 from expand.cli.verbosity import Verbosity, note, verbosity, warn
 from expand.drafting.events import Event
@@ -83,9 +83,7 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
     if verbosity() is not Verbosity.VERBOSE:
         yield None
         return
-    every = (settings, *settings.others.values())
-    secrets = tuple(secret for one in every for secret in secrets_of(one.api_key, one.base_url))
-    with log_into(workspace.state_path("logs"), now=lambda: datetime.now(UTC), secrets=secrets) as (path, log):
+    with log_into(workspace.state_path("logs"), now=lambda: datetime.now(UTC)) as (path, log):
         note(f"the log of this run is {workspace.relative(path)}")
         where = settings.base_url or "its own address"
         log.say(f"expand {__version__}, {settings.model} at {where}")

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from expand.errors import InputError, chain
-from expand.llm.types import AttemptFailedError
+from expand.errors import InputError
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
@@ -171,13 +170,9 @@ def checked_url(url: str | None) -> str:
 
 OPENAI_KEY = "OPENAI_API_KEY"
 
-HIDDEN = "[key]"
-
 _NAMED_HEADERS = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
 _CUSTOM_HEADERS = "OPENAI_CUSTOM_HEADERS"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-_KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
 
 
 def checked_key(key: str | None, *, variable: str = OPENAI_KEY) -> str | None:
@@ -213,14 +208,3 @@ def _custom_headers(environment: Mapping[str, str]) -> dict[str, str]:
     """The headers that the SDK reads from ``OPENAI_CUSTOM_HEADERS`` and sends by itself."""
     lines = (line.partition(":") for line in environment.get(_CUSTOM_HEADERS, "").split("\n"))
     return {name.strip(): text.strip() for name, colon, text in lines if colon}
-
-
-def hide_key(failed: AttemptFailedError, key: str | None) -> None:
-    """Takes the key, and what looks like one, out of a failure's message; and out of its traceback
-    by leaving out a cause that repeats the key.
-    """
-    message = failed.message.replace(key, HIDDEN) if key else failed.message
-    failed.message = _KEY_SHAPE.sub(HIDDEN, message)
-    failed.args = (failed.message,)
-    if key and any(key in f"{cause!r} {cause}" for cause in chain(failed)):
-        failed.__cause__ = None  # which leaves out its context, too

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from expand.llm.types import AttemptFailedError, Failure
 from expand.llm.waits import asked_wait
+from expand.redaction import HIDDEN, hidden
 
 MESSAGE_LIMIT = 300
 """The most characters of a provider's words that a message of ours repeats."""
@@ -51,6 +52,11 @@ _SAID_KEYS = (
     "status_msg", "description", "title", "base_resp",
 )  # fmt: skip
 """Where the words of an error are, the first that says something counts. In lower case."""
+
+_REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "apim-request-id")
+"""Response headers: OpenAI's and most others', LiteLLM's, Azure's gateway's."""
+
+_KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
 
 _CODE_HEADERS = ("x-amzn-errortype", "x-error-code")
 _WINDOW = re.compile(
@@ -138,11 +144,29 @@ def failure_in(
         )
     return AttemptFailedError(
         failure,
-        f"HTTP {status}: {one_line(said)}",
+        f"HTTP {status}: {one_line(said)}" if status >= 300 else f"an error instead of an answer: {one_line(said)}",
         status=status,
         retry_after_seconds=asked_wait(headers, data, now=now) if failure in WAITING else None,
         remedy=remedy,
     )
+
+
+def refused_within(data: object) -> AttemptFailedError | None:
+    """The failure that an error in the body of a success stands for; None where it may be anything."""
+    failed = failure_in(data, status=200)
+    if failed.failure in (Failure.SERVER_ERROR, Failure.BAD_REQUEST, Failure.TIMEOUT):
+        return None
+    return failed
+
+
+def request_id_in(headers: Mapping[str, str]) -> str:
+    """The id that the provider, or the gateway before it, knows the request by; "" without one."""
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
+
+
+def garbled(what: str) -> AttemptFailedError:
+    """The failure of a success whose body is no chat completion."""
+    return AttemptFailedError(Failure.GARBLED, f"the answer is no chat completion: {what}")
 
 
 def said_in(data: object) -> str:
@@ -151,8 +175,12 @@ def said_in(data: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks, tags or control characters, cut to ``MESSAGE_LIMIT``."""
-    plain = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text[:_READ], flags=re.DOTALL | re.IGNORECASE)
+    """The text without keys, line breaks, tags or control characters, cut to ``MESSAGE_LIMIT``.
+
+    What looks like a key goes, too: some providers repeat it in part.
+    """
+    text = _KEY_SHAPE.sub(HIDDEN, hidden(text[:_READ]))  # before the cut, which would leave a part of it
+    plain = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
     words = " ".join("".join(c if c.isprintable() else " " for c in plain).split())
     return words if len(words) <= MESSAGE_LIMIT else words[: MESSAGE_LIMIT - 1] + "…"
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from expand.errors import AuthorError
+from expand.llm.completion import believed, cut_at
 from expand.llm.endpoint import Endpoint, checked_key, checked_url, other_url
 from expand.llm.request_form import MENDABLE, RequestForm, advice, mended
-from expand.llm.response import cut_at
 from expand.llm.types import Answer, AttemptFailedError, OnText, Request, ignore_text
+from expand.redaction import note_keys
 
 if TYPE_CHECKING:
     from expand.llm.openai_sdk import Connection
@@ -32,6 +33,7 @@ class OpenAIClient:
         endpoint.request_headers()  # raises before anything is started
         checked_url(endpoint.base_url)
         self._endpoint = replace(endpoint, api_key=checked_key(endpoint.api_key))
+        note_keys([self._endpoint.api_key], words=[endpoint.url])
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
 
@@ -115,7 +117,9 @@ class OpenAIAuthor(OpenAIClient):
                 failed.mended = self._mended(connection, failed, request, form, url)
             raise
         self._answered = True
-        return cut_at(answer, form.cap(request))
+        cap = form.cap(request)
+        prompt_bytes = sum(len(message.content.encode(errors="replace")) for message in request.messages)
+        return cut_at(believed(answer, prompt_bytes=prompt_bytes, cap=cap), cap)
 
     def advice(self, model: str) -> tuple[str, ...]:
         """What to write into ``expand.toml``, so that what this author had to find out is known from the beginning."""

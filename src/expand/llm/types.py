@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 
+from expand.redaction import printable
 from expand.schema import Json
 
 Role = Literal["system", "user", "assistant"]
@@ -155,7 +156,8 @@ class AttemptFailedError(Exception):
     of the one that the failure has in general. ``mended`` says what the author does otherwise from now on, so that the
     same request may be sent again at once; "" if it was said before, None where nothing was mended. An answer that
     broke off may have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are
-    as in ``Answer``. Its text went to ``on_text``.
+    as in ``Answer``. Its text went to ``on_text``. The message is printable: it may repeat what a
+    server said.
     """
 
     def __init__(
@@ -170,9 +172,9 @@ class AttemptFailedError(Exception):
         provider_request_id: str = "",
         remedy: str = "",
     ) -> None:
-        super().__init__(message)
+        self.message = printable(message)
+        super().__init__(self.message)
         self.failure = failure
-        self.message = message
         self.status = status
         self.retry_after_seconds = retry_after_seconds
         self.usage = usage

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from expand.errors import InputError, Place
+from expand.redaction import printable
 from expand.reports.report_model import Facts, Kind, Notes, Report, Table, Value
 from expand.reports.rounding import plain
 from expand.reports.text_table import PIPE_WIDTH, as_table
@@ -107,7 +108,11 @@ def _value(value: Value, kind: Kind) -> Json:
 
 
 def render(report: Report, form: Format, *, width: int | None = None) -> str:
-    """The report as text, ending in one newline; ``width`` is the terminal's, if there is one."""
+    """The report as printable text, ending in one newline; ``width`` is the terminal's, if there is one."""
+    return printable(_rendered(report, form, width=width))
+
+
+def _rendered(report: Report, form: Format, *, width: int | None) -> str:
     match form:
         case "json":
             return json.dumps(as_json(report), ensure_ascii=False, indent=2) + "\n"
