@@ -32,7 +32,7 @@ PILOT_SECONDS = 0.2
 """How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
 
 REPLACEABLE_PILOT_SECONDS = 5.0
-"""The same where another model stands in: each attempt at a server in trouble is charged, and it answers more slowly."""
+"""The same where another model stands in: each attempt at a server in trouble is charged, and some answer slowly."""
 
 TEXT_SECONDS = 0.2
 """How long an answer that is arriving shows no further text: a fast model sends hundreds of pieces a second."""
