@@ -56,7 +56,7 @@ class World:
         self.events: list[Event] = []
 
     def purchase(self, author: Author, **options: Any) -> BudgetedClient:
-        policy = {name: options.pop(name) for name in ("max_attempts", "on_unknown") if name in options}
+        policy = {name: options.pop(name) for name in ("max_attempts", "on_unknown", "replaceable") if name in options}
         return BudgetedClient(
             sleep=options.pop("sleep", self.clock.sleep),
             retry=RetryPolicy(jitter=lambda: 0.0, **policy),
@@ -932,3 +932,35 @@ async def test_the_author_is_made_ready_before_anything_is_reserved(world: World
     seen.clear()
     assert (await purchase.buy(order(world.run))).reused
     assert seen == []
+
+
+# --- models that another one stands in for -----------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", sorted(set(Failure) - {Failure.CANCELLED, Failure.CRASHED, Failure.RATE_LIMITED}))
+async def test_a_model_that_another_stands_in_for_is_given_up_after_any_trouble_of_its_server(
+    world: World, failure: Failure
+) -> None:
+    author = ScriptedAuthor([failed(failure)] * RULES[failure].tries)
+    purchase = world.purchase(author, replaceable=frozenset({"m"}))
+    with pytest.raises(AuthorError):
+        await purchase.buy(order(world.run))
+    # What a filter says is about the request alone.
+    assert (purchase.given_up(["m"]) is None) == (failure is Failure.FILTERED)
+    assert purchase.given_up(["m", "another"]) is None
+    assert len(author.asked) == RULES[failure].tries
+
+
+async def test_a_model_that_cannot_be_made_ready_is_not_tried_again(world: World) -> None:
+    tries: list[str] = []
+
+    async def prepare(model: str) -> None:
+        tries.append(model)
+        raise AuthorError("it does not start")
+
+    purchase = world.purchase(ScriptedAuthor(), prepare=prepare)
+    for text in ("one", "two"):
+        with pytest.raises(AuthorError, match="it does not start"):
+            await purchase.buy(order(world.run, text))
+    assert tries == ["m"]
+    assert world.states() == []
