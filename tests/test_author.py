@@ -871,6 +871,33 @@ async def test_what_arrives_counts_and_not_its_label(
     assert (answer.text, pieces) == ("Text.\n", ["Text.\n"])
 
 
+@pytest.mark.parametrize("ends", [True, False])
+async def test_what_comes_shortly_after_the_end_of_a_stream_is_read_too(ends: bool) -> None:
+    """A stream that does not end after its end is not waited for."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for payload in (events(chunk("a", "stop")), events({"choices": [], "usage": USAGE}, done=False)):
+            writer.write(b"%x\r\n%b\r\n" % (len(payload), payload))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        if ends:
+            writer.write(b"0\r\n\r\n")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    gone = asyncio.Event()
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        async with OpenAIAuthor(Endpoint(api_key=None, base_url=url)) as author:
+            got = await asyncio.wait_for(author.complete(REQUEST, client_request_id="x"), 5)
+        await gone.wait()
+    assert (got.text, got.usage) == ("a", Usage(prompt=5, completion=2))
+
+
 async def test_a_connection_that_breaks_after_the_finish_takes_nothing_away() -> None:
     """The text is whole; only what it cost is not known."""
     payload = events(chunk("a"), chunk("b", "stop"), done=False)

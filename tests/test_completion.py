@@ -9,6 +9,7 @@ import pytest
 
 from expand.llm.completion import ADDED_TOKENS, StreamedAnswer, answer_from, believed
 from expand.llm.framing import MOST_TRIES, JsonReader, text_begun
+from expand.llm.response import said_in
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Usage
 from expand.llm.usage import usage_from, usage_in
 
@@ -110,6 +111,7 @@ def test_numbers_and_brackets_without_end_are_junk() -> None:
         ('{"choices": [{"message": {"reasoning_content": "hm', ""),
         ('{"choices": [{"message": {"content": null', ""),
         ('{"content": "no completion', ""),
+        ('{"choices": [{"message": {"content": "no \\q escape of JSON', ""),
         ("", ""),
     ],
 )
@@ -249,6 +251,18 @@ def test_text_is_kept_whatever_error_follows_or_goes_before(data: object, said: 
         answer = answer_from(body.encode())
         assert answer.text == "a"
         assert answer.finish in (Finish.CUT, Finish.OTHER)
+
+
+def test_an_error_without_end_is_said_in_few_words() -> None:
+    nested: object = "busy"
+    for _ in range(8):
+        nested = {"error": nested}
+    assert said_in(nested) == "busy"
+    assert said_in({"error": nested}) == "an error within errors"
+    deep: object = 1
+    for _ in range(100_000):
+        deep = {"x": deep}
+    assert said_in({"error": deep}) == ""
 
 
 def test_an_error_beside_text_in_one_object_takes_nothing_away() -> None:

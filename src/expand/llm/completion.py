@@ -208,9 +208,11 @@ def _unwrapped(chunk: Mapping[str, object]) -> Mapping[str, object]:
 def _error_in(chunk: Mapping[str, object]) -> str:
     """What an error says that stands in a success, or in one of its choices; "" where there is none."""
     choices = chunk.get("choices")
-    places = (chunk, *(choice for choice in (choices if isinstance(choices, list) else ()) if isinstance(choice, dict)))
-    named = ({name: place[name]} for place in places for name in ("error", "errors") if place.get(name))
-    return next((said for error in named if (said := said_in(error))), "")
+    for place in (chunk, *(choices if isinstance(choices, list) else ())):
+        for name in ("error", "errors"):
+            if isinstance(place, dict) and place.get(name) and (said := said_in({name: place[name]})):
+                return said
+    return ""
 
 
 def _nothing_in(junk: str, *, seen: bool, started: bool) -> str:

@@ -38,8 +38,11 @@ def usage_in(data: Mapping[str, object], *inner: Mapping[str, object] | None) ->
 def _places(data: Mapping[str, object], *inner: Mapping[str, object] | None) -> Iterator[object]:
     for part in (data, data.get("x_groq"), *inner):
         if isinstance(part, dict):
-            yield from (part[name] for name in _PLACES if name in part)
-    yield data  # Ollama's own
+            for name in _PLACES:
+                if part.get(name):
+                    yield part[name]
+    if "eval_count" in data:  # Ollama's own
+        yield data
 
 
 def usage_from(value: object) -> Usage | None:
