@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from expand.budget import Amount
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.length_loop import Ask
+from expand.drafting.purchase_bounds import ThinkingRoom
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
@@ -61,6 +62,7 @@ class RequestBuilder:
         run_id: str,
         revision: Revision = NO_REVISION,
         extra: ExtraContext = NO_EXTRA_CONTEXT,
+        thinking: ThinkingRoom | None = None,
     ) -> None:
         self._chapter = chapter
         self._section = section
@@ -68,6 +70,7 @@ class RequestBuilder:
         self._run_id = run_id
         self._revision = revision
         self._extra = extra
+        self._thinking = thinking or ThinkingRoom()
         self._setup = chapter.setup
         self._profile = chapter.setup.profile
         self._skeleton = chapter.skeletons[section.number]
@@ -96,7 +99,10 @@ class RequestBuilder:
         profile, price = self._profile, self._setup.price
         request = self._request(ask, section_text, attempt)
         estimate = self._setup.counter.count_messages(request.messages)
-        prompt, output = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS, request.max_output_tokens
+        prompt = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS
+        output = self._thinking.cap(profile, request.max_output_tokens, profile.context_window - prompt)
+        if output != request.max_output_tokens:
+            request = replace(request, max_output_tokens=output)
         if prompt + output > profile.context_window:
             raise InputError(
                 f"chapter {self._chapter.id}, section {self._section.number}: a prompt of {prompt:,} tokens and "

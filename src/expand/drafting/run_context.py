@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from expand.budget import Limit
 from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_ready
 from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.model_setup import ModelSetup, author_for, model_setup_for, profile_of, require_language
+from expand.drafting.purchase_bounds import ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.ledger import Run as LedgerRun
@@ -154,6 +155,7 @@ class RunContext:
     client: BudgetedClient
     usage: UsageCounters
     lean: frozenset[tuple[str, int]] | None = None
+    thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
 
 
 @contextmanager

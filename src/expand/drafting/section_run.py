@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from expand.checks import Finding
-from expand.client.outcome import StoppedError
+from expand.checks.finding import finding
+from expand.client.outcome import Bought, StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
+from expand.drafting.dry_run import simulated_orders
+from expand.drafting.events import Notice
 from expand.drafting.length_loop import LEAST_LINES, Ask, loop_for
+from expand.drafting.purchase_bounds import MOST_CHARGED, SectionBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
@@ -19,11 +24,13 @@ from expand.drafting.section_text import SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
+from expand.markdown import sanitize
 
 TOO_MANY_DUPLICATES = 0.2
 """A model that repeats itself in this share of the section's lines, or more, is reported."""
-UNUSABLE_TRIES = 3
-"""How often one request is made when the answers cannot be used: empty, refused, filtered."""
+UNUSABLE_TRIES = 2
+"""How often one request is made when the answers cannot be used: empty, refused, filtered. Every try is paid for, and
+what came twice comes a third time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +41,10 @@ class DraftedSection:
     lines: int
     notes: tuple[Finding, ...]
     ended_by: ExpandError | None
+
+
+class BoundReachedError(ExpandError):
+    """A further request could take the section over its bound."""
 
 
 class SectionRun:
@@ -48,10 +59,18 @@ class SectionRun:
         self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
+        self._bound = SectionBound(lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)))
 
     def _builder(self, chapter: Chapter) -> RequestBuilder:
         section, check = chapter.outline.sections[self._section.number - 1], self._check
-        return RequestBuilder(chapter, section, run_id=self._context.run_id, revision=check.revision, extra=check.extra)
+        return RequestBuilder(
+            chapter,
+            section,
+            run_id=self._context.run_id,
+            revision=check.revision,
+            extra=check.extra,
+            thinking=self._context.thinking,
+        )
 
     async def draft(self) -> DraftedSection:
         """Ask until the section is done, or until something ends it."""
@@ -61,11 +80,33 @@ class SectionRun:
             await self._repair()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
+        except BoundReachedError as error:
+            self._notes.append(finding("over-plan", self._section.number, 1, str(error)))
+        self._notes += self._end_notes(ended_by)
         if self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
             self._notes.append(_duplicates(self._section.number, self._text.duplicate_lines))
         return DraftedSection(
             text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
         )
+
+    def _end_notes(self, ended_by: ExpandError | None) -> list[Finding]:
+        """What the run alone can tell of the section's text: what was taken off, and where it is still cut."""
+        number = self._section.number
+        found = []
+        for what, size in sorted(self._text.removed.items()):
+            kind = "forbidden-character" if what == "forbidden characters" else "left-off"
+            message = f"{what} of {size:,} characters taken off the answers; the ledger has them as they came"
+            remedy = "look at the answers in the ledger if you miss text"
+            found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
+        if ended_by is None and any(self._text.cut):
+            known = {one.kind for one in self._findings(self._text)}
+            if not known & {"cut", "open-fence"}:
+                slot = self._text.cut.index(True)
+                where = f" on {self._text.skeleton.topics[slot]}" if self._text.skeleton.topics else ""
+                found.append(
+                    finding("cut", number, 1, f"the text{where} was cut, and what was asked for did not end it")
+                )
+        return found
 
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
@@ -88,7 +129,7 @@ class SectionRun:
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
         while (ask := loop.next()) is not None:
             stored = self._context.ledger.known(requests.order(ask, text))
-            if stored is None or not stored.answer.usable:
+            if stored is None or _unusable_kind(stored.answer):
                 break
             grown = text.add(stored.text, stored.finish, ask.slots)
             loop.record(ask, grown, cut=stored.finish is Finish.CUT)
@@ -105,17 +146,72 @@ class SectionRun:
         return grown, answer.finish is Finish.CUT
 
     async def _usable(self, ask: Ask) -> Answer | None:
-        """A usable answer, or None with a note of why there is none."""
-        for attempt in range(UNUSABLE_TRIES):
-            bought = await self._context.client.buy(self._order(ask, attempt))
+        """A usable answer, or None with a note of why there is none.
+
+        Raises ``BoundReachedError`` when one more could cost too much, and ``AuthorError`` when the model spends all of
+        its output on thinking although its cap was raised.
+        """
+        model = self._chapter.setup.profile.name
+        attempt = tries = 0
+        while True:
+            order = self._order(ask, attempt)
+            cap = order.request.max_output_tokens
+            self._admit(order)
+            bought = await self._buy(order)
             self._counter.add(bought)
-            if bought.answer.usable:
+            self._bound.add(bought.usage.total)
+            kind = _unusable_kind(bought.answer)
+            if not kind:
+                self._context.thinking.in_vain[model] = 0
                 return bought.answer
             self._show()
+            attempt += 1
+            # An answer from before the caps were raised, in the profile or for the run: its question is still open.
+            outgrown = kind == "thinking" and bought.reused and bought.usage.completion < cap
+            tries += not outgrown
+            if kind == "thinking" and not outgrown and not self._is_raised(ask, attempt, cap):
+                self._context.thinking.in_vain[model] += 1
+                raise AuthorError(_only_thinking(model, cap))
+            if tries >= UNUSABLE_TRIES and kind != "thinking":
+                break
         topics = self._text.skeleton.topics
         about = [topics[slot] for slot in ask.slots if topics]
-        self._notes.append(_unusable(self._section.number, bought.answer.finish, about))
+        self._notes.append(_unusable(self._section.number, kind, about, tries))
         return None
+
+    def _admit(self, order: Order) -> None:
+        """Raise what keeps an order from being placed. An answer that is there may always be taken."""
+        if self._context.ledger.known(order) is not None:
+            return
+        if self._context.thinking.gave_up(order.request.model):
+            raise AuthorError(_only_thinking(order.request.model, order.request.max_output_tokens))
+        if not self._bound.allows(order):
+            raise BoundReachedError(
+                f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and one "
+                f"more may take {order.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
+            )
+
+    def _is_raised(self, ask: Ask, attempt: int, cap: int) -> bool:
+        """Whether the next try has a higher output cap than ``cap``, which was spent on thinking; raises it for the run
+        where it was not raised before.
+        """
+        profile = self._chapter.setup.profile
+        if self._order(ask, attempt).request.max_output_tokens > cap:  # another section has raised it
+            return True
+        if not self._context.thinking.give(profile, cap):
+            return False
+        raised = self._order(ask, attempt).request.max_output_tokens
+        if raised <= cap:
+            return False
+        place = f"{self._chapter.id}/{self._section.number}"
+        message = (
+            f"{place}: {profile.name} spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
+        )
+        self._context.usage.on_event(Notice(message=message))
+        return True
+
+    async def _buy(self, order: Order) -> Bought:
+        return await self._context.client.buy(order)
 
     async def _repair(self) -> None:
         """Ask for one repair for each topic with faults that a model can mend; keep the better text.
@@ -138,10 +234,10 @@ class SectionRun:
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
-        for finding in self._findings(self._text):
-            slot = self._text.slot_at(finding.line) if finding.mendable else None
-            if slot is not None and finding.severity != "note":
-                found.setdefault(slot, []).append(f"{finding.message}; {finding.remedy}")
+        for one in self._findings(self._text):
+            slot = self._text.slot_at(one.line) if one.mendable else None
+            if slot is not None and one.severity != "note":
+                found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
         return {slot: tuple(problems) for slot, problems in sorted(found.items())}
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
@@ -174,19 +270,40 @@ def _duplicates(section: int, count: int) -> Finding:
     )
 
 
-def _unusable(section: int, finish: Finish, topics: Sequence[str]) -> Finding:
+def _unusable_kind(answer: Answer) -> Literal["", "refusal", "filter", "thinking", "empty"]:
+    """Why an answer cannot go into a draft, "" where it can."""
+    if answer.finish is Finish.REFUSAL:
+        return "refusal"
+    if answer.finish is Finish.CONTENT_FILTER:
+        return "filter"
+    text, removed = sanitize.bare(answer.text)
+    if text.strip():
+        return ""
+    thought = any(piece.what == "thinking" for piece in removed)
+    return "thinking" if spent_on_thinking(answer, thought) else "empty"
+
+
+def _only_thinking(model: str, cap: int) -> str:
+    """The message for a model that never comes to writing."""
+    return (
+        f"{model} spent its output of {cap:,} tokens on thinking and wrote no text; set reasoning_tokens and "
+        f'max_output_tokens under [models."{model}"] in expand.toml, lower its reasoning effort, or take another model'
+    )
+
+
+def _unusable(section: int, why: str, topics: Sequence[str], tries: int) -> Finding:
     """The finding for a request that got no usable answer."""
     kind, what = {
-        Finish.REFUSAL: ("refusal", "the model refused to write"),
-        Finish.CONTENT_FILTER: ("refusal", "the provider's content filter held back the text"),
-    }.get(finish, ("empty", "the model answered without any text"))
+        "refusal": ("refusal", "the model refused to write"),
+        "filter": ("refusal", "the provider's content filter held back the text"),
+    }.get(why, ("empty", "the model answered without any text"))
     about = f" on {'; '.join(topics)}" if topics else ""
     return Finding(
         kind=kind,
         section=section,
         line=1,
         severity="blocking",
-        message=f"{what}{about}, {UNUSABLE_TRIES} times",
+        message=f"{what}{about}, {tries} times",
         remedy="change the topic's wording or the model, or write it by hand",
         mendable=False,
     )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from expand.markdown import blocks, code, matching, sanitize
+from expand.markdown import blocks, code, cuts, matching, sanitize
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
 from expand.markdown.sanitize import ANY_FENCE_ROW, clean, continues_fence, fence_language, without_reopening
 
@@ -69,8 +69,8 @@ def extend(
     ``before`` is what the earlier answers came to, cleaned with ``cut=True`` if the last of them was cut; ``cut`` says
     the same of this one. Headings of the answer keep their distance to each other and none gets above ``body_level``.
     """
-    answer = sanitize.without_thinking(answer)
     inside = blocks.open_fence(before)
+    answer, _ = sanitize.bare(answer, inside=inside)
     # The answer is prose although the text ends in a block of code: the model considers the block finished. Close it
     # first, or the prose would become code.
     if inside is not None and not continues_fence(answer, inside):
@@ -210,6 +210,9 @@ def _joined_prose(before: str, more: str) -> str:
             return before.rstrip(" \t\r\n") + lines[0][shared:] + "".join(lines[1:])
         if _goes_on(before, last, more):
             return _on_one_line(before, more)
+        # The answer begins anew where the text was cut: half a sentence, half a word would stand in front of it.
+        if not before.endswith(("\n", "\r")):
+            before = cuts.without_fragment(before)
     return before.rstrip("\r\n") + newline * 2 + first
 
 
