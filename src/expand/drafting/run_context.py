@@ -15,7 +15,7 @@ from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_rea
 from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.model_setup import ModelSetup, author_for, model_setup_for, profile_of, require_language
-from expand.drafting.purchase_bounds import ThinkingRoom
+from expand.drafting.purchase_bounds import ChapterBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.ledger import Run as LedgerRun
@@ -156,6 +156,7 @@ class RunContext:
     usage: UsageCounters
     lean: frozenset[tuple[str, int]] | None = None
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
+    bounds: dict[str, ChapterBound] = field(default_factory=dict)
 
 
 @contextmanager

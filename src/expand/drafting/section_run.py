@@ -16,7 +16,7 @@ from expand.drafting.chapter import NO_REVISION, Chapter
 from expand.drafting.dry_run import simulated_orders
 from expand.drafting.events import Notice
 from expand.drafting.length_loop import LEAST_LINES, Ask, loop_for
-from expand.drafting.purchase_bounds import MOST_CHARGED, SectionBound, spent_on_thinking
+from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
@@ -59,7 +59,9 @@ class SectionRun:
         self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
-        self._bound = SectionBound(lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)))
+        self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
+            check.section.number, lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check))
+        )
 
     def _builder(self, chapter: Chapter) -> RequestBuilder:
         section, check = chapter.outline.sections[self._section.number - 1], self._check
@@ -82,6 +84,8 @@ class SectionRun:
             ended_by = error
         except BoundReachedError as error:
             self._notes.append(finding("over-plan", self._section.number, 1, str(error)))
+        finally:
+            self._bound.close()
         self._notes += self._end_notes(ended_by)
         if self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
             self._notes.append(_duplicates(self._section.number, self._text.duplicate_lines))

@@ -16,6 +16,8 @@ LEAST_WORDS = 6
 """Words of a last paragraph or list item from which its missing full stop says something."""
 LEAST_CJK = 12
 """Characters of such a one in Chinese or Japanese."""
+SIBLING_SHARE = 0.5
+"""Of both, what a paragraph or item must have that the last one is compared with."""
 LEAST_SIBLINGS = {"paragraph": 2, "list": 3, "quote": 2}
 """Other paragraphs, or other items of the list, that have to end in a full stop, all of them."""
 
@@ -33,18 +35,16 @@ def ends_in_the_middle(text: str) -> bool:
     if blocks.open_fence(text) is not None:
         return True
     every = blocks.blocks(text)
-    if every and every[-1].kind == "table":
-        return _is_half_row(every[-1])
     if not every or every[-1].kind not in LEAST_SIBLINGS:
-        return False
+        return bool(every) and every[-1].kind == "table" and _is_half_row(every[-1])
     piece, siblings = _last_piece(text, every)
     if _HALF_LINK.search(piece) or _has_open_span(piece):
         return True
     if _ENDED.search(piece) or not _is_long(piece):
         return False
-    if every[-1].kind != "quote" and _GOES_ON.search(piece):
-        return True
-    return len(siblings) >= LEAST_SIBLINGS[every[-1].kind] and all(_ENDED.search(sibling) for sibling in siblings)
+    goes_on = every[-1].kind != "quote" and _GOES_ON.search(piece) is not None
+    others_ended = all(_ENDED.search(sibling) for sibling in siblings)
+    return goes_on or (len(siblings) >= LEAST_SIBLINGS[every[-1].kind] and others_ended)
 
 
 def without_fragment(text: str) -> str:
@@ -91,9 +91,11 @@ def _last_piece(text: str, every: tuple[Block, ...]) -> tuple[str, list[str]]:
     last = every[-1]
     if last.kind == "list":
         items = list(_items(last.text))
-        return items[-1], [item for item in items[:-1] if _is_long(item)]
-    others = [block.text for block in every[:-1] if block.kind == "paragraph" and _is_long(block.text)]
-    return last.text, others
+        return items[-1], [item for item in items[:-1] if _is_long(item, SIBLING_SHARE)]
+    others = [block.text for block in every[:-1] if block.kind == "paragraph" and _is_long(block.text, SIBLING_SHARE)]
+    # The sentences before it in the same paragraph have ended, too.
+    sentences = [last.text[: found.end()] for found in _SENTENCE.finditer(last.text)]
+    return last.text, others + sentences
 
 
 def _items(text: str) -> Iterator[str]:
@@ -110,9 +112,9 @@ def _items(text: str) -> Iterator[str]:
     yield item.rstrip()
 
 
-def _is_long(piece: str) -> bool:
+def _is_long(piece: str, share: float = 1.0) -> bool:
     cjk = sum(matching.is_cjk(character) for character in piece)
-    return cjk >= LEAST_CJK or len(piece.split()) >= LEAST_WORDS
+    return cjk >= LEAST_CJK * share or len(piece.split()) >= LEAST_WORDS * share
 
 
 def _has_open_span(piece: str) -> bool:
