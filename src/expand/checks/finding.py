@@ -93,7 +93,7 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
         "left-off": FindingKind(
             "a model's thinking, special tokens or an invented turn were taken off an answer",
             {"note": ""},
-            "look at the answer in the ledger if you miss text",
+            "if you miss text, look at the answer with `expand ledger export`",
         ),
         "broken-code": FindingKind(
             "a parser finds a syntax error in a Rust, Python, shell, TOML, JSON or YAML block",

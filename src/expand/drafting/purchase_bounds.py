@@ -95,8 +95,8 @@ class SectionBound:
 class ThinkingRoom:
     """What a run has learnt of models that spend their output on thinking, by model name.
 
-    ``tokens`` is what the output caps of its requests are raised by, from ``spent`` on: thinking takes as long for a few
-    lines as for many. ``in_vain`` counts the sections in a row that got nothing all the same.
+    ``tokens`` is what the output caps of its requests are raised by, from ``spent`` on: thinking takes as long for a
+    few lines as for many. ``in_vain`` counts the sections in a row that got nothing all the same.
     """
 
     tokens: Counter[str] = field(default_factory=Counter)

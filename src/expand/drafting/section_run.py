@@ -100,7 +100,7 @@ class SectionRun:
         for what, size in sorted(self._text.removed.items()):
             kind = "forbidden-character" if what == "forbidden characters" else "left-off"
             message = f"{what} of {size:,} characters taken off the answers; the ledger has them as they came"
-            remedy = "look at the answers in the ledger if you miss text"
+            remedy = "if you miss text, look at the answers with `expand ledger export`"
             found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
         if ended_by is None and any(self._text.cut):
             known = {one.kind for one in self._findings(self._text)}
