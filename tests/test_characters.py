@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from scripted_server import ScriptedServer
+from workspaces import expand, small
 
 from expand.checks import check_text
 from expand.markdown.characters import FORBIDDEN, name_of, without_forbidden
@@ -80,3 +84,15 @@ def test_names() -> None:
     assert name_of("\u202e") == "U+202E RIGHT-TO-LEFT OVERRIDE"
     assert name_of("\ud800") == "U+D800 lone surrogate"
     assert name_of("\ufffe") == "U+FFFE noncharacter"
+
+
+def test_review_finds_them_in_a_draft_that_was_edited(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code == 0
+    draft = place / "drafts" / "07.md"
+    draft.write_text(draft.read_text().replace("## 2. ", "A \x00 and \u202e here.\n\n## 2. ", 1))
+    ran = expand(place, "review", "07", "--format", "json")
+    assert ran.code == 5
+    assert ran.out.count('"forbidden-character"') == 2
+    assert expand(place, "accept", "07").code == 5

@@ -169,6 +169,19 @@ def bound(chapter: ChapterBound, number: int, reserved: int) -> SectionBound:
     return chapter.section(number, lambda: reserved)
 
 
+def test_what_a_section_reserves_is_worked_out_only_if_need_be() -> None:
+    worked_out = []
+    chapter = ChapterBound()
+    section = chapter.section(1, lambda: worked_out.append(1) or 1_200, least_output=1_000)
+    section.add(500)
+    assert chapter.allows(section, 1_000)
+    assert not worked_out
+    assert chapter.allows(section, 1_001)
+    assert chapter.allows(section, 1_300)
+    assert not chapter.allows(section, 1_301)
+    assert len(worked_out) == 1
+
+
 def test_a_section_may_be_charged_half_as_much_again_as_is_reserved() -> None:
     chapter = ChapterBound()
     section = bound(chapter, 1, 1_000)

@@ -35,15 +35,17 @@ class ChapterBound:
         self.sections: dict[int, SectionBound] = {}
         self._overdrawn = False
 
-    def section(self, number: int, reserved: Callable[[], int]) -> SectionBound:
-        """The bound of a section that begins. ``reserved`` works out the tokens that its dry run reserves; it is called
-        once, and only if need be.
+    def section(self, number: int, reserved: Callable[[], int], *, least_output: int = 0) -> SectionBound:
+        """The bound of a section that begins. ``reserved`` works out the tokens that its dry run reserves, of which
+        ``least_output`` or more are output; it takes time, and is called once and only if need be.
         """
-        self.sections[number] = SectionBound(self, reserved)
+        self.sections[number] = SectionBound(self, reserved, least_output)
         return self.sections[number]
 
     def allows(self, section: SectionBound, tokens: int) -> bool:
         """Whether a section may spend so many tokens more."""
+        if not self._overdrawn and section.spent + tokens <= MOST_CHARGED * section.least:
+            return True
         own = MOST_CHARGED * section.reserved
         if section.spent + tokens <= own and not self._overdrawn:
             return True
@@ -58,11 +60,13 @@ class ChapterBound:
 class SectionBound:
     """What the answers of one section have cost. ``pending`` is what an order may cost that was admitted."""
 
-    def __init__(self, chapter: ChapterBound, reserved: Callable[[], int]) -> None:
+    def __init__(self, chapter: ChapterBound, reserved: Callable[[], int], least_output: int) -> None:
+        self.least = least_output
+        """What its dry run reserves at the least; grows by the first prompt."""
         self.spent = self.pending = self.answers = 0
         self._chapter = chapter
         self._work_out: Callable[[], int] | None = reserved
-        self._reserved = 0
+        self._reserved = self._first_prompt = 0
 
     @property
     def reserved(self) -> float:
@@ -80,7 +84,10 @@ class SectionBound:
     def allows(self, order: Order) -> bool:
         """Whether an order may still be placed, at the most that it can cost. A section's first one always may."""
         tokens = order.amount.tokens
-        if self.answers and not self._chapter.allows(self, tokens):
+        if not self.answers:
+            self.least += order.prompt_tokens - self._first_prompt
+            self._first_prompt = order.prompt_tokens
+        elif not self._chapter.allows(self, tokens):
             return False
         self.pending = tokens
         return True

@@ -28,6 +28,8 @@ from expand.markdown import sanitize
 
 TOO_MANY_DUPLICATES = 0.2
 """A model that repeats itself in this share of the section's lines, or more, is reported."""
+LEAST_SHARE = 0.85
+"""The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
 UNUSABLE_TRIES = 2
 """How often one request is made when the answers cannot be used: empty, refused, filtered. Every try is paid for, and
 what came twice comes a third time."""
@@ -59,8 +61,13 @@ class SectionRun:
         self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
+        profile = chapter.setup.profile
+        per_line = min(profile.tokens_per_line, profile.max_output_tokens // profile.lines_per_request)
+        missing = max(0, check.section.lines - self._text.base_lines)
         self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
-            check.section.number, lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check))
+            check.section.number,
+            lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
+            least_output=int(LEAST_SHARE * missing * per_line),
         )
 
     def _builder(self, chapter: Chapter) -> RequestBuilder:
