@@ -649,7 +649,7 @@ def test_an_answer_that_is_none_is_never_text(place: Path, behaviour: Behaviour,
         for f in s["findings"]
         if f["kind"] == kind and "Blocking signals" in f["message"]
     }
-    assert found.endswith("3 times")
+    assert found.endswith("2 times")
 
 
 @pytest.mark.parametrize("behaviour", ["preamble", "heading", "open_fence"])

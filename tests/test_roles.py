@@ -74,7 +74,8 @@ def server() -> Iterator[BehaviourServer]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EXPAND_TRUST", "1")
     return small(tmp_path)
 
 
@@ -240,7 +241,8 @@ def test_doctor_looks_at_every_model(place: Path) -> None:
 
 def read(place: Path, text: str, model: str | None = None, **environment: str):  # type: ignore[no-untyped-def]
     settings(place, text)
-    return read_settings(place / "expand.toml", environment=environment, overrides=Overrides(model=model))
+    path, overrides = place / "expand.toml", Overrides(model=model)
+    return read_settings(path, environment=environment, overrides=overrides, trusted=True)
 
 
 def test_every_role_has_a_model(place: Path) -> None:

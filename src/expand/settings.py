@@ -104,11 +104,6 @@ class Settings:
         credentials = (self.key_variable, self.api_key, self.provider.key_header, headers, self.for_openai)
         return (EMBEDDED,) if self.embedded else (url, *credentials)
 
-    @property
-    def routes(self) -> tuple[object, ...]:
-        """The routes of the model that drafts and of all others that are named."""
-        return (self.route, *((name, one.route) for name, one in sorted(self.others.items())))
-
     def require_trust(self) -> None:
         """Raises ``UntrustedError`` where a request would go to a destination that the user has not agreed to."""
         if self.untrusted is not None:
@@ -168,19 +163,23 @@ def read_settings(
     named = destinations(path, file)
     if trusted or vouched_for(environment) or named.trusted:
         return settings
-    # The file's destinations do not count. If they would make no difference here, nobody needs to be asked.
+    # The file's destinations do not count. Of a model for which they make no difference, nobody needs to be asked.
     own = Document(data=without_routing(file.data), positions=file.positions)
     try:
-        if _settings(_Stated(path, own, environment, given)).routes == settings.routes:
-            return settings
+        bare = _settings(_Stated(path, own, environment, given))
+        routes = {one.model: one.route for one in (bare, *bare.others.values())}
     except InputError:  # a provider whose name or address only the file knows
-        pass
-    others = {name: replace(one, api_key=None, untrusted=named) for name, one in settings.others.items()}
-    return replace(settings, api_key=None, untrusted=named, others=others)
+        routes = {}
+
+    def checked(one: Settings) -> Settings:
+        same = one.embedded or routes.get(one.model) == one.route
+        return one if same else replace(one, api_key=None, untrusted=named)
+
+    return replace(checked(settings), others={name: checked(one) for name, one in settings.others.items()})
 
 
 def _settings(stated: _Stated) -> Settings:
-    """The settings of the model that drafts, with those of all others that are named."""
+    """The settings of the model that drafts, and of all others that the file names."""
     draft = _settings_of(stated, stated.model())
     others: dict[str, Settings] = {}
     names: dict[str, str] = {}
@@ -209,16 +208,17 @@ def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> S
     own = stated.own_provider(model, draft=draft)
     found = own or stated.provider()
     provider = found.provider if found else stated.known["openai"]
-    stated_url = None if own else stated.base_url()
-    base_url = stated_url or provider.base_url
-    for_openai = stated_url is not None or is_openai(base_url)
-    variable, key = stated.key(provider, for_openai=for_openai)
+    given = None if own else stated.base_url()
+    base_url = given or provider.base_url
+    for_openai = given is not None or is_openai(base_url)
+    variable, key = stated.key(provider, for_openai=for_openai, callers=own is None)
     nothing = model is None and found is None and not key and is_openai(base_url)
-    embedded = model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (stated.embedded and model is None)
-    if file is not None or embedded:
-        model = EMBEDDED_MODEL if file is None else file.name
-        found = None if file is None else Recognised(provider=embedded_provider(file))
-        base_url, for_openai, variable, key = None, False, OPENAI_KEY, None
+    if file is not None:
+        model, base_url, found = file.name, None, Recognised(provider=embedded_provider(file))
+        variable, key, for_openai = OPENAI_KEY, None, False
+    elif model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (stated.embedded and model is None):
+        model, base_url, found = EMBEDDED_MODEL, None, None
+        variable, key, for_openai = OPENAI_KEY, None, False
     elif found is None:
         found = Recognised(provider=provider)
     if file is None and found is not None and base_url is None:
@@ -227,7 +227,7 @@ def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> S
             remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/ for Azure",
             place=stated.place("author", "provider"),
         )
-    if base_url == OPENAI_URL and not stated_url:
+    if base_url == OPENAI_URL and not given:
         base_url = None  # the SDK's own
     note_keys([key], words=stated.words(model, base_url))
     return Settings(
@@ -408,9 +408,11 @@ class _Stated:
         url = self.base_url()
         return recognised(url, self.known) if url else None
 
-    def key(self, provider: Provider, *, for_openai: bool) -> tuple[str, str | None]:
-        """The variable that the key is from, or would be looked for first, and the key without space around it."""
-        if self._overrides.api_key:
+    def key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
+        """The variable that the key is from, or would be looked for first, and the key without space around it.
+        ``callers`` says whether a key that the caller gave is meant.
+        """
+        if self._overrides.api_key and callers:
             return "api_key", self._overrides.api_key.strip()
         variables = key_variables(provider, for_openai=for_openai)
         keys = ((variable, (self.environment.get(variable) or "").strip()) for variable in variables)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from expand.client.client import BudgetedClient
-from expand.client.outcome import StoppedError
+from expand.client.outcome import Bought, StoppedError
 from expand.drafting.backend import NoAuthor
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore
@@ -27,7 +27,7 @@ from expand.drafting.length_loop import Ask, Outcome, delivery_ratio
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_context import RunContext, UsageCounters
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_run import UNUSABLE_TRIES, SectionRun
+from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import SectionCheck, check_sections
 from expand.drafting.section_text import SectionText
 from expand.ledger import Ledger, Order, Run
@@ -92,6 +92,10 @@ async def _next_orders(context: RunContext, chapter: Chapter, check: SectionChec
     return tuple(order for question, order in found[0].items() if question in certain)
 
 
+class _OpenQuestionError(Exception):
+    """A question has no answer in the ledger."""
+
+
 class Lookahead(SectionRun):
     """A section worked through without buying: ``wanted`` gathers its open questions by name."""
 
@@ -121,16 +125,19 @@ class Lookahead(SectionRun):
         """The stored answer to a question, or an imagined one, or None for a repair."""
         if not self._imagined.isdisjoint(ask.slots):
             return self._imagine(ask)
-        for attempt in range(UNUSABLE_TRIES):
-            order = self._order(ask, attempt)
-            stored = self._context.ledger.known(order)
-            if stored is None:
-                self.wanted[order.question or order.request.key] = order
-                return self._open(ask)
-            self._answered += 1
-            if stored.answer.usable:
-                return stored.answer
-        return None
+        try:
+            return await super()._usable(ask)
+        except _OpenQuestionError:
+            return self._open(ask)
+
+    async def _buy(self, order: Order) -> Bought:
+        """The stored answer. An order without one is noted as wanted."""
+        stored = self._context.ledger.known(order)
+        if stored is None:
+            self.wanted[order.question or order.request.key] = order
+            raise _OpenQuestionError
+        self._answered += 1
+        return Bought.of(stored, reused=True, attempts=0)
 
     def _open(self, ask: Ask) -> Answer | None:
         if ask.purpose == "repair":

@@ -55,6 +55,11 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
             _BLOCKING,
             "change the topic's wording or the model, or write it by hand",
         ),
+        "over-plan": FindingKind(
+            "the section was ended because its answers took half as much again as was planned",
+            _WARNING,
+            "read what stands there; draft the section anew with --fresh --section, or take another model",
+        ),
         "refusal": FindingKind(
             "a model refuses or apologises where text should be",
             _BLOCKING,
@@ -72,6 +77,25 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
             _BLOCKING,
             "close the block",
             mendable=True,
+        ),
+        "cut": FindingKind(
+            "the text ends in the middle: in a sentence, a table row or a link",
+            _WARNING,
+            "finish the sentence, or have the section written again",
+        ),
+        "forbidden-character": FindingKind(
+            "a character that a Markdown file must not hold: a control, a bidirectional override, a noncharacter",
+            {
+                "blocking": "",
+                "warning": "for one that does no harm, such as U+FEFF or U+2028",
+                "note": "where it was taken off an answer",
+            },
+            "take it out",
+        ),
+        "left-off": FindingKind(
+            "a model's thinking, special tokens or an invented turn were taken off an answer",
+            {"note": ""},
+            "if you miss text, look at the answer with `expand ledger export`",
         ),
         "broken-code": FindingKind(
             "a parser finds a syntax error in a Rust, Python, shell, TOML, JSON or YAML block",

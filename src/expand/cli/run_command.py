@@ -44,7 +44,8 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
 
 def note_author(settings: Settings) -> None:
     """Says on stderr to whom requests go, before the first one. Raises ``UntrustedError``."""
-    settings.require_trust()
+    for one in settings.of_sections():
+        one.require_trust()
     if settings.model_file is not None:
         note(f"{settings.model} writes, served on this machine from {settings.model_file.path}")
     elif settings.embedded:
@@ -52,13 +53,16 @@ def note_author(settings: Settings) -> None:
             f"the embedded local model writes ({settings.model}: English, small, for trying out); "
             "set OPENAI_API_KEY or give --base-url for another"
         )
-        return
-    note(f"model {settings.recipient}")
-    if settings.guessed:
-        note(
-            f"{settings.base_url} is taken for {settings.provider.title} by its "
-            f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
-        )
+    else:
+        note(f"model {settings.recipient}")
+        if settings.guessed:
+            note(
+                f"{settings.base_url} is taken for {settings.provider.title} by its "
+                f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
+            )
+    for one in settings.of_sections()[1:]:
+        if not one.embedded:
+            note(f"also model {one.recipient}")
 
 
 async def _run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:

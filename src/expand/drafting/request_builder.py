@@ -14,9 +14,11 @@ from expand.budget import Amount
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.purchase_bounds import ThinkingRoom
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
+from expand.llm.profile import Profile
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Purpose, Request
 from expand.outline import Section
@@ -65,6 +67,7 @@ class RequestBuilder:
         revision: Revision = NO_REVISION,
         extra: ExtraContext = NO_EXTRA_CONTEXT,
         setup: ModelSetup | None = None,
+        thinking: ThinkingRoom | None = None,
     ) -> None:
         self._chapter = chapter
         self._section = section
@@ -74,6 +77,7 @@ class RequestBuilder:
         self._extra = extra
         self._setup = setup or chapter.setup
         self._profile = self._setup.profile
+        self._thinking = thinking or ThinkingRoom()
         self._skeleton = chapter.skeletons[section.number]
         self._aspects = self._profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, revision)
@@ -91,6 +95,11 @@ class RequestBuilder:
             section_note=chapter.say(section.note),
             instruction=revision.instruction,
         )
+
+    @property
+    def profile(self) -> Profile:
+        """The profile of the model that is asked."""
+        return self._profile
 
     @property
     def model(self) -> str:
@@ -115,7 +124,10 @@ class RequestBuilder:
             raise InputError(f"model {profile.name} does not write {self._chapter.language}")
         request = self._request(ask, section_text, attempt)
         estimate = self._setup.counter.count_messages(request.messages)
-        prompt, output = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS, request.max_output_tokens
+        prompt = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS
+        output = self._thinking.cap(profile, request.max_output_tokens, profile.context_window - prompt)
+        if output != request.max_output_tokens:
+            request = replace(request, max_output_tokens=output)
         if prompt + output > profile.context_window:
             raise InputError(
                 f"chapter {self._chapter.id}, section {self._section.number}: a prompt of {prompt:,} tokens and "

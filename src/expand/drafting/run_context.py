@@ -15,6 +15,7 @@ from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_rea
 from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, profile_of, require_language
+from expand.drafting.purchase_bounds import ChapterBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
 from expand.ledger import Ledger
@@ -160,6 +161,8 @@ class RunContext:
     repairs: ModelSetup | None = None
     stand_ins: tuple[ModelSetup, ...] = ()
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
+    thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
+    bounds: dict[str, ChapterBound] = field(default_factory=dict)
 
     def models_for(self, role: ModelRole, draft: ModelSetup) -> tuple[ModelSetup, ...]:
         """The models of a role, the one that is meant first; ``draft`` is the one that drafts."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Literal
 
 from expand.checks import Finding
-from expand.client.client import all_failed
+from expand.checks.finding import finding
+from expand.client.client import Bought, all_failed
 from expand.client.outcome import HeldError, StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
+from expand.drafting.dry_run import simulated_orders
 from expand.drafting.events import Notice
 from expand.drafting.length_loop import LEAST_LINES, Ask, loop_for
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
@@ -23,12 +27,16 @@ from expand.drafting.section_text import SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
+from expand.markdown import sanitize
 from expand.settings import ModelRole
 
 TOO_MANY_DUPLICATES = 0.2
 """A model that repeats itself in this share of the section's lines, or more, is reported."""
-UNUSABLE_TRIES = 3
-"""How often one request is made when the answers cannot be used: empty, refused, filtered."""
+LEAST_SHARE = 0.85
+"""The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
+UNUSABLE_TRIES = 2
+"""How often one request is made when the answers cannot be used: empty, refused, filtered. Every try is paid for, and
+what came twice comes a third time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +47,10 @@ class DraftedSection:
     lines: int
     notes: tuple[Finding, ...]
     ended_by: ExpandError | None
+
+
+class BoundReachedError(ExpandError):
+    """A further request could take the section over its bound."""
 
 
 class SectionRun:
@@ -53,11 +65,25 @@ class SectionRun:
         self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
+        profile = chapter.setup.profile
+        per_line = min(profile.tokens_per_line, profile.max_output_tokens // profile.lines_per_request)
+        missing = max(0, check.section.lines - self._text.base_lines)
+        self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
+            check.section.number,
+            lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
+            least_output=int(LEAST_SHARE * missing * per_line),
+        )
 
     def _builder(self, chapter: Chapter, setup: ModelSetup | None = None) -> RequestBuilder:
         section, check = chapter.outline.sections[self._section.number - 1], self._check
         return RequestBuilder(
-            chapter, section, run_id=self._context.run_id, revision=check.revision, extra=check.extra, setup=setup
+            chapter,
+            section,
+            run_id=self._context.run_id,
+            revision=check.revision,
+            extra=check.extra,
+            setup=setup,
+            thinking=self._context.thinking,
         )
 
     def _builders(self, role: ModelRole) -> list[RequestBuilder]:
@@ -75,11 +101,35 @@ class SectionRun:
             await self._repair()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
+        except BoundReachedError as error:
+            self._notes.append(finding("over-plan", self._section.number, 1, str(error)))
+        finally:
+            self._bound.close()
+        self._notes += self._end_notes(ended_by)
         if self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
             self._notes.append(_duplicates(self._section.number, self._text.duplicate_lines))
         return DraftedSection(
             text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
         )
+
+    def _end_notes(self, ended_by: ExpandError | None) -> list[Finding]:
+        """What the run alone can tell of the section's text: what was taken off, and where it is still cut."""
+        number = self._section.number
+        found = []
+        for what, size in sorted(self._text.removed.items()):
+            kind = "forbidden-character" if what == "forbidden characters" else "left-off"
+            message = f"{what} of {size:,} characters taken off the answers; the ledger has them as they came"
+            remedy = "if you miss text, look at the answers with `expand ledger export`"
+            found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
+        if ended_by is None and any(self._text.cut):
+            known = {one.kind for one in self._findings(self._text)}
+            if not known & {"cut", "open-fence"}:
+                slot = self._text.cut.index(True)
+                where = f" on {self._text.skeleton.topics[slot]}" if self._text.skeleton.topics else ""
+                found.append(
+                    finding("cut", number, 1, f"the text{where} was cut, and what was asked for did not end it")
+                )
+        return found
 
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
@@ -102,7 +152,7 @@ class SectionRun:
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
         while (ask := loop.next()) is not None:
             stored = self._context.ledger.known(requests.order(ask, text))
-            if stored is None or not stored.answer.usable:
+            if stored is None or _unusable_kind(stored.answer):
                 break
             grown = text.add(stored.text, stored.finish, ask.slots)
             loop.record(ask, grown, cut=stored.finish is Finish.CUT)
@@ -122,42 +172,82 @@ class SectionRun:
         """A usable answer, or None with a note of why there is none.
 
         What one model does not answer, for whatever reason but the budget, the next one is asked. Raises what keeps the
-        last of them from answering.
+        last of them from answering, and ``BoundReachedError`` when one more answer could cost too much.
         """
         models = self._builders("repair" if ask.purpose == "repair" else "draft")
         failures: list[tuple[str, ExpandError]] = []
-        attempt, finish = 0, Finish.OTHER
+        attempt = 0
+        kind: Unusable = "empty"
         for requests, following in zip_longest(models, models[1:]):
-            reason = ""
-            for _ in range(UNUSABLE_TRIES):
-                try:
-                    bought = await self._context.client.buy(requests.order(ask, self._text, attempt=attempt))
-                # An outcome that somebody is to settle first is no reason to buy the same elsewhere.
-                except HeldError:
+            reason, tries = "", 0
+            try:
+                while tries < UNUSABLE_TRIES:
+                    order = requests.order(ask, self._text, attempt=attempt)
+                    bought = await self._buy(order)
+                    found = _unusable_kind(bought.answer)
+                    if not found:
+                        self._context.thinking.in_vain[requests.model] = 0
+                        return bought.answer
+                    kind, reason = found, UNUSABLE[found][1]
+                    self._show()
+                    attempt += 1
+                    if kind == "thinking":
+                        self._give_room(requests, ask, attempt, bought, order.request.max_output_tokens)
+                        continue
+                    tries += 1
+                    if following is not None and kind != "empty":
+                        break  # the same words get the same verdict, and another model can be asked
+            # An outcome that somebody is to settle first is no reason to buy the same elsewhere.
+            except HeldError:
+                raise
+            except (AuthorError, InputError) as error:
+                if len(models) == 1 or (isinstance(error, InputError) and requests is models[0]):
                     raise
-                except (AuthorError, InputError) as error:
-                    if len(models) == 1 or (isinstance(error, InputError) and requests is models[0]):
-                        raise
-                    failures.append((requests.model, error))
-                    reason = str(error)
-                    break
-                self._counter.add(bought)
-                if bought.answer.usable:
-                    return bought.answer
-                attempt += 1
-                finish = bought.answer.finish
-                reason = UNUSABLE.get(finish, EMPTY)[1]
-                self._show()
-                if following is not None and finish in UNUSABLE:
-                    break  # the same words get the same verdict, and another model can be asked
+                failures.append((requests.model, error))
+                reason = str(error)
             if following is not None:
                 self._replace(requests.model, following.model, reason)
         if failures:
             raise all_failed(failures)
         topics = self._text.skeleton.topics
         about = [topics[slot] for slot in ask.slots if topics]
-        self._notes.append(_unusable(self._section.number, finish, about, attempt))
+        self._notes.append(_unusable(self._section.number, kind, about, attempt))
         return None
+
+    async def _buy(self, order: Order) -> Bought:
+        """Place an order, if the section may spend so much more. An answer that is there may always be taken."""
+        if self._context.ledger.known(order) is None:
+            if self._context.thinking.gave_up(order.request.model):
+                raise AuthorError(_only_thinking(order.request.model, order.request.max_output_tokens))
+            if not self._bound.allows(order):
+                raise BoundReachedError(
+                    f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and "
+                    f"one more may take {order.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
+                )
+        bought = await self._context.client.buy(order)
+        self._counter.add(bought)
+        self._bound.add(bought.usage.total)
+        return bought
+
+    def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: Bought, cap: int) -> None:
+        """See that the next try has a higher output cap than ``cap``, which was spent on thinking.
+
+        Raises ``AuthorError`` when the cap was raised before or cannot be.
+        """
+        # An answer from before the caps were raised, in the profile or for the run: its question is still open.
+        outgrown = bought.reused and bought.usage.completion < cap
+        if outgrown or requests.order(ask, self._text, attempt=attempt).request.max_output_tokens > cap:
+            return
+        thinking = self._context.thinking
+        if thinking.give(requests.profile, cap):
+            raised = requests.order(ask, self._text, attempt=attempt).request.max_output_tokens
+            if raised > cap:
+                place = f"{self._chapter.id}/{self._section.number}"
+                message = f"spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
+                self._context.usage.on_event(Notice(message=f"{place}: {requests.model} {message}"))
+                return
+        thinking.in_vain[requests.model] += 1
+        raise AuthorError(_only_thinking(requests.model, cap))
 
     def _replace(self, model: str, following: str, reason: str) -> None:
         """Say once in a run that one model stands in for another, and why."""
@@ -184,10 +274,10 @@ class SectionRun:
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
-        for finding in self._findings(self._text):
-            slot = self._text.slot_at(finding.line) if finding.mendable else None
-            if slot is not None and finding.severity != "note":
-                found.setdefault(slot, []).append(f"{finding.message}; {finding.remedy}")
+        for one in self._findings(self._text):
+            slot = self._text.slot_at(one.line) if one.mendable else None
+            if slot is not None and one.severity != "note":
+                found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
         return {slot: tuple(problems) for slot, problems in sorted(found.items())}
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
@@ -220,17 +310,40 @@ def _duplicates(section: int, count: int) -> Finding:
     )
 
 
-UNUSABLE: Mapping[Finish, tuple[str, str]] = {
-    Finish.REFUSAL: ("refusal", "the model refused to write"),
-    Finish.CONTENT_FILTER: ("refusal", "the provider's content filter held back the text"),
+Unusable = Literal["refusal", "filter", "thinking", "empty"]
+UNUSABLE: Mapping[Unusable, tuple[str, str]] = {
+    "refusal": ("refusal", "the model refused to write"),
+    "filter": ("refusal", "the provider's content filter held back the text"),
+    "thinking": ("empty", "the model spent its output on thinking"),
+    "empty": ("empty", "the model answered without any text"),
 }
-EMPTY = ("empty", "the model answered without any text")
-"""Kind and words of the finding for an answer that cannot be used, by its end."""
+"""Kind and words of the finding for an answer that cannot be used."""
 
 
-def _unusable(section: int, finish: Finish, topics: Sequence[str], tries: int) -> Finding:
+def _unusable_kind(answer: Answer) -> Unusable | None:
+    """Why an answer cannot go into a draft, None where it can."""
+    if answer.finish is Finish.REFUSAL:
+        return "refusal"
+    if answer.finish is Finish.CONTENT_FILTER:
+        return "filter"
+    text, removed = sanitize.bare(answer.text)
+    if text.strip():
+        return None
+    thought = any(piece.what == "thinking" for piece in removed)
+    return "thinking" if spent_on_thinking(answer, thought) else "empty"
+
+
+def _only_thinking(model: str, cap: int) -> str:
+    """The message for a model that never comes to writing."""
+    return (
+        f"{model} spent its output of {cap:,} tokens on thinking and wrote no text; set reasoning_tokens and "
+        f'max_output_tokens under [models."{model}"] in expand.toml, lower its reasoning effort, or take another model'
+    )
+
+
+def _unusable(section: int, why: Unusable, topics: Sequence[str], tries: int) -> Finding:
     """The finding for a request that got no usable answer in so many tries."""
-    kind, what = UNUSABLE.get(finish, EMPTY)
+    kind, what = UNUSABLE[why]
     about = f" on {'; '.join(topics)}" if topics else ""
     return Finding(
         kind=kind,

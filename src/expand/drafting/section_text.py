@@ -7,6 +7,7 @@ says the same again, and what an answer adds is measured without padding.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
 from expand.llm.types import Finish
-from expand.markdown import assemble, lines
+from expand.markdown import assemble, cuts, lines, sanitize
 from expand.markdown.blocks import open_fence
 
 TOPIC_LEVEL = 3
@@ -59,6 +60,8 @@ class SectionText:
         self.cut = [False] * len(self.slots)
         self.duplicate_lines = 0
         """Lines that were left out because they said the same again."""
+        self.removed: Counter[str] = Counter()
+        """Characters that were taken off the answers, by what they were: see ``sanitize.bare``."""
         self._lines: int | None = None
 
     def render(self) -> str:
@@ -99,6 +102,10 @@ class SectionText:
         caller to ask for.
         """
         before = self.lines
+        text, removed = sanitize.bare(text, inside=self.fence(slots[0]) or None)
+        for piece in removed:
+            if size := len(piece.text.strip()) if piece.what != "forbidden characters" else len(piece.text):
+                self.removed[piece.what] += size
         shares = self._by_slot(text, slots)
         last = max((slot for slot, part in shares.items() if part.strip()), default=slots[-1])
         for slot, part in shares.items():
@@ -117,6 +124,10 @@ class SectionText:
             body_level=TOPIC_LEVEL + 1 if skeleton.topics else TOPIC_LEVEL,
             cut=cut,
         )
+        # A provider may report `stop` for text that was cut. The end then stays as it is, to be gone on from.
+        if not cut and cuts.ends_in_the_middle(new):
+            new = new.rstrip() if open_fence(new) is None else new
+            cut = True
         with_duplicates = lines.count(new)
         new = assemble.without_duplicate_lines(new)
         # It added nothing but padding. The old text stays, so that blank lines do not pile up with each request.
@@ -127,7 +138,9 @@ class SectionText:
             self.bodies[slot] = new
             # A cap may be reached right at the end of a sentence; asking on would bring a chatty epilogue. An open
             # fence is always a cut, whatever the provider said.
-            self.cut[slot] = bool(open_fence(new)) or (cut and not new.rstrip().endswith(TERMINALS))
+            self.cut[slot] = bool(open_fence(new)) or (
+                cut and (not new.rstrip().endswith(TERMINALS) or cuts.ends_in_the_middle(new))
+            )
 
     def tail(self, slot: int, most_lines: int) -> str:
         """The last lines of a topic's text."""
@@ -142,6 +155,7 @@ class SectionText:
         """Takes over what another text of the same topics holds."""
         self.bodies = [*other.bodies]
         self.cut = [*other.cut]
+        self.removed = Counter(other.removed)
         self._lines = None
 
     def slot_at(self, line: int) -> int | None:
@@ -156,6 +170,7 @@ class SectionText:
         """The same text, which grows on its own."""
         copied = copy(self)
         copied.bodies, copied.cut = [*self.bodies], [*self.cut]
+        copied.removed = Counter(self.removed)
         return copied
 
     def replaced(self, slot: int, text: str, finish: Finish) -> Self:
