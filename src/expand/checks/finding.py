@@ -53,6 +53,11 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
             _BLOCKING,
             "change the topic's wording or the model, or write it by hand",
         ),
+        "not-asked": FindingKind(
+            "a request could not be made: it does not fit the model's context window, or its template fails",
+            {"blocking": "", "warning": "for a repair"},
+            "correct what the message names, and run again",
+        ),
         "refusal": FindingKind(
             "a model refuses or apologises where text should be",
             _BLOCKING,

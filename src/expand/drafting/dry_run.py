@@ -11,7 +11,7 @@ from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_state import SectionCheck, check_sections
-from expand.drafting.section_text import SectionText
+from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
 from expand.llm.types import Finish
@@ -91,8 +91,7 @@ def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
     lines = 0
     while check.state == "due" and (ask := loop.next()) is not None:
         orders.append(requests.order(ask, section_text))
-        numbers = range(lines, lines + ask.lines)
-        text = "\n".join(f"Line {n} stands for one of the lines that the model would write here." for n in numbers)
+        text = "\n".join(imagined_line(number) for number in range(lines, lines + ask.lines))
         lines += ask.lines
         loop.record(ask, section_text.add(text, Finish.STOP, ask.slots))
     costs = [order.amount.pico_usd for order in orders]

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expand.checks import Finding
+from expand.checks.finding import KINDS, Severity
 from expand.client.outcome import StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
-from expand.drafting.length_loop import LEAST_LINES, Ask, loop_for
+from expand.drafting.length_loop import LEAST_LINES, MOST_LOOPS, Ask, gives_up, loop_for
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import SectionText
-from expand.errors import AuthorError, BudgetExceededError, ExpandError
+from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
 
@@ -61,7 +62,14 @@ class SectionRun:
             await self._repair()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
-        if self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
+        # A request that cannot be made: it does not fit the model, or its template fails for just these values. What
+        # the section has is kept, and the other sections go on.
+        except InputError as error:
+            ended_by = error
+            self._notes.append(_not_asked(self._section.number, error))
+        if self._text.loops:
+            self._notes.append(_looped(self._section.number, self._text.loops))
+        elif self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
             self._notes.append(_duplicates(self._section.number, self._text.duplicate_lines))
         return DraftedSection(
             text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
@@ -90,19 +98,19 @@ class SectionRun:
             stored = self._context.ledger.known(requests.order(ask, text))
             if stored is None or not stored.answer.usable:
                 break
-            grown = text.add(stored.text, stored.finish, ask.slots)
-            loop.record(ask, grown, cut=stored.finish is Finish.CUT)
+            grown, cut = _take_in(text, stored.answer, ask)
+            loop.record(ask, grown, cut=cut)
         if any(body.strip() for body in text.bodies):
             self._text.adopt(text)
 
     async def _ask(self, ask: Ask) -> tuple[int, bool]:
-        """Ask once; returns by how many lines the section grew, and whether the answer was cut."""
+        """Ask once; returns by how many lines the section grew, and whether the answer was cut, as ``_take_in``."""
         answer = await self._usable(ask)
         if answer is None:
             return 0, False
-        grown = self._text.add(answer.text, answer.finish, ask.slots)
+        taken = _take_in(self._text, answer, ask)
         self._show()
-        return grown, answer.finish is Finish.CUT
+        return taken
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """A usable answer, or None with a note of why there is none."""
@@ -125,12 +133,19 @@ class SectionRun:
         if self._chapter.setup.profile.aspects:
             return
         for slot, problems in self._faults().items():
+            if gives_up(self._text):
+                return
             lines = max(LEAST_LINES, self._text.body_lines(slot))
             ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=0, problems=problems)
-            answer = await self._usable(ask)
+            try:
+                answer = await self._usable(ask)
+            except InputError as error:  # without the repair the section is as whole as it was
+                self._notes.append(_not_asked(self._section.number, error, severity="warning"))
+                return
             if answer is None:
                 continue
             repaired = self._text.replaced(slot, answer.text, answer.finish)
+            self._text.loops = repaired.loops
             if self._misses(repaired) < self._misses(self._text):
                 self._text = repaired
             self._show()
@@ -159,6 +174,44 @@ class SectionRun:
 
     def _order(self, ask: Ask, attempt: int = 0) -> Order:
         return self._requests.order(ask, self._text, attempt=attempt)
+
+
+def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:
+    """Add an answer; returns by how many lines the text grew, and whether the answer was cut: by its connection, or
+    because it repeated itself without end. How long a cut answer is says nothing of how much the model delivers.
+    """
+    loops = len(text.loops)
+    grown = text.add(answer.text, answer.finish, ask.slots)
+    return grown, answer.finish is Finish.CUT or len(text.loops) > loops
+
+
+def _looped(section: int, at: Sequence[int]) -> Finding:
+    """The finding for answers that repeated themselves without end, each cut at a line of the section."""
+    times = f"{len(at)} answers" if len(at) > 1 else "an answer"
+    stopped = ", and nothing more was asked for" if len(at) >= MOST_LOOPS else ""
+    return Finding(
+        kind="repeats",
+        section=section,
+        line=at[0],
+        severity="warning",
+        message=f"{times} of the model repeated the same without end; the repetition was left out{stopped}",
+        remedy="read what stands there; draft the section anew with --fresh --section, or take another model",
+        mendable=False,
+    )
+
+
+def _not_asked(section: int, error: InputError, *, severity: Severity = "blocking") -> Finding:
+    """The finding for a request that could not be made."""
+    where = f"{error.place}: " if error.place else ""
+    return Finding(
+        kind="not-asked",
+        section=section,
+        line=1,
+        severity=severity,
+        message=f"{where}{error.what}",
+        remedy=error.remedy or KINDS["not-asked"].remedy,
+        mendable=False,
+    )
 
 
 def _duplicates(section: int, count: int) -> Finding:

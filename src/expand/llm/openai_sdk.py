@@ -127,6 +127,8 @@ class Connection:
                 async with aclosing(chunks):
                     async for chunk in chunks:
                         answer.add(chunk)
+                        if answer.looping:
+                            break  # the connection is closed below: what the server has not written is not billed
             if not answer.started and exchange.body is not None:
                 answer.add_whole(exchange.body)
             failed = None

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Usage, ignore_text
+from expand.markdown.repetition import LoopDetector
 
 MESSAGE_LIMIT = 300
 """The most characters of a provider's words that a message of ours repeats."""
@@ -63,6 +64,7 @@ class StreamedAnswer:
         they will bill once the connection is broken."""
         self.started = False
         self._on_text = on_text
+        self._loops = LoopDetector()
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._finish: Finish | None = None
@@ -127,6 +129,8 @@ class StreamedAnswer:
             if text := _text(message.get("content")):
                 self._text.append(text)
                 self._on_text(text)
+                if not self._whole:
+                    self._loops.feed(text)
             refusal = message.get("refusal")
             if isinstance(refusal, str):
                 self._refusal.append(refusal)
@@ -139,6 +143,11 @@ class StreamedAnswer:
         """Whether the author has said why it stopped: a connection that breaks after that takes nothing away."""
         return self._finish is not None
 
+    @property
+    def looping(self) -> bool:
+        """Whether the text repeats without end, and the author has not stopped: no more of it is worth its price."""
+        return self._loops.looping and not self.complete
+
     def finished(self, *, request_id: str = "", done: bool = False) -> Answer:
         """The answer. ``request_id`` is the provider's own, from the headers; ``done`` says that a stream came to its
         ``[DONE]``.
@@ -149,6 +158,9 @@ class StreamedAnswer:
         text, refusal = "".join(self._text), "".join(self._refusal)
         if self._error and not text:
             raise garbled(self._error)
+        if self.looping:
+            # What the server has said of its usage is not all: it may have written on until the connection closed.
+            self._finish, self.usage = Finish.REPETITION, self.final_usage
         if self._finish is None and not (done or self._whole):
             raise AttemptFailedError(Failure.DISCONNECTED, "the connection was lost: the stream ended too early")
         if not self.started and not self._whole:
