@@ -226,6 +226,9 @@ class _Scheduler:
             try:
                 await self._context.client.drain()
             finally:
+                for chapter_id in tuple(self._results):  # chapters of which a section could not be begun
+                    self._noted.add(chapter_id)
+                    self._finish(self._drafts.look(chapter_id))
                 self._problems += self._drafts.write()
         if self._defects:
             raise self._defects[0]
@@ -352,7 +355,10 @@ class _Scheduler:
         self._drafts.close(chapter.id)
         links: dict[str, bool] = {}
         result = self._finished[chapter.id] = draft_file.chapter_result(
-            [results[section.number] for section in self._options.chosen(chapter.outline)],
+            [
+                results.get(section.number) or draft_file.section_result(section, "failed")
+                for section in self._options.chosen(chapter.outline)
+            ],
             whole=self._options.sections is None,
             links=links,
         )

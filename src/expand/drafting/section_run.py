@@ -23,6 +23,8 @@ from expand.llm.types import Answer, Finish, Purpose
 
 TOO_MANY_DUPLICATES = 0.2
 """A model that repeats itself in this share of the section's lines, or more, is reported."""
+MOST_PROBLEMS = 20
+"""So many faults of a topic are named in the request for its repair."""
 UNUSABLE_TRIES = 3
 """How often one request is made when the answers cannot be used: empty, refused, filtered."""
 
@@ -153,11 +155,12 @@ class SectionRun:
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
+        spans = self._text.spans()
         for finding in self._findings(self._text):
-            slot = self._text.slot_at(finding.line) if finding.mendable else None
-            if slot is not None and finding.severity != "note":
+            slot = next((slot for slot, span in spans.items() if finding.line in span), None)
+            if slot is not None and finding.mendable and finding.severity != "note":
                 found.setdefault(slot, []).append(f"{finding.message}; {finding.remedy}")
-        return {slot: tuple(problems) for slot, problems in sorted(found.items())}
+        return {slot: tuple(problems[:MOST_PROBLEMS]) for slot, problems in sorted(found.items())}
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
         """How far a text is from its contract: blocking findings, warnings, share of lines off."""

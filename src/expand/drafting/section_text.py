@@ -161,13 +161,13 @@ class SectionText:
         self.loops = [*other.loops]
         self._lines = None
 
-    def slot_at(self, line: int) -> int | None:
-        """The topic whose model-written text holds a line of the section, counted from 1."""
-        for slot in self.slots:
-            first = self._upto(slot).count("\n") + 1
-            if self.bodies[slot].strip() and first < line <= self._last_line(slot):
-                return slot
-        return None
+    def spans(self) -> dict[int, range]:
+        """The lines of the section, from 1, that each topic's model-written text stands on."""
+        return {
+            slot: range(self._upto(slot).count("\n") + 2, self._last_line(slot) + 1)
+            for slot in self.slots
+            if self.bodies[slot].strip()
+        }
 
     def _last_line(self, slot: int) -> int:
         """The line of the section at which a topic's text ends, counted from 1."""
