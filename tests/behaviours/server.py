@@ -247,6 +247,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Print nothing."""
 
+    def handle(self) -> None:
+        """Answer what comes over the connection; the client may close it whenever it likes."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         """List the models."""
         listed = {"object": "list", "data": [{"id": behaviour.name} for behaviour in self.owner.behaviours]}

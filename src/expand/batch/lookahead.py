@@ -29,7 +29,8 @@ from expand.drafting.run_context import RunContext, UsageCounters
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import SectionCheck, check_sections
-from expand.drafting.section_text import SectionText
+from expand.drafting.section_text import SectionText, imagined_line
+from expand.errors import InputError
 from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, Finish
 from expand.workspace import Workspace
@@ -84,7 +85,9 @@ async def _next_orders(context: RunContext, chapter: Chapter, check: SectionChec
     found: list[dict[str, Order]] = []
     for factor in FACTORS:
         lookahead = Lookahead(context, chapter, check, factor=factor)
-        await lookahead.draft()
+        drafted = await lookahead.draft()
+        if isinstance(drafted.ended_by, InputError):
+            raise drafted.ended_by
         found.append(lookahead.wanted)
         if len(lookahead.wanted) <= 1 or not lookahead.imagining:
             break
@@ -174,7 +177,6 @@ def _imagined_text(titles: Sequence[str], count: int, serial: itertools.count[in
     blocks = []
     for part in range(parts):
         size = count // parts + (part < count % parts)
-        line = "Line {} stands for one of the lines that the model would write here."
-        lines = [line.format(next(serial)) for _ in range(max(1, size))]
+        lines = [imagined_line(next(serial)) for _ in range(max(1, size))]
         blocks.append("\n".join([f"### {titles[part - 1]}", "", *lines] if part else lines))
     return "\n\n".join(blocks) + "\n"

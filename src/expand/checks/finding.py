@@ -60,6 +60,11 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
             _WARNING,
             "read what stands there; draft the section anew with --fresh --section, or take another model",
         ),
+        "not-asked": FindingKind(
+            "a request could not be made: it does not fit the model's context window, or its template fails",
+            {"blocking": "", "warning": "for a repair"},
+            "correct what the message names, and run again",
+        ),
         "refusal": FindingKind(
             "a model refuses or apologises where text should be",
             _BLOCKING,

@@ -33,8 +33,9 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
     result = asyncio.run(_run(workspace, settings, options))
     for refused in refusals(result.refused):
         warn(refused)
-    if result.stopped_by:
-        warn(result.stopped_by)
+    for problem in (result.stopped_by, *result.problems):
+        if problem:
+            warn(problem)
     if as_json:
         print_json(result.as_json())
     else:

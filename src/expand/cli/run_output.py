@@ -149,7 +149,9 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
     """The findings of what was finished; of the rest, that it was not."""
     unfinished = {s.number for s in chapter.sections if s.status in UNFINISHED}
     found = [
-        finding for finding in chapter.every_finding if finding.severity != "note" and finding.section not in unfinished
+        finding
+        for finding in chapter.every_finding
+        if finding.severity != "note" and (finding.section not in unfinished or finding.kind == "not-asked")
     ]
     for finding in found[:MOST_FINDINGS]:
         yield _line(places, finding)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 
@@ -27,6 +28,7 @@ from expand.drafting.model_setup import ModelSetup
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
+from expand.errors import InputError
 from expand.markdown import lines
 from expand.outline import Book, Outline, Section
 from expand.workspace import Workspace, decoded, read_text, write_atomically
@@ -270,19 +272,26 @@ class DraftStore:
         return found
 
     def close(self, chapter: str) -> None:
-        """Write a draft that is finished, and let go of it."""
-        self._open.pop(chapter).write()
+        """Write a draft that is finished, and let go of it. One that cannot be written stays open, for ``write``."""
+        with suppress(InputError):
+            self._open[chapter].write()
+            del self._open[chapter]
 
     def overwrite(self, chapter: str, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""
         self._overwritten.setdefault(chapter, set()).add(number)
         self.look(chapter).overwrite(number)
 
-    def write(self) -> None:
-        """Write every draft that holds more than its file. Raises ``InputError``."""
+    def write(self) -> list[InputError]:
+        """Write every draft that holds more than its file. Returns why some could not be written."""
+        errors: list[InputError] = []
         for draft_file in self._open.values():
             if draft_file.dirty:
-                draft_file.write()
+                try:
+                    draft_file.write()
+                except InputError as error:
+                    errors.append(error)
+        return errors
 
     async def keep_written(self, done: asyncio.Event) -> None:
         """Write what came, every now and then, until all is done."""
@@ -290,7 +299,7 @@ class DraftStore:
             try:
                 await asyncio.wait_for(done.wait(), WRITE_SECONDS)
             except TimeoutError:
-                self.write()
+                self.write()  # what cannot be written now is tried again, and told at the end
 
 
 @lru_cache(maxsize=8)

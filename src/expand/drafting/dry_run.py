@@ -11,7 +11,7 @@ from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_state import SectionCheck, check_sections
-from expand.drafting.section_text import SectionText
+from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
 from expand.llm.types import Finish
@@ -90,8 +90,7 @@ def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, O
     lines = 0
     while (ask := loop.next()) is not None:
         orders.append((ask, requests.order(ask, section_text)))
-        numbers = range(lines, lines + ask.lines)
-        text = "\n".join(f"Line {n} stands for one of the lines that the model would write here." for n in numbers)
+        text = "\n".join(imagined_line(number) for number in range(lines, lines + ask.lines))
         lines += ask.lines
         loop.record(ask, section_text.add(text, Finish.STOP, ask.slots))
     return orders

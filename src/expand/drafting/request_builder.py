@@ -27,6 +27,12 @@ from expand.prompts.context import RequestContext
 TAIL_LINES = 24
 """Lines of the section so far that a request shows the model, so that it goes on from there."""
 BRIEF_TAIL_LINES = 4
+TAIL_TOKENS = 2000
+"""The most tokens of them: a line may be of any length."""
+PRECEDING_TOKENS = 4000
+"""The most tokens that a request says of the sections before it; of a long chapter those right before it."""
+QUOTED_SHARE = 8
+"""Neither of the two is more than this part of the model's context window."""
 LEAST_OUTPUT_TOKENS = 256
 CHAT_SLACK_TOKENS = 8
 """Added to every prompt bound: servers differ in how many tokens the chat format takes."""
@@ -51,6 +57,11 @@ class ExtraContext:
 
 
 NO_EXTRA_CONTEXT = ExtraContext()
+
+
+def quoted(text: str, most_tokens: int, setup: ModelSetup) -> str:
+    """The end of a text that a request quotes, bounded in tokens, so that no text makes a request too large."""
+    return setup.counter.last(text, min(most_tokens, setup.profile.context_window // QUOTED_SHARE))
 
 
 class RequestBuilder:
@@ -210,7 +221,8 @@ class RequestBuilder:
         """The end of what the request goes on from: its topic's text, or the topic's before."""
         for slot in range(ask.slots[0], -1, -1):
             if section_text.bodies[slot].strip():
-                return section_text.tail(slot, BRIEF_TAIL_LINES if self._aspects else TAIL_LINES)
+                tail = section_text.tail(slot, BRIEF_TAIL_LINES if self._aspects else TAIL_LINES)
+                return quoted(tail, TAIL_TOKENS, self._setup)
         return ""
 
     def _code_examples(self, ask: Ask) -> int:

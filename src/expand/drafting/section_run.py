@@ -11,13 +11,13 @@ from itertools import zip_longest
 from typing import Literal
 
 from expand.checks import Finding
-from expand.checks.finding import finding
+from expand.checks.finding import KINDS, Severity, finding
 from expand.client.client import Bought, all_failed
 from expand.client.outcome import HeldError, StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
 from expand.drafting.dry_run import simulated_orders
 from expand.drafting.events import Notice
-from expand.drafting.length_loop import LEAST_LINES, Ask, loop_for
+from expand.drafting.length_loop import LEAST_LINES, MOST_LOOPS, Ask, gives_up, loop_for
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
@@ -32,6 +32,8 @@ from expand.settings import ModelRole
 
 TOO_MANY_DUPLICATES = 0.2
 """A model that repeats itself in this share of the section's lines, or more, is reported."""
+MOST_PROBLEMS = 20
+"""So many faults of a topic are named in the request for its repair."""
 LEAST_SHARE = 0.85
 """The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
 UNUSABLE_TRIES = 2
@@ -101,12 +103,19 @@ class SectionRun:
             await self._repair()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
+        # A request that cannot be made: it does not fit the model, or its template fails for just these values. What
+        # the section has is kept, and the other sections go on.
+        except InputError as error:
+            ended_by = error
+            self._notes.append(_not_asked(self._section.number, error))
         except BoundReachedError as error:
             self._notes.append(finding("over-plan", self._section.number, 1, str(error)))
         finally:
             self._bound.close()
         self._notes += self._end_notes(ended_by)
-        if self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
+        if self._text.loops:
+            self._notes.append(_looped(self._section.number, self._text.loops))
+        elif self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
             self._notes.append(_duplicates(self._section.number, self._text.duplicate_lines))
         return DraftedSection(
             text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
@@ -154,19 +163,19 @@ class SectionRun:
             stored = self._context.ledger.known(requests.order(ask, text))
             if stored is None or _unusable_kind(stored.answer):
                 break
-            grown = text.add(stored.text, stored.finish, ask.slots)
-            loop.record(ask, grown, cut=stored.finish is Finish.CUT)
+            grown, cut = _take_in(text, stored.answer, ask)
+            loop.record(ask, grown, cut=cut)
         if any(body.strip() for body in text.bodies):
             self._text.adopt(text)
 
     async def _ask(self, ask: Ask) -> tuple[int, bool]:
-        """Ask once; returns by how many lines the section grew, and whether the answer was cut."""
+        """Ask once; returns by how many lines the section grew, and whether the answer was cut, as ``_take_in``."""
         answer = await self._usable(ask)
         if answer is None:
             return 0, False
-        grown = self._text.add(answer.text, answer.finish, ask.slots)
+        taken = _take_in(self._text, answer, ask)
         self._show()
-        return grown, answer.finish is Finish.CUT
+        return taken
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """A usable answer, or None with a note of why there is none.
@@ -261,12 +270,19 @@ class SectionRun:
         if not self._builders("repair"):
             return
         for slot, problems in self._faults().items():
+            if gives_up(self._text):
+                return
             lines = max(LEAST_LINES, self._text.body_lines(slot))
             ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=0, problems=problems)
-            answer = await self._usable(ask)
+            try:
+                answer = await self._usable(ask)
+            except InputError as error:  # without the repair the section is as whole as it was
+                self._notes.append(_not_asked(self._section.number, error, severity="warning"))
+                return
             if answer is None:
                 continue
             repaired = self._text.replaced(slot, answer.text, answer.finish)
+            self._text.loops = repaired.loops
             if self._misses(repaired) < self._misses(self._text):
                 self._text = repaired
             self._show()
@@ -274,11 +290,12 @@ class SectionRun:
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
+        spans = self._text.spans()
         for one in self._findings(self._text):
-            slot = self._text.slot_at(one.line) if one.mendable else None
-            if slot is not None and one.severity != "note":
+            slot = next((slot for slot, span in spans.items() if one.line in span), None)
+            if slot is not None and one.mendable and one.severity != "note":
                 found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
-        return {slot: tuple(problems) for slot, problems in sorted(found.items())}
+        return {slot: tuple(problems[:MOST_PROBLEMS]) for slot, problems in sorted(found.items())}
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
         """How far a text is from its contract: blocking findings, warnings, share of lines off."""
@@ -295,6 +312,44 @@ class SectionRun:
 
     def _order(self, ask: Ask, attempt: int = 0) -> Order:
         return self._requests.order(ask, self._text, attempt=attempt)
+
+
+def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:
+    """Add an answer; returns by how many lines the text grew, and whether the answer was cut: by its connection, or
+    because it repeated itself without end. How long a cut answer is says nothing of how much the model delivers.
+    """
+    loops = len(text.loops)
+    grown = text.add(answer.text, answer.finish, ask.slots)
+    return grown, answer.finish is Finish.CUT or len(text.loops) > loops
+
+
+def _looped(section: int, at: Sequence[int]) -> Finding:
+    """The finding for answers that repeated themselves without end, each cut at a line of the section."""
+    times = f"{len(at)} answers" if len(at) > 1 else "an answer"
+    stopped = ", and nothing more was asked for" if len(at) >= MOST_LOOPS else ""
+    return Finding(
+        kind="repeats",
+        section=section,
+        line=at[0],
+        severity="warning",
+        message=f"{times} of the model repeated the same without end; the repetition was left out{stopped}",
+        remedy="read what stands there; draft the section anew with --fresh --section, or take another model",
+        mendable=False,
+    )
+
+
+def _not_asked(section: int, error: InputError, *, severity: Severity = "blocking") -> Finding:
+    """The finding for a request that could not be made."""
+    where = f"{error.place}: " if error.place else ""
+    return Finding(
+        kind="not-asked",
+        section=section,
+        line=1,
+        severity=severity,
+        message=f"{where}{error.what}",
+        remedy=error.remedy or KINDS["not-asked"].remedy,
+        mendable=False,
+    )
 
 
 def _duplicates(section: int, count: int) -> Finding:

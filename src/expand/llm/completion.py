@@ -13,6 +13,7 @@ from expand.llm.failures import garbled, one_line, refused_within, said_in
 from expand.llm.framing import JsonReader, text_begun
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Usage, ignore_text
 from expand.llm.usage import usage_in
+from expand.markdown.repetition import LoopDetector
 
 _FINISHES: Mapping[str, Finish] = {
     word: finish
@@ -57,6 +58,7 @@ class StreamedAnswer:
         they will bill once the connection is broken."""
         self.started = False
         self._on_text = on_text
+        self._loops = LoopDetector()
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._finish: Finish | None = None
@@ -122,6 +124,11 @@ class StreamedAnswer:
         """Whether the author has said why it stopped: a connection that breaks after that takes nothing away."""
         return self._finish is not None
 
+    @property
+    def looping(self) -> bool:
+        """Whether the text repeats without end, and the author has not stopped: no more of it is worth its price."""
+        return self._loops.looping and not self.complete
+
     def add_begun(self, broken: str) -> None:
         """Read what the beginning of a chunk or completion holds that broke off in its middle."""
         self._seen = self._take(text_begun(broken)) or self._seen
@@ -131,6 +138,7 @@ class StreamedAnswer:
         if text:
             self._text.append(text)
             self._on_text(text)
+            self._loops.feed(text)
         return bool(text)
 
     def finished(self, *, request_id: str = "", ended: bool = False, junk: str = "") -> Answer:
@@ -142,6 +150,9 @@ class StreamedAnswer:
         ``GARBLED`` for one that brought an error or nothing at all. Its text, too, has gone to ``on_text``.
         """
         text, refusal = "".join(self._text), "".join(self._refusal)
+        if self.looping:
+            # What the server has said of its usage is not all: it may have written on until the connection closed.
+            self._finish, self.usage = Finish.REPETITION, self.final_usage
         error = self._error
         if not error and self._finish is Finish.CUT and not text and not refusal:
             error = "the server broke off before any text"

@@ -134,6 +134,8 @@ class Connection:
                 async with aclosing(values):
                     async for value in values:
                         answer.add(value)
+                        if answer.looping:
+                            break  # the connection is closed below: what the server has not written is not billed
         except TimeoutError:
             failed = AttemptFailedError(Failure.TIMEOUT, f"no whole answer in {self._total_seconds:g} s")
         except AttemptFailedError as error:

@@ -99,6 +99,8 @@ class Finish(enum.StrEnum):
     OTHER = "other"
     CUT = "cut"
     """The connection broke, or the run was stopped, after some text had arrived."""
+    REPETITION = "repetition"
+    """The text repeated without end, so reading it was stopped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +120,7 @@ class Answer:
     @property
     def usable(self) -> bool:
         """Whether the text may go into a draft: there is some, and it is no refusal."""
-        return bool(self.text.strip()) and self.finish in (Finish.STOP, Finish.LENGTH, Finish.OTHER, Finish.CUT)
+        return bool(self.text.strip()) and self.finish not in (Finish.CONTENT_FILTER, Finish.REFUSAL)
 
 
 class Failure(enum.StrEnum):

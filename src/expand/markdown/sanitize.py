@@ -235,8 +235,22 @@ def _solid_start(text: str) -> int:
 
 def _replaced(text: str, start: int, end: int, new: str) -> str:
     """The text with the lines ``[start, end)`` replaced."""
+    return _all_replaced(text, [(start, end, new)])
+
+
+def _all_replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """The text with several runs of lines replaced, given in their order. In one go: an answer may have a heading in
+    every line.
+    """
+    if not edits:
+        return text
     lines = rows(text)
-    return "".join((*lines[:start], new, *lines[end:]))
+    parts: list[str] = []
+    at = 0
+    for start, end, new in edits:
+        parts += [*lines[at:start], new]
+        at = end
+    return "".join((*parts, *lines[at:]))
 
 
 def _unwrap(text: str, keys: set[str]) -> str:
@@ -370,9 +384,7 @@ def _without_own_headings(text: str, keys: set[str]) -> str:
             copies.append(block)
         else:
             leading = False
-    for block in reversed(copies):
-        text = _replaced(text, block.start, block.end, "")
-    return text
+    return _all_replaced(text, [(block.start, block.end, "") for block in copies])
 
 
 def _without_edge_rules(text: str, cut: bool) -> str:
@@ -396,10 +408,8 @@ def _is_accident(block: Block) -> bool:
 
 def _with_blank_before_rules(text: str) -> str:
     """Prose that a rule right below would make a heading gets the blank line that was meant."""
-    for block in reversed(blocks.headings(text)):
-        if _is_accident(block):
-            text = _replaced(text, block.end - 1, block.end - 1, newline_of(text))
-    return text
+    ends = [block.end - 1 for block in blocks.headings(text) if _is_accident(block)]
+    return _all_replaced(text, [(end, end, newline_of(text)) for end in ends])
 
 
 def _with_levels(text: str, body_level: int) -> str:
@@ -407,17 +417,17 @@ def _with_levels(text: str, body_level: int) -> str:
     if not every:
         return text
     shift = body_level - min(block.level for block in every)
-    for block in reversed(every):
+    lines = rows(text)
+    edits: list[tuple[int, int, str]] = []
+    for block in every:
         level = min(6, max(1, block.level + shift))
         title = matching.unnumbered(block.title)
-        if level == block.level and title == block.title:
-            continue
-        text = _replaced(text, block.start, block.end, _heading_row(block, level, title, text))
-    return text
+        if level != block.level or title != block.title:
+            edits.append((block.start, block.end, _heading_row(block, level, title, lines[block.end - 1])))
+    return _all_replaced(text, edits)
 
 
-def _heading_row(block: Block, level: int, title: str, text: str) -> str:
-    last = rows(text)[block.end - 1]
+def _heading_row(block: Block, level: int, title: str, last: str) -> str:
     ending = last[len(last.rstrip("\r\n")) :]
     found = None if block.setext else _ATX.match(block.text)
     if found and title == block.title:

@@ -72,6 +72,8 @@ class SectionRunner:
             drafted = await SectionRun(self.context, chapter, check).draft()
         finally:
             counter = usage.take(job.chapter, job.section)
+        if isinstance(drafted.ended_by, InputError):
+            raise drafted.ended_by
         status = status_of(drafted.ended_by, counter)
         usage.on_event(SectionDone(chapter=job.chapter, section=job.section, lines=drafted.lines, status=status))
         if self._write_drafts and drafted.ended_by is None:
