@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator
@@ -359,3 +360,15 @@ def test_init_writes_through_no_link(tmp_path: Path) -> None:
     assert ran.code == 2
     assert "outside of the workspace" in ran.err
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_every_path_of_a_workspace_comes_through_one_door() -> None:
+    package = Path(__file__).parents[1] / "src" / "expand"
+    built = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in package.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"workspace\.root\s*/|workspace\.root\.joinpath", line)
+        and path.name != "outline_check.py"  # the names of files in messages
+    ]
+    assert built == []
