@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from buying import Clock, ScriptedAuthor, begin, order, place
+from buying import Clock, ScriptedAuthor, answer, begin, order, place
 from ledgers import Site
 from workspaces import expand, rows, small
 
@@ -21,7 +21,7 @@ from expand.client.client import SETTLE_TRIES, BudgetedClient, Event, RetryPolic
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
-from expand.ledger import Ledger, LedgerBusyError, spill, verify
+from expand.ledger import Ledger, LedgerBusyError, Reservation, spill, verify
 from expand.testing import ScriptedAuthor as WorkspaceAuthor
 from expand.workspace import Workspace
 
@@ -171,6 +171,44 @@ async def test_the_temporary_folder_is_the_second_place(
     with closing(Ledger.open(place(tmp_path))) as ledger:
         begin(ledger)
         assert ledger.taken_in == 1
+
+
+async def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with closing(Ledger.open(place(tmp_path))) as ledger:
+        run = begin(ledger)
+        reserved = ledger.reserve(order(run))
+        assert isinstance(reserved, Reservation)
+        monkeypatch.setattr(os, "fsync", no_space)
+        with pytest.raises(LedgerError, match=r"cannot be kept elsewhere: .*No space left on device"):
+            ledger.keep_elsewhere(order(run), reserved.attempt_id, answer("Two\n"), cost_pico_usd=None)
+        assert list(state.iterdir()) == []
+
+
+async def test_a_folder_that_others_may_write_to_is_not_used(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    state.mkdir(parents=True)
+    state.chmod(0o777)
+    with closing(Ledger.open(place(tmp_path))) as ledger:
+        await spilled(ledger, begin(ledger))
+    assert list(state.iterdir()) == []
+    assert len(list(tmp_path.glob("expand-answers-*/*.json"))) == 1
+
+
+def test_a_file_that_another_process_has_just_taken_in_is_passed_over(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spill, "_files", lambda: iter([state / "gone.json"]))
+    with closing(Ledger.open(place(tmp_path))) as ledger:
+        assert ledger.recover() == (0, 0)
+        assert ledger.taken_in == 0
 
 
 async def test_a_ledger_that_never_heard_of_the_attempt_gets_both(tmp_path: Path, state: Path) -> None:
