@@ -78,7 +78,6 @@ class ModelFile:
     context_window: int
     parameters: int
     languages: tuple[str, ...] | None
-    has_template: bool
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -160,7 +159,6 @@ class _Reader:
             context_window=window,
             parameters=weights,
             languages=tuple(str(one) for one in languages) if isinstance(languages, list) and languages else None,
-            has_template="tokenizer.chat_template" in stated,
         )
 
     def _value(self, kind: int) -> Value | None:
