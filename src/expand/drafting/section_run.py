@@ -165,9 +165,8 @@ class SectionRun:
         model = self._chapter.setup.profile.name
         attempt = tries = 0
         while True:
-            order = self._order(ask, attempt)
+            order = self._admitted(ask, attempt)
             cap = order.request.max_output_tokens
-            self._admit(order)
             bought = await self._buy(order)
             self._counter.add(bought)
             self._bound.add(bought.usage.total)
@@ -190,17 +189,25 @@ class SectionRun:
         self._notes.append(_unusable(self._section.number, kind, about, tries))
         return None
 
-    def _admit(self, order: Order) -> None:
-        """Raise what keeps an order from being placed. An answer that is there may always be taken."""
+    def _admitted(self, ask: Ask, attempt: int) -> Order:
+        """The order for a request, with a lower output cap where the bound needs one.
+
+        Raises what keeps it from being placed. An answer that is there may always be taken.
+        """
+        order = self._order(ask, attempt)
         if self._context.ledger.known(order) is not None:
-            return
+            return order
         if self._context.thinking.gave_up(order.request.model):
             raise AuthorError(_only_thinking(order.request.model, order.request.max_output_tokens))
+        if self._bound.allows(order):
+            return order
+        order = self._order(ask, attempt, self._bound.room())
         if not self._bound.allows(order):
             raise BoundReachedError(
                 f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and one "
                 f"more may take {order.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
             )
+        return order
 
     def _is_raised(self, ask: Ask, attempt: int, cap: int) -> bool:
         """Whether the next try has a higher output cap than ``cap``, which was spent on thinking; raises it for the run
@@ -264,8 +271,8 @@ class SectionRun:
         self._counter.lines, self._counter.streamed_lines = self._text.lines, 0
         self._context.usage.show(self._chapter.id, self._section.number)
 
-    def _order(self, ask: Ask, attempt: int = 0) -> Order:
-        return self._requests.order(ask, self._text, attempt=attempt)
+    def _order(self, ask: Ask, attempt: int = 0, most_tokens: int | None = None) -> Order:
+        return self._requests.order(ask, self._text, attempt=attempt, most_tokens=most_tokens)
 
 
 def _duplicates(section: int, count: int) -> Finding:
