@@ -173,7 +173,7 @@ def test_what_a_section_reserves_is_worked_out_only_if_need_be() -> None:
     worked_out: list[int] = []
 
     def reserved() -> int:
-        worked_out.append(1)
+        worked_out.append(1_200)
         return 1_200
 
     chapter = ChapterBound()
@@ -193,6 +193,7 @@ def test_a_section_may_be_charged_half_as_much_again_as_is_reserved() -> None:
     section.add(500)
     assert chapter.allows(section, 1_000)
     assert not chapter.allows(section, 1_001)
+    assert chapter.room(section) == 1_000
 
 
 def test_a_section_may_have_what_others_leave_up_to_twice_its_own() -> None:

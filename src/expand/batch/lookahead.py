@@ -163,9 +163,9 @@ class Lookahead(SectionRun):
         if not self._imagined:
             await super()._repair()
 
-    def _order(self, ask: Ask, attempt: int = 0) -> Order:
+    def _order(self, ask: Ask, attempt: int = 0, most_tokens: int | None = None) -> Order:
         """The order with the words that the real text gives it."""
-        return self._requests.order(ask, self._real or self._text, attempt=attempt)
+        return self._requests.order(ask, self._real or self._text, attempt=attempt, most_tokens=most_tokens)
 
     def _show(self) -> None:
         """Show nothing: the text that grows is imagined."""

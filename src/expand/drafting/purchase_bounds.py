@@ -46,15 +46,24 @@ class ChapterBound:
         """Whether a section may spend so many tokens more."""
         if not self._overdrawn and section.spent + tokens <= MOST_CHARGED * section.least:
             return True
-        own = MOST_CHARGED * section.reserved
-        if section.spent + tokens <= own and not self._overdrawn:
+        own, shared = self._rooms(section)
+        if tokens <= own and not self._overdrawn:
             return True
         # From now on the sum counts for each of them, or the shares that are left could still be taken in full.
+        self._overdrawn = self._overdrawn or tokens <= shared
+        return tokens <= shared
+
+    def room(self, section: SectionBound) -> int:
+        """The most that ``allows`` allows, in tokens."""
+        own, shared = self._rooms(section)
+        return int(shared if self._overdrawn else max(own, shared))
+
+    def _rooms(self, section: SectionBound) -> tuple[float, float]:
+        """What a section may spend of its own share, and with what the others leave."""
+        own = MOST_CHARGED * section.reserved
         spent = sum(one.spent + one.pending for one in self.sections.values())
         every = MOST_CHARGED * sum(one.reserved for one in self.sections.values())
-        allowed = spent + tokens <= every and section.spent + tokens <= OWN_SHARES * own
-        self._overdrawn = self._overdrawn or allowed
-        return allowed
+        return own - section.spent, min(every - spent, OWN_SHARES * own - section.spent)
 
 
 class SectionBound:
@@ -91,6 +100,10 @@ class SectionBound:
             return False
         self.pending = tokens
         return True
+
+    def room(self) -> int:
+        """The most that a further order may cost, in tokens."""
+        return self._chapter.room(self)
 
     def close(self) -> None:
         """End the section. What it did not have to work out is taken to be what it has spent, so nothing is kept."""

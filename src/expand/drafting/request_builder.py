@@ -34,6 +34,8 @@ PRECEDING_TOKENS = 4000
 QUOTED_SHARE = 8
 """Neither of the two is more than this part of the model's context window."""
 LEAST_OUTPUT_TOKENS = 256
+LEAST_CAP = 0.3
+"""The share of its output cap that a request needs at the least: caps are set at several times what lines take."""
 CHAT_SLACK_TOKENS = 8
 """Added to every prompt bound: servers differ in how many tokens the chat format takes."""
 TRIES_STRIDE = 1000
@@ -122,8 +124,9 @@ class RequestBuilder:
         """Whether the model can rewrite a text: small ones that fill in forms cannot."""
         return not self._profile.aspects
 
-    def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0) -> Order:
-        """The order for a request. ``attempt`` counts answers to it that could not be used.
+    def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0, most_tokens: int | None = None) -> Order:
+        """The order for a request. ``attempt`` counts answers to it that could not be used. Above ``most_tokens`` its
+        output cap is lowered, as far as the lines should still fit.
 
         Raises ``InputError`` when it does not fit the model's context window.
         """
@@ -137,6 +140,8 @@ class RequestBuilder:
         estimate = self._setup.counter.count_messages(request.messages)
         prompt = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS
         output = self._thinking.cap(profile, request.max_output_tokens, profile.context_window - prompt)
+        if most_tokens is not None and prompt + output > most_tokens >= prompt + LEAST_CAP * output:
+            output = most_tokens - prompt
         if output != request.max_output_tokens:
             request = replace(request, max_output_tokens=output)
         if prompt + output > profile.context_window:

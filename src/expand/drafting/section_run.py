@@ -191,8 +191,10 @@ class SectionRun:
             reason, tries = "", 0
             try:
                 while tries < UNUSABLE_TRIES:
-                    order = requests.order(ask, self._text, attempt=attempt)
+                    order = self._admitted(requests, ask, attempt)
                     bought = await self._buy(order)
+                    self._counter.add(bought)
+                    self._bound.add(bought.usage.total)
                     found = _unusable_kind(bought.answer)
                     if not found:
                         self._context.thinking.in_vain[requests.model] = 0
@@ -223,20 +225,28 @@ class SectionRun:
         self._notes.append(_unusable(self._section.number, kind, about, attempt))
         return None
 
+    def _admitted(self, requests: RequestBuilder, ask: Ask, attempt: int) -> Order:
+        """The order for a request, with a lower output cap where the bound needs one.
+
+        Raises what keeps it from being placed. An answer that is there may always be taken.
+        """
+        order = requests.order(ask, self._text, attempt=attempt)
+        if self._context.ledger.known(order) is not None:
+            return order
+        if self._context.thinking.gave_up(requests.model):
+            raise AuthorError(_only_thinking(requests.model, order.request.max_output_tokens))
+        if self._bound.allows(order):
+            return order
+        order = requests.order(ask, self._text, attempt=attempt, most_tokens=self._bound.room())
+        if not self._bound.allows(order):
+            raise BoundReachedError(
+                f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and one "
+                f"more may take {order.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
+            )
+        return order
+
     async def _buy(self, order: Order) -> Bought:
-        """Place an order, if the section may spend so much more. An answer that is there may always be taken."""
-        if self._context.ledger.known(order) is None:
-            if self._context.thinking.gave_up(order.request.model):
-                raise AuthorError(_only_thinking(order.request.model, order.request.max_output_tokens))
-            if not self._bound.allows(order):
-                raise BoundReachedError(
-                    f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and "
-                    f"one more may take {order.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
-                )
-        bought = await self._context.client.buy(order)
-        self._counter.add(bought)
-        self._bound.add(bought.usage.total)
-        return bought
+        return await self._context.client.buy(order)
 
     def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: Bought, cap: int) -> None:
         """See that the next try has a higher output cap than ``cap``, which was spent on thinking.
@@ -310,8 +320,8 @@ class SectionRun:
         self._counter.lines, self._counter.streamed_lines = self._text.lines, 0
         self._context.usage.show(self._chapter.id, self._section.number)
 
-    def _order(self, ask: Ask, attempt: int = 0) -> Order:
-        return self._requests.order(ask, self._text, attempt=attempt)
+    def _order(self, ask: Ask) -> Order:
+        return self._requests.order(ask, self._text)
 
 
 def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:
