@@ -28,7 +28,7 @@ from ledgers import FileSite
 from expand.client.circuit_breaker import LEAST_PROBES, MOST_LOST
 from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, HeldError
 from expand.client.outcome import Event, StoppedError
-from expand.client.retry_policy import RULES, RetryPolicy
+from expand.client.retry_policy import REPLACEABLE_TRIES, RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.ledger import (
     Ledger,
@@ -941,14 +941,15 @@ async def test_the_author_is_made_ready_before_anything_is_reserved(world: World
 async def test_a_model_that_another_stands_in_for_is_given_up_after_any_trouble_of_its_server(
     world: World, failure: Failure
 ) -> None:
-    author = ScriptedAuthor([failed(failure)] * RULES[failure].tries)
+    tries = REPLACEABLE_TRIES if failure is Failure.OVERLOADED else RULES[failure].tries
+    author = ScriptedAuthor([failed(failure)] * tries)
     purchase = world.purchase(author, replaceable=frozenset({"m"}))
     with pytest.raises(AuthorError):
         await purchase.buy(order(world.run))
     # What a filter says is about the request alone.
-    assert (purchase.given_up(["m"]) is None) == (failure is Failure.FILTERED)
+    assert (purchase.given_up(["m"]) is None) == (failure in (Failure.FILTERED, Failure.TOO_LONG))
     assert purchase.given_up(["m", "another"]) is None
-    assert len(author.asked) == RULES[failure].tries
+    assert len(author.asked) == tries
 
 
 async def test_a_model_that_cannot_be_made_ready_is_not_tried_again(world: World) -> None:

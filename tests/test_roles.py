@@ -30,6 +30,10 @@ def _unavailable(call: Call) -> Reply:
     return error(503, "The model is overloaded", kind="server_error")
 
 
+def _broken(call: Call) -> Reply:
+    return error(500, "Internal error", kind="server_error")
+
+
 def _no_quota(call: Call) -> Reply:
     return error(429, "You exceeded your current quota", code="insufficient_quota")
 
@@ -57,6 +61,7 @@ BEHAVIOURS = tuple(
     Behaviour(name=name, does="", reply=reply)
     for name, reply in (
         ("good", _good), ("better", _good), ("mender", _mends), ("unavailable", _unavailable), ("no-quota", _no_quota),
+        ("broken", _broken),
         ("filtered", _filtered), ("spoiled", _spoiled), ("gone-after-three", _gone_after_three),
     )
 )  # fmt: skip
@@ -162,12 +167,10 @@ def test_the_budget_is_no_reason_to_ask_another(place: Path, server: BehaviourSe
     assert server.calls == {}
 
 
-def test_only_the_models_before_the_last_are_given_up_after_trouble_of_their_server(
-    place: Path, server: BehaviourServer
-) -> None:
-    settings(place, '[author]\nmodel = "unavailable"\nconcurrency = 1\n')
+def test_a_server_that_never_answers_is_given_up_where_nothing_stands_in(place: Path, server: BehaviourServer) -> None:
+    settings(place, '[author]\nmodel = "broken"\nconcurrency = 1\n')
     assert chapter(place, server).code == 4
-    assert len(server.calls["unavailable"]) == 3 * 4  # each section tries for itself: nobody else can write it
+    assert len(server.calls["broken"]) == 4
 
 
 def test_killed_in_between_it_goes_on_with_what_was_bought(place: Path, server: BehaviourServer) -> None:

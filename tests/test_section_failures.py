@@ -26,7 +26,7 @@ from expand.settings import Settings
 from expand.testing import ScriptedAuthor
 from expand.testing.scripted_author import SentRequest
 
-LOOP = "What stands first.\n\n" + "The scheduler decides what to do next.\n" * 400
+LOOP = "What stands first.\n\n" + "The scheduler decides what to do next.\n" * 60
 OPTIONS = RunOptions(chapters=("07",), plan=Plan.FULL, language="en")
 
 

@@ -132,6 +132,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "trust": ("", "--json", "--revoke"),
     "doctor": ("", "--live", "--json", "--model gpt-4.1"),
     "ledger verify": ("",),
+    "ledger resume": ("", "gpt-4.1"),
     "ledger export": ("",),
     "ledger import": ("ledger.jsonl",),
     "ledger reconcile": ("", "3f2a --as used=12"),
@@ -261,7 +262,7 @@ def test_a_ledger_outside_of_the_workspace_needs_trust(tmp_path: Path, ledger: s
     (tmp_path / "elsewhere").mkdir()
     (root / "linked").symlink_to(tmp_path / "elsewhere")
     if not asks:
-        assert Workspace.open(root).ledger_place == root / ledger
+        assert Workspace.open(root).ledger_place == (root / ledger).resolve()
         return
     with pytest.raises(UntrustedError, match=r"expand\.toml:1:1: ledger is"):
         _ = Workspace.open(root).ledger_place

@@ -163,9 +163,10 @@ class Lookahead(SectionRun):
         if not self._imagined:
             await super()._repair()
 
-    def _order(self, ask: Ask, attempt: int = 0, most_tokens: int | None = None) -> Order:
-        """The order with the words that the real text gives it."""
-        return self._requests.order(ask, self._real or self._text, attempt=attempt, most_tokens=most_tokens)
+    @property
+    def _shown_text(self) -> SectionText:
+        """The real text: orders have the words that it gives them."""
+        return self._real or self._text
 
     def _show(self) -> None:
         """Show nothing: the text that grows is imagined."""

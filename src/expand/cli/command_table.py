@@ -130,7 +130,7 @@ expand ledger reconcile 3f2a --as used=1200            enter what the provider b
 expand ledger reconcile --usage export.csv --complete  from the provider's usage export
 
 ledger resume = ledger:resume
-Lift the pause that a provider asked for, or list the paused models.
+List paused models, or lift the pause of one.
 expand ledger resume          list the paused models, and until when
 expand ledger resume gpt-4.1  call this model again
 

@@ -148,7 +148,7 @@ def resume(
     every: Annotated[bool, typer.Option("--all", help="Every paused model.")] = False,
     workspace: options.Workspace = None,
 ) -> None:
-    """Lift the pause that a provider asked for, or list the paused models."""
+    """List paused models, or lift the pause of one."""
     place = workspace_of(context, workspace)
     if model is not None and every:
         raise InputError("a model and --all were given", remedy="give one of the two")

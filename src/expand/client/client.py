@@ -160,7 +160,7 @@ class BudgetedClient:
         stored = self._ledger.known(order)
         if stored is not None:
             return Bought.of(stored, reused=True, attempts=0)
-        tries = RetryState(self._retry)
+        tries = RetryState(self._retry, order.request.model)
         # After the look at the ledger, so that an order whose answer is there never leads: it would prove nothing about
         # the key.
         model = self._model(order.request.model)
@@ -500,8 +500,10 @@ class BudgetedClient:
         # answers, unless nothing but losses follows, or another model stands in: each try is charged.
         if lost:
             model.breaker.loss(order.request.key, probe=tries.probing)
-        unproven = lost and model.breaker.unproven and not tries.held(failed)
-        ends = unproven or (lost and name in self._retry.replaceable)
+        replaceable = name in self._retry.replaceable
+        trouble = lost or (replaceable and failed.failure is Failure.OVERLOADED)
+        unproven = trouble and model.breaker.unproven and not tries.held(failed)
+        ends = unproven or (lost and replaceable)
         if tries.ends_run(failed) or (over and ends) or model.breaker.open:
             model.given_up = model.given_up or AuthorError(tries.verdict(failed))
         # Any other failure proves that the author answers, so the rest may go. An unreachable one proves nothing: the

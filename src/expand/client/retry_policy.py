@@ -31,6 +31,8 @@ LONGEST_WAIT_SECONDS = 30.0
 MOST_MENDS = 12
 """How often one request may be put another way: an author that mends without end is stopped."""
 JITTER_SECONDS = 0.5
+REPLACEABLE_TRIES = 4
+"""How often an overloaded server is asked where another model stands in: waiting for minutes would be for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,9 +172,10 @@ DEFAULT_POLICY = RetryPolicy()
 class RetryState:
     """The attempts at one request in this run, and how they failed."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, model: str = "") -> None:
         self.sent = 0
         self._policy = policy
+        self._replaceable = model in policy.replaceable
         self._failures: list[Failure] = []
         self._mends = 0
         self.lost = False
@@ -223,7 +226,9 @@ class RetryState:
             return self._mends <= MOST_MENDS
         if self.waits_too_long(failed):
             return False
-        if self.held(failed) or self._failures.count(failed.failure) >= rule.tries:
+        soon = self._replaceable and failed.failure is Failure.OVERLOADED
+        tries = min(rule.tries, REPLACEABLE_TRIES) if soon else rule.tries
+        if self.held(failed) or self._failures.count(failed.failure) >= tries:
             return False
         # Refusals for the rate do not count against `max_attempts`. They would use it up in a busy hour, and end
         # sections that only had to wait.

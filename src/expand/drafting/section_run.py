@@ -230,14 +230,14 @@ class SectionRun:
 
         Raises what keeps it from being placed. An answer that is there may always be taken.
         """
-        order = requests.order(ask, self._text, attempt=attempt)
+        order = requests.order(ask, self._shown_text, attempt=attempt)
         if self._context.ledger.known(order) is not None:
             return order
         if self._context.thinking.gave_up(requests.model):
             raise AuthorError(_only_thinking(requests.model, order.request.max_output_tokens))
         if self._bound.allows(order):
             return order
-        order = requests.order(ask, self._text, attempt=attempt, most_tokens=self._bound.room())
+        order = requests.order(ask, self._shown_text, attempt=attempt, most_tokens=self._bound.room())
         if not self._bound.allows(order):
             raise BoundReachedError(
                 f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and one "
@@ -255,11 +255,11 @@ class SectionRun:
         """
         # An answer from before the caps were raised, in the profile or for the run: its question is still open.
         outgrown = bought.reused and bought.usage.completion < cap
-        if outgrown or requests.order(ask, self._text, attempt=attempt).request.max_output_tokens > cap:
+        if outgrown or requests.order(ask, self._shown_text, attempt=attempt).request.max_output_tokens > cap:
             return
         thinking = self._context.thinking
         if thinking.give(requests.profile, cap):
-            raised = requests.order(ask, self._text, attempt=attempt).request.max_output_tokens
+            raised = requests.order(ask, self._shown_text, attempt=attempt).request.max_output_tokens
             if raised > cap:
                 place = f"{self._chapter.id}/{self._section.number}"
                 message = f"spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
@@ -320,8 +320,13 @@ class SectionRun:
         self._counter.lines, self._counter.streamed_lines = self._text.lines, 0
         self._context.usage.show(self._chapter.id, self._section.number)
 
+    @property
+    def _shown_text(self) -> SectionText:
+        """The text that requests go on from."""
+        return self._text
+
     def _order(self, ask: Ask) -> Order:
-        return self._requests.order(ask, self._text)
+        return self._requests.order(ask, self._shown_text)
 
 
 def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:

@@ -330,6 +330,16 @@ def read_toml(path: Path, problems: Problems) -> Document | None:
 
 def parse_toml(text: str, problems: Problems) -> Document | None:
     """The same for a text with line feeds only."""
+    try:
+        return _parsed_toml(text, problems)
+    except RecursionError:
+        rows = text.split("\n")
+        deepest = max(range(len(rows)), key=lambda row: rows[row].count("[") + rows[row].count("{"))
+        problems.add(Position(line=deepest + 1, column=1), *_TOO_DEEP)
+        return None
+
+
+def _parsed_toml(text: str, problems: Problems) -> Document | None:
     for number, row in enumerate(text.split("\n"), 1):
         # tomllib needs the square of a dotted key's parts, in time and in memory: 40 GB for 100,000 of them.
         if row.count(".") > MAX_DOTS and not row.lstrip().startswith("#"):
@@ -342,11 +352,6 @@ def parse_toml(text: str, problems: Problems) -> Document | None:
         last = Position(line=max(1, text.rstrip().count("\n") + 1), column=1)
         at = Position(line=int(found[1]), column=int(found[2])) if found else last
         problems.add(at, re.sub(r" \(at .*\)$", "", str(error)), "mend the TOML")
-        return None
-    except RecursionError:
-        rows = text.split("\n")
-        deepest = max(range(len(rows)), key=lambda row: rows[row].count("[") + rows[row].count("{"))
-        problems.add(Position(line=deepest + 1, column=1), *_TOO_DEEP)
         return None
     except ValueError:  # Python reads no integer of more digits than sys.get_int_max_str_digits()
         longest = max(re.finditer(r"[0-9_]+", text), key=lambda found: len(found[0])).start()
