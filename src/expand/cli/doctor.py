@@ -15,6 +15,7 @@ from expand.cli import options
 from expand.cli.common import print_json
 from expand.cli.verbosity import note
 from expand.doctor.environment import Terminal
+from expand.doctor.model_checks import EndpointReply, ask_endpoint
 from expand.doctor.run_checks import DoctorReport, run_checks
 from expand.schema import Json
 from expand.settings import Overrides, Settings
@@ -45,7 +46,7 @@ def doctor(
             overrides=Overrides(model=model, base_url=base_url),
             terminal=terminal,
             live=live,
-            before_asking=_note_recipient,
+            ask=_ask,
         )
     )
     if as_json:
@@ -59,9 +60,10 @@ def doctor(
     raise typer.Exit(report.exit_code)
 
 
-def _note_recipient(settings: Settings) -> None:
-    """Says to whom the checks send, before they do."""
+async def _ask(settings: Settings) -> EndpointReply:
+    """Says to whom the checks send, and asks for the list of models."""
     note(f"model {settings.recipient}")
+    return await ask_endpoint(settings)
 
 
 def _show(report: DoctorReport) -> None:

@@ -46,12 +46,11 @@ async def run_checks(
     ask: Callable[[Settings], Awaitable[EndpointReply]] = ask_endpoint,
     author: Author | None = None,
     free_bytes: Callable[[Path], int] | None = None,
-    before_asking: Callable[[Settings], None] = lambda _: None,
 ) -> DoctorReport:
     """Checks everything. ``live`` sends one small request, unless a check has failed before.
 
-    ``author`` takes the place of the one that the settings mean. ``before_asking`` gets the settings before anything is
-    sent. Of a workspace that is not trusted, nothing that it names is contacted.
+    ``author`` takes the place of the one that the settings mean, and ``ask`` is the first to send anything. Of a
+    workspace that is not trusted, nothing that it names is contacted.
     """
     found = list(check_environment(environment, terminal))
     try:
@@ -71,7 +70,6 @@ async def run_checks(
     if settings.embedded:
         found.append(model_checks.check_embedded(settings))
     elif key.status == "ok":
-        before_asking(settings)
         found += model_checks.check_endpoint(settings, await ask(settings), profile)
     found += model_checks.check_other_models(settings, workspace.settings_path)
     known = settings.model_file is not None or is_known(settings.model, settings.models)
