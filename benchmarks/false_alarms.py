@@ -22,7 +22,7 @@ from pathlib import Path
 
 from expand.checks import Finding, check_text
 from expand.markdown import blocks as markdown
-from expand.markdown import lines
+from expand.markdown import lines, repetition
 
 
 def markdown_files(folders: list[Path]) -> Iterator[tuple[Path, str]]:
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--show", action="append", default=[], metavar="KIND")
     arguments = parser.parse_args()
     folders = arguments.folders or [Path(sys.prefix), Path("/usr/share/doc")]
-    files = parts = blocks = counted = fences = 0
+    files = parts = blocks = counted = fences = loops = 0
     found: list[tuple[Path, int, Finding]] = []
     began = time.perf_counter()
     for path, text in markdown_files(folders):
@@ -75,12 +75,16 @@ def main() -> None:
         blocks += len(markdown.blocks(text))
         fences += len(markdown.fences(text))
         counted += lines.count(text)
+        for loop in repetition.loops(text):
+            loops += 1
+            print(f"{path}: loop from character {loop.start:,} to {loop.end:,}")
         for start, part in sections(text):
             parts += 1
             found.extend((path, start, finding) for finding in check_text(part, section=1))
     seconds = time.perf_counter() - began
     print(f"{files} files, {parts} sections, {counted} lines, {blocks} blocks, {fences} fences")
     print(f"{seconds:.1f} s, {seconds / max(counted, 1) * 1e6:.0f} ms for 1,000 lines")
+    print(f"{loops} texts or parts of texts that are taken for a loop")
     for kind, number in Counter(finding.kind for _, _, finding in found).most_common():
         hit = len({(path, start) for path, start, finding in found if finding.kind == kind})
         rate = number / blocks * 1000

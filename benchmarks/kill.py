@@ -199,7 +199,7 @@ def buy(place: LedgerPlace, folder: Path, port: int, requests: int, limit: int, 
                 sleep=lambda seconds: asyncio.sleep(seconds / FASTER),
                 retry=RetryPolicy(jitter=lambda: 0.0),
                 pilot_seconds=0.0,
-                prepare=author.open,
+                prepare=lambda _: author.open(),
             )
 
             async def write(each: int) -> None:

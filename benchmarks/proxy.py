@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -36,7 +37,8 @@ import aiohttp
 from aiohttp import web
 
 from expand.ledger import AttemptRow, Ledger, State
-from expand.llm.local_model import start_server
+from expand.llm.local_model import ServerProcess, served_model
+from expand.llm.profile import profile_for
 from expand.llm.provider import EMBEDDED_MODEL
 
 ROOT = Path(__file__).parents[1]
@@ -260,7 +262,7 @@ async def expand(place: Path, *arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "expand", *arguments,
         cwd=place,
-        env={**os.environ, "LITELLM_API_KEY": KEY},
+        env={**os.environ, "LITELLM_API_KEY": KEY, "EXPAND_TRUST": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -417,11 +419,12 @@ async def finishes(url: str, recorder: Recorder) -> None:
 
 async def run(options: argparse.Namespace) -> int:
     check = Checks()
-    with tempfile.TemporaryDirectory(prefix="expand-proxy-") as name:
+    with tempfile.TemporaryDirectory(prefix="expand-proxy-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        server = await asyncio.to_thread(start_server)
+        server = ServerProcess(served_model(None, profile_for(EMBEDDED_MODEL)))
+        stack.callback(server.close)
         async with (
-            recording(server.listening_address) as (recorder, recorder_address),
+            recording(await asyncio.to_thread(lambda: server.listening_address)) as (recorder, recorder_address),
             gateway(recorder_address, folder / "gateway") as (url, log),
         ):
             if not options.mishaps:

@@ -105,7 +105,7 @@ class Book:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env={**os.environ, "OPENAI_API_KEY": "sk-of-the-benchmark"},
+            env={**os.environ, "OPENAI_API_KEY": "sk-of-the-benchmark", "EXPAND_TRUST": "1"},
         )
 
     def query(self, statement: str) -> list[Any]:

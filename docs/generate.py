@@ -86,7 +86,9 @@ def settings() -> str:
     parts = ["# Settings\n\n`expand.toml`; its JSON Schema: `expand outline schema --settings`.\n"]
     tables = SETTINGS.schema["properties"]
     for title, schema in (
+        ("Above the first table", {"properties": {name: tables[name] for name in ("ledger", "fallback")}}),
         ("`[author]`", tables["author"]),
+        ("`[roles]`", tables["roles"]),
         ('`[models."NAME"]`: a name, or a pattern with `*`', tables["models"]["additionalProperties"]),
         ("`[providers.NAME]`", tables["providers"]["additionalProperties"]),
     ):

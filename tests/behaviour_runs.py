@@ -56,7 +56,8 @@ def run_behaviour(folder: Path, server: BehaviourServer, behaviour: Behaviour) -
     """A small workspace's chapter, drafted by the model of that name."""
     place = small(folder)
     (place / "expand.toml").write_text(f'[author]\nmodel = "{behaviour.name}"\n{behaviour.settings}', encoding="utf-8")
-    options = ("--base-url", server.base_url, *behaviour.options)
+    base_url = server.base_url.removesuffix("/v1") + behaviour.base
+    options = ("--base-url", base_url, *behaviour.options)
     planned = expand(place, "chapter", "07", "--dry-run", "--json", *options)
     assert planned.code == 0, planned.err
     before = _used(place)

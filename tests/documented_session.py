@@ -13,7 +13,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +27,7 @@ from test_suggest import GOOD
 from workspaces import Ran, rows, shipped
 
 from expand.cli import app, main
+from expand.ledger import Ledger
 
 TOOL = ("expand", "chapter-expand")
 SHELL = ("cat", "ls", "mkdir", "cp", "mv", "rm", "git")
@@ -189,6 +190,11 @@ def _usage(session: Session) -> None:
         writer.writerows([one, 900, 300] for one in session.unknown()[-1:])
 
 
+def _paused(session: Session) -> None:
+    with closing(Ledger.open(Path(".expand") / "ledger.db")) as ledger:
+        ledger.pause("gpt-4.1", 600)
+
+
 def _file(name: str, text: str) -> Callable[[Session], None]:
     def put(_: Session) -> None:
         path = Path(name)
@@ -201,6 +207,7 @@ def _file(name: str, text: str) -> Callable[[Session], None]:
 GIVEN: dict[str, Callable[[Session], None]] = {
     "three lost connections": lambda session: session.lose(3),
     "usage.csv": _usage,
+    "a paused model": _paused,
     "a batch server": Session.batch_server,
     "what init writes": lambda session: session.typed("expand init"),
     "a section that was drafted": lambda session: session.typed("expand chapter 03 --section 8"),

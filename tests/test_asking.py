@@ -33,7 +33,8 @@ def section_text(target: int, topics: int, placed: dict[int, tuple[str, ...]] | 
 
 
 def sentences(count: int) -> str:
-    return "".join(f"Sentence {next(NUMBERS)} says a thing that no other one says.\n" for _ in range(count))
+    # Squares: sentences whose number is counted up would be a loop.
+    return "".join(f"Sentence {next(NUMBERS) ** 2} says a thing that no other one says.\n" for _ in range(count))
 
 
 def delivering(ratio: float) -> Model:

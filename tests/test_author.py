@@ -16,19 +16,15 @@ from openai.types.chat import ChatCompletion
 from scripted_server import ScriptedServer
 
 from expand.errors import InputError
-from expand.llm.endpoint import Endpoint, headers_of_environment, hide_key, is_loopback
+from expand.llm.completion import StreamedAnswer, answer_from
+from expand.llm.endpoint import Endpoint, headers_of_environment, is_loopback
+from expand.llm.failures import MESSAGE_LIMIT, one_line, said_in
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import failure_of
-from expand.llm.response import (
-    MESSAGE_LIMIT,
-    StreamedAnswer,
-    answer_from,
-    one_line,
-    retry_after,
-    said_in,
-    usage_from,
-)
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, Request, Usage, ignore_text
+from expand.llm.request_form import Mode, RequestForm
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, OnText, Request, Usage, ignore_text
+from expand.llm.usage import usage_from
+from expand.redaction import note_keys
 from expand.schema import Json
 
 KEY = "sk-test-0123456789abcdef"
@@ -163,7 +159,7 @@ def test_what_the_tool_cannot_cause_is_an_unknown_outcome() -> None:
         (429, {"error": {"code": ["rate_limit_exceeded"], "type": {}}}, Failure.RATE_LIMITED),
         (404, {"error": {"code": {"model": "none"}}}, Failure.NOT_FOUND),
         (503, {}, Failure.SERVER_ERROR),
-        (529, {}, Failure.SERVER_ERROR),
+        (529, {}, Failure.OVERLOADED),
     ],
 )
 def test_statuses(status: int, body: object, failure: Failure) -> None:
@@ -186,8 +182,8 @@ def test_a_redirect_is_refused_with_its_remedy() -> None:
 
 def test_messages_are_one_short_line_without_the_key() -> None:
     said = f"<b>no</b>\n\nkey {KEY} or sk-abcd****wxyz; Bearer abc.def-ghi " + "x" * 900
+    note_keys([KEY])
     mapped = failed(status_error(401, {"error": {"message": said}}))
-    hide_key(mapped, KEY)
     assert mapped.message.startswith("HTTP 401: no key [key] or [key]; Bearer [key] xxx")
     assert mapped.message.endswith("…")
     assert len(mapped.message) <= MESSAGE_LIMIT + 20
@@ -286,11 +282,11 @@ def test_a_refusal_is_never_usable() -> None:
         (b"<html><style>b{}</style><body>Sign in</body></html>", "not JSON: Sign in"),
         (b"\xff\xfe{", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"[]", "not an object"),
+        (b"[]", "an empty answer"),
         (b"{}", "no choices"),
         (b'{"choices": []}', "no choices"),
         (b'{"choices": ["a"]}', "no choices"),
-        (b'{"choices": [{"text": "a"}]}', "a choice without a message"),
+        (b'{"choices": [{"index": 0}]}', "a choice without a message"),
         (b'{"error": {"message": "upstream failed"}}', "upstream failed"),
         (b'{"error": "just text"}', "just text"),
         (b'{"error": {"code": 5}}', '{"code": 5}'),
@@ -315,7 +311,8 @@ def test_what_is_no_completion_is_garbled(data: bytes, said: str) -> None:
         ({"prompt_tokens": 5, "completion_tokens": None}, None),
         ({"prompt_tokens": -5, "completion_tokens": 5}, None),
         ({"prompt_tokens": True, "completion_tokens": 5}, None),
-        ({"prompt_tokens": "5", "completion_tokens": 5}, None),
+        ({"prompt_tokens": "five", "completion_tokens": 5}, None),
+        ({"prompt_tokens": "9" * 30, "completion_tokens": 5}, None),
         ({"prompt_tokens": 1.5, "completion_tokens": 5}, None),
         ({"prompt_tokens": 10**30, "completion_tokens": 5}, None),
         ({"prompt_tokens": 0, "completion_tokens": 0}, None),
@@ -357,41 +354,9 @@ def test_usage(value: object, usage: Usage | None) -> None:
     assert usage_from(value) == usage
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after": "100000"}, 100000.0),
-        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
-        ({"retry-after": "Thu, 01 Jan 1970 00:20:00 GMT"}, 200.0),
-        ({"retry-after": "Thu, 01 Jan 1970 00:00:01 GMT"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "-3"}, None),
-        ({"retry-after": "inf"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"x-ratelimit-reset-requests": "9s"}, None),
-        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9"}, 9.0),
-        (
-            {
-                "x-ratelimit-remaining-requests": "0",
-                "x-ratelimit-reset-requests": "1m30.5s",
-                "x-ratelimit-remaining-tokens": "0",
-                "x-ratelimit-reset-tokens": "20ms",
-            },
-            90.5,
-        ),
-        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "later"}, None),
-        ({"x-ratelimit-remaining-tokens": "0"}, None),
-    ],
-)
-def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, now=1000.0) == seconds
-
-
 def test_what_a_provider_says_becomes_one_line() -> None:
-    assert said_in(["x"]) == ""
+    assert said_in(5) == said_in({}) == ""
+    assert said_in([{}, {"error": {"message": "x"}}]) == "x"
     assert said_in({"message": "a\r\n\x1b[31mb"}) == "a [31mb"
     assert one_line("x" * 400) == "x" * (MESSAGE_LIMIT - 1) + "…"
 
@@ -440,7 +405,7 @@ async def test_parameters_cannot_replace_what_the_reservation_rests_on(
             api_key=None,
             base_url="http://127.0.0.1:9/v1",
         ),
-        output_cap_name="max_tokens",
+        RequestForm(cap_name="max_tokens"),
     ) as author:
         await author.complete(request, client_request_id="x")
     sent = json.loads(route.calls.last.request.content)
@@ -660,14 +625,28 @@ async def test_a_proxy_in_the_environment_is_not_used_for_this_machine(
 # Streams ---------------------------------------------------------------------------------------
 
 
+def form_of(*, stream: bool) -> RequestForm:
+    return RequestForm(mode=Mode.STREAM_WITH_USAGE if stream else Mode.PLAIN)
+
+
+async def until_mended(author: OpenAIAuthor, on_text: OnText = ignore_text) -> Answer:
+    """The answer, after as many attempts as the author mends."""
+    while True:
+        try:
+            return await author.complete(REQUEST, client_request_id="03/1/draft/7", on_text=on_text)
+        except AttemptFailedError as refusal:
+            if refusal.mended is None:
+                raise
+
+
 async def asked(
     server: ScriptedServer, pieces: list[str] | None = None, *, stream: bool = True, **endpoint: Any
 ) -> Answer:
     """The answer of a new author to one request."""
     where = Endpoint(api_key=None, base_url=server.base_url, **endpoint)
-    async with OpenAIAuthor(where, stream=stream) as author:
+    async with OpenAIAuthor(where, form_of(stream=stream)) as author:
         on_text = ignore_text if pieces is None else pieces.append
-        return await author.complete(REQUEST, client_request_id="03/1/draft/7", on_text=on_text)
+        return await until_mended(author, on_text)
 
 
 async def test_text_comes_piece_by_piece_and_the_usage_at_the_end(server: ScriptedServer) -> None:
@@ -709,7 +688,7 @@ async def test_a_server_that_streams_otherwise_is_asked_as_it_knows(
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         for _ in range(3):
             pieces: list[str] = []
-            answer = await author.complete(REQUEST, client_request_id="x", on_text=pieces.append)
+            answer = await until_mended(author, pieces.append)
             assert answer.text == "".join(pieces)
             assert answer.text.count("\n") == 12
             assert (answer.usage is None) is (behaviour == "refuses_stream_options")
@@ -730,7 +709,7 @@ async def test_a_server_that_takes_neither_is_asked_both_ways_and_no_more(
     route = httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(400, json=error)
     async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
         with pytest.raises(AttemptFailedError, match="'stream' is not what it should be"):
-            await author.complete(REQUEST, client_request_id="x")
+            await until_mended(author)
     assert route.call_count == 2
 
 
@@ -814,7 +793,7 @@ async def streamed(
     headers = {"content-type": content_type} if content_type else {}
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(content=content, headers=headers)
     where = Endpoint(api_key=KEY, base_url="http://127.0.0.1:9/v1")
-    async with OpenAIAuthor(where, stream=stream) as author:
+    async with OpenAIAuthor(where, form_of(stream=stream)) as author:
         return await author.complete(REQUEST, client_request_id="x", on_text=pieces.append)
 
 
@@ -892,6 +871,33 @@ async def test_what_arrives_counts_and_not_its_label(
     assert (answer.text, pieces) == ("Text.\n", ["Text.\n"])
 
 
+@pytest.mark.parametrize("ends", [True, False])
+async def test_what_comes_shortly_after_the_end_of_a_stream_is_read_too(ends: bool) -> None:
+    """A stream that does not end after its end is not waited for."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for payload in (events(chunk("a", "stop")), events({"choices": [], "usage": USAGE}, done=False)):
+            writer.write(b"%x\r\n%b\r\n" % (len(payload), payload))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        if ends:
+            writer.write(b"0\r\n\r\n")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    gone = asyncio.Event()
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        async with OpenAIAuthor(Endpoint(api_key=None, base_url=url)) as author:
+            got = await asyncio.wait_for(author.complete(REQUEST, client_request_id="x"), 5)
+        await gone.wait()
+    assert (got.text, got.usage) == ("a", Usage(prompt=5, completion=2))
+
+
 async def test_a_connection_that_breaks_after_the_finish_takes_nothing_away() -> None:
     """The text is whole; only what it cost is not known."""
     payload = events(chunk("a"), chunk("b", "stop"), done=False)
@@ -910,11 +916,11 @@ async def test_a_connection_that_breaks_after_the_finish_takes_nothing_away() ->
     assert (answer.text, answer.finish, answer.usage) == ("ab", Finish.STOP, None)
 
 
-async def test_a_key_in_a_stream_is_hidden(httpx2_mock: respx.Router) -> None:
+async def test_a_key_in_an_answer_is_a_part_of_the_answer(httpx2_mock: respx.Router) -> None:
     pieces: list[str] = []
     answer = await streamed(httpx2_mock, events(chunk(f"the key {KEY}"), chunk(" again", "stop")), pieces)
-    assert pieces == ["the key [key]", " again"]
-    assert answer.text == "the key [key] again"
+    assert pieces == [f"the key {KEY}", " again"]
+    assert answer.text == f"the key {KEY} again"
 
 
 async def test_what_the_listener_raises_is_no_failure_of_the_attempt(server: ScriptedServer) -> None:
@@ -949,18 +955,14 @@ async def test_stopping_lets_the_cancellation_through(server: ScriptedServer) ->
             await task
 
 
-async def test_a_key_that_the_server_repeats_stays_out_of_the_answer(
-    httpx2_mock: respx.Router,
-) -> None:
+async def test_a_header_that_repeats_the_key_is_no_id(httpx2_mock: respx.Router) -> None:
     said = json.loads(json.dumps(GOOD))
-    said["choices"][0]["message"]["content"] = f"The key is {KEY}."
     httpx2_mock.post("http://127.0.0.1:9/v1/chat/completions").respond(
         json=said, headers={"x-request-id": f"Bearer {KEY}"}
     )
     async with OpenAIAuthor(Endpoint(api_key=KEY, base_url="http://127.0.0.1:9/v1")) as author:
         answer = await author.complete(REQUEST, client_request_id="x")
-    assert KEY not in repr(answer)
-    assert answer.text == "The key is [key]."
+    assert answer.provider_request_id == ""
 
 
 @pytest.mark.parametrize("chunk", [None, "text", ["a list"], 5])

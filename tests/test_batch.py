@@ -568,6 +568,7 @@ async def test_the_provider_says_no_more_than_the_key_may_see() -> None:
 
 def test_batches_on_postgresql(desk: Make, postgres: ServerSite) -> None:
     d = desk(ratio=0.6, trap="lost_after", outcome="expired", done=0.67)
+    d.workspace = replace(d.workspace, trusted=True)
     settings = d.place / "expand.toml"
     settings.write_text(f'ledger = "{postgres.place}"\n{settings.read_text()}', encoding="utf-8")
     got = d.round()

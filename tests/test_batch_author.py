@@ -172,6 +172,17 @@ def result(response: object = None, error: object = None) -> bytes:
     return json.dumps({"id": "1", "custom_id": "k", "response": response, "error": error}).encode()
 
 
+def test_an_answer_in_a_batch_is_read_letter_for_letter_and_kept_where_an_error_follows() -> None:
+    text = "Use EMPTY, sk and k.\x1b\n"
+    choice = {"message": {"content": text}, "finish_reason": None}
+    body = {"choices": [choice], "error": {"message": "overloaded"}}
+    for stated in (body, json.dumps(body)):
+        read = result_line(result({"status_code": 200, "body": stated, "request_id": "r"}))
+        assert read is not None
+        assert read.answer is not None
+        assert (read.answer.text, read.answer.finish, read.answer.provider_request_id) == (text, "cut", "r")
+
+
 @pytest.mark.parametrize(
     ("line", "failure", "billed", "said"),
     [
@@ -184,7 +195,7 @@ def result(response: object = None, error: object = None) -> bytes:
         (result({"status_code": 401, "body": None}), "unauthorized", False, "HTTP 401"),
         (result({"status_code": None, "body": None}), "bad_request", False, "no reason"),
         (result({"status_code": 200, "body": {"object": "list"}}), "garbled", None, "no chat"),
-        (result({"status_code": 200, "body": None}), "garbled", None, "not an object"),
+        (result({"status_code": 200, "body": None}), "garbled", None, "an empty answer"),
     ],
 )  # fmt: skip
 def test_lines_without_an_answer(line: bytes, failure: str, billed: bool | None, said: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from workspaces import SOURCE, small
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup
-from expand.drafting.request_builder import CHAT_SLACK_TOKENS, ExtraContext, RequestBuilder
+from expand.drafting.request_builder import CHAT_SLACK_TOKENS, LEAST_CAP, ExtraContext, RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
@@ -411,3 +412,18 @@ def test_the_authors_own_text_may_be_in_another_language(place: Workspace) -> No
     section_text.add(english, Finish.STOP, (1,))
     kinds = {finding.kind for finding in opened.check(section, section_text.render())}
     assert "wrong-language" in kinds
+
+
+def test_an_order_lowers_its_cap_to_what_it_may_cost_but_not_below_three_tenths(place: Workspace) -> None:
+    opened = chapter(place)
+    section = opened.outline.sections[0]
+    requests, text = RequestBuilder(opened, section, run_id="run"), SectionText(opened.skeletons[1])
+    whole = requests.order(ASK, text)
+    prompt, output = whole.prompt_tokens, whole.request.max_output_tokens
+    least = prompt + ceil(LEAST_CAP * output)
+    assert requests.order(ASK, text, most_tokens=prompt + output).request.key == whole.request.key
+    lowered = requests.order(ASK, text, most_tokens=least)
+    assert lowered.amount.tokens == least
+    assert lowered.request.max_output_tokens == least - prompt
+    assert lowered.question == whole.question
+    assert requests.order(ASK, text, most_tokens=least - 1).amount.tokens == prompt + output

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from workspaces import (
 
 from expand.cli import main
 from expand.document import draft
+from expand.ledger import Ledger
 from expand.markdown import blocks
 from expand.markdown.code import broken_code
 
@@ -589,7 +591,7 @@ def test_a_wrong_key_is_one_attempt_and_exit_4(place: Path, monkeypatch: pytest.
     assert ran.json["budget"]["used"] == 1_000
     assert adds_up(ran)
     assert set(statuses(ran)) == {"failed"}
-    assert ran.err.splitlines()[1:] == ["expand: HTTP 401: Incorrect API key provided; check OPENAI_API_KEY"]
+    assert ran.err.splitlines()[2:] == ["expand: HTTP 401: Incorrect API key provided; check OPENAI_API_KEY"]
     assert "sk-wrong-and-secret" not in ran.out + ran.err
     assert b"sk-wrong-and-secret" not in (place / ".expand" / "ledger.db").read_bytes()
 
@@ -620,7 +622,7 @@ def test_nobody_at_the_address_is_exit_4_and_costs_nothing(place: Path, monkeypa
     assert adds_up(ran)
     assert "## 1. Signal handling" in draft_of(place)
     refused = f"no connection: 127.0.0.1:{port}: all connection attempts failed"
-    assert ran.err.splitlines()[1:] == [
+    assert ran.err.splitlines()[2:] == [
         f"07/1: {refused}",
         f"expand: {refused} (4 attempts); check the base URL and that the server is running",
     ], "one notice, one message, and no failed line for each section"
@@ -647,7 +649,7 @@ def test_an_answer_that_is_none_is_never_text(place: Path, behaviour: Behaviour,
         for f in s["findings"]
         if f["kind"] == kind and "Blocking signals" in f["message"]
     }
-    assert found.endswith("3 times")
+    assert found.endswith("2 times")
 
 
 @pytest.mark.parametrize("behaviour", ["preamble", "heading", "open_fence"])
@@ -897,3 +899,42 @@ def test_the_workspace_is_found_from_a_folder_inside_it(
         main()
     assert ended.value.code == 0
     assert "1 outline read" in capsys.readouterr().out
+
+
+# --- pauses and waits ------------------------------------------------------------------------
+
+
+def test_a_pause_is_shown_and_lifted(place: Path, server: ScriptedServer) -> None:
+    assert expand(place, "ledger", "resume").out == "no model is paused\n"
+    assert not (place / ".expand" / "ledger.db").exists()
+    with closing(Ledger.open(place / ".expand" / "ledger.db")) as ledger:
+        ledger.pause("scripted", 99_999_999_999)
+        ledger.pause("a b", 600)
+    said = "scripted is paused for more than ten years, as its provider asked"
+    assert said in expand(place, "ledger", "resume").out
+    budget = expand(place, "budget", "--format", "json")
+    assert f"{said}; lift it with `expand ledger resume scripted`" in budget.err
+    assert "expand ledger resume 'a b'" in budget.err
+    assert budget.json["used"] == 1000
+    stopped = chapter(place, server)
+    assert stopped.code == 4
+    assert "the provider asked for a pause for more than ten years; run again then, lift it" in stopped.err
+    assert server.requests == []
+    unknown = expand(place, "ledger", "resume", "script")
+    assert unknown.code == 2
+    assert "script is not paused; paused are: a b, scripted" in unknown.err
+    assert expand(place, "ledger", "resume", "scripted", "--all").code == 2
+    assert expand(place, "ledger", "resume", "scripted").out == "scripted: the pause is lifted\n"
+    assert chapter(place, server).code == 0
+    assert expand(place, "ledger", "resume", "--all").out == "a b: the pause is lifted\n"
+    assert "no model is paused" in expand(place, "ledger", "resume", "a b").err
+
+
+def test_the_longest_wait_is_a_setting(place: Path, server: ScriptedServer) -> None:
+    server.script, server.retry_after = ("rate_limited",), "2"
+    (place / "expand.toml").write_text('[author]\nmodel = "scripted"\nlongest_wait_seconds = 1\n', encoding="utf-8")
+    stopped = chapter(place, server)
+    assert stopped.code == 4
+    assert re.search(r"asks to wait until \d{4}-\d\d-\d\d \d\d:\d\d .* longer than 1 s", stopped.err)
+    assert stopped.json["budget"]["used"] == 1000
+    assert chapter(place, server).code == 0

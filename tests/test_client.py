@@ -25,9 +25,10 @@ from buying import (
 )
 from ledgers import FileSite
 
-from expand.client.client import PILOT_SECONDS, Bought, BudgetedClient, HeldError
+from expand.client.circuit_breaker import LEAST_PROBES, MOST_LOST
+from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, HeldError
 from expand.client.outcome import Event, StoppedError
-from expand.client.retry_policy import RULES, RetryPolicy
+from expand.client.retry_policy import REPLACEABLE_TRIES, RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.ledger import (
     Ledger,
@@ -55,7 +56,7 @@ class World:
         self.events: list[Event] = []
 
     def purchase(self, author: Author, **options: Any) -> BudgetedClient:
-        policy = {name: options.pop(name) for name in ("max_attempts", "on_unknown") if name in options}
+        policy = {name: options.pop(name) for name in ("max_attempts", "on_unknown", "replaceable") if name in options}
         return BudgetedClient(
             sleep=options.pop("sleep", self.clock.sleep),
             retry=RetryPolicy(jitter=lambda: 0.0, **policy),
@@ -138,7 +139,8 @@ async def test_every_failure_is_booked_as_its_rule_says(world: World, failure: F
     assert set(world.states()) == {"released" if rule.billed == "no" else "unknown"}
     charged = 0 if rule.billed == "no" else rule.tries * RESERVED
     assert world.ledger.balance("book").used_tokens == charged
-    assert (purchase.fatal is not None) == (rule.stops_run or failure is Failure.GARBLED)
+    lost = rule.billed == "unknown" and failure is not Failure.FILTERED  # and nothing was ever answered
+    assert (purchase.given_up(["m"]) is not None) == (rule.stops_run or lost)
     if rule.stops_run:
         with pytest.raises(AuthorError, match="it was"):
             await purchase.buy(order(world.run, "another"))
@@ -253,7 +255,7 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told(world: World) ->
     both = (purchase.buy(order(world.run, str(n))) for n in range(2))
     await asyncio.gather(*both, return_exceptions=True)
     assert len(author.asked) == 2
-    assert str(purchase.fatal).startswith("it was unauthorized")
+    assert str(purchase.given_up(["m"])).startswith("it was unauthorized")
 
 
 async def test_without_a_pilot_all_go_out_together(world: World) -> None:
@@ -272,7 +274,7 @@ async def test_a_rate_limit_pauses_the_model_for_as_long_as_was_asked(world: Wor
     *_, last = world.ledger.attempts()
     assert last.sent_at is not None
     assert (last.sent_at - start).total_seconds() >= 7.0
-    assert 7.0 in world.clock.slept
+    assert sum(world.clock.slept) == 7.0
 
 
 async def test_a_pause_by_another_process_is_waited_out(world: World) -> None:
@@ -284,6 +286,132 @@ async def test_a_pause_by_another_process_is_waited_out(world: World) -> None:
     (row,) = world.ledger.attempts()
     assert (row.reserved_at - start).total_seconds() >= 20
     assert world.events[0].message == "m: the provider asked for a pause"
+
+
+async def test_a_pause_that_is_lifted_is_not_waited_out(world: World) -> None:
+    world.ledger.pause("m", 3600)
+
+    async def sleep(seconds: float) -> None:
+        await world.clock.sleep(seconds)
+        if sum(world.clock.slept) >= 12:
+            world.ledger.resume("m")
+
+    await world.purchase(ScriptedAuthor(), sleep=sleep).buy(order(world.run))
+    assert world.clock.slept == [PAUSE_SECONDS] * 3
+    assert [event.message for event in world.events if event.kind == "waiting"] == ["m: the provider asked for a pause"]
+    assert world.events[0].seconds == 3600
+
+
+@pytest.mark.parametrize(("seconds", "goes"), [(3600.0, True), (3601.0, False), (99_999_999_999.0, False)])
+async def test_a_pause_of_the_ledger_that_is_too_long_ends_the_run(world: World, seconds: float, goes: bool) -> None:
+    world.ledger.pause("m", seconds)
+    author = ScriptedAuthor()
+    purchase = world.purchase(author)
+    if goes:
+        await purchase.buy(order(world.run))
+        assert len(author.asked) == 1
+    else:
+        with pytest.raises(AuthorError, match=r"m: the provider asked for a pause .*`expand ledger resume m`"):
+            await purchase.buy(order(world.run))
+        assert author.asked == []
+        assert purchase.given_up(["m"]) is not None
+        world.ledger.resume("m")
+        assert not (await world.purchase(author).buy(order(world.run))).reused
+
+
+@pytest.mark.parametrize(("asked", "goes"), [(3600.0, True), (3600.5, False), (1e300, False)])
+async def test_a_provider_that_asks_for_too_long_a_wait_ends_the_run(world: World, asked: float, goes: bool) -> None:
+    author = ScriptedAuthor([failed(Failure.RATE_LIMITED, asked)])
+    purchase = world.purchase(author)
+    if goes:
+        assert (await purchase.buy(order(world.run))).attempts == 2
+    else:
+        with pytest.raises(AuthorError, match="it was rate_limited; the provider asks to wait"):
+            await purchase.buy(order(world.run))
+        assert purchase.given_up(["m"]) is not None
+        assert world.ledger.pauses() == ()
+        assert world.ledger.balance("book").used_tokens == 0
+
+
+async def test_what_the_author_mends_is_asked_again_at_once_and_said(world: World) -> None:
+    refusal = failed(Failure.BAD_REQUEST)
+    refusal.mended = "leaving out temperature"
+    author = ScriptedAuthor([refusal])
+    purchase = world.purchase(author, max_attempts=1)
+    assert (await purchase.buy(order(world.run))).attempts == 2
+    assert world.states() == ["released", "settled"]
+    assert [event.message for event in world.events if event.kind == "failed"] == [
+        "it was bad_request; leaving out temperature"
+    ]
+    assert not any(event.final for event in world.events)
+    assert len(set(author.headers)) == 2
+    assert world.clock.slept == []
+
+
+async def test_a_request_that_is_too_long_ends_nothing_but_itself(world: World) -> None:
+    purchase = world.purchase(ScriptedAuthor([failed(Failure.TOO_LONG)]))
+    with pytest.raises(AuthorError, match="context_window"):
+        await purchase.buy(order(world.run))
+    assert purchase.given_up(["m"]) is None
+    assert (await purchase.buy(order(world.run, "another"))).attempts == 1
+
+
+async def test_a_server_that_has_never_answered_is_not_tried_by_every_order(world: World) -> None:
+    author = ScriptedAuthor([failed(Failure.SERVER_ERROR)] * 99, delay=0.001)
+    purchase = world.purchase(author)
+    outcomes = await asyncio.gather(*(purchase.buy(order(world.run, str(n))) for n in range(8)), return_exceptions=True)
+    assert len(author.asked) == RULES[Failure.SERVER_ERROR].tries
+    assert all(isinstance(outcome, AuthorError) for outcome in outcomes)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Iterator[tuple[Ledger, Run, Clock]]:
+    """A ledger with room for many losses, and a clock that sleeping moves."""
+    clock = Clock()
+    with closing(Ledger.open(place(tmp_path), clock=clock)) as ledger:
+        yield ledger, begin(ledger, 100_000), clock
+
+
+async def test_one_orders_losses_end_only_itself(wide: tuple[Ledger, Run, Clock]) -> None:
+    """What it asks may be at fault. A loss of the next order as well is the server's."""
+    ledger, run, clock = wide
+    gone: list[Step] = [failed(Failure.SERVER_ERROR)] * RULES[Failure.SERVER_ERROR].tries
+    author = ScriptedAuthor([answer(), *gone, answer(), *gone, *gone])
+    purchase = BudgetedClient(ledger=ledger, author=author, sleep=clock.sleep)
+    await purchase.buy(order(run, "first"))
+    for text, over in (("lost", False), ("then lost", False), ("lost too", True)):
+        with pytest.raises(AuthorError):
+            await purchase.buy(order(run, text))
+        assert (purchase.given_up(["m"]) is not None) is over
+        if text == "lost":
+            await purchase.buy(order(run, "second"))
+    assert len(author.asked) == 1 + len(gone) + 1 + len(gone) + 1
+
+
+@pytest.mark.parametrize("at_once", [2, 8])
+async def test_a_server_that_has_gone_is_probed_by_one_order_and_then_no_more(
+    wide: tuple[Ledger, Run, Clock], at_once: int
+) -> None:
+    ledger, run, clock = wide
+    author = ScriptedAuthor([answer(), *[failed(Failure.DISCONNECTED)] * 99], delay=0.001)
+    purchase = BudgetedClient(ledger=ledger, author=author, sleep=clock.sleep)
+    await purchase.buy(order(run, "first"))
+    orders = (purchase.buy(order(run, str(number))) for number in range(at_once))
+    outcomes = await asyncio.gather(*orders, return_exceptions=True)
+    assert all(isinstance(outcome, AuthorError) for outcome in outcomes)
+    assert len(author.asked) == 1 + at_once + LEAST_PROBES
+    assert 1 + at_once + LEAST_PROBES > MOST_LOST
+
+
+async def test_an_answer_to_a_probe_lets_the_others_go(wide: tuple[Ledger, Run, Clock]) -> None:
+    ledger, run, clock = wide
+    author = ScriptedAuthor([answer(), *[failed(Failure.DISCONNECTED)] * 6], delay=0.001)
+    purchase = BudgetedClient(ledger=ledger, author=author, sleep=clock.sleep)
+    await purchase.buy(order(run, "first"))
+    bought = await asyncio.gather(*(purchase.buy(order(run, str(number))) for number in range(6)))
+    assert [one.attempts for one in bought] == [2] * 6
+    assert len(author.asked) == 1 + 6 + 6
+    assert max(clock.slept) > 10  # the more were lost, the longer the wait
 
 
 async def test_calls_a_minute_are_waited_for(world: World) -> None:
@@ -513,7 +641,7 @@ async def test_an_answer_waits_in_memory_while_the_disk_is_full(world: World) ->
     bought = await world.purchase(Filling(), sleep=make_room).buy(order(world.run))
     assert bought.answer.text == LONG
     told = [event.message for event in world.events if event.kind == "waiting"]
-    assert len(told) == 3
+    assert len(told) == 1
     assert "an answer waits to be stored" in told[0]
     assert "the disk is full" in told[0]
 
@@ -793,7 +921,8 @@ async def test_a_pause_that_is_in_the_ledger_holds_back_whatever_is_not_sent(wor
 async def test_the_author_is_made_ready_before_anything_is_reserved(world: World) -> None:
     seen: list[int] = []
 
-    async def prepare() -> None:
+    async def prepare(model: str) -> None:
+        assert model == "m"
         seen.append(world.ledger.balance("book").reserved_tokens)
 
     purchase = world.purchase(ScriptedAuthor(), prepare=prepare)
@@ -803,3 +932,36 @@ async def test_the_author_is_made_ready_before_anything_is_reserved(world: World
     seen.clear()
     assert (await purchase.buy(order(world.run))).reused
     assert seen == []
+
+
+# --- models that another one stands in for -----------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", sorted(set(Failure) - {Failure.CANCELLED, Failure.CRASHED, Failure.RATE_LIMITED}))
+async def test_a_model_that_another_stands_in_for_is_given_up_after_any_trouble_of_its_server(
+    world: World, failure: Failure
+) -> None:
+    tries = REPLACEABLE_TRIES if failure is Failure.OVERLOADED else RULES[failure].tries
+    author = ScriptedAuthor([failed(failure)] * tries)
+    purchase = world.purchase(author, replaceable=frozenset({"m"}))
+    with pytest.raises(AuthorError):
+        await purchase.buy(order(world.run))
+    # What a filter says is about the request alone.
+    assert (purchase.given_up(["m"]) is None) == (failure in (Failure.FILTERED, Failure.TOO_LONG))
+    assert purchase.given_up(["m", "another"]) is None
+    assert len(author.asked) == tries
+
+
+async def test_a_model_that_cannot_be_made_ready_is_not_tried_again(world: World) -> None:
+    tries: list[str] = []
+
+    async def prepare(model: str) -> None:
+        tries.append(model)
+        raise AuthorError("it does not start")
+
+    purchase = world.purchase(ScriptedAuthor(), prepare=prepare)
+    for text in ("one", "two"):
+        with pytest.raises(AuthorError, match="it does not start"):
+            await purchase.buy(order(world.run, text))
+    assert tries == ["m"]
+    assert world.states() == []

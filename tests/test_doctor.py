@@ -11,11 +11,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from behaviours import BehaviourServer, failures
 from scripted_server import ScriptedServer
 from typer.testing import CliRunner
 
@@ -57,7 +58,7 @@ async def look(
     key: str | None = None,
     **more: Any,
 ) -> DoctorReport:
-    environment = {**OURS, **({"OPENAI_API_KEY": key} if key else {})}
+    environment = {**OURS, "EXPAND_TRUST": "1", **({"OPENAI_API_KEY": key} if key else {})}
     return await run_checks(
         workspace.root,
         environment=environment,
@@ -199,7 +200,7 @@ async def test_the_provider_that_a_port_stands_for(workspace: Workspace) -> None
     settings_text(workspace, '[author]\nprovider = "openrouter"\n')
     found = await look(workspace)
     assert on(found, "provider").message == "OpenRouter"
-    assert on(found, "key").message.endswith("OPENROUTER_API_KEY or OPENAI_API_KEY is not set")
+    assert on(found, "key").message.endswith("and OPENROUTER_API_KEY is not set")
     settings_text(workspace, '[author]\nprovider = "compatible"\n')
     found = await look(workspace, base_url=None, key="sk")
     assert "has no address that is the same for everybody" in on(found, "settings").message
@@ -535,6 +536,63 @@ async def test_live_spends_one_small_request_each_time(workspace: Workspace, ser
     assert (balance.used_tokens, balance.reserved_tokens) == (server.billed_tokens, 0)
     assert ledger.prompt_history("scripted").answers == 0, "estimates learn nothing from it"
     ledger.close()
+
+
+async def test_live_says_what_to_write_into_the_profile(workspace: Workspace) -> None:
+    """What was mended once for the request is known from the beginning if it stands there."""
+    settings_text(workspace, "[models.picky]\nparameters = { temperature = 0.7 }\n")
+    with BehaviourServer(failures.BEHAVIOURS) as picky:
+        found = await look(workspace, base_url=picky.base_url, model="picky", live=True)
+        assert on(found, "live").status == "ok"
+        request = on(found, "request")
+        assert request.status == "warning"
+        lines = [
+            'output_cap_name = "max_completion_tokens"',
+            'leave_out = ["stream_options", "temperature"]',
+            'system_role = "user"',
+        ]
+        assert request.remedy == f'write into expand.toml: [models."picky"] {"; ".join(lines)}'
+        settings_text(workspace, "\n".join(["[models.picky]", "parameters = { temperature = 0.7 }", *lines]))
+        picky.calls.clear()
+        found = await look(workspace, base_url=picky.base_url, model="picky", live=True)
+        assert len(picky.calls["picky"]) == 1
+        assert "request" not in {finding.subject for finding in found.findings}
+
+
+async def test_a_base_url_without_its_version_is_found_and_advised(
+    workspace: Workspace, server: ScriptedServer
+) -> None:
+    """``/v1`` is missing: the list of models is below it, and so are the completions."""
+    bare = server.base_url.removesuffix("/v1")
+    found = await look(workspace, base_url=bare, model="scripted", key="sk-right", live=True)
+    moved = next(finding for finding in found.findings if finding.subject == "endpoint")
+    assert (moved.status, moved.remedy) == (
+        "warning",
+        f'write into expand.toml: [author] base_url = "{server.base_url}"',
+    )
+    assert on(found, "live").status == "ok"
+    assert on(found, "request").remedy == f'write into expand.toml: [author] base_url = "{server.base_url}"'
+    assert found.exit_code == 0
+
+
+@pytest.mark.parametrize("behind", ["/", "/chat/completions", "/models"])
+async def test_what_stands_behind_a_base_url_makes_no_difference(
+    workspace: Workspace, server: ScriptedServer, behind: str
+) -> None:
+    found = await look(workspace, base_url=server.base_url + behind, model="scripted", key="sk-right", live=True)
+    assert on(found, "endpoint").message == f"{server.base_url}/models answers, 1 model"
+    assert on(found, "live").status == "ok"
+
+
+async def test_a_paused_model_is_named(workspace: Workspace, server: ScriptedServer) -> None:
+    with closing(Ledger.open(workspace.ledger_path)) as ledger:
+        ledger.pause("scripted", 600)
+        ledger.pause("over", 0)
+    found = await look(workspace, base_url=server.base_url, model="scripted", key="sk-right")
+    pause = on(found, "pause")
+    assert pause.status == "warning"
+    assert pause.message.startswith("scripted is paused until ")
+    assert "expand ledger resume scripted" in pause.remedy
 
 
 async def test_live_is_not_tried_after_a_failure(workspace: Workspace) -> None:

@@ -12,8 +12,7 @@ from scripted_server import ScriptedServer
 
 from expand.errors import InputError
 from expand.llm import local_model
-from expand.llm.local_model import EmbeddedAuthor, is_installed, start_server
-from expand.llm.profile import profile_for
+from expand.llm.local_model import EmbeddedAuthor, ServedModel, is_installed
 from expand.llm.provider import EMBEDDED_MODEL
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 
@@ -29,6 +28,10 @@ class Started:
 
     def __init__(self, server: ScriptedServer) -> None:
         self.listening_address = server.base_url.removesuffix("/v1")
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def server() -> Iterator[ScriptedServer]:
 async def test_starts_once_when_first_needed_and_sends_no_key(server: ScriptedServer) -> None:
     starts: list[Started] = []
 
-    def start() -> Started:
+    def start(model: ServedModel) -> Started:
         starts.append(Started(server))
         return starts[-1]
 
@@ -49,6 +52,8 @@ async def test_starts_once_when_first_needed_and_sends_no_key(server: ScriptedSe
         first = await author.complete(REQUEST, client_request_id="03/1/draft/1")
         await author.complete(REQUEST, client_request_id="03/1/draft/2")
         assert len(starts) == 1
+        assert not starts[0].closed
+    assert starts[0].closed
     assert first.text.count("\n") == 4
     sent = server.requests[0]
     assert sent.body["max_tokens"] == 100
@@ -62,7 +67,7 @@ async def test_closing_without_a_request_is_fine() -> None:
 
 
 async def test_a_server_that_does_not_start_is_unreachable() -> None:
-    def start() -> Started:
+    def start(model: ServedModel) -> Started:
         raise RuntimeError("out of memory")
 
     async with EmbeddedAuthor(start=start) as author:
@@ -122,7 +127,7 @@ def test_the_real_model_fills_in_its_form_and_is_silent(tmp_path: Path) -> None:
     assert len(lines) == 9
     assert lines[0].startswith("The purpose of perf is to ")
     assert lines[2] == lines[5] == ""
-    assert lines[6].startswith("- **Purpose**: It helps programmers to ")
+    assert lines[6].startswith("- **Purpose**: It helps you to ")
     assert all(line.endswith(".") for line in lines if line)
 
 
@@ -158,5 +163,3 @@ def test_the_server_is_told_where_the_model_is() -> None:
     model = local_model._model_file()
     assert model is not None
     assert model.suffix == ".gguf"
-    assert callable(start_server)
-    assert profile_for(EMBEDDED_MODEL).context_window == local_model.CONTEXT_WINDOW

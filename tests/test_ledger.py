@@ -24,6 +24,7 @@ from expand.ledger import (
     Ledger,
     ModelLimits,
     Order,
+    Pause,
     Paused,
     Refused,
     Reservation,
@@ -303,7 +304,7 @@ def test_a_pause_holds_in_every_process_and_only_grows(ledger: Ledger, site: Sit
     other = Ledger.open(site.place, clock=clock)
     run = begin(other)
     paused = other.reserve(order(run))
-    assert paused == Paused(seconds=7.0, reason="m: the provider asked for a pause")
+    assert paused == Paused(seconds=7.0, reason="m: the provider asked for a pause", by_provider=True)
     assert isinstance(other.reserve(order(run, model="another")), Reservation)
     clock.forward(7)
     assert isinstance(other.reserve(order(run)), Reservation)
@@ -849,3 +850,17 @@ def test_a_new_ledger_that_is_locked_is_made_the_next_time(tmp_path: Path, faili
         Ledger.open(place(tmp_path))
     Ledger.open(place(tmp_path)).close()
     assert verify(place(tmp_path)).ok
+
+
+# Pauses ----------------------------------------------------------------------------------------
+
+
+def test_pauses_are_listed_until_they_are_over(ledger: Ledger, clock: Clock) -> None:
+    ledger.pause("slow", 60)
+    ledger.pause("a", 10)
+    assert ledger.pauses() == (Pause("a", 10.0), Pause("slow", 60.0))
+    clock.forward(10)
+    assert ledger.pauses() == (Pause("slow", 50.0),)
+    ledger.resume("slow")
+    ledger.resume("never paused")
+    assert ledger.pauses() == ()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from buying import CAP, PROMPT, RESERVED, answer, begin, failed, order
 from ledgers import FileSite, Site
+from workspaces import expand, small
 
 from expand.errors import InputError, LedgerError
 from expand.ledger import (
@@ -220,7 +222,7 @@ def test_a_ledger_with_attempts_takes_no_import(path: LedgerPlace) -> None:
         ('"reserved_at": "2026', '"reserved_at": "the 2026', r"Invalid isoformat string"),
         ('["reserved", "2026', '["reserved", "x2026', r"Invalid isoformat string"),
         ('"limit_tokens": 5000', '"limit_tokens": 1e3', r"limit_tokens is 1000.0, not a whole"),
-        ('"section": 1', '"section": 10000000000000000000000', r"line \d+: (Overflow|Constr)"),
+        ('"section": 1', '"section": 10000000000000000000000', r"line \d+: ValueError: section is 10,0"),
     ],
 )
 def test_a_changed_export_is_refused_whole(site: Site, path: LedgerPlace, old: str, new: str, message: str) -> None:
@@ -231,6 +233,102 @@ def test_a_changed_export_is_refused_whole(site: Site, path: LedgerPlace, old: s
     with pytest.raises(LedgerError, match=message):
         import_(copy, lines)
     assert Ledger.read(copy) is None, "nothing is left behind"
+
+
+HOSTILE = [
+    ("[" * 990 + "]" * 990, "TypeError|RecursionError"),
+    ("[" * 100_000, "RecursionError"),
+    ("9" * 5000, "Exceeds the limit"),
+    ('{"kind": "scope", "scope": "book", "limit_tokens": ' + "9" * 5000 + "}", "Exceeds the limit"),
+    ('{"kind": ' + '"x' * 1 + "x" * 100_000 + '"}', "is not a kind of line"),
+    ('{"kind": ["scope"]}', "unhashable"),
+    ('{"kind": "scope", "scope": "book"}', "KeyError: 'limit_tokens'"),
+    ("null", "TypeError"),
+    ("", "JSONDecodeError"),
+    (b"\xff\xfe", "UnicodeDecodeError"),
+    (b'{"kind": "\xc3"}', "UnicodeDecodeError"),
+    ('{"kind": "edition", "chapter": "03", "section": 1, "number": -1, "instruction": ""}', "number is -1, and may be"),
+    ('{"kind": "edition", "chapter": "03", "section": NaN, "number": 1, "instruction": ""}', "section is nan, not a"),
+    ('{"kind": "edition", "chapter": null, "section": 1, "number": 1, "instruction": ""}', "ConstraintError"),
+    (
+        '{"kind": "edition", "chapter": "\\ud800", "section": 1, "number": 1, "instruction": ""}',
+        "surrogates not allowed",
+    ),
+    ('{"kind": "owner", "id": "x", "pid": 1, "began_at": "2026-11-23T16:30:54", "ended_at": null}', "not a time as in"),
+    (
+        '{"kind": "owner", "id": "x", "pid": 1, "began_at": "0001-01-01T00:00:00.000000+23:59", "ended_at": null}',
+        "Overf",
+    ),
+    ('{"kind": "question", "key": "x", "request_key": "y"}', "ConstraintError|does not add up"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), HOSTILE)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_hostile_line_is_refused_by_file_and_line(
+    site: Site, path: LedgerPlace, line: str | bytes, message: str, last: bool
+) -> None:
+    lines: list[str | bytes] = list(export(path, texts=True))
+    at = len(lines) if last else 2
+    lines.insert(at, line)
+    copy = site.another()
+    with pytest.raises(LedgerError, match=message) as raised:
+        import_(copy, lines, name="all.jsonl")
+    said = str(raised.value)
+    assert said.startswith(f"all.jsonl:{at + 1}: ") or "does not add up" in said
+    assert len(said) < 500
+    assert Ledger.read(copy) is None, "nothing is left behind"
+
+
+def test_the_command_line_names_file_and_line_of_an_export(tmp_path: Path) -> None:
+    source = tmp_path / "all.jsonl"
+    source.write_bytes(b'{"kind": "ledger", "format": 1, "texts": true}\n{"kind": "\xff')
+    ran = expand(small(tmp_path / "book"), "ledger", "import", str(source))
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{source}:2: UnicodeDecodeError" in ran.err
+    assert not (tmp_path / "book" / ".expand" / "ledger.db").exists()
+
+
+SCHEMA = [
+    ("DROP INDEX attempt_live", "index attempt_live is missing"),
+    ("DROP INDEX event_attempt", "index event_attempt is missing"),
+    ("DROP TRIGGER event_is_never_changed{on}", "trigger event_is_never_changed is missing"),
+    ("DROP TABLE pause", "table pause is missing"),
+]
+
+
+@pytest.mark.parametrize(("statement", "finding"), SCHEMA)
+def test_what_is_missing_of_the_tables_is_found(site: Site, path: LedgerPlace, statement: str, finding: str) -> None:
+    site.alter(statement.format(on="" if site.name == "sqlite" else " ON event"))
+    found = [each for each in verify(path).findings if each.startswith("schema")]
+    assert len(found) == 1
+    assert found[0].startswith(f"schema: the {finding}")
+    assert "export the ledger and import that into a new one" in found[0]
+    if "pause" not in statement:
+        import_(site.another(), list(export(path, texts=True)))
+
+
+@pytest.mark.parametrize(
+    ("statement", "finding"),
+    [
+        ("CREATE INDEX another ON attempt (plan)", "index another is not the ledger's own"),
+        ("CREATE TABLE notes (text)", "table notes is not the ledger's own"),
+        (
+            "CREATE TRIGGER free AFTER UPDATE ON budget BEGIN UPDATE budget SET settled_tokens = 0; END",
+            "trigger free is not the ledger's own",
+        ),
+        ("ALTER TABLE pause ADD COLUMN why TEXT", "table pause is altered"),
+    ],
+)
+def test_what_was_added_to_a_file_is_found(tmp_path: Path, statement: str, finding: str) -> None:
+    path = tmp_path / "ledger.db"
+    Ledger.open(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ANALYZE")  # this is SQLite's own, and harmless
+        assert verify(path).ok
+        connection.execute(statement)
+    (found,) = verify(path).findings
+    assert finding in found
 
 
 def test_a_ledger_in_use_is_exported_with_what_is_in_flight(site: Site, path: LedgerPlace) -> None:

@@ -221,7 +221,8 @@ def test_a_line_is_found_in_the_topic_whose_text_it_is() -> None:
     section.add("A.\n", STOP, (0,))
     section.add("B.\n\nC.\n", STOP, (1,))
     rows = section.render().split("\n")
-    found = {row: section.slot_at(number) for number, row in enumerate(rows, 1) if row}
+    spans = section.spans()
+    found = {row: slot_in(spans, number) for number, row in enumerate(rows, 1) if row}
     assert found == {
         "## 2. Named pipes": None,
         "### 2.1 Opening": None,
@@ -233,7 +234,24 @@ def test_a_line_is_found_in_the_topic_whose_text_it_is() -> None:
         "B.": 1,
         "C.": 1,
     }
-    assert section.slot_at(999) is None
+    assert slot_in(spans, 999) is None
+
+
+def slot_in(spans: dict[int, range], line: int) -> int | None:
+    return next((slot for slot, span in spans.items() if line in span), None)
+
+
+def test_a_loop_is_left_out_and_the_text_counts_as_cut() -> None:
+    section = section_text("Opening", "Reading")
+    section.add("What stands first.\n", STOP, (0,))
+    assert section.loops == []
+    section.add("What stands next.\n\n" + "And so it decides again what to do\n" * 300, STOP, (1,))
+    assert section.bodies[1].count("And so it decides") == 1
+    assert section.cut == [False, True]
+    assert section.loops == [section.render().count("\n") + 1]
+    assert section.duplicate_lines == 299
+    copy = section.replaced(1, "Whole.\n", STOP)
+    assert copy.loops == section.loops
 
 
 ANSWERS = st.lists(

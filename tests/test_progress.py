@@ -16,7 +16,7 @@ from expand.cli.progress import (
     progress,
 )
 from expand.cli.progress_messages import MOST_REASONS, REPEAT_SECONDS, ProgressMessages, plan_lines
-from expand.cli.run_log import log_into, prune, secrets_of
+from expand.cli.run_log import log_into, prune
 from expand.cli.run_stats import RunStats, duration
 from expand.cli.verbosity import Verbosity
 from expand.drafting.events import (
@@ -33,6 +33,7 @@ from expand.drafting.events import (
 from expand.errors import InputError
 from expand.ledger.attempts import parse
 from expand.llm.types import Usage
+from expand.redaction import note_keys
 
 NOW = parse("2026-11-23T16:30:54.250000+00:00")
 
@@ -80,7 +81,7 @@ FAILED = AttemptChanged(
     model="gpt-x",
     state="failed",
     reserved_tokens=3_096,
-    message="HTTP 401: no sk-secret here",
+    message="HTTP 401: no sk-secret-0123456789 here",
 )
 STORY: list[Event] = [
     RunPlanned(sections=(planned(1), planned(2, 150, "changed: outline"))),
@@ -220,7 +221,7 @@ def test_quiet_says_nothing_and_verbose_every_attempt() -> None:
         "03/1: draft a1 settled after 0.00 s: 1,246 of 3,096 tokens, 838 prompt (128 cached) and 408 completion"
     )
     assert said[-2:] == [
-        "03/1: draft a1 failed after 0.00 s: HTTP 401: no sk-secret here",
+        "03/1: draft a1 failed after 0.00 s: HTTP 401: no sk-secret-0123456789 here",
         "03/2: reused, 9 of 150 lines: T",
     ]
 
@@ -360,18 +361,17 @@ def test_nothing_to_write_is_no_division_by_zero() -> None:
 
 
 def test_the_log_has_times_and_everything_and_no_secret(tmp_path: Path) -> None:
-    secrets = secrets_of("sk-secret", "http://me:hidden@127.0.0.1:1/v1")
-    with log_into(tmp_path / "logs", now=lambda: NOW, secrets=secrets) as (path, log):
-        for event in [*STORY, FAILED, Notice(message="http://me:hidden@x\nnot two lines")]:
+    note_keys(["sk-secret-0123456789"])
+    with log_into(tmp_path / "logs", now=lambda: NOW) as (path, log):
+        for event in [*STORY, FAILED, Notice(message="\x1b[2Jsk-secret-0123456789\nnot two lines")]:
             log(event)
         lines = path.read_text(encoding="utf-8").splitlines()
     assert path.name.startswith("2026-11-23T163054Z-")
     assert all(line.startswith("2026-11-23T16:30:54.250Z ") for line in lines)
     assert lines[2].endswith(" 03/1: draft a1 sent to gpt-x, 3,096 tokens reserved")
     assert " 03/1: 20 of 50 lines; 20 of 200 lines, 0 of 2 sections" in lines[3]
-    assert lines[-2].endswith("HTTP 401: no [secret] here")
-    assert lines[-1].endswith("http://me:[secret]@x not two lines")
-    assert secrets_of(None, None) == ()
+    assert lines[-2].endswith("HTTP 401: no [key] here")
+    assert lines[-1].endswith(r" \u001b[2J[key] not two lines")
 
 
 def test_old_logs_are_pruned_by_number_and_by_size(tmp_path: Path) -> None:

@@ -279,9 +279,9 @@ def test_names_that_a_template_sets_or_tests_are_its_own(tmp_path: Path) -> None
 def test_a_template_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "section.j2"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="the template cannot be read") as caught:
+    with pytest.raises(InputError, match="byte 0 is not UTF-8; save the file") as caught:
         Prompts(tmp_path).check("en")
-    assert caught.value.place == Place(path=path)
+    assert caught.value.place == Place(path=path, line=1)
 
 
 def drafted(place: Path, server: ScriptedServer) -> dict[str, int]:

@@ -15,10 +15,10 @@ from expand.client.retry_policy import RULES
 from expand.drafting.model_setup import model_setup_for, profile_of
 from expand.errors import InputError
 from expand.llm.endpoint import Endpoint, host_of, port_of
+from expand.llm.failures import refused
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.profile import profile_for
 from expand.llm.provider import COMPATIBLE, providers, recognised
-from expand.llm.response import refused
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 from expand.settings import Overrides, Settings, read_settings, require_author
 from expand.workspace import Workspace
@@ -37,7 +37,7 @@ def read(
     path = folder / "expand.toml"
     path.write_text(text, encoding="utf-8")
     overrides = Overrides(base_url=base_url, model=model)
-    return read_settings(path, environment=environment, overrides=overrides)
+    return read_settings(path, environment=environment, overrides=overrides, trusted=True)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_azure_has_no_address_that_all_share(tmp_path: Path) -> None:
 
 def test_a_missing_key_is_asked_for_by_its_name(tmp_path: Path) -> None:
     settings = read(tmp_path, '[author]\nprovider = "openrouter"\n')
-    with pytest.raises(InputError, match="OPENROUTER_API_KEY or OPENAI_API_KEY is not set"):
+    with pytest.raises(InputError, match="and OPENROUTER_API_KEY is not set"):
         require_author(settings, path=tmp_path)
 
 
@@ -317,8 +317,11 @@ async def test_a_prompt_that_azure_filters_is_billed(httpx2_mock: respx.Router, 
     assert not RULES[told.value.failure].retried
 
 
-def test_a_prompt_that_would_not_fit_is_refused_with_the_arithmetic(tmp_path: Path) -> None:
+def test_a_prompt_that_would_not_fit_is_refused_with_the_arithmetic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ollama would cut it silently, and write about what is left."""
+    monkeypatch.setenv("EXPAND_TRUST", "1")
     place = workspaces.small(tmp_path / "w")
     with ScriptedServer() as server:
         settings = f'[author]\nprovider = "ollama"\nmodel = "scripted"\nbase_url = "{server.base_url}"\n'
@@ -341,7 +344,8 @@ def test_a_prompt_that_would_not_fit_is_refused_with_the_arithmetic(tmp_path: Pa
     assert prompt + output > 700
 
 
-def test_a_provider_that_is_only_guessed_is_named_on_stderr(tmp_path: Path) -> None:
+def test_a_provider_that_is_only_guessed_is_named_on_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPAND_TRUST", "1")
     place = workspaces.small(tmp_path / "w")
     with ScriptedServer() as server:
         guess = f"[providers.house]\ntitle = 'House'\nport = {server.port}\n"

@@ -85,13 +85,14 @@ class Shelf:
 
 @pytest.fixture
 def shelf(tmp_path: Path, postgres: ServerSite) -> Iterator[Shelf]:
-    with ScriptedServer() as server:
+    with pytest.MonkeyPatch.context() as patch, ScriptedServer() as server:
+        patch.setenv("EXPAND_TRUST", "1")
         yield Shelf(folder=tmp_path, site=postgres, server=server)
     postgres.alter(f'DROP SCHEMA IF EXISTS "{schema_of(postgres.place)}" CASCADE')
 
 
 def settings_of(place: Path) -> Settings:
-    return read_settings(place / "expand.toml", environment={})
+    return read_settings(place / "expand.toml", environment={}, trusted=True)
 
 
 def backend_of(place: Path) -> QueueBackend:

@@ -163,12 +163,12 @@ def test_a_source_that_becomes_wrong_is_refused_though_the_outline_is_the_same(p
         data_of(place)
     source.rmdir()
     source.symlink_to(tmp_path / "elsewhere.md")
-    with pytest.raises(InputErrors, match="leads out of the workspace"):
+    with pytest.raises(InputErrors, match="outside of the workspace"):
         data_of(place)
     source.unlink()
     source.parent.rename(tmp_path / "moved")
     source.parent.symlink_to(tmp_path / "moved")
-    with pytest.raises(InputErrors, match="leads out of the workspace"):
+    with pytest.raises(InputErrors, match="outside of the workspace"):
         data_of(place)
     source.parent.unlink()
     source.parent.write_text("", encoding="utf-8")

@@ -217,3 +217,36 @@ async def test_what_traces_the_sdk_gets_its_models_and_the_answer_is_the_same(mo
     assert answer.text
     assert answer.usage is not None
     assert {type(chunk).__name__ for chunk in seen} == {"ChatCompletionChunk"}
+
+
+async def test_what_traces_the_sdk_leaves_json_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK makes no chunks of it."""
+    create = openai.resources.chat.AsyncCompletions.create
+
+    async def traced(self: Any, **options: Any) -> AsyncIterator[object]:
+        stream = await create(self, **options)
+
+        async def read() -> AsyncIterator[object]:
+            async for chunk in stream:
+                yield chunk
+
+        return read()
+
+    monkeypatch.setattr(openai.resources.chat.AsyncCompletions, "create", traced)
+    with ScriptedServer(behaviour="ignores_stream") as server:
+        async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
+            assert (await author.complete(REQUEST, client_request_id="03/1/draft/a")).text
+
+
+async def test_chunks_that_no_server_sent_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What plays back a recording puts itself in the place of the SDK's method."""
+
+    async def played(self: Any, **options: Any) -> AsyncIterator[object]:
+        async def read() -> AsyncIterator[object]:
+            yield {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}
+
+        return read()
+
+    monkeypatch.setattr(openai.resources.chat.AsyncCompletions, "create", played)
+    async with OpenAIAuthor(Endpoint(api_key=None, base_url="http://127.0.0.1:9/v1")) as author:
+        assert (await author.complete(REQUEST, client_request_id="03/1/draft/a")).text == "a"

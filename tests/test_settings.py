@@ -63,10 +63,11 @@ def test_a_key_or_a_base_url_makes_the_default_model_the_author(
 
 
 def test_the_file_comes_before_the_defaults(tmp_path: Path) -> None:
-    settings = read(tmp_path, FULL)
+    settings = read(tmp_path, FULL, {"EXPAND_TRUST": "1"})
     assert settings == Settings(
         model="from-file",
         base_url="http://file.example/v1",
+        for_openai=True,
         concurrency=3,
         timeout_seconds=30.0,
         on_unknown="hold",
@@ -276,5 +277,5 @@ def test_the_shipped_file_is_read_and_each_example_in_it_holds(tmp_path: Path) -
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read: Is a directory; make it a readable"):
+    with pytest.raises(InputError, match="cannot be read: it is no ordinary file"):
         read_settings(tmp_path, environment={})

@@ -441,7 +441,8 @@ def test_what_is_no_answer_at_all(text: str, fault: str) -> None:
 
 def test_a_fence_and_numbers_and_markup_are_read_over() -> None:
     said = {"sections": [section("## 1. **Pipes**", "x", ["1.1 `pipe(2)`", "- FIFOs"]), section("B")]}
-    parsed = parse_answer(f"Sure!\n```json\n{json.dumps(said)}\n```", SectionCount(least=1, most=3))
+    answer = f"<think>Is it {{}}?</think>Sure!\n```json\n{json.dumps(said)}\n```"
+    parsed = parse_answer(answer, SectionCount(least=1, most=3))
     assert parsed.sections[0].title == "Pipes"
     assert parsed.sections[0].topics[0] == "`pipe(2)`"
 

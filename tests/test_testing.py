@@ -103,6 +103,12 @@ def test_a_copy(expand_workspace):
     assert expand_workspace.chapter_ids() == ("07",)
 """
 
+RUNS = """
+def test_a_run(expand_run, expand_workspace):
+    assert expand_run("chapter", "07", "--section", "3").code in (0, 5)
+    assert (expand_workspace.root / ".expand" / "ledger.db").is_file()
+"""
+
 IN_A_LOOP = """
 import asyncio
 
@@ -142,6 +148,14 @@ def test_users_tests_pass(tmp_path: Path) -> None:
     ran = pytest_in(place)
     assert ran.returncode == 0, ran.stdout
     assert "8 passed" in ran.stdout
+
+
+def test_a_copy_keeps_a_ledger_of_its_own(tmp_path: Path) -> None:
+    """Not the one that the user's workspace names, which may be on a server."""
+    place = users_repository(tmp_path, book=RUNS)
+    (place / "expand.toml").write_text('ledger = "postgresql://127.0.0.1:1/books"\n[author]\nmodel = "scripted"\n')
+    ran = pytest_in(place)
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_users_tests_pass_side_by_side_and_without_asyncio_plugins(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
     ExpandError                     1   a defect in the tool
     ├── InputError                  2   the user's input is wrong; file, line and remedy are named
-    │   └── InputErrors             2   several of them, found in one go
+    │   ├── InputErrors             2   several of them, found in one go
+    │   └── UntrustedError          2   a workspace names a destination that the user has not agreed to
     ├── BudgetExceededError         3   a limit refused a reservation
     ├── AuthorError                 4   the author model could not be reached or refused
     └── LedgerError                 2   the ledger cannot be used; the message says how to mend it
@@ -17,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+
+from expand.redaction import printable
 
 EXIT_CODES: Mapping[int, str] = MappingProxyType(
     {
@@ -33,9 +36,12 @@ EXIT_CODES: Mapping[int, str] = MappingProxyType(
 
 
 class ExpandError(Exception):
-    """The root of the tree; raised as itself only for a defect in the tool."""
+    """The root of the tree; raised as itself only for a defect in the tool. Its message is printable."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class Place(NamedTuple):
@@ -75,6 +81,16 @@ class InputErrors(InputError):  # noqa: N818 - it holds several, as ExceptionGro
             raise ValueError("InputErrors needs at least one error")
         self.errors = tuple(errors)
         super().__init__("\n".join(str(error) for error in self.errors))
+
+
+class UntrustedError(InputError):
+    """A workspace's own file names where a request, a key or the ledger would go, and the user has not agreed to it;
+    ``root`` is the workspace's folder. Nothing has been sent.
+    """
+
+    def __init__(self, what: str, *, remedy: str, place: Place, root: Path) -> None:
+        self.root = root
+        super().__init__(what, remedy=remedy, place=place)
 
 
 class BudgetExceededError(ExpandError):

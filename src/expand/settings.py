@@ -1,37 +1,47 @@
 """Settings: command line over environment over ``expand.toml`` over defaults.
 
-``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` mean what they mean for the OpenAI SDK. With neither set,
-and no provider named, the embedded local model is the author. Which provider serves the model is
-said by ``provider``, or recognised by the base URL; whichever of the two was stated at the higher
-place decides, so that a key never goes to a host that it was not meant for.
+``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` mean what they mean for the OpenAI SDK. With neither set, and no provider
+named, the embedded local model is the author. Which provider serves the model is said by ``provider``, or recognised by
+the base URL; whichever of the two was stated at the higher place decides. A key stands for a host: a provider's own
+variable holds the key of that provider alone, and what ``expand.toml`` says about hosts and keys counts only once the
+user has trusted the workspace (``trust``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
 
 from expand.errors import InputError, Place
-from expand.llm.endpoint import OPENAI_KEY, checked_key, is_loopback
+from expand.llm import gguf
+from expand.llm.endpoint import OPENAI_KEY, OPENAI_URL, checked_key, is_loopback, is_openai
+from expand.llm.profile import own_provider
 from expand.llm.provider import (
     COMPATIBLE,
     EMBEDDED,
     EMBEDDED_MODEL,
     Provider,
     Recognised,
+    embedded_provider,
     provider_named,
     providers,
     recognised,
 )
+from expand.llm.waits import LONGEST_ASKED_SECONDS
+from expand.redaction import note_keys
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
 from expand.schema.validators import Validator
+from expand.trust import Destinations, destinations, visible, vouched_for, without_routing
 
 DEFAULT_MODEL = "gpt-4.1"
 OnUnknown = Literal["retry", "hold"]
+ModelRole = Literal["draft", "repair", "brief", "review", "translate"]
+"""What a model is asked for. ``draft`` includes continuing and revising."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +50,13 @@ class Settings:
 
     ``api_key`` and ``base_url`` are None where the SDK's own defaults hold, ``key_variable`` is where the key is from,
     or would be looked for; ``embedded`` says that the author is the local model. ``recognised_by`` is what the provider
-    was found by, "" where it was named or is not known; ``guessed`` says that it may be another.
+    was found by, "" where it was named or is not known; ``guessed`` says that it may be another. ``for_openai`` says
+    whether what is meant for OpenAI (``OPENAI_API_KEY``, ``OPENAI_ORG_ID`` and the like) may go there. ``untrusted``
+    are the workspace's destinations where the user has not agreed to them and something would go there; then there is
+    no key. ``model_file`` is what the GGUF file of the embedded author says, None for the model that is shipped.
+
+    ``model`` drafts. ``roles`` names the models of the roles that are stated, ``fallback`` those that stand in for any
+    of them, in this order. ``others`` has the settings of each of these by its name.
     """
 
     model: str = DEFAULT_MODEL
@@ -50,55 +66,170 @@ class Settings:
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     key_variable: str = OPENAI_KEY
+    for_openai: bool = False
+    untrusted: Destinations | None = None
     concurrency: int | None = None
     timeout_seconds: float = 600.0
     total_timeout_seconds: float | None = None
+    longest_wait_seconds: float = LONGEST_ASKED_SECONDS
     on_unknown: OnUnknown = "retry"
     models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    model_file: gguf.ModelFile | None = None
+    roles: Mapping[ModelRole, str] = field(default_factory=dict)
+    fallback: tuple[str, ...] = ()
+    others: Mapping[str, Settings] = field(default_factory=dict, repr=False)
 
     @property
     def embedded(self) -> bool:
-        """Whether the embedded local model is the author."""
-        return self.model == EMBEDDED_MODEL
+        """Whether the author is a local model that is served here."""
+        return self.model == EMBEDDED_MODEL or self.model_file is not None
 
     @property
     def local(self) -> bool:
         """Whether the base URL is on this machine, where no key is needed."""
         return is_loopback(self.base_url)
 
+    @property
+    def recipient(self) -> str:
+        """Who writes, and where, in words: ``gpt-4.1 at api.openai.com, with the key in OPENAI_API_KEY``."""
+        host = urlsplit(self.base_url or OPENAI_URL).netloc.encode("unicode_escape").decode("ascii")
+        key = f"with the key in {self.key_variable}" if self.api_key else "without a key"
+        return f"{visible(self.model)} at {host}, {key}"
+
+    @property
+    def route(self) -> tuple[object, ...]:
+        """Where requests go and what they carry besides the text; equal for settings that make no difference to it."""
+        url = (self.base_url or OPENAI_URL).rstrip("/")
+        headers = tuple(sorted(self.provider.headers.items()))
+        credentials = (self.key_variable, self.api_key, self.provider.key_header, headers, self.for_openai)
+        return (EMBEDDED,) if self.embedded else (url, *credentials)
+
+    def require_trust(self) -> None:
+        """Raises ``UntrustedError`` where a request would go to a destination that the user has not agreed to."""
+        if self.untrusted is not None:
+            raise self.untrusted.refusal("author", "base_url")
+
+    def for_model(self, model: str) -> Settings:
+        """The settings under which a model is asked: who serves it, where, and with which key. A model that the
+        settings do not name is asked where the one that drafts is.
+        """
+        if model == self.model:
+            return self
+        other = self.others.get(model)
+        if other is None:
+            return replace(self, model=model, model_file=None)
+        return replace(other, roles=self.roles, fallback=self.fallback, others={**self.others, self.model: self})
+
+    def for_role(self, role: ModelRole) -> tuple[Settings, ...]:
+        """The settings of the model that a role means, then of those that stand in for it, in their order."""
+        names = dict.fromkeys((self.roles.get(role, self.model), *self.fallback))
+        return tuple(self.for_model(name) for name in names)
+
+    def of_sections(self) -> tuple[Settings, ...]:
+        """The settings of every model that a section may be sent to, each once, the one that drafts first."""
+        found = {one.model: one for role in SECTION_ROLES for one in self.for_role(role)}
+        return tuple(found.values())
+
+    def replaceable(self) -> frozenset[str]:
+        """The models that another one stands in for, whatever a section asks of them."""
+        orders = [[one.model for one in self.for_role(role)] for role in SECTION_ROLES]
+        return frozenset(model for order in orders for model in order[:-1]) - {order[-1] for order in orders}
+
+
+SECTION_ROLES: tuple[ModelRole, ...] = ("draft", "repair")
+"""The roles whose requests are a section's own."""
+
 
 class Overrides(NamedTuple):
-    """What the command line says; None where it says nothing."""
+    """What the command line or the caller says; None where it says nothing."""
 
     model: str | None = None
     base_url: str | None = None
     concurrency: int | None = None
     on_unknown: str | None = None
+    api_key: str | None = None
 
 
-def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Overrides | None = None) -> Settings:
+def read_settings(
+    path: Path, *, environment: Mapping[str, str], overrides: Overrides | None = None, trusted: bool = False
+) -> Settings:
     """Settings of the workspace whose ``expand.toml`` is ``path``.
 
-    Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest.
+    With ``trusted``, or ``EXPAND_TRUST`` in the environment, the caller vouches for what the file says about hosts and
+    keys. Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest.
     """
-    stated = _Stated(path, environment, overrides or Overrides())
-    found = stated.provider()
-    model = stated.model()
-    base_url = stated.base_url() or (found.provider.base_url if found else None)
-    variable, key = _key(environment, found.provider if found else COMPATIBLE)
-    nothing = model is None and found is None and not key
-    if model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (stated.embedded and model is None):
+    file, given = _read(path), overrides or Overrides()
+    settings = _settings(_Stated(path, file, environment, given))
+    named = destinations(path, file)
+    if trusted or vouched_for(environment) or named.trusted:
+        return settings
+    # The file's destinations do not count. Of a model for which they make no difference, nobody needs to be asked.
+    own = Document(data=without_routing(file.data), positions=file.positions)
+    try:
+        bare = _settings(_Stated(path, own, environment, given))
+        routes = {one.model: one.route for one in (bare, *bare.others.values())}
+    except InputError:  # a provider whose name or address only the file knows
+        routes = {}
+
+    def checked(one: Settings) -> Settings:
+        same = one.embedded or routes.get(one.model) == one.route
+        return one if same else replace(one, api_key=None, untrusted=named)
+
+    return replace(checked(settings), others={name: checked(one) for name, one in settings.others.items()})
+
+
+def _settings(stated: _Stated) -> Settings:
+    """The settings of the model that drafts, and of all others that the file names."""
+    draft = _settings_of(stated, stated.model())
+    others: dict[str, Settings] = {}
+    names: dict[str, str] = {}
+    for key, given in stated.other_models():
+        one = _settings_of(stated, given, draft=False)
+        known = draft if one.model == draft.model else others.setdefault(one.model, one)
+        # What the ledger and the requests tell models apart by is the name.
+        if known.model_file != one.model_file:
+            raise InputError(
+                f"two models are called {one.model}", remedy="rename one of the files", place=stated.place(*key)
+            )
+        names[given] = one.model
+    return replace(
+        draft,
+        roles={role: names[model] for role, model in stated.roles.items() if role != "draft"},
+        fallback=tuple(dict.fromkeys(names[model] for model in stated.fallback)),
+        others=others,
+    )
+
+
+def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> Settings:
+    """The settings of one model, where None is the one that nobody named. That of ``draft`` is asked where command line
+    and environment say; any other where its own table says, else at the author's provider.
+    """
+    file = stated.model_file(model, draft=draft)
+    own = stated.own_provider(model, draft=draft)
+    found = own or stated.provider()
+    provider = found.provider if found else stated.known["openai"]
+    given = None if own else stated.base_url()
+    base_url = given or provider.base_url
+    for_openai = given is not None or is_openai(base_url)
+    variable, key = stated.key(provider, for_openai=for_openai, callers=own is None)
+    nothing = model is None and found is None and not key and is_openai(base_url)
+    if file is not None:
+        model, base_url, found = file.name, None, Recognised(provider=embedded_provider(file))
+        variable, key, for_openai = OPENAI_KEY, None, False
+    elif model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (stated.embedded and model is None):
         model, base_url, found = EMBEDDED_MODEL, None, None
+        variable, key, for_openai = OPENAI_KEY, None, False
     elif found is None:
-        found = Recognised(provider=stated.known["openai"])
-    if found is not None and base_url is None and found.provider.name != "openai":
+        found = Recognised(provider=provider)
+    if file is None and found is not None and base_url is None:
         raise InputError(
             f"{found.provider.title} has no address that is the same for everybody",
             remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/ for Azure",
-            place=stated.place("provider"),
+            place=stated.place("author", "provider"),
         )
-    if found is not None and found.provider.name == "openai" and not stated.base_url():
+    if base_url == OPENAI_URL and not given:
         base_url = None  # the SDK's own
+    note_keys([key], words=stated.words(model, base_url))
     return Settings(
         model=model or DEFAULT_MODEL,
         provider=found.provider if found else COMPATIBLE,
@@ -107,17 +238,25 @@ def read_settings(path: Path, *, environment: Mapping[str, str], overrides: Over
         base_url=base_url,
         api_key=key,
         key_variable=variable,
+        for_openai=for_openai,
         concurrency=stated.concurrency(),
         timeout_seconds=float(stated.author.get("timeout_seconds", 600)),
         total_timeout_seconds=float(total) if (total := stated.author.get("total_timeout_seconds")) else None,
+        longest_wait_seconds=float(stated.author.get("longest_wait_seconds", LONGEST_ASKED_SECONDS)),
         on_unknown=stated.on_unknown(),
         models=stated.models,
+        model_file=file,
     )
+
+
+def read_destinations(path: Path) -> Destinations:
+    """The destinations that the file names. Raises ``InputErrors`` for what is wrong in it."""
+    return destinations(path, _read(path))
 
 
 def check_settings(path: Path) -> None:
     """Raises ``InputError`` for what is wrong in the file, whatever environment and command line say."""
-    _Stated(path, {}, Overrides()).check_provider()
+    _Stated(path, _read(path), {}, Overrides()).check_provider()
 
 
 def require_author(settings: Settings, *, path: Path) -> None:
@@ -125,14 +264,16 @@ def require_author(settings: Settings, *, path: Path) -> None:
     provider = settings.provider
     if settings.embedded:
         return
+    settings.require_trust()
     if settings.api_key:
         checked_key(settings.api_key, variable=settings.key_variable)
         return
     if settings.local or not provider.needs_key:
         return
     where = f"at {settings.base_url}" if settings.base_url else "by its provider"
+    variables = key_variables(provider, for_openai=settings.for_openai)
     raise InputError(
-        f"model {settings.model} is served {where}, and {' or '.join(provider.key_variables)} is not set",
+        f"model {settings.model} is served {where}, and {' or '.join(variables)} is not set",
         remedy="set it, give --base-url http://127.0.0.1:PORT/v1 for a local server, or give "
         "--model embedded for the local model",
         place=Place(path=path),
@@ -142,46 +283,123 @@ def require_author(settings: Settings, *, path: Path) -> None:
 class _Stated:
     """What command line, environment and file state, each in its turn."""
 
-    def __init__(self, path: Path, environment: Mapping[str, str], overrides: Overrides) -> None:
+    def __init__(self, path: Path, file: Document, environment: Mapping[str, str], overrides: Overrides) -> None:
         self._path = path
-        self._environment = environment
+        self.environment = environment
         self._overrides = overrides
-        self._file = _read(path)
+        self._file = file
         self.author: Mapping[str, Any] = self._file.data.get("author", {})
         self.models: Mapping[str, Mapping[str, object]] = self._file.data.get("models", {})
         self.known = providers(self._file.data.get("providers", {}))
+        self.roles: Mapping[ModelRole, str] = self._file.data.get("roles", {})
+        self.fallback: tuple[str, ...] = tuple(self._file.data.get("fallback", ()))
 
     @property
     def embedded(self) -> bool:
         """Whether the embedded model was chosen as a provider."""
         return self._provider_name() == EMBEDDED and not self._overrides.base_url
 
-    def place(self, name: str) -> Place | None:
-        """Where the file states a key of the author; None where it does not."""
-        if name not in self.author:
-            return None
-        return self._file.positions.value(("author", name)).place(self._path)
+    def place(self, *key: str | int) -> Place | None:
+        """Where the file states a key, such as ``("author", "provider")``; None where it does not."""
+        return None if self._at(key) is None else self._file.positions.value(key).place(self._path)
+
+    @property
+    def _model_given(self) -> str | None:
+        """The model that command line or environment name."""
+        return self._overrides.model or self.environment.get("EXPAND_MODEL")
 
     def model(self) -> str | None:
-        """The model's name."""
-        given = self._overrides.model or self._environment.get("EXPAND_MODEL")
-        return given or self.author.get("model")
+        """The name of the model that drafts."""
+        if self._model_given:
+            return self._model_given
+        author, draft = self.author.get("model"), self.roles.get("draft")
+        if author and draft and author != draft:
+            raise InputError(
+                f"{draft} is to draft, and the author is {author}",
+                remedy="state the model in one of the two places: under [author], or as draft under [roles]",
+                place=self.place("roles", "draft"),
+            )
+        return author or draft
+
+    def other_models(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """The models beside the one that drafts, as the file names them, and where it does."""
+        yield from ((("roles", role), model) for role, model in self.roles.items() if role != "draft")
+        yield from ((("fallback", number), model) for number, model in enumerate(self.fallback))
+
+    def own_provider(self, model: str | None, *, draft: bool) -> Recognised | None:
+        """The provider that the model's own table names. For the model that drafts, an address or a provider that
+        command line or environment name comes before it.
+        """
+        above = self._overrides.base_url or self.environment.get("OPENAI_BASE_URL")
+        if model is None or (draft and (above or self.environment.get("EXPAND_PROVIDER"))):
+            return None
+        stated = own_provider(model, self.models)
+        if stated is None:
+            return None
+        pattern, name = stated
+        found = provider_named(name, self.known, place=self.place("models", pattern, "provider"))
+        if found.base_url is None and found.name != "openai":
+            raise InputError(
+                f"{found.title} has no address that is the same for everybody",
+                remedy=f"set base_url under [providers.{found.name}]",
+                place=self.place("models", pattern, "provider"),
+            )
+        return Recognised(provider=found)
+
+    def model_file(self, model: str | None, *, draft: bool) -> gguf.ModelFile | None:
+        """What the GGUF file says that a model is given as; None for a model that is given by its name.
+
+        A server may call its models by their files. So an address on the command line takes a path for a name, and an
+        address that stands elsewhere a path to nothing.
+        """
+        if model is None or not model.lower().endswith(gguf.SUFFIX) or (draft and self._overrides.base_url):
+            return None
+        if own_provider(model, self.models):
+            return None
+        root = self._path.parent.absolute()
+        if draft and model == self._model_given:
+            given = Path(model).expanduser()
+            path = next((path for path in (given.absolute(), root / given) if path.exists()), given)
+        else:
+            # A workspace may come from a stranger, and what it names is read: so no path out of it.
+            path = root / Path(model).expanduser()
+            if not path.resolve().is_relative_to(root.resolve()):
+                raise InputError(
+                    f"the model file {model} is outside of the workspace",
+                    remedy="move it into the workspace, or name it with --model or EXPAND_MODEL",
+                    place=self._path_of(model),
+                )
+        if not path.exists() and self.provider() is not None and not self.embedded:
+            return None
+        return gguf.read_model_file(path)
+
+    def _path_of(self, model: str) -> Place | None:
+        """Where the file names a model."""
+        keys = (("author", "model"), ("roles", "draft"), *(key for key, _ in self.other_models()))
+        return next((self.place(*key) for key in keys if self._at(key) == model), None)
+
+    def _at(self, key: tuple[str | int, ...]) -> object:
+        """What the file states there, None for nothing."""
+        value: Any = self._file.data
+        for part in key:
+            value = value.get(part) if isinstance(value, Mapping) else value[part] if value is not None else None
+        return value
 
     def base_url(self) -> str | None:
         """The base URL; a provider that is named above it takes the provider's own instead."""
-        given = self._overrides.base_url or self._environment.get("OPENAI_BASE_URL")
+        given = self._overrides.base_url or self.environment.get("OPENAI_BASE_URL")
         if given:
             _check_url(given)
             return given.strip()
         stated = self.author.get("base_url")
-        named = self._environment.get("EXPAND_PROVIDER")
+        named = self.environment.get("EXPAND_PROVIDER")
         return None if named and self._named(named).base_url else stated
 
     def provider(self) -> Recognised | None:
         """The provider that is named or recognised by the base URL, None where there is neither."""
         above = self._overrides.base_url
-        if not self._environment.get("EXPAND_PROVIDER"):
-            above = above or self._environment.get("OPENAI_BASE_URL")
+        if not self.environment.get("EXPAND_PROVIDER"):
+            above = above or self.environment.get("OPENAI_BASE_URL")
         name = self._provider_name()
         if above:
             return recognised(above, self.known)
@@ -190,11 +408,26 @@ class _Stated:
         url = self.base_url()
         return recognised(url, self.known) if url else None
 
+    def key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
+        """The variable that the key is from, or would be looked for first, and the key without space around it.
+        ``callers`` says whether a key that the caller gave is meant.
+        """
+        if self._overrides.api_key and callers:
+            return "api_key", self._overrides.api_key.strip()
+        variables = key_variables(provider, for_openai=for_openai)
+        keys = ((variable, (self.environment.get(variable) or "").strip()) for variable in variables)
+        return next(((variable, key) for variable, key in keys if key), (variables[0], None))
+
+    def words(self, *more: str | None) -> tuple[str | None, ...]:
+        """The words of the settings, and ``more``: a key that is one of them, or a part, is no secret."""
+        own = (text for provider in self.known.values() for text in (provider.name, provider.title, provider.base_url))
+        return (*more, *own, *(self.author.get(name) for name in ("model", "provider", "base_url")), *self.models)
+
     def concurrency(self) -> int | None:
         """Sections worked on side by side, None where nobody says how many."""
         count = self._overrides.concurrency
-        if count is None and (stated := self._environment.get("EXPAND_CONCURRENCY")):
-            if not stated.isdecimal() or not int(stated):
+        if count is None and (stated := self.environment.get("EXPAND_CONCURRENCY")):
+            if not stated.isdecimal() or len(stated) > 9 or not int(stated):
                 raise InputError(f"EXPAND_CONCURRENCY is {stated!r}", remedy="give a whole number above 0")
             count = int(stated)
         if count is None and "concurrency" in self.author:
@@ -211,12 +444,12 @@ class _Stated:
         return cast(OnUnknown, wanted)
 
     def _provider_name(self) -> str | None:
-        return self._environment.get("EXPAND_PROVIDER") or self.author.get("provider")
+        return self.environment.get("EXPAND_PROVIDER") or self.author.get("provider")
 
     def _named(self, name: str) -> Provider:
         """The provider of that name; what serves the embedded model has no address of its own."""
         known = {**self.known, EMBEDDED: COMPATIBLE}
-        place = None if self._environment.get("EXPAND_PROVIDER") else self.place("provider")
+        place = None if self.environment.get("EXPAND_PROVIDER") else self.place("author", "provider")
         return provider_named(name, known, place=place)
 
     def check_provider(self) -> None:
@@ -245,12 +478,11 @@ def _check_url(url: str) -> None:
         raise InputError(f"the base URL is {url!r}", remedy=shape["patternErrorMessage"])
 
 
-def _key(environment: Mapping[str, str], provider: Provider) -> tuple[str, str | None]:
-    """The first key that is set, without the space that it ends in, and the variable it is from."""
-    for variable in provider.key_variables:
-        if found := (environment.get(variable) or "").strip():
-            return variable, found
-    return provider.key_variables[0], None
+def key_variables(provider: Provider, *, for_openai: bool) -> tuple[str, ...]:
+    """Where a provider's key is looked for, in this order. A key stands for a host: ``OPENAI_API_KEY`` is for OpenAI,
+    for a base URL that the user gave, and for a provider that is said to take it.
+    """
+    return tuple(dict.fromkeys((provider.key_variable, *((OPENAI_KEY,) if for_openai else ()))))
 
 
 def _url_mistake(url: str) -> tuple[str, str] | None:

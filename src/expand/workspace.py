@@ -1,4 +1,8 @@
-"""A workspace: a folder with ``expand.toml``, and where its things are. Atomic writes.
+"""A workspace: a folder with ``expand.toml``, and where its files are. Atomic writes.
+
+Every path of a workspace comes from ``Workspace.inside``, which refuses one that a link leads out of the workspace, or
+to a file of another kind: a folder that somebody else prepared must not get a private key into a prompt, nor a text
+over a file of the system. Paths that a user gives on the command line are the user's own and may lie anywhere.
 
 Everything that the tool writes for a person (drafts, accepted sources, reports) goes through ``write_atomically``: a
 reader sees the former text or the new one, never a half of either.
@@ -6,68 +10,97 @@ reader sees the former text or the new one, never a half of either.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from expand.errors import InputError, Place
 from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.reading import read_book, read_outline
+from expand.outline.schema import source_mistake
+from expand.paths import close_to_others, private_folder, read_file, require_inside
 from expand.schema.positions import read_toml
 from expand.schema.source_text import Problems
+from expand.trust import destinations, vouched_for
 
 if TYPE_CHECKING:
     from expand.document.draft import Draft
 
 MARKER = "expand.toml"
+STATE = ".expand"
+"""The folder of what the tool keeps for itself: ledger, records, caches, logs. For nobody but its owner to read."""
+MAX_DOCUMENT_BYTES = 20_000_000
+"""Of a document or draft: some 400,000 lines."""
 LEDGER_VARIABLE = "EXPAND_LEDGER"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workspace:
     """Paths of one workspace; ``root`` is absolute. ``ledger`` is where the environment wants the ledger, None where it
-    says nothing; it may hold a password.
+    says nothing; it may hold a password. ``trusted`` says that the caller or the environment vouches for the files;
+    otherwise what they say about hosts, keys and ledgers counts only if the user has trusted them, see ``trust``.
     """
 
     root: Path
     ledger: str | None = field(default=None, repr=False)
+    trusted: bool = False
 
     @staticmethod
-    def open(folder: Path | str) -> Workspace:
-        """The workspace in ``folder``. Raises ``InputError`` when it has no ``expand.toml``."""
-        return find_workspace(Path(), given=Path(folder))
+    def open(folder: Path | str, *, trust: bool = False) -> Workspace:
+        """The workspace in ``folder``; with ``trust``, what its files say about hosts, key variables, headers and the
+        ledger counts. Raises ``InputError`` when it has no ``expand.toml``.
+        """
+        found = find_workspace(Path(), given=Path(folder))
+        return replace(found, trusted=True) if trust else found
 
     @staticmethod
     def find(start: Path | str = ".") -> Workspace:
         """The nearest workspace at or above ``start``. Raises ``InputError`` when there is none."""
         return find_workspace(Path(start))
 
+    def inside(self, *parts: str | Path) -> Path:
+        """The path of a file or folder of the workspace, whether it exists or not.
+
+        Raises ``InputError`` as ``require_inside`` does.
+        """
+        return require_inside(self.root.joinpath(*parts), self.root)
+
+    def state_path(self, *parts: str) -> Path:
+        """The path of something that the tool keeps for itself, below ``.expand``; what others may read of it or of
+        its folders is closed to them. Raises ``InputError``.
+        """
+        path = self.inside(STATE, *parts)
+        close_to_others(self.root / STATE, path)
+        return path
+
     @property
     def settings_path(self) -> Path:
         """``expand.toml``."""
-        return self.root / MARKER
+        return self.inside(MARKER)
 
     @property
     def book_path(self) -> Path:
         """``outlines/book.yaml``."""
-        return self.root / "outlines" / "book.yaml"
+        return self.inside("outlines", "book.yaml")
 
     @property
     def ledger_path(self) -> Path:
         """``.expand/ledger.db``, where the ledger is unless something else was said."""
-        return self.root / ".expand" / "ledger.db"
+        return self.state_path("ledger.db")
 
     @property
     def ledger_place(self) -> LedgerPlace:
         """Where the ledger is: as the environment says, or ``ledger`` in ``expand.toml``, or else ``ledger_path``.
-        Raises ``InputError``.
+        Raises ``InputError``, and ``UntrustedError`` for a server or a file elsewhere that nobody has agreed to.
         """
         stated, place = self.ledger, Place(path=LEDGER_VARIABLE)
         if not stated:
-            stated, place = _stated_ledger(self.settings_path)
+            stated, place = self._stated_ledger()
         if not stated:
             return self.ledger_path
         if is_server(stated):
@@ -78,20 +111,47 @@ class Workspace:
                 remedy="name a file, or a database as postgresql://USER@HOST/DATABASE?schema=BOOK",
                 place=place,
             )
-        return self.root / Path(stated).expanduser()
+        path = self.root / Path(stated).expanduser()
+        named = Path(os.path.normpath(path))
+        return self.inside(named) if named.is_relative_to(self.root) else path
+
+    def _stated_ledger(self) -> tuple[str | None, Place]:
+        """What ``expand.toml`` says about the ledger, and where."""
+        path = self.settings_path
+        problems = Problems(str(path))
+        document = read_toml(path, problems) if path.is_file() else None
+        problems.raise_if_any()
+        stated = document.data.get("ledger") if document else None
+        if document is None or stated is None:
+            return None, Place(path=path)
+        place = document.positions.value(("ledger",)).place(path)
+        if not isinstance(stated, str):
+            raise InputError(f"ledger must be a string, not {stated}", remedy="put it in quotes", place=place)
+        named = destinations(path, document)
+        if named.statement("ledger") and not (self.trusted or named.trusted):
+            if is_server(stated):
+                read_server(stated, place=place)  # a mistake in the address is told first
+            raise named.refusal("ledger")
+        return stated, place
 
     @property
     def prompts_folder(self) -> Path:
         """``prompts``: the user's own templates."""
-        return self.root / "prompts"
+        return self.inside("prompts")
 
     def outline_path(self, chapter: str) -> Path:
         """``outlines/<chapter>.yaml``."""
-        return self.root / "outlines" / f"{chapter}.yaml"
+        return self.inside("outlines", f"{chapter}.yaml")
 
     def draft_path(self, chapter: str) -> Path:
         """``drafts/<chapter>.md``."""
-        return self.root / "drafts" / f"{chapter}.md"
+        return self.inside("drafts", f"{chapter}.md")
+
+    def source_path(self, source: str) -> Path:
+        """The document that an outline or the book names as a chapter's source. Raises ``InputError``."""
+        if wrong := source_mistake(source):
+            raise InputError(f"source {wrong[0]}", remedy=wrong[1], place=Place(path=source))
+        return self.inside(source)
 
     def relative(self, path: Path) -> str:
         """A path as a user of the workspace writes it."""
@@ -99,7 +159,7 @@ class Workspace:
 
     def chapter_ids(self) -> tuple[str, ...]:
         """Chapters that have an outline, sorted by id."""
-        folder = self.root / "outlines"
+        folder = self.inside("outlines")
         return tuple(sorted(path.stem for path in folder.glob("*.yaml") if path.name != "book.yaml"))
 
     def book(self) -> Book:
@@ -113,9 +173,8 @@ class Workspace:
 
     def outline(self, chapter: str) -> Outline:
         """A chapter's outline. Raises ``InputError``, with a suggestion for a mistyped id."""
-        path = self.outline_path(chapter)
-        inside = path.parent == self.book_path.parent and path != self.book_path
-        if not (inside and path.is_file()):
+        path = self.outline_path(chapter) if PurePath(chapter).name == chapter != "book" else None
+        if path is None or not path.is_file():
             known = self.chapter_ids()
             near = meant(chapter, known)
             listed = ", ".join(known) or "none"
@@ -135,7 +194,7 @@ class Workspace:
 
     def source_bytes(self, outline: Outline) -> bytes:
         """The source document as it stands, empty if it does not exist yet."""
-        path = self.root / outline.source
+        path = self.source_path(outline.source)
         return read_bytes(path) if path.is_file() else b""
 
 
@@ -148,52 +207,41 @@ def meant(chapter: str, known: Sequence[str]) -> str:
     return next(iter(same or difflib.get_close_matches(chapter, known, n=1, cutoff=0.4)), "")
 
 
-def _stated_ledger(path: Path) -> tuple[str | None, Place]:
-    """What ``expand.toml`` says about the ledger, and where."""
-    problems = Problems(str(path))
-    document = read_toml(path, problems) if path.is_file() else None
-    problems.raise_if_any()
-    stated = document.data.get("ledger") if document else None
-    if document is None or stated is None:
-        return None, Place(path=path)
-    place = document.positions.value(("ledger",)).place(path)
-    if not isinstance(stated, str):
-        raise InputError(f"ledger must be a string, not {stated}", remedy="put it in quotes", place=place)
-    return stated, place
-
-
 def find_workspace(start: Path, *, given: Path | None = None, environment: Mapping[str, str] = os.environ) -> Workspace:
     """The workspace ``given``, or the nearest one at or above ``start``."""
-    ledger = environment.get(LEDGER_VARIABLE) or None
+    ledger, trusted = environment.get(LEDGER_VARIABLE) or None, vouched_for(environment)
     if given is not None:
         if not (given / MARKER).is_file():
             raise InputError(
                 f"{given} is no workspace: it has no {MARKER}",
                 remedy="run `expand init` there, or name a folder that has one",
             )
-        return Workspace(root=given.resolve(), ledger=ledger)
+        return Workspace(root=given.resolve(), ledger=ledger, trusted=trusted)
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / MARKER).is_file():
-            return Workspace(root=folder, ledger=ledger)
+            return Workspace(root=folder, ledger=ledger, trusted=trusted)
     raise InputError(
         f"no {MARKER} in {start} or above it",
         remedy="run `expand init` to make a workspace, or name one with --workspace DIR",
     )
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, most: int = MAX_DOCUMENT_BYTES) -> str:
     """A document's text with its line ends as they are. Raises ``InputError`` on bad UTF-8."""
-    return decoded(read_bytes(path), path)
+    return decoded(read_bytes(path, most=most), path)
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's bytes. Raises ``InputError`` when it cannot be read."""
+def read_bytes(path: Path, *, most: int = MAX_DOCUMENT_BYTES) -> bytes:
+    """A file's bytes. Raises ``InputError`` when it cannot be read, and when it has more than ``most`` of them."""
     try:
-        return path.read_bytes()
+        found = read_file(path, most)
     except OSError as error:
         raise InputError(
             f"it cannot be read: {error.strerror}", remedy="check the file and who may read it", place=Place(path=path)
         ) from error
+    if len(found) > most:
+        raise InputError(f"it is larger than {most:,} bytes", remedy="split it", place=Place(path=path))
+    return found
 
 
 def decoded(data: bytes, path: Path, *, keep_mark: bool = False) -> str:
@@ -209,26 +257,29 @@ def decoded(data: bytes, path: Path, *, keep_mark: bool = False) -> str:
         ) from error
 
 
-def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept.
+def write_atomically(path: Path, text: str, *, durable: bool = True, private: bool = False) -> None:
+    """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept, with ``private`` it is for
+    its owner only. A link stays, and what it leads to is replaced.
 
     Without ``durable`` it survives a killed process, but perhaps not a lost power supply: for what can be made again.
     """
-    write_bytes_atomically(path, text.encode(), durable=durable)
+    write_bytes_atomically(path, text.encode(), durable=durable, private=private)
 
 
-def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True, private: bool = False) -> None:
     """The same for bytes. Raises ``InputError`` when the place cannot be written."""
+    target = Path(os.path.realpath(path))
     try:
-        handle, made = _beside(path)
+        mode = 0o600 if private else _mode(target)
+        handle, made = _beside(target, private=private)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 if durable:
                     os.fsync(handle)
-            made.chmod(_mode(path))
-            made.replace(path)
+            made.chmod(mode)
+            made.replace(target)
         except BaseException:
             made.unlink(missing_ok=True)
             raise
@@ -240,7 +291,7 @@ def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True) -> 
         ) from error
 
 
-def _beside(path: Path) -> tuple[int, Path]:
+def _beside(path: Path, *, private: bool) -> tuple[int, Path]:
     """A new file in the folder of ``path``, which is made where there is none; open to write."""
     import tempfile  # start-up time
 
@@ -248,16 +299,19 @@ def _beside(path: Path) -> tuple[int, Path]:
     try:
         handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
     except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder) if private else folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
     return handle, Path(name)
 
 
 def _mode(path: Path) -> int:
-    """The mode of a file, or that of a new one."""
+    """The mode of a file, or that of a new one. Raises ``OSError`` for a device: a file would take its place."""
     try:
-        return path.stat().st_mode & 0o777
+        mode = path.stat().st_mode
     except FileNotFoundError:
         mask = os.umask(0)
         os.umask(mask)
         return 0o666 & ~mask
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "this is no ordinary file")
+    return mode & 0o777

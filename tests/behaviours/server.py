@@ -79,7 +79,7 @@ class Behaviour:
     ``codes`` are the exit codes allowed. ``found`` are kinds of findings that have to be among those of the chapter,
     ``said`` is a part of what has to stand on stderr, ``drafted`` of what has to stand in the draft, and ``kept_out``
     of what must not. ``most_requests`` bounds the requests, None for no other bound than the tokens charged.
-    ``options`` are added to the command line, and ``settings`` to ``expand.toml``.
+    ``options`` are added to the command line, and ``settings`` to ``expand.toml``. ``base`` is the base URL's path.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Behaviour:
     most_requests: int | None = None
     options: tuple[str, ...] = ()
     settings: str = ""
+    base: str = "/v1"
 
 
 def usage(call: Call, text: str, **more: Any) -> dict[str, Any]:
@@ -246,6 +247,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Print nothing."""
 
+    def handle(self) -> None:
+        """Answer what comes over the connection; the client may close it whenever it likes."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         """List the models."""
         listed = {"object": "list", "data": [{"id": behaviour.name} for behaviour in self.owner.behaviours]}
@@ -258,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.owner.receive(self.path, self.headers, body), str(body.get("model")))  # type: ignore[arg-type]
 
     def _send(self, reply: Reply, name: str) -> None:
-        self.send_response(reply.status)
+        self.send_response_only(reply.status)
         for header, value in reply.headers.items():
             self.send_header(header, value)
         self.send_header("Transfer-Encoding", "chunked")

@@ -22,6 +22,7 @@ from expand.ledger.batches import Batches, BatchRow, Stage, SubmittingError
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, RemoteBatch
 from expand.llm.pricing import batch_price_for
+from expand.llm.profile import Profile
 from expand.llm.types import AttemptFailedError, Failure
 from expand.outline.plans import Plan
 from expand.schema import Json
@@ -83,7 +84,7 @@ class BatchBackend:
                         run,
                         model=settings.model,
                         base_url=settings.base_url or "",
-                        terms=terms_of(options, setup.profile.output_cap_name),
+                        terms=terms_of(options, setup.profile),
                     )
                     verdicts += batches.reserve(batch, orders, hold_unknown=settings.on_unknown == "hold")
                     submitted.append(await submission.submit(batches.prepared(batch)))
@@ -240,15 +241,17 @@ async def _cancel_at_provider(batches: Batches, author: BatchAuthor, batch: Batc
             raise AuthorError(f"batch {batch.id} was not cancelled: {failed.message}") from failed
 
 
-def terms_of(options: RunOptions, output_cap_name: str) -> dict[str, Json]:
-    """What a batch is submitted for, as the ledger keeps it, so that it can be collected without saying it again.
-    ``output_cap_name`` is how the provider calls the output cap.
+def terms_of(options: RunOptions, profile: Profile) -> dict[str, Json]:
+    """What a batch is submitted for and how its requests are put, as the ledger keeps it, so that it can be gone on
+    with and collected without saying it again.
     """
     return {
         "chapters": list(options.chapters),
         "language": options.language,
-        "output_cap_name": output_cap_name,
+        "leave_out": [*profile.leave_out],
+        "output_cap_name": profile.output_cap_name,
         "plan": options.plan.value,
+        "system_role": profile.system_role,
         "sections": None if options.sections is None else [*sorted(options.sections)],
     }
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from expand.client.client import BudgetedClient
-from expand.client.outcome import StoppedError
+from expand.client.outcome import Bought, StoppedError
 from expand.drafting.backend import NoAuthor
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore
@@ -27,9 +27,10 @@ from expand.drafting.length_loop import Ask, Outcome, delivery_ratio
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_context import RunContext, UsageCounters
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_run import UNUSABLE_TRIES, SectionRun
+from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import SectionCheck, check_sections
-from expand.drafting.section_text import SectionText
+from expand.drafting.section_text import SectionText, imagined_line
+from expand.errors import InputError
 from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, Finish
 from expand.workspace import Workspace
@@ -84,12 +85,18 @@ async def _next_orders(context: RunContext, chapter: Chapter, check: SectionChec
     found: list[dict[str, Order]] = []
     for factor in FACTORS:
         lookahead = Lookahead(context, chapter, check, factor=factor)
-        await lookahead.draft()
+        drafted = await lookahead.draft()
+        if isinstance(drafted.ended_by, InputError):
+            raise drafted.ended_by
         found.append(lookahead.wanted)
         if len(lookahead.wanted) <= 1 or not lookahead.imagining:
             break
     certain = set.intersection(*(set(wanted) for wanted in found))
     return tuple(order for question, order in found[0].items() if question in certain)
+
+
+class _OpenQuestionError(Exception):
+    """A question has no answer in the ledger."""
 
 
 class Lookahead(SectionRun):
@@ -121,16 +128,19 @@ class Lookahead(SectionRun):
         """The stored answer to a question, or an imagined one, or None for a repair."""
         if not self._imagined.isdisjoint(ask.slots):
             return self._imagine(ask)
-        for attempt in range(UNUSABLE_TRIES):
-            order = self._order(ask, attempt)
-            stored = self._context.ledger.known(order)
-            if stored is None:
-                self.wanted[order.question or order.request.key] = order
-                return self._open(ask)
-            self._answered += 1
-            if stored.answer.usable:
-                return stored.answer
-        return None
+        try:
+            return await super()._usable(ask)
+        except _OpenQuestionError:
+            return self._open(ask)
+
+    async def _buy(self, order: Order) -> Bought:
+        """The stored answer. An order without one is noted as wanted."""
+        stored = self._context.ledger.known(order)
+        if stored is None:
+            self.wanted[order.question or order.request.key] = order
+            raise _OpenQuestionError
+        self._answered += 1
+        return Bought.of(stored, reused=True, attempts=0)
 
     def _open(self, ask: Ask) -> Answer | None:
         if ask.purpose == "repair":
@@ -153,9 +163,10 @@ class Lookahead(SectionRun):
         if not self._imagined:
             await super()._repair()
 
-    def _order(self, ask: Ask, attempt: int = 0) -> Order:
-        """The order with the words that the real text gives it."""
-        return self._requests.order(ask, self._real or self._text, attempt=attempt)
+    @property
+    def _shown_text(self) -> SectionText:
+        """The real text: orders have the words that it gives them."""
+        return self._real or self._text
 
     def _show(self) -> None:
         """Show nothing: the text that grows is imagined."""
@@ -167,7 +178,6 @@ def _imagined_text(titles: Sequence[str], count: int, serial: itertools.count[in
     blocks = []
     for part in range(parts):
         size = count // parts + (part < count % parts)
-        line = "Line {} stands for one of the lines that the model would write here."
-        lines = [line.format(next(serial)) for _ in range(max(1, size))]
+        lines = [imagined_line(next(serial)) for _ in range(max(1, size))]
         blocks.append("\n".join([f"### {titles[part - 1]}", "", *lines] if part else lines))
     return "\n\n".join(blocks) + "\n"

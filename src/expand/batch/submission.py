@@ -13,16 +13,18 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from expand.client.retry_policy import RULES
 from expand.errors import AuthorError
 from expand.ledger import Order
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchAuthor, RemoteBatch, input_line
-from expand.llm.types import AttemptFailedError, Failure
+from expand.llm.profile import OutputCapName, SystemRole
+from expand.llm.request_form import RequestForm
+from expand.llm.types import AttemptFailedError, Failure, Message, Request
 from expand.schema import Json
 
 MOST_CREATIONS = 3
@@ -102,7 +104,7 @@ class Submission:
             if file_id is None:
                 self._tell(f"uploading {batch.requests:,} requests")
                 with tempfile.TemporaryFile() as file:
-                    write_input(file, self._batches.forms(batch), str(batch.terms["output_cap_name"]))
+                    write_input(file, self._batches.forms(batch), form_of(batch.terms))
                     file.seek(0)
                     file_id = await self._author.upload(file, name=batch.file_name)
         except AttemptFailedError as failed:
@@ -204,18 +206,34 @@ def split(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
         yield tuple(part)
 
 
-def write_input(file: BinaryIO, forms: Iterator[tuple[str, str]], output_cap_name: str) -> None:
+def form_of(terms: Mapping[str, Json]) -> RequestForm:
+    """How the requests of a batch are put, by the terms that it was begun with."""
+    left_out = terms.get("leave_out") or ()  # batches of earlier versions say nothing of the last two
+    assert isinstance(left_out, list | tuple)  # as ``terms_of`` wrote it
+    return RequestForm(
+        cap_name=cast("OutputCapName", terms["output_cap_name"]),
+        system_role=cast("SystemRole", terms.get("system_role", "system")),
+        left_out=frozenset(str(name) for name in left_out),
+    )
+
+
+def write_input(file: BinaryIO, forms: Iterator[tuple[str, str]], form: RequestForm) -> None:
     """Write an input file from canonical forms: the same bytes whoever writes it and when."""
-    for key, form in forms:
-        asked = json.loads(form)
+    for key, canonical in forms:
+        asked = json.loads(canonical)
+        request = Request(
+            model=asked["model"],
+            messages=tuple(Message(role=role, content=text) for role, text in asked["messages"]),
+            max_output_tokens=asked["max_output_tokens"],
+            parameters=asked["parameters"],
+        )
         body: dict[str, Json] = {
-            **asked["parameters"],
-            "model": asked["model"],
-            "messages": [{"role": role, "content": text} for role, text in asked["messages"]],
-            output_cap_name: asked["max_output_tokens"],
+            **form.body(request),
+            "model": request.model,
+            "messages": [{**one} for one in form.messages(request)],
         }
         file.write(input_line(key, body))
 
 
 def _with_remedy(failed: AttemptFailedError) -> str:
-    return f"{failed.message}; {RULES[failed.failure].remedy}"
+    return f"{failed.message}; {failed.remedy or RULES[failed.failure].remedy}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from expand.redaction import visible
+
 Severity = Literal["blocking", "warning", "note"]
 """``blocking`` stops ``accept``; ``warning`` misses the contract; ``note`` is for the reader."""
 
@@ -53,6 +55,16 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
             _BLOCKING,
             "change the topic's wording or the model, or write it by hand",
         ),
+        "over-plan": FindingKind(
+            "the section was ended because its answers took half as much again as was planned",
+            _WARNING,
+            "read what stands there; draft the section anew with --fresh --section, or take another model",
+        ),
+        "not-asked": FindingKind(
+            "a request could not be made: it does not fit the model's context window, or its template fails",
+            {"blocking": "", "warning": "for a repair"},
+            "correct what the message names, and run again",
+        ),
         "refusal": FindingKind(
             "a model refuses or apologises where text should be",
             _BLOCKING,
@@ -70,6 +82,25 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
             _BLOCKING,
             "close the block",
             mendable=True,
+        ),
+        "cut": FindingKind(
+            "the text ends in the middle: in a sentence, a table row or a link",
+            _WARNING,
+            "finish the sentence, or have the section written again",
+        ),
+        "forbidden-character": FindingKind(
+            "a character that a Markdown file must not hold: a control, a bidirectional override, a noncharacter",
+            {
+                "blocking": "",
+                "warning": "for one that does no harm, such as U+FEFF or U+2028",
+                "note": "where it was taken off an answer",
+            },
+            "take it out",
+        ),
+        "left-off": FindingKind(
+            "a model's thinking, special tokens or an invented turn were taken off an answer",
+            {"note": ""},
+            "if you miss text, look at the answer with `expand ledger export`",
         ),
         "broken-code": FindingKind(
             "a parser finds a syntax error in a Rust, Python, shell, TOML, JSON or YAML block",
@@ -139,8 +170,9 @@ class Finding:
     """One miss of a draft.
 
     ``section`` is the section's number, 0 for the chapter as a whole; ``line`` counts from 1
-    within the section's text. ``message`` says what is wrong, with the numbers; ``remedy`` what
-    would mend it. ``mendable`` says that one more request to a model could.
+    within the section's text. ``message`` says what is wrong, with the numbers; what it quotes of the draft has its
+    control characters made visible. ``remedy`` says what would mend it, ``mendable`` that one more request to a model
+    could.
     """
 
     kind: str
@@ -150,6 +182,9 @@ class Finding:
     message: str
     remedy: str
     mendable: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", visible(self.message))
 
     def __str__(self) -> str:
         return f"section {self.section}, line {self.line}: {self.message}; {self.remedy}"

@@ -17,6 +17,8 @@ LEAST_CJK = 25
 LEAST_CODE_ROWS = 4
 LEAST_CODE_CHARACTERS = 60
 """A code block that has less of either may, too: a command is shown again."""
+MOST_SHARING = 50
+"""A run of words that so many passages have in common says little of any two of them, and is not looked up further."""
 LITTLE = 20
 """One repetition of fewer words than this is only noted."""
 SEVERAL = 3
@@ -80,12 +82,17 @@ def _repetitions(units: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
     found: list[tuple[Unit, Unit]] = []
     for unit in units:
         shared = Counter(number for run in unit.runs for number in having.get(run, ()))
-        near = [firsts[number] for number in sorted(shared) if _is_near(unit, firsts[number], shared[number])]
-        if near:
-            found.append((unit, near[0]))
+        # Two passages have no fewer runs together than the one has: what shares too few of them need not be compared.
+        least = NEAR * len(unit.runs)
+        close = sorted(number for number, count in shared.items() if count >= least)
+        near = next((firsts[number] for number in close if _is_near(unit, firsts[number], shared[number])), None)
+        if near is not None:
+            found.append((unit, near))
             continue
         for run in unit.runs:
-            having.setdefault(run, []).append(len(firsts))
+            units_with_run = having.setdefault(run, [])
+            if len(units_with_run) < MOST_SHARING:
+                units_with_run.append(len(firsts))
         firsts.append(unit)
     return found
 

@@ -15,8 +15,9 @@ from expand import __version__
 from expand.cli.command_table import TASKS
 from expand.cli.encoding import prepare
 from expand.cli.lazy_commands import add_commands
+from expand.cli.output import guard
 from expand.cli.verbosity import Quiet, Verbose, WorkspaceFolder, begin, counted, note
-from expand.errors import ExpandError
+from expand.errors import ExpandError, UntrustedError
 
 app = typer.Typer(
     name="expand",
@@ -54,11 +55,11 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its exit code."""
-    begin()
     losses = prepare(sys.stdout)
     prepare(sys.stderr)
+    guard()
     try:
-        app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="expand")
+        _run(list(sys.argv[1:] if arguments is None else arguments))
     except ExpandError as error:
         typer.echo(f"expand: {error}", err=True)
         sys.exit(error.exit_code)
@@ -72,3 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 "write to a file with -o, or set PYTHONUTF8=1"
             )
     sys.exit(0)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    """Runs a command line. If it stops at an untrusted workspace, which is before it sends anything, and the user then
+    trusts it, runs it again.
+    """
+    begin()
+    try:
+        app(args=list(arguments), prog_name="expand")
+    except UntrustedError as error:
+        from expand.cli.trust import agreed  # start-up time of every other command
+
+        if not agreed(error.root):
+            raise
+        begin()
+        app(args=list(arguments), prog_name="expand")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from expand.batch.batch_backend import BatchBackend
 from expand.batch.batch_reports import BatchStatus, CancelReport, CollectReport, StatusReport, SubmitReport
 from expand.cli.common import print_json
+from expand.cli.run_command import note_author
 from expand.cli.run_output import show_result
 from expand.cli.tables import TableColumn, console, print_table
 from expand.cli.verbosity import warn
@@ -28,7 +29,10 @@ BatchReport = SubmitReport | StatusReport | CollectReport | CancelReport
 
 def run_batch(action: str, workspace: Workspace, options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
     """Does what ``--batch`` says. Returns the exit code. Raises ``InputError``."""
-    backend = BatchBackend(workspace, options.settings(workspace), tell=warn)
+    settings = options.settings(workspace)
+    if not dry_run and not settings.embedded:
+        note_author(settings)
+    backend = BatchBackend(workspace, settings, tell=warn)
     report = asyncio.run(_act(action, backend, workspace, options, dry_run))
     if isinstance(report, SubmitReport):
         for refusal in report.refused:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 TASKS = """\
 \b
 By task:
-  begin      expand init, expand doctor, expand outline import
+  begin      expand init, expand doctor, expand trust, expand outline import
   plan       expand plan, expand chapter 03 --dry-run, expand prompt show
   write      expand chapter 03, expand chapter --all, expand worker
   improve    expand review 03, expand revise 03 --section 2 --note TEXT
@@ -39,7 +39,7 @@ class Command(NamedTuple):
 
 
 GROUPS: Mapping[str, str] = {
-    "ledger": "Verify, export, import and reconcile the ledger.",
+    "ledger": "Verify, export, import and reconcile the ledger; lift pauses.",
     "outline": "Check and import outlines, print their JSON Schema.",
     "prompt": "Show what would be sent; list, copy and compare templates.",
 }
@@ -99,6 +99,12 @@ Make a workspace in an empty folder or around a docs tree.
 expand init                          in the current folder
 expand init my-book --title "Pipes"  in a new folder
 
+trust = trust:trust
+Show which hosts, keys and ledger a workspace names; trust it.
+expand trust               show what this workspace names, and ask
+expand trust my-book -y    without a question, for a script
+expand trust --revoke      take it back
+
 doctor = doctor:doctor
 Check what is installed, reachable and priced; name remedies.
 expand doctor                send nothing
@@ -122,6 +128,11 @@ Settle attempts of unknown outcome, or list them.
 expand ledger reconcile                                list the unknown outcomes
 expand ledger reconcile 3f2a --as used=1200            enter what the provider billed
 expand ledger reconcile --usage export.csv --complete  from the provider's usage export
+
+ledger resume = ledger:resume
+List paused models, or lift the pause of one.
+expand ledger resume          list the paused models, and until when
+expand ledger resume gpt-4.1  call this model again
 
 outline check = outline:check
 Check settings, book and outlines; list mistakes by line.

@@ -13,6 +13,7 @@ import typer
 from expand.cli.encoding import is_unicode
 from expand.cli.verbosity import note
 from expand.errors import InputError
+from expand.redaction import printable
 from expand.schema import Json
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace, find_workspace, write_atomically
@@ -31,7 +32,9 @@ def require_choice(option: str, given: str | None, *choices: str) -> None:
 
 def settings_of(workspace: Workspace, overrides: Overrides | None = None) -> Settings:
     """The workspace's settings, with what the command line says over them. Raises ``InputError``."""
-    return read_settings(workspace.settings_path, environment=os.environ, overrides=overrides)
+    return read_settings(
+        workspace.settings_path, environment=os.environ, overrides=overrides, trusted=workspace.trusted
+    )
 
 
 def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:
@@ -48,5 +51,5 @@ def print_text(text: str, output: Path | None = None) -> None:
     if output is None:
         sys.stdout.write(text)
         return
-    write_atomically(output, text)
+    write_atomically(output, printable(text))
     note(f"{output} written")

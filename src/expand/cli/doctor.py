@@ -13,10 +13,12 @@ import typer
 
 from expand.cli import options
 from expand.cli.common import print_json
+from expand.cli.verbosity import note
 from expand.doctor.environment import Terminal
+from expand.doctor.model_checks import EndpointReply, ask_endpoint
 from expand.doctor.run_checks import DoctorReport, run_checks
 from expand.schema import Json
-from expand.settings import Overrides
+from expand.settings import Overrides, Settings
 
 
 def doctor(
@@ -44,6 +46,7 @@ def doctor(
             overrides=Overrides(model=model, base_url=base_url),
             terminal=terminal,
             live=live,
+            ask=_ask,
         )
     )
     if as_json:
@@ -55,6 +58,12 @@ def doctor(
     else:
         _show(report)
     raise typer.Exit(report.exit_code)
+
+
+async def _ask(settings: Settings) -> EndpointReply:
+    """Says to whom the checks send, and asks for the list of models."""
+    note(f"model {settings.recipient}")
+    return await ask_endpoint(settings)
 
 
 def _show(report: DoctorReport) -> None:

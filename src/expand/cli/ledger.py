@@ -10,19 +10,22 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, print_text, settings_of, workspace_of
+from expand.cli.common import print_json, settings_of, workspace_of
 from expand.cli.encoding import escaped, is_unicode
-from expand.cli.verbosity import warn
+from expand.cli.output import write_data
+from expand.cli.verbosity import note, warn
 from expand.drafting.model_setup import cost_of
 from expand.errors import InputError, Place
-from expand.ledger import Ledger, State, audit, transfer
+from expand.ledger import Ledger, State, audit, pauses_in, transfer
 from expand.ledger.attempts import MOST_TOKENS
 from expand.ledger.reconciliation import reconcile as settle
 from expand.ledger.reconciliation import reconcile_export
 from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.settings import Settings
-from expand.workspace import Workspace, read_text
+from expand.workspace import Workspace, read_text, write_atomically
 
+MOST_EXPORT_BYTES = 1_000_000_000
+"""Of a usage export, which has a line for each attempt."""
 LedgerOption = Annotated[
     str | None,
     typer.Option("--ledger", metavar="FILE|URL", help="A ledger other than the workspace's: a file, or postgresql://…"),
@@ -77,11 +80,12 @@ def export(
 
     lines = transfer.export(_path(context, workspace, ledger), texts=texts)
     if output is not None:
-        print_text("".join(f"{line}\n" for line in lines), output)
+        write_atomically(output, "".join(f"{line}\n" for line in lines))  # the answers as they came
+        note(f"{output} written")
         return
     whole = is_unicode(sys.stdout)
     for line in lines:
-        sys.stdout.write(f"{line if whole else escaped(line)}\n")
+        write_data(f"{line if whole else escaped(line)}\n")
 
 
 def import_(
@@ -94,12 +98,13 @@ def import_(
 
     target = _path(context, workspace, ledger)
     if file is None:
-        filled = transfer.import_(target, sys.stdin)
+        filled = transfer.import_(target, getattr(sys.stdin, "buffer", sys.stdin), name="stdin")
     elif not file.is_file():
         raise InputError("there is no such file", remedy="check the path", place=Place(path=file))
     else:
-        with file.open(encoding="utf-8") as lines:
-            filled = transfer.import_(target, lines)
+        # Bytes, so that a line that is not UTF-8 is an error of that line.
+        with file.open("rb") as lines:
+            filled = transfer.import_(target, lines, name=str(file))
     typer.echo(f"{target}: {filled.attempts:,} attempts and {filled.answers:,} answers imported")
 
 
@@ -137,6 +142,36 @@ def reconcile(
         ledger.close()
 
 
+def resume(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The paused model.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every paused model.")] = False,
+    workspace: options.Workspace = None,
+) -> None:
+    """List paused models, or lift the pause of one."""
+    place = workspace_of(context, workspace)
+    if model is not None and every:
+        raise InputError("a model and --all were given", remedy="give one of the two")
+    paused = pauses_in(place.ledger_place)
+    names = [pause.model for pause in paused]
+    if model is not None and model not in names:
+        listed = f"paused are: {', '.join(names)}" if names else "no model is paused"
+        raise InputError(f"{model} is not paused", remedy=listed)
+    if model is None and not every:
+        for pause in paused:
+            typer.echo(str(pause))
+        if not paused:
+            typer.echo("no model is paused")
+        return
+    ledger = Ledger.open(place.ledger_place)
+    try:
+        for name in names if every else [model or ""]:
+            ledger.resume(name)
+            typer.echo(f"{name}: the pause is lifted")
+    finally:
+        ledger.close()
+
+
 def _list(ledger: Ledger) -> None:
     found = False
     for row in ledger.attempts(state=State.UNKNOWN):
@@ -154,7 +189,7 @@ def _by_hand(ledger: Ledger, settings: Settings, place: Workspace, attempt: str,
     if outcome is None:
         raise InputError("--as is missing", remedy=f"say --as {words}")
     name, _, number = outcome.partition("=")
-    if not (outcome == "unbilled" or (name == "used" and number.isdecimal())):
+    if not (outcome == "unbilled" or (name == "used" and number.isdecimal() and len(number) < 20)):
         raise InputError(f"--as is {outcome!r}", remedy=f"give {words}")
     tokens = 0 if outcome == "unbilled" else int(number)
     if tokens > MOST_TOKENS:
@@ -168,7 +203,7 @@ def _from_export(ledger: Ledger, settings: Settings, place: Workspace, usage: Pa
         raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
     done = reconcile_export(
         ledger,
-        io.StringIO(read_text(usage), newline=""),
+        io.StringIO(read_text(usage, most=MOST_EXPORT_BYTES), newline=""),
         name=str(usage),
         cost=cost_of(place, settings),
         complete=complete,

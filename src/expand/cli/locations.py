@@ -33,7 +33,7 @@ class Locations:
 
 def locations_of(workspace: Workspace, chapter: ChapterResult) -> Locations:
     """The locations of a chapter's findings."""
-    path = workspace.root / chapter.draft
+    path = workspace.draft_path(chapter.id)
     return Locations(chapter.draft, read_text(path) if path.is_file() else "")
 
 

@@ -12,6 +12,7 @@ import typer
 from expand.budget import usd_from_pico
 from expand.cli import options
 from expand.cli.common import print_json, settings_of, workspace_of
+from expand.cli.output import write_data
 from expand.cli.run_command import note_author, stop_on_signals
 from expand.cli.verbosity import counted, warn
 from expand.client.client import BudgetedClient
@@ -177,7 +178,7 @@ def _show_outlines(workspace: Workspace, outlines: Sequence[WrittenOutline], *, 
         summary = f"{path}: {prefix}{state}, {counted(outline.sections, 'section')}, {outline.lines:,} lines{stated}"
         if dry_run:
             warn(summary)
-            typer.echo(outline.text, nl=False)
+            write_data(outline.text)
         else:
             typer.echo(summary)
         for title in outline.dropped:
@@ -226,7 +227,7 @@ def _show_order(order: Order, *, as_json: bool) -> None:
         )
         return
     for message in order.request.messages:
-        typer.echo(message.content)
+        write_data(f"{message.content}\n")
     warn(
         f"chapter {order.address.chapter}, {order.request.model}: nothing was sent; a request reserves "
         f"{order.amount.tokens:,} tokens ({order.prompt_tokens:,} of them for the prompt), at most "

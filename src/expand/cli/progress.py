@@ -19,10 +19,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from expand.cli.output import unguarded
 from expand.cli.progress_messages import ProgressMessages
 from expand.cli.run_stats import Key, RunStats
 from expand.cli.verbosity import Verbosity
 from expand.drafting.events import Event, Notice, SectionDone, SectionGrew, SectionStarted
+from expand.redaction import printable
 
 # The figures of a run as it goes on: lines, sections and tokens so far, and the time left.
 
@@ -36,7 +38,7 @@ WIDEST_BAR = 40
 
 def console_for(stream: TextIO) -> Console:
     """A console on a stream that takes its encoding's word for what can be drawn."""
-    return Console(file=stream, highlight=False, markup=False, emoji=False)
+    return Console(file=unguarded(stream), highlight=False, markup=False, emoji=False)
 
 
 class BarProgress:
@@ -59,7 +61,7 @@ class BarProgress:
             lines = list(self._messages.lines(event))
             if isinstance(event, SectionStarted):
                 key = (event.chapter, event.section)
-                self._working[key] = self._stats.sections[key].title
+                self._working[key] = printable(self._stats.sections[key].title)
             elif isinstance(event, SectionDone):
                 self._working.pop((event.chapter, event.section), None)
         style = "yellow" if isinstance(event, Notice) else ""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from expand.cli.run_stats import RunStats
 from expand.cli.verbosity import Verbosity, counted
 from expand.drafting.events import AttemptChanged, Event, Notice, RunPlanned, SectionDone
+from expand.redaction import printable
 
 MOST_REASONS = 12
 """Sections whose reason for being drafted is told; of the others the number."""
@@ -30,7 +31,10 @@ class ProgressMessages:
         self._failed = ""
 
     def lines(self, event: Event) -> Iterator[str]:
-        """What is said of an event, if anything."""
+        """What is said of an event, if anything; printable."""
+        yield from map(printable, self._lines(event))
+
+    def _lines(self, event: Event) -> Iterator[str]:
         if isinstance(event, RunPlanned):
             yield from plan_lines(event)
         elif isinstance(event, SectionDone):

@@ -10,6 +10,7 @@ import typer
 
 from expand.cli import options
 from expand.cli.common import print_json, require_choice, settings_of, workspace_of
+from expand.cli.output import write_data
 from expand.drafting.dry_run import first_order
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
@@ -81,7 +82,7 @@ def show(
     for message, count in zip(request.messages, counts, strict=True):
         prefix = ", the same in all requests of the chapter" if message is request.messages[0] else ""
         typer.echo(f"--- {message.role} ({count:,} tokens{prefix})")
-        typer.echo(message.content)
+        write_data(f"{message.content}\n")
     typer.echo(
         f"--- {request.model}: {order.prompt_estimate:,} prompt tokens ({'exact' if exact else 'estimated'}, at most "
         f"{order.prompt_tokens:,}; a cache can serve {counts[0] / sum(counts):.0%} of them), output cap "
@@ -157,7 +158,7 @@ def diff(context: typer.Context, templates: TemplatesArgument = None, workspace:
     differences = {file.name: difference(file) for file in files}
     for file in files:
         if differences[file.name]:
-            typer.echo(differences[file.name], nl=False)
+            write_data(differences[file.name])
         elif templates:
             typer.echo(f"{file.name}: {_NO_DIFFERENCE[file.state].format(file.replaced_name)}")
     if not templates and not any(differences.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import typer
 from expand.api import figures
 from expand.cli import options
 from expand.cli.common import print_json, print_text, settings_of, workspace_of
+from expand.cli.verbosity import warn
 from expand.errors import InputError
+from expand.ledger import pauses_in
 from expand.reports.budget_report import LATEST, budget_report
 from expand.reports.data import BookData
 from expand.reports.formats import FORMATS, Format, as_json, render, renew
@@ -60,8 +63,11 @@ def budget(
 ) -> None:
     """Show tokens used, reserved, remaining and estimated for the rest."""
     wanted = format_of(form, json=json)
-    data = figures(workspace_of(context, workspace), priced=False, latest=LATEST)
+    opened = workspace_of(context, workspace)
+    data = figures(opened, priced=False, latest=LATEST)
     print_report(budget_report(data, report_language(data.book.language, language)), wanted, output)
+    for pause in pauses_in(opened.ledger_place):
+        warn(f"{pause}; lift it with `expand ledger resume {shlex.quote(pause.model)}`")
 
 
 def plan(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from expand import __version__
 from expand.cli.common import print_json
 from expand.cli.progress import progress
-from expand.cli.run_log import RunLog, log_into, secrets_of
+from expand.cli.run_log import RunLog, log_into
 from expand.cli.run_output import refusals, show_result
 from expand.cli.verbosity import Verbosity, note, verbosity, warn
 from expand.drafting.events import Event
@@ -33,8 +33,9 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
     result = asyncio.run(_run(workspace, settings, options))
     for refused in refusals(result.refused):
         warn(refused)
-    if result.stopped_by:
-        warn(result.stopped_by)
+    for problem in (result.stopped_by, *result.problems):
+        if problem:
+            warn(problem)
     if as_json:
         print_json(result.as_json())
     else:
@@ -43,17 +44,26 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
 
 
 def note_author(settings: Settings) -> None:
-    """Says on stderr which author writes where nobody named it: the local model, or a guessed provider."""
-    if settings.embedded:
+    """Says on stderr to whom requests go, before the first one. Raises ``UntrustedError``."""
+    for one in settings.of_sections():
+        one.require_trust()
+    if settings.model_file is not None:
+        note(f"{settings.model} writes, served on this machine from {settings.model_file.path}")
+    elif settings.embedded:
         note(
             f"the embedded local model writes ({settings.model}: English, small, for trying out); "
             "set OPENAI_API_KEY or give --base-url for another"
         )
-    elif settings.guessed:
-        note(
-            f"{settings.base_url} is taken for {settings.provider.title} by its "
-            f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
-        )
+    else:
+        note(f"model {settings.recipient}")
+        if settings.guessed:
+            note(
+                f"{settings.base_url} is taken for {settings.provider.title} by its "
+                f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
+            )
+    for one in settings.of_sections()[1:]:
+        if not one.embedded:
+            note(f"also model {one.recipient}")
 
 
 async def _run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:
@@ -78,8 +88,7 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
     if verbosity() is not Verbosity.VERBOSE:
         yield None
         return
-    secrets = secrets_of(settings.api_key, settings.base_url)
-    with log_into(workspace.root / ".expand" / "logs", now=lambda: datetime.now(UTC), secrets=secrets) as (path, log):
+    with log_into(workspace.state_path("logs"), now=lambda: datetime.now(UTC)) as (path, log):
         note(f"the log of this run is {workspace.relative(path)}")
         where = settings.base_url or "its own address"
         log.say(f"expand {__version__}, {settings.model} at {where}")

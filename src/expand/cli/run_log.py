@@ -1,19 +1,17 @@
 """The log of a run: every event with its time, in a file of the workspace, under ``.expand/logs``.
 
-Bounded: only the newest files are kept. Nothing secret is in it: a line that holds the key, or the password of a base
-URL, is written without it.
+Bounded: only the newest files are kept. No key is in it.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import urlsplit
 
 from expand.cli.progress_messages import ProgressMessages
 from expand.cli.run_stats import RunStats
@@ -21,11 +19,12 @@ from expand.cli.verbosity import Verbosity, counted
 from expand.drafting.events import Event, SectionGrew
 from expand.drafting.results import RunResult
 from expand.errors import InputError, Place
+from expand.paths import private_folder
+from expand.redaction import printable
 
 KEPT_FILES = 20
 KEPT_BYTES = 64 * 2**20
 """What the logs of former runs may take on the disk, all together."""
-HIDDEN = "[secret]"
 
 
 class RunLog:
@@ -36,13 +35,11 @@ class RunLog:
         file: TextIO,
         *,
         now: Callable[[], datetime],
-        secrets: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``now`` gives the time in UTC, ``clock`` seconds; ``secrets`` are kept out."""
+        """``now`` gives the time in UTC, ``clock`` seconds."""
         self._file = file
         self._now = now
-        self._secrets = [secret for secret in secrets if secret]
         self._stats = RunStats(clock)
         self._messages = ProgressMessages(self._stats, Verbosity.VERBOSE, clock=clock)
 
@@ -66,22 +63,19 @@ class RunLog:
 
     def say(self, line: str) -> None:
         """Notes a line, on the disk when it returns as far as the process is concerned."""
-        for secret in self._secrets:
-            line = line.replace(secret, HIDDEN)
         moment = f"{self._now():%Y-%m-%dT%H:%M:%S.%f}"[:-3]
-        self._file.write(f"{moment}Z {line.replace(chr(10), ' ')}\n")
+        self._file.write(f"{moment}Z {printable(line).replace(chr(10), ' ')}\n")
         self._file.flush()
 
 
 @contextmanager
-def log_into(
-    folder: Path, *, now: Callable[[], datetime], secrets: Sequence[str] = ()
-) -> Iterator[tuple[Path, RunLog]]:
+def log_into(folder: Path, *, now: Callable[[], datetime]) -> Iterator[tuple[Path, RunLog]]:
     """A new log in ``folder``, after old ones were pruned. Raises ``InputError``."""
     path = folder / f"{now():%Y-%m-%dT%H%M%SZ}-{os.getpid()}.log"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         prune(folder)
+        path.touch(mode=0o600)
         file = path.open("a", encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(
@@ -90,7 +84,7 @@ def log_into(
             place=Place(path=path),
         ) from error
     with file:
-        yield path, RunLog(file, now=now, secrets=secrets)
+        yield path, RunLog(file, now=now)
 
 
 def prune(folder: Path, *, files: int = KEPT_FILES - 1, size: int = KEPT_BYTES) -> None:
@@ -103,9 +97,3 @@ def prune(folder: Path, *, files: int = KEPT_FILES - 1, size: int = KEPT_BYTES) 
                 path.unlink()
         except FileNotFoundError:  # another run is pruning too
             continue
-
-
-def secrets_of(api_key: str | None, base_url: str | None) -> tuple[str, ...]:
-    """What must not be in a log: the key, and a password within the base URL."""
-    password = urlsplit(base_url).password if base_url else None
-    return tuple(secret for secret in (api_key, password) if secret)

@@ -12,6 +12,7 @@ from expand.cli.locations import Locations, locations_of, named
 from expand.cli.tables import TableColumn, console, print_table, say
 from expand.cli.verbosity import counted
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
+from expand.markdown.escape import escaped
 from expand.workspace import Workspace
 
 MOST_FINDINGS = 12
@@ -53,11 +54,13 @@ def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
 def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review as Markdown."""
     places = locations_of(workspace, chapter)
-    rows = [f"| {s.number}. {s.title} | {s.lines:,} | {s.target_lines:,} | {s.status} |" for s in chapter.sections]
-    found = [f"- {_line(places, finding)}" for finding in chapter.every_finding]
+    rows = [
+        f"| {s.number}. {escaped(s.title)} | {s.lines:,} | {s.target_lines:,} | {s.status} |" for s in chapter.sections
+    ]
+    found = [f"- {escaped(_line(places, finding))}" for finding in chapter.every_finding]
     return "\n".join(
         [
-            f"## {_title(chapter)}",
+            f"## {escaped(_title(chapter))}",
             "",
             "| Section | Lines | Target | Status |",
             "| --- | ---: | ---: | --- |",
@@ -65,7 +68,7 @@ def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
             "",
             *(found or ["No findings."]),
             "",
-            _score(chapter),
+            escaped(_score(chapter)),
             "",
         ]
     )
@@ -146,7 +149,9 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
     """The findings of what was finished; of the rest, that it was not."""
     unfinished = {s.number for s in chapter.sections if s.status in UNFINISHED}
     found = [
-        finding for finding in chapter.every_finding if finding.severity != "note" and finding.section not in unfinished
+        finding
+        for finding in chapter.every_finding
+        if finding.severity != "note" and (finding.section not in unfinished or finding.kind == "not-asked")
     ]
     for finding in found[:MOST_FINDINGS]:
         yield _line(places, finding)

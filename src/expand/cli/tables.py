@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from expand.cli.output import unguarded
+from expand.redaction import printable
 from expand.reports.text_table import PIPE_WIDTH, room_of, table_lines, text_columns
 
 Row = TypeVar("Row")
@@ -32,18 +34,19 @@ class TableColumn(Generic[Row]):
     def shown(self, row: Row) -> str:
         """The cell of a row as text."""
         cell = self.cell(row)
-        return cell if isinstance(cell, str) else f"{cell:,}"
+        return printable(cell) if isinstance(cell, str) else f"{cell:,}"
 
 
 def console() -> Console:
     """A console on stdout: as wide as the terminal, or wide enough for a pipe."""
     piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
-    return Console(highlight=False, markup=False, emoji=False, width=PIPE_WIDTH if piped else None)
+    width = PIPE_WIDTH if piped else None
+    return Console(file=unguarded(sys.stdout), highlight=False, markup=False, emoji=False, width=width)
 
 
 def say(where: Console, line: str) -> None:
     """Prints a line of prose, folded between words on a terminal and left whole in a pipe."""
-    where.print(Text(line), soft_wrap=not where.is_terminal)
+    where.print(Text(printable(line)), soft_wrap=not where.is_terminal)
 
 
 def print_table(

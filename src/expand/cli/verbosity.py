@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from expand.errors import InputError
+from expand.redaction import printable
 
 
 class Verbosity(enum.Enum):
@@ -73,7 +74,8 @@ Verbose = Annotated[
 
 def warn(message: str) -> None:
     """Writes a line on stderr in any case."""
-    sys.stderr.write(f"expand: {message}\n")
+    # The bars of a run put a stream of their own before stderr.
+    sys.stderr.write(f"expand: {printable(message)}\n")
 
 
 def note(message: str) -> None:

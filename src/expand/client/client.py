@@ -15,20 +15,29 @@ the answer took seconds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shlex
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from expand.client.circuit_breaker import CircuitBreaker
 from expand.client.limiter import Canary, Limiter
 from expand.client.outcome import Bought, Event, HeldError, RefusedError, StoppedError
-from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, pause_seconds
-from expand.errors import AuthorError, ExpandError
+from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, is_lost
+from expand.errors import AuthorError, ExpandError, LedgerError
 from expand.ledger import Held, InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
 from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
+from expand.llm.waits import until
 
 __all__ = ["Bought", "BudgetedClient", "Event", "HeldError", "RefusedError", "RetryPolicy", "StoppedError"]
 
 PILOT_SECONDS = 0.2
 """How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
+
+REPLACEABLE_PILOT_SECONDS = 5.0
+"""The same where another model stands in: a server in trouble answers more slowly, and each attempt is charged."""
 
 TEXT_SECONDS = 0.2
 """How long an answer that is arriving shows no further text: a fast model sends hundreds of pieces a second."""
@@ -36,8 +45,14 @@ TEXT_SECONDS = 0.2
 POLL_SECONDS = 0.5
 """How often to look for what another process may have changed."""
 
+PAUSE_SECONDS = 5.0
+"""How often to look whether a pause has been lifted meanwhile."""
+
 SETTLE_TRIES = 60
-"""How often, a second apart, to try to store an answer while the disk is full or locked."""
+"""How often, a second apart, to try to store an answer while the disk is full or the ledger locked."""
+
+SETTLE_SECONDS = 60.0
+"""How long to try at most: a server that is gone takes half a minute to fail once."""
 
 Outcome = StoredAnswer | AttemptFailedError
 """How an attempt ended."""
@@ -47,8 +62,48 @@ def ignore(event: Event) -> None:
     """Show nothing."""
 
 
-async def always_ready() -> None:
+async def always_ready(model: str) -> None:
     """An author that is always ready."""
+
+
+class _Keeping:
+    """An answer that may have to wait for its ledger, and the file that holds it meanwhile."""
+
+    def __init__(self, ledger: Ledger, order: Order, attempt_id: str, answer: Answer, cost: int | None) -> None:
+        self.attempt_id = attempt_id
+        self.answer = answer
+        self.path: Path | None = None
+        self._ledger = ledger
+        self._order = order
+        self._cost = cost
+
+    def keep(self) -> None:
+        """Write the file, unless it is there; what cannot be written may be writable at the next try."""
+        if self.path is None:
+            with contextlib.suppress(LedgerError):
+                self.path = self._ledger.keep_elsewhere(
+                    self._order, self.attempt_id, self.answer, cost_pico_usd=self._cost
+                )
+
+    def discard(self) -> None:
+        """Remove the file: the ledger has the answer."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a message."""
+        return "" if self.path is None else f", and is kept as {self.path}"
+
+
+@dataclass(kw_only=True, slots=True)
+class ModelState:
+    """What a run has learnt of one model. ``given_up`` is why it is asked no more."""
+
+    canary: Canary
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    prepared: bool = False
+    given_up: AuthorError | None = None
 
 
 class BudgetedClient:
@@ -63,29 +118,36 @@ class BudgetedClient:
         on_event: Callable[[Event], None] = ignore,
         at_once: int | None = None,
         pilot_seconds: float = PILOT_SECONDS,
-        prepare: Callable[[], Awaitable[None]] = always_ready,
+        prepare: Callable[[str], Awaitable[None]] = always_ready,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``at_once`` is the most requests that are on their way at one time; None is no bound. The first attempt is
-        ``pilot_seconds`` ahead of the others. ``prepare`` makes the author ready, before anything is reserved.
+        """``at_once`` is the most requests that are on their way at one time; None is no bound. The first attempt at a
+        model is ``pilot_seconds`` ahead of the others. ``prepare`` makes a model ready, before anything is reserved.
         """
         self._ledger = ledger
         self._author = author
         self._retry = retry
         self._on_event = on_event
         self._prepare = prepare
-        self._prepared = False
         self._sleep = sleep
         self._pilot_seconds = pilot_seconds
-        self._canary = Canary(passed=not pilot_seconds)
+        self._models: dict[str, ModelState] = {}
         self._limiter = Limiter(at_once)
         self._in_flight: set[asyncio.Task[Outcome]] = set()
         self._storing: set[asyncio.Task[Outcome] | None] = set()
         """Those of them whose answer is there and is being stored."""
+        self._unsettled: list[_Keeping] = []
+        self._unsettled_by = ""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
-        self.fatal: AuthorError | None = None
-        """Why the whole run cannot go on; every further order is refused with the same words."""
+
+    def given_up(self, models: Iterable[str]) -> AuthorError | None:
+        """Why none of these models can be asked any more in this run; None while one can. Every further order for a
+        model that is given up is refused with the same words.
+        """
+        reasons = [(model, self._model(model).given_up) for model in models]
+        known = [(model, reason) for model, reason in reasons if reason is not None]
+        return all_failed(known) if known and len(known) == len(reasons) else None
 
     async def buy(self, order: Order) -> Bought:
         """The answer to the order's request, from the ledger or else from the author.
@@ -98,17 +160,24 @@ class BudgetedClient:
         stored = self._ledger.known(order)
         if stored is not None:
             return Bought.of(stored, reused=True, attempts=0)
-        tries = RetryState(self._retry)
+        tries = RetryState(self._retry, order.request.model)
         # After the look at the ledger, so that an order whose answer is there never leads: it would prove nothing about
         # the key.
-        leads = await self._canary.enter()
+        model = self._model(order.request.model)
+        leads = await model.canary.enter()
         try:
             # Behind the canary, so that it happens once, and before anything is reserved: a local model that cannot be
             # loaded costs nothing.
-            if not self._prepared:
-                await self._prepare()
-                self._prepared = True
+            if not model.prepared and model.given_up is None:
+                try:
+                    await self._prepare(order.request.model)
+                except AuthorError as error:
+                    model.given_up = error
+                    raise
+                model.prepared = True
             while True:
+                if tries.lost and not tries.probing:
+                    tries.probing = await model.breaker.enter()
                 # A retry goes before what was never sent. Otherwise one section would stay open, and its draft
                 # unwritten, until all others have been begun.
                 place = await self._place(order, rank=0 if tries.sent else order.rank)
@@ -120,11 +189,13 @@ class BudgetedClient:
                 # Looked at after each failure as well as before each reservation: a stop that comes while the attempt
                 # is out must not lead to another one.
                 if self._stopped.is_set() or not tries.goes_on(outcome):
-                    raise self._given_up(outcome, tries) from outcome
-                await self._wait(tries.wait_seconds(outcome), self._stopped)
+                    raise self._given_up(order, outcome, tries) from outcome
+                await self._wait(tries.wait_seconds(outcome, lost=model.breaker.lost), self._stopped)
         finally:
+            if tries.probing:
+                model.breaker.leave()
             if leads:
-                self._canary.leave()
+                model.canary.leave()
 
     def stop(self) -> None:
         """Begin no further attempt; what is in flight arrives and is settled. Called again, what is in flight is
@@ -137,17 +208,19 @@ class BudgetedClient:
             for task in self._in_flight - self._storing:
                 task.cancel()
         self._stopped.set()
-        self._canary.passes()  # whoever waits for it is told that the run has stopped
+        for model in self._models.values():
+            model.canary.passes()  # whoever waits for it is told that the run has stopped
         self._limiter.open()
 
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away. Call it before the ledger is
-        closed.
+        closed. Raises ``LedgerError`` if answers could not be stored, and says how many and where they are.
         """
         # A loop, since an attempt that ends may let another one begin. Closing the ledger under a task would turn its
         # answer into an unknown outcome.
         while self._in_flight:
             await asyncio.wait(self._in_flight)
+        self._raise_unsettled()
 
     # --- a place in the budget --------------------------------------------------------------------
 
@@ -155,12 +228,12 @@ class BudgetedClient:
         """A reservation, marked as sent and counted as out, or an answer. A smaller ``rank`` goes before a greater one:
         what was begun goes on before anything else is.
         """
-        model = order.request.model
+        model, told = order.request.model, ""
         while True:
             with self._limiter.queue(model, rank) as place:
                 while True:
                     await self._limiter.turn(model, place)
-                    self._check()
+                    self._check(model)
                     # Only the head of a model's queue asks. If all who wait asked, each settlement would wake thousands
                     # for one place, and a large order would never fit, since small ones would take what comes free.
                     match self._ledger.reserve(order, hold_unknown=self._retry.holds):
@@ -177,10 +250,16 @@ class BudgetedClient:
                             break  # wait outside the queue: others need not wait for this one
                         case Held() as held:
                             raise HeldError.by_unknown(order, held.attempt_id)
-                        case Paused(seconds=seconds, reason=reason):
+                        case Paused(seconds=seconds, reason=reason, by_provider=by_provider):
+                            if by_provider and seconds > self._retry.longest_wait_seconds:
+                                raise self._paused_too_long(model, seconds, reason)
+                            if reason != told:
+                                told = reason
+                                self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=reason))
                             # A random part, since every process that was told of the pause would otherwise come back in
-                            # the same instant, and be refused again.
-                            await self._linger(order, seconds + self._retry.jitter() * 0.25, reason, place.changed)
+                            # the same instant, and be refused again. In steps, since somebody may lift the pause.
+                            await self._wait(min(seconds + self._retry.jitter() * 0.25, PAUSE_SECONDS), place.changed)
+                            self._ledger.recover()
                         case Refused(waitable=True) as refused:
                             message = f"{refused.message}; waiting for calls in flight"
                             # Polled, since what comes free may be another process's, and no event of this loop tells of
@@ -190,13 +269,32 @@ class BudgetedClient:
                             raise RefusedError(refused)
             # An order that waits for another process's answer may wait for minutes. As the leader it would hold up the
             # whole run.
-            self._canary.passes()  # nobody waits behind an order that only waits itself
+            self._model(model).canary.passes()  # nobody waits behind an order that only waits itself
             await self._linger(order, POLL_SECONDS, "the same request is in flight already", self._stopped)
 
-    def _check(self) -> None:
-        """Raise what keeps anything more from being bought."""
-        if self.fatal is not None:
-            raise AuthorError(str(self.fatal))
+    def _paused_too_long(self, name: str, seconds: float, reason: str) -> AuthorError:
+        """The error for a pause that the ledger has from elsewhere; the model is given up."""
+        model = self._model(name)
+        model.given_up = model.given_up or AuthorError(
+            f"{reason} {until(seconds)}; run again then, lift it with `expand ledger resume {shlex.quote(name)}`, or "
+            "take another model"
+        )
+        model.canary.passes()
+        return AuthorError(str(model.given_up))
+
+    def _model(self, name: str) -> ModelState:
+        passed = not self._pilot_seconds or self._stopped.is_set()
+        return self._models.setdefault(name, ModelState(canary=Canary(passed=passed)))
+
+    def _check(self, model: str) -> None:
+        """Raise what keeps anything more from being bought from the model."""
+        if (reason := self._model(model).given_up) is not None:
+            raise AuthorError(str(reason))
+        if self._unsettled:
+            # A worker goes on once its database is back, and what it had to keep elsewhere is in the ledger.
+            with contextlib.suppress(LedgerError):
+                self._ledger.recover()
+            self._raise_unsettled()
         if self._stopped.is_set():
             raise StoppedError("stopped before it was sent")
 
@@ -226,15 +324,18 @@ class BudgetedClient:
         abandoned. A cancelled caller leaves the attempt to arrive.
         """
         tries.sent += 1
+        canary = self._model(order.request.model).canary
         # A task of its own, shielded below: a caller that is cancelled must not take the attempt with it. The provider
         # goes on writing, and bills.
         task = asyncio.create_task(self._send(order, place, tries))
         self._in_flight.add(task)
         task.add_done_callback(self._landed)
-        if not self._canary.passed:
+        if not canary.passed:
             # The lead is short. A wrong key is refused at once, so waiting for the first whole answer would show no
             # more, and leave all other places empty for as long as that takes.
-            timer = asyncio.get_running_loop().call_later(self._pilot_seconds, self._canary.passes)
+            replaceable = order.request.model in self._retry.replaceable
+            ahead = REPLACEABLE_PILOT_SECONDS if replaceable else self._pilot_seconds
+            timer = asyncio.get_running_loop().call_later(ahead, canary.passes)
             task.add_done_callback(lambda _: timer.cancel())
         try:
             outcome = await asyncio.shield(task)
@@ -243,9 +344,10 @@ class BudgetedClient:
                 raise StoppedError(f"stopped; the outcome of attempt {place.attempt_id} is unknown") from None
             raise
         if isinstance(outcome, StoredAnswer):
-            self._canary.passes()
+            self._model(order.request.model).breaker.answer()
+            canary.passes()
         else:
-            self._learn(outcome, tries)
+            self._learn(order, outcome, tries)
         return outcome
 
     def _landed(self, task: asyncio.Task[Outcome]) -> None:
@@ -269,7 +371,7 @@ class BudgetedClient:
             # length.
             if now - shown_at >= TEXT_SECONDS:
                 shown_at = now
-                self._canary.passes()
+                self._model(order.request.model).canary.passes()
                 self._on_event(Event(kind="text", order=order, attempt_id=attempt_id, text="".join(pieces)))
 
         self._on_event(Event(kind="sent", order=order, attempt_id=attempt_id))
@@ -278,14 +380,14 @@ class BudgetedClient:
                 order.request, client_request_id=order.address.header(attempt_id), on_text=on_text
             )
         except AttemptFailedError as failed:
-            seconds = pause_seconds(failed, tries.add(failed))
+            seconds = tries.pause_seconds(failed)
             if seconds:  # first of all: from now on nobody may call the model, in any process
                 self._ledger.pause(order.request.model, seconds)
             # Text wins over the failure's rule, even over "not billed": a provider that sent text has worked, and will
             # charge for it. What the order still needs is asked for as a continuation.
             cut = _cut(pieces, failed)
             if cut is None:
-                self._record_failure(order, attempt_id, failed, seconds, final=not tries.goes_on(failed))
+                self._record_failure(order, attempt_id, failed, seconds, final=tries.ends_run(failed))
                 return failed
             answer = cut
         # Everything, Ctrl-C and defects in an author too. Whatever happens after sending, the ledger has to be told, or
@@ -316,54 +418,112 @@ class BudgetedClient:
                 order=order,
                 attempt_id=attempt_id,
                 seconds=seconds,
-                message=failed.message,
-                final=rule.stops_run and final,
+                message=f"{failed.message}; {failed.mended}" if failed.mended else failed.message,
+                final=final,
             )
         )
 
     async def _settle(self, order: Order, attempt_id: str, answer: Answer) -> StoredAnswer:
-        """Store the answer and charge it. It is kept in memory while the disk is full or the ledger is locked; after a
-        second stop it is stored at once or not at all.
+        """Store the answer and charge it. While the disk is full or the ledger is locked, it is kept elsewhere and
+        tried again; after a second stop it is stored at once, or stays there.
         """
         self._storing.add(asyncio.current_task())
         cost = None if answer.usage is None else order.cost(answer.usage)
-        # Only for a ledger that is busy or a disk that is full: both pass, and the answer in memory is worth the wait.
-        # Any other error would be the same the next time.
-        for left in reversed(range(SETTLE_TRIES)):  # pragma: no branch: the last try raises
+        keeping = _Keeping(self._ledger, order, attempt_id, answer, cost)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        tries = 0
+        while True:
             try:
                 stored = self._ledger.settle(attempt_id, answer, cost_pico_usd=cost)
                 break
             except LedgerBusyError as error:
-                if not left:
-                    raise
-                if self._abandoned.is_set():
-                    what = f"stopped; the answer of attempt {attempt_id} cannot be stored"
-                    raise StoppedError(f"{what}: {error}") from error
-                message = f"an answer waits to be stored: {error}"
-                self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
+                # At once, not after the last try: a kill meanwhile would take the text along.
+                keeping.keep()
+                tries += 1
+                # One that was given up is proof enough that the others need not wait as long.
+                over = tries == SETTLE_TRIES or time.monotonic() > deadline or self._unsettled
+                if over or self._abandoned.is_set():
+                    raise self._not_settled(keeping, error) from error
+                if tries == 1:
+                    message = f"an answer waits to be stored{keeping.place}: {error}"
+                    self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
+            # A ledger that is damaged or replaced: any further try would end like this one.
+            except Exception as error:
+                keeping.keep()
+                raise self._not_settled(keeping, error) from error
+            try:
                 await self._wait(1.0, self._abandoned)
+            except asyncio.CancelledError as error:
+                raise self._not_settled(keeping, error) from error
+        keeping.discard()
         self._on_event(Event(kind="settled", order=order, attempt_id=attempt_id, usage=stored.usage))
         return stored
 
-    def _learn(self, failed: AttemptFailedError, tries: RetryState) -> None:
+    def _not_settled(self, keeping: _Keeping, error: BaseException) -> ExpandError:
+        """Note an answer that the ledger did not take. After a second stop the error is that of all stopped orders."""
+        self._unsettled.append(keeping)
+        self._unsettled_by = self._unsettled_by or str(error)
+        if self._abandoned.is_set():
+            return StoppedError(f"stopped; the answer of attempt {keeping.attempt_id} cannot be stored: {error}")
+        return self._storage_error()
+
+    def _raise_unsettled(self) -> None:
+        """Raise ``LedgerError`` if there are answers that the ledger has not taken in by now."""
+        self._unsettled = [each for each in self._unsettled if each.path is None or each.path.exists()]
+        if self._unsettled:
+            raise self._storage_error()
+
+    def _storage_error(self) -> LedgerError:
+        """Why answers could not be stored, and what became of them."""
+        kept = [each for each in self._unsettled if each.path is not None]
+        lost = [each for each in self._unsettled if each.path is None]
+        parts = [self._unsettled_by]
+        if kept:
+            folders = ", ".join(sorted({str(each.path.parent) for each in kept if each.path is not None}))
+            parts.append(f"answers that are paid for and kept in {folders}: {len(kept):,}; the next run takes them in")
+        if lost:
+            named = ", ".join(f"attempt {each.attempt_id} ({len(each.answer.text):,} characters)" for each in lost)
+            parts.append(
+                f"answers that are LOST, since no other place can be written either: {len(lost):,}; they stay charged: "
+                f"{named}"
+            )
+        return LedgerError("\n".join(parts))
+
+    def _learn(self, order: Order, failed: AttemptFailedError, tries: RetryState) -> None:
         """Note what a failure means for the other orders of this run."""
-        over = not tries.goes_on(failed)
-        # An answer that is no completion, as the very first one, most likely means a wrong base URL. Later it is one
-        # broken answer among good ones, and stops nobody.
-        unproven = failed.failure is Failure.GARBLED and not self._canary.passed
-        if over and (RULES[failed.failure].stops_run or unproven):
-            self.fatal = self.fatal or AuthorError(tries.verdict(failed))
+        if failed.mended is not None:
+            return  # nothing is known yet: the same request goes out again at once, put another way
+        name, over = order.request.model, not tries.goes_on(failed)
+        model, lost = self._model(name), is_lost(failed)
+        # A failure that may be billed proves nothing before the first answer: the base URL may be wrong, or the server
+        # broken for good. So the order that leads is tried alone, and gives the model up. Later it is one loss among
+        # answers, unless nothing but losses follows, or another model stands in: each try is charged.
+        if lost:
+            model.breaker.loss(order.request.key, probe=tries.probing)
+        replaceable = name in self._retry.replaceable
+        trouble = lost or (replaceable and failed.failure is Failure.OVERLOADED)
+        unproven = trouble and model.breaker.unproven and not tries.held(failed)
+        ends = unproven or (lost and replaceable)
+        if tries.ends_run(failed) or (over and ends) or model.breaker.open:
+            model.given_up = model.given_up or AuthorError(tries.verdict(failed))
         # Any other failure proves that the author answers, so the rest may go. An unreachable one proves nothing: the
         # next order leads and tries again, alone.
         elif failed.failure is not Failure.UNREACHABLE and not unproven:
-            self._canary.passes()
+            model.canary.passes()
 
-    def _given_up(self, failed: AttemptFailedError, tries: RetryState) -> ExpandError:
+    def _given_up(self, order: Order, failed: AttemptFailedError, tries: RetryState) -> ExpandError:
         if self._stopped.is_set():
             return StoppedError(f"stopped after: {failed.message}")
         if tries.held(failed):
             return HeldError(tries.verdict(failed))
-        return AuthorError(str(self.fatal) if self.fatal else tries.verdict(failed))
+        return AuthorError(str(self._model(order.request.model).given_up or tries.verdict(failed)))
+
+
+def all_failed(failures: Sequence[tuple[str, ExpandError]]) -> AuthorError:
+    """One error for several models that failed, each with its message; its own words where there is but one."""
+    if len(failures) == 1:
+        return AuthorError(str(failures[0][1]))
+    return AuthorError("no model could write: " + "; ".join(f"{model}: {error}" for model, error in failures))
 
 
 def _cut(pieces: list[str], failed: AttemptFailedError) -> Answer | None:

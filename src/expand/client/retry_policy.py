@@ -7,8 +7,10 @@
 * **How often**: each kind of failure has its own number of tries, and all of them together are bounded by
   ``RetryPolicy.max_attempts``. Calls that were refused for their rate do not count there: nobody worked, and waiting
   is all that it takes.
-* **When**: what the provider asks for is waited out in full. Else the wait doubles from half a second to half a minute.
+* **When**: what the provider asks for is waited out in full, up to ``RetryPolicy.longest_wait_seconds``; where it asks
+  for more, the run stops and says until when. Else the wait doubles from half a second to half a minute.
 * **Who waits**: a rate limit pauses the model for every process, through the ledger; any other wait is the order's own.
+* **At once** goes what the author has mended: a refusal of the request's form, after which it is put another way.
 
 An attempt that failed after text had arrived is not a failure here: what arrived is an answer that was cut.
 """
@@ -21,10 +23,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from expand.llm.types import AttemptFailedError, Failure
+from expand.llm.waits import LONGEST_ASKED_SECONDS, until
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
+"""The longest wait that nobody asked for."""
+MOST_MENDS = 12
+"""How often one request may be put another way: an author that mends without end is stopped."""
 JITTER_SECONDS = 0.5
+REPLACEABLE_TRIES = 4
+"""How often an overloaded server is asked where another model stands in: waiting for minutes would be for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +78,15 @@ RULES: Mapping[Failure, FailureRule] = {
         pauses_model=False,
         remedy="check the base URL and that the server is running",
     ),
-    Failure.BAD_REQUEST: _refused("check the model's name, its parameters and its context window"),
+    Failure.BAD_REQUEST: _refused("check the model's name and its parameters"),
+    # Only this request is too long: the next section's may fit. Waiting, or asking again, changes nothing.
+    Failure.TOO_LONG: FailureRule(
+        billed="no",
+        tries=1,
+        stops_run=False,
+        pauses_model=False,
+        remedy="set the model's context_window in expand.toml, or ask for fewer lines a request",
+    ),
     Failure.UNAUTHORIZED: _refused("check OPENAI_API_KEY"),
     Failure.FORBIDDEN: _refused("check what the key may do with this model"),
     Failure.NOT_FOUND: _refused("check the model's name and the base URL"),
@@ -83,6 +99,15 @@ RULES: Mapping[Failure, FailureRule] = {
         stops_run=True,
         pauses_model=True,
         remedy="lower the concurrency, or set rpm and tpm for the model in expand.toml",
+    ),
+    # As a rate limit: nobody worked. A model that is being loaded takes minutes, so twenty tries, which with doubling
+    # waits are seven of them.
+    Failure.OVERLOADED: FailureRule(
+        billed="no",
+        tries=20,
+        stops_run=True,
+        pauses_model=True,
+        remedy="try again later, or take another model",
     ),
     # Charged each time, so three at most: a section that never answers in time costs three reservations, not the
     # budget.
@@ -98,10 +123,17 @@ RULES: Mapping[Failure, FailureRule] = {
 }
 
 
+def is_lost(failed: AttemptFailedError) -> bool:
+    """Whether the attempt may be billed and brought nothing. A filter's verdict is an answer of a kind: the server has
+    worked, and will work for other requests.
+    """
+    return RULES[failed.failure].billed == "unknown" and failed.failure is not Failure.FILTERED
+
+
 def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> float:
     """How long to wait after the ``number``-th failure in a row (from 1), in seconds.
 
-    What the provider asks for is waited out in full, however long; else the wait doubles from half a second to half a
+    What the provider asks for is waited out in full; else the wait doubles from half a second to half a
     minute. ``jitter`` in [0, 1) spreads the callers, always upwards: nobody comes back before they were told to.
     """
     if failed.retry_after_seconds is not None:
@@ -113,28 +145,20 @@ def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> floa
     return min(LONGEST_WAIT_SECONDS, doubled) * (1.0 + jitter / 2)
 
 
-def pause_seconds(failed: AttemptFailedError, number: int) -> float:
-    """How long nobody may call the model after this failure, in seconds; 0 for not at all.
-
-    A server that names a time is believed whatever the failure was, as long as it is retried.
-    """
-    rule = RULES[failed.failure]
-    # A failure that is not retried pauses nobody: its header speaks of a request that will not come again.
-    if not rule.retried or not (rule.pauses_model or failed.retry_after_seconds):
-        return 0.0
-    return wait_seconds(failed, number, 0.0)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
     """How persistent a run is. ``max_attempts`` bounds the attempts at one request, calls refused for their rate aside.
-    ``on_unknown``: whether a request whose outcome is unknown is sent again, or held until it is reconciled. ``jitter``
-    gives numbers in [0, 1).
+    ``on_unknown``: whether a request whose outcome is unknown is sent again, or held until it is reconciled.
+    ``longest_wait_seconds``: the longest wait that a provider may ask for. ``jitter`` gives numbers in [0, 1).
+    ``replaceable`` are the models that another one stands in for; they are
+    given up sooner: after trouble of their server too, which is charged at the reservation each time.
     """
 
     max_attempts: int = 6
+    longest_wait_seconds: float = LONGEST_ASKED_SECONDS
     on_unknown: Literal["retry", "hold"] = "retry"
     jitter: Callable[[], float] = random.random
+    replaceable: frozenset[str] = frozenset()
 
     @property
     def holds(self) -> bool:
@@ -148,13 +172,22 @@ DEFAULT_POLICY = RetryPolicy()
 class RetryState:
     """The attempts at one request in this run, and how they failed."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, model: str = "") -> None:
         self.sent = 0
         self._policy = policy
+        self._replaceable = model in policy.replaceable
         self._failures: list[Failure] = []
+        self._mends = 0
+        self.lost = False
+        """Whether an attempt was lost, so that the next one is a probe."""
+        self.probing = False
 
     def add(self, failed: AttemptFailedError) -> int:
-        """Note a failure. Returns how many of its kind there were."""
+        """Note a failure. Returns how many of its kind there were; those that were mended are not counted."""
+        if failed.mended is not None:
+            self._mends += 1
+            return 0
+        self.lost = self.lost or is_lost(failed)
         self._failures.append(failed.failure)
         return self._failures.count(failed.failure)
 
@@ -162,21 +195,54 @@ class RetryState:
         """Whether the failure leaves an outcome that is to be held."""
         return self._policy.holds and RULES[failed.failure].billed == "unknown"
 
+    def pause_seconds(self, failed: AttemptFailedError) -> float:
+        """Note a failure. Returns how long nobody may call the model after it, in seconds; 0 for not at all.
+
+        A server that names a time is believed whatever the failure was, as long as it is retried.
+        """
+        number, rule = self.add(failed), RULES[failed.failure]
+        # A failure that is not retried pauses nobody: its header speaks of a request that will not come again. Neither
+        # does a wait that is too long: the run stops, and whoever runs again may ask, since a refusal costs nothing.
+        if failed.mended is not None or self.waits_too_long(failed):
+            return 0.0
+        if not rule.retried or not (rule.pauses_model or failed.retry_after_seconds):
+            return 0.0
+        return min(wait_seconds(failed, number, 0.0), self._policy.longest_wait_seconds)
+
+    def waits_too_long(self, failed: AttemptFailedError) -> bool:
+        """Whether the provider asks for a longer wait than it may."""
+        asked = failed.retry_after_seconds
+        return asked is not None and asked > self._policy.longest_wait_seconds and RULES[failed.failure].retried
+
+    def ends_run(self, failed: AttemptFailedError) -> bool:
+        """Whether nothing else of the run has a chance after this failure either."""
+        stops = RULES[failed.failure].stops_run or self.waits_too_long(failed)
+        return stops and not self.goes_on(failed)
+
     def goes_on(self, failed: AttemptFailedError) -> bool:
         """Whether another attempt may follow this failure."""
         rule = RULES[failed.failure]
-        if self.held(failed) or self._failures.count(failed.failure) >= rule.tries:
+        if failed.mended is not None:
+            return self._mends <= MOST_MENDS
+        if self.waits_too_long(failed):
+            return False
+        soon = self._replaceable and failed.failure is Failure.OVERLOADED
+        tries = min(rule.tries, REPLACEABLE_TRIES) if soon else rule.tries
+        if self.held(failed) or self._failures.count(failed.failure) >= tries:
             return False
         # Refusals for the rate do not count against `max_attempts`. They would use it up in a busy hour, and end
         # sections that only had to wait.
         counted = sum(not RULES[failure].pauses_model for failure in self._failures)
         return rule.pauses_model or counted < self._policy.max_attempts
 
-    def wait_seconds(self, failed: AttemptFailedError) -> float:
-        """How long this order waits; 0 where the pause is in the ledger, for every process."""
-        if RULES[failed.failure].pauses_model:
+    def wait_seconds(self, failed: AttemptFailedError, *, lost: int = 0) -> float:
+        """How long this order waits; 0 where the pause is in the ledger, for every process. ``lost`` attempts in a row,
+        of this order and of others, count as failures of this kind.
+        """
+        if RULES[failed.failure].pauses_model or failed.mended is not None:
             return 0.0
-        return wait_seconds(failed, self._failures.count(failed.failure), self._policy.jitter())
+        number = max(self._failures.count(failed.failure), lost if is_lost(failed) else 0)
+        return wait_seconds(failed, number, self._policy.jitter())
 
     def verdict(self, failed: AttemptFailedError) -> str:
         """The message when it is over: what happened, how often, what to do."""
@@ -186,4 +252,10 @@ class RetryState:
                 "`expand ledger reconcile`, or run with --on-unknown retry"
             )
         often = f" ({self.sent} attempts)" if self.sent > 1 else ""
-        return f"{failed.message}{often}; {RULES[failed.failure].remedy}"
+        if self.waits_too_long(failed) and failed.retry_after_seconds is not None:
+            return (
+                f"{failed.message}{often}; the provider asks to wait {until(failed.retry_after_seconds)}, which is "
+                f"longer than {self._policy.longest_wait_seconds:,.0f} s: run again then, take another model, or raise "
+                "longest_wait_seconds in expand.toml"
+            )
+        return f"{failed.message}{often}; {failed.remedy or RULES[failed.failure].remedy}"

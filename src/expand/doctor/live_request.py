@@ -29,7 +29,10 @@ OUTPUT_TOKENS = 24
 PATIENCE_SECONDS = 120.0
 _MARGIN = Decimal("0.5")
 _SLACK_TOKENS = 40
-_PROMPT = "Say in a few words that you can be reached. Write 1 lines."
+_MESSAGES = (
+    Message(role="system", content="You answer in a few words."),  # as every request of a chapter has one
+    Message(role="user", content="Say in a few words that you can be reached. Write 1 lines."),
+)
 
 
 async def send_live_request(
@@ -70,7 +73,7 @@ def _order(
     cap = min(profile.max_output_tokens, profile.reasoning_tokens + OUTPUT_TOKENS)
     request = Request(
         model=profile.name,
-        messages=(Message(role="user", content=_PROMPT),),
+        messages=_MESSAGES,
         max_output_tokens=cap,
         parameters=profile.parameters,
         edition=edition,

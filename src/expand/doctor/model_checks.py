@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import difflib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from expand.budget import usd_from_pico
 from expand.doctor.check_result import CheckResult, failure, from_error, note, ok, warning
 from expand.drafting.model_setup import endpoint_of
-from expand.errors import InputError
+from expand.errors import InputError, UntrustedError
 from expand.llm import local_model
-from expand.llm.endpoint import OPENAI_URL
+from expand.llm.endpoint import OPENAI_URL, Endpoint, api_url, other_url
 from expand.llm.openai_client import OpenAIClient
 from expand.llm.pricing import Price
 from expand.llm.profile import Profile
@@ -39,7 +39,8 @@ Reply = Literal["listed", "no_list", "unauthorized", "unreachable", "no_api"]
 class EndpointReply:
     """The reply of ``url``: ``models`` are those it lists, ``said`` is how it failed.
 
-    ``windows`` are the context windows, in tokens, of the models that it states one for.
+    ``windows`` are the context windows, in tokens, of the models that it states one for. ``moved_to`` is the base URL
+    at which it was found, where that is not the one of the settings.
     """
 
     url: str
@@ -47,13 +48,24 @@ class EndpointReply:
     models: tuple[str, ...] = ()
     windows: Mapping[str, int] = field(default_factory=dict)
     said: str = ""
+    moved_to: str = ""
 
 
 async def ask_endpoint(settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> EndpointReply:
     """Asks for the list of models. Raises nothing for what goes wrong; the key is in no text."""
-    url = f"{(settings.base_url or OPENAI_URL).rstrip('/')}/models"
+    stated = api_url(settings.base_url or OPENAI_URL)
+    found = await _ask(endpoint_of(settings), stated, patience_seconds)
+    other = other_url(stated)
+    if other is None or found.reply not in ("no_api", "no_list"):
+        return found
+    elsewhere = await _ask(replace(endpoint_of(settings), base_url=other), other, patience_seconds)
+    return replace(elsewhere, moved_to=other) if elsewhere.reply in ("listed", "unauthorized") else found
+
+
+async def _ask(endpoint: Endpoint, base_url: str, patience_seconds: float) -> EndpointReply:
+    url = f"{base_url}/models"
     try:
-        async with asyncio.timeout(patience_seconds), OpenAIClient(endpoint_of(settings)) as client:
+        async with asyncio.timeout(patience_seconds), OpenAIClient(endpoint) as client:
             status, body, location = await client.get("/models")
     except TimeoutError:
         return EndpointReply(url=url, reply="unreachable", said=f"no answer in {patience_seconds:g} s")
@@ -95,6 +107,8 @@ def check_key(settings: Settings, path: Path) -> CheckResult:
     """Whether there is a key where one is needed; it is never shown."""
     try:
         require_author(settings, path=path)
+    except UntrustedError as error:
+        return from_error("trust", error)
     except InputError as error:
         return from_error("key", error)
     if settings.embedded:
@@ -102,6 +116,22 @@ def check_key(settings: Settings, path: Path) -> CheckResult:
     if settings.api_key is None:
         return ok("key", "none is set, and a server on this machine needs none")
     return ok("key", f"{settings.key_variable} is set, {len(settings.api_key)} characters")
+
+
+def check_other_models(settings: Settings, path: Path) -> Iterator[CheckResult]:
+    """Whether the models of the other roles, and those that stand in, can be asked as far as the settings go."""
+    for one in settings.others.values():
+        try:
+            require_author(one, path=path)
+            if one.embedded:
+                local_model.require_installed(one.model_file)
+        except InputError as error:
+            yield from_error("model", error)
+            continue
+        where = "here, by the embedded server" if one.embedded else f"at {one.base_url or OPENAI_URL}"
+        used: list[str] = [role for role, model in settings.roles.items() if model == one.model]
+        used += ["fallback"] if one.model in settings.fallback else []
+        yield ok("model", f"{one.model} ({', '.join(used)}) is asked {where}")
 
 
 def check_provider(settings: Settings) -> Iterator[CheckResult]:
@@ -120,9 +150,19 @@ def check_provider(settings: Settings) -> Iterator[CheckResult]:
         yield note("provider", f"{provider.title} is set up outside of expand", provider.advice)
 
 
+def check_mends(advice: Sequence[str]) -> Iterator[CheckResult]:
+    """What had to be asked otherwise than the settings say, until the provider answered."""
+    for line in advice:
+        message = "the provider refused the request as the settings have it, and was asked another way"
+        yield warning("request", message, f"write into expand.toml: {line}")
+
+
 def check_endpoint(settings: Settings, endpoint: EndpointReply, profile: Profile) -> Iterator[CheckResult]:
     """Whether the API answers, takes the key, and has the model with the window that its profile says."""
     url, said = endpoint.url, endpoint.said
+    if endpoint.moved_to:
+        message = f"there is no API at {settings.base_url}, but one at {endpoint.moved_to}, which a run finds by itself"
+        yield warning("endpoint", message, f'write into expand.toml: [author] base_url = "{endpoint.moved_to}"')
     match endpoint.reply:
         case "unreachable":
             remedy = "start the server, check the base URL, the network and the proxy"
@@ -161,11 +201,15 @@ def _check_model(settings: Settings, models: tuple[str, ...]) -> CheckResult:
     return failure("model", f"the endpoint has no model {settings.model}", remedy, exit_code=4)
 
 
-def check_embedded() -> CheckResult:
+def check_embedded(settings: Settings) -> CheckResult:
     """Whether the local model can start."""
-    if local_model.is_installed():
-        return ok("endpoint", "the embedded local model is installed; it starts when needed")
-    return failure("endpoint", "the embedded local model is not installed", local_model.REMEDY)
+    try:
+        local_model.require_installed(settings.model_file)
+    except InputError as error:
+        return failure("endpoint", error.what, error.remedy)
+    file = settings.model_file
+    what = f"{settings.model} is served here, from {file.path}" if file else "the embedded local model is installed"
+    return ok("endpoint", f"{what}; it starts when needed")
 
 
 def check_profile(profile: Profile, book: Book | None, *, known: bool) -> Iterator[CheckResult]:

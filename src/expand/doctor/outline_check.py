@@ -8,6 +8,7 @@ characters; files are named from the folder ``beside``.
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from expand.outline.lint import lint
 from expand.prompts.template_lookup import require_style
 from expand.schema import Json
 from expand.schema.source_text import shown_path
+from expand.schema.validators import folded
 from expand.settings import check_settings
 from expand.workspace import Workspace
 
@@ -88,6 +90,10 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
         _check_style(workspace, book.style)
     except InputError as error:
         note(error)
+    by_name: dict[str, list[str]] = {}
+    for chapter in workspace.chapter_ids():
+        by_name.setdefault(folded(chapter), []).append(chapter)
+    by_source: dict[str, str] = {}
     for chapter in chapters:
         try:
             outline = workspace.outline(chapter)
@@ -99,7 +105,17 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
         if book is None:
             continue
         path = workspace.outline_path(chapter)
-        for warning in lint(outline, book, path, root=workspace.root):
+        same_name = next((other for other in by_name.get(folded(chapter), ()) if other != chapter), "")
+        same_source = by_source.setdefault(posixpath.normpath(outline.source), chapter)
+        warnings = lint(
+            outline,
+            book,
+            path,
+            root=workspace.root,
+            same_name=same_name,
+            same_source=same_source if same_source != chapter else "",
+        )
+        for warning in warnings:
             findings.append(_finding("warning", warning.place, warning.message, "", workspace.root))
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
 

@@ -49,12 +49,15 @@ async def run_checks(
 ) -> DoctorReport:
     """Checks everything. ``live`` sends one small request, unless a check has failed before.
 
-    ``author`` takes the place of the one that the settings mean.
+    ``author`` takes the place of the one that the settings mean, and ``ask`` is the first to send anything. Of a
+    workspace that is not trusted, nothing that it names is contacted.
     """
     found = list(check_environment(environment, terminal))
     try:
-        workspace = find_workspace(start, given=given)
-        settings = read_settings(workspace.settings_path, environment=environment, overrides=overrides)
+        workspace = find_workspace(start, given=given, environment=environment)
+        settings = read_settings(
+            workspace.settings_path, environment=environment, overrides=overrides, trusted=workspace.trusted
+        )
         profile = profile_of(workspace, settings)
     except ExpandError as error:
         return DoctorReport(findings=(*found, *from_errors("settings", error)))
@@ -65,10 +68,12 @@ async def run_checks(
     key = model_checks.check_key(settings, workspace.settings_path)
     found.append(key)
     if settings.embedded:
-        found.append(model_checks.check_embedded())
+        found.append(model_checks.check_embedded(settings))
     elif key.status == "ok":
         found += model_checks.check_endpoint(settings, await ask(settings), profile)
-    found += model_checks.check_profile(profile, book, known=is_known(settings.model, settings.models))
+    found += model_checks.check_other_models(settings, workspace.settings_path)
+    known = settings.model_file is not None or is_known(settings.model, settings.models)
+    found += model_checks.check_profile(profile, book, known=known)
     price = price_for(settings.model, profile, settings.base_url)
     found.append(model_checks.check_price(settings.model, price, book))
     counter = None
@@ -85,7 +90,8 @@ async def run_checks(
             result = await send_live_request(
                 workspace, book, author=author or meant, profile=profile, counter=counter, price=price
             )
-        found.append(result)
+            found.append(result)
+            found += model_checks.check_mends(meant.advice(profile.name))
     return DoctorReport(findings=tuple(found))
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from expand.doctor.check_result import CheckResult, failure, from_error, ok, warning
-from expand.errors import LedgerError
-from expand.ledger import Ledger
+from expand.errors import LedgerError, UntrustedError
+from expand.ledger import Ledger, pauses_in
 from expand.ledger_location import LedgerPlace
 from expand.workspace import Workspace
 
@@ -25,7 +26,17 @@ def check_storage(workspace: Workspace, *, free_bytes: Callable[[Path], int] | N
     root = workspace.root
     yield _check_room(root, free_bytes(root) if free_bytes else shutil.disk_usage(root).free)
     yield _check_writable(root)
-    yield _check_ledger(workspace.ledger_place)
+    try:
+        place = workspace.ledger_place
+    except UntrustedError as error:
+        yield from_error("ledger", error)
+        return
+    ledger = _check_ledger(place)
+    yield ledger
+    if ledger.status != "failure":
+        for pause in pauses_in(place):
+            remedy = f"wait, or lift it with `expand ledger resume {shlex.quote(pause.model)}`"
+            yield warning("pause", str(pause), remedy)
 
 
 def _check_room(root: Path, free: int) -> CheckResult:

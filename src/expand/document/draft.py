@@ -23,7 +23,7 @@ from expand.outline import Layout
 
 CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
 _STAMP = re.compile(r"^<!-- expand (?P<body>[^>]*) -->[ \t]*\r?\n?", re.MULTILINE)
-_NUMBERED = re.compile(r"(\d+)\.\s+\S")
+_NUMBERED = re.compile(r"(\d{1,9})\.\s+\S")
 SHORT_HASH = 16
 _BEFORE_STAMP = {True: "\n", False: "\n\n"}
 """What stands before the hidden line, by whether the document ends in a line ending."""
@@ -206,7 +206,7 @@ def read(text: str) -> Draft:
     stamps = {}
     for name, value in fields.items():
         number, _, slug = name.partition("@")
-        if number.isdecimal():
+        if number.isdecimal() and len(number) < 10:
             key, hashed, told = (*value.split(":"), "", "")[:3]
             stamps[int(number)] = Stamp(key="" if key == "-" else key, text=hashed, told=told, name=slug)
     if fields.get("layout") == "keep":

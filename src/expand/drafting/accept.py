@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,19 @@ class AcceptResult:
     refused: tuple[ChapterResult, ...] = ()
 
 
+def _require_own_sources(outlines: Iterable[Outline]) -> None:
+    """Refuses two chapters with one document: the second text would take the place of the first."""
+    taken: dict[str, str] = {}
+    for outline in outlines:
+        other = taken.setdefault(posixpath.normpath(outline.source), outline.id)
+        if other != outline.id:
+            raise InputError(
+                f"chapters {other} and {outline.id} have the same source",
+                remedy="give each a document of its own in its outline, or accept one of them",
+                place=Place(path=outline.source),
+            )
+
+
 def accept_drafts(
     workspace: Workspace,
     settings: Settings,
@@ -96,6 +110,7 @@ def accept_drafts(
     book = workspace.book()
     reviewed = [review(workspace, settings, book, chapter) for chapter in dict.fromkeys(chapters)]
     outlines = {chapter.id: workspace.outline(chapter.id) for chapter in reviewed}
+    _require_own_sources(outlines.values())
     if sections:
         for outline in outlines.values():
             RunOptions(sections=frozenset(sections)).chosen(outline)
@@ -134,7 +149,7 @@ def _text_of_sections(
     """The source as it stands, with the text of the chosen sections from the draft."""
     draft_file = open_draft(workspace, settings, book, outline.id)
     chapter = draft_file.chapter
-    present = decoded(workspace.source_bytes(outline), workspace.root / outline.source, keep_mark=True)
+    present = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source), keep_mark=True)
     numbers = [section.number for section in outline.sections]
     if chapter.layout == "keep":
         arrangement = chapter.arranged(Page(present))

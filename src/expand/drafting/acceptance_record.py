@@ -13,6 +13,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +25,8 @@ from filelock import FileLock
 
 from expand.errors import InputError, Place
 from expand.outline import Outline
+from expand.outline.schema import source_mistake
+from expand.paths import private_folder
 from expand.workspace import Workspace, read_bytes, read_text, write_bytes_atomically
 
 LONGEST_DIFFERENCE = 60
@@ -55,6 +59,21 @@ def file_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def state_lock(workspace: Workspace, name: str) -> FileLock:
+    """A lock over all processes, on a file below ``.expand``. Raises ``InputError`` where it cannot be written."""
+    path = workspace.state_path(name)
+    try:
+        private_folder(path.parent)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise InputError(
+            f"it cannot be written: {error.strerror}",
+            remedy="check the folder, and who may write there",
+            place=Place(path=workspace.relative(path)),
+        ) from error
+    return FileLock(path, mode=0o600)
+
+
 def require_unchanged(workspace: Workspace, outline: Outline) -> None:
     """Refuses a source that is not what the draft was made from, showing the difference."""
     draft = workspace.draft(outline.id)
@@ -71,7 +90,7 @@ def require_unchanged(workspace: Workspace, outline: Outline) -> None:
     if made_from in (file_hash(present), file_hash(origin)):
         return
     copy = acceptances.copy(made_from)
-    former = copy.read_bytes() if copy.is_file() else b""
+    former = read_bytes(copy) if copy.is_file() else b""
     was, now = (text.decode("utf-8", "replace").splitlines() for text in (former, present))
     difference = difflib.unified_diff(was, now, "when it was drafted", "now", lineterm="")
     shown = "\n".join(islice(difference, LONGEST_DIFFERENCE))
@@ -87,11 +106,11 @@ class Acceptances:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._record = workspace.root / ".expand" / "accepted.jsonl"
+        self._record = workspace.state_path("accepted.jsonl")
 
     def copy(self, hashed: str) -> Path:
         """Where the text with that hash is kept."""
-        return self._workspace.root / ".expand" / "sources" / hashed
+        return self._workspace.state_path("sources", hashed)
 
     def keep(self, data: bytes, *, durable: bool) -> str:
         """Keeps a text; returns its hash. Not ``durable``: it may be lost with the power supply, as long as its file is
@@ -99,7 +118,7 @@ class Acceptances:
         """
         hashed = file_hash(data)
         if durable or not self.copy(hashed).is_file():
-            write_bytes_atomically(self.copy(hashed), data, durable=durable)
+            write_bytes_atomically(self.copy(hashed), data, durable=durable, private=True)
         return hashed
 
     def last(self, chapter: str) -> Acceptance | None:
@@ -126,12 +145,12 @@ class Acceptances:
             copy = self.copy(entry.former)
             if entry.former and not copy.is_file():
                 break
-            data = copy.read_bytes() if entry.former else b""
+            data = read_bytes(copy) if entry.former else b""
         return data
 
     def accept(self, chapter: str, source: str, text: str) -> bool:
         """Replaces the source by ``text``; the former text is kept first. False when the source says so already."""
-        path = self._workspace.root / source
+        path = self._workspace.source_path(source)
         new = text.encode()
         with self._locked():
             former = self.keep(read_bytes(path), durable=True) if path.is_file() else ""
@@ -150,8 +169,8 @@ class Acceptances:
             last = self.last(chapter)
             if last is None:
                 raise InputError(f"nothing was accepted for chapter {chapter}", remedy="there is nothing to undo")
-            path = self._workspace.root / last.source
-            present = path.read_bytes() if path.is_file() else b""
+            path = self._workspace.source_path(last.source)
+            present = read_bytes(path) if path.is_file() else b""
             if file_hash(present) not in (last.accepted, last.former):
                 raise InputError(
                     "the file was changed since it was accepted",
@@ -160,9 +179,9 @@ class Acceptances:
                     place=Place(path=last.source),
                 )
             if not last.former:
-                path.unlink(missing_ok=True)
+                Path(os.path.realpath(path)).unlink(missing_ok=True)  # what was written: a link to it stays
             elif (copy := self.copy(last.former)).is_file():
-                write_bytes_atomically(path, copy.read_bytes())
+                write_bytes_atomically(path, read_bytes(copy))
             else:
                 raise InputError(
                     "the copy of the former text is gone",
@@ -175,17 +194,7 @@ class Acceptances:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Alone with the record, over all processes."""
-        path = self._record.with_suffix(".lock")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path).acquire()
-        except OSError as error:
-            raise InputError(
-                f"it cannot be written: {error.strerror}",
-                remedy="check the folder, and who may write there",
-                place=Place(path=self._workspace.relative(path)),
-            ) from error
-        with lock:
+        with state_lock(self._workspace, "accepted.lock"):
             yield
 
     def _entries(self) -> list[Acceptance]:
@@ -195,13 +204,14 @@ class Acceptances:
         return [self._entry(line, number) for number, line in enumerate(lines, 1) if line.strip()]
 
     def _entry(self, line: str, number: int) -> Acceptance:
-        """One line of the record; a source outside the workspace is refused like any damage."""
-        root = self._workspace.root
+        """One line of the record; a source that no outline may name is refused like any damage."""
         try:
             entry = Acceptance(**json.loads(line))
-            if not (root / entry.source).resolve().is_relative_to(root):
-                raise ValueError(f"{entry.source} is outside the workspace")
-        except (ValueError, TypeError) as error:
+            if wrong := source_mistake(entry.source):
+                raise ValueError(f"{entry.source!r}: {wrong[0]}")
+            if re.fullmatch("([0-9a-f]{64})?", entry.former) is None:
+                raise ValueError(f"{entry.former!r} is no hash")
+        except (ValueError, TypeError, RecursionError) as error:
             raise InputError(
                 f"the record of what was accepted is damaged: {error}",
                 remedy="mend or delete the line; deleting it only forgets an undo",
@@ -211,4 +221,4 @@ class Acceptances:
 
     def _append(self, entry: Acceptance) -> None:
         lines = [json.dumps(asdict(e), ensure_ascii=False) for e in (*self._entries(), entry)]
-        write_bytes_atomically(self._record, ("\n".join(lines) + "\n").encode())
+        write_bytes_atomically(self._record, ("\n".join(lines) + "\n").encode(), private=True)

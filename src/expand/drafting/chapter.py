@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_section
 from expand.document import draft
@@ -20,11 +20,15 @@ from expand.document.source import footer_line, place, read_source
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
+from expand.llm.types import Message
 from expand.markdown import blocks, matching
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
 from expand.schema import Json
+
+if TYPE_CHECKING:
+    from expand.prompts.rendering import Prompts
 
 PARTS = ("outline", "source", "book", "model", "templates", "language", "edition")
 """The section's own outline and lines; the source's blocks in it; the book's rules, readers and titles; the model and
@@ -84,11 +88,19 @@ class Chapter:
         self._checked: dict[int, tuple[str | None, tuple[Finding, ...]]] = {}
         self.skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
         """What each section consists of before a model wrote anything, by number."""
-        self.prompts = setup.prompts.of(outline.id, outline.style or book.style)
-        self.prompts.check(self.language)
         self.context = self._context()
         """What every request says of the chapter, in the draft's language."""
-        self.system = self.prompts.system(self.context)
+        self._templates: dict[str, tuple[Prompts, Message]] = {}
+        self.prompts, self.system = self.templates_for(setup)
+
+    def templates_for(self, setup: ModelSetup) -> tuple[Prompts, Message]:
+        """The chapter's templates for a model, and the system message that they make. Raises ``InputError``."""
+        model = setup.profile.name
+        if model not in self._templates:
+            prompts = setup.prompts.of(self.id, self.outline.style or self._book.style)
+            prompts.check(self.language)
+            self._templates[model] = prompts, prompts.system(self.context)
+        return self._templates[model]
 
     @property
     def footer(self) -> str:

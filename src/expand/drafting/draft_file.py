@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -24,13 +24,14 @@ from expand.document.draft import Draft, DraftSection, Stamp
 from expand.document.follow import followed, new_numbers, title_of
 from expand.document.layout import assembled
 from expand.document.page import Page, anchors
-from expand.drafting.acceptance_record import Acceptances, file_hash
+from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
 from expand.drafting.chapter import Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
+from expand.errors import InputError
 from expand.markdown import lines
 from expand.markdown.blocks import anchor
 from expand.outline import Book, Outline, Section
@@ -58,7 +59,7 @@ def open_chapter(
     """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
     outline = outline or workspace.outline(chapter_id)
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
-    source_text = decoded(source, workspace.root / outline.source, keep_mark=True)
+    source_text = decoded(source, workspace.source_path(outline.source), keep_mark=True)
     return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup)
 
 
@@ -141,7 +142,7 @@ class DraftFile:
 
     def write(self) -> None:
         """Write the draft as it is now; not at all where nothing changed."""
-        with drafts_lock(self._workspace.root):
+        with drafts_lock(self._workspace):
             self._reread()
             text, with_edits = self._rendered(self.texts)
             if text != self._seen:
@@ -275,7 +276,7 @@ class DraftFile:
         In ``links`` it is noted which files were looked for, and whether they are there.
         """
         chapter = self.chapter
-        folder = (self._workspace.root / chapter.outline.source).parent
+        folder = self._workspace.source_path(chapter.outline.source).parent
         met = {} if links is None else links
 
         def exists(path: str) -> bool:
@@ -330,19 +331,26 @@ class DraftStore:
         return found
 
     def close(self, chapter: str) -> None:
-        """Write a draft that is finished, and let go of it."""
-        self._open.pop(chapter).write()
+        """Write a draft that is finished, and let go of it. One that cannot be written stays open, for ``write``."""
+        with suppress(InputError):
+            self._open[chapter].write()
+            del self._open[chapter]
 
     def overwrite(self, chapter: str, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""
         self._overwritten.setdefault(chapter, set()).add(number)
         self.look(chapter).overwrite(number)
 
-    def write(self) -> None:
-        """Write every draft that holds more than its file. Raises ``InputError``."""
+    def write(self) -> list[InputError]:
+        """Write every draft that holds more than its file. Returns why some could not be written."""
+        errors: list[InputError] = []
         for draft_file in self._open.values():
             if draft_file.dirty:
-                draft_file.write()
+                try:
+                    draft_file.write()
+                except InputError as error:
+                    errors.append(error)
+        return errors
 
     async def keep_written(self, done: asyncio.Event) -> None:
         """Write what came, every now and then, until all is done."""
@@ -350,10 +358,10 @@ class DraftStore:
             try:
                 await asyncio.wait_for(done.wait(), WRITE_SECONDS)
             except TimeoutError:
-                self.write()
+                self.write()  # what cannot be written now is tried again, and told at the end
 
 
 @lru_cache(maxsize=8)
-def drafts_lock(root: Path) -> FileLock:
+def drafts_lock(workspace: Workspace) -> FileLock:
     """The lock on a workspace's drafts, over all processes; one for all of its drafts."""
-    return FileLock(root / ".expand" / "drafts.lock")
+    return state_lock(workspace, "drafts.lock")

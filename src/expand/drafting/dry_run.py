@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore, open_chapter
-from expand.drafting.length_loop import loop_for
+from expand.drafting.length_loop import Ask, loop_for
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_state import SectionCheck, check_sections
-from expand.drafting.section_text import SectionText
+from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
 from expand.llm.types import Finish
@@ -81,20 +81,26 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
     return order, setup.counter.exact, counts
 
 
-def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
-    """One section worked through with answers of just the lines asked for; one that is not due takes nothing."""
-    section = check.section
-    section_text = SectionText(chapter.skeletons[section.number])
-    requests = RequestBuilder(chapter, section, run_id="dry", revision=check.revision)
+def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, Order]]:
+    """The questions and orders of one section, worked through with answers of just the lines asked for."""
+    section_text = SectionText(chapter.skeletons[check.section.number])
+    requests = RequestBuilder(chapter, check.section, run_id="dry", revision=check.revision, extra=check.extra)
     loop = loop_for(section_text, chapter.setup.profile)
-    orders: list[Order] = []
+    orders: list[tuple[Ask, Order]] = []
     lines = 0
-    while check.state == "due" and (ask := loop.next()) is not None:
-        orders.append(requests.order(ask, section_text))
-        numbers = range(lines, lines + ask.lines)
-        text = "\n".join(f"Line {n} stands for one of the lines that the model would write here." for n in numbers)
+    while (ask := loop.next()) is not None:
+        orders.append((ask, requests.order(ask, section_text)))
+        text = "\n".join(imagined_line(number) for number in range(lines, lines + ask.lines))
         lines += ask.lines
         loop.record(ask, section_text.add(text, Finish.STOP, ask.slots))
+    return orders
+
+
+def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
+    """What one section would take; one that is not due takes nothing."""
+    section = check.section
+    simulated = simulated_orders(chapter, check) if check.state == "due" else []
+    orders = [order for _, order in simulated]
     costs = [order.amount.pico_usd for order in orders]
     return DryRun(
         chapter=chapter.id,
@@ -105,7 +111,7 @@ def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
         edited=check.state == "edited",
         requests=len(orders),
         prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
-        completion_tokens=lines * EXPECTED_TOKENS_PER_LINE,
+        completion_tokens=sum(ask.lines for ask, _ in simulated) * EXPECTED_TOKENS_PER_LINE,
         reserved_tokens=sum(order.amount.tokens for order in orders),
         largest=max((order.amount.tokens for order in orders), default=0),
         cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),

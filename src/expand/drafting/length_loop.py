@@ -36,6 +36,10 @@ PROBE_SHARE = 0.65
 """A question that is a section's only one asks for this share at first: what is missing can be asked for, what is too
 much cannot be taken back."""
 LEAST_LINES = 3
+MOST_LOOPS = 2
+"""When so many answers of a section repeated themselves without end, nothing more is asked for."""
+MOST_CHARACTERS = 1000
+"""A text of more characters than this for each line of its target is long enough, however few lines they are on."""
 FINISH_TRIES = 2
 RATIO_WINDOW = 4
 
@@ -85,6 +89,12 @@ def delivery_ratio(outcomes: Sequence[Outcome]) -> float:
     return min(MOST_RATIO, max(LEAST_RATIO, grown / asked)) if asked else 1.0
 
 
+def gives_up(section_text: SectionText) -> bool:
+    """Whether no further answer would mend the text: two ran into a loop, or it is far too long for its lines."""
+    characters = sum(map(len, section_text.bodies))
+    return len(section_text.loops) >= MOST_LOOPS or characters > MOST_CHARACTERS * section_text.skeleton.target
+
+
 class LengthLoop:
     """The questions of one section. ``lines_per_request`` is what one request can well bring.
 
@@ -130,7 +140,7 @@ class LengthLoop:
         """The next question; None when the section is done or no question would mend it."""
         # A bound beside the test for vanishing answers: a model that adds a few lines each time never vanishes, and
         # each round is paid for with the whole prompt.
-        if len(self._outcomes) >= self._rounds:
+        if len(self._outcomes) >= self._rounds or gives_up(self._text):
             return None
         # A text that breaks off is finished first, even when the section has its lines or answers are vanishing: half a
         # code block spoils the draft, and a short section does not.

@@ -1,20 +1,23 @@
-"""Which model writes: its profile, price, token counts and templates, as the settings mean them."""
+"""Which models write: their profiles, prices, token counts and templates, as the settings mean them."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from expand.errors import InputError, Place
 from expand.ledger import Ledger
 from expand.llm.endpoint import Endpoint
 from expand.llm.pricing import Price, price_for
 from expand.llm.profile import Profile, profile_for
+from expand.llm.request_form import RequestForm
 from expand.llm.tokens import TokenCounter
-from expand.llm.types import Usage
+from expand.llm.types import Answer, OnText, Request, Usage, ignore_text
 from expand.outline import Book
 from expand.settings import Settings
 from expand.workspace import Workspace
@@ -46,16 +49,24 @@ class ModelSetup:
 def profile_of(workspace: Workspace, settings: Settings) -> Profile:
     """The profile of the model in the settings. Raises ``InputError``."""
     place = Place(path=workspace.settings_path)
-    served = settings.provider.profile
-    return profile_for(settings.model, settings.models, served=served, place=place)
+    profile = profile_for(settings.model, settings.models, served=settings.provider.profile, place=place)
+    file = settings.model_file
+    if file is not None and profile.context_window > file.context_window:
+        raise InputError(
+            f"{profile.name} has a context window of {profile.context_window:,} here, and its file {file.path} of "
+            f"{file.context_window:,}",
+            remedy=f'give [models."{profile.name}"] a smaller context_window',
+            place=place,
+        )
+    return profile
 
 
 def cost_of(workspace: Workspace, settings: Settings) -> Callable[[str, Usage], int | None]:
     """What usage of a model costs in pico-dollars, None without a price."""
 
     def cost(model: str, usage: Usage) -> int | None:
-        profile = profile_of(workspace, replace(settings, model=model))
-        price = price_for(model, profile, settings.base_url)
+        own = settings.for_model(model)
+        price = price_for(model, profile_of(workspace, own), own.base_url)
         return price.cost(usage) if price else None
 
     return cost
@@ -106,12 +117,14 @@ def require_language(profile: Profile, book: Book, language: str) -> None:
 
 
 def endpoint_of(settings: Settings) -> Endpoint:
-    """Where the settings have requests sent, and with which key."""
+    """Where the settings have requests sent, and with which key. Raises ``UntrustedError``."""
+    settings.require_trust()
     return Endpoint(
         api_key=settings.api_key,
         base_url=settings.base_url,
         key_header=settings.provider.key_header,
         headers=settings.provider.headers,
+        for_openai=settings.for_openai,
         read_seconds=settings.timeout_seconds,
         total_seconds=settings.total_timeout_seconds,
     )
@@ -123,5 +136,36 @@ def author_for(settings: Settings, profile: Profile) -> OpenAIAuthor:
     from expand.llm.openai_client import OpenAIAuthor
 
     if settings.embedded:
-        return EmbeddedAuthor()
-    return OpenAIAuthor(endpoint_of(settings), output_cap_name=profile.output_cap_name, stream=profile.stream)
+        return EmbeddedAuthor(settings.model_file, profile=profile)
+    return OpenAIAuthor(endpoint_of(settings), RequestForm.of(profile))
+
+
+class Authors:
+    """The authors of all models that a run may ask, as one: each request goes to its own model's. An async context
+    manager, which closes them.
+
+    Raises ``InputError`` for a key or an address with which nothing could be sent.
+    """
+
+    def __init__(self, workspace: Workspace, settings: Iterable[Settings]) -> None:
+        self._authors = {one.model: author_for(one, profile_of(workspace, one)) for one in settings}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for author in self._authors.values():
+            await self._stack.enter_async_context(author)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def open(self, model: str) -> None:
+        """Load what a model's requests need, or start the model; send nothing. Raises ``AuthorError``."""
+        await self._authors[model].open()
+
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
+        """Send the request to its model. Raises as ``Author`` does."""
+        author = self._authors[request.model]
+        return await author.complete(request, client_request_id=client_request_id, on_text=on_text)

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field, replace
 from expand.budget import Amount
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.length_loop import Ask
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.purchase_bounds import ThinkingRoom
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
+from expand.llm.profile import Profile
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Purpose, Request
 from expand.outline import Section
@@ -24,7 +27,15 @@ from expand.prompts.context import RequestContext
 TAIL_LINES = 24
 """Lines of the section so far that a request shows the model, so that it goes on from there."""
 BRIEF_TAIL_LINES = 4
+TAIL_TOKENS = 2000
+"""The most tokens of them: a line may be of any length."""
+PRECEDING_TOKENS = 4000
+"""The most tokens that a request says of the sections before it; of a long chapter those right before it."""
+QUOTED_SHARE = 8
+"""Neither of the two is more than this part of the model's context window."""
 LEAST_OUTPUT_TOKENS = 256
+LEAST_CAP = 0.3
+"""The share of its output cap that a request needs at the least: caps are set at several times what lines take."""
 CHAT_SLACK_TOKENS = 8
 """Added to every prompt bound: servers differ in how many tokens the chat format takes."""
 TRIES_STRIDE = 1000
@@ -50,8 +61,15 @@ class ExtraContext:
 NO_EXTRA_CONTEXT = ExtraContext()
 
 
+def quoted(text: str, most_tokens: int, setup: ModelSetup) -> str:
+    """The end of a text that a request quotes, bounded in tokens, so that no text makes a request too large."""
+    return setup.counter.last(text, min(most_tokens, setup.profile.context_window // QUOTED_SHARE))
+
+
 class RequestBuilder:
-    """Builds the requests of one section."""
+    """Builds the requests of one section for one model: the chapter's, or that of ``setup``. Either way they ask the
+    same questions, so that an answer is found whichever model gave it.
+    """
 
     def __init__(
         self,
@@ -61,6 +79,8 @@ class RequestBuilder:
         run_id: str,
         revision: Revision = NO_REVISION,
         extra: ExtraContext = NO_EXTRA_CONTEXT,
+        setup: ModelSetup | None = None,
+        thinking: ThinkingRoom | None = None,
     ) -> None:
         self._chapter = chapter
         self._section = section
@@ -68,8 +88,9 @@ class RequestBuilder:
         self._run_id = run_id
         self._revision = revision
         self._extra = extra
-        self._setup = chapter.setup
-        self._profile = chapter.setup.profile
+        self._setup = setup or chapter.setup
+        self._profile = self._setup.profile
+        self._thinking = thinking or ThinkingRoom()
         self._skeleton = chapter.skeletons[section.number]
         self._aspects = self._profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, revision)
@@ -88,15 +109,41 @@ class RequestBuilder:
             instruction=revision.instruction,
         )
 
-    def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0) -> Order:
-        """The order for a request. ``attempt`` counts answers to it that could not be used.
+    @property
+    def profile(self) -> Profile:
+        """The profile of the model that is asked."""
+        return self._profile
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self._profile.name
+
+    @property
+    def can_repair(self) -> bool:
+        """Whether the model can rewrite a text: small ones that fill in forms cannot."""
+        return not self._profile.aspects
+
+    def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0, most_tokens: int | None = None) -> Order:
+        """The order for a request. ``attempt`` counts answers to it that could not be used. Above ``most_tokens`` its
+        output cap is lowered, as far as the lines should still fit.
 
         Raises ``InputError`` when it does not fit the model's context window.
         """
         profile, price = self._profile, self._setup.price
+        if self._setup is not self._chapter.setup:
+            # The lines are what the chapter's own model can well bring at a time, and this one may bring fewer.
+            ask = replace(ask, lines=min(ask.lines, profile.lines_per_request))
+        if not profile.writes(self._chapter.language):
+            raise InputError(f"model {profile.name} does not write {self._chapter.language}")
         request = self._request(ask, section_text, attempt)
         estimate = self._setup.counter.count_messages(request.messages)
-        prompt, output = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS, request.max_output_tokens
+        prompt = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS
+        output = self._thinking.cap(profile, request.max_output_tokens, profile.context_window - prompt)
+        if most_tokens is not None and prompt + output > most_tokens >= prompt + LEAST_CAP * output:
+            output = most_tokens - prompt
+        if output != request.max_output_tokens:
+            request = replace(request, max_output_tokens=output)
         if prompt + output > profile.context_window:
             raise InputError(
                 f"chapter {self._chapter.id}, section {self._section.number}: a prompt of {prompt:,} tokens and "
@@ -121,13 +168,14 @@ class RequestBuilder:
 
     def _request(self, ask: Ask, section_text: SectionText, attempt: int) -> Request:
         profile = self._profile
+        prompts, system = self._chapter.templates_for(self._setup)
         context = self._context(ask, section_text)
         # Reserved whole, so it should be near what will come. With the model's maximum, one request could take the rest
         # of a small budget.
         cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
         return Request(
             model=profile.name,
-            messages=(self._chapter.system, self._chapter.prompts.request(TEMPLATE_OF[ask.purpose], context)),
+            messages=(system, prompts.request(TEMPLATE_OF[ask.purpose], context)),
             max_output_tokens=min(cap, profile.max_output_tokens),
             parameters=profile.request_parameters(
                 lines=ask.lines,
@@ -178,7 +226,8 @@ class RequestBuilder:
         """The end of what the request goes on from: its topic's text, or the topic's before."""
         for slot in range(ask.slots[0], -1, -1):
             if section_text.bodies[slot].strip():
-                return section_text.tail(slot, BRIEF_TAIL_LINES if self._aspects else TAIL_LINES)
+                tail = section_text.tail(slot, BRIEF_TAIL_LINES if self._aspects else TAIL_LINES)
+                return quoted(tail, TAIL_TOKENS, self._setup)
         return ""
 
     def _code_examples(self, ask: Ask) -> int:

@@ -26,8 +26,9 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_state import Revisions
 from expand.errors import InputError
 from expand.llm.profile import Profile
+from expand.paths import read_file
 from expand.prompts.template_lookup import packaged_folder
-from expand.workspace import Workspace, write_atomically
+from expand.workspace import MAX_DOCUMENT_BYTES, Workspace, write_atomically
 
 _CODE = ("checks", "document", "drafting", "llm", "markdown", "outline", "prompts", "schema")
 """The packages that decide what becomes of a chapter."""
@@ -43,7 +44,7 @@ class ResultCache:
         # Only whole, plain runs. With some sections, or text as context, the result says more or less than a run
         # without would, and would be wrong for it.
         self._whole = not (options.sections or options.fresh or options.context == "text")
-        self._path = workspace.root / ".expand" / "finished" / f"{options.language}.{options.plan.value}.json"
+        self._path = workspace.state_path("finished", f"{options.language}.{options.plan.value}.json")
         self._shared = self._shared_hash() if self._whole else ""
         self._outlines = {c: _hash(workspace.outline_path(c)) for c in options.chapters if self._whole}
         self._new: dict[str, Any] = {}
@@ -88,12 +89,12 @@ class ResultCache:
         if new and self._shared == self._shared_hash():
             # A full disk here must not end a run whose drafts are written.
             with suppress(InputError):  # it is derived
-                write_atomically(self._path, json.dumps({**self._read(), **new}), durable=False)
+                write_atomically(self._path, json.dumps({**self._read(), **new}), durable=False, private=True)
 
     def _read(self) -> dict[str, Any]:
         try:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return kept if isinstance(kept, dict) else {}
 
@@ -102,7 +103,7 @@ class ResultCache:
         try:
             # The path is the record's, since the outline is not read: reading it is what this cache saves. The
             # outline's hash is in `made_from`, so a changed path is noticed.
-            source = self._workspace.root / record["source"]
+            source = self._workspace.source_path(record["source"])
             draft = _hash(self._workspace.draft_path(chapter))
             made_from = self._made_from(chapter, _hash(source), draft)
             # A finding about a link depends on files that no hash covers.
@@ -110,7 +111,7 @@ class ResultCache:
             return bool(draft) and record["made_from"] == made_from and links and bool(_result(record["result"]))
         # A record of an older version, or one that somebody edited. It is a cache: whatever is wrong with it, the
         # chapter can be looked at again.
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, InputError, ValueError, KeyError, TypeError, AttributeError):
             return False  # not one of ours: the chapter is looked at
 
     def _made_from(self, chapter: str, source: str, draft: str) -> str:
@@ -138,7 +139,7 @@ def _files(root: Path) -> Iterator[Path]:
     known: set[Path] = set()
     for place, below, names in os.walk(root, followlinks=True):
         folder = Path(place).resolve()
-        if folder in known:
+        if folder in known or not folder.is_relative_to(root.parent.resolve()):  # no template can come from outside
             below.clear()
             continue
         known.add(folder)
@@ -148,7 +149,7 @@ def _files(root: Path) -> Iterator[Path]:
 def _hash(path: Path) -> str:
     """sha256 of a file, "" where there is none."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_file(path, MAX_DOCUMENT_BYTES)).hexdigest()
     except OSError:
         return ""
 

@@ -95,7 +95,9 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
-    """A whole run. ``stopped_by`` is the author's error that ended it, "" if none did."""
+    """A whole run. ``stopped_by`` is the author's error that ended it, "" if none did; ``problems`` say why chapters
+    could not be opened or written while others were drafted.
+    """
 
     chapters: tuple[ChapterResult, ...]
     balance: Balance
@@ -104,6 +106,7 @@ class RunResult:
     seconds: float
     stopped_by: str = ""
     refused: tuple[Refusal, ...] = ()
+    problems: tuple[str, ...] = ()
     interrupted: bool = False
 
     @property
@@ -135,7 +138,7 @@ class RunResult:
         remaining = self.balance.remaining_tokens
         if "refused" in statuses or (remaining is not None and remaining < 0):
             return 3
-        return 0 if all(chapter.kept for chapter in self.chapters) else 5
+        return 0 if all(chapter.kept for chapter in self.chapters) and not self.problems else 5
 
     def as_json(self) -> dict[str, Json]:
         """The object that ``expand chapter --json`` prints."""

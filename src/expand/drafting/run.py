@@ -4,9 +4,10 @@ What holds: a section that is current is not touched, one that a person edited i
 ledger before it is in a draft, and a draft is written whole, soon after each section and when its chapter is done. A
 chapter is opened when its turn comes.
 
-However the run ends, nothing that is paid for is lost. Where the task that waits for the result is cancelled, nothing
-new begins; what is in flight arrives, is settled and drafted, and only then does the cancellation go on. Cancelled
-again, what is in flight is left behind: those attempts stay charged at their reservation, as unknown outcomes.
+However the run ends, what arrived and is paid for is in the ledger or, where that cannot be written, in a file
+elsewhere (``ledger.spill``). Where the task that waits for the result is cancelled, nothing new begins; what is in
+flight arrives, is settled and drafted, and only then does the cancellation go on. Cancelled again, what is in flight is
+left behind: those attempts stay charged at their reservation, as unknown outcomes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from expand.drafting.section_state import (
     check_section_state,
     raise_revisions,
 )
-from expand.errors import AuthorError, BudgetExceededError, ExpandError
+from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
 from expand.llm.types import Author
 from expand.markdown import lines
 from expand.outline import Section
@@ -195,6 +196,10 @@ class _Scheduler:
         """Chapters of which the run says something that a later run would not."""
         self._finished: dict[str, ChapterResult] = {}
         self._refused: list[Refusal] = []
+        self._problems: list[InputError] = []
+        """Why chapters could not be opened or written."""
+        self._attempts = 0
+        self._defects: list[Exception] = []
         self._stopped_by = ""
         self._interrupted = False
 
@@ -206,7 +211,8 @@ class _Scheduler:
     async def expand(self) -> RunResult:
         """Draft the chapters; everything bought is in the drafts when it returns.
 
-        Raises ``InputError`` before anything is sent when the input is wrong.
+        Raises ``InputError`` before anything is sent when the input is wrong; and a defect of the tool that a section
+        ran into, once all others are drafted.
         """
         began = time.monotonic()
         if self._options.fresh:
@@ -221,10 +227,17 @@ class _Scheduler:
             try:
                 await self._context.client.drain()
             finally:
-                self._drafts.write()
+                for chapter_id in tuple(self._results):  # chapters of which a section could not be begun
+                    self._noted.add(chapter_id)
+                    self._finish(self._drafts.look(chapter_id))
+                self._problems += self._drafts.write()
+        if self._defects:
+            raise self._defects[0]
         self._cache.write()
         results = tuple(self._finished[c] for c in self._options.chapters if c in self._finished)
         sections = [section for result in results for section in result.sections]
+        if self._problems and not self._attempts:
+            raise self._problems[0]
         return RunResult(
             chapters=results,
             balance=self._context.ledger.balance("book"),
@@ -233,6 +246,7 @@ class _Scheduler:
             seconds=time.monotonic() - began,
             stopped_by=self._stopped_by,
             refused=tuple(self._refused),
+            problems=tuple(dict.fromkeys(map(str, self._problems))),
             interrupted=self._interrupted,
         )
 
@@ -262,7 +276,15 @@ class _Scheduler:
         async def work() -> None:
             for chapter, sections in todo:
                 for section in sections:
-                    await self._section(chapter, section)
+                    # Whatever one section runs into, the others go on, and the drafts are written: they are paid for.
+                    try:
+                        await self._section(chapter, section)
+                    except InputError as error:
+                        self._problems.append(error)
+                    except LedgerError:
+                        raise
+                    except Exception as error:  # a defect; raised at the end, with its traceback
+                        self._defects.append(error)
 
         async def work_all() -> None:
             async with asyncio.TaskGroup() as workers:
@@ -283,6 +305,7 @@ class _Scheduler:
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
         status, notes = await self._drafted(draft_file, section)
         counter = self._context.usage.take(chapter_id, number)
+        self._attempts += counter.attempts
         result = draft_file.section_result(section, status)
         result = replace(
             result,
@@ -333,7 +356,10 @@ class _Scheduler:
         self._drafts.close(chapter.id)
         links: dict[str, bool] = {}
         result = self._finished[chapter.id] = draft_file.chapter_result(
-            [results[section.number] for section in self._options.chosen(chapter.outline)],
+            [
+                results.get(section.number) or draft_file.section_result(section, "failed")
+                for section in self._options.chosen(chapter.outline)
+            ],
             whole=self._options.sections is None,
             links=links,
         )

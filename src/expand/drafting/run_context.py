@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 
 from expand.budget import Limit
 from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_ready
 from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
-from expand.drafting.model_setup import ModelSetup, author_for, model_setup_for, profile_of, require_language
+from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, profile_of, require_language
+from expand.drafting.purchase_bounds import ChapterBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
+from expand.errors import LedgerError
 from expand.ledger import Ledger
 from expand.ledger import Run as LedgerRun
-from expand.llm.profile import Profile
 from expand.llm.types import Author, Usage
 from expand.outline import Book, Outline
 from expand.outline.allowance import limits_of, money_openings_of, openings_of
 from expand.outline.plans import Plan
-from expand.settings import Settings, require_author
+from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
 
 BALANCE_SECONDS = 0.1
@@ -147,6 +148,9 @@ class UsageCounters:
 class RunContext:
     """What the sections of a run are drafted with. ``lean`` are the sections, by chapter and number, that have answers
     bought under the lean plan; None where nobody has looked.
+
+    ``repairs`` is the setup of the model that repairs, None for the one that drafts. ``stand_ins`` are those of the
+    models that are asked, in this order, what another one did not answer. ``replaced`` says why, by the names of both.
     """
 
     ledger: Ledger
@@ -154,6 +158,16 @@ class RunContext:
     client: BudgetedClient
     usage: UsageCounters
     lean: frozenset[tuple[str, int]] | None = None
+    repairs: ModelSetup | None = None
+    stand_ins: tuple[ModelSetup, ...] = ()
+    replaced: dict[tuple[str, str], str] = field(default_factory=dict)
+    thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
+    bounds: dict[str, ChapterBound] = field(default_factory=dict)
+
+    def models_for(self, role: ModelRole, draft: ModelSetup) -> tuple[ModelSetup, ...]:
+        """The models of a role, the one that is meant first; ``draft`` is the one that drafts."""
+        meant = self.repairs or draft if role == "repair" else draft
+        return (meant, *(one for one in self.stand_ins if one.profile.name != meant.profile.name))
 
 
 @contextmanager
@@ -175,8 +189,13 @@ def open_ledger(
                 run_limit=Limit(tokens=budget),
             ),
         )
-    finally:
-        ledger.close()
+    except BaseException:
+        # A disk that is full refuses this write too, and the error that ends the run says more than its own would. The
+        # next run ends this one's attempts.
+        with suppress(LedgerError):
+            ledger.close()
+        raise
+    ledger.close()
 
 
 @asynccontextmanager
@@ -196,22 +215,42 @@ async def open_run(
     not closed here. Raises ``InputError`` before anything is opened when nothing could be sent.
     """
     if author is None:
-        require_author(settings, path=workspace.settings_path)
+        for one in settings.of_sections():
+            require_author(one, path=workspace.settings_path)
     book = workspace.book()
     if options.language:
         require_language(profile_of(workspace, settings), book, options.language)
     async with AsyncExitStack() as stack:
         ledger, run = stack.enter_context(open_ledger(workspace, book, outlines, budget=options.budget))
+        if ledger.taken_in:
+            on_event(
+                Notice(message=f"answers that an earlier run had to keep elsewhere, now taken in: {ledger.taken_in}")
+            )
         setup = model_setup_for(workspace, settings, ledger=ledger)
-        client, usage = await open_client(stack, settings, setup.profile, ledger, author=author, on_event=on_event)
+        client, usage = await open_client(stack, workspace, settings, ledger, author=author, on_event=on_event)
         lean = ledger.bought(Plan.LEAN.value)
-        yield book, setup, RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
+        context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
+        yield book, setup, with_other_models(context, workspace, settings)
+
+
+def with_other_models(context: RunContext, workspace: Workspace, settings: Settings) -> RunContext:
+    """The context with the models beside the one that drafts, their templates as they are now."""
+
+    def setup(one: Settings) -> ModelSetup:
+        return model_setup_for(workspace, one, ledger=context.ledger)
+
+    repairs = settings.for_role("repair")[0]
+    return replace(
+        context,
+        repairs=None if repairs.model == settings.model else setup(repairs),
+        stand_ins=tuple(setup(settings.for_model(model)) for model in settings.fallback),
+    )
 
 
 async def open_client(
     stack: AsyncExitStack,
+    workspace: Workspace,
     settings: Settings,
-    profile: Profile,
     ledger: Ledger,
     *,
     author: Author | None,
@@ -220,14 +259,18 @@ async def open_client(
     """The client of a run and the counters that it keeps; ``stack`` waits for what is in flight, and closes them."""
     prepare = always_ready
     if author is None:
-        author = own = await stack.enter_async_context(author_for(settings, profile))
+        author = own = await stack.enter_async_context(Authors(workspace, settings.of_sections()))
         prepare = own.open
     usage = UsageCounters(ledger, on_event)
     client = BudgetedClient(
         ledger=ledger,
         author=author,
         on_event=usage.note,
-        retry=RetryPolicy(on_unknown=settings.on_unknown),
+        retry=RetryPolicy(
+            on_unknown=settings.on_unknown,
+            longest_wait_seconds=settings.longest_wait_seconds,
+            replaceable=settings.replaceable(),
+        ),
         prepare=prepare,
     )
     stack.push_async_callback(client.drain)

@@ -85,11 +85,16 @@ class RunOptions:
         With ``own_author`` the caller's author writes: under the profile of the model that is named, else under
         ``OWN_MODEL``, never under the embedded model's.
         """
-        environment = {**os.environ, **({"OPENAI_API_KEY": self.api_key} if self.api_key else {})}
         overrides = Overrides(
-            model=self.model, base_url=self.base_url, concurrency=self.concurrency, on_unknown=self.on_unknown
+            model=self.model,
+            base_url=self.base_url,
+            concurrency=self.concurrency,
+            on_unknown=self.on_unknown,
+            api_key=self.api_key,
         )
-        settings = read_settings(workspace.settings_path, environment=environment, overrides=overrides)
+        settings = read_settings(
+            workspace.settings_path, environment=os.environ, overrides=overrides, trusted=workspace.trusted
+        )
         if own_author and settings.embedded and not self.model:
             return replace(self, model=OWN_MODEL).settings(workspace)
         return settings

@@ -5,25 +5,40 @@ Whatever ends it - the target, the budget, the author, a stop - the text that ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Literal
 
 from expand.checks import Finding
-from expand.client.outcome import StoppedError
+from expand.checks.finding import KINDS, Severity, finding
+from expand.client.client import Bought, all_failed
+from expand.client.outcome import HeldError, StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
-from expand.drafting.length_loop import LEAST_LINES, Ask, loop_for
+from expand.drafting.dry_run import simulated_orders
+from expand.drafting.events import Notice
+from expand.drafting.length_loop import LEAST_LINES, MOST_LOOPS, Ask, gives_up, loop_for
+from expand.drafting.model_setup import ModelSetup
+from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import SectionText
-from expand.errors import AuthorError, BudgetExceededError, ExpandError
+from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
+from expand.markdown import sanitize
+from expand.settings import ModelRole
 
 TOO_MANY_DUPLICATES = 0.2
 """A model that repeats itself in this share of the section's lines, or more, is reported."""
-UNUSABLE_TRIES = 3
-"""How often one request is made when the answers cannot be used: empty, refused, filtered."""
+MOST_PROBLEMS = 20
+"""So many faults of a topic are named in the request for its repair."""
+LEAST_SHARE = 0.85
+"""The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
+UNUSABLE_TRIES = 2
+"""How often one request is made when the answers cannot be used: empty, refused, filtered. Every try is paid for, and
+what came twice comes a third time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +49,10 @@ class DraftedSection:
     lines: int
     notes: tuple[Finding, ...]
     ended_by: ExpandError | None
+
+
+class BoundReachedError(ExpandError):
+    """A further request could take the section over its bound."""
 
 
 class SectionRun:
@@ -48,10 +67,33 @@ class SectionRun:
         self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
+        profile = chapter.setup.profile
+        per_line = min(profile.tokens_per_line, profile.max_output_tokens // profile.lines_per_request)
+        missing = max(0, check.section.lines - self._text.base_lines)
+        self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
+            check.section.number,
+            lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
+            least_output=int(LEAST_SHARE * missing * per_line),
+        )
 
-    def _builder(self, chapter: Chapter) -> RequestBuilder:
+    def _builder(self, chapter: Chapter, setup: ModelSetup | None = None) -> RequestBuilder:
         section, check = chapter.outline.sections[self._section.number - 1], self._check
-        return RequestBuilder(chapter, section, run_id=self._context.run_id, revision=check.revision, extra=check.extra)
+        return RequestBuilder(
+            chapter,
+            section,
+            run_id=self._context.run_id,
+            revision=check.revision,
+            extra=check.extra,
+            setup=setup,
+            thinking=self._context.thinking,
+        )
+
+    def _builders(self, role: ModelRole) -> list[RequestBuilder]:
+        """The requests as each model of a role is asked, the one that is meant first."""
+        meant = self._chapter.setup
+        models = self._context.models_for(role, meant)
+        built = [self._requests if setup is meant else self._builder(self._chapter, setup) for setup in models]
+        return [requests for requests in built if role != "repair" or requests.can_repair]
 
     async def draft(self) -> DraftedSection:
         """Ask until the section is done, or until something ends it."""
@@ -61,11 +103,42 @@ class SectionRun:
             await self._repair()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
-        if self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
+        # A request that cannot be made: it does not fit the model, or its template fails for just these values. What
+        # the section has is kept, and the other sections go on.
+        except InputError as error:
+            ended_by = error
+            self._notes.append(_not_asked(self._section.number, error))
+        except BoundReachedError as error:
+            self._notes.append(finding("over-plan", self._section.number, 1, str(error)))
+        finally:
+            self._bound.close()
+        self._notes += self._end_notes(ended_by)
+        if self._text.loops:
+            self._notes.append(_looped(self._section.number, self._text.loops))
+        elif self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
             self._notes.append(_duplicates(self._section.number, self._text.duplicate_lines))
         return DraftedSection(
             text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
         )
+
+    def _end_notes(self, ended_by: ExpandError | None) -> list[Finding]:
+        """What the run alone can tell of the section's text: what was taken off, and where it is still cut."""
+        number = self._section.number
+        found = []
+        for what, size in sorted(self._text.removed.items()):
+            kind = "forbidden-character" if what == "forbidden characters" else "left-off"
+            message = f"{what} of {size:,} characters taken off the answers; the ledger has them as they came"
+            remedy = "if you miss text, look at the answers with `expand ledger export`"
+            found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
+        if ended_by is None and any(self._text.cut):
+            known = {one.kind for one in self._findings(self._text)}
+            if not known & {"cut", "open-fence"}:
+                slot = self._text.cut.index(True)
+                where = f" on {self._text.skeleton.topics[slot]}" if self._text.skeleton.topics else ""
+                found.append(
+                    finding("cut", number, 1, f"the text{where} was cut, and what was asked for did not end it")
+                )
+        return found
 
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
@@ -88,49 +161,138 @@ class SectionRun:
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
         while (ask := loop.next()) is not None:
             stored = self._context.ledger.known(requests.order(ask, text))
-            if stored is None or not stored.answer.usable:
+            if stored is None or _unusable_kind(stored.answer):
                 break
-            grown = text.add(stored.text, stored.finish, ask.slots)
-            loop.record(ask, grown, cut=stored.finish is Finish.CUT)
+            grown, cut = _take_in(text, stored.answer, ask)
+            loop.record(ask, grown, cut=cut)
         if any(body.strip() for body in text.bodies):
             self._text.adopt(text)
 
     async def _ask(self, ask: Ask) -> tuple[int, bool]:
-        """Ask once; returns by how many lines the section grew, and whether the answer was cut."""
+        """Ask once; returns by how many lines the section grew, and whether the answer was cut, as ``_take_in``."""
         answer = await self._usable(ask)
         if answer is None:
             return 0, False
-        grown = self._text.add(answer.text, answer.finish, ask.slots)
+        taken = _take_in(self._text, answer, ask)
         self._show()
-        return grown, answer.finish is Finish.CUT
+        return taken
 
     async def _usable(self, ask: Ask) -> Answer | None:
-        """A usable answer, or None with a note of why there is none."""
-        for attempt in range(UNUSABLE_TRIES):
-            bought = await self._context.client.buy(self._order(ask, attempt))
-            self._counter.add(bought)
-            if bought.answer.usable:
-                return bought.answer
-            self._show()
+        """A usable answer, or None with a note of why there is none.
+
+        What one model does not answer, for whatever reason but the budget, the next one is asked. Raises what keeps the
+        last of them from answering, and ``BoundReachedError`` when one more answer could cost too much.
+        """
+        models = self._builders("repair" if ask.purpose == "repair" else "draft")
+        failures: list[tuple[str, ExpandError]] = []
+        attempt = 0
+        kind: Unusable = "empty"
+        for requests, following in zip_longest(models, models[1:]):
+            reason, tries = "", 0
+            try:
+                while tries < UNUSABLE_TRIES:
+                    order = self._admitted(requests, ask, attempt)
+                    bought = await self._buy(order)
+                    self._counter.add(bought)
+                    self._bound.add(bought.usage.total)
+                    found = _unusable_kind(bought.answer)
+                    if not found:
+                        self._context.thinking.in_vain[requests.model] = 0
+                        return bought.answer
+                    kind, reason = found, UNUSABLE[found][1]
+                    self._show()
+                    attempt += 1
+                    if kind == "thinking":
+                        self._give_room(requests, ask, attempt, bought, order.request.max_output_tokens)
+                        continue
+                    tries += 1
+                    if following is not None and kind != "empty":
+                        break  # the same words get the same verdict, and another model can be asked
+            # An outcome that somebody is to settle first is no reason to buy the same elsewhere.
+            except HeldError:
+                raise
+            except (AuthorError, InputError) as error:
+                if len(models) == 1 or (isinstance(error, InputError) and requests is models[0]):
+                    raise
+                failures.append((requests.model, error))
+                reason = str(error)
+            if following is not None:
+                self._replace(requests.model, following.model, reason)
+        if failures:
+            raise all_failed(failures)
         topics = self._text.skeleton.topics
         about = [topics[slot] for slot in ask.slots if topics]
-        self._notes.append(_unusable(self._section.number, bought.answer.finish, about))
+        self._notes.append(_unusable(self._section.number, kind, about, attempt))
         return None
 
-    async def _repair(self) -> None:
-        """Ask for one repair for each topic with faults that a model can mend; keep the better text.
+    def _admitted(self, requests: RequestBuilder, ask: Ask, attempt: int) -> Order:
+        """The order for a request, with a lower output cap where the bound needs one.
 
-        Small models that fill in forms are left out: they cannot rewrite.
+        Raises what keeps it from being placed. An answer that is there may always be taken.
         """
-        if self._chapter.setup.profile.aspects:
+        order = requests.order(ask, self._shown_text, attempt=attempt)
+        if self._context.ledger.known(order) is not None:
+            return order
+        if self._context.thinking.gave_up(requests.model):
+            raise AuthorError(_only_thinking(requests.model, order.request.max_output_tokens))
+        if self._bound.allows(order):
+            return order
+        order = requests.order(ask, self._shown_text, attempt=attempt, most_tokens=self._bound.room())
+        if not self._bound.allows(order):
+            raise BoundReachedError(
+                f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and one "
+                f"more may take {order.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
+            )
+        return order
+
+    async def _buy(self, order: Order) -> Bought:
+        return await self._context.client.buy(order)
+
+    def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: Bought, cap: int) -> None:
+        """See that the next try has a higher output cap than ``cap``, which was spent on thinking.
+
+        Raises ``AuthorError`` when the cap was raised before or cannot be.
+        """
+        # An answer from before the caps were raised, in the profile or for the run: its question is still open.
+        outgrown = bought.reused and bought.usage.completion < cap
+        if outgrown or requests.order(ask, self._shown_text, attempt=attempt).request.max_output_tokens > cap:
+            return
+        thinking = self._context.thinking
+        if thinking.give(requests.profile, cap):
+            raised = requests.order(ask, self._shown_text, attempt=attempt).request.max_output_tokens
+            if raised > cap:
+                place = f"{self._chapter.id}/{self._section.number}"
+                message = f"spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
+                self._context.usage.on_event(Notice(message=f"{place}: {requests.model} {message}"))
+                return
+        thinking.in_vain[requests.model] += 1
+        raise AuthorError(_only_thinking(requests.model, cap))
+
+    def _replace(self, model: str, following: str, reason: str) -> None:
+        """Say once in a run that one model stands in for another, and why."""
+        if (model, following) not in self._context.replaced:
+            self._context.replaced[model, following] = reason
+            message = f"{self._chapter.id}/{self._section.number}: {following} stands in for {model}: {reason}"
+            self._context.usage.on_event(Notice(message=message))
+
+    async def _repair(self) -> None:
+        """Ask for one repair for each topic with faults that a model can mend; keep the better text."""
+        if not self._builders("repair"):
             return
         for slot, problems in self._faults().items():
+            if gives_up(self._text):
+                return
             lines = max(LEAST_LINES, self._text.body_lines(slot))
             ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=0, problems=problems)
-            answer = await self._usable(ask)
+            try:
+                answer = await self._usable(ask)
+            except InputError as error:  # without the repair the section is as whole as it was
+                self._notes.append(_not_asked(self._section.number, error, severity="warning"))
+                return
             if answer is None:
                 continue
             repaired = self._text.replaced(slot, answer.text, answer.finish)
+            self._text.loops = repaired.loops
             if self._misses(repaired) < self._misses(self._text):
                 self._text = repaired
             self._show()
@@ -138,11 +300,12 @@ class SectionRun:
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
-        for finding in self._findings(self._text):
-            slot = self._text.slot_at(finding.line) if finding.mendable else None
-            if slot is not None and finding.severity != "note":
-                found.setdefault(slot, []).append(f"{finding.message}; {finding.remedy}")
-        return {slot: tuple(problems) for slot, problems in sorted(found.items())}
+        spans = self._text.spans()
+        for one in self._findings(self._text):
+            slot = next((slot for slot, span in spans.items() if one.line in span), None)
+            if slot is not None and one.mendable and one.severity != "note":
+                found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
+        return {slot: tuple(problems[:MOST_PROBLEMS]) for slot, problems in sorted(found.items())}
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
         """How far a text is from its contract: blocking findings, warnings, share of lines off."""
@@ -157,8 +320,51 @@ class SectionRun:
         self._counter.lines, self._counter.streamed_lines = self._text.lines, 0
         self._context.usage.show(self._chapter.id, self._section.number)
 
-    def _order(self, ask: Ask, attempt: int = 0) -> Order:
-        return self._requests.order(ask, self._text, attempt=attempt)
+    @property
+    def _shown_text(self) -> SectionText:
+        """The text that requests go on from."""
+        return self._text
+
+    def _order(self, ask: Ask) -> Order:
+        return self._requests.order(ask, self._shown_text)
+
+
+def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:
+    """Add an answer; returns by how many lines the text grew, and whether the answer was cut: by its connection, or
+    because it repeated itself without end. How long a cut answer is says nothing of how much the model delivers.
+    """
+    loops = len(text.loops)
+    grown = text.add(answer.text, answer.finish, ask.slots)
+    return grown, answer.finish is Finish.CUT or len(text.loops) > loops
+
+
+def _looped(section: int, at: Sequence[int]) -> Finding:
+    """The finding for answers that repeated themselves without end, each cut at a line of the section."""
+    times = f"{len(at)} answers" if len(at) > 1 else "an answer"
+    stopped = ", and nothing more was asked for" if len(at) >= MOST_LOOPS else ""
+    return Finding(
+        kind="repeats",
+        section=section,
+        line=at[0],
+        severity="warning",
+        message=f"{times} of the model repeated the same without end; the repetition was left out{stopped}",
+        remedy="read what stands there; draft the section anew with --fresh --section, or take another model",
+        mendable=False,
+    )
+
+
+def _not_asked(section: int, error: InputError, *, severity: Severity = "blocking") -> Finding:
+    """The finding for a request that could not be made."""
+    where = f"{error.place}: " if error.place else ""
+    return Finding(
+        kind="not-asked",
+        section=section,
+        line=1,
+        severity=severity,
+        message=f"{where}{error.what}",
+        remedy=error.remedy or KINDS["not-asked"].remedy,
+        mendable=False,
+    )
 
 
 def _duplicates(section: int, count: int) -> Finding:
@@ -174,19 +380,47 @@ def _duplicates(section: int, count: int) -> Finding:
     )
 
 
-def _unusable(section: int, finish: Finish, topics: Sequence[str]) -> Finding:
-    """The finding for a request that got no usable answer."""
-    kind, what = {
-        Finish.REFUSAL: ("refusal", "the model refused to write"),
-        Finish.CONTENT_FILTER: ("refusal", "the provider's content filter held back the text"),
-    }.get(finish, ("empty", "the model answered without any text"))
+Unusable = Literal["refusal", "filter", "thinking", "empty"]
+UNUSABLE: Mapping[Unusable, tuple[str, str]] = {
+    "refusal": ("refusal", "the model refused to write"),
+    "filter": ("refusal", "the provider's content filter held back the text"),
+    "thinking": ("empty", "the model spent its output on thinking"),
+    "empty": ("empty", "the model answered without any text"),
+}
+"""Kind and words of the finding for an answer that cannot be used."""
+
+
+def _unusable_kind(answer: Answer) -> Unusable | None:
+    """Why an answer cannot go into a draft, None where it can."""
+    if answer.finish is Finish.REFUSAL:
+        return "refusal"
+    if answer.finish is Finish.CONTENT_FILTER:
+        return "filter"
+    text, removed = sanitize.bare(answer.text)
+    if text.strip():
+        return None
+    thought = any(piece.what == "thinking" for piece in removed)
+    return "thinking" if spent_on_thinking(answer, thought) else "empty"
+
+
+def _only_thinking(model: str, cap: int) -> str:
+    """The message for a model that never comes to writing."""
+    return (
+        f"{model} spent its output of {cap:,} tokens on thinking and wrote no text; set reasoning_tokens and "
+        f'max_output_tokens under [models."{model}"] in expand.toml, lower its reasoning effort, or take another model'
+    )
+
+
+def _unusable(section: int, why: Unusable, topics: Sequence[str], tries: int) -> Finding:
+    """The finding for a request that got no usable answer in so many tries."""
+    kind, what = UNUSABLE[why]
     about = f" on {'; '.join(topics)}" if topics else ""
     return Finding(
         kind=kind,
         section=section,
         line=1,
         severity="blocking",
-        message=f"{what}{about}, {UNUSABLE_TRIES} times",
+        message=f"{what}{about}, {tries} times",
         remedy="change the topic's wording or the model, or write it by hand",
         mendable=False,
     )

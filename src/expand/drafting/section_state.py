@@ -14,12 +14,21 @@ from expand.drafting.chapter import Chapter, Revision
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import SectionPlanned
 from expand.drafting.length_loop import loop_for
-from expand.drafting.request_builder import NO_EXTRA_CONTEXT, ExtraContext, RequestBuilder
+from expand.drafting.request_builder import (
+    NO_EXTRA_CONTEXT,
+    PRECEDING_TOKENS,
+    ExtraContext,
+    RequestBuilder,
+    quoted,
+)
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.ledger import Ledger
 from expand.markdown import assemble
 from expand.outline import Section
+
+OTHER_TOKENS = 8000
+"""What a request may need beside the texts that it quotes: its template, the outline's words and the answer."""
 
 SectionState = Literal["edited", "current", "stale", "due"]
 """``stale`` is current in itself, but the sections before it say something else than when it was drafted."""
@@ -80,8 +89,9 @@ def check_section_state(
 
 
 def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: Revisions) -> list[SectionCheck]:
-    """The state of every section that a run is about. Where one is due, its first request is built and dropped, so that
-    a fault of the templates or a context window that is too small is told before anything is sent.
+    """The state of every section that a run is about. The first request of the first one that is due, and of every one
+    whose texts may be too long, is built and dropped, so that a fault of the templates or a context window that is too
+    small is told before anything is sent.
 
     Raises ``InputError``.
     """
@@ -90,13 +100,27 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
         check_section_state(draft_file, section, options, Revision(*revisions.get((chapter.id, section.number), ())))
         for section in options.chosen(chapter.outline)
     ]
-    due = next((check.section for check in checks if check.state == "due"), None)
-    if due is not None:
-        section_text = SectionText(chapter.skeletons[due.number])
-        ask = loop_for(section_text, chapter.setup.profile).next()
-        if ask is not None:
-            RequestBuilder(chapter, due, run_id="none").order(ask, section_text)
+    due = [check for check in checks if check.state == "due"]
+    for check in due:
+        if check is due[0] or _may_be_too_long(chapter, check):
+            section_text = SectionText(chapter.skeletons[check.section.number])
+            ask = loop_for(section_text, chapter.setup.profile).next()
+            if ask is not None:
+                builder = RequestBuilder(
+                    chapter, check.section, run_id="none", revision=check.revision, extra=check.extra
+                )
+                builder.order(ask, section_text)
     return checks
+
+
+def _may_be_too_long(chapter: Chapter, check: SectionCheck) -> bool:
+    """Whether what a section's requests quote could fill the model's context window, at two tokens a character and with
+    some thousands for the rest. Counting instead would have every section of a large book rendered twice.
+    """
+    skeleton, extra = chapter.skeletons[check.section.number], check.extra
+    placed = [text for texts in skeleton.placed.values() for text in texts]
+    texts = (chapter.system.content, *skeleton.intro, *placed, *extra.present.values(), check.revision.instruction)
+    return 2 * sum(map(len, texts)) + OTHER_TOKENS > chapter.setup.profile.context_window
 
 
 def check_sections(
@@ -148,6 +172,8 @@ def _extra_context(draft_file: DraftFile, section: Section, revision: Revision, 
     before = [draft_file.texts[other.number] for other in chapter.outline.sections if other.number < section.number]
     text, topics = draft_file.texts[section.number], chapter.skeletons[section.number].topics
     return ExtraContext(
-        preceding=assemble.summary_of_sections(before) if options.context == "text" else "",
+        preceding=quoted(assemble.summary_of_sections(before), PRECEDING_TOKENS, chapter.setup)
+        if options.context == "text"
+        else "",
         present=assemble.by_topic(text, topics) if revision.instruction else {},
     )

@@ -7,6 +7,7 @@ says the same again, and what an answer adds is measured without padding.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Self
 from expand.document.draft import section_heading, topic_heading
 from expand.document.layout import Filled, Part, Placeholder, Slot, fill, says_placeholder
 from expand.llm.types import Finish
-from expand.markdown import assemble, lines
+from expand.markdown import assemble, cuts, lines, repetition, sanitize
 from expand.markdown.blocks import open_fence
 
 TOPIC_LEVEL = 3
@@ -70,6 +71,13 @@ class Skeleton:
         return tuple(topic_heading(self.number, topic, title) for topic, title in enumerate(self.topics, 1))
 
 
+def imagined_line(number: int) -> str:
+    """A line in the place of one that a model would write, for what is worked out ahead. Its number is squared: lines
+    that count up would be taken for a loop.
+    """
+    return f"Line {number**2} stands for one of the lines that the model would write here."
+
+
 class SectionText:
     """One section's text in the making. Topic indices count from 0; without topics, 0 is all."""
 
@@ -80,6 +88,10 @@ class SectionText:
         self.cut = [False] * len(self.slots)
         self.duplicate_lines = 0
         """Lines that were left out because they said the same again."""
+        self.removed: Counter[str] = Counter()
+        """Characters that were taken off the answers, by what they were: see ``sanitize.bare``."""
+        self.loops: list[int] = []
+        """The lines of the section, from 1, at which answers ran into a loop, which was cut off."""
         self._lines: int | None = None
 
     def render(self) -> str:
@@ -112,14 +124,25 @@ class SectionText:
         """Adds an answer that was asked for ``slots``; returns by how many lines the section grew.
 
         An answer for several topics is taken apart at their headings. Topics that it does not head stay empty, for the
-        caller to ask for.
+        caller to ask for. Loops are cut off: they would lead the model on into the next one.
         """
         before = self.lines
+        text, removed = sanitize.bare(text, inside=self.fence(slots[0]) or None)
+        for piece in removed:
+            if size := len(piece.text.strip()) if piece.what != "forbidden characters" else len(piece.text):
+                self.removed[piece.what] += size
+        loops = repetition.loops(text)
+        ends_in_loop = bool(loops) and loops[-1].end == len(text)
+        whole, text = text, repetition.without(text, loops)
+        self.duplicate_lines += lines.count(whole) - lines.count(text)
         shares = self._by_slot(text, slots)
         last = max((slot for slot, part in shares.items() if part.strip()), default=slots[-1])
+        broken_off = ends_in_loop or finish in (Finish.LENGTH, Finish.CUT)
         for slot, part in shares.items():
-            self._extend(slot, part, cut=finish in (Finish.LENGTH, Finish.CUT) and slot == last)
+            self._extend(slot, part, cut=broken_off and slot == last)
         self._lines = None
+        if loops:
+            self.loops.append(self._last_line(last))
         return self.lines - before
 
     def _extend(self, slot: int, part: str, *, cut: bool) -> None:
@@ -133,6 +156,10 @@ class SectionText:
             body_level=skeleton.body_level + 1 if skeleton.topics else skeleton.body_level,
             cut=cut,
         )
+        # A provider may report `stop` for text that was cut. The end then stays as it is, to be gone on from.
+        if not cut and cuts.ends_in_the_middle(new):
+            new = new.rstrip() if open_fence(new) is None else new
+            cut = True
         with_duplicates = lines.count(new)
         new = assemble.without_duplicate_lines(new)
         # It added nothing but padding. The old text stays, so that blank lines do not pile up with each request.
@@ -143,7 +170,9 @@ class SectionText:
             self.bodies[slot] = new
             # A cap may be reached right at the end of a sentence; asking on would bring a chatty epilogue. An open
             # fence is always a cut, whatever the provider said.
-            self.cut[slot] = bool(open_fence(new)) or (cut and not new.rstrip().endswith(TERMINALS))
+            self.cut[slot] = bool(open_fence(new)) or (
+                cut and (not new.rstrip().endswith(TERMINALS) or cuts.ends_in_the_middle(new))
+            )
 
     def tail(self, slot: int, most_lines: int) -> str:
         """The last lines of a topic's text."""
@@ -158,17 +187,23 @@ class SectionText:
         """Takes over what another text of the same topics holds."""
         self.bodies = [*other.bodies]
         self.cut = [*other.cut]
+        self.removed = Counter(other.removed)
+        self.loops = [*other.loops]
         self._lines = None
 
-    def slot_at(self, line: int) -> int | None:
-        """The topic whose model-written text holds a line of the section, counted from 1."""
-        places = self._filled().lines.items()
-        return next((slot for slot, (start, end) in places if start <= line <= end), None)
+    def spans(self) -> dict[int, range]:
+        """The lines of the section, from 1, that each topic's model-written text stands on."""
+        return {slot: range(start + 1, end + 1) for slot, (start, end) in self._filled().lines.items()}
+
+    def _last_line(self, slot: int) -> int:
+        """The line of the section at which a topic's text ends, counted from 1; 1 without text."""
+        return self._filled().lines.get(slot, (0, 1))[1]
 
     def copy(self) -> Self:
         """The same text, which grows on its own."""
         copied = copy(self)
-        copied.bodies, copied.cut = [*self.bodies], [*self.cut]
+        copied.bodies, copied.cut, copied.loops = [*self.bodies], [*self.cut], [*self.loops]
+        copied.removed = Counter(self.removed)
         return copied
 
     def replaced(self, slot: int, text: str, finish: Finish) -> Self:

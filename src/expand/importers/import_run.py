@@ -129,12 +129,23 @@ def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Propo
     for chapter, entry in with_ids(read_summary(text)):
         file = entry.file or f"{chapter}.md"
         path = document.parent / file
+        _require_near(path, workspace, document)
         source = path_inside(workspace, path) or file
         proposal = read_headings(
             read_text(path) if path.is_file() else "", file=source, chapter=id_of_source(workspace, source) or chapter
         )
         found.append(replace(proposal, title=entry.title or proposal.title))
     return found
+
+
+def _require_near(path: Path, workspace: Workspace, summary: Path) -> None:
+    """Refuses a listed document that is neither below its listing's folder nor in the workspace, links followed."""
+    if not path_inside(workspace, path) and not path.resolve().is_relative_to(summary.parent.resolve()):
+        raise InputError(
+            f"the listed document {path} leads to {path.resolve()}, outside of the listing's folder and the workspace",
+            remedy="copy it into the folder, or leave it out of the list",
+            place=Place(path=summary),
+        )
 
 
 def _under_known_ids(workspace: Workspace, book: Book | None, proposals: Sequence[Proposal]) -> Sequence[Proposal]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from expand.outline import Priority
+from expand.outline.schema import MAX_ID_BYTES
 from expand.schema.source_text import UNWANTED
 
 ROUND_TO = 5
@@ -128,5 +129,7 @@ def first_free(wanted: str, taken: Iterable[str], form: str = "{}-{}") -> str:
 
 def file_id(text: str) -> str:
     """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book``."""
-    kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:60] or "chapter"
+    kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:60]
+    # Room for the number that tells it from another one of the same name.
+    kept = kept.encode()[: MAX_ID_BYTES - 10].decode(errors="ignore").strip("-._") or "chapter"
     return f"{kept}-chapter" if kept.casefold() == "book" else kept

@@ -15,6 +15,7 @@ from expand.importers.proposal import LONGEST, ProposedSection
 from expand.importers.text_patterns import plain
 from expand.llm.grammar import quoted, subject
 from expand.llm.profile import Profile
+from expand.markdown import sanitize
 from expand.markdown.matching import title_key, unnumbered
 from expand.schema import Json
 
@@ -144,7 +145,8 @@ def parse_answer(text: str, count: SectionCount, headings: Sequence[str] = ()) -
 
 
 def _object_in(text: str) -> str:
-    """The outermost braces: some models wrap an answer in a fence or in words."""
+    """The outermost braces: some models wrap an answer in a fence or in words, or think before it."""
+    text, _ = sanitize.bare(text)
     start, end = text.find("{"), text.rfind("}")
     return text[start : end + 1] if 0 <= start < end else text
 

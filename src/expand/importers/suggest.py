@@ -132,9 +132,7 @@ async def suggest(
             _refuse_wasted_purchase(workspace, suggestion, ledger, fresh=request.fresh)
         if request.fresh:
             suggestion = replace(suggestion, edition=ledger.raise_edition(target.id, SECTION))
-        client, usage = await open_client(
-            stack, settings, suggestion.setup.profile, ledger, author=None, on_event=on_event
-        )
+        client, usage = await open_client(stack, workspace, settings, ledger, author=None, on_event=on_event)
         on_ready(client)
         bought: list[Bought] = []
         outline: WrittenOutline | None = None

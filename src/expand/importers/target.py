@@ -94,9 +94,9 @@ def _with_document(workspace: Workspace, book: Book, target: SuggestionTarget) -
         outline = workspace.outline(target.id)
         source, lines = outline.source, outline.stated_lines or lines
     target = replace(target, source=source, target_lines=lines)
-    if source is None or not (workspace.root / source).is_file():
+    if source is None or not (document := workspace.source_path(source)).is_file():
         return target
-    text = read_text(workspace.root / source)
+    text = read_text(document)
     read = read_headings(text, file=source, chapter=target.id)
     # A document without headings counts as one section without lines: nothing of it has to be kept.
     present = {section.title: section.present for section in read.sections if section.present}

@@ -70,8 +70,8 @@ _DIGITS = dict(zip("零〇一二三四五六七八九", (0, 0, 1, 2, 3, 4, 5, 6,
 _CHINESE = "零〇一二三四五六七八九十"
 _ORDINAL = re.compile(
     rf"""(?xi)^(?:
-      第\s*(?P<chinese>\d+|[{_CHINESE}]{{1,3}})\s*(?:篇|章|讲|课|份|个?文档)
-    | (?:chapter|document|doc|article|lesson|unit|module|tutorial|ch\.?)\s*(?P<word>\d+)
+      第\s*(?P<chinese>\d{{1,9}}(?!\d)|[{_CHINESE}]{{1,3}})\s*(?:篇|章|讲|课|份|个?文档)
+    | (?:chapter|document|doc|article|lesson|unit|module|tutorial|ch\.?)\s*(?P<word>\d{{1,9}}(?!\d))
     )\s*[:：.、)）—–-]*\s*"""
 )
 _BARE = re.compile(r"^#?(?P<number>\d{1,3})(?:\s*[:：.、)）]\s*|\s+[—–-]\s+|\s+)(?=\S)")
@@ -167,7 +167,7 @@ def _shown_link(link: re.Match[str]) -> str:
 # ``(250行)``, ``约 1,200 行``, ``~250 lines``, ``1.5k lines``, ``800-1,000行`` (the middle is taken),
 # ``1.5h``, ``90 minutes``, ``2 小时``, ``高``, ``P1``.
 
-_NUMBER = r"\d[\d,，]*(?:\.\d+)?"
+_NUMBER = r"\d[\d,，]{0,19}(?:\.\d{1,9})?(?!\d)"
 _LINES = re.compile(
     rf"(?ix)(?<![\d.])(?P<low>{_NUMBER})\s*(?P<scale_low>k|千|万)?"
     rf"(?:\s*(?:[-–—~～至到]|to)\s*(?P<high>{_NUMBER})\s*(?P<scale>k|千|万)?)?"
@@ -176,7 +176,7 @@ _LINES = re.compile(
 _BRACKETED = re.compile(r"\s*[(（\[【]([^()（）\[\]【】]*)[)）\]】]")
 _TAIL = re.compile(r"\s*(?:[-–—:：,，]|\s)\s*(?:about|around|approx\.?|约|大约|~|≈)?\s*$", re.I)
 _HOURS = re.compile(rf"(?i)({_NUMBER})\s*(?:h\b|hrs?\b|hours?\b|个?小时)")
-_MINUTES = re.compile(r"(?i)(\d+)\s*(?:min\b|mins\b|minutes?\b|分钟)")
+_MINUTES = re.compile(r"(?i)(\d{1,9})\s*(?:min\b|mins\b|minutes?\b|分钟)")
 _SCALES = {"k": 1000, "千": 1000, "万": 10_000}
 _PRIORITIES: dict[str, Priority] = {
     "高": "high", "high": "high", "urgent": "high", "must": "high", "p0": "high", "p1": "high",

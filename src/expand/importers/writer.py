@@ -147,9 +147,9 @@ class OutlineWriter:
         here = path_inside(self.workspace, self.origin.parent) if self.origin else None
         for folder in (".", here or ".", "chapters", "docs", "src"):
             candidate = (PurePosixPath(folder) / name).as_posix()
-            if (self.workspace.root / candidate).is_file():
+            if self.workspace.inside(candidate).is_file():
                 return candidate
-        numbered = list((self.workspace.root / "chapters").glob(f"{proposal.id}[_-]*.md"))
+        numbered = list(self.workspace.inside("chapters").glob(f"{proposal.id}[_-]*.md"))
         if len(numbered) == 1:
             return self.workspace.relative(numbered[0])
         folders = {PurePosixPath(source).parent.as_posix() for source in sources.values()}

@@ -9,7 +9,7 @@ settles unknown outcomes. ``database`` is the boundary to the back ends ``sqlite
 from expand.ledger.audit import VerifyReport, verify
 from expand.ledger.database import LedgerBusyError
 from expand.ledger.reconciliation import Reconciled, reconcile, reconcile_export
-from expand.ledger.store import Ledger
+from expand.ledger.store import Ledger, pauses_in
 from expand.ledger.transfer import Imported, export, import_
 from expand.ledger.values import (
     AttemptRow,
@@ -17,6 +17,7 @@ from expand.ledger.values import (
     InFlight,
     ModelLimits,
     Order,
+    Pause,
     Paused,
     PromptHistory,
     Refused,
@@ -36,6 +37,7 @@ __all__ = [
     "LedgerBusyError",
     "ModelLimits",
     "Order",
+    "Pause",
     "Paused",
     "PromptHistory",
     "Reconciled",
@@ -48,6 +50,7 @@ __all__ = [
     "export",
     "import_",
     "no_price",
+    "pauses_in",
     "reconcile",
     "reconcile_export",
     "verify",

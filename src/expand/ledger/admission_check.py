@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from expand.budget import Balance, Shortfall, shortfall
 from expand.ledger import attempts, budget_totals
-from expand.ledger.database import Connection
-from expand.ledger.values import Held, InFlight, ModelLimits, Order, Paused, Refused, StoredAnswer
+from expand.ledger.database import Connection, Reader
+from expand.ledger.values import Held, InFlight, ModelLimits, Order, Pause, Paused, Refused, StoredAnswer
 
 WINDOW = timedelta(seconds=60)
 BUSY_SECONDS = 0.25
@@ -109,6 +109,18 @@ def pause(connection: Connection, model: str, until: datetime) -> None:
     )
 
 
+def pauses(reader: Reader, now: datetime) -> tuple[Pause, ...]:
+    """The pauses that are not over, by model."""
+    rows = reader.query("SELECT model, until FROM pause ORDER BY model")
+    found = (Pause(row["model"], (attempts.parse(row["until"]) - now).total_seconds()) for row in rows)
+    return tuple(pause for pause in found if pause.seconds > 0)
+
+
+def lift(connection: Connection, model: str) -> None:
+    """End the pause of ``model``."""
+    connection.execute("DELETE FROM pause WHERE model = ?", (model,))
+
+
 def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | None:
     """Why the order's model may not be called right now, and for how long; None when it may."""
     # After the limits, and only for live calls. An order that can never fit should be refused at once rather than wait
@@ -124,7 +136,8 @@ def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | No
 def _paused(connection: Connection, model: str, now: datetime) -> Paused | None:
     row = connection.execute("SELECT until FROM pause WHERE model = ?", (model,)).fetchone()
     left = 0.0 if row is None else (attempts.parse(row["until"]) - now).total_seconds()
-    return Paused(seconds=left, reason=f"{model}: the provider asked for a pause") if left > 0 else None
+    reason = f"{model}: the provider asked for a pause"
+    return Paused(seconds=left, reason=reason, by_provider=True) if left > 0 else None
 
 
 def _crowded(connection: Connection, model: str, limits: ModelLimits) -> Paused | None:

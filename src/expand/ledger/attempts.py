@@ -171,7 +171,7 @@ def read(row: DatabaseRow) -> AttemptRow:
             sent_at=parse_optional(row["sent_at"]),
             ended_at=parse_optional(row["ended_at"]),
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise LedgerError(f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far") from error
 
 
@@ -206,48 +206,56 @@ def keep_request(connection: Connection, key: str, form: str) -> None:
     )
 
 
+def new_row(order: Order, attempt_id: str, *, owner: str, now: datetime, state: State) -> dict[str, str | int | None]:
+    """The columns of a new attempt, reserved or sent ``now``."""
+    at = timestamp(now)
+    return {
+        "id": attempt_id,
+        "request_key": order.request.key,
+        "run": order.run_id,
+        "owner": owner,
+        "chapter": order.address.chapter,
+        "section": order.address.section,
+        "purpose": order.address.purpose,
+        "language": order.language,
+        "plan": order.plan,
+        "model": order.request.model,
+        "scopes": json.dumps(order.scopes, ensure_ascii=False),
+        "state": state,
+        "prompt_estimate": order.prompt_tokens if order.prompt_estimate is None else order.prompt_estimate,
+        "output_cap": order.request.max_output_tokens,
+        "reserved_tokens": order.amount.tokens,
+        "reserved_pico": order.amount.pico_usd,
+        "reserved_at": at,
+        "sent_at": at if state is State.SENT else None,
+    }
+
+
 def open_attempt(connection: Connection, order: Order, *, owner: str, now: datetime, sent: bool) -> Reservation:
     """Write a new attempt, reserved or ``sent`` at once, and take its amount from every scope, each of which has an
     account.
     """
+    attempt_id = new_id(8)
+    row = new_row(order, attempt_id, owner=owner, now=now, state=State.SENT if sent else State.RESERVED)
+    open_row(connection, row, form=order.request.canonical(), question=order.question)
+    return Reservation(attempt_id=attempt_id, amount=order.amount)
+
+
+def open_row(connection: Connection, row: Mapping[str, Any], *, form: str, question: str | None) -> None:
+    """Write an attempt that ``new_row`` made, with history, request and question; take its amount from its scopes."""
     # The request's form is kept with its first attempt, before it is sent: the audit derives the key from it, and a
     # batch that is submitted after a crash needs the words.
-    key, scopes, at = order.request.key, order.scopes, timestamp(now)
-    keep_request(connection, key, order.request.canonical())
-    note_question(connection, order.question, key)
-    attempt_id = new_id(8)
-    state = State.SENT if sent else State.RESERVED
-    insert(
-        connection,
-        "attempt",
-        {
-            "id": attempt_id,
-            "request_key": key,
-            "run": order.run_id,
-            "owner": owner,
-            "chapter": order.address.chapter,
-            "section": order.address.section,
-            "purpose": order.address.purpose,
-            "language": order.language,
-            "plan": order.plan,
-            "model": order.request.model,
-            "scopes": json.dumps(scopes, ensure_ascii=False),
-            "state": state,
-            "prompt_estimate": order.prompt_tokens if order.prompt_estimate is None else order.prompt_estimate,
-            "output_cap": order.request.max_output_tokens,
-            "reserved_tokens": order.amount.tokens,
-            "reserved_pico": order.amount.pico_usd,
-            "reserved_at": at,
-            "sent_at": at if sent else None,
-        },
-    )
+    keep_request(connection, row["request_key"], form)
+    note_question(connection, question, row["request_key"])
+    insert(connection, "attempt", row)
     # Two lines of history although there is one transaction: the audit checks the same path of states for live attempts
     # and for those of a batch, which are sent much later.
-    _record(connection, attempt_id, State.RESERVED, at, f"{order.amount.tokens} tokens")
-    if sent:
-        _record(connection, attempt_id, State.SENT, at, "")
-    budget_totals.add(connection, scopes, share(state, reserved=order.amount, charged=NOTHING.amount))
-    return Reservation(attempt_id=attempt_id, amount=order.amount)
+    state, at, amount = State(row["state"]), row["reserved_at"], Amount(row["reserved_tokens"], row["reserved_pico"])
+    _record(connection, row["id"], State.RESERVED, at, f"{amount.tokens} tokens")
+    if state is State.SENT:
+        _record(connection, row["id"], State.SENT, at, "")
+    totals = share(state, reserved=amount, charged=NOTHING.amount)
+    budget_totals.add(connection, tuple(json.loads(row["scopes"])), totals)
 
 
 # --- changing one ---------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ MOST_FINDINGS = 50
 PATIENCE_SECONDS = 30.0
 """How long the audit waits where a ledger is locked."""
 
-_DAMAGE = (LedgerError, ConstraintError, ValueError, TypeError, KeyError, OverflowError, zlib.error)
+_DAMAGE = (LedgerError, ConstraintError, ValueError, TypeError, KeyError, OverflowError, RecursionError, zlib.error)
 
 _UNDER_WAY = (Stage.OPEN, Stage.PREPARED, Stage.UPLOADED, Stage.CREATING)
 _COUNTS = (("answered", ("settled",)), ("unbilled", ("released",)), ("unknown", ("unknown", "reconciled")))

@@ -17,6 +17,10 @@ from expand.errors import LedgerError
 BUSY = "locked by another program; close what has it open and run again"
 
 
+REMAKE = "export the ledger and import that into a new one: what the tables hold is checked, and they are made anew"
+"""The remedy for tables, indexes and triggers that are not as the migrations make them."""
+
+
 class LedgerBusyError(LedgerError):
     """The ledger cannot be written at the moment: it is locked or out of reach, or the disk is full. Nothing changed
     (or, where a connection broke in the middle, perhaps all of it did), and the same write may succeed later.

@@ -23,8 +23,9 @@ import psycopg
 
 from expand.errors import LedgerError
 from expand.ledger import migrations, postgres_session
-from expand.ledger.database import Connection, LedgerBusyError
+from expand.ledger.database import REMAKE, Connection, LedgerBusyError
 from expand.ledger.postgres_session import Session
+from expand.ledger.sqlite import expected_schema
 from expand.ledger_location import Server
 
 CLOCK_SECONDS = 300.0
@@ -264,7 +265,10 @@ class PostgresDatabase:
             session.execute("UPDATE ledger_version SET version = version")
 
     def damage(self, connection: Connection) -> Iterator[str]:
-        """Rows that point nowhere, as they may after a careless restore."""
+        """Rows that point nowhere, as they may after a careless restore, and tables, columns, indexes and triggers that
+        are missing.
+        """
+        yield from self._missing(connection)
         found = connection.query(
             "SELECT child.relname AS child, parent.relname AS parent, a.attname AS here,"
             " b.attname AS there FROM pg_constraint c"
@@ -283,6 +287,22 @@ class PostgresDatabase:
             ).fetchone()
             for _ in range(lost):
                 yield f"references: a row of {child} points to a row of {parent} that is not there"
+
+    def _missing(self, connection: Connection) -> Iterator[str]:
+        found = {
+            tuple(row)
+            for row in connection.query(
+                "SELECT CASE relkind WHEN 'i' THEN 'index' ELSE 'table' END, relname FROM pg_class"
+                " JOIN pg_namespace n ON n.oid = relnamespace LEFT JOIN pg_index ON indexrelid = pg_class.oid"
+                " WHERE nspname = ? AND relkind IN ('r', 'i') AND indisvalid IS NOT FALSE"
+                " UNION SELECT 'trigger', tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+                " JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = ? AND tgenabled <> 'D'",
+                (self.server.schema, self.server.schema),
+            )
+        }
+        for kind, name in expected_schema():
+            if (kind, name) not in found:
+                yield f"schema: the {kind} {name} is missing or switched off; {REMAKE}"
 
     # --- owners ----------------------------------------------------------------------------------
 

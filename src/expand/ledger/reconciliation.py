@@ -6,7 +6,7 @@ An attempt is reconciled once; its history keeps that it was unknown, and at wha
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from expand.errors import InputError, Place
@@ -97,7 +97,10 @@ def _charge(row: AttemptRow, usage: Usage, cost: Cost) -> Charge:
 
 def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
     table = csv.DictReader(lines)
-    columns = set(table.fieldnames or ())
+    try:
+        columns = set(table.fieldnames or ())
+    except csv.Error:
+        columns = set()
     if not columns & {"client_request_id", "attempt_id"} or not columns >= {"prompt_tokens", "completion_tokens"}:
         raise InputError(
             "not a usage export",
@@ -105,7 +108,7 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
             place=Place(path=name, line=1),
         )
     billed: dict[str, Usage] = {}
-    for row in table:
+    for row in _rows(table, name):
         # The header ends in the attempt's id, and an export may put something before it.
         key = (row.get("attempt_id") or row.get("client_request_id") or "").rpartition("/")[2]
         before = billed.get(key, UNBILLED)
@@ -121,6 +124,15 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
             ) from None
         billed[key] = usage
     return billed
+
+
+def _rows(table: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
+    """The rows. Raises ``InputError`` for a quote that is never closed, and what else is no CSV."""
+    try:
+        yield from table
+    except csv.Error as error:
+        place = Place(path=name, line=table.line_num)
+        raise InputError(f"this is no CSV: {error}", remedy="export it again", place=place) from error
 
 
 def _figure(text: str | None) -> int:

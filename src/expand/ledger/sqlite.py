@@ -16,14 +16,15 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expand.errors import LedgerError
 from expand.ledger import migrations
-from expand.ledger.database import BUSY, ConstraintError, LedgerBusyError
+from expand.ledger.database import BUSY, REMAKE, ConstraintError, LedgerBusyError
 from expand.ledger.migrations import APPLICATION_ID
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _MEANINGS = {
     sqlite3.SQLITE_READONLY: "cannot be written; make it and its folder writable",
     sqlite3.SQLITE_PERM: "cannot be written; make it and its folder writable",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; make its folder exist and be writable",
-    sqlite3.SQLITE_FULL: "the disk is full; free some space and run again, nothing is lost",
+    sqlite3.SQLITE_FULL: "the disk is full; free some space and run again",
     sqlite3.SQLITE_IOERR: "the disk cannot be read or written; check it, and keep the ledger on a local disk",
     sqlite3.SQLITE_PROTOCOL: "the disk cannot lock files, as some network disks cannot; keep "
     "the workspace on a local disk",
@@ -98,6 +99,10 @@ class SqliteDatabase:
         self.connection = connection
         self._made = made
         self._locks: dict[str, FileLock] = {}
+        self._files: dict[str, tuple[int, int]] = {}
+        """Device and inode of the file and of its log, as they were at the first transaction."""
+        self._bytes = 0
+        """How large the file was at the last one. It only grows."""
 
     @property
     def name(self) -> str:
@@ -134,9 +139,34 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[SqliteConnection]:
-        """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``."""
-        with mapped(self.path), transaction(self.connection):
-            yield self.connection
+        """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``, also for a file
+        that is no longer the one that was opened.
+        """
+        with mapped(self.path):
+            with transaction(self.connection):
+                self._check_in_place()
+                yield self.connection
+            # Again, since a file that went away meanwhile took what was committed with it.
+            self._check_in_place()
+
+    def _check_in_place(self) -> None:
+        """Raise ``LedgerError`` unless the path still leads to the file that is open. SQLite would go on writing to one
+        that was deleted or replaced, and all of it would be gone when the process ends.
+        """
+        # By path only. To open the file once more and close it again would release the locks that SQLite holds on it,
+        # since POSIX locks belong to the process.
+        for end in ("", "-wal"):
+            path = self.path.with_name(f"{self.path.name}{end}")
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                raise _displaced(self.path, f"{path.name} was deleted") from None
+            if self._files.setdefault(end, (found.st_dev, found.st_ino)) != (found.st_dev, found.st_ino):
+                raise _displaced(self.path, f"{path.name} was replaced by another file")
+            if not end:
+                if found.st_size < self._bytes:
+                    raise _displaced(self.path, f"{path.name} was cut off or overwritten")
+                self._bytes = found.st_size
 
     def version(self) -> int:
         """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
@@ -150,12 +180,18 @@ class SqliteDatabase:
             connection.execute(f"PRAGMA user_version = {version}")
 
     def damage(self, connection: object) -> Iterator[str]:
-        """What SQLite's own check finds, and rows that point nowhere."""
+        """What SQLite's own check finds, rows that point nowhere, and what of the tables is not as it was made."""
         for (line,) in self.connection.execute("PRAGMA integrity_check"):
             if line != "ok":
                 yield f"integrity: {line}"
         for row in self.connection.execute("PRAGMA foreign_key_check"):
             yield f"references: a row of {row[0]} points to a row of {row[2]} that is not there"
+        made, found = expected_schema(), _schema(self.connection)
+        for (kind, name), definition in made.items():
+            if found.get((kind, name)) != definition:
+                yield f"schema: the {kind} {name} is {'altered' if (kind, name) in found else 'missing'}; {REMAKE}"
+        for kind, name in found.keys() - made.keys():
+            yield f"schema: the {kind} {name} is not the ledger's own; {REMAKE}"
 
     def discard(self) -> None:
         """Close the file; remove it if opening it made it."""
@@ -219,6 +255,13 @@ class SqliteDatabase:
         return FileLock(path, timeout=0, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
+def _displaced(path: Path, what: str) -> LedgerError:
+    return LedgerError(
+        f"{path}: {what} while this process used it; leave the ledger alone while expand runs (do not check out, "
+        "restore or synchronize .expand), put back the file that you want to go on with, and run again"
+    )
+
+
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Write all of it or nothing."""
@@ -241,8 +284,12 @@ def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
     with mapped(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = not path.exists()
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
+        if made:
+            # Only then: closing a file that this process has open elsewhere would release SQLite's locks on it.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + end).chmod(0o600)
         connection = _connect(path, "mode=rw", patience_seconds)
     try:
         with mapped(path):
@@ -278,6 +325,21 @@ _IDENTITY = (
     " FROM pragma_user_version, pragma_application_id"
 )
 """One statement, so that a file that another process is just making is seen whole."""
+
+
+@cache
+def expected_schema() -> Mapping[tuple[str, str], str]:
+    """What the migrations make: each table's, index's and trigger's kind and name, and its definition."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for statements in migrations.MIGRATIONS:
+            for statement in statements:
+                connection.execute(statement)
+        return _schema(connection)
+
+
+def _schema(connection: sqlite3.Connection) -> Mapping[tuple[str, str], str]:
+    found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    return {(kind, name): " ".join(str(definition).split()) for kind, name, definition in found}
 
 
 def _connect(path: Path, mode: str, patience_seconds: float) -> SqliteConnection:

@@ -16,13 +16,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from expand.budget import Balance, Limit
 from expand.errors import LedgerError
-from expand.ledger import admission_check, attempts, budget_totals, connect
+from expand.ledger import admission_check, attempts, budget_totals, connect, spill
 from expand.ledger.aggregates import Aggregates, aggregates
 from expand.ledger.database import Connection, Database
-from expand.ledger.values import AttemptRow, Order, PromptHistory, Run, State, StoredAnswer, Verdict
+from expand.ledger.values import AttemptRow, Order, Pause, PromptHistory, Run, State, StoredAnswer, Verdict
 from expand.ledger_location import LedgerPlace
 from expand.llm.types import Answer, AttemptFailedError, Failure
 
@@ -50,6 +51,8 @@ class Ledger:
         self.database = database
         self.clock = clock or database.now
         self._owner: str | None = None
+        self.taken_in = 0
+        """How many answers that had been kept elsewhere came into the ledger by this process."""
 
     @classmethod
     def open(
@@ -131,9 +134,10 @@ class Ledger:
         return run
 
     def recover(self) -> tuple[int, int]:
-        """Recover the attempts of dead processes: mark sent ones unknown, release the rest. Returns how many became
-        unknown and how many were released.
+        """Recover the attempts of dead processes: take in the answers that they had to keep elsewhere, mark the other
+        sent ones unknown, release the rest. Returns how many became unknown and how many were released.
         """
+        self.taken_in += spill.take_in(self.database, self.clock)
         # A batch is an owner too. It is no process, and never dead.
         others = self.database.query(
             "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ? AND id NOT IN"
@@ -194,6 +198,12 @@ class Ledger:
         with self.writing() as connection:
             return attempts.settle_once(connection, attempt_id, answer, cost_pico_usd, self.clock())
 
+    def keep_elsewhere(self, order: Order, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> Path:
+        """Keep an answer that cannot be settled now in a file outside the ledger, which ``recover`` takes in later, in
+        any process. Returns the file. Raises ``LedgerError`` where that cannot be written either.
+        """
+        return spill.write(self.database, self._owner or "", order, attempt_id, answer, cost_pico_usd, self.clock())
+
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """The attempt failed and is unbilled for certain: its reservation goes back."""
         with self.writing() as connection:
@@ -215,6 +225,15 @@ class Ledger:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
         with self.writing() as connection:
             admission_check.pause(connection, model, self.clock() + timedelta(seconds=seconds))
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """The models that no process may call for now, and for how long."""
+        return admission_check.pauses(self.database, self.clock())
+
+    def resume(self, model: str) -> None:
+        """Lift the pause of ``model``: processes that wait for its end go on within seconds."""
+        with self.writing() as connection:
+            admission_check.lift(connection, model)
 
     # --- editions ---------------------------------------------------------------------------------
 
@@ -337,3 +356,14 @@ def _refuse_huge(limits: list[Limit], openings: Mapping[str, int], money: Mappin
             raise LedgerError(
                 f"{figure:,} is more than a ledger can hold; the most is {LARGEST:,} tokens or 4 million dollars"
             )
+
+
+def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:
+    """The pauses in the ledger at ``place``; none where there is no ledger. Raises ``LedgerError``."""
+    ledger = Ledger.read(place)
+    if ledger is None:
+        return ()
+    try:
+        return ledger.pauses()
+    finally:
+        ledger.close()

@@ -19,10 +19,14 @@ from expand.ledger import attempts, audit, budget_totals
 from expand.ledger.attempts import insert, parse, timestamp
 from expand.ledger.batches import COLUMNS
 from expand.ledger.database import Connection, ConstraintError, DatabaseRow, LedgerBusyError
-from expand.ledger.store import Ledger
+from expand.ledger.store import LARGEST, Ledger
 from expand.ledger_location import LedgerPlace
+from expand.llm.types import Finish
 
 _MALFORMED = (*(ValueError, TypeError, KeyError, OverflowError, RecursionError), *(ConstraintError, LedgerError))
+
+MOST_SAID = 300
+"""How much of an error is said: it may quote a value of any length."""
 
 FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
@@ -121,15 +125,15 @@ def _unpacked(form: bytes, attempt: str) -> str:
         ) from error
 
 
-def import_(place: LedgerPlace, lines: Iterable[str]) -> Imported:
+def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "") -> Imported:
     """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing.
 
     Totals are added up anew, and the whole is audited before it is kept; what is refused leaves no new ledger behind.
-    Raises ``LedgerError``.
+    Raises ``LedgerError``, which names the line, and the file where ``name`` says it.
     """
     ledger = Ledger.open(place)
     try:
-        imported = _fill(ledger, lines)
+        imported = _fill(ledger, lines, name)
     except BaseException:
         ledger.database.discard()
         raise
@@ -137,25 +141,27 @@ def import_(place: LedgerPlace, lines: Iterable[str]) -> Imported:
     return imported
 
 
-def _fill(ledger: Ledger, lines: Iterable[str]) -> Imported:
+def _fill(ledger: Ledger, lines: Iterable[str | bytes], name: str) -> Imported:
     with ledger.writing() as connection:
         if connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
             raise LedgerError(f"{ledger.name}: holds attempts already; import into a new ledger")
         number = 0
         for number, line in enumerate(lines, start=1):
             try:
+                # JSON's own reader of bytes would guess another encoding, and let halves of characters pass.
+                values = json.loads(line.decode("utf-8-sig") if isinstance(line, bytes) else line)
                 with ledger.database.mapped():
-                    _take(connection, line, first=number == 1)
+                    _take(connection, values, first=number == 1)
                     connection.execute("SELECT 1").fetchone()  # a pipeline reports an error with the next result
             except LedgerBusyError:
                 raise
             except _MALFORMED as error:
+                where, what = f"{name}:{number}" if name else f"line {number}", f"{type(error).__name__}: {error}"
                 raise LedgerError(
-                    f"line {number}: {type(error).__name__}: {error}; import what "
-                    "`expand ledger export` wrote, unchanged"
+                    f"{where}: {what[:MOST_SAID]}; import what `expand ledger export` wrote, unchanged"
                 ) from error
         if not number:
-            raise LedgerError("nothing to import: the input is empty")
+            raise LedgerError(f"{name or 'nothing to import'}: the input is empty")
         for finding in audit.findings(ledger.database, lambda: nullcontext(connection)):
             raise LedgerError(f"the import does not add up, nothing was kept: {finding}")
         attempts_, answers = (
@@ -164,8 +170,7 @@ def _fill(ledger: Ledger, lines: Iterable[str]) -> Imported:
     return Imported(attempts=attempts_, answers=answers)
 
 
-def _take(connection: Connection, line: str, *, first: bool) -> None:
-    values = json.loads(line)
+def _take(connection: Connection, values: dict[str, Any], *, first: bool) -> None:
     kind = values["kind"]
     if first:
         if kind != "ledger" or values["format"] != FORMAT:
@@ -179,7 +184,7 @@ def _take(connection: Connection, line: str, *, first: bool) -> None:
     elif kind == "attempt":
         _take_attempt(connection, values)
     else:
-        raise ValueError(f"{kind!r} is not a kind of line")
+        raise ValueError(f"{repr(kind)[:100]} is not a kind of line")
 
 
 def _chosen(values: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
@@ -192,11 +197,21 @@ def _chosen(values: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
         if name in _NUMBERS:
             if type(value) is not int:
                 raise ValueError(f"{name} is {value!r}, not a whole number")
+            if not 0 <= value <= LARGEST:
+                raise ValueError(f"{name} is {value:,}, and may be from 0 to {LARGEST:,}")
         elif name.endswith("_at"):
-            timestamp(parse(_text(name, value)))
+            _moment(name, value)
         else:
             _text(name, value)
     return chosen
+
+
+def _moment(name: str, value: object) -> str:
+    """A time as the ledger writes it: one without a zone, or of another length, would not sort among the others."""
+    text = _text(name, value)
+    if timestamp(parse(text)) != text:
+        raise ValueError(f"{name} is {text!r}, not a time as in 2026-11-23T16:30:54.000000+00:00")
+    return text
 
 
 def _text(name: str, value: object) -> str:
@@ -212,11 +227,11 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
         attempts.keep_request(connection, key, values["request"])
     insert(connection, "attempt", _chosen(values, _ATTEMPT))
     for state, at, detail in values["history"]:
-        event = {"state": _text("state", state), "detail": _text("detail", detail)}
-        timestamp(parse(_text("at", at)))
-        insert(connection, "event", {"attempt": values["id"], "at": at, **event})
+        event = {"state": _text("state", state), "at": _moment("at", at), "detail": _text("detail", detail)}
+        insert(connection, "event", {"attempt": values["id"], **event})
     if "answer" in values:
         answer = _chosen(values["answer"], _ANSWER)
+        Finish(answer["finish"])
         if answer["text"] is not None:
             answer["text"] = connection.exact(answer["text"])
         insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})

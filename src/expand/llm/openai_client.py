@@ -1,28 +1,26 @@
 """The author behind an OpenAI-compatible API. The SDK is loaded when the first request is about to be sent.
 
-One attempt is one purchase. Answers are streamed, so that text is kept that arrived before a connection broke. Whatever
-goes wrong leaves as ``AttemptFailedError``. The key is in no message and no traceback.
+One attempt is one request, and one purchase. Answers are streamed, so that text is kept that arrived before a
+connection broke. Whatever goes wrong leaves as ``AttemptFailedError``. The key is in no message and no traceback.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from expand.errors import AuthorError
-from expand.llm.endpoint import Endpoint, checked_key
-from expand.llm.profile import OutputCapName
-from expand.llm.response import cut_at
+from expand.llm.completion import believed, cut_at
+from expand.llm.endpoint import Endpoint, checked_key, checked_url, other_url
+from expand.llm.request_form import MENDABLE, RequestForm, advice, mended
 from expand.llm.types import Answer, AttemptFailedError, OnText, Request, ignore_text
+from expand.redaction import note_keys
 
 if TYPE_CHECKING:
     from expand.llm.openai_sdk import Connection
 
-_STREAM = re.compile(r"\bstream(?:s|ed|ing)?\b", re.IGNORECASE)
-_STREAM_OPTIONS = re.compile(r"stream_options|include_usage", re.IGNORECASE)
+DEFAULT_FORM = RequestForm()
 
 
 class OpenAIClient:
@@ -33,12 +31,14 @@ class OpenAIClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         endpoint.request_headers()  # raises before anything is started
-        self._endpoint = replace(endpoint, api_key=checked_key(endpoint.api_key), base_url=endpoint.url)
+        checked_url(endpoint.base_url)
+        self._endpoint = replace(endpoint, api_key=checked_key(endpoint.api_key))
+        note_keys([self._endpoint.api_key], words=[endpoint.url])
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._endpoint.base_url!r})"
+        return f"{type(self).__name__}(base_url={self._endpoint.url!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,56 +84,73 @@ class OpenAIClient:
         return Connection(self._endpoint)
 
 
-class Mode(enum.Enum):
-    """How an answer is asked for."""
-
-    STREAM_WITH_USAGE = "a stream that ends with the usage"
-    STREAM = "a stream"
-    PLAIN = "plain JSON"
-
-
 class OpenAIAuthor(OpenAIClient):
-    """Sends chat completions to an endpoint. ``output_cap_name`` and ``stream`` are the profile's."""
+    """Sends chat completions to an endpoint. ``form`` is how the profile says that they are put."""
 
-    def __init__(
-        self, endpoint: Endpoint, *, output_cap_name: OutputCapName = "max_completion_tokens", stream: bool = True
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, form: RequestForm = DEFAULT_FORM) -> None:
         super().__init__(endpoint)
-        self._cap_name = output_cap_name
-        self._mode = Mode.STREAM_WITH_USAGE if stream else Mode.PLAIN
+        self._stated = form
+        self._forms: dict[str, list[RequestForm]] = {}
+        """The forms that were tried with a model; the last one is in use."""
+        self._tried_urls = [self._endpoint.url]
+        self._answered = False
 
     async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Send the request once. Raises ``AttemptFailedError`` when no whole answer came.
 
-        A server that refuses to stream, or to report the usage of a stream, is asked again in the way it knows; that
-        is remembered, and a refused request is billed by nobody.
+        A refusal that is about the request's form, or about a base URL without its ``/v1``, changes how all further
+        requests are sent: the failure says so in ``mended``, and the same request may be sent again at once.
         """
         connection = await self._connected()
-        body = {**request.parameters, self._cap_name: request.max_output_tokens}
-        messages = [{"role": m.role, "content": m.content} for m in request.messages]
-        refused: set[Mode] = set()
-        while True:
-            mode = self._mode
-            try:
-                answer = await connection.complete(
-                    request.model, messages, body, mode=mode, client_request_id=client_request_id, on_text=on_text
-                )
-            except AttemptFailedError as failed:
-                refused.add(mode)
-                other = _other_mode(mode, failed)
-                if other is None or other in refused:
-                    raise
-                self._mode = other
-            else:
-                return cut_at(answer, request.max_output_tokens)
+        form, url = self._form(request.model), self._tried_urls[-1]
+        try:
+            answer = await connection.complete(
+                request.model,
+                form.messages(request),
+                form.body(request),
+                mode=form.mode,
+                client_request_id=client_request_id,
+                on_text=on_text,
+            )
+        except AttemptFailedError as failed:
+            if failed.failure in MENDABLE:
+                failed.mended = self._mended(connection, failed, request, form, url)
+            raise
+        self._answered = True
+        cap = form.cap(request)
+        prompt_bytes = sum(len(message.content.encode(errors="replace")) for message in request.messages)
+        return cut_at(believed(answer, prompt_bytes=prompt_bytes, cap=cap), cap)
 
+    def advice(self, model: str) -> tuple[str, ...]:
+        """What to write into ``expand.toml``, so that what this author had to find out is known from the beginning."""
+        lines = []
+        if self._answered and len(self._tried_urls) > 1:
+            lines.append(f'[author] base_url = "{self._tried_urls[-1]}"')
+        stated = advice(self._stated, self._form(model))
+        return (*lines, *([f'[models."{model}"] {"; ".join(stated)}'] if stated else []))
 
-def _other_mode(mode: Mode, failed: AttemptFailedError) -> Mode | None:
-    """The way to ask a server that refused this one; None if it refused for another reason."""
-    if failed.status not in (400, 422):
-        return None
-    if mode is Mode.STREAM_WITH_USAGE and _STREAM_OPTIONS.search(failed.message):
-        return Mode.STREAM
-    if _STREAM.search(failed.message):
-        return Mode.STREAM_WITH_USAGE if mode is Mode.PLAIN else Mode.PLAIN
-    return None
+    def _form(self, model: str) -> RequestForm:
+        return self._forms.setdefault(model, [self._stated])[-1]
+
+    def _mended(
+        self, connection: Connection, failed: AttemptFailedError, request: Request, form: RequestForm, url: str
+    ) -> str | None:
+        """Change how requests are sent, as a refusal asks for it; returns what is different now, "" where another
+        request found it out while this one was under way, and None where nothing is to be changed.
+        """
+        forms = self._forms[request.model]
+        if form != forms[-1] or url != self._tried_urls[-1]:
+            return ""
+        if (mend := mended(form, failed, request, tried=forms)) is not None:
+            forms.append(mend[0])
+            return mend[1]
+        if self._answered or failed.status not in (404, 405) or "model" in failed.message.lower():
+            return None
+        other = other_url(self._tried_urls[0])
+        if other is None or other in self._tried_urls:
+            if other is not None:
+                failed.remedy = f"neither {self._tried_urls[0]} nor {other} is the API: check the base URL"
+            return None
+        self._tried_urls.append(other)
+        connection.move(other)
+        return f"trying {other} instead"

@@ -9,11 +9,9 @@ known for certain never to have been sent is not taken as unreachable: it may be
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -21,10 +19,13 @@ import httpx2
 import openai
 
 from expand.errors import chain
-from expand.llm.endpoint import HIDDEN, Endpoint, hide_key, is_loopback
-from expand.llm.openai_client import Mode
-from expand.llm.response import StreamedAnswer, garbled, one_line, refused, request_id_in, said_in
+from expand.llm.completion import StreamedAnswer
+from expand.llm.endpoint import Endpoint, is_loopback
+from expand.llm.failures import garbled, one_line, refused, request_id_in, said_in
+from expand.llm.framing import JsonReader
+from expand.llm.request_form import Mode
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText
+from expand.redaction import hidden
 from expand.schema import Json
 
 SDK_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
@@ -33,8 +34,8 @@ SDK_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.I
 OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options"})
 """Body fields that parameters of a profile cannot replace."""
 
-_EVENT = re.compile(rb"(?:^|[\r\n])data:")
-_DONE = re.compile(_EVENT.pattern + rb" ?\[DONE\]")
+END_SECONDS = 0.25
+"""How long after ``[DONE]`` a stream may take to end, so that its connection can be used again."""
 
 _BY_KIND: tuple[tuple[type[BaseException], Failure], ...] = (
     (httpx2.ConnectTimeout, Failure.UNREACHABLE),
@@ -75,11 +76,12 @@ class Connection:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._key, self._clock, self._total_seconds = endpoint.api_key, endpoint.clock, endpoint.longest_seconds
+        self._clock, self._total_seconds = endpoint.clock, endpoint.longest_seconds
         timeout = httpx2.Timeout(endpoint.read_seconds, connect=endpoint.connect_seconds, pool=None)
         self.client = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "",
             base_url=endpoint.url,
+            default_query=dict(endpoint.query),
             max_retries=0,
             timeout=timeout,
             http_client=openai.DefaultAsyncHttpxClient(
@@ -101,6 +103,10 @@ class Connection:
             import_module("anyio._backends._asyncio")
         self.completions = self.client.chat.completions
 
+    def move(self, url: str) -> None:
+        """Send whatever comes next to another base URL; what is under way is left alone."""
+        self.client.base_url = url
+
     async def complete(
         self,
         model: str,
@@ -112,8 +118,7 @@ class Connection:
         on_text: OnText,
     ) -> Answer:
         """Send one chat completion request; ``body`` are the fields that go out as they are."""
-        exchange = _Exchange()
-        answer = StreamedAnswer(lambda piece: on_text(self.without_key(piece)))
+        exchange, reader, answer = _Exchange(), JsonReader(), StreamedAnswer(on_text)
         _current_exchange.set(exchange)
         sent: dict[str, Any] = {
             "model": model,
@@ -121,53 +126,87 @@ class Connection:
             "extra_body": {name: value for name, value in body.items() if name not in OWN_FIELDS},
             "extra_headers": {**self.headers, "X-Client-Request-Id": client_request_id},
         }
+        failed = None
         try:
             async with asyncio.timeout(self._total_seconds):
-                chunks = self._plain(sent) if mode is Mode.PLAIN else self._streamed(sent, mode)
-                async with aclosing(chunks):
-                    async for chunk in chunks:
-                        answer.add(chunk)
-            if not answer.started and exchange.body is not None:
-                answer.add_whole(exchange.body)
-            failed = None
+                plain = mode is Mode.PLAIN
+                values = self._plain(sent, exchange, reader) if plain else self._streamed(sent, exchange, reader, mode)
+                async with aclosing(values):
+                    async for value in values:
+                        answer.add(value)
+                        if answer.looping:
+                            break  # the connection is closed below: what the server has not written is not billed
         except TimeoutError:
             failed = AttemptFailedError(Failure.TIMEOUT, f"no whole answer in {self._total_seconds:g} s")
         except AttemptFailedError as error:
             failed = error
         finally:
             await exchange.aclose()
-        request_id = self.without_key(request_id_in(exchange.headers))
+        for value in reader.end():  # what had arrived when it broke off
+            answer.add(value)
+        answer.add_begun(reader.broken)
+        request_id = request_id_in(exchange.headers)
+        if hidden(request_id) != request_id:
+            request_id = ""  # a server that repeats the headers of the request: that is no id
         try:
             if failed is not None and not answer.complete:
                 raise failed
-            found = answer.finished(request_id=request_id, done=exchange.done)
+            # A body that came whole ends, whether or not it says so; a stream has to say it.
+            streamed = reader.events or (exchange.is_stream and not answer.started)
+            ended = reader.done or not (streamed or reader.broken)
+            return answer.finished(request_id=request_id, ended=ended, junk=reader.junk)
         except AttemptFailedError as error:
             error.usage, error.model, error.provider_request_id = answer.final_usage, answer.model, request_id
-            hide_key(error, self._key)
+            _forget_cause_with_key(error)
             raise error from error.__cause__
-        return replace(found, text=self.without_key(found.text), model=self.without_key(found.model))
 
-    async def _streamed(self, sent: dict[str, Any], mode: Mode) -> AsyncGenerator[object, None]:
+    async def _streamed(
+        self, sent: dict[str, Any], exchange: _Exchange, reader: JsonReader, mode: Mode
+    ) -> AsyncGenerator[object, None]:
+        """The JSON values of the response, as they arrive."""
         if mode is Mode.STREAM_WITH_USAGE:
             sent["stream_options"] = {"include_usage": True}
         with self.mapped():
             stream = await self.completions.create(**sent, stream=True)
-            if type(stream) is openai.AsyncStream:
-                # Have plain data of each chunk instead of a model and its dump: with 64 answers at 80 tokens a second
-                # the SDK keeps a processor busy, and what it need not make reaches the user sooner. What traces the SDK
-                # has put an object of its own in this place, and gets the models. Should the SDK rename the attribute,
-                # the models are read below.
-                vars(stream)["_cast_to"] = object
-            async for chunk in stream:
-                # whatever the server put into it: the SDK validates nothing
-                yield chunk.to_dict(warnings=False) if isinstance(chunk, openai.BaseModel) else chunk
+            if type(stream) is not openai.AsyncStream:
+                # What traces the SDK has put an object of its own in this place, and reads the SDK's chunks.
+                chunk: object = None
+                async for chunk in stream:
+                    yield chunk.to_dict(warnings=False) if isinstance(chunk, openai.BaseModel) else chunk
+                values = [*reader.feed(exchange.body), *reader.end()]
+                if chunk is None:  # JSON, of which the SDK makes no chunks
+                    for value in values:
+                        yield value
+                return
+            # The bytes, not the SDK's chunks: it ends at the first chunk that is not as it should be, drops the text in
+            # a chunk that holds an error, too, and makes a model of each, which keeps a processor busy with 64 answers
+            # at 80 tokens a second.
+            exchange.kept = None
+            pieces = stream.response.aiter_bytes()
+            async for piece in pieces:
+                for value in reader.feed(piece):
+                    yield value
+                if reader.done:
+                    break
+            for value in await _last(pieces, reader):
+                yield value
 
-    async def _plain(self, sent: dict[str, Any]) -> AsyncGenerator[object, None]:
-        """Nothing: the exchange has the body, which tells more than the SDK's objects."""
-        with self.mapped(), suppress(ValueError, openai.APIResponseValidationError):
-            await self.completions.create(**sent, stream=False)
-        return
-        yield
+    async def _plain(
+        self, sent: dict[str, Any], exchange: _Exchange, reader: JsonReader
+    ) -> AsyncGenerator[object, None]:
+        """The JSON values of the body, which tells more than the SDK's objects, also where it broke off."""
+        failed = None
+        try:
+            with self.mapped(), suppress(ValueError, openai.APIResponseValidationError):
+                await self.completions.create(**sent, stream=False)
+        except AttemptFailedError as error:
+            failed = error
+        if exchange.succeeded:
+            with self.mapped():
+                for value in reader.feed(exchange.body):
+                    yield value
+        if failed is not None:
+            raise failed
 
     async def get(self, path: str) -> tuple[int, bytes, str]:
         """The response's status, body and Location, whatever the status."""
@@ -186,26 +225,17 @@ class Connection:
         except SDK_ERRORS as error:
             failed = failure_of(error, now=self._clock())
             failed.__cause__ = error
-            hide_key(failed, self._key)
+            _forget_cause_with_key(failed)
             raise failed from failed.__cause__
-
-    def without_key(self, text: str) -> str:
-        """The text, should a server have repeated the key in it."""
-        return text.replace(self._key, HIDDEN) if self._key else text
 
 
 class _Exchange:
-    """The response to one request as the HTTP client saw it: what the SDK's own objects do not tell.
-
-    ``done`` says that a stream came to its ``[DONE]``, which the SDK swallows. It is looked for in the bytes as they
-    arrive, so a compressed stream never has it; that matters only where a finish reason is missing, too.
-    """
+    """The response to one request as the HTTP client saw it: what the SDK's own objects do not tell."""
 
     def __init__(self) -> None:
         self.response: httpx2.Response | None = None
-        self.done = False
-        self.before_events: bytes | None = b""
-        """What a stream brought; None once that was an event. Some servers call plain JSON a stream."""
+        self.kept: list[bytes] | None = []
+        """The body's bytes as they came, None once nobody needs them."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -213,12 +243,22 @@ class _Exchange:
         return self.response.headers if self.response is not None else {}
 
     @property
-    def body(self) -> bytes | None:
-        """The whole body, None of a stream of events."""
-        try:
-            return self.response.content if self.response is not None else None
-        except httpx2.ResponseNotRead:
-            return self.before_events or None
+    def succeeded(self) -> bool:
+        """Whether the status is one of success."""
+        return self.response is not None and self.response.is_success
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the server calls its response a stream of events."""
+        return self.headers.get("content-type", "").startswith("text/event-stream")
+
+    @property
+    def body(self) -> bytes:
+        """What has arrived of the body and was kept, decompressed. Raises the HTTP client's errors."""
+        if self.response is None:
+            return b""
+        whole = httpx2.Response(200, headers=self.headers, content=b"".join(self.kept or ()))
+        return whole.content
 
     async def aclose(self) -> None:
         """Let the connection go."""
@@ -231,7 +271,7 @@ _current_exchange: ContextVar[_Exchange] = ContextVar("_current_exchange")
 
 
 async def _note(response: httpx2.Response) -> None:
-    """Keep the response for whoever sent the request, and read one that is no stream to its end.
+    """Keep the response for whoever sent the request.
 
     A hook of the HTTP client, since instrumentations put objects of their own in the place of the SDK's streams.
     """
@@ -239,33 +279,40 @@ async def _note(response: httpx2.Response) -> None:
     if exchange is None:  # a call of the Batch API
         return
     exchange.response = response
-    if not response.headers.get("content-type", "").startswith("text/event-stream"):
-        await response.aread()
-    elif isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = _WatchedBytes(response.stream, exchange)
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _KeptBytes(response.stream, exchange)
 
 
-class _WatchedBytes(httpx2.AsyncByteStream):
-    """A response's bytes, unchanged; looks out for the end of a stream of events."""
+class _KeptBytes(httpx2.AsyncByteStream):
+    """A response's bytes, unchanged, kept while somebody may need them."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, exchange: _Exchange) -> None:
         self._stream, self._exchange = stream, exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        tail = b"\n"
         async for piece in self._stream:
-            tail = tail[-64:] + piece
-            exchange = self._exchange
-            if b"[DONE]" in tail:  # asked first, since the pattern takes 20 times as long, for every piece
-                exchange.done = exchange.done or _DONE.search(tail) is not None
-            if exchange.before_events is not None:
-                exchange.before_events += piece
-                if _EVENT.search(exchange.before_events):
-                    exchange.before_events = None
+            if self._exchange.kept is not None:
+                self._exchange.kept.append(piece)
             yield piece
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+async def _last(pieces: AsyncIterator[bytes], reader: JsonReader) -> list[object]:
+    """The values that come after ``[DONE]``, where a server does not end there."""
+    found: list[object] = []
+    with suppress(*SDK_ERRORS):
+        async with asyncio.timeout(END_SECONDS):
+            async for piece in pieces:
+                found.extend(reader.feed(piece))
+    return found
+
+
+def _forget_cause_with_key(failed: AttemptFailedError) -> None:
+    """Keep the key out of the failure's traceback: leave a cause out that repeats it."""
+    if any(hidden(said) != said for said in (f"{cause!r} {cause}" for cause in chain(failed))):
+        failed.__cause__ = None  # which leaves out its context, too
 
 
 def failure_of(error: BaseException, *, now: float) -> AttemptFailedError:

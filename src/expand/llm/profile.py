@@ -23,6 +23,7 @@ from expand.llm.grammar import Grammar
 from expand.schema import Json
 
 OutputCapName = Literal["max_completion_tokens", "max_tokens"]
+SystemRole = Literal["system", "user"]
 StructuredOutput = Literal["json_schema", "json_object", "grammar", "none"]
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -50,7 +51,8 @@ class Profile:
     sections are worked on side by side; where the settings state it, it is also ``calls_at_once``,
     which holds over all processes. ``structured_output`` is how a model is held to a form: by a
     JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words alone. ``stream`` asks for the answer as a
-    stream.
+    stream. ``leave_out`` are body fields that the server refuses, and ``system_role`` is who says what holds for all
+    requests: neither changes what a section is made from, only how it is sent.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Profile:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     output_cap_name: OutputCapName = "max_tokens"
     stream: bool = True
+    leave_out: tuple[str, ...] = ()
+    system_role: SystemRole = "system"
     style: str | None = None
     encoding: str | None = None
     concurrency: int = 4
@@ -127,6 +131,12 @@ def is_known(model: str, overrides: Tables | None = None) -> bool:
     return any(pattern != "*" for pattern in _matching(model, {**ready_tables("models"), **(overrides or {})}))
 
 
+def own_provider(model: str, tables: Tables) -> tuple[str, str] | None:
+    """The provider that the settings' tables name for a model, after the pattern of the table; None for none."""
+    found = [pattern for pattern in _matching(model, tables) if "provider" in tables[pattern]]
+    return (found[-1], str(tables[found[-1]]["provider"])) if found else None
+
+
 def _ready(model: str) -> Profile:
     """The best matching ready profile; ``*`` matches every model."""
     tables = ready_tables("models")
@@ -182,6 +192,8 @@ def _changes(table: Mapping[str, Any]) -> dict[str, Any]:
     """What a table states, as the profile's own fields."""
     changes: dict[str, Any] = {}
     for name, value in table.items():
+        if name == "provider":
+            continue  # who serves the model is the settings' matter
         # A count may be written 9000.0 too.
         changes[name] = tuple(value) if isinstance(value, list) else int(value) if isinstance(value, Decimal) else value
     if "batch_discount" in table:

@@ -14,20 +14,25 @@ from typing import Any, NamedTuple
 
 from expand.errors import InputError, Place
 from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
+from expand.llm.gguf import ModelFile
 from expand.llm.profile import ready_tables
 from expand.schema.validators import suggestion
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
-"""The model that runs in the process itself; see ``embedded.py``."""
+"""The model that is shipped, which the embedded server serves if no other is named; see ``local_model.py``."""
 EMBEDDED = "embedded"
-"""The name under which the model in the process can be chosen as a provider."""
+"""The name under which the embedded server can be chosen as a provider."""
+SMALL_PARAMETERS = 10**9
+"""Models with fewer weights than this can neither keep count nor stay with a subject: a topic is asked for in parts."""
+MOST_WINDOW = 8_192
+"""The window that a model file is served with, if nobody states more: the memory for a window grows with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provider:
     """How one provider is spoken to.
 
-    ``key_variable`` is looked at before ``OPENAI_API_KEY``; ``key_header`` carries the key as it
+    ``key_variable`` holds its key; ``key_header`` carries the key as it
     is, and ``Authorization`` as a bearer token. ``exact_tokens`` says whether tiktoken's count of
     a model that it knows is the provider's own. ``profile`` is laid over the ready profile of
     every model that is served there. ``advice`` is what its users should know.
@@ -46,14 +51,27 @@ class Provider:
     profile: Mapping[str, object] = field(default_factory=dict)
     advice: str = ""
 
-    @property
-    def key_variables(self) -> tuple[str, ...]:
-        """Where its key is looked for, in this order."""
-        return tuple(dict.fromkeys((self.key_variable, OPENAI_KEY)))
-
 
 COMPATIBLE = Provider(name="compatible", title="an OpenAI-compatible API")
 """A provider of which nothing is known but that it speaks OpenAI's API."""
+
+
+def embedded_provider(file: ModelFile) -> Provider:
+    """The embedded server with a model file: what holds of the model, as far as the file says."""
+    window = min(file.context_window, MOST_WINDOW)
+    profile: dict[str, object] = {
+        "context_window": window,
+        "output_cap_name": "max_tokens",
+        "structured_output": "json_schema",
+        "concurrency": 1,
+        "prices": {"prompt": 0, "completion": 0},
+    }
+    if file.languages:
+        profile["languages"] = list(file.languages)
+    if file.parameters < SMALL_PARAMETERS:
+        # The forms of the model that is shipped; what it was measured to need, others of its size need as well.
+        profile |= {"like": EMBEDDED_MODEL, "structured_output": "grammar", "concurrency": 2}
+    return Provider(name=EMBEDDED, title="the embedded server", needs_key=False, exact_tokens=False, profile=profile)
 
 
 class Recognised(NamedTuple):

@@ -28,11 +28,17 @@ RANKS_FOLDER = Path(__file__).parents[1] / "data" / "tiktoken"
 ESTIMATE = "o200k_base"
 """The encoding that stands in for a model whose own is not known."""
 
+PIECE = 50_000
+"""The characters that are counted at a time."""
+
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_ROLE = 1
 TOKENS_FOR_REPLY = 3
 """What the chat format adds around the text: three tokens and the role for each message, and three
 that prime the reply (OpenAI Cookbook, "How to count tokens with tiktoken")."""
+
+LONGEST_TOKEN = 16
+"""Characters: ordinary text has hardly a token that is longer."""
 
 SYSTEMS_KEPT = 256
 """System messages whose counts are remembered: those of the chapters looked at and worked on."""
@@ -84,8 +90,22 @@ class TokenCounter:
         return self._stated or _encoding_of(self.model) or ESTIMATE
 
     def count(self, text: str) -> int:
-        """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other."""
-        return len(self._loaded.encode_ordinary(text))
+        """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other.
+
+        A text of more than ``PIECE`` characters is counted in pieces, at most a token too many for each.
+        """
+        # tiktoken fails, as a panic, on a million blanks in a row.
+        pieces = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+        return sum(len(self._loaded.encode_ordinary(piece)) for piece in pieces)
+
+    def last(self, text: str, most: int) -> str:
+        """The end of a text, of at most ``most`` tokens; all of it where it has no more."""
+        if len(text.encode(errors="replace")) <= most:
+            return text
+        # Cut before it is counted: of a line of megabytes no more is read than could be wanted.
+        end = text[-most * LONGEST_TOKEN :]
+        tokens = self._loaded.encode_ordinary(end)
+        return end if len(tokens) <= most else self._loaded.decode(tokens[-most:], errors="ignore")
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """The prompt tokens of ``messages``, the chat format's own included."""

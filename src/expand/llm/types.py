@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 
+from expand.redaction import printable
 from expand.schema import Json
 
 Role = Literal["system", "user", "assistant"]
@@ -98,6 +99,8 @@ class Finish(enum.StrEnum):
     OTHER = "other"
     CUT = "cut"
     """The connection broke, or the run was stopped, after some text had arrived."""
+    REPETITION = "repetition"
+    """The text repeated without end, so reading it was stopped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +120,7 @@ class Answer:
     @property
     def usable(self) -> bool:
         """Whether the text may go into a draft: there is some, and it is no refusal."""
-        return bool(self.text.strip()) and self.finish in (Finish.STOP, Finish.LENGTH, Finish.OTHER, Finish.CUT)
+        return bool(self.text.strip()) and self.finish not in (Finish.CONTENT_FILTER, Finish.REFUSAL)
 
 
 class Failure(enum.StrEnum):
@@ -131,6 +134,10 @@ class Failure(enum.StrEnum):
     NOT_FOUND = "not_found"
     QUOTA = "quota"
     RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    """The server refused before it began: it is full, or still loading its model."""
+    TOO_LONG = "too_long"
+    """Prompt and output cap are above what the model, or the account, takes in one request."""
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     SERVER_ERROR = "server_error"
@@ -147,9 +154,12 @@ class Failure(enum.StrEnum):
 class AttemptFailedError(Exception):
     """An attempt brought no answer. Raised by authors only; never leaves the purchase.
 
-    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. An answer that broke off may
-    have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are as in
-    ``Answer``. Its text went to ``on_text``.
+    ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. ``remedy`` takes the place
+    of the one that the failure has in general. ``mended`` says what the author does otherwise from now on, so that the
+    same request may be sent again at once; "" if it was said before, None where nothing was mended. An answer that
+    broke off may have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are
+    as in ``Answer``. Its text went to ``on_text``. The message is printable: it may repeat what a
+    server said.
     """
 
     def __init__(
@@ -162,15 +172,18 @@ class AttemptFailedError(Exception):
         usage: Usage | None = None,
         model: str = "",
         provider_request_id: str = "",
+        remedy: str = "",
     ) -> None:
-        super().__init__(message)
+        self.message = printable(message)
+        super().__init__(self.message)
         self.failure = failure
-        self.message = message
         self.status = status
         self.retry_after_seconds = retry_after_seconds
         self.usage = usage
         self.model = model
         self.provider_request_id = provider_request_id
+        self.remedy = remedy
+        self.mended: str | None = None
 
 
 OnText = Callable[[str], None]

@@ -5,13 +5,14 @@ again, or begins a new paragraph, and nothing in its answer tells which. ``join`
 two texts alone. What is said twice is dropped; nothing else is. No function raises on any text.
 """
 
+# ruff: noqa: SIM905 - words are easier to read than a list of strings
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from expand.markdown import blocks, code, matching, sanitize
+from expand.markdown import blocks, code, cuts, matching, sanitize
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
 from expand.markdown.sanitize import ANY_FENCE_ROW, clean, continues_fence, fence_language, without_reopening
 
@@ -38,6 +39,9 @@ Latin character weighs 1, a Chinese one 2."""
 WRAPPED_LINE = 15
 """A Chinese line of so many characters that ends in no full stop was wrapped; a shorter one is a
 heading or a label, and the next line begins anew."""
+LETTERS_OF_SHORT_WORDS = 2
+MOST_LETTERS_WITHOUT_VOWEL = 4
+"""A longer piece without a vowel is an identifier, such as ``strncpy``."""
 SAME_TITLE = 0.72
 """The likeness from which a heading is a topic's."""
 SAME_BOLD_TITLE = 0.95
@@ -49,6 +53,12 @@ SUMMARY_LINES = 10
 SUMMARY_COLUMNS = 160
 """Characters of each line of it."""
 
+_SHORT_WORDS = frozenset(  # a cut piece that is one of these may be a whole word
+    (
+        "a i am an as at be by do go he hi id if in io is it js me my no of ok on op or os so to tv ui up us vs we "
+        "c d k n r x y cd cp db fd gb gc hz ip kb ls mb ms mv ns pc pi px qa rm tb tx rx ui vm"
+    ).split()
+)
 _RAW_HTML = re.compile(r" {0,3}<(!--|\?|!\[CDATA\[|(?:pre|script|style|textarea)(?=[\s>]|$))", re.IGNORECASE)
 _RAW_ENDS = {"!--": "-->", "?": "?>", "![cdata[": "]]>"}
 _BLOCK_START = re.compile(r" {0,3}(?:#{1,6}\s|[-*+]\s|\d{1,9}[.)]\s|>|\||`{3}|~{3}|<|\$\$|\[|!\[|\*\*|__)")
@@ -69,8 +79,8 @@ def extend(
     ``before`` is what the earlier answers came to, cleaned with ``cut=True`` if the last of them was cut; ``cut`` says
     the same of this one. Headings of the answer keep their distance to each other and none gets above ``body_level``.
     """
-    answer = sanitize.without_thinking(answer)
     inside = blocks.open_fence(before)
+    answer, _ = sanitize.bare(answer, inside=inside)
     # The answer is prose although the text ends in a block of code: the model considers the block finished. Close it
     # first, or the prose would become code.
     if inside is not None and not continues_fence(answer, inside):
@@ -210,6 +220,9 @@ def _joined_prose(before: str, more: str) -> str:
             return before.rstrip(" \t\r\n") + lines[0][shared:] + "".join(lines[1:])
         if _goes_on(before, last, more):
             return _on_one_line(before, more)
+        # The answer begins anew where the text was cut: half a sentence, half a word would stand in front of it.
+        if not before.endswith(("\n", "\r")):
+            before = cuts.without_fragment(before)
     return before.rstrip("\r\n") + newline * 2 + first
 
 
@@ -279,12 +292,21 @@ def _is_one_word(before: str, more: str) -> bool:
     right = re.match(r"[^\W\d_]+", more)
     if left is None or right is None:
         return left is None and not before[-1].isalnum() and before[-1] not in ",;"
+    # "cu" + "t", "th" + "read": a piece of one or two letters, or without a vowel, that is no word by itself.
+    if any(_is_no_word(piece[0].lower()) for piece in (left, right)):
+        return True
     # "ker" + "nel": "kernel" stands elsewhere and "ker" alone does not. Joining on the dictionary of
     # the text errs towards a space, which a reader sees and mends more easily than a missing one.
     whole = re.compile(rf"\b{re.escape(left[0] + right[0])}\b", re.IGNORECASE)
     alone = re.compile(rf"\b{re.escape(left[0])}\b", re.IGNORECASE)
     elsewhere = before[: left.start()] + "\n" + more[right.end() :]
     return bool(whole.search(elsewhere)) and not alone.search(elsewhere)
+
+
+def _is_no_word(piece: str) -> bool:
+    if not piece.isascii() or len(piece) > MOST_LETTERS_WITHOUT_VOWEL:
+        return False
+    return piece not in _SHORT_WORDS if len(piece) <= LETTERS_OF_SHORT_WORDS else not set(piece) & set("aeiouy")
 
 
 def close(text: str) -> str:
@@ -361,7 +383,7 @@ def _topic(block: Block, titles: Sequence[str]) -> int | None:
     # would be taken for the text of the first one.
     scores = matching.likenesses(title, titles)
     is_heading = block.kind == "heading"
-    number = re.match(r"[\s*_]*(?:\d+\.)+(\d+)\b", title)
+    number = re.match(r"[\s*_]*(?:\d+\.)+(\d{1,9})\b", title)
     if is_heading and number and 0 < int(number[1]) <= len(titles):
         scores[int(number[1]) - 1] += NUMBER_BONUS
     # A heading below the threshold stays in the text as a heading of the model's own. Dropping it could drop the only

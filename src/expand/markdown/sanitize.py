@@ -12,18 +12,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from expand.markdown import blocks, matching
+from expand.markdown import blocks, characters, matching, thinking
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
+from expand.markdown.thinking import Removed
 
 LONGEST_BOILERPLATE = 400
 """Characters: a longer sentence is content, whatever it begins with."""
 LONGEST_TITLE = 80
 """Characters: a longer underlined "heading" is prose with a rule right below it."""
+WRAPPED_PROSE = 8
+"""Lines of prose that a fence holds which is the answer, although a remark follows it."""
 ANNOUNCED_WITHIN = 3
 """Among the first so many lines that are not blank, an answer may open its fence again."""
 
 _MARKDOWN = ("markdown", "md", "mdx")
-_WRAPPERS = (*_MARKDOWN, "text", "")
+_WRAPPERS = (*_MARKDOWN, "text", "txt", "plaintext", "plain", "")
 _BOLD_LINE = re.compile(r"\s*(?:[-*+]\s+)?(\*\*|__)(?!\s)(.+?)(?<!\s)\1\s*[:：]?\s*$")
 _FENCE_ROW = re.compile(r" {0,3}(`{3,}|~{3,})([^`\r\n]*)")
 ANY_FENCE_ROW = re.compile(r"[ \t>]*(`{3,}|~{3,})([^`\r\n]*)")
@@ -96,8 +99,6 @@ _SIGN_OFF = re.compile(
     )[\s*_]*$""",
     re.DOTALL,
 )
-_THINK = re.compile(r"\s*<(think|thinking|reasoning)>.*?</\1>[ \t]*(?:\r?\n)*", re.DOTALL)
-_THINK_OPEN = re.compile(r"\s*<(think|thinking|reasoning)>")
 
 
 def is_preamble(sentence: str) -> bool:
@@ -110,14 +111,17 @@ def is_sign_off(sentence: str) -> bool:
     return len(sentence) <= LONGEST_BOILERPLATE and bool(_SIGN_OFF.match(sentence))
 
 
-def without_thinking(answer: str) -> str:
-    """An answer without the reasoning that some models put before it.
+def bare(answer: str, *, inside: str | None = None) -> tuple[str, tuple[Removed, ...]]:
+    """The text of an answer, and what was taken off it: forbidden characters, thinking, special tokens.
 
-    Thinking that never ends leaves nothing: the answer proper did not begin.
+    ``inside`` is the open fence that the answer continues, as ``blocks.open_fence`` names it. Thinking that never ends
+    leaves "": the text did not begin.
     """
-    while found := _THINK.match(answer):
-        answer = answer[found.end() :]
-    return "" if _THINK_OPEN.match(answer) else answer
+    text = characters.without_forbidden(answer)
+    marker = (inside or "")[: len(inside or "") - len((inside or "").lstrip("`~"))]
+    text, removed = thinking.take_off(text, inside=marker)
+    gone = characters.FORBIDDEN.findall(answer)
+    return text, ((Removed("forbidden characters", "".join(gone)), *removed) if gone else removed)
 
 
 def continues_fence(more: str, fence: str) -> bool:
@@ -176,7 +180,7 @@ def clean(
     answer continues, as ``blocks.open_fence`` names it. ``cut`` says that the answer ended in the middle: then its end
     stays as it is. Otherwise it ends in exactly one newline; nothing left is "". Cleaning twice is cleaning once.
     """
-    text = without_thinking(answer)
+    text, _ = bare(answer, inside=inside)
     opening = ""
     if inside is not None and continues_fence(text, inside):
         opening = f"{inside}\n"
@@ -185,20 +189,21 @@ def clean(
     before = None
     while text != before:  # ends: each pass takes something away or finds all in order
         before = text
-        text = _one_pass(text if opening else _unwrap(text, keys), keys, body_level, cut)
+        text = _one_pass(text if opening else _unwrap(bare(text)[0], keys), keys, body_level, cut)
     return text.removeprefix(opening)
 
 
 def unwrapped(answer: str, titles: Sequence[str]) -> str:
     """An answer without thinking and without a fence around all of it; else as it is."""
-    text = without_thinking(answer)
-    inner = _without_preamble(_trim(text, cut=True))
-    content = _unwrap(inner, {matching.title_key(title) for title in titles})
+    text, _ = bare(answer)
+    keys = {matching.title_key(title) for title in titles}
+    inner = _without_preamble(_trim(text, cut=True), keys)
+    content = _unwrap(inner, keys)
     return text if content == inner else content
 
 
 def _one_pass(text: str, keys: set[str], body_level: int, cut: bool) -> str:
-    text = _without_preamble(_trim(text, cut))
+    text = _without_preamble(_trim(text, cut), keys)
     text = _without_own_headings(text, keys)
     text = _without_edge_rules(text, cut)
     if not cut:
@@ -230,44 +235,81 @@ def _solid_start(text: str) -> int:
 
 def _replaced(text: str, start: int, end: int, new: str) -> str:
     """The text with the lines ``[start, end)`` replaced."""
+    return _all_replaced(text, [(start, end, new)])
+
+
+def _all_replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """The text with several runs of lines replaced, given in their order. In one go: an answer may have a heading in
+    every line.
+    """
+    if not edits:
+        return text
     lines = rows(text)
-    return "".join((*lines[:start], new, *lines[end:]))
+    parts: list[str] = []
+    at = 0
+    for start, end, new in edits:
+        parts += [*lines[at:start], new]
+        at = end
+    return "".join((*parts, *lines[at:]))
 
 
 def _unwrap(text: str, keys: set[str]) -> str:
-    """Without a fence that holds the whole answer as Markdown."""
+    """Without a fence that holds the whole answer as Markdown.
+
+    Fences within are often as long as the one around them, which Markdown reads as other blocks than were meant. So
+    both readings are weighed: the one that leaves more prose outside of code is right.
+    """
     begun = _solid_start(text)
     opening = _FENCE_ROW.match(text, begun)
     if opening is None or blocks.language_of(opening[2]) not in _WRAPPERS:
         return text
+    named = blocks.language_of(opening[2]) in _MARKDOWN
     lines = rows(text[begun:])
     end = _wrapper_end(lines, opening[1])
-    inner = "".join(lines[1:end])
-    rest = "" if end is None else "".join(lines[end + 1 :])
-    if _less_sign_off(rest.strip()):
-        return text  # more than leave-taking follows: the fence is a part of the answer
-    named = blocks.language_of(opening[2]) in _MARKDOWN
+    inner, rest = "".join(lines[1:end]), "" if end is None else "".join(lines[end + 1 :])
     titled = any(matching.title_key(block.title) in keys for block in blocks.headings(inner)[:1])
-    return inner if named or titled else text
+    if _less_sign_off(rest.strip()):
+        # Something follows that is no leave-taking. It stays, below the text if that is clearly what the fence holds.
+        if named and end is not None and _is_one_paragraph(rest) and (titled or _prose(inner) >= WRAPPED_PROSE):
+            inner, rest = f"{inner.rstrip()}{newline_of(text) * 2}{rest.strip()}{newline_of(text)}", ""
+        else:
+            inner, end, rest = "".join(lines[1:]), None, ""
+    still_open = blocks.open_fence(inner)
+    if still_open is not None and (end is not None or not fence_language(still_open)):
+        return text
+    outside, outside_as_read = _prose(inner), _prose("".join(lines))
+    if end is None and not named:
+        return text
+    if named and not outside_as_read and len(blocks.blocks("".join(lines))) == 1:
+        return inner
+    return inner if outside > outside_as_read and (named or titled or outside > 1) else text
 
 
 def _wrapper_end(lines: list[str], marker: str) -> int | None:
-    """The line that closes the fence that the first one opens, where fences inside it nest."""
-    depth = 0
-    for number, row in enumerate(lines):
-        found = _FENCE_ROW.match(row)
-        if found is None or found[1][0] != marker[0]:
-            continue
-        if found[2].strip() or number == 0:
-            depth += 1
-        elif depth > 1 or len(found[1]) >= len(marker):
-            depth -= 1
-            if depth == 0:
-                return number
+    """The last line that could close the fence that the first line opens; None where none could."""
+    for number in range(len(lines) - 1, 0, -1):
+        found = _FENCE_ROW.match(lines[number])
+        if found and found[1][0] == marker[0] and len(found[1]) >= len(marker) and not found[2].strip():
+            return number
     return None
 
 
-def _without_preamble(text: str) -> str:
+def _is_one_paragraph(text: str) -> bool:
+    return len(text) <= LONGEST_BOILERPLATE and [block.kind for block in blocks.blocks(text)] == ["paragraph"]
+
+
+def _prose(text: str) -> int:
+    """How many lines outside of code are headings or end in a sentence."""
+    found = 0
+    for block in blocks.blocks(text):
+        if block.kind in ("paragraph", "list", "quote"):
+            found += sum(bool(_SENTENCE_END.search(row)) for row in block.text.splitlines())
+        elif block.kind == "heading":
+            found += 1
+    return found
+
+
+def _without_preamble(text: str, keys: set[str]) -> str:
     every = blocks.blocks(text)
     if not every or every[0].kind != "paragraph":
         return text
@@ -275,20 +317,20 @@ def _without_preamble(text: str) -> str:
     sentences = matching.sentences(first.text)
     announcing = next((n for n, sentence in enumerate(sentences) if not is_preamble(sentence)), len(sentences))
     kept = "".join(sentences[announcing:]).lstrip(_BLANK)
-    if not announcing or (not kept and _announces_code(every)):
+    if not announcing or (not kept and _announces_code(text, every, keys)):
         return text
     return _replaced(text, first.start, first.end, kept + newline_of(text) if kept else "")
 
 
-def _announces_code(every: Sequence[Block]) -> bool:
+def _announces_code(text: str, every: Sequence[Block], keys: set[str]) -> bool:
     """Whether "Here is the section …:" stands right before a block of code, and so may mean it."""
     following = every[1] if len(every) > 1 else None
-    return (
-        following is not None
-        and following.kind in ("fence", "code")
-        and following.language not in _MARKDOWN
-        and not re.match(r"(?i)\s*(?:sure|certainly|of course|当然|好的)", every[0].text)
-    )
+    if following is None or following.kind not in ("fence", "code") or following.language in _MARKDOWN:
+        return False
+    if re.match(r"(?i)\s*(?:sure|certainly|of course|当然|好的)", every[0].text):
+        return False
+    after = "".join(rows(text)[following.start :])
+    return _unwrap(after, keys) == after  # else it announces the text, which a fence holds
 
 
 def _without_sign_off(text: str) -> str:
@@ -342,9 +384,7 @@ def _without_own_headings(text: str, keys: set[str]) -> str:
             copies.append(block)
         else:
             leading = False
-    for block in reversed(copies):
-        text = _replaced(text, block.start, block.end, "")
-    return text
+    return _all_replaced(text, [(block.start, block.end, "") for block in copies])
 
 
 def _without_edge_rules(text: str, cut: bool) -> str:
@@ -368,10 +408,8 @@ def _is_accident(block: Block) -> bool:
 
 def _with_blank_before_rules(text: str) -> str:
     """Prose that a rule right below would make a heading gets the blank line that was meant."""
-    for block in reversed(blocks.headings(text)):
-        if _is_accident(block):
-            text = _replaced(text, block.end - 1, block.end - 1, newline_of(text))
-    return text
+    ends = [block.end - 1 for block in blocks.headings(text) if _is_accident(block)]
+    return _all_replaced(text, [(end, end, newline_of(text)) for end in ends])
 
 
 def _with_levels(text: str, body_level: int) -> str:
@@ -379,17 +417,17 @@ def _with_levels(text: str, body_level: int) -> str:
     if not every:
         return text
     shift = body_level - min(block.level for block in every)
-    for block in reversed(every):
+    lines = rows(text)
+    edits: list[tuple[int, int, str]] = []
+    for block in every:
         level = min(6, max(1, block.level + shift))
         title = matching.unnumbered(block.title)
-        if level == block.level and title == block.title:
-            continue
-        text = _replaced(text, block.start, block.end, _heading_row(block, level, title, text))
-    return text
+        if level != block.level or title != block.title:
+            edits.append((block.start, block.end, _heading_row(block, level, title, lines[block.end - 1])))
+    return _all_replaced(text, edits)
 
 
-def _heading_row(block: Block, level: int, title: str, text: str) -> str:
-    last = rows(text)[block.end - 1]
+def _heading_row(block: Block, level: int, title: str, last: str) -> str:
     ending = last[len(last.rstrip("\r\n")) :]
     found = None if block.setext else _ATX.match(block.text)
     if found and title == block.title:

@@ -25,20 +25,32 @@ class Warning_(NamedTuple):  # noqa: N801 - Warning is taken
         return f"{self.place}: warning: {self.message}"
 
 
-def lint(outline: Outline, book: Book, path: Path, *, root: Path) -> list[Warning_]:
+def lint(
+    outline: Outline, book: Book, path: Path, *, root: Path, same_name: str = "", same_source: str = ""
+) -> list[Warning_]:
     """The warnings about the outline, in the order of its file.
 
+    ``same_name`` is another chapter whose id differs in letter case only, ``same_source`` one with the same document.
     ``path`` is the file that it was read from; it is read again for the places, and should it
     have gone meanwhile, all of them are its beginning.
     """
     shown = shown_path(path, root)
     document = read_yaml(path, Problems(shown))
     positions = document.positions if document else Positions()
-    found = [
-        Warning_(place=positions.value(where).place(shown), message=message)
-        for where, message in _findings(outline, book, root)
-    ]
+    findings = [*_findings(outline, book, root), *_rivals(same_name, same_source)]
+    found = [Warning_(place=positions.value(where).place(shown), message=message) for where, message in findings]
     return sorted(found, key=lambda warning: (warning.place.line, warning.place.column))
+
+
+def _rivals(same_name: str, same_source: str) -> Iterator[tuple[DataPath, str]]:
+    if same_name:
+        yield (
+            ("id",),
+            f'chapter "{same_name}" differs in letter case only; where file names ignore it, both have one outline and '
+            "one draft; rename one",
+        )
+    if same_source:
+        yield ("source",), f'chapter "{same_source}" has the same source; accepting one undoes the other'
 
 
 def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPath, str]]:

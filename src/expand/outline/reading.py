@@ -12,8 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from expand.errors import InputError
 from expand.outline import Allowance, Book, BookChapter, Opening, Outline, PlanSpec, Quality, Section, Style, Text, Tier
 from expand.outline.schema import BOOK, OUTLINE
+from expand.paths import require_inside
 from expand.schema.positions import DataPath, Positions, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
 from expand.schema.validators import Validator, suggestion
@@ -79,16 +81,11 @@ class _File:
         if source is None:
             return
         try:
-            target = (self._root / source).resolve()
-            inside = target.is_relative_to(self._root.resolve())
-            folder = target.is_dir()
-        except (OSError, RuntimeError):  # a loop of links, a name too long
-            self._add((*path, "source"), f"source {quoted(source)} cannot be followed", "name a file")
+            folder = require_inside(self._root / source, self._root).is_dir()
+        except InputError as error:
+            self._add((*path, "source"), f"source {quoted(source)}: {error.what}", error.remedy)
             return
-        if not inside:
-            what = f"source {quoted(source)} leads out of the workspace"
-            self._add((*path, "source"), what, "copy the document into it")
-        elif folder:
+        if folder:
             self._add((*path, "source"), f"source {quoted(source)} is a folder", "name a file in it")
 
     def check_terms(self) -> None:

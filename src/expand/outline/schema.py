@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from expand.paths import RESERVED, reserved_part
 from expand.schema.source_text import quoted
 from expand.schema.validators import Validator
 
 _INSIDE = "give a path inside it, such as chapters/03_name.md"
+MAX_ID_BYTES = 100
+"""Of a chapter's id in UTF-8. With a language, an ending and the mark of an unfinished file, file systems take 255."""
 
 
 def id_mistake(chapter: str) -> tuple[str, str] | None:
@@ -28,6 +31,8 @@ def id_mistake(chapter: str) -> tuple[str, str] | None:
             return f"holds {quoted(character) if character.strip() else 'a space'}", remedy
     if chapter[0] in ".-":
         return f"begins with {quoted(chapter[0])}", remedy
+    if (size := len(chapter.encode(errors="replace"))) > MAX_ID_BYTES:
+        return f"has {size} bytes as a file's name", f"give at most {MAX_ID_BYTES}; a Chinese character has 3"
     return ("is taken by book.yaml", "choose another") if chapter.casefold() == "book" else None
 
 
@@ -37,6 +42,8 @@ def source_mistake(source: str) -> tuple[str, str] | None:
         return f"{quoted(source)} leaves the workspace", _INSIDE
     if "\\" in source:
         return f"{quoted(source)} has backslashes", "write / between folders, on every system"
+    if reserved_part(source.split("/")):
+        return f"{quoted(source)} is {RESERVED}", "name the chapter's document, such as chapters/03_name.md"
     fits = re.search(OUTLINE.schema["properties"]["source"]["pattern"], source)
     return None if fits else (f"{quoted(source)} is no path", _INSIDE)
 

@@ -140,6 +140,8 @@ def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
     chapters and house styles, by name.
     """
     packaged, own = _found(packaged_folder()), _found(workspace.prompts_folder)
+    for path in own.values():
+        workspace.inside(path)
     if workspace.prompts_folder.resolve() == packaged_folder().resolve():
         own = {}
     names = sorted({*packaged, *own}, key=lambda name: (name.count("/"), name))
@@ -207,7 +209,7 @@ def eject(
             continue
         plain = file.plain_name if model_style is None else PurePosixPath(file.name).name
         name = f"{folder}/{plain}" if folder else file.name
-        path, shown = workspace.prompts_folder / name, f"prompts/{name}"
+        path, shown = workspace.inside("prompts", name), f"prompts/{name}"
         text = _text(file, folder=folder, block=block)
         if not path.exists() or force:
             written.append((shown, path, text))

@@ -16,25 +16,37 @@ from pathlib import Path
 
 import jinja2
 from jinja2 import meta, nodes
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.compiler import CodeGenerator
+from jinja2.parser import Parser
 
 from expand.errors import InputError, InputErrors, Place
 from expand.llm.types import Message
 from expand.outline import Style
 from expand.prompts.context import SAMPLES, ChapterContext, RequestContext, SectionContext, SuggestionContext
+from expand.prompts.sandbox import MeteredEnvironment, TooMuchError
 from expand.prompts.template_lookup import CHAPTERS, PLAIN, TemplateLookup, require_style
 from expand.schema.validators import suggestion
+from expand.workspace import read_text
 
 DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
 """The templates that drafts are made from: a draft is current while none of them changes."""
 TEMPLATES = (*DRAFTING_TEMPLATES, "suggest.j2")
 """Every template that a request is made from."""
+MOST_CHARACTERS = 4_000_000
+"""The longest message: a million tokens, as much as any model reads."""
 LAST_MESSAGES = ("section.j2", "continue.j2", "repair.j2")
 """Those that are a request's last message."""
 
 _UNDEFINED = re.compile(r"^'(?P<name>[^']+)' is undefined$")
 _NO_ATTRIBUTE = re.compile(r"object(?: \S+)?' has no attribute '(?P<name>[^']+)'$")
-_STATED_LINES = re.compile(r"(\d+)\s*(?:lines|行)")
+# Possessive, and from the first digit on: a text of a million digits would else be read a million times.
+_STATED_LINES = re.compile(r"(?<!\d)(\d++)\s*+(?:lines|行)")
+
+_TEMPLATE_ERRORS = (
+    *(jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError),
+    *(RecursionError, SyntaxError, MemoryError),  # brackets or blocks within one another, a thousand deep
+)
+"""What reading, compiling or rendering a template may raise because of what it says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,13 +85,12 @@ _REQUEST_NAMES = _Names(
 _SUGGESTION_NAMES = _Names(declared=_names_of(SuggestionContext))
 
 
-class _Environment(SandboxedEnvironment):
+class _Environment(MeteredEnvironment):
     """Jinja2 with the order of files of a ``TemplateLookup``. A template's name here is its path."""
 
     def __init__(self, lookup: TemplateLookup) -> None:
         super().__init__(
             loader=jinja2.FunctionLoader(self._load),
-            undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
@@ -94,14 +105,7 @@ class _Environment(SandboxedEnvironment):
     def text(self, path: Path) -> str:
         """A template's source. Raises ``InputError``."""
         if path not in self.texts:
-            try:
-                self.texts[path] = path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(
-                    f"the template cannot be read: {error}",
-                    remedy="save it as UTF-8, and check who may read it",
-                    place=Place(path=path),
-                ) from error
+            self.texts[path] = read_text(path).replace("\r\n", "\n")
         return self.texts[path]
 
     def join_path(self, template: str, parent: str) -> str:
@@ -145,7 +149,7 @@ class Prompts:
         Raises ``InputError`` for a house style that there is not.
         """
         name = house_style.name if house_style is not None else PLAIN
-        own = self._folder is not None and (self._folder / CHAPTERS / chapter).is_dir()
+        own = self._folder is not None and self.lookup.inside(self._folder / CHAPTERS / chapter).is_dir()
         key = (name, chapter if own else "")
         if key not in self._of_chapters:
             if house_style is not None:
@@ -181,7 +185,8 @@ class Prompts:
             found[path] = None
             for reference in meta.find_referenced_templates(self._parsed(path)):
                 if reference is None:
-                    waiting += [file for place in self.lookup.places for file in place.folder.glob("*.j2")]
+                    anywhere = (file for place in self.lookup.places for file in place.folder.glob("*.j2"))
+                    waiting += map(self.lookup.inside, anywhere)
                 elif target := self.lookup.find(reference, path):
                     waiting.append(target)
         return found
@@ -234,7 +239,7 @@ class Prompts:
         """
         try:
             undeclared = meta.find_undeclared_variables(tree)
-        except jinja2.TemplateError as error:  # it names a filter or a block that there is not
+        except _TEMPLATE_ERRORS as error:  # it names a filter or a block that there is not
             raise self._mapped(error, path, _REQUEST_NAMES) from error
         for test in tree.find_all(nodes.Test):
             if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name):
@@ -253,8 +258,9 @@ class Prompts:
         """The last message: ``template`` is ``section.j2``, ``continue.j2`` or the like."""
         text = self._render(template, context, _REQUEST_NAMES)
         figures = _STATED_LINES.findall(text)
-        if template in LAST_MESSAGES and (not figures or int(figures[-1]) != context.lines):
-            stated = f"the last such figure is {int(figures[-1]):,}" if figures else "it states none"
+        stated_lines = figures[-1].lstrip("0")[:15] if figures else ""  # longer than any number that can be meant
+        if template in LAST_MESSAGES and int(stated_lines or "0") != context.lines:
+            stated = f"the last such figure is {int(stated_lines or '0'):,}" if figures else "it states none"
             unit = "行" if context.language == "zh" else "lines"
             raise InputError(
                 f"template: a request has to end on its {context.lines:,} lines; {stated}",
@@ -271,14 +277,18 @@ class Prompts:
         path = self.path(name)
         values = {field: getattr(context, field) for field in names.declared}
         try:
-            return self._environment.get_template(str(path)).render(values).strip()
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            self._environment.begin()
+            text = self._environment.get_template(str(path)).render(values).strip()
+            if len(text) > MOST_CHARACTERS:
+                raise TooMuchError
+        except _TEMPLATE_ERRORS as error:
             raise self._mapped(error, path, names) from error
+        return text
 
     def _parsed(self, path: Path) -> nodes.Template:
         try:
             return self._environment.parse(self._environment.text(path), filename=str(path))
-        except jinja2.TemplateError as error:
+        except _TEMPLATE_ERRORS as error:
             raise self._mapped(error, path, _REQUEST_NAMES) from error
 
     def _mapped(self, error: BaseException, path: Path, names: _Names) -> InputError:
@@ -291,27 +301,49 @@ class Prompts:
         if isinstance(error, jinja2.TemplateNotFound):
             what = f"the template takes text from {error.name}, which does not exist"
             return InputError(what, remedy="add that file, or name another", place=place)
-        if isinstance(error, RecursionError):
-            what = "the template takes text from itself, without end"
-            remedy = "a template that extends its own name gets the next one in the order; see `expand prompt list`"
-            return InputError(what, remedy=remedy, place=place)
+        if isinstance(error, RecursionError | SyntaxError | MemoryError):
+            return _too_deep(place, rendering=self._rendering(error))
         if match := _UNDEFINED.search(str(error)):
             return names.undefined(match["name"], place)
         if match := _NO_ATTRIBUTE.search(str(error)):
             what = f"template: nothing here has {match['name']!r}"
             return InputError(what, remedy=suggestion(match["name"], names.attributes), place=place)
-        known = ", ".join(sorted(names.declared))
-        return InputError(f"template: {error}", remedy=f"it may use: {known}", place=place)
+        known = f"it may use: {', '.join(sorted(names.declared))}"
+        remedy = "repeat less, and join shorter texts" if isinstance(error, TooMuchError) else known
+        return InputError(f"template: {error}", remedy=remedy, place=place)
 
     def _place(self, error: BaseException, path: Path) -> Place:
         """Where a rendering error arose: jinja2 rewrites tracebacks to template lines. An error in
-        an included template is that template's.
+        an included template is that template's. One that arose while a template was read or
+        compiled stands where that had got to.
         """
         place = Place(path=path)
         trace = error.__traceback__
         while trace is not None:
-            file = Path(trace.tb_frame.f_code.co_filename)
+            frame = trace.tb_frame
+            file = Path(frame.f_code.co_filename)
+            reader, node = frame.f_locals.get("self"), frame.f_locals.get("node")
             if file in self._environment.texts:
                 place = Place(path=file, line=trace.tb_lineno)
+            elif isinstance(reader, Parser):
+                place = Place(path=path, line=reader.stream.current.lineno)
+            elif isinstance(node, nodes.Expr | nodes.Stmt) and isinstance(reader, CodeGenerator):
+                place = Place(path=Path(reader.filename or path), line=node.lineno)
             trace = trace.tb_next
         return place
+
+    def _rendering(self, error: BaseException) -> bool:
+        """Whether an error arose in a template that was already read."""
+        trace = error.__traceback__
+        while trace is not None and Path(trace.tb_frame.f_code.co_filename) not in self._environment.texts:
+            trace = trace.tb_next
+        return trace is not None
+
+
+def _too_deep(place: Place, *, rendering: bool) -> InputError:
+    """The error for what Python gives up on: a template that goes on in itself, or too many brackets or blocks."""
+    if not rendering:
+        return InputError("template: its brackets or blocks are nested too deeply", remedy="flatten it", place=place)
+    what = "the template takes text from itself, without end"
+    remedy = "a template that extends its own name gets the next one in the order; see `expand prompt list`"
+    return InputError(what, remedy=remedy, place=place)

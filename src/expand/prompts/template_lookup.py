@@ -25,6 +25,7 @@ from typing import Literal
 
 from expand.errors import InputError
 from expand.outline import Style
+from expand.paths import require_inside
 from expand.schema.validators import suggestion
 
 Origin = Literal["chapter", "style", "book", "shipped"]
@@ -52,9 +53,10 @@ def packaged_folder() -> Path:
 def known_styles(folder: Path | None) -> tuple[str, ...]:
     """The house styles that there are: packaged ones, those in ``folder``, and ``plain``."""
     found = {PLAIN}
-    for root in (folder, packaged_folder()):
-        if root is not None and (root / STYLES).is_dir():
-            found.update(path.name for path in (root / STYLES).iterdir() if path.is_dir())
+    own = None if folder is None else require_inside(folder / STYLES, folder.parent)
+    for styles in (own, packaged_folder() / STYLES):
+        if styles is not None and styles.is_dir():
+            found.update(path.name for path in styles.iterdir() if path.is_dir())
     return tuple(sorted(found))
 
 
@@ -97,7 +99,7 @@ class TemplateLookup:
         if folder is not None and not self._book_is_packaged:
             places.append(TemplateFolder(origin="book", folder=folder))
         places.append(TemplateFolder(origin="shipped", folder=packaged))
-        self.places = tuple(place for place in places if place.folder.is_dir())
+        self.places = tuple(place for place in places if self.inside(place.folder).is_dir())
         self._candidates: dict[str, tuple[Path, ...]] = {}
 
     def candidates(self, name: str) -> tuple[Path, ...]:
@@ -114,12 +116,23 @@ class TemplateLookup:
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
             return ()
         if path.parts[:1] == ("shipped",):
-            return _there([self._packaged.joinpath(*path.parts[1:])])
+            return self._there([self._packaged.joinpath(*path.parts[1:])])
         if path.parts[:1] == ("book",):
             roots = [root for root in (self._book, self._packaged) if root is not None]
-            return _there([root.joinpath(*path.parts[1:]) for root in roots])
+            return self._there([root.joinpath(*path.parts[1:]) for root in roots])
         names = ([f"{self._model_style}/{name}"] if self._model_style else []) + [name]
-        return _there([place.folder / name for name in names for place in self.places])
+        return self._there([place.folder / name for name in names for place in self.places])
+
+    def _there(self, paths: list[Path]) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(path for path in paths if self.inside(path).is_file()))
+
+    def inside(self, path: Path) -> Path:
+        """A file or folder of the templates as it is. Raises ``InputError`` for one of the book's that a link leads out
+        of its workspace.
+        """
+        if self._book is None or not path.is_relative_to(self._book):
+            return path
+        return require_inside(path, self._book.parent)
 
     def find(self, name: str, parent: Path | None = None) -> Path | None:
         """The file that a name means; in a ``parent`` of that name, the next one after it."""
@@ -137,7 +150,3 @@ class TemplateLookup:
     def origin(self, path: Path) -> Origin:
         """Whose a file is."""
         return next(place.origin for place in self.places if path.is_relative_to(place.folder))
-
-
-def _there(paths: list[Path]) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(path for path in paths if path.is_file()))

@@ -39,7 +39,7 @@ class DraftCache:
     """The drafts of a workspace as they were counted, this time or before."""
 
     def __init__(self, workspace: Workspace) -> None:
-        self._path = workspace.root / ".expand" / "measured.json"
+        self._path = workspace.state_path("measured.json")
         self._code = _code_state()
         self._former = self._load()
         self._current: dict[str, DraftSummary] = {}
@@ -59,7 +59,9 @@ class DraftCache:
             return
         drafts = {key: [s.language, s.plan, [*s.lines_by_section.items()]] for key, s in self._current.items()}
         with suppress(InputError):
-            write_atomically(self._path, json.dumps({"code": self._code, "drafts": drafts}), durable=False)
+            write_atomically(
+                self._path, json.dumps({"code": self._code, "drafts": drafts}), durable=False, private=True
+            )
 
     def _load(self) -> dict[str, DraftSummary]:
         try:
@@ -70,7 +72,7 @@ class DraftCache:
                 key: DraftSummary(str(language), str(plan), {int(number): int(count) for number, count in lines})
                 for key, (language, plan, lines) in form["drafts"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}  # none yet, or not one of ours
 
 

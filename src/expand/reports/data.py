@@ -213,7 +213,7 @@ def _chapter(
 ) -> ChapterData:
     identity = outline or record
     assert identity is not None  # one of the two named the chapter
-    path = workspace.root / identity.source if identity.source else None
+    path = workspace.source_path(identity.source) if identity.source else None
     text = read_text(path) if path is not None and path.is_file() else None
     counted = None if text is None else text.count("\n") + (not text.endswith("\n") and text != "")
     recorded = record.lines if record else None

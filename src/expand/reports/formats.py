@@ -8,12 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 
 from expand.errors import InputError, Place
+from expand.redaction import printable
 from expand.reports.report_model import Facts, Kind, Notes, Report, Table, Value
 from expand.reports.rounding import plain
 from expand.reports.text_table import PIPE_WIDTH, as_table
@@ -23,6 +25,8 @@ from expand.workspace import decoded, write_bytes_atomically
 Format = Literal["table", "json", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 HEADER = ("table", "row", "figure", "value")
+_FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
+"""How a formula begins in a spreadsheet, after OWASP's list."""
 BEGIN = "<!-- expand status begin -->"
 END = "<!-- expand status end -->"
 """Only what stands between these two markers in a user's document is replaced; every other byte stays as it was."""
@@ -39,21 +43,32 @@ def as_csv(report: Report) -> str:
     for block in report.blocks:
         match block:
             case Facts():
-                writer.writerows((block.id, "", f.id, plain(f.value)) for f in block.facts)
+                writer.writerows((block.id, "", f.id, _cell(f.value)) for f in block.facts)
             case Table():
                 for number, row in enumerate(block.rows, 1):
                     writer.writerows(_lines(block, str(number), row))
                 if block.total is not None:
                     writer.writerows(_lines(block, "total", block.total))
             case Notes():
-                writer.writerows((block.id, number, "note", line) for number, line in enumerate(block.lines, 1))
+                writer.writerows((block.id, number, "note", _cell(line)) for number, line in enumerate(block.lines, 1))
     return out.getvalue()
 
 
 def _lines(table: Table, name: str, row: tuple[Value, ...]) -> Iterator[tuple[str, str, str, str]]:
     for column, value in zip(table.columns, row, strict=True):
         if value is not None or name != "total":
-            yield table.id, name, column.id, plain(value)
+            yield table.id, name, column.id, _cell(value)
+
+
+def _cell(value: Value) -> str:
+    """A value as a cell, on one line. A spreadsheet takes a text that begins like a formula for one, which may send
+    what stands beside it elsewhere: such a text gets an apostrophe before it. Figures stay figures, also below zero.
+    """
+    shown = plain(value)
+    if not isinstance(value, str):
+        return shown
+    shown = re.sub(r"[\r\n]+", " ", shown)
+    return f"'{shown}" if shown.lstrip(" ").startswith(_FORMULA) else shown
 
 
 def as_json(report: Report) -> dict[str, Json]:
@@ -93,7 +108,11 @@ def _value(value: Value, kind: Kind) -> Json:
 
 
 def render(report: Report, form: Format, *, width: int | None = None) -> str:
-    """The report as text, ending in one newline; ``width`` is the terminal's, if there is one."""
+    """The report as printable text, ending in one newline; ``width`` is the terminal's, if there is one."""
+    return printable(_rendered(report, form, width=width))
+
+
+def _rendered(report: Report, form: Format, *, width: int | None) -> str:
     match form:
         case "json":
             return json.dumps(as_json(report), ensure_ascii=False, indent=2) + "\n"

@@ -7,12 +7,13 @@ from functools import cache, partial
 
 import jinja2
 
+from expand.markdown.escape import escaped
 from expand.reports import messages
 from expand.reports.charts import draw
 from expand.reports.report_model import Block, Chart, Facts, Report, Table
 from expand.reports.rounding import show_fact, show_heads, show_row
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
+_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 
 
 def as_html(report: Report) -> str:
@@ -58,7 +59,7 @@ def _environment() -> jinja2.Environment:
         "table": lambda block: isinstance(block, Table),
         "chart": lambda block: isinstance(block, Chart),
     }
-    environment.filters |= {"anchor": _anchor, "code_parts": _code_parts, "escaped": _escaped}
+    environment.filters |= {"anchor": _anchor, "code_parts": _code_parts, "escaped": escaped}
     return environment
 
 
@@ -78,13 +79,8 @@ def _anchor(block_id: str) -> str:
 
 
 def _code_parts(line: str) -> list[tuple[str, bool]]:
-    """A sentence in parts, each with whether it stood in backticks; a backtick without a second one stays text."""
-    parts = line.split("`")
-    if len(parts) % 2 == 0:
-        parts[-2:] = ["`".join(parts[-2:])]
+    """A sentence in parts, each with whether it stood between two backticks; more of them in a row stay text: Markdown
+    would read a title's own backticks as the beginning of other code, and what stands behind them as HTML.
+    """
+    parts = _CODE.split(line)
     return [(part, number % 2 == 1) for number, part in enumerate(parts)]
-
-
-def _escaped(text: str) -> str:
-    """Text as it stands, whatever Markdown would make of it; on one line."""
-    return _SPECIAL.sub(r"\\\1", re.sub(r"\s+", " ", text))

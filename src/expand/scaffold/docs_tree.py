@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import unquote
 
 import yaml
@@ -22,6 +22,8 @@ from expand.importers.documents import SummaryEntry, read_headings, read_summary
 from expand.importers.text_patterns import title_of_file
 from expand.markdown import matching
 from expand.outline.schema import is_language, source_mistake
+from expand.paths import require_inside
+from expand.schema.source_text import MAX_BYTES
 from expand.workspace import read_text
 
 TreeKind = Literal["mdBook", "MkDocs", "Markdown", "empty"]
@@ -73,17 +75,17 @@ def _mdbook(root: Path) -> DocsTree:
     table = _toml(root / "book.toml") if (root / "book.toml").is_file() else {}
     book = table.get("book")
     book = book if isinstance(book, dict) else {}
-    folder = root / str(book.get("src") or "src")
+    folder = _folder(root, book.get("src") or "src")
     summary = folder / "SUMMARY.md" if (folder / "SUMMARY.md").is_file() else root / "SUMMARY.md"
-    entries = read_summary(text_of(summary)) if summary.is_file() else ()
     listing = _inside(root, summary) if summary.is_file() else None
+    entries = read_summary(text_of(summary)) if listing is not None else ()
     title, language = book.get("title"), book.get("language")
     return _tree(root, "mdBook", summary.parent, entries, title=title, language=language, listing=listing)
 
 
 def _mkdocs(root: Path, path: Path) -> DocsTree:
     table = _mkdocs_settings(path)
-    folder = root / str(table.get("docs_dir") or "docs")
+    folder = _folder(root, table.get("docs_dir") or "docs")
     nav = table.get("nav")
     entries = tuple(_nav(nav)) if nav else tuple(_documents(folder, folder))
     theme = table.get("theme")
@@ -95,7 +97,7 @@ def _mkdocs(root: Path, path: Path) -> DocsTree:
 def _plain(root: Path) -> DocsTree:
     for name in _FOLDERS:
         folder = root / name
-        entries = tuple(_documents(folder, folder, deep=name != "."))
+        entries = tuple(_documents(folder, folder, deep=name != ".")) if _inside(root, folder) is not None else ()
         if entries:
             return _tree(root, "Markdown", folder, entries)
     return _tree(root, "empty", root, ())
@@ -165,44 +167,71 @@ def _natural(file: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
 
 
-def _nav(nav: object, title: str = "") -> Iterator[SummaryEntry]:
-    """The documents of a ``nav``: paths, titles with paths, and sections of them."""
-    if isinstance(nav, list):
-        for item in nav:
-            yield from _nav(item)
-    elif isinstance(nav, dict):
-        for key, value in nav.items():
-            yield from _nav(value, str(key) if isinstance(value, str) else "")
-    elif isinstance(nav, str):
-        file = unquote(nav.partition("#")[0]).strip()
-        if "://" not in file and file.lower().endswith((".md", ".markdown")):
-            yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
+def _nav(nav: object) -> Iterator[SummaryEntry]:
+    """The documents of a ``nav``: paths, titles with paths, and sections of them, each list and mapping once."""
+    seen: set[int] = set()
+    waiting: list[tuple[object, str]] = [(nav, "")]
+    while waiting:
+        item, title = waiting.pop()
+        if isinstance(item, list | dict):
+            if id(item) in seen:  # an alias, perhaps of what it is in
+                continue
+            seen.add(id(item))
+            pairs = item.items() if isinstance(item, dict) else (("", value) for value in item)
+            waiting += reversed([(value, str(key) if isinstance(value, str) else "") for key, value in pairs])
+        elif isinstance(item, str):
+            file = unquote(item.partition("#")[0]).strip()
+            if "://" not in file and file.lower().endswith((".md", ".markdown")):
+                yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
 
 
-class _TagsIgnored(yaml.SafeLoader):
-    """mkdocs.yml may hold tags of Python objects; they are passed over, never made."""
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-_TagsIgnored.add_multi_constructor("", lambda loader, suffix, node: None)
+class _TextsOnly(_Loader):  # type: ignore[misc]
+    """mkdocs.yml may hold tags of Python objects; they are passed over, never made. Numbers and dates stay texts, and
+    mappings are not merged: a few that merge each other have more keys than there are atoms.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, object]] = {}
+
+
+_TextsOnly.add_multi_constructor("", lambda loader, suffix, node: None)
 
 
 def _mkdocs_settings(path: Path) -> Mapping[str, object]:
     try:
-        table = yaml.load(text_of(path), _TagsIgnored)
+        table = yaml.load(_settings_text(path), _TextsOnly)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = Place(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Place(path=path)
         raise InputError(
             f"this is no YAML: {getattr(error, 'problem', error)}", remedy="fix it", place=place
         ) from error
+    except RecursionError as error:
+        raise InputError("its values are nested too deep", remedy="fix it", place=Place(path=path)) from error
     return table if isinstance(table, dict) else {}
 
 
 def _toml(path: Path) -> Mapping[str, object]:
     try:
-        return tomllib.loads(text_of(path))
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(_settings_text(path))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"this is no TOML: {error}", remedy="fix it", place=Place(path=path)) from error
+
+
+def _settings_text(path: Path) -> str:
+    """The text of a file of another tool. Raises ``InputError`` for one that a link leads out of the tree."""
+    require_inside(path, path.parent)
+    return read_text(path, most=MAX_BYTES)
+
+
+def _folder(root: Path, name: object) -> Path:
+    """The folder of the documents. Raises ``InputError`` where it is outside of the tree."""
+    folder = root / str(name)
+    if _inside(root, folder) is None:
+        raise InputError(f"{folder} is outside of {root}", remedy="keep the documents in the folder of the workspace")
+    return folder
 
 
 def text_of(path: Path) -> str:
@@ -216,6 +245,8 @@ def text_of(path: Path) -> str:
 def _inside(root: Path, path: Path) -> str | None:
     full = Path(os.path.normpath(path.absolute()))
     top = Path(os.path.normpath(root.absolute()))
-    if not full.is_relative_to(top) or not full.resolve().is_relative_to(root.resolve()):
-        return None
-    return full.relative_to(top).as_posix()
+    try:
+        inside = full.is_relative_to(top) and full.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no file can have
+        inside = False
+    return full.relative_to(top).as_posix() if inside else None

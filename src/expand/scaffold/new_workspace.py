@@ -21,7 +21,7 @@ from expand.outline.schema import BOOK, OUTLINE
 from expand.prompts.files import eject, template_files
 from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree, text_of
 from expand.settings import SETTINGS
-from expand.workspace import MARKER, Workspace, write_atomically
+from expand.workspace import MARKER, STATE, Workspace, write_atomically
 
 FIRST_ALLOWANCE = 200_000
 """Tokens: enough for a few chapters, little enough to learn with."""
@@ -92,9 +92,10 @@ def create_workspace(
     renewed: list[str] = []
     kept: list[str] = []
     for name, text in files.items():
-        path = root / name
+        own = name.startswith(f"{STATE}/")
+        path = workspace.state_path(*name.split("/")[1:]) if own else workspace.inside(name)
         if not path.exists():
-            write_atomically(path, text)
+            write_atomically(path, text, private=own)
             written.append(name)
         elif name in _GENERATED and path.is_file() and text_of(path) != text:
             write_atomically(path, text)

@@ -21,11 +21,13 @@ from typing import Any, NamedTuple, cast
 import yaml
 from yaml import events
 
-from expand.schema.source_text import START, UNWANTED, Position, Problems, quoted, read_text
+from expand.schema.source_text import START, UNWANTED, Position, Problems, quoted, read_settings_file, read_text
 
 MAX_DEPTH = 16
 MAX_NODES = 100_000
 MAX_DIGITS = 30
+MAX_DOTS = 1000
+"""In a line of TOML."""
 
 DataPath = tuple[str | int, ...]
 """The keys and list indexes (from 0) that lead to a value."""
@@ -49,7 +51,7 @@ _COLON = (
 _ESCAPE = ("an unknown escape after a backslash", "double the backslash, or use 'single quotes'")
 _OPEN = ("the bracket opened here is not closed, or a comma in it is missing", "close it")
 _INDENT = ("the indentation does not fit", "line the keys of one mapping up below each other")
-_TOO_DEEP = (f"nested more than {MAX_DEPTH} levels deep", "no outline needs that; remove the brackets")
+_TOO_DEEP = (f"nested more than {MAX_DEPTH} levels deep", "no file needs that; remove the brackets")
 # What the parser says, what it means, how to mend it, and whether to point where it began.
 _SYNTAX: tuple[tuple[str, tuple[str, str], bool], ...] = (
     ("mapping values are not allowed", _COLON, False),
@@ -314,10 +316,8 @@ def _number(text: str) -> int | Decimal | None:
 
 def read_toml(path: Path, problems: Problems) -> Document | None:
     """The TOML file; None when ``problems`` say why it cannot be read."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        problems.add(START, f"it cannot be read: {error.strerror}", "make it a readable file")
+    raw = read_settings_file(path, problems)
+    if raw is None:
         return None
     try:
         text = raw.decode("utf-8-sig").replace("\r\n", "\n")
@@ -331,30 +331,69 @@ def read_toml(path: Path, problems: Problems) -> Document | None:
 def parse_toml(text: str, problems: Problems) -> Document | None:
     """The same for a text with line feeds only."""
     try:
-        data = tomllib.loads(text, parse_float=Decimal)
+        return _parsed_toml(text, problems)
+    except RecursionError:
+        rows = text.split("\n")
+        deepest = max(range(len(rows)), key=lambda row: rows[row].count("[") + rows[row].count("{"))
+        problems.add(Position(line=deepest + 1, column=1), *_TOO_DEEP)
+        return None
+
+
+def _parsed_toml(text: str, problems: Problems) -> Document | None:
+    for number, row in enumerate(text.split("\n"), 1):
+        # tomllib needs the square of a dotted key's parts, in time and in memory: 40 GB for 100,000 of them.
+        if row.count(".") > MAX_DOTS and not row.lstrip().startswith("#"):
+            problems.add(Position(line=number, column=1), *_TOO_DEEP)
+            return None
+    try:
+        data = tomllib.loads(text, parse_float=_toml_float)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         last = Position(line=max(1, text.rstrip().count("\n") + 1), column=1)
         at = Position(line=int(found[1]), column=int(found[2])) if found else last
         problems.add(at, re.sub(r" \(at .*\)$", "", str(error)), "mend the TOML")
         return None
+    except ValueError:  # Python reads no integer of more digits than sys.get_int_max_str_digits()
+        longest = max(re.finditer(r"[0-9_]+", text), key=lambda found: len(found[0])).start()
+        at = Position(line=text.count("\n", 0, longest) + 1, column=longest - text.rfind("\n", 0, longest))
+        problems.add(at, "a number with thousands of digits", f"give at most {MAX_DIGITS} digits")
+        return None
     positions = TomlPositions(text)
     return Document(data=_json_values(data, (), positions, problems), positions=positions)
 
 
+class _NoNumber(str):
+    """The text of a number with a point that no file can mean."""
+
+
+def _toml_float(text: str) -> int | Decimal | _NoNumber:
+    number = _number(text)
+    return _NoNumber(text) if number is None else number
+
+
 def _json_values(value: Any, path: DataPath, positions: Positions, problems: Problems) -> Any:
     """The value without what JSON cannot hold, which is noted."""
-    if isinstance(value, dict):
+    if isinstance(value, dict | list) and len(path) >= MAX_DEPTH:
+        problems.add(positions.value(path), *_TOO_DEEP)
+    elif isinstance(value, dict):
         return {key: _json_values(inner, (*path, key), positions, problems) for key, inner in value.items()}
-    if isinstance(value, list):
+    elif isinstance(value, list):
         return [_json_values(inner, (*path, number), positions, problems) for number, inner in enumerate(value)]
-    if isinstance(value, str | int) or (isinstance(value, Decimal) and value.is_finite()):
+    elif (
+        isinstance(value, Decimal)
+        or (isinstance(value, int) and abs(value) < 10**MAX_DIGITS)
+        or (isinstance(value, str) and not isinstance(value, _NoNumber))
+    ):
         return value
-    name = next(part for part in reversed(path) if isinstance(part, str))
-    if isinstance(value, Decimal):
-        problems.add(positions.value(path), f"{name} is {value}", "give a finite number")
     else:
-        problems.add(positions.value(path), f"{name} is a date or time", "give a text in quotes")
+        name = next(part for part in reversed(path) if isinstance(part, str))
+        if isinstance(value, int | _NoNumber):
+            found = quoted(value)[1:-1] if isinstance(value, str) else "too large"
+            problems.add(
+                positions.value(path), f"{name} is {found}", f"give a finite number of at most {MAX_DIGITS} digits"
+            )
+        else:
+            problems.add(positions.value(path), f"{name} is a date or time", "give a text in quotes")
     positions.refused.add(path)
     return None
 
@@ -364,12 +403,12 @@ def _toml_keys(text: str) -> Iterator[tuple[DataPath, Position]]:
     table: DataPath = ()
     seen: set[DataPath] = set()
     for first, words in _statements(text):
-        statement = tomllib.loads(words, parse_float=Decimal)
+        statement = tomllib.loads(words, parse_float=_toml_float)
         header = words.lstrip().startswith("[")
         base = () if header else table
         if header:
             table = _innermost(statement)
-        for path, offset in _keys_in(statement, words, 0):
+        for path, offset in _keys_in(statement, words, 0, MAX_DEPTH):
             if (*base, *path) not in seen:
                 seen.add((*base, *path))
                 before = words[:offset]
@@ -377,18 +416,27 @@ def _toml_keys(text: str) -> Iterator[tuple[DataPath, Position]]:
                 yield (*base, *path), Position(line=first + before.count("\n"), column=column)
 
 
+_TOML_TOKEN = re.compile(
+    r""""{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\])*"|'[^']*'|#[^\n]*|[\[{]|[\]}]|\n""", re.DOTALL
+)
+"""What tells where a statement of TOML that was read ends: at a line's end outside of texts, comments and brackets."""
+
+
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """The shortest runs of lines that are TOML by themselves, each with its first line's number."""
-    pending: list[str] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        pending.append(line)
-        words = "\n".join(pending)
-        try:
-            tomllib.loads(words)
-        except tomllib.TOMLDecodeError:
-            continue
-        yield number - len(pending) + 1, words
-        pending = []
+    """The statements, each with its first line's number."""
+    start = depth = 0
+    line = 1
+    for token in _TOML_TOKEN.finditer(f"{text}\n"):
+        if token[0] in ("[", "{"):
+            depth += 1
+        elif token[0] in ("]", "}"):
+            depth -= 1
+        elif token[0] == "\n" and not depth:
+            words = text[start : token.start()]
+            if words.strip():
+                yield line, words
+            line += words.count("\n") + 1
+            start = token.end()
 
 
 def _innermost(statement: Mapping[str, object]) -> DataPath:
@@ -405,15 +453,26 @@ def _innermost(statement: Mapping[str, object]) -> DataPath:
     return tuple(path)
 
 
-def _keys_in(table: Mapping[str, object], words: str, start: int) -> Iterator[tuple[DataPath, int]]:
+def _keys_in(table: Mapping[str, object], words: str, start: int, depth: int) -> Iterator[tuple[DataPath, int]]:
     """The keys of one statement, each with its place in the statement's text."""
     for key, value in table.items():
-        found = re.compile(rf"(?<![\w-]){re.escape(key)}(?![\w-])").search(words, start)
-        offset = found.start() if found else start
-        start = found.end() if found else start
+        found = _find_word(key, words, start)
+        offset = start if found is None else found
+        start = offset if found is None else found + len(key)
         yield (key,), offset
         inner = value[0] if isinstance(value, list) and value else value
-        if isinstance(inner, Mapping):
-            for path, place in _keys_in(inner, words, start):
+        if isinstance(inner, Mapping) and depth:
+            for path, place in _keys_in(inner, words, start, depth - 1):
                 yield (key, *path), place
                 start = max(start, place)
+
+
+def _find_word(word: str, text: str, start: int) -> int | None:
+    """Where a key stands in a text as a word of its own. Each key is looked for once: a pattern would be too dear."""
+    at = text.find(word, start)
+    while at >= 0:
+        around = text[max(at - 1, 0) : at] + text[at + len(word) : at + len(word) + 1]
+        if not any(c.isalnum() or c in "_-" for c in around):
+            return at
+        at = text.find(word, at + 1)
+    return None

@@ -7,11 +7,11 @@ columns in characters. All problems of a file are gathered before any is raised.
 from __future__ import annotations
 
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from expand.errors import InputError, InputErrors, Place
+from expand.paths import read_file
 
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 100
@@ -87,7 +87,7 @@ def read_text(path: Path, problems: Problems) -> str | None:
 
     Unwanted characters are noted, and others stand in for them, so that reading can go on.
     """
-    raw = _bytes(path, problems)
+    raw = read_settings_file(path, problems)
     if raw is None:
         return None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -100,23 +100,19 @@ def read_text(path: Path, problems: Problems) -> str | None:
     return UNWANTED.sub(lambda found: " " if found[0] == "\t" else "\ufffd", text)
 
 
-def _bytes(path: Path, problems: Problems) -> bytes | None:
+def read_settings_file(path: Path, problems: Problems) -> bytes | None:
+    """The bytes of a file that people write by hand; None when ``problems`` say why it cannot be read."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            problems.add(START, "this is not a file", "name a YAML file")
-            return None
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = read_file(path, MAX_BYTES)
     except FileNotFoundError:
         problems.add(START, "there is no such file", "check the name, or write it")
         return None
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        problems.add(START, f"the file cannot be read: {reason}", "check its name and its rights")
+    except OSError as error:
+        problems.add(START, f"the file cannot be read: {error.strerror}", "check its name and its rights")
         return None
     if len(raw) > MAX_BYTES:
         what = f"the file is larger than {MAX_BYTES:,} bytes"
-        problems.add(START, what, "split it; outlines are a few thousand bytes")
+        problems.add(START, what, "split it; a few thousand bytes are usual")
         return None
     return raw
 

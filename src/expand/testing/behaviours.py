@@ -33,7 +33,7 @@ ERRORS: Mapping[str, tuple[int, str, str]] = MappingProxyType(
         "rate_limited": (429, "Rate limit reached", "rate_limit_exceeded"),
         "unauthorized": (401, "Incorrect API key provided", "invalid_api_key"),
         "insufficient_quota": (429, "You exceeded your current quota", "insufficient_quota"),
-        "bad_request": (400, "Unsupported parameter: 'temperature'", "unsupported_parameter"),
+        "bad_request": (400, "Invalid type for 'messages': expected an array", "invalid_type"),
         "server_error": (500, "The server had an error", "server_error"),
         "refuses_stream": (400, "Unsupported value: 'stream' does not support true", "unsupported_value"),
         "refuses_stream_options": (400, "Unknown parameter: 'stream_options'", "unknown_parameter"),

@@ -55,6 +55,7 @@ def expand_workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
 
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "EXPAND_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("EXPAND_LEDGER", ".expand/ledger.db")  # the copy's own, wherever the workspace keeps its ledger
     stated = request.config.getini("expand_workspace")
     workspace = Workspace.open(request.config.rootpath / stated) if stated else Workspace.find(request.path.parent)
     return testing.copy_workspace(workspace, tmp_path / "workspace")

@@ -15,11 +15,11 @@ from expand.drafting.events import SectionDone, SectionStarted
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import ExtraContext
 from expand.drafting.run import status_of
-from expand.drafting.run_context import RunContext, UsageCounter
+from expand.drafting.run_context import RunContext, UsageCounter, with_other_models
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import DraftedSection, SectionRun
 from expand.drafting.section_state import SectionCheck
-from expand.errors import ExpandError, InputError
+from expand.errors import AuthorError, ExpandError, InputError
 from expand.settings import Settings
 from expand.worker.jobs import SectionJob
 from expand.workspace import Workspace
@@ -51,7 +51,7 @@ class SectionRunner:
         write_drafts: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.context = context
+        self.context = context  # with the other models from `read_workspace` on
         self._workspace = workspace
         self._settings = settings
         self._write_drafts = write_drafts
@@ -72,6 +72,8 @@ class SectionRunner:
             drafted = await SectionRun(self.context, chapter, check).draft()
         finally:
             counter = usage.take(job.chapter, job.section)
+        if isinstance(drafted.ended_by, InputError):
+            raise drafted.ended_by
         status = status_of(drafted.ended_by, counter)
         usage.on_event(SectionDone(chapter=job.chapter, section=job.section, lines=drafted.lines, status=status))
         if self._write_drafts and drafted.ended_by is None:
@@ -87,8 +89,14 @@ class SectionRunner:
         setup = model_setup_for(self._workspace, self._settings, ledger=self.context.ledger)
         setup.counter.load()
         self._book, self._setup = self._workspace.book(), setup
+        self.context = with_other_models(self.context, self._workspace, self._settings)
         self._chapters.clear()
         self._read_at = self._clock()
+
+    def given_up(self) -> AuthorError | None:
+        """Why no model can be asked any more for a section's text; None while one can."""
+        models = self.context.models_for("draft", self._setup)
+        return self.context.client.given_up(setup.profile.name for setup in models)
 
     def _check(self, job: SectionJob) -> tuple[Chapter, SectionCheck]:
         """The section as the job has it; the workspace is read again where it does not fit."""

@@ -25,7 +25,7 @@ from procrastinate.worker import Worker
 from expand.budget import Balance
 from expand.client.outcome import StoppedError
 from expand.drafting.events import Event
-from expand.drafting.model_setup import author_for, profile_of
+from expand.drafting.model_setup import Authors, profile_of
 from expand.drafting.results import balance_json
 from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_client, open_ledger
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, LedgerError
@@ -240,8 +240,8 @@ class WorkLoop:
                     raise QueueError(f"{self._queue.name}: the queue stays away: {error}") from error
                 self._tell(f"the queue cannot be reached, trying again: {error.__cause__ or error}")
                 await asyncio.sleep(2 * BEAT_SECONDS)
-        if self._runner.context.client.fatal is not None:
-            raise AuthorError(str(self._runner.context.client.fatal))
+        if (reason := self._runner.given_up()) is not None:
+            raise reason
 
     async def _work_registered(self) -> None:
         """Work under one registration, until the end or until the registration is lost."""
@@ -353,7 +353,7 @@ class WorkLoop:
                 self.misfits[number] = job
             case StoppedError():
                 put_back = _PutBackError()
-            case AuthorError() if self._runner.context.client.fatal is not None:
+            case AuthorError() if self._runner.given_up() is not None:
                 put_back = _PutBackError()
                 self.stop()
             case LedgerError():
@@ -382,7 +382,8 @@ async def run_worker(
     """
     server = server_of(workspace)
     if author is None:
-        require_author(settings, path=workspace.settings_path)
+        for one in settings.of_sections():
+            require_author(one, path=workspace.settings_path)
     profile = profile_of(workspace, settings)
     began = time.monotonic()
     reports: list[JobReport] = []
@@ -395,9 +396,10 @@ async def run_worker(
     async with AsyncExitStack() as stack:
         ledger, run = stack.enter_context(open_ledger(workspace, None))
         if author is None:
-            author = own = await stack.enter_async_context(author_for(settings, profile))
-            await own.open()  # a worker that cannot write takes no job
-        client, usage = await open_client(stack, settings, profile, ledger, author=author, on_event=on_event)
+            author = own = await stack.enter_async_context(Authors(workspace, settings.of_sections()))
+            if not settings.fallback:
+                await own.open(settings.model)  # a worker that cannot write takes no job
+        client, usage = await open_client(stack, workspace, settings, ledger, author=author, on_event=on_event)
         context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage)
         runner = SectionRunner(workspace, settings, context, write_drafts=options.write_drafts)
         queue = await stack.enter_async_context(open_queue(server))

@@ -1,0 +1,149 @@
+"""Bound what a section may cost, and remember what a run has learnt of its models' thinking.
+
+Whatever a model does, a section is charged at most half as much again as its dry run reserves: refusals, empty answers
+and answers that bring little are all paid for, and each is a reason to ask again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from expand.ledger import Order
+from expand.llm.profile import Profile
+from expand.llm.types import Answer, Finish
+
+MOST_CHARGED = 1.5
+"""What a section's answers may be charged, for each token that its dry run reserves."""
+OWN_SHARES = 2
+"""How many times what it may be charged itself a section may have, where others leave it."""
+MOSTLY_THINKING = 0.9
+"""The share of an answer's tokens from which they were all spent on thinking."""
+IN_VAIN_SECTIONS = 2
+"""When so many sections in a row got nothing but thinking from a model, the run asks it for no more."""
+
+
+class ChapterBound:
+    """What the sections of a chapter that a run has begun have cost, against what they may.
+
+    A section that needs more than its own share may have what the others leave: an output cap that was raised is
+    reserved whole, though little of it is used.
+    """
+
+    def __init__(self) -> None:
+        self.sections: dict[int, SectionBound] = {}
+        self._overdrawn = False
+
+    def section(self, number: int, reserved: Callable[[], int], *, least_output: int = 0) -> SectionBound:
+        """The bound of a section that begins. ``reserved`` works out the tokens that its dry run reserves, of which
+        ``least_output`` or more are output; it takes time, and is called once and only if need be.
+        """
+        self.sections[number] = SectionBound(self, reserved, least_output)
+        return self.sections[number]
+
+    def allows(self, section: SectionBound, tokens: int) -> bool:
+        """Whether a section may spend so many tokens more."""
+        if not self._overdrawn and section.spent + tokens <= MOST_CHARGED * section.least:
+            return True
+        own, shared = self._rooms(section)
+        if tokens <= own and not self._overdrawn:
+            return True
+        # From now on the sum counts for each of them, or the shares that are left could still be taken in full.
+        self._overdrawn = self._overdrawn or tokens <= shared
+        return tokens <= shared
+
+    def room(self, section: SectionBound) -> int:
+        """The most that ``allows`` allows, in tokens."""
+        own, shared = self._rooms(section)
+        return int(shared if self._overdrawn else max(own, shared))
+
+    def _rooms(self, section: SectionBound) -> tuple[float, float]:
+        """What a section may spend of its own share, and with what the others leave."""
+        own = MOST_CHARGED * section.reserved
+        spent = sum(one.spent + one.pending for one in self.sections.values())
+        every = MOST_CHARGED * sum(one.reserved for one in self.sections.values())
+        return own - section.spent, min(every - spent, OWN_SHARES * own - section.spent)
+
+
+class SectionBound:
+    """What the answers of one section have cost. ``pending`` is what an order may cost that was admitted."""
+
+    def __init__(self, chapter: ChapterBound, reserved: Callable[[], int], least_output: int) -> None:
+        self.least = least_output
+        """What its dry run reserves at the least; grows by the first prompt."""
+        self.spent = self.pending = self.answers = 0
+        self._chapter = chapter
+        self._work_out: Callable[[], int] | None = reserved
+        self._reserved = self._first_prompt = 0
+
+    @property
+    def reserved(self) -> float:
+        """The tokens that the section's dry run reserves."""
+        if self._work_out is not None:
+            self._reserved, self._work_out = self._work_out(), None
+        return self._reserved
+
+    def add(self, tokens: int) -> None:
+        """Count what an answer was charged, now or when it was bought."""
+        self.spent += tokens
+        self.pending = 0
+        self.answers += 1
+
+    def allows(self, order: Order) -> bool:
+        """Whether an order may still be placed, at the most that it can cost. A section's first one always may."""
+        tokens = order.amount.tokens
+        if not self.answers:
+            self.least += order.prompt_tokens - self._first_prompt
+            self._first_prompt = order.prompt_tokens
+        elif not self._chapter.allows(self, tokens):
+            return False
+        self.pending = tokens
+        return True
+
+    def room(self) -> int:
+        """The most that a further order may cost, in tokens."""
+        return self._chapter.room(self)
+
+    def close(self) -> None:
+        """End the section. What it did not have to work out is taken to be what it has spent, so nothing is kept."""
+        if self._work_out is not None:
+            self._reserved, self._work_out = int(self.spent / MOST_CHARGED), None
+
+
+@dataclass(kw_only=True, slots=True)
+class ThinkingRoom:
+    """What a run has learnt of models that spend their output on thinking, by model name.
+
+    ``tokens`` is what the output caps of its requests are raised by, from ``spent`` on: thinking takes as long for a
+    few lines as for many. ``in_vain`` counts the sections in a row that got nothing all the same.
+    """
+
+    tokens: Counter[str] = field(default_factory=Counter)
+    spent: Counter[str] = field(default_factory=Counter)
+    in_vain: Counter[str] = field(default_factory=Counter)
+
+    def cap(self, profile: Profile, cap: int, room: int) -> int:
+        """An output cap with the room that the model's thinking needs, in ``room`` tokens at the most."""
+        raised = max(cap, self.spent[profile.name]) + self.tokens[profile.name]
+        return max(cap, min(raised, profile.max_output_tokens, room))
+
+    def give(self, profile: Profile, cap: int) -> bool:
+        """Raise the caps after one of ``cap`` tokens was spent; False when they were raised or cannot be."""
+        if self.tokens[profile.name] or cap >= profile.max_output_tokens:
+            return False
+        self.tokens[profile.name], self.spent[profile.name] = max(cap, profile.reasoning_tokens), cap
+        return True
+
+    def gave_up(self, model: str) -> bool:
+        """Whether there is no use in asking a model for further sections."""
+        return self.in_vain[model] >= IN_VAIN_SECTIONS
+
+
+def spent_on_thinking(answer: Answer, thought: bool) -> bool:
+    """Whether an answer without text was spent on thinking. ``thought``: it holds some."""
+    if answer.finish is Finish.CUT:
+        return False  # how long a connection held says nothing of how much the model thinks
+    usage = answer.usage
+    reasoned = usage is not None and usage.reasoning > 0 and usage.reasoning >= MOSTLY_THINKING * usage.completion
+    return reasoned or thought or answer.finish is Finish.LENGTH

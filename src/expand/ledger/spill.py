@@ -1,0 +1,168 @@
+"""Answers that the ledger cannot take, kept elsewhere until it can: one file each, outside the workspace.
+
+A disk stays full, a ledger is deleted or a server is gone for good, and answers that are paid for still arrive. Each is
+written, durably, to a file named after its attempt, in the user's state directory, or where that is full too in the
+directory for temporary files. The next process that opens the ledger for writing takes it in and then removes the file.
+
+A kill at any point does no harm: a file is there whole or not at all, to take it in twice is to take it in once, and it
+is removed only after the ledger has it durably. A file holds all that its attempt's row holds, so a ledger that has
+never heard of the attempt, a backup say, gets both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from expand.errors import LedgerError
+from expand.ledger import attempts, budget_totals
+from expand.ledger.database import Connection, ConstraintError, Database
+from expand.ledger.values import Order, State
+from expand.llm.types import Answer, Finish, Usage
+
+FORMAT = 1
+
+
+def write(database: Database, owner: str, order: Order, attempt_id: str, answer: Answer, cost_pico_usd: int | None,
+          now: datetime) -> Path:  # fmt: skip
+    """Keep an answer for the ledger; returns the file. Raises ``LedgerError`` where nothing can be written."""
+    record = {
+        "format": FORMAT,
+        "ledger": _identity(database),
+        "attempt": attempts.new_row(order, attempt_id, owner=owner, now=now, state=State.SENT),
+        "request": order.request.canonical(),
+        "question": order.question,
+        "answer": asdict(answer),
+        "cost_pico_usd": cost_pico_usd,
+    }
+    # ASCII, since a text may hold lone surrogates, which no UTF-8 file can.
+    data = json.dumps(record).encode()
+    reasons = []
+    for folder in folders():
+        try:
+            return _write(folder, f"{attempt_id}.json", data)
+        except OSError as error:
+            reasons.append(f"{folder}: {error.strerror or error}")
+    raise LedgerError(f"the answer cannot be kept elsewhere: {'; '.join(reasons)}")
+
+
+def folders() -> Iterator[Path]:
+    """Where answers are kept, the better place first."""
+    stated = os.environ.get("XDG_STATE_HOME", "")
+    with contextlib.suppress(RuntimeError):  # no home folder
+        state = Path(stated) if Path(stated).is_absolute() else Path.home() / ".local" / "state"
+        yield state / "expand" / "answers"
+    user = os.getuid() if hasattr(os, "getuid") else "user"  # Windows has a temporary folder for each user
+    yield Path(tempfile.gettempdir()) / f"expand-answers-{user}"
+
+
+def take_in(database: Database, clock: Callable[[], datetime]) -> int:
+    """Settle the answers that were kept for this ledger, and remove their files; how many. Raises ``LedgerError``, for
+    a file that cannot be read too.
+    """
+    taken = 0
+    for path in _files():
+        try:
+            record = json.loads(path.read_bytes())
+            if record["format"] != FORMAT:
+                raise ValueError(f"format {record['format']}")
+            if not _is_for(record, database):
+                continue
+            with database.writing() as connection:
+                _settle(connection, record, clock())
+        except ConstraintError:
+            continue  # its request is being bought again just now; the file stays for later
+        except FileNotFoundError:
+            continue  # another process has just taken it in
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise LedgerError(
+                f"{path}: this file may hold an answer that is paid for, but cannot be read: {error}; move it away"
+            ) from error
+        path.unlink(missing_ok=True)
+        taken += 1
+    return taken
+
+
+def _identity(database: Database) -> str:
+    """What a ledger is called in a file: the absolute path, or the server's address without a password."""
+    return database.name if "://" in database.name else str(Path(database.name).absolute())
+
+
+def _write(folder: Path, name: str, data: bytes) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_ours(folder):
+        raise OSError("others may write there")
+    path, made = folder / name, folder / f".{name}.{os.getpid()}"
+    try:
+        handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        made.replace(path)
+    except BaseException:
+        made.unlink(missing_ok=True)
+        raise
+    with contextlib.suppress(OSError):  # no folder can be opened on Windows
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    return path
+
+
+def _files() -> Iterator[Path]:
+    for folder in folders():
+        with contextlib.suppress(OSError):
+            if _is_ours(folder):
+                yield from sorted(folder.glob("[!.]*.json"))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can have put a file there: anyone may make a folder among the temporary files."""
+    found = folder.lstat()
+    ours = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
+    return stat.S_ISDIR(found.st_mode) and ours
+
+
+def _is_for(record: Mapping[str, Any], database: Database) -> bool:
+    """Whether the answer belongs into this ledger: it is where the answer was to go, or has moved since and knows the
+    attempt.
+    """
+    if record["ledger"] == _identity(database):
+        return True
+    # A copy knows the attempt as well. While the original is where it was, the answer is for that one alone.
+    moved = "://" not in record["ledger"] and not Path(record["ledger"]).exists()
+    return moved and bool(database.query("SELECT 1 FROM attempt WHERE id = ?", (record["attempt"]["id"],)))
+
+
+def _settle(connection: Connection, record: Mapping[str, Any], now: datetime) -> None:
+    row, told = record["attempt"], record["answer"]
+    if connection.execute("SELECT 1 FROM attempt WHERE id = ?", (row["id"],)).fetchone() is None:
+        _open(connection, record, attempts.timestamp(now))
+    usage = None if told["usage"] is None else Usage(**told["usage"])
+    answer = Answer(**{**told, "finish": Finish(told["finish"]), "usage": usage})
+    attempts.settle_once(connection, row["id"], answer, record["cost_pico_usd"], now)
+
+
+def _open(connection: Connection, record: Mapping[str, Any], at: str) -> None:
+    """Write the attempt into a ledger that does not know it: it went out, and will be billed."""
+    row = record["attempt"]
+    ended = {"began_at": row["reserved_at"], "ended_at": at}
+    for table, values in (
+        ("owner", {"id": row["owner"], "pid": os.getpid(), **ended}),
+        ("run", {"id": row["run"], "owner": row["owner"], **ended}),
+    ):
+        if connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (values["id"],)).fetchone() is None:
+            attempts.insert(connection, table, values)
+    budget_totals.ensure(connection, json.loads(row["scopes"]))
+    attempts.open_row(connection, row, form=record["request"], question=record["question"])

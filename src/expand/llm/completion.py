@@ -1,0 +1,265 @@
+"""Reading a chat completion: whole, or as the chunks of a stream, in the shapes that servers send.
+
+Pure: nothing is sent, and no SDK is needed. A provider's word is not trusted: whatever is not a chat completion is
+``GARBLED``. Text that arrived is never dropped, whatever comes before or after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from expand.llm.failures import garbled, one_line, refused_within, said_in
+from expand.llm.framing import JsonReader, text_begun
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Usage, ignore_text
+from expand.llm.usage import usage_in
+from expand.markdown.repetition import LoopDetector
+
+_FINISHES: Mapping[str, Finish] = {
+    word: finish
+    for finish, words in {
+        Finish.STOP: "stop stopped end end_turn stop_sequence stop_word eos eos_token eot endoftext end_of_text "
+        "end_of_sequence complete completed finish finished done normal success",
+        Finish.LENGTH: "length max_tokens max_length max_output_tokens max_new_tokens max_completion_tokens "
+        "max_tokens_reached model_length model_context_window_exceeded context_length context_length_exceeded "
+        "token_limit length_limit limit truncated incomplete",
+        Finish.CONTENT_FILTER: "content_filter content_filtered safety recitation blocklist prohibited_content spii "
+        "image_safety guardrail_intervened sensitive moderation flagged error_toxic",
+        Finish.REFUSAL: "refusal",
+        Finish.CUT: "insufficient_system_resource error network_error server_error internal_error backend_error "
+        "abort aborted cancel cancelled canceled interrupted timeout overloaded error_limit",
+    }.items()
+    for word in words.split()
+}
+"""Why an author stopped, in the words of OpenAI, Anthropic, Gemini, Bedrock, Cohere, Mistral, DeepSeek, Zhipu, TGI and
+others; any other word is ``OTHER``. ``CUT`` are those of a server that broke off.
+"""
+_FINISH_NAMES = ("finish_reason", "finishReason", "done_reason", "stop_reason")
+_WRAPPERS = ("data", "result", "response", "output")
+_THINKING = frozenset({"thinking", "reasoning", "reasoning_text", "redacted_thinking", "thought"})
+"""Parts of a content that are no text of the answer."""
+_DEEPEST_PART = 8
+
+ADDED_TOKENS = 20_000
+"""What a provider may add to a request of its own accord, and still be believed."""
+
+
+class StreamedAnswer:
+    """An answer as its chunks arrive, or all at once. ``on_text`` gets each piece of text.
+
+    Reasoning is no text. ``model`` and ``usage`` are what the server has said so far.
+    """
+
+    def __init__(self, on_text: OnText = ignore_text) -> None:
+        self.model = ""
+        self.usage: Usage | None = None
+        self.final_usage: Usage | None = None
+        """The usage of the whole answer. Some servers report what they have used so far with every chunk: less than
+        they will bill once the connection is broken."""
+        self.started = False
+        self._on_text = on_text
+        self._loops = LoopDetector()
+        self._text: list[str] = []
+        self._refusal: list[str] = []
+        self._finish: Finish | None = None
+        self._index: object = None
+        self._seen = False
+        """Whether a choice has come, or the beginning of one that broke off."""
+        self._error = ""
+        self._refused: AttemptFailedError | None = None
+        """What the error stands for, where that is known."""
+        self._said = ""
+
+    def add(self, chunk: object) -> None:
+        """Read one chunk, a whole completion or a list of either; anything else says nothing."""
+        if isinstance(chunk, list):
+            for each in chunk:
+                self.add(each)
+            return
+        if not isinstance(chunk, dict):
+            return
+        self.started = True
+        data = _unwrapped(chunk)
+        model = data.get("model")
+        self.model = model if isinstance(model, str) and model else self.model
+        choice = self._choice(data)
+        message = choice.get("message") if choice is not None else data.get("message")
+        inner = [part for part in (choice, message) if isinstance(part, dict)]
+        usage = usage_in(data, *inner)
+        self.usage = usage or self.usage
+        if not self._error and (error := _error_in(chunk)):
+            self._error, self._refused = error, refused_within(chunk)
+        if choice is None:
+            self._said = self._said or said_in(chunk)
+            self.final_usage = usage or self.final_usage
+            return
+        self._read(choice)
+        if self._finish is not None:
+            self.final_usage = self.usage
+
+    def _choice(self, data: Mapping[str, object]) -> Mapping[str, object] | None:
+        """The choice that is being written: one answer is asked for, and the first choice seen is it."""
+        choices = data.get("choices")
+        listed = [choices] if isinstance(choices, dict) else choices if isinstance(choices, list) else []
+        found = [choice for choice in listed if isinstance(choice, dict)]
+        if found and not self._seen:
+            self._seen, self._index = True, found[0].get("index") or 0
+        return next((choice for choice in found if (choice.get("index", self._index) or 0) == self._index), None)
+
+    def _read(self, choice: Mapping[str, object]) -> None:
+        # A last chunk may hold the whole message again.
+        for name in ("delta", "text", *(() if self._text else ("message", "content"))):
+            part = choice.get(name)
+            if isinstance(part, dict) and isinstance(refusal := part.get("refusal"), str):
+                self._refusal.append(refusal)
+            if self._take(_text(part.get("content", part.get("parts")) if isinstance(part, dict) else part)):
+                break
+        finish = _finish_in(choice)
+        # One that says more than that it has stopped is not taken back by a later chunk.
+        if finish is not None and self._finish in (None, Finish.STOP, Finish.OTHER):
+            self._finish = finish
+
+    @property
+    def complete(self) -> bool:
+        """Whether the author has said why it stopped: a connection that breaks after that takes nothing away."""
+        return self._finish is not None
+
+    @property
+    def looping(self) -> bool:
+        """Whether the text repeats without end, and the author has not stopped: no more of it is worth its price."""
+        return self._loops.looping and not self.complete
+
+    def add_begun(self, broken: str) -> None:
+        """Read what the beginning of a chunk or completion holds that broke off in its middle."""
+        self._seen = self._take(text_begun(broken)) or self._seen
+
+    def _take(self, text: str) -> bool:
+        """Take a piece of text; whether there was any."""
+        if text:
+            self._text.append(text)
+            self._on_text(text)
+            self._loops.feed(text)
+        return bool(text)
+
+    def finished(self, *, request_id: str = "", ended: bool = False, junk: str = "") -> Answer:
+        """The answer. ``request_id`` is the provider's own, from the headers; ``ended`` says that the answer came to
+        its end although it may not state so: a stream with its ``[DONE]``, or a whole body. ``junk`` is what came that
+        is no JSON.
+
+        Raises ``AttemptFailedError``: ``DISCONNECTED`` for a stream that ended without saying that it is complete,
+        ``GARBLED`` for one that brought an error or nothing at all. Its text, too, has gone to ``on_text``.
+        """
+        text, refusal = "".join(self._text), "".join(self._refusal)
+        if self.looping:
+            # What the server has said of its usage is not all: it may have written on until the connection closed.
+            self._finish, self.usage = Finish.REPETITION, self.final_usage
+        error = self._error
+        if not error and self._finish is Finish.CUT and not text and not refusal:
+            error = "the server broke off before any text"
+        if error and (not text or self._finish is None):
+            raise (None if text else self._refused) or garbled(error)
+        if self._finish is None and not ended and (self._seen or not (self._said or junk)):
+            raise AttemptFailedError(Failure.DISCONNECTED, "the connection was lost: the stream ended too early")
+        if not self._seen or (self._finish is None and not (text or refusal or self.usage)):
+            raise garbled(self._said or _nothing_in(junk, seen=self._seen, started=self.started))
+        usage = self.usage
+        if usage is not None and text and not usage.completion:
+            usage = None  # an answer with text that took no tokens: it cannot be true
+        return Answer(
+            text=refusal or text,
+            finish=Finish.REFUSAL if refusal else self._finish or Finish.OTHER,
+            usage=usage,
+            model=self.model,
+            provider_request_id=request_id,
+        )
+
+
+def answer_from(body: bytes, *, request_id: str = "") -> Answer:
+    """The answer in the body of a success that is not streamed; one that was cut where it breaks off.
+
+    Raises ``AttemptFailedError`` with ``GARBLED`` where there is no text in it.
+    """
+    pieces: list[str] = []
+    answer, reader = StreamedAnswer(pieces.append), JsonReader()
+    for value in (*reader.feed(body), *reader.end()):
+        answer.add(value)
+    answer.add_begun(reader.broken)
+    try:
+        return answer.finished(request_id=request_id, ended=not reader.broken, junk=reader.junk)
+    except AttemptFailedError:
+        if not (text := "".join(pieces)).strip():
+            raise
+    cut = Answer(text=text, finish=Finish.CUT, usage=answer.final_usage, model=answer.model)
+    return replace(cut, provider_request_id=request_id)
+
+
+def believed(answer: Answer, *, prompt_bytes: int, cap: int) -> Answer:
+    """The answer without a usage that cannot be true: a token has a byte at least, and a server adds a template and
+    instructions of its own, but no book; one that does not keep to ``cap`` does not write twenty times as much.
+    """
+    usage = answer.usage
+    if usage is None or (usage.prompt <= prompt_bytes + ADDED_TOKENS and usage.completion <= 20 * cap + ADDED_TOKENS):
+        return answer
+    return replace(answer, usage=None)
+
+
+def cut_at(answer: Answer, cap: int) -> Answer:
+    """The answer, known to be cut where it used the cap up: gateways report ``stop`` for that."""
+    used_up = answer.usage is not None and answer.usage.completion >= cap
+    stopped = answer.finish in (Finish.STOP, Finish.OTHER)
+    return replace(answer, finish=Finish.LENGTH) if used_up and stopped else answer
+
+
+def _unwrapped(chunk: Mapping[str, object]) -> Mapping[str, object]:
+    """The completion in it: some gateways put it into an object of their own."""
+    inner = (chunk.get(name) for name in _WRAPPERS if "choices" not in chunk)
+    return next((each for each in inner if isinstance(each, dict) and "choices" in each), chunk)
+
+
+def _error_in(chunk: Mapping[str, object]) -> str:
+    """What an error says that stands in a success, or in one of its choices; "" where there is none."""
+    choices = chunk.get("choices")
+    for place in (chunk, *(choices if isinstance(choices, list) else ())):
+        for name in ("error", "errors"):
+            if isinstance(place, dict) and place.get(name) and (said := said_in({name: place[name]})):
+                return said
+    return ""
+
+
+def _nothing_in(junk: str, *, seen: bool, started: bool) -> str:
+    """What to say of a success without an answer."""
+    if seen:
+        return "a choice without a message"
+    if said := one_line(junk):
+        return f"not JSON: {said}"
+    return "no choices in it" if started else "an empty answer"
+
+
+def _finish_in(choice: Mapping[str, object]) -> Finish | None:
+    """Why the author stopped; None while it says nothing, in one of the ways to say so."""
+    reason = next((choice[name] for name in _FINISH_NAMES if choice.get(name) is not None), None)
+    if reason is None or reason in ("", "null", "None"):
+        return None
+    if not isinstance(reason, str):
+        return Finish.OTHER
+    word = reason.strip().casefold().replace("-", "_").removeprefix("finish_reason_")
+    return _FINISHES.get(word, Finish.OTHER)
+
+
+def _text(content: object) -> str:
+    return "".join(_texts(content, 0))
+
+
+def _texts(content: object, depth: int) -> Iterator[str]:
+    """The texts in a content: a text, a part with one, or a list of these."""
+    if isinstance(content, str):
+        yield content
+    elif depth == _DEEPEST_PART:
+        return
+    elif isinstance(content, dict):
+        if content.get("type") not in _THINKING and content.get("thought") is not True:
+            inner = (content[name] for name in ("text", "content", "parts", "value") if content.get(name))
+            yield from _texts(next(inner, None), depth + 1)
+    elif isinstance(content, list):
+        for part in content:
+            yield from _texts(part, depth + 1)

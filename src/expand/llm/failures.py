@@ -1,0 +1,258 @@
+"""Reading a refusal: which failure it stands for, what it says, and how long it asks to wait.
+
+``data/failures.toml`` holds the habits of the providers, one a line; the first that fits decides, and the HTTP status
+where none does. Pure: nothing is sent, and no SDK is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+
+from expand.llm.types import AttemptFailedError, Failure
+from expand.llm.waits import asked_wait
+from expand.redaction import HIDDEN, hidden
+
+MESSAGE_LIMIT = 300
+"""The most characters of a provider's words that a message of ours repeats."""
+
+_READ = 20_000
+"""The most characters of a body that are looked at."""
+_DEPTH = 8
+"""How deep error objects may lie in one another."""
+
+_BY_STATUS = {
+    401: Failure.UNAUTHORIZED,
+    402: Failure.QUOTA,
+    403: Failure.FORBIDDEN,
+    404: Failure.NOT_FOUND,
+    # The server may have begun to answer: taken as its own failures are.
+    408: Failure.SERVER_ERROR,
+    409: Failure.SERVER_ERROR,
+    425: Failure.SERVER_ERROR,
+    429: Failure.RATE_LIMITED,
+    499: Failure.SERVER_ERROR,
+    529: Failure.OVERLOADED,
+}
+"""What a status means where the words say nothing more; others from 500 on are server errors, the rest bad requests."""
+
+WAITING = frozenset({Failure.RATE_LIMITED, Failure.OVERLOADED, Failure.SERVER_ERROR})
+"""The failures after which a wait that was asked for means something."""
+
+_CODE_KEYS = frozenset({"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "__type", "kind"})
+_SAID_KEYS = (
+    "error", "errors", "message", "detail", "msg", "error_message", "errormessage", "error_msg", "error_description",
+    "status_msg", "description", "title", "base_resp",
+)  # fmt: skip
+"""Where the words of an error are, the first that says something counts. In lower case."""
+
+_REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "apim-request-id")
+"""Response headers: OpenAI's and most others', LiteLLM's, Azure's gateway's."""
+
+_KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
+
+_CODE_HEADERS = ("x-amzn-errortype", "x-error-code")
+_WINDOW = re.compile(
+    r"(?:maximum (?:context|model|prompt) length (?:is|of)|context size \(|token limit:|context length of only|"
+    r"exceeds the maximum number of tokens allowed \(|context limit: [\d +,]+>|prompt is too long: [\d,]+ tokens >|"
+    r"model with)\s*(\d[\d,]{2,8})",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Habit:
+    """How one provider words one kind of refusal. It fits where everything that it states fits; ``codes`` are in lower
+    case. ``remedy`` takes the place of the failure's own.
+    """
+
+    provider: str
+    means: Failure
+    status: frozenset[int] = frozenset()
+    codes: frozenset[str] = frozenset()
+    words: re.Pattern[str] | None = None
+    remedy: str = ""
+
+    def fits(self, status: int, codes: frozenset[str], text: str) -> bool:
+        """Whether a refusal is of this kind."""
+        return (
+            (not self.status or status in self.status)
+            and (not self.codes or not self.codes.isdisjoint(codes))
+            and (self.words is None or self.words.search(text) is not None)
+        )
+
+
+@cache
+def habits() -> tuple[Habit, ...]:
+    """All habits that are known, in the order in which they are asked."""
+    path = Path(__file__).parents[1] / "data" / "failures.toml"
+    return tuple(
+        Habit(
+            provider=line["provider"],
+            means=Failure(line["means"]),
+            status=frozenset(line.get("status", ())),
+            codes=frozenset(line.get("codes", ())),
+            words=re.compile(line["words"], re.IGNORECASE) if "words" in line else None,
+            remedy=line.get("remedy", ""),
+        )
+        for line in tomllib.loads(path.read_text(encoding="utf-8"))["habits"]
+    )
+
+
+def refused(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> AttemptFailedError:
+    """The failure that a response without success stands for. ``headers`` are looked up in lower case; ``now`` are
+    Unix seconds, for dates where the server does not state its own.
+    """
+    text = body.decode("utf-8", "replace").strip()
+    data: object = text[:_READ]
+    with suppress(ValueError, RecursionError):
+        data = json.loads(text)
+    return failure_in(data, status=status, headers=headers, now=now)
+
+
+def failure_in(
+    data: object, *, status: int, headers: Mapping[str, str] | None = None, now: float = 0.0
+) -> AttemptFailedError:
+    """The failure that an error object, or the text of a body, stands for. ``status`` is the HTTP status; an error in
+    the body of a success is read under the status that its own code names.
+    """
+    headers = headers or {}
+    text = data if isinstance(data, str) else _plain(data)
+    named = (headers.get(name, "").partition(":")[0].lower() for name in _CODE_HEADERS)
+    codes = frozenset((*_codes(data), *filter(None, named)))
+    inner = next((int(code) for code in sorted(codes) if re.fullmatch(r"[45]\d\d", code)), status)
+    asked = inner if status < 400 else status
+    said = said_in(data) or (one_line(text) if data else "") or _phrase(status)
+    remedy = ""
+    if 300 <= status < 400:
+        failure = Failure.BAD_REQUEST
+        said = f"redirected to {headers.get('location', '?')}; give that base URL"
+    elif habit := next((habit for habit in habits() if habit.fits(asked, codes, text)), None):
+        failure, remedy = habit.means, habit.remedy
+    else:
+        failure = _BY_STATUS.get(asked, Failure.SERVER_ERROR if asked >= 500 or asked < 400 else Failure.BAD_REQUEST)
+    if failure is Failure.TOO_LONG and (window := _WINDOW.search(text)):
+        remedy = (
+            f"set context_window = {window[1].replace(',', '')} for the model in expand.toml, or shorten the prompt"
+        )
+    return AttemptFailedError(
+        failure,
+        f"HTTP {status}: {one_line(said)}" if status >= 300 else f"an error instead of an answer: {one_line(said)}",
+        status=status,
+        retry_after_seconds=asked_wait(headers, data, now=now) if failure in WAITING else None,
+        remedy=remedy,
+    )
+
+
+def refused_within(data: object) -> AttemptFailedError | None:
+    """The failure that an error in the body of a success stands for; None where it may be anything."""
+    failed = failure_in(data, status=200)
+    if failed.failure in (Failure.SERVER_ERROR, Failure.BAD_REQUEST, Failure.TIMEOUT):
+        return None
+    return failed
+
+
+def request_id_in(headers: Mapping[str, str]) -> str:
+    """The id that the provider, or the gateway before it, knows the request by; "" without one."""
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
+
+
+def garbled(what: str) -> AttemptFailedError:
+    """The failure of a success whose body is no chat completion."""
+    return AttemptFailedError(Failure.GARBLED, f"the answer is no chat completion: {what}")
+
+
+def said_in(data: object) -> str:
+    """What a provider's error, of whatever shape, says: one short line; "" when it says nothing."""
+    return _said(data, _DEPTH)
+
+
+def one_line(text: str) -> str:
+    """The text without keys, line breaks, tags or control characters, cut to ``MESSAGE_LIMIT``.
+
+    What looks like a key goes, too: some providers repeat it in part.
+    """
+    text = _KEY_SHAPE.sub(HIDDEN, hidden(text[:_READ]))  # before the cut, which would leave a part of it
+    plain = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    words = " ".join("".join(c if c.isprintable() else " " for c in plain).split())
+    return words if len(words) <= MESSAGE_LIMIT else words[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _said(data: object, depth: int) -> str:
+    if isinstance(data, str):
+        # Of a web page its title, which says most: the rest are menus and footers.
+        title = re.search(r"<title[^>]*>(.*?)</title>", data[:_READ], re.DOTALL | re.IGNORECASE)
+        return one_line(title[1]) if title and title[1].strip() else one_line(data)
+    if depth and isinstance(data, list):
+        return next(filter(None, (_said(entry, depth - 1) for entry in data)), "")
+    if not depth or not isinstance(data, dict):
+        return ""
+    by_key = {str(key).lower(): value for key, value in data.items()}
+    # Where `error` is only a word, such as "Unauthorized", the message beside it says more.
+    keys = _SAID_KEYS if isinstance(by_key.get("error"), dict | list) else (*_SAID_KEYS[1:], "error")
+    for key in keys:
+        value = by_key.get(key)
+        said = _said(value, depth - 1)
+        if not said and key == "error" and isinstance(value, dict | list) and value:
+            said = one_line(_plain(value))  # codes alone
+        if said:
+            return one_line(": ".join(filter(None, (*_named(by_key, said), said, *_behind(by_key, depth)))))
+    return ""
+
+
+def _named(error: Mapping[str, object], said: str) -> Iterator[str]:
+    """The body field that an error is about, where its words do not name it: pydantic's ``loc``, OpenAI's ``param``."""
+    place = error.get("loc")
+    name = ".".join(str(part) for part in place) if isinstance(place, list) else error.get("param")
+    if isinstance(name, str) and name and name.rpartition(".")[2] not in said:
+        yield name
+
+
+def _behind(error: Mapping[str, object], depth: int) -> Iterator[str]:
+    """What the provider behind a gateway said (OpenRouter's ``metadata.raw``)."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if isinstance(raw, str):
+        with suppress(ValueError, RecursionError):
+            raw = json.loads(raw)
+    if said := _said(raw, depth - 1):
+        yield said
+
+
+def _codes(data: object, depth: int = _DEPTH) -> Iterator[str]:
+    """Every code, type, status and reason in an error, in lower case."""
+    if not depth:
+        return
+    if isinstance(data, list):
+        for entry in data[:20]:
+            yield from _codes(entry, depth - 1)
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            if isinstance(value, dict | list):
+                yield from _codes(value, depth - 1)
+            elif str(key).lower() in _CODE_KEYS and isinstance(value, str | int) and not isinstance(value, bool):
+                if isinstance(value, str):
+                    yield value.rpartition("#")[2].lower()  # com.amazon.coral.availability#ThrottlingException
+                elif abs(value) < 10**9:  # more digits are no code, and thousands of them cannot be written out
+                    yield str(value)
+
+
+def _plain(data: object) -> str:
+    try:
+        return json.dumps(data, ensure_ascii=False)[:_READ]
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

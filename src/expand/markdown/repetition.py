@@ -1,0 +1,237 @@
+"""Recognise text that repeats without end, while it streams or afterwards. Pure.
+
+Models fall into loops: a phrase, word, number, line or block again and again, on one line or on many, a few lines in
+turn, or a list whose only news is that a number went up. ``LoopDetector`` is fed the pieces of a text in any cut and
+says when it loops; ``loops`` finds the loops of a whole text.
+
+A text is read as tokens: words, single Chinese characters, numbers, punctuation, line ends. A number that goes on as
+the ones before it in the same words did (1, 2, 3; 5, 5, 5) is one symbol, so counting is repetition. A token is stale
+when the ``CONTEXT`` tokens that end with it stood ``TIMES`` times in the last ``WINDOW`` tokens already. A run of stale
+tokens without a break is a loop when it has ``MOST_WORDS`` words of one and the same text, or ``MOST_TOKENS`` tokens of
+any kind.
+
+Published texts are repetitive as well: tables of zeros, hex dumps, drawings, signatures listed one after the other.
+They bring something new every few tokens, or end; what remains is why the bounds are high. In 64 MB of published
+Markdown no run is longer than 86 words or 652 tokens; ``benchmarks/false_alarms.py`` counts the loops in such texts.
+Time grows with the text, memory is bounded by ``WINDOW``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
+from zlib import crc32
+
+CONTEXT = 8
+"""Tokens that have to be met again together."""
+TIMES = 4
+"""How often they stood before, so that a listing shown twice or three times is no loop."""
+WINDOW = 8192
+"""Tokens that are remembered. A block loops only if ``TIMES`` of it fit in."""
+MOST_WORDS = 200
+"""So many words in a row that say nothing new are a loop. Chinese characters are words, and Latin ones of three letters
+or more: not what a hex dump consists of."""
+MOST_TOKENS = 1500
+"""So are so many tokens of any kind: numbers that count, punctuation, blanks."""
+SHAPE = 4
+"""Tokens before a number, their own numbers aside, that tell which earlier number it goes on from."""
+
+_TOKEN = re.compile(
+    r"""(?P<newline>\r\n?|\n)
+    | (?P<cjk>[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af])
+    | (?P<number>0[xX][0-9a-fA-F]{1,14}|\d{1,16})
+    | (?P<word>[^\W\d_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af]{1,16})
+    | (?P<blank>[^\S\r\n]{16})
+    | (?P<mark>(?P<one>[^\w\s]|_)(?P=one){0,15})
+    """,
+    re.VERBOSE,
+)
+"""Sixteen characters at most, so that a word, a rule or blanks without end are many tokens, and not one that never
+comes. Fewer blanks are none: indentation says nothing of a loop."""
+_COUNTED = 0
+"""The symbol of a number that goes on as those before it did."""
+_NUMBER = 1
+"""What stands for any number in a shape."""
+_BASE = 1_000_003
+_MODULUS = (1 << 61) - 1
+_LAST_POWER = pow(_BASE, CONTEXT, _MODULUS)
+_LINE_END = re.compile(r"\r\n?|\n")
+_TERMINALS = ".!?;。！？；"
+_SENTENCE_END = re.compile(rf"""[{_TERMINALS}]+["'”’）)*_`]*[ \t]*""")
+
+
+@lru_cache(maxsize=16384)
+def _symbol(token: str) -> int:
+    """What stands for a token. No ``hash``, which differs from process to process: a text has to be cut in the same
+    place whenever it is read.
+    """
+    return _NUMBER + 1 + crc32(token.encode(errors="surrogatepass"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loop:
+    """A loop of a text: ``text[start:end]`` says again, more than ``TIMES`` times, what stands right before it."""
+
+    start: int
+    end: int
+
+
+class _Token(NamedTuple):
+    """A token that is remembered: the hash of the ``CONTEXT`` tokens that it ends, its symbol, and where it begins."""
+
+    gram: int
+    symbol: int
+    start: int
+
+
+class LoopDetector:
+    """Reads a text piece by piece. What it says does not depend on where the pieces begin and end."""
+
+    def __init__(self) -> None:
+        self.looping = False
+        """Whether the text read so far ends in a loop; False again once it says something new."""
+        self._rest = ""
+        self._offset = 0
+        self._symbols = deque([0] * CONTEXT)
+        self._gram = 0
+        self._window: deque[_Token] = deque()
+        self._times: dict[int, int] = {}
+        """How often each hash is in the window."""
+        self._shape = (0,) * SHAPE
+        self._series: dict[tuple[int, ...], tuple[int, int | None]] = {}
+        """By shape, the last number that followed it, and its difference from the one before."""
+        self._run = self._words = 0
+        """Stale tokens without a break, and the words among them since the last number that was counted up."""
+        self._loop: set[int] = set()
+        """The symbols of the loop."""
+
+    def feed(self, piece: str) -> bool:
+        """Read the next piece; returns ``looping``."""
+        text = self._rest + piece
+        done = 0
+        for found in _TOKEN.finditer(text):
+            if len(text) - found.end() < 2:
+                break  # it may go on in the next piece: 0 as 0x1f
+            done = found.end()
+            self.take(found, self._offset + found.start())
+        self._rest = text[done:]
+        self._offset += done
+        return self.looping
+
+    def take(self, found: re.Match[str], start: int) -> None:
+        """Read one token, which begins at ``start`` in the text."""
+        kind, token = found.lastgroup, found[0]
+        symbol = shape = _symbol(token)
+        counts = False
+        if kind == "number":
+            value, shape = int(token, 16 if token[1:2] in ("x", "X") else 10), _NUMBER
+            before, step = self._series.get(self._shape, (value, None))
+            if len(self._series) > WINDOW:
+                self._series.clear()  # a bound on the memory: the next numbers of each shape begin a series anew
+            self._series[self._shape] = value, value - before
+            if value - before == step:
+                symbol, counts = _COUNTED, step != 0
+        self._shape = (*self._shape[1:], shape)
+        times = self._remember(symbol, start)
+        if times < TIMES:
+            # Lines that take turns come in a new order now and then: a loop ends only with a token that is not its own.
+            if not (self.looping and symbol in self._loop):
+                self.looping, self._run, self._words = False, 0, 0
+            return
+        if self.looping:
+            return
+        self._run += 1
+        # A text that counts does not say the same: for it only the higher bound holds.
+        self._words = 0 if counts else self._words + (kind == "cjk" or (kind == "word" and len(token) > 2))
+        if self._words >= MOST_WORDS or self._run >= MOST_TOKENS:
+            self.looping = True
+            self._loop = {token.symbol for token in islice(self._window, len(self._window) - self._run, None)}
+
+    def _remember(self, symbol: int, start: int) -> int:
+        """Put a token into the window. Returns how often it stood there with the same tokens before it."""
+        self._symbols.append(symbol)
+        self._gram = (self._gram * _BASE + symbol - self._symbols.popleft() * _LAST_POWER) % _MODULUS
+        times = self._times.get(self._gram, 0)
+        self._times[self._gram] = times + 1
+        self._window.append(_Token(self._gram, symbol, start))
+        if len(self._window) > WINDOW:
+            gone = self._window.popleft().gram
+            self._times[gone] -= 1
+            if not self._times[gone]:
+                del self._times[gone]
+        return times
+
+    def start(self) -> int:
+        """Where the first repetition of the loop begins that the text ends in: what it repeats stands before."""
+        window = list(self._window)
+        grams = {token.gram for token in window[len(window) - self._run :]}
+        # Back from the stale tokens to where the loop's own words were said first. A series needs two numbers before it
+        # is one, so those count to what was said before.
+        first = len(window) - self._run
+        while first and window[first - 1].gram in grams:
+            first -= 1
+        said: set[int] = set()
+        again = first
+        while window[again].gram not in said:
+            said.add(window[again].gram)
+            again += 1
+        begins = max(0, first - CONTEXT + 1)
+        again = max(0, again - CONTEXT + 1)
+        # Of a few lines that take turns each is kept once, though the first of them may have come twice in a row.
+        known: set[int] = set()
+        for number in range(begins, len(window) - self._run):
+            if window[number].symbol not in known:
+                known.add(window[number].symbol)
+                again = max(again, number + 1)
+        return window[again].start
+
+
+def loops(text: str) -> tuple[Loop, ...]:
+    """The loops of a whole text, in order. Each leaves what it repeats standing before it, to the end of the line, or
+    of the sentence where it is all on one line.
+    """
+    detector = LoopDetector()
+    found: list[Loop] = []
+    start: int | None = None
+    for token in _TOKEN.finditer(text):
+        detector.take(token, token.start())
+        if detector.looping and start is None:
+            start = _rounded(text, detector.start(), token.end())
+        elif start is not None and not detector.looping:
+            found.append(Loop(start=start, end=_line_start(text, start, token.start())))
+            start = None
+    if start is not None:
+        found.append(Loop(start=start, end=len(text)))
+    return tuple(found)
+
+
+def without(text: str, found: Sequence[Loop]) -> str:
+    """The text less its loops."""
+    ends = [0, *(loop.end for loop in found)]
+    starts = [*(loop.start for loop in found), len(text)]
+    return "".join(text[start:end] for start, end in zip(ends, starts, strict=True))
+
+
+def _rounded(text: str, start: int, end: int) -> int:
+    """Where the line ends in which a loop begins; the sentence, where all of the loop up to ``end`` is on one line."""
+    said = text[:start].rstrip(" \t")[-1:]
+    if not said or said in "\r\n":
+        return start
+    line_end = _LINE_END.search(text, start, end)
+    if line_end:
+        return line_end.end()
+    if said in _TERMINALS:
+        return start
+    sentence_end = _SENTENCE_END.search(text, start, end)
+    return sentence_end.end() if sentence_end else start
+
+
+def _line_start(text: str, start: int, end: int) -> int:
+    """Where the line begins in which a loop from ``start`` ends at ``end``; the sentence, where it is on one line."""
+    line_end = max(text.rfind("\n", start, end), text.rfind("\r", start, end)) + 1
+    return line_end or max((found.end() for found in _SENTENCE_END.finditer(text, start, end)), default=end)

@@ -1,0 +1,312 @@
+"""The sandbox that templates are rendered in: Jinja2's, and a bound on how much a template may do.
+
+A template may come with a folder that somebody else made. Jinja2's sandbox keeps it from running code, but not from
+multiplying a text by ten thousand million, or looping as often. Here every step and every value costs units, and a
+rendering has ``UNITS`` of them: a loop's turn and a call cost ``STEP``, a text one for each character, a list ``ITEM``
+for each item and what is in it. What could grow beyond all bounds in a single step (``*``, ``**``, ``center``,
+``replace``, …) is paid for before it is done. So time and memory are bounded, whatever a template says.
+
+Nothing is computed while a template is compiled, as Jinja2 would do with constants: that would come before any bound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sized
+from functools import wraps
+from typing import Any
+
+import jinja2
+from jinja2 import nodes, pass_context
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.runtime import Context
+from jinja2.sandbox import SandboxedEnvironment
+
+UNITS = 20_000_000
+"""What a rendering may use up: a prompt of a few megabytes, more than any model reads."""
+STEP = 100
+"""The units of a loop's turn, a macro's call, or any other call: with ``UNITS``, 200,000 of them, or a second."""
+ITEM = 100
+"""The units of an item of a list, which takes more memory than a character."""
+MOST_BITS = 20_000
+"""The size of the largest whole number."""
+
+_PLACEHOLDER = re.compile(r"%(?:\([^)]*\))?[-+ #0]*([\d.*]*)|\{(?:[^{}]*:([^{}]*))?")
+"""What a format fills in, in the way of ``%`` or of ``str.format``, with its width and precision."""
+_LISTS: tuple[type, ...] = (list, tuple, set, frozenset, type({}.values()), type({}.keys()), type({}.items()))
+_CONTAINERS: tuple[type, ...] = (*_LISTS, Mapping)
+_NO_NUMBER = 1e18
+_READ_AT_ONCE = ("join", "sum")
+"""What takes a generator's items all at once, so that they have to be paid for before."""
+
+
+class TooMuchError(jinja2.TemplateRuntimeError):
+    """A template uses up more than a rendering may."""
+
+    def __init__(self) -> None:
+        super().__init__("it multiplies text, or loops, beyond all bounds")
+
+
+class _CodeGenerator(CodeGenerator):
+    """Jinja2's, which calls what ``_meter`` put in without a detour through the sandbox: there it takes ten times as
+    long, and a prompt joins texts in a hundred places.
+    """
+
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
+        if not isinstance(node.node, nodes.EnvironmentAttribute):
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.write(f"environment.{node.node.name}(")
+        for value in node.args:
+            self.visit(value, frame)
+            self.write(", ")
+        self.write(")")
+
+
+class MeteredEnvironment(SandboxedEnvironment):
+    """Jinja2's sandbox, with a meter. Call ``begin`` before each rendering."""
+
+    code_generator_class = _CodeGenerator
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(optimized=False, finalize=_spend_for_output, undefined=jinja2.StrictUndefined, **options)
+        self._left = UNITS
+        # HTML for browsers, which no model is asked in, and slow on text that is made for it.
+        for name in ("striptags", "urlize", "xmlattr"):
+            del self.filters[name]
+        self.filters = {name: self._metered(name, function) for name, function in self.filters.items()}
+
+    def begin(self) -> None:
+        """Begin a rendering, with all its units."""
+        self._left = UNITS
+
+    def spend(self, units: int) -> None:
+        """Use units up. Raises ``TooMuchError`` when there are not so many left."""
+        self._left -= units
+        if self._left < 0:
+            raise TooMuchError
+
+    def spend_for(self, value: Any) -> Any:
+        """Use up what a value costs, with all that is in it as often as it is in it; returns the value."""
+        if isinstance(value, (str, bytes)):
+            self.spend(len(value))
+        elif isinstance(value, int):
+            _refuse_huge(value.bit_length())
+        elif isinstance(value, _CONTAINERS):
+            # Without recursion, and not once for each list: a list may hold another twice, and that one a third twice.
+            waiting: list[Iterator[Any]] = [_items(value)]
+            while waiting:
+                for item in waiting[-1]:
+                    self.spend(ITEM + (len(item) if isinstance(item, str | bytes) else 0))
+                    if isinstance(item, _CONTAINERS):
+                        waiting.append(_items(item))
+                        break
+                else:
+                    waiting.pop()
+        return value
+
+    # --- where Jinja2 does something --------------------------------------------------------------
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        _meter(tree)
+        return tree
+
+    def call(self, context: Context, function: Any, /, *values: Any, **named: Any) -> Any:
+        """Call what a template calls."""
+        owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)
+        self.spend(STEP)
+        if isinstance(owner, str | bytes | int):
+            if function.__name__ in _READ_AT_ONCE:
+                values = tuple(map(_listed, values))
+            self._estimate(function.__name__, (owner, *values), named)
+        elif isinstance(owner, _CONTAINERS):  # it may be made longer
+            self.spend_for([*values, *named.values()])
+        return self.spend_for(super().call(context, function, *values, **named))
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Compute what may become large."""
+        self.spend(1)
+        if operator == "**" and isinstance(left, int) and isinstance(right, int):
+            _refuse_huge(left.bit_length() * max(right, 0))
+        elif operator == "*":
+            if isinstance(left, int) and isinstance(right, int):
+                _refuse_huge(left.bit_length() + right.bit_length())
+            else:
+                for value, times in ((left, right), (right, left)):
+                    if isinstance(times, int) and isinstance(value, str | bytes | list | tuple):
+                        self.spend(max(times, 0) * (1 + self._size(value)))
+        elif operator == "%" and isinstance(left, str | bytes):
+            self._estimate("format", (left, right), {})
+        return self.spend_for(super().call_binop(context, operator, left, right))
+
+    def joined(self, *values: Any) -> str:
+        """``a ~ b`` of a template."""
+        self.spend(STEP)
+        for value in values:
+            self.spend_for(value)
+        return "".join(map(str, values))
+
+    def _metered(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)  # with the marks by which Jinja2 passes a context or itself
+        def metered(*values: Any, **named: Any) -> Any:
+            self.spend(STEP)
+            if name in _READ_AT_ONCE:
+                values = tuple(map(_listed, values))
+            taken = values[1:] if hasattr(function, "jinja_pass_arg") else values
+            self._estimate(name, taken, named)
+            return self.spend_for(function(*values, **named))
+
+        return metered
+
+    # --- what a step can make ---------------------------------------------------------------------
+
+    def _estimate(self, name: str, values: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        """Use up what a text function or a filter of this name can make of its arguments at most."""
+        estimate = _ESTIMATES.get(name)
+        if estimate is not None and values:
+            others = [*values[1:], *named.values()]
+            given = [abs(int(each)) for each in others if isinstance(each, int | float) and abs(each) < _NO_NUMBER]
+            size = max(map(self._size, others), default=0)
+            self.spend(estimate(values[0], others, max(given, default=0), size, self._size(values[0])))
+
+    def _size(self, value: Any) -> int:
+        """How many units a value costs; they are used up as well, as the step reads it all."""
+        before = self._left
+        self.spend_for(value)
+        return before - self._left
+
+
+@pass_context
+def _spend_for_output(context: Context, value: Any) -> Any:
+    """What a template puts out. That it takes the context keeps Jinja2 from computing it beforehand."""
+    environment = context.environment
+    assert isinstance(environment, MeteredEnvironment)
+    return environment.spend_for(value)
+
+
+def _items(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        for pair in value.items():
+            yield from pair
+    else:
+        yield from value
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, Iterator) else value
+
+
+def _width(text: str | bytes, values: list[Any]) -> int:
+    """How wide a format makes what it fills in, at most. A width that is itself filled in has as many digits as the
+    values and the format have together.
+    """
+    stated = ["".join(each) for each in _PLACEHOLDER.findall(str(text))]
+    if re.search(r"\{[^{}]*\{", str(text)) or any("*" in each for each in stated):
+        digits = sum(map(str.isdigit, str(text))) + sum(len(str(number)) for number in _numbers(values))
+        return int(10 ** min(digits, 18))
+    return sum(int(digits[:18]) for each in stated for digits in re.findall(r"\d+", each))
+
+
+def _numbers(values: list[Any]) -> Iterator[int]:
+    for value in values:
+        if isinstance(value, int):
+            yield value
+        elif isinstance(value, _CONTAINERS):
+            yield from _numbers(list(_items(value)))
+
+
+def _refuse_huge(bits: int) -> None:
+    if bits > MOST_BITS:
+        raise TooMuchError
+
+
+def _meter(node: nodes.Node) -> None:
+    """Have every body that may be rendered again and again use units up each time: a step, and its own text. What is in
+    a body within it, that one pays for. Lists are paid for where they are made, and texts where they are joined.
+    """
+    for child in list(node.iter_child_nodes()):
+        _meter(child)
+    if isinstance(node, nodes.Template | nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block):
+        node.body.insert(0, _spending(STEP + sum(map(_own_text, node.body)), node.lineno))
+    if isinstance(node, nodes.Include | nodes.Extends | nodes.Import | nodes.FromImport):
+        return  # which templates they name has to be seen without rendering
+    for field, value in list(node.iter_fields()):
+        if isinstance(value, nodes.Node):
+            setattr(node, field, _paid(value))
+        elif isinstance(value, list):
+            value[:] = [_paid(item) if isinstance(item, nodes.Node) else item for item in value]
+
+
+def _paid(node: nodes.Node) -> nodes.Node:
+    """The expression itself, or one that makes the same value and pays for it."""
+    if isinstance(node, nodes.Concat):
+        return _call("joined", node.nodes, node.lineno)
+    if isinstance(node, nodes.List | nodes.Dict) or (isinstance(node, nodes.Tuple) and node.ctx == "load"):
+        return _call("spend_for", [node], node.lineno)
+    return node
+
+
+def _call(method: str, values: list[nodes.Expr], line: int) -> nodes.Call:
+    function = nodes.EnvironmentAttribute(method, lineno=line)
+    return nodes.Call(function, values, [], None, None, lineno=line)
+
+
+def _spending(units: int, line: int) -> nodes.ExprStmt:
+    return nodes.ExprStmt(_call("spend", [nodes.Const(units, lineno=line)], line), lineno=line)
+
+
+def _own_text(node: nodes.Node) -> int:
+    """The characters of a template's own text in a node, without the bodies that pay for themselves."""
+    if isinstance(node, nodes.TemplateData):
+        return len(node.data)
+    if isinstance(node, nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block):
+        return sum(map(_own_text, node.else_)) if isinstance(node, nodes.For) else 0
+    return sum(map(_own_text, node.iter_child_nodes()))
+
+
+def _repeated(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
+    return number * (1 + size)
+
+
+def _indented(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
+    return (str(first).count("\n") + 1) * max(number, size)
+
+
+def _replaced(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
+    old = others[0] if others else ""
+    return size * (str(first).count(old) if isinstance(old, str) else own)
+
+
+def _joined(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
+    items: Any = first
+    between = size
+    if isinstance(first, str | bytes) and others:  # the method of a text, not the filter
+        items, between = others[0], own
+    return len(items) * between if isinstance(items, Sized) else 0
+
+
+def _formatted(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
+    return _width(str(first), others) + len(_PLACEHOLDER.findall(str(first))) * (1 + size)
+
+
+def _summed(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
+    return own * own if any(isinstance(other, _CONTAINERS) for other in others) else 0  # lists are copied for the next
+
+
+_ESTIMATES: Mapping[str, Callable[[Any, list[Any], int, int, int], int]] = {
+    **dict.fromkeys(("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"), _repeated),
+    **dict.fromkeys(("format", "format_map"), _formatted),
+    "indent": _indented,
+    "replace": _replaced,
+    "join": _joined,
+    "sum": _summed,
+    "expandtabs": lambda first, others, number, size, own: own * max(number, 8),
+    "translate": lambda first, others, number, size, own: own * max(size, 1),
+    "wordwrap": lambda first, others, number, size, own: own * max(size, 10),
+    "tojson": lambda first, others, number, size, own: own * number,
+    "pprint": lambda first, others, number, size, own: own * 20,
+}
+"""The units of what may be made in one step, from the first argument, the others, the largest number and the largest
+size among these, and the first one's size."""

@@ -1,0 +1,157 @@
+"""A cut is seen in the text, and what it leaves is not joined to something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from expand.checks import check_text
+from expand.drafting.section_text import SectionText, Skeleton
+from expand.llm.types import Finish
+from expand.markdown import assemble
+from expand.markdown.cuts import ends_in_the_middle, without_fragment
+
+FIRST = "The pipe carries its bytes in order.\n\nThe reader waits until some have come.\n\n"
+ITEMS = "- The first end is read by one.\n- The second end is written.\n- The third one is closed.\n"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "The writer goes on until the buffer of the pi",
+        "One sentence ends here. The next two go on until the buf",
+        "The writer goes on until the buffer is full,",
+        "The writer of this pipe goes on, and the",
+        "The writer goes on (until the buffer is full (",
+        f"{ITEMS}- The fourth one goes on until the buf",
+        "See [the manual page](https://example.org/man",
+        "The writer goes on with the call to `wri",
+        "The writer goes on with **the call to wri",
+        "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 |  four",
+        "```rust\nfn a() {",
+        "管道按照顺序传递所有字节并且保持顺序，直到写的一端关闭，",
+    ],
+)
+def test_a_text_that_ends_in_the_middle_is_cut(end: str) -> None:
+    assert ends_in_the_middle(FIRST + end)
+    if not end.startswith("```"):
+        assert [found.kind for found in check_text(f"## A\n\n{FIRST}{end}", section=1)].count("cut") == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "The writer goes on until the buffer is full.",
+        "The writer goes on until the buffer is full:",
+        "The writer goes on until it is “full”",
+        "The writer goes on with the call to `write`",
+        "The writer is described at https://example.org/man",
+        "The writer of this one wrote to her@example.org",
+        "Short words here",
+        "- `read`\n- `write` and more\n- both of them in one call and then again",
+        "- One of the two ends is closed\n- Both of the two ends are closed at once",
+        "#### A heading that has no full stop at its end",
+        "| a | b |\n|---|---|\n| 1 | 2 |",
+        "a | b\n--|--\n1 | 2",
+        "```rust\nfn a() {}\n```",
+        "$$\nx = y\n$$",
+        "管道按照顺序传递所有字节。",
+        "管道按照顺序传递所有字节（见下）",
+        "",
+    ],
+)
+def test_a_text_that_may_be_whole_is_not(end: str) -> None:
+    assert not ends_in_the_middle(FIRST + end)
+    assert not [found for found in check_text(FIRST + end, section=1) if found.kind == "cut"]
+
+
+@pytest.mark.parametrize(("words", "cut"), [(5, False), (6, True)])
+def test_a_paragraph_needs_six_words(words: int, cut: bool) -> None:
+    assert ends_in_the_middle(FIRST + " ".join(["word"] * words)) == cut
+
+
+@pytest.mark.parametrize(("characters", "cut"), [(11, False), (12, True)])
+def test_a_chinese_one_needs_twelve_characters(characters: int, cut: bool) -> None:
+    others = "管道按照顺序传递所有字节。\n\n读的一端等待字节到来。\n\n"
+    assert ends_in_the_middle(others + "写" * characters) == cut
+
+
+def test_others_have_to_end_in_full_stops() -> None:
+    end = "The writer goes on until the buffer of the pipe is full"
+    one = "The pipe carries its bytes in order.\n\n"
+    assert not ends_in_the_middle(one + end), "one other is too few"
+    assert ends_in_the_middle(one * 2 + end)
+    assert not ends_in_the_middle(f"{one}{one}Nothing ends this paragraph either\n\n{end}")
+    item = "- The writer goes on until the buffer is full\n"
+    assert not ends_in_the_middle(ITEMS.partition("\n")[2] + item), "two other items are too few"
+    assert ends_in_the_middle(ITEMS + item)
+
+
+@pytest.mark.parametrize(
+    ("cut", "kept"),
+    [
+        ("One ends. The next is cu", "One ends."),
+        ("Whole.\n\nHalf of one is cu", "Whole.\n\n"),
+        ("Whole.\n\nHalf", "Whole.\n\nHalf"),
+        ("Half of one is cu", "Half of one is cu"),
+        ("Whole.", "Whole."),
+        ("整句。半句还没有写", "整句。"),
+        ("- One item.\n- Another item of more than six words is cu", "- One item.\n"),
+        ("- one\n- two", "- one\n- two"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n| 3", "| a | b |\n|---|---|\n| 1 | 2 |\n"),
+        ("```rust\nlet a", "```rust\nlet a"),
+        ("Text.\n\n## Heading", "Text.\n\n## Heading"),
+        ("See it. Then [this](http://exam", "See it."),
+    ],
+)
+def test_what_a_cut_leaves(cut: str, kept: str) -> None:
+    assert without_fragment(cut) == kept
+
+
+def test_a_new_paragraph_takes_the_place_of_half_a_sentence() -> None:
+    assert assemble.join("One ends. The next is cu", "A new one begins.\n") == "One ends.\n\nA new one begins.\n"
+    assert assemble.join("One ends. The next is cu", "t in two.\n") == "One ends. The next is cut in two.\n"
+    whole = "One ends. The next has no full stop\n"
+    assert assemble.join(whole, "A new one begins.\n").startswith(whole), "it was not cut"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "joined"),
+    [
+        ("The call is ma", "de at once.", "made at once."),
+        ("The call is made a", "t once.", "at once."),
+        ("The call starts a th", "read at once.", "thread at once."),
+        ("The call starts a", "thread at once.", "a thread at once."),
+        ("The call starts", "it at once.", "starts it at once."),
+        ("The call is of", "a kind.", "of a kind."),
+        ("The call copies strn", "cpy and more.", "strncpy and more."),
+        ("The call", "strncpy copies.", "call strncpy copies."),
+    ],
+)
+def test_a_word_that_was_cut_is_whole(left: str, right: str, joined: str) -> None:
+    assert assemble.join(left, right).endswith(joined)
+
+
+def section() -> SectionText:
+    return SectionText(Skeleton(number=1, title="Pipes", topics=("Ends",), target=40))
+
+
+def test_stop_in_the_middle_is_a_cut_and_is_gone_on_from() -> None:
+    text = section()
+    text.add(f"{FIRST}The writer goes on until the buffer of the ker", Finish.STOP, (0,))
+    assert text.cut == [True]
+    assert text.bodies[0].endswith("ker")
+    text.add("nel is full.\n", Finish.STOP, (0,))
+    assert text.cut == [False]
+    whole = section()
+    whole.add(f"{FIRST}The writer goes on until it is full.\n", Finish.STOP, (0,))
+    assert whole.cut == [False]
+
+
+def test_what_was_taken_off_is_counted() -> None:
+    text = section()
+    text.add("<think>abc</think>A\x00 pipe.\u202e\n", Finish.STOP, (0,))
+    assert text.removed == {"thinking": 18, "forbidden characters": 2}
+    assert text.bodies == ["A pipe.\n"]
+    text.add("<think>\n</think>\nIt has two ends.<|im_end|>\n", Finish.STOP, (0,))
+    assert text.removed["special tokens"] == 10
+    assert text.copy().removed == text.removed

@@ -1,0 +1,261 @@
+"""Model files: what their header says, and how a file that is none, or not whole, is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from workspaces import draft_of, expand, rows, small
+
+from expand.drafting.model_setup import profile_of
+from expand.errors import InputError
+from expand.llm import local_model
+from expand.llm.gguf import ModelFile, read_model_file
+from expand.llm.local_model import ServedModel, ServerProcess
+from expand.llm.provider import MOST_WINDOW, SMALL_PARAMETERS, embedded_provider
+from expand.settings import Overrides, Settings, read_settings
+from expand.workspace import Workspace
+
+STRING, ARRAY, U32, F32, U64 = 8, 9, 4, 6, 10
+
+
+def text(value: str) -> bytes:
+    data = value.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def pair(key: str, kind: int, value: object) -> bytes:
+    if kind == STRING:
+        return text(key) + struct.pack("<I", kind) + text(str(value))
+    if kind == ARRAY:
+        assert isinstance(value, list)
+        items = b"".join(text(item) for item in value)
+        return text(key) + struct.pack("<IIQ", kind, STRING, len(value)) + items
+    form = {U32: "<I", F32: "<f", U64: "<Q"}[kind]
+    return text(key) + struct.pack("<I", kind) + struct.pack(form, value)
+
+
+PAIRS = (
+    pair("general.architecture", STRING, "llama"),
+    pair("general.name", STRING, "A name from the training"),
+    pair("general.languages", ARRAY, ["en", "zh"]),
+    pair("llama.context_length", U32, 4096),
+    pair("llama.rope.freq_base", F32, 10000.0),
+    pair("tokenizer.ggml.tokens", ARRAY, [f"t{number}" for number in range(200)]),
+    pair("tokenizer.chat_template", STRING, "{{ messages }}"),
+)
+
+
+def model(path: Path, *pairs: bytes, weights: int = 64, short: int = 0, version: int = 3) -> Path:
+    """A file with a tensor of so many weights of four bytes, ``short`` bytes of it missing."""
+    tensor = text("token_embd.weight") + struct.pack("<IQIQ", 1, weights, 0, 0)
+    head = b"GGUF" + struct.pack("<IQQ", version, 1, len(pairs)) + b"".join(pairs) + tensor
+    body = head.ljust(-(-len(head) // 32) * 32, b"\0") + bytes(4 * weights)
+    path.write_bytes(body[: len(body) - short])
+    return path
+
+
+def test_the_header_says_what_the_model_is(tmp_path: Path) -> None:
+    path = model(tmp_path / "My Model.Q4.gguf", *PAIRS)
+    assert read_model_file(path) == ModelFile(
+        path=path,
+        name="My Model.Q4",
+        architecture="llama",
+        context_window=4096,
+        parameters=64,
+        languages=("en", "zh"),
+    )
+    plain = read_model_file(model(tmp_path / "plain.gguf", PAIRS[0], PAIRS[3], version=2))
+    assert plain.languages is None
+
+
+def test_the_shipped_model_is_read() -> None:
+    shipped = local_model._model_file()
+    assert shipped is not None
+    found = read_model_file(shipped)
+    assert (found.architecture, found.languages) == ("llama", ("en",))
+    assert 130_000_000 < found.parameters < 140_000_000
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the model file is empty"),
+        (b"GGU", "cut short or has a damaged header"),
+        (b"PK\x03\x04 a zip file", "is not a GGUF file"),
+        (b"<!DOCTYPE html><title>404</title>", "is not a GGUF file"),
+        (b"version https://git-lfs.github.com/spec/v1", "is not a GGUF file"),
+        (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "has GGUF version 1, and only 2 and 3"),
+        (b"GGUF" + struct.pack("<IQQ", 4, 0, 0), "has GGUF version 4"),
+        (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "has GGUF version 50,331,648"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**60), "has a damaged header"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<I", 99), "has a damaged header"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**62), "cut short or has a damaged header"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 0) + bytes(8), "is a GGUF file, but not of a model that writes text"),
+    ],
+)
+def test_what_is_no_model_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_model_file(path)
+    assert caught.value.place is not None
+    assert caught.value.place.path == path
+
+
+def test_a_file_that_lacks_its_last_byte_is_refused(tmp_path: Path) -> None:
+    read_model_file(model(tmp_path / "whole.gguf", *PAIRS))
+    with pytest.raises(InputError, match=r"is cut short: it has [\d,]+ of [\d,]+ bytes"):
+        read_model_file(model(tmp_path / "short.gguf", *PAIRS, short=1))
+    with pytest.raises(InputError, match="the model file does not exist"):
+        read_model_file(tmp_path / "none.gguf")
+    with pytest.raises(InputError, match="the model file cannot be read"):
+        read_model_file(tmp_path)
+
+
+@given(st.binary(max_size=400), st.integers(0, 900), st.integers(0, 3))
+def test_whatever_stands_in_a_file_nothing_but_an_input_error_is_raised(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, kept: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "noise.gguf"
+    whole = model(path, *PAIRS).read_bytes()
+    path.write_bytes((whole[:at] + noise + whole[at + len(noise) :]) if kept else b"GGUF" + noise)
+    with contextlib.suppress(InputError):
+        read_model_file(path)
+
+
+@pytest.mark.parametrize(("parameters", "small_one"), [(SMALL_PARAMETERS - 1, True), (SMALL_PARAMETERS, False)])
+def test_only_small_models_are_asked_in_parts(tmp_path: Path, parameters: int, small_one: bool) -> None:
+    file = ModelFile(
+        path=tmp_path / "m.gguf", name="m", architecture="llama", context_window=131_072, parameters=parameters,
+        languages=None,
+    )  # fmt: skip
+    workspace = Workspace(root=tmp_path)
+    profile = profile_of(workspace, Settings(model="m", provider=embedded_provider(file), model_file=file))
+    assert bool(profile.aspects) == bool(profile.forms) == small_one
+    assert profile.context_window == MOST_WINDOW
+    assert profile.prices is not None
+    assert not profile.prices.completion
+    assert profile.writes("zh") != small_one
+    tables = {"m": {"context_window": 131_073}}
+    with pytest.raises(InputError, match=r"context window of 131,073 here, and its file .*m\.gguf of 131,072"):
+        profile_of(workspace, Settings(model="m", provider=embedded_provider(file), model_file=file, models=tables))
+
+
+# --- where a path is looked for ---------------------------------------------------------------
+
+
+def read(place: Path, *, model: str | None = None, url: str | None = None, **environment: str) -> Settings:
+    overrides = Overrides(model=model, base_url=url)
+    return read_settings(place / "expand.toml", environment=environment, overrides=overrides)
+
+
+def test_a_path_is_looked_for_here_and_in_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, here = small(tmp_path / "book"), tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    in_place = model(place / "a.gguf", *PAIRS)
+    assert read(place, model="a.gguf").model_file == read_model_file(in_place)
+    in_folder = model(here / "a.gguf", *PAIRS)
+    assert read(place, EXPAND_MODEL="a.gguf").model_file == read_model_file(in_folder)
+    monkeypatch.setenv("HOME", str(here))
+    found = read(place, model="~/a.gguf", OPENAI_API_KEY="sk")
+    assert (found.model, found.base_url, found.embedded, found.provider.name) == ("a", None, True, "embedded")
+
+
+def test_expand_toml_names_files_of_its_own_workspace_only(tmp_path: Path) -> None:
+    place = small(tmp_path / "book")
+    model(tmp_path / "out.gguf", *PAIRS)
+    model(place / "in.gguf", *PAIRS)
+    (place / "link.gguf").symlink_to(tmp_path / "out.gguf")
+    (place / "expand.toml").write_text('fallback = ["in.gguf"]\n[author]\nmodel = "in.gguf"\n')
+    assert read(place).model_file is not None
+    assert read(place).fallback == ("in",)
+    for outside in (str(tmp_path / "out.gguf"), "../out.gguf", "link.gguf", "~/out.gguf"):
+        (place / "expand.toml").write_text(f'[author]\nmodel = "in.gguf"\n[roles]\nrepair = "{outside}"\n')
+        with pytest.raises(
+            InputError, match=r"expand.toml:4:1: the model file .* is outside of the workspace; move it"
+        ):
+            read(place)
+
+
+def test_a_server_may_call_its_models_by_their_files(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    url = "http://127.0.0.1:8080/v1"
+    assert read(place, model="/models/x.gguf", url=url).base_url == url
+    assert read(place, model="/models/x.gguf", OPENAI_BASE_URL=url).base_url == url
+    model(place / "x.gguf", *PAIRS)
+    assert read(place, model="x.gguf", url=url).base_url == url
+    assert read(place, model="x.gguf", OPENAI_BASE_URL=url).embedded
+    (place / "expand.toml").write_text(
+        'fallback = ["x.gguf"]\n[author]\nmodel = "a"\n[models."x.gguf"]\nprovider="ollama"\n'
+    )
+    assert read(place).for_model("x.gguf").base_url == "http://127.0.0.1:11434/v1"
+
+
+def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    (place / "other").mkdir()
+    model(place / "x.gguf", *PAIRS)
+    model(place / "other" / "x.gguf", *PAIRS)
+    (place / "expand.toml").write_text('fallback = ["other/x.gguf"]\n[author]\nmodel = "x.gguf"\n')
+    with pytest.raises(InputError, match="two models are called x; rename one"):
+        read(place)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"GGUF" + bytes(300)])
+def test_a_broken_file_ends_the_command_before_anything_is_reserved(tmp_path: Path, content: bytes) -> None:
+    place = small(tmp_path)
+    (place / "broken.gguf").write_bytes(content)
+    ran = expand(place, "chapter", "07", "--model", str(place / "broken.gguf"))
+    assert ran.code == 2
+    assert "broken.gguf: the model file " in ran.err
+    assert not (place / ".expand").exists()
+    assert expand(place, "chapter", "07", "--model", "nowhere.gguf").code == 2
+
+
+# --- the server's process ---------------------------------------------------------------------
+
+
+def served(path: Path) -> ServedModel:
+    return ServedModel(path=str(path), name="m", context_window=512, slots=1, threads=1)
+
+
+def test_a_file_that_cannot_be_loaded_ends_the_servers_process_alone(tmp_path: Path) -> None:
+    # Whole as far as its header says, but of a model without layers.
+    server = ServerProcess(served(model(tmp_path / "m.gguf", *PAIRS)))
+    with pytest.raises(RuntimeError):
+        _ = server.listening_address
+
+
+def test_a_process_that_ends_or_hangs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "python"
+    monkeypatch.setattr(sys, "executable", str(script))
+    for what, message in (("exit 3", "llama.cpp ended with code 3"), ("kill -SEGV $$", "ended with code -11")):
+        script.write_text(f"#!/bin/sh\n{what}\n")
+        script.chmod(0o755)
+        with pytest.raises(RuntimeError, match=message):
+            _ = ServerProcess(served(tmp_path)).listening_address
+    monkeypatch.setattr(local_model, "LOAD_SECONDS", 0.2)
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    with pytest.raises(RuntimeError, match="ended with code -9"):
+        _ = ServerProcess(served(tmp_path)).listening_address
+
+
+@pytest.mark.embedded
+def test_any_other_file_drafts_a_section(tmp_path: Path) -> None:
+    place = small(tmp_path / "book")
+    shipped = local_model._model_file()
+    assert shipped is not None
+    (tmp_path / "other-name.gguf").symlink_to(shipped)
+    ran = expand(place, "chapter", "07", "--section", "3", "--model", str(tmp_path / "other-name.gguf"), "--json")
+    assert ran.code in (0, 5)
+    assert "other-name writes, served on this machine from " in ran.err
+    assert ran.json["chapters"][0]["sections"][0]["status"] == "drafted"
+    assert "## 3. Checklist" in draft_of(place)
+    assert rows(place, "SELECT DISTINCT model FROM attempt") == [("other-name",)]

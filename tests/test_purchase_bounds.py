@@ -1,0 +1,242 @@
+"""What a section may be charged, and models that spend their output on thinking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from workspaces import draft_of, rows, small
+
+from expand.drafting.events import Event, Notice
+from expand.drafting.purchase_bounds import (
+    IN_VAIN_SECTIONS,
+    MOSTLY_THINKING,
+    ChapterBound,
+    SectionBound,
+    ThinkingRoom,
+    spent_on_thinking,
+)
+from expand.drafting.results import RunResult
+from expand.drafting.run import Run
+from expand.drafting.run_options import RunOptions
+from expand.llm.profile import profile_for
+from expand.llm.types import Answer, Finish, OnText, Request, Usage, ignore_text
+from expand.outline.plans import Plan
+from expand.settings import Settings
+from expand.workspace import Workspace
+
+SETTINGS = Settings(model="scripted", base_url="http://127.0.0.1:9/v1")
+OPTIONS = RunOptions(chapters=("07",), plan=Plan.FULL, language="en")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    return Workspace(root=small(tmp_path))
+
+
+class Author:
+    """Answers as a function of the request; keeps the output caps that were asked for."""
+
+    def __init__(self, reply: Callable[[Request], Answer]) -> None:
+        self.caps: list[int] = []
+        self._reply = reply
+
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
+        self.caps.append(request.max_output_tokens)
+        return self._reply(request)
+
+
+def thinking(request: Request, *, finish: Finish = Finish.LENGTH) -> Answer:
+    cap = request.max_output_tokens
+    return Answer(text="", finish=finish, usage=Usage(prompt=100, completion=cap, reasoning=cap), model="scripted")
+
+
+NUMBERS = iter(range(10**9))
+
+
+def writing(request: Request) -> Answer:
+    text = "".join(f"Sentence {next(NUMBERS)} says one thing that is new.\n" for _ in range(12))
+    return Answer(text=text, finish=Finish.STOP, usage=Usage(prompt=100, completion=150), model="scripted")
+
+
+def run(
+    place: Workspace, author: Author, *, workers: int = 1, events: list[Event] | None = None, **settings: object
+) -> RunResult:
+    chosen = replace(SETTINGS, concurrency=workers, **settings)  # type: ignore[arg-type]
+
+    async def expanded() -> RunResult:
+        on_event = None if events is None else events.append
+        return await Run(place, OPTIONS, settings=chosen, author=author, on_event=on_event).complete()
+
+    return asyncio.run(expanded())
+
+
+def test_a_cap_that_was_spent_on_thinking_is_raised_once_for_the_run(place: Workspace) -> None:
+    events: list[Event] = []
+    author = Author(lambda request: thinking(request) if request.max_output_tokens < 1_500 else writing(request))
+    result = run(place, author, events=events)
+
+    assert [section.status for section in result.chapters[0].sections] == ["drafted"] * 3
+    assert sum(cap < 1_500 for cap in author.caps) == 1, "the second section begins with the raised cap"
+    assert author.caps[1] == 2 * author.caps[0]
+    said = [event.message for event in events if isinstance(event, Notice) and "on thinking" in event.message]
+    assert said == [
+        f"07/1: scripted spent its {author.caps[0]:,} output tokens on thinking; "
+        f"asking once more with {author.caps[1]:,}"
+    ]
+
+
+def test_a_model_that_only_thinks_is_not_asked_for_further_sections(place: Workspace) -> None:
+    author = Author(thinking)
+    result = run(place, author)
+
+    assert result.exit_code == 4
+    assert [section.status for section in result.chapters[0].sections] == ["failed"] * 3
+    assert len(author.caps) == 1 + IN_VAIN_SECTIONS, "twice in the first section, once in the second, then no more"
+    assert 'set reasoning_tokens and max_output_tokens under [models."scripted"] in expand.toml' in result.stopped_by
+
+    again = Author(thinking)
+    assert run(place, again).exit_code == 4
+    assert again.caps == [], "what is known to be in vain is not bought again"
+
+    place.settings_path.write_text("[models.scripted]\nreasoning_tokens = 4000\n")
+    models = {"scripted": {"reasoning_tokens": 4000}}
+    better = Author(lambda request: thinking(request) if request.max_output_tokens < 4_000 else writing(request))
+    result = run(place, better, models=models)
+    assert [section.status for section in result.chapters[0].sections] == ["drafted"] * 3
+    assert min(better.caps) >= 4_000
+
+
+def test_thinking_in_the_text_without_an_end_is_as_good_as_none(place: Workspace) -> None:
+    author = Author(
+        lambda request: replace(thinking(request, finish=Finish.STOP), text="<think>What do they want?", usage=None)
+    )
+    result = run(place, author)
+    assert result.exit_code == 4
+    assert "What do they want" not in draft_of(place.root)
+    assert len(author.caps) == 1 + IN_VAIN_SECTIONS
+
+
+def test_a_section_in_between_that_is_written_begins_the_count_anew() -> None:
+    room = ThinkingRoom()
+    room.in_vain["m"] += IN_VAIN_SECTIONS - 1
+    assert not room.gave_up("m")
+    room.in_vain["m"] += 1
+    assert room.gave_up("m")
+    assert not room.gave_up("other")
+
+
+def test_caps_are_raised_within_the_profile_and_the_window() -> None:
+    profile = replace(profile_for("some-model"), max_output_tokens=3_000, reasoning_tokens=0)
+    room = ThinkingRoom()
+    assert room.cap(profile, 1_000, 10_000) == 1_000
+    assert not room.give(profile, 3_000), "no more is to be had"
+    assert room.give(profile, 1_000)
+    assert not room.give(profile, 1_000), "once"
+    assert room.cap(profile, 1_000, 10_000) == 2_000
+    assert room.cap(profile, 2_500, 10_000) == 3_000
+    assert room.cap(profile, 300, 10_000) == 2_000, "thinking takes as long for a few lines"
+    assert room.cap(profile, 1_000, 1_500) == 1_500
+    assert room.cap(profile, 1_000, 500) == 1_000, "what does not fit at all is told elsewhere"
+    other = ThinkingRoom()
+    assert other.give(replace(profile, reasoning_tokens=1_800), 1_000)
+    assert other.cap(profile, 1_000, 10_000) == 2_800
+
+
+@pytest.mark.parametrize(
+    ("finish", "usage", "thought", "spent"),
+    [
+        (Finish.STOP, None, False, False),
+        (Finish.STOP, None, True, True),
+        (Finish.CUT, None, True, False),
+        (Finish.LENGTH, None, False, True),
+        (Finish.STOP, Usage(prompt=1, completion=100, reasoning=int(100 * MOSTLY_THINKING)), False, True),
+        (Finish.STOP, Usage(prompt=1, completion=100, reasoning=int(100 * MOSTLY_THINKING) - 1), False, False),
+        (Finish.STOP, Usage(prompt=1, completion=0), False, False),
+    ],
+)
+def test_what_counts_as_thinking(finish: Finish, usage: Usage | None, thought: bool, spent: bool) -> None:
+    assert spent_on_thinking(Answer(text="", finish=finish, usage=usage), thought) == spent
+
+
+# --- bounds -------------------------------------------------------------------------------------
+
+
+def bound(chapter: ChapterBound, number: int, reserved: int) -> SectionBound:
+    return chapter.section(number, lambda: reserved)
+
+
+def test_what_a_section_reserves_is_worked_out_only_if_need_be() -> None:
+    worked_out: list[int] = []
+
+    def reserved() -> int:
+        worked_out.append(1_200)
+        return 1_200
+
+    chapter = ChapterBound()
+    section = chapter.section(1, reserved, least_output=1_000)
+    section.add(500)
+    assert chapter.allows(section, 1_000)
+    assert not worked_out
+    assert chapter.allows(section, 1_001)
+    assert chapter.allows(section, 1_300)
+    assert not chapter.allows(section, 1_301)
+    assert len(worked_out) == 1
+
+
+def test_a_section_may_be_charged_half_as_much_again_as_is_reserved() -> None:
+    chapter = ChapterBound()
+    section = bound(chapter, 1, 1_000)
+    section.add(500)
+    assert chapter.allows(section, 1_000)
+    assert not chapter.allows(section, 1_001)
+    assert chapter.room(section) == 1_000
+
+
+def test_a_section_may_have_what_others_leave_up_to_twice_its_own() -> None:
+    chapter = ChapterBound()
+    one, other = bound(chapter, 1, 1_000), bound(chapter, 2, 1_000)
+    one.add(1_400)
+    assert chapter.allows(one, 1_600)
+    assert not chapter.allows(one, 1_601), "the sum is used up"
+    one.add(1_500)
+    other.add(50)
+    assert chapter.allows(other, 50)
+    assert not chapter.allows(other, 51), "what one has taken, another has not"
+
+    wide = ChapterBound()
+    section, _ = bound(wide, 1, 1_000), bound(wide, 2, 9_000)
+    section.add(2_000)
+    assert wide.allows(section, 1_000)
+    assert not wide.allows(section, 1_001), "twice its own"
+
+
+def test_an_order_that_is_on_its_way_counts_in_full() -> None:
+    chapter = ChapterBound()
+    one, other = bound(chapter, 1, 1_000), bound(chapter, 2, 1_000)
+    other.pending = 1_000
+    one.add(1_000)
+    assert chapter.allows(one, 1_000)
+    assert not chapter.allows(one, 1_001)
+
+
+def test_a_section_that_ends_leaves_nothing_that_was_not_worked_out() -> None:
+    chapter = ChapterBound()
+    section = chapter.section(1, lambda: pytest.fail("worked out in vain"))
+    section.add(300)
+    section.close()
+    assert section.reserved == 200
+
+
+def test_refusals_and_answers_that_bring_little_stay_within_the_bound(place: Workspace) -> None:
+    def little(request: Request) -> Answer:
+        return replace(
+            writing(request), text=f"Sentence {next(NUMBERS)} is all.\n\nAnd {next(NUMBERS)} more is none.\n"
+        )
+
+    run(place, Author(little))
+    ((charged, reserved),) = rows(place.root, "SELECT count(*), 1 FROM attempt")
+    assert 0 < charged <= 30 * reserved
