@@ -98,6 +98,7 @@ def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[tuple
         [
             SCHEMA_LINE.format(schema=schema),
             _dumped({"title": _text(title), "language": language}),
+            "layout: keep # documents keep their form; numbered: expand sets headings, header and contents\n",
             "# audience: Whom it is written for, and what they know already.\n",
             "# house_rules:\n#   - What every chapter keeps to.\n",
             f"allowance:\n  tokens: {tokens} # the most that may be spent on the whole book\n",
