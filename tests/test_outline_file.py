@@ -123,7 +123,7 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
     ],
     "reserved_character": [("2:8", 'this character cannot begin a text; put the text in "quotes"')],
     "section_is_text": [
-        ("5:5", 'section 1 is the text "Basics"; give keys and values; known are: title, lines'),
+        ("5:5", 'section 1 is the text "Basics"; give keys and values; known are: title, heading, lines'),
         ("6:4", "section 2 is empty"),
         ("7:5", "section 3 is a list"),
     ],

@@ -167,11 +167,16 @@ class DraftFile:
             language=self.chapter.language,
             plan=self.chapter.plan.value,
             source=self._kept_source(),
-            stamps={n: replace(s, name=anchor(self.chapter.skeletons[n].title)) for n, s in self._stamps.items()},
+            stamps={number: self._named(number, stamp) for number, stamp in self._stamps.items()},
             head_hash=keep_head.head_hash if keep_head else None,
             footer_hash=keep_footer.footer_hash if keep_footer else None,
         )
         return text, bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
+
+    def _named(self, number: int, stamp: Stamp) -> Stamp:
+        """A stamp with the name of its section in the outline, if it is still there."""
+        skeleton = self.chapter.skeletons.get(number)
+        return stamp if skeleton is None else replace(stamp, name=anchor(skeleton.title))
 
     def _rendered_kept(self) -> tuple[str, bool]:
         """The same in the layout that keeps the document's own form."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Kind = Literal["heading", "paragraph", "fence", "code", "list", "table", "quote", "html", "rule", "other"]
 
 _ROW = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
-_FRONT_MATTER_KEY = re.compile(r"""#|---\s*$|["']?[A-Za-z_@$][\w.$-]*["']?\s*:""")
+_FRONT_MATTER_KEY = re.compile(r"""#|["']?[A-Za-z_@$][\w.$-]*["']?\s*:""")
 _FRONT_MATTER_ENDS = {"---": ("---", "..."), "+++": ("+++",), "{": ("}",)}
 _FENCE_OPEN = re.compile(r"(`{3,}|~{3,})([^\r\n]*)")
 _INLINE_MARKUP = re.compile(r"(?P<tick>`+)(?P<code>.+?)(?P=tick)|!?\[(?P<link>[^\]]*)\]\([^)]*\)|<[^>]+>")
