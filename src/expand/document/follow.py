@@ -16,6 +16,9 @@ from expand.document.page import Heading, Page
 from expand.markdown import matching
 from expand.markdown.blocks import anchor, rows
 
+RENAMED_TITLE = 0.5
+"""The likeness from which a title is a new one for the same section, where nothing else is in its place."""
+
 
 def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
     """The draft with the numbers of the outline's sections. Headings that the tool wrote take on what the outline says.
@@ -42,7 +45,7 @@ def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
             continue
         after = max((at for other, at in found.items() if other < index), default=-1)
         before = min((at for other, at in found.items() if other > index), default=len(own))
-        same = [at for at in range(after + 1, before) if at not in taken and _shares_topics(own[at], section)]
+        same = [at for at in range(after + 1, before) if at not in taken and _follows(own[at], section)]
         if same:
             found[index] = same[0]
             taken.add(same[0])
@@ -65,6 +68,12 @@ def _heading_of(section: DraftSection) -> Heading:
     if headings:
         return headings[0]
     return Heading(line=0, end=0, lead=0, level=2, title="", text="", setext=False)
+
+
+def _follows(section: DraftSection, named: Named) -> bool:
+    """Whether a section that has no other may be one of the outline's under another title."""
+    likeness = max(matching.likenesses(title_of(section), named.wanted.titles), default=0.0)
+    return likeness >= RENAMED_TITLE or _shares_topics(section, named)
 
 
 def _shares_topics(section: DraftSection, named: Named) -> bool:

@@ -1,0 +1,67 @@
+"""Sections of a draft follow the outline when they are moved, renamed or taken out there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workspaces import OUTLINE, draft_of, expand, small
+
+from expand.document.draft import DraftSection
+from expand.document.follow import RENAMED_TITLE, _follows
+from expand.document.layout import Named, Wanted
+from expand.markdown import matching
+from expand.testing.server import ScriptedServer
+
+STARTS = ("  - title: {en: Signal", "  - title: {en: Named", "  - title: {en: Checklist")
+HEAD, SIGNALS, PIPES, CHECKLIST = (
+    OUTLINE[start:end]
+    for start, end in zip([0, *map(OUTLINE.index, STARTS)], [*map(OUTLINE.index, STARTS), len(OUTLINE)], strict=True)
+)
+
+
+@pytest.mark.parametrize("layout", ["numbered", "keep"])
+@pytest.mark.parametrize(
+    ("sections", "titles"),
+    [
+        ((PIPES, SIGNALS, CHECKLIST), ["Named pipes", "Signal handling", "Checklist"]),
+        ((PIPES, SIGNALS), ["Named pipes", "Signal handling"]),
+        (
+            (
+                SIGNALS.replace("en: Signal handling", "en: Handlers"),
+                PIPES,
+                CHECKLIST.replace("en: Ch", "en: Final ch"),
+            ),
+            ["Handlers", "Named pipes", "Final checklist"],
+        ),
+    ],
+    ids=["swapped", "taken out", "renamed"],
+)
+def test_edits_and_purchases_stay_with_their_sections(
+    tmp_path: Path, layout: str, sections: tuple[str, ...], titles: list[str]
+) -> None:
+    place = small(tmp_path)
+    book = place / "outlines" / "book.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: {layout}\n", encoding="utf-8")
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+        text = draft_of(place)
+        edited = text.replace("A worker delays one buffer when the load rises.", "Edited by hand.")
+        assert edited != text
+        (place / "drafts" / "07.md").write_text(edited, encoding="utf-8")
+        (place / "outlines" / "07.yaml").write_text(HEAD + "".join(sections), encoding="utf-8")
+        requests = len(server.requests)
+        for _ in range(2):
+            ran = expand(place, "chapter", "07", "--base-url", server.base_url, "--json")
+            found = [(section["title"], section["status"]) for section in ran.json["chapters"][0]["sections"]]
+            signals = ("Signal handling", "Handlers")
+            assert found == [(title, "edited" if title in signals else "reused") for title in titles]
+            assert draft_of(place).count("Edited by hand.") == 1
+        assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize(("title", "same"), [("Final checklist", True), ("The last steps", False)])
+def test_a_title_unlike_the_former_one_is_another_section(title: str, same: bool) -> None:
+    section = DraftSection(number=1, text="## 1. Checklist\n\nText.\n")
+    assert _follows(section, Named(Wanted((title,)), title, (), ())) is same
+    assert (matching.likeness("Checklist", title) >= RENAMED_TITLE) is same
