@@ -553,7 +553,7 @@ def test_no_letter_passes_for_another(tmp_path: Path) -> None:
     )
     shown = expand(root, "trust").out
     assert "https://api.\\u043epenai.com\\u202e/v1" in shown
-    assert "to m\\x1b[2K at api.\\u043epenai.com\\u202e, without a key." in shown
+    assert "to m\\u001b[2K at api.\\u043epenai.com\\u202e, without a key." in shown
     assert not {"\x1b", "\u202e", "\u043e"} & set(shown)
 
 

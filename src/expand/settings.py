@@ -32,11 +32,11 @@ from expand.llm.provider import (
     recognised,
 )
 from expand.llm.waits import LONGEST_ASKED_SECONDS
-from expand.redaction import note_keys
+from expand.redaction import note_keys, visible
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems
 from expand.schema.validators import Validator
-from expand.trust import Destinations, destinations, visible, vouched_for, without_routing
+from expand.trust import Destinations, destinations, vouched_for, without_routing
 
 DEFAULT_MODEL = "gpt-4.1"
 OnUnknown = Literal["retry", "hold"]

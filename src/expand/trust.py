@@ -130,11 +130,6 @@ def vouched_for(environment: Mapping[str, str]) -> bool:
     raise InputError(f"{VARIABLE} is {said!r}", remedy="give 1 to trust the workspaces that are opened, or unset it")
 
 
-def visible(text: str) -> str:
-    """The text with an escape for each character that a terminal does not show, or acts upon."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def remember(named: Destinations) -> Path:
     """Keeps the user's consent to these destinations. Returns the file. Raises ``InputError`` where it cannot."""
     folder = _folder()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from expand.checks import characters, code_blocks, endings, links, placeholders, repeats, requirements
+from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements
 from expand.checks.finding import Finding
 from expand.outline import Quality, Section
 
@@ -15,7 +15,7 @@ def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
         code_blocks.open_fences(text, section=section),
         code_blocks.broken_code(text, section=section),
         endings.cut_texts(text, section=section),
-        characters.forbidden_characters(text, section=section),
+        forbidden_characters.forbidden_characters(text, section=section),
         placeholders.placeholders(text, section=section),
         repeats.within_section(text, section=section),
         placeholders.refusals(text, section=section),

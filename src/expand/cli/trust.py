@@ -14,9 +14,10 @@ from expand.cli import options
 from expand.cli.common import print_json, workspace_of
 from expand.cli.verbosity import counted, note, warn
 from expand.errors import InputError
+from expand.redaction import visible
 from expand.schema import Json
 from expand.settings import read_destinations, read_settings
-from expand.trust import Destinations, forget, remember, visible
+from expand.trust import Destinations, forget, remember
 
 
 def trust(

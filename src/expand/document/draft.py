@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from expand.document.page import Page, anchors
 from expand.document.source import footer_line
 from expand.markdown import blocks
-from expand.markdown.blocks import anchor
+from expand.markdown.blocks import anchor, rows
 from expand.outline import Layout
 
 CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
@@ -285,7 +285,7 @@ def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int
 
 def _parts(body: str, footer_hash: str) -> tuple[str, tuple[DraftSection, ...], str]:
     """Head, sections and footer."""
-    lines = body.splitlines(keepends=True)
+    lines = rows(body)
     starts: dict[int, int] = {}
     rules: list[int] = []
     for block in blocks.blocks(body):

@@ -153,7 +153,7 @@ def _heading(block: Block, text: str, lead: int, *, above: str) -> Heading:
     title = block.title[: attributes.start()] if attributes else block.title
     named = [found["id"] for found in _IDENTIFIER.finditer(attributes["body"] if attributes else "")]
     named += [found["id"] for part in (title, above) for found in _ANCHOR_TAG.finditer(part)]
-    named += [found["id"] for row in above.splitlines() if (found := _TARGET.match(row.strip()))]
+    named += [found["id"] for row in rows(above) if (found := _TARGET.match(row.strip()))]
     return Heading(
         line=block.start,
         end=block.end,
@@ -171,7 +171,7 @@ def _leads(block: Block) -> bool:
     if block.kind not in ("html", "paragraph"):
         return False
     rest = _COMMENT.sub("", _ANCHOR_TAG.sub("", block.text))
-    return not "".join(_TARGET.sub("", row.strip()) for row in rest.splitlines()).strip()
+    return not "".join(_TARGET.sub("", row.strip()) for row in rows(rest)).strip()
 
 
 def _containers(every: Sequence[Block]) -> Iterator[tuple[int, int]]:

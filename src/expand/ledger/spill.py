@@ -56,10 +56,11 @@ def write(database: Database, owner: str, order: Order, attempt_id: str, answer:
 
 def folders() -> Iterator[Path]:
     """Where answers are kept, the better place first."""
-    stated = os.environ.get("XDG_STATE_HOME", "")
-    with contextlib.suppress(RuntimeError):  # no home folder
-        state = Path(stated) if Path(stated).is_absolute() else Path.home() / ".local" / "state"
-        yield state / "expand" / "answers"
+    import platformdirs  # start-up time: few ledgers have answers elsewhere
+
+    # A relative one, which a variable may name, would change with the folder that a command is run in.
+    if (state := platformdirs.user_state_path("expand", appauthor=False)).is_absolute():
+        yield state / "answers"
     user = os.getuid() if hasattr(os, "getuid") else "user"  # Windows has a temporary folder for each user
     yield Path(tempfile.gettempdir()) / f"expand-answers-{user}"
 

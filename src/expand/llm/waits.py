@@ -91,9 +91,9 @@ def _fields(data: object, now: float, depth: int) -> Iterator[float | None]:
                 yield from _fields(value, now, depth - 1)
             elif isinstance(value, str | int | float) and not isinstance(value, bool):
                 if name in _SECONDS_KEYS:
-                    yield _wait(_text(value), now)
+                    yield _wait(str(value), now)
                 elif name in _MILLISECONDS_KEYS:
-                    milliseconds = _number(_text(value))
+                    milliseconds = _number(str(value))
                     yield None if milliseconds is None else milliseconds / 1000
 
 
@@ -171,10 +171,3 @@ def _texts(data: object, depth: int) -> Iterator[str]:
     elif depth and isinstance(data, dict):
         for value in data.values():
             yield from _texts(value, depth - 1)
-
-
-def _text(value: str | float) -> str:
-    try:
-        return str(value)
-    except ValueError:  # a whole number of thousands of digits
-        return "nan"
