@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
+import os
 import struct
 import sys
 from pathlib import Path
 
 import pytest
+import xllamacpp
 from hypothesis import given
 from hypothesis import strategies as st
 from workspaces import draft_of, expand, rows, small
 
 from expand.drafting.model_setup import profile_of
 from expand.errors import InputError
-from expand.llm import local_model
+from expand.llm import local_model, local_server
 from expand.llm.gguf import ModelFile, read_model_file
 from expand.llm.local_model import ServedModel, ServerProcess
 from expand.llm.provider import MOST_WINDOW, SMALL_PARAMETERS, embedded_provider
@@ -259,3 +263,54 @@ def test_any_other_file_drafts_a_section(tmp_path: Path) -> None:
     assert ran.json["chapters"][0]["sections"][0]["status"] == "drafted"
     assert "## 3. Checklist" in draft_of(place)
     assert rows(place, "SELECT DISTINCT model FROM attempt") == [("other-name",)]
+
+
+class _Server:
+    """What llama.cpp's server would be, or why there is none."""
+
+    listening_address = "http://127.0.0.1:1"
+
+    def __init__(self, parameters: object) -> None:
+        if "broken" in parameters.model.path:  # type: ignore[attr-defined]
+            raise RuntimeError("no such tensor")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("model.gguf", {"url": _Server.listening_address}), ("broken.gguf", {"error": "no such tensor"})]
+)
+def test_the_process_says_where_it_serves_or_why_not_and_ends_with_its_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str, said: dict[str, str]
+) -> None:
+    served = {"path": path, "slots": 2, "context_window": 512, "name": "m", "threads": 1}
+    ended: list[int] = []
+    monkeypatch.setattr(xllamacpp, "Server", _Server)
+    monkeypatch.setattr(sys, "argv", ["local_server", json.dumps(served)])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(os, "_exit", ended.append)
+    local_server.main()
+    assert json.loads(capsys.readouterr().out) == said
+    assert ended == [0]
+
+
+@pytest.mark.parametrize("pairs", [
+    (*PAIRS, pair("general.alignment", U32, 0)),
+    (*PAIRS, pair("general.alignment", STRING, "wide")),
+    (*PAIRS, text("nested") + struct.pack("<IIQ", ARRAY, ARRAY, 1)),
+    (*PAIRS, text("odd") + struct.pack("<I", 99)),
+])  # fmt: skip
+def test_a_header_that_makes_no_sense_is_refused(tmp_path: Path, pairs: tuple[bytes, ...]) -> None:
+    with pytest.raises(InputError, match="damaged header"):
+        read_model_file(model(tmp_path / "m.gguf", *pairs))
+
+
+@pytest.mark.parametrize(("dimensions", "fits"), [(4, True), (5, False)])
+def test_how_many_dimensions_a_tensor_may_have(tmp_path: Path, dimensions: int, fits: bool) -> None:
+    path = model(tmp_path / "m.gguf", *PAIRS, weights=1)
+    tensor = text("token_embd.weight") + struct.pack("<I", dimensions) + struct.pack("<Q", 1) * dimensions
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(PAIRS)) + b"".join(PAIRS) + tensor + struct.pack("<IQ", 0, 0)
+    path.write_bytes(head.ljust(-(-len(head) // 32) * 32, b"\0") + bytes(64))
+    if fits:
+        assert read_model_file(path).parameters == 1
+    else:
+        with pytest.raises(InputError, match="damaged header"):
+            read_model_file(path)

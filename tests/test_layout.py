@@ -1,0 +1,190 @@
+"""Where an outline's sections are in a document, where text goes in, and what a page is read into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workspaces import draft_of, expand, small
+
+from expand.document.draft import read
+from expand.document.layout import (
+    PLACEHOLDER_CHARACTERS,
+    SAME_TITLE,
+    Named,
+    Wanted,
+    arrange,
+    assembled,
+    fill,
+    is_placeholder,
+    located,
+)
+from expand.document.page import Page
+from expand.markdown import blocks, matching
+from expand.testing.server import ScriptedServer
+
+
+def filled(text: str, *sections: Named) -> str:
+    """The document with "NEW" in each place of its sections."""
+    arranged = arrange(Page(text), sections)
+    texts = {n: fill(parts, ["NEW"] * 9, arranged.newline).text for n, parts in arranged.sections.items()}
+    return assembled(arranged, texts).text
+
+
+def section(title: str, *topics: str, heading: str = "") -> Named:
+    return Named(Wanted((title,), heading), title, tuple(Wanted((topic,)) for topic in topics), topics)
+
+
+@pytest.mark.parametrize("stated", ["#second", "#by-anchor", "#second-one", "Second One"])
+def test_what_the_outline_states_is_found_wherever_it_is(stated: str) -> None:
+    page = Page('# T\n\n## First\n\n<a id="by-anchor"></a>\n\n## Second One {#second}\n\n## Third\n')
+    assert located(page.headings[1:], [Wanted(("Something else",), stated), Wanted(("First",))]) == {0: 1, 1: 0}
+    assert located(page.headings[1:], [Wanted(("Second One",), "#nowhere")]) == {}
+
+
+def test_a_title_like_it_counts_between_its_neighbours_only() -> None:
+    page = Page("## Reading files\n\n## Sockets\n\n## Writing files\n")
+    wanted = [Wanted(("Read files",)), Wanted(("Sockets",))]
+    assert matching.likeness("Read files", "Reading files") >= SAME_TITLE
+    assert located(page.headings, wanted) == {0: 0, 1: 1}
+    assert located(page.headings, wanted[::-1]) == {0: 1}  # it would have to stand behind the sockets
+    assert located(page.headings, [Wanted(("Pipes",))]) == {}
+
+
+def test_of_several_headings_with_one_title_the_place_decides() -> None:
+    page = Page("## A\n\n### Example\n\n## B\n\n### Example\n")
+    assert located(page.headings, [Wanted(("B",)), Wanted(("Example",))]) == {0: 2, 1: 3}
+
+
+@pytest.mark.parametrize("closing", ["<!-- a comment -->\n", "---\n", "[r]: http://x\n", "[^1]: A note.\n", ""])
+def test_text_goes_in_before_what_closes_a_place(closing: str) -> None:
+    text = f"## A\n\nMine.\n\n{closing}\n## B\n"
+    assert filled(text, section("A")) == f"## A\n\nMine.\n\nNEW\n\n{closing}\n## B\n"
+
+
+@pytest.mark.parametrize("own", ["<div>\n\nIn a container.\n\n</div>\n", "<p>HTML</p>\n", "* * *\n\nMore.\n"])
+def test_text_goes_in_behind_what_the_author_wrote(own: str) -> None:
+    assert filled(f"## A\n\n{own}\n## B\n", section("A")) == f"## A\n\n{own}\nNEW\n\n## B\n"
+
+
+def test_a_placeholder_in_the_middle_gives_way_and_nothing_else() -> None:
+    text = "## A\n\nBefore.\n\nTODO: say more\n\nAfter.\n"
+    assert filled(text, section("A")) == "## A\n\nBefore.\n\nAfter.\n\nNEW\n"
+    assert filled("## A\n\nTODO\n\n## B\n", section("A")) == "## A\n\nNEW\n\n## B\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("TODO", True), ("*Coming soon…*", True), ("> Work in progress.", True), ("待补充。", True),
+        ("- [ ] TODO", True),
+        ("TODO: " + "x" * (PLACEHOLDER_CHARACTERS - 6), True), ("TODO: " + "x" * (PLACEHOLDER_CHARACTERS - 5), False),
+        ("TODO\nand\nmore", False), ("A todo list is a list.", False), ("Coming soon to theatres.", False),
+        ("```\nTODO\n```", False),
+    ],
+)  # fmt: skip
+def test_what_stands_for_text_to_come(text: str, is_one: bool) -> None:
+    (block,) = blocks.blocks(text)
+    assert is_placeholder(block) is is_one
+
+
+def test_headings_that_are_added_have_the_documents_style() -> None:
+    numbered = "## 1. One\n\ntext\n\n## 2. Two\n\ntext\n"
+    assert "\n## 3. Three\n" in filled(numbered, section("One"), section("Two"), section("Three"))
+    assert "\n## Between\n" in filled(numbered, section("One"), section("Between"), section("Two"))
+    underlined = "One\n---\n\ntext\n\nTwo\n---\n\ntext\n"
+    assert "\nThree\n-----\n" in filled(underlined, section("One"), section("Two"), section("Three"))
+    titled = "## Getting Started\n\n## Going Further\n"
+    assert "## Looking Back\n" in filled(titled, section("Getting Started"), section("looking back"))
+    assert "## One\n\n### Below\n\nNEW\n" in filled("## One\n", section("One", "Below"))
+
+
+def test_topics_below_a_topic_stay_with_it() -> None:
+    text = "## A\n\n### One\n\n#### Deeper\n\nDeep.\n\n### Other\n\nOther.\n"
+    found = filled(text, section("A", "One", "Two"))
+    assert found.index("#### Deeper") < found.index("### Two") < found.index("### Other")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("::: tip\n\n## In\n\n:::\n\n## Out\n", 1),
+        (":::: outer\n\n::: inner\n\n## In\n\n:::\n\n::::\n\n## Out\n", 1),
+        ("::: never closed\n\n## Out\n\n## Too\n", 2),
+        (":::\n\n## Out\n", 1),
+        ("<div>\n\n## In\n\n</div>\n\n## Out\n", 1),
+        ("<br>\n\n## Out\n\n</br>\n", 1),
+        ("<img src=a/>\n\n## Out\n\n<hr>\n", 1),
+        ("</div>\n\n## Out\n", 1),
+        ("`<div>` here\n\n## Out\n\n`</div>`\n", 1),
+    ],
+)
+def test_a_heading_in_a_container_parts_no_document(text: str, count: int) -> None:
+    page = Page(text)
+    assert len(page.headings) == count
+    assert str(page) == text
+
+
+@pytest.mark.parametrize(
+    ("front", "lines"),
+    [
+        ('{\n"title": "x"\n}\n', 3), ('{\n"title": }\n}\n', 0), ("[\n1\n]\n", 0), ("+++\na = 1\n+++\n", 3),
+        ("---\n# a comment\na: b\n---\n", 4), ("---\na: b\n", 0),
+    ],
+)  # fmt: skip
+def test_front_matter_in_each_of_its_forms(front: str, lines: int) -> None:
+    assert blocks.front_matter_lines(blocks.rows(f"{front}\n# T\n")) == lines
+
+
+def test_lines_are_those_of_markdown() -> None:
+    text = "## A\n\nOne\u2028line\x0cand\x85more.\n\n## B\n"
+    assert filled(text, section("A")) == "## A\n\nOne\u2028line\x0cand\x85more.\n\nNEW\n\n## B\n"
+
+
+SECTION = "## 2. Named pipes"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return small(tmp_path)
+
+
+def test_one_section_of_a_numbered_draft_is_accepted(place: Path) -> None:
+    source = place / "chapters" / "07_signals.md"
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code == 0
+    draft = read(draft_of(place))
+    assert expand(place, "accept", "07", "--section", "2").code == 0
+    first = read(source.read_text(encoding="utf-8"))
+    assert first.section(2) == draft.section(2)
+    assert first.section(1) is not None
+    assert "About Blocking signals." not in source.read_text(encoding="utf-8")
+    assert expand(place, "accept", "07", "--section", "1").code == 0
+    second = read(source.read_text(encoding="utf-8"))
+    assert (second.section(1), second.section(2)) == (draft.section(1), draft.section(2))
+    assert expand(place, "accept", "07", "--section", "9").code == 2
+    assert expand(place, "accept", "07", "--undo", "--section", "1").code == 2
+    shown = expand(place, "accept", "07", "--section", "3", "--json")
+    assert [done["changed"] for done in shown.json["accepted"]] == [True]
+    for _ in range(3):
+        assert expand(place, "accept", "07", "--undo").code == 0
+    assert "Named pipes" in source.read_text(encoding="utf-8")
+    assert expand(place, "accept", "07", "--undo", "--json").code == 2
+
+
+def test_text_outside_of_sections_that_a_person_edits_in_a_draft_stays(place: Path) -> None:
+    book = place / "outlines" / "book.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: keep\n", encoding="utf-8")
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--section", "2", "--base-url", server.base_url).code == 0
+        draft = place / "drafts" / "07.md"
+        draft.write_text(draft_of(place).replace("> **Level**: expert", "> **Level**: anyone"), encoding="utf-8")
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+        text = draft_of(place)
+        assert "> **Level**: anyone" in text
+        assert "> **Level**: expert" not in text
+        assert text.count("## Named pipes\n") == 1
+        requests = len(server.requests)
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+        assert draft_of(place) == text
+        assert len(server.requests) == requests
