@@ -137,6 +137,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         does="spends an output cap below 1,200 tokens on reasoning",
         reply=_thinks_up_to(1_200),
         said="asking once more with",
+        # One after the other: how many sections pay for a small cap before the first has learnt of it is chance.
+        options=("--concurrency", "1"),
     ),
     Behaviour(
         name="special-tokens",
