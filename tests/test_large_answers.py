@@ -1,4 +1,4 @@
-"""Answers of tens of thousands of lines: every step takes time that grows with the text, and no faster."""
+"""Answers of thousands of lines: every step takes time that grows with the text, and no faster."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SHAPES: dict[str, Callable[[], str]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
-def test_twenty_thousand_lines_take_seconds(shape: str) -> None:
+def test_thousands_of_lines_take_seconds(shape: str) -> None:
     text = SHAPES[shape]()
     section = SectionText(Skeleton(number=2, title="Named pipes", topics=("Opening", "Reading"), target=40))
     began = time.process_time()

@@ -137,8 +137,15 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         does="spends an output cap below 1,200 tokens on reasoning",
         reply=_thinks_up_to(1_200),
         said="asking once more with",
-        # One after the other: how many sections pay for a small cap before the first has learnt of it is chance.
         options=("--concurrency", "1"),
+    ),
+    Behaviour(
+        name="spends-small-caps-at-once",
+        does="does so while several sections are asked for",
+        reply=_thinks_up_to(1_200),
+        said="asking once more with",
+        # Which sections pay for a small cap before one has learnt of it is chance; one that did may end over its plan.
+        codes=(0, 5),
     ),
     Behaviour(
         name="special-tokens",
