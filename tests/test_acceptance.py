@@ -340,7 +340,9 @@ def test_status_knows_the_lines_before_an_acceptance_and_those_added(
     for part in (("--section", "2"), ()):
         assert expand(place, "accept", "07", *part, "--force").code == 0
     rows = expand(place, "status", "--json").json
-    (row,) = [row for rows in (rows["finished_chapters"], rows["pending_chapters"]) for row in rows if row["id"] == "07"]
+    (row,) = [
+        row for rows in (rows["finished_chapters"], rows["pending_chapters"]) for row in rows if row["id"] == "07"
+    ]
     now = source_of(place).read_bytes().count(b"\n")
     assert (row["before"], row["lines"]) == (before, now)
     assert row.get("added", now - before) == now - before > 50
@@ -357,7 +359,9 @@ def test_a_document_of_the_same_name_in_another_folder_is_another_chapter(place:
         path.write_text(text, encoding="utf-8")
         assert expand(place, "outline", "import", str(path), "--lines", "25").code == 0
         assert expand(place, "outline", "import", str(path), "--lines", "25").code == 0
-    sources = {id: Workspace(root=place).outline(id).source for id in Workspace(root=place).chapter_ids()}
+    sources = {
+        chapter: Workspace(root=place).outline(chapter).source for chapter in Workspace(root=place).chapter_ids()
+    }
     del sources["07"]
     assert sources == {
         "overview": "docs/server/overview.md",

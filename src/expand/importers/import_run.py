@@ -165,7 +165,10 @@ def _under_known_ids(workspace: Workspace, book: Book | None, proposals: Sequenc
                 c for c in free if document and PurePosixPath(c.source or "").parts[-len(document) :] == document
             ]
             by_title = [
-                c for c in free if key and not _is_of_another(workspace, c.source, proposal.file)
+                c
+                for c in free
+                if key
+                and not _is_of_another(workspace, c.source, proposal.file)
                 and any(title_key(title) == key for title in c.title.every())
             ]
             same = next((fitting[0] for fitting in (by_document, by_title) if len(fitting) == 1), None)
