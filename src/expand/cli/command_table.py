@@ -13,7 +13,7 @@ TASKS = """\
 \b
 By task:
   begin      expand init, expand doctor, expand trust, expand outline import
-  plan       expand plan, expand chapter 03 --dry-run, expand prompt show
+  plan       expand plan, expand brief 03, expand chapter 03 --dry-run
   write      expand chapter 03, expand chapter --all, expand worker
   improve    expand review 03, expand revise 03 --section 2 --note TEXT
   finish     expand accept 03, expand accept 03 --undo
@@ -78,6 +78,11 @@ review = review:review
 Check drafts against their outlines; exit 5 if one falls short.
 expand review 03                                    sections and findings
 expand review 03 04 --format markdown -o review.md  into a file
+
+brief = brief:brief
+Show what a chapter's sections share, or have it written.
+expand brief 03          show it, or have it written: one request
+expand brief 03 --fresh  have it written anew
 
 revise = review:revise
 Redraw one section with an instruction.
