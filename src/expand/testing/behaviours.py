@@ -65,9 +65,7 @@ def written(
         return "\n".join(["The scheduler decides."] * count), "stop"
     if behaviour == "wrong_language":
         language = "en" if language == "zh" else "zh"
-    if brief := brief_of(question):
-        return brief, "stop"
-    lines = generator.lines(question, count, language)
+    lines = brief_of(question) or generator.lines(question, count, language)
     if behaviour == "cut_off":
         return "\n".join(lines)[: -len(lines[-1]) // 2].rstrip(), "length"
     lines = _spoiled(lines, behaviour)

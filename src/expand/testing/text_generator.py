@@ -63,15 +63,13 @@ class LineRequest:
 _PLANNED = re.compile(r"^- (?P<title>.+?): \d+ lines(?:\. Topics: (?P<topics>.+))?$", re.MULTILINE)
 
 
-def brief_of(question: LineRequest) -> str:
-    """The brief that a request for one is answered with, "" where the message asks for something else: an entry with an
-    opening for each section that it lists.
-    """
+def brief_of(question: LineRequest) -> list[str]:
+    """The lines of a brief, where the message asks for one: an entry with an opening for each section that it lists."""
     if question.section or "Answer with one YAML mapping" not in question.text:
-        return ""
+        return []
     titles = [found["title"] for found in _PLANNED.finditer(question.text)]
     entries = [{"title": title, "opening": f"This part is about {title}."} for title in titles]
-    return json.dumps({"sections": entries}, ensure_ascii=False)
+    return [json.dumps({"sections": entries}, ensure_ascii=False)]
 
 
 @dataclass(slots=True)
