@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from expand.checks import Finding, check_section
 from expand.document import draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, opened, own_texts
-from expand.document.page import BYTE_ORDER_MARK, Page
+from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
 from expand.document.source import footer_line, place, read_source
 from expand.drafting.brief import Brief, SectionBrief
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
+from expand.errors import InputError, Place
 from expand.llm.types import Message
 from expand.markdown import blocks, matching
 from expand.outline import Book, Outline, Section, Text
@@ -115,6 +116,15 @@ class Chapter:
             prompts.check(self.language)
             self._templates[model] = prompts, prompts.system(self.context)
         return self._templates[model]
+
+    def require_sound_source(self) -> None:
+        """Raises ``InputError`` for a source in which something never ends: the drafted text would be part of it."""
+        fault = first_fault(Page(self._source_text))
+        if fault is not None:
+            place = Place(path=self.outline.source, line=fault.line + 1)
+            raise InputError(
+                f"{fault.says}, and all that follows would be part of it", remedy=fault.remedy, place=place
+            )
 
     @property
     def footer(self) -> str:

@@ -85,10 +85,12 @@ def prose(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def title_key(title: str) -> str:
-    """What two spellings of a title have in common: no number, markup, case or punctuation."""
+    """What two spellings of a title have in common: no number, markup, case or punctuation; one of nothing but signs
+    (emoji) is itself.
+    """
     while (shorter := unnumbered(title)) != title:
         title = shorter
-    return "".join(_TOKEN.findall(title.casefold()))
+    return "".join(_TOKEN.findall(title.casefold())) or title.strip()
 
 
 def _heads(title: str) -> tuple[str, ...]:
