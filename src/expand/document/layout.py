@@ -18,6 +18,7 @@ from typing import NamedTuple
 from expand.document.page import Heading, Page, Span
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block, anchor
+from expand.markdown.numbering import all_unnumbered
 
 PLACEHOLDER_CHARACTERS = 200
 """A longer block is no placeholder, whatever it begins with."""
@@ -244,7 +245,7 @@ def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
     """The style that the headings of one place have in common; plain headings of a level where there are none."""
     if not siblings:
         return HeadingStyle(level=level)
-    titles = [matching.unnumbered(heading.title) for heading in siblings]
+    titles = all_unnumbered([heading.title for heading in siblings])
     return HeadingStyle(
         level=siblings[0].level,
         setext=all(heading.setext for heading in siblings),

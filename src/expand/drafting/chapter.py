@@ -24,6 +24,7 @@ from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
 from expand.errors import InputError, Place
 from expand.llm.types import Message
 from expand.markdown import blocks, matching
+from expand.markdown.numbering import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
@@ -164,9 +165,9 @@ class Chapter:
         return tuple(
             Named(
                 wanted=Wanted(section.title.every(), section.heading),
-                title=self.say(section.title),
+                title=self._titles[section.number][0],
                 topics=tuple(Wanted(topic.every()) for topic in section.topics),
-                topic_titles=tuple(self.say(topic) for topic in section.topics),
+                topic_titles=self._titles[section.number][1],
             )
             for section in self.outline.sections
         )
@@ -178,12 +179,12 @@ class Chapter:
     def _kept_skeleton(self, section: Section, arrangement: Arrangement) -> Skeleton:
         parts = arrangement.sections[section.number]
         own = own_texts(parts)
-        topics = tuple(self.say(topic) for topic in section.topics)
+        title, topics = self._titles[section.number]
         own_heading = parts[0].text if isinstance(parts[0], NewHeading) else str(parts[0])
         levels = [heading.level for heading in Page(own_heading).headings]
         return Skeleton(
             number=section.number,
-            title=self.say(section.title),
+            title=title,
             topics=topics,
             target=section.lines,
             intro=() if topics else tuple(own.values()),
@@ -193,6 +194,20 @@ class Chapter:
             **self._briefed(section),
             body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
         )
+
+    @cached_property
+    def _titles(self) -> dict[int, tuple[str, tuple[str, ...]]]:
+        """Title and topics of each section by number. Where the tool numbers them, without numbers of their own."""
+        sections = self.outline.sections
+        titles = [self.say(section.title) for section in sections]
+        topics = {section.number: [self.say(topic) for topic in section.topics] for section in sections}
+        if self.layout == "numbered":
+            titles = all_unnumbered(titles)
+            topics = {number: all_unnumbered(own, (number,)) for number, own in topics.items()}
+        return {
+            section.number: (title, tuple(topics[section.number]))
+            for section, title in zip(sections, titles, strict=True)
+        }
 
     def _skeleton(self, section: Section) -> Skeleton:
         if self.arrangement is not None:
@@ -204,10 +219,11 @@ class Chapter:
                 intro.append(block.text)
             else:
                 by_topic.setdefault(block.topic, []).append(block.text)
+        title, topics = self._titles[section.number]
         return Skeleton(
             number=section.number,
-            title=self.say(section.title),
-            topics=tuple(self.say(topic) for topic in section.topics),
+            title=title,
+            topics=topics,
             target=section.lines,
             intro=tuple(intro),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},

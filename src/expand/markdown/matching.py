@@ -12,6 +12,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import pairwise
 
+from expand.markdown.numbering import unnumbered
+
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _CJK_RUN = re.compile(f"[{CJK}]+")
 _CJK_LANGUAGES = ("zh", "ja", "ko")
@@ -25,18 +27,6 @@ _INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _TARGET = re.compile(r"\]\([^)]*\)")
 _URL = re.compile(r"<?https?://\S+")
 _SENTENCE_END = re.compile(r"""(?:[。！？：]+|[.!?:]+["'”’)*_]*(?=\s|$))\s*""")
-_NUMERAL = "一二三四五六七八九十"
-_NUMBER = re.compile(
-    rf"""(?xi)^(?:\s|\*\*|__|[#§])*(?:
-      第\s*[\d.{_NUMERAL}]+\s*[章节部篇]分?[\s:：、.．-]*
-    | [（(](?:[{_NUMERAL}]{{1,3}}|\d{{1,2}})[)）]\s*
-    | [{_NUMERAL}]{{1,3}}[、．.]\s*
-    | (?:section|chapter|topic)\s+\d+(?:\.\d+)*\s*[:.—–-]\s*
-    | [1-9]\d?(?:\.[1-9]\d?){{2,4}}(?:[.、:：)）](?!\d)\s*|\s+)
-    | [1-9]\d?\.(?:1\d|20|[1-9])(?:[.、:：)）](?!\d)\s*|\s+)
-    | [1-9]\d?[.)、．:：）](?!\d)\s*
-    )(?=\S)"""
-)
 _BRACKET = re.compile(r"[（(\[【:：—–]|\s-\s")
 STOP_WORDS = frozenset(
     "a an and are as at be but by can do for from has have how if in into is it its of on or our "
@@ -64,18 +54,6 @@ def is_cjk_text(text: str) -> bool:
     """Whether a text is in such a language, by its letters."""
     letters = sum(map(str.isalpha, text))
     return cjk_letters(text) > CJK_SHARE * letters
-
-
-def unnumbered(title: str) -> str:
-    """A title without the number in front: "2.1.3 Pipes", "一、管道" and "第2节 管道" lose it.
-
-    A version stays ("1.90 features"), and so does a title that is nothing but a number.
-    """
-    emphasis = re.match(r"\s*(\*\*|__)?", title)
-    found = _NUMBER.match(title)
-    if found is None:
-        return title
-    return (emphasis.group(1) or "" if emphasis else "") + title[found.end() :]
 
 
 def prose(text: str) -> str:
