@@ -24,7 +24,7 @@ from expand.cli import app, main
 from expand.client.retry_policy import RULES
 from expand.ledger.migrations import MIGRATIONS
 from expand.llm.provider import COMPATIBLE, providers
-from expand.outline.schema import BOOK, OUTLINE
+from expand.outline.schema import BOOK, BRIEF, OUTLINE
 from expand.prompts.reference import reference
 from expand.settings import SETTINGS
 
@@ -74,14 +74,15 @@ def _keys(schema: Mapping[str, object], prefix: str = "") -> list[str]:
 
 def outlines() -> str:
     """The keys of outline and book files."""
-    parts = ["# Outline and book files\n"]
+    parts = ["# Outline, book and brief files\n"]
     for title, schema in (
         ("`outlines/<chapter>.yaml`", OUTLINE.schema),
         ("`outlines/book.yaml`", BOOK.schema),
+        ("`briefs/<chapter>.yaml`", BRIEF.schema),
     ):
         rows = "\n".join(_keys(schema))
         parts.append(f"## {title}\n\n| key | required | meaning |\n| --- | --- | --- |\n{rows}\n")
-    parts.append("The JSON Schemas: `expand outline schema`, `expand outline schema --book`.\n")
+    parts.append("The JSON Schemas: `expand outline schema`, `expand outline schema --book` and `--brief`.\n")
     return "\n".join(parts)
 
 

@@ -12,6 +12,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import pairwise
 
+from expand.markdown.numbering import unnumbered
+
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _CJK_RUN = re.compile(f"[{CJK}]+")
 _CJK_LANGUAGES = ("zh", "ja", "ko")
@@ -25,18 +27,6 @@ _INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _TARGET = re.compile(r"\]\([^)]*\)")
 _URL = re.compile(r"<?https?://\S+")
 _SENTENCE_END = re.compile(r"""(?:[。！？：]+|[.!?:]+["'”’)*_]*(?=\s|$))\s*""")
-_NUMERAL = "一二三四五六七八九十"
-_NUMBER = re.compile(
-    rf"""(?xi)^(?:\s|\*\*|__|[#§])*(?:
-      第\s*[\d.{_NUMERAL}]+\s*[章节部篇]分?[\s:：、.．-]*
-    | [（(](?:[{_NUMERAL}]{{1,3}}|\d{{1,2}})[)）]\s*
-    | [{_NUMERAL}]{{1,3}}[、．.]\s*
-    | (?:section|chapter|topic)\s+\d+(?:\.\d+)*\s*[:.—–-]\s*
-    | [1-9]\d?(?:\.[1-9]\d?){{2,4}}(?:[.、:：)）](?!\d)\s*|\s+)
-    | [1-9]\d?\.(?:1\d|20|[1-9])(?:[.、:：)）](?!\d)\s*|\s+)
-    | [1-9]\d?[.)、．:：）](?!\d)\s*
-    )(?=\S)"""
-)
 _BRACKET = re.compile(r"[（(\[【:：—–]|\s-\s")
 STOP_WORDS = frozenset(
     "a an and are as at be but by can do for from has have how if in into is it its of on or our "
@@ -68,18 +58,6 @@ def is_cjk_text(text: str) -> bool:
     return cjk_letters(text) > CJK_SHARE * letters
 
 
-def unnumbered(title: str) -> str:
-    """A title without the number in front: "2.1.3 Pipes", "一、管道" and "第2节 管道" lose it.
-
-    A version stays ("1.90 features"), and so does a title that is nothing but a number.
-    """
-    emphasis = re.match(r"\s*(\*\*|__)?", title)
-    found = _NUMBER.match(title)
-    if found is None:
-        return title
-    return (emphasis.group(1) or "" if emphasis else "") + title[found.end() :]
-
-
 def prose(text: str) -> str:
     """Inline text without code spans, link targets and addresses."""
     return _URL.sub(" ", _TARGET.sub("]()", _INLINE_CODE.sub(" ", text)))
@@ -87,10 +65,12 @@ def prose(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def title_key(title: str) -> str:
-    """What two spellings of a title have in common: no number, markup, case or punctuation."""
+    """What two spellings of a title have in common: no number, markup, case or punctuation; one of nothing but signs
+    (emoji) is itself.
+    """
     while (shorter := unnumbered(title)) != title:
         title = shorter
-    return "".join(_TOKEN.findall(title.casefold()))
+    return "".join(_TOKEN.findall(title.casefold())) or title.strip()
 
 
 def _heads(title: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from expand.markdown import blocks, characters, matching, thinking
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
+from expand.markdown.numbering import unnumbered
 from expand.markdown.thinking import Removed
 
 LONGEST_BOILERPLATE = 400
@@ -368,8 +369,8 @@ def standing_title(block: Block) -> str:
 
 
 def _is_own(title: str, keys: set[str]) -> bool:
-    unnumbered = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
-    return matching.title_key(title) in keys or matching.title_key(unnumbered) in keys
+    bare = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
+    return matching.title_key(title) in keys or matching.title_key(bare) in keys
 
 
 def _without_own_headings(text: str, keys: set[str]) -> str:
@@ -422,7 +423,7 @@ def _with_levels(text: str, body_level: int) -> str:
     edits: list[tuple[int, int, str]] = []
     for block in every:
         level = min(6, max(1, block.level + shift))
-        title = matching.unnumbered(block.title)
+        title = unnumbered(block.title)
         if level != block.level or title != block.title:
             edits.append((block.start, block.end, _heading_row(block, level, title, lines[block.end - 1])))
     return _all_replaced(text, edits)
