@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
-from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements, talk
+from expand.checks import (
+    code_blocks,
+    endings,
+    forbidden_characters,
+    links,
+    placeholders,
+    repeats,
+    requirements,
+    talk,
+    undefined_names,
+)
 from expand.checks.finding import Finding
 from expand.outline import Quality, Section
 
@@ -53,13 +63,16 @@ def check_chapter(
     *,
     quality: Quality | None = None,
     exists: Callable[[str], bool] | None = None,
+    names: Container[str] = (),
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
     ``texts`` holds the sections by number; what stands around them may go along under 0.
-    ``exists`` says whether a relative link's path is there; without it only anchors are checked.
+    ``exists`` says whether a relative link's path is there; without it only anchors are checked. ``names`` are the link
+    references and footnotes that are defined elsewhere.
     """
     found = [*repeats.across_sections(texts), *links.broken_links(texts, exists=exists)]
+    found += undefined_names.undefined_references(texts, names)
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         found += requirements.few_examples(texts.values(), wanted, language, section=0)

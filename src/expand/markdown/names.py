@@ -7,7 +7,7 @@ A document has one namespace for them, but answers are written blind to each oth
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -66,7 +66,7 @@ def without_code(text: str) -> str:
     return _CODE_SPAN.sub(lambda found: re.sub(r"[^\r\n]", "\0", found[0]), "".join(lines))
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def uses(text: str) -> tuple[Use, ...]:
     """The names that a text uses and defines, in order."""
     if "[" not in text:
@@ -108,14 +108,15 @@ def _uses(bare: str, pairs: Mapping[int, int], references: set[int]) -> Iterator
             labels.add(end + 1)
             inside = (end + 2, pairs[end + 1])
             own = bare[slice(*inside)]
-            sure = not (before.isalnum() or before in ("]", ")", "_")) and not (said.isdigit() and own.isdigit())
+            behind_word = before.isascii() and (before.isalnum() or before in ("]", ")", "_"))
+            sure = not behind_word and not (said.isdigit() and own.isdigit())
             own = own if own.strip() else said
             yield Use(name=name_of(own), said=own, line=line, label=inside, form="full", sure=sure)
         else:
             yield Use(name=name_of(said), said=said, line=line, label=(end + 1, end + 1), form="shortcut")
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def definitions(text: str) -> tuple[Definition, ...]:
     """What a text defines, in order; of a name that it defines twice, both."""
     own = [use for use in uses(text) if use.defines]
@@ -173,16 +174,20 @@ def apart(text: str, taken: Mapping[str, str], *, keep: Container[str] = ()) -> 
     return _without(text, dropped)
 
 
-def completed(text: str, defined: Container[str], others: Iterable[str]) -> str:
-    """The text with the definitions that it lacks and that others have, at its end. ``defined`` are the names that need
-    none.
-    """
-    lacking = {use.name for use in uses(text) if use.name not in defined}
+def lacking(texts: Collection[str], known: Container[str] = ()) -> set[str]:
+    """The names that the texts of a document use and that none of them defines, less those ``known``."""
+    defined = {definition.name for text in texts for definition in definitions(text)}
+    return {use.name for text in texts for use in uses(text) if use.name not in defined and use.name not in known}
+
+
+def completed(text: str, wanted: Collection[str], others: Iterable[str]) -> str:
+    """The text with the definitions of the ``wanted`` names that others have, at its end."""
+    left = set(wanted)
     added = []
-    for other in others:
+    for other in others if left else ():
         for definition in definitions(other):
-            if definition.name in lacking:
-                lacking.remove(definition.name)
+            if definition.name in left:
+                left.remove(definition.name)
                 added.append("".join(rows(other)[definition.start : definition.end]).strip("\r\n"))
     body = text.rstrip("\r\n")
     newline = newline_of(text)
