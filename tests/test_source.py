@@ -77,11 +77,10 @@ def test_header_sections_and_footer() -> None:
     assert source.footer == "---\n\n**参考**: [优化](../a/b.md)\n\n---\n\n**维护**: Team"
 
 
-def test_ordinary_text_is_neither_header_nor_footer() -> None:
-    source = read_source("# T\n\nAn introduction.\n\n## A\n\nText.\n\n---\n\nMore text.\n")
-    assert source.header == "# T"
+def test_an_introduction_belongs_to_the_header_and_text_behind_a_rule_to_its_section() -> None:
+    source = read_source("# T\n\nAn introduction.\n\n---\n\n## A\n\nText.\n\n---\n\nMore text.\n")
+    assert source.header == "# T\n\nAn introduction."
     assert [(part.title, part.level, part.text) for part in source.sections] == [
-        ("", 0, "An introduction."),
         ("A", 2, "Text.\n\n---\n\nMore text."),
     ]
     assert source.footer == ""
@@ -104,7 +103,7 @@ def test_pieces_go_where_they_belong_verbatim() -> None:
         ("内存", ("共享内存", "内存映射（mmap）")),
         ("I/O", ("零拷贝（splice）", "io_uring")),
     )
-    placed = place(read_source(STUB), plan)
+    placed = place(read_source(STUB), plan).blocks
     assert placed == {
         2: (
             PlacedBlocks(text="Text about mmap.", title="内存映射", topic=1),
@@ -123,19 +122,21 @@ def test_pieces_go_where_they_belong_verbatim() -> None:
 def test_what_is_like_nothing_goes_with_its_neighbour_or_first() -> None:
     plan = outline(("Pipes", ()), ("Memory", ("mmap",)))
     source = read_source("# T\n\n## X\n\nqqq\n\n## Y\n\nmmap it\n\nzzz\n\nLabel:\n")
-    assert {n: [p.text for p in ps] for n, ps in place(source, plan).items()} == {
+    assert {n: [p.text for p in ps] for n, ps in place(source, plan).blocks.items()} == {
         1: ["qqq"],
         2: ["mmap it", "zzz", "Label:"],
     }
-    assert [p.text for p in place(source, outline())[1]] == ["qqq", "mmap it", "zzz", "Label:"]
+    assert [p.text for p in place(source, outline()).blocks[1]] == ["qqq", "mmap it", "zzz", "Label:"]
 
 
-def test_subheadings_go_along_as_titles() -> None:
+def test_headings_that_are_no_topics_stay_below_the_tools() -> None:
     source = read_source("# T\n\n## A\n\nText:\n\n### Deep\n\nmore\n\n### Deeper\n\nend\n")
-    placed = place(source, outline(("A", ())))
+    placed = place(source, outline(("A", ()))).blocks
     assert [(p.title, p.text) for p in placed[1]] == [
         ("A", "Text:"),
+        ("Deep", "### Deep"),
         ("Deep", "more"),
+        ("Deeper", "### Deeper"),
         ("Deeper", "end"),
     ]
 
@@ -145,13 +146,12 @@ def test_subheadings_go_along_as_titles() -> None:
 def test_nothing_of_a_source_is_lost(text: str, sections: int) -> None:
     source = read_source(text)
     plan = outline(*((f"Part {n}", ("Bold", "nested")) for n in range(sections)))
-    pieces = [p.text for ps in place(source, plan).values() for p in ps]
+    pieces = [p.text for ps in place(source, plan).blocks.values() for p in ps]
     titles = [part.title for part in source.sections]
     whole = "\n\n".join([source.header, *titles, *pieces, source.footer])
     for block in blocks.blocks(text):
         if block.kind not in ("heading", "rule"):
             assert " ".join(block.text.split()) in " ".join(whole.split())
-    assert sum(len(piece) for piece in pieces) <= len(text)
 
 
 @pytest.mark.parametrize("chapter", ["03", "04", "05"])
@@ -159,17 +159,17 @@ def test_the_shipped_stubs_are_placed_whole(chapter: str) -> None:
     plan = read_outline(ROOT / "outlines" / f"{chapter}.yaml", root=ROOT, chapter_id=chapter)
     text = (ROOT / plan.source).read_text(encoding="utf-8")
     source = read_source(text)
-    placed = place(source, plan)
+    placed = place(source, plan).blocks
     draft = "\n\n".join([source.header, *(p.text for ps in placed.values() for p in ps), source.footer])
-    assert source_findings(blocks.blocks(text), draft) == ()
+    assert {finding.kind for finding in source_findings(blocks.blocks(text), draft)} == {"superseded"}
     assert source_findings(blocks.blocks(text), "") != ()
 
 
 def test_a_heading_that_is_a_topic_decides() -> None:
     plan = outline(("Testing", ("Integration tests (several processes)",)), ("CI integration", ()))
     source = read_source("# T\n\n## Integration tests\n\nRun them in CI.\n\n```sh\nci run\n```\n")
-    assert list(place(source, plan)) == [1]
-    assert [piece.topic for piece in place(source, plan)[1]] == [0, 0]
+    assert list(place(source, plan).blocks) == [1]
+    assert [piece.topic for piece in place(source, plan).blocks[1]] == [0, 0]
 
 
 @pytest.mark.parametrize("block", ["<!-- kept by its authors -->", '<img src="logo.png">'])
@@ -192,7 +192,7 @@ def test_a_footer_holds_blocks_of_eight_lines(lines: int, is_footer: bool) -> No
 @pytest.mark.parametrize(("label", "is_header"), [(40, True), (41, False)])
 def test_a_label_of_the_header_has_forty_characters(label: int, is_header: bool) -> None:
     line = f"**{'a' * label}**: text"
-    assert (line in read_source(f"# T\n\n{line}\n\n## A\n\na\n").header) is is_header
+    assert (line in read_source(f"# T\n\n{line}\n\ntext\n").header) is is_header
 
 
 def book(*topics: str) -> Outline:
@@ -209,7 +209,7 @@ def book(*topics: str) -> Outline:
 
 
 def placed_in(heading: str, text: str, plan: Outline) -> int:
-    (number,) = place(read_source(f"# T\n\n## {heading}\n\n{text}\n"), plan)
+    (number,) = place(read_source(f"# T\n\n## {heading}\n\n{text}\n"), plan).blocks
     return number
 
 

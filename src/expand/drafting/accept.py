@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from expand.checks.incoming_links import anchors_of, broken_incoming
 from expand.document import draft as document
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
@@ -31,13 +32,18 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
     Raises ``InputError`` when there is no draft.
     """
     draft_file = open_draft(workspace, settings, book, chapter_id)
-    return draft_file.chapter_result(
+    source = draft_file.chapter.outline.source
+    present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
+    gone = anchors_of(present) - anchors_of(document.document_text(draft_file.text))
+    links = broken_incoming(workspace.pages(), source, gone) if gone else []
+    result = draft_file.chapter_result(
         [
             draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
             for section in draft_file.chapter.outline.sections
         ],
         whole=True,
     )
+    return replace(result, findings=(*result.findings, *links))
 
 
 def open_draft(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> DraftFile:

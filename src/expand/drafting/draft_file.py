@@ -23,7 +23,7 @@ from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp
 from expand.document.follow import followed, new_numbers, title_of
 from expand.document.layout import assembled
-from expand.document.page import Page, anchors
+from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
 from expand.drafting.brief import read_brief
 from expand.drafting.chapter import Chapter, Revision, differences
@@ -34,7 +34,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.markdown import lines, names
-from expand.markdown.blocks import anchor
+from expand.markdown.blocks import anchor, newline_of
 from expand.outline import Book, Outline, Section
 from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 
@@ -84,6 +84,8 @@ class DraftFile:
         """Of the source as it stands, which may be an accepted draft."""
         self._source = self._acceptances.origin(chapter.id, present)
         self._source_hash = ""
+        self._mark = BYTE_ORDER_MARK if self._source.startswith(BYTE_ORDER_MARK.encode()) else ""
+        self._newline = newline_of(self._source.decode("utf-8", "replace"))
         self._seen: str | None = None
         self._former: Draft | None = None
         self._titles: dict[int, str] = {}
@@ -193,6 +195,7 @@ class DraftFile:
             head_hash=keep_head.head_hash if keep_head else None,
             footer_hash=keep_footer.footer_hash if keep_footer else None,
         )
+        text = self._mark + text.replace("\n", self._newline)
         return text, bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
 
     def _named(self, number: int, stamp: Stamp) -> Stamp:
