@@ -116,13 +116,12 @@ def test_sections_do_not_share_names_by_accident(tmp_path: Path, layout: str) ->
         encoding="utf-8",
     )
 
-    def run(*sections: int, write: object = _answer) -> str:
-        options = {"sections": sections} if sections else {}
-        author = ScriptedAuthor(write=write)  # type: ignore[arg-type]
-        asyncio.run(expand_chapter(Workspace.open(place), "07", author=author, **options))
+    def run(sections: list[int] | None = None) -> str:
+        author = ScriptedAuthor(write=_answer)
+        asyncio.run(expand_chapter(Workspace.open(place), "07", author=author, sections=sections))
         return draft_of(place)
 
-    run(3)
+    run([3])
     text = run()
     found = definitions(text)
     assert len({d.name for d in found}) == len(found)
