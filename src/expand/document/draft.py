@@ -224,7 +224,9 @@ def read(text: str) -> Draft:
             rest_hash=fields.get("rest", ""),
         )
     # Line endings and the mark are the source's; what is between them is compared without them.
-    body = re.sub(r"\r\n?", "\n", body.removeprefix(BYTE_ORDER_MARK))
+    body = body.removeprefix(BYTE_ORDER_MARK)
+    if newline_of(body) != "\n":
+        body = re.sub(r"\r\n?", "\n", body)
     head_text, sections, footer = _parts(body, fields.get("foot", ""))
     return Draft(
         language=fields.get("language", ""),

@@ -11,6 +11,7 @@ an edit in it, it does.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -109,6 +110,8 @@ class DraftFile:
 
     def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
+        if self.chapter.arrangement is None and self._newline != "\n":
+            text = re.sub(r"\r\n?", "\n", text)
         former = self.texts.get(number, "")
         self.texts[number] = text
         if names.definitions(former):  # what another section leant on stays defined
@@ -195,7 +198,9 @@ class DraftFile:
             head_hash=keep_head.head_hash if keep_head else None,
             footer_hash=keep_footer.footer_hash if keep_footer else None,
         )
-        text = self._mark + text.replace("\n", self._newline)
+        if self._newline != "\n":
+            text = text.replace("\n", self._newline)
+        text = self._mark + text
         return text, bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
 
     def _named(self, number: int, stamp: Stamp) -> Stamp:
