@@ -1,7 +1,5 @@
 """Names places in drafts as editors and people read them: ``drafts/03.md:162``, ``03/1-4``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import groupby
 

@@ -4,8 +4,6 @@ Figures are shown whole at any width; titles give way first, then the bars. Ever
 drawn over what stands above.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time

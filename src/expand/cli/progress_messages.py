@@ -1,7 +1,5 @@
 """The events of a run as lines of text: the same words on a terminal, in a pipe and in the log."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Iterator

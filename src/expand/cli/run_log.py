@@ -3,8 +3,6 @@
 Bounded: only the newest files are kept. No key is in it.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator

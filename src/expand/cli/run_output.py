@@ -1,7 +1,5 @@
 """The result of a run, and of a review, for people."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 

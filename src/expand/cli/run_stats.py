@@ -1,7 +1,5 @@
 """The statistics of a run as it goes on: lines, sections and tokens so far, and the time left."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

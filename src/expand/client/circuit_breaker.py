@@ -11,8 +11,6 @@ whole reservation. Without the breaker, every order of a run would lose all of i
   ends. Losses of a single order may be the fault of what it asks, and end only its section.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 MOST_LOST = 4

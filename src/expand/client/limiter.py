@@ -5,8 +5,6 @@ a place that becomes free is taken at once. What the provider and the budget all
 holds for all processes; whoever is first in the queue asks it, and waits there for the answer to change.
 """
 
-from __future__ import annotations
-
 import asyncio
 import heapq
 import itertools

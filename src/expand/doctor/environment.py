@@ -1,7 +1,5 @@
 """The shell and the machine: which command it finds, the terminal, the optional local model."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shlex

@@ -3,8 +3,6 @@
 It is entered for the chapter ``doctor``, section 0, which no outline has.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from decimal import Decimal

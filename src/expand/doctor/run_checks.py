@@ -1,7 +1,5 @@
 """Runs all checks, in the order in which a reader mends what they find."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

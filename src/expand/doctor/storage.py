@@ -1,7 +1,5 @@
 """Checks the workspace's files: room on the disk, the folder, and the ledger."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shlex

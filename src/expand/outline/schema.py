@@ -5,8 +5,6 @@ verdict. What a schema cannot say (an id against its file's name, a source that 
 chapter that the book does not have) is in ``reading.py``.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -5,8 +5,6 @@ was found is kept under the hash of the text, as long as the code that counts is
 be deleted at any time.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

@@ -1,7 +1,5 @@
 """What a book's reports are made from, read once: outlines, documents, drafts and the ledger."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass

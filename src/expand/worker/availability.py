@@ -3,8 +3,6 @@
 This module loads none of them, so that a message can name what is missing.
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 from expand.errors import InputError, Place

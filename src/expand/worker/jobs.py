@@ -1,7 +1,5 @@
 """A section that a worker is to buy, as it travels through the queue."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self

@@ -3,8 +3,6 @@
 ``run_worker`` in ``work_loop`` is the other end, which buys what is queued.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

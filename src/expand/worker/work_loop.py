@@ -4,8 +4,6 @@ procrastinate takes the jobs and keeps the heartbeat. What is decided here: whic
 workers are taken back, when a worker that fits no job rests, and when the worker ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
