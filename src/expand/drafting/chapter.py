@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from expand.checks import Finding, check_section
+from expand.checks import Finding, check_section, not_ignored
 from expand.document import draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, own_texts
 from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
@@ -197,6 +197,11 @@ class Chapter:
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
         )
 
+    def ignored(self, section: int) -> frozenset[str]:
+        """The kinds of findings that nobody wants to hear of in a section; 0: of the chapter as a whole."""
+        own = next((one.ignore for one in self.outline.sections if one.number == section), ())
+        return frozenset((*self._book.ignore, *self.outline.ignore, *own))
+
     def check(self, section: Section, text: str) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than
         the draft.
@@ -216,7 +221,7 @@ class Chapter:
 
     def _findings(self, section: Section, text: str) -> tuple[Finding, ...]:
         skeleton = self.skeletons[section.number]
-        return check_section(
+        found = check_section(
             section=section,
             title=skeleton.title,
             topics=skeleton.topics,
@@ -225,6 +230,7 @@ class Chapter:
             language=self.language,
             quality=self.outline.quality,
         )
+        return not_ignored(found, {section.number: text}, self.ignored)
 
     def key(self, section: Section, revision: Revision, *, title: str | None = None) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
