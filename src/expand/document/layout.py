@@ -18,6 +18,7 @@ from typing import NamedTuple
 from expand.document.page import Heading, Page, Span
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block, anchor
+from expand.markdown.numbering import all_unnumbered
 
 PLACEHOLDER_CHARACTERS = 200
 """A longer block is no placeholder, whatever it begins with."""
@@ -64,6 +65,12 @@ class Placeholder(NamedTuple):
     """A block of the author's that stands for text to come; it gives way to the topic's text."""
 
     topic: int
+    text: str
+
+
+class Opening(NamedTuple):
+    """The first sentences of a section in which the author has none; they stand there once the section has text."""
+
     text: str
 
 
@@ -238,7 +245,7 @@ def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
     """The style that the headings of one place have in common; plain headings of a level where there are none."""
     if not siblings:
         return HeadingStyle(level=level)
-    titles = [matching.unnumbered(heading.title) for heading in siblings]
+    titles = all_unnumbered([heading.title for heading in siblings])
     return HeadingStyle(
         level=siblings[0].level,
         setext=all(heading.setext for heading in siblings),
@@ -260,9 +267,9 @@ def _title_case(title: str) -> str:
 
 # Sections as parts
 
-Part = str | Slot | Placeholder | NewHeading
-"""A piece of a section: the author's own text verbatim, a place for the model's, a block that gives way to it, or the
-heading of a section that the document does not have.
+Part = str | Slot | Placeholder | NewHeading | Opening
+"""A piece of a section: the author's own text verbatim, a place for the model's, a block that gives way to it, the
+heading of a section that the document does not have, or the first sentences of one.
 """
 
 
@@ -423,6 +430,13 @@ def is_placeholder(block: Block) -> bool:
     return len(block.text) <= PLACEHOLDER_CHARACTERS and bool(_PLACEHOLDER.match(block.text))
 
 
+def opened(parts: Sequence[Part], opening: str) -> tuple[Part, ...]:
+    """A section with first sentences, where the author has none between its heading and what follows."""
+    if not opening or (isinstance(parts[0], str) and _without_headings(parts[0]).strip()):
+        return tuple(parts)
+    return (parts[0], Opening(opening), *parts[1:])
+
+
 def own_texts(parts: Sequence[Part]) -> dict[int, str]:
     """The author's text on each topic that has any, without its heading: what stands right before the topic's place."""
     found = {}
@@ -461,7 +475,7 @@ def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str, *, headings
         elif isinstance(part, Placeholder):
             if not bodies[part.topic].strip():
                 joiner.keep(part.text)
-        elif some and isinstance(part, NewHeading):
+        elif some and isinstance(part, NewHeading | Opening):
             joiner.insert(part.text)
         elif some and isinstance(part, Slot):
             joiner.insert(part.heading)
