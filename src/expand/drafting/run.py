@@ -19,7 +19,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from expand.checks import Finding
+from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError
 from expand.client.outcome import StoppedError
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
@@ -338,7 +338,8 @@ class _Scheduler:
         draft_file = self._drafts.take(chapter_id)
         section = draft_file.chapter.outline.sections[number - 1]
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
-        status, notes = await self._drafted(draft_file, section)
+        status, told = await self._drafted(draft_file, section)
+        notes = not_ignored(told, draft_file.texts, draft_file.chapter.ignored)
         counter = self._context.usage.take(chapter_id, number)
         self._attempts += counter.attempts
         result = draft_file.section_result(section, status)

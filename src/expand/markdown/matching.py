@@ -31,7 +31,9 @@ _BRACKET = re.compile(r"[（(\[【:：—–]|\s-\s")
 STOP_WORDS = frozenset(
     "a an and are as at be but by can do for from has have how if in into is it its of on or our "
     "that the their them then this those to use used uses using via vs was we what when which who "
-    "why will with without you your between over under not no more most all any each than".split()
+    "why will with without you your between over under not no more most all any each than "
+    "von der das und mit für im den des ein eine zu auf le la les du et en un une pour avec dans "
+    "el los las del con".split()
 )
 
 
@@ -149,6 +151,36 @@ def latin_terms(text: str) -> set[str]:
     """Stems of the Latin words and identifiers of at least two letters, less stop words."""
     words = _WORD.findall(text.replace("_", " ").casefold())
     return {stem(word) for word in words if len(word) > 1 and not word.isdigit() and word not in STOP_WORDS}
+
+
+def parts(title: str) -> list[str]:
+    """What stands before and behind a title's first bracket, colon or dash; nothing where it has none."""
+    found = [part for part in _BRACKET.split(unnumbered(title)) if part.strip()]
+    return found if len(found) > 1 else []
+
+
+_SAME_START = 4
+"""Letters that two forms of a word begin with."""
+_MOST_ENDING = 5
+"""Letters in which they end otherwise, and no more than two fewer than those that they begin with."""
+
+
+class Vocabulary:
+    """The terms of a text, each of which stands for all of its forms: ``"messungen" in vocabulary``."""
+
+    def __init__(self, text: str) -> None:
+        self._terms = terms(text)
+        self._starts: dict[str, list[str]] = {}
+        for term in self._terms:
+            self._starts.setdefault(term[:_SAME_START], []).append(term)
+
+    def __contains__(self, term: str) -> bool:
+        return term in self._terms or any(_is_form(term, other) for other in self._starts.get(term[:_SAME_START], ()))
+
+
+def _is_form(one: str, other: str) -> bool:
+    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return same >= _SAME_START and max(len(one), len(other)) - same <= min(_MOST_ENDING, same - 2)
 
 
 def terms(text: str) -> set[str]:
