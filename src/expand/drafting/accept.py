@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from expand.checks import not_ignored
 from expand.checks.incoming_links import anchors_of, broken_incoming
 from expand.document import draft as document
 from expand.document.layout import assembled, untouched
@@ -35,7 +36,9 @@ def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str
     source = draft_file.chapter.outline.source
     present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
     gone = anchors_of(present) - anchors_of(document.document_text(draft_file.text))
-    links = broken_incoming(workspace.pages(), source, gone) if gone else []
+    links = not_ignored(
+        broken_incoming(workspace.pages(), source, gone) if gone else (), {}, draft_file.chapter.ignored
+    )
     result = draft_file.chapter_result(
         [
             draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
