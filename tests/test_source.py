@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from markdown_texts import markdown_texts, titles_alike
 
 from expand.checks import source_findings
-from expand.document.source import PlacedBlocks, place, read_source
+from expand.checks.incoming_links import broken_incoming
+from expand.document.source import PlacedBlocks, place, read_source, relinked
 from expand.markdown import blocks
 from expand.outline import Outline, Section, Text
 from expand.outline.reading import read_outline
@@ -238,3 +239,60 @@ def test_a_heading_that_is_like_a_topic_is_worth_twenty(words: int, number: int)
     topic, heading = titles_alike(4, 10)
     text = " ".join(f"q{word}q" for word in range(words))
     assert placed_in(heading, text, book(text, topic)) == number
+
+
+def test_headings_and_rules_that_gave_way_are_said() -> None:
+    source = blocks.blocks("# T\n\n---\n\n## 2. Pipes {#p}\n\na\n\n---\n\n## Files\n\nb\n\n***\n")
+    found = source_findings(source, "# T\n\n## 1. Pipes\n\na\n\nb\n\n---\n\nc\n")
+    assert [(finding.kind, finding.severity, finding.line) for finding in found] == [
+        ("superseded", "note", 11),
+        ("superseded", "note", 3),
+    ]
+    assert found[1].message == "2 of the source's rules (its lines 3, 9, 15) gave way to headings"
+    assert {f.kind for f in source_findings(source, "# T\n", layout="keep")} == {"left-out"}
+
+
+@pytest.mark.parametrize(
+    ("link", "moved"),
+    [
+        ("[a](#old)", "[a](#new)"),
+        ("[a](<#OLD> 'x')", "[a](<#new> 'x')"),
+        ("[a](./p.md#old)", "[a](./p.md#new)"),
+        ("[a]: #old", "[a]: #new"),
+        ("<a href='#old'>", "<a href='#new'>"),
+        ("[a](#%E6%97%A7)", "[a](#%E6%96%B0)"),
+        ("[a](q.md#old)", "[a](q.md#old)"),
+        ("`[a](#old)`", "`[a](#old)`"),
+        ("```\n[a](#old)\n```", "```\n[a](#old)\n```"),
+        ("[a](#other)", "[a](#other)"),
+    ],
+)
+def test_links_within_a_document_follow_its_anchors(link: str, moved: str) -> None:
+    assert relinked(f"{link}\n", {"old": "new", "旧": "新"}, "p.md") == f"{moved}\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "target", "leads"),
+    [
+        ("docs/q.md", "p.md", True),
+        ("docs/q.md", "./p.html", True),
+        ("docs/q.md", "p", True),
+        ("docs/q.md", "../p/", True),
+        ("docs/a/q.md", "../p.md", True),
+        ("docs/a/q.md", "p.md", False),
+        ("README.md", "docs/p.md?x", True),
+        ("docs/q.md", "/docs/p", True),
+        ("docs/q.md", "/p/", True),
+        ("docs/q.md", "https://e.org/docs/p.md", False),
+        ("docs/q.md", "", False),
+        ("docs/q.md", "pp.md", False),
+    ],
+)
+def test_links_of_other_pages_are_known(page: str, target: str, leads: bool) -> None:
+    found = broken_incoming([(page, f"x\n\n[a]({target}#gone) [b](p.md#there)\n")], "docs/p.md", {"gone"})
+    assert [finding.message for finding in found] == [f"{page}:3: its link to #gone would lead nowhere"] * leads
+
+
+def test_a_folders_page_is_known_by_the_folder() -> None:
+    pages = [("docs/q.md", "[a](guide/#gone) [b](guide#gone) [c](guide/index.md#gone) [d](guide/x.md#gone)\n")]
+    assert len(broken_incoming(pages, "docs/guide/index.md", {"gone"})) == 3

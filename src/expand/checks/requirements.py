@@ -232,7 +232,7 @@ def source_findings(source: Sequence[Block], draft: str, *, layout: Layout = "nu
     gone = len(rules) - sum(block.kind == "rule" for block in blocks.blocks(draft))
     if gone > 0:
         places = ", ".join(str(rule.start + 1) for rule in rules)
-        message = f"of the source's rules at its lines {places}, {gone} gave way to headings"
+        message = f"{gone} of the source's rules (its lines {places}) gave way to headings"
         found.append(finding("superseded", 0, rules[0].start + 1, message))
     return tuple(found)
 
