@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from expand.document.site import SummaryEntry
-from expand.importers.proposal import Proposal, ProposedSection, file_id, free_ids, tidy
+from expand.importers.proposal import Proposal, ProposedSection, all_free, file_id, tidy
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
 from expand.markdown import blocks
 from expand.markdown.blocks import Block
@@ -119,7 +119,7 @@ def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list
         for at in again:
             folders[at] += 1
             ids[at] = _name(every[at], folders[at])
-    return list(zip(free_ids(ids, taken), every, strict=True))
+    return list(zip(all_free(ids, taken), every, strict=True))
 
 
 def _name(entry: SummaryEntry, folders: int) -> str:

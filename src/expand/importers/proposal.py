@@ -52,14 +52,13 @@ class Proposal:
 def tidy(proposal: Proposal) -> Proposal:
     """The proposal as an outline can hold it: texts on one line, no title or topic twice."""
     title = _one_line(proposal.title) or proposal.id
-    titles: list[str] = []
+    titles = [_one_line(section.title) or str(number) for number, section in enumerate(proposal.sections, 1)]
     sections = []
-    for number, section in enumerate(proposal.sections, 1):
-        titles.append(first_free(_one_line(section.title) or str(number), titles, form="{} ({})"))
+    for section, called in zip(proposal.sections, all_free(titles, form="{} ({})"), strict=True):
         topics: dict[str, str] = {}
         for topic in filter(None, map(_one_line, section.topics)):
             topics.setdefault(_key(topic), topic)
-        sections.append(replace(section, title=titles[-1], topics=tuple(topics.values())))
+        sections.append(replace(section, title=called, topics=tuple(topics.values())))
     return replace(proposal, title=title, sections=tuple(sections) or (ProposedSection(title=title),))
 
 
@@ -117,28 +116,23 @@ def _key(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def first_free(wanted: str, taken: Iterable[str], form: str = "{}-{}") -> str:
+def first_free(wanted: str, taken: Iterable[str]) -> str:
     """``wanted``, numbered from 2 where ``taken`` holds it already, in whatever case."""
-    keys = {_key(text) for text in taken}
-    found, copy = wanted, 1
-    while _key(found) in keys:
-        copy += 1
-        found = form.format(wanted, copy)
-    return found
+    return all_free([wanted], taken)[0]
 
 
-def free_ids(wanted: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """The ids, those that are there already numbered from 2, in whatever case."""
+def all_free(wanted: Iterable[str], taken: Iterable[str] = (), form: str = "{}-{}") -> list[str]:
+    """The names, each numbered from 2 where it is ``taken`` or stands before, in whatever case."""
     keys = {_key(text) for text in taken}
     copies: dict[str, int] = {}
     found = []
-    for one in wanted:
-        chapter, key = one, _key(one)
-        while _key(chapter) in keys:
+    for name in wanted:
+        free, key = name, _key(name)
+        while _key(free) in keys:
             copies[key] = copies.get(key, 1) + 1
-            chapter = f"{one}-{copies[key]}"
-        keys.add(_key(chapter))
-        found.append(chapter)
+            free = form.format(name, copies[key])
+        keys.add(_key(free))
+        found.append(free)
     return found
 
 
