@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from expand.document.site import SummaryEntry
 from expand.importers.proposal import Proposal, ProposedSection, all_free, file_id, tidy
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
-from expand.markdown import blocks
+from expand.markdown import blocks, lines
 from expand.markdown.blocks import Block
 from expand.markdown.matching import unnumbered
 
@@ -36,7 +36,8 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
     name = title or title_of_file(file)
     top = min((block.level for block in rest), default=0)
     starts = [block.start for block in rest if block.level == top]
-    ends = [*starts[1:], len(blocks.rows(text))]
+    rows = blocks.rows(text)
+    ends = [*starts[1:], len(rows)]
     sections = []
     for block, end in zip((b for b in rest if b.level == top), ends, strict=False):
         called = _called(block)
@@ -49,7 +50,7 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
                 title=called,
                 lines=lines_in(block.title),
                 topics=tuple(_called(b) for b in inside if b.level == deep),
-                present=end - block.start,
+                present=lines.of_section("".join(rows[block.start : end])),
             )
         )
     return tidy(

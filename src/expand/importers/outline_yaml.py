@@ -92,9 +92,13 @@ def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage,
     return Rewritten(text=_dumped(root, dash), dropped=dropped)
 
 
-def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[tuple[str, str, str]], schema: str) -> str:
-    """The YAML of a book in one language: its chapters' ids, titles and sources."""
-    entries = [{"id": _id(chapter), "title": _text(name), "source": _text(file)} for chapter, name, file in chapters]
+def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mapping[str, object]], schema: str) -> str:
+    """The YAML of a book in one language. A chapter has ``id``, ``title`` and further keys as the book's schema has."""
+    entries = [
+        {key: _text(value) if isinstance(value, str) else value for key, value in one.items()}
+        | {"id": _id(str(one["id"]))}
+        for one in chapters
+    ]
     return "".join(
         [
             SCHEMA_LINE.format(schema=schema),

@@ -19,6 +19,8 @@ ROUND_TO = 5
 """Shares of a chapter's lines are multiples of this: nobody plans a section of 143 lines."""
 LEAST_LINES = 25
 """What a section gets at least when its lines are a share of the chapter's."""
+LONGEST_ID = 48
+"""Characters of an id that is made of a file's name or a title."""
 LONGEST = 480
 """Characters of a title or topic; what an outline may hold is a little more."""
 
@@ -66,14 +68,17 @@ def settled(proposal: Proposal, *, lines: int) -> Proposal:
     """The proposal with a number of lines for every section.
 
     What is left of the chapter's target (``lines`` where it states none) is shared among the
-    sections that state none, by their topics; none gets less than it already has.
+    sections that state none, by their topics; none gets less than it already has, nor than ``LEAST_LINES`` where there
+    are so many for each.
     """
+    open_sections = [section for section in proposal.sections if section.lines is None]
     left = (proposal.target or lines) - sum(section.lines or 0 for section in proposal.sections)
-    weights = sum(1 + len(section.topics) for section in proposal.sections if section.lines is None)
+    weights = sum(1 + len(section.topics) for section in open_sections)
+    least = max(ROUND_TO, min(LEAST_LINES, left // max(1, len(open_sections)) // ROUND_TO * ROUND_TO))
 
     def share(section: ProposedSection) -> int:
         wanted = round(Fraction(left * (1 + len(section.topics)), weights * ROUND_TO)) * ROUND_TO
-        return max(LEAST_LINES, -(-section.present // ROUND_TO) * ROUND_TO, wanted)
+        return max(least, -(-section.present // ROUND_TO) * ROUND_TO, wanted)
 
     sections = (s if s.lines is not None else replace(s, lines=share(s)) for s in proposal.sections)
     return replace(proposal, sections=tuple(sections))
@@ -137,8 +142,8 @@ def all_free(wanted: Iterable[str], taken: Iterable[str] = (), form: str = "{}-{
 
 
 def file_id(text: str) -> str:
-    """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book``."""
-    kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:60]
+    """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book`` nor a name of Windows' devices."""
+    kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:LONGEST_ID]
     # Room for the number that tells it from another one of the same name.
     kept = kept.encode()[: MAX_ID_BYTES - 10].decode(errors="ignore").strip("-._") or "chapter"
-    return f"{kept}-chapter" if kept.casefold() == "book" else kept
+    return f"{kept}-chapter" if re.fullmatch(r"(?i)book|con|prn|aux|nul|(?:com|lpt)\d", kept) else kept
