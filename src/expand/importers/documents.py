@@ -16,7 +16,7 @@ from expand.importers.proposal import Proposal, ProposedSection, all_free, file_
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
 from expand.markdown import blocks, lines
 from expand.markdown.blocks import Block
-from expand.markdown.matching import unnumbered
+from expand.markdown.numbering import all_unnumbered
 
 _NO_SECTION = re.compile(
     r"(?i)^(?:table of contents|contents|on this page|see also|references?|further reading|"
@@ -35,12 +35,11 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
     title, rest = _title(text, headings)
     name = title or title_of_file(file)
     top = min((block.level for block in rest), default=0)
-    starts = [block.start for block in rest if block.level == top]
+    tops = [block for block in rest if block.level == top]
     rows = blocks.rows(text)
-    ends = [*starts[1:], len(rows)]
+    ends = [*(block.start for block in tops[1:]), len(rows)]
     sections = []
-    for block, end in zip((b for b in rest if b.level == top), ends, strict=False):
-        called = _called(block)
+    for block, called, end in zip(tops, _called(*tops), ends, strict=False):
         if _NO_SECTION.match(called):
             continue
         inside = [b for b in rest if block.start < b.start < end]
@@ -49,7 +48,7 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
             ProposedSection(
                 title=called,
                 lines=lines_in(block.title),
-                topics=tuple(_called(b) for b in inside if b.level == deep),
+                topics=tuple(_called(*(b for b in inside if b.level == deep))),
                 present=lines.of_section("".join(rows[block.start : end])),
             )
         )
@@ -87,14 +86,15 @@ def _title(text: str, headings: tuple[Block, ...]) -> tuple[str, tuple[Block, ..
 
 
 def _chapter_title(heading: Block) -> str:
-    called = _called(heading)
+    (called,) = _called(heading)
     named = chapter_name(called)
     return named.title if named is not None and named.strong and named.title else called
 
 
-def _called(heading: Block) -> str:
-    title, _ = without_lines(_ANCHOR.sub("", heading.title))
-    return plain(unnumbered(plain(title))) or plain(title)
+def _called(*headings: Block) -> list[str]:
+    """The titles of neighbours, without numbers and lines."""
+    titles = [plain(without_lines(_ANCHOR.sub("", heading.title))[0]) for heading in headings]
+    return [plain(bare) or title for bare, title in zip(all_unnumbered(titles), titles, strict=True)]
 
 
 def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list[tuple[str, SummaryEntry]]:
