@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements, talk
 from expand.checks.finding import Finding
+from expand.checks.language import wrong_language
 from expand.outline import Quality, Section
 
 
@@ -43,7 +44,7 @@ def check_section(
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
-        requirements.wrong_language(text, section=number, language=language),
+        wrong_language(text, [title, *topics], section=number, language=language),
         requirements.few_examples([text], section.code_examples or 0, quality.code_language, section=number),
     )
 
