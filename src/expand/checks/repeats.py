@@ -11,7 +11,8 @@ from difflib import SequenceMatcher
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.markdown import blocks, matching
 
-_TAG = re.compile(r"<[^<>]*>")
+_NO_WORDS = re.compile(r"<[^<>]*>|(?<=\])\([^()\s]*\)")
+"""Tags and the targets of links."""
 NEAR = 0.8
 """The share of three-word runs in common from which two passages say the same."""
 CHANGED = 0.85
@@ -27,7 +28,7 @@ LEAST_CODE_CHARACTERS = 60
 MOST_SHARING = 50
 """A run of words that so many passages have in common says little of any two of them, and is not looked up further."""
 LITTLE = 20
-LITTLE_CJK = 45
+LITTLE_CJK = 40
 """One repetition of fewer words, or Chinese characters, than this is only noted."""
 SEVERAL = 3
 """So many repetitions that are half of all passages or more block."""
@@ -56,7 +57,7 @@ class Unit:
 def _units(text: str, *, section: int) -> list[Unit]:
     """Everything in a section that is long enough to be called a repetition."""
     paragraphs = blocks.paragraphs(text)
-    texts = [_TAG.sub("", paragraph.text) for paragraph in paragraphs]
+    texts = [_NO_WORDS.sub("", paragraph.text) for paragraph in paragraphs]
     found = []
     for paragraph, tokens, size in zip(paragraphs, matching.tokenized(texts), matching.sizes(texts), strict=True):
         if not _is_long_enough(size):
