@@ -165,6 +165,7 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
         allowance=_allowance(data["allowance"]) if "allowance" in data else None,
         style=style,
         layout=data.get("layout"),
+        ignore=tuple(data.get("ignore", ())),
     )
 
 
@@ -177,6 +178,7 @@ def _section(number: int, data: Mapping[str, Any]) -> Section:
         code_examples=_whole(data.get("code_examples")),
         note=_text_or_none(data.get("note")),
         heading=data.get("heading", "").strip(),
+        ignore=tuple(data.get("ignore", ())),
     )
 
 
@@ -212,6 +214,7 @@ def _book(data: Mapping[str, Any], style: Style | None) -> Book:
         plans={_composed(name): _plan(plan) for name, plan in data.get("plans", {}).items()},
         style=style,
         layout=data.get("layout", "numbered"),
+        ignore=tuple(data.get("ignore", ())),
     )
 
 
