@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements, talk
+from expand.checks import (
+    code_blocks,
+    endings,
+    forbidden_characters,
+    links,
+    placeholders,
+    references,
+    repeats,
+    requirements,
+    talk,
+)
 from expand.checks.finding import Finding
 from expand.checks.language import wrong_language
 from expand.outline import Quality, Section
@@ -64,7 +74,8 @@ def check_chapter(
     see ``links.broken_links``.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
-    found = [*repeats.across_sections(texts), *broken]
+    undefined = references.undefined_references(texts, around=around)
+    found = [*repeats.across_sections(texts), *broken, *undefined]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         found += requirements.few_examples(texts.values(), wanted, language, section=0)

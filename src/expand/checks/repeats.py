@@ -62,7 +62,7 @@ def _units(text: str, *, section: int) -> list[Unit]:
     for paragraph, tokens, size in zip(paragraphs, matching.tokenized(texts), matching.sizes(texts), strict=True):
         if not _is_long_enough(size):
             continue
-        runs = frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
+        runs: frozenset[tuple[str, ...]] = frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
         little = len(tokens) - size[1] < LITTLE * (1 - size[1] / LITTLE_CJK)
         words = () if little else tuple(tokens)
         unit = Unit(
@@ -72,8 +72,9 @@ def _units(text: str, *, section: int) -> list[Unit]:
     for block in blocks.fences(text):
         rows = tuple(" ".join(row.split()) for row in block.code.splitlines() if row.strip())
         if len(rows) >= LEAST_CODE_ROWS and sum(map(len, rows)) >= LEAST_CODE_CHARACTERS:
-            runs = frozenset({("code", *rows)})
-            found.append(Unit(section=section, line=block.start + 1, text=block.code, runs=runs))
+            found.append(
+                Unit(section=section, line=block.start + 1, text=block.code, runs=frozenset({("code", *rows)}))
+            )
     return found
 
 
