@@ -3,8 +3,6 @@
 Lines are Markdown lines as ``wc -l`` counts them, tokens are whole, hours are wall-clock hours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal

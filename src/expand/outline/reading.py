@@ -4,8 +4,6 @@ What is raised is ``InputErrors`` (exit code 2) and nothing else, whatever the f
 ``file:line:column``, what is wrong and how to mend it. What is odd but can be worked with is a warning of ``lint``.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Collection, Mapping
 from decimal import Decimal
