@@ -10,12 +10,13 @@ from expand.checks import (
     forbidden_characters,
     links,
     placeholders,
+    references,
     repeats,
     requirements,
     talk,
-    undefined_names,
 )
 from expand.checks.finding import Finding
+from expand.checks.language import wrong_language
 from expand.outline import Quality, Section
 
 
@@ -53,7 +54,7 @@ def check_section(
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
-        requirements.wrong_language(text, section=number, language=language),
+        wrong_language(text, [title, *topics], section=number, language=language),
         requirements.few_examples([text], section.code_examples or 0, quality.code_language, section=number),
     )
 
@@ -74,7 +75,7 @@ def check_chapter(
     see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
-    undefined = undefined_names.undefined_references(texts, names)
+    undefined = references.undefined_references(texts, names)
     found = [*repeats.across_sections(texts), *broken, *undefined]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
