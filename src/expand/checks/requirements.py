@@ -9,6 +9,7 @@ from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.document.layout import is_placeholder
 from expand.markdown import blocks, code, lines, matching
 from expand.markdown.blocks import Block
+from expand.markdown.numbering import unnumbered
 from expand.outline import Layout
 
 SHORT = 0.95
@@ -33,7 +34,6 @@ CJK_TERMS = 0.4
 """The share of a topic's pairs of Chinese characters from which it is treated: of a topic in other
 words about half are left, and chance brings a quarter."""
 
-_ATTRIBUTES = re.compile(r"\{[#.:][^{}]*\}|<[^>]+>")
 _NO_CODE = frozenset({"", "text", "txt", "plain", "plaintext", "output", "console", "markdown", "md"})
 
 
@@ -194,7 +194,7 @@ def source_findings(source: Sequence[Block], draft: str, *, layout: Layout = "nu
 
 def _bare_title(title: str) -> str:
     """A title as two headings are compared: without ids, numbers and markup."""
-    return matching.title_key(_ATTRIBUTES.sub("", title))
+    return blocks.anchor(unnumbered(blocks.without_attributes(title)))
 
 
 def _parts(block: Block) -> list[str]:
