@@ -41,8 +41,7 @@ class Limit:
 class Balance:
     """Where one scope stands. ``used`` includes opening balances and unknown outcomes.
 
-    ``scope`` is ``book``, ``chapter:<id>`` or ``run:<id>``; tokens and pico-dollars.
-    """
+    ``scope`` is ``book``, ``chapter:<id>`` or ``run:<id>``; tokens and pico-dollars."""
 
     scope: str
     limit: Limit
@@ -72,8 +71,7 @@ class Balance:
 class Shortfall:
     """Why an amount does not fit a scope.
 
-    ``waitable`` says that it would fit if every reservation now in flight came back for nothing.
-    """
+    ``waitable`` says that it would fit if every reservation now in flight came back for nothing."""
 
     scope: str
     unit: str
@@ -92,8 +90,7 @@ class Shortfall:
 
     def said(self, *, at_least: int) -> str:
         """It in words, for several amounts of which this is the greatest and ``at_least`` the smallest: dollars are
-        exact, without zeros at the end.
-        """
+        exact, without zeros at the end."""
         kind, _, name = self.scope.partition(":")
         whose = {"run": "this run (--budget)", "chapter": f"chapter {name}"}.get(kind, "the book")
         write = _dollars if self.unit == "pico-USD" else _thousands
@@ -115,8 +112,7 @@ def _dollars(pico: int) -> str:
 def shortfall(balances: Iterable[Balance], amount: Amount) -> Shortfall | None:
     """The worst reason why ``amount`` does not fit all of ``balances``; None when it fits.
 
-    A reason that waiting cannot mend comes before one that it can.
-    """
+    A reason that waiting cannot mend comes before one that it can."""
     found: list[Shortfall] = []
     for balance in balances:
         for unit, limit, needed, remaining, reserved in (

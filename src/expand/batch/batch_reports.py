@@ -19,8 +19,7 @@ from expand.schema import Json
 class SubmitReport:
     """What a submission came to. ``batches`` are those that the provider took now, first one that an earlier process
     left unfinished. ``verdicts`` are the ledger's on the orders of this submission. ``problem`` is why the provider
-    did not take one, "" if it took all.
-    """
+    did not take one, "" if it took all."""
 
     batches: tuple[BatchRow, ...]
     sections: tuple[SectionQuestions, ...]

@@ -40,8 +40,7 @@ class FailureRule:
     ``billed``: "no" releases the reservation, "unknown" keeps it charged. ``tries``: how many attempts one request may
     lose to it, 1 meaning that it is not retried. ``stops_run``: at its last try, nothing else has a chance either, so
     the whole run stops. ``pauses_model``: nobody may call the model until the wait is over, in any process. ``remedy``
-    ends the message.
-    """
+    ends the message."""
 
     billed: Literal["no", "unknown"]
     tries: int
@@ -123,8 +122,7 @@ RULES: Mapping[Failure, FailureRule] = {
 
 def is_lost(failed: AttemptFailedError) -> bool:
     """Whether the attempt may be billed and brought nothing. A filter's verdict is an answer of a kind: the server has
-    worked, and will work for other requests.
-    """
+    worked, and will work for other requests."""
     return RULES[failed.failure].billed == "unknown" and failed.failure is not Failure.FILTERED
 
 
@@ -132,8 +130,7 @@ def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> floa
     """How long to wait after the ``number``-th failure in a row (from 1), in seconds.
 
     What the provider asks for is waited out in full; else the wait doubles from half a second to half a
-    minute. ``jitter`` in [0, 1) spreads the callers, always upwards: nobody comes back before they were told to.
-    """
+    minute. ``jitter`` in [0, 1) spreads the callers, always upwards: nobody comes back before they were told to."""
     if failed.retry_after_seconds is not None:
         # Not bounded by LONGEST_WAIT_SECONDS: a provider that is asked sooner than it said refuses again, and some
         # extend the wait for it.
@@ -149,8 +146,7 @@ class RetryPolicy:
     ``on_unknown``: whether a request whose outcome is unknown is sent again, or held until it is reconciled.
     ``longest_wait_seconds``: the longest wait that a provider may ask for. ``jitter`` gives numbers in [0, 1).
     ``replaceable`` are the models that another one stands in for; they are
-    given up sooner: after trouble of their server too, which is charged at the reservation each time.
-    """
+    given up sooner: after trouble of their server too, which is charged at the reservation each time."""
 
     max_attempts: int = 6
     longest_wait_seconds: float = LONGEST_ASKED_SECONDS
@@ -196,8 +192,7 @@ class RetryState:
     def pause_seconds(self, failed: AttemptFailedError) -> float:
         """Note a failure. Returns how long nobody may call the model after it, in seconds; 0 for not at all.
 
-        A server that names a time is believed whatever the failure was, as long as it is retried.
-        """
+        A server that names a time is believed whatever the failure was, as long as it is retried."""
         number, rule = self.add(failed), RULES[failed.failure]
         # A failure that is not retried pauses nobody: its header speaks of a request that will not come again. Neither
         # does a wait that is too long: the run stops, and whoever runs again may ask, since a refusal costs nothing.
@@ -235,8 +230,7 @@ class RetryState:
 
     def wait_seconds(self, failed: AttemptFailedError, *, lost: int = 0) -> float:
         """How long this order waits; 0 where the pause is in the ledger, for every process. ``lost`` attempts in a row,
-        of this order and of others, count as failures of this kind.
-        """
+        of this order and of others, count as failures of this kind."""
         if RULES[failed.failure].pauses_model or failed.mended is not None:
             return 0.0
         number = max(self._failures.count(failed.failure), lost if is_lost(failed) else 0)

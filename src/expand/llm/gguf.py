@@ -67,8 +67,7 @@ Value = str | int | float | bool | list["Value"]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelFile:
     """What a GGUF file says of its model. ``context_window`` is in tokens, ``parameters`` counts the weights,
-    ``languages`` are those that it names, None where it names none.
-    """
+    ``languages`` are those that it names, None where it names none."""
 
     path: Path
     name: str
@@ -81,8 +80,7 @@ class ModelFile:
 def read_model_file(path: Path) -> ModelFile:
     """What the file says of its model.
 
-    Raises ``InputError`` when it cannot be read, is not a GGUF file, is not a language model, or is cut short.
-    """
+    Raises ``InputError`` when it cannot be read, is not a GGUF file, is not a language model, or is cut short."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(path, data).model_file()
@@ -205,6 +203,5 @@ class _Reader:
 
 def _name(path: Path) -> str:
     """What the model is called in settings and ledger: as its file, which the user knows and which says how it was
-    quantized. The name inside is the same for all of its quantizations, and often left over from the training.
-    """
+    quantized. The name inside is the same for all of its quantizations, and often left over from the training."""
     return " ".join("".join(c if c.isprintable() else " " for c in path.stem).split()) or "model"

@@ -72,8 +72,7 @@ _WORDS = {
 
 class Connection:
     """The SDK's client for one endpoint. It sends each request once: there are no retries and no redirects, each of
-    which could be a purchase that no ledger knows of.
-    """
+    which could be a purchase that no ledger knows of."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._clock, self._total_seconds = endpoint.clock, endpoint.longest_seconds
@@ -273,8 +272,7 @@ _current_exchange: ContextVar[_Exchange] = ContextVar("_current_exchange")
 async def _note(response: httpx2.Response) -> None:
     """Keep the response for whoever sent the request.
 
-    A hook of the HTTP client, since instrumentations put objects of their own in the place of the SDK's streams.
-    """
+    A hook of the HTTP client, since instrumentations put objects of their own in the place of the SDK's streams."""
     exchange = _current_exchange.get(None)
     if exchange is None:  # a call of the Batch API
         return
@@ -317,8 +315,7 @@ def _forget_cause_with_key(failed: AttemptFailedError) -> None:
 
 def failure_of(error: BaseException, *, now: float) -> AttemptFailedError:
     """The failure that an error of the SDK or its transport stands for. ``now`` are Unix seconds, for Retry-After
-    dates.
-    """
+    dates."""
     if isinstance(error, openai.APIStatusError):
         response = error.response
         return refused(response.status_code, response.headers, response.content, now=now)

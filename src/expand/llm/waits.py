@@ -41,8 +41,7 @@ def asked_wait(headers: Mapping[str, str], data: object = None, *, now: float) -
     ``headers`` have lower-case names; ``data`` is the body, read as JSON or as text. The first that says something
     above 0 counts: ``retry-after-ms``; ``retry-after`` and ``x-retry-after``; the body's fields, then its words; the
     reset times of what is used up. Dates are taken against the server's own ``Date``, else against ``now`` in Unix
-    seconds: the two clocks may be hours apart.
-    """
+    seconds: the two clocks may be hours apart."""
     now = _date(headers.get("date"), 0.0) or now
     stated = [*_from_headers(headers, now), *_from_body(data, now), *_from_resets(headers, now)]
     found = [seconds for seconds in stated if seconds is not None]
@@ -112,8 +111,7 @@ def _from_resets(headers: Mapping[str, str], now: float) -> Iterator[float | Non
 
 def _wait(stated: str | None, now: float) -> float | None:
     """Seconds out of a number, a duration, a date, or an epoch time in seconds or milliseconds; None for anything else,
-    a negative number among it.
-    """
+    a negative number among it."""
     if stated is None:
         return None
     seconds = _number(stated)

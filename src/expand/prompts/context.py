@@ -203,8 +203,7 @@ _KINDS: Mapping[Any, str] = {
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
     """A name that a template may use. ``example`` is a value as Jinja2 writes it; ``default`` what
-    it is where nothing is said, None where it is always given.
-    """
+    it is where nothing is said, None where it is always given."""
 
     name: str
     kind: str

@@ -78,7 +78,6 @@ def _anchor(block_id: str) -> str:
 
 def _code_parts(line: str) -> list[tuple[str, bool]]:
     """A sentence in parts, each with whether it stood between two backticks; more of them in a row stay text: Markdown
-    would read a title's own backticks as the beginning of other code, and what stands behind them as HTML.
-    """
+    would read a title's own backticks as the beginning of other code, and what stands behind them as HTML."""
     parts = _CODE.split(line)
     return [(part, number % 2 == 1) for number, part in enumerate(parts)]

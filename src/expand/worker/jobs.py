@@ -17,8 +17,7 @@ from expand.workspace import Workspace
 
 def server_of(workspace: Workspace) -> Server:
     """The database that the queue is in. Raises ``InputError`` where the ledger is a file, and where what the queue
-    is made of is not installed.
-    """
+    is made of is not installed."""
     location = workspace.ledger_place
     if not isinstance(location, Server):
         inside = location.is_relative_to(workspace.root)
@@ -45,8 +44,7 @@ class SectionJob:
 
     ``key`` is the section's key as whoever queued it computed it (see ``drafting.chapter``), ``edition`` the number
     of the revision in it and ``model`` the model in it, for messages. ``lines`` is the target. ``present`` is the text
-    of each topic as it stands, where an editor's instruction is to be carried out on it.
-    """
+    of each topic as it stands, where an editor's instruction is to be carried out on it."""
 
     chapter: str
     section: int
