@@ -44,8 +44,8 @@ class FailureRule:
 
     billed: Literal["no", "unknown"]
     tries: int
-    stops_run: bool
-    pauses_model: bool
+    stops_run: bool = False
+    pauses_model: bool = False
     remedy: str
 
     @property
@@ -54,12 +54,12 @@ class FailureRule:
         return self.tries > 1
 
 
-def _refused(remedy: str) -> FailureRule:
-    return FailureRule(billed="no", tries=1, stops_run=True, pauses_model=False, remedy=remedy)
+def _unbilled(remedy: str, *, tries: int = 1, stops: bool = True, pauses: bool = False) -> FailureRule:
+    return FailureRule(billed="no", tries=tries, stops_run=stops, pauses_model=pauses, remedy=remedy)
 
 
 def _unknown(tries: int, remedy: str) -> FailureRule:
-    return FailureRule(billed="unknown", tries=tries, stops_run=False, pauses_model=False, remedy=remedy)
+    return FailureRule(billed="unknown", tries=tries, remedy=remedy)
 
 
 # `billed` is "no" only where it is certain. A 500 or a timeout may come after the work is done; releasing it would let
@@ -68,44 +68,24 @@ def _unknown(tries: int, remedy: str) -> FailureRule:
 RULES: Mapping[Failure, FailureRule] = {
     # Nothing went out, so tries are free; four of them bridge a server that restarts. After that nothing else has a
     # chance either.
-    Failure.UNREACHABLE: FailureRule(
-        billed="no",
-        tries=4,
-        stops_run=True,
-        pauses_model=False,
-        remedy="check the base URL and that the server is running",
-    ),
-    Failure.BAD_REQUEST: _refused("check the model's name and its parameters"),
+    Failure.UNREACHABLE: _unbilled("check the base URL and that the server is running", tries=4),
+    Failure.BAD_REQUEST: _unbilled("check the model's name and its parameters"),
     # Only this request is too long: the next section's may fit. Waiting, or asking again, changes nothing.
-    Failure.TOO_LONG: FailureRule(
-        billed="no",
-        tries=1,
-        stops_run=False,
-        pauses_model=False,
-        remedy="set the model's context_window in expand.toml, or ask for fewer lines a request",
+    Failure.TOO_LONG: _unbilled(
+        "set the model's context_window in expand.toml, or ask for fewer lines a request", stops=False
     ),
-    Failure.UNAUTHORIZED: _refused("check OPENAI_API_KEY"),
-    Failure.FORBIDDEN: _refused("check what the key may do with this model"),
-    Failure.NOT_FOUND: _refused("check the model's name and the base URL"),
-    Failure.QUOTA: _refused("check the plan and billing of the provider's account"),
+    Failure.UNAUTHORIZED: _unbilled("check OPENAI_API_KEY"),
+    Failure.FORBIDDEN: _unbilled("check what the key may do with this model"),
+    Failure.NOT_FOUND: _unbilled("check the model's name and the base URL"),
+    Failure.QUOTA: _unbilled("check the plan and billing of the provider's account"),
     # Thirty, since a refusal costs nothing and a limit by the minute may take several to pass. It pauses the model for
     # every process: if each waited on its own, they would keep one another over the limit.
-    Failure.RATE_LIMITED: FailureRule(
-        billed="no",
-        tries=30,
-        stops_run=True,
-        pauses_model=True,
-        remedy="lower the concurrency, or set rpm and tpm for the model in expand.toml",
+    Failure.RATE_LIMITED: _unbilled(
+        "lower the concurrency, or set rpm and tpm for the model in expand.toml", tries=30, pauses=True
     ),
     # As a rate limit: nobody worked. A model that is being loaded takes minutes, so twenty tries, which with doubling
     # waits are seven of them.
-    Failure.OVERLOADED: FailureRule(
-        billed="no",
-        tries=20,
-        stops_run=True,
-        pauses_model=True,
-        remedy="try again later, or take another model",
-    ),
+    Failure.OVERLOADED: _unbilled("try again later, or take another model", tries=20, pauses=True),
     # Charged each time, so three at most: a section that never answers in time costs three reservations, not the
     # budget.
     Failure.TIMEOUT: _unknown(3, "raise the timeout, or ask for fewer lines a request"),

@@ -49,10 +49,6 @@ _MEANINGS = {
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
 @contextlib.contextmanager
 def mapped(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system raise into ``LedgerError``; defects pass through."""
@@ -61,7 +57,7 @@ def mapped(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise ConstraintError(str(error)) from error
     except sqlite3.Error as error:
-        code = _code(error)
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code == sqlite3.SQLITE_ERROR and isinstance(error, sqlite3.OperationalError):
             raise LedgerError(f"{path}: {error}: {_DAMAGED}") from error
         if code not in _MEANINGS:

@@ -37,31 +37,21 @@ OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options"})
 END_SECONDS = 0.25
 """How long after ``[DONE]`` a stream may take to end, so that its connection can be used again."""
 
-_BY_KIND: tuple[tuple[type[BaseException], Failure], ...] = (
-    (httpx2.ConnectTimeout, Failure.UNREACHABLE),
-    (httpx2.PoolTimeout, Failure.UNREACHABLE),
-    (httpx2.ConnectError, Failure.UNREACHABLE),
-    (httpx2.ProxyError, Failure.UNREACHABLE),
-    (httpx2.UnsupportedProtocol, Failure.UNREACHABLE),
-    (httpx2.InvalidURL, Failure.UNREACHABLE),
-    (httpx2.TimeoutException, Failure.TIMEOUT),
-    (httpx2.DecodingError, Failure.GARBLED),
-    (httpx2.HTTPError, Failure.DISCONNECTED),
-    (httpx2.StreamError, Failure.DISCONNECTED),
-    (TimeoutError, Failure.TIMEOUT),
-    (openai.APITimeoutError, Failure.TIMEOUT),
-    (openai.APIConnectionError, Failure.DISCONNECTED),
-    (openai.APIResponseValidationError, Failure.GARBLED),
-    (openai.LengthFinishReasonError, Failure.GARBLED),
-    (openai.ContentFilterFinishReasonError, Failure.GARBLED),
-    (openai.APIError, Failure.GARBLED),  # an error object in the stream of a success
-    (openai.OpenAIError, Failure.DISCONNECTED),
-    (OSError, Failure.DISCONNECTED),
-    (ValueError, Failure.GARBLED),
+_BY_KIND: tuple[tuple[Failure, tuple[type[BaseException], ...]], ...] = (
+    (Failure.UNREACHABLE, (httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ConnectError, httpx2.ProxyError)),
+    (Failure.UNREACHABLE, (httpx2.UnsupportedProtocol, httpx2.InvalidURL)),
+    (Failure.TIMEOUT, (httpx2.TimeoutException,)),
+    (Failure.GARBLED, (httpx2.DecodingError,)),
+    (Failure.DISCONNECTED, (httpx2.HTTPError, httpx2.StreamError)),
+    (Failure.TIMEOUT, (TimeoutError, openai.APITimeoutError)),
+    (Failure.DISCONNECTED, (openai.APIConnectionError,)),
+    # With what the SDK makes of an answer, an error object in the stream of a success too.
+    (Failure.GARBLED, (openai.APIError, openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError)),
+    (Failure.DISCONNECTED, (openai.OpenAIError, OSError)),
+    (Failure.GARBLED, (ValueError,)),
 )
-"""Errors and what they stand for. The first row that fits the error or one of its causes counts: the transport's own
-errors stand before what the SDK makes of them, special ones before what they derive from.
-"""
+"""What errors stand for. The first row of which one fits the error or one of its causes counts: the transport's own
+errors stand before what the SDK makes of them, special ones before what they derive from."""
 
 _WORDS = {
     Failure.UNREACHABLE: "no connection",
@@ -321,7 +311,7 @@ def failure_of(error: BaseException, *, now: float) -> AttemptFailedError:
         return refused(response.status_code, response.headers, response.content, now=now)
     causes = list(chain(error))
     cause, failure = next(
-        ((cause, failure) for kind, failure in _BY_KIND for cause in causes if isinstance(cause, kind)),
+        ((cause, failure) for failure, kinds in _BY_KIND for cause in causes if isinstance(cause, kinds)),
         (error, Failure.DISCONNECTED),
     )
     words = one_line(str(cause)) or type(cause).__name__

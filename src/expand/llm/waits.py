@@ -138,11 +138,8 @@ def _duration(stated: str) -> float | None:
     stated = stated.strip()
     if not _DURATION.fullmatch(stated):
         return None
-    return sum(float(number) * _seconds_of(unit.lower()) for number, unit in _AMOUNTS.findall(stated))
-
-
-def _seconds_of(unit: str) -> float:
-    return _UNITS["ms" if unit.startswith(("ms", "milli")) else unit[0]]
+    amounts = ((number, unit.lower()) for number, unit in _AMOUNTS.findall(stated))
+    return sum(float(n) * _UNITS["ms" if unit.startswith(("ms", "milli")) else unit[0]] for n, unit in amounts)
 
 
 def _date(stated: str | None, now: float) -> float | None:

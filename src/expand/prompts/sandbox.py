@@ -261,14 +261,6 @@ def _own_text(node: nodes.Node) -> int:
     return sum(map(_own_text, node.iter_child_nodes()))
 
 
-def _repeated(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    return number * (1 + size)
-
-
-def _indented(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    return (str(first).count("\n") + 1) * max(number, size)
-
-
 def _replaced(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
     old = others[0] if others else ""
     return size * (str(first).count(old) if isinstance(old, str) else own)
@@ -291,9 +283,12 @@ def _summed(first: Any, others: list[Any], number: int, size: int, own: int) -> 
 
 
 _ESTIMATES: Mapping[str, Callable[[Any, list[Any], int, int, int], int]] = {
-    **dict.fromkeys(("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"), _repeated),
+    **dict.fromkeys(
+        ("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"),
+        lambda first, others, number, size, own: number * (1 + size),
+    ),
     **dict.fromkeys(("format", "format_map"), _formatted),
-    "indent": _indented,
+    "indent": lambda first, others, number, size, own: (str(first).count("\n") + 1) * max(number, size),
     "replace": _replaced,
     "join": _joined,
     "sum": _summed,

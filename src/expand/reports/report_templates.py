@@ -57,7 +57,11 @@ def _environment() -> jinja2.Environment:
         "table": lambda block: isinstance(block, Table),
         "chart": lambda block: isinstance(block, Chart),
     }
-    environment.filters |= {"anchor": _anchor, "code_parts": _code_parts, "escaped": escaped}
+    environment.filters |= {
+        "anchor": lambda name: re.sub(r"[._]", "-", name),
+        "code_parts": _code_parts,
+        "escaped": escaped,
+    }
     return environment
 
 
@@ -70,10 +74,6 @@ def _has_content(block: Block) -> bool:
             return True
         case _:
             return bool(block.lines)
-
-
-def _anchor(block_id: str) -> str:
-    return block_id.replace(".", "-").replace("_", "-")
 
 
 def _code_parts(line: str) -> list[tuple[str, bool]]:
