@@ -194,7 +194,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         name="stops-in-a-word",
         does="reports stop for a text that ends in a word",
         reply=_once(_ends_in_a_word),
-        kept_out="the one bef\n",
+        codes=(5,),
+        found=("cut",),
     ),
     Behaviour(
         name="stops-in-a-fence",
@@ -213,7 +214,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         name="breaks-in-a-word",
         does="loses its connection in a word, and begins a new paragraph",
         reply=_breaks_in_a_word,
-        kept_out="user's bu",
+        codes=(5,),
+        found=("cut",),
     ),
     Behaviour(
         name="wrapped",

@@ -85,7 +85,7 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
         ),
         "cut": FindingKind(
             "the text ends in the middle: in a sentence, a table row or a link",
-            _WARNING,
+            {"warning": "", "note": "where it goes on, but perhaps not as it should"},
             "finish the sentence, or have the section written again",
         ),
         "forbidden-character": FindingKind(
