@@ -25,6 +25,7 @@ from expand.document.follow import followed, new_numbers, title_of
 from expand.document.layout import assembled
 from expand.document.page import Page, anchors
 from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
+from expand.drafting.brief import read_brief
 from expand.drafting.chapter import Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
@@ -60,7 +61,9 @@ def open_chapter(
     outline = outline or workspace.outline(chapter_id)
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
     source_text = decoded(source, workspace.source_path(outline.source), keep_mark=True)
-    return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup)
+    path = workspace.brief_path(chapter_id)
+    brief = read_brief(path, root=workspace.root) if options.brief and path.is_file() else None
+    return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup, brief=brief)
 
 
 class DraftFile:
@@ -340,6 +343,10 @@ class DraftStore:
         with suppress(InputError):
             self._open[chapter].write()
             del self._open[chapter]
+
+    def forget(self, chapter: str) -> None:
+        """Have the chapter read anew: it has a brief now."""
+        self._open.pop(chapter, None)
 
     def overwrite(self, chapter: str, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""

@@ -117,7 +117,8 @@ class UsageCounters:
         chapter, section, purpose = event.order.address
         counter = self.of(chapter, section)
         if event.kind == "text":
-            if purpose != "repair":  # a repair takes the place of lines that are counted already
+            # A repair takes the place of lines that are counted already; a brief is no part of the draft.
+            if purpose not in ("repair", "brief"):
                 counter.streamed_lines = event.text.count("\n")
                 self.show(chapter, section, streaming=True)
             return
