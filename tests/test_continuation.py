@@ -10,10 +10,15 @@ from cut_texts import MANNERS, draft, run, token_ends
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_texts import markdown_texts
+from workspaces import small
 
+from expand import Workspace
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.llm.types import Finish
 from expand.markdown import blocks, continuation
+from expand.testing import Behaviour, ScriptedAuthor
+from expand.testing.runs import drafted
+from expand.testing.text_generator import GoesOn
 
 TEXT = """Intro says **bold words**, `a code span` and [a link](https://example.org/a_b) that goes on.
 
@@ -225,3 +230,15 @@ def test_code_is_joined_without_loss(text: str, data: st.DataObject) -> None:
 def test_nothing_raises_and_no_word_is_lost(one: str, other: str) -> None:
     assert set(one.split()) <= {word for word in one.split() if word in continuation.resume(one, other).text}
     continuation.append(one, other)
+
+
+@pytest.mark.parametrize(("goes_on", "severities"), [("anew", []), ("verbatim", []), ("aside", ["warning"])])
+@pytest.mark.parametrize("behaviour", ["cut_off", "broken_stream"])
+def test_a_chapter_whose_answers_are_cut(
+    goes_on: GoesOn, severities: list[str], behaviour: Behaviour, tmp_path: Path
+) -> None:
+    author = ScriptedAuthor(script=[behaviour], goes_on=goes_on)
+    chapter = drafted(Workspace.open(small(tmp_path)), "07", author, {"sections": [3], "concurrency": 1})
+    assert "once more" in chapter.requests_for(3, "continue")[0].last_user_message
+    cut = [one for one in chapter.chapter.sections[0].findings if one.kind == "cut"]
+    assert [one.severity for one in cut] == severities

@@ -194,8 +194,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         name="stops-in-a-word",
         does="reports stop for a text that ends in a word",
         reply=_once(_ends_in_a_word),
-        codes=(5,),
-        found=("cut",),
+        kept_out="the one bef\n",
     ),
     Behaviour(
         name="stops-in-a-fence",
