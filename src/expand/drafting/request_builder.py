@@ -251,6 +251,7 @@ class RequestBuilder:
             source_material="\n\n".join(material) if first else "",
             before=self._before(ask, section_text),
             open_fence=section_text.fence(slots[0]) if ask.purpose == "continue" else "",
+            cut=ask.purpose == "continue" and section_text.cut[slots[0]],
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
             code_examples=self._code_examples(ask) if first else 0,
             present="\n\n".join(present).strip("\n"),

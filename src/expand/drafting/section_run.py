@@ -23,15 +23,13 @@ from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
-from expand.drafting.section_text import SectionText
+from expand.drafting.section_text import TERMINALS, SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
 from expand.markdown import sanitize
 from expand.settings import ModelRole
 
-TOO_MANY_DUPLICATES = 0.2
-"""A model that repeats itself in this share of the section's lines, or more, is reported."""
 MOST_PROBLEMS = 20
 """So many faults of a topic are named in the request for its repair."""
 LEAST_SHARE = 0.85
@@ -115,8 +113,6 @@ class SectionRun:
         self._notes += self._end_notes(ended_by)
         if self._text.loops:
             self._notes.append(_looped(self._section.number, self._text.loops))
-        elif self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
-            self._notes.append(_duplicates(self._section.number, self._text.duplicate_lines))
         return DraftedSection(
             text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
         )
@@ -130,6 +126,7 @@ class SectionRun:
             message = f"{what} of {size:,} characters taken off the answers; the ledger has them as they came"
             remedy = "if you miss text, look at the answers with `expand ledger export`"
             found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
+        found += _doubtful(number, self._text.render(), self._text.doubts)
         if ended_by is None and any(self._text.cut):
             known = {one.kind for one in self._findings(self._text)}
             if not known & {"cut", "open-fence"}:
@@ -366,6 +363,21 @@ def _looped(section: int, at: Sequence[int]) -> Finding:
     )
 
 
+def _doubtful(section: int, text: str, doubts: Sequence[tuple[str, str]]) -> list[Finding]:
+    """A finding for each place where a continuation may not fit the text that was cut, as far as it stands there: a
+    warning where half a sentence was left.
+    """
+    found = []
+    for end, start in doubts:
+        if (at := text.find(start.strip())) >= 0:
+            broken = text[:at].endswith("\n") and not (end[-1].isspace() or end.endswith(TERMINALS))
+            message = f"an answer was cut here, and the next one may not fit: …{' '.join((end + '|' + start).split())}…"
+            line, remedy = text.count("\n", 0, at) + 1, "read the place, and correct it where it needs it"
+            severity: Severity = "warning" if broken else "note"
+            found.append(finding("cut", section, line, message, severity=severity, remedy=remedy))
+    return found
+
+
 def _not_asked(section: int, error: InputError, *, severity: Severity = "blocking") -> Finding:
     """The finding for a request that could not be made."""
     where = f"{error.place}: " if error.place else ""
@@ -376,19 +388,6 @@ def _not_asked(section: int, error: InputError, *, severity: Severity = "blockin
         severity=severity,
         message=f"{where}{error.what}",
         remedy=error.remedy or KINDS["not-asked"].remedy,
-        mendable=False,
-    )
-
-
-def _duplicates(section: int, count: int) -> Finding:
-    """The finding for a model that says the same over and over."""
-    return Finding(
-        kind="repeats",
-        section=section,
-        line=1,
-        severity="warning",
-        message=f"the model said the same again in {count:,} lines, which were left out",
-        remedy="draft the section anew with --fresh --section, or take another model",
         mendable=False,
     )
 
