@@ -108,6 +108,17 @@ KINDS: Mapping[str, FindingKind] = MappingProxyType(
             "correct the code, or mark the block as text",
             mendable=True,
         ),
+        "failed-code": FindingKind(
+            "the toolchain of its language refuses a code block",
+            _WARNING,
+            "correct the code, or mark the block: ignore, compile_fail, text",
+            mendable=True,
+        ),
+        "unchecked-code": FindingKind(
+            "code blocks that nothing here can judge: the toolchain or a package is missing, or their author says so",
+            {"note": ""},
+            "install what is missing, or read them",
+        ),
         "placeholder": FindingKind(
             'code or text is announced and left out: "rest omitted", TODO, a blank to fill in',
             _WARNING,
