@@ -327,3 +327,48 @@ def test_acceptances_of_several_threads_are_all_recorded(place: Path) -> None:
         done = list(pool.map(lambda n: kept.accept(n, f"chapters/{n}.md", f"Text {n}\n"), names))
     assert all(done)
     assert all(kept.last(name) is not None for name in names)
+
+
+@pytest.mark.parametrize("layout", ["keep", "numbered"])
+def test_status_knows_the_lines_before_an_acceptance_and_those_added(
+    place: Path, server: ScriptedServer, layout: str
+) -> None:
+    book = place / "outlines" / "book.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: {layout}\n", encoding="utf-8")
+    drafted(place, server)
+    before = source_of(place).read_bytes().count(b"\n")
+    for part in (("--section", "2"), ()):
+        assert expand(place, "accept", "07", *part, "--force").code == 0
+    rows = expand(place, "status", "--json").json
+    (row,) = [
+        row for rows in (rows["finished_chapters"], rows["pending_chapters"]) for row in rows if row["id"] == "07"
+    ]
+    now = source_of(place).read_bytes().count(b"\n")
+    assert (row["before"], row["lines"]) == (before, now)
+    assert row.get("added", now - before) == now - before > 50
+    for _ in range(2):
+        assert expand(place, "accept", "07", "--undo").code == 0
+    assert source_of(place).read_bytes().count(b"\n") == before
+
+
+def test_a_document_of_the_same_name_in_another_folder_is_another_chapter(place: Path, server: ScriptedServer) -> None:
+    texts = {name: f"# Overview\n\n## Start\n\nOf the {name}.\n" for name in ("server", "client", "proxy")}
+    for name, text in texts.items():
+        path = place / "docs" / name / "overview.md"
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+        assert expand(place, "outline", "import", str(path), "--lines", "25").code == 0
+        assert expand(place, "outline", "import", str(path), "--lines", "25").code == 0
+    sources = {
+        chapter: Workspace(root=place).outline(chapter).source for chapter in Workspace(root=place).chapter_ids()
+    }
+    del sources["07"]
+    assert sources == {
+        "overview": "docs/server/overview.md",
+        "client-overview": "docs/client/overview.md",
+        "proxy-overview": "docs/proxy/overview.md",
+    }
+    assert expand(place, "chapter", "client-overview", "--base-url", server.base_url).code in (0, 5)
+    assert expand(place, "accept", "client-overview", "--force").code == 0
+    now = {name: (place / "docs" / name / "overview.md").read_text(encoding="utf-8") for name in texts}
+    assert [name for name in texts if now[name] != texts[name]] == ["client"]

@@ -126,14 +126,28 @@ class Acceptances:
         standing = self._standing(chapter)
         return standing[-1] if standing else None
 
+    def replaced(self) -> dict[str, bytes]:
+        """The document that the first standing acceptance of each chapter replaced, empty where there was none; a
+        chapter whose copy is lost is left out.
+        """
+        firsts = {chapter: entries[0].former for chapter, entries in self._all_standing().items() if entries}
+        return {
+            chapter: read_bytes(self.copy(former)) if former else b""
+            for chapter, former in firsts.items()
+            if not former or self.copy(former).is_file()
+        }
+
     def _standing(self, chapter: str) -> list[Acceptance]:
         """The chapter's acceptances that were not taken back, in order."""
-        standing: list[Acceptance] = []
+        return self._all_standing().get(chapter, [])
+
+    def _all_standing(self) -> dict[str, list[Acceptance]]:
+        standing: dict[str, list[Acceptance]] = {}
         for entry in self._entries():
-            if entry.chapter == chapter and entry.undone:
-                del standing[-1:]
-            elif entry.chapter == chapter:
-                standing.append(entry)
+            if entry.undone:
+                del standing.get(entry.chapter, [])[-1:]
+            else:
+                standing.setdefault(entry.chapter, []).append(entry)
         return standing
 
     def origin(self, chapter: str, data: bytes) -> bytes:

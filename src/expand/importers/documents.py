@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import unquote
 
-from expand.importers.proposal import Proposal, ProposedSection, file_id, first_free, tidy
+from expand.document.site import SummaryEntry
+from expand.importers.proposal import Proposal, ProposedSection, file_id, free_ids, tidy
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
 from expand.markdown import blocks
 from expand.markdown.blocks import Block
@@ -24,8 +23,6 @@ _NO_SECTION = re.compile(
     r"footnotes|目录|本章目录|参考(?:资料|文献|链接)?|延伸阅读)$"
 )
 _FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*([\"']?)(.+?)\1[ \t]*$")
-_ENTRY = re.compile(r"^(?P<indent>\s*)(?:[-*+]\s+)?\[(?P<title>(?:\\.|[^\]\\])*)\]\((?P<target>[^)]*)\)")
-_TARGET = re.compile(r"^\s*(?:<([^>]*)>|(\S*))")
 _ANCHOR = re.compile(r"\s*\{[#.:][^}]*\}\s*$")
 
 
@@ -99,66 +96,39 @@ def _called(heading: Block) -> str:
     return plain(unnumbered(plain(title))) or plain(title)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SummaryEntry:
-    """A chapter of the book: ``file`` is relative to the folder of the summary, None when it is still to be written."""
-
-    title: str
-    file: str | None
-
-
-def read_summary(text: str) -> tuple[SummaryEntry, ...]:
-    """The chapters in their order, each document once."""
-    found: dict[str, SummaryEntry] = {}
-    for block in blocks.blocks(text):
-        if block.kind not in ("list", "paragraph"):
-            continue
-        for line in block.text.splitlines():
-            entry = _entry(line)
-            if entry is not None:
-                found.setdefault(entry.file or f"\0{entry.title}", entry)
-    return tuple(found.values())
-
-
-def _entry(line: str) -> SummaryEntry | None:
-    match = _ENTRY.match(line)
-    if match is None:
-        return None
-    target = unquote("".join(part or "" for part in _TARGET.findall(match["target"])[0]))
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/|#", target):
-        return None
-    path = target.partition("#")[0]
-    title = re.sub(r"\\(.)", r"\1", match["title"]).strip()
-    if not path:
-        return SummaryEntry(title=title, file=None) if title else None
-    file = PurePosixPath(path).as_posix()
-    if PurePosixPath(file).suffix.lower() not in (".md", ".markdown"):
-        return None
-    return SummaryEntry(title=title, file=file)
-
-
-def with_ids(entries: Iterable[SummaryEntry]) -> list[tuple[str, SummaryEntry]]:
-    """The entries with ids: the numbers of their files if all have one and no two the same, else
-    their names, with the folders where two files have the same name.
+def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list[tuple[str, SummaryEntry]]:
+    """The entries with ids that are not ``taken``: the numbers of their files if half of them have one and no two the
+    same, else their names, with as many folders before them as tell them apart.
     """
     every = list(entries)
-    ids = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
-    if not all(ids) or len(set(ids)) < len(ids):
-        names = [_name(entry) for entry in every]
-        shared = Counter(name.casefold() for name in names)
-        ids = [
-            file_id("-".join(PurePosixPath(entry.file).with_suffix("").parts))
-            if entry.file and shared[name.casefold()] > 1
-            else name
-            for entry, name in zip(every, names, strict=True)
+    numbers = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
+    numbered = [number for number in numbers if number]
+    if len(set(numbered)) < len(numbered) or 2 * len(numbered) < len(every):
+        numbers = [""] * len(every)
+    folders = [0] * len(every)
+    ids = [number or _name(entry, 0) for number, entry in zip(numbers, every, strict=True)]
+    while True:
+        shared = Counter(map(str.casefold, ids))
+        again = [
+            at
+            for at, entry in enumerate(every)
+            if shared[ids[at].casefold()] > 1 and entry.file and folders[at] < len(PurePosixPath(entry.file).parts) - 1
         ]
-    taken: list[str] = []
-    for chapter in ids:
-        taken.append(first_free(chapter, taken))
-    return list(zip(taken, every, strict=True))
+        if not again:
+            break
+        for at in again:
+            folders[at] += 1
+            ids[at] = _name(every[at], folders[at])
+    return list(zip(free_ids(ids, taken), every, strict=True))
 
 
-def _name(entry: SummaryEntry) -> str:
+def _name(entry: SummaryEntry, folders: int) -> str:
+    """An id from a file's name and as many folders before it; the folder stands for its index."""
     if entry.file is None:
         return file_id(entry.title.lower())
-    return file_id(PurePosixPath(entry.file).stem) if number_of_file(entry.file) else id_of_file(entry.file)
+    if not folders:
+        return file_id(PurePosixPath(entry.file).stem) if number_of_file(entry.file) else id_of_file(entry.file)
+    parts = PurePosixPath(entry.file).with_suffix("").parts
+    if parts[-1].lower() in ("index", "readme"):
+        parts = parts[:-1]
+    return file_id("-".join(parts[-1 - folders :]))

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from expand.document.site import read_summary
 from expand.errors import InputError, Place
-from expand.importers.documents import read_headings, read_summary, with_ids
+from expand.importers.documents import read_headings, with_ids
 from expand.importers.plan_document import TableRow, read_plan, skipped_rows, unplanned_chapters
 from expand.importers.proposal import Proposal
-from expand.importers.writer import OutlineWriter, WrittenOutline, id_of_source, outline_language, path_inside
+from expand.importers.writer import OutlineWriter, WrittenOutline, id_of_source, other_id, outline_language, path_inside
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.workspace import Workspace, read_text
@@ -120,7 +121,7 @@ def _proposals(workspace: Workspace, document: Path, text: str, kind: Kind) -> t
             place=Place(path=document),
         )
     source = path_inside(workspace, document)
-    known = id_of_source(workspace, source) if source else None
+    known = id_of_source(workspace, source) or other_id(workspace, source) if source else None
     return "headings", [read_headings(text, file=source or document.name, chapter=known)]
 
 
@@ -164,13 +165,25 @@ def _under_known_ids(workspace: Workspace, book: Book | None, proposals: Sequenc
             by_document = [
                 c for c in free if document and PurePosixPath(c.source or "").parts[-len(document) :] == document
             ]
-            by_title = [c for c in free if key and any(title_key(title) == key for title in c.title.every())]
+            by_title = [
+                c
+                for c in free
+                if key
+                and not _is_of_another(workspace, c.source, proposal.file)
+                and any(title_key(title) == key for title in c.title.every())
+            ]
             same = next((fitting[0] for fitting in (by_document, by_title) if len(fitting) == 1), None)
             if same is not None:
                 used.add(same.id)
                 proposal = replace(proposal, id=same.id)  # noqa: PLW2901
         found.append(proposal)
     return found
+
+
+def _is_of_another(workspace: Workspace, source: str | None, file: str | None) -> bool:
+    """Whether a chapter has a document, and the proposal is another one of the workspace."""
+    both = [path for path in (source, file) if path and workspace.inside(path).is_file()]
+    return len(both) == 2 and source != file
 
 
 def _chosen(proposals: Sequence[Proposal], chapters: Sequence[str], document: Path) -> Sequence[Proposal]:

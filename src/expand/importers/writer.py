@@ -14,8 +14,10 @@ from typing import Literal
 
 from expand.errors import InputError, InputErrors, Place
 from expand.importers import outline_yaml
+from expand.importers.documents import id_of_file
 from expand.importers.outline_yaml import OutlineLanguage
-from expand.importers.proposal import Proposal, settled
+from expand.importers.proposal import Proposal, file_id, first_free, settled
+from expand.importers.text_patterns import number_of_file
 from expand.markdown import matching
 from expand.markdown.blocks import newline_of
 from expand.outline import Book, Outline
@@ -184,3 +186,14 @@ def id_of_source(workspace: Workspace, source: str) -> str | None:
     if source in known:
         return known[source]
     return next((chapter for chapter in workspace.chapter_ids() if workspace.outline(chapter).source == source), None)
+
+
+def other_id(workspace: Workspace, source: str) -> str | None:
+    """The id of a document whose name is another document's as well: with its folder, ``client-overview``. None where
+    its name is free, or begins with a chapter's number.
+    """
+    wanted = id_of_file(source)
+    taken = {chapter: workspace.outline(chapter).source for chapter in workspace.chapter_ids()}
+    if wanted not in taken or number_of_file(source) or not workspace.source_path(taken[wanted]).is_file():
+        return None
+    return first_free(file_id("-".join(PurePosixPath(source).with_suffix("").parts[-2:])), taken)

@@ -5,9 +5,10 @@ The reference, ``expand prompt context`` and the check of a user's templates are
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, get_args, get_type_hints
 
 from expand.errors import InputError
@@ -155,15 +156,11 @@ SAMPLES = (
 )
 """Requests that templates are tried on: whatever they hold, the last figure is the lines wanted."""
 
-PURPOSES: Mapping[str, str] = {
-    "system.j2": "The first message: the same for all requests of a chapter, so that a provider "
-    "can keep it in its cache.",
-    "section.j2": "Asks for topics of a section, or for a whole one.",
-    "continue.j2": "Asks for more where a section is too short or was cut off.",
-    "repair.j2": "Asks for a text again, with what was wrong with it.",
-    "length.j2": "Says how many lines are wanted; the others include it, and it comes last.",
-    "suggest.j2": "Asks for the sections and topics of a chapter that has only a title.",
-}
+TEMPLATE_NOTES: Mapping[str, Any] = tomllib.loads(
+    (Path(__file__).parents[1] / "data" / "templates.toml").read_text(encoding="utf-8")
+)
+"""What the page about templates says beside what is declared here."""
+PURPOSES: Mapping[str, str] = TEMPLATE_NOTES["purposes"]
 """Every template and what it is for."""
 
 _KINDS: Mapping[Any, str] = {

@@ -11,8 +11,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
+from expand.drafting.acceptance_record import Acceptances
 from expand.ledger import Ledger
 from expand.ledger.aggregates import Aggregates, Slice
+from expand.markdown import lines
 from expand.outline import Book, BookChapter, Outline, Priority, Text
 from expand.reports.cache import DraftCache, DraftSummary
 from expand.reports.estimates import Rate, Sample, rate
@@ -198,24 +200,32 @@ def _chapters(workspace: Workspace, book: Book, *, bought: Mapping[str, object])
     """The book's chapters in its order, then those that only have an outline."""
     recorded = {chapter.id: chapter for chapter in book.chapters}
     outlined = dict.fromkeys(workspace.chapter_ids())
-    drafts = DraftCache(workspace)
+    drafts, replaced = DraftCache(workspace), Acceptances(workspace).replaced()
     chapters = []
     for chapter in dict.fromkeys([*recorded, *outlined]):
         record = recorded.get(chapter)
         outline = workspace.outline(chapter) if chapter in outlined else None
-        chapters.append(_chapter(workspace, drafts, record, outline, bought=chapter in bought))
+        former = replaced.get(chapter)
+        chapters.append(_chapter(workspace, drafts, record, outline, bought=chapter in bought, former=former))
     drafts.save()
     return tuple(chapters)
 
 
 def _chapter(
-    workspace: Workspace, drafts: DraftCache, record: BookChapter | None, outline: Outline | None, *, bought: bool
+    workspace: Workspace,
+    drafts: DraftCache,
+    record: BookChapter | None,
+    outline: Outline | None,
+    *,
+    bought: bool,
+    former: bytes | None,
 ) -> ChapterData:
+    """One chapter; ``former`` is the document that its first acceptance replaced, None where nothing was accepted."""
     identity = outline or record
     assert identity is not None  # one of the two named the chapter
     path = workspace.source_path(identity.source) if identity.source else None
     text = read_text(path) if path is not None and path.is_file() else None
-    counted = None if text is None else text.count("\n") + (not text.endswith("\n") and text != "")
+    counted = None if text is None else lines.count(text)
     recorded = record.lines if record else None
     accepted = text if bought and counted != recorded else None  # the document that the draft became
     draft_path = workspace.draft_path(identity.id)
@@ -225,6 +235,8 @@ def _chapter(
     if target is None and outline is not None:
         target = outline.stated_lines or outline.target_lines
     before = record.lines_before if record else None
+    if before is None and former is not None:
+        before = lines.count(former.decode("utf-8", "replace"))
     if before is None:
         before = recorded if recorded is not None else counted or 0
     delivered = draft.lines_by_section if draft else {}
@@ -258,7 +270,7 @@ def _samples(chapter: ChapterData, slices: list[Slice]) -> list[Sample]:
         if part.tokens and (not language or part.language == language):
             by_section[part.section].append(part)
     samples = []
-    for number, lines in chapter.draft.lines_by_section.items():
+    for number, delivered in chapter.draft.lines_by_section.items():
         if parts := by_section.get(number):
             models = {part.model for part in parts}
             unpriced = any(part.unpriced for part in parts)
@@ -266,7 +278,7 @@ def _samples(chapter: ChapterData, slices: list[Slice]) -> list[Sample]:
                 Sample(
                     model=models.pop() if len(models) == 1 else "",
                     language=language,
-                    lines=lines,
+                    lines=delivered,
                     tokens=sum(part.tokens for part in parts),
                     cost_pico_usd=None if unpriced else sum(part.cost_pico_usd for part in parts),
                 )
