@@ -66,8 +66,9 @@ class Settings:
     are the workspace's destinations where the user has not agreed to them and something would go there; then there is
     no key. ``model_file`` is what the GGUF file of the embedded author says, None for the model that is shipped.
 
-    ``code`` says how code blocks are checked. ``model`` drafts. ``roles`` names the models of the roles that are stated, ``fallback`` those that stand in for any
-    of them, in this order. ``others`` has the settings of each of these by its name.
+    ``model`` drafts. ``roles`` names the models of the roles that are stated, ``fallback`` those that stand in for any
+    of them, in this order. ``others`` has the settings of each of these by its name. ``code`` says how code blocks are
+    checked.
     """
 
     model: str = DEFAULT_MODEL
@@ -89,7 +90,7 @@ class Settings:
     roles: Mapping[ModelRole, str] = field(default_factory=dict)
     fallback: tuple[str, ...] = ()
     others: Mapping[str, Settings] = field(default_factory=dict, repr=False)
-    code: CodeSettings = CodeSettings()
+    code: CodeSettings = field(default_factory=CodeSettings)
 
     @property
     def embedded(self) -> bool:

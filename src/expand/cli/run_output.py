@@ -139,9 +139,13 @@ def _line(places: Locations, finding: Finding) -> str:
 
 
 def _score(chapter: ChapterResult) -> str:
+    code = chapter.code
+    judged = f"; {code.checked - code.failed:,} of {counted(code.blocks, 'code block')} compile" if code else ""
+    if code and code.unchecked:
+        judged += f", {code.unchecked:,} unchecked"
     return (
         f"{chapter.draft}: {chapter.lines:,} of {counted(chapter.target_lines, 'line')}, "
-        f"length score {chapter.length_score}"
+        f"length score {chapter.length_score}{judged}"
     )
 
 

@@ -51,13 +51,15 @@ ELISION = re.compile(r"(?m)^[ \t]*(?:\.{3}|…+|⋯)[ \t]*;?[ \t]*$|[({\[]\s*(?:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CodeBlock:
-    """A block of code. ``line`` is that of its fence in the section's text, from 1; ``code`` is what a compiler is
+    """A block of code. ``line`` is that of its fence in the section's text, from 1, and ``rows`` counts the lines that
+    stand there; ``code`` is what a compiler is
     given: with hidden lines and included files. ``above`` is the code that it goes on from, and ``name`` its file, ""
     for none. ``skip`` says why nothing is to judge it, "" where something is.
     """
 
     section: int
     line: int
+    rows: int
     language: str
     code: str
     name: str = ""
@@ -97,6 +99,7 @@ def code_blocks(
         block = CodeBlock(
             section=section,
             line=fence.start + 1,
+            rows=fence.code.count("\n"),
             language=language,
             code=_shown(code) if language == "rust" else code,
             name=_name(fence.info, head),

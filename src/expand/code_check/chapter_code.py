@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,13 +47,18 @@ class Judged(NamedTuple):
     verdict: Verdict
 
     @property
+    def lines(self) -> range:
+        """The lines of the block in its section's text, from 1, without its fences."""
+        return range(self.block.line + 1, self.block.line + self.block.rows + 1)
+
+    @property
     def finding(self) -> Finding:
         """The finding for a block that was refused: every error with its line in the block."""
         said = "; ".join(
             f"line {error.line + 1}: {excerpt(error.message, MOST_MESSAGE)}" for error in self.verdict.errors
         )
         name = f" {self.block.name}" if self.block.name else ""
-        line = self.block.line + 1 + min(self.verdict.errors[0].line, self.block.code.count("\n"))
+        line = min(self.lines.start + self.verdict.errors[0].line, max(self.lines, default=self.lines.start))
         return finding(
             "failed-code", self.block.section, line, f"the {self.block.language} block{name} is refused: {said}"
         )
@@ -74,13 +79,22 @@ class ChapterVerdicts:
         """The blocks of a section that were refused."""
         return tuple(one for one in self.judged if one.block.section == section and one.verdict.state == "failed")
 
+    def over(self, section: int, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """The findings of a section with those of its code: where a toolchain has judged, a guess is worth nothing."""
+        own = [one for one in self.judged if one.block.section == section and one.verdict.state != "unchecked"]
+        lines = {line for one in own for line in one.lines}
+        kept = [one for one in findings if one.kind != "broken-code" or one.line not in lines]
+        return (*kept, *(one.finding for one in own if one.verdict.state == "failed"))
+
     def unchecked(self) -> tuple[Finding, ...]:
         """One note on all that could not be judged, and why."""
         reasons = Counter(one.verdict.why for one in self.judged if one.verdict.state == "unchecked")
         if not reasons:
             return ()
         said = "; ".join(f"{why} ({count})" if count > 1 else why for why, count in reasons.most_common())
-        without = "" if sandbox.kind_here() else "; there is no sandbox here (bwrap or unshare), so nothing was executed"
+        without = (
+            "" if sandbox.kind_here() else "; there is no sandbox here (bwrap or unshare), so nothing was executed"
+        )
         total = sum(reasons.values())
         blocks = "1 code block is" if total == 1 else f"{total:,} code blocks are"
         return (finding("unchecked-code", 0, 1, f"{blocks} unchecked: {said}{without}"),)

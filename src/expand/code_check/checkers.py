@@ -86,9 +86,9 @@ def find_program(name: str) -> Path | None:
 
 
 @lru_cache(maxsize=4)
-def rust_program(name: str) -> Path | None:
+def rust_program(name: str, search_path: str | None) -> Path | None:
     """A program of the Rust toolchain itself, not rustup's, which would look for one in a home that is not there."""
-    if not (shim := shutil.which("rustc")):
+    if not (shim := shutil.which("rustc", path=search_path)):
         return None
     asked = {**os.environ, "RUSTUP_AUTO_INSTALL": "0"}
     try:  # at the root, where no rust-toolchain.toml of somebody's folder counts
@@ -163,7 +163,7 @@ CHECKERS: Mapping[str, Checker] = {
         file="block.rs",
         prepare=rust_source,
         missing=_RUST_MISSING,
-        program=lambda: rust_program("rustc"),
+        program=lambda: rust_program("rustc", os.environ.get("PATH")),
     ),
     "python": Checker(
         command="{program} -I {script} {file} {above}",

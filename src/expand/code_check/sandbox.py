@@ -1,8 +1,8 @@
 """Run a command on a model's text: without network, keys or a way to write, within limits.
 
 With bubblewrap, or with Linux namespaces as ``unshare`` makes them, a command sees the system's programs, the toolchain
-it belongs to, and its input in ``/expand-work``, a file system in memory that ends with it. Where neither works, only commands
-that execute nothing of their input may run (``contained``), with the same environment and fewer limits.
+it belongs to, and its input in ``/expand-work``, a file system in memory that ends with it. Where neither works, only
+commands that execute nothing of their input may run, with the same environment and fewer limits.
 
 A process limit holds for a user and not for root. So root gives up its user, and anybody else all capabilities.
 """
@@ -10,6 +10,7 @@ A process limit holds for a user and not for root. So root gives up its user, an
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,8 @@ WORK_BYTES = 1_000_000_000
 """Size of the file system that a command may write to; it is in memory."""
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
 """What every command may read. The rest of ``/etc``, homes and mounted disks are not there."""
-NOBODY = "65534"
+USERS = range(20_000, 60_000)
+"""Root takes one of these for each command, which nobody else is likely to be: processes are counted by user."""
 PROGRAMS = "/usr/bin:/bin:/usr/sbin:/sbin"
 NOT_RUN = -1000
 """The status of a command that could not be begun."""
@@ -151,7 +153,8 @@ def _jailed(kind: Kind, command: Sequence[str], folder: Path, root: str, readabl
     """The command as the sandbox of that kind is asked to run it."""
     there = [path for path in dict.fromkeys(readable) if Path(path).exists()]
     is_root = os.geteuid() == 0 if hasattr(os, "geteuid") else False
-    user = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"] if is_root else []
+    own = str(random.choice(USERS))
+    user = ["--reuid", own, "--regid", own, "--clear-groups"] if is_root else []
     dropped = ["setpriv", *user, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
     limits = ["prlimit", f"--nproc={MOST_PROCESSES}", f"--data={MOST_MEMORY_KB * 1024}"]
     inner = ["/bin/sh", "-c", _INSIDE, "sh", *dropped, *limits, *command]
@@ -163,7 +166,10 @@ def _jailed(kind: Kind, command: Sequence[str], folder: Path, root: str, readabl
         as_root = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
         for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
             as_root += ["--cap-add", capability]
-        bound = [word for path in there for word in ("--ro-bind", path, path)]
+        # Folders that bubblewrap makes on the way to a path are for their owner alone, unless it is told otherwise.
+        above = dict.fromkeys(str(folder) for path in there for folder in reversed(Path(path).parents[:-1]))
+        bound = [word for path in above for word in ("--perms", "0755", "--dir", path)]
+        bound += [word for path in there for word in ("--ro-bind", path, path)]
         memory = [word for path in ("/tmp", "/expand-work") for word in ("--size", str(WORK_BYTES), "--tmpfs", path)]
         filled = ["/bin/sh", "-c", 'cp -r /input/. /expand-work; exec "$@"', "sh"]
         return [
