@@ -155,7 +155,8 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
     found = [
         finding
         for finding in chapter.every_finding
-        if finding.severity != "note" and (finding.section not in unfinished or finding.kind == "not-asked")
+        if (finding.severity != "note" or finding.kind == "unchecked-code")
+        and (finding.section not in unfinished or finding.kind == "not-asked")
     ]
     for finding in found[:MOST_FINDINGS]:
         yield _line(places, finding)

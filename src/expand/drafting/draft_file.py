@@ -11,10 +11,10 @@ an edit in it, it does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from filelock import FileLock
 
@@ -316,6 +316,11 @@ def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> Co
         return None
 
     return CodeCheck(kept=workspace.state_path("code", "verdicts.json"), own=settings.code.checkers, include=include)
+
+
+def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Outline], CodeCheck] | None:
+    """How a run judges code, None where it does not."""
+    return partial(code_check, workspace, settings) if settings.code.check else None
 
 
 class DraftStore:
