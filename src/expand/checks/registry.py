@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements
+from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements, talk
 from expand.checks.finding import Finding
 from expand.outline import Quality, Section
 
@@ -18,7 +18,7 @@ def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
         forbidden_characters.forbidden_characters(text, section=section),
         placeholders.placeholders(text, section=section),
         repeats.within_section(text, section=section),
-        placeholders.refusals(text, section=section),
+        talk.talk(text, section=section),
     )
 
 
@@ -41,7 +41,7 @@ def check_section(
     return _by_line(
         requirements.wrong_length(text, section=number, target=target),
         check_text(text, section=number),
-        requirements.missing_topics(text, topics, section=number),
+        requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
         requirements.wrong_language(text, section=number, language=language),
         requirements.few_examples([text], section.code_examples or 0, quality.code_language, section=number),
@@ -51,15 +51,19 @@ def check_section(
 def check_chapter(
     texts: Mapping[int, str],
     *,
+    around: Sequence[str] = (),
     quality: Quality | None = None,
     exists: Callable[[str], bool] | None = None,
+    any_slug: bool = False,
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
-    ``texts`` holds the sections by number; what stands around them may go along under 0.
-    ``exists`` says whether a relative link's path is there; without it only anchors are checked.
+    ``texts`` holds the sections by number; what stands around them may go along under 0, to be checked too, or as
+    ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
+    see ``links.broken_links``.
     """
-    found = [*repeats.across_sections(texts), *links.broken_links(texts, exists=exists)]
+    broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
+    found = [*repeats.across_sections(texts), *broken]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         found += requirements.few_examples(texts.values(), wanted, language, section=0)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from expand.checks.finding import KINDS
 from expand.cli import options
 from expand.cli.common import print_json, print_text, settings_of, workspace_of
-from expand.cli.locations import locations_of
 from expand.cli.run_command import run
-from expand.cli.run_output import review_markdown, review_table
+from expand.cli.run_output import locations_of, review_markdown, review_table
 from expand.cli.verbosity import counted, warn
 from expand.drafting.accept import AcceptResult, accept_drafts
 from expand.drafting.accept import review as review_draft
@@ -22,6 +22,31 @@ from expand.schema import Json
 from expand.workspace import Workspace
 
 
+def _explain(kind: str | None) -> None:
+    if kind is None:
+        return
+    found = KINDS.get(kind)
+    if found is None:
+        raise InputError(f"--explain is {kind!r}", remedy=f"give one of {', '.join(KINDS)}")
+    silence = f"list {kind} under ignore: in book.yaml, in the outline or in its section;"
+    silence += f" or put <!-- expand: ignore {kind} --> in front of the block"
+    rows = {"Says": found.says, "Rule": found.rule, "Severity": found.severity_text, "Remedy": found.remedy}
+    typer.echo("\n".join([kind, *(f"{name}: {text}" for name, text in {**rows, "Silence": silence}.items())]))
+    raise typer.Exit
+
+
+Explain = Annotated[
+    str | None,
+    typer.Option(
+        "--explain",
+        metavar="KIND",
+        help="Show a kind of finding: rule, thresholds, how to silence it.",
+        callback=_explain,
+        is_eager=True,
+    ),
+]
+
+
 def review(
     context: typer.Context,
     chapters: options.Chapters,
@@ -29,6 +54,7 @@ def review(
     as_json: options.FormatJson = False,
     output: options.Output = None,
     code: Annotated[bool, typer.Option("--code", help="Have toolchains judge the code blocks.")] = False,
+    explain: Explain = None,
     workspace: options.Workspace = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 if one falls short."""

@@ -15,6 +15,7 @@ from expand.document.layout import SAME_TITLE, Named, located
 from expand.document.page import Heading, Page
 from expand.markdown import matching
 from expand.markdown.blocks import anchor, rows
+from expand.markdown.numbering import unnumbered
 
 RENAMED_TITLE = 0.5
 """The likeness from which a title is a new one for the same section, where nothing else is in its place."""
@@ -59,7 +60,7 @@ def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
 
 def title_of(section: DraftSection) -> str:
     """The section's title as its heading has it."""
-    return matching.unnumbered(_heading_of(section).title)
+    return unnumbered(_heading_of(section).title)
 
 
 def _heading_of(section: DraftSection) -> Heading:

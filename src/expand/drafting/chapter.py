@@ -10,18 +10,21 @@ import hashlib
 import json
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
-from expand.checks import Finding, check_section
+from expand.checks import Finding, check_section, not_ignored
 from expand.document import draft
-from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, own_texts
-from expand.document.page import BYTE_ORDER_MARK, Page
+from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, opened, own_texts
+from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
 from expand.document.source import footer_line, place, read_source
+from expand.drafting.brief import Brief, SectionBrief
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
+from expand.errors import InputError, Place
 from expand.llm.types import Message
 from expand.markdown import blocks, matching
+from expand.markdown.numbering import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
@@ -37,6 +40,11 @@ instruction."""
 
 _DIGITS = 8
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+class _Briefed(TypedDict):
+    opening: str
+    weights: tuple[int, ...]
 
 
 class Revision(NamedTuple):
@@ -66,7 +74,14 @@ class Chapter:
     """A chapter under the plan and in the language of a run's options; its lines follow the plan."""
 
     def __init__(
-        self, *, book: Book, outline: Outline, source_text: str, options: RunOptions, setup: ModelSetup
+        self,
+        *,
+        book: Book,
+        outline: Outline,
+        source_text: str,
+        options: RunOptions,
+        setup: ModelSetup,
+        brief: Brief | None = None,
     ) -> None:
         self.id = outline.id
         self.options = options
@@ -83,6 +98,7 @@ class Chapter:
         self.source_blocks = blocks.blocks(bare)  # parsed for the source already, and cached for a moment
         self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
         """The source with the outline's sections in it, None where the tool sets the document's form."""
+        self.brief = brief
         self._placed = {} if self.arrangement else place(self._source, outline)
         self._keys: dict[tuple[int, Revision], str] = {}
         self._checked: dict[int, tuple[str | None, tuple[Finding, ...]]] = {}
@@ -102,6 +118,15 @@ class Chapter:
             self._templates[model] = prompts, prompts.system(self.context)
         return self._templates[model]
 
+    def require_sound_source(self) -> None:
+        """Raises ``InputError`` for a source in which something never ends: the drafted text would be part of it."""
+        fault = first_fault(Page(self._source_text))
+        if fault is not None:
+            place = Place(path=self.outline.source, line=fault.line + 1)
+            raise InputError(
+                f"{fault.says}, and all that follows would be part of it", remedy=fault.remedy, place=place
+            )
+
     @property
     def footer(self) -> str:
         """The source's closing lines, without the rule above them: the draft has its own."""
@@ -120,6 +145,7 @@ class Chapter:
             source_text=self._source_text,
             options=replace(self.options, plan=Plan.LEAN),
             setup=self.setup,
+            brief=self.brief,
         )
 
     def head(self) -> str:
@@ -139,9 +165,9 @@ class Chapter:
         return tuple(
             Named(
                 wanted=Wanted(section.title.every(), section.heading),
-                title=self.say(section.title),
+                title=self._titles[section.number][0],
                 topics=tuple(Wanted(topic.every()) for topic in section.topics),
-                topic_titles=tuple(self.say(topic) for topic in section.topics),
+                topic_titles=self._titles[section.number][1],
             )
             for section in self.outline.sections
         )
@@ -153,20 +179,35 @@ class Chapter:
     def _kept_skeleton(self, section: Section, arrangement: Arrangement) -> Skeleton:
         parts = arrangement.sections[section.number]
         own = own_texts(parts)
-        topics = tuple(self.say(topic) for topic in section.topics)
+        title, topics = self._titles[section.number]
         own_heading = parts[0].text if isinstance(parts[0], NewHeading) else str(parts[0])
         levels = [heading.level for heading in Page(own_heading).headings]
         return Skeleton(
             number=section.number,
-            title=self.say(section.title),
+            title=title,
             topics=topics,
             target=section.lines,
             intro=() if topics else tuple(own.values()),
             placed={topic: (text,) for topic, text in own.items()} if topics else {},
-            kept=parts,
+            kept=opened(parts, self._briefed(section)["opening"]),
             newline=arrangement.newline,
+            **self._briefed(section),
             body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
         )
+
+    @cached_property
+    def _titles(self) -> dict[int, tuple[str, tuple[str, ...]]]:
+        """Title and topics of each section by number. Where the tool numbers them, without numbers of their own."""
+        sections = self.outline.sections
+        titles = [self.say(section.title) for section in sections]
+        topics = {section.number: [self.say(topic) for topic in section.topics] for section in sections}
+        if self.layout == "numbered":
+            titles = all_unnumbered(titles)
+            topics = {number: all_unnumbered(own, (number,)) for number, own in topics.items()}
+        return {
+            section.number: (title, tuple(topics[section.number]))
+            for section, title in zip(sections, titles, strict=True)
+        }
 
     def _skeleton(self, section: Section) -> Skeleton:
         if self.arrangement is not None:
@@ -178,14 +219,36 @@ class Chapter:
                 intro.append(block.text)
             else:
                 by_topic.setdefault(block.topic, []).append(block.text)
+        title, topics = self._titles[section.number]
         return Skeleton(
             number=section.number,
-            title=self.say(section.title),
-            topics=tuple(self.say(topic) for topic in section.topics),
+            title=title,
+            topics=topics,
             target=section.lines,
             intro=tuple(intro),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
+            **self._briefed(section),
         )
+
+    def ignored(self, section: int) -> frozenset[str]:
+        """The kinds of findings that nobody wants to hear of in a section; 0: of the chapter as a whole."""
+        own = next((one.ignore for one in self.outline.sections if one.number == section), ())
+        return frozenset((*self._book.ignore, *self.outline.ignore, *own))
+
+    def brief_of(self, section: Section) -> SectionBrief | None:
+        """The section's entry in the chapter's brief, None where there is none."""
+        return self.brief.section(section) if self.brief else None
+
+    def _briefed(self, section: Section) -> _Briefed:
+        """What the brief says of a section's form. Topics that it gives no lines get an even share of them."""
+        entry = self.brief_of(section)
+        if entry is None:
+            return {"opening": "", "weights": ()}
+        found = [entry.topic(topic.every()) for topic in section.topics]
+        given = [topic.lines for topic in found if topic is not None and topic.lines]
+        even = round(sum(given) / len(given)) if given else 0
+        weights = tuple(topic.lines or even if topic is not None else even for topic in found) if given else ()
+        return {"opening": entry.opening, "weights": weights}
 
     def check(self, section: Section, text: str) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than
@@ -206,7 +269,7 @@ class Chapter:
 
     def _findings(self, section: Section, text: str) -> tuple[Finding, ...]:
         skeleton = self.skeletons[section.number]
-        return check_section(
+        found = check_section(
             section=section,
             title=skeleton.title,
             topics=skeleton.topics,
@@ -215,6 +278,7 @@ class Chapter:
             language=self.language,
             quality=self.outline.quality,
         )
+        return not_ignored(found, {section.number: text}, self.ignored)
 
     def key(self, section: Section, revision: Revision, *, title: str | None = None) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
@@ -234,6 +298,9 @@ class Chapter:
                 "source": [list(skeleton.intro), [[t, list(b)] for t, b in sorted(skeleton.placed.items())]],
                 "edition": [revision.number, revision.instruction],
             }
+            # Only where there is one: drafts from before there were briefs stay current.
+            if (entry := self.brief_of(section)) is not None:
+                own["outline"] = [own["outline"], dict(entry.data)]
             digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
             known = ".".join(digests[name] for name in PARTS)
             if title is None:
@@ -251,6 +318,7 @@ class Chapter:
                 context.book_title,
                 context.chapter_title,
                 dict(context.glossary),
+                *([context.brief] if context.brief else ()),
             ],
             "model": [
                 profile.name,
@@ -268,6 +336,9 @@ class Chapter:
         """The code examples a section should have: its own demand, or its part of the chapter's."""
         if section.code_examples is not None:
             return section.code_examples
+        entry = self.brief_of(section)
+        if entry is not None and (stated := [topic.examples for topic in entry.topics if topic.examples is not None]):
+            return sum(stated)
         wanted = self.outline.quality.code_examples
         return round(wanted * section.lines / self.outline.target_lines)
 
@@ -293,6 +364,7 @@ class Chapter:
                 )
                 for skeleton in self.skeletons.values()
             ),
+            brief=self.brief.text() if self.brief else "",
         )
 
     def say(self, text: Text | None) -> str:

@@ -11,6 +11,7 @@ an edit in it, it does.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,14 +19,16 @@ from functools import lru_cache, partial
 
 from filelock import FileLock
 
-from expand.checks import Finding, check_chapter, source_findings
+from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp
 from expand.document.follow import followed, new_numbers, title_of
 from expand.document.layout import assembled
 from expand.document.page import Page, anchors
+from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
+from expand.drafting.brief import read_brief
 from expand.drafting.chapter import Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
@@ -62,7 +65,9 @@ def open_chapter(
     outline = outline or workspace.outline(chapter_id)
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
     source_text = decoded(source, workspace.source_path(outline.source), keep_mark=True)
-    return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup)
+    path = workspace.brief_path(chapter_id)
+    brief = read_brief(path, root=workspace.root) if options.brief and path.is_file() else None
+    return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup, brief=brief)
 
 
 class DraftFile:
@@ -271,9 +276,13 @@ class DraftFile:
         """
         across = self.chapter_findings(whole=whole, links=links)
         if code is not None:
-            across += code.unchecked()
+            across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
             sections = [
-                replace(one, code=code.counts(one.number), findings=code.over(one.number, one.findings))
+                replace(
+                    one,
+                    code=code.counts(one.number),
+                    findings=not_ignored(code.over(one.number, one.findings), self.texts, self.chapter.ignored),
+                )
                 for one in sections
             ]
         numbers = {section.number for section in sections}
@@ -294,15 +303,31 @@ class DraftFile:
 
         In ``links`` it is noted which files were looked for, and whether they are there.
         """
-        chapter = self.chapter
-        folder = self._workspace.source_path(chapter.outline.source).parent
+        chapter, former = self.chapter, self._former
+        page = self._workspace.source_path(chapter.outline.source)
+        site = site_of(page, self._workspace.root)
+        docs = documents_folder(site)
         met = {} if links is None else links
 
-        def exists(path: str) -> bool:
-            return met.setdefault(path, (folder / path).exists())
+        def exists(target: str) -> bool:
+            files = map(str, files_of_link(site, page, target, docs=docs))
+            # Not Path.exists, which raises for a name that is too long.
+            found = [met.setdefault(file, os.path.exists(file)) for file in files]  # noqa: PTH110
+            return not found or any(found)
 
-        found = check_chapter(self.texts, quality=chapter.outline.quality if whole else None, exists=exists)
-        return found + (source_findings(chapter.source_blocks, self.text, layout=chapter.layout) if whole else ())
+        pieces: Sequence[str | int] = (chapter.head(), chapter.footer)
+        if chapter.arrangement is not None:
+            pieces = former.pieces if former and former.pieces else chapter.arrangement.pieces
+        found = check_chapter(
+            self.texts,
+            around=[piece for piece in pieces if isinstance(piece, str)],
+            quality=chapter.outline.quality if whole else None,
+            exists=exists,
+            any_slug=site.generator is not PLAIN,
+        )
+        if whole:
+            found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
+        return not_ignored(found, self.texts, chapter.ignored)
 
 
 def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> CodeCheck:
@@ -372,6 +397,10 @@ class DraftStore:
         with suppress(InputError):
             self._open[chapter].write()
             del self._open[chapter]
+
+    def forget(self, chapter: str) -> None:
+        """Have the chapter read anew: it has a brief now."""
+        self._open.pop(chapter, None)
 
     def overwrite(self, chapter: str, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""

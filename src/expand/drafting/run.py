@@ -19,9 +19,12 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from expand.checks import Finding
+from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError
+from expand.client.outcome import StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
+from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
+from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.chapter import Revision
 from expand.drafting.draft_file import DraftFile, DraftStore, code_checks
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
@@ -156,7 +159,13 @@ class Run:
             drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
             workers = settings.concurrency or setup.profile.concurrency
             self._scheduler = _Scheduler(
-                context, drafts, cache, workers=workers, on_event=self._tell, code=code_checks(workspace, settings)
+                context,
+                drafts,
+                cache,
+                workspace,
+                workers=workers,
+                on_event=self._tell,
+                code=code_checks(workspace, settings),
             )
             for _ in range(self._stops):
                 self._scheduler.stop()
@@ -184,6 +193,7 @@ class _Scheduler:
         context: RunContext,
         drafts: DraftStore,
         cache: ResultCache,
+        workspace: Workspace,
         *,
         workers: int,
         on_event: Callable[[Event], None],
@@ -194,6 +204,7 @@ class _Scheduler:
         self._context = context
         self._drafts = drafts
         self._cache = cache
+        self._workspace = workspace
         self._workers = workers
         self._on_event = on_event
         self._revisions: Revisions = {}
@@ -205,6 +216,12 @@ class _Scheduler:
         self._refused: list[Refusal] = []
         self._problems: list[InputError] = []
         """Why chapters could not be opened or written."""
+        self._plan: BudgetPlan | None = None
+        """Which sections are finished where the budget does not reach for all that are due."""
+        self._without_brief: set[str] = set()
+        """Chapters that get a brief before their first section is drafted."""
+        self._brief_locks: dict[str, asyncio.Lock] = {}
+        self._brief_answers = 0
         self._attempts = 0
         self._defects: list[Exception] = []
         self._stopped_by = ""
@@ -248,8 +265,8 @@ class _Scheduler:
         return RunResult(
             chapters=results,
             balance=self._context.ledger.balance("book"),
-            attempts=sum(section.attempts for section in sections),
-            answers=sum(section.answers for section in sections),
+            attempts=self._attempts,
+            answers=sum(section.answers for section in sections) + self._brief_answers,
             seconds=time.monotonic() - began,
             stopped_by=self._stopped_by,
             refused=tuple(self._refused),
@@ -262,6 +279,8 @@ class _Scheduler:
         self._revisions = self._context.ledger.editions()
         chapters: dict[str, list[int]] = {}
         planned: list[SectionPlanned] = []
+        begun = begun_chapters(self._context.ledger)
+        due: list[DueSection] = []
         for chapter in self._options.chapters:
             known = self._cache.result(chapter, self._revisions)
             if known is not None:
@@ -271,13 +290,34 @@ class _Scheduler:
             draft_file = self._drafts.look(chapter)
             checks = check_chapter_state(draft_file, self._options, self._revisions)
             planned += [check.planned(draft_file.chapter) for check in checks]
+            found = due_sections(draft_file.chapter, checks)
+            due += found
+            if found and wants_brief(draft_file.chapter, begun):
+                self._without_brief.add(chapter)
             chapters[chapter] = [check.section.number for check in checks]
         self._on_event(RunPlanned(sections=tuple(planned)))
+        if not self._interrupted:  # else the ledger's answers are drafted, and nothing is spent
+            self._plan = budget_plan(due, self._context.remaining_tokens(), self._expected_tokens)
+        if self._plan is not None:
+            self._without_brief.clear()
+            self._on_event(Notice(message=str(self._plan)))
         return chapters
+
+    def _expected_tokens(self, due: DueSection) -> int:
+        draft_file = self._drafts.look(due.chapter)
+        section = draft_file.chapter.outline.sections[due.section - 1]
+        revision = Revision(*self._revisions.get(due.key, ()))
+        check = check_section_state(draft_file, section, self._options, revision)
+        return expected_tokens(draft_file.chapter, check, self._context.ledger)
 
     async def _draft(self, chapters: Mapping[str, Sequence[int]]) -> None:
         """Have the workers do everything, and the drafts written meanwhile."""
         todo = lanes(chapters, workers=self._workers, in_order=self._options.context == "text")
+        workers = self._workers
+        if self._plan is not None:
+            first, workers = self._plan.finished, 1
+            every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
+            todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*first, *every)))
         done = asyncio.Event()
 
         async def work() -> None:
@@ -294,9 +334,9 @@ class _Scheduler:
                         self._defects.append(error)
 
         async def work_all() -> None:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self._workers):
-                    workers.create_task(work())
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(workers):
+                    tasks.create_task(work())
             done.set()
 
         try:
@@ -307,10 +347,12 @@ class _Scheduler:
             raise _first(errors) from errors
 
     async def _section(self, chapter_id: str, number: int) -> None:
+        await self._make_brief(chapter_id)
         draft_file = self._drafts.take(chapter_id)
         section = draft_file.chapter.outline.sections[number - 1]
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
-        status, notes = await self._drafted(draft_file, section)
+        status, told = await self._drafted(draft_file, section)
+        notes = not_ignored(told, draft_file.texts, draft_file.chapter.ignored)
         counter = self._context.usage.take(chapter_id, number)
         self._attempts += counter.attempts
         result = draft_file.section_result(section, status)
@@ -331,6 +373,27 @@ class _Scheduler:
             self._finish(draft_file, await asyncio.to_thread(judge, draft_file.texts) if judge else None)
         self._tell_done(chapter_id, result)
 
+    async def _make_brief(self, chapter_id: str) -> None:
+        """Have the chapter's brief made before the first of its sections; the others wait for it."""
+        if chapter_id not in self._without_brief:
+            return
+        async with self._brief_locks.setdefault(chapter_id, asyncio.Lock()):
+            if chapter_id not in self._without_brief:
+                return
+            chapter = self._drafts.look(chapter_id).chapter
+            remaining = self._context.remaining_tokens()
+            if remaining is None or brief_order(chapter, "none").amount.tokens * BUDGET_SHARE <= remaining:
+                made = await make_brief(self._context, chapter, self._workspace)
+                if made.brief is not None:
+                    self._drafts.forget(chapter_id)
+                elif not isinstance(made.stopped_by, StoppedError):
+                    why = made.stopped_by or made.problems[0]
+                    self._on_event(Notice(message=f"{chapter_id}: drafted without a brief: {why}"))
+                counter = self._context.usage.take(chapter_id, 0)
+                self._attempts += counter.attempts
+                self._brief_answers += counter.answers
+            self._without_brief.discard(chapter_id)
+
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
@@ -343,7 +406,12 @@ class _Scheduler:
             self._on_event(Notice(message=f"{chapter.id}/{number}: {message}"))
         if check.state != "due":
             return "reused", ()
-        code = SectionCode(self._code(chapter.outline), draft_file.texts, number) if self._code else None
+        if self._plan is not None and (chapter.id, number) in self._plan.left_out:
+            self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
+            return "refused", ()
+        code = None
+        if self._code:
+            code = SectionCode(self._code(chapter.outline), draft_file.texts, number, chapter.ignored)
         drafted = await SectionRun(self._context, chapter, check, code).draft()
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)

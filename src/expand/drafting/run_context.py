@@ -117,7 +117,8 @@ class UsageCounters:
         chapter, section, purpose = event.order.address
         counter = self.of(chapter, section)
         if event.kind == "text":
-            if purpose != "repair":  # a repair takes the place of lines that are counted already
+            # A repair takes the place of lines that are counted already; a brief is no part of the draft.
+            if purpose not in ("repair", "brief"):
                 counter.streamed_lines = event.text.count("\n")
                 self.show(chapter, section, streaming=True)
             return
@@ -163,6 +164,12 @@ class RunContext:
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
     bounds: dict[str, ChapterBound] = field(default_factory=dict)
+
+    def remaining_tokens(self, chapter: str = "") -> int | None:
+        """What the budgets of the book and the run have left, and that of a chapter; None without a limit."""
+        scopes = ("book", f"run:{self.run_id}", *((f"chapter:{chapter}",) if chapter else ()))
+        left = [self.ledger.balance(scope).remaining_tokens for scope in scopes]
+        return min((remaining for remaining in left if remaining is not None), default=None)
 
     def models_for(self, role: ModelRole, draft: ModelSetup) -> tuple[ModelSetup, ...]:
         """The models of a role, the one that is meant first; ``draft`` is the one that drafts."""

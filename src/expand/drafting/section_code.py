@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from expand.checks import not_ignored
 from expand.code_check.chapter_code import CodeCheck, Judged
 from expand.drafting.section_text import SectionText
 from expand.markdown import blocks, sanitize
@@ -13,7 +14,11 @@ from expand.markdown import blocks, sanitize
 class SectionCode:
     """Judges one section's blocks among those of its chapter; ``texts`` are all sections as they stand by now."""
 
-    def __init__(self, check: CodeCheck, texts: Mapping[int, str], section: int) -> None:
+    def __init__(
+        self, check: CodeCheck, texts: Mapping[int, str], section: int, ignored: Callable[[int], frozenset[str]]
+    ) -> None:
+        """``ignored`` says which kinds of findings are silenced in a section."""
+        self._ignored = ignored
         self._check = check
         self._texts = texts
         self._section = section
@@ -53,6 +58,9 @@ class SectionCode:
         whole = text.render()
         verdicts = await asyncio.to_thread(self._check.judge, {**self._texts, self._section: whole})
         judged = {one.block.line: one for one in verdicts.judged if one.block.section == self._section}
+        failed = {line: one.finding for line, one in judged.items() if one.verdict.state == "failed"}
+        wanted = not_ignored(failed.values(), {self._section: whole}, self._ignored)
+        judged = {line: one for line, one in judged.items() if line not in failed or failed[line] in wanted}
         starts = [fence.start + 1 for fence in blocks.fences(whole)]
         return {slot: [judged.get(line) for line in starts if line in lines] for slot, lines in text.spans().items()}
 

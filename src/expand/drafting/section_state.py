@@ -101,6 +101,8 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
         for section in options.chosen(chapter.outline)
     ]
     due = [check for check in checks if check.state == "due"]
+    if due:
+        chapter.require_sound_source()
     for check in due:
         if check is due[0] or _may_be_too_long(chapter, check):
             section_text = SectionText(chapter.skeletons[check.section.number])

@@ -16,7 +16,7 @@ from expand.importers.proposal import Proposal, ProposedSection, file_id, free_i
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
 from expand.markdown import blocks
 from expand.markdown.blocks import Block
-from expand.markdown.matching import unnumbered
+from expand.markdown.numbering import all_unnumbered
 
 _NO_SECTION = re.compile(
     r"(?i)^(?:table of contents|contents|on this page|see also|references?|further reading|"
@@ -35,11 +35,10 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
     title, rest = _title(text, headings)
     name = title or title_of_file(file)
     top = min((block.level for block in rest), default=0)
-    starts = [block.start for block in rest if block.level == top]
-    ends = [*starts[1:], len(blocks.rows(text))]
+    tops = [block for block in rest if block.level == top]
+    ends = [*(block.start for block in tops[1:]), len(blocks.rows(text))]
     sections = []
-    for block, end in zip((b for b in rest if b.level == top), ends, strict=False):
-        called = _called(block)
+    for block, called, end in zip(tops, _called(*tops), ends, strict=False):
         if _NO_SECTION.match(called):
             continue
         inside = [b for b in rest if block.start < b.start < end]
@@ -48,7 +47,7 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
             ProposedSection(
                 title=called,
                 lines=lines_in(block.title),
-                topics=tuple(_called(b) for b in inside if b.level == deep),
+                topics=tuple(_called(*(b for b in inside if b.level == deep))),
                 present=end - block.start,
             )
         )
@@ -86,14 +85,15 @@ def _title(text: str, headings: tuple[Block, ...]) -> tuple[str, tuple[Block, ..
 
 
 def _chapter_title(heading: Block) -> str:
-    called = _called(heading)
+    (called,) = _called(heading)
     named = chapter_name(called)
     return named.title if named is not None and named.strong and named.title else called
 
 
-def _called(heading: Block) -> str:
-    title, _ = without_lines(_ANCHOR.sub("", heading.title))
-    return plain(unnumbered(plain(title))) or plain(title)
+def _called(*headings: Block) -> list[str]:
+    """The titles of neighbours, without numbers and lines."""
+    titles = [plain(without_lines(_ANCHOR.sub("", heading.title))[0]) for heading in headings]
+    return [plain(bare) or title for bare, title in zip(all_unnumbered(titles), titles, strict=True)]
 
 
 def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list[tuple[str, SummaryEntry]]:

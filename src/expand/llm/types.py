@@ -4,8 +4,6 @@ Nothing here sends anything. Token counts follow the provider's own report: ``pr
 ``cached``, ``completion`` includes ``reasoning``.
 """
 
-from __future__ import annotations
-
 import enum
 import hashlib
 import json
@@ -19,7 +17,7 @@ from expand.redaction import printable
 from expand.schema import Json
 
 Role = Literal["system", "user", "assistant"]
-Purpose = Literal["draft", "continue", "repair", "revise"]
+Purpose = Literal["draft", "continue", "repair", "revise", "brief"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

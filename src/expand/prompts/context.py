@@ -3,8 +3,6 @@
 The reference, ``expand prompt context`` and the check of a user's templates are made from these.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
@@ -35,6 +33,8 @@ class SectionContext:
     title: Annotated[str, About("Its title.", "Profiling tools")]
     topics: Annotated[tuple[str, ...], About("Its topics.", ("The perf tool", "Flame graphs"))]
     share: Annotated[int, About("Its part of the chapter's lines, in percent.", 24)]
+    lines: Annotated[int, About("Its target, in lines.", 250)] = 0
+    material: Annotated[str, About("The author's own text in it.", "Measure first.")] = ""
 
 
 _EXAMPLE_SECTION = SectionContext(number=2, title="Profiling tools", topics=("The perf tool", "Flame graphs"), share=24)
@@ -61,6 +61,9 @@ class ChapterContext:
     sections: Annotated[
         tuple[SectionContext, ...], About("All sections of the chapter, in their order.", (_EXAMPLE_SECTION,))
     ]
+    brief: Annotated[
+        str, About('What the chapter\'s brief says for all sections, as YAML; "" without one.', "edition: '2024'")
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +103,12 @@ class RequestContext:
         False
     )
     opens_section: Annotated[bool, About("Whether the section's first topic begins with this request.", True)] = False
+    opening: Annotated[
+        str, About("The section's first sentences, by the brief: they stand there already.", "With the goals set, …")
+    ] = ""
+    section_brief: Annotated[
+        str, About("What the brief says for this section and these topics, as YAML.", "relies_on: [Worker]")
+    ] = ""
     closes_section: Annotated[bool, About("Whether the section's last topic is among this request's.", True)] = False
 
 
@@ -123,6 +132,22 @@ class SuggestionContext:
     ] = ()
     source_material: Annotated[str, About("What that document says so far.", "Signals interrupt.")] = ""
     present: Annotated[str, About("The former answer, where it could not be used.", '{"sections": []}')] = ""
+    problems: Annotated[tuple[str, ...], About("What was wrong with it.", ("there are no sections",))] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BriefContext:
+    """What ``brief.j2`` may use: a chapter whose sections are to be planned together."""
+
+    chapter_id: Annotated[str, About("The chapter's id.", "03")]
+    chapter_title: Annotated[str, About("The chapter's title.", "Performance engineering")]
+    language: Annotated[str, About("The language of the draft, as a code such as `en`.", "en")]
+    language_name: Annotated[str, About("The same in words.", "English")]
+    lines: Annotated[int, About("How many lines the chapter is to have.", 1000)]
+    code_examples: Annotated[int, About("How many code examples it is to have; 0 if nobody says.", 28)]
+    code_language: Annotated[str, About('The language of its code, "" if nobody says.', "rust")]
+    sections: Annotated[tuple[SectionContext, ...], About("Its sections, in their order.", (_EXAMPLE_SECTION,))]
+    present: Annotated[str, About("The former answer, where it could not be used.", "sections: []")] = ""
     problems: Annotated[tuple[str, ...], About("What was wrong with it.", ("there are no sections",))] = ()
 
 
@@ -154,6 +179,8 @@ SAMPLES = (
         instruction=_DECOY,
         present=_DECOY,
         told=_DECOY,
+        opening=_DECOY,
+        section_brief=_DECOY,
         problems=(_DECOY,),
     ),
 )
@@ -214,7 +241,8 @@ def context_of(template: str) -> type:
     name = name if name.endswith(".j2") else f"{name}.j2"
     if name not in PURPOSES:
         raise InputError(f"there is no template {name}", remedy=suggestion(name, PURPOSES))
-    return {"system.j2": ChapterContext, "suggest.j2": SuggestionContext}.get(name, RequestContext)
+    others = {"system.j2": ChapterContext, "suggest.j2": SuggestionContext, "brief.j2": BriefContext}
+    return others.get(name, RequestContext)
 
 
 def _shown(value: object) -> str:
