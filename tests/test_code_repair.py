@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def author(repairs: dict[int, list[str]], *blocks: str) -> ScriptedAuthor:
         if sent.section in drafted or sent.section != 1:
             return text
         drafted.add(sent.section)
-        kept = text.splitlines()[: -sum(block.count("\n") + 2 for block in blocks)]
+        kept = re.sub(r"(?ms)^```.*?^```\n*", "", text).splitlines()[: -sum(block.count("\n") + 2 for block in blocks)]
         return "\n".join([*kept, "", "\n\n".join(blocks), ""])
 
     return ScriptedAuthor(write=write)
@@ -75,7 +76,7 @@ async def test_refused_blocks_are_sent_alone_and_replaced_alone(place: Path) -> 
     assert section.code is not None
     assert section.code == (section.code.blocks, section.code.blocks, 0, 0)
     assert section.code.blocks >= 3
-    assert [row[0] for row in rows(place, "SELECT count(*) FROM answers")] == [len(by.requests)]
+    assert [row[0] for row in rows(place, "SELECT count(*) FROM attempts")] == [len(by.requests)]
     again = await drafted(place, author({}))
     assert again.answers == 0
     assert again.chapter.sections[0].code == section.code
