@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from filelock import FileLock
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
+from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp
 from expand.document.follow import followed, new_numbers, title_of
@@ -38,7 +39,8 @@ from expand.errors import InputError
 from expand.markdown import lines
 from expand.markdown.blocks import anchor
 from expand.outline import Book, Outline, Section
-from expand.workspace import Workspace, decoded, read_bytes, write_atomically
+from expand.settings import Settings
+from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically
 
 MOST_OPEN = 32
 """Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
@@ -261,12 +263,28 @@ class DraftFile:
         )
 
     def chapter_result(
-        self, sections: Sequence[SectionResult], *, whole: bool, links: dict[str, bool] | None = None
+        self,
+        sections: Sequence[SectionResult],
+        *,
+        whole: bool,
+        links: dict[str, bool] | None = None,
+        code: ChapterVerdicts | None = None,
     ) -> ChapterResult:
-        """The chapter from its sections. What is found across them goes to the section that it names, or to the chapter
-        where that section is not among them. For ``whole`` and ``links`` see ``chapter_findings``.
+        """The chapter from its sections, with the verdicts on their ``code`` if there are any. What is found across
+        them goes to the section that it names, or to the chapter where that section is not among them. For ``whole``
+        and ``links`` see ``chapter_findings``.
         """
         across = self.chapter_findings(whole=whole, links=links)
+        if code is not None:
+            across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
+            sections = [
+                replace(
+                    one,
+                    code=code.counts(one.number),
+                    findings=not_ignored(code.over(one.number, one.findings), self.texts, self.chapter.ignored),
+                )
+                for one in sections
+            ]
         numbers = {section.number for section in sections}
         return ChapterResult(
             id=self.chapter.id,
@@ -310,6 +328,24 @@ class DraftFile:
         if whole:
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
         return not_ignored(found, self.texts, chapter.ignored)
+
+
+def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> CodeCheck:
+    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document."""
+    folder = workspace.source_path(outline.source).parent
+
+    def include(path: str) -> str | None:
+        with suppress(InputError):
+            file = workspace.inside(folder / path)
+            return read_text(file) if file.is_file() else None
+        return None
+
+    return CodeCheck(kept=workspace.state_path("code", "verdicts.json"), own=settings.code.checkers, include=include)
+
+
+def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Outline], CodeCheck] | None:
+    """How a run judges code, None where it does not."""
+    return partial(code_check, workspace, settings) if settings.code.check else None
 
 
 class DraftStore:

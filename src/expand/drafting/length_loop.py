@@ -60,6 +60,8 @@ class Ask:
     """Which part of the topic this is, from 0: the n-th question that it gets."""
     problems: tuple[str, ...] = ()
     """For a repair: what is wrong with the topic's text."""
+    code: str = ""
+    """For a repair of code: the blocks that are to be written anew, "" for the whole text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

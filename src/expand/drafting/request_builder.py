@@ -243,7 +243,7 @@ class RequestBuilder:
             material += skeleton.placed.get(slot, ())
         present = [self._extra.present[slot] for slot in slots if slot in self._extra.present]
         if repairing:
-            present = [section_text.bodies[slots[0]]]
+            present = [ask.code or section_text.bodies[slots[0]]]
         return replace(
             self._base,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
@@ -257,6 +257,7 @@ class RequestBuilder:
             present="\n\n".join(present).strip("\n"),
             told=self._extra.preceding if first else "",
             problems=ask.problems,
+            code_only=bool(ask.code),
             opening=skeleton.opening if first and 0 in slots else "",
             section_brief=self._section_brief(slots) if first else "",
             opens_section=first and 0 in slots,

@@ -22,6 +22,7 @@ from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
+from expand.drafting.section_code import SectionCode
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import TERMINALS, SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
@@ -32,6 +33,8 @@ from expand.settings import ModelRole
 
 MOST_PROBLEMS = 20
 """So many faults of a topic are named in the request for its repair."""
+CODE_REPAIRS = 2
+"""How often the refused code blocks of a topic are asked for anew."""
 LEAST_SHARE = 0.85
 """The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
 UNUSABLE_TRIES = 2
@@ -56,7 +59,11 @@ class BoundReachedError(ExpandError):
 class SectionRun:
     """One section being drafted, as its check found it."""
 
-    def __init__(self, context: RunContext, chapter: Chapter, check: SectionCheck) -> None:
+    def __init__(
+        self, context: RunContext, chapter: Chapter, check: SectionCheck, code: SectionCode | None = None
+    ) -> None:
+        """``code`` judges the section's code blocks, None where nobody wants it."""
+        self._code = code
         self._context = context
         self._chapter = chapter
         self._section = check.section
@@ -99,6 +106,7 @@ class SectionRun:
         try:
             await self._reach_length()
             await self._repair()
+            await self._repair_code()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
         # A request that cannot be made: it does not fit the model, or its template fails for just these values. What
@@ -307,13 +315,35 @@ class SectionRun:
                 self._text = repaired
             self._show()
 
+    async def _repair_code(self) -> None:
+        """Have the code blocks written anew that their toolchains refuse: those of a topic in one request, as often as
+        ``CODE_REPAIRS`` says. A block takes the place of another only if it compiles, or has fewer errors.
+        """
+        if self._code is None or not self._builders("repair"):
+            return
+        for ordinal in range(1, CODE_REPAIRS + 1):
+            refused = await self._code.refused(self._text)
+            for slot, failed in refused.items():
+                shown = self._code.shown(self._text, slot, failed)
+                problems = tuple(one.finding.message for one in failed.values())[:MOST_PROBLEMS]
+                lines = max(LEAST_LINES, shown.count("\n"))
+                ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=ordinal, problems=problems, code=shown)
+                try:
+                    answer = await self._usable(ask)
+                except (InputError, BoundReachedError):  # without the repair the section is as whole as it was
+                    return
+                if answer is not None:
+                    self._text = await self._code.replaced(self._text, slot, failed, answer.text)
+                    self._show()
+
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
         spans = self._text.spans()
         for one in self._findings(self._text):
             slot = next((slot for slot, span in spans.items() if one.line in span), None)
-            if slot is not None and one.mendable and one.severity != "note":
+            guessed = one.kind == "broken-code" and self._code is not None
+            if slot is not None and one.mendable and one.severity != "note" and not guessed:
                 found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
         return {slot: tuple(problems[:MOST_PROBLEMS]) for slot, problems in sorted(found.items())}
 

@@ -10,8 +10,10 @@ cleaned and taken apart as an answer that was never cut would have been.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +23,7 @@ from expand.document.draft import section_heading, topic_heading
 from expand.document.layout import Filled, Part, Placeholder, Slot, fill, opened, says_placeholder
 from expand.llm.types import Finish
 from expand.markdown import assemble, continuation, cuts, lines, repetition, sanitize
-from expand.markdown.blocks import open_fence, rows
+from expand.markdown.blocks import fences, open_fence, rows
 
 TOPIC_LEVEL = 3
 TERMINALS = tuple(".!?:;。！？：；`|*)）>_")
@@ -248,6 +250,19 @@ class SectionText:
         copied = self.copy()
         copied.bodies[slot], copied.cut[slot], copied._cut_answer = "", False, None
         copied.add(text, finish, (slot,))
+        return copied
+
+    def with_code(self, slot: int, written: Mapping[int, str]) -> Self:
+        """A copy in which some of a topic's fences, by number from 0, hold other code."""
+        copied = self.copy()
+        lines = rows(self.bodies[slot])
+        for number, fence in reversed(list(enumerate(fences(self.bodies[slot])))):
+            if number in written:
+                margin = re.match(r"[ \t>]*", lines[fence.start])
+                code = textwrap.indent(written[number], margin[0] if margin else "")
+                lines[fence.start + 1 : fence.end - fence.closed] = [code]
+        copied.bodies[slot] = "".join(lines)
+        copied._lines = None
         return copied
 
     def _by_slot(self, text: str, slots: Sequence[int]) -> dict[int, str]:

@@ -102,6 +102,9 @@ class RequestContext:
     problems: Annotated[
         tuple[str, ...], About("What a repair is to mend.", ("line 3: the code does not parse; mend it",))
     ] = ()
+    code_only: Annotated[bool, About("Whether a repair is of code blocks alone, which are all of `present`.", True)] = (
+        False
+    )
     opens_section: Annotated[bool, About("Whether the section's first topic begins with this request.", True)] = False
     opening: Annotated[
         str, About("The section's first sentences, by the brief: they stand there already.", "With the goals set, …")
