@@ -36,7 +36,7 @@ from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
-from expand.markdown import lines
+from expand.markdown import lines, names
 from expand.markdown.blocks import anchor
 from expand.outline import Book, Outline, Section
 from expand.settings import Settings
@@ -111,7 +111,11 @@ class DraftFile:
 
     def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
+        former = self.texts.get(number, "")
         self.texts[number] = text
+        if names.definitions(former):  # what another section leant on stays defined
+            wanted = names.lacking(list(self.texts.values()), self.chapter.names)
+            text = self.texts[number] = names.completed(text, wanted, [former])
         self._stamps[number] = Stamp(key=key, text=document.text_hash(text), told=preceding_hash)
         self._unwritten.add(number)
 
@@ -151,11 +155,26 @@ class DraftFile:
         """Write the draft as it is now; not at all where nothing changed."""
         with drafts_lock(self._workspace):
             self._reread()
+            self._keep_names_apart()
             text, with_edits = self._rendered(self.texts)
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
                 self._seen = text
         self._unwritten.clear()
+
+    def _keep_names_apart(self) -> None:
+        """Rename what two sections define differently, and drop what they define likewise, but nothing that the author
+        or an editor defined. Sections are taken in their order, so that it is the same whichever came first.
+        """
+        numbers = [section.number for section in self.chapter.outline.sections]
+        taken: dict[str, str] = {}
+        for number in sorted(numbers, key=lambda number: (not self.edited(number), number)):
+            text, stamp = self.texts[number], self._stamps.get(number)
+            new = text if stamp is None or self.edited(number) else names.apart(text, taken, keep=self.chapter.names)
+            if stamp is not None and new != text:
+                self.texts[number] = new
+                self._stamps[number] = replace(stamp, text=document.text_hash(new))
+            taken |= {d.name: d.content for d in names.definitions(new) if d.name not in self.chapter.names}
 
     def _rendered(self, texts: Mapping[int, str]) -> tuple[str, bool]:
         """The draft's text, and whether a person's edits are in it."""
@@ -324,6 +343,7 @@ class DraftFile:
             quality=chapter.outline.quality if whole else None,
             exists=exists,
             any_slug=site.generator is not PLAIN,
+            names=chapter.known_names,
         )
         if whole:
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
