@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_section
 from expand.document import draft
+from expand.document.draft import Draft
+from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, own_texts
 from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.source import footer_line, place, read_source
@@ -66,8 +68,18 @@ class Chapter:
     """A chapter under the plan and in the language of a run's options; its lines follow the plan."""
 
     def __init__(
-        self, *, book: Book, outline: Outline, source_text: str, options: RunOptions, setup: ModelSetup
+        self,
+        *,
+        book: Book,
+        outline: Outline,
+        source_text: str,
+        options: RunOptions,
+        setup: ModelSetup,
+        draft: Draft | None = None,
     ) -> None:
+        """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
+        heading that the draft has.
+        """
         self.id = outline.id
         self.options = options
         self.plan = options.plan
@@ -78,6 +90,7 @@ class Chapter:
         self._book = book
         self._outline_as_read = outline
         self._source_text = source_text
+        self._draft = draft
         bare = source_text.removeprefix(BYTE_ORDER_MARK)
         self._source = read_source(bare)
         self.source_blocks = blocks.blocks(bare)  # parsed for the source already, and cached for a moment
@@ -120,6 +133,7 @@ class Chapter:
             source_text=self._source_text,
             options=replace(self.options, plan=Plan.LEAN),
             setup=self.setup,
+            draft=self._draft,
         )
 
     def head(self) -> str:
@@ -148,7 +162,20 @@ class Chapter:
 
     def arranged(self, page: Page) -> Arrangement:
         """A document with the sections of the outline in it, in the layout ``keep``."""
-        return arrange(page, self.named, end=footer_line(page))
+        named = known_by_draft(self._draft, self.named) if self._draft else self.named
+        return arrange(page, named, end=footer_line(page))
+
+    @cached_property
+    def authors(self) -> tuple[str, ...]:
+        """The source's blocks, word for word."""
+        spans = (span.text for span in Page(self._source_text).spans if span.kind == "container")
+        kept = (b.text for b in self.source_blocks if self.layout == "keep" or b.kind not in ("heading", "rule"))
+        return tuple(text.strip("\r\n") for text in (*spans, *kept))
+
+    def demands(self, section: Section) -> str:
+        """The digest of what a section owes beside its title, its topics and their lines."""
+        wanted = section.code_examples if section.code_examples is not None else self.outline.quality.code_examples
+        return digest([self.say(section.note), wanted])
 
     def _kept_skeleton(self, section: Section, arrangement: Arrangement) -> Skeleton:
         parts = arrangement.sections[section.number]

@@ -21,7 +21,6 @@ from typing import Self
 
 from expand.checks import Finding
 from expand.client.client import RefusedError
-from expand.drafting.chapter import Revision
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
@@ -35,6 +34,7 @@ from expand.drafting.section_state import (
     check_chapter_state,
     check_section_state,
     raise_revisions,
+    revision_of,
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
 from expand.llm.types import Author
@@ -325,7 +325,7 @@ class _Scheduler:
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        revision = Revision(*self._revisions.get((chapter.id, number), ()))
+        revision = revision_of(draft_file, section, self._revisions)
         check = check_section_state(draft_file, section, self._options, revision)
         if check.state == "edited":
             return "edited", ()
@@ -337,6 +337,8 @@ class _Scheduler:
         drafted = await SectionRun(self._context, chapter, check).draft()
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)
+        elif check.begun.bodies:
+            draft_file.put_on(number, drafted.text)
         elif drafted.lines >= lines.of_section(draft_file.texts[number]):
             draft_file.put(number, drafted.text, "")
         return self._status(chapter.id, number, drafted.ended_by), drafted.notes
