@@ -24,11 +24,12 @@ from scripted_server import ScriptedServer
 from test_testing import pytest_in
 from workspaces import ROOT, expand, shipped
 
+from expand.drafting.brief import read_brief
 from expand.errors import EXIT_CODES
 from expand.ledger.migrations import MIGRATIONS
 from expand.markdown import blocks as markdown
 from expand.outline.reading import read_book, read_outline
-from expand.outline.schema import BOOK, OUTLINE
+from expand.outline.schema import BOOK, BRIEF, OUTLINE
 from expand.prompts.rendering import Prompts
 from expand.prompts.template_lookup import known_styles
 from expand.settings import Overrides, read_settings
@@ -157,8 +158,12 @@ def read_yaml(block: CodeBlock, folder: Path) -> None:
     if block.owner or table is None:
         return
     place, keys = shipped(folder / "workspace"), set(table)
-    outline, book = (set(one.schema["properties"]) for one in (OUTLINE, BOOK))
-    assert keys <= outline or keys <= book, f"neither an outline nor a book has all of {keys}"
+    outline, book, brief = (set(one.schema["properties"]) for one in (OUTLINE, BOOK, BRIEF))
+    assert keys <= outline or keys <= book or keys <= brief, f"neither outline, book nor brief has all of {keys}"
+    if keys <= brief and not keys <= outline:
+        path = place / "03.yaml"
+        path.write_text(block.code, encoding="utf-8")
+        read_brief(path, root=place)
     if keys <= outline:
         path = place / "outlines" / "03.yaml"
         _merged(block, keys, path)

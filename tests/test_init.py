@@ -130,6 +130,7 @@ def test_plain_markdown_in_the_order_of_its_numbers(tmp_path: Path) -> None:
         ("9_nine", "九", "docs/9_nine.md"),
         ("10_ten", "Ten", "docs/10_ten.md"),
         ("broken", "Broken", "docs/broken.md"),
+        ("CHANGELOG", "Changes", "docs/CHANGELOG.md"),
         ("guide", "Guide", "docs/guide/index.md"),
         ("a", "A", "docs/guide/a.md"),
     ]
@@ -137,9 +138,14 @@ def test_plain_markdown_in_the_order_of_its_numbers(tmp_path: Path) -> None:
 
 
 def test_plain_markdown_beside_the_settings(tmp_path: Path) -> None:
-    files = {"01_a.md": "# A\n", "02_b.md": "# B\n", "README.md": "", "deep/03_c.md": ""}
+    files = {"01_a.md": "# A\n", "02_b.md": "# B\n", "README.md": "", "deep/er/03_c.mdx": "", "LICENSE.md": ""}
     tree = find_tree(plant(tmp_path, files))
-    assert chapters(tree) == [("01", "A", "01_a.md"), ("02", "B", "02_b.md")]
+    assert chapters(tree) == [
+        ("README", "README", "README.md"),
+        ("01", "A", "01_a.md"),
+        ("02", "B", "02_b.md"),
+        ("03", "C", "deep/er/03_c.mdx"),
+    ]
 
 
 def test_a_folder_of_very_many_documents_is_cut_short(tmp_path: Path) -> None:

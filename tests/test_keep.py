@@ -10,7 +10,7 @@ from workspaces import expand
 
 from expand.document.draft import document_text, read
 from expand.document.layout import Named, Wanted, arrange, assembled, fill
-from expand.document.page import Page
+from expand.document.page import Page, first_fault
 from expand.document.source import footer_line
 from expand.testing.server import ScriptedServer
 
@@ -112,3 +112,40 @@ def _outside(page: SitePage, text: str, number: int) -> tuple[str, str]:
     at = arranged.pieces.index(number)
     heading = own[number].partition("\n")[0]
     return "".join(texts[:at]) + heading, "".join(texts[at + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("opened", "said"),
+    [
+        ("```rust\nfn main() {}\n", "the code block ```rust never ends"),
+        ("> quoted\n\n~~~~\n```\n~~~\n", "the code block ~~~~ never ends"),
+        ("::: tip Read\n\nText.\n", "the directive ::: tip Read never ends"),
+        ("::::{note}\n:::{tip}\n:::\n", "the directive :::: {note} never ends"),
+        ("<!-- a comment\n\n## Hidden\n", "the HTML <!-- never ends"),
+        ("<script setup>\nlet a\n\n", "the HTML <script never ends"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["keep", "numbered"])
+def test_what_never_ends_is_said_before_anything_is_bought(tmp_path: Path, opened: str, said: str, layout: str) -> None:
+    page = SitePage("open", f"\ufeff# T\r\n\r\n## One\r\n\r\n{opened}", (("One", ()), ("Two", ())))
+    place = workspace(tmp_path, page, page.text)
+    book = place / "outlines" / "book.yaml"
+    book.write_text(BOOK.replace("keep", layout), encoding="utf-8")
+    with ScriptedServer() as server:
+        for arguments in (("--dry-run",), ("--base-url", server.base_url)):
+            ran = expand(place, "chapter", "p", *arguments)
+            assert ran.code == 2
+            line = (
+                page.text[: page.text.index(opened.split("\n\n")[-1 if opened.startswith(">") else 0])].count("\n") + 1
+            )
+            assert f"docs/p.md:{line}: {said}, and all that follows would be part of it" in ran.err
+        assert not server.requests
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- a\n  ```\n  code\n\nBehind.\n", "::: package.module\n    options: {}\n", "::: note.Class\n", "<div>\n\n",
+     "::: uv\n", "<!-- one --> <!-- two -->\n", "<SCRIPT>\n\na\n\n</SCRIPT>\n", "```\n```\n", "<!DOCTYPE html>\n"],
+)  # fmt: skip
+def test_what_ends_by_itself_is_no_fault(text: str) -> None:
+    assert first_fault(Page(f"# T\n\n{text}")) is None

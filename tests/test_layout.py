@@ -51,9 +51,55 @@ def test_a_title_like_it_counts_between_its_neighbours_only() -> None:
     assert located(page.headings, [Wanted(("Pipes",))]) == {}
 
 
-def test_of_several_headings_with_one_title_the_place_decides() -> None:
-    page = Page("## A\n\n### Example\n\n## B\n\n### Example\n")
-    assert located(page.headings, [Wanted(("B",)), Wanted(("Example",))]) == {0: 2, 1: 3}
+def places(text: str, *titles: str) -> list[str]:
+    """The headings that titles are found at, as they stand in the text; "" for none."""
+    page = Page(text)
+    found = located(page.headings, [Wanted((title,)) for title in titles])
+    return [page.headings[found[index]].text.strip() if index in found else "" for index in range(len(titles))]
+
+
+def test_of_several_headings_with_one_title_the_level_and_the_place_decide() -> None:
+    assert places("## A\n\n### Example\n\n## B\n\n#### Example\n", "B", "Example") == ["## B", "#### Example"]
+    text = "## Overview\n\n### Setup\n\n## Use\n\n## Setup\n"
+    assert places(text, "Overview", "Use", "Setup") == ["## Overview", "## Use", "## Setup"]
+    assert places(text, "Overview", "Setup", "Use") == ["## Overview", "## Setup", "## Use"]
+    assert places("# A\n\n## T\n\n# T\n", "A", "T") == ["# A", "# T"]
+
+
+def test_the_order_of_the_document_outranks_likeness() -> None:
+    text = "## Reading big files\n\n## Sockets and pipes\n\n## Reading files\n"
+    first, second = "Read a file", "Socket and pipe"
+    assert matching.likeness(first, "Reading files") > matching.likeness(first, "Reading big files")
+    assert places(text.replace("big ", "the "), first, second) == ["## Reading the files", "## Sockets and pipes"]
+
+
+@pytest.mark.parametrize(
+    ("title", "found"),
+    [("Installation", True), ("Installation on Linux and macOS", True), ("Removal", False), ("Write files", False)],
+)
+def test_what_is_left_in_one_place_needs_to_be_less_alike(title: str, found: bool) -> None:
+    text = "## First\n\n## {}\n\n## Last\n"
+    for heading in ("Installation on Linux", "Read files"):
+        assert places(text.format(heading), "First", title, "Last")[1] == (
+            f"## {heading}" if found and heading.startswith("Inst") else ""
+        )
+    assert places(text.format("A\n\n## Installation on Linux"), "First", "Installation", "Last")[1] == ""
+
+
+@pytest.mark.parametrize("title", ["🎯", "?", "🌐 🎑"])
+def test_a_title_of_signs_is_found(title: str) -> None:
+    assert places(f"## One\n\n## {title}\n", title) == [f"## {title}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "newline"),
+    [
+        ("a\nb\r\n\nc\n", "\n"), ("a\r\nb\r\nc\n", "\r\n"), ("a\rb\r", "\r"), ("", "\n"), ("a\r\nb\n", "\n"),
+        ("a\u2028b\x0cc\r\n", "\r\n"),
+    ],
+)  # fmt: skip
+def test_the_line_ending_is_that_of_most_lines(text: str, newline: str) -> None:
+    assert Page(text).newline == newline
 
 
 @pytest.mark.parametrize("closing", ["<!-- a comment -->\n", "---\n", "[r]: http://x\n", "[^1]: A note.\n", ""])
@@ -96,6 +142,8 @@ def test_headings_that_are_added_have_the_documents_style() -> None:
     assert "\nThree\n-----\n" in filled(underlined, section("One"), section("Two"), section("Three"))
     titled = "## Getting Started\n\n## Going Further\n"
     assert "## Looking Back\n" in filled(titled, section("Getting Started"), section("looking back"))
+    for plain in ("## One\n\n## Two\n", "## Using Docker\n\n## Using pip\n", "## Using Docker\n"):
+        assert "## Looking back\n" in filled(plain, section("Looking back"))
     assert "## One\n\n### Below\n\nNEW\n" in filled("## One\n", section("One", "Below"))
 
 

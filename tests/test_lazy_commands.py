@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.cli.command_table import COMMANDS, GROUPS
+from expand.cli.lazy_commands import COMMANDS, GROUPS
 
 
 def imported(*arguments: str) -> set[str]:
@@ -48,7 +48,7 @@ def test_no_summary_is_cut_in_a_list_of_commands(group: str) -> None:
 def test_a_list_of_commands_imports_none_of_their_modules(arguments: list[str]) -> None:
     found = imported(*arguments)
     modules = {f"expand.cli.{entry.function.partition(':')[0]}" for entry in COMMANDS.values()}
-    assert "expand.cli.command_table" in found
+    assert "expand.cli.lazy_commands" in found
     assert found & (modules | {"expand.workspace", "expand.settings"}) == set()
 
 

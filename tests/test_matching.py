@@ -7,13 +7,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_texts import titles_alike
 
-from expand.markdown import matching
+from expand.markdown import matching, numbering
 
 
 @pytest.mark.parametrize(
     ("title", "bare"),
     [
         ("2.1.3 Pipes", "Pipes"),
+        ("2.1. Pipes", "Pipes"),
+        ("2.10 Pipes", "Pipes"),
+        ("2.11 Pipes", "2.11 Pipes"),
+        ("2.1性能", "性能"),
+        ("1.5倍", "1.5倍"),
+        ("2.Pipes", "Pipes"),
+        ("2.x branches", "2.x branches"),
+        ("3 - Pipes", "Pipes"),
+        ("A.3 Pipes", "Pipes"),
+        ("A.3", "A.3"),
+        ("C. elegans", "C. elegans"),
+        ("IV. Pipes", "Pipes"),
+        ("Chapter 2 Pipes", "Pipes"),
+        ("Appendix A: Pipes", "Pipes"),
+        ("①管道", "管道"),
+        ("第十二章 管道", "管道"),
+        ("第一部分：管道", "管道"),
+        ("第三方库", "第三方库"),
+        ("第二次世界大战", "第二次世界大战"),
+        ("一次性密码", "一次性密码"),
+        ("4.19 and io_uring", "4.19 and io_uring"),
+        ("6.1 kernels", "6.1 kernels"),
+        ("2.4 GHz radios", "2.4 GHz radios"),
+        ("5.4 与 io_uring", "5.4 与 io_uring"),
+        ("20.04 desktop", "20.04 desktop"),
+        ("2024 roadmap", "2024 roadmap"),
+        ("HTTP/2", "HTTP/2"),
+        ("7-zip", "7-zip"),
+        ("3D plots", "3D plots"),
+        ("4:3 screens", "4:3 screens"),
         ("2.1 Pipes", "Pipes"),
         ("2. Pipes", "Pipes"),
         ("3) Pipes", "Pipes"),
@@ -33,7 +63,26 @@ from expand.markdown import matching
     ],
 )
 def test_numbers_in_front_are_dropped(title: str, bare: str) -> None:
-    assert matching.unnumbered(title) == bare
+    assert numbering.unnumbered(title) == bare
+
+
+@pytest.mark.parametrize(
+    ("titles", "bare"),
+    [
+        (["1 Pipes", "2 Files"], ["Pipes", "Files"]),
+        (["1 Pipes", "Files"], ["1 Pipes", "Files"]),
+        (["3 ways", "5 reasons"], ["3 ways", "5 reasons"]),
+        (["2024 roadmap", "2025 roadmap"], ["2024 roadmap", "2025 roadmap"]),
+        (["4.1 features", "4.2 changes", "4.19 and io_uring"], ["features", "changes", "4.19 and io_uring"]),
+        (["5.1 features", "Pipes"], ["5.1 features", "Pipes"]),
+        (["2.1 features", "Pipes"], ["features", "Pipes"]),
+        (["A. Pipes", "B. Files"], ["Pipes", "Files"]),
+        (["A. Pipes", "Files"], ["A. Pipes", "Files"]),
+        ([], []),
+    ],
+)
+def test_neighbours_tell_a_number_from_a_figure(titles: list[str], bare: list[str]) -> None:
+    assert numbering.all_unnumbered(titles, (2,)) == bare
 
 
 def test_likeness() -> None:

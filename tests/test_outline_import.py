@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from expand.cli import app
 from expand.doctor.environment import shell_command
+from expand.document.site import SummaryEntry, read_summary
 from expand.errors import InputError, InputErrors
 from expand.importers import ImportRequest, import_document, outline_yaml
-from expand.importers.documents import SummaryEntry, id_of_file, read_headings, read_summary, with_ids
+from expand.importers.documents import id_of_file, read_headings, with_ids
 from expand.importers.outline_yaml import OutlineLanguage, updated_outline
 from expand.importers.plan_document import read_plan
 from expand.importers.proposal import Proposal, ProposedSection, file_id, settled, tidy

@@ -14,7 +14,14 @@ import jinja2.meta
 import pytest
 
 from expand.errors import InputError
-from expand.prompts.context import ChapterContext, RequestContext, SectionContext, SuggestionContext, context_of
+from expand.prompts.context import (
+    BriefContext,
+    ChapterContext,
+    RequestContext,
+    SectionContext,
+    SuggestionContext,
+    context_of,
+)
 from expand.prompts.rendering import DRAFTING_TEMPLATES, TEMPLATES, Prompts
 from expand.prompts.template_lookup import packaged_folder
 
@@ -23,6 +30,7 @@ FOLDER = packaged_folder()
 HOUSE_STYLES = ("tutorial", "reference")
 
 CHAPTER = ChapterContext(
+    brief="edition: '2024'",
     language="en",
     language_name="English",
     book_title="C07 Process Management",
@@ -38,7 +46,7 @@ CHAPTER = ChapterContext(
         SectionContext(number=2, title="Best practices", topics=(), share=40),
     ),
 )
-BARE_CHAPTER = replace(CHAPTER, audience="", house_rules=(), glossary={}, code_examples=0, code_language="")
+BARE_CHAPTER = replace(CHAPTER, audience="", house_rules=(), glossary={}, code_examples=0, code_language="", brief="")
 REQUEST = RequestContext(
     language="en",
     audience="Experienced Rust systems programmers",
@@ -62,8 +70,24 @@ FULL = replace(
     instruction="more on perf c2c",
     present="The text as it is.",
     told="## 1. Methods\nMeasure first.",
+    opening="With the goals set, this section measures.",
+    section_brief="relies_on:\n- Worker from section 1",
     problems=("line 3: the code does not parse; mend it", "line 9: said twice; leave it out"),
 )
+BRIEF = BriefContext(
+    chapter_id="03",
+    chapter_title="Performance engineering in practice",
+    language="en",
+    language_name="English",
+    lines=1000,
+    code_examples=28,
+    code_language="rust",
+    sections=(
+        SectionContext(number=1, title="Methods", topics=("Metrics", "Goals"), share=60, lines=600, material="So."),
+        SectionContext(number=2, title="Best practices", topics=(), share=40, lines=400),
+    ),
+)
+BRIEF_AGAIN = replace(BRIEF, code_examples=0, present="No.", problems=('there is no list "sections"',))
 SUGGESTION = SuggestionContext(
     language="en",
     language_name="English",
@@ -89,8 +113,10 @@ SUGGESTION_FULL = replace(
     problems=("there are no sections; give 4 to 12",),
 )
 WHOLE: dict[str, Any] = {"opens_section": True, "closes_section": True}
-CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext | SuggestionContext]] = {
+CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext | SuggestionContext | BriefContext]] = {
     "brief_suggest": ("suggest.j2", "brief", replace(SUGGESTION, headings=("Masks",))),
+    "brief": ("brief.j2", None, BRIEF),
+    "brief_again": ("brief.j2", None, BRIEF_AGAIN),
     "suggest": ("suggest.j2", None, SUGGESTION),
     "suggest_full": ("suggest.j2", None, SUGGESTION_FULL),
     "system": ("system.j2", None, CHAPTER),
@@ -143,6 +169,8 @@ def rendered(case: str) -> str:
         return prompts.system(context).content
     if isinstance(context, SuggestionContext):
         return prompts.suggestion(context).content
+    if isinstance(context, BriefContext):
+        return prompts.brief(context).content
     return prompts.request(name, context).content
 
 
@@ -174,16 +202,19 @@ def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
         used.setdefault(context_of(path.name), set()).update(used_by(path))
     spare = {
         kind: {field.name for field in fields(kind)} - used[kind]
-        for kind in (ChapterContext, RequestContext, SuggestionContext)
+        for kind in (ChapterContext, RequestContext, SuggestionContext, BriefContext)
     }
     assert spare == {
+        BriefContext: {"chapter_id", "chapter_title", "language"},
         ChapterContext: set(),
         RequestContext: {"audience", "chapter_title"},
         SuggestionContext: set(),
     }
 
 
-@pytest.mark.parametrize("case", [case for case, (name, _, _) in CASES.items() if name != "system.j2"])
+@pytest.mark.parametrize(
+    "case", [case for case, (name, _, _) in CASES.items() if name not in ("system.j2", "brief.j2")]
+)
 def test_the_last_figure_is_the_lines_wanted(case: str) -> None:
     context = CASES[case][2]
     unit = "行" if context.language == "zh" else "lines"

@@ -17,6 +17,7 @@ from expand.cli import app
 from expand.errors import InputError, InputErrors
 from expand.prompts.context import (
     PURPOSES,
+    TEMPLATE_NOTES,
     ChapterContext,
     RequestContext,
     SectionContext,
@@ -25,7 +26,7 @@ from expand.prompts.context import (
     variables_of,
 )
 from expand.prompts.files import blocks_of, difference, eject, template_files
-from expand.prompts.reference import BLOCKS, reference
+from expand.prompts.reference import reference
 from expand.prompts.rendering import TEMPLATES
 from expand.prompts.template_lookup import packaged_folder
 from expand.workspace import Workspace
@@ -248,7 +249,7 @@ def test_the_blocks_are_those_of_the_packaged_templates() -> None:
         assert list(blocks_of(text)) == named, "no block is inside another"
         if named and not name.startswith("styles/"):
             found[name] = named
-    assert found == {name: list(blocks) for name, blocks in BLOCKS.items()}
+    assert found == {name: list(blocks) for name, blocks in TEMPLATE_NOTES["blocks"].items()}
 
 
 @pytest.mark.parametrize("style", ["a/b", "..", ".hidden", ""])

@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.cli.command_table import COMMANDS, TASKS
+from expand.cli.lazy_commands import COMMANDS, TASKS
 from expand.scaffold.new_workspace import create_workspace
 
 
@@ -76,7 +76,7 @@ def test_a_mistyped_option_names_the_one_that_is_meant() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_example_is_in_the_help_and_can_be_typed(command: str) -> None:
     helped = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80"}).stdout
-    for line, _, about in (row.partition("  ") for row in COMMANDS[command].examples):
+    for line, _, about in (row.partition("  ") for row in COMMANDS[command].examples.splitlines()):
         assert line in helped, "not rewrapped"
         assert about.strip() in helped
         words = shlex.split(line)

@@ -19,7 +19,7 @@ from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.api import dry_run, expand_chapter
-from expand.cli.command_table import COMMANDS
+from expand.cli.lazy_commands import COMMANDS
 from expand.errors import InputError, UntrustedError
 from expand.settings import SETTINGS, Overrides, Settings, read_destinations, read_settings, require_author
 from expand.trust import ROUTING_KEYS, forget, remember

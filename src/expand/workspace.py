@@ -143,6 +143,10 @@ class Workspace:
         """``outlines/<chapter>.yaml``."""
         return self.inside("outlines", f"{chapter}.yaml")
 
+    def brief_path(self, chapter: str) -> Path:
+        """``briefs/<chapter>.yaml``."""
+        return self.inside("briefs", f"{chapter}.yaml")
+
     def draft_path(self, chapter: str) -> Path:
         """``drafts/<chapter>.md``."""
         return self.inside("drafts", f"{chapter}.md")

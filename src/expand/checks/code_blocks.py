@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from expand.checks.finding import Finding, excerpt, finding
-from expand.markdown import blocks, code
+from expand.markdown import blocks, brackets, code, mermaid
+from expand.markdown.blocks import Block
+
+_UNJUDGED = re.compile(r"(?i)\b(?:ignore|compile_fail|does_not_compile|should_fail)\b")
+"""What an info string says of code that is not meant to compile."""
+_INCLUDES = re.compile(r"(?m)^\s*(?:\{\{\s*#\w*(?:include|playground)\b|\{[*!].*[*!]\}\s*$|(?:--8<--|<<<)\s*\S)")
+"""Lines in whose place the generator of the site puts another file."""
 
 
 def open_fences(text: str, *, section: int) -> list[Finding]:
@@ -17,14 +25,27 @@ def open_fences(text: str, *, section: int) -> list[Finding]:
 
 
 def broken_code(text: str, *, section: int) -> list[Finding]:
-    """Code blocks in which a parser finds a syntax error, read as any excerpt that they may be."""
+    """Code blocks that do not parse, read as any excerpt that they may be, or whose brackets do not match."""
     found = []
     for block in blocks.fences(text):
-        error = code.broken_code(block.language, block.code)
-        if error is None:
+        fault = _fault(block)
+        if fault is None:
             continue
+        line, why = fault
         rows = block.code.splitlines()
-        shown = excerpt(rows[error]) if error < len(rows) else ""
-        message = f"the {block.language} block of {len(rows)} lines does not parse at its line {error + 1}: {shown}"
-        found.append(finding("broken-code", section, block.start + error + 2, message))
+        shown = excerpt(rows[line]) if line < len(rows) else ""
+        message = f"the {block.language} block of {len(rows)} lines does not parse at its line {line + 1}{why}: {shown}"
+        found.append(finding("broken-code", section, block.start + line + 2, message))
     return found
+
+
+def _fault(block: Block) -> tuple[int, str] | None:
+    """The line (from 0) of the first mistake in a block, and what it is in brackets."""
+    if _UNJUDGED.search(block.info) or _INCLUDES.search(block.code):
+        return None
+    line = code.broken_code(block.language, block.code)
+    fault = (line, "") if line is not None else None
+    if block.language == "mermaid":
+        fault = mermaid.broken(block.code)
+    fault = fault or brackets.mismatch(block.language, block.code)
+    return fault and (fault[0], fault[1] and f" ({fault[1]})")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
@@ -18,13 +20,14 @@ class FindingKind:
     """What a kind of finding says of a draft, and what to do about it.
 
     ``severities`` are those that it may have, the usual one first, and when it has each ("" where
-    none of the others holds). ``mendable`` says that one more request to a model could mend it:
-    length is not, since the length loop has asked for it already.
+    none of the others holds). ``rule`` is what is looked at, and the thresholds. ``mendable`` says that one more
+    request to a model could mend it: length is not, since the length loop has asked for it already.
     """
 
     says: str
     severities: Mapping[Severity, str]
     remedy: str
+    rule: str
     mendable: bool = False
 
     @property
@@ -38,130 +41,12 @@ class FindingKind:
         return "; ".join(f"{severity} {when}".rstrip() for severity, when in self.severities.items())
 
 
-_WARNING: Mapping[Severity, str] = {"warning": ""}
-_BLOCKING: Mapping[Severity, str] = {"blocking": ""}
-KINDS: Mapping[str, FindingKind] = MappingProxyType(
-    {
-        "short": FindingKind(
-            "the section has less than 95 % of its lines",
-            {"warning": "", "blocking": "below 50 %"},
-            "write the lines that are missing",
-        ),
-        "long": FindingKind(
-            "the section has more than 120 % of its lines", _WARNING, "cut lines or raise the outline's target"
-        ),
-        "empty": FindingKind(
-            "the model answered nothing, several times",
-            _BLOCKING,
-            "change the topic's wording or the model, or write it by hand",
-        ),
-        "over-plan": FindingKind(
-            "the section was ended because its answers took half as much again as was planned",
-            _WARNING,
-            "read what stands there; draft the section anew with --fresh --section, or take another model",
-        ),
-        "not-asked": FindingKind(
-            "a request could not be made: it does not fit the model's context window, or its template fails",
-            {"blocking": "", "warning": "for a repair"},
-            "correct what the message names, and run again",
-        ),
-        "refusal": FindingKind(
-            "a model refuses or apologises where text should be",
-            _BLOCKING,
-            "have the section written again, or take the passage out",
-            mendable=True,
-        ),
-        "error-text": FindingKind(
-            "an error message stands where text should be",
-            _BLOCKING,
-            "have the section written again, or take the passage out",
-            mendable=True,
-        ),
-        "open-fence": FindingKind(
-            "a code block never ends, so that all that follows would be code",
-            _BLOCKING,
-            "close the block",
-            mendable=True,
-        ),
-        "cut": FindingKind(
-            "the text ends in the middle: in a sentence, a table row or a link",
-            _WARNING,
-            "finish the sentence, or have the section written again",
-        ),
-        "forbidden-character": FindingKind(
-            "a character that a Markdown file must not hold: a control, a bidirectional override, a noncharacter",
-            {
-                "blocking": "",
-                "warning": "for one that does no harm, such as U+FEFF or U+2028",
-                "note": "where it was taken off an answer",
-            },
-            "take it out",
-        ),
-        "left-off": FindingKind(
-            "a model's thinking, special tokens or an invented turn were taken off an answer",
-            {"note": ""},
-            "if you miss text, look at the answer with `expand ledger export`",
-        ),
-        "broken-code": FindingKind(
-            "a parser finds a syntax error in a Rust, Python, shell, TOML, JSON or YAML block",
-            _WARNING,
-            "correct the code, or mark the block as text",
-            mendable=True,
-        ),
-        "placeholder": FindingKind(
-            'code or text is announced and left out: "rest omitted", TODO, a blank to fill in',
-            _WARNING,
-            "write what it stands for",
-            mendable=True,
-        ),
-        "repeats": FindingKind(
-            "a passage, a sentence or a code block stands there twice, in the section or in an earlier one",
-            {
-                "warning": "",
-                "note": "for a single short passage",
-                "blocking": "for a sentence that stands there 8 times, and where most of a section repeats",
-            },
-            "say it once, and write something new in its place",
-            mendable=True,
-        ),
-        "topic-missing": FindingKind(
-            "a topic of the outline is not treated: nothing under its heading, or none of its key terms",
-            _WARNING,
-            "write about it",
-            mendable=True,
-        ),
-        "unknown-heading": FindingKind(
-            "a heading of the level of sections or topics that the outline does not know",
-            {"warning": "for a section's level", "note": "for a topic's"},
-            "make it deeper or take it out, or add it to the outline's topics",
-        ),
-        "few-examples": FindingKind(
-            "fewer code examples than demanded",
-            {"warning": "for a section's own demand", "note": "for the chapter's"},
-            "add code blocks",
-            mendable=True,
-        ),
-        "wrong-language": FindingKind(
-            "passages are not in the draft's language",
-            {"warning": "", "blocking": "where they are more than half of the section"},
-            "write them in the draft's language",
-            mendable=True,
-        ),
-        "broken-link": FindingKind(
-            "a link leads to no heading of the chapter and to no file",
-            _WARNING,
-            "correct the target or take the link out",
-        ),
-        "left-out": FindingKind(
-            "a part of the source is not in the draft",
-            {"warning": "", "blocking": "in the layout keep"},
-            "put it where it belongs, or leave it out on purpose",
-        ),
-        "superseded": FindingKind(
-            "a placeholder of the source gave way to text", {"note": ""}, "nothing is to be done"
-        ),
-    }
-)
+def _kinds() -> Mapping[str, FindingKind]:
+    text = (files("expand") / "data" / "findings.toml").read_text(encoding="utf-8")
+    return MappingProxyType({name: FindingKind(**table) for name, table in tomllib.loads(text).items()})
+
+
+KINDS = _kinds()
 """Every kind of finding, in the order of the reference."""
 
 

@@ -1,146 +1,191 @@
-"""Check for what stands where text should be: refusals, error messages, and placeholders.
+"""Check for placeholders: what stands for something that was left out.
 
-A refusal or an error message is a whole paragraph; a placeholder is a comment in code, a line of
-HTML or a phrase in prose that stands for something left out ("rest omitted", TODO).
+In code that is a comment ("rest omitted"), a stub (``todo!()``, ``raise NotImplementedError``) or an ellipsis that
+is all of a body; in prose a mark (TODO), a blank, or a passage that puts the matter off ("left as an exercise").
+A text about such marks is none: what a passage beside a block names, the block may show.
 """
 
 from __future__ import annotations
 
 import re
 
-from expand.checks.finding import Finding, excerpt, finding
+from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.markdown import blocks
+from expand.markdown.blocks import Block
 
 COMMENT_CHARACTERS = 400
 """How much of a comment is looked at: a longer line is data, and slow to search."""
-ERROR_CHARACTERS = 200
-"""A longer paragraph tells of an error message and is none."""
+WHOLE_CHARACTERS = 80
+"""A passage that only puts matter off is no longer than this."""
 
-_UNABLE = r"(?:can(?:no|['’])t|am\s+(?:not\s+able|unable)|won['’]t|could\s?n['’]t|must\s+decline)"
-_REFUSAL = re.compile(
-    rf"""(?xi)^[\s"'“*_>]*(?:
-      (?:i['’]?m|i\s+am|we['’]?re)?\s*(?:really\s+|so\s+|very\s+)?sorry\b[,.]?\s*(?:but\s+)?
-        (?:as\s+an\s+ai\b|i\s+{_UNABLE}).*
-    | i\s*(?:apologi[sz]e|['’]m\s+sorry|\s+am\s+sorry)\b.{{0,80}}
-        \b(?:but|confusion|cannot|can['’]t|unable)\b.*
-    | (?:(?:as|since|because)\s+)?(?:i['’]?m\s+|i\s+am\s+)?(?:just\s+)?an?\s+
-        (?:ai|artificial\s+intelligence|large\s+language)
-        (?:\s+(?:language\s+)?(?:model|assistant))\s*,\s*(?:i\b|so\b|and\b|my\b).*
-    | as\s+an\s+ai\s*,\s*i\b.*
-    | (?:unfortunately[,\s]+)?i\s*{_UNABLE}\s+(?:to\s+|be\s+able\s+to\s+)?
-        (?:help|assist|fulfil+|comply|provide|generate|write|create|continue|complete|answer
-        |do\s+that|engage)\b.*
-    | (?:非常|很|十分)?(?:抱歉|对不起|不好意思)[，,、]?.{{0,16}}
-        (?:无法|不能|没办法|没有能力|不便).*
-    | 作为(?:一(?:个|名|款))?\s*(?:AI|人工智能|大?语言模型|大模型).{{0,10}}[，,].*我.*
-    | 我(?:无法|不能)(?:提供|完成|满足|回答|协助|继续|生成|写).{{0,40}}
-    )""",
-    re.DOTALL,
-)
-_ERROR = re.compile(
-    r"""(?xi)^[\s*_`>\[(]*(?:
-      max(?:imum)?\s+(?:tries|retries|attempts)\b.{0,40}
-    | .{0,30}\b(?:content|section|scene|text|chapter)(?:\s+\d+)?(?:\s+content)?\s+(?:is\s+)?
-        (?:un|not\s+)(?:available|avail).{0,20}
-    | (?:api\s+|http\s+|server\s+)?error(?:\s+code)?\s*[:：]?\s*\d{3}\b.{0,120}
-    | (?:error\s*[:：]\s*)?(?:rate\s+limit|quota)\s+(?:exceeded|reached).{0,80}
-    | (?:error\s*[:：]\s*)?you\s+exceeded\s+your\s+current\s+quota.{0,120}
-    | (?:\d{3}\s+)?(?:internal\s+server\s+error|bad\s+gateway|service\s+unavailable
-        |gateway\s+time-?out|too\s+many\s+requests)\W*
-    | (?:request|connection|read)\s+timed\s+out.{0,40}
-    | (?:failed\s+to\s+(?:generate|get|fetch)|unable\s+to\s+generate|could\s+not\s+generate)\b
-        .{0,20}\b(?:content|response|text|section|chapter|completion)\b.{0,40}
-    | (?:generation|request|completion)\s+failed\W{0,3}.{0,40}
-    | \{\s*"error"\s*:.*
-    | traceback\s+\(most\s+recent\s+call\s+last\).*
-    | (?:null|undefined|nan|\[?object\s+object\]?)\W*
-    | (?:请求|生成|调用)(?:失败|超时|出错)\W?.{0,20}
-    | (?:内容|章节)(?:不可用|生成失败|获取失败)\W*
-    | 服务器(?:内部)?错误\W*
-    )$""",
-    re.DOTALL,
-)
 _COMMENT = re.compile(r"(?:^|\s)(?://+!?|#+|--|;+|/\*+|<!--|\(\*|\"\"\"|\*)\s*(?P<said>\S.*)$")
-_MARK = r"(?:TODO|FIXME)"
+_MARK = r"(?:TODO|FIXME|XXX)"
 _REST = (
     r"(?:rest|remaining|remainder|other|existing|previous|omitted|omitting|unchanged|elided|"
     r"implementation|code|logic|same\s+as|similar|truncated|snip(?:ped)?)"
 )
 _TRAILING = r"(?:rest|remaining|remainder|other|existing|previous|omitted|unchanged|elided)"
-_WHAT = r"(?:code|implementation|logic|body|details?|content|text|methods?|functions?|fields?|parts?)"
+_WHAT = r"(?:code|implementation|logic|body|details?|content|text|methods?|functions?|fields?|parts?|variants?|listing)"
+_GONE = r"(?:omitted|elided|left\s+out|not\s+shown|skipped)"
 _DOTS = r"(?:\.{3,}|…+)"
+_EXERCISE = (
+    r"(?:(?:\bis|\bare|\bbe|^\W*(?:the\s+)?\w+|^\W*)\s+left\s+(?:\w+\s+){0,4}as\s+an?\s+exercise|"
+    r"\bleaves?\b[^.\n]{0,60}\s(?:as\s+an?\s+exercise|(?:to|for)\s+the\s+reader\s+as)|"
+    r"留给读者(?:作为|当作|自行|完成|练习|实现)|留[作为]练习|留作(?:读者的?)?(?:习题|作业))"
+)
+_WHY = r"(?:\s+(?:here|below))?\s+(?:for\s+(?:brevity|clarity|space)|to\s+save\s+space)"
+_SPACE_ZH = (
+    r"(?:由于|限于|因为?|受)?(?:文章)?篇幅(?:所限|有限|限制|原因|关系)(?:的)?(?:原因)?[，,]?.{0,16}"
+    r"(?:省略|从略|略去|不再|不做|不予|未列出)"
+)
 _LEFT_OUT_ZH = (
     r"(?:此处|这里|其余|其他|其它|剩余|后续|中间|部分|具体|以下|以上|详细|相关)(?:的)?"
-    r"(?:代码|内容|实现|部分|逻辑|步骤|方法|函数|字段|细节)?(?:[已均]?省略|略去|从略|同上|略(?![微高低有过大小]))"
-    r"|(?:代码|实现|内容)(?:此处)?(?:已|暂)?(?:省略|从略)|[（(]\s*(?:省略|略)\s*[)）]"
-    r"|省略(?:了)?(?:其余|其他|其它|剩余|部分|具体|后续|若干)|待(?:补充|完善|填写|续写|实现)"
-    r"|(?:在此|此处|这里)(?:添加|填写|插入|实现|编写|写入)(?:[您你]的)?.{0,8}(?:代码|逻辑|内容|实现)"
+    r"(?:代码|内容|实现|部分|逻辑|步骤|方法|函数|字段|细节)?"
+    r"(?:[已均]?省略(?!号|了)|略去|从略|同上|略(?![微高低有过大小])|(?:与|和)(?:上[面文述]|前[面文])(?:相同|一致|类似))"
+    r"|(?:代码|实现|内容)(?:此处)?(?:已|暂)?(?:省略(?!号|了)|从略|略(?=\W*$|[)）]))|[（(]\s*(?:省略|略)\s*[)）]"
+    r"|省略(?:了)?(?:其余|其他|其它|剩余|部分|具体|后续|若干)|待(?:补充|完善|填写|续写|实现)(?=\W*$)"
+    r"|(?:在此|此处|这里)(?:添加|填写|插入|实现|编写|写入)(?:[您你]的)?.{0,8}(?:代码|逻辑|内容|实现|图表?)"
 )
 _IN_CODE = re.compile(
     rf"""(?xi)
       ^\W*(?-i:{_MARK})\b(?!\s*(?:list|app|item|comment)s?\b)
     | ^{_DOTS}.*\b{_REST}\b | \b{_TRAILING}\b.*{_DOTS}\s*(?:\*/|-->)?\s*$
     | \b(?:rest|remaining|remainder|other|existing|previous)\b.{{0,60}}
-        \b(?:omitted|elided|unchanged|goes\s+here|left\s+out|not\s+shown|as\s+before)\b
+        \b(?:omitted|elided|unchanged|goes\s+here|left\s+out|not\s+shown|as\s+before|(?:remains?|stays?)\s+the\s+same)\b
     | \b(?:your|add|insert|put|write)\b.{{0,30}}\b{_WHAT}\b.{{0,15}}\bhere\b
-    | \b{_WHAT}\b.{{0,20}}\b(?:omitted|elided|goes\s+here|left\s+out|not\s+shown)\b
+    | \b{_WHAT}\b.{{0,20}}\b(?:goes\s+here|{_GONE})\b
     | ^\W*(?:omitted|elided|snip(?:ped)?)\b(?:\s+for\s+(?:brevity|clarity)|\W*$)
-    | \bomitted\s+for\s+(?:brevity|clarity)\b
-    | {_LEFT_OUT_ZH} | ^\W*(?:省略|略)\W*$
+    | \b{_GONE}{_WHY}\b | {_EXERCISE} | {_SPACE_ZH}
+    | ^\W*(?:implement\s+(?:this|me|it|here)|not\s+(?:yet\s+)?implemented(?:\s+yet)?|to\s+be\s+implemented)\W*$
+    | ^\W*(?:(?:similar\s+to|same\s+as)\s+(?:the\s+)?(?:above|before|previous\s+\w+)|etc|and\s+so\s+on)\W*$
+    | {_LEFT_OUT_ZH} | ^\W*(?:省略|略|实现略|未实现|待实现)\W*$
     """
 )
-_CALLS = re.compile(r"^\s*(?:todo!\(|.*[\s=({]todo!\()")
+_NOT_DONE = r"(?:not[\s_-]*(?:yet[\s_-]*)?implemented|unimplemented|todo\b|未实现|尚未实现)"
+_STUB = re.compile(
+    rf"""(?xi)
+      ^\s*(?:.*[\s=({{>])?(?-i:todo|unimplemented)!\s*[(\[{{]
+    | \b(?:panic!?|fatalError|(?:throw(?:\s+new)?|raise)\s+\w+|abort|die)\s*\(\s*["'`][^"'`]{{0,20}}{_NOT_DONE}
+    | ^\s*(?:.*:\s*)?(?-i:raise\s+NotImplementedError)\b
+    | \bthrow\s+new\s+NotImplemented\w*\( | ^\s*(?:.*=\s*)?(?-i:TODO)\(
+    """
+)
+_ABSTRACT = re.compile(r"abstract|\bABC\b|Protocol|overload|interface|[Ss]ubclass|\.pyi|-> [^:]+: \.\.\.")
+ABSTRACT_ROWS = 8
+"""Lines above a stub in which a word says that it is meant: an abstract method, an interface."""
+_ELLIPSIS = re.compile(rf"^\s*(?:(?://+|#|--|/\*|;)\s*)?{_DOTS}\s*(?:\*/)?\s*;?\s*$")
+_PROGRAM = re.compile(
+    r"rust|rs|python3?|py|javascript|jsx?|typescript|tsx?|go|c|cpp|c\+\+|h|hpp|java|kotlin|kt|swift|cs|csharp|ruby|rb|php"
+)
 _IN_PROSE = re.compile(
     rf"""(?xi)
-      ^[\W_]*(?-i:TODO|FIXME|TBD)(?:\b[\s*_]*[:：(\[-]|\W*$)
+      ^[\W_]*(?-i:TODO|FIXME|TBD|XXX|WIP)(?:\b[\s*_]*[:：(\[-]|\W*$)
     | [\[<{{]\s*(?:insert|your|add|put|fill\s+in|describe)\b[^\]>}}\n]{{0,60}}?
-        (?:\bhere\b[^\]>}}]{{0,20}}|\b(?:code|content|text|example|description|section|explanation))
+        (?:\bhere\b[^\]>}}]{{0,20}}|\b(?:code|content|text|example|description|section|explanation|results|diagram))
         \s*[\]>}}](?![(\[:])
-    | [\[(]\s*(?:{_DOTS}\s*)?(?:the\s+)?(?:rest|remaining|remainder|content)\b[^\])\n]{{0,60}}
-        \b(?:omitted|here|continues|truncated|unchanged)\b[^\])\n]{{0,30}}[\])]
-    | \b(?:code|section|content|rest|remainder)\b[^.\n]{{0,30}}\bomitted\s+for\s+brevity\b
+    | [\[(]\s*(?:(?:a\s+)?placeholder(?:\s+for|\s*[:：])|(?-i:TODO|TBD|FIXME)\b)[^\])\n]{{0,60}}[\])](?![(\[:])
+    | [\[(]\s*(?:{_DOTS}\s*)?(?:the\s+)?(?:(?:full\s+)?(?:rest|remaining|remainder|content|code|listing)\b)
+        [^\])\n]{{0,60}}\b(?:omitted|here|continues|truncated|unchanged)\b[^\])\n]{{0,30}}[\])]
+    | \b(?:code|section|content|rest|remainder|remaining|steps?|listing|details?|parts?)\b[^.\n]{{0,40}}
+        \b{_GONE}{_WHY}\b
+    | {_EXERCISE} | \blorem\s+ipsum\b | {_SPACE_ZH}
     | [（(\[【]\s*(?:{_LEFT_OUT_ZH})[^)）\]】\n]{{0,12}}[)）\]】]
-    | ^\W*(?:此处|这里|以下|其余)(?:内容|部分|代码|实现)?(?:省略|从略|略)\W*$
-    | ^[\W_]*(?:待补充|待完善|待续写|待填写)\W*$
+    | ^\W*(?:此处|这里|以下|其余)(?:内容|部分|代码|实现)?(?:省略|从略|略)\W*$ | ^\W*占位(?:符|文本|图)?[:：]
     """
+)
+_WHOLE = re.compile(
+    rf"""(?xi)[\W_]*(?:
+      {_DOTS} | coming\s+soon | (?:more\s+)?(?:details?|content|text)\s+(?:to\s+follow|coming\s+soon)\b.*
+    | (?:this|the)\s+(?:section|chapter|part|page|content)\s+is\s+(?:still\s+)?
+        (?:under\s+construction|a\s+placeholder|incomplete|(?:yet\s+)?to\s+be\s+written)
+    | (?:(?:(?:this|the)\s+)?(?:section|chapter|part|content|text|details?|diagram|figure|example|results?)\s+)?
+        (?:is\s+|are\s+)?(?:still\s+)?to\s+be\s+
+        (?:written|added|completed|done|determined|continued|decided|filled\s+in|announced|provided)
+        (?:\s+(?:later|soon|here))?
+    | (?:本|这一|该)?(?:节|章|部分|小节|段)?(?:的)?(?:内容|正文|详情|细节|代码|图)?
+        (?:敬请期待|未完待续|待续|施工中|建设中|尚未完成|待(?:补充|完善|续写|填写|写))
+    | (?:具体|其余|其他)?(?:代码|实现|内容|细节)?(?:从略|略|省略)
+    )[\W_]*"""
 )
 
 
 def placeholders(text: str, *, section: int) -> list[Finding]:
-    """Comments in code and passages in prose that stand for something which is not there."""
-    found = []
+    """Comments and stubs in code and passages in prose that stand for something which is not there."""
+    found: list[tuple[int, str, str, Severity]] = []
+    every = blocks.blocks(text)
     for block in blocks.fences(text):
-        for number, row in enumerate(block.code.splitlines()):
-            if _is_placeholder_comment(row) or _CALLS.match(row):
-                found.append((block.start + number + 2, "a comment", row))
-    for block in blocks.blocks(text):
+        beside = _beside(every, block)
+        found += [
+            (block.start + number + 2, what, row, severity)
+            for number, what, row, severity in _in_code(block)
+            if not _names(beside, row)
+        ]
+    for block in every:
         for number, row in enumerate(block.text.splitlines() if block.kind == "html" else ()):
-            if _IN_PROSE.search(row) or _is_placeholder_comment(row):
-                found.append((block.start + number + 1, "a line of HTML", row))
+            if _IN_PROSE.search(row) or _is_comment(row):
+                found.append((block.start + number + 1, "a line of HTML", row, "warning"))
     for paragraph in blocks.paragraphs(text):
-        if _IN_PROSE.search(paragraph.prose):
-            found.append((paragraph.line + 1, "a passage", paragraph.text))
+        whole = len(paragraph.text) <= WHOLE_CHARACTERS and _WHOLE.fullmatch(paragraph.text)
+        if whole or _IN_PROSE.search(paragraph.prose):
+            found.append((paragraph.line + 1, "a passage", paragraph.text, "warning"))
     return [
-        finding("placeholder", section, line, f"{what} stands for something left out: {excerpt(row)}")
-        for line, what, row in found
+        finding(
+            "placeholder",
+            section,
+            line,
+            f"{what} stands for something left out: {excerpt(row)}",
+            severity=severity,
+            mendable=severity != "note",
+        )
+        for line, what, row, severity in found
     ]
 
 
-def _is_placeholder_comment(row: str) -> bool:
+def _in_code(block: Block) -> list[tuple[int, str, str, Severity]]:
+    """The placeholders of a block of code: line from 0, what it is, its words, severity."""
+    rows = block.code.splitlines()
+    found: list[tuple[int, str, str, Severity]] = []
+    for number, row in enumerate(rows):
+        if _is_comment(row):
+            found.append((number, "a comment", row, "warning"))
+        elif _STUB.search(row[:COMMENT_CHARACTERS]):
+            if not _ABSTRACT.search("\n".join(rows[max(0, number - ABSTRACT_ROWS) : number + 1])):
+                found.append((number, "a stub", row, "warning"))
+        elif _PROGRAM.fullmatch(block.language) and _ELLIPSIS.match(row) and ">>>" not in block.code:
+            if not _is_body(rows, number):
+                found.append((number, "an ellipsis", row, "note"))
+            elif not _ABSTRACT.search("\n".join(rows[max(0, number - ABSTRACT_ROWS) : number])):
+                found.append((number, "an ellipsis", row, "warning"))
+    return found
+
+
+def _is_body(rows: list[str], number: int) -> bool:
+    """Whether an ellipsis is all that stands in a body: an excerpt that goes on elsewhere is a usual thing."""
+    before = next((row for row in reversed(rows[:number]) if row.strip()), "")
+    after = next((row for row in rows[number + 1 :] if row.strip()), "")
+    if before.rstrip().endswith(":"):
+        return len(after) - len(after.lstrip()) < len(rows[number]) - len(rows[number].lstrip())
+    opened = not before or before.rstrip().endswith("{")
+    return opened and (not after or after.lstrip().startswith("}"))
+
+
+def _is_comment(row: str) -> bool:
     comment = _COMMENT.search(row)
     return bool(comment and _IN_CODE.search(comment["said"][:COMMENT_CHARACTERS]))
 
 
-def refusals(text: str, *, section: int) -> list[Finding]:
-    """Paragraphs by which a model refuses or a program reports; quotes of code are none."""
-    found = []
-    for paragraph in blocks.paragraphs(text):
-        prose = paragraph.prose.strip()
-        if _REFUSAL.match(prose):
-            kind, what = "refusal", "a model refuses or apologises instead of writing"
-        elif len(prose) <= ERROR_CHARACTERS and prose == paragraph.text.strip() and _ERROR.match(prose):
-            kind, what = "error-text", "an error message stands where text should be"
-        else:
-            continue
-        found.append(finding(kind, section, paragraph.line + 1, f"{what}: {excerpt(paragraph.text)}"))
-    return found
+_NAMED = re.compile(r"(?i)\b(?:todo|fixme|xxx|unimplemented|NotImplemented\w*|snip|omitted|elided)\b|\.{3}|省略")
+
+
+def _names(beside: str, row: str) -> bool:
+    """Whether a passage beside a block names the mark that the line has: then the block shows it on purpose."""
+    mark = _NAMED.search(row)
+    return mark is not None and mark[0] in beside
+
+
+def _beside(every: tuple[Block, ...], block: Block) -> str:
+    """The passages right before and after a block."""
+    near = (*range(block.start - 2, block.start), *range(block.end, block.end + 2))
+    return "\n".join(
+        one.text for one in every if one.kind == "paragraph" and (one.end - 1 in near or one.start in near)
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements
+from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements, talk
 from expand.checks.finding import Finding
 from expand.outline import Quality, Section
 
@@ -18,7 +18,7 @@ def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
         forbidden_characters.forbidden_characters(text, section=section),
         placeholders.placeholders(text, section=section),
         repeats.within_section(text, section=section),
-        placeholders.refusals(text, section=section),
+        talk.talk(text, section=section),
     )
 
 
@@ -41,7 +41,7 @@ def check_section(
     return _by_line(
         requirements.wrong_length(text, section=number, target=target),
         check_text(text, section=number),
-        requirements.missing_topics(text, topics, section=number),
+        requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
         requirements.wrong_language(text, section=number, language=language),
         requirements.few_examples([text], section.code_examples or 0, quality.code_language, section=number),

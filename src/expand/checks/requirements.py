@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
@@ -23,6 +24,12 @@ PADDING_SHARE = 0.1
 
 SAME_TOPIC = 0.72
 """The likeness from which a heading is a topic's."""
+TERMS = 0.5
+"""The share of a topic's Latin terms that a section has to say, in any form, where the topic has no heading."""
+MANY, FEW_TERMS = 4, 1 / 3
+"""So many terms or more are a list, of which a third is enough."""
+MOST_TOPICS = 2
+"""A term of more topics of a section tells none of them from the others."""
 CJK_TERMS = 0.4
 """The share of a topic's pairs of Chinese characters from which it is treated: of a topic in other
 words about half are left, and chance brings a quarter."""
@@ -94,45 +101,72 @@ def _is_foreign(paragraph: Paragraph, wants_cjk: bool) -> bool:
     return cjk / letters > MOST_CJK
 
 
-def missing_topics(text: str, topics: Sequence[str], *, section: int) -> list[Finding]:
-    """Topics with nothing under their heading, or of which the section says no key term."""
+def missing_topics(text: str, title: str, topics: Sequence[str], *, section: int) -> list[Finding]:
+    """Topics with nothing under their heading, or without a heading and of which the section says too little."""
     if not topics:
         return []
     every = blocks.blocks(text)
     headings = [index for index, block in enumerate(every) if block.kind == "heading"]
-    scores = [matching.likenesses(every[index].title, topics) for index in headings]
-    terms = matching.terms("\n".join(block.text for block in every if block.kind not in ("heading", "rule")))
+    own = _own_headings([every[index].title for index in headings], topics)
+    filled = {index: _has_content(every, index) for index in headings}
+    said = matching.Vocabulary("\n".join(block.text for at, block in enumerate(every) if filled.get(at, True)))
+    # What the section's title or several topics say tells no topic from another.
+    common = Counter(term for topic in topics for term in matching.terms(topic))
+    general = {term for term, times in common.items() if times > MOST_TOPICS} | matching.terms(title)
     found = []
     for number, topic in enumerate(topics, 1):
-        column = [of_heading[number - 1] for of_heading in scores]
-        best = max(column, default=0.0)
-        heading = headings[column.index(best)] if best >= SAME_TOPIC else None
-        empty = heading is not None and not _has_content(every, heading)
-        if not empty and _is_treated(topic, terms):
+        of_topic = [headings[at] for at in own.get(number - 1, ())]
+        if any(filled[heading] for heading in of_topic):
             continue
-        why = "nothing stands under its heading" if empty else "none of its key terms occurs"
-        line = 1 if heading is None else every[heading].start + 1
+        if not of_topic and _is_treated(topic, said, general):
+            continue
+        why = "nothing stands under its heading" if of_topic else "it has no heading, and too few of its terms occur"
+        line = every[of_topic[0]].start + 1 if of_topic else 1
         message = f"topic {number} of {len(topics)} is not treated ({why}): {excerpt(topic)}"
         found.append(finding("topic-missing", section, line, message))
     return found
 
 
+def _own_headings(titles: Sequence[str], topics: Sequence[str]) -> dict[int, list[int]]:
+    """The headings of each topic that has any: by its words, else the one that is most like it."""
+    at: dict[str, list[int]] = {}
+    for number, title in enumerate(titles):
+        at.setdefault(matching.title_key(title), []).append(number)
+    found = {n: at[key] for n, topic in enumerate(topics) if (key := matching.title_key(topic)) in at}
+    taken = {number for numbers in found.values() for number in numbers}
+    free = [number for number in range(len(titles)) if number not in taken]
+    for number, topic in enumerate(topics):
+        if number in found:
+            continue
+        scores = [matching.likeness(titles[heading], topic) for heading in free]
+        if max(scores, default=0.0) >= SAME_TOPIC:
+            found[number] = [free[scores.index(max(scores))]]
+    return found
+
+
 def _has_content(every: Sequence[Block], heading: int) -> bool:
-    """Whether anything stands below a heading, down to the next one of its level or above."""
+    """Whether more than a placeholder stands below a heading, down to the next one of its level or above."""
     for block in every[heading + 1 :]:
         if block.kind == "heading" and block.level <= every[heading].level:
             return False
-        if block.kind not in ("heading", "rule", "html"):
+        if block.kind not in ("heading", "rule", "html") and not is_placeholder(block):
             return True
     return False
 
 
-def _is_treated(topic: str, terms: set[str]) -> bool:
-    """Whether a key term of the topic is said: a word or identifier, or 40 % of its Chinese."""
-    latin, cjk = matching.latin_terms(topic), matching.cjk_pairs(topic)
-    if not latin and not cjk:
-        return True
-    return bool(latin & terms) or (bool(cjk) and len(cjk & terms) >= CJK_TERMS * len(cjk))
+def _is_treated(topic: str, said: matching.Vocabulary, general: set[str]) -> bool:
+    """Whether a section says enough of a topic's terms, or of those of its name or of what explains it in brackets."""
+    wholly = matching.terms(topic)
+    for part in (topic, *matching.parts(topic)):
+        terms = (matching.terms(part) - general) or (matching.terms(part) if wholly <= general else set())
+        latin = {term for term in terms if not matching.is_cjk(term[0])}
+        pairs = terms - latin
+        least = FEW_TERMS if len(latin) >= MANY else TERMS
+        if latin and sum(term in said for term in latin) >= least * len(latin):
+            return True
+        if pairs and sum(term in said for term in pairs) >= CJK_TERMS * len(pairs):
+            return True
+    return not wholly
 
 
 def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: int) -> list[Finding]:

@@ -62,6 +62,9 @@ def chapter(
     cascade: Annotated[
         bool, typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed.")
     ] = False,
+    no_brief: Annotated[
+        bool, typer.Option("--no-brief", help="Neither make nor use what the chapter's sections share.")
+    ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -82,6 +85,7 @@ def chapter(
         fresh=fresh,
         context=section_context,
         cascade=cascade,
+        brief=not no_brief,
         budget=budget,
         unpriced=unpriced,
         model=model,

@@ -27,7 +27,8 @@ def init(
 ) -> None:
     """Make a workspace in an empty folder or around a docs tree.
 
-    The docs tree may be mdBook's, MkDocs' or plain Markdown files. No file that exists is changed, except the generated
+    The docs tree may be one of mdBook, MkDocs, VitePress, Docusaurus, docsify or Sphinx with MyST, or plain Markdown
+    files. No file that exists is changed, except the generated
     schemas, which are renewed.
     """
     if language is not None and not is_language(language):

@@ -1,19 +1,38 @@
-"""Makes typer commands from ``command_table`` that import their modules only when they are used.
+"""Makes typer commands from ``data/commands.toml`` that import their modules only when they are used.
 
 A cli module may therefore import all it needs at its top: nothing of it is loaded for another command.
 """
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from expand.cli.command_table import COMMANDS, GROUPS
+
+class Command(NamedTuple):
+    """A command, before its module is imported. ``function`` is ``module:function``, the module one of ``expand.cli``;
+    ``summary`` is the first paragraph of its docstring; ``examples`` are command lines, each with what it does after
+    two blanks or more.
+    """
+
+    function: str
+    summary: str
+    examples: str
+
+
+_TABLE = tomllib.loads((Path(__file__).parents[1] / "data" / "commands.toml").read_text(encoding="utf-8"))
+# typer does not rewrap what follows the backspace.
+TASKS: str = f"\b\n{_TABLE['tasks']}"
+GROUPS: Mapping[str, str] = _TABLE["groups"]
+COMMANDS: Mapping[str, Command] = {name: Command(**entry) for name, entry in _TABLE["commands"].items()}
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -25,7 +44,8 @@ def add_commands(app: typer.Typer) -> None:
         group, _, name = full_name.rpartition(" ")
         owner = groups[group] if group else app
         lazy = type("Lazy", (LazyCommand,), {"function": entry.function})
-        owner.command(name, cls=lazy, help=entry.summary, epilog=entry.epilog)(_not_imported)
+        epilog = "\n  ".join(["\b\nExamples:", *entry.examples.splitlines()])
+        owner.command(name, cls=lazy, help=entry.summary, epilog=epilog)(_not_imported)
     for name, owner in groups.items():
         app.add_typer(owner, name=name)
 

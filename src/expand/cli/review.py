@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from expand.checks.finding import KINDS
 from expand.cli import options
 from expand.cli.common import print_json, print_text, settings_of, workspace_of
 from expand.cli.locations import locations_of
@@ -22,12 +23,38 @@ from expand.schema import Json
 from expand.workspace import Workspace
 
 
+def _explain(kind: str | None) -> None:
+    if kind is None:
+        return
+    found = KINDS.get(kind)
+    if found is None:
+        raise InputError(f"--explain is {kind!r}", remedy=f"give one of {', '.join(KINDS)}")
+    silence = f"list {kind} under ignore: in book.yaml, in the outline or in its section;"
+    silence += f" or put <!-- expand: ignore {kind} --> in front of the block"
+    rows = {"Says": found.says, "Rule": found.rule, "Severity": found.severity_text, "Remedy": found.remedy}
+    typer.echo("\n".join([kind, *(f"{name}: {text}" for name, text in {**rows, "Silence": silence}.items())]))
+    raise typer.Exit
+
+
+Explain = Annotated[
+    str | None,
+    typer.Option(
+        "--explain",
+        metavar="KIND",
+        help="Show a kind of finding: rule, thresholds, how to silence it.",
+        callback=_explain,
+        is_eager=True,
+    ),
+]
+
+
 def review(
     context: typer.Context,
     chapters: options.Chapters,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")] = "table",
     as_json: options.FormatJson = False,
     output: options.Output = None,
+    explain: Explain = None,
     workspace: options.Workspace = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 if one falls short."""

@@ -16,6 +16,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from expand import __version__
+from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
 from expand.outline import Style
 from expand.outline.lint import lint
@@ -117,6 +118,13 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
         )
         for warning in warnings:
             findings.append(_finding("warning", warning.place, warning.message, "", workspace.root))
+        brief_path = workspace.brief_path(chapter)
+        if brief_path.is_file():
+            try:
+                for message in brief_warnings(read_brief(brief_path, root=workspace.root), outline):
+                    findings.append(_finding("warning", Place(path=brief_path), message, "", workspace.root))
+            except InputError as error:
+                note(error)
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
 
 

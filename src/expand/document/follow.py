@@ -17,6 +17,7 @@ from expand.document.layout import SAME_TITLE, Named, Wanted, located
 from expand.document.page import Heading, Page
 from expand.markdown import matching
 from expand.markdown.blocks import anchor, rows
+from expand.markdown.numbering import unnumbered
 
 RENAMED_TITLE = 0.5
 """The likeness from which a title is a new one for the same section, where nothing else is in its place."""
@@ -99,14 +100,15 @@ def _renamed(
 
 def title_of(section: DraftSection) -> str:
     """The section's title as its heading has it."""
-    return matching.unnumbered(_heading_of(section).title)
+    return unnumbered(_heading_of(section).title)
 
 
 class Bodies(NamedTuple):
-    """The text on each topic of a section, by index, and whether it has text on others."""
+    """The text on each topic of a section, by index, whether it has text on others, and what stands before them."""
 
     texts: Mapping[int, str]
     others: bool
+    opening: str = ""
 
 
 def bodies(text: str, topics: Sequence[Wanted], authors: Sequence[str]) -> Bodies:
@@ -121,7 +123,9 @@ def bodies(text: str, topics: Sequence[Wanted], authors: Sequence[str]) -> Bodie
         for at in places.values()
         for index, heading in enumerate(page.headings[1:], 1)
     )
-    return Bodies({slot: body for slot, body in found.items() if body.strip()}, others)
+    first = min((heading.lead for heading in page.headings[1:]), default=len(page.lines))
+    opening = _less(page, _extent(page, 0)[0], first, authors).body if topics else ""
+    return Bodies({slot: body for slot, body in found.items() if body.strip()}, others, opening)
 
 
 def _topic_places(page: Page, topics: Sequence[Wanted]) -> dict[int, int]:

@@ -9,14 +9,16 @@ place: reference definitions, comments, rules, and the anchors of the heading th
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from expand.document.page import Heading, Page, Span
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block, anchor
+from expand.markdown.numbering import all_unnumbered
 
 PLACEHOLDER_CHARACTERS = 200
 """A longer block is no placeholder, whatever it begins with."""
@@ -24,10 +26,13 @@ TAIL = 200
 """Characters that are looked at for a blank line at the end: more than one line of blanks ever has."""
 SAME_TITLE = 0.8
 """The likeness from which a heading between its neighbours is that of a section or topic."""
+OTHER_LEVEL = 0.15
+"""How much less a heading of another level is like a title."""
 
 _NUMBER = re.compile(r"(?P<before>\d+(?:\.\d+)*\.)?(?P<last>\d+)(?P<after>[.):、]?)\s+(?=\S)")
 _DEFINITION = re.compile(r"\s*\[\^?[^\]\n]+\]:")
 _SMALL_WORD = re.compile(r"(?<![\w'’`./-])[a-z]{4,}(?![\w`./(])")
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _PLACEHOLDER = re.compile(
     r"""(?xi)[\W_]*(?:
       (?:\[[ ]?\]\s*)?(?-i:TODO|TBD|TBA|FIXME|WIP)\b.*
@@ -63,6 +68,12 @@ class Placeholder(NamedTuple):
     text: str
 
 
+class Opening(NamedTuple):
+    """The first sentences of a section in which the author has none; they stand there once the section has text."""
+
+    text: str
+
+
 class NewHeading(NamedTuple):
     """The heading of a section that the document does not have; it stands there once the section has text."""
 
@@ -81,27 +92,32 @@ class Region:
 def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, int]:
     """The index of the heading that is each of the wanted ones, for those that there are.
 
-    What is stated or titled so is found wherever it is; what is only like it must stand between its neighbours. A
-    heading is taken once; of several with one title the first after the neighbour before is taken.
+    What is stated or titled so is found wherever it is; what is only like it must stand between its neighbours, in
+    their order. A heading is taken once. Of several with one title it is that of the level that most of the wanted ones
+    have, then the first after the neighbour before.
     """
     found: dict[int, int] = {}
     for index, item in enumerate(wanted):
         if item.stated:
             _take(found, index, [at for at, heading in enumerate(headings) if _is_stated(heading, item.stated)])
     keys = [matching.title_key(heading.title) for heading in headings]
-    for index, item in enumerate(wanted):
-        if index not in found and not item.stated:
-            own = {matching.title_key(title) for title in item.titles} - {""}
-            _take(found, index, [at for at, key in enumerate(keys) if key in own])
-    for index, item in enumerate(wanted):
-        if index in found or item.stated:
+    own = {index: {matching.title_key(t) for t in item.titles} for index, item in enumerate(wanted) if not item.stated}
+    titled = {index: [at for at, key in enumerate(keys) if key and key in own[index]] for index in own}
+    levels = Counter(level for ats in titled.values() for level in {headings[at].level for at in ats})
+    usual = min(levels, key=lambda level: (-levels[level], level), default=0)
+    for index, candidates in titled.items():
+        _take(found, index, sorted(candidates, key=lambda at: headings[at].level != usual))
+    missing = [index for index in own if index not in found]
+    for _, run in groupby(missing, key=lambda index: sum(other < index for other in found)):
+        indexes = list(run)
+        after = max((at for other, at in found.items() if other < indexes[0]), default=-1)
+        before = min((at for other, at in found.items() if other > indexes[-1]), default=len(headings))
+        free = [at for at in range(after + 1, before) if at not in found.values()]
+        if len(indexes) == len(free) == 1 and _contains(headings[free[0]], wanted[indexes[0]]):
+            found[indexes[0]] = free[0]  # nothing else could be meant
             continue
-        after = max((at for other, at in found.items() if other < index), default=-1)
-        before = min((at for other, at in found.items() if other > index), default=len(headings))
-        likely = [(_likeness(headings[at], item), -at) for at in range(after + 1, before) if at not in found.values()]
-        best, at = max(likely, default=(0.0, 0))
-        if best >= SAME_TITLE:
-            found[index] = -at
+        likely = [[_likeness(headings[at], wanted[index], usual) for at in free] for index in indexes]
+        found |= {indexes[row]: free[column] for row, column in _in_order(likely)}
     return dict(sorted(found.items()))
 
 
@@ -112,14 +128,38 @@ def _take(found: dict[int, int], index: int, candidates: Sequence[int]) -> None:
         found[index] = next((at for at in free if at > after), free[0])
 
 
+def _in_order(likely: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
+    """Pairs of rows and columns that are like enough, none crossing another, of the greatest likeness in all."""
+    best: list[list[tuple[float, list[tuple[int, int]]]]] = [[(0.0, [])] * (len(likely[0]) + 1)]
+    for row, values in enumerate(likely):
+        line: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])]
+        for column, value in enumerate(values):
+            options = [line[column], best[-1][column + 1]]
+            if value >= SAME_TITLE:
+                total, pairs = best[-1][column]
+                options.append((total + value, [*pairs, (row, column)]))
+            line.append(max(options, key=lambda option: option[0]))
+        best.append(line)
+    return best[-1][-1][1]
+
+
 def _is_stated(heading: Heading, stated: str) -> bool:
     if stated.startswith("#"):
         return stated[1:] in (*heading.identifiers, anchor(heading.title))
     return matching.title_key(heading.title) == matching.title_key(stated)
 
 
-def _likeness(heading: Heading, item: Wanted) -> float:
-    return max(matching.likenesses(heading.title, item.titles), default=0.0)
+def _contains(heading: Heading, item: Wanted) -> bool:
+    """Whether all words of the one are in the other's title: "Installation" and "Installation on Linux"."""
+    own = matching.terms(heading.title)
+    others = [matching.terms(title) for title in item.titles]
+    return any(own and other and (own <= other or other <= own) for other in others)
+
+
+def _likeness(heading: Heading, item: Wanted, usual: int) -> float:
+    """How far a heading is the wanted one, less where it is of another level than those that are found by title."""
+    likeness = max(matching.likenesses(heading.title, item.titles), default=0.0)
+    return likeness if heading.level == usual or not usual else likeness - OTHER_LEVEL
 
 
 def section_headings(page: Page) -> tuple[Heading, ...]:
@@ -205,13 +245,20 @@ def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
     """The style that the headings of one place have in common; plain headings of a level where there are none."""
     if not siblings:
         return HeadingStyle(level=level)
-    titles = [matching.unnumbered(heading.title) for heading in siblings]
+    titles = all_unnumbered([heading.title for heading in siblings])
     return HeadingStyle(
         level=siblings[0].level,
         setext=all(heading.setext for heading in siblings),
-        title_case=len(titles) > 1 and all(_title_case(title) == title for title in titles),
+        title_case=_is_title_case(titles),
         last=siblings[-1].title if all(_NUMBER.match(heading.title) for heading in siblings) else "",
     )
+
+
+def _is_title_case(titles: Sequence[str]) -> bool:
+    """Whether the titles have a capital in every word; what stands first says nothing, and one word may be a name."""
+    behind = [title.partition(" ")[2] for title in titles]
+    words = [word for rest in behind for word in _LONG_WORD.findall(rest)]
+    return len(words) > 1 and all(_title_case(rest) == rest for rest in behind)
 
 
 def _title_case(title: str) -> str:
@@ -220,9 +267,9 @@ def _title_case(title: str) -> str:
 
 # Sections as parts
 
-Part = str | Slot | Placeholder | NewHeading
-"""A piece of a section: the author's own text verbatim, a place for the model's, a block that gives way to it, or the
-heading of a section that the document does not have.
+Part = str | Slot | Placeholder | NewHeading | Opening
+"""A piece of a section: the author's own text verbatim, a place for the model's, a block that gives way to it, the
+heading of a section that the document does not have, or the first sentences of one.
 """
 
 
@@ -383,6 +430,13 @@ def is_placeholder(block: Block) -> bool:
     return len(block.text) <= PLACEHOLDER_CHARACTERS and bool(_PLACEHOLDER.match(block.text))
 
 
+def opened(parts: Sequence[Part], opening: str) -> tuple[Part, ...]:
+    """A section with first sentences, where the author has none between its heading and what follows."""
+    if not opening or (isinstance(parts[0], str) and _without_headings(parts[0]).strip()):
+        return tuple(parts)
+    return (parts[0], Opening(opening), *parts[1:])
+
+
 def own_texts(parts: Sequence[Part]) -> dict[int, str]:
     """The author's text on each topic that has any, without its heading: what stands right before the topic's place."""
     found = {}
@@ -421,7 +475,7 @@ def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str, *, headings
         elif isinstance(part, Placeholder):
             if not bodies[part.topic].strip():
                 joiner.keep(part.text)
-        elif some and isinstance(part, NewHeading):
+        elif some and isinstance(part, NewHeading | Opening):
             joiner.insert(part.text)
         elif some and isinstance(part, Slot):
             joiner.insert(part.heading)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.markdown import blocks
 from expand.markdown.blocks import Block, anchor, rows
@@ -31,6 +31,15 @@ _ANCHOR_TAG = re.compile(
     r"""<a\s+[^>]*?\b(?:id|name)\s*=\s*["']?(?P<id>[^"'\s>]+)[^>]*?(?:/>|>\s*</a\s*>|>)""", re.IGNORECASE
 )
 _TARGET = re.compile(r"\((?P<id>[^\s()]+)\)=[ \t]*$")
+_KNOWN_DIRECTIVE = re.compile(
+    r"(?i)\{[\w:.-]+\}|(?:note|tip|info|important|warning|caution|danger|details|code-group|raw|abstract|success|question"
+    r"|failure|bug|example|quote|admonition|tab|html|hint|attention|error|seealso)\b(?![.\w])"
+)
+_HTML_ENDS = (
+    ("<!--", "-->"), (r"<script\b", "</script>"), (r"<pre\b", "</pre>"), (r"<style\b", "</style>"),
+    (r"<textarea\b", "</textarea>"), (r"<\?", "?>"), (r"<!\[CDATA\[", "]]>"), (r"<![a-z]", ">"),
+)  # fmt: skip
+"""What an HTML block that blank lines do not end begins with, and what ends it (CommonMark, HTML blocks 1 to 5)."""
 _CODE_SPAN = re.compile(r"(?P<tick>`+)(?:(?!`).)+(?P=tick)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
 
@@ -190,19 +199,62 @@ def _containers(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
 
 def _directives(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
     """The ``:::`` and ``///`` containers, as indices of the blocks where they open and close."""
-    open_runs: list[tuple[str, int]] = []
+    return ((opened.block, last) for opened, last in _opened_directives(every) if last is not None)
+
+
+class _Directive(NamedTuple):
+    block: int
+    line: int
+    run: str
+    name: str
+
+
+def _opened_directives(every: Sequence[Block]) -> Iterator[tuple[_Directive, int | None]]:
+    """Where each directive opens, and the index of the block where it closes; None for one that never does."""
+    open_runs: list[_Directive] = []
     for index, block in enumerate(every):
         if block.kind in ("fence", "code", "html", "heading", "rule"):
             continue
-        for row in rows(block.text):
+        for line, row in enumerate(rows(block.text), block.start):
             found = _DIRECTIVE.match(row.rstrip("\r\n"))
             if found is None:
                 continue
-            run = found["run"]
             if found["name"]:
-                open_runs.append((run, index))
-            elif open_runs and run.startswith(open_runs[-1][0]):
-                yield open_runs.pop()[1], index
+                open_runs.append(_Directive(index, line, found["run"], found["name"]))
+            elif open_runs and found["run"].startswith(open_runs[-1].run):
+                yield open_runs.pop(), index
+    yield from ((opened, None) for opened in open_runs)
+
+
+class Fault(NamedTuple):
+    """What makes all that follows in a document part of something that begins in ``line``, counted from 0."""
+
+    line: int
+    says: str
+    remedy: str
+
+
+def first_fault(page: Page) -> Fault | None:
+    """The first thing in a document that never ends: text behind it would not be read as text.
+
+    What looks like the opening of a directive and is of no known kind is left alone: mkdocstrings has such lines.
+    """
+    every = blocks.blocks(page.text.removeprefix(BYTE_ORDER_MARK))
+    found = [
+        Fault(
+            opened.line, f"the directive {opened.run} {opened.name.strip()} never ends", f"close it with {opened.run}"
+        )
+        for opened, last in _opened_directives(every)
+        if last is None and _KNOWN_DIRECTIVE.match(opened.name)
+    ]
+    for block in every[-1:]:
+        if block.kind == "fence" and not block.closed:
+            said = f"{block.marker}{block.info}"
+            found.append(Fault(block.start, f"the code block {said} never ends", f"close it with {block.marker}"))
+        ending = next((end for begin, end in _HTML_ENDS if re.match(rf"\s*{begin}", block.text, re.IGNORECASE)), "")
+        if block.kind == "html" and ending not in block.text.lower():
+            found.append(Fault(block.start, f"the HTML {block.text.split()[0]} never ends", f"close it with {ending}"))
+    return min(found, default=None)
 
 
 def _elements(every: Sequence[Block]) -> Iterator[tuple[int, int]]:

@@ -10,20 +10,23 @@ import hashlib
 import json
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from expand.checks import Finding, check_section
 from expand.document import draft
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
-from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, own_texts
-from expand.document.page import BYTE_ORDER_MARK, Page
+from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, opened, own_texts
+from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
 from expand.document.source import footer_line, place, read_source
+from expand.drafting.brief import Brief, SectionBrief
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
+from expand.errors import InputError, Place
 from expand.llm.types import Message
 from expand.markdown import blocks, matching
+from expand.markdown.numbering import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
@@ -39,6 +42,11 @@ instruction."""
 
 _DIGITS = 8
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+class _Briefed(TypedDict):
+    opening: str
+    weights: tuple[int, ...]
 
 
 class Revision(NamedTuple):
@@ -76,6 +84,7 @@ class Chapter:
         options: RunOptions,
         setup: ModelSetup,
         draft: Draft | None = None,
+        brief: Brief | None = None,
     ) -> None:
         """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
         heading that the draft has.
@@ -96,6 +105,7 @@ class Chapter:
         self.source_blocks = blocks.blocks(bare)  # parsed for the source already, and cached for a moment
         self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
         """The source with the outline's sections in it, None where the tool sets the document's form."""
+        self.brief = brief
         self._placed = {} if self.arrangement else place(self._source, outline)
         self._keys: dict[tuple[int, Revision], str] = {}
         self._checked: dict[int, tuple[str | None, tuple[Finding, ...]]] = {}
@@ -114,6 +124,15 @@ class Chapter:
             prompts.check(self.language)
             self._templates[model] = prompts, prompts.system(self.context)
         return self._templates[model]
+
+    def require_sound_source(self) -> None:
+        """Raises ``InputError`` for a source in which something never ends: the drafted text would be part of it."""
+        fault = first_fault(Page(self._source_text))
+        if fault is not None:
+            place = Place(path=self.outline.source, line=fault.line + 1)
+            raise InputError(
+                f"{fault.says}, and all that follows would be part of it", remedy=fault.remedy, place=place
+            )
 
     @property
     def footer(self) -> str:
@@ -134,6 +153,7 @@ class Chapter:
             options=replace(self.options, plan=Plan.LEAN),
             setup=self.setup,
             draft=self._draft,
+            brief=self.brief,
         )
 
     def head(self) -> str:
@@ -153,9 +173,9 @@ class Chapter:
         return tuple(
             Named(
                 wanted=Wanted(section.title.every(), section.heading),
-                title=self.say(section.title),
+                title=self._titles[section.number][0],
                 topics=tuple(Wanted(topic.every()) for topic in section.topics),
-                topic_titles=tuple(self.say(topic) for topic in section.topics),
+                topic_titles=self._titles[section.number][1],
             )
             for section in self.outline.sections
         )
@@ -175,25 +195,48 @@ class Chapter:
     def demands(self, section: Section) -> str:
         """The digest of what a section owes beside its title, its topics and their lines."""
         wanted = section.code_examples if section.code_examples is not None else self.outline.quality.code_examples
-        return digest([self.say(section.note), wanted])
+        entry = self.brief_of(section)
+        return digest([self.say(section.note), wanted]) + (digest(dict(entry.data)) if entry else "")
+
+    def demands_more(self, section: Section, demands: str) -> bool:
+        """Whether a section owes something else than by former ``demands``. A brief without an entry for it does not
+        ask for anything: it was renamed, or its topics came from elsewhere.
+        """
+        now = self.demands(section)
+        return now[:_DIGITS] != demands[:_DIGITS] or now[_DIGITS:] not in ("", demands[_DIGITS:])
 
     def _kept_skeleton(self, section: Section, arrangement: Arrangement) -> Skeleton:
         parts = arrangement.sections[section.number]
         own = own_texts(parts)
-        topics = tuple(self.say(topic) for topic in section.topics)
+        title, topics = self._titles[section.number]
         own_heading = parts[0].text if isinstance(parts[0], NewHeading) else str(parts[0])
         levels = [heading.level for heading in Page(own_heading).headings]
         return Skeleton(
             number=section.number,
-            title=self.say(section.title),
+            title=title,
             topics=topics,
             target=section.lines,
             intro=() if topics else tuple(own.values()),
             placed={topic: (text,) for topic, text in own.items()} if topics else {},
-            kept=parts,
+            kept=opened(parts, self._briefed(section)["opening"]),
             newline=arrangement.newline,
+            **self._briefed(section),
             body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
         )
+
+    @cached_property
+    def _titles(self) -> dict[int, tuple[str, tuple[str, ...]]]:
+        """Title and topics of each section by number. Where the tool numbers them, without numbers of their own."""
+        sections = self.outline.sections
+        titles = [self.say(section.title) for section in sections]
+        topics = {section.number: [self.say(topic) for topic in section.topics] for section in sections}
+        if self.layout == "numbered":
+            titles = all_unnumbered(titles)
+            topics = {number: all_unnumbered(own, (number,)) for number, own in topics.items()}
+        return {
+            section.number: (title, tuple(topics[section.number]))
+            for section, title in zip(sections, titles, strict=True)
+        }
 
     def _skeleton(self, section: Section) -> Skeleton:
         if self.arrangement is not None:
@@ -205,14 +248,31 @@ class Chapter:
                 intro.append(block.text)
             else:
                 by_topic.setdefault(block.topic, []).append(block.text)
+        title, topics = self._titles[section.number]
         return Skeleton(
             number=section.number,
-            title=self.say(section.title),
-            topics=tuple(self.say(topic) for topic in section.topics),
+            title=title,
+            topics=topics,
             target=section.lines,
             intro=tuple(intro),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
+            **self._briefed(section),
         )
+
+    def brief_of(self, section: Section) -> SectionBrief | None:
+        """The section's entry in the chapter's brief, None where there is none."""
+        return self.brief.section(section) if self.brief else None
+
+    def _briefed(self, section: Section) -> _Briefed:
+        """What the brief says of a section's form. Topics that it gives no lines get an even share of them."""
+        entry = self.brief_of(section)
+        if entry is None:
+            return {"opening": "", "weights": ()}
+        found = [entry.topic(topic.every()) for topic in section.topics]
+        given = [topic.lines for topic in found if topic is not None and topic.lines]
+        even = round(sum(given) / len(given)) if given else 0
+        weights = tuple(topic.lines or even if topic is not None else even for topic in found) if given else ()
+        return {"opening": entry.opening, "weights": weights}
 
     def check(self, section: Section, text: str) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than
@@ -243,16 +303,16 @@ class Chapter:
             quality=self.outline.quality,
         )
 
-    def key(self, section: Section, revision: Revision, *, title: str | None = None) -> str:
+    def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
-        number. ``title`` is for another title than the outline's.
+        number.
         """
-        known = self._keys.get((section.number, revision)) if title is None else None
+        known = self._keys.get((section.number, revision))
         if known is None:
             skeleton = self.skeletons[section.number]
             own: dict[str, Json] = {
                 "outline": [
-                    skeleton.title if title is None else title,
+                    skeleton.title,
                     list(skeleton.topics),
                     skeleton.target,
                     self.say(section.note),
@@ -261,10 +321,11 @@ class Chapter:
                 "source": [list(skeleton.intro), [[t, list(b)] for t, b in sorted(skeleton.placed.items())]],
                 "edition": [revision.number, revision.instruction],
             }
+            # Only where there is one: drafts from before there were briefs stay current.
+            if (entry := self.brief_of(section)) is not None:
+                own["outline"] = [own["outline"], dict(entry.data)]
             digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
-            known = ".".join(digests[name] for name in PARTS)
-            if title is None:
-                self._keys[section.number, revision] = known
+            known = self._keys[section.number, revision] = ".".join(digests[name] for name in PARTS)
         return known
 
     @cached_property
@@ -278,6 +339,7 @@ class Chapter:
                 context.book_title,
                 context.chapter_title,
                 dict(context.glossary),
+                *([context.brief] if context.brief else ()),
             ],
             "model": [
                 profile.name,
@@ -295,6 +357,9 @@ class Chapter:
         """The code examples a section should have: its own demand, or its part of the chapter's."""
         if section.code_examples is not None:
             return section.code_examples
+        entry = self.brief_of(section)
+        if entry is not None and (stated := [topic.examples for topic in entry.topics if topic.examples is not None]):
+            return sum(stated)
         wanted = self.outline.quality.code_examples
         return round(wanted * section.lines / self.outline.target_lines)
 
@@ -320,6 +385,7 @@ class Chapter:
                 )
                 for skeleton in self.skeletons.values()
             ),
+            brief=self.brief.text() if self.brief else "",
         )
 
     def say(self, text: Text | None) -> str:

@@ -27,6 +27,7 @@ from expand.document.follow import Carried, bodies, followed, inserted, with_top
 from expand.document.layout import assembled
 from expand.document.page import Page, anchors
 from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
+from expand.drafting.brief import read_brief
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
@@ -62,14 +63,23 @@ def open_chapter(
     outline = outline or workspace.outline(chapter_id)
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
     source_text = decoded(source, workspace.source_path(outline.source), keep_mark=True)
-    draft = workspace.draft(chapter_id)
-    return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup, draft=draft)
+    path = workspace.brief_path(chapter_id)
+    return Chapter(
+        book=book,
+        outline=outline,
+        source_text=source_text,
+        options=options,
+        setup=setup,
+        brief=read_brief(path, root=workspace.root) if options.brief and path.is_file() else None,
+        draft=workspace.draft(chapter_id),
+    )
 
 
 class Begun(NamedTuple):
-    """The text of each topic that a section goes on from, and whether it has all of them in their lines."""
+    """The text of each topic that a section goes on from, its opening, and whether it has all in their lines."""
 
     bodies: tuple[str, ...] = ()
+    opening: str = ""
     whole: bool = False
 
 
@@ -175,18 +185,18 @@ class DraftFile:
         same_source = self._former is not None and self._former.source_hash == file_hash(self._source)
         if stamp is None or not changed or not changed <= {"outline", *(("source",) if same_source else ())}:
             return NOT_BEGUN
-        if stamp.demands != chapter.demands(section):
+        if chapter.demands_more(section, stamp.demands):
             return NOT_BEGUN
         skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
-        found = bodies(self.texts[section.number], wanted.topics, chapter.authors)
-        begun = SectionText(skeleton)
+        found = bodies(self.texts[section.number], wanted.topics, (*chapter.authors, skeleton.opening))
+        begun = SectionText(skeleton.opened(found.opening))
         begun.bodies = [found.texts.get(slot, "") for slot in begun.slots]
         whole = all(begun.bodies)
         share = lines.of_section(begun.render()) / section.lines
         less = found.others or not stamp.lines
         if whole and not less and section.lines != stamp.lines and not SHORT <= share <= LONG:
             return NOT_BEGUN
-        return Begun(tuple(begun.bodies), whole=whole and (not less or share >= SHORT))
+        return Begun(tuple(begun.bodies), found.opening, whole=whole and (not less or share >= SHORT))
 
     def write(self) -> None:
         """Write the draft as it is now; not at all where nothing changed."""
@@ -314,8 +324,9 @@ class DraftFile:
                 heading = heading if former.layout == "numbered" else f"{level} {topics[slot]}"
                 whole = inserted(whole, slot, named.topics, f"{heading}\n\n{body}")
             return DraftSection(number=number, text=whole), stamp
-        own = bodies(section.text, named.topics, self.chapter.authors).texts if section else {}
-        text.bodies = [carried.texts.get(slot) or own.get(slot, "") for slot in text.slots]
+        own = bodies(section.text if section else "", named.topics, self.chapter.authors)
+        text.skeleton = text.skeleton.opened(own.opening)
+        text.bodies = [carried.texts.get(slot) or own.texts.get(slot, "") for slot in text.slots]
         whole = text.render()
         before = stamp if stamp is not None and stamp.key not in ("", SOURCE_KEY) else carried.stamp
         if before is not None:
@@ -422,6 +433,10 @@ class DraftStore:
         with suppress(InputError):
             self._open[chapter].write()
             del self._open[chapter]
+
+    def forget(self, chapter: str) -> None:
+        """Have the chapter read anew: it has a brief now."""
+        self._open.pop(chapter, None)
 
     def overwrite(self, chapter: str, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from expand.drafting.brief_request import begun_chapters, brief_order, wants_brief
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore, open_chapter
 from expand.drafting.length_loop import Ask, loop_for
@@ -52,8 +53,14 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
         setup = model_setup_for(workspace, settings, ledger=ledger)
         require_language(setup.profile, book, options.language)
         drafts = DraftStore(workspace, book, options=options, setup=setup)
-        checked = check_sections(drafts, ledger, dry_run=True, overwrite=True)
-        return tuple(_simulated(chapter, check) for chapter, check in checked)
+        begun = begun_chapters(ledger) if ledger else set()
+        planned: list[DryRun] = []
+        for chapter, check in check_sections(drafts, ledger, dry_run=True, overwrite=True):
+            if check.state == "due" and wants_brief(chapter, begun):
+                begun.add(chapter.id)
+                planned.append(_simulated_brief(chapter))
+            planned.append(_simulated(chapter, check))
+        return tuple(planned)
     finally:
         if ledger:
             ledger.close()
@@ -96,6 +103,24 @@ def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, O
         lines += ask.lines
         loop.record(ask, section_text.add(text, Finish.STOP, ask.slots))
     return orders
+
+
+def _simulated_brief(chapter: Chapter) -> DryRun:
+    """What the request for the chapter's brief would take, as section 0."""
+    order = brief_order(chapter, "dry")
+    return DryRun(
+        chapter=chapter.id,
+        section=0,
+        title="brief",
+        lines=0,
+        reused=False,
+        requests=1,
+        prompt_tokens=order.prompt_estimate or order.prompt_tokens,
+        completion_tokens=order.request.max_output_tokens - chapter.setup.profile.reasoning_tokens,
+        reserved_tokens=order.amount.tokens,
+        largest=order.amount.tokens,
+        cost_pico_usd=order.amount.pico_usd,
+    )
 
 
 def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:

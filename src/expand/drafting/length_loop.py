@@ -234,23 +234,29 @@ class LengthLoop:
         count = max(LEAST_LINES, ceil(want / self.ratio - 0.5))
         return Ask(purpose=purpose, slots=slots, lines=count, ordinal=same, part=part)
 
-    def _share(self) -> float:
+    def _share(self, slot: int) -> float:
         """Lines of text that a topic should get, headings and blanks taken off."""
-        section_text = self._text
-        slots = len(section_text.slots)
-        return max(LEAST_LINES, (section_text.skeleton.target - section_text.base_lines) / slots - 1)
+        skeleton = self._text.skeleton
+        return max(LEAST_LINES, (skeleton.target - self._text.base_lines) * self._weight(slot) - 1)
+
+    def _weight(self, slot: int) -> float:
+        """A topic's part of its section, from 0 to 1."""
+        weights = self._text.skeleton.weights
+        return weights[slot] / sum(weights) if weights else 1 / len(self._text.slots)
 
     def _missing_of(self, slot: int) -> int:
-        return max(0, round(self._share()) - self._text.body_lines(slot))
+        return max(0, round(self._share(slot)) - self._text.body_lines(slot))
 
     def _quotas(self, open_slots: Sequence[int]) -> dict[int, float]:
         """What each open topic may have: its share, less what others took too much."""
         # What others took too much is taken off those that follow, but never below LEAST_LINES: every topic of the
         # outline is owed some text.
         left = self._text.skeleton.target - self._text.lines - len(open_slots)
-        quota = max(LEAST_LINES, min(self._share(), left / len(open_slots)))
-        return dict.fromkeys(open_slots, quota)
+        every = sum(map(self._weight, open_slots))
+        return {
+            slot: max(LEAST_LINES, min(self._share(slot), left * self._weight(slot) / every)) for slot in open_slots
+        }
 
     def _most_rounds(self) -> int:
-        per_topic = ceil(self._share() / self._lines_per_request)
-        return 4 + 3 * per_topic * len(self._text.slots)
+        parts = sum(ceil(self._share(slot) / self._lines_per_request) for slot in self._text.slots)
+        return 4 + 3 * parts

@@ -7,10 +7,11 @@ over the same input make the same orders.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from expand.budget import Amount
+from expand.drafting.brief import TopicBrief
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup
@@ -22,6 +23,7 @@ from expand.llm.profile import Profile
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Purpose, Request
 from expand.outline import Section
+from expand.outline.plans import Plan
 from expand.prompts.context import RequestContext
 
 TAIL_LINES = 24
@@ -66,6 +68,44 @@ def quoted(text: str, most_tokens: int, setup: ModelSetup) -> str:
     return setup.counter.last(text, min(most_tokens, setup.profile.context_window // QUOTED_SHARE))
 
 
+def prompt_bound(estimate: int, setup: ModelSetup) -> int:
+    """The most tokens that a prompt can have, by the count of its messages."""
+    return raised(estimate, setup.margin()) + CHAT_SLACK_TOKENS
+
+
+def order_of(
+    request: Request,
+    setup: ModelSetup,
+    *,
+    address: Address,
+    run_id: str,
+    language: str,
+    plan: Plan,
+    estimate: int,
+    unpriced: bool,
+    question: str,
+    rank: int = 1,
+) -> Order:
+    """The order for a request to a model, at the most that it can cost. ``estimate`` counts its messages' tokens."""
+    profile, price = setup.profile, setup.price
+    prompt, output = prompt_bound(estimate, setup), request.max_output_tokens
+    return Order(
+        request=request,
+        address=address,
+        run_id=run_id,
+        language=language,
+        plan=plan.value,
+        prompt_tokens=prompt,
+        prompt_estimate=estimate,
+        amount=Amount(tokens=prompt + output, pico_usd=price.bound(prompt, output) if price else None),
+        rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
+        cost=price.cost if price else no_price,
+        unpriced=unpriced,
+        question=question,
+        rank=rank,
+    )
+
+
 class RequestBuilder:
     """Builds the requests of one section for one model: the chapter's, or that of ``setup``. Either way they ask the
     same questions, so that an answer is found whichever model gave it.
@@ -92,6 +132,7 @@ class RequestBuilder:
         self._profile = self._setup.profile
         self._thinking = thinking or ThinkingRoom()
         self._skeleton = chapter.skeletons[section.number]
+        self._entry = chapter.brief_of(section)
         self._aspects = self._profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, revision)
         previous = chapter.skeletons.get(section.number - 1)
@@ -130,7 +171,7 @@ class RequestBuilder:
 
         Raises ``InputError`` when it does not fit the model's context window.
         """
-        profile, price = self._profile, self._setup.price
+        profile = self._profile
         if self._setup is not self._chapter.setup:
             # The lines are what the chapter's own model can well bring at a time, and this one may bring fewer.
             ask = replace(ask, lines=min(ask.lines, profile.lines_per_request))
@@ -138,7 +179,7 @@ class RequestBuilder:
             raise InputError(f"model {profile.name} does not write {self._chapter.language}")
         request = self._request(ask, section_text, attempt)
         estimate = self._setup.counter.count_messages(request.messages)
-        prompt = raised(estimate, self._setup.margin()) + CHAT_SLACK_TOKENS
+        prompt = prompt_bound(estimate, self._setup)
         output = self._thinking.cap(profile, request.max_output_tokens, profile.context_window - prompt)
         if most_tokens is not None and prompt + output > most_tokens >= prompt + LEAST_CAP * output:
             output = most_tokens - prompt
@@ -150,17 +191,14 @@ class RequestBuilder:
                 f"{output:,} of output do not fit {profile.name}'s context window of {profile.context_window:,}",
                 remedy="shorten the house rules or the topics, or take a model with a larger one",
             )
-        return Order(
-            request=request,
+        return order_of(
+            request,
+            self._setup,
             address=Address(chapter=self._chapter.id, section=self._section.number, purpose=ask.purpose),
             run_id=self._run_id,
             language=self._chapter.language,
-            plan=self._chapter.plan.value,
-            prompt_tokens=prompt,
-            prompt_estimate=estimate,
-            amount=Amount(tokens=prompt + output, pico_usd=price.bound(prompt, output) if price else None),
-            rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
-            cost=price.cost if price else no_price,
+            plan=self._chapter.plan,
+            estimate=estimate,
             unpriced=self._chapter.options.unpriced,
             question=self._question(ask, attempt),
             rank=0 if any(body.strip() for body in section_text.bodies) else 1,
@@ -218,9 +256,20 @@ class RequestBuilder:
             present="\n\n".join(present).strip("\n"),
             told=self._extra.preceding if first else "",
             problems=ask.problems,
+            opening=skeleton.opening if first and 0 in slots else "",
+            section_brief=self._section_brief(slots) if first else "",
             opens_section=first and 0 in slots,
             closes_section=section_text.slots[-1] in slots,
         )
+
+    def _topic_brief(self, slot: int) -> TopicBrief | None:
+        topics = self._section.topics
+        return self._entry.topic(topics[slot].every()) if self._entry and topics else None
+
+    def _section_brief(self, slots: Sequence[int]) -> str:
+        """What the brief says for the section, and for the topics of this request."""
+        topics = self._section.topics
+        return self._entry.text([topics[slot].every() for slot in slots] if topics else ()) if self._entry else ""
 
     def _before(self, ask: Ask, section_text: SectionText) -> str:
         """The end of what the request goes on from: its topic's text, or the topic's before."""
@@ -234,6 +283,9 @@ class RequestBuilder:
         """The code examples that one request should bring: its topics' part of the section's. Rounded at both ends, so
         that the parts of all topics add up to the whole.
         """
+        topics = [self._topic_brief(slot) for slot in ask.slots]
+        if self._section.code_examples is None and any(topic and topic.examples is not None for topic in topics):
+            return sum(topic.examples or 0 for topic in topics if topic)
         slots = max(1, len(self._skeleton.topics))
         # Two rounded sums and their difference. Rounding each part by itself loses or invents examples: three topics of
         # one third each would get none.

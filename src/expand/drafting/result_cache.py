@@ -115,7 +115,8 @@ class ResultCache:
             return False  # not one of ours: the chapter is looked at
 
     def _made_from(self, chapter: str, source: str, draft: str) -> str:
-        words = (self._shared, self._outlines[chapter], source, draft)
+        brief = _hash(self._workspace.brief_path(chapter)) if self._options.brief else "none"
+        words = (self._shared, self._outlines[chapter], brief, source, draft)
         return hashlib.sha256("|".join(words).encode()).hexdigest()
 
     def _shared_hash(self) -> str:

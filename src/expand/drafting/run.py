@@ -21,6 +21,8 @@ from typing import Self
 
 from expand.checks import Finding
 from expand.client.client import RefusedError
+from expand.client.outcome import StoppedError
+from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
@@ -152,7 +154,7 @@ class Run:
         async with opening as (book, setup, context):
             drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
             workers = settings.concurrency or setup.profile.concurrency
-            self._scheduler = _Scheduler(context, drafts, cache, workers=workers, on_event=self._tell)
+            self._scheduler = _Scheduler(context, drafts, cache, workspace, workers=workers, on_event=self._tell)
             for _ in range(self._stops):
                 self._scheduler.stop()
             return await self._scheduler.expand()
@@ -179,6 +181,7 @@ class _Scheduler:
         context: RunContext,
         drafts: DraftStore,
         cache: ResultCache,
+        workspace: Workspace,
         *,
         workers: int,
         on_event: Callable[[Event], None],
@@ -187,6 +190,7 @@ class _Scheduler:
         self._context = context
         self._drafts = drafts
         self._cache = cache
+        self._workspace = workspace
         self._workers = workers
         self._on_event = on_event
         self._revisions: Revisions = {}
@@ -198,6 +202,10 @@ class _Scheduler:
         self._refused: list[Refusal] = []
         self._problems: list[InputError] = []
         """Why chapters could not be opened or written."""
+        self._without_brief: set[str] = set()
+        """Chapters that get a brief before their first section is drafted."""
+        self._brief_locks: dict[str, asyncio.Lock] = {}
+        self._brief_answers = 0
         self._attempts = 0
         self._defects: list[Exception] = []
         self._stopped_by = ""
@@ -241,8 +249,8 @@ class _Scheduler:
         return RunResult(
             chapters=results,
             balance=self._context.ledger.balance("book"),
-            attempts=sum(section.attempts for section in sections),
-            answers=sum(section.answers for section in sections),
+            attempts=self._attempts,
+            answers=sum(section.answers for section in sections) + self._brief_answers,
             seconds=time.monotonic() - began,
             stopped_by=self._stopped_by,
             refused=tuple(self._refused),
@@ -255,6 +263,7 @@ class _Scheduler:
         self._revisions = self._context.ledger.editions()
         chapters: dict[str, list[int]] = {}
         planned: list[SectionPlanned] = []
+        begun = begun_chapters(self._context.ledger)
         for chapter in self._options.chapters:
             known = self._cache.result(chapter, self._revisions)
             if known is not None:
@@ -264,6 +273,10 @@ class _Scheduler:
             draft_file = self._drafts.look(chapter)
             checks = check_chapter_state(draft_file, self._options, self._revisions)
             planned += [check.planned(draft_file.chapter) for check in checks]
+            if any(check.state == "due" and not check.begun.whole for check in checks) and wants_brief(
+                draft_file.chapter, begun
+            ):
+                self._without_brief.add(chapter)
             chapters[chapter] = [check.section.number for check in checks]
         self._on_event(RunPlanned(sections=tuple(planned)))
         return chapters
@@ -300,6 +313,7 @@ class _Scheduler:
             raise _first(errors) from errors
 
     async def _section(self, chapter_id: str, number: int) -> None:
+        await self._make_brief(chapter_id)
         draft_file = self._drafts.take(chapter_id)
         section = draft_file.chapter.outline.sections[number - 1]
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
@@ -321,6 +335,32 @@ class _Scheduler:
         if len(results) == len(self._options.chosen(draft_file.chapter.outline)):
             self._finish(draft_file)
         self._tell_done(chapter_id, result)
+
+    async def _make_brief(self, chapter_id: str) -> None:
+        """Have the chapter's brief made before the first of its sections; the others wait for it."""
+        if chapter_id not in self._without_brief:
+            return
+        async with self._brief_locks.setdefault(chapter_id, asyncio.Lock()):
+            if chapter_id not in self._without_brief:
+                return
+            chapter = self._drafts.look(chapter_id).chapter
+            if self._can_afford(brief_order(chapter, "none").amount.tokens * BUDGET_SHARE):
+                made = await make_brief(self._context, chapter, self._workspace)
+                if made.brief is not None:
+                    self._drafts.forget(chapter_id)
+                elif not isinstance(made.stopped_by, StoppedError):
+                    why = made.stopped_by or made.problems[0]
+                    self._on_event(Notice(message=f"{chapter_id}: drafted without a brief: {why}"))
+                counter = self._context.usage.take(chapter_id, 0)
+                self._attempts += counter.attempts
+                self._brief_answers += counter.answers
+            self._without_brief.discard(chapter_id)
+
+    def _can_afford(self, tokens: int) -> bool:
+        """Whether the book's and the run's budget have so much left."""
+        ledger, run = self._context.ledger, self._context.run_id
+        left = [ledger.balance(scope).remaining_tokens for scope in ("book", f"run:{run}")]
+        return all(remaining is None or remaining >= tokens for remaining in left)
 
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""

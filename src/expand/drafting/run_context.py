@@ -117,7 +117,8 @@ class UsageCounters:
         chapter, section, purpose = event.order.address
         counter = self.of(chapter, section)
         if event.kind == "text":
-            if purpose != "repair":  # a repair takes the place of lines that are counted already
+            # A repair takes the place of lines that are counted already; a brief is no part of the draft.
+            if purpose not in ("repair", "brief"):
                 counter.streamed_lines = event.text.count("\n")
                 self.show(chapter, section, streaming=True)
             return
@@ -228,7 +229,7 @@ async def open_run(
             )
         setup = model_setup_for(workspace, settings, ledger=ledger)
         client, usage = await open_client(stack, workspace, settings, ledger, author=author, on_event=on_event)
-        lean = ledger.bought(Plan.LEAN.value)
+        lean = frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value))
         context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
         yield book, setup, with_other_models(context, workspace, settings)
 

@@ -27,9 +27,10 @@ class RunOptions:
 
     ``sections`` are numbers from 1, None for all. ``fresh`` buys them anew, with ``instruction`` as an editor's wish.
     With ``context="text"`` each section is told what those before it say, so a chapter's sections follow each other;
-    ``cascade`` then drafts a section again when those before it changed. ``budget`` is the most tokens that the run may
-    reserve and spend. ``unpriced`` lets a model without a known price pass under a limit in money. ``model``,
-    ``base_url``, ``api_key``, ``concurrency`` and ``on_unknown`` stand over environment and ``expand.toml``.
+    ``cascade`` then drafts a section again when those before it changed. Without ``brief`` the chapter's brief is
+    neither read nor made. ``budget`` is the most tokens that the run may reserve and spend. ``unpriced`` lets a model
+    without a known price pass under a limit in money. ``model``, ``base_url``, ``api_key``, ``concurrency`` and
+    ``on_unknown`` stand over environment and ``expand.toml``.
     """
 
     chapters: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class RunOptions:
     instruction: str = ""
     context: Literal["outline", "text"] = "outline"
     cascade: bool = False
+    brief: bool = True
     budget: int | None = None
     unpriced: bool = False
     model: str | None = None

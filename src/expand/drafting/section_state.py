@@ -54,7 +54,7 @@ class SectionCheck:
 
     def text(self, chapter: Chapter) -> SectionText:
         """The section's text as its requests find it: the author's blocks, and what it goes on from."""
-        text = SectionText(chapter.skeletons[self.section.number])
+        text = SectionText(chapter.skeletons[self.section.number].opened(self.begun.opening))
         if self.begun.bodies:
             text.bodies = [*self.begun.bodies]
         return text
@@ -115,6 +115,8 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
         for section in options.chosen(chapter.outline)
     ]
     due = [check for check in checks if check.state == "due" and not check.begun.whole]
+    if due:
+        chapter.require_sound_source()
     for check in due:
         if check is due[0] or _may_be_too_long(chapter, check):
             section_text = check.text(chapter)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
-from expand.document.layout import Filled, Part, Placeholder, Slot, fill, says_placeholder
+from expand.document.layout import Filled, Opening, Part, Placeholder, Slot, fill, opened, says_placeholder
 from expand.llm.types import Finish
 from expand.markdown import assemble, cuts, lines, repetition, sanitize
 from expand.markdown.blocks import open_fence
@@ -32,7 +32,8 @@ class Skeleton:
     ``placed`` are the source's blocks by topic index (from 0), ``intro`` those that belong to the section but to no
     topic. ``target`` is in lines, heading and separating blank included. ``kept`` are the parts of a section of a
     document that keeps its own form, empty where the tool sets the headings; ``body_level`` is the highest level of a
-    heading in the model's text.
+    heading in the model's text. By the chapter's brief, ``opening`` are the section's first sentences, and ``weights``
+    the lines that it gives each topic, which say how they share the section; "" and () where it says nothing.
     """
 
     number: int
@@ -44,6 +45,8 @@ class Skeleton:
     kept: tuple[Part, ...] = ()
     newline: str = "\n"
     body_level: int = TOPIC_LEVEL
+    opening: str = ""
+    weights: tuple[int, ...] = ()
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -58,7 +61,13 @@ class Skeleton:
                 parts.append(Placeholder(slot, whole) if says_placeholder(text) else whole)
             parts.append(Slot(slot))
             texts = []
-        return tuple(parts)
+        return opened(parts, "" if self.intro else self.opening)
+
+    def opened(self, opening: str) -> Skeleton:
+        """The same with first sentences that stand there already, where the brief gives none."""
+        if self.opening or not opening or any(isinstance(part, Opening) for part in self.kept):
+            return self
+        return replace(self, opening=opening, kept=opened(self.kept, opening) if self.kept else ())
 
     @cached_property
     def heading(self) -> str:

@@ -9,23 +9,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import unquote
 
-from expand.importers.proposal import Proposal, ProposedSection, file_id, first_free, tidy
+from expand.document.site import SummaryEntry
+from expand.importers.proposal import Proposal, ProposedSection, file_id, free_ids, tidy
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
 from expand.markdown import blocks
 from expand.markdown.blocks import Block
-from expand.markdown.matching import unnumbered
+from expand.markdown.numbering import all_unnumbered
 
 _NO_SECTION = re.compile(
     r"(?i)^(?:table of contents|contents|on this page|see also|references?|further reading|"
     r"footnotes|目录|本章目录|参考(?:资料|文献|链接)?|延伸阅读)$"
 )
 _FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*([\"']?)(.+?)\1[ \t]*$")
-_ENTRY = re.compile(r"^(?P<indent>\s*)(?:[-*+]\s+)?\[(?P<title>(?:\\.|[^\]\\])*)\]\((?P<target>[^)]*)\)")
-_TARGET = re.compile(r"^\s*(?:<([^>]*)>|(\S*))")
 _ANCHOR = re.compile(r"\s*\{[#.:][^}]*\}\s*$")
 
 
@@ -38,11 +35,10 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
     title, rest = _title(text, headings)
     name = title or title_of_file(file)
     top = min((block.level for block in rest), default=0)
-    starts = [block.start for block in rest if block.level == top]
-    ends = [*starts[1:], len(blocks.rows(text))]
+    tops = [block for block in rest if block.level == top]
+    ends = [*(block.start for block in tops[1:]), len(blocks.rows(text))]
     sections = []
-    for block, end in zip((b for b in rest if b.level == top), ends, strict=False):
-        called = _called(block)
+    for block, called, end in zip(tops, _called(*tops), ends, strict=False):
         if _NO_SECTION.match(called):
             continue
         inside = [b for b in rest if block.start < b.start < end]
@@ -51,7 +47,7 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
             ProposedSection(
                 title=called,
                 lines=lines_in(block.title),
-                topics=tuple(_called(b) for b in inside if b.level == deep),
+                topics=tuple(_called(*(b for b in inside if b.level == deep))),
                 present=end - block.start,
             )
         )
@@ -89,76 +85,50 @@ def _title(text: str, headings: tuple[Block, ...]) -> tuple[str, tuple[Block, ..
 
 
 def _chapter_title(heading: Block) -> str:
-    called = _called(heading)
+    (called,) = _called(heading)
     named = chapter_name(called)
     return named.title if named is not None and named.strong and named.title else called
 
 
-def _called(heading: Block) -> str:
-    title, _ = without_lines(_ANCHOR.sub("", heading.title))
-    return plain(unnumbered(plain(title))) or plain(title)
+def _called(*headings: Block) -> list[str]:
+    """The titles of neighbours, without numbers and lines."""
+    titles = [plain(without_lines(_ANCHOR.sub("", heading.title))[0]) for heading in headings]
+    return [plain(bare) or title for bare, title in zip(all_unnumbered(titles), titles, strict=True)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SummaryEntry:
-    """A chapter of the book: ``file`` is relative to the folder of the summary, None when it is still to be written."""
-
-    title: str
-    file: str | None
-
-
-def read_summary(text: str) -> tuple[SummaryEntry, ...]:
-    """The chapters in their order, each document once."""
-    found: dict[str, SummaryEntry] = {}
-    for block in blocks.blocks(text):
-        if block.kind not in ("list", "paragraph"):
-            continue
-        for line in block.text.splitlines():
-            entry = _entry(line)
-            if entry is not None:
-                found.setdefault(entry.file or f"\0{entry.title}", entry)
-    return tuple(found.values())
-
-
-def _entry(line: str) -> SummaryEntry | None:
-    match = _ENTRY.match(line)
-    if match is None:
-        return None
-    target = unquote("".join(part or "" for part in _TARGET.findall(match["target"])[0]))
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/|#", target):
-        return None
-    path = target.partition("#")[0]
-    title = re.sub(r"\\(.)", r"\1", match["title"]).strip()
-    if not path:
-        return SummaryEntry(title=title, file=None) if title else None
-    file = PurePosixPath(path).as_posix()
-    if PurePosixPath(file).suffix.lower() not in (".md", ".markdown"):
-        return None
-    return SummaryEntry(title=title, file=file)
-
-
-def with_ids(entries: Iterable[SummaryEntry]) -> list[tuple[str, SummaryEntry]]:
-    """The entries with ids: the numbers of their files if all have one and no two the same, else
-    their names, with the folders where two files have the same name.
+def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list[tuple[str, SummaryEntry]]:
+    """The entries with ids that are not ``taken``: the numbers of their files if half of them have one and no two the
+    same, else their names, with as many folders before them as tell them apart.
     """
     every = list(entries)
-    ids = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
-    if not all(ids) or len(set(ids)) < len(ids):
-        names = [_name(entry) for entry in every]
-        shared = Counter(name.casefold() for name in names)
-        ids = [
-            file_id("-".join(PurePosixPath(entry.file).with_suffix("").parts))
-            if entry.file and shared[name.casefold()] > 1
-            else name
-            for entry, name in zip(every, names, strict=True)
+    numbers = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
+    numbered = [number for number in numbers if number]
+    if len(set(numbered)) < len(numbered) or 2 * len(numbered) < len(every):
+        numbers = [""] * len(every)
+    folders = [0] * len(every)
+    ids = [number or _name(entry, 0) for number, entry in zip(numbers, every, strict=True)]
+    while True:
+        shared = Counter(map(str.casefold, ids))
+        again = [
+            at
+            for at, entry in enumerate(every)
+            if shared[ids[at].casefold()] > 1 and entry.file and folders[at] < len(PurePosixPath(entry.file).parts) - 1
         ]
-    taken: list[str] = []
-    for chapter in ids:
-        taken.append(first_free(chapter, taken))
-    return list(zip(taken, every, strict=True))
+        if not again:
+            break
+        for at in again:
+            folders[at] += 1
+            ids[at] = _name(every[at], folders[at])
+    return list(zip(free_ids(ids, taken), every, strict=True))
 
 
-def _name(entry: SummaryEntry) -> str:
+def _name(entry: SummaryEntry, folders: int) -> str:
+    """An id from a file's name and as many folders before it; the folder stands for its index."""
     if entry.file is None:
         return file_id(entry.title.lower())
-    return file_id(PurePosixPath(entry.file).stem) if number_of_file(entry.file) else id_of_file(entry.file)
+    if not folders:
+        return file_id(PurePosixPath(entry.file).stem) if number_of_file(entry.file) else id_of_file(entry.file)
+    parts = PurePosixPath(entry.file).with_suffix("").parts
+    if parts[-1].lower() in ("index", "readme"):
+        parts = parts[:-1]
+    return file_id("-".join(parts[-1 - folders :]))

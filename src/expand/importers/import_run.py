@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from expand.document.site import read_summary
 from expand.errors import InputError, Place
-from expand.importers.documents import read_headings, read_summary, with_ids
+from expand.importers.documents import read_headings, with_ids
 from expand.importers.plan_document import TableRow, read_plan, skipped_rows, unplanned_chapters
 from expand.importers.proposal import Proposal
 from expand.importers.writer import OutlineWriter, WrittenOutline, id_of_source, other_id, outline_language, path_inside

@@ -33,8 +33,8 @@ from expand.importers.text_patterns import (
     without_lines,
 )
 from expand.markdown import blocks as markdown
-from expand.markdown import matching
 from expand.markdown.blocks import Block
+from expand.markdown.numbering import all_unnumbered
 from expand.outline import Priority
 
 T = TypeVar("T")
@@ -240,11 +240,12 @@ def _sections(blocks: Sequence[Block]) -> Iterator[ProposedSection]:
     top = min((block.level for block in headings), default=0)
     heads = [block for block in headings if block.level == top]
     if heads and (any(lines_in(head.title) for head in heads) or not _listed(blocks)):
-        for head in heads:
+        titles = all_unnumbered([head.title for head in heads])
+        for title, head in zip(titles, heads, strict=True):
             region = _region(head, blocks)
             deeper = [block.title for block in region[1:] if block.kind == "heading"]
-            topics = [plain(matching.unnumbered(plain(title))) for title in deeper]
-            yield _section(matching.unnumbered(head.title), topics + [plain(item.text) for item in _items(region[1:])])
+            topics = [plain(topic) for topic in all_unnumbered([plain(title) for title in deeper])]
+            yield _section(title, topics + [plain(item.text) for item in _items(region[1:])])
         return
     yield from _listed(blocks)
 

@@ -127,6 +127,21 @@ def first_free(wanted: str, taken: Iterable[str], form: str = "{}-{}") -> str:
     return found
 
 
+def free_ids(wanted: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """The ids, those that are there already numbered from 2, in whatever case."""
+    keys = {_key(text) for text in taken}
+    copies: dict[str, int] = {}
+    found = []
+    for one in wanted:
+        chapter, key = one, _key(one)
+        while _key(chapter) in keys:
+            copies[key] = copies.get(key, 1) + 1
+            chapter = f"{one}-{copies[key]}"
+        keys.add(_key(chapter))
+        found.append(chapter)
+    return found
+
+
 def file_id(text: str) -> str:
     """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book``."""
     kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:60]

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from expand.budget import Amount, Balance
+from expand.budget import Balance
 from expand.client.client import Bought, BudgetedClient
 from expand.client.outcome import StoppedError
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
+from expand.drafting.request_builder import order_of, prompt_bound
 from expand.drafting.results import balance_json
 from expand.drafting.run_context import ignore_event, open_client, open_ledger
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
@@ -26,8 +27,7 @@ from expand.importers.proposal import Proposal, scaled, tidy
 from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
 from expand.importers.target import SuggestionTarget, find_target
 from expand.importers.writer import OutlineWriter, WrittenOutline
-from expand.ledger import Ledger, ModelLimits, Order, no_price
-from expand.llm.tokens import raised
+from expand.ledger import Ledger, Order
 from expand.llm.types import Address, Answer, Finish, Request, Usage
 from expand.markdown.matching import title_key
 from expand.outline import Book
@@ -43,7 +43,6 @@ SECTION = 0
 """The section that a proposal's requests are addressed to: the chapter as a whole."""
 TOKENS_PER_SECTION = 160
 MIN_OUTPUT_TOKENS = 600
-CHAT_SLACK_TOKENS = 8
 EDITION_STRIDE = 1000
 """Request editions of one ``--fresh`` run: its requests count from a multiple of this."""
 MAX_MATERIAL = 12_000
@@ -285,7 +284,7 @@ class _Suggestion:
         setup, profile = self.setup, self.setup.profile
         cap = profile.reasoning_tokens + max(MIN_OUTPUT_TOKENS, self._section_count.most * TOKENS_PER_SECTION)
         cap = min(profile.max_output_tokens, cap * 2**cut)
-        context, estimate, prompt = self._fitted(self._context(previous, problems), cap)
+        context, estimate = self._fitted(self._context(previous, problems), cap)
         request = Request(
             model=profile.name,
             messages=(setup.prompts.suggestion(context),),
@@ -295,21 +294,16 @@ class _Suggestion:
         )
         # An answer serves again whichever other chapters the book has got meanwhile.
         alone = replace(request, messages=(setup.prompts.suggestion(replace(context, other_chapters=())),))
-        price = setup.price
-        return Order(
-            request=request,
+        return order_of(
+            request,
+            setup,
             address=Address(chapter=self.target.id, section=SECTION, purpose="draft"),
             run_id=run_id,
             language=self.target.language.code,
-            plan=Plan.FULL.value,
-            prompt_tokens=prompt,
-            prompt_estimate=estimate,
-            amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
-            rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
-            cost=price.cost if price else no_price,
+            plan=Plan.FULL,
+            estimate=estimate,
             unpriced=self.unpriced,
             question=hashlib.sha256(f"suggest|{self.target.id}|{alone.key}".encode()).hexdigest(),
-            rank=1,
         )
 
     def _parsed(self, answer: Answer) -> ParsedAnswer:
@@ -365,14 +359,14 @@ class _Suggestion:
             problems=problems,
         )
 
-    def _fitted(self, context: SuggestionContext, cap: int) -> tuple[SuggestionContext, int, int]:
-        """As much of the context as the window has room for beside ``cap``; its tokens and their bound."""
+    def _fitted(self, context: SuggestionContext, cap: int) -> tuple[SuggestionContext, int]:
+        """As much of the context as the window has room for beside ``cap``, and its tokens."""
         window = self.setup.profile.context_window
         while True:
             estimate = self.setup.counter.count_messages((self.setup.prompts.suggestion(context),))
-            prompt = raised(estimate, self.setup.margin()) + CHAT_SLACK_TOKENS
+            prompt = prompt_bound(estimate, self.setup)
             if prompt + cap <= window:
-                return context, estimate, prompt
+                return context, estimate
             shorter = _shortened(context)
             if shorter == context:
                 raise InputError(

@@ -283,12 +283,12 @@ class Ledger:
         """Every scope, by name."""
         return budget_totals.balances(self.database)
 
-    def bought(self, plan: str) -> frozenset[str]:
-        """The chapters that have answers bought under a plan."""
+    def bought(self, plan: str) -> frozenset[tuple[str, int]]:
+        """The sections, by chapter and number, that have answers bought under a plan."""
         found = self.database.query(
-            "SELECT DISTINCT chapter FROM attempt WHERE plan = ? AND finish IS NOT NULL", (plan,)
+            "SELECT DISTINCT chapter, section FROM attempt WHERE plan = ? AND finish IS NOT NULL", (plan,)
         )
-        return frozenset(chapter for (chapter,) in found)
+        return frozenset((chapter, section) for chapter, section in found)
 
     def attempts(
         self,

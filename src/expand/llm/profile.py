@@ -52,7 +52,8 @@ class Profile:
     which holds over all processes. ``structured_output`` is how a model is held to a form: by a
     JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words alone. ``stream`` asks for the answer as a
     stream. ``leave_out`` are body fields that the server refuses, and ``system_role`` is who says what holds for all
-    requests: neither changes what a section is made from, only how it is sent.
+    requests: neither changes what a section is made from, only how it is sent. ``brief`` says that the model plans a
+    chapter before it writes its sections.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Profile:
     aspects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     forms: tuple[Grammar, ...] = ()
     structured_output: StructuredOutput = "json_schema"
+    brief: bool = False
 
     @property
     def known_as(self) -> str:

@@ -19,7 +19,7 @@ from expand.redaction import printable
 from expand.schema import Json
 
 Role = Literal["system", "user", "assistant"]
-Purpose = Literal["draft", "continue", "repair", "revise"]
+Purpose = Literal["draft", "continue", "repair", "revise", "brief"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -106,8 +106,10 @@ def rows(text: str) -> list[str]:
 
 
 def newline_of(text: str) -> str:
-    """The line ending that a text uses: CRLF if there is any, else LF."""
-    return "\r\n" if "\r\n" in text else "\n"
+    """The line ending that most lines of a text have: LF, CRLF or CR."""
+    both = text.count("\r\n")
+    counts = {"\n": text.count("\n") - both, "\r\n": both, "\r": text.count("\r") - both}
+    return max(counts, key=counts.__getitem__)
 
 
 def is_blank(row: str) -> bool:

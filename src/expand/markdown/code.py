@@ -7,9 +7,11 @@ where it could stand before it is called broken; shell and Python sessions are r
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,9 +29,15 @@ _NAMES = {
     "yaml": ("yaml", "yml"),
 }
 _GRAMMARS = {name: grammar for grammar, names in _NAMES.items() for name in names}
-_PROMPT = re.compile(r"\s*(?:\([\w.-]+\)\s*)?(?:[\w.@~/:-]*[$%❯➜]\s+|>\s|[\w.-]+@[\w.-]+[:~\]].*[#$]\s)")
+_PROMPT = re.compile(
+    r"\s*(?:\([\w.-]+\)\s*)?(?:[\w.@~/:-]*[$%❯➜]\s+|>\s|[\w.-]+@[\w.-]+[:~\]].*[#$]\s|\[[^\]\n]*\][#$]\s)"
+)
 _TREE = re.compile(r"\s*(?:[|`+\\]--|\|\s+[|`+]--|[├└│])")
 _DOCTEST = re.compile(r"\s*(?:>>>|\.\.\.|In \[\d+\]:)(?: (.*))?$")
+_REPORT = re.compile(
+    r"(?m)^\s*(?:(?:error|warning|note)(?:\[\w+\])?:|-->\s|\d*\s*\|\s|=\s(?:note|help):|(?:Compiling|Finished)\s)"
+)
+"""A line of a compiler's report."""
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _ELISION = r"(?:\.\.\.|…|⋯)"
 
@@ -86,6 +94,8 @@ def _first_error(grammar: str, reading: _Reading) -> int | None:
     root = _parser(grammar).parse(code.encode("utf-8", "replace")).root_node
     if root.has_error:
         return _error_line(root)
+    if grammar == "python":
+        return _indentation_error(code)
     if not reading.shift:
         return None
     # "} fn b() {" inside "fn f() { … }" would make two functions: it is no part of one.
@@ -94,6 +104,22 @@ def _first_error(grammar: str, reading: _Reading) -> int | None:
     around = root.named_descendant_for_point_range((0, column), (0, column + 1))
     whole = around is not None and around.end_point[0] == reading.code.rstrip().count("\n")
     return None if whole else 0
+
+
+def _indentation_error(code: str) -> int | None:
+    """The line at which indentation is wrong, or a body is missing: the grammar lets that pass."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(code)
+    except IndentationError as error:
+        return (error.lineno or 1) - 1
+    except SyntaxError as error:
+        # Of other mistakes the grammar has the say: it knows younger versions of Python than the one that runs this.
+        return (error.lineno or 1) - 1 if error.msg.startswith("expected 'except'") else None
+    except (ValueError, RecursionError, MemoryError):
+        return None
+    return None
 
 
 def _error_line(root: Node) -> int:
@@ -108,7 +134,8 @@ def _error_line(root: Node) -> int:
 
 def _elided(code: str, *, blank: str, word: str) -> str:
     """The code with ``...`` filled in: ``blank`` for a line of nothing else, ``word`` elsewhere."""
-    code = re.sub(rf"(?m)^[ \t]*{_ELISION}[ \t]*;?[ \t]*$", blank, code)
+    code = re.sub(rf"(?m)^[ \t]*(?:{_ELISION}|//\s*<?--\s*snip.*|--+\s*(?:snip|省略).*)[ \t]*;?[ \t]*$", blank, code)
+    code = re.sub(r"/\*\s*\.\.\.?\s*\*/", word, code)
     code = re.sub(rf"(?<=[({{\[])\s*{_ELISION}\s*(?=[)}}\]])", "", code)
     return re.sub(rf"(?<![.\w]){_ELISION}(?!\.)", word, code)
 
@@ -123,12 +150,15 @@ _RUST_CONTEXTS = (
     ("fn f() { let x =", "; }"),
     ("fn f() { x", "; }"),
     ("trait T {", "{} }"),
+    ("macro_rules! m {", "}"),
 )
 """Where a part of a Rust file could stand: statements, methods, fields, variants, arms, values, an
 expression, the rest of a chain of calls, signatures."""
 
 
 def _rust(code: str) -> Iterator[_Reading]:
+    if re.fullmatch(r"[\s)\]},;]+", code):
+        return  # the end of something
     # rustdoc hides lines that begin with "# " but compiles them
     shown = re.sub(r"(?m)^([ \t]*)# (?!\[)", r"\1", re.sub(r"(?m)^[ \t]*#$", "", code))
     for text in dict.fromkeys((code, shown, _elided(shown, blank="", word="__"))):
@@ -147,6 +177,10 @@ def _session(code: str, *, hanging: bool) -> str:
     return "\n".join(kept)
 
 
+_PYTHON_LEFT_OPEN = re.compile(r":[ \t]*#.*\s*\Z|\A(?:@.*\n)*(?:async )?(?:def|class) .*:\s*\Z")
+"""A comment in the place of a body, or nothing but the head of a function or class."""
+
+
 def _python(code: str) -> Iterator[_Reading]:
     texts = [code]
     if re.search(r"(?m)^\s*(?:>>>|In \[\d+\]:)", code):
@@ -158,12 +192,19 @@ def _python(code: str) -> Iterator[_Reading]:
             yield _Reading(flat)
             yield _Reading(f"f(\n{flat}\n)", 1)
             yield _Reading(f"{{\n{flat}\n}}", 1)
-            yield _Reading(flat.rstrip() + "\n    pass\n")
+            if read[:1] in (" ", "\t"):
+                yield _Reading(f"if x:\n{read}", 1)
+            if clause := re.match(r"\s*(elif|else|except|finally)\b", flat):
+                yield _Reading(("try:\n    x\n" if clause[1] in ("except", "finally") else "if x:\n    x\n") + flat, 2)
+            if _PYTHON_LEFT_OPEN.search(flat):
+                yield _Reading(flat.rstrip() + "\n    pass\n")
 
 
 def _bash(code: str) -> Iterator[_Reading]:
     if any(_PROMPT.match(row) or _TREE.match(row) for row in code.splitlines()):
         return  # a session (commands and what they print), or a drawing of folders
+    if _REPORT.search(code):
+        return
     yield _Reading(code if code.endswith("\n") else code + "\n")
     # <name> stands for what the reader fills in, and so do ... and [options]
     filled = re.sub(r"<[A-Za-z][^<>\n|&;]{0,60}>", "__", code)

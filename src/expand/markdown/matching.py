@@ -12,6 +12,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import pairwise
 
+from expand.markdown.numbering import unnumbered
+
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _CJK_RUN = re.compile(f"[{CJK}]+")
 _CJK_LANGUAGES = ("zh", "ja", "ko")
@@ -25,23 +27,13 @@ _INLINE_CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _TARGET = re.compile(r"\]\([^)]*\)")
 _URL = re.compile(r"<?https?://\S+")
 _SENTENCE_END = re.compile(r"""(?:[。！？：]+|[.!?:]+["'”’)*_]*(?=\s|$))\s*""")
-_NUMERAL = "一二三四五六七八九十"
-_NUMBER = re.compile(
-    rf"""(?xi)^(?:\s|\*\*|__|[#§])*(?:
-      第\s*[\d.{_NUMERAL}]+\s*[章节部篇]分?[\s:：、.．-]*
-    | [（(](?:[{_NUMERAL}]{{1,3}}|\d{{1,2}})[)）]\s*
-    | [{_NUMERAL}]{{1,3}}[、．.]\s*
-    | (?:section|chapter|topic)\s+\d+(?:\.\d+)*\s*[:.—–-]\s*
-    | [1-9]\d?(?:\.[1-9]\d?){{2,4}}(?:[.、:：)）](?!\d)\s*|\s+)
-    | [1-9]\d?\.(?:1\d|20|[1-9])(?:[.、:：)）](?!\d)\s*|\s+)
-    | [1-9]\d?[.)、．:：）](?!\d)\s*
-    )(?=\S)"""
-)
 _BRACKET = re.compile(r"[（(\[【:：—–]|\s-\s")
 STOP_WORDS = frozenset(
     "a an and are as at be but by can do for from has have how if in into is it its of on or our "
     "that the their them then this those to use used uses using via vs was we what when which who "
-    "why will with without you your between over under not no more most all any each than".split()
+    "why will with without you your between over under not no more most all any each than "
+    "von der das und mit für im den des ein eine zu auf le la les du et en un une pour avec dans "
+    "el los las del con".split()
 )
 
 
@@ -66,18 +58,6 @@ def is_cjk_text(text: str) -> bool:
     return cjk_letters(text) > CJK_SHARE * letters
 
 
-def unnumbered(title: str) -> str:
-    """A title without the number in front: "2.1.3 Pipes", "一、管道" and "第2节 管道" lose it.
-
-    A version stays ("1.90 features"), and so does a title that is nothing but a number.
-    """
-    emphasis = re.match(r"\s*(\*\*|__)?", title)
-    found = _NUMBER.match(title)
-    if found is None:
-        return title
-    return (emphasis.group(1) or "" if emphasis else "") + title[found.end() :]
-
-
 def prose(text: str) -> str:
     """Inline text without code spans, link targets and addresses."""
     return _URL.sub(" ", _TARGET.sub("]()", _INLINE_CODE.sub(" ", text)))
@@ -85,10 +65,12 @@ def prose(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def title_key(title: str) -> str:
-    """What two spellings of a title have in common: no number, markup, case or punctuation."""
+    """What two spellings of a title have in common: no number, markup, case or punctuation; one of nothing but signs
+    (emoji) is itself.
+    """
     while (shorter := unnumbered(title)) != title:
         title = shorter
-    return "".join(_TOKEN.findall(title.casefold()))
+    return "".join(_TOKEN.findall(title.casefold())) or title.strip()
 
 
 def _heads(title: str) -> tuple[str, ...]:
@@ -169,6 +151,36 @@ def latin_terms(text: str) -> set[str]:
     """Stems of the Latin words and identifiers of at least two letters, less stop words."""
     words = _WORD.findall(text.replace("_", " ").casefold())
     return {stem(word) for word in words if len(word) > 1 and not word.isdigit() and word not in STOP_WORDS}
+
+
+def parts(title: str) -> list[str]:
+    """What stands before and behind a title's first bracket, colon or dash; nothing where it has none."""
+    found = [part for part in _BRACKET.split(unnumbered(title)) if part.strip()]
+    return found if len(found) > 1 else []
+
+
+_SAME_START = 4
+"""Letters that two forms of a word begin with."""
+_MOST_ENDING = 5
+"""Letters in which they end otherwise, and no more than two fewer than those that they begin with."""
+
+
+class Vocabulary:
+    """The terms of a text, each of which stands for all of its forms: ``"messungen" in vocabulary``."""
+
+    def __init__(self, text: str) -> None:
+        self._terms = terms(text)
+        self._starts: dict[str, list[str]] = {}
+        for term in self._terms:
+            self._starts.setdefault(term[:_SAME_START], []).append(term)
+
+    def __contains__(self, term: str) -> bool:
+        return term in self._terms or any(_is_form(term, other) for other in self._starts.get(term[:_SAME_START], ()))
+
+
+def _is_form(one: str, other: str) -> bool:
+    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return same >= _SAME_START and max(len(one), len(other)) - same <= min(_MOST_ENDING, same - 2)
 
 
 def terms(text: str) -> set[str]:

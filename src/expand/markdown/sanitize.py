@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from expand.markdown import blocks, characters, matching, thinking
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
+from expand.markdown.numbering import unnumbered
 from expand.markdown.thinking import Removed
 
 LONGEST_BOILERPLATE = 400
@@ -76,10 +77,10 @@ _PREAMBLE = re.compile(
 )
 _SIGN_OFF = re.compile(
     r"""(?xi)^[\s*_>(（\[]*(?:
-      (?:please\s+)?let\s+me\s+know\b.*
+      (?:please\s+)?let\s+me\s+know\b(?!\s+(?:how|where|why)\b).*
     | i\s+hope\s+(?:this|that|you|it)\b.*(?:help|useful|find|meets|enjoy|requirement|need).*
     | (?:please\s+)?feel\s+free\s+to\s+(?:ask|reach|contact|let|request|tell)\b.*
-    | would\s+you\s+like\s+(?:me|to)\b.*
+    | would\s+you\s+like\s+(?:me|to\s+(?:see|add|expand|continue|go|know|hear|proceed))\b.*
     | (?:do\s+you\s+want|shall\s+i|should\s+i)\b.*\b(?:me|continue|expand|proceed|add)\b.*
     | if\s+you(?:['’]d)?\s+(?:need|want|have|would|like)\b.*
         \b(?:let\s+me\s+know|ask\s+me|i\s+can|i['’]d|i['’]ll|happy\s+to|feel\s+free)\b.*
@@ -90,7 +91,8 @@ _SIGN_OFF = re.compile(
     | (?:to\s+be\s+)?continued(?:\s+in\s+the\s+next\s+\w+)?[.…]*[)\]]?
     | (?:approximate\s+)?(?:word|line)\s+count\s*[:：].{0,40}
     | 希望(?:这|以上|本|上述|它|能|对).{0,30}(?:帮助|有用|满意|要求|需求).*
-    | 如(?:果|需|有|您|你).{0,40}(?:告诉我|告知我?|随时|提问|联系我|请说|提出|让我知道|与我).*
+    | 如(?:果|需|有|您|你).{0,40}
+        (?:告诉我(?!们)|告知我|随时(?:提|问|联系|告|向我|与我)|联系我|请说|让我知道|与我(?!们)).*
     | 请(?:随时)?(?:告诉|告知|联系|让)我.*
     | (?:需要|要不要|是否需要).{0,10}我.{0,30}[吗？?]+.*
     | 如需(?:进一步|更多|继续).{0,40}
@@ -367,8 +369,8 @@ def standing_title(block: Block) -> str:
 
 
 def _is_own(title: str, keys: set[str]) -> bool:
-    unnumbered = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
-    return matching.title_key(title) in keys or matching.title_key(unnumbered) in keys
+    bare = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
+    return matching.title_key(title) in keys or matching.title_key(bare) in keys
 
 
 def _without_own_headings(text: str, keys: set[str]) -> str:
@@ -421,7 +423,7 @@ def _with_levels(text: str, body_level: int) -> str:
     edits: list[tuple[int, int, str]] = []
     for block in every:
         level = min(6, max(1, block.level + shift))
-        title = matching.unnumbered(block.title)
+        title = unnumbered(block.title)
         if level != block.level or title != block.title:
             edits.append((block.start, block.end, _heading_row(block, level, title, lines[block.end - 1])))
     return _all_replaced(text, edits)

@@ -13,6 +13,10 @@ from expand.schema.positions import DataPath, Positions, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
 
 LINES_A_TOPIC = 3
+LINES_AN_EXAMPLE = 20
+"""About what a complete code example takes, its fence included."""
+LEAST_TEXT = 15
+"""The lines of text that an example needs beside it, so that a chapter is more than a listing."""
 
 
 class Warning_(NamedTuple):  # noqa: N801 - Warning is taken
@@ -69,6 +73,9 @@ def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPa
             f"the sections add up to {outline.target_lines:,} lines, target_lines says "
             f"{stated:,}; {outline.target_lines:,} are drafted",
         )
+    demanded = max(outline.quality.code_examples, sum(section.code_examples or 0 for section in outline.sections))
+    if message := too_many_examples(demanded, outline.target_lines):
+        yield ("quality", "code_examples"), message
     for section in outline.sections:
         if len(section.topics) * LINES_A_TOPIC > section.lines:
             yield (
@@ -109,3 +116,15 @@ def _section_texts(section: Section) -> Iterator[tuple[DataPath, str, Text]]:
         yield (*here, "topics", number), f"{called}: topic {number + 1}", topic
     if section.note is not None:
         yield (*here, "note"), f"{called}: note", section.note
+
+
+def too_many_examples(examples: int, lines: int) -> str:
+    """Why so many code examples do not fit into so many lines, and how many would; "" where they do."""
+    if not examples or lines >= examples * (LINES_AN_EXAMPLE + LEAST_TEXT):
+        return ""
+    left = max(0, lines // examples - LINES_AN_EXAMPLE)
+    fits = lines // (LINES_AN_EXAMPLE + LEAST_TEXT)
+    return (
+        f"{examples} code examples of about {LINES_AN_EXAMPLE} lines leave {left} lines of text for each in "
+        f"{lines:,} lines; {fits} would fit"
+    )

@@ -5,9 +5,10 @@ The reference, ``expand prompt context`` and the check of a user's templates are
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, get_args, get_type_hints
 
 from expand.errors import InputError
@@ -34,6 +35,8 @@ class SectionContext:
     title: Annotated[str, About("Its title.", "Profiling tools")]
     topics: Annotated[tuple[str, ...], About("Its topics.", ("The perf tool", "Flame graphs"))]
     share: Annotated[int, About("Its part of the chapter's lines, in percent.", 24)]
+    lines: Annotated[int, About("Its target, in lines.", 250)] = 0
+    material: Annotated[str, About("The author's own text in it.", "Measure first.")] = ""
 
 
 _EXAMPLE_SECTION = SectionContext(number=2, title="Profiling tools", topics=("The perf tool", "Flame graphs"), share=24)
@@ -60,6 +63,9 @@ class ChapterContext:
     sections: Annotated[
         tuple[SectionContext, ...], About("All sections of the chapter, in their order.", (_EXAMPLE_SECTION,))
     ]
+    brief: Annotated[
+        str, About('What the chapter\'s brief says for all sections, as YAML; "" without one.', "edition: '2024'")
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +102,12 @@ class RequestContext:
         tuple[str, ...], About("What a repair is to mend.", ("line 3: the code does not parse; mend it",))
     ] = ()
     opens_section: Annotated[bool, About("Whether the section's first topic begins with this request.", True)] = False
+    opening: Annotated[
+        str, About("The section's first sentences, by the brief: they stand there already.", "With the goals set, …")
+    ] = ""
+    section_brief: Annotated[
+        str, About("What the brief says for this section and these topics, as YAML.", "relies_on: [Worker]")
+    ] = ""
     closes_section: Annotated[bool, About("Whether the section's last topic is among this request's.", True)] = False
 
 
@@ -119,6 +131,22 @@ class SuggestionContext:
     ] = ()
     source_material: Annotated[str, About("What that document says so far.", "Signals interrupt.")] = ""
     present: Annotated[str, About("The former answer, where it could not be used.", '{"sections": []}')] = ""
+    problems: Annotated[tuple[str, ...], About("What was wrong with it.", ("there are no sections",))] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BriefContext:
+    """What ``brief.j2`` may use: a chapter whose sections are to be planned together."""
+
+    chapter_id: Annotated[str, About("The chapter's id.", "03")]
+    chapter_title: Annotated[str, About("The chapter's title.", "Performance engineering")]
+    language: Annotated[str, About("The language of the draft, as a code such as `en`.", "en")]
+    language_name: Annotated[str, About("The same in words.", "English")]
+    lines: Annotated[int, About("How many lines the chapter is to have.", 1000)]
+    code_examples: Annotated[int, About("How many code examples it is to have; 0 if nobody says.", 28)]
+    code_language: Annotated[str, About('The language of its code, "" if nobody says.', "rust")]
+    sections: Annotated[tuple[SectionContext, ...], About("Its sections, in their order.", (_EXAMPLE_SECTION,))]
+    present: Annotated[str, About("The former answer, where it could not be used.", "sections: []")] = ""
     problems: Annotated[tuple[str, ...], About("What was wrong with it.", ("there are no sections",))] = ()
 
 
@@ -150,20 +178,18 @@ SAMPLES = (
         instruction=_DECOY,
         present=_DECOY,
         told=_DECOY,
+        opening=_DECOY,
+        section_brief=_DECOY,
         problems=(_DECOY,),
     ),
 )
 """Requests that templates are tried on: whatever they hold, the last figure is the lines wanted."""
 
-PURPOSES: Mapping[str, str] = {
-    "system.j2": "The first message: the same for all requests of a chapter, so that a provider "
-    "can keep it in its cache.",
-    "section.j2": "Asks for topics of a section, or for a whole one.",
-    "continue.j2": "Asks for more where a section is too short or was cut off.",
-    "repair.j2": "Asks for a text again, with what was wrong with it.",
-    "length.j2": "Says how many lines are wanted; the others include it, and it comes last.",
-    "suggest.j2": "Asks for the sections and topics of a chapter that has only a title.",
-}
+TEMPLATE_NOTES: Mapping[str, Any] = tomllib.loads(
+    (Path(__file__).parents[1] / "data" / "templates.toml").read_text(encoding="utf-8")
+)
+"""What the page about templates says beside what is declared here."""
+PURPOSES: Mapping[str, str] = TEMPLATE_NOTES["purposes"]
 """Every template and what it is for."""
 
 _KINDS: Mapping[Any, str] = {
@@ -214,7 +240,8 @@ def context_of(template: str) -> type:
     name = name if name.endswith(".j2") else f"{name}.j2"
     if name not in PURPOSES:
         raise InputError(f"there is no template {name}", remedy=suggestion(name, PURPOSES))
-    return {"system.j2": ChapterContext, "suggest.j2": SuggestionContext}.get(name, RequestContext)
+    others = {"system.j2": ChapterContext, "suggest.j2": SuggestionContext, "brief.j2": BriefContext}
+    return others.get(name, RequestContext)
 
 
 def _shown(value: object) -> str:

@@ -22,7 +22,14 @@ from jinja2.parser import Parser
 from expand.errors import InputError, InputErrors, Place
 from expand.llm.types import Message
 from expand.outline import Style
-from expand.prompts.context import SAMPLES, ChapterContext, RequestContext, SectionContext, SuggestionContext
+from expand.prompts.context import (
+    SAMPLES,
+    BriefContext,
+    ChapterContext,
+    RequestContext,
+    SectionContext,
+    SuggestionContext,
+)
 from expand.prompts.sandbox import MeteredEnvironment, TooMuchError
 from expand.prompts.template_lookup import CHAPTERS, PLAIN, TemplateLookup, require_style
 from expand.schema.validators import suggestion
@@ -30,7 +37,7 @@ from expand.workspace import read_text
 
 DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
 """The templates that drafts are made from: a draft is current while none of them changes."""
-TEMPLATES = (*DRAFTING_TEMPLATES, "suggest.j2")
+TEMPLATES = (*DRAFTING_TEMPLATES, "brief.j2", "suggest.j2")
 """Every template that a request is made from."""
 MOST_CHARACTERS = 4_000_000
 """The longest message: a million tokens, as much as any model reads."""
@@ -83,6 +90,7 @@ _REQUEST_NAMES = _Names(
     reason="it is the same for a whole chapter: say it in system.j2, which is sent first",
 )
 _SUGGESTION_NAMES = _Names(declared=_names_of(SuggestionContext))
+_BRIEF_NAMES = _Names(declared=_names_of(BriefContext), attributes=_names_of(SectionContext))
 
 
 class _Environment(MeteredEnvironment):
@@ -273,7 +281,13 @@ class Prompts:
         """The message that asks for the sections of a chapter."""
         return Message(role="user", content=self._render("suggest.j2", context, _SUGGESTION_NAMES))
 
-    def _render(self, name: str, context: ChapterContext | RequestContext | SuggestionContext, names: _Names) -> str:
+    def brief(self, context: BriefContext) -> Message:
+        """The message that asks for a chapter's brief."""
+        return Message(role="user", content=self._render("brief.j2", context, _BRIEF_NAMES))
+
+    def _render(
+        self, name: str, context: ChapterContext | RequestContext | SuggestionContext | BriefContext, names: _Names
+    ) -> str:
         path = self.path(name)
         values = {field: getattr(context, field) for field in names.declared}
         try:

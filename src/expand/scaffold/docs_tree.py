@@ -1,42 +1,59 @@
-"""Finds the chapters of a docs tree, their order and their titles.
+"""Finds the chapters of a docs tree, their order, their titles and their language.
 
-A tree is mdBook's (``book.toml``, ``SUMMARY.md``), MkDocs' (``mkdocs.yml`` with or without ``nav``), or plain Markdown
-files. Nothing here writes, and no document raises an error: one that cannot be read is known by its name.
+Nothing here writes, and no document raises an error: one that cannot be read is known by its name.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Literal
-from urllib.parse import unquote
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
-import yaml
-
-from expand.errors import InputError, Place
-from expand.importers.documents import SummaryEntry, read_headings, read_summary, with_ids
+from expand.document.site import (
+    MARKDOWN,
+    PLAIN,
+    Configuration,
+    GeneratorName,
+    PageIndex,
+    Site,
+    SummaryEntry,
+    site_at,
+)
+from expand.errors import InputError
+from expand.importers.documents import read_headings, with_ids
 from expand.importers.text_patterns import title_of_file
-from expand.markdown import matching
+from expand.markdown import blocks, matching
+from expand.markdown.language import detected
 from expand.outline.schema import is_language, source_mistake
-from expand.paths import require_inside
-from expand.schema.source_text import MAX_BYTES
+from expand.scaffold.page_state import PageState, page_state
 from expand.workspace import read_text
 
-TreeKind = Literal["mdBook", "MkDocs", "Markdown", "empty"]
-MOST_DOCUMENTS = 500
-"""A plain folder with more documents is cut off here: it is hardly a book."""
-_FOLDERS = ("docs", "doc", "chapters", "src", "content", "book", "manuscript", ".")
+MOST_DOCUMENTS = 5_000
+"""A folder with more documents is cut off here: it is hardly a book."""
+SITE_DEPTH = 2
+"""How many folders below the given one a site is looked for."""
+_FOLDERS = ("docs", "doc", "chapters", "src", "content", "book", "manuscript")
 _NO_CHAPTERS = re.compile(
-    r"(?i)^(?:readme|changelog|changes|history|licen[cs]e|contributing|code_of_conduct|security|"
-    r"authors|maintainers|todo|summary|claude|agents|news|release_?notes)\b"
+    r"(?i)^(?:licen[cs]e|contributing|code_of_conduct|security|authors|maintainers|todo|summary|claude|agents)\b"
 )
-_SKIPPED = frozenset(
-    {"node_modules", "site", "target", "build", "dist", "drafts", "outlines", "prompts", "__pycache__"}
+_NO_DOCUMENTS = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
+_NO_SITES = _NO_DOCUMENTS | {"tests", "test", "__tests__", "fixtures", "examples", "template", "templates", "vendor"}
+_LANGUAGES = (
+    "ar|bg|bn|ca|cs|da|de|el|en|es|et|fa|fi|fr|he|hi|hr|hu|id|it|ja|ko|lt|lv|ms|nb|nl|no|pl|pt|ro|ru|sk|sl|sr|sv|th|tr|"
+    "uk|ur|vi|zh"
 )
+_LOCALE = re.compile(rf"(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?")
+_LOCALE_ENDING = re.compile(rf"(?P<name>.+)[._-](?P<locale>(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?)\.\w+")
+_FRONT_ID = re.compile(r"""(?m)^id:[ \t]*["']?([^"'\r\n]+?)["']?[ \t]*\r?$""")
+_POSITION = re.compile(r"(?m)^[ \t]*(?:sidebar_position|nav_order|weight|order):[ \t]*(\d+(?:\.\d+)?)")
+HEAD = 4_000
+"""Characters of a document in which its front matter is read."""
+PROSE_OF_A_PAGE, MOST_PROSE = 5_000, 200_000
+"""Characters of prose by which the language is told."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,80 +65,60 @@ class TreeChapter:
     source: str
     sections: int
     exists: bool
+    state: PageState = field(default_factory=PageState)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocsTree:
-    """The tree in a folder. ``listing`` is the file that lists the chapters, if there is one."""
+    """The tree in a folder: ``documents`` is the folder of its documents from there, ``listing`` the file that lists
+    the chapters, if there is one. ``generator`` builds it.
 
-    kind: TreeKind
+    ``translations`` counts the documents of locales that say the same in another language, ``unsupported`` those that
+    are reStructuredText, ``left_out`` those above ``MOST_DOCUMENTS``; none of them are chapters. ``others`` are
+    further sites below the folder.
+    """
+
+    site: Site
     title: str
     language: str
+    documents: str = "."
     chapters: tuple[TreeChapter, ...] = ()
     listing: str | None = None
+    translations: Mapping[str, int] = field(default_factory=dict)
+    unsupported: int = 0
+    left_out: int = 0
+    others: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> GeneratorName | Literal["empty"]:
+        """What builds it; "empty" where there are neither documents nor a site."""
+        return "empty" if self.site.generator is PLAIN and not self.chapters else self.site.generator.name
 
 
-def find_tree(root: Path) -> DocsTree:
-    """The docs tree at ``root``. Raises ``InputError`` for a ``book.toml`` or ``mkdocs.yml`` that cannot be read."""
-    if any((root / name).is_file() for name in ("book.toml", "SUMMARY.md", "src/SUMMARY.md")):
-        return _mdbook(root)
-    for name in ("mkdocs.yml", "mkdocs.yaml"):
-        if (root / name).is_file():
-            return _mkdocs(root, root / name)
-    return _plain(root)
-
-
-def _mdbook(root: Path) -> DocsTree:
-    table = _toml(root / "book.toml") if (root / "book.toml").is_file() else {}
-    book = table.get("book")
-    book = book if isinstance(book, dict) else {}
-    folder = _folder(root, book.get("src") or "src")
-    summary = folder / "SUMMARY.md" if (folder / "SUMMARY.md").is_file() else root / "SUMMARY.md"
-    listing = _inside(root, summary) if summary.is_file() else None
-    entries = read_summary(text_of(summary)) if listing is not None else ()
-    title, language = book.get("title"), book.get("language")
-    return _tree(root, "mdBook", summary.parent, entries, title=title, language=language, listing=listing)
-
-
-def _mkdocs(root: Path, path: Path) -> DocsTree:
-    table = _mkdocs_settings(path)
-    folder = _folder(root, table.get("docs_dir") or "docs")
-    nav = table.get("nav")
-    entries = tuple(_nav(nav)) if nav else tuple(_documents(folder, folder))
-    theme = table.get("theme")
-    language = theme.get("language") if isinstance(theme, dict) else None
-    listing = _inside(root, path) if nav else None
-    return _tree(root, "MkDocs", folder, entries, title=table.get("site_name"), language=language, listing=listing)
-
-
-def _plain(root: Path) -> DocsTree:
-    for name in _FOLDERS:
-        folder = root / name
-        entries = tuple(_documents(folder, folder, deep=name != ".")) if _inside(root, folder) is not None else ()
-        if entries:
-            return _tree(root, "Markdown", folder, entries)
-    return _tree(root, "empty", root, ())
-
-
-def _tree(
-    root: Path,
-    kind: TreeKind,
-    folder: Path,
-    entries: tuple[SummaryEntry, ...],
-    *,
-    title: object = None,
-    language: object = None,
-    listing: str | None = None,
-) -> DocsTree:
-    chapters = []
+def find_tree(root: Path, *, language: str | None = None) -> DocsTree:
+    """The docs tree at ``root``; of several translations the one in ``language``. Raises ``InputError`` for a
+    configuration that cannot be read.
+    """
+    site, others = _site(root)
+    stated = site.configuration() if site.generator is not PLAIN else Configuration(_plain_folder(root))
+    if _inside(root, stated.folder) is None:
+        raise InputError(
+            f"{os.path.normpath(stated.folder)} is outside of {root}", remedy="keep the documents in the folder of the "
+            "workspace, or run `expand init` in a folder that has both"
+        )  # fmt: skip
+    every, unsupported = _documents(stated.folder)
+    files, translations = _without_translations(every, language or stated.language)
+    entries = _ordered(site, stated, files[:MOST_DOCUMENTS])
+    chapters: list[TreeChapter] = []
     prose = ""
     for chapter, entry in with_ids(entries):
-        path = folder / (entry.file or f"{chapter}.md")
+        path = Path(os.path.normpath(stated.folder / (entry.file or f"{chapter}.md")))
         source = _inside(root, path)
         if source is None or source_mistake(source):
             continue
         text = text_of(path)
-        prose += matching.prose(text)[:20_000]
+        if len(prose) < MOST_PROSE:
+            prose += matching.prose(text)[:PROSE_OF_A_PAGE]
         proposal = read_headings(text, file=source, chapter=chapter)
         chapters.append(
             TreeChapter(
@@ -130,108 +127,166 @@ def _tree(
                 source=source,
                 sections=len(proposal.sections),
                 exists=path.is_file(),
+                state=page_state(text, entry.file or source),
             )
         )
-    if not (isinstance(language, str) and is_language(language)):
-        language = "zh" if matching.is_cjk_text(prose) else "en"
     return DocsTree(
-        kind=kind,
-        title=" ".join(str(title or "").split()) or title_of_file(root.resolve().name or "Book"),
-        language=language,
+        site=site,
+        title=stated.title or title_of_file(root.resolve().name or "Book"),
+        language=_language(stated.language, prose),
+        documents=_inside(root, stated.folder) or ".",
         chapters=tuple(chapters),
-        listing=listing,
+        listing=_inside(root, stated.listing) if stated.listing else None,
+        translations=translations,
+        unsupported=unsupported,
+        left_out=max(0, len(files) - MOST_DOCUMENTS),
+        others=tuple(sorted(filter(None, (_inside(root, other.folder) for other in others)))),
     )
 
 
-def _documents(folder: Path, top: Path, *, deep: bool = True) -> Iterator[SummaryEntry]:
-    """The Markdown files of a folder, in the order in which people number them."""
+def _site(root: Path) -> tuple[Site, Sequence[Site]]:
+    """The site in a folder, or the largest of those that are the fewest folders below it; and the others."""
+    level = [root]
+    for _ in range(SITE_DEPTH + 1):
+        found = [site for site in map(site_at, level) if site is not None]
+        if found:
+            found.sort(key=lambda site: (-_size(root, site), site.folder))
+            return found[0], found[1:]
+        level = [folder for above in level for folder in _folders(above) if folder.name not in _NO_SITES]
+    return Site(generator=PLAIN, folder=root), ()
+
+
+def _size(root: Path, site: Site) -> int:
+    """How many documents a site has."""
+    try:
+        folder = site.configuration().folder
+        return len(_documents(folder)[0]) if _inside(root, folder) is not None else 0
+    except InputError:
+        return 0
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and not p.is_symlink())
+    except OSError:
+        return []
+
+
+def _plain_folder(root: Path) -> Path:
+    """The folder that has most of the documents of a tree without a site generator."""
+    every = [file for file in _documents(root)[0] if not _NO_CHAPTERS.match(PurePosixPath(file).name)]
+    for name in _FOLDERS:
+        if 2 * sum(file.startswith(f"{name}/") for file in every) >= max(1, len(every)):
+            return root / name
+    return root
+
+
+def _documents(folder: Path) -> tuple[list[str], int]:
+    """The Markdown files below a folder, sorted by their paths, and how many are reST."""
     found: list[str] = []
+    unsupported = 0
     for here, folders, files in os.walk(folder):
-        keep = [f for f in folders if not f.startswith((".", "_")) and f not in _SKIPPED]
-        folders[:] = sorted(keep) if deep else []
+        folders[:] = [name for name in folders if not name.startswith((".", "_")) and name not in _NO_DOCUMENTS]
         for name in files:
-            stem = name.rpartition(".")[0]
-            if not name.lower().endswith((".md", ".markdown")) or name.startswith((".", "_")):
-                continue
-            if not _NO_CHAPTERS.match(stem):
-                found.append((Path(here) / name).relative_to(top).as_posix())
-        if len(found) > MOST_DOCUMENTS:
-            break
-    for file in sorted(found, key=_natural)[:MOST_DOCUMENTS]:
-        yield SummaryEntry(title="", file=file)
+            if name.lower().endswith(MARKDOWN) and not name.startswith((".", "_")):
+                found.append((Path(here) / name).relative_to(folder).as_posix())
+            unsupported += name.lower().endswith(".rst")
+    return sorted(found), unsupported
 
 
-def _natural(file: str) -> list[tuple[int, int, str]]:
+def _natural(name: str) -> list[tuple[int, int, str]]:
     """Numbers by their value, and a folder's index before what it indexes."""
-    parts = re.split(r"(\d+)", re.sub(r"(?i)(^|/)(index|intro(?:duction)?)\.", r"\1\0.", file))
+    if re.match(r"(?i)(?:index|readme|intro(?:duction)?)\.", name):
+        return [(-1, 0, name.casefold())]
+    parts = re.split(r"(\d+)", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
 
 
-def _nav(nav: object) -> Iterator[SummaryEntry]:
-    """The documents of a ``nav``: paths, titles with paths, and sections of them, each list and mapping once."""
-    seen: set[int] = set()
-    waiting: list[tuple[object, str]] = [(nav, "")]
-    while waiting:
-        item, title = waiting.pop()
-        if isinstance(item, list | dict):
-            if id(item) in seen:  # an alias, perhaps of what it is in
-                continue
-            seen.add(id(item))
-            pairs = item.items() if isinstance(item, dict) else (("", value) for value in item)
-            waiting += reversed([(value, str(key) if isinstance(value, str) else "") for key, value in pairs])
-        elif isinstance(item, str):
-            file = unquote(item.partition("#")[0]).strip()
-            if "://" not in file and file.lower().endswith((".md", ".markdown")):
-                yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
+def _without_translations(files: Sequence[str], language: str) -> tuple[list[str], dict[str, int]]:
+    """The files in one language, and how many there are in each of the others.
 
-
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _TextsOnly(_Loader):  # type: ignore[misc]
-    """mkdocs.yml may hold tags of Python objects; they are passed over, never made. Numbers and dates stay texts, and
-    mappings are not merged: a few that merge each other have more keys than there are atoms.
+    A folder that is named as a locale holds a translation if a quarter of its files stand in the main language too: in
+    the folder of ``language``, else outside of such folders, else in that of English or the largest. A file that is
+    named as another one, with a locale behind the name, is a translation of it.
     """
-
-    yaml_implicit_resolvers: ClassVar[dict[str, object]] = {}
-
-
-_TextsOnly.add_multi_constructor("", lambda loader, suffix, node: None)
-
-
-def _mkdocs_settings(path: Path) -> Mapping[str, object]:
-    try:
-        table = yaml.load(_settings_text(path), _TextsOnly)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = Place(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Place(path=path)
-        raise InputError(
-            f"this is no YAML: {getattr(error, 'problem', error)}", remedy="fix it", place=place
-        ) from error
-    except RecursionError as error:
-        raise InputError("its values are nested too deep", remedy="fix it", place=Place(path=path)) from error
-    return table if isinstance(table, dict) else {}
-
-
-def _toml(path: Path) -> Mapping[str, object]:
-    try:
-        return tomllib.loads(_settings_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"this is no TOML: {error}", remedy="fix it", place=Place(path=path)) from error
+    names = set(files)
+    groups: dict[str, set[str]] = {}
+    for file in files:
+        first, _, rest = file.partition("/")
+        if rest and _LOCALE.fullmatch(first):
+            groups.setdefault(first, set()).add(rest)
+    outside = {file for file in files if file.partition("/")[0] not in groups}
+    main = next((one for one in (language, language[:2]) if one in groups), "")
+    if not main and groups and not any(_overlap(rest, outside) for rest in groups.values()):
+        main = "en" if "en" in groups else max(groups, key=lambda one: len(groups[one]))
+    here = groups.get(main, outside)
+    copies = {one: len(rest) for one, rest in groups.items() if one != main and _overlap(rest, here)}
+    kept = []
+    for file in files:
+        ending = _LOCALE_ENDING.fullmatch(file)
+        if ending and f"{ending['name']}{PurePosixPath(file).suffix}" in names:
+            copies[ending["locale"]] = copies.get(ending["locale"], 0) + 1
+        elif file.partition("/")[0] not in copies:
+            kept.append(file)
+    return kept, copies
 
 
-def _settings_text(path: Path) -> str:
-    """The text of a file of another tool. Raises ``InputError`` for one that a link leads out of the tree."""
-    require_inside(path, path.parent)
-    return read_text(path, most=MAX_BYTES)
+def _overlap(some: set[str], others: set[str]) -> bool:
+    return 4 * len(some & others) >= len(some)
 
 
-def _folder(root: Path, name: object) -> Path:
-    """The folder of the documents. Raises ``InputError`` where it is outside of the tree."""
-    folder = root / str(name)
-    if _inside(root, folder) is None:
-        raise InputError(f"{folder} is outside of {root}", remedy="keep the documents in the folder of the workspace")
-    return folder
+def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[SummaryEntry]:
+    """The documents in the order of the listing, then those that it does not name. An mdBook has only the named ones;
+    what a nav or a summary names need not exist.
+    """
+    generator = site.generator
+    index = PageIndex(files)
+    heads = {file: _head(stated.folder / file) for file in files}
+    for file, head in heads.items():
+        if name := _FRONT_ID.search(head):
+            index.add((PurePosixPath(file).parent / name[1]).as_posix(), file)
+    found: dict[str, SummaryEntry] = {}
+    for entry in stated.entries:
+        if generator.complete or (entry.file and (stated.folder / entry.file).is_file()):
+            found.setdefault(entry.file or f"\0{entry.title}", entry)
+        elif (known := index.find(entry.file or "")) is not None:
+            found.setdefault(known, SummaryEntry(title="", file=known))
+    if generator.name == "mdBook" and found:
+        return list(found.values())
+    rest = [file for file in files if file not in found and (generator is not PLAIN or not _NO_CHAPTERS.match(file))]
+    positions = {file: _POSITION.search(head) for file, head in heads.items()}
+    folders = {
+        folder: _folder_position(stated.folder / folder) for file in rest for folder in PurePosixPath(file).parents
+    }
+
+    def place(file: str) -> list[tuple[float, list[tuple[int, int, str]]]]:
+        path, own = PurePosixPath(file), positions[file]
+        above = [(folders[folder], _natural(folder.name)) for folder in (*reversed(path.parents),)[1:]]
+        return [*above, (float(own[1]) if own else math.inf, _natural(path.name))]
+
+    return [*found.values(), *(SummaryEntry(title="", file=file) for file in sorted(rest, key=place))]
+
+
+def _head(path: Path) -> str:
+    """The front matter of a document, "" without one."""
+    text = text_of(path)
+    lines = blocks.rows(text[:HEAD])
+    return "".join(lines[: blocks.front_matter_lines(lines)])
+
+
+def _folder_position(folder: Path) -> float:
+    """What Docusaurus' file of a folder says of its place; the last one without it."""
+    text = next((text_of(p) for e in ("json", "yml", "yaml") if (p := folder / f"_category_.{e}").is_file()), "")
+    found = re.search(r"(?m)^\s*\"?position\"?\s*:\s*([\d.]+)", text)
+    return float(found[1]) if found else math.inf
+
+
+def _language(stated: str, prose: str) -> str:
+    """The language that the documents are in; what the configuration says counts where they agree or do not tell."""
+    seen = detected(prose)
+    if is_language(stated) and seen in (None, stated[:2].lower()):
+        return stated
+    return seen or "en"
 
 
 def text_of(path: Path) -> str:

@@ -77,7 +77,7 @@ def create_workspace(
     """
     if root.exists() and not root.is_dir():
         raise InputError("this is a file", remedy="name a folder", place=Place(path=root))
-    tree = find_tree(root)
+    tree = find_tree(root, language=language)
     workspace = Workspace(root=root.resolve())
     chapters = _under_known_ids(workspace, tree.chapters or (_FIRST,))
     outlined = workspace.chapter_ids()

@@ -59,6 +59,12 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """What was found, in the order of the file, without the file's name."""
+        found = sorted(self._found, key=lambda one: one[:2])
+        return tuple(f"line {line}: {error.what}; {error.remedy}" for line, _, error in found)
+
     def raise_if_any(self) -> None:
         """Raise what was found, in the order of the file, as ``InputErrors``."""
         if not self._found:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from expand.testing.text_generator import LineRequest, TextGenerator
+from expand.testing.text_generator import LineRequest, TextGenerator, brief_of
 
 Behaviour = Literal[
     "normal", "half", "preamble", "heading", "cut_code", "cut_off", "open_fence", "placeholder", "refusal", "empty",
@@ -65,7 +65,7 @@ def written(
         return "\n".join(["The scheduler decides."] * count), "stop"
     if behaviour == "wrong_language":
         language = "en" if language == "zh" else "zh"
-    lines = generator.lines(question, count, language)
+    lines = brief_of(question) or generator.lines(question, count, language)
     if behaviour == "cut_off":
         return "\n".join(lines)[: -len(lines[-1]) // 2].rstrip(), "length"
     lines = _spoiled(lines, behaviour)

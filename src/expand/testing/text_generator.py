@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -57,6 +58,18 @@ class LineRequest:
     def subjects(self) -> tuple[str, ...]:
         """The headings or the topics that the message names."""
         return self.headings or tuple(TOPIC.findall(self.text))
+
+
+_PLANNED = re.compile(r"^- (?P<title>.+?): \d+ lines(?:\. Topics: (?P<topics>.+))?$", re.MULTILINE)
+
+
+def brief_of(question: LineRequest) -> list[str]:
+    """The lines of a brief, where the message asks for one: an entry with an opening for each section that it lists."""
+    if question.section or "Answer with one YAML mapping" not in question.text:
+        return []
+    titles = [found["title"] for found in _PLANNED.finditer(question.text)]
+    entries = [{"title": title, "opening": f"This part is about {title}."} for title in titles]
+    return [json.dumps({"sections": entries}, ensure_ascii=False)]
 
 
 @dataclass(slots=True)

@@ -1,0 +1,67 @@
+"""``expand brief``: what the sections of a chapter share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from expand.cli import options
+from expand.cli.common import print_json, print_text, workspace_of
+from expand.cli.run_command import note_author, stop_on_signals
+from expand.cli.verbosity import warn
+from expand.client.client import BudgetedClient
+from expand.drafting.brief import read_brief
+from expand.drafting.brief_request import write_brief
+from expand.drafting.events import Event, Notice
+from expand.drafting.run_options import RunOptions
+from expand.workspace import read_text
+
+
+def brief(
+    context: typer.Context,
+    chapter: options.Chapter,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Have it written anew.")] = False,
+    language: options.Language = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    budget: options.Budget = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    workspace: options.Workspace = None,
+) -> None:
+    """Show what a chapter's sections share, or have it written."""
+    place = workspace_of(context, workspace)
+    path = place.brief_path(chapter)
+    place.outline(chapter)
+    code = 0
+    if fresh or not path.is_file():
+        run_options = RunOptions.of(
+            place, chapter, language=language, fresh=fresh, model=model, base_url=base_url, budget=budget
+        )
+        note_author(run_options.settings(place))
+        made = asyncio.run(write_brief(place, run_options, on_event=_show_event, on_ready=_on_ready))
+        for problem in made.problems:
+            warn(f"briefs/{chapter}.yaml: {problem}" if made.brief else f"the answer makes no brief: {problem}")
+        if made.stopped_by is not None:
+            warn(str(made.stopped_by))
+        code = made.stopped_by.exit_code if made.stopped_by else 5 if made.problems else 0
+    found = read_brief(path, root=place.root) if path.is_file() else None
+    if as_json:
+        print_json(
+            {"chapter": chapter, "path": place.relative(path) if found else None, "brief": found and found.as_data()}
+        )
+    elif found:
+        print_text(read_text(path))
+    raise typer.Exit(code)
+
+
+def _show_event(event: Event) -> None:
+    if isinstance(event, Notice):
+        warn(event.message)
+
+
+def _on_ready(client: BudgetedClient) -> None:
+    stop_on_signals(lambda _: client.stop())

@@ -1,0 +1,523 @@
+"""Which site generator builds a folder of documents, what its files say of their order, and where links lead in it.
+
+Configurations in JavaScript and Python are read as text: strings and their order, nothing is run. What cannot be read
+so (a base path, a rewrite) is made up for by the ends of paths, see ``PageIndex``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Literal, NamedTuple
+from urllib.parse import unquote
+
+import yaml
+
+from expand.errors import InputError, Place
+from expand.markdown import blocks
+from expand.paths import read_file, require_inside
+from expand.schema.source_text import MAX_BYTES
+
+GeneratorName = Literal["mdBook", "MkDocs", "VitePress", "Docusaurus", "docsify", "Sphinx", "Markdown"]
+MARKDOWN = (".md", ".mdx", ".markdown")
+"""Endings of the documents that can be chapters."""
+MOST_CONFIGURATION_FILES = 40
+
+_ENTRY = re.compile(r"^(?P<indent>\s*)(?:[-*+]\s+)?\[(?P<title>(?:\\.|[^\]\\])*)\]\((?P<target>[^)]*)\)")
+_TARGET = re.compile(r"^\s*(?:<([^>]*)>|(\S*))")
+_ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]*:|//")
+_STRING = re.compile(r"""(?P<quote>['"`])(?P<text>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)""")
+_SCRIPT_COMMENT = re.compile(r"(?<![:'\"`\w])//[^\n]*|/\*.*?\*/", re.DOTALL)
+_TOCTREE = re.compile(r"^(?P<indent>[ \t]*)(?:[`~:]{3,}\{toctree\}|\.\. toctree::)[ \t]*$", re.MULTILINE)
+_TITLED = re.compile(r"(?P<title>.*?)\s*<(?P<target>[^>]+)>$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generator:
+    """How a site generator finds its pages.
+
+    A folder with one of ``marks`` is its site. ``indexes`` are the names of a folder's own page. ``bare``: a link
+    without an ending is one to a page; ``html``: one that ends in .html too; ``folders``: a page's address is a folder,
+    so that other links start from there; ``rooted``: a link that begins with / starts from the documents' folder, or
+    from one in ``served``. ``complete``: the listing names documents by their paths, written ones or not. ``exclude``
+    is the setting that keeps files out of the site.
+    """
+
+    name: GeneratorName
+    marks: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ("index", "README")
+    bare: bool = False
+    html: bool = False
+    folders: bool = False
+    rooted: bool = False
+    served: tuple[str, ...] = ()
+    complete: bool = False
+    exclude: str = ""
+
+
+def _scripts(*names: str) -> tuple[str, ...]:
+    return tuple(f"{name}.{ending}" for name in names for ending in ("ts", "js", "mts", "mjs", "cts", "cjs"))
+
+
+PLAIN = Generator(name="Markdown")
+GENERATORS = (
+    Generator(name="MkDocs", marks=("mkdocs.yml", "mkdocs.yaml"), folders=True, complete=True, exclude="exclude_docs"),
+    Generator(
+        name="VitePress",
+        marks=(*_scripts(".vitepress/config", ".vitepress/config/index"), ".vitepress"),
+        bare=True,
+        html=True,
+        rooted=True,
+        served=("public",),
+        exclude="srcExclude",
+    ),
+    Generator(
+        name="Docusaurus",
+        marks=_scripts("docusaurus.config"),
+        bare=True,
+        folders=True,
+        served=("static", "../static"),
+        exclude="exclude",
+    ),
+    Generator(name="mdBook", marks=("book.toml", "SUMMARY.md", "src/SUMMARY.md"), html=True, complete=True),
+    Generator(name="docsify", marks=("_sidebar.md", "index.html"), indexes=("README", "index"), bare=True, rooted=True),
+    Generator(name="Sphinx", marks=("conf.py",), html=True, rooted=True, exclude="exclude_patterns"),
+)
+_LISTS_FILES = r"\]\((?!/)[^):#]+\.md"
+_PROOFS = {
+    "SUMMARY.md": _LISTS_FILES,
+    "index.html": "docsify",
+    "conf.py": r"(?m)^\s*(?:extensions|html_theme|master_doc|root_doc|project)\s*=",
+}
+"""What a mark of a common name has to hold."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SummaryEntry:
+    """A document as a listing names it: ``file`` is relative to the listing's folder, None while it is unwritten."""
+
+    title: str
+    file: str | None
+
+
+class Configuration(NamedTuple):
+    """What a site's configuration says. ``folder`` is the documents', ``entries`` their order as far as it is stated,
+    ``listing`` the file that states it.
+    """
+
+    folder: Path
+    entries: tuple[SummaryEntry, ...] = ()
+    title: str = ""
+    language: str = ""
+    listing: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """A site: ``folder`` has its configuration."""
+
+    generator: Generator
+    folder: Path
+
+    def configuration(self) -> Configuration:
+        """What the configuration says. Raises ``InputError`` for one that cannot be read or leads out of its folder's
+        parent.
+        """
+        read = _READERS.get(self.generator.name)
+        return read(self.folder) if read else Configuration(self.folder)
+
+
+def site_at(folder: Path) -> Site | None:
+    """The site whose configuration is in the folder."""
+    for generator in GENERATORS:
+        for mark in generator.marks:
+            if (folder / mark).exists() and (mark not in _PROOFS or re.search(_PROOFS[mark], _text(folder / mark))):
+                return Site(generator=generator, folder=folder)
+    return None
+
+
+def site_of(page: Path, root: Path) -> Site:
+    """The site that a document below ``root`` belongs to; without one, plain Markdown in ``root``."""
+    for folder in page.parents:
+        if not folder.is_relative_to(root):
+            break
+        for place in (folder, folder / "website", folder / "site"):
+            found = site_at(place)
+            if found is not None:
+                return found
+    return Site(generator=PLAIN, folder=root)
+
+
+def files_of_link(site: Site, page: Path, target: str) -> tuple[Path, ...]:
+    """The files that a link in ``page`` may mean, the likeliest first; the link is broken if none exists.
+
+    Empty where no file can be told: an address, an anchor of the page itself, a role's target, a path from the root of
+    a site whose address is not known.
+    """
+    generator = site.generator
+    path = re.split(r"[?#]", target)[0].strip()
+    if generator.name == "Sphinx":
+        path = re.sub(r"^(?:project|path|doc):", "", path)
+    if not path or _ADDRESS.match(path) or re.search(r"[{}<>$@]", path):
+        return ()
+    if path.startswith("/") and not generator.rooted:
+        return ()
+    try:
+        docs = site.configuration().folder
+    except InputError:  # the generator says it too
+        docs = site.folder
+    starts = [page.parent]
+    if path.startswith("/"):
+        # A locale is a folder of the documents that its addresses leave out, or that they begin with.
+        above = [folder for folder in page.parents if folder.is_relative_to(docs)]
+        starts = [*above, docs, *(docs / name for name in generator.served)]
+    elif generator.name == "docsify":
+        starts.append(docs)
+    if generator.folders and not path.lower().endswith(MARKDOWN):
+        starts.append(page.with_suffix(""))
+        starts += [docs / name for name in generator.served]
+    if generator.name == "Sphinx" and "." not in PurePosixPath(path).name:
+        return ()  # a label of another page looks the same
+    names = list(_files(generator, unquote(path).lstrip("/")))
+    return tuple(dict.fromkeys(Path(os.path.normpath(start / name)) for start in starts for name in names))
+
+
+def _files(generator: Generator, path: str) -> Iterator[str]:
+    """The files that a path without query and fragment may stand for."""
+    yield path or "."
+    stem, ending = re.sub(r"\.html?$", "", path), PurePosixPath(path).suffix.lower()
+    if ending in MARKDOWN:
+        return
+    if (generator.html and stem != path) or (generator.bare and stem == path and not path.endswith("/")):
+        yield from (f"{stem}{one}" for one in MARKDOWN)
+        if PurePosixPath(stem).name == "index":
+            yield f"{stem.removesuffix('index')}README.md"
+    if generator.bare or generator.folders:
+        yield from (f"{stem.rstrip('/')}.md", f"{stem.rstrip('/')}.mdx")
+        yield from (f"{path.rstrip('/') or '.'}/{name}{one}" for name in generator.indexes for one in MARKDOWN)
+
+
+class PageIndex:
+    """Finds the documents that listings name: by their path from the folder, without ending, or the end of the path
+    where the listing leaves out folders (a base, a locale) that the generator puts before it.
+    """
+
+    def __init__(self, files: Iterable[str]) -> None:
+        self._by_end: dict[str, str] = {}
+        keys = [(key, file) for file in files for key in _keys(file)]
+        for key, file in sorted(keys, key=lambda pair: pair[0].count("/")):
+            parts = key.split("/")
+            for at in range(len(parts)):
+                self._by_end.setdefault(f"{'^' if at == 0 else ''}{'/'.join(parts[at:])}", file)
+
+    def add(self, name: str, file: str) -> None:
+        """Lets a document be found under another name too."""
+        self._by_end[f"^{name.casefold()}"] = file
+
+    def find(self, target: str, *, folder: str = "") -> str | None:
+        """The document that a listing in ``folder`` names; None if it is none of them."""
+        path = unquote(re.split(r"[?#]", target)[0])
+        base = PurePosixPath("" if path.startswith("/") else folder)
+        for key in (_key((base / path.lstrip("/")).as_posix()), _key(path.lstrip("/"))):
+            found = self._by_end.get(f"^{key}") or self._by_end.get(key)
+            if found is not None:
+                return found
+        return None
+
+
+def _key(path: str) -> str:
+    parts: list[str] = []
+    for part in path.casefold().split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return re.sub(r"\.(?:mdx?|markdown|html?)$", "", "/".join(parts))
+
+
+def _keys(file: str) -> Iterator[str]:
+    key = _key(file)
+    yield key
+    folder, _, name = key.rpartition("/")
+    if name in ("index", "readme"):
+        yield folder
+    yield re.sub(r"(^|/)\d+\s*[-_.]+\s*(?=[^/])", r"\1", key)  # Docusaurus leaves out the numbers in front
+
+
+def read_summary(text: str, *, bare: bool = False) -> tuple[SummaryEntry, ...]:
+    """The chapters that a list of links names in their order, each document once. ``bare``: links without an ending
+    are documents too.
+    """
+    found: dict[str, SummaryEntry] = {}
+    for block in blocks.blocks(text):
+        if block.kind not in ("list", "paragraph"):
+            continue
+        for line in blocks.rows(block.text):
+            entry = _entry(line, bare=bare)
+            if entry is not None:
+                found.setdefault(entry.file or f"\0{entry.title}", entry)
+    return tuple(found.values())
+
+
+def _entry(line: str, *, bare: bool) -> SummaryEntry | None:
+    match = _ENTRY.match(line)
+    if match is None:
+        return None
+    target = unquote("".join(part or "" for part in _TARGET.findall(match["target"])[0]))
+    if _ADDRESS.match(target) or target.startswith("#") or (target.startswith("/") and not bare):
+        return None
+    path = re.split(r"[?#]" if bare else "#", target)[0]
+    title = re.sub(r"\\(.)", r"\1", match["title"]).strip()
+    if not path:
+        return SummaryEntry(title=title, file=None) if title else None
+    file = PurePosixPath(path).as_posix()
+    ending = PurePosixPath(file).suffix.lower()
+    return SummaryEntry(title=title, file=file) if ending in MARKDOWN or (bare and not ending) else None
+
+
+def _text(path: Path) -> str:
+    """A file of a generator as text; "" for one that cannot be read."""
+    try:
+        return read_file(path, MAX_BYTES).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _settings(path: Path) -> str:
+    """The text of a configuration. Raises ``InputError`` for one that a link leads out of its folder, or that cannot
+    be read.
+    """
+    require_inside(path, path.parent)
+    try:
+        return read_file(path, MAX_BYTES)[:MAX_BYTES].decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"it cannot be read: {error}", remedy="save it as UTF-8", place=Place(path=path)) from error
+
+
+def _mdbook(folder: Path) -> Configuration:
+    path = folder / "book.toml"
+    table = _toml(path) if path.is_file() else {}
+    book = table.get("book")
+    book = book if isinstance(book, dict) else {}
+    docs = folder / str(book.get("src") or "src")
+    summary = docs / "SUMMARY.md" if (docs / "SUMMARY.md").is_file() else folder / "SUMMARY.md"
+    if not summary.is_file():
+        return Configuration(docs, (), _said(book.get("title")), _said(book.get("language")))
+    entries = read_summary(_text(summary))
+    return Configuration(summary.parent, entries, _said(book.get("title")), _said(book.get("language")), summary)
+
+
+def _mkdocs(folder: Path) -> Configuration:
+    path = next(folder / name for name in ("mkdocs.yml", "mkdocs.yaml") if (folder / name).is_file())
+    table = _yaml(path)
+    parent = path.parent / str(table.get("INHERIT") or "")
+    if "INHERIT" in table and parent.is_file():
+        table = {**_yaml(parent), **table}
+    docs = folder / str(table.get("docs_dir") or "docs")
+    theme = table.get("theme")
+    language = theme.get("language") if isinstance(theme, dict) else ""
+    nav = table.get("nav")
+    literate = docs / "SUMMARY.md"  # of the plugin literate-nav
+    entries = tuple(_nav(nav)) if nav else read_summary(_text(literate)) if literate.is_file() else ()
+    listing = path if nav else literate if entries else None
+    return Configuration(docs, entries, _said(table.get("site_name")), _said(language), listing)
+
+
+def _vitepress(folder: Path) -> Configuration:
+    config = folder / ".vitepress"
+    first = [config / name for name in _scripts("config", "config/index") if (config / name).is_file()][:1]
+    files = _script_texts(first)
+    whole = "\n".join(files.values())
+    source = re.search(r"\bsrcDir\s*:\s*['\"`]([^'\"`]+)", whole)
+    sidebar = re.search(r"sidebar", whole)
+    entries, text = [], ""
+    for found in re.finditer(
+        r"\b(text|link)\s*:\s*(?P<string>" + _STRING.pattern + ")", whole[sidebar.start() :] if sidebar else ""
+    ):
+        if found[1] == "text":
+            text = found["text"]
+        elif not _ADDRESS.match(found["text"]):
+            entries.append(SummaryEntry(title=text, file=found["text"] or None))
+    listing = first[0] if entries else None
+    return Configuration(
+        folder / (source[1] if source else "."),
+        tuple(entries),
+        _stated(whole, "title"),
+        _stated(whole, "lang"),
+        listing,
+    )
+
+
+def _docusaurus(folder: Path) -> Configuration:
+    first = [folder / name for name in _scripts("docusaurus.config") if (folder / name).is_file()][:1]
+    named = [folder / name for name in (*_scripts("sidebars"), "sidebars.json") if (folder / name).is_file()]
+    files = _script_texts([*first, *named])
+    whole = "\n".join(files.values())
+    docs = re.search(r"\bdocs\s*:\s*\{[^{}]*?\bpath\s*:\s*['\"`]([^'\"`]+)", whole)
+    sidebars = [path for path in files if "sidebar" in path.name.lower()]
+    names = dict.fromkeys(found["text"] for path in sidebars for found in _STRING.finditer(files[path]))
+    entries = tuple(SummaryEntry(title="", file=name) for name in names if name.strip("./ "))
+    listing = next(iter(sidebars), None)
+    language = _stated(whole, "defaultLocale")
+    return Configuration(folder / (docs[1] if docs else "docs"), entries, _stated(whole, "title"), language, listing)
+
+
+def _docsify(folder: Path) -> Configuration:
+    sidebar = folder / "_sidebar.md"
+    entries = read_summary(_text(sidebar), bare=True) if sidebar.is_file() else ()
+    title = re.search(r"<title>([^<]*)</title>", _text(folder / "index.html"))
+    language = re.search(r"<html[^>]*\blang=[\"']?([\w-]+)", _text(folder / "index.html"))
+    return Configuration(
+        folder,
+        tuple(entries),
+        title[1] if title else "",
+        language[1] if language else "",
+        sidebar if entries else None,
+    )
+
+
+def _sphinx(folder: Path) -> Configuration:
+    settings = _text(folder / "conf.py")
+    first = _stated(settings, r"(?:master_doc|root_doc)", sign="=") or "index"
+    entries = tuple(SummaryEntry(title="", file=name) for name in _toctrees(folder, first))
+    title, language = _stated(settings, "project", sign="="), _stated(settings, "language", sign="=")
+    return Configuration(folder, entries, title, language, None)
+
+
+def _toctrees(folder: Path, first: str) -> Iterator[str]:
+    """The documents of a Sphinx project in the order of its toctrees, without endings."""
+    met: set[str] = set()
+    waiting = [first]
+    while waiting:
+        name = waiting.pop()
+        if name in met:
+            continue
+        met.add(name)
+        path = next((p for e in (".md", ".rst", ".markdown") if (p := folder / f"{name}{e}").is_file()), None)
+        if path is None:
+            continue
+        yield name
+        here, below = PurePosixPath(name).parent, []
+        for target in _toctree_entries(_text(path)):
+            inside = _key_with_case(target.lstrip("/") if target.startswith("/") else (here / target).as_posix())
+            if "*" in inside and ".." not in inside:
+                found = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob(f"{inside}.*"))
+                below += [one for one in found if one not in met]
+            else:
+                below.append(inside)
+        waiting += reversed(below)
+
+
+def _key_with_case(path: str) -> str:
+    return re.sub(r"\.(?:md|rst|markdown)$", "", PurePosixPath(path).as_posix())
+
+
+def _toctree_entries(text: str) -> Iterator[str]:
+    for found in _TOCTREE.finditer(text):
+        for row in blocks.rows(text[found.end() :].lstrip("\r\n")):
+            line = row.strip()
+            if line.startswith(("```", ":::", "~~~")) or (
+                line and found[0].lstrip().startswith("..") and len(row) - len(row.lstrip()) <= len(found["indent"])
+            ):
+                break
+            titled = _TITLED.match(line)
+            target = titled["target"] if titled else line
+            if target and not re.match(r":[\w-]+:|---$|[\w-]+:\s|#", target) and not _ADDRESS.match(target):
+                yield target
+
+
+_READERS: Mapping[str, Callable[[Path], Configuration]] = {
+    "mdBook": _mdbook,
+    "MkDocs": _mkdocs,
+    "VitePress": _vitepress,
+    "Docusaurus": _docusaurus,
+    "docsify": _docsify,
+    "Sphinx": _sphinx,
+}
+
+
+def _script_texts(first: Sequence[Path]) -> dict[Path, str]:
+    """The scripts and those that they name by a relative path, without comments."""
+    found: dict[Path, str] = {}
+    waiting = list(first)
+    while waiting and len(found) < MOST_CONFIGURATION_FILES:
+        path = waiting.pop(0)
+        if path in found:
+            continue
+        found[path] = _SCRIPT_COMMENT.sub("", _text(path))
+        for string in _STRING.finditer(found[path]):
+            if string["text"].startswith(("./", "../")):
+                named = path.parent / string["text"]
+                waiting += [p for p in (named, *(Path(f"{named}{e}") for e in (".ts", ".js", ".mts"))) if _is_script(p)]
+    return found
+
+
+def _is_script(path: Path) -> bool:
+    return path.suffix in (".ts", ".js", ".mts", ".mjs", ".cts", ".cjs", ".json") and path.is_file()
+
+
+def _stated(text: str, key: str, *, sign: str = ":") -> str:
+    """The first string that a script gives a key."""
+    found = re.search(rf"(?m)(?:^|[\s{{,]){key}['\"]?\s*{sign}\s*{_STRING.pattern}", text)
+    return found["text"] if found else ""
+
+
+def _said(value: object) -> str:
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+def _nav(nav: object) -> Iterator[SummaryEntry]:
+    """The documents of a ``nav``: paths, titles with paths, and sections of them, each list and mapping once."""
+    seen: set[int] = set()
+    waiting: list[tuple[object, str]] = [(nav, "")]
+    while waiting:
+        item, title = waiting.pop()
+        if isinstance(item, list | dict):
+            if id(item) in seen:  # an alias, perhaps of what it is in
+                continue
+            seen.add(id(item))
+            pairs = item.items() if isinstance(item, dict) else (("", value) for value in item)
+            waiting += reversed([(value, str(key) if isinstance(value, str) else "") for key, value in pairs])
+        elif isinstance(item, str):
+            file = unquote(item.partition("#")[0]).strip()
+            if "://" not in file and file.lower().endswith(MARKDOWN):
+                yield SummaryEntry(title=" ".join(title.split()), file=file.removeprefix("./"))
+
+
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _TextsOnly(_Loader):  # type: ignore[misc]
+    """mkdocs.yml may hold tags of Python objects; they are passed over, never made. Numbers and dates stay texts, and
+    mappings are not merged: a few that merge each other have more keys than there are atoms.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, object]] = {}
+
+
+_TextsOnly.add_multi_constructor("", lambda loader, suffix, node: None)
+
+
+def _yaml(path: Path) -> Mapping[str, object]:
+    try:
+        table = yaml.load(_settings(path), _TextsOnly)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = Place(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Place(path=path)
+        raise InputError(
+            f"this is no YAML: {getattr(error, 'problem', error)}", remedy="fix it", place=place
+        ) from error
+    except RecursionError as error:
+        raise InputError("its values are nested too deep", remedy="fix it", place=Place(path=path)) from error
+    return table if isinstance(table, dict) else {}
+
+
+def _toml(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(_settings(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"this is no TOML: {error}", remedy="fix it", place=Place(path=path)) from error

@@ -1,0 +1,181 @@
+"""A chapter's brief: what its sections share, written by the model before they are drafted, or by hand.
+
+``briefs/<chapter>.yaml`` holds it. What stands outside ``sections`` holds for all of them and goes into the system
+message; a section's own entry goes into its requests. Sections and topics are known by their titles, so that an entry
+follows its section when the outline changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from expand.markdown.matching import title_key
+from expand.outline import Outline, Section
+from expand.outline.lint import too_many_examples
+from expand.outline.schema import BRIEF
+from expand.schema import Json
+from expand.schema.positions import parse_yaml, read_yaml
+from expand.schema.source_text import Problems, quoted, shown_path
+
+
+class TopicBrief(NamedTuple):
+    """A topic's entry: its share of the section's lines, and the examples that it gets; None where it says nothing."""
+
+    title: str
+    lines: int | None = None
+    examples: int | None = None
+    shows: tuple[str, ...] = ()
+
+
+class SectionBrief(NamedTuple):
+    """A section's entry. ``data`` is all of it, as the file has it."""
+
+    title: str
+    opening: str
+    topics: tuple[TopicBrief, ...]
+    data: Mapping[str, Json]
+
+    def topic(self, titles: Sequence[str]) -> TopicBrief | None:
+        """The entry of the topic with one of these titles."""
+        keys = {title_key(title) for title in titles}
+        return next((topic for topic in self.topics if title_key(topic.title) in keys), None)
+
+    def text(self, topics: Sequence[Sequence[str]] = ()) -> str:
+        """The entry as YAML, without its opening. Of its topics those of ``topics`` (each with its titles in every
+        language) alone, without their lines, which a request states itself.
+        """
+        data = {key: value for key, value in self.data.items() if key not in ("title", "opening", "topics")}
+        wanted = [found for titles in topics if (found := self.topic(titles)) is not None]
+        shown = [{"title": topic.title, "shows": list(topic.shows)} for topic in wanted if topic.shows]
+        return _yaml({**data, **({"topics": shown} if shown else {})})
+
+
+class Brief(NamedTuple):
+    """``shared`` is what holds for every section."""
+
+    shared: Mapping[str, Json]
+    sections: tuple[SectionBrief, ...]
+
+    def section(self, section: Section) -> SectionBrief | None:
+        """A section's entry, None where the brief has none."""
+        keys = {title_key(title) for title in section.title.every()}
+        return next((entry for entry in self.sections if title_key(entry.title) in keys), None)
+
+    def text(self) -> str:
+        """What holds for every section, as YAML; "" for nothing."""
+        return _yaml(self.shared)
+
+    def as_data(self) -> dict[str, Json]:
+        """The brief as its file holds it."""
+        return {**self.shared, "sections": [dict(section.data) for section in self.sections]}
+
+
+def read_brief(path: Path, *, root: Path) -> Brief:
+    """The brief in a file. Raises ``InputErrors`` with every mistake in it."""
+    problems = Problems(shown_path(path, root))
+    document = read_yaml(path, problems)
+    data = BRIEF.check(*document, problems) if document is not None else {}
+    problems.raise_if_any()
+    return _brief(data)
+
+
+def parse_brief(text: str, outline: Outline, titles: Sequence[str]) -> tuple[Brief | None, tuple[str, ...]]:
+    """The brief in a model's answer, YAML or JSON, and what is wrong with it. None where it cannot be used.
+
+    What the schema does not know is left out: it is no reason to ask again. ``titles`` are the outline's section titles
+    in the draft's language; an entry without one of them stands for the section in its place.
+    """
+    problems = Problems("the brief")
+    document = parse_yaml(text, problems)
+    data = BRIEF.check(*document, problems) if document is not None else None
+    given = data.get("sections") if isinstance(data, dict) else None
+    faults = problems.messages
+    entries = [entry for entry in given or () if isinstance(entry, dict)]
+    if not entries:
+        return None, faults or ('there is no list "sections"; give one entry a section',)
+    known = {title_key(title): title for section in outline.sections for title in section.title.every()}
+    if len(entries) == len(titles):
+        for entry, title in zip(entries, titles, strict=True):
+            if title_key(str(entry.get("title", ""))) not in known:
+                entry["title"] = title
+    entries = [_clean(entry) for entry in entries if title_key(str(entry.get("title", ""))) in known]
+    found = {title_key(entry["title"]) for entry in entries}
+    missing = [
+        title
+        for section, title in zip(outline.sections, titles, strict=True)
+        if not found & {title_key(one) for one in section.title.every()}
+    ]
+    if missing:
+        return None, (*faults, *(f"section {title!r} has no entry; add it, with just this title" for title in missing))
+    brief = _brief({**_clean(data), "sections": entries})
+    return brief, tuple(crowded(brief, outline))
+
+
+def as_yaml(brief: Brief) -> str:
+    """The brief as its file holds it."""
+    return _yaml(brief.as_data()) + "\n"
+
+
+def brief_warnings(brief: Brief, outline: Outline) -> Iterator[str]:
+    """What is odd about a brief: entries that no section is told, and sections with too many examples."""
+    keys = {title_key(title) for section in outline.sections for title in section.title.every()}
+    for entry in brief.sections:
+        if title_key(entry.title) not in keys:
+            yield f"the outline has no section {quoted(entry.title)}; no request says this entry"
+    yield from crowded(brief, outline)
+
+
+def crowded(brief: Brief, outline: Outline) -> Iterator[str]:
+    """What does not fit: sections whose examples leave too few lines for their text, with the figure that would."""
+    for section in outline.sections:
+        entry = brief.section(section)
+        if entry is None:
+            continue
+        wanted = sum(topic.examples or 0 for topic in entry.topics)
+        if message := too_many_examples(wanted, section.lines):
+            yield f"section {section.number} ({entry.title}): {message}"
+
+
+def _brief(data: Mapping[str, Any]) -> Brief:
+    return Brief(
+        shared={key: value for key, value in data.items() if key != "sections"},
+        sections=tuple(
+            SectionBrief(
+                title=section["title"],
+                opening=section.get("opening", "").strip(),
+                topics=tuple(
+                    TopicBrief(
+                        title=topic["title"],
+                        lines=topic.get("lines"),
+                        examples=topic.get("examples"),
+                        shows=tuple(topic.get("shows", ())),
+                    )
+                    for topic in section.get("topics", ())
+                ),
+                data=section,
+            )
+            for section in data["sections"]
+        ),
+    )
+
+
+def _clean(value: Any) -> Any:
+    """A value without what was wrong in it, which the validator left as None."""
+    if isinstance(value, dict):
+        cleaned = {key: _clean(inner) for key, inner in value.items() if inner is not None}
+        if "title" not in cleaned and "title" in value:
+            return {}
+        return {key: inner for key, inner in cleaned.items() if inner not in ([], {})}
+    if isinstance(value, list):
+        return [kept for item in value if item is not None and (kept := _clean(item)) not in ({}, [])]
+    return value
+
+
+def _yaml(data: Mapping[str, Any]) -> str:
+    if not data:
+        return ""
+    return str(yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)).rstrip("\n")

@@ -1,0 +1,213 @@
+"""Has the model write a chapter's brief: one request, addressed to section 0, before the sections are drafted.
+
+It is bought like every text: reserved, settled, stored, and never bought twice. An answer that cannot be used goes back
+with what is wrong with it, once. A run then drafts without a brief: it makes sections better, and they can do without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from expand.client.client import Bought, BudgetedClient
+from expand.client.outcome import StoppedError
+from expand.drafting.brief import Brief, as_yaml, parse_brief
+from expand.drafting.chapter import Chapter
+from expand.drafting.draft_file import open_chapter
+from expand.drafting.events import Event, Notice
+from expand.drafting.request_builder import order_of, prompt_bound
+from expand.drafting.run_context import RunContext, ignore_event, open_run
+from expand.drafting.run_options import RunOptions
+from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
+from expand.ledger import Ledger, Order
+from expand.llm.types import Address, Answer, Finish, Request
+from expand.markdown import sanitize
+from expand.outline.plans import Plan
+from expand.prompts.context import BriefContext, SectionContext
+from expand.workspace import Workspace, write_atomically
+
+SECTION = 0
+"""The section that a brief's requests are addressed to: the chapter as a whole."""
+MOST_REQUESTS = 2
+BASE_TOKENS, TOKENS_PER_SECTION, TOKENS_PER_TOPIC = 1500, 250, 150
+"""The output cap of a brief; that of a strong author for 7 sections and 17 topics took 5,000."""
+BUDGET_SHARE = 10
+"""A run makes a brief by itself only where it can cost at most this part of what is left: with less, sections come
+first."""
+MOST_MATERIAL = 8_000
+"""Characters of the author's own text in a section that the request shows, and of the former answer."""
+_FENCED = re.compile(
+    r"^(?P<run>`{3,})[ \t]*(?:ya?ml|json)?[ \t]*\n(?P<body>.*?)^(?P=run)[ \t]*$", re.DOTALL | re.MULTILINE
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeBrief:
+    """What asking for a brief came to: ``brief`` is None where there is none, for the reason in ``stopped_by``.
+    ``problems`` is what is still wrong with it.
+    """
+
+    brief: Brief | None
+    problems: tuple[str, ...] = ()
+    stopped_by: ExpandError | None = None
+
+
+async def make_brief(context: RunContext, chapter: Chapter, workspace: Workspace) -> MadeBrief:
+    """Ask for the chapter's brief and write its file. ``chapter`` is the chapter without one.
+
+    Raises nothing that ends a run but ``LedgerError``.
+    """
+    counter = context.usage.of(chapter.id, SECTION)
+    best: MadeBrief | None = None
+    previous, cut = "", 0
+    problems: tuple[str, ...] = ()
+    try:
+        for attempt in range(MOST_REQUESTS):
+            order = brief_order(
+                chapter, context.run_id, edition=context.ledger.edition(chapter.id, SECTION), attempt=attempt, cut=cut,
+                previous=previous, problems=problems if attempt else (),
+            )  # fmt: skip
+            bought = await context.client.buy(order)
+            counter.add(bought)
+            made = _read(bought, chapter)
+            if made.brief is not None and (best is None or len(made.problems) < len(best.problems)):
+                best = made
+            if made.brief is not None and not made.problems:
+                break
+            problems, cut = made.problems, cut + (bought.answer.finish is Finish.LENGTH)
+            previous = bought.answer.text[:MOST_MATERIAL]
+    except (BudgetExceededError, AuthorError, StoppedError, InputError) as error:
+        if best is None:
+            return MadeBrief(brief=None, stopped_by=error)
+    if best is None or best.brief is None:
+        return MadeBrief(brief=None, problems=problems)
+    write_atomically(workspace.brief_path(chapter.id), as_yaml(best.brief))
+    context.usage.on_event(Notice(message=f"{chapter.id}: the brief is in briefs/{chapter.id}.yaml"))
+    return best
+
+
+def begun_chapters(ledger: Ledger) -> set[str]:
+    """The chapters of which a section has an answer, under any plan."""
+    return {chapter for plan in Plan for chapter, section in ledger.bought(plan.value) if section != SECTION}
+
+
+def wants_brief(chapter: Chapter, begun: Collection[str]) -> bool:
+    """Whether a run makes a brief for the chapter by itself: it has none, the model plans before it writes, and nothing
+    is written yet. A brief changes what every section is made from, so a later one would have all bought anew.
+    """
+    options = chapter.options
+    if chapter.brief is not None or not (options.brief and chapter.setup.profile.brief):
+        return False
+    return options.fresh or chapter.id not in begun
+
+
+def brief_order(
+    chapter: Chapter,
+    run_id: str,
+    *,
+    edition: int = 0,
+    attempt: int = 0,
+    cut: int = 0,
+    previous: str = "",
+    problems: Sequence[str] = (),
+) -> Order:
+    """The order of request number ``attempt``, from 0. ``cut`` counts the answers that reached their output cap: each
+    doubles it. Raises ``InputError`` where it does not fit the model's context window.
+    """
+    setup, profile = chapter.setup, chapter.setup.profile
+    sections = chapter.outline.sections
+    cap = BASE_TOKENS + sum(TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics) for section in sections)
+    cap = min(profile.max_output_tokens, profile.reasoning_tokens + cap * 2**cut)
+    context = _context(chapter)
+    first = chapter.prompts.brief(context)
+    message = chapter.prompts.brief(replace(context, present=previous, problems=tuple(problems)))
+    messages = (chapter.system, message)
+    estimate = setup.counter.count_messages(messages)
+    if (prompt := prompt_bound(estimate, setup)) + cap > profile.context_window:
+        raise InputError(
+            f"chapter {chapter.id}: the brief's prompt of {prompt:,} tokens and {cap:,} of output do not fit "
+            f"{profile.name}'s context window of {profile.context_window:,}",
+            remedy="write the brief yourself, or give --no-brief",
+        )
+    # By what is asked, not by the answers before it: a run that was killed finds what it bought.
+    words = ("brief", chapter.id, chapter.system.content, first.content, profile.name, str(edition), str(attempt))
+    return order_of(
+        Request(
+            model=profile.name,
+            messages=messages,
+            max_output_tokens=cap,
+            parameters=profile.parameters,
+            edition=edition * MOST_REQUESTS + attempt,
+        ),
+        setup,
+        address=Address(chapter=chapter.id, section=SECTION, purpose="brief"),
+        run_id=run_id,
+        language=chapter.language,
+        plan=chapter.plan,
+        estimate=estimate,
+        unpriced=chapter.options.unpriced,
+        question=hashlib.sha256("|".join(words).encode()).hexdigest(),
+    )
+
+
+def _context(chapter: Chapter) -> BriefContext:
+    context = chapter.context
+    return BriefContext(
+        chapter_id=chapter.id,
+        chapter_title=context.chapter_title,
+        language=context.language,
+        language_name=context.language_name,
+        lines=chapter.outline.target_lines,
+        code_examples=context.code_examples,
+        code_language=context.code_language,
+        sections=tuple(
+            SectionContext(
+                number=skeleton.number,
+                title=skeleton.title,
+                topics=skeleton.topics,
+                share=0,
+                lines=skeleton.target,
+                material="\n\n".join((*skeleton.intro, *(t for ts in skeleton.placed.values() for t in ts)))[
+                    :MOST_MATERIAL
+                ].strip(),
+            )
+            for skeleton in chapter.skeletons.values()
+        ),
+    )
+
+
+def _read(bought: Bought, chapter: Chapter) -> MadeBrief:
+    answer: Answer = bought.answer
+    if not answer.usable:
+        said = " ".join(answer.text.split())[:200]
+        return MadeBrief(brief=None, problems=(f"the author refused: {said}" if said else "the author gave no answer",))
+    text, _ = sanitize.bare(answer.text)
+    fenced = _FENCED.search(text)
+    titles = [skeleton.title for skeleton in chapter.skeletons.values()]
+    brief, problems = parse_brief(fenced["body"] if fenced else text, chapter.outline, titles)
+    if answer.finish is Finish.LENGTH:
+        return MadeBrief(brief=None, problems=("it breaks off; say less for each topic", *problems))
+    return MadeBrief(brief=brief, problems=problems)
+
+
+async def write_brief(
+    workspace: Workspace,
+    options: RunOptions,
+    *,
+    on_event: Callable[[Event], None] = ignore_event,
+    on_ready: Callable[[BudgetedClient], None] = lambda _: None,
+) -> MadeBrief:
+    """Have the brief of the only chapter in ``options`` written, in the place of one that there may be; with ``fresh``
+    it is bought anew. ``on_ready`` gets the client before the first request. Raises ``InputError`` before anything is
+    sent.
+    """
+    (chapter_id,) = options.chapters
+    settings, options = options.settings(workspace), replace(options, brief=False)
+    async with open_run(workspace, settings, options, on_event=on_event) as (book, setup, context):
+        on_ready(context.client)
+        chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
+        if options.fresh:
+            context.ledger.raise_edition(chapter_id, SECTION)
+        return await make_brief(context, chapter, workspace)

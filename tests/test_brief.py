@@ -1,0 +1,206 @@
+"""The brief: what a chapter's sections share, made once, edited by hand, and told to every section."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from workspaces import TITLES, expand, small
+
+from expand import RunResult, Workspace, expand_chapter
+from expand.drafting.brief import parse_brief, read_brief
+from expand.errors import InputErrors
+from expand.ledger import verify
+from expand.outline.lint import too_many_examples
+from expand.testing import ScriptedAuthor, SentRequest
+from expand.testing.behaviours import written
+from expand.testing.text_generator import TextGenerator
+
+BRIEF = """\
+Here is the plan:
+
+```yaml
+edition: 2024
+packages:
+  signal-hook: {version: 0.3.18, features: [iterator]}
+running_example:
+  name: prockit
+  interface: ["pub fn stop(self) -> io::Result<()>"]
+formats:
+  PROCKIT_FAULT: set by section 1, read by section 2
+sections:
+- title: Signal handling
+  opening: Signals come first, because everything else waits for them.
+  introduces: [Worker]
+  topics:
+  - {title: Blocking signals, lines: 8, examples: 1, shows: [a mask]}
+  - {title: Handler safety, lines: 24, examples: 0}
+- title: Named pipes
+  opening: Pipes carry what signals cannot.
+  relies_on: [Worker from section 1]
+  must_not_repeat: [how a handler is set]
+- title: Checklist
+  opening: The rules in short.
+```
+"""
+
+
+def author(brief: str | Callable[[int], str] = BRIEF) -> ScriptedAuthor:
+    """Answers the request for a brief with ``brief``, by its number from 0, and writes sections to order."""
+
+    generator = TextGenerator()
+
+    def write(sent: SentRequest) -> str:
+        if sent.purpose == "brief":
+            return brief if isinstance(brief, str) else brief(sum(s.purpose == "brief" for s in made.requests) - 1)
+        return written(sent.question, "normal", generator=generator, ratio=1.0)[0]
+
+    made = ScriptedAuthor(write=write)
+    return made
+
+
+def run(place: Path, writer: ScriptedAuthor, **options: Any) -> RunResult:
+    opened = Workspace.open(place)
+    return asyncio.run(expand_chapter(opened, "07", author=writer, model="gpt-4.1", **options))
+
+
+def requests(writer: ScriptedAuthor, section: int) -> list[str]:
+    return [sent.prompt_text for sent in writer.requests if sent.section == section]
+
+
+def test_a_brief_is_made_first_and_told_to_every_section(tmp_path: Path) -> None:
+    place, writer = small(tmp_path), author()
+    result = run(place, writer)
+    assert [sent.purpose for sent in writer.requests].count("brief") == 1
+    assert writer.requests[0].purpose == "brief"
+    assert writer.requests[0].section == 0
+    assert "A named pipe outlives" in writer.requests[0].last_user_message  # the author's own text
+    for section in (1, 2, 3):
+        assert all("signal-hook" in text and "PROCKIT_FAULT" in text for text in requests(writer, section))
+    assert any("Worker from section 1" in text for text in requests(writer, 2))
+    assert not any("Worker from section 1" in text for text in requests(writer, 1))
+    draft = (place / "drafts/07.md").read_text(encoding="utf-8")
+    for opening in ("Signals come first, because everything else waits for them.", "The rules in short."):
+        assert draft.count(opening) == 1
+    assert "## 1. Signal handling\n\nSignals come first" in draft
+    assert result.attempts == len(writer.requests)
+    assert result.balance.used_tokens > 0
+    assert verify(Workspace.open(place).ledger_path).findings == ()
+    again = author()
+    assert run(place, again).attempts == 0
+    assert again.requests == []
+
+
+def test_topics_share_their_section_by_the_brief(tmp_path: Path) -> None:
+    writer = author()
+    run(small(tmp_path), writer)
+    first = {
+        topic: next(sent.asked_lines for sent in writer.requests if f"only: {topic}" in sent.last_user_message)
+        for topic in ("Blocking signals", "Handler safety")
+    }
+    assert first["Handler safety"] > 2 * first["Blocking signals"]
+    wanting = [s.last_user_message for s in writer.requests if "Include 1 complete code example" in s.last_user_message]
+    assert len(wanting) == 1
+    assert "Blocking signals" in wanting[0]
+
+
+def test_one_changed_entry_redraws_one_section(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    run(place, author())
+    path = place / "briefs/07.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("Pipes carry what signals cannot", "Pipes carry bytes"),
+        encoding="utf-8",
+    )
+    writer = author()
+    result = run(place, writer)
+    assert {sent.section for sent in writer.requests} == {2}
+    assert [section.status for section in result.chapter.sections] == ["reused", "drafted", "reused"]
+    path.write_text(path.read_text(encoding="utf-8").replace("0.3.18", "0.3.19"), encoding="utf-8")
+    writer = author()
+    run(place, writer)
+    assert {sent.section for sent in writer.requests} == {1, 2, 3}  # what all share has changed
+
+
+def test_without_a_brief_nothing_is_asked_and_nothing_is_told(tmp_path: Path) -> None:
+    plain, same = author(), author()
+    run(small(tmp_path / "a"), plain, brief=False, concurrency=1)
+    place = small(tmp_path / "b")
+    (place / "briefs").mkdir()
+    (place / "briefs/07.yaml").write_text("sections:\n- {title: Checklist, opening: Secret}\n", encoding="utf-8")
+    run(place, same, brief=False, concurrency=1)
+    assert sorted(s.prompt_text for s in plain.requests) == sorted(s.prompt_text for s in same.requests)
+    assert not any("Secret" in s.prompt_text or s.purpose == "brief" for s in same.requests)
+
+
+def test_a_chapter_that_is_begun_gets_no_brief_by_itself(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    run(place, author(), brief=False, sections=[1])
+    writer = author()
+    result = run(place, writer)
+    assert {sent.purpose for sent in writer.requests} & {"brief"} == set()
+    assert result.chapter.sections[0].status == "reused"
+
+
+@pytest.mark.parametrize("budget", [12_000, 200_000])
+def test_a_brief_is_made_only_where_it_costs_a_small_part_of_what_is_left(tmp_path: Path, budget: int) -> None:
+    writer = author()
+    run(small(tmp_path), writer, budget=budget)
+    assert (writer.requests[0].purpose == "brief") == (budget == 200_000)
+
+
+def test_an_answer_that_is_no_brief_goes_back_once(tmp_path: Path) -> None:
+    place, writer = small(tmp_path), author(lambda number: "I would rather talk about pipes." if number == 0 else BRIEF)
+    run(place, writer)
+    asked = [sent.last_user_message for sent in writer.requests if sent.purpose == "brief"]
+    assert len(asked) == 2
+    assert "I would rather talk about pipes." in asked[1]
+    assert "sections" in asked[1].rpartition("It cannot be used like that:")[2]
+    assert read_brief(place / "briefs/07.yaml", root=place).sections[1].opening == "Pipes carry what signals cannot."
+
+
+def test_a_model_that_makes_none_drafts_without(tmp_path: Path) -> None:
+    place, writer = small(tmp_path), author("No.")
+    result = run(place, writer)
+    assert sum(sent.purpose == "brief" for sent in writer.requests) == 2
+    assert all(section.status == "drafted" for section in result.chapter.sections)
+    assert not (place / "briefs/07.yaml").exists()
+    again = author("No.")
+    assert run(place, again).attempts == 0  # nothing is bought twice to come to nothing again
+
+
+def test_a_section_of_another_title_is_known_by_its_place(tmp_path: Path) -> None:
+    outline = Workspace.open(small(tmp_path)).outline("07")
+    text = yaml.safe_dump({"sections": [{"title": "Signals"}, {"title": "Named pipes"}, {"title": "Checklist"}]})
+    brief, problems = parse_brief(text, outline, TITLES)
+    assert problems == ()
+    assert brief is not None
+    assert [section.title for section in brief.sections] == ["Signal handling", "Named pipes", "Checklist"]
+    missing, why = parse_brief(
+        "sections: [{title: Checklist}]", outline, ["Signal handling", "Named pipes", "Checklist"]
+    )
+    assert missing is None
+    assert "'Signal handling' has no entry" in why[0]
+
+
+def test_a_mistake_in_the_file_is_named_by_line(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    (place / "briefs").mkdir()
+    (place / "briefs/07.yaml").write_text("sections:\n- title: Checklist\n  openning: Here\n", encoding="utf-8")
+    with pytest.raises(InputErrors, match=r"briefs/07\.yaml:3:3: .*openning.*opening"):
+        read_brief(place / "briefs/07.yaml", root=place)
+    ran = expand(place, "chapter", "07", "--model", "gpt-4.1", "--base-url", "http://127.0.0.1:9")
+    assert ran.code == 2
+    assert "briefs/07.yaml:3:3" in ran.err
+
+
+def test_examples_that_leave_no_room_for_text_are_named() -> None:
+    assert too_many_examples(30, 1050) == ""
+    assert too_many_examples(30, 1049) == (
+        "30 code examples of about 20 lines leave 14 lines of text for each in 1,049 lines; 29 would fit"
+    )
+    assert too_many_examples(0, 10) == ""
