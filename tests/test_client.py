@@ -25,8 +25,8 @@ from buying import (
 )
 from ledgers import FileSite
 
-from expand.client.circuit_breaker import LEAST_PROBES, MOST_LOST
 from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, HeldError
+from expand.client.limiter import LEAST_PROBES, MOST_LOST
 from expand.client.outcome import Event, StoppedError
 from expand.client.retry_policy import REPLACEABLE_TRIES, RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError

@@ -24,9 +24,8 @@ from expand.budget import Limit
 from expand.cli import app
 from expand.doctor.check_result import CheckResult, from_error
 from expand.doctor.environment import Terminal, check_environment
-from expand.doctor.live_request import CHAPTER
 from expand.doctor.model_checks import EndpointReply, ask_endpoint, endpoint_from
-from expand.doctor.run_checks import DoctorReport, run_checks
+from expand.doctor.run_checks import CHAPTER, DoctorReport, run_checks
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, State
 from expand.llm import local_model

@@ -15,9 +15,8 @@ from expand.cli.progress import (
     PlainProgress,
     progress,
 )
-from expand.cli.progress_messages import MOST_REASONS, REPEAT_SECONDS, ProgressMessages, plan_lines
+from expand.cli.progress_messages import MOST_REASONS, REPEAT_SECONDS, ProgressMessages, RunStats, duration, plan_lines
 from expand.cli.run_log import log_into, prune
-from expand.cli.run_stats import RunStats, duration
 from expand.cli.verbosity import Verbosity
 from expand.drafting.events import (
     AttemptChanged,

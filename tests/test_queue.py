@@ -549,7 +549,7 @@ def test_what_cannot_be_queued_is_said(shelf: Shelf, arguments: list[str], said:
 
 
 def test_without_the_extra_the_command_to_install_it_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("expand.worker.availability.find_spec", lambda _: None)
+    monkeypatch.setattr("expand.worker.jobs.find_spec", lambda _: None)
     ran = expand(shelf.checkout(), "chapter", "07", "--queue")
     assert ran.code == 2
     assert "pip install 'chapter-expand[queue]'" in ran.err

@@ -11,7 +11,7 @@ import pytest
 from report_books import data_of, filled
 
 from expand.errors import InputErrors
-from expand.reports import cache
+from expand.reports import data
 from expand.reports.data import BookData
 
 
@@ -27,13 +27,13 @@ def kept(place: Path) -> Path:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that are counted from now on."""
     seen: list[str] = []
-    original = cache._count
+    original = data._count
 
-    def noted(text: str) -> cache.DraftSummary:
+    def noted(text: str) -> data.DraftSummary:
         seen.append(text)
         return original(text)
 
-    monkeypatch.setattr(cache, "_count", noted)
+    monkeypatch.setattr("expand.reports.data._count", noted)
     return seen
 
 
@@ -71,7 +71,7 @@ def test_a_draft_changed_within_the_same_size_and_moment_is_seen(place: Path) ->
 def test_another_state_of_the_code_counts_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = data_of(place)
     seen = counted(monkeypatch)
-    monkeypatch.setattr(cache, "_code_state", lambda: "another")
+    monkeypatch.setattr("expand.reports.data._code_state", lambda: "another")
 
     assert data_of(place) == first
     assert len(seen) > 0

@@ -17,8 +17,7 @@ from expand.ledger.aggregates import Aggregates, Day
 from expand.llm.pricing import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
 from expand.reports.budget_report import burn_down
-from expand.reports.cache import DraftSummary
-from expand.reports.data import BookData, ChapterData, SectionData
+from expand.reports.data import BookData, ChapterData, DraftSummary, SectionData
 from expand.reports.estimates import Basis, Rate, Sample, list_price, rate
 from expand.reports.plan_report import plan_report, plans_of
 from expand.reports.report_model import Notes

@@ -20,7 +20,7 @@ from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
 from expand.cli.encoding import is_unicode, plain, prepare
-from expand.cli.locations import named
+from expand.cli.run_output import named
 from expand.cli.tables import TableColumn, print_table
 from expand.cli.verbosity import counted
 

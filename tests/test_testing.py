@@ -139,7 +139,7 @@ def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     entry = ("-p", "no:expand")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *entry, *loaded, *arguments],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=60,
+        cwd=folder, capture_output=True, text=True, check=False, timeout=150,
     )  # fmt: skip
 
 

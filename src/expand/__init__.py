@@ -8,8 +8,6 @@
 The names below are imported when they are first used, so that ``import expand`` costs nothing.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING
 

@@ -4,8 +4,6 @@ Tokens are whole numbers. Money is in pico-dollars (1 USD = 10**12), whole numbe
 million tokens is exactly 75,000 pico-dollars a token. Unknown is None and never zero.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal

@@ -12,8 +12,6 @@ Only these cross module borders. A vendor's exception is mapped where the vendor
 ``raise … from``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType

@@ -4,8 +4,6 @@ One schema holds one book. Workers on any number of machines that name the same 
 ledger, and so one budget.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from pathlib import Path

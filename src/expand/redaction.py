@@ -4,8 +4,6 @@ Answers, drafts and the ledger hold a model's text as it came. Only what is show
 ``printable``. The keys of this process are noted where they are read, so that no caller has to hand them around.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

@@ -7,8 +7,6 @@ tier or model name does not. As with direnv, a file named by the hash of folder 
 processes need no lock, and nothing in the workspace can pretend to it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The back end of ``expand chapter --batch``: submit, status, collect, cancel. Each opens the ledger and closes it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext

@@ -1,7 +1,5 @@
 """What the operations on batches came to: values for the command line, with the JSON that scripts read."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime

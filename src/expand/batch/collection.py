@@ -6,8 +6,6 @@ that the provider counts was read, so that it cannot be one of them; in any othe
 idempotent: what was settled before is left as it is, and a file that breaks off concludes nothing.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ none, none will come, and it is safe to create it anew. Where a provider can do 
 and its requests stay charged as unknown.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import tempfile

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from expand.checks.finding import Finding, excerpt, finding
@@ -10,40 +12,73 @@ from expand.markdown import blocks
 from expand.markdown.blocks import anchor
 
 _SCHEME = re.compile(r"(?i)[a-z][a-z0-9+.-]*:|//")
-_ID = re.compile(r"<[a-zA-Z][^>]*?\s(?:id|name)\s*=\s*[\"']?([^\"'\s>]+)")
+_EXPLICIT = re.compile(
+    r"""(?mx)<[a-zA-Z][^>]*?\s(?:id|name)\s*=\s*["']?([^"'\s>]+)   # HTML and JSX
+    | \{:?[^{}\n]*?\#([^\s{}#]+)[^{}\n]*\}                        # {#id}, {: #id .class }
+    | ^\s*\(([^\s()]+)\)=\s*$ | ^\s*:(?:name|label):\s*(\S+)     # MyST
+    | \s:id=(\S+)                                                # docsify
+    """
+)
+_NESTED_HEADING = re.compile(r"(?m)^[\s>*+-]*#{1,6}[ \t]+(.+?)[ \t#]*$")
+_INCLUDED_PAGE = re.compile(r"(?m)(?:include|--8<--|^import\b)[^\n]*\.(?:mdx?|markdown|rst|txt)\b")
 
 
 def anchors(texts: Iterable[str]) -> set[str]:
-    """All anchors of a document whose parts follow each other."""
+    """All anchors of a document whose parts follow each other, in lower case: those of headings, also in containers,
+    tabs and quotes, and explicit ids, as the site generators write them.
+    """
     found: set[str] = set()
-    met: dict[str, int] = {}
+    met: Counter[str] = Counter()
     for text in texts:
-        for block in blocks.headings(text):
-            base = anchor(block.title)
-            times = met.get(base, 0)
-            met[base] = times + 1
-            found.add(f"{base}-{times}" if times else base)
-        found.update(match.lower() for match in _ID.findall(text))
+        for block in blocks.blocks(text):
+            nested = () if block.kind == "fence" else _NESTED_HEADING.findall(block.text)
+            for title in (block.title,) if block.kind == "heading" else nested:
+                base = anchor(blocks.without_attributes(title))
+                found.add(f"{base}-{met[base]}" if met[base] else base)
+                met[base] += 1
+        found.update(name.lower() for names in _EXPLICIT.findall(text) for name in names if name)
     return found
 
 
-def broken_links(texts: Mapping[int, str], *, exists: Callable[[str], bool] | None) -> list[Finding]:
-    """Links to an anchor that no heading makes, and relative links to a file that is not there."""
-    known = anchors(texts[number] for number in sorted(texts))
+def broken_links(
+    texts: Mapping[int, str],
+    *,
+    around: Iterable[str] = (),
+    exists: Callable[[str], bool] | None,
+    any_slug: bool = False,
+) -> list[Finding]:
+    """Links to an anchor that nothing makes, and links to a file that is not there.
+
+    ``around`` is the document outside of the sections, whose anchors count too. With ``any_slug`` anchors are compared
+    by their letters and digits, since each site generator makes them in its own way. Where the document includes
+    another page, its anchors are not known, and none is missing.
+    """
+    every = [*(texts[number] for number in sorted(texts)), *around]
+    known = None if any(map(_INCLUDED_PAGE.search, every)) else anchors(every)
+    if known is not None and any_slug:
+        known = set(map(_letters, known))
     return [
         finding("broken-link", section, link.line + 1, f"the link {excerpt(link.target)} leads nowhere: {what}")
         for section in sorted(texts)
         for link in blocks.links(texts[section])
-        if (what := _what_is_wrong(link.target, known, exists))
+        if (what := _what_is_wrong(link.target, known, exists, any_slug=any_slug))
     ]
 
 
-def _what_is_wrong(target: str, known: set[str], exists: Callable[[str], bool] | None) -> str:
-    if _SCHEME.match(target) or target.startswith("/"):
+def _what_is_wrong(target: str, known: set[str] | None, exists: Callable[[str], bool] | None, *, any_slug: bool) -> str:
+    if _SCHEME.match(target):
         return ""
     path, _, fragment = target.partition("#")
     path = path.partition("?")[0]
     if not path:
-        missing = fragment != "" and fragment.lower() not in known
+        if fragment == "" or known is None:
+            return ""
+        missing = (_letters(fragment) if any_slug else fragment.lower()) not in known
         return f"it is none of the {len(known)} anchors of the chapter" if missing else ""
     return "there is no such file" if exists is not None and not exists(path) else ""
+
+
+def _letters(name: str) -> str:
+    """An anchor without accents and what generators make of spaces and punctuation; not less than what it is."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", name.lower()) if c.isalnum())
+    return bare or name

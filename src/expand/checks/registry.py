@@ -51,15 +51,19 @@ def check_section(
 def check_chapter(
     texts: Mapping[int, str],
     *,
+    around: Sequence[str] = (),
     quality: Quality | None = None,
     exists: Callable[[str], bool] | None = None,
+    any_slug: bool = False,
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
-    ``texts`` holds the sections by number; what stands around them may go along under 0.
-    ``exists`` says whether a relative link's path is there; without it only anchors are checked.
+    ``texts`` holds the sections by number; what stands around them may go along under 0, to be checked too, or as
+    ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
+    see ``links.broken_links``.
     """
-    found = [*repeats.across_sections(texts), *links.broken_links(texts, exists=exists)]
+    broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
+    found = [*repeats.across_sections(texts), *broken]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         found += requirements.few_examples(texts.values(), wanted, language, section=0)

@@ -3,8 +3,6 @@
 Commands are imported when they are used (``lazy_commands``), so that ``expand --help`` is quick.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from typing import NoReturn

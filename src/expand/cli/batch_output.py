@@ -1,7 +1,5 @@
 """``expand chapter --batch``: chapters drafted by batches, at the price of batches."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """What the commands share: the workspace and settings that a command line means, and results on stdout."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """``expand doctor``: what is installed, reachable, priced and writable."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

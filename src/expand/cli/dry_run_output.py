@@ -1,7 +1,5 @@
 """A dry run as a table or as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from expand.budget import usd_from_pico

@@ -4,8 +4,6 @@ A stream whose encoding is a Windows code page or ASCII gets plain dashes, bars 
 ``?`` for each cell of anything else: the tool neither fails over them nor prints mojibake. UTF-8 streams show all.
 """
 
-from __future__ import annotations
-
 import codecs
 import io
 import json

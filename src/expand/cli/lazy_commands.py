@@ -3,8 +3,6 @@
 A cli module may therefore import all it needs at its top: nothing of it is loaded for another command.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from importlib import import_module

@@ -1,7 +1,5 @@
 """``expand ledger``: integrity, transfer, and settling what was unknown."""
 
-from __future__ import annotations
-
 import io
 import sys
 from pathlib import Path

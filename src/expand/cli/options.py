@@ -1,7 +1,5 @@
 """The options and arguments that several commands take, as annotations: ``model: options.Model = None``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

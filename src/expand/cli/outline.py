@@ -1,7 +1,5 @@
 """``expand outline check`` and ``expand outline schema``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``expand outline import``: outlines from documents, and from what the author model proposes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -7,8 +7,6 @@ and makes its texts ``printable``. Data for another program (a diff, an exported
 for byte with ``write_data``.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable
 from typing import Any, TextIO, cast

@@ -4,8 +4,6 @@ Figures are shown whole at any width; titles give way first, then the bars. Ever
 drawn over what stands above.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time
@@ -20,8 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from expand.cli.output import unguarded
-from expand.cli.progress_messages import ProgressMessages
-from expand.cli.run_stats import Key, RunStats
+from expand.cli.progress_messages import Key, ProgressMessages, RunStats
 from expand.cli.verbosity import Verbosity
 from expand.drafting.events import Event, Notice, SectionDone, SectionGrew, SectionStarted
 from expand.redaction import printable

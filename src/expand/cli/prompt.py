@@ -1,7 +1,5 @@
 """``expand prompt``: shows what would be sent; lists, compares and copies templates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated

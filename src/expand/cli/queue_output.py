@@ -13,7 +13,7 @@ from expand.cli.verbosity import counted, note
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.settings import Settings
-from expand.worker.availability import server_of
+from expand.worker.jobs import server_of
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:

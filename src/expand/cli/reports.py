@@ -1,7 +1,5 @@
 """``expand budget``, ``plan``, ``status`` and ``report``: the reports, and where they are written."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
 import sys

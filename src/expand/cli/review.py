@@ -9,9 +9,8 @@ import typer
 from expand.checks.finding import KINDS
 from expand.cli import options
 from expand.cli.common import print_json, print_text, settings_of, workspace_of
-from expand.cli.locations import locations_of
 from expand.cli.run_command import run
-from expand.cli.run_output import review_markdown, review_table
+from expand.cli.run_output import locations_of, review_markdown, review_table
 from expand.cli.verbosity import counted, warn
 from expand.drafting.accept import AcceptResult, accept_drafts
 from expand.drafting.accept import review as review_draft

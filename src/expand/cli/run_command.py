@@ -1,7 +1,5 @@
 """A run from the command line: progress on stderr, signals, and the messages at its end."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import sys

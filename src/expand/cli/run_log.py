@@ -3,8 +3,6 @@
 Bounded: only the newest files are kept. No key is in it.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from expand.cli.progress_messages import ProgressMessages
-from expand.cli.run_stats import RunStats
+from expand.cli.progress_messages import ProgressMessages, RunStats
 from expand.cli.verbosity import Verbosity, counted
 from expand.drafting.events import Event, SectionGrew
 from expand.drafting.results import RunResult

@@ -1,7 +1,5 @@
 """What the command line shows on a terminal: tables in its width, and prose folded between words."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """``expand trust``: which destinations a workspace names, and the question whether the user agrees."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

@@ -4,8 +4,6 @@
 for one command line, wherever they stand in it.
 """
 
-from __future__ import annotations
-
 import enum
 import sys
 from collections.abc import Callable

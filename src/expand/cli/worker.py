@@ -12,16 +12,15 @@ import typer
 
 from expand.cli import options
 from expand.cli.common import print_json, settings_of, workspace_of
-from expand.cli.progress_messages import ProgressMessages
+from expand.cli.progress_messages import ProgressMessages, RunStats
 from expand.cli.queue_output import backend_of, run_quietly, show_status
 from expand.cli.run_command import logged, note_author, stop_on_signals
 from expand.cli.run_log import RunLog
-from expand.cli.run_stats import RunStats
 from expand.cli.verbosity import Verbosity, counted, note, verbosity, warn
 from expand.drafting.events import AttemptChanged, Event, Notice
 from expand.errors import InputError
 from expand.settings import Overrides, Settings
-from expand.worker.availability import server_of
+from expand.worker.jobs import server_of
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:

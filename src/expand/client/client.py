@@ -12,8 +12,6 @@ the answer took seconds.
   ``retry_policy`` says.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import shlex
@@ -22,8 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from expand.client.circuit_breaker import CircuitBreaker
-from expand.client.limiter import Canary, Limiter
+from expand.client.limiter import Canary, CircuitBreaker, Limiter
 from expand.client.outcome import Bought, Event, HeldError, RefusedError, StoppedError
 from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, is_lost
 from expand.errors import AuthorError, ExpandError, LedgerError

@@ -15,8 +15,6 @@
 An attempt that failed after text had arrived is not a failure here: what arrived is an answer that was cut.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

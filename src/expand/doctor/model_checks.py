@@ -3,8 +3,6 @@
 The endpoint is asked which models it has: that is free of charge, and it tries the key.
 """
 
-from __future__ import annotations
-
 import asyncio
 import difflib
 import json

@@ -5,8 +5,6 @@ SARIF 2.1.0, which code scanning takes from any tool. Lines and columns count fr
 characters; files are named from the folder ``beside``.
 """
 
-from __future__ import annotations
-
 import os
 import posixpath
 from collections.abc import Iterable, Sequence

@@ -152,11 +152,19 @@ def site_of(page: Path, root: Path) -> Site:
     return Site(generator=PLAIN, folder=root)
 
 
-def files_of_link(site: Site, page: Path, target: str) -> tuple[Path, ...]:
+def documents_folder(site: Site) -> Path:
+    """The folder of a site's documents; the site's own where its configuration cannot be read."""
+    try:
+        return site.configuration().folder
+    except InputError:  # the generator says it too
+        return site.folder
+
+
+def files_of_link(site: Site, page: Path, target: str, *, docs: Path | None = None) -> tuple[Path, ...]:
     """The files that a link in ``page`` may mean, the likeliest first; the link is broken if none exists.
 
     Empty where no file can be told: an address, an anchor of the page itself, a role's target, a path from the root of
-    a site whose address is not known.
+    a site whose address is not known. ``docs`` is the documents' folder, where the caller has read it.
     """
     generator = site.generator
     path = re.split(r"[?#]", target)[0].strip()
@@ -166,10 +174,7 @@ def files_of_link(site: Site, page: Path, target: str) -> tuple[Path, ...]:
         return ()
     if path.startswith("/") and not generator.rooted:
         return ()
-    try:
-        docs = site.configuration().folder
-    except InputError:  # the generator says it too
-        docs = site.folder
+    docs = docs or documents_folder(site)
     starts = [page.parent]
     if path.startswith("/"):
         # A locale is a folder of the documents that its addresses leave out, or that they begin with.

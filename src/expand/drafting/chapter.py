@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
-from expand.checks import Finding, check_section
+from expand.checks import Finding, check_section, not_ignored
 from expand.document import draft
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
@@ -259,6 +259,11 @@ class Chapter:
             **self._briefed(section),
         )
 
+    def ignored(self, section: int) -> frozenset[str]:
+        """The kinds of findings that nobody wants to hear of in a section; 0: of the chapter as a whole."""
+        own = next((one.ignore for one in self.outline.sections if one.number == section), ())
+        return frozenset((*self._book.ignore, *self.outline.ignore, *own))
+
     def brief_of(self, section: Section) -> SectionBrief | None:
         """The section's entry in the chapter's brief, None where there is none."""
         return self.brief.section(section) if self.brief else None
@@ -293,7 +298,7 @@ class Chapter:
 
     def _findings(self, section: Section, text: str) -> tuple[Finding, ...]:
         skeleton = self.skeletons[section.number]
-        return check_section(
+        found = check_section(
             section=section,
             title=skeleton.title,
             topics=skeleton.topics,
@@ -302,6 +307,7 @@ class Chapter:
             language=self.language,
             quality=self.outline.quality,
         )
+        return not_ignored(found, {section.number: text}, self.ignored)
 
     def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its

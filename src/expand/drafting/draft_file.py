@@ -11,6 +11,7 @@ an edit in it, it does.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,13 +20,14 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from expand.checks import Finding, check_chapter, source_findings
+from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.requirements import LONG, SHORT
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, with_topics_moved
 from expand.document.layout import assembled
 from expand.document.page import Page, anchors
+from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
 from expand.drafting.brief import read_brief
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
@@ -373,15 +375,31 @@ class DraftFile:
 
         In ``links`` it is noted which files were looked for, and whether they are there.
         """
-        chapter = self.chapter
-        folder = self._workspace.source_path(chapter.outline.source).parent
+        chapter, former = self.chapter, self._former
+        page = self._workspace.source_path(chapter.outline.source)
+        site = site_of(page, self._workspace.root)
+        docs = documents_folder(site)
         met = {} if links is None else links
 
-        def exists(path: str) -> bool:
-            return met.setdefault(path, (folder / path).exists())
+        def exists(target: str) -> bool:
+            files = map(str, files_of_link(site, page, target, docs=docs))
+            # Not Path.exists, which raises for a name that is too long.
+            found = [met.setdefault(file, os.path.exists(file)) for file in files]  # noqa: PTH110
+            return not found or any(found)
 
-        found = check_chapter(self.texts, quality=chapter.outline.quality if whole else None, exists=exists)
-        return found + (source_findings(chapter.source_blocks, self.text, layout=chapter.layout) if whole else ())
+        pieces: Sequence[str | int] = (chapter.head(), chapter.footer)
+        if chapter.arrangement is not None:
+            pieces = former.pieces if former and former.pieces else chapter.arrangement.pieces
+        found = check_chapter(
+            self.texts,
+            around=[piece for piece in pieces if isinstance(piece, str)],
+            quality=chapter.outline.quality if whole else None,
+            exists=exists,
+            any_slug=site.generator is not PLAIN,
+        )
+        if whole:
+            found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
+        return not_ignored(found, self.texts, chapter.ignored)
 
 
 class DraftStore:

@@ -19,10 +19,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from expand.checks import Finding
+from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError
 from expand.client.outcome import StoppedError
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
+from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
@@ -202,6 +203,8 @@ class _Scheduler:
         self._refused: list[Refusal] = []
         self._problems: list[InputError] = []
         """Why chapters could not be opened or written."""
+        self._plan: BudgetPlan | None = None
+        """Which sections are finished where the budget does not reach for all that are due."""
         self._without_brief: set[str] = set()
         """Chapters that get a brief before their first section is drafted."""
         self._brief_locks: dict[str, asyncio.Lock] = {}
@@ -264,6 +267,7 @@ class _Scheduler:
         chapters: dict[str, list[int]] = {}
         planned: list[SectionPlanned] = []
         begun = begun_chapters(self._context.ledger)
+        due: list[DueSection] = []
         for chapter in self._options.chapters:
             known = self._cache.result(chapter, self._revisions)
             if known is not None:
@@ -273,17 +277,34 @@ class _Scheduler:
             draft_file = self._drafts.look(chapter)
             checks = check_chapter_state(draft_file, self._options, self._revisions)
             planned += [check.planned(draft_file.chapter) for check in checks]
-            if any(check.state == "due" and not check.begun.whole for check in checks) and wants_brief(
-                draft_file.chapter, begun
-            ):
+            found = due_sections(draft_file.chapter, checks)
+            due += found
+            if found and wants_brief(draft_file.chapter, begun):
                 self._without_brief.add(chapter)
             chapters[chapter] = [check.section.number for check in checks]
         self._on_event(RunPlanned(sections=tuple(planned)))
+        if not self._interrupted:  # else the ledger's answers are drafted, and nothing is spent
+            self._plan = budget_plan(due, self._context.remaining_tokens(), self._expected_tokens)
+        if self._plan is not None:
+            self._without_brief.clear()
+            self._on_event(Notice(message=str(self._plan)))
         return chapters
+
+    def _expected_tokens(self, due: DueSection) -> int:
+        draft_file = self._drafts.look(due.chapter)
+        section = draft_file.chapter.outline.sections[due.section - 1]
+        revision = revision_of(draft_file, section, self._revisions)
+        check = check_section_state(draft_file, section, self._options, revision)
+        return expected_tokens(draft_file.chapter, check, self._context.ledger)
 
     async def _draft(self, chapters: Mapping[str, Sequence[int]]) -> None:
         """Have the workers do everything, and the drafts written meanwhile."""
         todo = lanes(chapters, workers=self._workers, in_order=self._options.context == "text")
+        workers = self._workers
+        if self._plan is not None:
+            first, workers = self._plan.finished, 1
+            every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
+            todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*first, *every)))
         done = asyncio.Event()
 
         async def work() -> None:
@@ -300,9 +321,9 @@ class _Scheduler:
                         self._defects.append(error)
 
         async def work_all() -> None:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self._workers):
-                    workers.create_task(work())
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(workers):
+                    tasks.create_task(work())
             done.set()
 
         try:
@@ -317,7 +338,8 @@ class _Scheduler:
         draft_file = self._drafts.take(chapter_id)
         section = draft_file.chapter.outline.sections[number - 1]
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
-        status, notes = await self._drafted(draft_file, section)
+        status, told = await self._drafted(draft_file, section)
+        notes = not_ignored(told, draft_file.texts, draft_file.chapter.ignored)
         counter = self._context.usage.take(chapter_id, number)
         self._attempts += counter.attempts
         result = draft_file.section_result(section, status)
@@ -344,7 +366,8 @@ class _Scheduler:
             if chapter_id not in self._without_brief:
                 return
             chapter = self._drafts.look(chapter_id).chapter
-            if self._can_afford(brief_order(chapter, "none").amount.tokens * BUDGET_SHARE):
+            remaining = self._context.remaining_tokens()
+            if remaining is None or brief_order(chapter, "none").amount.tokens * BUDGET_SHARE <= remaining:
                 made = await make_brief(self._context, chapter, self._workspace)
                 if made.brief is not None:
                     self._drafts.forget(chapter_id)
@@ -355,12 +378,6 @@ class _Scheduler:
                 self._attempts += counter.attempts
                 self._brief_answers += counter.answers
             self._without_brief.discard(chapter_id)
-
-    def _can_afford(self, tokens: int) -> bool:
-        """Whether the book's and the run's budget have so much left."""
-        ledger, run = self._context.ledger, self._context.run_id
-        left = [ledger.balance(scope).remaining_tokens for scope in ("book", f"run:{run}")]
-        return all(remaining is None or remaining >= tokens for remaining in left)
 
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
@@ -374,6 +391,9 @@ class _Scheduler:
             self._on_event(Notice(message=f"{chapter.id}/{number}: {message}"))
         if check.state != "due":
             return "reused", ()
+        if self._plan is not None and (chapter.id, number) in self._plan.left_out:
+            self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
+            return "refused", ()
         drafted = await SectionRun(self._context, chapter, check).draft()
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)

@@ -165,6 +165,12 @@ class RunContext:
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
     bounds: dict[str, ChapterBound] = field(default_factory=dict)
 
+    def remaining_tokens(self, chapter: str = "") -> int | None:
+        """What the budgets of the book and the run have left, and that of a chapter; None without a limit."""
+        scopes = ("book", f"run:{self.run_id}", *((f"chapter:{chapter}",) if chapter else ()))
+        left = [self.ledger.balance(scope).remaining_tokens for scope in scopes]
+        return min((remaining for remaining in left if remaining is not None), default=None)
+
     def models_for(self, role: ModelRole, draft: ModelSetup) -> tuple[ModelSetup, ...]:
         """The models of a role, the one that is meant first; ``draft`` is the one that drafts."""
         meant = self.repairs or draft if role == "repair" else draft

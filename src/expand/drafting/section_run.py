@@ -193,7 +193,7 @@ class SectionRun:
             try:
                 while tries < UNUSABLE_TRIES:
                     order = self._admitted(requests, ask, attempt)
-                    bought = await self._buy(order)
+                    bought = await self._buy_within(order, requests, ask, attempt)
                     self._counter.add(bought)
                     self._bound.add(bought.usage.total)
                     found = _unusable_kind(bought.answer)
@@ -248,6 +248,19 @@ class SectionRun:
 
     async def _buy(self, order: Order) -> Bought:
         return await self._context.client.buy(order)
+
+    async def _buy_within(self, order: Order, requests: RequestBuilder, ask: Ask, attempt: int) -> Bought:
+        """Buy the answer to an order, with a lower output cap where the budget has no room for its own: caps are set at
+        several times what the lines take.
+        """
+        try:
+            return await self._buy(order)
+        except BudgetExceededError:
+            most = self._context.remaining_tokens(self._chapter.id) or 0
+            smaller = requests.order(ask, self._shown_text, attempt=attempt, most_tokens=most)
+            if smaller.amount.tokens >= order.amount.tokens:
+                raise
+            return await self._buy(smaller)
 
     def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: Bought, cap: int) -> None:
         """See that the next try has a higher output cap than ``cap``, which was spent on thinking.

@@ -5,8 +5,6 @@
 write proposals as outlines; ``import_run`` ties it together.
 """
 
-from __future__ import annotations
-
 from expand.importers.import_run import DEFAULT_LINES, KINDS, ImportRequest, ImportResult, Kind, import_document
 from expand.importers.writer import WrittenOutline
 

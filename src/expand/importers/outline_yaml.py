@@ -4,8 +4,6 @@ The only module that imports ruamel.yaml. PyYAML, which reads outlines, forgets 
 cannot write a file that a person keeps by hand.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import re

@@ -10,8 +10,6 @@ it; a chapter that the document only mentions is not imported. Sections may be d
 targets also come from tables whose rows name the chapters.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

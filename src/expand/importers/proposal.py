@@ -3,8 +3,6 @@
 Lines are Markdown lines, hours wall-clock hours. None means that the document does not say.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable

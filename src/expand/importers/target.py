@@ -1,7 +1,5 @@
 """Finds the chapter that ``--suggest`` means: one of the book, a document's, or a new one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path

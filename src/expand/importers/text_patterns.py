@@ -3,8 +3,6 @@
 ``第3篇：03_性能工程实践.md``, ``Chapter 3: Performance (`03_performance.md`)``, ``3. Performance``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

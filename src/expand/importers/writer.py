@@ -4,8 +4,6 @@ Everything is worked out and read back before anything is written. An outline th
 comments, its order, its other languages and what the proposal does not mention.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass

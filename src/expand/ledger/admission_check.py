@@ -1,7 +1,5 @@
 """What stands in an order's way: it is bought already, a limit would be passed, or the model may not be called now."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta

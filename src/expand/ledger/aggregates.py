@@ -3,8 +3,6 @@
 Sums are made by the database, since a ledger may hold hundreds of thousands of attempts.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

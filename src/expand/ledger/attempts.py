@@ -4,8 +4,6 @@ A change of state is one row of history, and it moves the attempt's tokens betwe
 transaction (``_change``). Nothing else ever changes an attempt. Times are text in the tables, and all of one length.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

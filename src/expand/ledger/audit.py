@@ -3,8 +3,6 @@
 Whatever the file holds, the audit ends with a report: a foreign, damaged or newer file is a finding, never a traceback.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import zlib

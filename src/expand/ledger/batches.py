@@ -11,8 +11,6 @@ them: an owner that is a batch is never dead. Only one batch at a time is on its
 provider (``submitting``); what its submitter has left behind is gone on with by the next.
 """
 
-from __future__ import annotations
-
 import enum
 import json
 import zlib

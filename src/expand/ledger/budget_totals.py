@@ -5,8 +5,6 @@ attempt moves its tokens from one column to another in the same transaction. Tra
 (see ``database``), so no row needs a lock of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from expand.budget import Balance, Limit

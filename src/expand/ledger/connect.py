@@ -3,8 +3,6 @@
 The PostgreSQL driver is loaded only where it is wanted.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -5,8 +5,6 @@ row is read by name or position. A back end is a module beside this one (``sqlit
 opened by ``connect``. No other module of this package knows which back end it talks to.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime

@@ -8,8 +8,6 @@ A batch is an owner as well, of the attempts in it: ``id`` is in both tables. ``
 its way to its provider, and then NULL, so that only one can be.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from expand.errors import LedgerError

@@ -1,7 +1,5 @@
 """A session with a PostgreSQL server: how it begins, its rows, and what its errors mean."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import re

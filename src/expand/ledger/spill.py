@@ -9,8 +9,6 @@ is removed only after the ledger has it durably. A file holds all that its attem
 never heard of the attempt, a backup say, gets both.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -5,8 +5,6 @@ line an attempt with its history, and with its request and answer where texts ar
 figures still arrive, but the answers would have to be bought again.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from collections.abc import Iterable, Iterator

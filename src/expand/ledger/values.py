@@ -1,7 +1,5 @@
 """What goes into the ledger and what comes out of it, as frozen values."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass

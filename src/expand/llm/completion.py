@@ -4,8 +4,6 @@ Pure: nothing is sent, and no SDK is needed. A provider's word is not trusted: w
 ``GARBLED``. Text that arrived is never dropped, whatever comes before or after it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Where requests go and with which key; what may be sent, and how the key stays out of what is shown and stored."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import re

@@ -4,8 +4,6 @@
 where none does. Pure: nothing is sent, and no SDK is needed.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

@@ -6,8 +6,6 @@ events, events without the blank line between them, and all of that under any co
 all, by what arrives and not by its label. Pure: it takes bytes, and raises nothing.
 """
 
-from __future__ import annotations
-
 import codecs
 import json
 import re

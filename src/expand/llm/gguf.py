@@ -5,8 +5,6 @@ key-value pairs, tensor descriptions, then the tensors at aligned offsets. llama
 broken files, so everything that the header says of places in the file is checked here first.
 """
 
-from __future__ import annotations
-
 import mmap
 import struct
 from collections.abc import Mapping

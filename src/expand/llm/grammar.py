@@ -5,8 +5,6 @@ with its subject then writes exactly the lines asked, opens each paragraph on th
 by itself. See ``profiles.toml`` for the forms that ship.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from math import ceil

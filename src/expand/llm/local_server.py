@@ -5,8 +5,6 @@ JSON with the fields of ``ServedModel``. The process writes one line of JSON, ``
 ends when its standard input does, and so with the process that started it, however that ends.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -7,8 +7,6 @@ holds of the provider's server is laid over the ready profile, and the settings'
 prices are US dollars per million tokens.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -5,8 +5,6 @@ over them, or are new ones. A provider that is not named is recognised by its ba
 that is its own, or by a port of this machine, which is a guess, and is said to be one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase

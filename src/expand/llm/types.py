@@ -4,8 +4,6 @@ Nothing here sends anything. Token counts follow the provider's own report: ``pr
 ``cached``, ``completion`` includes ``reasoning``.
 """
 
-from __future__ import annotations
-
 import enum
 import hashlib
 import json

@@ -4,8 +4,6 @@ A provider's word is not trusted: a usage that is partial or cannot be true is n
 its reservation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from expand.llm.types import Usage

@@ -2,8 +2,6 @@
 is a finite number of seconds.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

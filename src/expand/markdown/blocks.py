@@ -8,6 +8,7 @@ Inline markup is read only for links; everything else needs the block structure 
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import re
@@ -29,6 +30,8 @@ Kind = Literal["heading", "paragraph", "fence", "code", "list", "table", "quote"
 _ROW = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _FRONT_MATTER_KEY = re.compile(r"""#|["']?[A-Za-z_@$][\w.$-]*["']?\s*:""")
 _FRONT_MATTER_ENDS = {"---": ("---", "..."), "+++": ("+++",), "{": ("}",)}
+_HTML_LINK = re.compile(r"""(?is)<(?:a|img)\s[^<>]*?(?<![\w:@.-])(?:href|src)\s*=\s*(["'])(?P<target>[^"'{}]*)\1""")
+_ATTRIBUTES = re.compile(r"[ \t]*(?:\{:?[^{}\n]*\}|:id=\S+)[ \t]*$")
 _FENCE_OPEN = re.compile(r"(`{3,}|~{3,})([^\r\n]*)")
 _INLINE_MARKUP = re.compile(r"(?P<tick>`+)(?P<code>.+?)(?P=tick)|!?\[(?P<link>[^\]]*)\]\([^)]*\)|<[^>]+>")
 _KINDS: dict[str, Kind] = {
@@ -289,15 +292,24 @@ def paragraphs(text: str) -> tuple[Paragraph, ...]:
 
 
 def links(text: str) -> tuple[Link, ...]:
-    """Links and images outside of code, with reference links resolved."""
+    """Links and images outside of code, with reference links resolved, and those of HTML elements."""
     found = []
-    for token in _parser(inline=True).parse(text):
+    front = front_matter_lines(rows(text))
+    for token in _parser(inline=True).parse("\n" * front + "".join(rows(text)[front:])):
         line = token.map[0] if token.map else 0
-        for child in token.children or ():
-            target = child.attrGet("href") or child.attrGet("src")
+        for part in token.children or (token,):
+            target = part.attrGet("href") or part.attrGet("src")
             if target is not None:
                 found.append(Link(line=line, target=unquote(str(target))))
+            elif part.type in ("html_block", "html_inline"):
+                targets = (html.unescape(link["target"]) for link in _HTML_LINK.finditer(part.content))
+                found += [Link(line=line, target=unquote(target)) for target in targets]
     return tuple(found)
+
+
+def without_attributes(title: str) -> str:
+    """A heading's title without the attributes behind it: ``{#id}``, ``{: .class }``, ``:id=name``."""
+    return _ATTRIBUTES.sub("", title)
 
 
 def _open_fence_row(text: str) -> tuple[str, Block] | None:

@@ -3,8 +3,6 @@
 Lines are Markdown lines as ``wc -l`` counts them, tokens are whole, hours are wall-clock hours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -63,6 +61,8 @@ class Section(NamedTuple):
     code_examples: int | None = None
     note: Text | None = None
     heading: str = ""
+    ignore: tuple[str, ...] = ()
+    """Kinds of findings that are silenced, beside those of the outline."""
 
 
 class Quality(NamedTuple):
@@ -92,6 +92,8 @@ class Outline(NamedTuple):
     """The chapter's house style, None for the book's."""
     layout: Layout | None = None
     """Whether the document keeps its own form, None for what the book says."""
+    ignore: tuple[str, ...] = ()
+    """Kinds of findings that are silenced, beside those of the book."""
 
     @property
     def target_lines(self) -> int:
@@ -156,3 +158,5 @@ class Book(NamedTuple):
     """The house style of chapters that name none."""
     layout: Layout = "numbered"
     """The layout of chapters that name none."""
+    ignore: tuple[str, ...] = ()
+    """Kinds of findings that are silenced."""

@@ -1,7 +1,5 @@
 """What a book and its outlines allow to be spent, and what was spent before, by budget scope."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from expand.budget import Limit, pico_from_usd

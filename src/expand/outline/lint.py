@@ -1,7 +1,5 @@
 """What is odd about an outline that can be read: warnings, each with its place in the file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

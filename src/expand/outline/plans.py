@@ -4,8 +4,6 @@
 the 400 to 500 that authors plan for a skeleton; a chapter that is shorter stays as it is.
 """
 
-from __future__ import annotations
-
 import enum
 
 from expand.outline import Outline

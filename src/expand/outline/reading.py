@@ -4,8 +4,6 @@ What is raised is ``InputErrors`` (exit code 2) and nothing else, whatever the f
 ``file:line:column``, what is wrong and how to mend it. What is odd but can be worked with is a warning of ``lint``.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Collection, Mapping
 from decimal import Decimal
@@ -165,6 +163,7 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
         allowance=_allowance(data["allowance"]) if "allowance" in data else None,
         style=style,
         layout=data.get("layout"),
+        ignore=tuple(data.get("ignore", ())),
     )
 
 
@@ -177,6 +176,7 @@ def _section(number: int, data: Mapping[str, Any]) -> Section:
         code_examples=_whole(data.get("code_examples")),
         note=_text_or_none(data.get("note")),
         heading=data.get("heading", "").strip(),
+        ignore=tuple(data.get("ignore", ())),
     )
 
 
@@ -212,6 +212,7 @@ def _book(data: Mapping[str, Any], style: Style | None) -> Book:
         plans={_composed(name): _plan(plan) for name, plan in data.get("plans", {}).items()},
         style=style,
         layout=data.get("layout", "numbered"),
+        ignore=tuple(data.get("ignore", ())),
     )
 
 

@@ -5,8 +5,6 @@ both give the same verdict. What a schema cannot say (an id against its file's n
 through a link, a chapter that the book does not have) is in ``reading.py``.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

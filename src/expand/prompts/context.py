@@ -3,8 +3,6 @@
 The reference, ``expand prompt context`` and the check of a user's templates are made from these.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace

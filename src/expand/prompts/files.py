@@ -6,8 +6,6 @@ chapter 04, ``styles/tutorial/section.j2`` for a house style, ``brief/section.j2
 profile says ``style = "brief"``. Nothing here renders.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Mapping, Sequence

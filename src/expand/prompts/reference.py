@@ -1,7 +1,5 @@
 """Write the page about templates from what the code declares: Markdown for docs/reference."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from expand.prompts.context import (

@@ -9,8 +9,6 @@ for each item and what is in it. What could grow beyond all bounds in a single s
 Nothing is computed while a template is compiled, as Jinja2 would do with constants: that would come before any bound.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sized
 from functools import wraps

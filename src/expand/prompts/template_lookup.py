@@ -16,8 +16,6 @@ looked for from the top. ``book/NAME`` and ``shipped/NAME`` mean a file as the b
 packaged one) and the packaged one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath

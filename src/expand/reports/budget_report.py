@@ -1,7 +1,5 @@
 """The budget report: used, reserved and remaining, what the rest may take, and how the tokens were spent."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal

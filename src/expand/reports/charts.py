@@ -4,8 +4,6 @@ pygal writes a script for tooltips and a comment with the date into every chart;
 needs no script and the same figures give the same bytes. Colours come from the page's style sheet.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import sys

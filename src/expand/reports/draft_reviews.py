@@ -1,7 +1,5 @@
 """The drafts of a book held against their outlines, for the status report."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from expand.drafting.accept import review

@@ -3,8 +3,6 @@
 JSON and CSV are written here, the others by their modules.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

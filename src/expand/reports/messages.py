@@ -1,7 +1,5 @@
 """What people read in reports: one catalogue for each language, ``catalogues/<language>.toml``."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache

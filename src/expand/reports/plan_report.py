@@ -1,7 +1,5 @@
 """The plans side by side as a report, and the tables of them that the status report shows too."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from expand.reports import messages

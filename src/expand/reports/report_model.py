@@ -4,8 +4,6 @@ A value is kept exact, with its kind; only showing it makes text of it. Ids name
 CSV whatever the language; ``messages`` says what people read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal

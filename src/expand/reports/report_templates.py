@@ -1,7 +1,5 @@
 """A report as HTML or Markdown, by the Jinja templates beside this module."""
 
-from __future__ import annotations
-
 import re
 from functools import cache, partial
 

@@ -4,8 +4,6 @@ Rich tells how wide characters are (a Chinese one takes two columns). Its own ``
 that the report of a large book has; these few lines take 0.3 s.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest

@@ -6,8 +6,6 @@ tags are refused, so nothing can grow while it is read. TOML is what tomllib rea
 are Decimal. All problems of a file are gathered before any is raised.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Generator, Iterator, Mapping

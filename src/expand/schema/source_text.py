@@ -4,8 +4,6 @@ What holds of the text: valid UTF-8 without control characters or tabs, of bound
 columns in characters. All problems of a file are gathered before any is raised.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

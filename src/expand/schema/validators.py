@@ -12,8 +12,6 @@ Messages take their words from them too:
 compares titles and ids as people do: letter case and spaces do not count, and neither do the other keys of an item.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import unicodedata

@@ -2,8 +2,6 @@
 fixtures for pytest (see ``plugin``). Nothing but the fixtures needs pytest.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING
 

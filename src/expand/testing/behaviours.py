@@ -1,7 +1,5 @@
 """How a scripted author or server behaves, well or badly: the names, and the text that each writes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal

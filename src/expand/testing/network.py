@@ -1,7 +1,5 @@
 """No connection and no name look-up beyond this machine, whatever library asks for it."""
 
-from __future__ import annotations
-
 import ipaddress
 import socket
 from collections.abc import Iterator

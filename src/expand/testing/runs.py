@@ -1,7 +1,5 @@
 """A copy of a workspace, and what runs in it: a chapter drafted on trial, with assertions, and command lines."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

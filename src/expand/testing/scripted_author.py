@@ -1,7 +1,5 @@
 """An author in the process that writes to order: no network, no key, the same text every time."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Lines that a scripted author writes: none twice in a chapter, and always the same ones."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

@@ -5,8 +5,6 @@ procrastinate, do not mix. Whatever changes the queue as a whole is one transact
 two processes that queue the same sections at once, or find the same stalled job, follow one another.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager

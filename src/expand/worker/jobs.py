@@ -1,13 +1,39 @@
-"""A section that a worker is to buy, as it travels through the queue."""
+"""A section that a worker is to buy, as it travels through the queue; and whether there can be a queue here.
 
-from __future__ import annotations
+None of the queue's libraries is loaded, so that a message can name what is missing.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Self
 
 from expand.drafting.run_options import RunOptions
+from expand.errors import InputError, Place
+from expand.ledger_location import Server
 from expand.schema import Json
+from expand.workspace import Workspace
+
+
+def server_of(workspace: Workspace) -> Server:
+    """The database that the queue is in. Raises ``InputError`` where the ledger is a file, and where what the queue
+    is made of is not installed.
+    """
+    location = workspace.ledger_place
+    if not isinstance(location, Server):
+        inside = location.is_relative_to(workspace.root)
+        raise InputError(
+            "the queue needs a PostgreSQL ledger, and this one is the file "
+            f"{workspace.relative(location) if inside else location}",
+            remedy='set `ledger = "postgresql://USER@HOST/DATABASE?schema=BOOK"` at its top, or EXPAND_LEDGER',
+            place=Place(path=workspace.settings_path),
+        )
+    if find_spec("procrastinate") is None or find_spec("psycopg_pool") is None:
+        raise InputError(
+            "the queue needs procrastinate, which is not installed", remedy="run `pip install 'chapter-expand[queue]'`"
+        )
+    return location
+
 
 JOB_OPTIONS = ("plan", "language", "unpriced")
 """The options that a job carries: whoever works on it drafts what was asked for."""

@@ -1,7 +1,5 @@
 """Where every job of the queue stands, and who works at it: read in two statements, shown as JSON."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -4,8 +4,6 @@ What holds: nothing is drafted from anything but what the job says. A workspace 
 another key is a misfit, and says in which parts.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ procrastinate takes the jobs and keeps the heartbeat. What is decided here: whic
 workers are taken back, when a worker that fits no job rests, and when the worker ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
@@ -32,9 +30,8 @@ from expand.errors import AuthorError, BudgetExceededError, ExpandError, LedgerE
 from expand.llm.types import Author
 from expand.schema import Json
 from expand.settings import Settings, require_author
-from expand.worker.availability import server_of
 from expand.worker.job_queue import QUEUE, TASK, JobQueue, QueueError, open_queue
-from expand.worker.jobs import SectionJob
+from expand.worker.jobs import SectionJob, server_of
 from expand.worker.queue_status import JobNote
 from expand.worker.section_runner import MisfitError, SectionRunner, SupersededError
 from expand.workspace import Workspace
