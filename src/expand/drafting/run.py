@@ -25,7 +25,6 @@ from expand.client.outcome import StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
-from expand.drafting.chapter import Revision
 from expand.drafting.draft_file import DraftFile, DraftStore, code_checks
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
@@ -40,6 +39,7 @@ from expand.drafting.section_state import (
     check_chapter_state,
     check_section_state,
     raise_revisions,
+    revision_of,
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
 from expand.llm.types import Author
@@ -306,7 +306,7 @@ class _Scheduler:
     def _expected_tokens(self, due: DueSection) -> int:
         draft_file = self._drafts.look(due.chapter)
         section = draft_file.chapter.outline.sections[due.section - 1]
-        revision = Revision(*self._revisions.get(due.key, ()))
+        revision = revision_of(draft_file, section, self._revisions)
         check = check_section_state(draft_file, section, self._options, revision)
         return expected_tokens(draft_file.chapter, check, self._context.ledger)
 
@@ -397,7 +397,7 @@ class _Scheduler:
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        revision = Revision(*self._revisions.get((chapter.id, number), ()))
+        revision = revision_of(draft_file, section, self._revisions)
         check = check_section_state(draft_file, section, self._options, revision)
         if check.state == "edited":
             return "edited", ()
@@ -415,6 +415,8 @@ class _Scheduler:
         drafted = await SectionRun(self._context, chapter, check, code).draft()
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)
+        elif check.begun.bodies:
+            draft_file.put_on(number, drafted.text)
         elif drafted.lines >= lines.of_section(draft_file.texts[number]):
             draft_file.put(number, drafted.text, "")
         return self._status(chapter.id, number, drafted.ended_by), drafted.notes

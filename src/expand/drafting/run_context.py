@@ -147,8 +147,8 @@ class UsageCounters:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
-    """What the sections of a run are drafted with. ``lean`` are the sections, by chapter and number, that have answers
-    bought under the lean plan; None where nobody has looked.
+    """What the sections of a run are drafted with. ``lean`` are the chapters that have answers bought under the lean
+    plan; None where nobody has looked.
 
     ``repairs`` is the setup of the model that repairs, None for the one that drafts. ``stand_ins`` are those of the
     models that are asked, in this order, what another one did not answer. ``replaced`` says why, by the names of both.
@@ -158,7 +158,7 @@ class RunContext:
     run_id: str
     client: BudgetedClient
     usage: UsageCounters
-    lean: frozenset[tuple[str, int]] | None = None
+    lean: frozenset[str] | None = None
     repairs: ModelSetup | None = None
     stand_ins: tuple[ModelSetup, ...] = ()
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -235,7 +235,7 @@ async def open_run(
             )
         setup = model_setup_for(workspace, settings, ledger=ledger)
         client, usage = await open_client(stack, workspace, settings, ledger, author=author, on_event=on_event)
-        lean = ledger.bought(Plan.LEAN.value)
+        lean = frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value))
         context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
         yield book, setup, with_other_models(context, workspace, settings)
 

@@ -68,13 +68,13 @@ class SectionRun:
         self._chapter = chapter
         self._section = check.section
         self._check = check
-        self._text = SectionText(chapter.skeletons[check.section.number])
+        self._text = check.text(chapter)
         self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
         profile = chapter.setup.profile
         per_line = min(profile.tokens_per_line, profile.max_output_tokens // profile.lines_per_request)
-        missing = max(0, check.section.lines - self._text.base_lines)
+        missing = max(0, check.section.lines - max(self._text.base_lines, self._text.lines))
         self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
             check.section.number,
             lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
@@ -104,9 +104,10 @@ class SectionRun:
         """Ask until the section is done, or until something ends it."""
         ended_by: ExpandError | None = None
         try:
-            await self._reach_length()
-            await self._repair()
-            await self._repair_code()
+            if not self._check.begun.whole:
+                await self._reach_length()
+                await self._repair()
+                await self._repair_code()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
         # A request that cannot be made: it does not fit the model, or its template fails for just these values. What
@@ -149,7 +150,7 @@ class SectionRun:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
         loop = loop_for(self._text, self._chapter.setup.profile, first_purpose=purpose)
         lean = self._context.lean
-        if lean is None or (self._chapter.id, self._section.number) in lean:
+        if lean is None or self._chapter.id in lean:
             first = loop.next()
             if first is not None and self._context.ledger.known(self._order(first)) is None:
                 self._begin_lean()
@@ -160,7 +161,7 @@ class SectionRun:
     def _begin_lean(self) -> None:
         """Take over what the lean plan bought for this section, as far as the ledger has it."""
         lean = self._chapter.leaner
-        if lean is None or self._check.revision != NO_REVISION:
+        if lean is None or self._check.revision != NO_REVISION or self._check.begun.bodies:
             return
         text = SectionText(lean.skeletons[self._section.number])
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
@@ -342,10 +343,15 @@ class SectionRun:
         spans = self._text.spans()
         for one in self._findings(self._text):
             slot = next((slot for slot, span in spans.items() if one.line in span), None)
-            guessed = one.kind == "broken-code" and self._code is not None
-            if slot is not None and one.mendable and one.severity != "note" and not guessed:
+            mends = one.mendable and one.severity != "note" and not (one.kind == "broken-code" and self._code is not None)
+            if slot is not None and mends and not self._stood_there(slot):
                 found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
         return {slot: tuple(problems[:MOST_PROBLEMS]) for slot, problems in sorted(found.items())}
+
+    def _stood_there(self, slot: int) -> bool:
+        """Whether a topic's text is one that the section went on from: it was mended as far as could be."""
+        begun = self._check.begun.bodies
+        return bool(begun) and bool(begun[slot].strip()) and self._text.bodies[slot] == begun[slot]
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
         """How far a text is from its contract: blocking findings, warnings, share of lines off."""

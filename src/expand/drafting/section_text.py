@@ -15,12 +15,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
-from expand.document.layout import Filled, Part, Placeholder, Slot, fill, opened, says_placeholder
+from expand.document.layout import Filled, Opening, Part, Placeholder, Slot, fill, opened, says_placeholder
 from expand.llm.types import Finish
 from expand.markdown import assemble, continuation, cuts, lines, names, repetition, sanitize
 from expand.markdown.blocks import fences, open_fence, rows
@@ -69,6 +69,12 @@ class Skeleton:
             parts.append(Slot(slot))
             texts = []
         return opened(parts, "" if self.intro else self.opening)
+
+    def opened(self, opening: str) -> Skeleton:
+        """The same with first sentences that stand there already, where the brief gives none."""
+        if self.opening or not opening or any(isinstance(part, Opening) for part in self.kept):
+            return self
+        return replace(self, opening=opening, kept=opened(self.kept, opening) if self.kept else ())
 
     @cached_property
     def heading(self) -> str:
