@@ -32,7 +32,7 @@ from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_run import SectionRun
+from expand.drafting.section_run import DraftedSection, SectionRun
 from expand.drafting.section_state import (
     Revisions,
     check_chapter_state,
@@ -207,6 +207,7 @@ class _Scheduler:
         """Which sections are finished where the budget does not reach for all that are due."""
         self._without_brief: set[str] = set()
         """Chapters that get a brief before their first section is drafted."""
+        self._learning = asyncio.Lock()
         self._brief_locks: dict[str, asyncio.Lock] = {}
         self._brief_answers = 0
         self._attempts = 0
@@ -358,6 +359,16 @@ class _Scheduler:
             self._finish(draft_file)
         self._tell_done(chapter_id, result)
 
+    async def _first_alone(self, section: SectionRun) -> DraftedSection:
+        """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
+        what is asked of it for the others.
+        """
+        if self._drafts.setup.profile.brief and not self._context.delivered:
+            async with self._learning:
+                if not self._context.delivered:
+                    return await section.draft()
+        return await section.draft()
+
     async def _make_brief(self, chapter_id: str) -> None:
         """Have the chapter's brief made before the first of its sections; the others wait for it."""
         if chapter_id not in self._without_brief:
@@ -394,7 +405,7 @@ class _Scheduler:
         if self._plan is not None and (chapter.id, number) in self._plan.left_out:
             self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
             return "refused", ()
-        drafted = await SectionRun(self._context, chapter, check).draft()
+        drafted = await self._first_alone(SectionRun(self._context, chapter, check))
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)
         elif drafted.lines >= lines.of_section(draft_file.texts[number]):

@@ -209,11 +209,12 @@ class SectionText:
         copied.removed = Counter(self.removed)
         return copied
 
-    def replaced(self, slot: int, text: str, finish: Finish) -> Self:
-        """A copy in which a topic's text is another one."""
+    def replaced(self, slots: Sequence[int], text: str, finish: Finish) -> Self:
+        """A copy in which the text of some topics is another one."""
         copied = self.copy()
-        copied.bodies[slot] = ""
-        copied.add(text, finish, (slot,))
+        for slot in slots:
+            copied.bodies[slot], copied.cut[slot] = "", False
+        copied.add(text, finish, slots)
         return copied
 
     def _by_slot(self, text: str, slots: Sequence[int]) -> dict[int, str]:
