@@ -50,7 +50,7 @@ def topics_of(workspace: Workspace, number: int) -> list[tuple[str, str]]:
     return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
 
 
-@pytest.mark.parametrize(("over", "condensed"), [(1.2, False), (1.22, True)])
+@pytest.mark.parametrize(("over", "condensed"), [(1.2, False), (1.25, True)])
 def test_a_section_that_runs_far_over_is_sent_back_once(tmp_path: Path, over: float, condensed: bool) -> None:
     generator = TextGenerator()
 
