@@ -52,13 +52,7 @@ def topics_of(workspace: Workspace, number: int) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("over", "condensed"), [(1.2, False), (1.25, True)])
 def test_a_section_that_runs_far_over_is_sent_back_once(tmp_path: Path, over: float, condensed: bool) -> None:
-    generator = TextGenerator()
-
-    def write(sent: SentRequest) -> str:
-        ratio = 1.0 if sent.purpose == "repair" else over
-        return written(sent.question, "normal", generator=generator, ratio=ratio)[0]
-
-    author = ScriptedAuthor(write=write)
+    author = ScriptedAuthor(ratio=over)
     result = run(shipped(tmp_path), author, sections=[1])
     assert ["repair" in sent.purpose for sent in drafting(author)] == ([False, True] if condensed else [False])
     (section,) = result.chapter.sections
