@@ -474,7 +474,7 @@ class DraftStore:
         self._workspace = workspace
         self._book = book
         self._outlines = outlines or {}
-        self._setup = setup
+        self.setup = setup
         self._open: dict[str, DraftFile] = {}
         self._overwritten: dict[str, set[int]] = {}
 
@@ -484,7 +484,7 @@ class DraftStore:
         if found is None:
             outline = self._outlines.get(chapter)
             opened = open_chapter(
-                self._workspace, self._book, chapter, options=self.options, setup=self._setup, outline=outline
+                self._workspace, self._book, chapter, options=self.options, setup=self.setup, outline=outline
             )
             found = DraftFile(self._workspace, opened)
             for number in self._overwritten.get(chapter, ()):

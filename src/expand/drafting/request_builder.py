@@ -243,7 +243,9 @@ class RequestBuilder:
             material += skeleton.placed.get(slot, ())
         present = [self._extra.present[slot] for slot in slots if slot in self._extra.present]
         if repairing:
-            present = [ask.code or section_text.bodies[slots[0]]]
+            headed = [f"### {skeleton.topics[slot]}\n\n" if len(slots) > 1 else "" for slot in slots]
+            whole = [f"{heading}{section_text.bodies[slot]}" for heading, slot in zip(headed, slots, strict=True)]
+            present = [ask.code] if ask.code else whole
         return replace(
             self._base,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),

@@ -33,7 +33,7 @@ from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionRe
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_code import SectionCode
-from expand.drafting.section_run import SectionRun
+from expand.drafting.section_run import DraftedSection, SectionRun
 from expand.drafting.section_state import (
     Revisions,
     check_chapter_state,
@@ -220,6 +220,7 @@ class _Scheduler:
         """Which sections are finished where the budget does not reach for all that are due."""
         self._without_brief: set[str] = set()
         """Chapters that get a brief before their first section is drafted."""
+        self._learning = asyncio.Lock()
         self._brief_locks: dict[str, asyncio.Lock] = {}
         self._brief_answers = 0
         self._attempts = 0
@@ -373,6 +374,16 @@ class _Scheduler:
             self._finish(draft_file, await asyncio.to_thread(judge, draft_file.texts) if judge else None)
         self._tell_done(chapter_id, result)
 
+    async def _first_alone(self, section: SectionRun) -> DraftedSection:
+        """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
+        what is asked of it for the others.
+        """
+        if self._drafts.setup.profile.brief and not self._context.delivered:
+            async with self._learning:
+                if not self._context.delivered:
+                    return await section.draft()
+        return await section.draft()
+
     async def _make_brief(self, chapter_id: str) -> None:
         """Have the chapter's brief made before the first of its sections; the others wait for it."""
         if chapter_id not in self._without_brief:
@@ -412,7 +423,7 @@ class _Scheduler:
         code = None
         if self._code:
             code = SectionCode(self._code(chapter.outline), draft_file.texts, number, chapter.ignored)
-        drafted = await SectionRun(self._context, chapter, check, code).draft()
+        drafted = await self._first_alone(SectionRun(self._context, chapter, check, code))
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)
         elif check.begun.bodies:

@@ -17,7 +17,15 @@ from expand.client.outcome import HeldError, StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
 from expand.drafting.dry_run import simulated_orders
 from expand.drafting.events import Notice
-from expand.drafting.length_loop import LEAST_LINES, MOST_LOOPS, Ask, gives_up, loop_for
+from expand.drafting.length_loop import (
+    LEAST_LINES,
+    MOST_LOOPS,
+    STRONG_LEAST_LINES,
+    Ask,
+    delivery_ratio,
+    gives_up,
+    loop_for,
+)
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
@@ -28,7 +36,7 @@ from expand.drafting.section_text import TERMINALS, SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
-from expand.markdown import sanitize
+from expand.markdown import blocks, sanitize
 from expand.settings import ModelRole
 
 MOST_PROBLEMS = 20
@@ -37,6 +45,8 @@ CODE_REPAIRS = 2
 """How often the refused code blocks of a topic are asked for anew."""
 LEAST_SHARE = 0.85
 """The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
+MOST_OVER = 1.15
+"""A section of so many times its lines is sent back once, to be condensed."""
 UNUSABLE_TRIES = 2
 """How often one request is made when the answers cannot be used: empty, refused, filtered. Every try is paid for, and
 what came twice comes a third time."""
@@ -106,6 +116,7 @@ class SectionRun:
         try:
             if not self._check.begun.whole:
                 await self._reach_length()
+                await self._condense()
                 await self._repair()
                 await self._repair_code()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
@@ -148,7 +159,9 @@ class SectionRun:
 
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
-        loop = loop_for(self._text, self._chapter.setup.profile, first_purpose=purpose)
+        profile = self._chapter.setup.profile
+        expected = delivery_ratio(self._context.delivered)
+        loop = loop_for(self._text, profile, first_purpose=purpose, expected_ratio=expected)
         lean = self._context.lean
         if lean is None or self._chapter.id in lean:
             first = loop.next()
@@ -157,6 +170,8 @@ class SectionRun:
         while (ask := loop.next()) is not None:
             grown, cut = await self._ask(ask)
             loop.record(ask, grown, cut=cut)
+            if ask.purpose == purpose and not cut and profile.brief:
+                self._context.delivered.append(loop.outcomes[-1])
 
     def _begin_lean(self) -> None:
         """Take over what the lean plan bought for this section, as far as the ledger has it."""
@@ -294,6 +309,30 @@ class SectionRun:
             message = f"{self._chapter.id}/{self._section.number}: {following} stands in for {model}: {reason}"
             self._context.usage.on_event(Notice(message=message))
 
+    async def _condense(self) -> None:
+        """Have a section of a strong model that runs far over written once more in its lines; keep what is better and
+        has all topics and examples.
+        """
+        lines, have = self._section.lines, self._text.lines
+        profile = self._chapter.setup.profile
+        if not profile.brief or have <= MOST_OVER * lines or lines > profile.lines_per_request:
+            return
+        problem = (
+            f"it has {have} lines where {lines} are wanted; say the same in fewer words, and keep the heading line of "
+            "each topic, every code example and every fact"
+        )
+        # A model that wrote half as much again as it was asked for does so again.
+        fewer = max(STRONG_LEAST_LINES, round(lines / delivery_ratio(self._context.delivered)))
+        ask = Ask(purpose="repair", slots=(*self._text.slots,), lines=fewer, ordinal=1, problems=(problem,))
+        answer = await self._usable(ask)
+        if answer is None:
+            return
+        shorter = self._text.replaced(ask.slots, answer.text, answer.finish)
+        whole = not any(shorter.cut) and all(body.strip() for body in shorter.bodies)
+        if whole and _fences(shorter) >= _fences(self._text) and self._misses(shorter) < self._misses(self._text):
+            self._text = shorter
+        self._show()
+
     async def _repair(self) -> None:
         """Ask for one repair for each topic with faults that a model can mend; keep the better text."""
         if not self._builders("repair"):
@@ -310,7 +349,7 @@ class SectionRun:
                 return
             if answer is None:
                 continue
-            repaired = self._text.replaced(slot, answer.text, answer.finish)
+            repaired = self._text.replaced((slot,), answer.text, answer.finish)
             self._text.loops = repaired.loops
             if self._misses(repaired) < self._misses(self._text):
                 self._text = repaired
@@ -373,6 +412,11 @@ class SectionRun:
 
     def _order(self, ask: Ask) -> Order:
         return self._requests.order(ask, self._shown_text)
+
+
+def _fences(text: SectionText) -> int:
+    """How many code blocks the model wrote."""
+    return sum(block.kind == "fence" for body in text.bodies for block in blocks.blocks(body))
 
 
 def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:

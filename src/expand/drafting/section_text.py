@@ -262,13 +262,16 @@ class SectionText:
         copied.removed, copied.doubts = Counter(self.removed), [*self.doubts]
         return copied
 
-    def replaced(self, slot: int, text: str, finish: Finish) -> Self:
-        """A copy in which a topic's text is another one."""
+    def replaced(self, slots: Sequence[int], text: str, finish: Finish) -> Self:
+        """A copy in which the text of some topics is another one."""
         copied = self.copy()
-        copied.bodies[slot], copied.cut[slot], copied._cut_answer = "", False, None
-        copied.add(text, finish, (slot,))
+        for slot in slots:
+            copied.bodies[slot], copied.cut[slot] = "", False
+        copied._cut_answer = None
+        copied.add(text, finish, slots)
         wanted = names.lacking(copied.bodies, self.skeleton.names)  # what another topic leant on stays defined
-        copied.bodies[slot] = names.completed(copied.bodies[slot], wanted, [self.bodies[slot]])
+        for slot in slots:
+            copied.bodies[slot] = names.completed(copied.bodies[slot], wanted, [self.bodies[slot]])
         return copied
 
     def with_code(self, slot: int, written: Mapping[int, str]) -> Self:
