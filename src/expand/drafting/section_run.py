@@ -382,7 +382,9 @@ class SectionRun:
         spans = self._text.spans()
         for one in self._findings(self._text):
             slot = next((slot for slot, span in spans.items() if one.line in span), None)
-            mends = one.mendable and one.severity != "note" and not (one.kind == "broken-code" and self._code is not None)
+            mends = (
+                one.mendable and one.severity != "note" and not (one.kind == "broken-code" and self._code is not None)
+            )
             if slot is not None and mends and not self._stood_there(slot):
                 found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
         return {slot: tuple(problems[:MOST_PROBLEMS]) for slot, problems in sorted(found.items())}
