@@ -149,5 +149,5 @@ def test_answers_of_one_section_are_kept_apart() -> None:
     both = SectionText(Skeleton(number=1, title="T", topics=("Alpha", "Beta"), target=40, names={"x": "author"}))
     both.add("### Alpha\n\nOne [a][x].\n\n### Beta\n\nTwo [b][x].\n\n[x]: u\n", Finish.STOP, (0, 1))
     assert both.bodies == ["One [a][x-2].\n", "Two [b][x-2].\n\n[x-2]: u\n"]
-    again = both.replaced(1, "Three.\n", Finish.STOP)
+    again = both.replaced((1,), "Three.\n", Finish.STOP)
     assert again.bodies[1] == "Three.\n\n[x-2]: u\n"

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from expand.checks import Finding, check_section, not_ignored
 from expand.document import draft
+from expand.document.draft import Draft
+from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, opened, own_texts
 from expand.document.page import BYTE_ORDER_MARK, Heading, Page, first_fault
 from expand.document.source import NOTHING_PLACED, Placement, footer_line, place, read_source, relinked
@@ -85,8 +87,12 @@ class Chapter:
         source_text: str,
         options: RunOptions,
         setup: ModelSetup,
+        draft: Draft | None = None,
         brief: Brief | None = None,
     ) -> None:
+        """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
+        heading that the draft has.
+        """
         self.id = outline.id
         self.options = options
         self.plan = options.plan
@@ -97,6 +103,7 @@ class Chapter:
         self._book = book
         self._outline_as_read = outline
         self._source_text = source_text
+        self._draft = draft
         bare = source_text.removeprefix(BYTE_ORDER_MARK)
         if self.layout == "numbered":  # written back with the mark and the line endings of the source
             bare = re.sub(r"\r\n?", "\n", bare)
@@ -160,6 +167,7 @@ class Chapter:
             source_text=self._source_text,
             options=replace(self.options, plan=Plan.LEAN),
             setup=self.setup,
+            draft=self._draft,
             brief=self.brief,
         )
 
@@ -208,7 +216,28 @@ class Chapter:
 
     def arranged(self, page: Page) -> Arrangement:
         """A document with the sections of the outline in it, in the layout ``keep``."""
-        return arrange(page, self.named, end=footer_line(page))
+        named = known_by_draft(self._draft, self.named) if self._draft else self.named
+        return arrange(page, named, end=footer_line(page))
+
+    @cached_property
+    def authors(self) -> tuple[str, ...]:
+        """The source's blocks, word for word."""
+        spans = (span.text for span in Page(self._source_text).spans if span.kind == "container")
+        kept = (b.text for b in self.source_blocks if self.layout == "keep" or b.kind not in ("heading", "rule"))
+        return tuple(text.strip("\r\n") for text in (*spans, *kept))
+
+    def demands(self, section: Section) -> str:
+        """The digest of what a section owes beside its title, its topics and their lines."""
+        wanted = section.code_examples if section.code_examples is not None else self.outline.quality.code_examples
+        entry = self.brief_of(section)
+        return digest([self.say(section.note), wanted]) + (digest(dict(entry.data)) if entry else "")
+
+    def demands_more(self, section: Section, demands: str) -> bool:
+        """Whether a section owes something else than by former ``demands``. A brief without an entry for it does not
+        ask for anything: it was renamed, or its topics came from elsewhere.
+        """
+        now = self.demands(section)
+        return now[:_DIGITS] != demands[:_DIGITS] or now[_DIGITS:] not in ("", demands[_DIGITS:])
 
     def _kept_skeleton(self, section: Section, arrangement: Arrangement) -> Skeleton:
         parts = arrangement.sections[section.number]
@@ -321,16 +350,16 @@ class Chapter:
         )
         return not_ignored(found, {section.number: text}, self.ignored)
 
-    def key(self, section: Section, revision: Revision, *, title: str | None = None) -> str:
+    def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
-        number. ``title`` is for another title than the outline's.
+        number.
         """
-        known = self._keys.get((section.number, revision)) if title is None else None
+        known = self._keys.get((section.number, revision))
         if known is None:
             skeleton = self.skeletons[section.number]
             own: dict[str, Json] = {
                 "outline": [
-                    skeleton.title if title is None else title,
+                    skeleton.title,
                     list(skeleton.topics),
                     skeleton.target,
                     self.say(section.note),
@@ -343,9 +372,7 @@ class Chapter:
             if (entry := self.brief_of(section)) is not None:
                 own["outline"] = [own["outline"], dict(entry.data)]
             digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
-            known = ".".join(digests[name] for name in PARTS)
-            if title is None:
-                self._keys[section.number, revision] = known
+            known = self._keys[section.number, revision] = ".".join(digests[name] for name in PARTS)
         return known
 
     @cached_property

@@ -309,6 +309,11 @@ def links(text: str) -> tuple[Link, ...]:
     return tuple(found)
 
 
+def without_attributes(title: str) -> str:
+    """A heading's title without the attributes behind it: ``{#id}``, ``{: .class }``, ``:id=name``."""
+    return _ATTRIBUTES.sub("", title)
+
+
 @lru_cache(maxsize=64)
 def link_definitions(text: str) -> tuple[tuple[int, int], ...]:
     """The lines ``[start, end)`` of link definitions at any depth, in order."""
@@ -317,11 +322,6 @@ def link_definitions(text: str) -> tuple[tuple[int, int], ...]:
         _parser(inline=False).parse(text, known)
     every = [*known.get("references", {}).values(), *known.get("duplicate_refs", ())]
     return tuple(sorted((found["map"][0], found["map"][1]) for found in every))
-
-
-def without_attributes(title: str) -> str:
-    """A heading's title without the attributes behind it: ``{#id}``, ``{: .class }``, ``:id=name``."""
-    return _ATTRIBUTES.sub("", title)
 
 
 def _open_fence_row(text: str) -> tuple[str, Block] | None:
