@@ -104,7 +104,8 @@ def test_a_continuation_goes_on_in_the_block_that_was_cut() -> None:
     [
         ("A whole sentence.\n", LENGTH, False),
         ("A sentence that was", LENGTH, True),
-        ("A sentence that was", STOP, False),
+        ("A sentence that stands", STOP, False),
+        ("A sentence that was", STOP, True),
         ("文字。", LENGTH, False),
         ("```rust\nfn open() {", STOP, True),
         ("| a | b |\n|---|---|\n| 1 | 2 |", LENGTH, False),

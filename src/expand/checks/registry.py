@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements, talk
+from expand.checks import (
+    code_blocks,
+    endings,
+    forbidden_characters,
+    links,
+    placeholders,
+    references,
+    repeats,
+    requirements,
+    talk,
+)
 from expand.checks.finding import Finding
+from expand.checks.language import wrong_language
 from expand.outline import Quality, Section
 
 
@@ -43,7 +54,7 @@ def check_section(
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
-        requirements.wrong_language(text, section=number, language=language),
+        wrong_language(text, [title, *topics], section=number, language=language),
         requirements.few_examples([text], section.code_examples or 0, quality.code_language, section=number),
     )
 
@@ -63,7 +74,8 @@ def check_chapter(
     see ``links.broken_links``.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
-    found = [*repeats.across_sections(texts), *broken]
+    undefined = references.undefined_references(texts, around=around)
+    found = [*repeats.across_sections(texts), *broken, *undefined]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         found += requirements.few_examples(texts.values(), wanted, language, section=0)

@@ -295,7 +295,9 @@ def links(text: str) -> tuple[Link, ...]:
     """Links and images outside of code, with reference links resolved, and those of HTML elements."""
     found = []
     front = front_matter_lines(rows(text))
-    for token in _parser(inline=True).parse("\n" * front + "".join(rows(text)[front:])):
+    # CommonMark takes a footnote of one word for the definition of a link.
+    body = re.sub(r"(?m)^( {0,3})(\[\^[^\]\n]+\]:)", r"\1\\\2", "".join(rows(text)[front:]))
+    for token in _parser(inline=True).parse("\n" * front + body):
         line = token.map[0] if token.map else 0
         for part in token.children or (token,):
             target = part.attrGet("href") or part.attrGet("src")
