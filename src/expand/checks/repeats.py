@@ -58,7 +58,7 @@ def _units(text: str, *, section: int) -> list[Unit]:
         if _is_long_enough(size)
     ]
     for block in blocks.fences(text):
-        rows = tuple(" ".join(row.split()) for row in block.code.splitlines() if row.strip())
+        rows = tuple(" ".join(row.split()) for row in blocks.bare_rows(block.code) if row.strip())
         if len(rows) >= LEAST_CODE_ROWS and sum(map(len, rows)) >= LEAST_CODE_CHARACTERS:
             runs = frozenset({("code", *rows)})
             found.append(Unit(section=section, line=block.start + 1, text=block.code, runs=runs))

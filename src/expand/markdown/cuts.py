@@ -78,7 +78,7 @@ def without_fragment(text: str) -> str:
 
 def _is_half_row(table: Block) -> bool:
     """Whether a table whose lines end in ``|`` ends in one that does not."""
-    lines = table.text.splitlines()
+    lines = blocks.bare_rows(table.text)
     return (
         len(lines) > 2
         and not lines[-1].rstrip().endswith("|")
@@ -101,7 +101,7 @@ def _last_piece(text: str, every: tuple[Block, ...]) -> tuple[str, list[str]]:
 def _items(text: str) -> Iterator[str]:
     """The items of a list at every depth, without their markers; continued lines belong to their item."""
     item = ""
-    for row in text.splitlines():
+    for row in blocks.bare_rows(text):
         marker = _ITEM.match(row)
         if marker:
             if item.strip():
