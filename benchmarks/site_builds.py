@@ -1,7 +1,7 @@
 """Sites built before and after every page is filled: does a generator say anything that it did not say before?
 
-Writes a small site for MkDocs, VitePress and Sphinx with pages of ``tests/site_pages.py``, builds it with dead links and
-warnings as errors, fills every section of every page by a scripted author, accepts, and builds again. A generator
+Writes a small site for MkDocs, VitePress and Sphinx with pages of ``tests/site_pages.py``, builds it with dead links
+and warnings as errors, fills every section of every page by a scripted author, accepts, and builds again. A generator
 that is not installed is named and left out. Exits 1 if one says something new.
 
     uv run python -m benchmarks.site_builds [--python PYTHON] [--vitepress FOLDER]
