@@ -64,8 +64,7 @@ def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage,
     """An outline's text with what the proposal says; what it does not mention stays, lines too.
 
     A new section without lines gets its share of the chapter's, which are ``lines`` if not stated. Sections and topics
-    are recognised by their words in any language, so their other languages, notes and comments move with them.
-    """
+    are recognised by their words in any language, so their other languages, notes and comments move with them."""
     former = text
     root = _yaml().load(text)
     dash = _dash(root)
@@ -253,8 +252,7 @@ def _rearranged(text: str, starts: Sequence[tuple[int, int]], items: Sequence[in
 
     ``starts`` is where the contents of the list's items begin (line and column from 0). Items are moved as pieces of
     text, because YAML libraries attach a comment above an item to the item before. None where the items do not each
-    begin a line with their dash: in brackets, for instance.
-    """
+    begin a line with their dash: in brackets, for instance."""
     rows = text.splitlines(keepends=True)
     dashes = [rows[line][:column].rstrip() for line, column in starts]
     if not dashes or any(dash.strip() != "-" for dash in dashes):

@@ -36,8 +36,7 @@ class ProposedSection:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
     """A chapter: ``file`` is the document's name as the plan gives it, ``line`` where in the plan
-    it stands (from 1), ``target`` the lines that are stated for the whole chapter.
-    """
+    it stands (from 1), ``target`` the lines that are stated for the whole chapter."""
 
     id: str
     title: str
@@ -86,8 +85,7 @@ def scaled(proposal: Proposal, *, lines: int) -> Proposal:
     """The proposal with its sections' lines in their proportions, ``lines`` together.
 
     Multiples of ``ROUND_TO`` where the sum allows it, and ``LEAST_LINES`` at least for each; a
-    section that states none counts by its topics. Only what sections have already can make more.
-    """
+    section that states none counts by its topics. Only what sections have already can make more."""
     sections = proposal.sections
     stated = [Fraction(s.lines, 1 + len(s.topics)) for s in sections if s.lines]
     a_topic = sum(stated, Fraction(0)) / len(stated) if stated else Fraction(1)

@@ -22,8 +22,7 @@ class SuggestionTarget:
     """A chapter that gets sections.
 
     ``source`` is its document from the workspace's root, None where it has none yet; ``text`` is the document's text,
-    ``present`` its sections with their lines. ``target_lines`` are the chapter's, where something states them.
-    """
+    ``present`` its sections with their lines. ``target_lines`` are the chapter's, where something states them."""
 
     id: str
     title: str
@@ -39,8 +38,7 @@ def find_target(
 ) -> SuggestionTarget:
     """What ``wanted`` means: a chapter's id, a document, a chapter's title, or a new title.
 
-    ``new_id`` is the id that a new chapter gets. Raises ``InputError``.
-    """
+    ``new_id`` is the id that a new chapter gets. Raises ``InputError``."""
     wanted = " ".join(wanted.split())
     if not wanted:
         raise InputError("the title is empty", remedy="give a chapter's title, id or document")

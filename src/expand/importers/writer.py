@@ -47,8 +47,7 @@ class WrittenOutline:
 class OutlineWriter:
     """Makes outlines from proposals in one language; ``lines`` are a chapter's where it states none.
 
-    ``origin`` is the document that the proposals come from, for messages.
-    """
+    ``origin`` is the document that the proposals come from, for messages."""
 
     workspace: Workspace
     book: Book | None
@@ -190,8 +189,7 @@ def ids_by_source(workspace: Workspace) -> dict[str, str]:
 
 def other_id(workspace: Workspace, source: str) -> str | None:
     """The id of a document whose name is another document's as well: with its folder, ``client-overview``. None where
-    its name is free, or begins with a chapter's number.
-    """
+    its name is free, or begins with a chapter's number."""
     wanted = id_of_file(source)
     taken = {chapter: workspace.outline(chapter).source for chapter in workspace.chapter_ids()}
     if wanted not in taken or number_of_file(source) or not workspace.source_path(taken[wanted]).is_file():
