@@ -71,7 +71,7 @@ def test_json_has_every_finding_with_its_place(workspace: Workspace) -> None:
     assert isinstance(result.exception, InputErrors)
     report = json.loads(result.stdout)
     assert (report["outlines"], report["errors"], report["warnings"]) == (1, 3, 3)
-    assert report["findings"][2] == {
+    assert report["findings"][3] == {
         "level": "error",
         "file": "outlines/04.yaml",
         "line": 6,
