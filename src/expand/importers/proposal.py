@@ -66,8 +66,7 @@ def settled(proposal: Proposal, *, lines: int) -> Proposal:
 
     What is left of the chapter's target (``lines`` where it states none) is shared among the
     sections that state none, by their topics; none gets less than it already has, nor than ``LEAST_LINES`` where there
-    are so many for each.
-    """
+    are so many for each."""
     open_sections = [section for section in proposal.sections if section.lines is None]
     left = (proposal.target or lines) - sum(section.lines or 0 for section in proposal.sections)
     weights = sum(1 + len(section.topics) for section in open_sections)
