@@ -136,7 +136,9 @@ class Package:
         package = {
             key: value for key, value in stated.get("package", {}).items() if key in ("name", "version", "edition")
         }
-        name = str(package.get("name") or _imported(self._parts, root, self._project.crates) or "chapter")
+        name = str(
+            package.get("name") or _imported(self._given[0], root, {*self._project.crates, *self._absent}) or "chapter"
+        )
         self.names[root] = name.replace("-", "_")
         edition = str(package.get("edition") or self._project.edition or "2021")
         made: dict[str, Any] = {"package": {"version": "0.1.0", **package, "name": name, "edition": edition}}
@@ -305,12 +307,13 @@ def _root(name: str) -> str:
     return found["root"] if found else ""
 
 
-def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: Mapping[str, Crate]) -> str:
+def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: set[str]) -> str:
     """The name by which the other files of a package import its library, "" if none does."""
+    known = {"std", "core", "alloc", "crate", "self", "super", *(name.replace("-", "_") for name in crates)}
     for name, blocks in names.items():
         if name.startswith(root) and not name.startswith((f"{root}src/lib", f"{root}build")):
             for used in re.findall(r"(?m)^\s*use\s+(?:::)?(\w+)::", "\n".join(block.code for block in blocks)):
-                if used not in ("std", "core", "alloc", "crate", "self", "super") and used not in crates:
+                if used not in known:
                     return str(used)
     return ""
 
