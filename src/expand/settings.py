@@ -124,8 +124,7 @@ class Settings:
 
     def for_model(self, model: str) -> Settings:
         """The settings under which a model is asked: who serves it, where, and with which key. A model that the
-        settings do not name is asked where the one that drafts is.
-        """
+        settings do not name is asked where the one that drafts is."""
         if model == self.model:
             return self
         other = self.others.get(model)
@@ -169,8 +168,7 @@ def read_settings(
     """Settings of the workspace whose ``expand.toml`` is ``path``.
 
     With ``trusted``, or ``EXPAND_TRUST`` in the environment, the caller vouches for what the file says about hosts and
-    keys. Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest.
-    """
+    keys. Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest."""
     file, given = _read(path), overrides or Overrides()
     settings = _settings(_Stated(path, file, environment, given))
     named = destinations(path, file)
@@ -215,8 +213,7 @@ def _settings(stated: _Stated) -> Settings:
 
 def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> Settings:
     """The settings of one model, where None is the one that nobody named. That of ``draft`` is asked where command line
-    and environment say; any other where its own table says, else at the author's provider.
-    """
+    and environment say; any other where its own table says, else at the author's provider."""
     file = stated.model_file(model, draft=draft)
     own = stated.own_provider(model, draft=draft)
     found = own or stated.provider()
@@ -343,8 +340,7 @@ class _Stated:
 
     def own_provider(self, model: str | None, *, draft: bool) -> Recognised | None:
         """The provider that the model's own table names. For the model that drafts, an address or a provider that
-        command line or environment name comes before it.
-        """
+        command line or environment name comes before it."""
         above = self._overrides.base_url or self.environment.get("OPENAI_BASE_URL")
         if model is None or (draft and (above or self.environment.get("EXPAND_PROVIDER"))):
             return None
@@ -365,8 +361,7 @@ class _Stated:
         """What the GGUF file says that a model is given as; None for a model that is given by its name.
 
         A server may call its models by their files. So an address on the command line takes a path for a name, and an
-        address that stands elsewhere a path to nothing.
-        """
+        address that stands elsewhere a path to nothing."""
         if model is None or not model.lower().endswith(gguf.SUFFIX) or (draft and self._overrides.base_url):
             return None
         if own_provider(model, self.models):
@@ -425,8 +420,7 @@ class _Stated:
 
     def key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
         """The variable that the key is from, or would be looked for first, and the key without space around it.
-        ``callers`` says whether a key that the caller gave is meant.
-        """
+        ``callers`` says whether a key that the caller gave is meant."""
         if self._overrides.api_key and callers:
             return "api_key", self._overrides.api_key.strip()
         variables = key_variables(provider, for_openai=for_openai)
@@ -495,8 +489,7 @@ def _check_url(url: str) -> None:
 
 def key_variables(provider: Provider, *, for_openai: bool) -> tuple[str, ...]:
     """Where a provider's key is looked for, in this order. A key stands for a host: ``OPENAI_API_KEY`` is for OpenAI,
-    for a base URL that the user gave, and for a provider that is said to take it.
-    """
+    for a base URL that the user gave, and for a provider that is said to take it."""
     return tuple(dict.fromkeys((provider.key_variable, *((OPENAI_KEY,) if for_openai else ()))))
 
 

@@ -140,8 +140,7 @@ def show_result(result: RunResult, workspace: Workspace) -> None:
 
 def refusals(refused: Iterable[Refusal]) -> Iterator[str]:
     """What the budget refused: one message for each limit, which names the sections and the sums; where nothing is
-    short but a price, one for each reason.
-    """
+    short but a price, one for each reason."""
     by_limit: dict[tuple[str, str], list[Refusal]] = {}
     for refusal in refused:
         short = refusal.shortfall

@@ -25,7 +25,7 @@ from expand.client.outcome import StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
-from expand.drafting.chapter import Chapter, Revision
+from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile, DraftStore, code_checks
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
@@ -34,12 +34,13 @@ from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionRe
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_code import SectionCode
-from expand.drafting.section_run import SectionRun
+from expand.drafting.section_run import DraftedSection, SectionRun
 from expand.drafting.section_state import (
     Revisions,
     check_chapter_state,
     check_section_state,
     raise_revisions,
+    revision_of,
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
 from expand.llm.types import Author
@@ -220,6 +221,7 @@ class _Scheduler:
         """Which sections are finished where the budget does not reach for all that are due."""
         self._without_brief: set[str] = set()
         """Chapters that get a brief before their first section is drafted."""
+        self._learning = asyncio.Lock()
         self._brief_locks: dict[str, asyncio.Lock] = {}
         self._brief_answers = 0
         self._attempts = 0
@@ -306,7 +308,7 @@ class _Scheduler:
     def _expected_tokens(self, due: DueSection) -> int:
         draft_file = self._drafts.look(due.chapter)
         section = draft_file.chapter.outline.sections[due.section - 1]
-        revision = Revision(*self._revisions.get(due.key, ()))
+        revision = revision_of(draft_file, section, self._revisions)
         check = check_section_state(draft_file, section, self._options, revision)
         return expected_tokens(draft_file.chapter, check, self._context.ledger)
 
@@ -373,6 +375,16 @@ class _Scheduler:
             self._finish(draft_file, await asyncio.to_thread(judge, draft_file.texts) if judge else None)
         self._tell_done(chapter_id, result)
 
+    async def _first_alone(self, section: SectionRun) -> DraftedSection:
+        """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
+        what is asked of it for the others.
+        """
+        if self._drafts.setup.profile.brief and not self._context.delivered:
+            async with self._learning:
+                if not self._context.delivered:
+                    return await section.draft()
+        return await section.draft()
+
     async def _make_brief(self, chapter_id: str) -> None:
         """Have the chapter's brief made before the first of its sections; the others wait for it."""
         if chapter_id not in self._without_brief:
@@ -397,7 +409,7 @@ class _Scheduler:
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        revision = Revision(*self._revisions.get((chapter.id, number), ()))
+        revision = revision_of(draft_file, section, self._revisions)
         check = check_section_state(draft_file, section, self._options, revision)
         if check.state == "edited":
             return "edited", ()
@@ -412,9 +424,11 @@ class _Scheduler:
         code = None
         if self._code:
             code = SectionCode(self._code(chapter), draft_file.texts, number, chapter.ignored)
-        drafted = await SectionRun(self._context, chapter, check, code).draft()
+        drafted = await self._first_alone(SectionRun(self._context, chapter, check, code))
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)
+        elif check.begun.bodies:
+            draft_file.put_on(number, drafted.text)
         elif drafted.lines >= lines.of_section(draft_file.texts[number]):
             draft_file.put(number, drafted.text, "")
         return self._status(chapter.id, number, drafted.ended_by), drafted.notes
