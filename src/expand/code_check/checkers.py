@@ -108,14 +108,14 @@ def rust_program(name: str, search_path: str | None) -> Path | None:
 
 
 _STD = "std|core|alloc|proc_macro|crate|self|super"
-_STD_MODULES = (
+STD_MODULES = (
     "alloc|any|arch|array|ascii|backtrace|borrow|boxed|cell|char|clone|cmp|collections|convert|default|env|error|f32|f64"
     "|ffi|fmt|fs|future|hash|hint|io|iter|marker|mem|net|num|ops|option|os|panic|path|pin|process|ptr|rc|result|slice"
     "|str|string|sync|task|thread|time|vec|mpsc|atomic|ptr|fmt"
 )
 """Modules of std that are written without their path where an import is missing."""
 _RUST_MISSING = re.compile(
-    rf"cannot find (?:module or )?crate `(?!(?:{_STD}|{_STD_MODULES})`)(?P<what>\w+)`|unresolved import `(?P<use>\w+)`"
+    rf"cannot find (?:module or )?crate `(?!(?:{_STD}|{STD_MODULES})`)(?P<what>\w+)`|unresolved import `(?P<use>\w+)`"
     rf"|can't find crate for `(?P<extern>\w+)`|E0554.*(?P<nightly>nightly)|(?P<feature>`#!\[feature\]`)"
 )
 _JAVA_MISSING = re.compile(r"package (?P<what>(?!javax?\.)[\w.]+) does not exist")
@@ -140,6 +140,12 @@ def rust_source(code: str) -> str:
     start = f"{'async ' if '.await' in code else ''}fn block(){result} {{ "
     end = "; Ok(()) }" if result and not last.startswith("Ok") else "}"
     return "\n".join([*rows[:at], start + "".join(rows[at : at + 1]), *rows[at + 1 :], end, ""])
+
+
+def missing_crate(verdict: Verdict) -> str:
+    """The crate for want of which a Rust block could not be judged, "" where that is not why."""
+    found = re.fullmatch(r"rust: (\w+) is not installed here", verdict.why)
+    return found[1] if found else ""
 
 
 def rust_options(block: CodeBlock, code: str) -> str:
@@ -309,7 +315,7 @@ def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Ve
         )
         errors = [CodeError(0, outcome.stopped or said)]
     inside = [error._replace(line=max(0, error.line - block.lines_above)) for error in errors]
-    return Verdict("failed", tuple(dict.fromkeys(inside))[:MOST_ERRORS])
+    return Verdict("failed", tuple(sorted({*inside}))[:MOST_ERRORS])
 
 
 def _expected_failure(block: CodeBlock, outcome: Outcome) -> Verdict:

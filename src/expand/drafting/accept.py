@@ -34,7 +34,7 @@ def review(
     Raises ``InputError`` when there is no draft.
     """
     draft_file = open_draft(workspace, settings, book, chapter_id)
-    judge = code_check(workspace, settings, draft_file.chapter.outline).judge
+    judge = code_check(workspace, settings, draft_file.chapter).judge
     return draft_file.chapter_result(
         [
             draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")

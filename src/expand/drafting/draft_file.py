@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from filelock import FileLock
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.requirements import LONG, SHORT
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
+from expand.code_check.package import Crate, Project
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, with_topics_moved
@@ -440,9 +442,14 @@ class DraftFile:
         return not_ignored(found, self.texts, chapter.ignored)
 
 
-def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> CodeCheck:
-    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document."""
-    folder = workspace.source_path(outline.source).parent
+def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> CodeCheck:
+    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document. What
+    the code is built with, the outline says, and what it leaves unsaid, the brief. Raises ``InputError`` for the path
+    of a package that leads out of the workspace.
+    """
+    folder = workspace.source_path(chapter.outline.source).parent
+    shared = chapter.brief.shared if chapter.brief else {}
+    packages = {**cast("dict[str, Any]", shared.get("packages", {})), **chapter.outline.packages}
 
     def include(path: str) -> str | None:
         with suppress(InputError):
@@ -450,10 +457,25 @@ def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> Co
             return read_text(file) if file.is_file() else None
         return None
 
-    return CodeCheck(kept=workspace.state_path("code", "verdicts.json"), own=settings.code.checkers, include=include)
+    def crate(said: str | dict[str, Any]) -> Crate:
+        stated = {"version": said} if isinstance(said, str) else said
+        path = workspace.inside(stated["path"]) if "path" in stated else None
+        return Crate(str(stated.get("version", "*")), path, tuple(stated.get("features", ())))
+
+    return CodeCheck(
+        kept=workspace.state_path("code", "verdicts.json"),
+        project=Project(
+            edition="".join(
+                re.findall(r"2015|2018|2021|2024", chapter.outline.edition or str(shared.get("edition")))[:1]
+            ),
+            crates={name: crate(said) for name, said in packages.items()},
+        ),
+        own=settings.code.checkers,
+        include=include,
+    )
 
 
-def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Outline], CodeCheck] | None:
+def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Chapter], CodeCheck] | None:
     """How a run judges code, None where it does not."""
     return partial(code_check, workspace, settings) if settings.code.check else None
 
