@@ -69,7 +69,7 @@ def test_a_later_version_of_a_file_is_judged_beside_the_others_of_its_time(tmp_p
         LIBRARY,
         PARSE,
         fence("use log::count;\nlet n: usize = count(\"x\");"),
-        fence("// src/main.rs\nfn main() { log::count(\"x\"); log::parse::first(\"x\"); }"),
+        fence("// src/main.rs\nuse log::count;\nfn main() { count(\"x\"); log::parse::first(\"x\"); }"),
         fence("pub fn more() {}", "rust:src/lib.rs"),
         fence("pub fn count(text: &str) -> usize { text.lines().coun() }", "rust:src/lib.rs"),
         fence("// src/lost.rs\npub fn lost() {}"),

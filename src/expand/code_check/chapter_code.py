@@ -105,13 +105,15 @@ class ChapterVerdicts:
 
 @dataclass(frozen=True, kw_only=True)
 class CodeCheck:
-    """How the code of a chapter is judged. ``own`` are commands of the settings by language, ``kept`` is the file of
-    the verdicts, ``project`` names edition and crates, and ``include`` gives the text of a file that a block includes.
+    """How the code of a chapter is judged. ``own`` are commands of the settings by language, ``run`` has programs run,
+    ``kept`` is the file of the verdicts, ``project`` names edition and crates, and ``include`` gives the text of a file
+    that a block includes.
     """
 
     kept: Path
     project: Project = field(default_factory=Project)
     own: Mapping[str, str] = field(default_factory=dict)
+    run: bool = False
     include: Callable[[str], str | None] | None = None
 
     def judge(self, texts: Mapping[int, str]) -> ChapterVerdicts:
@@ -124,7 +126,7 @@ class CodeCheck:
         known = _read(self.kept)
         files = [block for block in found if belongs(block)]
         checkers = {**CHECKERS, **own_checkers(self.own)}
-        jobs = [_Job(block, checkers.get(block.language), found) for block in found if not belongs(block)]
+        jobs = [_Job(block, checkers.get(block.language), found, run=self.run) for block in found if not belongs(block)]
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
             verdicts = list(workers.map(lambda job: known.get(job.key) or job.verdict(), jobs))
         fresh = {job.key: verdict for job, verdict in zip(jobs, verdicts, strict=True)}
@@ -147,8 +149,9 @@ class CodeCheck:
 class _Job:
     """One block to judge, with what it is judged with."""
 
-    def __init__(self, block: CodeBlock, checker: Checker | None, blocks: Sequence[CodeBlock]) -> None:
+    def __init__(self, block: CodeBlock, checker: Checker | None, blocks: Sequence[CodeBlock], *, run: bool) -> None:
         self.block = block
+        self.run = run
         self.checker = checker
         beside = checker.beside if checker else ()
         self.files = {one.name: one.code for one in blocks if one.name and one.language in beside}
@@ -165,7 +168,7 @@ class _Job:
         state = program.stat() if program else None
         tool = (str(program), state.st_size, state.st_mtime_ns) if state else ()
         words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
-        judged_with = (self.checker and self.checker.command, tool, sorted(self.files.items()), self.above)
+        judged_with = (self.checker and self.checker.command, tool, sorted(self.files.items()), self.above, self.run)
         return hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest()
 
     def verdict(self) -> Verdict:
@@ -174,7 +177,7 @@ class _Job:
         if block.skip:
             return unchecked(block.skip)
         if self.checker is not None:
-            return check_block(self.checker, block, self.files, self.above)
+            return check_block(self.checker, block, self.files, self.above, run=self.run)
         return parsed(block) or unchecked(f"no checker for {block.language}")
 
 

@@ -471,6 +471,7 @@ def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> Co
             crates={name: crate(said) for name, said in packages.items()},
         ),
         own=settings.code.checkers,
+        run=settings.code.run,
         include=include,
     )
 
