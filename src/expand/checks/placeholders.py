@@ -113,8 +113,10 @@ def placeholders(text: str, *, section: int) -> list[Finding]:
     """Comments and stubs in code and passages in prose that stand for something which is not there."""
     found: list[tuple[int, str, str, Severity]] = []
     every = blocks.blocks(text)
+    passages = {line: one.text for one in every if one.kind == "paragraph" for line in (one.start, one.end - 1)}
     for block in blocks.fences(text):
-        beside = _beside(every, block)
+        near = (*range(block.start - 2, block.start), *range(block.end, block.end + 2))
+        beside = "\n".join(passages.get(line, "") for line in near)
         found += [
             (block.start + number + 2, what, row, severity)
             for number, what, row, severity in _in_code(block)
@@ -181,11 +183,3 @@ def _names(beside: str, row: str) -> bool:
     """Whether a passage beside a block names the mark that the line has: then the block shows it on purpose."""
     mark = _NAMED.search(row)
     return mark is not None and mark[0] in beside
-
-
-def _beside(every: tuple[Block, ...], block: Block) -> str:
-    """The passages right before and after a block."""
-    near = (*range(block.start - 2, block.start), *range(block.end, block.end + 2))
-    return "\n".join(
-        one.text for one in every if one.kind == "paragraph" and (one.end - 1 in near or one.start in near)
-    )

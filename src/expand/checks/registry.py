@@ -66,16 +66,17 @@ def check_chapter(
     quality: Quality | None = None,
     exists: Callable[[str], bool] | None = None,
     any_slug: bool = False,
+    others: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
     ``texts`` holds the sections by number; what stands around them may go along under 0, to be checked too, or as
     ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
-    see ``links.broken_links``.
+    see ``links.broken_links``. ``others`` are the texts of the book's other chapters by file.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
     undefined = references.undefined_references(texts, around=around)
-    found = [*repeats.across_sections(texts), *broken, *undefined]
+    found = [*repeats.across_sections(texts), *repeats.across_chapters(texts, others or {}), *broken, *undefined]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         found += requirements.few_examples(texts.values(), wanted, language, section=0)

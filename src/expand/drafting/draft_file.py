@@ -261,12 +261,17 @@ class DraftFile:
         )
 
     def chapter_result(
-        self, sections: Sequence[SectionResult], *, whole: bool, links: dict[str, bool] | None = None
+        self,
+        sections: Sequence[SectionResult],
+        *,
+        whole: bool,
+        links: dict[str, bool] | None = None,
+        others: Mapping[str, str] | None = None,
     ) -> ChapterResult:
         """The chapter from its sections. What is found across them goes to the section that it names, or to the chapter
-        where that section is not among them. For ``whole`` and ``links`` see ``chapter_findings``.
+        where that section is not among them. For the rest see ``chapter_findings``.
         """
-        across = self.chapter_findings(whole=whole, links=links)
+        across = self.chapter_findings(whole=whole, links=links, others=others)
         numbers = {section.number for section in sections}
         return ChapterResult(
             id=self.chapter.id,
@@ -280,10 +285,13 @@ class DraftFile:
             findings=tuple(f for f in across if f.section not in numbers),
         )
 
-    def chapter_findings(self, *, whole: bool, links: dict[str, bool] | None = None) -> tuple[Finding, ...]:
+    def chapter_findings(
+        self, *, whole: bool, links: dict[str, bool] | None = None, others: Mapping[str, str] | None = None
+    ) -> tuple[Finding, ...]:
         """What shows only across sections; of a ``whole`` chapter also what is missing from it.
 
-        In ``links`` it is noted which files were looked for, and whether they are there.
+        In ``links`` it is noted which files were looked for, and whether they are there. ``others`` are the
+        texts of the book's other chapters by file.
         """
         chapter, former = self.chapter, self._former
         page = self._workspace.source_path(chapter.outline.source)
@@ -306,6 +314,7 @@ class DraftFile:
             quality=chapter.outline.quality if whole else None,
             exists=exists,
             any_slug=site.generator is not PLAIN,
+            others=others,
         )
         if whole:
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
