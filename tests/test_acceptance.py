@@ -234,7 +234,7 @@ def test_review_compares_with_the_other_chapters(place: Path, server: ScriptedSe
     assert any("repeats chapters/08_signals.md, line 5: A signal that" in message for message in messages)
     (place / "outlines" / "08.yaml").write_text("id: [", encoding="utf-8")
     other.unlink()
-    assert expand(place, "review", "07").code == 5, "an outline that cannot be read is another command's matter"
+    assert expand(place, "review", "07").code == 0, "an outline that cannot be read is another command's matter"
 
 
 def test_revise_redraws_one_section_with_the_note_and_stays(place: Path, server: ScriptedServer) -> None:
