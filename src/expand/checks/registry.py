@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from expand.checks import (
     code_blocks,
@@ -10,13 +10,14 @@ from expand.checks import (
     forbidden_characters,
     links,
     placeholders,
-    references,
     repeats,
     requirements,
     talk,
+    undefined_names,
 )
 from expand.checks.finding import Finding
 from expand.checks.language import wrong_language
+from expand.markdown.names import definitions
 from expand.outline import Quality, Section
 
 
@@ -67,15 +68,18 @@ def check_chapter(
     exists: Callable[[str], bool] | None = None,
     any_slug: bool = False,
     others: Mapping[str, str] | None = None,
+    names: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
     ``texts`` holds the sections by number; what stands around them may go along under 0, to be checked too, or as
     ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
-    see ``links.broken_links``. ``others`` are the texts of the book's other chapters by file.
+    see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere, ``others``
+    the texts of the book's other chapters by file.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
-    undefined = references.undefined_references(texts, around=around)
+    defined = {found.name for text in around for found in definitions(text)}.union(names)
+    undefined = undefined_names.undefined_references(texts, defined)
     found = [*repeats.across_sections(texts), *repeats.across_chapters(texts, others or {}), *broken, *undefined]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language

@@ -50,8 +50,7 @@ _RULE = re.compile(r"^[\s|:-]+$")
 class TableRow:
     """One row: the chapter it names and what its columns state; None where there is no column.
 
-    ``line`` is where it stands, from 1, ``text`` the row as it is written.
-    """
+    ``line`` is where it stands, from 1, ``text`` the row as it is written."""
 
     line: int
     text: str
@@ -71,7 +70,10 @@ class TableRow:
 def table_rows(blocks: Sequence[Block]) -> tuple[TableRow, ...]:
     """The rows of all tables that state a target, hours or a priority, in order."""
     return tuple(
-        row for block in blocks if block.kind == "table" for row in _rows(block.text.splitlines(), block.start + 1)
+        row
+        for block in blocks
+        if block.kind == "table"
+        for row in _rows(markdown.bare_rows(block.text), block.start + 1)
     )
 
 
@@ -145,8 +147,7 @@ def _chapters(
     named: Sequence[tuple[Block, ChapterName]], blocks: Sequence[Block], rows: Sequence[TableRow]
 ) -> tuple[Proposal, ...]:
     """The chapters of a plan among the headings; of two inside each other, the inner if both are
-    called chapters, else the outer.
-    """
+    called chapters, else the outer."""
     plans: dict[int, Proposal] = {}
     reach: dict[int, int] = {}
     for heading, name in named:
@@ -229,7 +230,7 @@ def _first(read: Callable[[str], T | None], values: Iterable[str]) -> T | None:
 def _lines(blocks: Sequence[Block]) -> Iterator[str]:
     for block in blocks:
         if block.kind in ("list", "paragraph", "code", "quote"):
-            yield from block.text.splitlines()
+            yield from markdown.bare_rows(block.text)
 
 
 def _sections(blocks: Sequence[Block]) -> Iterator[ProposedSection]:
@@ -277,8 +278,7 @@ def _section(text: str, topics: Sequence[str]) -> ProposedSection:
 
 def skipped_rows(text: str, plans: Sequence[Proposal]) -> tuple[TableRow, ...]:
     """Rows of tables that state wanted lines but belong to none of ``plans``: chapters without a list of sections, and
-    rows that name no chapter. Sums are left out.
-    """
+    rows that name no chapter. Sums are left out."""
     return tuple(
         row
         for row in table_rows(markdown.blocks(text))
