@@ -220,8 +220,8 @@ def test_review_shows_what_the_run_showed_and_sends_nothing(place: Path, server:
 
 def test_review_compares_with_the_other_chapters(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
-    said = "A signal that arrives while its handler runs stays pending, and of several that come then the kernel keeps only"
-    said += " one of them."
+    said = "A signal that arrives while its handler runs stays pending, and of several that come then the kernel keeps"
+    said += " only one of them."
     draft = place / "drafts" / "07.md"
     text = draft.read_text(encoding="utf-8")
     draft.write_text(text.replace("\n### 1.2", f"\n{said}\n\n### 1.2", 1), encoding="utf-8")
