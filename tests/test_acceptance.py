@@ -89,6 +89,7 @@ def test_a_draft_that_lost_its_last_line_says_so(place: Path, server: ScriptedSe
     drafted(place, server)
     draft = place / "drafts" / "07.md"
     draft.write_text(document_text(draft_of(place)), encoding="utf-8")
+    (place / ".expand" / "lines" / "07").unlink()
     ran = expand(place, "accept", "07")
     assert ran.code == 2
     assert "hidden line is missing" in ran.err

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
+from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
@@ -108,6 +109,8 @@ class DraftFile:
         self._source_hash = ""
         self._seen: str | None = None
         self._former: Draft | None = None
+        self._damaged = False
+        self._kept_line = workspace.kept_line(chapter.id)
         self._reread()
         for section in chapter.outline.sections:
             if section.number not in self.texts:
@@ -207,7 +210,12 @@ class DraftFile:
             text, with_edits = self._rendered(self.texts)
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
-                self._seen = text
+                self._seen, self._damaged = text, False
+            line = document.hidden_line(text)
+            if line != self._kept_line:
+                path = self._workspace.state_path("lines", self.chapter.id)
+                write_atomically(path, line, durable=False, private=True)
+                self._kept_line = line
         self._unwritten.clear()
 
     def _rendered(self, texts: Mapping[int, str]) -> tuple[str, bool]:
@@ -290,7 +298,10 @@ class DraftFile:
         first = self._seen is None
         self._seen = present
         chapter = self.chapter
-        former = followed(document.read(present), chapter.named)
+        self._kept_line = self._workspace.kept_line(chapter.id)
+        read = document.read(present, self._kept_line)
+        self._damaged = read.damaged
+        former = followed(read, chapter.named)
         former, carried = with_topics_moved(former, chapter.named, chapter.authors, self._changed(former))
         for number, one in carried.items():
             former = former.having(*self._with(former, number, one))
@@ -397,6 +408,8 @@ class DraftFile:
             exists=exists,
             any_slug=site.generator is not PLAIN,
         )
+        if self._damaged:
+            found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)
         if whole:
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
         return not_ignored(found, self.texts, chapter.ignored)
