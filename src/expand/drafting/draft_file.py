@@ -25,7 +25,7 @@ from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
-from expand.document.follow import Carried, bodies, followed, inserted, with_topics_moved
+from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
 from expand.document.layout import assembled
 from expand.document.page import Page, anchors
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
@@ -34,6 +34,7 @@ from expand.drafting.brief import read_brief
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.replaced_texts import ReplacedText, keep_replaced, last_replaced
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
@@ -110,6 +111,7 @@ class DraftFile:
         self._seen: str | None = None
         self._former: Draft | None = None
         self._damaged = False
+        self._overwritten: set[int] = set()
         self._kept_line = workspace.kept_line(chapter.id)
         self._reread()
         for section in chapter.outline.sections:
@@ -131,6 +133,9 @@ class DraftFile:
     def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
         section = self.chapter.outline.sections[number - 1]
+        if number in self._overwritten:
+            self._keep_replaced(number)
+            self._overwritten.discard(number)
         self.texts[number] = text
         self._stamps[number] = Stamp(
             key=key,
@@ -288,7 +293,34 @@ class DraftFile:
     def overwrite(self, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""
         if self._former is not None:
+            if self.edited(number):
+                self._overwritten.add(number)
             self._former = self._former.without(number)
+
+    def restore(self, number: int) -> None:
+        """Bring back the text that was replaced last, as a person's edit, and write it. The present one is kept in its
+        turn, so that the next call takes this one back. Raises ``InputError``.
+        """
+        title = self.chapter.skeletons[number].title
+        replaced = last_replaced(self._workspace, self.chapter.id, number=number, title=title)
+        self._keep_replaced(number)
+        text = replaced.text
+        if self.chapter.layout == "numbered":
+            own = title_of(DraftSection(number=replaced.number, text=text))
+            text = renumbered(text, replaced.number, number, own)
+        self.texts[number] = text
+        if number in self._stamps:
+            self._stamps[number] = replace(self._stamps[number], text="")
+        if self._former is not None:
+            section = DraftSection(number=number, text=text)
+            self._former = self._former.having(section, self._stamps.get(number))
+        self._unwritten.add(number)
+        self.write()
+
+    def _keep_replaced(self, number: int) -> None:
+        title = self.chapter.skeletons[number].title
+        replaced = ReplacedText(number=number, title=title, text=self.texts[number])
+        keep_replaced(self._workspace, self.chapter.id, replaced)
 
     def _reread(self) -> None:
         """Take in what the file says by now, if somebody else wrote it since."""
