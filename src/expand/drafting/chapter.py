@@ -25,7 +25,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
 from expand.errors import InputError, Place
 from expand.llm.types import Message
-from expand.markdown import blocks, matching
+from expand.markdown import blocks, matching, names
 from expand.markdown.numbering import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
@@ -103,6 +103,8 @@ class Chapter:
         bare = source_text.removeprefix(BYTE_ORDER_MARK)
         self._source = read_source(bare)
         self.source_blocks = blocks.blocks(bare)  # parsed for the source already, and cached for a moment
+        self.names = {definition.name: definition.content for definition in names.definitions(bare)}
+        """The link references and footnotes that the author's document defines, with what they stand for."""
         self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
         """The source with the outline's sections in it, None where the tool sets the document's form."""
         self.brief = brief
@@ -216,6 +218,7 @@ class Chapter:
             title=title,
             topics=topics,
             target=section.lines,
+            names=self.names,
             intro=() if topics else tuple(own.values()),
             placed={topic: (text,) for topic, text in own.items()} if topics else {},
             kept=opened(parts, self._briefed(section)["opening"]),
@@ -254,6 +257,7 @@ class Chapter:
             title=title,
             topics=topics,
             target=section.lines,
+            names=self.names,
             intro=tuple(intro),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
             **self._briefed(section),
@@ -278,6 +282,11 @@ class Chapter:
         even = round(sum(given) / len(given)) if given else 0
         weights = tuple(topic.lines or even if topic is not None else even for topic in found) if given else ()
         return {"opening": entry.opening, "weights": weights}
+
+    @cached_property
+    def known_names(self) -> frozenset[str]:
+        """The names of link references and footnotes that the author's document defines or uses."""
+        return frozenset(use.name for use in names.uses(self._source_text))
 
     def check(self, section: Section, text: str) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from filelock import FileLock
@@ -23,6 +23,7 @@ from filelock import FileLock
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
+from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
@@ -39,10 +40,11 @@ from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
-from expand.markdown import lines
+from expand.markdown import lines, names
 from expand.markdown.blocks import anchor
 from expand.outline import Book, Outline, Section
-from expand.workspace import Workspace, decoded, read_bytes, write_atomically
+from expand.settings import Settings
+from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically
 
 MOST_OPEN = 32
 """Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
@@ -136,7 +138,11 @@ class DraftFile:
         if number in self._overwritten:
             self._keep_replaced(number)
             self._overwritten.discard(number)
+        former = self.texts.get(number, "")
         self.texts[number] = text
+        if names.definitions(former):  # what another section leant on stays defined
+            wanted = names.lacking(list(self.texts.values()), self.chapter.names)
+            text = self.texts[number] = names.completed(text, wanted, [former])
         self._stamps[number] = Stamp(
             key=key,
             text=document.text_hash(text),
@@ -212,6 +218,7 @@ class DraftFile:
         """Write the draft as it is now; not at all where nothing changed."""
         with drafts_lock(self._workspace):
             self._reread()
+            self._keep_names_apart()
             text, with_edits = self._rendered(self.texts)
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
@@ -222,6 +229,20 @@ class DraftFile:
                 write_atomically(path, line, durable=False, private=True)
                 self._kept_line = line
         self._unwritten.clear()
+
+    def _keep_names_apart(self) -> None:
+        """Rename what two sections define differently, and drop what they define likewise, but nothing that the author
+        or an editor defined. Sections are taken in their order, so that it is the same whichever came first.
+        """
+        numbers = [section.number for section in self.chapter.outline.sections]
+        taken: dict[str, str] = {}
+        for number in sorted(numbers, key=lambda number: (not self.edited(number), number)):
+            text, stamp = self.texts[number], self._stamps.get(number)
+            new = text if stamp is None or self.edited(number) else names.apart(text, taken, keep=self.chapter.names)
+            if stamp is not None and new != text:
+                self.texts[number] = new
+                self._stamps[number] = replace(stamp, text=document.text_hash(new))
+            taken |= {d.name: d.content for d in names.definitions(new) if d.name not in self.chapter.names}
 
     def _rendered(self, texts: Mapping[int, str]) -> tuple[str, bool]:
         """The draft's text, and whether a person's edits are in it."""
@@ -394,12 +415,28 @@ class DraftFile:
         )
 
     def chapter_result(
-        self, sections: Sequence[SectionResult], *, whole: bool, links: dict[str, bool] | None = None
+        self,
+        sections: Sequence[SectionResult],
+        *,
+        whole: bool,
+        links: dict[str, bool] | None = None,
+        code: ChapterVerdicts | None = None,
     ) -> ChapterResult:
-        """The chapter from its sections. What is found across them goes to the section that it names, or to the chapter
-        where that section is not among them. For ``whole`` and ``links`` see ``chapter_findings``.
+        """The chapter from its sections, with the verdicts on their ``code`` if there are any. What is found across
+        them goes to the section that it names, or to the chapter where that section is not among them. For ``whole``
+        and ``links`` see ``chapter_findings``.
         """
         across = self.chapter_findings(whole=whole, links=links)
+        if code is not None:
+            across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
+            sections = [
+                replace(
+                    one,
+                    code=code.counts(one.number),
+                    findings=not_ignored(code.over(one.number, one.findings), self.texts, self.chapter.ignored),
+                )
+                for one in sections
+            ]
         numbers = {section.number for section in sections}
         return ChapterResult(
             id=self.chapter.id,
@@ -439,12 +476,31 @@ class DraftFile:
             quality=chapter.outline.quality if whole else None,
             exists=exists,
             any_slug=site.generator is not PLAIN,
+            names=chapter.known_names,
         )
         if self._damaged:
             found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)
         if whole:
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
         return not_ignored(found, self.texts, chapter.ignored)
+
+
+def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> CodeCheck:
+    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document."""
+    folder = workspace.source_path(outline.source).parent
+
+    def include(path: str) -> str | None:
+        with suppress(InputError):
+            file = workspace.inside(folder / path)
+            return read_text(file) if file.is_file() else None
+        return None
+
+    return CodeCheck(kept=workspace.state_path("code", "verdicts.json"), own=settings.code.checkers, include=include)
+
+
+def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Outline], CodeCheck] | None:
+    """How a run judges code, None where it does not."""
+    return partial(code_check, workspace, settings) if settings.code.check else None
 
 
 class DraftStore:
@@ -463,7 +519,7 @@ class DraftStore:
         self._workspace = workspace
         self._book = book
         self._outlines = outlines or {}
-        self._setup = setup
+        self.setup = setup
         self._open: dict[str, DraftFile] = {}
         self._overwritten: dict[str, set[int]] = {}
 
@@ -473,7 +529,7 @@ class DraftStore:
         if found is None:
             outline = self._outlines.get(chapter)
             opened = open_chapter(
-                self._workspace, self._book, chapter, options=self.options, setup=self._setup, outline=outline
+                self._workspace, self._book, chapter, options=self.options, setup=self.setup, outline=outline
             )
             found = DraftFile(self._workspace, opened)
             for number in self._overwritten.get(chapter, ()):

@@ -14,6 +14,7 @@ from expand.budget import Limit
 from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_ready
 from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
+from expand.drafting.length_loop import Outcome
 from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.purchase_bounds import ChapterBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
@@ -164,6 +165,8 @@ class RunContext:
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
     bounds: dict[str, ChapterBound] = field(default_factory=dict)
+    delivered: list[Outcome] = field(default_factory=list)
+    """What the run's sections were asked for and got, of a model that writes whole ones."""
 
     def remaining_tokens(self, chapter: str = "") -> int | None:
         """What the budgets of the book and the run have left, and that of a chapter; None without a limit."""

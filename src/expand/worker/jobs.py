@@ -17,8 +17,7 @@ from expand.workspace import Workspace
 
 def server_of(workspace: Workspace) -> Server:
     """The database that the queue is in. Raises ``InputError`` where the ledger is a file, and where what the queue
-    is made of is not installed.
-    """
+    is made of is not installed."""
     location = workspace.ledger_place
     if not isinstance(location, Server):
         inside = location.is_relative_to(workspace.root)

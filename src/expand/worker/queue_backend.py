@@ -33,8 +33,7 @@ SIDE_BY_SIDE = 8
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnqueueReport:
     """What became of a run's sections. ``current`` counts those that are current in their drafts, ``edited`` those
-    that a person edited; neither is queued.
-    """
+    that a person edited; neither is queued."""
 
     model: str
     jobs: Enqueued
@@ -70,8 +69,7 @@ class WithdrawReport:
 class QueueBackend:
     """Sections queued for workers, in the database of the workspace's ledger.
 
-    ``silent_seconds``: how long a worker may give no sign of life before its jobs count as stalled.
-    """
+    ``silent_seconds``: how long a worker may give no sign of life before its jobs count as stalled."""
 
     def __init__(self, workspace: Workspace, settings: Settings, *, silent_seconds: float = SILENT_SECONDS) -> None:
         self._workspace = workspace

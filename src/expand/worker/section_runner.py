@@ -61,8 +61,7 @@ class SectionRunner:
         """Buy what a section still lacks; the text that there is now, and what was bought for it.
 
         Raises ``MisfitError``, ``SupersededError``; ``LedgerError``; ``InputError`` for what cannot be asked at all,
-        such as a prompt that does not fit.
-        """
+        such as a prompt that does not fit."""
         chapter, check = self._check(job)
         usage = self.context.usage
         usage.on_event(SectionStarted(chapter=job.chapter, section=job.section))
@@ -82,8 +81,7 @@ class SectionRunner:
         """Read book and templates, and forget the chapters that were made from older ones. Loads the tokenizer, so
         that the first section does not wait for it.
 
-        Raises ``InputError`` where the workspace has no book, or settings that cannot be meant.
-        """
+        Raises ``InputError`` where the workspace has no book, or settings that cannot be meant."""
         setup = model_setup_for(self._workspace, self._settings, ledger=self.context.ledger)
         setup.counter.load()
         self._book, self._setup = self._workspace.book(), setup
