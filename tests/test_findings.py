@@ -12,7 +12,7 @@ from expand.cli import main
 
 EVERY = cases()
 LABELLED = sorted({case.kind for case in EVERY})
-BY_RUN = {"empty", "over-plan", "not-asked"}
+BY_RUN = {"empty", "failed-code", "over-plan", "not-asked"}
 """What a run reports of its requests: no text shows it."""
 
 

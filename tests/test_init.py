@@ -406,6 +406,10 @@ def test_the_workspace_lies_next_to_what_a_generator_builds(tmp_path: Path) -> N
     assert sorted(p.name for p in (root / "docs").rglob("*")) == ["a.md", "guide"]
     shown = init(str(root / "docs"))
     assert shown.stdout.startswith(f"workspace: {root}, next to what MkDocs builds\n")
+    other = plant(
+        tmp_path / "other", {"website/docusaurus.config.js": "docs: { path: '../docs' }", "docs/a.md": "# A\n"}
+    )
+    assert create_workspace(other / "docs").workspace.root == other
 
 
 @pytest.mark.parametrize("repository", [True, False])

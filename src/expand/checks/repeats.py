@@ -70,7 +70,7 @@ def _units(text: str, *, section: int) -> list[Unit]:
         )
         found.append(unit)
     for block in blocks.fences(text):
-        rows = tuple(" ".join(row.split()) for row in block.code.splitlines() if row.strip())
+        rows = tuple(" ".join(row.split()) for row in blocks.bare_rows(block.code) if row.strip())
         if len(rows) >= LEAST_CODE_ROWS and sum(map(len, rows)) >= LEAST_CODE_CHARACTERS:
             found.append(
                 Unit(section=section, line=block.start + 1, text=block.code, runs=frozenset({("code", *rows)}))

@@ -188,7 +188,7 @@ def _parts(block: Block) -> list[str]:
     if block.kind in ("fence", "code"):
         return [block.code]
     if block.kind in ("table", "list"):
-        return block.text.splitlines()
+        return blocks.bare_rows(block.text)
     return [block.text]
 
 

@@ -310,7 +310,7 @@ def _prose(text: str) -> int:
     found = 0
     for block in blocks.blocks(text):
         if block.kind in ("paragraph", "list", "quote"):
-            found += sum(bool(_SENTENCE_END.search(row)) for row in block.text.splitlines())
+            found += sum(bool(_SENTENCE_END.search(row)) for row in blocks.bare_rows(block.text))
         elif block.kind == "heading":
             found += 1
     return found

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expand.document.site import Site, site_at
+from expand.document.site import Site, sites_above
 from expand.errors import InputError, Place
 from expand.importers import outline_yaml
 from expand.importers.documents import read_headings
@@ -140,19 +140,15 @@ def workspace_folder(folder: Path) -> tuple[Path, Site | None]:
     top = folder.resolve()
     if (top / MARKER).exists() or not has_documents(top):
         return folder, None
-    for place in (top, *top.parents)[:MOST_PARENTS]:
-        site = site_at(place)
-        if site is not None:
-            documents = Path(os.path.normpath(site.configuration().folder))
-            if not top.is_relative_to(documents):
-                break
-            if documents != place:
-                return (folder, None) if place == top else (place, site)
-            shared = any((above / ".git").exists() for above in place.parents)
-            return (place.parent, site) if shared and not (place / ".git").exists() else (folder, None)
-        if (place / ".git").exists():
-            break
-    return folder, None
+    place, site = next(sites_above(top), (top, None))
+    if site is None or place not in (top, *top.parents)[:MOST_PARENTS]:
+        return folder, None
+    documents = Path(os.path.normpath(site.configuration().folder))
+    repository = next((above for above in (top, *top.parents) if (above / ".git").exists()), None)
+    if documents == place and repository is not None and place != repository:
+        place = place.parent
+    inside = top.is_relative_to(documents) and not place.is_relative_to(documents)
+    return (place, site) if inside and (repository is None or place.is_relative_to(repository)) else (folder, None)
 
 
 def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) -> tuple[TreeChapter, ...]:
