@@ -219,6 +219,26 @@ def test_review_shows_what_the_run_showed_and_sends_nothing(place: Path, server:
     assert expand(place, "review", "07", "--format", "odd").code == 2
 
 
+def test_review_compares_with_the_other_chapters(place: Path, server: ScriptedServer) -> None:
+    drafted(place, server)
+    said = "A signal that arrives while its handler runs stays pending, and of several that come then the kernel keeps"
+    said += " only one of them."
+    draft = place / "drafts" / "07.md"
+    text = draft.read_text(encoding="utf-8")
+    draft.write_text(text.replace("\n### 1.2", f"\n{said}\n\n### 1.2", 1), encoding="utf-8")
+    outline = (place / "outlines" / "07.yaml").read_text(encoding="utf-8")
+    (place / "outlines" / "08.yaml").write_text(outline.replace("07", "08"), encoding="utf-8")
+    other = place / "chapters" / "08_signals.md"
+    other.write_text(f"# Other\n\nText.\n\n{said.replace('only one', 'the first')}\n", encoding="utf-8")
+
+    (chapter,) = expand(place, "review", "07", "--json").json["chapters"]
+    messages = [one["message"] for one in chapter["sections"][0]["findings"] if one["kind"] == "repeats"]
+    assert any("repeats chapters/08_signals.md, line 5: A signal that" in message for message in messages)
+    (place / "outlines" / "08.yaml").write_text("id: [", encoding="utf-8")
+    other.unlink()
+    assert expand(place, "review", "07").code == 0, "an outline that cannot be read is another command's matter"
+
+
 def test_revise_redraws_one_section_with_the_note_and_stays(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
     before = read(draft_of(place))

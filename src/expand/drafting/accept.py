@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import posixpath
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,9 +50,24 @@ def review(
             for section in draft_file.chapter.outline.sections
         ],
         whole=True,
+        others=_other_chapters(workspace, chapter_id),
         code=judge(draft_file.texts) if code else None,
     )
     return replace(result, findings=(*result.findings, *links))
+
+
+def _other_chapters(workspace: Workspace, chapter_id: str) -> dict[str, str]:
+    """The other chapters of the book as they stand, by file: their drafts, else their sources. Only a review looks at
+    them: in a run they are being written.
+    """
+    found = {}
+    for other in workspace.chapter_ids():
+        with suppress(InputError, OSError):
+            drafted, source = workspace.draft_path(other), workspace.source_path(workspace.outline(other).source)
+            path = drafted if drafted.exists() else source
+            if other != chapter_id and path.exists():
+                found[workspace.relative(path)] = decoded(read_bytes(path), path)
+    return found
 
 
 def open_draft(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> DraftFile:

@@ -428,13 +428,14 @@ class DraftFile:
         *,
         whole: bool,
         links: dict[str, bool] | None = None,
+        others: Mapping[str, str] | None = None,
         code: ChapterVerdicts | None = None,
     ) -> ChapterResult:
         """The chapter from its sections, with the verdicts on their ``code`` if there are any. What is found across
-        them goes to the section that it names, or to the chapter where that section is not among them. For ``whole``
-        and ``links`` see ``chapter_findings``.
+        them goes to the section that it names, or to the chapter where that section is not among them. For the rest
+        see ``chapter_findings``.
         """
-        across = self.chapter_findings(whole=whole, links=links)
+        across = self.chapter_findings(whole=whole, links=links, others=others)
         if code is not None:
             across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
             sections = [
@@ -458,10 +459,13 @@ class DraftFile:
             findings=tuple(f for f in across if f.section not in numbers),
         )
 
-    def chapter_findings(self, *, whole: bool, links: dict[str, bool] | None = None) -> tuple[Finding, ...]:
+    def chapter_findings(
+        self, *, whole: bool, links: dict[str, bool] | None = None, others: Mapping[str, str] | None = None
+    ) -> tuple[Finding, ...]:
         """What shows only across sections; of a ``whole`` chapter also what is missing from it.
 
-        In ``links`` it is noted which files were looked for, and whether they are there.
+        In ``links`` it is noted which files were looked for, and whether they are there. ``others`` are the
+        texts of the book's other chapters by file.
         """
         chapter, former = self.chapter, self._former
         page = self._workspace.source_path(chapter.outline.source)
@@ -484,6 +488,7 @@ class DraftFile:
             quality=chapter.outline.quality if whole else None,
             exists=exists,
             any_slug=site.generator is not PLAIN,
+            others=others,
             names=chapter.known_names,
         )
         if self._damaged:
