@@ -89,6 +89,7 @@ def test_a_draft_that_lost_its_last_line_says_so(place: Path, server: ScriptedSe
     drafted(place, server)
     draft = place / "drafts" / "07.md"
     draft.write_text(document_text(draft_of(place)), encoding="utf-8")
+    (place / ".expand" / "lines" / "07").unlink()
     ran = expand(place, "accept", "07")
     assert ran.code == 2
     assert "hidden line is missing" in ran.err
@@ -392,3 +393,32 @@ def test_a_document_of_the_same_name_in_another_folder_is_another_chapter(place:
     assert expand(place, "accept", "client-overview", "--force").code == 0
     now = {name: (place / "docs" / name / "overview.md").read_text(encoding="utf-8") for name in texts}
     assert [name for name in texts if now[name] != texts[name]] == ["client"]
+
+
+@pytest.mark.parametrize("layout", ["keep", "numbered"])
+def test_an_edit_that_was_replaced_comes_back(place: Path, server: ScriptedServer, layout: str) -> None:
+    book, draft = place / "outlines" / "book.yaml", place / "drafts" / "07.md"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: {layout}\n", encoding="utf-8")
+    drafted(place, server)
+    none = expand(place, "revise", "07", "--section", "2", "--restore")
+    assert (none.code, none.out) == (2, "")
+    assert "no edit of section 2 of chapter 07 was replaced" in none.err
+    mine = draft_of(place).replace("About Opening a pipe.", "Mine.")
+    assert mine != draft_of(place)
+    draft.write_text(mine, encoding="utf-8")
+    for again in (("chapter", "07"), ("revise", "07", "--note", "shorter")):
+        assert expand(place, *again, "--section", "2", "--fresh", "--base-url", server.base_url).code in (0, 5)
+        replaced = draft_of(place)
+        assert "Mine." not in replaced
+        assert expand(place, "revise", "07", "--section", "2", "--restore").code == 0
+        assert document_text(draft_of(place)) == document_text(mine)
+        states = [s["status"] for s in expand(place, "review", "07", "--json").json["chapters"][0]["sections"]]
+        assert states == ["reused", "edited", "reused"]
+    for _ in range(2):
+        assert expand(place, "revise", "07", "--section", "2", "--restore", "--json").json["restored"] is True
+    assert document_text(draft_of(place)) == document_text(mine)
+    asked = len(server.requests)
+    assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+    assert len(server.requests) == asked
+    assert expand(place, "revise", "07", "--section", "9", "--restore").code == 2
+    assert expand(place, "revise", "07", "--section", "2").code == 2

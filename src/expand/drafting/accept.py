@@ -153,7 +153,7 @@ def accept_drafts(
     texts = {
         chapter.id: _text_of_sections(workspace, settings, book, outlines[chapter.id], frozenset(sections))
         if sections
-        else document.document_text(_read_draft(workspace.draft_path(chapter.id)))
+        else document.document_text(_read_draft(workspace.draft_path(chapter.id)), workspace.kept_line(chapter.id))
         for chapter in reviewed
     }
     acceptances = Acceptances(workspace)
