@@ -223,7 +223,8 @@ class LengthLoop:
         section_text = self._text
         if section_text.bodies[slot].strip():
             return False
-        if section_text.skeleton.placed.get(slot) and not self._missing():
+        skeleton = section_text.skeleton
+        if skeleton.placed.get(slot) and not skeleton.revised and not self._missing():
             return False
         asked = [o.ask.slots for o in self._outcomes if slot in o.ask.slots]
         # Once alone, and not again: what a topic gets after that is decided by what is missing, in `_more`.

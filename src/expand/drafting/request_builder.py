@@ -251,6 +251,7 @@ class RequestBuilder:
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
             lines=ask.lines,
             source_material="\n\n".join(material) if first else "",
+            revises_source=skeleton.revised and first and bool(material),
             before=self._before(ask, section_text),
             open_fence=section_text.fence(slots[0]) if ask.purpose == "continue" else "",
             cut=ask.purpose == "continue" and section_text.cut[slots[0]],
