@@ -104,7 +104,8 @@ def test_a_continuation_goes_on_in_the_block_that_was_cut() -> None:
     [
         ("A whole sentence.\n", LENGTH, False),
         ("A sentence that was", LENGTH, True),
-        ("A sentence that was", STOP, False),
+        ("A sentence that stands", STOP, False),
+        ("A sentence that was", STOP, True),
         ("文字。", LENGTH, False),
         ("```rust\nfn open() {", STOP, True),
         ("| a | b |\n|---|---|\n| 1 | 2 |", LENGTH, False),
@@ -194,7 +195,7 @@ def test_a_replaced_topic_leaves_the_original_alone() -> None:
     section = section_text("Opening", "Reading")
     section.add("Old.\n", STOP, (0,))
     section.add("Kept.\n", STOP, (1,))
-    copy = section.replaced(0, "New, cut in the", LENGTH)
+    copy = section.replaced((0,), "New, cut in the", LENGTH)
     assert copy.bodies == ["New, cut in the", "Kept.\n"]
     assert copy.cut == [True, False]
     assert section.bodies == ["Old.\n", "Kept.\n"]
@@ -246,7 +247,7 @@ def test_a_loop_is_left_out_and_the_text_counts_as_cut() -> None:
     assert section.bodies[1].count("And so it decides") == 1
     assert section.cut == [False, True]
     assert section.loops == [section.render().count("\n") + 1]
-    copy = section.replaced(1, "Whole.\n", STOP)
+    copy = section.replaced((1,), "Whole.\n", STOP)
     assert copy.loops == section.loops
 
 

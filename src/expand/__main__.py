@@ -31,8 +31,7 @@ def main() -> None:
 
 def collect_seldom() -> None:
     """Looks for cyclic garbage less often than Python does by itself: of hundreds of looks while
-    modules load none finds any, and one over all that is loaded takes 50 ms, with requests waiting.
-    """
+    modules load none finds any, and one over all that is loaded takes 50 ms, with requests waiting."""
     gc.set_threshold(50_000, 20, 100)
 
 

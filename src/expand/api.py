@@ -52,8 +52,7 @@ async def expand_chapter(
     What is already bought and still current is reused. ``author`` writes in the place of the configured one, under the
     profile of ``model``. ``on_event`` gets every event as it happens. Raises ``InputError`` before anything is sent
     when the input is wrong. What the budget refused, and what stopped the run, is told in the result, since what was
-    bought before is drafted; ``result.raise_for_status()`` raises it.
-    """
+    bought before is drafted; ``result.raise_for_status()`` raises it."""
     return await expand_chapters(workspace, [chapter], options, author=author, on_event=on_event, **changes)
 
 
@@ -82,8 +81,7 @@ def expanding(
     **changes: Any,
 ) -> Run:
     """The same as a run to watch: ``async with expanding(…) as run``, then ``async for event in run`` and ``await
-    run.result()``. ``run.stop()`` ends it in good order.
-    """
+    run.result()``. ``run.stop()`` ends it in good order."""
     from expand.drafting.run import Run
 
     made = RunOptions.of(workspace, chapters, options, **changes)
@@ -105,22 +103,22 @@ def dry_run(
     return planned(workspace, made.settings(workspace, own_author=author is not None), made)
 
 
-def review(workspace: Workspace, chapter: str, **changes: Any) -> ChapterResult:
+def review(workspace: Workspace, chapter: str, *, code: bool = False, **changes: Any) -> ChapterResult:
     """A chapter's draft held to its outline; sends nothing. Raises ``InputError`` without a draft.
 
-    ``result.kept`` says whether it keeps its contract, ``result.blocking`` what stops ``accept``.
+    With ``code``, its code blocks are judged by their toolchains. ``result.kept`` says whether it keeps its contract,
+    ``result.blocking`` what stops ``accept``.
     """
     from expand.drafting.accept import review as reviewed
 
-    return reviewed(workspace, settings_of(workspace, **changes), workspace.book(), chapter)
+    return reviewed(workspace, settings_of(workspace, **changes), workspace.book(), chapter, code=code)
 
 
 def accept(workspace: Workspace, chapters: str | Sequence[str], *, force: bool = False) -> AcceptResult:
     """Puts drafts in the place of their sources: all of those named, or none.
 
     ``refused`` holds the chapters whose blocking findings stood in the way. Raises ``InputError`` where a source
-    changed since its draft was made. ``force`` passes over both.
-    """
+    changed since its draft was made. ``force`` passes over both."""
     from expand.drafting.accept import accept_drafts
 
     named = (chapters,) if isinstance(chapters, str) else tuple(chapters)
@@ -138,8 +136,7 @@ def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **cha
     """Everything that the reports are made from, as of now: balance, chapters, attempts, rates.
 
     ``priced`` looks up the model's list price, to estimate costs with; ``latest`` is how many of the last attempts are
-    kept one by one.
-    """
+    kept one by one."""
     from expand.reports import data, estimates
 
     settings = settings_of(workspace, **changes)
@@ -158,8 +155,7 @@ def render_report(
 ) -> str:
     """A report as text: ``markdown``, ``html``, ``json``, ``csv`` or ``table``.
 
-    Raises ``InputError``, also for a ``language`` that reports do not speak.
-    """
+    Raises ``InputError``, also for a ``language`` that reports do not speak."""
     from expand.reports import budget_report, draft_reviews, formats, messages, plan_report, status_report
 
     if form not in formats.FORMATS:

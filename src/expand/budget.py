@@ -41,8 +41,7 @@ class Limit:
 class Balance:
     """Where one scope stands. ``used`` includes opening balances and unknown outcomes.
 
-    ``scope`` is ``book``, ``chapter:<id>`` or ``run:<id>``; tokens and pico-dollars.
-    """
+    ``scope`` is ``book``, ``chapter:<id>`` or ``run:<id>``; tokens and pico-dollars."""
 
     scope: str
     limit: Limit
@@ -68,12 +67,11 @@ class Balance:
         return self.limit.pico_usd - self.used_pico_usd - self.reserved_pico_usd
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Shortfall:
     """Why an amount does not fit a scope.
 
-    ``waitable`` says that it would fit if every reservation now in flight came back for nothing.
-    """
+    ``waitable`` says that it would fit if every reservation now in flight came back for nothing."""
 
     scope: str
     unit: str
@@ -92,48 +90,32 @@ class Shortfall:
 
     def said(self, *, at_least: int) -> str:
         """It in words, for several amounts of which this is the greatest and ``at_least`` the smallest: dollars are
-        exact, without zeros at the end.
-        """
+        exact, without zeros at the end."""
         kind, _, name = self.scope.partition(":")
         whose = {"run": "this run (--budget)", "chapter": f"chapter {name}"}.get(kind, "the book")
-        write = _dollars if self.unit == "pico-USD" else _thousands
-        unit = "USD" if self.unit == "pico-USD" else self.unit
+        money = self.unit == "pico-USD"
+        unit = "USD" if money else self.unit
+
+        def write(amount: int) -> str:
+            return f"{usd_from_pico(amount).normalize():f}" if money else f"{amount:,}"
+
         low = f"{write(at_least)} to " if at_least < self.needed else ""
         return (
             f"{whose}: {low}{write(self.needed)} {unit} needed, {write(self.remaining)} of {write(self.limit)} remain"
         )
 
 
-def _thousands(count: int) -> str:
-    return f"{count:,}"
-
-
-def _dollars(pico: int) -> str:
-    return f"{usd_from_pico(pico).normalize():f}"
-
-
 def shortfall(balances: Iterable[Balance], amount: Amount) -> Shortfall | None:
     """The worst reason why ``amount`` does not fit all of ``balances``; None when it fits.
 
-    A reason that waiting cannot mend comes before one that it can.
-    """
+    A reason that waiting cannot mend comes before one that it can."""
     found: list[Shortfall] = []
     for balance in balances:
+        limits = balance.limit
         for unit, limit, needed, remaining, reserved in (
-            ("tokens", balance.limit.tokens, amount.tokens, balance.remaining_tokens, balance.reserved_tokens),
-            (
-                "pico-USD",
-                balance.limit.pico_usd,
-                amount.pico_usd,
-                balance.remaining_pico_usd,
-                balance.reserved_pico_usd,
-            ),
+            ("tokens", limits.tokens, amount.tokens, balance.remaining_tokens, balance.reserved_tokens),
+            ("pico-USD", limits.pico_usd, amount.pico_usd, balance.remaining_pico_usd, balance.reserved_pico_usd),
         ):
-            if limit is None or needed is None or remaining is None or needed <= remaining:
-                continue
-            found.append(
-                Shortfall(
-                    scope=balance.scope, unit=unit, needed=needed, remaining=remaining, reserved=reserved, limit=limit
-                )
-            )
+            if limit is not None and needed is not None and remaining is not None and needed > remaining:
+                found.append(Shortfall(balance.scope, unit, needed, remaining, reserved, limit))
     return min(found, key=lambda s: s.waitable, default=None)

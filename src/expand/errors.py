@@ -83,8 +83,7 @@ class InputErrors(InputError):  # noqa: N818 - it holds several, as ExceptionGro
 
 class UntrustedError(InputError):
     """A workspace's own file names where a request, a key or the ledger would go, and the user has not agreed to it;
-    ``root`` is the workspace's folder. Nothing has been sent.
-    """
+    ``root`` is the workspace's folder. Nothing has been sent."""
 
     def __init__(self, what: str, *, remedy: str, place: Place, root: Path) -> None:
         self.root = root

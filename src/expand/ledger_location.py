@@ -21,8 +21,7 @@ _FORM = "postgresql://USER@HOST:PORT/DATABASE?schema=BOOK"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Server:
     """A schema of a PostgreSQL database. ``address`` is what libpq is given and may hold a password; ``str`` is the
-    same without, for messages.
-    """
+    same without, for messages."""
 
     address: str = field(repr=False)
     schema: str = DEFAULT_SCHEMA
@@ -46,8 +45,7 @@ def is_server(text: str) -> bool:
 
 def read_server(text: str, *, place: Place | None = None) -> Server:
     """The server that a URL names; ``schema`` in its query is the book's. Raises ``InputError``, whose message holds no
-    password; ``place`` is where the URL stands.
-    """
+    password; ``place`` is where the URL stands."""
     try:
         parts = urlsplit(text)
         _ = parts.port

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -44,6 +45,16 @@ ModelRole = Literal["draft", "repair", "brief", "review", "translate"]
 """What a model is asked for. ``draft`` includes continuing and revising."""
 
 
+class CodeSettings(NamedTuple):
+    """``check`` has runs judge code blocks by their toolchains, ``run`` has those that are programs executed too, and
+    ``checkers`` are commands of the user's own by language.
+    """
+
+    check: bool = False
+    run: bool = False
+    checkers: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What a run goes by. ``models`` are profile overrides by model name or glob.
@@ -56,7 +67,8 @@ class Settings:
     no key. ``model_file`` is what the GGUF file of the embedded author says, None for the model that is shipped.
 
     ``model`` drafts. ``roles`` names the models of the roles that are stated, ``fallback`` those that stand in for any
-    of them, in this order. ``others`` has the settings of each of these by its name.
+    of them, in this order. ``others`` has the settings of each of these by its name. ``code`` says how code blocks are
+    checked.
     """
 
     model: str = DEFAULT_MODEL
@@ -78,6 +90,7 @@ class Settings:
     roles: Mapping[ModelRole, str] = field(default_factory=dict)
     fallback: tuple[str, ...] = ()
     others: Mapping[str, Settings] = field(default_factory=dict, repr=False)
+    code: CodeSettings = field(default_factory=CodeSettings)
 
     @property
     def embedded(self) -> bool:
@@ -111,8 +124,7 @@ class Settings:
 
     def for_model(self, model: str) -> Settings:
         """The settings under which a model is asked: who serves it, where, and with which key. A model that the
-        settings do not name is asked where the one that drafts is.
-        """
+        settings do not name is asked where the one that drafts is."""
         if model == self.model:
             return self
         other = self.others.get(model)
@@ -156,8 +168,7 @@ def read_settings(
     """Settings of the workspace whose ``expand.toml`` is ``path``.
 
     With ``trusted``, or ``EXPAND_TRUST`` in the environment, the caller vouches for what the file says about hosts and
-    keys. Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest.
-    """
+    keys. Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest."""
     file, given = _read(path), overrides or Overrides()
     settings = _settings(_Stated(path, file, environment, given))
     named = destinations(path, file)
@@ -202,8 +213,7 @@ def _settings(stated: _Stated) -> Settings:
 
 def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> Settings:
     """The settings of one model, where None is the one that nobody named. That of ``draft`` is asked where command line
-    and environment say; any other where its own table says, else at the author's provider.
-    """
+    and environment say; any other where its own table says, else at the author's provider."""
     file = stated.model_file(model, draft=draft)
     own = stated.own_provider(model, draft=draft)
     found = own or stated.provider()
@@ -246,6 +256,7 @@ def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> S
         on_unknown=stated.on_unknown(),
         models=stated.models,
         model_file=file,
+        code=CodeSettings(**stated.code),
     )
 
 
@@ -292,6 +303,7 @@ class _Stated:
         self.models: Mapping[str, Mapping[str, object]] = self._file.data.get("models", {})
         self.known = providers(self._file.data.get("providers", {}))
         self.roles: Mapping[ModelRole, str] = self._file.data.get("roles", {})
+        self.code: Mapping[str, Any] = self._file.data.get("code", {})
         self.fallback: tuple[str, ...] = tuple(self._file.data.get("fallback", ()))
 
     @property
@@ -328,8 +340,7 @@ class _Stated:
 
     def own_provider(self, model: str | None, *, draft: bool) -> Recognised | None:
         """The provider that the model's own table names. For the model that drafts, an address or a provider that
-        command line or environment name comes before it.
-        """
+        command line or environment name comes before it."""
         above = self._overrides.base_url or self.environment.get("OPENAI_BASE_URL")
         if model is None or (draft and (above or self.environment.get("EXPAND_PROVIDER"))):
             return None
@@ -350,8 +361,7 @@ class _Stated:
         """What the GGUF file says that a model is given as; None for a model that is given by its name.
 
         A server may call its models by their files. So an address on the command line takes a path for a name, and an
-        address that stands elsewhere a path to nothing.
-        """
+        address that stands elsewhere a path to nothing."""
         if model is None or not model.lower().endswith(gguf.SUFFIX) or (draft and self._overrides.base_url):
             return None
         if own_provider(model, self.models):
@@ -410,8 +420,7 @@ class _Stated:
 
     def key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
         """The variable that the key is from, or would be looked for first, and the key without space around it.
-        ``callers`` says whether a key that the caller gave is meant.
-        """
+        ``callers`` says whether a key that the caller gave is meant."""
         if self._overrides.api_key and callers:
             return "api_key", self._overrides.api_key.strip()
         variables = key_variables(provider, for_openai=for_openai)
@@ -480,8 +489,7 @@ def _check_url(url: str) -> None:
 
 def key_variables(provider: Provider, *, for_openai: bool) -> tuple[str, ...]:
     """Where a provider's key is looked for, in this order. A key stands for a host: ``OPENAI_API_KEY`` is for OpenAI,
-    for a base URL that the user gave, and for a provider that is said to take it.
-    """
+    for a base URL that the user gave, and for a provider that is said to take it."""
     return tuple(dict.fromkeys((provider.key_variable, *((OPENAI_KEY,) if for_openai else ()))))
 
 

@@ -195,8 +195,7 @@ def _without_password(ledger: str) -> str:
 
 def _folder() -> Path | None:
     """Where consents are kept; None where the user has no directory of their own. A relative one could be the
-    workspace's.
-    """
+    workspace's."""
     import platformdirs  # start-up time: few workspaces name a destination
 
     path = platformdirs.user_config_path("expand", appauthor=False) / "trusted"

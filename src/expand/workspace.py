@@ -43,8 +43,7 @@ LEDGER_VARIABLE = "EXPAND_LEDGER"
 class Workspace:
     """Paths of one workspace; ``root`` is absolute. ``ledger`` is where the environment wants the ledger, None where it
     says nothing; it may hold a password. ``trusted`` says that the caller or the environment vouches for the files;
-    otherwise what they say about hosts, keys and ledgers counts only if the user has trusted them, see ``trust``.
-    """
+    otherwise what they say about hosts, keys and ledgers counts only if the user has trusted them, see ``trust``."""
 
     root: Path
     ledger: str | None = field(default=None, repr=False)
@@ -53,8 +52,7 @@ class Workspace:
     @staticmethod
     def open(folder: Path | str, *, trust: bool = False) -> Workspace:
         """The workspace in ``folder``; with ``trust``, what its files say about hosts, key variables, headers and the
-        ledger counts. Raises ``InputError`` when it has no ``expand.toml``.
-        """
+        ledger counts. Raises ``InputError`` when it has no ``expand.toml``."""
         found = find_workspace(Path(), given=Path(folder))
         return replace(found, trusted=True) if trust else found
 
@@ -66,14 +64,12 @@ class Workspace:
     def inside(self, *parts: str | Path) -> Path:
         """The path of a file or folder of the workspace, whether it exists or not.
 
-        Raises ``InputError`` as ``require_inside`` does.
-        """
+        Raises ``InputError`` as ``require_inside`` does."""
         return require_inside(self.root.joinpath(*parts), self.root)
 
     def state_path(self, *parts: str) -> Path:
         """The path of something that the tool keeps for itself, below ``.expand``; what others may read of it or of
-        its folders is closed to them. Raises ``InputError``.
-        """
+        its folders is closed to them. Raises ``InputError``."""
         path = self.inside(STATE, *parts)
         close_to_others(self.root / STATE, path)
         return path
@@ -96,8 +92,7 @@ class Workspace:
     @property
     def ledger_place(self) -> LedgerPlace:
         """Where the ledger is: as the environment says, or ``ledger`` in ``expand.toml``, or else ``ledger_path``.
-        Raises ``InputError``, and ``UntrustedError`` for a server or a file elsewhere that nobody has agreed to.
-        """
+        Raises ``InputError``, and ``UntrustedError`` for a server or a file elsewhere that nobody has agreed to."""
         stated, place = self.ledger, Place(path=LEDGER_VARIABLE)
         if not stated:
             stated, place = self._stated_ledger()
@@ -250,8 +245,7 @@ def read_bytes(path: Path, *, most: int = MAX_DOCUMENT_BYTES) -> bytes:
 
 def decoded(data: bytes, path: Path, *, keep_mark: bool = False) -> str:
     """A document's bytes as text, with its byte order mark if ``keep_mark``. Raises ``InputError`` on bad UTF-8, naming
-    ``path`` and line.
-    """
+    ``path`` and line."""
     try:
         return data.decode("utf-8" if keep_mark else "utf-8-sig")
     except UnicodeDecodeError as error:

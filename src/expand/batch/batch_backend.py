@@ -35,8 +35,7 @@ class BatchBackend:
 
     ``author`` takes the batches in the place of that provider and is not closed here; ``tell`` gets each step in words.
     Every method raises ``InputError`` where the settings mean an author that takes no batches, or another provider
-    than the one that has a batch.
-    """
+    than the one that has a batch."""
 
     def __init__(
         self,
@@ -57,8 +56,7 @@ class BatchBackend:
         """Reserve, upload and submit what the sections of a run ask next. A batch that an earlier process left
         unfinished is submitted first. With ``dry_run`` nothing is reserved or sent.
 
-        Raises ``SubmittingError`` while another process submits.
-        """
+        Raises ``SubmittingError`` while another process submits."""
         workspace, settings = self._workspace, self._settings
         options.require_side_by_side("--batch", "a batch asks for all at once")
         require_language(profile_of(workspace, settings), workspace.book(), options.language)
@@ -115,8 +113,7 @@ class BatchBackend:
         self, chapters: tuple[str, ...] | None = None, *, on_event: Callable[[Event], None] = ignore_event
     ) -> CollectReport:
         """Settle what came back of every batch and draft their chapters, or only ``chapters``, from the answers that
-        are there.
-        """
+        are there."""
         found: list[CollectedBatch] = []
         async with self._opened() as (batches, ledger, run, author):
             self._tell_unfinished(batches, run)
@@ -141,8 +138,7 @@ class BatchBackend:
         collected. One that is not submitted yet is withdrawn; one that its provider does not know is lost, and its
         requests are charged as unknown.
 
-        Raises ``AuthorError`` when the provider cannot be asked.
-        """
+        Raises ``AuthorError`` when the provider cannot be asked."""
         async with self._opened() as (batches, _, run, author):
             left = batches.unfinished(run)
             chosen = [batch for batch in batches.living() if _asks_for(batch, chapters)]
@@ -241,8 +237,7 @@ async def _cancel_at_provider(batches: Batches, author: BatchAuthor, batch: Batc
 
 def terms_of(options: RunOptions, profile: Profile) -> dict[str, Json]:
     """What a batch is submitted for and how its requests are put, as the ledger keeps it, so that it can be gone on
-    with and collected without saying it again.
-    """
+    with and collected without saying it again."""
     return {
         "chapters": list(options.chapters),
         "language": options.language,

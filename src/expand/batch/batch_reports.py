@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from expand.batch.collection import CollectedBatch
 from expand.batch.lookahead import SectionQuestions, orders_of
@@ -19,8 +18,7 @@ from expand.schema import Json
 class SubmitReport:
     """What a submission came to. ``batches`` are those that the provider took now, first one that an earlier process
     left unfinished. ``verdicts`` are the ledger's on the orders of this submission. ``problem`` is why the provider
-    did not take one, "" if it took all.
-    """
+    did not take one, "" if it took all."""
 
     batches: tuple[BatchRow, ...]
     sections: tuple[SectionQuestions, ...]
@@ -212,7 +210,7 @@ class CancelReport:
 
 def _batch(batch: BatchRow) -> dict[str, Json]:
     """One batch as every operation shows it."""
-    times = ("began_at", "submitted_at", "expires_at", "ended_at")
+    times = {name: getattr(batch, name) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
     return {
         "id": batch.id,
         "provider_id": batch.remote or None,
@@ -221,10 +219,6 @@ def _batch(batch: BatchRow) -> dict[str, Json]:
         "model": batch.model,
         **{name: batch.terms[name] for name in ("chapters", "language", "plan")},
         **{name: getattr(batch, name) for name in ("requests", "answered", "unbilled", "unknown")},
-        **{name: _time(getattr(batch, name)) for name in times},
+        **{name: time and time.isoformat(timespec="seconds") for name, time in times.items()},
         "note": batch.note,
     }
-
-
-def _time(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat(timespec="seconds")

@@ -23,8 +23,7 @@ Cost = Callable[[Usage], int | None]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CollectedBatch:
     """One batch after a collection. ``remote`` is None when the provider could not be asked; ``problem`` then says
-    why. ``settled`` counts what this collection settled, ``unreadable`` the lines that could not be read.
-    """
+    why. ``settled`` counts what this collection settled, ``unreadable`` the lines that could not be read."""
 
     batch: BatchRow
     remote: RemoteBatch | None = None
@@ -37,8 +36,7 @@ class CollectedBatch:
 
 async def collect_batch(batches: Batches, author: BatchAuthor, batch: BatchRow, cost: Cost) -> CollectedBatch:
     """Take in what there is of a submitted batch. Raises ``AuthorError`` when the provider cannot be asked; what was
-    settled until then stays settled.
-    """
+    settled until then stays settled."""
     try:
         remote = await author.retrieve(batch.remote)
         if not remote.ended:

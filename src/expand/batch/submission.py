@@ -64,8 +64,7 @@ class Submission:
         process may have done some of it.
 
         Raises ``AuthorError`` when the provider cannot be reached or refuses: then the batch is withdrawn and costs
-        nothing, or the error says that its outcome is unknown.
-        """
+        nothing, or the error says that its outcome is unknown."""
         creations = 0
         while not (batch.stage is Stage.SUBMITTED or batch.stage.ended):
             match batch.stage:
@@ -138,8 +137,7 @@ class Submission:
     async def _find(self, batch: BatchRow) -> BatchRow:
         """Look whether the provider has the batch: submitted, or prepared where it certainly has not.
 
-        Raises ``AuthorError`` when that cannot be found out now, or ever: then it is lost.
-        """
+        Raises ``AuthorError`` when that cannot be found out now, or ever: then it is lost."""
         try:
             found = await self._listed(batch)
             if found is None:

@@ -15,8 +15,11 @@ from expand.checks import (
     requirements,
     talk,
     thin,
+    undefined_names,
 )
 from expand.checks.finding import Finding, Severity
+from expand.checks.language import wrong_language
+from expand.markdown.names import definitions
 from expand.outline import Quality, Section
 
 
@@ -61,7 +64,7 @@ def check_section(
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
-        requirements.wrong_language(text, section=number, language=language),
+        wrong_language(text, [title, *topics], section=number, language=language),
         requirements.few_examples(examples, wanted, quality.code_language, section=number, severity=severity),
     )
 
@@ -73,20 +76,24 @@ def check_chapter(
     quality: Quality | None = None,
     exists: Callable[[str], bool] | None = None,
     any_slug: bool = False,
+    names: Collection[str] = (),
     refused: Mapping[int, Collection[int]] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
     ``texts`` holds the sections by number; what stands around them may go along under 0, to be checked too, or as
     ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
-    see ``links.broken_links``; ``refused`` is by section what ``examples_of`` takes.
+    see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere.
+    ``refused`` is by section what ``examples_of`` takes.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
-    found = [*repeats.across_sections(texts), *broken]
+    defined = {found.name for text in around for found in definitions(text)}.union(names)
+    found = [*repeats.across_sections(texts), *broken, *undefined_names.undefined_references(texts, defined)]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
-        every = ((number, text) for number, text in texts.items() if number)
-        have = sum(requirements.examples_of(text, language, refused=refused.get(number, ())) for number, text in every)
+        have = sum(
+            requirements.examples_of(text, language, refused=refused.get(number, ())) for number, text in texts.items()
+        )
         found += requirements.few_examples(have, wanted, language, section=0)
     return tuple(found)
 

@@ -74,8 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: Sequence[str]) -> None:
     """Runs a command line. If it stops at an untrusted workspace, which is before it sends anything, and the user then
-    trusts it, runs it again.
-    """
+    trusts it, runs it again."""
     begin()
     try:
         app(args=list(arguments), prog_name="expand")

@@ -38,8 +38,7 @@ def settings_of(workspace: Workspace, overrides: Overrides | None = None) -> Set
 def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:
     """Prints one JSON object on stdout, or writes it to a file.
 
-    A stdout that cannot show every character gets them escaped, so that a script loses none.
-    """
+    A stdout that cannot show every character gets them escaped, so that a script loses none."""
     escaped = output is None and not is_unicode(sys.stdout)
     print_text(json.dumps(value, ensure_ascii=escaped, indent=2) + "\n", output)
 

@@ -30,8 +30,7 @@ def doctor(
     """Check what is installed, reachable and priced; name remedies.
 
     Checks the key, the endpoint, the model, its price and tokenizer, the ledger, the disk and the terminal. Exits with
-    2 when something here has to be fixed, with 4 when the author fails.
-    """
+    2 when something here has to be fixed, with 4 when the author fails."""
     terminal = Terminal(
         columns=shutil.get_terminal_size().columns if sys.stdout.isatty() else None,
         encoding=sys.stdout.encoding or "ascii",

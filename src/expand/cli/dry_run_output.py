@@ -8,14 +8,25 @@ from expand.cli.tables import TableColumn, console, print_table, say
 from expand.drafting.dry_run import DryRun
 from expand.schema import Json
 
+
+def _named(p: DryRun) -> str:
+    """The section, and why nothing would be sent for it."""
+    reason = " (edited)" if p.edited else " (current)" if p.reused else ""
+    return f"{p.chapter}/{p.section} {p.title}{reason}" if p.chapter else "Sum"
+
+
+def _usd(p: DryRun) -> str:
+    return "unknown" if p.cost_pico_usd is None else f"{usd_from_pico(p.cost_pico_usd):.4f}"
+
+
 _COLUMNS: Sequence[TableColumn[DryRun]] = (
-    TableColumn("Section", lambda p: f"{p.chapter}/{p.section} {p.title}{_reason(p)}" if p.chapter else "Sum", False),
+    TableColumn("Section", _named, False),
     TableColumn("Lines", lambda p: p.lines, spare=1),
     TableColumn("Requests", lambda p: p.requests, spare=2),
     TableColumn("Prompt tokens", lambda p: p.prompt_tokens, spare=4),
     TableColumn("Answer tokens", lambda p: p.completion_tokens, spare=3),
     TableColumn("Reserved at most", lambda p: p.reserved_tokens),
-    TableColumn("USD at most", lambda p: _usd(p.cost_pico_usd)),
+    TableColumn("USD at most", _usd),
 )
 
 
@@ -53,15 +64,6 @@ def _sum(planned: Sequence[DryRun]) -> DryRun:
         completion_tokens=sum(p.completion_tokens for p in planned),
         reserved_tokens=sum(p.reserved_tokens for p in planned),
     )
-
-
-def _reason(p: DryRun) -> str:
-    """Why nothing would be sent for a section."""
-    return " (edited)" if p.edited else " (current)" if p.reused else ""
-
-
-def _usd(pico: int | None) -> str:
-    return "unknown" if pico is None else f"{usd_from_pico(pico):.4f}"
 
 
 def _json(p: DryRun) -> dict[str, Json]:

@@ -18,8 +18,7 @@ from typer.models import CommandInfo
 class Command(NamedTuple):
     """A command, before its module is imported. ``function`` is ``module:function``, the module one of ``expand.cli``;
     ``summary`` is the first paragraph of its docstring; ``examples`` are command lines, each with what it does after
-    two blanks or more.
-    """
+    two blanks or more."""
 
     function: str
     summary: str

@@ -30,8 +30,7 @@ def check(
     """Check settings, book and outlines; list mistakes by line.
 
     github are annotations for a pull request, sarif is for code scanning; both name files from
-    the current folder. With a mistake in any file the exit code is 2, whatever the format.
-    """
+    the current folder. With a mistake in any file the exit code is 2, whatever the format."""
     if form not in CHECK_FORMATS:
         raise InputError(f"--format is {form!r}", remedy=suggestion(form, CHECK_FORMATS))
     place = workspace_of(context, workspace)

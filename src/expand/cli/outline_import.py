@@ -84,8 +84,7 @@ def import_(
 ) -> None:
     """Make outlines from a plan, a SUMMARY.md or a document's headings.
 
-    With --suggest the author model proposes the sections, under the same budget and ledger.
-    """
+    With --suggest the author model proposes the sections, under the same budget and ledger."""
     opened = workspace_of(context, workspace)
     if suggested:
         _refuse_together({"--from": kind != "auto", "--chapter": bool(chapter)}, "with --suggest")

@@ -16,8 +16,7 @@ class RunStats:
     """What every kind of progress shows. Each event is taken in the same time, however long the run: the sums are kept,
     not made anew.
 
-    The time left goes by lines: those still to come at the rate of those that came.
-    """
+    The time left goes by lines: those still to come at the rate of those that came."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` gives seconds."""
@@ -85,8 +84,7 @@ class RunStats:
     def summary(self, width: int | None = None, *, counts: bool = True) -> str:
         """Where the run stands, on one line of at most ``width`` cells, as long as any part fits.
 
-        What matters least is left out first. ``counts``: with those of lines and sections.
-        """
+        What matters least is left out first. ``counts``: with those of lines and sections."""
         allowance = "" if self.remaining is None else f"{self.remaining:,} left of the allowance"
         lines = f"{self.done_lines:,} of {self.total_lines:,} lines" if counts else ""
         sections = f"{len(self.finished):,} of {len(self.sections):,} sections" if counts else ""

@@ -52,8 +52,7 @@ def show(
 ) -> None:
     """Print the messages of a section's first request; send nothing.
 
-    The messages are printed as they would be sent, with their token counts.
-    """
+    The messages are printed as they would be sent, with their token counts."""
     require_choice("--plan", plan, "full", "lean")
     opened = workspace_of(context, workspace)
     run_options = RunOptions.of(
@@ -150,8 +149,7 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None, *, as_j
 def diff(context: typer.Context, templates: TemplatesArgument = None, workspace: options.Workspace = None) -> None:
     """Show how this workspace's templates differ from the shipped ones.
 
-    A template of a style or chapter is compared with the one that it replaces. The exit code is 0 in any case.
-    """
+    A template of a style or chapter is compared with the one that it replaces. The exit code is 0 in any case."""
     files = select_templates(template_files(workspace_of(context, workspace)), templates or ())
     differences = {file.name: difference(file) for file in files}
     for file in files:
@@ -223,8 +221,7 @@ def context_(
 ) -> None:
     """Show the variables that a template may use, with examples.
 
-    Without a template, the whole page about templates is printed.
-    """
+    Without a template, the whole page about templates is printed."""
     if template is None:
         typer.echo(reference(), nl=False)
         return

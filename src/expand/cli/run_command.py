@@ -24,8 +24,7 @@ from expand.workspace import Workspace
 def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
     """Runs chapters with progress on stderr and prints the result. Returns the exit code.
 
-    Ctrl-C and SIGTERM let the requests in flight finish; a second one does not.
-    """
+    Ctrl-C and SIGTERM let the requests in flight finish; a second one does not."""
     settings = options.settings(workspace)
     note_author(settings)
     result = asyncio.run(_run(workspace, settings, options))
@@ -96,8 +95,7 @@ def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
 def stop_on_signals(stop: Callable[[signal.Signals], None]) -> None:
     """Calls ``stop`` in the running event loop on each Ctrl-C and SIGTERM, after a message.
 
-    The first call is to end the work once the requests in flight have finished, the second at once.
-    """
+    The first call is to end the work once the requests in flight have finished, the second at once."""
     loop = asyncio.get_running_loop()
 
     def received(number: signal.Signals) -> None:

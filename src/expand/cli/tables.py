@@ -21,8 +21,7 @@ class TableColumn(Generic[Row]):
     """A column: its heading, and what it shows of a row; a number gets its thousands separated.
 
     ``figure`` says that its cells are set right and never broken. Where room is short, the columns of the greatest
-    ``spare`` are left out first; those of 0 never are.
-    """
+    ``spare`` are left out first; those of 0 never are."""
 
     name: str
     cell: Callable[[Row], str | int]

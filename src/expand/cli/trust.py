@@ -31,8 +31,7 @@ def trust(
     """Show which hosts, keys and ledger a workspace names; trust it.
 
     Until you trust a workspace, nothing is sent to what its expand.toml names, and no key is read for it. Your consent
-    holds for this folder and for what the file says now; it is kept in your own configuration directory.
-    """
+    holds for this folder and for what the file says now; it is kept in your own configuration directory."""
     path = workspace_of(context, folder or workspace).settings_path
     named = read_destinations(path)
     if revoke:
@@ -67,8 +66,7 @@ def can_ask() -> bool:
 
 def agreed(root: Path) -> bool:
     """Asks on a terminal whether the user trusts the workspace in ``root``, and keeps a yes. False where nobody can be
-    asked.
-    """
+    asked."""
     path = root / "expand.toml"
     return can_ask() and _asked(path, read_destinations(path))
 

@@ -65,8 +65,7 @@ def worker(
 
     Run it on any machine that has the workspace and reaches the ledger's database. It writes no
     drafts: `expand chapter` assembles them from the ledger. SIGTERM and Ctrl-C let what is in
-    flight arrive and put the rest back.
-    """
+    flight arrive and put the rest back."""
     place = workspace_of(context, workspace)
     server_of(place)
     if chapters and not withdraw:

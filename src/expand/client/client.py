@@ -119,8 +119,7 @@ class BudgetedClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``at_once`` is the most requests that are on their way at one time; None is no bound. The first attempt at a
-        model is ``pilot_seconds`` ahead of the others. ``prepare`` makes a model ready, before anything is reserved.
-        """
+        model is ``pilot_seconds`` ahead of the others. ``prepare`` makes a model ready, before anything is reserved."""
         self._ledger = ledger
         self._author = author
         self._retry = retry
@@ -140,8 +139,7 @@ class BudgetedClient:
 
     def given_up(self, models: Iterable[str]) -> AuthorError | None:
         """Why none of these models can be asked any more in this run; None while one can. Every further order for a
-        model that is given up is refused with the same words.
-        """
+        model that is given up is refused with the same words."""
         reasons = [(model, self._model(model).given_up) for model in models]
         known = [(model, reason) for model, reason in reasons if reason is not None]
         return all_failed(known) if known and len(known) == len(reasons) else None
@@ -150,8 +148,7 @@ class BudgetedClient:
         """The answer to the order's request, from the ledger or else from the author.
 
         Raises ``BudgetExceededError`` when a limit refuses it for good, ``AuthorError`` when the author does or the
-        tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``.
-        """
+        tries are spent, ``StoppedError`` after ``stop``, ``LedgerError``."""
         # Looked up before the order waits for anything: a second run over a finished chapter must not wait behind the
         # canary, or for a pause, for what it has already.
         stored = self._ledger.known(order)
@@ -196,8 +193,7 @@ class BudgetedClient:
 
     def stop(self) -> None:
         """Begin no further attempt; what is in flight arrives and is settled. Called again, what is in flight is
-        abandoned: what has arrived of it is stored, and the rest left unknown.
-        """
+        abandoned: what has arrived of it is stored, and the rest left unknown."""
         if self._stopped.is_set():
             self._abandoned.set()
             # An attempt whose answer has arrived is left to be stored: cancelling it would throw away a text that is
@@ -211,8 +207,7 @@ class BudgetedClient:
 
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away. Call it before the ledger is
-        closed. Raises ``LedgerError`` if answers could not be stored, and says how many and where they are.
-        """
+        closed. Raises ``LedgerError`` if answers could not be stored, and says how many and where they are."""
         # A loop, since an attempt that ends may let another one begin. Closing the ledger under a task would turn its
         # answer into an unknown outcome.
         while self._in_flight:
@@ -223,8 +218,7 @@ class BudgetedClient:
 
     async def _place(self, order: Order, *, rank: int) -> Reservation | StoredAnswer:
         """A reservation, marked as sent and counted as out, or an answer. A smaller ``rank`` goes before a greater one:
-        what was begun goes on before anything else is.
-        """
+        what was begun goes on before anything else is."""
         model, told = order.request.model, ""
         while True:
             with self._limiter.queue(model, rank) as place:
@@ -318,8 +312,7 @@ class BudgetedClient:
 
     async def _attempt(self, order: Order, place: Reservation, tries: RetryState) -> Outcome:
         """Send the attempt, which is marked as sent; its outcome, in the ledger. Raises ``StoppedError`` when it was
-        abandoned. A cancelled caller leaves the attempt to arrive.
-        """
+        abandoned. A cancelled caller leaves the attempt to arrive."""
         tries.sent += 1
         canary = self._model(order.request.model).canary
         # A task of its own, shielded below: a caller that is cancelled must not take the attempt with it. The provider
@@ -422,8 +415,7 @@ class BudgetedClient:
 
     async def _settle(self, order: Order, attempt_id: str, answer: Answer) -> StoredAnswer:
         """Store the answer and charge it. While the disk is full or the ledger is locked, it is kept elsewhere and
-        tried again; after a second stop it is stored at once, or stays there.
-        """
+        tried again; after a second stop it is stored at once, or stays there."""
         self._storing.add(asyncio.current_task())
         cost = None if answer.usage is None else order.cost(answer.usage)
         keeping = _Keeping(self._ledger, order, attempt_id, answer, cost)
@@ -526,7 +518,6 @@ def all_failed(failures: Sequence[tuple[str, ExpandError]]) -> AuthorError:
 def _cut(pieces: list[str], failed: AttemptFailedError) -> Answer | None:
     """What arrived of an attempt that broke off, as an answer; None if nothing did.
 
-    The provider wrote it and will bill it, whatever it said afterwards; so it is never thrown away for a whole one.
-    """
+    The provider wrote it and will bill it, whatever it said afterwards; so it is never thrown away for a whole one."""
     text = "".join(pieces)
     return Answer(text=text, finish=Finish.CUT, usage=failed.usage) if text.strip() else None

@@ -28,8 +28,7 @@ class CircuitBreaker:
       for nothing by themselves; but only one order at a time tries again, a probe, and the more were lost, the longer
       it waits. An answer closes the breaker.
     * **Open**: ``MOST_LOST`` attempts of more than one order were lost in a row, ``LEAST_PROBES`` of them probes. The
-      run ends. Losses of a single order may be the fault of what it asks, and end only its section.
-    """
+      run ends. Losses of a single order may be the fault of what it asks, and end only its section."""
 
     def __init__(self) -> None:
         self.lost = 0
@@ -62,8 +61,7 @@ class CircuitBreaker:
 
     async def enter(self) -> bool:
         """Before an order that has lost an attempt sends the next one: wait until no other such order is at it. Returns
-        whether this is a probe now; then call ``leave`` once the order is done.
-        """
+        whether this is a probe now; then call ``leave`` once the order is done."""
         await self._probing.acquire()
         if self.lost:
             return True
@@ -90,8 +88,7 @@ class Limiter:
     """The requests of one event loop: ``width`` at once (None is no bound), queueing per model.
 
     Within a rank it is first come, first served, so that a big order is not overtaken for ever by small ones. Only the
-    heads of the queues are woken, so that ten thousand may wait.
-    """
+    heads of the queues are woken, so that ten thousand may wait."""
 
     def __init__(self, width: int | None) -> None:
         # A count and queues rather than `asyncio.Semaphore`: its waiters have one line, first come, first served, and
@@ -153,8 +150,7 @@ class Canary:
     """The first order of a run goes ahead alone, until the author is known to answer.
 
     So a wrong key or a wrong address is found out by one order, whatever the concurrency. Everybody else waits for a
-    lock, which whoever leads gives up when the author has passed, or when the order has ended without that.
-    """
+    lock, which whoever leads gives up when the author has passed, or when the order has ended without that."""
 
     def __init__(self, *, passed: bool) -> None:
         self.passed = passed

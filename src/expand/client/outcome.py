@@ -13,8 +13,7 @@ from expand.llm.types import Answer, Usage
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bought:
     """An answer and how it came. ``usage`` is what was charged for it, now or when it was bought; ``reused`` says that
-    it was in the ledger already; ``attempts`` counts those made just now.
-    """
+    it was in the ledger already; ``attempts`` counts those made just now."""
 
     answer: Answer
     attempt_id: str
@@ -34,8 +33,7 @@ class Bought:
 class Event:
     """Something to show the user while a purchase goes on.
 
-    ``text``: what has arrived of an answer so far, a few times a second.
-    """
+    ``text``: what has arrived of an answer so far, a few times a second."""
 
     kind: Literal["waiting", "sent", "text", "settled", "failed"]
     order: Order
@@ -58,8 +56,7 @@ class StoppedError(ExpandError):
 
 class RefusedError(BudgetExceededError):
     """A limit refused an order for good. ``shortfall`` holds the figures, None where it is not a figure that is missing
-    but a price.
-    """
+    but a price."""
 
     def __init__(self, refused: Refused) -> None:
         remedy = "; raise the limit, or ask for less" if refused.shortfall is not None else ""

@@ -40,13 +40,12 @@ class FailureRule:
     ``billed``: "no" releases the reservation, "unknown" keeps it charged. ``tries``: how many attempts one request may
     lose to it, 1 meaning that it is not retried. ``stops_run``: at its last try, nothing else has a chance either, so
     the whole run stops. ``pauses_model``: nobody may call the model until the wait is over, in any process. ``remedy``
-    ends the message.
-    """
+    ends the message."""
 
     billed: Literal["no", "unknown"]
     tries: int
-    stops_run: bool
-    pauses_model: bool
+    stops_run: bool = False
+    pauses_model: bool = False
     remedy: str
 
     @property
@@ -55,12 +54,12 @@ class FailureRule:
         return self.tries > 1
 
 
-def _refused(remedy: str) -> FailureRule:
-    return FailureRule(billed="no", tries=1, stops_run=True, pauses_model=False, remedy=remedy)
+def _unbilled(remedy: str, *, tries: int = 1, stops: bool = True, pauses: bool = False) -> FailureRule:
+    return FailureRule(billed="no", tries=tries, stops_run=stops, pauses_model=pauses, remedy=remedy)
 
 
 def _unknown(tries: int, remedy: str) -> FailureRule:
-    return FailureRule(billed="unknown", tries=tries, stops_run=False, pauses_model=False, remedy=remedy)
+    return FailureRule(billed="unknown", tries=tries, remedy=remedy)
 
 
 # `billed` is "no" only where it is certain. A 500 or a timeout may come after the work is done; releasing it would let
@@ -69,44 +68,24 @@ def _unknown(tries: int, remedy: str) -> FailureRule:
 RULES: Mapping[Failure, FailureRule] = {
     # Nothing went out, so tries are free; four of them bridge a server that restarts. After that nothing else has a
     # chance either.
-    Failure.UNREACHABLE: FailureRule(
-        billed="no",
-        tries=4,
-        stops_run=True,
-        pauses_model=False,
-        remedy="check the base URL and that the server is running",
-    ),
-    Failure.BAD_REQUEST: _refused("check the model's name and its parameters"),
+    Failure.UNREACHABLE: _unbilled("check the base URL and that the server is running", tries=4),
+    Failure.BAD_REQUEST: _unbilled("check the model's name and its parameters"),
     # Only this request is too long: the next section's may fit. Waiting, or asking again, changes nothing.
-    Failure.TOO_LONG: FailureRule(
-        billed="no",
-        tries=1,
-        stops_run=False,
-        pauses_model=False,
-        remedy="set the model's context_window in expand.toml, or ask for fewer lines a request",
+    Failure.TOO_LONG: _unbilled(
+        "set the model's context_window in expand.toml, or ask for fewer lines a request", stops=False
     ),
-    Failure.UNAUTHORIZED: _refused("check OPENAI_API_KEY"),
-    Failure.FORBIDDEN: _refused("check what the key may do with this model"),
-    Failure.NOT_FOUND: _refused("check the model's name and the base URL"),
-    Failure.QUOTA: _refused("check the plan and billing of the provider's account"),
+    Failure.UNAUTHORIZED: _unbilled("check OPENAI_API_KEY"),
+    Failure.FORBIDDEN: _unbilled("check what the key may do with this model"),
+    Failure.NOT_FOUND: _unbilled("check the model's name and the base URL"),
+    Failure.QUOTA: _unbilled("check the plan and billing of the provider's account"),
     # Thirty, since a refusal costs nothing and a limit by the minute may take several to pass. It pauses the model for
     # every process: if each waited on its own, they would keep one another over the limit.
-    Failure.RATE_LIMITED: FailureRule(
-        billed="no",
-        tries=30,
-        stops_run=True,
-        pauses_model=True,
-        remedy="lower the concurrency, or set rpm and tpm for the model in expand.toml",
+    Failure.RATE_LIMITED: _unbilled(
+        "lower the concurrency, or set rpm and tpm for the model in expand.toml", tries=30, pauses=True
     ),
     # As a rate limit: nobody worked. A model that is being loaded takes minutes, so twenty tries, which with doubling
     # waits are seven of them.
-    Failure.OVERLOADED: FailureRule(
-        billed="no",
-        tries=20,
-        stops_run=True,
-        pauses_model=True,
-        remedy="try again later, or take another model",
-    ),
+    Failure.OVERLOADED: _unbilled("try again later, or take another model", tries=20, pauses=True),
     # Charged each time, so three at most: a section that never answers in time costs three reservations, not the
     # budget.
     Failure.TIMEOUT: _unknown(3, "raise the timeout, or ask for fewer lines a request"),
@@ -123,8 +102,7 @@ RULES: Mapping[Failure, FailureRule] = {
 
 def is_lost(failed: AttemptFailedError) -> bool:
     """Whether the attempt may be billed and brought nothing. A filter's verdict is an answer of a kind: the server has
-    worked, and will work for other requests.
-    """
+    worked, and will work for other requests."""
     return RULES[failed.failure].billed == "unknown" and failed.failure is not Failure.FILTERED
 
 
@@ -132,8 +110,7 @@ def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> floa
     """How long to wait after the ``number``-th failure in a row (from 1), in seconds.
 
     What the provider asks for is waited out in full; else the wait doubles from half a second to half a
-    minute. ``jitter`` in [0, 1) spreads the callers, always upwards: nobody comes back before they were told to.
-    """
+    minute. ``jitter`` in [0, 1) spreads the callers, always upwards: nobody comes back before they were told to."""
     if failed.retry_after_seconds is not None:
         # Not bounded by LONGEST_WAIT_SECONDS: a provider that is asked sooner than it said refuses again, and some
         # extend the wait for it.
@@ -149,8 +126,7 @@ class RetryPolicy:
     ``on_unknown``: whether a request whose outcome is unknown is sent again, or held until it is reconciled.
     ``longest_wait_seconds``: the longest wait that a provider may ask for. ``jitter`` gives numbers in [0, 1).
     ``replaceable`` are the models that another one stands in for; they are
-    given up sooner: after trouble of their server too, which is charged at the reservation each time.
-    """
+    given up sooner: after trouble of their server too, which is charged at the reservation each time."""
 
     max_attempts: int = 6
     longest_wait_seconds: float = LONGEST_ASKED_SECONDS
@@ -196,8 +172,7 @@ class RetryState:
     def pause_seconds(self, failed: AttemptFailedError) -> float:
         """Note a failure. Returns how long nobody may call the model after it, in seconds; 0 for not at all.
 
-        A server that names a time is believed whatever the failure was, as long as it is retried.
-        """
+        A server that names a time is believed whatever the failure was, as long as it is retried."""
         number, rule = self.add(failed), RULES[failed.failure]
         # A failure that is not retried pauses nobody: its header speaks of a request that will not come again. Neither
         # does a wait that is too long: the run stops, and whoever runs again may ask, since a refusal costs nothing.
@@ -235,8 +210,7 @@ class RetryState:
 
     def wait_seconds(self, failed: AttemptFailedError, *, lost: int = 0) -> float:
         """How long this order waits; 0 where the pause is in the ledger, for every process. ``lost`` attempts in a row,
-        of this order and of others, count as failures of this kind.
-        """
+        of this order and of others, count as failures of this kind."""
         if RULES[failed.failure].pauses_model or failed.mended is not None:
             return 0.0
         number = max(self._failures.count(failed.failure), lost if is_lost(failed) else 0)

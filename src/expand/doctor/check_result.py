@@ -13,8 +13,7 @@ class CheckResult:
     """``subject`` is what was checked, ``message`` what was found, ``remedy`` what to do.
 
     A ``failure`` keeps the tool from working and has an ``exit_code``: 2 for what the user mends here, 4 for an author
-    that cannot be reached or refuses. A ``warning`` works, but badly; a ``note`` is good to know.
-    """
+    that cannot be reached or refuses. A ``warning`` works, but badly; a ``note`` is good to know."""
 
     subject: str
     status: Status

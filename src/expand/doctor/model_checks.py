@@ -38,8 +38,7 @@ class EndpointReply:
     """The reply of ``url``: ``models`` are those it lists, ``said`` is how it failed.
 
     ``windows`` are the context windows, in tokens, of the models that it states one for. ``moved_to`` is the base URL
-    at which it was found, where that is not the one of the settings.
-    """
+    at which it was found, where that is not the one of the settings."""
 
     url: str
     reply: Reply

@@ -126,8 +126,7 @@ async def run_checks(
     """Checks everything. ``live`` sends one small request, unless a check has failed before.
 
     ``author`` takes the place of the one that the settings mean, and ``ask`` is the first to send anything. Of a
-    workspace that is not trusted, nothing that it names is contacted.
-    """
+    workspace that is not trusted, nothing that it names is contacted."""
     found = list(check_environment(environment, terminal))
     try:
         workspace = find_workspace(start, given=given, environment=environment)

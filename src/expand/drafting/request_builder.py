@@ -243,7 +243,9 @@ class RequestBuilder:
             material += skeleton.placed.get(slot, ())
         present = [self._extra.present[slot] for slot in slots if slot in self._extra.present]
         if repairing:
-            present = [section_text.bodies[slots[0]]]
+            headed = [f"### {skeleton.topics[slot]}\n\n" if len(slots) > 1 else "" for slot in slots]
+            whole = [f"{heading}{section_text.bodies[slot]}" for heading, slot in zip(headed, slots, strict=True)]
+            present = [ask.code] if ask.code else whole
         return replace(
             self._base,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
@@ -257,6 +259,7 @@ class RequestBuilder:
             present="\n\n".join(present).strip("\n"),
             told=self._extra.preceding if first else "",
             problems=ask.problems,
+            code_only=bool(ask.code),
             opening=skeleton.opening if first and 0 in slots else "",
             section_brief=self._section_brief(slots) if first else "",
             opens_section=first and 0 in slots,

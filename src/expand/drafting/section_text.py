@@ -10,18 +10,20 @@ cleaned and taken apart as an answer that was never cut would have been.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
-from expand.document.layout import Filled, Part, Placeholder, Slot, fill, opened, says_placeholder
+from expand.document.layout import Filled, Opening, Part, Placeholder, Slot, fill, opened, says_placeholder
 from expand.llm.types import Finish
-from expand.markdown import assemble, continuation, cuts, lines, repetition, sanitize
-from expand.markdown.blocks import open_fence, rows
+from expand.markdown import assemble, continuation, cuts, lines, names, repetition, sanitize
+from expand.markdown.blocks import fences, open_fence, rows
 
 TOPIC_LEVEL = 3
 TERMINALS = tuple(".!?:;。！？：；`|*)）>_")
@@ -37,6 +39,7 @@ class Skeleton:
     document that keeps its own form, empty where the tool sets the headings; ``body_level`` is the highest level of a
     heading in the model's text. By the chapter's brief, ``opening`` are the section's first sentences, and ``weights``
     the lines that it gives each topic, which say how they share the section; "" and () where it says nothing.
+    ``names`` are the link references and footnotes that the author's document defines, with what they stand for.
     """
 
     number: int
@@ -50,6 +53,7 @@ class Skeleton:
     body_level: int = TOPIC_LEVEL
     opening: str = ""
     weights: tuple[int, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -65,6 +69,12 @@ class Skeleton:
             parts.append(Slot(slot))
             texts = []
         return opened(parts, "" if self.intro else self.opening)
+
+    def opened(self, opening: str) -> Skeleton:
+        """The same with first sentences that stand there already, where the brief gives none."""
+        if self.opening or not opening or any(isinstance(part, Opening) for part in self.kept):
+            return self
+        return replace(self, opening=opening, kept=opened(self.kept, opening) if self.kept else ())
 
     @cached_property
     def heading(self) -> str:
@@ -162,6 +172,8 @@ class SectionText:
         loops = repetition.loops(text)
         ends_in_loop = bool(loops) and loops[-1].end == len(text)
         text = repetition.without(text, loops)
+        if len(slots) > 1:  # before it is taken apart: what it uses in one topic it may define below another
+            text = names.apart(text, self._names())
         bodies, cut = tuple(self.bodies), tuple(self.cut)
         shares = self._by_slot(text, slots)
         last = max((slot for slot, part in shares.items() if part.strip()), default=slots[-1])
@@ -199,12 +211,19 @@ class SectionText:
         if old.strip() and lines.effective(new) <= lines.effective(old):
             new = old
         if new.strip() and new != old:
+            # Only now: a continuation may say a definition again, and defines what the text before it uses.
+            new = names.apart(new, self._names(slot))
             self.bodies[slot] = new
             # A cap may be reached right at the end of a sentence; asking on would bring a chatty epilogue. An open
             # fence is always a cut, whatever the provider said.
             self.cut[slot] = bool(open_fence(new)) or (
                 cut and (not new.rstrip().endswith(TERMINALS) or cuts.ends_in_the_middle(new))
             )
+
+    def _names(self, but: int | None = None) -> dict[str, str]:
+        """What the author and the answers define, less those on one topic."""
+        others = [body for slot, body in enumerate(self.bodies) if slot != but]
+        return {d.name: d.content for body in others for d in names.definitions(body)} | dict(self.skeleton.names)
 
     def tail(self, slot: int, most_lines: int) -> str:
         """The last lines of a topic's text; of one that was cut, as they came."""
@@ -243,11 +262,29 @@ class SectionText:
         copied.removed, copied.doubts = Counter(self.removed), [*self.doubts]
         return copied
 
-    def replaced(self, slot: int, text: str, finish: Finish) -> Self:
-        """A copy in which a topic's text is another one."""
+    def replaced(self, slots: Sequence[int], text: str, finish: Finish) -> Self:
+        """A copy in which the text of some topics is another one."""
         copied = self.copy()
-        copied.bodies[slot], copied.cut[slot], copied._cut_answer = "", False, None
-        copied.add(text, finish, (slot,))
+        for slot in slots:
+            copied.bodies[slot], copied.cut[slot] = "", False
+        copied._cut_answer = None
+        copied.add(text, finish, slots)
+        wanted = names.lacking(copied.bodies, self.skeleton.names)  # what another topic leant on stays defined
+        for slot in slots:
+            copied.bodies[slot] = names.completed(copied.bodies[slot], wanted, [self.bodies[slot]])
+        return copied
+
+    def with_code(self, slot: int, written: Mapping[int, str]) -> Self:
+        """A copy in which some of a topic's fences, by number from 0, hold other code."""
+        copied = self.copy()
+        lines = rows(self.bodies[slot])
+        for number, fence in reversed(list(enumerate(fences(self.bodies[slot])))):
+            if number in written:
+                margin = re.match(r"[ \t>]*", lines[fence.start])
+                code = textwrap.indent(written[number], margin[0] if margin else "")
+                lines[fence.start + 1 : fence.end - fence.closed] = [code]
+        copied.bodies[slot] = "".join(lines)
+        copied._lines = None
         return copied
 
     def _by_slot(self, text: str, slots: Sequence[int]) -> dict[int, str]:

@@ -50,8 +50,7 @@ _RULE = re.compile(r"^[\s|:-]+$")
 class TableRow:
     """One row: the chapter it names and what its columns state; None where there is no column.
 
-    ``line`` is where it stands, from 1, ``text`` the row as it is written.
-    """
+    ``line`` is where it stands, from 1, ``text`` the row as it is written."""
 
     line: int
     text: str
@@ -145,8 +144,7 @@ def _chapters(
     named: Sequence[tuple[Block, ChapterName]], blocks: Sequence[Block], rows: Sequence[TableRow]
 ) -> tuple[Proposal, ...]:
     """The chapters of a plan among the headings; of two inside each other, the inner if both are
-    called chapters, else the outer.
-    """
+    called chapters, else the outer."""
     plans: dict[int, Proposal] = {}
     reach: dict[int, int] = {}
     for heading, name in named:
@@ -277,8 +275,7 @@ def _section(text: str, topics: Sequence[str]) -> ProposedSection:
 
 def skipped_rows(text: str, plans: Sequence[Proposal]) -> tuple[TableRow, ...]:
     """Rows of tables that state wanted lines but belong to none of ``plans``: chapters without a list of sections, and
-    rows that name no chapter. Sums are left out.
-    """
+    rows that name no chapter. Sums are left out."""
     return tuple(
         row
         for row in table_rows(markdown.blocks(text))

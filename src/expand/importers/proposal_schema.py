@@ -101,8 +101,7 @@ long ::= [A-Za-z] [a-z]{2,12}
 def grammar(count: SectionCount, title: str, headings: Sequence[str] = ()) -> str:
     """GBNF for a proposal by a small model: the sections that the chapter has, and as many more as fit its lines.
 
-    No title and no topic can come twice.
-    """
+    No title and no topic can come twice."""
     called = subject(title)
     keys = {title_key(heading) for heading in headings}
     offered = [(name.format(subject=called), topics) for name, topics in _SMALL]

@@ -56,8 +56,7 @@ class SuggestRequest:
 
     ``target`` is a chapter's id, a document or a title. ``force`` changes an outline that exists, ``fresh`` asks anew
     where an answer is stored. ``budget_tokens`` limits this run; ``unpriced`` lets a model without a price pass under a
-    limit in money.
-    """
+    limit in money."""
 
     target: str
     id: str | None = None
@@ -74,8 +73,7 @@ class SuggestResult:
     """The outline that was written, and what it cost.
 
     ``outline`` is None where none was written, for the reason in ``stopped_by``; ``findings`` is what is still wrong
-    with the outline. ``usage`` is what the answers cost, now or when they were bought; ``attempts`` were made now.
-    """
+    with the outline. ``usage`` is what the answers cost, now or when they were bought; ``attempts`` were made now."""
 
     target: SuggestionTarget
     model: str
@@ -118,8 +116,7 @@ async def suggest(
 ) -> SuggestResult:
     """Buys a proposal and writes the outline. Raises ``InputError`` before anything is sent.
 
-    ``on_ready`` gets the client before the first request, to be able to stop it.
-    """
+    ``on_ready`` gets the client before the first request, to be able to stop it."""
     book, target = _book_and_target(workspace, settings, request)
     require_author(settings, path=workspace.settings_path)
     async with AsyncExitStack() as stack:
@@ -248,8 +245,7 @@ class _Suggestion:
     ) -> tuple[WrittenOutline, tuple[str, ...]]:
         """Asks until an answer makes an outline without findings; else takes the one with the fewest.
 
-        Adds each answer to ``bought``. Raises ``AuthorError`` where none makes an outline, and what ``buy`` raises.
-        """
+        Adds each answer to ``bought``. Raises ``AuthorError`` where none makes an outline, and what ``buy`` raises."""
         best: tuple[WrittenOutline, tuple[str, ...]] | None = None
         findings: tuple[str, ...] = ()
         problems: tuple[str, ...] = ()
@@ -279,8 +275,7 @@ class _Suggestion:
         """The order of request number ``attempt``, from 0. Raises ``InputError`` where it does not fit the model.
 
         ``cut`` counts the answers so far that reached their output cap: each doubles it. ``previous`` is the last
-        answer, ``problems`` what is wrong with it.
-        """
+        answer, ``problems`` what is wrong with it."""
         setup, profile = self.setup, self.setup.profile
         cap = profile.reasoning_tokens + max(MIN_OUTPUT_TOKENS, self._section_count.most * TOKENS_PER_SECTION)
         cap = min(profile.max_output_tokens, cap * 2**cut)

@@ -83,8 +83,7 @@ _STEM = re.compile(r"^(\d+)[\s._-]+(?=\S)")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChapterName:
     """A chapter as a heading or a table names it. ``strong`` says that the wording is that of a
-    chapter (a file, "Chapter 3", "第3篇"), where "3." alone could be a section as well.
-    """
+    chapter (a file, "Chapter 3", "第3篇"), where "3." alone could be a section as well."""
 
     id: str
     title: str
@@ -199,8 +198,7 @@ def lines_in(text: str) -> int | None:
 def without_lines(text: str) -> tuple[str, str]:
     """The text before the lines that it states, and what follows: ``("Tools", "perf, strace")``.
 
-    Both are the whole text and "" where it states none. The brackets around the figure go too.
-    """
+    Both are the whole text and "" where it states none. The brackets around the figure go too."""
     for bracket in _BRACKETED.finditer(text):
         if _LINES.search(bracket[1]):
             return text[: bracket.start()].strip(), text[bracket.end() :].strip()

@@ -25,8 +25,7 @@ def objection(
     an earlier attempt whose outcome is unknown stands in the way.
 
     The order of the questions is the order of their worth: an answer that is there costs nothing, whatever the limits
-    say by now; and a request that is in flight must not go out a second time, even where there is room for it.
-    """
+    say by now; and a request that is in flight must not go out a second time, even where there is room for it."""
     # By key or by question: the wording of a request changes with its chapter's outline, its question only with its own
     # section. By the key alone, a changed topic would buy the whole chapter again.
     serves = (order.request.key, order.question)

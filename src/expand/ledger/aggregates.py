@@ -45,8 +45,7 @@ class Slice(NamedTuple):
     """The attempts of one section by one model, in one language and for one purpose.
 
     ``prompt`` includes ``cached``, ``completion`` includes ``reasoning``; unknown outcomes are in them at their
-    reservation. ``cost_pico_usd`` adds up what has a price, ``unpriced`` counts the charged attempts without.
-    """
+    reservation. ``cost_pico_usd`` adds up what has a price, ``unpriced`` counts the charged attempts without."""
 
     chapter: str
     section: int
@@ -87,8 +86,7 @@ class Errors(NamedTuple):
     """How far a model's prompts, as its provider reported them, were from their estimates.
 
     An error is the reported prompt over its estimate, less 1: 0.02 is 2 % more than counted. ``error`` and ``squares``
-    are the sums of the errors and of their squares.
-    """
+    are the sums of the errors and of their squares."""
 
     model: str
     attempts: int
@@ -123,8 +121,7 @@ class Open(NamedTuple):
 
 class Aggregates(NamedTuple):
     """What reports read. ``latest`` are the last attempts, the newest first; ``seconds`` is the time that finished runs
-    took, from beginning to end.
-    """
+    took, from beginning to end."""
 
     balance: Balance
     slices: tuple[Slice, ...] = ()

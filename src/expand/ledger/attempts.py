@@ -189,8 +189,7 @@ def share(state: State, *, reserved: Amount, charged: Amount) -> Totals:
 
 def note_question(connection: Connection, question: str | None, key: str) -> None:
     """Note which request a question was last put in. An answer to a question serves even where the request would by now
-    read differently, say because another section was rewritten in between.
-    """
+    read differently, say because another section was rewritten in between."""
     if question is not None:
         insert(connection, "question", {"key": question, "request_key": key}, key=("key",))
 
@@ -231,8 +230,7 @@ def new_row(order: Order, attempt_id: str, *, owner: str, now: datetime, state: 
 
 def open_attempt(connection: Connection, order: Order, *, owner: str, now: datetime, sent: bool) -> Reservation:
     """Write a new attempt, reserved or ``sent`` at once, and take its amount from every scope, each of which has an
-    account.
-    """
+    account."""
     attempt_id = new_id(8)
     row = new_row(order, attempt_id, owner=owner, now=now, state=State.SENT if sent else State.RESERVED)
     open_row(connection, row, form=order.request.canonical(), question=order.question)
@@ -297,8 +295,7 @@ def give_up(
     connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime, *, unbilled: bool = False
 ) -> None:
     """End an attempt that is in flight: release one that was not sent or is ``unbilled`` for certain, else leave it
-    unknown.
-    """
+    unknown."""
     if unbilled or row.state is State.RESERVED:
         release(connection, row, failed, now)
     else:
@@ -312,8 +309,7 @@ def reconcile(connection: Connection, row: AttemptRow, charge: Charge, now: date
 
 def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_usd: int | None, now: datetime) -> None:
     """Charge an attempt for its answer, and store that. Without a credible report the reservation is charged; without a
-    cost, the price of the reservation.
-    """
+    cost, the price of the reservation."""
     # The reservation is the default and the report the exception. The other way round, a server that forgets its usage
     # would write for nothing, and the limit would not hold.
     charge = at_reservation(row)
@@ -333,8 +329,7 @@ def settle_once(
     connection: Connection, attempt_id: str, answer: Answer, cost_pico_usd: int | None, now: datetime
 ) -> StoredAnswer:
     """Settle an attempt that may have been settled, or given up, before. Returns the answer that its request has from
-    now on: an earlier one stays. Raises ``LedgerError``.
-    """
+    now on: an earlier one stays. Raises ``LedgerError``."""
     row = fetch(connection, attempt_id, SETTLE_FROM)
     # Settled already: a connection broke after the commit and before its acknowledgement, and the caller tries again.
     # Charging once more would count one answer twice.
@@ -356,8 +351,7 @@ def _credible(usage: Usage, cost_pico_usd: int | None) -> bool:
 
 def _keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> None:
     """Store the answer's text under its request. An answer that is already there stays: what was handed out once must
-    be handed out again. One whose text was left out of an import gives way.
-    """
+    be handed out again. One whose text was left out of an import gives way."""
     # Lone surrogates cannot be encoded, and some servers send them. Refusing the text would lose what is paid for.
     text = encodable(answer.text)
     connection.execute(

@@ -43,8 +43,7 @@ class VerifyReport:
     """What an audit found: nothing, in a good ledger. Each finding is one line of text.
 
     ``without_text`` counts requests and answers whose text was left out when they were imported, so that only their
-    hash is known.
-    """
+    hash is known."""
 
     path: LedgerPlace
     version: int | None = None
@@ -100,8 +99,7 @@ def _count(database: Database, table: str) -> int:
 
 def findings(database: Database, snapshot: Callable[[], AbstractContextManager[Connection]]) -> Iterator[str]:
     """What does not add up, one line each; at most ``MOST_FINDINGS`` of each kind. Each check has a ``snapshot`` of its
-    own, since an error ends a transaction in PostgreSQL, and what is broken for one check may be well for the next.
-    """
+    own, since an error ends a transaction in PostgreSQL, and what is broken for one check may be well for the next."""
     checks = {
         "database": database.damage,
         "requests": _requests,

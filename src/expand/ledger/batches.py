@@ -60,8 +60,7 @@ class Stage(enum.StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchRow:
     """One batch. ``terms`` is what it was asked under, as its author wrote it. ``remote`` is the provider's id, ""
-    before it is known. The three counts are 0 until it has ended.
-    """
+    before it is known. The three counts are 0 until it has ended."""
 
     id: str
     run: str
@@ -91,8 +90,7 @@ class BatchRow:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
     """What became of one request of a batch: an answer and its price, or a failure; with a failure, whether the request
-    was ``billed`` (None: nobody knows).
-    """
+    was ``billed`` (None: nobody knows)."""
 
     request_key: str
     answer: Answer | None = None
@@ -107,8 +105,7 @@ class SubmittingError(LedgerError):
 
 class Batches:
     """The batches of a ledger. Every method is one transaction, or one for ``AT_ONCE`` attempts, and each may be
-    repeated after a kill.
-    """
+    repeated after a kill."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -133,8 +130,7 @@ class Batches:
 
     def unfinished(self, run: Run) -> BatchRow | None:
         """What a submitter that is gone left on its way; this run goes on with it. None when there is nothing. Raises
-        ``SubmittingError`` while its submitter lives.
-        """
+        ``SubmittingError`` while its submitter lives."""
         with self._ledger.writing() as connection:
             found = connection.execute(
                 "SELECT batch.*, owner.ended_at AS gone_at FROM batch"
@@ -158,8 +154,7 @@ class Batches:
         self, batch: BatchRow, orders: Sequence[Order], *, hold_unknown: bool
     ) -> Iterator[tuple[Order, Verdict]]:
         """Reserve a place in the budget for each order, or say what stands in its way. Nothing is marked as sent before
-        ``creating``. Limits per minute are for live calls, and do not count here.
-        """
+        ``creating``. Limits per minute are for live calls, and do not count here."""
         for first in range(0, len(orders), AT_ONCE):
             with self._ledger.writing() as connection:
                 self._at(connection, batch, Stage.OPEN)
@@ -225,8 +220,7 @@ class Batches:
 
     def settle(self, batch: BatchRow, results: Sequence[Settlement]) -> int:
         """Settle, release or leave unknown what is still in flight of these; returns how many. What was settled before
-        stays as it is.
-        """
+        stays as it is."""
         done = 0
         for first in range(0, len(results), AT_ONCE):
             with self._ledger.writing() as connection:
@@ -254,8 +248,7 @@ class Batches:
         self, batch: BatchRow, stage: Stage, *, rest: AttemptFailedError, billed: bool | None, status: str = ""
     ) -> BatchRow:
         """End it: what is still in flight of it is released where it is certain that nothing was ``billed`` (False),
-        and unknown otherwise. Harmless when it has ended already.
-        """
+        and unknown otherwise. Harmless when it has ended already."""
         while True:
             with self._ledger.writing() as connection:
                 left = attempts.in_flight(connection, batch.id, most=AT_ONCE)

@@ -37,8 +37,7 @@ def set_limits(connection: Connection, limits: Mapping[str, Limit]) -> None:
 
 def set_openings(connection: Connection, tokens: Mapping[str, int], pico_usd: Mapping[str, int]) -> None:
     """Set what each scope had spent before this ledger was kept; a scope that only one of the two names has 0 of the
-    other.
-    """
+    other."""
     scopes = sorted(tokens.keys() | pico_usd.keys())
     ensure(connection, scopes)
     for scope in scopes:

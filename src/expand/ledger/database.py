@@ -21,8 +21,7 @@ REMAKE = "export the ledger and import that into a new one: what the tables hold
 
 class LedgerBusyError(LedgerError):
     """The ledger cannot be written at the moment: it is locked or out of reach, or the disk is full. Nothing changed
-    (or, where a connection broke in the middle, perhaps all of it did), and the same write may succeed later.
-    """
+    (or, where a connection broke in the middle, perhaps all of it did), and the same write may succeed later."""
 
 
 class ConstraintError(Exception):
@@ -70,8 +69,7 @@ class Database(Reader, Protocol):
     """An open database, for one thread.
 
     Its context managers turn driver errors into ``LedgerError``, and a broken constraint into ``ConstraintError``.
-    Defects in the code (a wrong number of values, say) pass through.
-    """
+    Defects in the code (a wrong number of values, say) pass through."""
 
     @property
     def name(self) -> str:
@@ -92,8 +90,7 @@ class Database(Reader, Protocol):
 
     def writing(self) -> AbstractContextManager[Connection]:
         """Write one transaction: all of it or nothing, durable when it ends. Writers follow one another: what a
-        transaction reads cannot change before it ends.
-        """
+        transaction reads cannot change before it ends."""
 
     def version(self) -> int:
         """The version of the ledger's tables. Raises ``LedgerError`` for a newer one, and for no ledger."""
@@ -106,16 +103,14 @@ class Database(Reader, Protocol):
 
     def enter(self) -> str:
         """Begin to own attempts, and return the new owner's id. The owner is alive until ``leave``, or until this
-        process ends, however it ends.
-        """
+        process ends, however it ends."""
 
     def leave(self, owner: str, /) -> None:
         """End an owner; harmless when repeated."""
 
     def claim(self, owner: str, /) -> AbstractContextManager[bool]:
         """Whether the owner is dead and nobody else is recovering it. Nobody else can within the context; when that
-        ends without an exception, what is left of the owner is removed.
-        """
+        ends without an exception, what is left of the owner is removed."""
 
     def discard(self) -> None:
         """Close it, and remove it if opening it made it."""

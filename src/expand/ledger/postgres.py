@@ -141,8 +141,7 @@ class PostgresDatabase:
 
     def _return(self, owner: str) -> None:
         """Take up a mark of life again; whoever put the owner's attempts in order meanwhile has done so, and it lives
-        on without them.
-        """
+        on without them."""
         with postgres_session.mapped(self.name):
             self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
             for table, column in (("owner", "id"), ("run", "owner")):
@@ -190,8 +189,7 @@ class PostgresDatabase:
         """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``.
 
         In pipeline mode, statements whose result nobody reads travel together: a distant server is asked a few times a
-        transaction instead of a dozen.
-        """
+        transaction instead of a dozen."""
         session = self._live()
         raw = session.raw
         with postgres_session.mapped(self.name):
@@ -212,8 +210,7 @@ class PostgresDatabase:
 
     def tables(self) -> tuple[int, bool]:
         """How many tables the schema has (0 where it does not exist), and whether one makes it a ledger; in one
-        statement, so that a schema that another process is just making is seen whole.
-        """
+        statement, so that a schema that another process is just making is seen whole."""
         ((count, ours),) = self.query(
             "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
             " JOIN pg_namespace ON pg_namespace.oid = relnamespace"
@@ -224,8 +221,7 @@ class PostgresDatabase:
 
     def version(self) -> int:
         """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and for a schema that
-        holds something else.
-        """
+        holds something else."""
         count, ours = self.tables()
         if not ours and count:
             raise LedgerError(f"{self.name}: its tables are no ledger's; name another schema, such as ?schema=my_book")
@@ -266,8 +262,7 @@ class PostgresDatabase:
 
     def damage(self, connection: Connection) -> Iterator[str]:
         """Rows that point nowhere, as they may after a careless restore, and tables, columns, indexes and triggers that
-        are missing.
-        """
+        are missing."""
         yield from self._missing(connection)
         found = connection.query(
             "SELECT child.relname AS child, parent.relname AS parent, a.attname AS here,"
@@ -341,8 +336,7 @@ class PostgresDatabase:
 
 def _lost(raw: psycopg.Connection[postgres_session.Row]) -> bool:
     """Whether the session has ended. What the other side has said meanwhile is looked at: that it has hung up is known
-    before anything is written.
-    """
+    before anything is written."""
     if raw.closed:
         return True
     try:

@@ -48,8 +48,7 @@ def translated(statement: str) -> str:
 def definition(statement: str) -> tuple[str, ...]:
     """The statements that define the same table, index or trigger.
 
-    ``seq`` counts by itself and is unique; a column named ``text`` holds exact texts, NUL too.
-    """
+    ``seq`` counts by itself and is unique; a column named ``text`` holds exact texts, NUL too."""
     trigger = _TRIGGER.fullmatch(statement.strip())
     if trigger is not None:
         return tuple(each.format(**trigger.groupdict()) for each in _REFUSING)

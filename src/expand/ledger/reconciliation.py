@@ -30,8 +30,7 @@ def unpriced(model: str, usage: Usage) -> None:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconciled:
     """What a usage export settled. ``differing`` names settled attempts that the provider billed otherwise than it had
-    reported; ``still_unknown`` counts what the export does not mention.
-    """
+    reported; ``still_unknown`` counts what the export does not mention."""
 
     settled: tuple[str, ...]
     differing: tuple[str, ...]
@@ -47,8 +46,7 @@ def used(row: AttemptRow, total: int) -> Usage:
 def reconcile(ledger: Ledger, attempt_id: str, *, tokens: int, cost: Cost = unpriced) -> AttemptRow:
     """Settle one unknown attempt by hand: it was billed ``tokens`` in all, 0 for not at all.
 
-    Returns the attempt as it was. Raises ``LedgerError`` when it is not unknown.
-    """
+    Returns the attempt as it was. Raises ``LedgerError`` when it is not unknown."""
     with ledger.writing() as connection:
         row = attempts.fetch(connection, attempt_id, (State.UNKNOWN,))
         attempts.reconcile(connection, row, _charge(row, used(row, tokens), cost), ledger.clock())
@@ -63,8 +61,7 @@ def reconcile_export(
     Columns: ``client_request_id`` (what went out as ``X-Client-Request-Id``) or ``attempt_id``; ``prompt_tokens`` and
     ``completion_tokens``; ``cached_tokens`` if there is one; others are left alone. Several rows of one attempt are
     added up. ``complete`` says that the export holds all that was billed, so that what it does not mention is unbilled.
-    ``name`` is the file's, for messages. Raises ``InputError``, ``LedgerError``.
-    """
+    ``name`` is the file's, for messages. Raises ``InputError``, ``LedgerError``."""
     billed = _billed(lines, name)
     settled: list[str] = []
     differing: list[str] = []

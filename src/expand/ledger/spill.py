@@ -65,8 +65,7 @@ def folders() -> Iterator[Path]:
 
 def take_in(database: Database, clock: Callable[[], datetime]) -> int:
     """Settle the answers that were kept for this ledger, and remove their files; how many. Raises ``LedgerError``, for
-    a file that cannot be read too.
-    """
+    a file that cannot be read too."""
     taken = 0
     for path in _files():
         try:
@@ -135,8 +134,7 @@ def _is_ours(folder: Path) -> bool:
 
 def _is_for(record: Mapping[str, Any], database: Database) -> bool:
     """Whether the answer belongs into this ledger: it is where the answer was to go, or has moved since and knows the
-    attempt.
-    """
+    attempt."""
     if record["ledger"] == _identity(database):
         return True
     # A copy knows the attempt as well. While the original is where it was, the answer is for that one alone.

@@ -49,10 +49,6 @@ _MEANINGS = {
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
 @contextlib.contextmanager
 def mapped(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system raise into ``LedgerError``; defects pass through."""
@@ -61,7 +57,7 @@ def mapped(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise ConstraintError(str(error)) from error
     except sqlite3.Error as error:
-        code = _code(error)
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code == sqlite3.SQLITE_ERROR and isinstance(error, sqlite3.OperationalError):
             raise LedgerError(f"{path}: {error}: {_DAMAGED}") from error
         if code not in _MEANINGS:
@@ -125,8 +121,7 @@ class SqliteDatabase:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[SqliteConnection]:
         """Read all from one state, mapped into memory and sorted there: with SQLite's own settings the sums of a report
-        take twice as long. Raises ``LedgerError``.
-        """
+        take twice as long. Raises ``LedgerError``."""
         with mapped(self.path):
             self.connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
             self.connection.execute("PRAGMA temp_store = MEMORY")
@@ -140,8 +135,7 @@ class SqliteDatabase:
     @contextlib.contextmanager
     def writing(self) -> Iterator[SqliteConnection]:
         """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``, also for a file
-        that is no longer the one that was opened.
-        """
+        that is no longer the one that was opened."""
         with mapped(self.path):
             with transaction(self.connection):
                 self._check_in_place()
@@ -151,8 +145,7 @@ class SqliteDatabase:
 
     def _check_in_place(self) -> None:
         """Raise ``LedgerError`` unless the path still leads to the file that is open. SQLite would go on writing to one
-        that was deleted or replaced, and all of it would be gone when the process ends.
-        """
+        that was deleted or replaced, and all of it would be gone when the process ends."""
         # By path only. To open the file once more and close it again would release the locks that SQLite holds on it,
         # since POSIX locks belong to the process.
         for end in ("", "-wal"):
@@ -224,8 +217,7 @@ class SqliteDatabase:
     @contextlib.contextmanager
     def claim(self, owner: str) -> Iterator[bool]:
         """Whether the owner is dead: its lock can be taken. Where the recovery of its attempts fails, the lock's file
-        stays, and another process will try again.
-        """
+        stays, and another process will try again."""
         from filelock import Timeout  # it loads asyncio, 0.1 s, and reports only read
 
         with mapped(self.path):
@@ -303,8 +295,7 @@ def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
 def read_file(path: Path, patience_seconds: float) -> SqliteDatabase | None:
     """Open the ledger for reading only, as it lies; None if there is none. Raises ``LedgerError``.
 
-    A folder that cannot be written gets no lock files, so there the file is read without.
-    """
+    A folder that cannot be written gets no lock files, so there the file is read without."""
     if not path.exists():
         return None
     with mapped(path):
@@ -353,8 +344,7 @@ def _connect(path: Path, mode: str, patience_seconds: float) -> SqliteConnection
 
 def _turn_to_wal(connection: sqlite3.Connection, patience_seconds: float) -> str:
     """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several processes may be
-    opening a new ledger at once.
-    """
+    opening a new ledger at once."""
     deadline = time.monotonic() + patience_seconds
     while True:
         try:

@@ -43,8 +43,7 @@ ENDED = AttemptFailedError(Failure.CANCELLED, "the run ended while it was in fli
 class Ledger:
     """An open ledger. Use it from one thread; many processes may share it.
 
-    Every method is one transaction and raises ``LedgerError`` when the ledger cannot be used.
-    """
+    Every method is one transaction and raises ``LedgerError`` when the ledger cannot be used."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime] | None = None) -> None:
         """``clock`` gives the time in UTC; else the database does."""
@@ -82,8 +81,7 @@ class Ledger:
 
     def close(self) -> None:
         """End this process's runs: what it still has in flight becomes unknown, and nothing stays reserved. Harmless
-        when repeated.
-        """
+        when repeated."""
         # Forget the owner first, so that closing again, say after an error, does nothing.
         owner, self._owner = self._owner, None
         try:
@@ -108,8 +106,7 @@ class Ledger:
         openings_pico_usd: Mapping[str, int] | None = None,
     ) -> Run:
         """Begin a run: record the limits and opening balances of ``book`` and ``chapter:<id>`` scopes as they are now,
-        and recover the attempts of dead processes. Scopes that are not named keep what they had.
-        """
+        and recover the attempts of dead processes. Scopes that are not named keep what they had."""
         # The lock comes before the owner's row. In the other order, another process could see an owner without a lock,
         # take it for dead, and release attempts that are about to be sent.
         if self._owner is None:
@@ -135,8 +132,7 @@ class Ledger:
 
     def recover(self) -> tuple[int, int]:
         """Recover the attempts of dead processes: take in the answers that they had to keep elsewhere, mark the other
-        sent ones unknown, release the rest. Returns how many became unknown and how many were released.
-        """
+        sent ones unknown, release the rest. Returns how many became unknown and how many were released."""
         self.taken_in += spill.take_in(self.database, self.clock)
         # A batch is an owner too. It is no process, and never dead.
         others = self.database.query(
@@ -169,8 +165,7 @@ class Ledger:
         way. From now on the attempt may cost something, so send it at once.
 
         Checked in this order: the answer is there; the same request is in flight; an earlier outcome is unknown (with
-        ``hold_unknown``); a limit would be passed; the model is paused or at its rate limit.
-        """
+        ``hold_unknown``); a limit would be passed; the model is paused or at its rate limit."""
         if self._owner is None:
             raise LedgerError(f"{self.name}: no run was begun")
         with self.writing() as connection:
@@ -193,15 +188,13 @@ class Ledger:
         Without a usable report the reservation itself is charged. ``cost_pico_usd`` prices the reported usage; where it
         is None and the reservation had a price, that one is charged. An answer that comes late, to an attempt that was
         given up meanwhile, is charged and kept as well. Returns the answer that the request has from now on: an earlier
-        one stays.
-        """
+        one stays."""
         with self.writing() as connection:
             return attempts.settle_once(connection, attempt_id, answer, cost_pico_usd, self.clock())
 
     def keep_elsewhere(self, order: Order, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> Path:
         """Keep an answer that cannot be settled now in a file outside the ledger, which ``recover`` takes in later, in
-        any process. Returns the file. Raises ``LedgerError`` where that cannot be written either.
-        """
+        any process. Returns the file. Raises ``LedgerError`` where that cannot be written either."""
         return spill.write(self.database, self._owner or "", order, attempt_id, answer, cost_pico_usd, self.clock())
 
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
@@ -239,8 +232,7 @@ class Ledger:
 
     def raise_edition(self, chapter: str, section: int, *, instruction: str = "") -> int:
         """Raise the section's edition by one, so that its requests are bought afresh; returns the new one.
-        ``instruction`` is what an editor wants of it.
-        """
+        ``instruction`` is what an editor wants of it."""
         with self.writing() as connection:
             connection.execute(
                 "INSERT INTO edition (chapter, section, number, instruction) VALUES (?, ?, 1, ?)"
@@ -260,8 +252,7 @@ class Ledger:
 
     def editions(self) -> dict[tuple[str, int], tuple[int, str]]:
         """All sections that were asked for afresh: by chapter and number, how often, and what an editor wants of the
-        present edition ("" for nothing).
-        """
+        present edition ("" for nothing)."""
         found = self.database.query("SELECT chapter, section, number, instruction FROM edition")
         return {(chapter, section): (number, instruction) for chapter, section, number, instruction in found}
 
@@ -333,8 +324,7 @@ class Ledger:
 
 def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, now: datetime) -> tuple[int, int]:
     """End the runs and attempts of a process that is gone: mark sent ones unknown, release the rest, so that nothing of
-    its stays reserved. Returns how many became unknown and how many were released.
-    """
+    its stays reserved. Returns how many became unknown and how many were released."""
     # Only a sent attempt may have been billed. Marking reserved ones unknown as well would charge batches that never
     # left this machine; releasing sent ones would let the bill pass the limit.
     found = attempts.in_flight(connection, owner)

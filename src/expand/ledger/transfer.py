@@ -127,8 +127,7 @@ def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "")
     """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing.
 
     Totals are added up anew, and the whole is audited before it is kept; what is refused leaves no new ledger behind.
-    Raises ``LedgerError``, which names the line, and the file where ``name`` says it.
-    """
+    Raises ``LedgerError``, which names the line, and the file where ``name`` says it."""
     ledger = Ledger.open(place)
     try:
         imported = _fill(ledger, lines, name)

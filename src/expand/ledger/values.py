@@ -18,8 +18,7 @@ class State(enum.StrEnum):
 
     ``RESERVED`` may also be released without being sent, and what was unknown or reconciled be settled by an answer
     that comes late. ``UNKNOWN`` is charged at its reservation. Each change is one row of the ``event`` table, which
-    only grows.
-    """
+    only grows."""
 
     RESERVED = "reserved"
     SENT = "sent"
@@ -32,8 +31,7 @@ class State(enum.StrEnum):
 class ModelLimits(NamedTuple):
     """What a model's provider allows: requests and tokens a minute, calls at a time.
 
-    None is unlimited. They hold over all processes that share the ledger.
-    """
+    None is unlimited. They hold over all processes that share the ledger."""
 
     rpm: int | None = None
     tpm: int | None = None
@@ -57,8 +55,7 @@ class Order:
     prices an answer's usage. ``unpriced`` lets an amount without a price pass under a limit in money. ``question``
     names what is asked whatever the exact words: an answer to the same question serves, even where the request would by
     now read differently. Orders of a smaller ``rank`` go first where they wait for the budget: 0 finishes what was
-    begun, 1 begins something.
-    """
+    begun, 1 begins something."""
 
     request: Request
     address: Address
@@ -90,8 +87,7 @@ class Order:
 
 class Run(NamedTuple):
     """One run of the tool: ``unknown`` and ``released`` count the attempts of dead owners that it put in order when it
-    began.
-    """
+    began."""
 
     id: str
     owner: str
@@ -101,8 +97,7 @@ class Run(NamedTuple):
 
 class Reservation(NamedTuple):
     """A place in the budget. The ledger has the attempt marked as sent, so send it now (in a batch: once the whole
-    batch is marked as sent).
-    """
+    batch is marked as sent)."""
 
     attempt_id: str
     amount: Amount
@@ -134,8 +129,7 @@ class StoredAnswer(NamedTuple):
 
 class InFlight(NamedTuple):
     """The same request is being bought already, by ``owner``: wait for its answer. ``in_batch``: the owner is a batch,
-    which takes hours.
-    """
+    which takes hours."""
 
     attempt_id: str
     owner: str
@@ -144,8 +138,7 @@ class InFlight(NamedTuple):
 
 class Paused(NamedTuple):
     """The model may not be called for another ``seconds``; ``reason`` says why. ``by_provider``: somebody may lift it.
-    A rate limit of the profile's own ends by itself within a minute.
-    """
+    A rate limit of the profile's own ends by itself within a minute."""
 
     seconds: float
     reason: str
@@ -164,8 +157,7 @@ class Pause(NamedTuple):
 
 class Refused(NamedTuple):
     """A limit stands in the way. ``shortfall`` is None for a model without a price under a limit in money.
-    ``waitable``: calls in flight may yet make room.
-    """
+    ``waitable``: calls in flight may yet make room."""
 
     message: str
     shortfall: Shortfall | None = None
@@ -188,8 +180,7 @@ Verdict = Reservation | StoredAnswer | InFlight | Paused | Refused | Held
 class AttemptRow(NamedTuple):
     """One attempt as the ledger records it.
 
-    ``usage`` is what is charged (zero while nothing is); ``cost_pico_usd`` is None without a price. Times are UTC.
-    """
+    ``usage`` is what is charged (zero while nothing is); ``cost_pico_usd`` is None without a price. Times are UTC."""
 
     id: str
     request_key: str
@@ -233,8 +224,7 @@ class AttemptRow(NamedTuple):
 class PromptHistory(NamedTuple):
     """How a model's prompts turned out against what was counted for them, lately.
 
-    ``worst`` is the greatest reported prompt divided by its estimate, 0.0 without history.
-    """
+    ``worst`` is the greatest reported prompt divided by its estimate, 0.0 without history."""
 
     answers: int
     worst: float

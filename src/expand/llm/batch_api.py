@@ -39,8 +39,7 @@ class RemoteBatch:
     """A batch in its provider's words. Times are Unix seconds.
 
     ``completed`` counts the requests that were answered, which are those that are billed. A file
-    that is not there is None, whether the provider wrote null or "".
-    """
+    that is not there is None, whether the provider wrote null or ""."""
 
     id: str
     status: str
@@ -67,8 +66,7 @@ class BatchLine:
     """What became of one request: an answer, or why there is none.
 
     ``billed`` is unknown (None) where a success was reported and its body cannot be read; what
-    did not succeed is not billed.
-    """
+    did not succeed is not billed."""
 
     custom_id: str
     answer: Answer | None = None
@@ -91,8 +89,7 @@ def input_line(custom_id: str, body: Mapping[str, Json]) -> bytes:
 
 def result_line(line: bytes) -> BatchLine | None:
     """A line of an output or error file; None when it is not one, or says of no request. An answer's text is the
-    file's, letter for letter.
-    """
+    file's, letter for letter."""
     try:
         data = json.loads(line)
         response = data.get("response") if isinstance(data, dict) else None
@@ -128,8 +125,7 @@ def _not_run(error: object) -> AttemptFailedError:
 class BatchAuthor(OpenAIClient):
     """Batches at one endpoint. Each method is one call, or one for each page of a list.
 
-    All of them raise ``AttemptFailedError``; only ``create`` can lead to a bill.
-    """
+    All of them raise ``AttemptFailedError``; only ``create`` can lead to a bill."""
 
     @asynccontextmanager
     async def _connection_mapped(self) -> AsyncIterator[Connection]:

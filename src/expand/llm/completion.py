@@ -45,8 +45,7 @@ ADDED_TOKENS = 20_000
 class StreamedAnswer:
     """An answer as its chunks arrive, or all at once. ``on_text`` gets each piece of text.
 
-    Reasoning is no text. ``model`` and ``usage`` are what the server has said so far.
-    """
+    Reasoning is no text. ``model`` and ``usage`` are what the server has said so far."""
 
     def __init__(self, on_text: OnText = ignore_text) -> None:
         self.model = ""
@@ -145,8 +144,7 @@ class StreamedAnswer:
         is no JSON.
 
         Raises ``AttemptFailedError``: ``DISCONNECTED`` for a stream that ended without saying that it is complete,
-        ``GARBLED`` for one that brought an error or nothing at all. Its text, too, has gone to ``on_text``.
-        """
+        ``GARBLED`` for one that brought an error or nothing at all. Its text, too, has gone to ``on_text``."""
         text, refusal = "".join(self._text), "".join(self._refusal)
         if self.looping:
             # What the server has said of its usage is not all: it may have written on until the connection closed.
@@ -175,8 +173,7 @@ class StreamedAnswer:
 def answer_from(body: bytes, *, request_id: str = "") -> Answer:
     """The answer in the body of a success that is not streamed; one that was cut where it breaks off.
 
-    Raises ``AttemptFailedError`` with ``GARBLED`` where there is no text in it.
-    """
+    Raises ``AttemptFailedError`` with ``GARBLED`` where there is no text in it."""
     pieces: list[str] = []
     answer, reader = StreamedAnswer(pieces.append), JsonReader()
     for value in (*reader.feed(body), *reader.end()):
@@ -193,8 +190,7 @@ def answer_from(body: bytes, *, request_id: str = "") -> Answer:
 
 def believed(answer: Answer, *, prompt_bytes: int, cap: int) -> Answer:
     """The answer without a usage that cannot be true: a token has a byte at least, and a server adds a template and
-    instructions of its own, but no book; one that does not keep to ``cap`` does not write twenty times as much.
-    """
+    instructions of its own, but no book; one that does not keep to ``cap`` does not write twenty times as much."""
     usage = answer.usage
     if usage is None or (usage.prompt <= prompt_bytes + ADDED_TOKENS and usage.completion <= 20 * cap + ADDED_TOKENS):
         return answer

@@ -25,8 +25,7 @@ class Endpoint:
     ``headers`` go out with every request, and with ``for_openai`` the environment's ``OPENAI_ORG_ID``,
     ``OPENAI_PROJECT_ID`` and ``OPENAI_CUSTOM_HEADERS``, which may hold a key, too. ``read_seconds`` is the longest
     silence: before an answer that is not streamed, between two chunks of one that is. ``total_seconds`` is the longest
-    that an answer may take as a whole, None for six times that. ``clock`` gives Unix seconds, for Retry-After dates.
-    """
+    that an answer may take as a whole, None for six times that. ``clock`` gives Unix seconds, for Retry-After dates."""
 
     api_key: str | None = field(repr=False)
     base_url: str | None = None
@@ -55,8 +54,7 @@ class Endpoint:
 
     def request_headers(self) -> dict[str, str | None]:
         """The headers of every request, the key's among them; one that is None does not go out, whatever the
-        environment says of it. Raises ``InputError`` for what no header can carry.
-        """
+        environment says of it. Raises ``InputError`` for what no header can carry."""
         key = checked_key(self.api_key)
         bearer = self.key_header.lower() == "authorization"
         stated = headers_of_environment(os.environ)
@@ -87,8 +85,7 @@ def api_url(url: str) -> str:
 
 def other_url(url: str) -> str | None:
     """Where else the API may be: below ``/v1``, which often is left out. None where the URL names a version, or where
-    an API is, already.
-    """
+    an API is, already."""
     parts = urlsplit(url)
     if _VERSION.search(parts.path):
         return None
@@ -138,8 +135,7 @@ def is_private(base_url: str) -> bool:
 
 def _can_be_looked_up(host: str) -> bool:
     """Whether a host is one for the resolver: no label is empty or too long. Raises ``ValueError``
-    for other characters that it cannot take.
-    """
+    for other characters that it cannot take."""
     if host.isascii():  # mostly so, and then the tables of Unicode need not be loaded
         return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
     return bool(host.encode("idna"))
@@ -176,8 +172,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 def checked_key(key: str | None, *, variable: str = OPENAI_KEY) -> str | None:
     """The key without the space or line feed that files end in; None where there is none.
 
-    Raises ``InputError`` for one that no header can carry, or with a space or line break inside.
-    """
+    Raises ``InputError`` for one that no header can carry, or with a space or line break inside."""
     key = key.strip() if key else None
     if key and not (key.isascii() and key.isprintable() and " " not in key):
         raise InputError(
@@ -191,8 +186,7 @@ def headers_of_environment(environment: Mapping[str, str]) -> dict[str, str | No
     """``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID`` as headers, None where there is none: the SDK would send a blank one.
 
     Raises ``InputError`` for what no header can carry, in the lines ``name: text`` of ``OPENAI_CUSTOM_HEADERS``, too:
-    the SDK sends those by itself, and what it raises then could as well mean that the request went out.
-    """
+    the SDK sends those by itself, and what it raises then could as well mean that the request went out."""
     for name, text in _custom_headers(environment).items():
         if not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
             raise InputError(

@@ -68,8 +68,7 @@ _WINDOW = re.compile(
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Habit:
     """How one provider words one kind of refusal. It fits where everything that it states fits; ``codes`` are in lower
-    case. ``remedy`` takes the place of the failure's own.
-    """
+    case. ``remedy`` takes the place of the failure's own."""
 
     provider: str
     means: Failure
@@ -106,8 +105,7 @@ def habits() -> tuple[Habit, ...]:
 
 def refused(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> AttemptFailedError:
     """The failure that a response without success stands for. ``headers`` are looked up in lower case; ``now`` are
-    Unix seconds, for dates where the server does not state its own.
-    """
+    Unix seconds, for dates where the server does not state its own."""
     text = body.decode("utf-8", "replace").strip()
     data: object = text[:_READ]
     with suppress(ValueError, RecursionError):
@@ -119,8 +117,7 @@ def failure_in(
     data: object, *, status: int, headers: Mapping[str, str] | None = None, now: float = 0.0
 ) -> AttemptFailedError:
     """The failure that an error object, or the text of a body, stands for. ``status`` is the HTTP status; an error in
-    the body of a success is read under the status that its own code names.
-    """
+    the body of a success is read under the status that its own code names."""
     headers = headers or {}
     text = data if isinstance(data, str) else _plain(data)
     named = (headers.get(name, "").partition(":")[0].lower() for name in _CODE_HEADERS)
@@ -175,8 +172,7 @@ def said_in(data: object) -> str:
 def one_line(text: str) -> str:
     """The text without keys, line breaks, tags or control characters, cut to ``MESSAGE_LIMIT``.
 
-    What looks like a key goes, too: some providers repeat it in part.
-    """
+    What looks like a key goes, too: some providers repeat it in part."""
     text = _KEY_SHAPE.sub(HIDDEN, hidden(text[:_READ]))  # before the cut, which would leave a part of it
     plain = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
     words = " ".join("".join(c if c.isprintable() else " " for c in plain).split())

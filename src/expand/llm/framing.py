@@ -26,8 +26,7 @@ class JsonReader:
     """Reads the JSON values in bytes that arrive in pieces cut anywhere.
 
     ``done`` says that ``[DONE]`` has come, ``events`` that there were events. ``junk`` is the beginning of what is no
-    JSON, ``broken`` the JSON that had begun when the bytes ended: both "" where there is none.
-    """
+    JSON, ``broken`` the JSON that had begun when the bytes ended: both "" where there is none."""
 
     def __init__(self) -> None:
         self.done = self.events = False

@@ -26,39 +26,11 @@ _KEPT_ITEMS = 64
 _MOST_PAIRS, _MOST_TENSORS, _MOST_DIMENSIONS = 65_536, 1_048_576, 4
 _MOST_WINDOW = 10**7
 _BLOCKS = {
-    0: (1, 4),
-    1: (1, 2),
-    2: (32, 18),
-    3: (32, 20),
-    6: (32, 22),
-    7: (32, 24),
-    8: (32, 34),
-    9: (32, 36),
-    10: (256, 84),
-    11: (256, 110),
-    12: (256, 144),
-    13: (256, 176),
-    14: (256, 210),
-    15: (256, 292),
-    16: (256, 66),
-    17: (256, 74),
-    18: (256, 98),
-    19: (256, 50),
-    20: (32, 18),
-    21: (256, 110),
-    22: (256, 82),
-    23: (256, 136),
-    24: (1, 1),
-    25: (1, 2),
-    26: (1, 4),
-    27: (1, 8),
-    28: (1, 8),
-    29: (256, 56),
-    30: (1, 2),
-    34: (256, 54),
-    35: (256, 66),
-    39: (32, 17),
-}
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36), 10: (256, 84),
+    11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 16: (256, 66), 17: (256, 74),
+    18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2),
+    26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
+}  # fmt: skip
 """Of each tensor type: the values in a block, and the bytes of one. A type that is not here takes 0 bytes at least."""
 
 Value = str | int | float | bool | list["Value"]
@@ -67,8 +39,7 @@ Value = str | int | float | bool | list["Value"]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelFile:
     """What a GGUF file says of its model. ``context_window`` is in tokens, ``parameters`` counts the weights,
-    ``languages`` are those that it names, None where it names none.
-    """
+    ``languages`` are those that it names, None where it names none."""
 
     path: Path
     name: str
@@ -81,8 +52,7 @@ class ModelFile:
 def read_model_file(path: Path) -> ModelFile:
     """What the file says of its model.
 
-    Raises ``InputError`` when it cannot be read, is not a GGUF file, is not a language model, or is cut short.
-    """
+    Raises ``InputError`` when it cannot be read, is not a GGUF file, is not a language model, or is cut short."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(path, data).model_file()
@@ -205,6 +175,5 @@ class _Reader:
 
 def _name(path: Path) -> str:
     """What the model is called in settings and ledger: as its file, which the user knows and which says how it was
-    quantized. The name inside is the same for all of its quantizations, and often left over from the training.
-    """
+    quantized. The name inside is the same for all of its quantizations, and often left over from the training."""
     return " ".join("".join(c if c.isprintable() else " " for c in path.stem).split()) or "model"

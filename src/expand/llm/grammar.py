@@ -22,8 +22,7 @@ class Grammar:
 
     ``openings`` are the first words of the paragraphs, with ``{topic}`` for the subject, ``items``
     the first words of the list's items. ``rules`` is GBNF for ``sentence`` (a whole line) and
-    ``rest`` (a line from after its opening), each ending in a newline.
-    """
+    ``rest`` (a line from after its opening), each ending in a newline."""
 
     aspect: str
     openings: tuple[str, ...]
@@ -52,8 +51,7 @@ class Grammar:
 
 def subject(topic: str) -> str:
     """The topic as it stands in a sentence, without what explains it: ``The perf tool (CPU
-    profiling)`` is about ``the perf tool``.
-    """
+    profiling)`` is about ``the perf tool``."""
     short = re.split(r"\s*[(（]|[:：]\s+|\s+[-–—]\s+", topic.strip(), maxsplit=1)[0].strip()
     words = " ".join((short or topic).split())
     return words[:1].lower() + words[1:] if words[1:2].islower() else words

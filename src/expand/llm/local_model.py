@@ -42,8 +42,7 @@ REMEDY = (
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServedModel:
     """A model file as the server is to serve it: under ``name``, to ``slots`` requests side by side, each with
-    ``context_window`` tokens for prompt and answer together.
-    """
+    ``context_window`` tokens for prompt and answer together."""
 
     path: str
     name: str
@@ -112,8 +111,7 @@ def is_installed() -> bool:
 
 def require_installed(file: ModelFile | None) -> None:
     """Refuse to serve what is not there: the server, or the shipped model where no other file is named. Raises
-    ``InputError`` with the command that adds it.
-    """
+    ``InputError`` with the command that adds it."""
     if not (is_installed() if file is None else _server_is_installed()):
         raise InputError("the embedded local model is not installed", remedy=REMEDY)
 
@@ -133,8 +131,7 @@ def free_cores(cores: int, load: float) -> int:
     """The threads the model may use where ``load`` processes already want the cores; 1 at least.
 
     llama.cpp's threads wait for each other in a loop. With one more than there are cores free, two
-    threads on two cores fell from 80 tokens a second to 3; a single one keeps 35 under any load.
-    """
+    threads on two cores fell from 80 tokens a second to 3; a single one keeps 35 under any load."""
     return max(1, min(cores, cores - int(load)))
 
 
@@ -151,8 +148,7 @@ class EmbeddedAuthor(OpenAIAuthor):
 
     ``file`` is the model's, None for the shipped one, and ``profile`` its profile. ``start`` is ``ServerProcess``, or
     anything that gives a server to talk to. ``complete`` raises ``InputError`` when a wheel is absent, otherwise as any
-    author.
-    """
+    author."""
 
     def __init__(
         self,

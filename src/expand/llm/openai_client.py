@@ -26,8 +26,7 @@ DEFAULT_FORM = RequestForm()
 class OpenAIClient:
     """One endpoint, and the SDK's connection to it. An async context manager; closing it twice is fine.
 
-    Raises ``InputError`` for a key, base URL or header of the environment that cannot be sent.
-    """
+    Raises ``InputError`` for a key, base URL or header of the environment that cannot be sent."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         endpoint.request_headers()  # raises before anything is started
@@ -62,8 +61,7 @@ class OpenAIClient:
     async def get(self, path: str) -> tuple[int, bytes, str]:
         """Ask for a resource, free of charge. Returns status, body and where a redirect points.
 
-        Raises ``AttemptFailedError`` when no response came.
-        """
+        Raises ``AttemptFailedError`` when no response came."""
         return await (await self._connected()).get(path)
 
     async def _connected(self) -> Connection:
@@ -99,8 +97,7 @@ class OpenAIAuthor(OpenAIClient):
         """Send the request once. Raises ``AttemptFailedError`` when no whole answer came.
 
         A refusal that is about the request's form, or about a base URL without its ``/v1``, changes how all further
-        requests are sent: the failure says so in ``mended``, and the same request may be sent again at once.
-        """
+        requests are sent: the failure says so in ``mended``, and the same request may be sent again at once."""
         connection = await self._connected()
         form, url = self._form(request.model), self._tried_urls[-1]
         try:
@@ -136,8 +133,7 @@ class OpenAIAuthor(OpenAIClient):
         self, connection: Connection, failed: AttemptFailedError, request: Request, form: RequestForm, url: str
     ) -> str | None:
         """Change how requests are sent, as a refusal asks for it; returns what is different now, "" where another
-        request found it out while this one was under way, and None where nothing is to be changed.
-        """
+        request found it out while this one was under way, and None where nothing is to be changed."""
         forms = self._forms[request.model]
         if form != forms[-1] or url != self._tried_urls[-1]:
             return ""

@@ -37,31 +37,21 @@ OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options"})
 END_SECONDS = 0.25
 """How long after ``[DONE]`` a stream may take to end, so that its connection can be used again."""
 
-_BY_KIND: tuple[tuple[type[BaseException], Failure], ...] = (
-    (httpx2.ConnectTimeout, Failure.UNREACHABLE),
-    (httpx2.PoolTimeout, Failure.UNREACHABLE),
-    (httpx2.ConnectError, Failure.UNREACHABLE),
-    (httpx2.ProxyError, Failure.UNREACHABLE),
-    (httpx2.UnsupportedProtocol, Failure.UNREACHABLE),
-    (httpx2.InvalidURL, Failure.UNREACHABLE),
-    (httpx2.TimeoutException, Failure.TIMEOUT),
-    (httpx2.DecodingError, Failure.GARBLED),
-    (httpx2.HTTPError, Failure.DISCONNECTED),
-    (httpx2.StreamError, Failure.DISCONNECTED),
-    (TimeoutError, Failure.TIMEOUT),
-    (openai.APITimeoutError, Failure.TIMEOUT),
-    (openai.APIConnectionError, Failure.DISCONNECTED),
-    (openai.APIResponseValidationError, Failure.GARBLED),
-    (openai.LengthFinishReasonError, Failure.GARBLED),
-    (openai.ContentFilterFinishReasonError, Failure.GARBLED),
-    (openai.APIError, Failure.GARBLED),  # an error object in the stream of a success
-    (openai.OpenAIError, Failure.DISCONNECTED),
-    (OSError, Failure.DISCONNECTED),
-    (ValueError, Failure.GARBLED),
+_BY_KIND: tuple[tuple[Failure, tuple[type[BaseException], ...]], ...] = (
+    (Failure.UNREACHABLE, (httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ConnectError, httpx2.ProxyError)),
+    (Failure.UNREACHABLE, (httpx2.UnsupportedProtocol, httpx2.InvalidURL)),
+    (Failure.TIMEOUT, (httpx2.TimeoutException,)),
+    (Failure.GARBLED, (httpx2.DecodingError,)),
+    (Failure.DISCONNECTED, (httpx2.HTTPError, httpx2.StreamError)),
+    (Failure.TIMEOUT, (TimeoutError, openai.APITimeoutError)),
+    (Failure.DISCONNECTED, (openai.APIConnectionError,)),
+    # With what the SDK makes of an answer, an error object in the stream of a success too.
+    (Failure.GARBLED, (openai.APIError, openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError)),
+    (Failure.DISCONNECTED, (openai.OpenAIError, OSError)),
+    (Failure.GARBLED, (ValueError,)),
 )
-"""Errors and what they stand for. The first row that fits the error or one of its causes counts: the transport's own
-errors stand before what the SDK makes of them, special ones before what they derive from.
-"""
+"""What errors stand for. The first row of which one fits the error or one of its causes counts: the transport's own
+errors stand before what the SDK makes of them, special ones before what they derive from."""
 
 _WORDS = {
     Failure.UNREACHABLE: "no connection",
@@ -72,8 +62,7 @@ _WORDS = {
 
 class Connection:
     """The SDK's client for one endpoint. It sends each request once: there are no retries and no redirects, each of
-    which could be a purchase that no ledger knows of.
-    """
+    which could be a purchase that no ledger knows of."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._clock, self._total_seconds = endpoint.clock, endpoint.longest_seconds
@@ -273,8 +262,7 @@ _current_exchange: ContextVar[_Exchange] = ContextVar("_current_exchange")
 async def _note(response: httpx2.Response) -> None:
     """Keep the response for whoever sent the request.
 
-    A hook of the HTTP client, since instrumentations put objects of their own in the place of the SDK's streams.
-    """
+    A hook of the HTTP client, since instrumentations put objects of their own in the place of the SDK's streams."""
     exchange = _current_exchange.get(None)
     if exchange is None:  # a call of the Batch API
         return
@@ -317,14 +305,13 @@ def _forget_cause_with_key(failed: AttemptFailedError) -> None:
 
 def failure_of(error: BaseException, *, now: float) -> AttemptFailedError:
     """The failure that an error of the SDK or its transport stands for. ``now`` are Unix seconds, for Retry-After
-    dates.
-    """
+    dates."""
     if isinstance(error, openai.APIStatusError):
         response = error.response
         return refused(response.status_code, response.headers, response.content, now=now)
     causes = list(chain(error))
     cause, failure = next(
-        ((cause, failure) for kind, failure in _BY_KIND for cause in causes if isinstance(cause, kind)),
+        ((cause, failure) for failure, kinds in _BY_KIND for cause in causes if isinstance(cause, kinds)),
         (error, Failure.DISCONNECTED),
     )
     words = one_line(str(cause)) or type(cause).__name__

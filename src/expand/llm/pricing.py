@@ -56,8 +56,7 @@ class Price(Rates):
 
     def bound(self, prompt_tokens: int, cap: int) -> int:
         """The most that a request can cost, in pico-dollars: the cap used up, and the highest
-        rates that a prompt of up to ``prompt_tokens`` can reach.
-        """
+        rates that a prompt of up to ``prompt_tokens`` can reach."""
         reached = self._reached(prompt_tokens)
         prompt = max(max(rates.prompt, rates.cached) for rates in reached)
         return prompt_tokens * prompt + cap * max(rates.completion for rates in reached)
@@ -70,8 +69,7 @@ def price_for(model: str, profile: Profile, base_url: str | None, *, now: dateti
     """The price of ``model`` at ``base_url`` (None is the SDK's own); None when it is not known.
 
     The embedded model costs nothing. A server on this machine or a private network has no price
-    unless its profile states one. ``now`` is for prices that change with the date or the hour.
-    """
+    unless its profile states one. ``now`` is for prices that change with the date or the hour."""
     if stated := profile.prices:
         return Price(prompt=_pico(stated.prompt), cached=_pico(stated.cached), completion=_pico(stated.completion))
     if base_url is None and model == EMBEDDED_MODEL:
@@ -84,8 +82,7 @@ def price_for(model: str, profile: Profile, base_url: str | None, *, now: dateti
 
 def batch_price_for(model: str, profile: Profile, base_url: str | None, *, now: datetime | None = None) -> Price | None:
     """The price of ``model`` in a batch: the profile's discount off its price, else the published
-    price for batches, else half.
-    """
+    price for batches, else half."""
     live = price_for(model, profile, base_url, now=now)
     if live is None:
         return None

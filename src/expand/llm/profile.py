@@ -51,8 +51,7 @@ class Profile:
     JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words alone. ``stream`` asks for the answer as a
     stream. ``leave_out`` are body fields that the server refuses, and ``system_role`` is who says what holds for all
     requests: neither changes what a section is made from, only how it is sent. ``brief`` says that the model plans a
-    chapter before it writes its sections.
-    """
+    chapter before it writes its sections."""
 
     name: str
     like: str | None = None
@@ -111,8 +110,7 @@ def profile_for(
     """The profile of ``model``: the ready one with the settings' tables laid over it.
 
     The tables have been validated. ``served`` is the provider's own table, laid between the two. ``place`` is where the
-    tables were read from. Raises ``InputError`` where a profile leaves no room for a prompt.
-    """
+    tables were read from. Raises ``InputError`` where a profile leaves no room for a prompt."""
     tables = overrides or {}
     matching = _matching(model, tables)
     likes = [table["like"] for table in (served or {}, *(tables[p] for p in matching)) if "like" in table]

@@ -33,8 +33,7 @@ class Provider:
     ``key_variable`` holds its key; ``key_header`` carries the key as it
     is, and ``Authorization`` as a bearer token. ``exact_tokens`` says whether tiktoken's count of
     a model that it knows is the provider's own. ``profile`` is laid over the ready profile of
-    every model that is served there. ``advice`` is what its users should know.
-    """
+    every model that is served there. ``advice`` is what its users should know."""
 
     name: str
     title: str

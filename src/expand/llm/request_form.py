@@ -72,8 +72,7 @@ class Mode(enum.Enum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestForm:
     """How requests are put. ``most_output_tokens`` bounds the cap that goes out; None where nothing but the request
-    does. ``left_out`` are names of parameters that do not go out.
-    """
+    does. ``left_out`` are names of parameters that do not go out."""
 
     cap_name: OutputCapName = "max_completion_tokens"
     mode: Mode = Mode.STREAM_WITH_USAGE
@@ -114,8 +113,7 @@ def mended(
     form: RequestForm, failed: AttemptFailedError, sent: Request, *, tried: Collection[RequestForm]
 ) -> tuple[RequestForm, str] | None:
     """The form that a refusal asks for, and what is different in it; None where the form is not why it was refused, or
-    where the one that it asks for was ``tried`` before.
-    """
+    where the one that it asks for was ``tried`` before."""
     if failed.failure not in MENDABLE or failed.status not in (400, 404, 415, 422, 501):
         return None
     return next((mend for mend in _mends(form, failed.message, sent) if mend[0] not in tried), None)
@@ -163,8 +161,7 @@ def advice(stated: RequestForm, found: RequestForm) -> list[str]:
 
 def _named(said: str, parameters: Sequence[str]) -> str | None:
     """Which of the parameters that may be left out a refusal is about: the last one that it names, since “temperature
-    and top_p cannot both be specified” is mended by either. Names are compared as xAI writes them, too: topP.
-    """
+    and top_p cannot both be specified” is mended by either. Names are compared as xAI writes them, too: topP."""
     plain = said.lower().replace("_", "")
     places = {
         name: found.start()

@@ -65,8 +65,7 @@ class TokenCounter:
 
     ``encoding`` is the profile's, None to go by the model's name. The rank file is read at the
     first count (0.4 s). Raises ``InputError`` when the encoding is not one of ``RANK_FILES`` or
-    when its file is damaged.
-    """
+    when its file is damaged."""
 
     def __init__(self, model: str, *, encoding: str | None = None, ranks_folder: Path = RANKS_FOLDER) -> None:
         self.model = model
@@ -92,8 +91,7 @@ class TokenCounter:
     def count(self, text: str) -> int:
         """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other.
 
-        A text of more than ``PIECE`` characters is counted in pieces, at most a token too many for each.
-        """
+        A text of more than ``PIECE`` characters is counted in pieces, at most a token too many for each."""
         # tiktoken fails, as a panic, on a million blanks in a row.
         pieces = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
         return sum(len(self._loaded.encode_ordinary(piece)) for piece in pieces)
@@ -123,8 +121,7 @@ class TokenCounter:
 
     def _count_kept(self, message: Message) -> int:
         """The tokens of a message; those of a system message are remembered, since it is the same
-        for all requests of a chapter, and several chapters may be worked on in turn.
-        """
+        for all requests of a chapter, and several chapters may be worked on in turn."""
         counted = self._count_system if message.role == "system" else self.count
         return counted(message.content)
 

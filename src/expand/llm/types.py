@@ -34,8 +34,7 @@ class Request:
 
     ``max_output_tokens`` is the output cap that goes out with it, in tokens. ``parameters`` are
     sampling settings and provider extras, merged into the request body as they are. ``edition``
-    is never sent: it is raised to buy a fresh answer to the same words.
-    """
+    is never sent: it is raised to buy a fresh answer to the same words."""
 
     model: str
     messages: tuple[Message, ...]
@@ -106,8 +105,7 @@ class Answer:
     """What came back for a request and was paid for, whether or not a draft can use it.
 
     ``text`` is the provider's text byte for byte ("" when there was none). ``usage`` is None when
-    the provider reported none. ``model`` is the model that the provider says has answered.
-    """
+    the provider reported none. ``model`` is the model that the provider says has answered."""
 
     text: str
     finish: Finish
@@ -157,8 +155,7 @@ class AttemptFailedError(Exception):
     same request may be sent again at once; "" if it was said before, None where nothing was mended. An answer that
     broke off may have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are
     as in ``Answer``. Its text went to ``on_text``. The message is printable: it may repeat what a
-    server said.
-    """
+    server said."""
 
     def __init__(
         self,
@@ -199,6 +196,5 @@ class Author(Protocol):
         """Send the request once; call ``on_text`` with each piece of text as it arrives.
 
         Raises ``AttemptFailedError`` when no whole answer came. The caller keeps the pieces that arrived before: they
-        are an answer that was cut.
-        """
+        are an answer that was cut."""
         ...

@@ -47,8 +47,7 @@ def usage_from(value: object) -> Usage | None:
     """The usage as reported, None when it is missing, partial or cannot be true.
 
     Where a provider's total is above prompt and completion together (reasoning counted apart), the difference belongs
-    to the completion. Cached or reasoning figures that cannot be true are 0.
-    """
+    to the completion. Cached or reasoning figures that cannot be true are 0."""
     if not isinstance(value, dict):
         return None
     prompt, completion = _first(value, _PROMPT), _first(value, _COMPLETION)

@@ -41,8 +41,7 @@ def asked_wait(headers: Mapping[str, str], data: object = None, *, now: float) -
     ``headers`` have lower-case names; ``data`` is the body, read as JSON or as text. The first that says something
     above 0 counts: ``retry-after-ms``; ``retry-after`` and ``x-retry-after``; the body's fields, then its words; the
     reset times of what is used up. Dates are taken against the server's own ``Date``, else against ``now`` in Unix
-    seconds: the two clocks may be hours apart.
-    """
+    seconds: the two clocks may be hours apart."""
     now = _date(headers.get("date"), 0.0) or now
     stated = [*_from_headers(headers, now), *_from_body(data, now), *_from_resets(headers, now)]
     found = [seconds for seconds in stated if seconds is not None]
@@ -112,8 +111,7 @@ def _from_resets(headers: Mapping[str, str], now: float) -> Iterator[float | Non
 
 def _wait(stated: str | None, now: float) -> float | None:
     """Seconds out of a number, a duration, a date, or an epoch time in seconds or milliseconds; None for anything else,
-    a negative number among it.
-    """
+    a negative number among it."""
     if stated is None:
         return None
     seconds = _number(stated)
@@ -140,11 +138,8 @@ def _duration(stated: str) -> float | None:
     stated = stated.strip()
     if not _DURATION.fullmatch(stated):
         return None
-    return sum(float(number) * _seconds_of(unit.lower()) for number, unit in _AMOUNTS.findall(stated))
-
-
-def _seconds_of(unit: str) -> float:
-    return _UNITS["ms" if unit.startswith(("ms", "milli")) else unit[0]]
+    amounts = ((number, unit.lower()) for number, unit in _AMOUNTS.findall(stated))
+    return sum(float(n) * _UNITS["ms" if unit.startswith(("ms", "milli")) else unit[0]] for n, unit in amounts)
 
 
 def _date(stated: str | None, now: float) -> float | None:

@@ -107,6 +107,21 @@ def broken_code(language: str, code: str) -> int | None:
     return furthest
 
 
+def has_statements(code: str) -> bool:
+    """Whether Rust code has what can stand in a function only: ``let``, expressions."""
+    return any(
+        child.type in ("let_declaration", "expression_statement", "ERROR") or child.type.endswith("expression")
+        for child in _parser("rust").parse(code.encode("utf-8", "replace")).root_node.children
+    )
+
+
+def python_session(code: str) -> str:
+    """Python as a program: of a session what was typed, and nothing of a notebook's ``%`` and ``!`` lines."""
+    if re.search(r"(?m)^\s*(?:>>>|In \[\d+\]:)", code):
+        code = _session(code, hanging=False)
+    return textwrap.dedent(re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", code))
+
+
 def _first_error(grammar: str, reading: _Reading) -> int | None:
     code = reading.code
     if grammar == "bash":

@@ -51,8 +51,7 @@ class Style:
 
 class Section(NamedTuple):
     """One section of a chapter: ``number`` counts from 1, ``lines`` is its target. ``heading`` is its heading in the
-    document, or ``#id``, "" where its title tells.
-    """
+    document, or ``#id``, "" where its title tells."""
 
     number: int
     title: Text
@@ -74,8 +73,7 @@ class Quality(NamedTuple):
 
 class Outline(NamedTuple):
     """One chapter's contract. ``stated_lines`` is what the file states as the chapter's target;
-    ``target_lines`` is what its sections add up to, and what is drafted.
-    """
+    ``target_lines`` is what its sections add up to, and what is drafted."""
 
     id: str
     title: Text
@@ -121,8 +119,7 @@ class Opening(NamedTuple):
 
 class BookChapter(NamedTuple):
     """A chapter as the book records it: ``lines_before`` is what it had before any expansion,
-    ``lines`` what the record says it has now.
-    """
+    ``lines`` what the record says it has now."""
 
     id: str
     title: Text

@@ -29,8 +29,7 @@ def money_openings_of(book: Book) -> dict[str, int]:
     """Opening balances in pico-dollars, by scope.
 
     Raises ``InputError`` where the allowance is in dollars and what an opening cost is not known:
-    unknown is never zero.
-    """
+    unknown is never zero."""
     unpriced = [each for each in book.openings if each.usd is None and each.tokens]
     if unpriced and book.allowance.usd is not None:
         chapters = ", ".join(unpriced[0].chapters) or "the book"

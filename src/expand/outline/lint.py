@@ -34,8 +34,7 @@ def lint(
 
     ``same_name`` is another chapter whose id differs in letter case only, ``same_source`` one with the same document.
     ``path`` is the file that it was read from; it is read again for the places, and should it
-    have gone meanwhile, all of them are its beginning.
-    """
+    have gone meanwhile, all of them are its beginning."""
     shown = shown_path(path, root)
     document = read_yaml(path, Problems(shown))
     positions = document.positions if document else Positions()

@@ -24,8 +24,7 @@ def scaled(outline: Outline, lines: int) -> Outline:
     """The outline with its sections' lines scaled to add up to ``lines``, shape kept.
 
     Whole lines are given out by largest remainder, so that the sum is exact; only the floor of
-    ``MINIMUM_SECTION_LINES`` a section can push it above.
-    """
+    ``MINIMUM_SECTION_LINES`` a section can push it above."""
     total = outline.target_lines
     exact = [section.lines * lines / total for section in outline.sections]
     given = [int(share) for share in exact]

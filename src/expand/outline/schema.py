@@ -21,8 +21,7 @@ def id_mistake(chapter: str) -> tuple[str, str] | None:
     """Why the text is no chapter's id, and the remedy; None if it is one.
 
     The schema's pattern says the same but for letters that are not ASCII: patterns that all editors read have no
-    classes of characters.
-    """
+    classes of characters."""
     remedy = "give letters and digits, and . _ - between them, such as 03"
     for character in chapter:
         if character not in "._-" and unicodedata.category(character)[0] not in "LMN":

@@ -102,6 +102,9 @@ class RequestContext:
     problems: Annotated[
         tuple[str, ...], About("What a repair is to mend.", ("line 3: the code does not parse; mend it",))
     ] = ()
+    code_only: Annotated[bool, About("Whether a repair is of code blocks alone, which are all of `present`.", True)] = (
+        False
+    )
     opens_section: Annotated[bool, About("Whether the section's first topic begins with this request.", True)] = False
     opening: Annotated[
         str, About("The section's first sentences, by the brief: they stand there already.", "With the goals set, …")
@@ -207,8 +210,7 @@ _KINDS: Mapping[Any, str] = {
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
     """A name that a template may use. ``example`` is a value as Jinja2 writes it; ``default`` what
-    it is where nothing is said, None where it is always given.
-    """
+    it is where nothing is said, None where it is always given."""
 
     name: str
     kind: str

@@ -31,8 +31,7 @@ State = Literal["shipped", "same", "changed", "own"]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateFile:
     """A template: ``packaged`` and ``own`` are its files, None where there is none; ``replaced`` is
-    the one whose place an own one takes, None where there is none.
-    """
+    the one whose place an own one takes, None where there is none."""
 
     name: str
     packaged: Path | None
@@ -103,8 +102,7 @@ class UsedTemplate:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChapterTemplates:
     """The templates of a chapter: its house style, the file of each template that drafts are made
-    from, and the files made for this chapter or style that do not count for this model.
-    """
+    from, and the files made for this chapter or style that do not count for this model."""
 
     style: str
     files: tuple[UsedTemplate, ...]
@@ -135,8 +133,7 @@ def templates_of_chapter(workspace: Workspace, chapter: str, *, model_style: str
 
 def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
     """Every template, packaged or the workspace's own: the plain ones, then those for models,
-    chapters and house styles, by name.
-    """
+    chapters and house styles, by name."""
     packaged, own = _found(packaged_folder()), _found(workspace.prompts_folder)
     for path in own.values():
         workspace.inside(path)
@@ -166,8 +163,7 @@ def select_templates(files: Sequence[TemplateFile], names: Sequence[str]) -> tup
 
 def difference(file: TemplateFile) -> str:
     """How the workspace's template differs from the one whose place it takes, as a unified diff; ""
-    if not. Of one that extends another, the blocks that it changes are compared.
-    """
+    if not. Of one that extends another, the blocks that it changes are compared."""
     if file.own is None or file.replaced is None:
         return ""
     own, former = read_text(file.own), read_text(file.replaced)
@@ -196,8 +192,7 @@ def eject(
     template and holds that block alone.
 
     What is there and says the same is kept; what differs is refused before anything is written,
-    unless ``force``. Raises ``InputErrors``.
-    """
+    unless ``force``. Raises ``InputErrors``."""
     folder = _folder(workspace, chapter=chapter, style=style, model_style=model_style)
     written: list[tuple[str, Path, str]] = []
     kept: list[str] = []

@@ -59,8 +59,7 @@ _TEMPLATE_ERRORS = (
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Names:
     """What a template may use: ``declared``; what only the others may (``elsewhere``) and why; and
-    what the items of its lists have.
-    """
+    what the items of its lists have."""
 
     declared: frozenset[str]
     elsewhere: frozenset[str] = frozenset()
@@ -132,8 +131,7 @@ class _Environment(MeteredEnvironment):
 
 class Prompts:
     """The templates of one workspace for one kind of model (``style``, as its profile says);
-    ``of`` gives those of a chapter in its house style.
-    """
+    ``of`` gives those of a chapter in its house style."""
 
     def __init__(
         self,
@@ -154,8 +152,7 @@ class Prompts:
     def of(self, chapter: str, house_style: Style | None) -> Prompts:
         """The templates that hold for a chapter; chapters without files of their own share them.
 
-        Raises ``InputError`` for a house style that there is not.
-        """
+        Raises ``InputError`` for a house style that there is not."""
         name = house_style.name if house_style is not None else PLAIN
         own = self._folder is not None and self.lookup.inside(self._folder / CHAPTERS / chapter).is_dir()
         key = (name, chapter if own else "")
@@ -172,8 +169,7 @@ class Prompts:
     def sources(self, name: str) -> tuple[Path, ...]:
         """The file of a template and all that it takes text from, each once, in order.
 
-        Where a template names another only while it renders, all that it may mean are in it.
-        """
+        Where a template names another only while it renders, all that it may mean are in it."""
         if name not in self._sources:
             first = self.lookup.find(name)
             if first is None:
@@ -201,8 +197,7 @@ class Prompts:
 
     def fingerprint(self) -> str:
         """sha256 over the sources of the drafting templates, and of what they take text from:
-        changes when any of them does, and not with a file that this chapter does not use.
-        """
+        changes when any of them does, and not with a file that this chapter does not use."""
         digest = hashlib.sha256()
         for name in DRAFTING_TEMPLATES:
             digest.update(name.encode() + b"\0")
@@ -216,8 +211,7 @@ class Prompts:
         Templates that are the packaged ones from end to end are taken as they are: a test tries
         them all.
 
-        Raises ``InputErrors``.
-        """
+        Raises ``InputErrors``."""
         if language in self._checked:
             return
         own = [name for name in DRAFTING_TEMPLATES if not self.lookup.are_packaged(self.sources(name))]
@@ -243,8 +237,7 @@ class Prompts:
 
     def _uses(self, path: Path, tree: nodes.Template) -> dict[str, int]:
         """The names that a template uses without setting them or asking whether they are defined,
-        and the first line of each.
-        """
+        and the first line of each."""
         try:
             undeclared = meta.find_undeclared_variables(tree)
         except _TEMPLATE_ERRORS as error:  # it names a filter or a block that there is not
@@ -329,8 +322,7 @@ class Prompts:
     def _place(self, error: BaseException, path: Path) -> Place:
         """Where a rendering error arose: jinja2 rewrites tracebacks to template lines. An error in
         an included template is that template's. One that arose while a template was read or
-        compiled stands where that had got to.
-        """
+        compiled stands where that had got to."""
         place = Place(path=path)
         trace = error.__traceback__
         while trace is not None:

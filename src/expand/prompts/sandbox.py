@@ -47,8 +47,7 @@ class TooMuchError(jinja2.TemplateRuntimeError):
 
 class _CodeGenerator(CodeGenerator):
     """Jinja2's, which calls what ``_meter`` put in without a detour through the sandbox: there it takes ten times as
-    long, and a prompt joins texts in a hundred places.
-    """
+    long, and a prompt joins texts in a hundred places."""
 
     def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
         if not isinstance(node.node, nodes.EnvironmentAttribute):
@@ -198,8 +197,7 @@ def _listed(value: Any) -> Any:
 
 def _width(text: str | bytes, values: list[Any]) -> int:
     """How wide a format makes what it fills in, at most. A width that is itself filled in has as many digits as the
-    values and the format have together.
-    """
+    values and the format have together."""
     stated = ["".join(each) for each in _PLACEHOLDER.findall(str(text))]
     if re.search(r"\{[^{}]*\{", str(text)) or any("*" in each for each in stated):
         digits = sum(map(str.isdigit, str(text))) + sum(len(str(number)) for number in _numbers(values))
@@ -222,8 +220,7 @@ def _refuse_huge(bits: int) -> None:
 
 def _meter(node: nodes.Node) -> None:
     """Have every body that may be rendered again and again use units up each time: a step, and its own text. What is in
-    a body within it, that one pays for. Lists are paid for where they are made, and texts where they are joined.
-    """
+    a body within it, that one pays for. Lists are paid for where they are made, and texts where they are joined."""
     for child in list(node.iter_child_nodes()):
         _meter(child)
     if isinstance(node, nodes.Template | nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block):
@@ -264,14 +261,6 @@ def _own_text(node: nodes.Node) -> int:
     return sum(map(_own_text, node.iter_child_nodes()))
 
 
-def _repeated(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    return number * (1 + size)
-
-
-def _indented(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    return (str(first).count("\n") + 1) * max(number, size)
-
-
 def _replaced(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
     old = others[0] if others else ""
     return size * (str(first).count(old) if isinstance(old, str) else own)
@@ -294,9 +283,12 @@ def _summed(first: Any, others: list[Any], number: int, size: int, own: int) -> 
 
 
 _ESTIMATES: Mapping[str, Callable[[Any, list[Any], int, int, int], int]] = {
-    **dict.fromkeys(("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"), _repeated),
+    **dict.fromkeys(
+        ("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"),
+        lambda first, others, number, size, own: number * (1 + size),
+    ),
     **dict.fromkeys(("format", "format_map"), _formatted),
-    "indent": _indented,
+    "indent": lambda first, others, number, size, own: (str(first).count("\n") + 1) * max(number, size),
     "replace": _replaced,
     "join": _joined,
     "sum": _summed,

@@ -103,8 +103,7 @@ class TemplateLookup:
     def candidates(self, name: str) -> tuple[Path, ...]:
         """The files that a name may mean, the first one first. A name that leads out is none.
 
-        Looked up once: what a run says does not change under it.
-        """
+        Looked up once: what a run says does not change under it."""
         if name not in self._candidates:
             self._candidates[name] = self._looked_up(name)
         return self._candidates[name]
@@ -126,8 +125,7 @@ class TemplateLookup:
 
     def inside(self, path: Path) -> Path:
         """A file or folder of the templates as it is. Raises ``InputError`` for one of the book's that a link leads out
-        of its workspace.
-        """
+        of its workspace."""
         if self._book is None or not path.is_relative_to(self._book):
             return path
         return require_inside(path, self._book.parent)
@@ -141,8 +139,7 @@ class TemplateLookup:
 
     def are_packaged(self, paths: Iterable[Path]) -> bool:
         """Whether files are packaged ones, and not a book's own as well: in a checkout of the tool
-        they are both.
-        """
+        they are both."""
         return not self._book_is_packaged and all(path.is_relative_to(self._packaged) for path in paths)
 
     def origin(self, path: Path) -> Origin:

@@ -187,7 +187,7 @@ def _graph(chart: Chart) -> Any:
             x_labels=list(chart.labels),
             x_labels_major=list(chart.labels[::every]),
         )
-    labels = [_short(label) for label in chart.labels]
+    labels = [name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…" for name in chart.labels]
     return pygal.HorizontalBar(
         **settings,
         height=70 + len(labels) * (ROW * len(chart.series) + 12),
@@ -212,10 +212,6 @@ def _scale(chart: Chart) -> list[int]:
 def _in_order(chart: Chart, items: Sequence[T]) -> list[T]:
     """Bars are drawn from the bottom up, and read from the top down."""
     return list(items) if chart.shape == "line" else list(reversed(items))
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
 
 
 def _strip(root: ET.Element) -> None:

@@ -45,8 +45,7 @@ class DraftCache:
 
     To count the lines of a draft all of it is parsed: 4 s for a book of 10,000 short sections, 0.3 s from this file.
     What was found is kept under the hash of the text, as long as the code that counts is the same. The file is derived:
-    it may be deleted at any time.
-    """
+    it may be deleted at any time."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._path = workspace.state_path("measured.json")
@@ -63,8 +62,7 @@ class DraftCache:
     def save(self) -> None:
         """Remembers what was asked for, if anything of it is new and the tool has its folder.
 
-        Where it cannot be written, the next report counts anew.
-        """
+        Where it cannot be written, the next report counts anew."""
         if self._current.keys() <= self._former.keys() or not self._path.parent.is_dir():
             return
         drafts = {key: [s.language, s.plan, [*s.lines_by_section.items()]] for key, s in self._current.items()}
@@ -118,8 +116,7 @@ class SectionData(NamedTuple):
 class ChapterData(NamedTuple):
     """One chapter. ``recorded`` are the lines that the book states, ``counted`` those of the document (None where
     there is none); ``outlined`` is what its outline's sections add up to, None without an outline; ``target`` is what
-    is stated for it.
-    """
+    is stated for it."""
 
     id: str
     title: Text
@@ -172,8 +169,7 @@ class ChapterData(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class BookData:
     """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with next, ``rate`` what
-    one takes; ``hours_per_line`` is None until the ledger knows a run.
-    """
+    one takes; ``hours_per_line`` is None until the ledger knows a run."""
 
     book: Book
     chapters: tuple[ChapterData, ...]

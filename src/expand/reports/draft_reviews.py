@@ -28,8 +28,7 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
 
 def _cached(workspace: Workspace, settings: Settings, data: BookData, drafted: Collection[str]) -> Reviews:
     """What a run stored of chapters that it had nothing left to do for, as far as nothing changed since: a review would
-    find the same.
-    """
+    find the same."""
     ledger = Ledger.read(workspace.ledger_place)
     if ledger is None:
         return {}

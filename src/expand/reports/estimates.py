@@ -39,8 +39,7 @@ class Basis(enum.StrEnum):
 class Sample(NamedTuple):
     """One section that was bought: delivered lines, and what they took.
 
-    ``model`` is "" where several models wrote it. ``cost_pico_usd`` is None without a price.
-    """
+    ``model`` is "" where several models wrote it. ``cost_pico_usd`` is None without a price."""
 
     model: str
     language: str
@@ -67,8 +66,7 @@ NO_TOKENS = Range(low=0, middle=0, high=0)
 class Rate(NamedTuple):
     """Tokens a line with their range; ``sections`` is how many it is based on.
 
-    ``pico_usd_per_token`` is None where it is not known what a token costs.
-    """
+    ``pico_usd_per_token`` is None where it is not known what a token costs."""
 
     low: Fraction
     middle: Fraction
@@ -103,8 +101,7 @@ def rate(
     """What a line by ``model`` in ``language`` takes, from the best samples that there are.
 
     ``opening_lines`` are the lines that ``opening_tokens`` brought. ``pico_usd_per_token`` is the model's list price,
-    for when its own sections have none.
-    """
+    for when its own sections have none."""
     delivered = [sample for sample in samples if sample.lines > 0 and sample.tokens > 0]
     own = [sample for sample in delivered if sample.model == model]
     if same := [sample for sample in own if sample.language == language]:
@@ -133,8 +130,7 @@ def _stated(middle: Fraction, basis: Basis, price: Fraction | None, sections: in
 
 def _measured(samples: Sequence[Sample], basis: Basis, price: Fraction | None) -> Rate:
     """The rate of all lines together; its range is that of the sections, without the outermost tenth of the lines at
-    either end.
-    """
+    either end."""
     lines = sum(sample.lines for sample in samples)
     middle = Fraction(sum(sample.tokens for sample in samples), lines)
     if len(samples) < ENOUGH_SECTIONS:

@@ -33,8 +33,7 @@ END = "<!-- expand status end -->"
 def as_csv(report: Report) -> str:
     """Lines of table, row, figure and value: one figure a line, so that a script needs no layout to find it.
 
-    The row is its number from 1, or ``total``.
-    """
+    The row is its number from 1, or ``total``."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
@@ -60,8 +59,7 @@ def _lines(table: Table, name: str, row: tuple[Value, ...]) -> Iterator[tuple[st
 
 def _cell(value: Value) -> str:
     """A value as a cell, on one line. A spreadsheet takes a text that begins like a formula for one, which may send
-    what stands beside it elsewhere: such a text gets an apostrophe before it. Figures stay figures, also below zero.
-    """
+    what stands beside it elsewhere: such a text gets an apostrophe before it. Figures stay figures, also below zero."""
     shown = plain(value)
     if not isinstance(value, str):
         return shown
@@ -127,8 +125,7 @@ def renew(path: Path, report: Report) -> None:
     """Replaces what stands between the markers in ``path`` by the report's tables.
 
     Nothing is written when nothing changed. Raises ``InputError`` when the file or a marker is
-    missing, or one stands there twice.
-    """
+    missing, or one stands there twice."""
     if not path.is_file():
         raise InputError("there is no such file", remedy="name one", place=Place(path=path))
     data = path.read_bytes()

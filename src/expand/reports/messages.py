@@ -47,8 +47,7 @@ def joined(language: str, words: Iterable[str]) -> str:
 def report_language(book_language: str, given: str | None) -> str:
     """A report's language: as given, else the book's if there is a catalogue for it, else English.
 
-    Raises ``InputError``.
-    """
+    Raises ``InputError``."""
     if given is None:
         return book_language if book_language in LANGUAGES else "en"
     if given not in LANGUAGES:

@@ -105,8 +105,7 @@ class Series(NamedTuple):
 class Chart(NamedTuple):
     """A chart, only where a format can show one; the table of the same figures comes with it.
 
-    ``alternative`` is its text alternative, ``axis`` what the labels are.
-    """
+    ``alternative`` is its text alternative, ``axis`` what the labels are."""
 
     id: str
     axis: str

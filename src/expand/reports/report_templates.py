@@ -57,7 +57,11 @@ def _environment() -> jinja2.Environment:
         "table": lambda block: isinstance(block, Table),
         "chart": lambda block: isinstance(block, Chart),
     }
-    environment.filters |= {"anchor": _anchor, "code_parts": _code_parts, "escaped": escaped}
+    environment.filters |= {
+        "anchor": lambda name: re.sub(r"[._]", "-", name),
+        "code_parts": _code_parts,
+        "escaped": escaped,
+    }
     return environment
 
 
@@ -72,13 +76,8 @@ def _has_content(block: Block) -> bool:
             return bool(block.lines)
 
 
-def _anchor(block_id: str) -> str:
-    return block_id.replace(".", "-").replace("_", "-")
-
-
 def _code_parts(line: str) -> list[tuple[str, bool]]:
     """A sentence in parts, each with whether it stood between two backticks; more of them in a row stay text: Markdown
-    would read a title's own backticks as the beginning of other code, and what stands behind them as HTML.
-    """
+    would read a title's own backticks as the beginning of other code, and what stands behind them as HTML."""
     parts = _CODE.split(line)
     return [(part, number % 2 == 1) for number, part in enumerate(parts)]

@@ -23,8 +23,7 @@ _WEIGHTS = (10**24, 10**12, 1)
 class ChapterPlan(NamedTuple):
     """One chapter under a plan: its lines afterwards, those to be bought, and what they take.
 
-    ``hours`` is None where nothing tells; ``pico_usd`` is None without a price.
-    """
+    ``hours`` is None where nothing tells; ``pico_usd`` is None without a price."""
 
     id: str
     plan: str
@@ -131,8 +130,7 @@ def best_fit(data: BookData, chosen: frozenset[str] | None = None) -> Scenario:
     """The set of chapters and plans that fits the remaining budget even at the upper ends.
 
     It brings the most lines of high priority, of those the most of medium, then of low; to within a 2048th of the
-    budget, and never above it.
-    """
+    budget, and never above it."""
     targets: dict[str, Target] = {FULL: _full, LEAN: _lean, NONE: _none}
     targets |= {name: _own(spec) for name, spec in data.book.plans.items()}
     options: list[tuple[ChapterData, list[ChapterPlan]]] = []

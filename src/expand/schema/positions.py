@@ -76,8 +76,7 @@ _SYNTAX: tuple[tuple[str, tuple[str, str], bool], ...] = (
 
 class Positions:
     """Where the values and keys of a file stand. ``written`` is a number's text as the file has it, ``refused`` the
-    paths that a problem was noted for while reading, ``tables`` whether mappings are TOML tables.
-    """
+    paths that a problem was noted for while reading, ``tables`` whether mappings are TOML tables."""
 
     tables = False
 
@@ -104,8 +103,7 @@ class Positions:
 
 class TomlPositions(Positions):
     """The same for TOML, looked for only when they are asked for: most files have no mistake. A value stands where its
-    key does, and an item of a list where the list does.
-    """
+    key does, and an item of a list where the list does."""
 
     tables = True
 

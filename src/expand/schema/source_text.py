@@ -89,8 +89,7 @@ def shown_path(path: Path, root: Path) -> str:
 def read_text(path: Path, problems: Problems) -> str | None:
     """The file's text; None when ``problems`` say why it cannot be read.
 
-    Unwanted characters are noted, and others stand in for them, so that reading can go on.
-    """
+    Unwanted characters are noted, and others stand in for them, so that reading can go on."""
     raw = read_settings_file(path, problems)
     if raw is None:
         return None

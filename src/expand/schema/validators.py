@@ -71,8 +71,7 @@ class Validator:
 
     def check(self, data: Any, positions: Positions, problems: Problems) -> Any:
         """Note every problem of the data. Returns the data without the values that are wrong, so that further checks
-        can rely on the rest: a wrong item of a list is None, a wrong key is not there.
-        """
+        can rely on the rest: a wrong item of a list is None, a wrong key is not there."""
         data = _as_written(data, self.schema, (), positions)
         report = _Report(self.schema, self._formats, positions, problems)
         for error in self._compiled.iter_errors(data):

@@ -49,8 +49,7 @@ def expand_no_network() -> Iterator[None]:
 def expand_workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of the workspace that the tests belong to, without drafts and ledger.
 
-    No key, base URL or setting of the environment is seen while the test runs.
-    """
+    No key, base URL or setting of the environment is seen while the test runs."""
     from expand.workspace import Workspace  # only where a workspace is asked for
 
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "EXPAND_"))]:

@@ -45,8 +45,7 @@ def copy_workspace(workspace: Workspace, folder: Path) -> Workspace:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DraftTrial:
     """One chapter drafted. ``text`` is the draft as it is on disk; ``requests`` are those
-    that a scripted author got for this run.
-    """
+    that a scripted author got for this run."""
 
     workspace: Workspace
     result: RunResult

@@ -78,8 +78,7 @@ class ScriptedAuthor:
     each answer, if it is given. Without either, ``script`` has one behaviour for each of the first
     requests, ``by_section`` one for every request of a section, and ``behaviour`` is for all others.
     Text is handed out in pieces of ``chunk_characters``, ``chunk_seconds`` apart.
-    ``requests`` holds what was sent, in order. ``retry_after_seconds`` is what failures ask for.
-    """
+    ``requests`` holds what was sent, in order. ``retry_after_seconds`` is what failures ask for."""
 
     ratio: float = 1.0
     goes_on: GoesOn = "anew"

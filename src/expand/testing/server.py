@@ -82,8 +82,7 @@ class ScriptedServer:
     one behaviour for each of the first
     requests, ``behaviour`` is for all later ones. ``key`` is what it accepts, None for anything.
     It waits ``latency_seconds`` before each answer; ``retry_after`` is the header's own text. A
-    stream has ``chunk_characters`` in each chunk and ``chunk_seconds`` between two.
-    """
+    stream has ``chunk_characters`` in each chunk and ``chunk_seconds`` between two."""
 
     ratio: float = 1.0
     goes_on: GoesOn = "anew"

@@ -46,8 +46,7 @@ _OWN_TABLES = (
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Enqueued:
     """What became of jobs that were to be queued: new ones, those that ``waiting`` or ``done`` jobs ask for already.
-    ``withdrawn`` counts older jobs for the same sections that nobody had begun.
-    """
+    ``withdrawn`` counts older jobs for the same sections that nobody had begun."""
 
     queued: tuple[SectionJob, ...] = ()
     waiting: tuple[SectionJob, ...] = ()
@@ -70,8 +69,7 @@ class JobQueue:
 
     async def put(self, jobs: Sequence[SectionJob]) -> Enqueued:
         """Queue jobs, each unless the same is queued or done already. An older job for the same section, made from
-        something else, is withdrawn if nobody has begun it.
-        """
+        something else, is withdrawn if nobody has begun it."""
         async with self._locked() as connection:
             known, outdated = await _known(connection, jobs)
             new = [job for job in jobs if job.lock not in known]
@@ -122,8 +120,7 @@ class JobQueue:
 
     async def reclaim(self, silent_seconds: float) -> tuple[SectionJob, ...]:
         """Queue the jobs of workers without a sign of life again; which they were. Under the lock, since a job that
-        two processes put back could be taken from a living worker that took it in between.
-        """
+        two processes put back could be taken from a living worker that took it in between."""
         manager = self.app.job_manager
         async with self._locked():
             jobs = list(
@@ -136,8 +133,7 @@ class JobQueue:
 
     async def look(self, worker: int | None, misfits: Iterable[int]) -> tuple[bool, int]:
         """Whether a worker still counts as alive, and how many jobs are queued or running, without those queued ones
-        that have the ids of ``misfits``.
-        """
+        that have the ids of ``misfits``."""
         async with self._connection() as connection:
             found = await connection.execute(
                 "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE id = %s),"
@@ -170,8 +166,7 @@ class JobQueue:
 async def open_queue(server: Server) -> AsyncIterator[JobQueue]:
     """The queue of the ledger on ``server``, made and brought up to date as needed.
 
-    Raises ``QueueError``, and ``LedgerError`` when a newer version has made it.
-    """
+    Raises ``QueueError``, and ``LedgerError`` when a newer version has made it."""
     schema = schema_of(server)
 
     async def begin(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -33,8 +33,7 @@ SIDE_BY_SIDE = 8
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnqueueReport:
     """What became of a run's sections. ``current`` counts those that are current in their drafts, ``edited`` those
-    that a person edited; neither is queued.
-    """
+    that a person edited; neither is queued."""
 
     model: str
     jobs: Enqueued
@@ -70,8 +69,7 @@ class WithdrawReport:
 class QueueBackend:
     """Sections queued for workers, in the database of the workspace's ledger.
 
-    ``silent_seconds``: how long a worker may give no sign of life before its jobs count as stalled.
-    """
+    ``silent_seconds``: how long a worker may give no sign of life before its jobs count as stalled."""
 
     def __init__(self, workspace: Workspace, settings: Settings, *, silent_seconds: float = SILENT_SECONDS) -> None:
         self._workspace = workspace
@@ -98,9 +96,9 @@ class QueueBackend:
             setup = model_setup_for(workspace, settings, ledger=ledger)
             drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
             for chapter, check in check_sections(drafts, ledger):
-                if check.state == "due":
+                if check.state == "due" and not check.begun.whole:
                     number = check.section.number
-                    jobs[chapter.id, number] = _job(chapter.id, check, options, settings.model)
+                    jobs[chapter.id, number] = _job(drafts, chapter.id, check, options, settings.model)
                     due.setdefault(chapter.id, []).append(number)
                 else:
                     left[check.state] += 1
@@ -138,7 +136,7 @@ class QueueBackend:
             yield queue
 
 
-def _job(chapter: str, check: SectionCheck, options: RunOptions, model: str) -> SectionJob:
+def _job(drafts: DraftStore, chapter: str, check: SectionCheck, options: RunOptions, model: str) -> SectionJob:
     return SectionJob(
         chapter=chapter,
         section=check.section.number,
@@ -148,6 +146,8 @@ def _job(chapter: str, check: SectionCheck, options: RunOptions, model: str) -> 
         model=model,
         lines=check.section.lines,
         present=dict(check.extra.present),
+        begun=check.begun.bodies,
+        ledger_id=drafts.look(chapter).ledger_id(check.section.number),
     )
 
 

@@ -32,8 +32,7 @@ class JobNote:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobStatus:
     """One job. ``worker`` has it now, or had it last, "" before anybody took it; ``since`` is when it came into its
-    state; ``taken`` counts how often a worker took it.
-    """
+    state; ``taken`` counts how often a worker took it."""
 
     job: SectionJob
     state: JobState

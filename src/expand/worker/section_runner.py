@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from expand.drafting.chapter import Chapter, Revision, differences
-from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.draft_file import Begun, DraftFile, open_chapter
 from expand.drafting.events import SectionDone, SectionStarted
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import ExtraContext
@@ -61,8 +61,7 @@ class SectionRunner:
         """Buy what a section still lacks; the text that there is now, and what was bought for it.
 
         Raises ``MisfitError``, ``SupersededError``; ``LedgerError``; ``InputError`` for what cannot be asked at all,
-        such as a prompt that does not fit.
-        """
+        such as a prompt that does not fit."""
         chapter, check = self._check(job)
         usage = self.context.usage
         usage.on_event(SectionStarted(chapter=job.chapter, section=job.section))
@@ -82,8 +81,7 @@ class SectionRunner:
         """Read book and templates, and forget the chapters that were made from older ones. Loads the tokenizer, so
         that the first section does not wait for it.
 
-        Raises ``InputError`` where the workspace has no book, or settings that cannot be meant.
-        """
+        Raises ``InputError`` where the workspace has no book, or settings that cannot be meant."""
         setup = model_setup_for(self._workspace, self._settings, ledger=self.context.ledger)
         setup.counter.load()
         self._book, self._setup = self._workspace.book(), setup
@@ -99,10 +97,11 @@ class SectionRunner:
     def _check(self, job: SectionJob) -> tuple[Chapter, SectionCheck]:
         """The section as the job has it; the workspace is read again where it does not fit."""
         ledger = self.context.ledger
-        number = ledger.edition(job.chapter, job.section)
+        known_as = job.ledger_id or job.section
+        number = ledger.edition(job.chapter, known_as)
         if number > job.edition:
             raise SupersededError(f"edition {number} was asked for since this job for edition {job.edition}")
-        revision = Revision(number=job.edition, instruction=ledger.instruction(job.chapter, job.section))
+        revision = Revision(number=job.edition, instruction=ledger.instruction(job.chapter, known_as))
         try:
             try:
                 return self._fitting(job, revision)
@@ -123,7 +122,8 @@ class SectionRunner:
         if key != job.key:
             raise MisfitError(_differing(job, key, self._settings.model))
         extra = ExtraContext(present=job.present)
-        return chapter, SectionCheck(section=section, state="due", revision=revision, key=key, extra=extra)
+        begun = Begun(tuple(job.begun))
+        return chapter, SectionCheck(section=section, state="due", revision=revision, key=key, extra=extra, begun=begun)
 
     def _chapter(self, job: SectionJob) -> Chapter:
         place = (job.chapter, job.options)

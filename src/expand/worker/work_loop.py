@@ -52,8 +52,7 @@ Outcome = Literal["bought", "refused", "failed", "put back", "misfit", "supersed
 class WorkerOptions:
     """How a worker works. With ``until_empty`` it ends when nothing is queued or running that it could do.
     ``silent_seconds``, after which others take it for dead, should be the same for all workers. ``write_drafts`` also
-    writes each section into this checkout's drafts.
-    """
+    writes each section into this checkout's drafts."""
 
     until_empty: bool = False
     silent_seconds: float = SILENT_SECONDS
@@ -87,8 +86,7 @@ class JobReport:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkReport:
     """All that a worker did. ``stopped_by`` is the author's error that ended it, "" if none did; ``misfits`` are
-    sections that it left to workers whose workspace fits.
-    """
+    sections that it left to workers whose workspace fits."""
 
     name: str
     reports: Sequence[JobReport]
@@ -150,8 +148,7 @@ class _PutBack(BaseRetryStrategy):
 
 class _Jobs(JobManager):
     """procrastinate's jobs, of which it gives none while the worker rests. Whatever cannot be written at a job's end
-    is let go: the job comes back as stalled, and its answers are in the ledger.
-    """
+    is let go: the job comes back as stalled, and its answers are in the ledger."""
 
     def __init__(self, queue: JobQueue, *, name: str, model: str) -> None:
         super().__init__(queue.app.connector)
@@ -218,8 +215,7 @@ class WorkLoop:
 
     def stop(self) -> None:
         """Take nothing more; what is in flight arrives, and the rest goes back. Called again, what is in flight is
-        left unknown.
-        """
+        left unknown."""
         self._stopping = True
         self._runner.context.client.stop()
         if self._worker is not None:
@@ -227,8 +223,7 @@ class WorkLoop:
 
     async def work(self) -> None:
         """Take jobs until stopped, or until none is left. Raises ``LedgerError`` when the database stays away, and
-        ``AuthorError`` when the author refuses everything.
-        """
+        ``AuthorError`` when the author refuses everything."""
         while not self._stopping:
             try:
                 await self._work_registered()
@@ -375,8 +370,7 @@ async def run_worker(
     """Take sections from the queue and buy them, until stopped or until nothing is left.
 
     The limits are those that whoever queued the sections has put in the ledger. ``on_ready`` gets the loop before it
-    begins, to stop it. Raises ``InputError``, ``LedgerError``.
-    """
+    begins, to stop it. Raises ``InputError``, ``LedgerError``."""
     server = server_of(workspace)
     if author is None:
         for one in settings.of_sections():
