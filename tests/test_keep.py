@@ -8,6 +8,7 @@ import pytest
 from site_pages import PAGES, SitePage
 from workspaces import expand
 
+from expand.checks import check_text
 from expand.document.draft import document_text, read
 from expand.document.layout import Named, Wanted, arrange, assembled, fill, is_placeholder
 from expand.document.page import Page, first_fault
@@ -81,6 +82,27 @@ def test_one_section_is_accepted_and_nothing_else_changes(page: SitePage, form: 
             assert shown.out.count("\n@@") >= 1
             assert expand(place, "accept", "p", "--undo").code == 0
             assert source.read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_a_byte_that_is_not_utf8_is_named_with_its_line(tmp_path: Path, newline: str) -> None:
+    page = SitePage("bytes", "# T\n\n## One\n\nMenu\n", (("One", ()),))
+    place = workspace(tmp_path, page, page.text)
+    (place / "docs" / "p.md").write_bytes(page.text.replace("\n", newline).encode() + b"caf\xe9" + newline.encode())
+    ran = expand(place, "chapter", "p", "--dry-run")
+    assert ran.code == 2
+    assert "p.md:6: " in ran.err
+    assert "is not UTF-8" in ran.err
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_markdowns_line_ends_end_a_line(odd: str) -> None:
+    text = f"# T{odd}\n\n## One\n\nA{odd}## no heading{odd}```{odd}B\n\n```\nc{odd}```{odd}\n```\n"
+    page = Page(text)
+    assert str(page) == text
+    assert [heading.title for heading in page.headings] == [f"T{odd}".strip(), "One"]
+    assert first_fault(page) is None
+    assert not [one for one in check_text(text, section=1) if one.kind in ("open-fence", "broken-code", "repeats")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -23,7 +25,7 @@ from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.reading import read_book, read_outline
 from expand.outline.schema import source_mistake
-from expand.paths import close_to_others, private_folder, read_file, require_inside
+from expand.paths import close_to_others, private_folder, read_file, require_inside, reserved_part
 from expand.schema.positions import read_toml
 from expand.schema.source_text import Problems
 from expand.trust import destinations, vouched_for
@@ -152,6 +154,19 @@ class Workspace:
             raise InputError(f"source {wrong[0]}", remedy=wrong[1], place=Place(path=source))
         return self.inside(source)
 
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """Path and text of every Markdown page of the workspace, but the tool's own files, hidden folders and packages.
+        One that cannot be read is passed over.
+        """
+        for folder, below, files in os.walk(self.root):
+            place = Path(folder).relative_to(self.root)
+            below[:] = sorted(n for n in below if n != "node_modules" and not reserved_part((*place.parts, n)))
+            for name in sorted(files):
+                if name.lower().endswith((".md", ".mdx", ".markdown")):
+                    with suppress(OSError, InputError):
+                        page = read_bytes(self.inside(place, name)).decode("utf-8", "replace")
+                        yield (place / name).as_posix(), page
+
     def relative(self, path: Path) -> str:
         """A path as a user of the workspace writes it."""
         return path.relative_to(self.root).as_posix()
@@ -189,7 +204,12 @@ class Workspace:
         from expand.document import draft  # start-up time
 
         path = self.draft_path(chapter)
-        return draft.read(read_text(path)) if path.is_file() else None
+        return draft.read(read_text(path), self.kept_line(chapter)) if path.is_file() else None
+
+    def kept_line(self, chapter: str) -> str:
+        """The copy of the draft's hidden last line, "" where there is none."""
+        path = self.state_path("lines", chapter)
+        return read_text(path) if path.is_file() else ""
 
     def source_bytes(self, outline: Outline) -> bytes:
         """The source document as it stands, empty if it does not exist yet."""
@@ -249,7 +269,7 @@ def decoded(data: bytes, path: Path, *, keep_mark: bool = False) -> str:
     try:
         return data.decode("utf-8" if keep_mark else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+        line = len(re.findall(rb"\r\n?|\n", data[: error.start])) + 1
         raise InputError(
             f"byte {error.start} is not UTF-8", remedy="save the file as UTF-8", place=Place(path=path, line=line)
         ) from error

@@ -59,7 +59,7 @@ def broken_code(text: str, *, section: int) -> list[Finding]:
         if fault is None:
             continue
         line, why = fault
-        rows = block.code.splitlines()
+        rows = blocks.bare_rows(block.code)
         shown = excerpt(rows[line]) if line < len(rows) else ""
         message = f"the {block.language} block of {len(rows)} lines does not parse at its line {line + 1}{why}: {shown}"
         found.append(finding("broken-code", section, block.start + line + 2, message))

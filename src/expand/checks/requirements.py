@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.document.layout import is_placeholder
 from expand.markdown import blocks, code, lines, matching
 from expand.markdown.blocks import Block
+from expand.markdown.numbering import unnumbered
 from expand.outline import Layout
 
 SHORT = 0.95
@@ -83,20 +85,46 @@ def missing_topics(text: str, title: str, topics: Sequence[str], *, section: int
     return found
 
 
+@lru_cache(maxsize=8)
+def _alike(titles: tuple[str, ...], topics: tuple[str, ...]) -> tuple[dict[int, float], ...]:
+    """For each topic the headings that are like it, by number, and how much.
+
+    Compared are only those that have a third of the shorter one's starts of words, or pairs of Chinese characters, in
+    common: of 300 headings and 300 topics all pairs would take seconds.
+    """
+    starts = [_starts(title) for title in titles]
+    having: dict[str, list[int]] = {}
+    for number, own in enumerate(starts):
+        for start in own:
+            having.setdefault(start, []).append(number)
+    found = []
+    for topic in topics:
+        wanted = _starts(topic)
+        shared = Counter(number for start in wanted for number in having.get(start, ()))
+        near = sorted(number for number, count in shared.items() if count * 3 >= min(len(starts[number]), len(wanted)))
+        scores = {number: matching.likeness(titles[number], topic) for number in near}
+        found.append({number: score for number, score in scores.items() if score >= SAME_TOPIC})
+    return tuple(found)
+
+
+def _starts(title: str) -> set[str]:
+    return {term[:3] for term in matching.terms(title)} or {matching.title_key(title)[:3]}
+
+
 def _own_headings(titles: Sequence[str], topics: Sequence[str]) -> dict[int, list[int]]:
-    """The headings of each topic that has any: by its words, else the one that is most like it."""
-    at: dict[str, list[int]] = {}
-    for number, title in enumerate(titles):
-        at.setdefault(matching.title_key(title), []).append(number)
-    found = {n: at[key] for n, topic in enumerate(topics) if (key := matching.title_key(topic)) in at}
-    taken = {number for numbers in found.values() for number in numbers}
-    free = [number for number in range(len(titles)) if number not in taken]
+    """The headings of each topic that has any: those of its words, else the one that is most like it."""
+    alike = _alike(tuple(titles), tuple(topics))
+    keys = [matching.title_key(title) for title in titles]
+    found = {}
     for number, topic in enumerate(topics):
-        if number in found:
-            continue
-        scores = [matching.likeness(titles[heading], topic) for heading in free]
-        if max(scores, default=0.0) >= SAME_TOPIC:
-            found[number] = [free[scores.index(max(scores))]]
+        same = [heading for heading in alike[number] if keys[heading] == matching.title_key(topic)]
+        if same:
+            found[number] = same
+    taken = {heading for headings in found.values() for heading in headings}
+    for number, scores in enumerate(alike):
+        free = {heading: score for heading, score in scores.items() if heading not in taken}
+        if number not in found and free:
+            found[number] = [max(free, key=free.__getitem__)]
     return found
 
 
@@ -128,10 +156,10 @@ def _is_treated(topic: str, said: matching.Vocabulary, general: set[str]) -> boo
 def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: int) -> list[Finding]:
     """Headings at the level of sections or topics that are neither; below that any may stand."""
     found = []
-    for block in blocks.headings(text)[1:]:
-        if block.level > 3 or (block.level == 3 and not topics):
-            continue
-        if max(matching.likenesses(block.title, topics), default=0.0) >= SAME_TOPIC:
+    headings = blocks.headings(text)
+    known = set().union(*_alike(tuple(block.title for block in headings), tuple(topics)))
+    for number, block in enumerate(headings[1:], 1):
+        if block.level > 3 or (block.level == 3 and not topics) or number in known:
             continue
         again = matching.likeness(block.title, title) >= 1.0
         why = "stands there twice" if again else "is not in the outline"
@@ -168,29 +196,42 @@ def _is_example(block: Block, language: str | None) -> bool:
     return len(solid) >= EXAMPLE_LINES and (language is None or code.same_language(block.language, language))
 
 
-def source_findings(source: Iterable[Block], draft: str, *, layout: Layout = "numbered") -> tuple[Finding, ...]:
+def source_findings(source: Sequence[Block], draft: str, *, layout: Layout = "numbered") -> tuple[Finding, ...]:
     """One finding for each block of the source that the draft does not hold, whitespace aside.
 
-    Code must be there whole, a table row by row, a list line by line; anything else as one run of text. Headings and
-    rules are content in the layout ``keep``, where whatever is missing must not be accepted. A placeholder gave way to
-    text, which is only said.
+    Code must be there whole, a table row by row, a list line by line; anything else as one run of text. In the layout
+    ``keep`` headings and rules are content as well, and whatever is missing must not be accepted. What gave way is only
+    said: a placeholder to text, and in the layout ``numbered`` headings and rules to the tool's headings.
     """
+    titles = {_bare_title(block.title) for block in blocks.headings(draft)} if layout == "numbered" else set()
+    rules = [block for block in source if block.kind == "rule"] if layout == "numbered" else []
     whole = _on_one_line(draft)
     severity: Severity = "blocking" if layout == "keep" else "warning"
     found = []
     for block in source:
-        if layout == "numbered" and block.kind in ("heading", "rule"):
+        if block in rules or (titles and block.kind == "heading" and _bare_title(block.title) in titles):
             continue
         if all(_on_one_line(part) in whole for part in _parts(block)):
             continue
         line = block.start + 1
         what = f"the source's {block.kind} at its line {line}"
-        if is_placeholder(block):
-            found.append(finding("superseded", 0, line, f"{what} gave way to text: {excerpt(block.text)}"))
+        if is_placeholder(block) or (layout == "numbered" and block.kind == "heading"):
+            how = "one of the outline's" if block.kind == "heading" else "text"
+            found.append(finding("superseded", 0, line, f"{what} gave way to {how}: {excerpt(block.text)}"))
         else:
             message = f"{what} is not in the draft: {excerpt(block.text)}"
             found.append(finding("left-out", 0, line, message, severity=severity))
+    gone = len(rules) - sum(block.kind == "rule" for block in blocks.blocks(draft))
+    if gone > 0:
+        places = ", ".join(str(rule.start + 1) for rule in rules)
+        message = f"{gone} of the source's rules (its lines {places}) gave way to headings"
+        found.append(finding("superseded", 0, rules[0].start + 1, message))
     return tuple(found)
+
+
+def _bare_title(title: str) -> str:
+    """A title as two headings are compared: without ids, numbers and markup."""
+    return blocks.anchor(unnumbered(blocks.without_attributes(title)))
 
 
 def _parts(block: Block) -> list[str]:
@@ -198,7 +239,7 @@ def _parts(block: Block) -> list[str]:
     if block.kind in ("fence", "code"):
         return [block.code]
     if block.kind in ("table", "list"):
-        return block.text.splitlines()
+        return blocks.bare_rows(block.text)
     return [block.text]
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from expand.checks import not_ignored
+from expand.checks.incoming_links import anchors_of, broken_incoming
 from expand.document import draft as document
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
@@ -34,15 +37,37 @@ def review(
     Raises ``InputError`` when there is no draft.
     """
     draft_file = open_draft(workspace, settings, book, chapter_id)
-    judge = code_check(workspace, settings, draft_file.chapter.outline).judge
-    return draft_file.chapter_result(
+    source = draft_file.chapter.outline.source
+    present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
+    gone = anchors_of(present) - anchors_of(document.document_text(draft_file.text))
+    links = not_ignored(
+        broken_incoming(workspace.pages(), source, gone) if gone else (), {}, draft_file.chapter.ignored
+    )
+    judge = code_check(workspace, settings, draft_file.chapter).judge
+    result = draft_file.chapter_result(
         [
             draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
             for section in draft_file.chapter.outline.sections
         ],
         whole=True,
+        others=_other_chapters(workspace, chapter_id),
         code=judge(draft_file.texts) if code else None,
     )
+    return replace(result, findings=(*result.findings, *links))
+
+
+def _other_chapters(workspace: Workspace, chapter_id: str) -> dict[str, str]:
+    """The other chapters of the book as they stand, by file: their drafts, else their sources. Only a review looks at
+    them: in a run they are being written.
+    """
+    found = {}
+    for other in workspace.chapter_ids():
+        with suppress(InputError, OSError):
+            drafted, source = workspace.draft_path(other), workspace.source_path(workspace.outline(other).source)
+            path = drafted if drafted.exists() else source
+            if other != chapter_id and path.exists():
+                found[workspace.relative(path)] = decoded(read_bytes(path), path)
+    return found
 
 
 def open_draft(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> DraftFile:
@@ -128,7 +153,7 @@ def accept_drafts(
     texts = {
         chapter.id: _text_of_sections(workspace, settings, book, outlines[chapter.id], frozenset(sections))
         if sections
-        else document.document_text(_read_draft(workspace.draft_path(chapter.id)))
+        else document.document_text(_read_draft(workspace.draft_path(chapter.id)), workspace.kept_line(chapter.id))
         for chapter in reviewed
     }
     acceptances = Acceptances(workspace)

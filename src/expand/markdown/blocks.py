@@ -108,6 +108,11 @@ def rows(text: str) -> list[str]:
     return _ROW.findall(text)
 
 
+def bare_rows(text: str) -> list[str]:
+    """The same without their endings. U+2028, form feeds and the like end no line."""
+    return [row.rstrip("\r\n") for row in rows(text)]
+
+
 def newline_of(text: str) -> str:
     """The line ending that most lines of a text have: LF, CRLF or CR."""
     both = text.count("\r\n")

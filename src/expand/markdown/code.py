@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from expand.markdown.blocks import bare_rows
+
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
@@ -187,10 +189,11 @@ _RUST_CONTEXTS = (
     ("fn f() { let x =", "; }"),
     ("fn f() { x", "; }"),
     ("trait T {", "{} }"),
+    ("fn f()", "{}"),
     ("macro_rules! m {", "}"),
 )
 """Where a part of a Rust file could stand: statements, methods, fields, variants, arms, values, an
-expression, the rest of a chain of calls, signatures."""
+expression, the rest of a chain of calls, signatures, where clauses."""
 
 
 def _rust(code: str) -> Iterator[_Reading]:
@@ -207,7 +210,7 @@ def _rust(code: str) -> Iterator[_Reading]:
 def _session(code: str, *, hanging: bool) -> str:
     """What was typed in a Python session; ``hanging`` takes in lines that only are indented."""
     kept = []
-    for row in code.splitlines():
+    for row in bare_rows(code):
         found = _DOCTEST.match(row)
         typed = hanging and row[:1] in (" ", "\t", ")", "]", "}")
         kept.append((found.group(1) or "") if found else row if typed else "")
@@ -238,7 +241,7 @@ def _python(code: str) -> Iterator[_Reading]:
 
 
 def _bash(code: str) -> Iterator[_Reading]:
-    if any(_PROMPT.match(row) or _TREE.match(row) for row in code.splitlines()):
+    if any(_PROMPT.match(row) or _TREE.match(row) for row in bare_rows(code)):
         return  # a session (commands and what they print), or a drawing of folders
     if _REPORT.search(code):
         return

@@ -54,7 +54,7 @@ def ends_in_the_middle(text: str) -> bool:
 
 def _is_half_row(table: Block) -> bool:
     """Whether a table ends in a row without the ``|`` that its other rows end in, or with fewer of them."""
-    first, *others, last = (line.rstrip() for line in table.text.splitlines())
+    first, *others, last = (line.rstrip() for line in blocks.bare_rows(table.text))
     if not last.endswith("|"):
         return len(others) > 0 and first.endswith("|") and all(line.endswith("|") for line in others)
     return len(others) > 0 and last.count("|") < min(line.count("|") for line in (first, *others))
@@ -75,7 +75,7 @@ def _last_piece(text: str, every: tuple[Block, ...]) -> tuple[str, list[str]]:
 def _items(text: str) -> Iterator[str]:
     """The items of a list at every depth, without their markers; continued lines belong to their item."""
     item = ""
-    for row in text.splitlines():
+    for row in blocks.bare_rows(text):
         marker = _ITEM.match(row)
         if marker:
             if item.strip():
