@@ -130,4 +130,7 @@ def difference(before: str, after: str, part: Part) -> str:
     for row in lines:
         if row.strip() and row.strip() not in gone and row.rstrip("\r\n") not in left:
             return f"the line {row.strip()[:60]!r} is gone or elsewhere"
-    return ""
+    own = (block.text for block in blocks(before) if not is_placeholder(block))
+    every = (block.text for block in blocks(after))
+    lost = next((text for text in own if text not in every), "")
+    return f"the block {lost[:60]!r} is no block any more" if lost else ""

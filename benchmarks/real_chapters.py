@@ -10,7 +10,9 @@ target is what it has. So whatever is found above a note is a false alarm, as fa
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,11 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expand.checks import Finding, check_chapter, check_section
+from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.markdown import blocks, lines, matching
 from expand.outline import Quality, Section, Text
 
 LEAST_LINES = 60
 LEAST_SECTIONS = 2
+NO_CHAPTER = re.compile(
+    r"(?i)change-?log|release-?notes|licen[cs]e|summary|readme|people|sponsor|contribut|translators"
+)
+"""Names of files that are lists of links, names or changes, and no chapters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ def chapters(folders: list[Path]) -> Iterator[Chapter]:
     """The chapters below the folders, each text once."""
     seen: set[str] = set()
     for path in sorted(path for folder in folders for path in folder.rglob("*.md") if path.is_file()):
+        if NO_CHAPTER.search(path.name):
+            continue
         text = path.read_text(encoding="utf-8", errors="replace")
         chapter = chapter_of(path, text) if text not in seen else None
         seen.add(text)
@@ -85,8 +94,17 @@ def findings(chapter: Chapter, language: str) -> list[Finding]:
             language=language,
             quality=Quality(),
         )
-    texts = {0: chapter.head, **{number: text for number, (_, _, text) in enumerate(chapter.sections, 1)}}
-    return found + list(check_chapter(texts, exists=lambda path: (chapter.path.parent / path).exists()))
+    site = site_of(chapter.path, Path(chapter.path.anchor))
+    docs = documents_folder(site)
+
+    def exists(target: str) -> bool:
+        files = files_of_link(site, chapter.path, target, docs=docs)
+        return not files or any(map(os.path.exists, files))
+
+    texts = {number: text for number, (_, _, text) in enumerate(chapter.sections, 1)}
+    return found + list(
+        check_chapter(texts, around=[chapter.head], exists=exists, any_slug=site.generator is not PLAIN)
+    )
 
 
 def main() -> None:

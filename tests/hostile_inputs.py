@@ -247,7 +247,7 @@ def take_answers(folder: Path, text: str) -> bool:
         (text, Finish.LENGTH, (0,)),
     ):
         section.add(part, finish, slots)
-    section.replaced(1, text, Finish.STOP)
+    section.replaced((1,), text, Finish.STOP)
     rendered = section.render()
     check_text(rendered, section=2)
     check_chapter({2: rendered})

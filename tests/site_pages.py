@@ -341,4 +341,125 @@ Text directly below.
     (("Allocation", ("Arenas",)), ("Fragmentation", ("Compaction",)), ("No blank above", ()), ("Summary", ())),
 )
 
-PAGES = (MKDOCS, VITEPRESS, DOCUSAURUS, DOCSIFY, MYST, MDBOOK, NUMBERED)
+MDX = SitePage(
+    "mdx",
+    """\
+{
+  "title": "Widgets",
+
+  "tags": ["a"]
+}
+
+import {
+  One,
+
+  Two
+} from './widgets';
+
+export const answer = () => {
+
+# Not a heading
+
+};
+
+{/* a comment
+
+## Not a heading either
+
+*/}
+
+Intro <One on={() => go()} style={{a: {b: 1}}} />.
+
+## Set up {#set-up}
+
+<>
+
+## In a fragment
+
+</>
+
+TODO
+
+[](){#use}
+## Use
+
+<Two
+  first={1}
+
+  second="x > y"
+/>
+
+:::tip[Read first]
+
+### In a tip
+
+:::
+
+### Props
+
+`<T>` is a type, and so is `</T>`.
+
+<!-- tabs:start -->
+
+#### **JavaScript**
+
+text
+
+#### **Rust**
+
+<!-- tabs:end -->
+""",
+    (("Set up", ("Requirements",)), ("Use", ("Props", "Events"))),
+)
+
+SHORTCODES = SitePage(
+    "shortcodes",
+    """\
++++
+title = "Shortcodes"
+
+[params]
+x = 1
++++
+
+{{< tabs "a" >}}
+{{% tab "Linux" %}}
+
+## Not one
+
+{{% /tab %}}
+{{< /tabs >}}
+
+{% include head.html %}
+
+一、安装
+--------
+
+{% tab a %}
+
+## Nor this
+
+{% endtab %}
+
+二、使用
+--------
+
+/// admonition | Note
+
+## Nor that
+
+///
+
+待补充
+
+<span id="gone"></span>
+
+三、结语
+--------
+
+*[HTML]: Hyper Text
+""",
+    (("安装", ()), ("使用", ("启动",)), ("结语", ()), ("附录", ())),
+)
+
+PAGES = (MKDOCS, VITEPRESS, DOCUSAURUS, DOCSIFY, MYST, MDBOOK, NUMBERED, MDX, SHORTCODES)

@@ -1,4 +1,4 @@
-"""Cleaning answers, joining continuations, closing fences, splitting by topic."""
+"""Cleaning answers, closing fences, splitting by topic."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_texts import markdown_texts, titles_alike
 
-from expand.markdown import assemble, blocks, cuts, sanitize
+from expand.markdown import assemble, blocks, sanitize
 
 RUST = "```rust\n#[derive(Debug)]\n# comment\n---\nstruct Pipe;\n```\n"
 
 
 def clean(answer: str, *, own: tuple[str, ...] = ("2. Zero copy",), level: int = 4) -> str:
-    return assemble.clean(answer, own_headings=own, body_level=level)
+    return sanitize.clean(answer, own_headings=own, body_level=level)
 
 
 @pytest.mark.parametrize(
@@ -166,106 +166,11 @@ def test_bytes_that_need_no_change_survive() -> None:
 
 
 def test_a_cut_answer_keeps_its_end() -> None:
-    cut = assemble.clean("Sure!\n\nSplice moves", own_headings=(), body_level=4, cut=True)
+    cut = sanitize.clean("Sure!\n\nSplice moves", own_headings=(), body_level=4, cut=True)
     assert cut == "Splice moves"
-    code = assemble.clean("A\n\n```rust\nlet a\n\n", own_headings=(), body_level=4, cut=True)
+    code = sanitize.clean("A\n\n```rust\nlet a\n\n", own_headings=(), body_level=4, cut=True)
     assert code == "A\n\n```rust\nlet a\n\n"
-    assert assemble.clean("A\n\n", own_headings=(), body_level=4, cut=True) == "A\n"
-
-
-# Joining
-
-
-@pytest.mark.parametrize(
-    ("before", "more", "joined"),
-    [
-        ("", "a\n", "a\n"),
-        ("a\n", "\n", "a\n"),
-        ("One.\n", "Two.\n", "One.\n\nTwo.\n"),
-        ("One.\n\n\n", "\n\nTwo.\n", "One.\n\nTwo.\n"),
-        ("The kernel copies", "data once.\n", "The kernel copies data once.\n"),
-        ("The kernel copies ", "data once.\n", "The kernel copies data once.\n"),
-        ("The kernel copies", " data once.\n", "The kernel copies data once.\n"),
-        ("The kernel copies\n", "data once.\n", "The kernel copies data once.\n"),
-        ("The kernel copies", ", then stops.\n", "The kernel copies, then stops.\n"),
-        ("A kernel is a ker", "nel.\n", "A kernel is a kernel.\n"),
-        ("The kernel copies the data", "the data once.\n", "The kernel copies the data once.\n"),
-        ("It has no end", "New thought.\n", "It has no end\n\nNew thought.\n"),
-        ("It costs", "3 copies.\n", "It costs 3 copies.\n"),
-        ("内核把数据复制", "到用户空间。\n", "内核把数据复制到用户空间。\n"),
-        ("内核移动数据。\n", "然后返回。\n", "内核移动数据。\n\n然后返回。\n"),
-        ("示例\n", "下面是代码。\n", "示例\n\n下面是代码。\n"),
-        ("- a\n- b\n", "- c\n", "- a\n- b\n- c\n"),
-        ("- a\n- the second", "item goes on\n", "- a\n- the second item goes on\n"),
-        ("- a\n\n", "Text.\n", "- a\n\nText.\n"),
-        ("| a |\n|---|\n| 1 |\n", "| 2 |\n", "| a |\n|---|\n| 1 |\n| 2 |\n"),
-        ("| a | b |\n|---|---|\n| 1", " | 2 |\n", "| a | b |\n|---|---|\n| 1 | 2 |\n"),
-        ("## Head\n", "lower case\n", "## Head\n\nlower case\n"),
-        ("Text goes on", "## Head\n", "Text goes on\n\n## Head\n"),
-        ("One line.\r\n", "Two.\r\n", "One line.\r\n\r\nTwo.\r\n"),
-    ],
-)
-def test_prose_is_joined(before: str, more: str, joined: str) -> None:
-    assert assemble.join(before, more) == joined
-
-
-def test_lines_said_again_are_dropped() -> None:
-    before = "Intro text here.\n\nThe kernel moves pages.\n\nIt never copies them.\n"
-    again = "The kernel moves pages.\nIt never copies them.\n\nNew text.\n"
-    assert assemble.join(before, again) == before + "\nNew text.\n"
-    assert assemble.join(before, before) == before
-    assert assemble.join("The kernel moves", "The kernel moves pages.\n") == "The kernel moves pages.\n"
-
-
-OPEN = "Text.\n\n```rust\nfn main() {\n    let x = vec![1, 2,"
-
-
-@pytest.mark.parametrize(
-    ("more", "joined"),
-    [
-        (" 3];\n}\n```\n\nDone.\n", OPEN + " 3];\n}\n```\n\nDone.\n"),
-        ("    let x = vec![1, 2, 3];\n}\n```\n", OPEN + " 3];\n}\n```\n"),
-        ("```rust\n    let x = vec![1, 2, 3];\n}\n```\n", OPEN + " 3];\n}\n```\n"),
-        ("```rust\nfn main() {\n    let x = vec![1, 2, 3];\n}\n```\n", OPEN + " 3];\n}\n```\n"),
-        ("        3];\n}\n```\n", OPEN + "\n        3];\n}\n```\n"),
-        ("```\n\nProse.\n", OPEN + "\n```\n\nProse.\n"),
-        ("Here is the rest of the section:\n```rust\n 3];\n```\n", OPEN + " 3];\n```\n"),
-        ("## Next\n\nProse.\n", OPEN + "\n```\n\n## Next\n\nProse.\n"),
-        ("Prose.\n\n```toml\na = 1\n```\n", OPEN + "\n```\n\nProse.\n\n```toml\na = 1\n```\n"),
-    ],
-)
-def test_a_continuation_joins_the_open_fence(more: str, joined: str) -> None:
-    assert assemble.join(OPEN, more) == joined
-
-
-def test_code_cut_between_lines_goes_on_in_a_new_line() -> None:
-    before = "```python\nx = 1\n"
-    assert assemble.join(before, "y = 2\n```\n") == "```python\nx = 1\ny = 2\n```\n"
-    assert assemble.join("```rust\nlet a = 1;", "let b;\n```") == "```rust\nlet a = 1;\nlet b;\n```"
-    assert assemble.join("```rust\nlet a = Vec::n", "ew();\n```") == "```rust\nlet a = Vec::new();\n```"
-    assert assemble.join("```py\nx = 1", "y = 2\n```\n") == "```py\nx = 1\ny = 2\n```\n"
-    assert assemble.join("```py\nx = lon", "g\n```\n") == "```py\nx = lon" + "g\n```\n"
-    again = "```rust\nfn f() {\n    a();\n    "
-    assert assemble.join(again, "    b();\n") == "```rust\nfn f() {\n    a();\n    b();\n"
-    assert assemble.join(again[:-2], "  b();\n") == "```rust\nfn f() {\n    a();\n    b();\n"
-    assert assemble.join("```c\n}", ";\nx\n") == "```c\n};\nx\n"
-    assert assemble.join("```c\n  a(b,", "c);\n") == "```c\n  a(b,c);\n"
-    assert assemble.join("a\n\n``", "`c\nx\n```\n") == "a\n\n```c\nx\n```\n"
-    assert assemble.join("```rust\n}\n", "}\n```\n") == "```rust\n}\n}\n```\n"
-    assert assemble.join("```py\nx\n", "## comment\ny\n```") == "```py\nx\n## comment\ny\n```"
-
-
-def test_a_continuation_is_cleaned_where_it_stands() -> None:
-    def extend(before: str, answer: str) -> str:
-        return assemble.extend(before, answer, own_headings=("Zero copy",), body_level=4)
-
-    first = "Text.\n\n```rust\nfn a() {\n"
-    assert extend(first, "    b();\n}\n```\n\n## 2.2 More\n\nText.\n\nI hope this helps!") == (
-        first + "    b();\n}\n```\n\n#### More\n\nText.\n"
-    )
-    assert extend(first, "```rust\n    b();\n}\n```\n") == first + "    b();\n}\n```\n"
-    assert extend(first, "## Zero copy\n\nNew.\n") == first + "```\n\nNew.\n"
-    assert extend("Text.\n", "Sure! Here is the rest of the section:\n\nMore.") == "Text.\n\nMore.\n"
+    assert sanitize.clean("A\n\n", own_headings=(), body_level=4, cut=True) == "A\n"
 
 
 def test_a_wrapper_with_other_fences_inside_is_found() -> None:
@@ -337,8 +242,8 @@ answers = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(answers, st.booleans())
 def test_cleaning_twice_is_cleaning_once(answer: str, cut: bool) -> None:
-    once = assemble.clean(answer, own_headings=("Zero copy",), body_level=4, cut=cut)
-    assert assemble.clean(once, own_headings=("Zero copy",), body_level=4, cut=cut) == once
+    once = sanitize.clean(answer, own_headings=("Zero copy",), body_level=4, cut=cut)
+    assert sanitize.clean(once, own_headings=("Zero copy",), body_level=4, cut=cut) == once
 
 
 @settings(max_examples=200, deadline=None)
@@ -349,29 +254,6 @@ def test_cleaning_keeps_code_and_levels(parts: list[str]) -> None:
     assert code_of(answer) == code_of(cleaned)
     levels = [block.level for block in blocks.headings(cleaned)]
     assert not levels or min(levels) == 4
-
-
-@settings(max_examples=200, deadline=None)
-@given(markdown_texts, markdown_texts)
-def test_joining_loses_no_word_but_repetitions(before: str, more: str) -> None:
-    joined = assemble.join(before, more)
-    kept = before if before.endswith(("\n", "\r")) else cuts.without_fragment(before)
-    assert set(kept.split()) <= set(joined.split()) | set(_pieces(kept, joined))
-    assert joined.strip() or not (before.strip() or more.strip())
-
-
-def _pieces(before: str, joined: str) -> list[str]:
-    """The words of ``before`` that go on as part of a longer word of the joined text."""
-    return [word for word in before.split() if word in joined]
-
-
-@settings(max_examples=200, deadline=None)
-@given(markdown_texts)
-def test_a_text_cut_anywhere_is_joined_without_loss_of_code(text: str) -> None:
-    whole = f"Intro.\n\n{RUST}\n{text}"
-    place = whole.index("struct") + 3
-    joined = assemble.join(whole[:place], whole[place:])
-    assert "struct Pipe;" in code_of(joined)
 
 
 @settings(max_examples=300, deadline=None)
@@ -386,9 +268,7 @@ def test_closing_always_balances(text: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_nothing_raises(one: str, other: str) -> None:
-    assemble.clean(one, own_headings=(other,), body_level=3)
-    assemble.join(one, other)
-    assemble.extend(one, other, own_headings=("a",), body_level=4)
+    sanitize.clean(one, own_headings=(other,), body_level=3)
     assemble.split_by_topics(one, [other, "a"])
     assert isinstance(sanitize.continues_fence(one, "```rust"), bool)
 
@@ -401,14 +281,6 @@ def test_splitting_keeps_every_line_but_the_headings(answer: str, titles: list[s
     assert kept <= len(answer)
     if not found:
         assert head == sanitize.unwrapped(answer, titles)
-
-
-@pytest.mark.parametrize("cut", ["\n", "\n\n", "\n \n", ""])
-def test_lines_said_again_are_dropped_whatever_blank_lines_the_first_part_ends_in(cut: str) -> None:
-    before = f"```c\nint first = 1;\nint second = 2;{cut}"
-    more = "int second = 2;\nint third = 3;\n```\n"
-    whole = "```c\nint first = 1;\nint second = 2;\nint third = 3;\n```\n"
-    assert assemble.join(before, more) == whole
 
 
 # Thresholds, on both sides
@@ -435,48 +307,6 @@ def test_a_fence_is_opened_again_among_the_first_three_lines(greetings: int, is_
     assert sanitize.without_reopening(more, "```rust") == ("b();\n```\n" if is_reopened else more)
 
 
-@pytest.mark.parametrize(("repeated", "dropped"), [(399, True), (400, True), (401, False)])
-def test_400_lines_may_be_said_again(repeated: int, dropped: bool) -> None:
-    said = [f"line {number}\n" for number in range(401)]
-    before, more = "```text\n" + "".join(said), "".join(said[-repeated:]) + "new\n```\n"
-    assert assemble.join(before, more) == before + ("new\n```\n" if dropped else more)
-
-
-@pytest.mark.parametrize(("lines_again", "dropped"), [("abcdef\nghijkl\n", True), ("abcdef\nghijk\n", False)])
-def test_repeated_lines_have_twelve_characters(lines_again: str, dropped: bool) -> None:
-    before = f"```text\n1\n{lines_again}"
-    assert assemble.join(before, f"{lines_again}new\n```\n") == before + ("" if dropped else lines_again) + "new\n```\n"
-
-
-@pytest.mark.parametrize(("line", "dropped"), [("abcd" * 3, True), ("abc" * 4, False)])
-def test_a_single_repeated_line_has_four_different_characters(line: str, dropped: bool) -> None:
-    before = f"```text\n1\n{line}\n"
-    assert assemble.join(before, f"{line}\nnew\n```\n") == before + ("" if dropped else f"{line}\n") + "new\n```\n"
-
-
-@pytest.mark.parametrize(
-    ("before", "more", "joined"),
-    [
-        ("It ends in abcdefgh", "abcdefgh, then.\n", "It ends in abcdefgh, then.\n"),
-        ("It ends in abcdefg", "abcdefg, then.\n", "It ends in abcdefg abcdefg, then.\n"),
-        ("It ends in abcdefghijkl\n", "abcdefghijkl, then.\n", "It ends in abcdefghijkl, then.\n"),
-        ("It ends in abcdefghijk\n", "abcdefghijk, then.\n", "It ends in abcdefghijk abcdefghijk, then.\n"),
-        ("内核移动数据", "移动数据页面。\n", "内核移动数据页面。\n"),
-        ("内核动数据", "动数据页面。\n", "内核动数据动数据页面。\n"),
-        ("内" * 14 + "\n", "外页面。\n", "内" * 14 + "\n\n外页面。\n"),
-        ("内" * 15 + "\n", "外页面。\n", "内" * 15 + "外页面。\n"),
-    ],
-)
-def test_pieces_of_lines_that_are_said_again(before: str, more: str, joined: str) -> None:
-    assert assemble.join(before, more) == joined
-
-
-@pytest.mark.parametrize(("indent", "between"), [(0, ""), (1, ""), (2, "\n")])
-def test_an_indented_line_of_code_is_a_new_one(indent: int, between: str) -> None:
-    before, more = "```c\nf(a,", f"{' ' * indent}b)\n"
-    assert assemble.join(before, more) == before + between + more
-
-
 @pytest.mark.parametrize(
     ("common", "total", "form", "is_topic"),
     [
@@ -495,12 +325,6 @@ def test_how_like_a_topic_a_heading_has_to_be(common: int, total: int, form: str
     title, heading = titles_alike(common, total)
     _, found = assemble.split_by_topics(f"{form.format(heading)}\n\nText.\n", ["Pipes", title])
     assert found == ({1: "\nText.\n"} if is_topic else {})
-
-
-def test_a_line_that_says_the_one_above_again_is_dropped_within_a_paragraph_or_list() -> None:
-    assert assemble.without_duplicate_lines("a\nb\nb\nb\nc\n\n- d\n- d\n") == "a\nb\nc\n\n- d\n"
-    for text in ("a\n\na\n", "```text\na\na\n```\n", "- a\n\n  ```sh\n  b\n  b\n  ```\n", "$$\nx\ny $$\ny $$\n"):
-        assert assemble.without_duplicate_lines(text) == text
 
 
 def test_a_summary_has_ten_lines_of_160_characters() -> None:

@@ -13,6 +13,8 @@ from workspaces import TITLES, expand, small
 
 from expand import RunResult, Workspace, expand_chapter
 from expand.drafting.brief import parse_brief, read_brief
+from expand.drafting.length_loop import LengthLoop
+from expand.drafting.section_text import SectionText, Skeleton
 from expand.errors import InputErrors
 from expand.ledger import verify
 from expand.outline.lint import too_many_examples
@@ -98,14 +100,20 @@ def test_a_brief_is_made_first_and_told_to_every_section(tmp_path: Path) -> None
 def test_topics_share_their_section_by_the_brief(tmp_path: Path) -> None:
     writer = author()
     run(small(tmp_path), writer)
-    first = {
-        topic: next(sent.asked_lines for sent in writer.requests if f"only: {topic}" in sent.last_user_message)
-        for topic in ("Blocking signals", "Handler safety")
-    }
-    assert first["Handler safety"] > 2 * first["Blocking signals"]
-    wanting = [s.last_user_message for s in writer.requests if "Include 1 complete code example" in s.last_user_message]
-    assert len(wanting) == 1
-    assert "Blocking signals" in wanting[0]
+    asked = next(sent.last_user_message for sent in writer.requests if sent.section == 1)
+    assert "### Blocking signals" in asked
+    assert "### Handler safety" in asked
+    assert "lines: 24" in asked
+    assert "Include 1 complete code example" in asked
+    loop = LengthLoop(
+        SectionText(Skeleton(number=1, title="One", topics=("A", "B"), target=60, weights=(1, 3))),
+        lines_per_request=20,
+        fresh_parts=False,
+    )
+    first = loop.next()
+    assert first is not None
+    assert first.slots == (0,)
+    assert first.lines == 12  # a quarter of what headings and blanks leave, less the blank below
 
 
 def test_one_changed_entry_redraws_one_section(tmp_path: Path) -> None:

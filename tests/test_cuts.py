@@ -1,4 +1,4 @@
-"""A cut is seen in the text, and what it leaves is not joined to something else."""
+"""A cut is seen in the text."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pytest
 from expand.checks import check_text
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.llm.types import Finish
-from expand.markdown import assemble
-from expand.markdown.cuts import ends_in_the_middle, without_fragment
+from expand.markdown.cuts import ends_in_the_middle
 
 FIRST = "The pipe carries its bytes in order.\n\nThe reader waits until some have come.\n\n"
 ITEMS = "- The first end is read by one.\n- The second end is written.\n- The third one is closed.\n"
@@ -84,51 +83,6 @@ def test_others_have_to_end_in_full_stops() -> None:
     item = "- The writer goes on until the buffer is full\n"
     assert not ends_in_the_middle(ITEMS.partition("\n")[2] + item), "two other items are too few"
     assert ends_in_the_middle(ITEMS + item)
-
-
-@pytest.mark.parametrize(
-    ("cut", "kept"),
-    [
-        ("One ends. The next is cu", "One ends."),
-        ("Whole.\n\nHalf of one is cu", "Whole.\n\n"),
-        ("Whole.\n\nHalf", "Whole.\n\nHalf"),
-        ("Half of one is cu", "Half of one is cu"),
-        ("Whole.", "Whole."),
-        ("整句。半句还没有写", "整句。"),
-        ("- One item.\n- Another item of more than six words is cu", "- One item.\n"),
-        ("- one\n- two", "- one\n- two"),
-        ("| a | b |\n|---|---|\n| 1 | 2 |\n| 3", "| a | b |\n|---|---|\n| 1 | 2 |\n"),
-        ("```rust\nlet a", "```rust\nlet a"),
-        ("Text.\n\n## Heading", "Text.\n\n## Heading"),
-        ("See it. Then [this](http://exam", "See it."),
-    ],
-)
-def test_what_a_cut_leaves(cut: str, kept: str) -> None:
-    assert without_fragment(cut) == kept
-
-
-def test_a_new_paragraph_takes_the_place_of_half_a_sentence() -> None:
-    assert assemble.join("One ends. The next is cu", "A new one begins.\n") == "One ends.\n\nA new one begins.\n"
-    assert assemble.join("One ends. The next is cu", "t in two.\n") == "One ends. The next is cut in two.\n"
-    whole = "One ends. The next has no full stop\n"
-    assert assemble.join(whole, "A new one begins.\n").startswith(whole), "it was not cut"
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "joined"),
-    [
-        ("The call is ma", "de at once.", "made at once."),
-        ("The call is made a", "t once.", "at once."),
-        ("The call starts a th", "read at once.", "thread at once."),
-        ("The call starts a", "thread at once.", "a thread at once."),
-        ("The call starts", "it at once.", "starts it at once."),
-        ("The call is of", "a kind.", "of a kind."),
-        ("The call copies strn", "cpy and more.", "strncpy and more."),
-        ("The call", "strncpy copies.", "call strncpy copies."),
-    ],
-)
-def test_a_word_that_was_cut_is_whole(left: str, right: str, joined: str) -> None:
-    assert assemble.join(left, right).endswith(joined)
 
 
 def section() -> SectionText:

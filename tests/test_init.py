@@ -269,7 +269,7 @@ def test_the_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(plant(tmp_path, MDBOOK))
     result = init("--title", "My  book", "--language", "en")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "mdBook: Pipes and Signals, 4 chapters"
+    assert result.stdout.splitlines()[0] == "mdBook: Pipes and Signals, 4 chapters, 0 finished"
     assert "  written  outlines/pipes.yaml\n" in result.stdout
     name = shell_command().name
     assert "  1. look at outlines/pipes.yaml: its sections, lines and topics\n" in result.stdout
@@ -297,7 +297,12 @@ def test_the_command_as_json(tmp_path: Path) -> None:
         "id": "pipes",
         "title": "Pipes",
         "source": "docs/guide/pipes.md",
+        "kind": "chapter",
+        "lines": 5,
+        "target_lines": 600,
+        "finished": False,
     }
+    assert (report["language"], report["documents"], report["unsupported"]) == ("zh", "docs", 0)
     assert "outlines/pipes.yaml" in report["written"]
 
 
@@ -352,3 +357,88 @@ def test_the_launchers_that_are_installed_are_recognised() -> None:
     ours = [script for script in scripts if script.group == "console_scripts"]
     assert {script.name for script in ours} == {"expand", "chapter-expand"}
     assert {script.module.encode() for script in ours} == {shell_command_module._MARK}
+
+
+PROSE = "A pipe is a buffer in the kernel that one process writes and another one reads. " * 8
+
+
+def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
+    files = {
+        "docs/index.md": "# Home\n\nTODO\n",
+        "docs/stub.md": "# Pipes\n\n## Reading\n\n**Code**:\n\n```rust\nfn f() {}\n```\n\n## Writing\n\nComing soon.\n",
+        "docs/done.md": f"# Signals\n\n## Sending\n\n{PROSE}\n\n## Handling\n\n{PROSE}\n",
+        "docs/nearly.md": f"# Signals\n\n## Sending\n\n{PROSE}\n\n## Handling\n\nTODO\n",
+        "docs/api/read.md": "# read\n",
+        "docs/CHANGELOG.md": "# 1.0\n",
+        "docs/team.md": "---\nlayout: page\n---\n\n<script setup>\nimport x from 'x'\n</script>\n\n<Team />\n",
+    }
+    made = create_workspace(plant(tmp_path, files), every=True)
+    states = {
+        c.source.removeprefix("docs/"): (c.state.kind, c.state.finished, c.state.target) for c in made.tree.chapters
+    }
+    assert states == {
+        "index.md": ("index", False, 60),
+        "stub.md": ("chapter", False, 600),
+        "done.md": ("chapter", True, 7),
+        "nearly.md": ("chapter", False, 600),
+        "api/read.md": ("reference", False, 200),
+        "CHANGELOG.md": ("changelog", True, 1),
+        "team.md": ("chapter", True, 9),
+    }
+    assert made.first == "nearly"
+    assert [s.lines for s in made.workspace.outline("done").sections] == [4, 4]
+    assert [c.id for c in made.workspace.book().chapters if c.finished] == ["CHANGELOG", "done", "team"]
+
+
+@pytest.mark.parametrize("words", [49, 50])
+def test_from_how_many_words_a_page_is_finished(tmp_path: Path, words: int) -> None:
+    tree = find_tree(plant(tmp_path, {"docs/a.md": "# A\n\n" + "word " * words + "\n"}))
+    assert tree.chapters[0].state.finished is (words == 50)
+    more = find_tree(plant(tmp_path, {"docs/a.md": "# A\n\n## B\n\n## C\n\n" + "word " * (words + 25) + "\n"}))
+    assert more.chapters[0].state.finished is (words == 50)
+
+
+def test_the_workspace_lies_next_to_what_a_generator_builds(tmp_path: Path) -> None:
+    root = plant(tmp_path, {"mkdocs.yml": "site_name: Pipes\n", "docs/guide/a.md": "# A\n"})
+    made = create_workspace(root / "docs" / "guide")
+    assert made.workspace.root == root
+    assert [c.source for c in made.tree.chapters] == ["docs/guide/a.md"]
+    assert sorted(p.name for p in (root / "docs").rglob("*")) == ["a.md", "guide"]
+    shown = init(str(root / "docs"))
+    assert shown.stdout.startswith(f"workspace: {root}, next to what MkDocs builds\n")
+    other = plant(
+        tmp_path / "other", {"website/docusaurus.config.js": "docs: { path: '../docs' }", "docs/a.md": "# A\n"}
+    )
+    assert create_workspace(other / "docs").workspace.root == other
+
+
+@pytest.mark.parametrize("repository", [True, False])
+def test_a_site_that_builds_its_whole_folder(tmp_path: Path, repository: bool) -> None:
+    site = plant(tmp_path / "site", {".vitepress/config.js": "export default {}", "a.md": "# A\n"})
+    if repository:
+        (tmp_path / ".git").mkdir()
+    shown = init(str(site))
+    assert (tmp_path / "expand.toml").exists() is repository
+    assert (site / "expand.toml").exists() is not repository
+    assert ("add drafts/** to srcExclude" in shown.stderr) is not repository
+
+
+def test_what_is_left_out_and_what_the_allowance_lacks_is_said(tmp_path: Path) -> None:
+    pages = {f"docs/{n}.md": "# A\n" for n in range(8)} | {"docs/zh/1.md": "", "docs/zh/2.md": "", "docs/x.rst": ""}
+    shown = init(str(plant(tmp_path, pages)))
+    assert "1 document in reStructuredText, which is not supported; convert" in shown.stderr
+    assert "translations are left out: zh (2); `expand init --language CODE` takes one" in shown.stderr
+    assert "the chapters lack 4,792 lines, which take about 215,640 tokens; the allowance of 200,000" in shown.stderr
+    assert "the allowance" not in init(str(plant(tmp_path / "few", {"docs/1.md": "# A\n"}))).stderr
+    rest = init(str(plant(tmp_path / "rest", {"conf.py": "extensions = []", "index.rst": "A\n=\n"})))
+    assert "No documents found" not in rest.stdout
+    assert not (tmp_path / "rest" / "chapters").exists()
+
+
+def test_ids_of_new_documents_are_none_that_the_book_has(tmp_path: Path) -> None:
+    create_workspace(plant(tmp_path, {"docs/a/pipes.md": "# P\n", "docs/aux.md": "", "docs/book.md": ""}))
+    assert [c.id for c in Workspace(root=tmp_path).book().chapters] == ["pipes", "aux-chapter", "book-chapter"]
+    plant(tmp_path, {"docs/pipes.md": "# Q\n"})
+    again = create_workspace(tmp_path)
+    assert {c.source: c.id for c in again.tree.chapters}["docs/a/pipes.md"] == "pipes"
+    assert len({c.id for c in again.tree.chapters}) == 4

@@ -8,10 +8,12 @@ import pytest
 from site_pages import PAGES, SitePage
 from workspaces import expand
 
+from expand.checks import check_text
 from expand.document.draft import document_text, read
-from expand.document.layout import Named, Wanted, arrange, assembled, fill
+from expand.document.layout import Named, Wanted, arrange, assembled, fill, is_placeholder
 from expand.document.page import Page, first_fault
 from expand.document.source import footer_line
+from expand.markdown.blocks import blocks
 from expand.testing.server import ScriptedServer
 
 BOOK = "title: Pages\nlanguage: en\nlayout: keep\nallowance: {tokens: 200000}\n"
@@ -53,8 +55,11 @@ def test_a_page_without_new_text_is_the_same_bytes(page: SitePage, form: str) ->
     assert str(Page(text)) == text
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [(page, form) for number, page in enumerate(PAGES) for form in {"plain": 0, tuple(FORMS)[number % len(FORMS)]: 0}],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
 def test_one_section_is_accepted_and_nothing_else_changes(page: SitePage, form: str, tmp_path: Path) -> None:
     text = FORMS[form](page.text)
     place = workspace(tmp_path, page, text)
@@ -70,12 +75,34 @@ def test_one_section_is_accepted_and_nothing_else_changes(page: SitePage, form: 
             assert taken.code == 0, taken.err
             new = source.read_bytes().decode()
             assert _only_added(text, new), shown.out
+            assert _blocks_stay(text, new), shown.out
             before, after = _outside(page, text, number)
             assert new.startswith(before)
             assert new.endswith(after)
             assert shown.out.count("\n@@") >= 1
             assert expand(place, "accept", "p", "--undo").code == 0
             assert source.read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_a_byte_that_is_not_utf8_is_named_with_its_line(tmp_path: Path, newline: str) -> None:
+    page = SitePage("bytes", "# T\n\n## One\n\nMenu\n", (("One", ()),))
+    place = workspace(tmp_path, page, page.text)
+    (place / "docs" / "p.md").write_bytes(page.text.replace("\n", newline).encode() + b"caf\xe9" + newline.encode())
+    ran = expand(place, "chapter", "p", "--dry-run")
+    assert ran.code == 2
+    assert "p.md:6: " in ran.err
+    assert "is not UTF-8" in ran.err
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_markdowns_line_ends_end_a_line(odd: str) -> None:
+    text = f"# T{odd}\n\n## One\n\nA{odd}## no heading{odd}```{odd}B\n\n```\nc{odd}```{odd}\n```\n"
+    page = Page(text)
+    assert str(page) == text
+    assert [heading.title for heading in page.headings] == [f"T{odd}".strip(), "One"]
+    assert first_fault(page) is None
+    assert not [one for one in check_text(text, section=1) if one.kind in ("open-fence", "broken-code", "repeats")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -99,9 +126,16 @@ def test_a_draft_is_read_back_and_not_bought_again(page: SitePage, tmp_path: Pat
 
 def _only_added(before: str, after: str) -> bool:
     """Whether every line stays, in order, but placeholders."""
-    left = [line for line in before.splitlines() if line.strip() and line not in ("TODO", "Coming soon.")]
+    left = [line for line in before.splitlines() if line.strip() and line not in ("TODO", "Coming soon.", "待补充")]
     lines = iter(after.splitlines())
     return all(line in lines for line in left)
+
+
+def _blocks_stay(before: str, after: str) -> bool:
+    """Whether each of the author's blocks is a block of its own, in order, but placeholders."""
+    left = (block.text.replace("\r\n", "\n") for block in blocks(after))
+    own = (block.text.replace("\r\n", "\n") for block in blocks(before) if not is_placeholder(block))
+    return all(text in left for text in own)
 
 
 def _outside(page: SitePage, text: str, number: int) -> tuple[str, str]:

@@ -108,6 +108,19 @@ def test_text_goes_in_before_what_closes_a_place(closing: str) -> None:
     assert filled(text, section("A")) == f"## A\n\nMine.\n\nNEW\n\n{closing}\n## B\n"
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_new_text_has_a_blank_line_around_it(newline: str) -> None:
+    text = "## A\nMine.\n## B\nMine too.\n"
+    new = filled(text.replace("\n", newline), section("A"), section("B"), section("C"))
+    wanted = "## A\nMine.\n\nNEW\n\n## B\nMine too.\n\nNEW\n\n## C\n\nNEW\n"
+    assert new == wanted.replace("\n", newline)
+
+
+def test_a_placeholder_above_the_topics_gives_way_too() -> None:
+    assert filled("## A\n\nTODO\n\n### One\n\nMine.\n", section("A", "One")) == "## A\n\n### One\n\nMine.\n\nNEW\n"
+    assert filled("## A\n\nTODO\n", section("A", "One")) == "## A\n\n### One\n\nNEW\n"
+
+
 @pytest.mark.parametrize("own", ["<div>\n\nIn a container.\n\n</div>\n", "<p>HTML</p>\n", "* * *\n\nMore.\n"])
 def test_text_goes_in_behind_what_the_author_wrote(own: str) -> None:
     assert filled(f"## A\n\n{own}\n## B\n", section("A")) == f"## A\n\n{own}\nNEW\n\n## B\n"
@@ -137,6 +150,13 @@ def test_what_stands_for_text_to_come(text: str, is_one: bool) -> None:
 def test_headings_that_are_added_have_the_documents_style() -> None:
     numbered = "## 1. One\n\ntext\n\n## 2. Two\n\ntext\n"
     assert "\n## 3. Three\n" in filled(numbered, section("One"), section("Two"), section("Three"))
+    for first, second, third in (
+        ("1", "2", "3"), ("3.1", "3.2", "3.3"), ("1)", "2)", "3)"), ("一、", "二、", "三、"), ("A.1", "A.2", "A.3"),
+        ("第九章", "第十章", "第十一章"), ("十九、", "二十、", "二十一、"),
+        ("Appendix A:", "Appendix B:", "Appendix C:"),
+    ):  # fmt: skip
+        text = f"## {first} One\n\n## {second} Two\n"
+        assert f"\n## {third} Three\n" in filled(text, section("One"), section("Two"), section("Three"))
     assert "\n## Between\n" in filled(numbered, section("One"), section("Between"), section("Two"))
     underlined = "One\n---\n\ntext\n\nTwo\n---\n\ntext\n"
     assert "\nThree\n-----\n" in filled(underlined, section("One"), section("Two"), section("Three"))

@@ -109,6 +109,7 @@ def test_the_json_is_that_of_the_contract() -> None:
         "attempts": 3,
         "answers": 2,
         "tokens": {"prompt": 50, "cached": 10, "completion": 70},
+        "code": None,
         "findings": [],
     }
     assert result.as_json() == {

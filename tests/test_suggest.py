@@ -310,7 +310,7 @@ def test_a_dry_run_sends_and_writes_nothing(place: Path, author: Author) -> None
 def test_a_document_with_a_title_keeps_what_it_has(
     place: Path, author: Author, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = "# Shared memory\n\nIt is fast.\n\n## Mapping it\n\n" + "A line.\n" * 90
+    text = "# Shared memory\n\nIt is fast.\n\n## Mapping it\n\n" + "".join(f"Line {n}.\n" for n in range(90))
     (place / "chapters" / "09_shared.md").write_text(text)
     monkeypatch.chdir(place)
     proposer = author(

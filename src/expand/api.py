@@ -103,13 +103,15 @@ def dry_run(
     return planned(workspace, made.settings(workspace, own_author=author is not None), made)
 
 
-def review(workspace: Workspace, chapter: str, **changes: Any) -> ChapterResult:
+def review(workspace: Workspace, chapter: str, *, code: bool = False, **changes: Any) -> ChapterResult:
     """A chapter's draft held to its outline; sends nothing. Raises ``InputError`` without a draft.
 
-    ``result.kept`` says whether it keeps its contract, ``result.blocking`` what stops ``accept``."""
+    With ``code``, its code blocks are judged by their toolchains. ``result.kept`` says whether it keeps its contract,
+    ``result.blocking`` what stops ``accept``.
+    """
     from expand.drafting.accept import review as reviewed
 
-    return reviewed(workspace, settings_of(workspace, **changes), workspace.book(), chapter)
+    return reviewed(workspace, settings_of(workspace, **changes), workspace.book(), chapter, code=code)
 
 
 def accept(workspace: Workspace, chapters: str | Sequence[str], *, force: bool = False) -> AcceptResult:

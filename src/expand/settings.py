@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -44,6 +45,16 @@ ModelRole = Literal["draft", "repair", "brief", "review", "translate"]
 """What a model is asked for. ``draft`` includes continuing and revising."""
 
 
+class CodeSettings(NamedTuple):
+    """``check`` has runs judge code blocks by their toolchains, ``run`` has those that are programs executed too, and
+    ``checkers`` are commands of the user's own by language.
+    """
+
+    check: bool = False
+    run: bool = False
+    checkers: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What a run goes by. ``models`` are profile overrides by model name or glob.
@@ -56,7 +67,9 @@ class Settings:
     no key. ``model_file`` is what the GGUF file of the embedded author says, None for the model that is shipped.
 
     ``model`` drafts. ``roles`` names the models of the roles that are stated, ``fallback`` those that stand in for any
-    of them, in this order. ``others`` has the settings of each of these by its name."""
+    of them, in this order. ``others`` has the settings of each of these by its name. ``code`` says how code blocks are
+    checked.
+    """
 
     model: str = DEFAULT_MODEL
     provider: Provider = COMPATIBLE
@@ -77,6 +90,7 @@ class Settings:
     roles: Mapping[ModelRole, str] = field(default_factory=dict)
     fallback: tuple[str, ...] = ()
     others: Mapping[str, Settings] = field(default_factory=dict, repr=False)
+    code: CodeSettings = field(default_factory=CodeSettings)
 
     @property
     def embedded(self) -> bool:
@@ -242,6 +256,7 @@ def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> S
         on_unknown=stated.on_unknown(),
         models=stated.models,
         model_file=file,
+        code=CodeSettings(**stated.code),
     )
 
 
@@ -288,6 +303,7 @@ class _Stated:
         self.models: Mapping[str, Mapping[str, object]] = self._file.data.get("models", {})
         self.known = providers(self._file.data.get("providers", {}))
         self.roles: Mapping[ModelRole, str] = self._file.data.get("roles", {})
+        self.code: Mapping[str, Any] = self._file.data.get("code", {})
         self.fallback: tuple[str, ...] = tuple(self._file.data.get("fallback", ()))
 
     @property

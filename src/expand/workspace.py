@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -249,7 +250,7 @@ def decoded(data: bytes, path: Path, *, keep_mark: bool = False) -> str:
     try:
         return data.decode("utf-8" if keep_mark else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+        line = len(re.findall(rb"\r\n?|\n", data[: error.start])) + 1
         raise InputError(
             f"byte {error.start} is not UTF-8", remedy="save the file as UTF-8", place=Place(path=path, line=line)
         ) from error

@@ -213,7 +213,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         name="breaks-in-a-word",
         does="loses its connection in a word, and begins a new paragraph",
         reply=_breaks_in_a_word,
-        kept_out="user's bu",
+        codes=(5,),
+        found=("cut",),
     ),
     Behaviour(
         name="wrapped",

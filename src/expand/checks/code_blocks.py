@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 
 from expand.checks.finding import Finding, excerpt, finding
-from expand.markdown import blocks, brackets, code, mermaid
+from expand.markdown import blocks, brackets, code, matching, mermaid
 from expand.markdown.blocks import Block
 
+_TEXTS = frozenset({"", "text", "txt", "plain", "plaintext", "markdown", "md", "mdx", "output", "console", "prompt"})
+_PROSE = re.compile(
+    rf" {{0,3}}(?:#{{2,6}} \S|(?:[A-Z]\S*(?: \S+){{4,}}|[^\x00-\x7f]*[{matching.CJK}]\S{{8,}}).*[.:。：!！?？]$)"
+)
 _UNJUDGED = re.compile(r"(?i)\b(?:ignore|compile_fail|does_not_compile|should_fail)\b")
 """What an info string says of code that is not meant to compile."""
 _INCLUDES = re.compile(r"(?m)^\s*(?:\{\{\s*#\w*(?:include|playground)\b|\{[*!].*[*!]\}\s*$|(?:--8<--|<<<)\s*\S)")
@@ -15,13 +19,36 @@ _INCLUDES = re.compile(r"(?m)^\s*(?:\{\{\s*#\w*(?:include|playground)\b|\{[*!].*
 
 
 def open_fences(text: str, *, section: int) -> list[Finding]:
-    """A fence that only the end of the text ends: all that follows would be code."""
-    opening = blocks.open_fence(text)
-    if opening is None:
+    """A fence that only the end of the text, of its list or quote ends, or that a later fence was taken to end.
+
+    The first block that holds prose is named, if there is one: there the end is missing.
+    """
+    every = blocks.fences(text)
+    wrong = [block for block in every if not block.closed or _opens_another(block)]
+    if not wrong:
         return []
-    last = blocks.fences(text)[-1]
-    message = f"the code block {excerpt(opening)} never ends: {last.end - last.start} lines are taken for code"
-    return [finding("open-fence", section, last.start + 1, message)]
+    block = next((one for one in every if one.start <= wrong[0].start and _prose_row(one) is not None), wrong[0])
+    row = _prose_row(block)
+    message = f"the code block {excerpt(block.marker + block.info)} never ends: "
+    message += f"{block.end - block.start} lines are taken for code"
+    if row is not None:
+        message += f", prose from line {block.start + row + 2} on: {excerpt(block.code.splitlines()[row])}"
+    return [finding("open-fence", section, block.start + 1, message)]
+
+
+def _opens_another(block: Block) -> bool:
+    """Whether a block of code holds the line that opens another one: then the end of that one ended it."""
+    if block.language in _TEXTS:
+        return False
+    opening = re.compile(rf"(?m)^ {{0,3}}{re.escape(block.marker)}{block.marker[0]}*[ \t]*[\w{{]")
+    return opening.search(block.code) is not None
+
+
+def _prose_row(block: Block) -> int | None:
+    """The first line (from 0) of a block of code that is prose or a heading, behind a blank line."""
+    rows = block.code.splitlines()
+    prose = (n for n, row in enumerate(rows) if n and not rows[n - 1].strip() and _PROSE.match(row))
+    return None if block.language in _TEXTS else next(prose, None)
 
 
 def broken_code(text: str, *, section: int) -> list[Finding]:
@@ -32,7 +59,7 @@ def broken_code(text: str, *, section: int) -> list[Finding]:
         if fault is None:
             continue
         line, why = fault
-        rows = block.code.splitlines()
+        rows = blocks.bare_rows(block.code)
         shown = excerpt(rows[line]) if line < len(rows) else ""
         message = f"the {block.language} block of {len(rows)} lines does not parse at its line {line + 1}{why}: {shown}"
         found.append(finding("broken-code", section, block.start + line + 2, message))

@@ -121,7 +121,7 @@ def placeholders(text: str, *, section: int) -> list[Finding]:
             if not _names(beside, row)
         ]
     for block in every:
-        for number, row in enumerate(block.text.splitlines() if block.kind == "html" else ()):
+        for number, row in enumerate(blocks.bare_rows(block.text) if block.kind == "html" else ()):
             if _IN_PROSE.search(row) or _is_comment(row):
                 found.append((block.start + number + 1, "a line of HTML", row, "warning"))
     for paragraph in blocks.paragraphs(text):
@@ -143,7 +143,7 @@ def placeholders(text: str, *, section: int) -> list[Finding]:
 
 def _in_code(block: Block) -> list[tuple[int, str, str, Severity]]:
     """The placeholders of a block of code: line from 0, what it is, its words, severity."""
-    rows = block.code.splitlines()
+    rows = blocks.bare_rows(block.code)
     found: list[tuple[int, str, str, Severity]] = []
     for number, row in enumerate(rows):
         if _is_comment(row):

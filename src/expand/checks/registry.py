@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from expand.checks import code_blocks, endings, forbidden_characters, links, placeholders, repeats, requirements, talk
+from expand.checks import (
+    code_blocks,
+    endings,
+    forbidden_characters,
+    links,
+    placeholders,
+    repeats,
+    requirements,
+    talk,
+    undefined_names,
+)
 from expand.checks.finding import Finding
+from expand.checks.language import wrong_language
+from expand.markdown.names import definitions
 from expand.outline import Quality, Section
 
 
@@ -43,7 +55,7 @@ def check_section(
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
-        requirements.wrong_language(text, section=number, language=language),
+        wrong_language(text, [title, *topics], section=number, language=language),
         requirements.few_examples([text], section.code_examples or 0, quality.code_language, section=number),
     )
 
@@ -55,15 +67,17 @@ def check_chapter(
     quality: Quality | None = None,
     exists: Callable[[str], bool] | None = None,
     any_slug: bool = False,
+    names: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
     ``texts`` holds the sections by number; what stands around them may go along under 0, to be checked too, or as
     ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
-    see ``links.broken_links``.
+    see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
-    found = [*repeats.across_sections(texts), *broken]
+    defined = {found.name for text in around for found in definitions(text)}.union(names)
+    found = [*repeats.across_sections(texts), *broken, *undefined_names.undefined_references(texts, defined)]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         found += requirements.few_examples(texts.values(), wanted, language, section=0)

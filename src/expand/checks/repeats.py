@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.markdown import blocks, matching
 
+_NO_WORDS = re.compile(r"<[^<>]*>|(?<=\])\([^()\s]*\)")
+"""Tags and the targets of links."""
 NEAR = 0.8
 """The share of three-word runs in common from which two passages say the same."""
+CHANGED = 0.85
+"""So do longer ones of which this share of the words is the same in the same order: a tenth may be changed."""
+CANDIDATE = 0.45
+"""The share of a passage's runs that such a one has in common with the other: a changed word breaks three."""
 LEAST_WORDS = 8
 LEAST_CJK = 25
 """What is shorter than so many words, or Chinese characters, may stand there twice."""
@@ -20,7 +28,8 @@ LEAST_CODE_CHARACTERS = 60
 MOST_SHARING = 50
 """A run of words that so many passages have in common says little of any two of them, and is not looked up further."""
 LITTLE = 20
-"""One repetition of fewer words than this is only noted."""
+LITTLE_CJK = 40
+"""One repetition of fewer words, or Chinese characters, than this is only noted."""
 SEVERAL = 3
 """So many repetitions that are half of all passages or more block."""
 LOOPED = 3
@@ -33,35 +42,39 @@ BLOCKING_LOOP = 8
 class Unit:
     """A passage or code block that could repeat another; ``line`` counts from 1.
 
-    ``runs`` are its runs of three words; of code, all its lines as one run.
+    ``runs`` are its runs of three words, ``words`` its words if it is a passage that is not ``little``; of code all
+    lines are one run.
     """
 
     section: int
     line: int
     text: str
     runs: frozenset[tuple[str, ...]]
+    words: tuple[str, ...] = ()
+    little: bool = False
 
 
 def _units(text: str, *, section: int) -> list[Unit]:
     """Everything in a section that is long enough to be called a repetition."""
     paragraphs = blocks.paragraphs(text)
-    token_lists = matching.tokenized([paragraph.text for paragraph in paragraphs])
-    sizes = matching.sizes([paragraph.text for paragraph in paragraphs])
-    found = [
-        Unit(
-            section=section,
-            line=paragraph.line + 1,
-            text=paragraph.text,
-            runs=frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False)),
+    texts = [_NO_WORDS.sub("", paragraph.text) for paragraph in paragraphs]
+    found = []
+    for paragraph, tokens, size in zip(paragraphs, matching.tokenized(texts), matching.sizes(texts), strict=True):
+        if not _is_long_enough(size):
+            continue
+        runs: frozenset[tuple[str, ...]] = frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
+        little = len(tokens) - size[1] < LITTLE * (1 - size[1] / LITTLE_CJK)
+        words = () if little else tuple(tokens)
+        unit = Unit(
+            section=section, line=paragraph.line + 1, text=paragraph.text, runs=runs, words=words, little=little
         )
-        for paragraph, tokens, size in zip(paragraphs, token_lists, sizes, strict=True)
-        if _is_long_enough(size)
-    ]
+        found.append(unit)
     for block in blocks.fences(text):
-        rows = tuple(" ".join(row.split()) for row in block.code.splitlines() if row.strip())
+        rows = tuple(" ".join(row.split()) for row in blocks.bare_rows(block.code) if row.strip())
         if len(rows) >= LEAST_CODE_ROWS and sum(map(len, rows)) >= LEAST_CODE_CHARACTERS:
-            runs = frozenset({("code", *rows)})
-            found.append(Unit(section=section, line=block.start + 1, text=block.code, runs=runs))
+            found.append(
+                Unit(section=section, line=block.start + 1, text=block.code, runs=frozenset({("code", *rows)}))
+            )
     return found
 
 
@@ -83,7 +96,7 @@ def _repetitions(units: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
     for unit in units:
         shared = Counter(number for run in unit.runs for number in having.get(run, ()))
         # Two passages have no fewer runs together than the one has: what shares too few of them need not be compared.
-        least = NEAR * len(unit.runs)
+        least = (CANDIDATE if unit.words else NEAR) * len(unit.runs)
         close = sorted(number for number, count in shared.items() if count >= least)
         near = next((firsts[number] for number in close if _is_near(unit, firsts[number], shared[number])), None)
         if near is not None:
@@ -98,7 +111,12 @@ def _repetitions(units: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
 
 
 def _is_near(unit: Unit, other: Unit, shared: int) -> bool:
-    return shared / (len(unit.runs) + len(other.runs) - shared) >= NEAR
+    if shared / (len(unit.runs) + len(other.runs) - shared) >= NEAR:
+        return True
+    if not unit.words or not other.words:
+        return False
+    matcher = SequenceMatcher(None, unit.words, other.words, autojunk=False)
+    return matcher.real_quick_ratio() >= CHANGED and matcher.ratio() >= CHANGED
 
 
 def _looped_sentence(text: str, repeated_lines: set[int]) -> tuple[str, int, int] | None:
@@ -131,7 +149,7 @@ def within_section(text: str, *, section: int) -> list[Finding]:
     if repeated:
         unit, earlier = repeated[0]
         most = len(repeated) * 2 >= len(units) and len(repeated) >= SEVERAL
-        little = len(repeated) == 1 and len(matching.tokens(unit.text)) < LITTLE
+        little = len(repeated) == 1 and unit.little
         severity: Severity = "blocking" if most else "note" if little else "warning"
         message = (
             f"{len(repeated)} of {len(units)} passages and code blocks repeat earlier ones; "
@@ -158,9 +176,13 @@ def across_sections(texts: Mapping[int, str]) -> list[Finding]:
     found = []
     for section, pairs in repeated.items():
         unit, earlier = pairs[0]
+        little = all(one.little for one, _ in pairs)
         message = (
             f"{len(pairs)} passages or code blocks repeat earlier sections; first line {unit.line} repeats "
             f"section {earlier.section}, line {earlier.line}: {excerpt(unit.text)}"
         )
-        found.append(finding("repeats", section, unit.line, message, remedy=remedy))
+        severity: Severity = "note" if little else "warning"
+        found.append(
+            finding("repeats", section, unit.line, message, severity=severity, remedy=remedy, mendable=not little)
+        )
     return found

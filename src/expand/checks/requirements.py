@@ -1,15 +1,14 @@
-"""Check what the outline and the source require: length, language, topics, examples, blocks."""
+"""Check what the outline and the source require: length, topics, examples, blocks."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.document.layout import is_placeholder
 from expand.markdown import blocks, code, lines, matching
-from expand.markdown.blocks import Block, Paragraph
+from expand.markdown.blocks import Block
 from expand.outline import Layout
 
 SHORT = 0.95
@@ -34,18 +33,6 @@ CJK_TERMS = 0.4
 """The share of a topic's pairs of Chinese characters from which it is treated: of a topic in other
 words about half are left, and chance brings a quarter."""
 
-FOREIGN_LETTERS = 40
-"""A passage of fewer letters is in no language: names and commands."""
-LEAST_CJK = 0.15
-"""Below this share of letters a passage is not in Chinese, Japanese or Korean."""
-MOST_CJK = 0.20
-"""Above this share a passage is not in a language of Latin script."""
-ENGLISH_WORDS = 3
-"""Words such as "the" from which Latin text in a Chinese one is a foreign text and no list of names."""
-MOSTLY_FOREIGN = 0.5
-"""Above this share of the text the section must not be accepted."""
-_ENGLISH = re.compile(r"(?i)\b(?:the|of|and|to|is|are|that|this|with|for|in|on|it|be|can|which|from|by|as|you|we)\b")
-_LATIN = re.compile("[A-Za-z]")
 _NO_CODE = frozenset({"", "text", "txt", "plain", "plaintext", "output", "console", "markdown", "md"})
 
 
@@ -67,38 +54,6 @@ def wrong_length(text: str, *, section: int, target: int) -> list[Finding]:
         remedy = f"cut {delivered - target} lines or raise the outline's target"
         return [finding("long", section, 1, message, remedy=remedy)]
     return []
-
-
-def wrong_language(text: str, *, section: int, language: str) -> list[Finding]:
-    """At most one: passages of 40 letters or more that are in the wrong script."""
-    wants_cjk = matching.is_cjk_language(language)
-    every = blocks.paragraphs(text)
-    wrong = [paragraph for paragraph in every if _is_foreign(paragraph, wants_cjk)]
-    if not wrong:
-        return []
-    share = sum(len(paragraph.prose) for paragraph in wrong) / sum(len(paragraph.prose) for paragraph in every)
-    severity: Severity = "blocking" if share > MOSTLY_FOREIGN else "warning"
-    line = wrong[0].line + 1
-    message = (
-        f"{len(wrong)} of {len(every)} passages ({share:.0%} of the text) are not in {language!r}; "
-        f"the first at line {line}: {excerpt(wrong[0].text)}"
-    )
-    remedy = f"write them in {language!r}"
-    return [finding("wrong-language", section, line, message, severity=severity, remedy=remedy)]
-
-
-def _is_foreign(paragraph: Paragraph, wants_cjk: bool) -> bool:
-    """Whether a passage is in the wrong script.
-
-    A list of foreign names is no foreign text: Latin text counts only with words such as "the".
-    """
-    cjk = matching.cjk_letters(paragraph.prose)
-    letters = cjk + len(_LATIN.findall(paragraph.prose))
-    if letters < FOREIGN_LETTERS:
-        return False
-    if wants_cjk:
-        return cjk / letters < LEAST_CJK and len(_ENGLISH.findall(paragraph.prose)) >= ENGLISH_WORDS
-    return cjk / letters > MOST_CJK
 
 
 def missing_topics(text: str, title: str, topics: Sequence[str], *, section: int) -> list[Finding]:
@@ -233,7 +188,7 @@ def _parts(block: Block) -> list[str]:
     if block.kind in ("fence", "code"):
         return [block.code]
     if block.kind in ("table", "list"):
-        return block.text.splitlines()
+        return blocks.bare_rows(block.text)
     return [block.text]
 
 

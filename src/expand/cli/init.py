@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,10 @@ from expand.cli.verbosity import counted, warn
 from expand.doctor.environment import shell_command
 from expand.errors import InputError
 from expand.outline.schema import is_language
-from expand.scaffold.new_workspace import NewWorkspace, create_workspace
+from expand.reports.estimates import DEFAULT_TOKENS_PER_LINE
+from expand.scaffold.docs_tree import MOST_DOCUMENTS, TreeChapter
+from expand.scaffold.new_workspace import FIRST_ALLOWANCE, NewWorkspace, create_workspace
+from expand.schema import Json
 
 
 def init(
@@ -39,7 +43,11 @@ def init(
             {
                 "workspace": str(made.workspace.root),
                 "tree": made.tree.kind,
-                "chapters": [{"id": c.id, "title": c.title, "source": c.source} for c in made.tree.chapters],
+                "language": made.tree.language,
+                "documents": made.tree.documents,
+                "chapters": [_chapter(chapter) for chapter in made.tree.chapters],
+                "translations": dict(made.tree.translations),
+                "unsupported": made.tree.unsupported,
                 "written": list(made.written),
                 "renewed": list(made.renewed),
                 "kept": list(made.kept),
@@ -50,12 +58,31 @@ def init(
         _show(made, folder)
 
 
+def _chapter(chapter: TreeChapter) -> Json:
+    state = chapter.state
+    return {
+        "id": chapter.id,
+        "title": chapter.title,
+        "source": chapter.source,
+        "kind": state.kind,
+        "lines": state.lines,
+        "target_lines": state.target,
+        "finished": state.finished,
+    }
+
+
 def _show(made: NewWorkspace, folder: Path) -> None:
-    tree = made.tree
-    if tree.kind == "empty":
+    tree, root = made.tree, made.workspace.root
+    if root != folder.resolve():
+        typer.echo(f"workspace: {root}, next to what {tree.kind} builds")
+        folder = root
+    if tree.chapters:
+        finished = sum(one.state.finished for one in tree.chapters)
+        typer.echo(f"{tree.kind}: {tree.title}, {counted(len(tree.chapters), 'chapter')}, {finished} finished")
+    elif not tree.unsupported:
         typer.echo("No documents found: a first chapter was made to start with.")
-    else:
-        typer.echo(f"{tree.kind}: {tree.title}, {counted(len(tree.chapters), 'chapter')}")
+    for name in _left_out(made):
+        warn(name)
     for state, names in (("written", made.written), ("renewed", made.renewed), ("kept", made.kept)):
         for name in names:
             typer.echo(f"  {state:<7}  {name}")
@@ -77,3 +104,32 @@ def _show(made: NewWorkspace, folder: Path) -> None:
         typer.echo(f"  {number}. {step}")
     if made.further is not None:
         typer.echo(f"further outlines: {command.name} outline import {shlex.quote(made.further)}")
+
+
+def _left_out(made: NewWorkspace) -> Iterator[str]:
+    """What a user has to know of a tree: what is no chapter, where drafts would be built, what the allowance lacks."""
+    tree = made.tree
+    if tree.unsupported:
+        made_up = "" if tree.chapters else "; a first chapter was made to start with"
+        yield (
+            f"{counted(tree.unsupported, 'document')} in reStructuredText, which is not supported{made_up}; "
+            "convert to Markdown what is to be expanded, for instance with pandoc"
+        )
+    if tree.translations:
+        listed = ", ".join(f"{code} ({count})" for code, count in sorted(tree.translations.items()))
+        yield f"translations are left out: {listed}; `expand init --language CODE` takes one of them instead"
+    if tree.left_out:
+        yield f"{tree.left_out:,} of {tree.left_out + MOST_DOCUMENTS:,} documents are left out; name a smaller folder"
+    if tree.others:
+        yield f"there are further sites: {', '.join(tree.others)}; name one of these folders to take it"
+    if tree.documents == "." and tree.site.generator.exclude:
+        yield (
+            f"{tree.kind} builds this folder, with the drafts in it; "
+            f"add drafts/** to {tree.site.generator.exclude} in its configuration"
+        )
+    needed = round(made.missing_lines * DEFAULT_TOKENS_PER_LINE)
+    if needed > FIRST_ALLOWANCE and "outlines/book.yaml" in made.written:
+        yield (
+            f"the chapters lack {made.missing_lines:,} lines, which take about {needed:,} tokens; the allowance of "
+            f"{FIRST_ALLOWANCE:,} does not reach for all: raise it in outlines/book.yaml, or expand some of them"
+        )

@@ -53,6 +53,7 @@ def review(
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")] = "table",
     as_json: options.FormatJson = False,
     output: options.Output = None,
+    code: Annotated[bool, typer.Option("--code", help="Have toolchains judge the code blocks.")] = False,
     explain: Explain = None,
     workspace: options.Workspace = None,
 ) -> None:
@@ -62,7 +63,8 @@ def review(
         raise InputError(f"--format is {form!r}", remedy="give table, json or markdown")
     place = workspace_of(context, workspace)
     settings, book = settings_of(place), place.book()
-    results = [review_draft(place, settings, book, chapter) for chapter in chapters]
+    code = code or settings.code.check
+    results = [review_draft(place, settings, book, chapter, code=code) for chapter in chapters]
     if form == "json":
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
     else:

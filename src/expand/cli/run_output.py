@@ -177,9 +177,13 @@ def _line(places: Locations, finding: Finding) -> str:
 
 
 def _score(chapter: ChapterResult) -> str:
+    code = chapter.code
+    judged = f"; {code.checked - code.failed:,} of {counted(code.blocks, 'code block')} compile" if code else ""
+    if code and code.unchecked:
+        judged += f", {code.unchecked:,} unchecked"
     return (
         f"{chapter.draft}: {chapter.lines:,} of {counted(chapter.target_lines, 'line')}, "
-        f"length score {chapter.length_score}"
+        f"length score {chapter.length_score}{judged}"
     )
 
 
@@ -189,7 +193,8 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
     found = [
         finding
         for finding in chapter.every_finding
-        if finding.severity != "note" and (finding.section not in unfinished or finding.kind == "not-asked")
+        if (finding.severity != "note" or finding.kind == "unchecked-code")
+        and (finding.section not in unfinished or finding.kind == "not-asked")
     ]
     for finding in found[:MOST_FINDINGS]:
         yield _line(places, finding)

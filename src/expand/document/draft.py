@@ -39,12 +39,19 @@ class Stamp:
     """What the last line says of one section: its key ("" while unfinished), the hash of its text,
     and the hash of what it was told of the sections before it ("" for nothing). ``name`` is the anchor of its heading,
     by which it is known when its number changes.
+
+    ``demands`` is the digest of what its outline demands beside title, topics and lines, ``lines`` are those that it
+    was asked for, 0 where a part of it went elsewhere: they tell a change of titles and topics from one of the
+    contract. ``id`` is the number under which the ledger knows the section, 0 for its own.
     """
 
     key: str
     text: str
     told: str = ""
     name: str = ""
+    demands: str = ""
+    lines: int = 0
+    id: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +94,14 @@ class Draft:
     def section(self, number: int) -> DraftSection | None:
         """The section of that number, if the draft has one."""
         return next((s for s in self.sections if s.number == number), None)
+
+    def having(self, section: DraftSection, stamp: Stamp | None) -> Draft:
+        """The draft with this section in the place of the one of its number, and its stamp."""
+        stamps = {number: other for number, other in self.stamps.items() if number != section.number}
+        if stamp is not None:
+            stamps[section.number] = stamp
+        sections = [*self.without(section.number).sections, section]
+        return replace(self, sections=tuple(sorted(sections, key=lambda one: one.number)), stamps=stamps)
 
     def edited(self, number: int) -> bool:
         """Whether a person changed that section since the tool wrote it.
@@ -207,8 +222,16 @@ def read(text: str) -> Draft:
     for name, value in fields.items():
         number, _, slug = name.partition("@")
         if number.isdecimal() and len(number) < 10:
-            key, hashed, told = (*value.split(":"), "", "")[:3]
-            stamps[int(number)] = Stamp(key="" if key == "-" else key, text=hashed, told=told, name=slug)
+            key, hashed, told, demands, asked, own = (*value.split(":"), *[""] * 5)[:6]
+            stamps[int(number)] = Stamp(
+                key="" if key == "-" else key,
+                text=hashed,
+                told=told,
+                name=slug,
+                demands=demands,
+                lines=_count(asked),
+                id=_count(own),
+            )
     if fields.get("layout") == "keep":
         pieces, sections = _kept_parts(body, stamps)
         return Draft(
@@ -257,8 +280,13 @@ def _parted(text: str) -> tuple[str, Mapping[str, str]]:
 
 def _stamp(number: int, stamp: Stamp) -> str:
     name = f"@{stamp.name}" if stamp.name else ""
-    told = f":{stamp.told}" if stamp.told else ""
-    return f"{number}{name}={stamp.key or '-'}:{stamp.text}{told}"
+    own = stamp.id if stamp.id != number else 0
+    values = (stamp.key or "-", stamp.text, stamp.told, stamp.demands, stamp.lines or "", own or "")
+    return f"{number}{name}={':'.join(map(str, values)).rstrip(':')}"
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int, ...], tuple[DraftSection, ...]]:

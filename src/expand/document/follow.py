@@ -1,17 +1,19 @@
-"""Have a draft's sections follow the outline's, whatever their numbers and titles are by now.
+"""Have a draft's sections and topics follow the outline's, whatever their numbers and titles are by now.
 
 A section of the draft is the outline's section of its title, of a title like it between its neighbours, or of its
-topics in the same place. What the outline no longer has keeps a number behind all others.
+topics in the same place. What the outline no longer has keeps a number behind all others. A topic that the outline has
+in another section goes there with its text: so sections are merged and split, and a section may become a topic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
+from typing import NamedTuple
 
 from expand.document.draft import Draft, DraftSection, Stamp, numbered_heading, section_heading, text_hash
-from expand.document.layout import SAME_TITLE, Named, located
+from expand.document.layout import SAME_TITLE, Named, Wanted, located
 from expand.document.page import Heading, Page
 from expand.markdown import matching
 from expand.markdown.blocks import anchor, rows
@@ -27,6 +29,10 @@ def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
     """
     numbers = new_numbers(draft, sections)
     found = [_moved(draft, section, numbers[section.number], sections) for section in draft.sections]
+    found = [
+        (section, stamp and replace(stamp, id=stamp.id or old.number))
+        for old, (section, stamp) in zip(draft.sections, found, strict=True)
+    ]
     return replace(
         draft,
         sections=tuple(sorted((section for section, _ in found), key=lambda section: section.number)),
@@ -38,18 +44,17 @@ def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
 def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
     """The outline's number of each of the draft's sections."""
     own = sorted(draft.sections, key=lambda section: section.number)
-    headings = [_heading_of(section) for section in own]
-    found = located(headings, [section.wanted for section in sections])
-    taken = set(found.values())
-    for index, section in enumerate(sections):
-        if index in found:
-            continue
-        after = max((at for other, at in found.items() if other < index), default=-1)
-        before = min((at for other, at in found.items() if other > index), default=len(own))
-        same = [at for at in range(after + 1, before) if at not in taken and _follows(own[at], section)]
-        if same:
-            found[index] = same[0]
-            taken.add(same[0])
+    found = located([_heading_of(section) for section in own], [section.wanted for section in sections])
+    _renamed(found, len(sections), len(own), lambda index, at: _follows(own[at], sections[index]))
+    # Anywhere, one topic in common is chance: many sections have one on errors, or a summary.
+    several = {index for index, section in enumerate(sections) if len(section.topics) > 1}
+    _renamed(
+        found,
+        len(sections),
+        len(own),
+        lambda index, at: index in several and _shares_topics(own[at], sections[index]),
+        anywhere=True,
+    )
     numbers = {own[at].number: index + 1 for index, at in found.items()}
     free = count(max(len(sections), *(section.number for section in own), 0) + 1 if own else 1)
     for other in own:
@@ -58,9 +63,206 @@ def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
     return numbers
 
 
+def known_by_draft(draft: Draft, sections: Sequence[Named]) -> tuple[Named, ...]:
+    """The outline's sections, with the headings that a draft has for them among their titles."""
+    numbers = new_numbers(draft, sections)
+    own = {numbers[section.number]: section for section in draft.sections}
+    return tuple(_known_as(own.get(number), named) for number, named in enumerate(sections, 1))
+
+
+def _known_as(section: DraftSection | None, named: Named) -> Named:
+    if section is None or named.wanted.stated:
+        return named
+    page = Page(section.text)
+    places = _topic_places(page, named.topics)
+    topics = (
+        Wanted((*topic.titles, page.headings[places[slot]].title), topic.stated) if slot in places else topic
+        for slot, topic in enumerate(named.topics)
+    )
+    wanted = Wanted((*named.wanted.titles, _heading_of(section).title))
+    return named._replace(wanted=wanted, topics=tuple(topics))
+
+
+def _renamed(
+    found: dict[int, int], wanted: int, present: int, is_same: Callable[[int, int], bool], *, anywhere: bool = False
+) -> None:
+    """Adds to what was found, by index, what is the same under another name between its neighbours, or ``anywhere``."""
+    for index in range(wanted):
+        if index in found:
+            continue
+        after = -1 if anywhere else max((at for other, at in found.items() if other < index), default=-1)
+        before = present if anywhere else min((at for other, at in found.items() if other > index), default=present)
+        free = (at for at in range(after + 1, before) if at not in found.values() and is_same(index, at))
+        at = next(free, None)
+        if at is not None:
+            found[index] = at
+
+
 def title_of(section: DraftSection) -> str:
     """The section's title as its heading has it."""
     return unnumbered(_heading_of(section).title)
+
+
+class Bodies(NamedTuple):
+    """The text on each topic of a section, by index, whether it has text on others, and what stands before them."""
+
+    texts: Mapping[int, str]
+    others: bool
+    opening: str = ""
+
+
+def bodies(text: str, topics: Sequence[Wanted], authors: Sequence[str]) -> Bodies:
+    """What a section's text says on each topic, less ``authors``, which are the source's blocks. Without topics all of
+    it is under 0.
+    """
+    page = Page(text)
+    places = _topic_places(page, topics) if topics else {0: 0}
+    found = {slot: _less(page, *_extent(page, at, whole=not topics), authors).body for slot, at in places.items()}
+    others = bool(topics) and any(
+        heading.level <= page.headings[at].level and index not in places.values()
+        for at in places.values()
+        for index, heading in enumerate(page.headings[1:], 1)
+    )
+    first = min((heading.lead for heading in page.headings[1:]), default=len(page.lines))
+    opening = _less(page, _extent(page, 0)[0], first, authors).body if topics else ""
+    return Bodies({slot: body for slot, body in found.items() if body.strip()}, others, opening)
+
+
+def _topic_places(page: Page, topics: Sequence[Wanted]) -> dict[int, int]:
+    """The index of each topic's heading among those of a section."""
+    below = page.headings[1:]
+    found = located(below, topics)
+
+    def is_like(index: int, at: int) -> bool:
+        return max(matching.likenesses(below[at].title, topics[index].titles), default=0.0) >= RENAMED_TITLE
+
+    _renamed(found, len(topics), len(below), is_like)
+    return {topic: at + 1 for topic, at in found.items()}
+
+
+def _extent(page: Page, at: int, *, whole: bool = False) -> tuple[int, int]:
+    """The lines of the text below a heading: all of it, or down to the next heading of its level."""
+    if at >= len(page.headings):
+        return len(page.lines), len(page.lines)
+    own = page.headings[at]
+    later = () if whole else (other.lead for other in page.headings[at + 1 :] if other.level <= own.level)
+    return own.end, next(iter(later), len(page.lines))
+
+
+class _Less(NamedTuple):
+    body: str
+    rest: str
+
+
+def _less(page: Page, start: int, end: int, authors: Sequence[str]) -> _Less:
+    """The text of some lines without the author's blocks, and these alone."""
+    known = {" ".join(text.split()) for text in authors}
+    body, rest = "", ""
+    for span in page.spans:
+        if span.start < start or span.end > end or span.kind in ("mark", "front-matter"):
+            continue
+        if span.kind == "blank":
+            body, rest = (body + span.text if body else ""), (rest + span.text if rest else "")
+        elif " ".join(span.text.split()) in known:
+            rest += span.text
+        else:
+            own = next((text for text in authors if not body and _begins(span.text, text)), "")
+            rest, body = rest + own, body + span.text[len(own) :].lstrip("\r\n")
+    return _Less(body.strip("\r\n").replace("\r\n", "\n"), rest.strip("\r\n"))
+
+
+def _begins(text: str, beginning: str) -> bool:
+    """Whether a block begins with another one, as a list does that the model went on with."""
+    return bool(beginning) and text.startswith(beginning) and text[len(beginning) :][:1] in ("\r", "\n")
+
+
+class Carried(NamedTuple):
+    """Text that came to a section from others, by topic: whether a person had edited one of them, and the stamp of
+    the first.
+    """
+
+    texts: dict[int, str]
+    edited: bool
+    stamp: Stamp | None
+
+
+def with_topics_moved(
+    draft: Draft, sections: Sequence[Named], authors: Sequence[str], changed: Collection[int]
+) -> tuple[Draft, Mapping[int, Carried]]:
+    """A draft that follows the outline, without the texts that belong to other sections by now, and these by the number
+    of the section where they belong. What the author wrote stays where it is. Sections that are not ``changed`` in the
+    outline stay as they are.
+    """
+    carried: dict[int, Carried] = {}
+    for number, named in enumerate(sections, 1):
+        own = draft.section(number)
+        topics = named.topics or (named.wanted,)
+        if own is not None and not named.topics:
+            continue
+        there = _topic_places(Page(own.text), named.topics) if own else {}
+        for slot, topic in enumerate(topics):
+            if slot in there:
+                continue
+            for other in draft.sections:
+                if (
+                    other.number == number
+                    or other.number not in changed
+                    or (at := _unwanted(other, topic, sections)) is None
+                ):
+                    continue
+                draft, text = _taken(draft, other, at, authors)
+                former = carried.get(number, Carried({}, False, draft.stamps.get(other.number)))
+                edited = former.edited or draft.edited(other.number)
+                carried[number] = former._replace(texts={**former.texts, slot: text}, edited=edited)
+                break
+    emptied = [s.number for s in draft.sections if s.number > len(sections) and not bodies(s.text, (), authors).texts]
+    for number in emptied:
+        draft = draft.without(number)
+    return draft, {number: one for number, one in carried.items() if any(map(str.strip, one.texts.values()))}
+
+
+def _unwanted(section: DraftSection, topic: Wanted, sections: Sequence[Named]) -> int | None:
+    """The index of the heading with a topic's title in a section that has no such topic any more."""
+    page = Page(section.text)
+    known = section.number <= len(sections)
+    wanted = _topic_places(page, sections[section.number - 1].topics).values() if known else ()
+    keys = {matching.title_key(title) for title in topic.titles} - {""}
+    return next(
+        (
+            at
+            for at, heading in enumerate(page.headings)
+            if at not in wanted and (at or not known) and matching.title_key(heading.title) in keys
+        ),
+        None,
+    )
+
+
+def _taken(draft: Draft, section: DraftSection, at: int, authors: Sequence[str]) -> tuple[Draft, str]:
+    """The draft without the text below a heading of a section, and that text. The heading stays where the author's
+    blocks do.
+    """
+    page = Page(section.text)
+    start, end = _extent(page, at, whole=at == 0)
+    body, rest = _less(page, start, end, authors)
+    heading = page.headings[at]
+    keeps = at == 0 or bool(rest) or " ".join(heading.text.split()) in {" ".join(text.split()) for text in authors}
+    kept = page.cut(0, start if keeps else heading.lead) + (f"\n{rest}\n\n" if rest else "")
+    left = DraftSection(number=section.number, text=kept + page.cut(end, len(page.lines)))
+    stamp = draft.stamps.get(section.number)
+    if stamp is not None and not draft.edited(section.number):
+        stamp = replace(stamp, text=text_hash(left.text), lines=0)
+    return draft.having(left, stamp), body
+
+
+def inserted(text: str, slot: int, topics: Sequence[Wanted], topic: str) -> str:
+    """An edited section with a topic's text, ``topic`` with its heading: before the first of the later topics that it
+    has, else at its end.
+    """
+    page = Page(text)
+    later = [page.headings[at].lead for other, at in _topic_places(page, topics).items() if other > slot]
+    at = min(later, default=len(page.lines))
+    before, behind = page.cut(0, at).rstrip("\r\n"), page.cut(at, len(page.lines))
+    return f"{before}\n\n{topic.strip()}\n\n{behind}"
 
 
 def _heading_of(section: DraftSection) -> Heading:

@@ -29,7 +29,7 @@ SAME_TITLE = 0.8
 OTHER_LEVEL = 0.15
 """How much less a heading of another level is like a title."""
 
-_NUMBER = re.compile(r"(?P<before>\d+(?:\.\d+)*\.)?(?P<last>\d+)(?P<after>[.):、]?)\s+(?=\S)")
+_COUNTER = re.compile(r"\d+|[一二三四五六七八九十]+|(?<![A-Za-z])[A-Z](?![A-Za-z])")
 _DEFINITION = re.compile(r"\s*\[\^?[^\]\n]+\]:")
 _SMALL_WORD = re.compile(r"(?<![\w'’`./-])[a-z]{4,}(?![\w`./(])")
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
@@ -42,7 +42,9 @@ _PLACEHOLDER = re.compile(
     | (?:未完)?待续 | 待(?:补充|完善|填写|续写|编写|更新) | 敬请期待 | (?:正在)?(?:建设|施工|编写)中
     )[\W_]*\Z"""
 )
-_BLANK_END = re.compile(r"(?:\r\n?|\n)[ \t]*(?:\r\n?|\n)[ \t]*\Z")
+_ONES = ("", *"一二三四五六七八九")
+_NUMERALS = tuple(f"{_ONES[ten] if ten > 1 else ''}{'十' if ten else ''}{one}" for ten in range(10) for one in _ONES)
+_BLANK_END = re.compile(r"(?:\r\n|\n|\r(?!\n))[ \t]*(?:\r\n?|\n)[ \t]*\Z")
 _LINE_END = re.compile(r"\r\n?|\n")
 _COMMENT = re.compile(r"\s*(?:<!--.*?-->\s*)+\Z", re.DOTALL)
 
@@ -217,13 +219,14 @@ def _closes(span: Span) -> bool:
 class HeadingStyle:
     """How a document writes the headings of one place: underlined or not, in title case, with a number.
 
-    ``last`` is the title of the last of them, whose number a heading behind it goes on from; "" where they have none.
+    ``number`` is what the last of them has before its title, which a heading behind it goes on from; "" where they have
+    none.
     """
 
     level: int
     setext: bool = False
     title_case: bool = False
-    last: str = ""
+    number: str = ""
 
     def heading(self, title: str, newline: str, *, ahead: int = 0) -> str:
         """A heading of that style with its line ending; ``ahead`` is how far behind the last one it is; 0: before it,
@@ -235,10 +238,10 @@ class HeadingStyle:
         return f"{'#' * min(6, self.level)} {said}{newline}"
 
     def _number(self, ahead: int) -> str:
-        found = _NUMBER.match(self.last) if ahead else None
-        if found is None:
+        found = [*_COUNTER.finditer(self.number)]
+        if not (ahead and found):
             return ""
-        return f"{found['before'] or ''}{int(found['last']) + ahead}{found['after']} "
+        return self.number[: found[-1].start()] + _counted_on(found[-1][0], ahead) + self.number[found[-1].end() :]
 
 
 def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
@@ -250,8 +253,22 @@ def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
         level=siblings[0].level,
         setext=all(heading.setext for heading in siblings),
         title_case=_is_title_case(titles),
-        last=siblings[-1].title if all(_NUMBER.match(heading.title) for heading in siblings) else "",
+        number=siblings[-1].title.removesuffix(titles[-1])
+        if all(
+            heading.title != title and heading.title.endswith(title)
+            for heading, title in zip(siblings, titles, strict=True)
+        )
+        else "",
     )
+
+
+def _counted_on(counter: str, ahead: int) -> str:
+    """A number, a Chinese numeral up to 99 or a letter, so many further on."""
+    if counter.isdigit():
+        return str(int(counter) + ahead)
+    if counter.isascii():
+        return chr(min(ord("Z"), ord(counter) + ahead))
+    return _NUMERALS[min(len(_NUMERALS) - 1, _NUMERALS.index(counter) + ahead)] if counter in _NUMERALS else counter
 
 
 def _is_title_case(titles: Sequence[str]) -> bool:
@@ -363,7 +380,7 @@ def section_parts(page: Page, region: Region, section: Named, style: HeadingStyl
             parts.append(Slot(topic, own.heading(title, page.newline, ahead=ahead if last else 0)))
 
     stops = [*(heading.lead for heading in below), region.end]
-    parts += _segment(page, region.start, stops[0], None if section.topics else 0)
+    parts += _segment(page, region.start, stops[0], 0, place=not section.topics)
     add_missing(-1, last=not below)
     for at, (start, stop) in enumerate(pairwise(stops)):
         parts += _segment(page, start, stop, topic_at.get(at))
@@ -395,13 +412,15 @@ def _ending_at(at: int, below: Sequence[Heading], found: Mapping[int, int]) -> I
             yield topic
 
 
-def _segment(page: Page, start: int, end: int, topic: int | None) -> Iterator[Part]:
-    """The author's lines, with a place for a topic where their text ends, or with none."""
+def _segment(page: Page, start: int, end: int, topic: int | None, *, place: bool = True) -> Iterator[Part]:
+    """The author's lines, with a place for a topic where their text ends, or with none. Without ``place`` only what
+    stands for text to come gives way to that of the topic.
+    """
     if topic is None:
         if text := page.cut(start, end):
             yield text
         return
-    line = insertion_line(page, start, end)
+    line = insertion_line(page, start, end) if place else end
     at = start
     for span in page.spans:
         if start <= span.start and span.end <= line and span.block is not None and is_placeholder(span.block):
@@ -412,7 +431,8 @@ def _segment(page: Page, start: int, end: int, topic: int | None) -> Iterator[Pa
             yield Placeholder(topic, page.cut(span.start, at))
     if before := page.cut(at, line):
         yield before
-    yield Slot(topic)
+    if place:
+        yield Slot(topic)
     if behind := page.cut(line, end):
         yield behind
 

@@ -1,7 +1,8 @@
 """A document as spans: every character of it is in exactly one, so that what is not changed is written back as it was.
 
 Spans are the byte order mark, the front matter, blank lines and top-level blocks. What stands inside a container (a
-``:::`` directive, an HTML or JSX element that is closed further down) is one span: a heading in it parts no document.
+``:::`` directive, an HTML or JSX element, a shortcode or an expression that ends further down) is one span: a heading
+in it parts no document.
 """
 
 from __future__ import annotations
@@ -18,19 +19,28 @@ from expand.markdown.blocks import Block, anchor, rows
 SpanKind = Literal["mark", "front-matter", "blank", "block", "container"]
 
 BYTE_ORDER_MARK = "\ufeff"
+MOST_EXPRESSION_BLOCKS = 100
+"""An expression of MDX that has more blocks in it is taken for text that begins with a brace."""
 
 _DIRECTIVE = re.compile(r" {0,3}(?P<run>:{3,}|/{3,})[ \t]*(?P<name>[^\s:/].*)?$")
 _TAG = re.compile(
-    r"<!--.*?(?:-->|\Z)|<(?P<close>/?)(?P<name>[A-Za-z][\w.:-]*)(?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^\"'{}<>])*?(?P<void>/?)>",
-    re.DOTALL,
+    r"""(?xs)
+      <!--\s*tabs:(?:start|(?P<close_tabs>end))\s*--> | <!--.*?(?:-->|\Z)
+    | <(?P<close>/?)(?P<name>[A-Za-z][\w.:-]*|(?=>))
+      (?:"[^"]*"|'[^']*'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|[^"'{}<>])*?(?P<void>/?)>
+    | \{%-?\s*(?P<close_block>end)?(?P<block>\w+)(?:(?!%\}).){0,500}%\}
+    | \{\{[<%]\s*(?P<close_code>/?)\s*(?P<code>[\w-]+)(?:(?!\}\}).){0,500}[>%]\}\}"""
 )
+"""What opens or closes an element: in HTML and JSX, in docsify's tabs, in Liquid and Jinja, in Hugo's shortcodes."""
+_EXPRESSION = re.compile(r"(?:export|import)\s|\{(?![#:%{/])|\{/\*")
 _VOID_TAGS = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
 _ATTRIBUTES = re.compile(r"[ \t]*\{:?[ \t]*(?P<body>[^{}\n]*)\}[ \t]*#*[ \t]*$")
 _IDENTIFIER = re.compile(r"(?:^|\s)#(?P<id>[^\s{}]+)")
 _ANCHOR_TAG = re.compile(
-    r"""<a\s+[^>]*?\b(?:id|name)\s*=\s*["']?(?P<id>[^"'\s>]+)[^>]*?(?:/>|>\s*</a\s*>|>)""", re.IGNORECASE
+    r"""<(?:a|span)\s+[^>]*?\b(?:id|name)\s*=\s*["']?(?P<id>[^"'\s>]+)[^>]*?(?:/>|>\s*</(?:a|span)\s*>|>)""",
+    re.IGNORECASE,
 )
-_TARGET = re.compile(r"\((?P<id>[^\s()]+)\)=[ \t]*$")
+_TARGET = re.compile(r"(?:\((?P<id>[^\s()]+)\)=|\[\]\(\)\{[ \t]*\#(?P<empty>[^\s{}]+)[ \t]*\})[ \t]*$")
 _KNOWN_DIRECTIVE = re.compile(
     r"(?i)\{[\w:.-]+\}|(?:note|tip|info|important|warning|caution|danger|details|code-group|raw|abstract|success|question"
     r"|failure|bug|example|quote|admonition|tab|html|hint|attention|error|seealso)\b(?![.\w])"
@@ -162,7 +172,7 @@ def _heading(block: Block, text: str, lead: int, *, above: str) -> Heading:
     title = block.title[: attributes.start()] if attributes else block.title
     named = [found["id"] for found in _IDENTIFIER.finditer(attributes["body"] if attributes else "")]
     named += [found["id"] for part in (title, above) for found in _ANCHOR_TAG.finditer(part)]
-    named += [found["id"] for row in rows(above) if (found := _TARGET.match(row.strip()))]
+    named += [found["id"] or found["empty"] for row in rows(above) if (found := _TARGET.match(row.strip()))]
     return Heading(
         line=block.start,
         end=block.end,
@@ -186,7 +196,7 @@ def _leads(block: Block) -> bool:
 def _containers(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
     """The blocks in order, as first and last index: those of a container together, any other by itself."""
     ends: dict[int, int] = {}
-    for first, last in (*_directives(every), *_elements(every)):
+    for first, last in (*_directives(every), *_elements(every), *_expressions(every)):
         ends[first] = max(ends.get(first, first), last)
     at = 0
     while at < len(every):
@@ -258,18 +268,36 @@ def first_fault(page: Page) -> Fault | None:
 
 
 def _elements(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
-    """The HTML and JSX elements that open in one block and close in another, as indices of the two."""
+    """The elements and shortcodes that open in one block and close in another, as indices of the two."""
     opened: dict[str, list[int]] = {}
     for index, block in enumerate(every):
         if block.kind not in ("html", "paragraph"):
             continue
         for found in _TAG.finditer(_CODE_SPAN.sub("", block.text)):
-            name = found["name"]
-            if name is None or found["void"] or name.lower() in _VOID_TAGS:
+            name = next((found[key] for key in ("name", "block", "code") if found[key] is not None), None)
+            if name is None:
+                if "tabs:" not in found[0]:
+                    continue  # another comment
+                name = "tabs:"
+            if found["void"] or name.lower() in _VOID_TAGS:
                 continue
-            if not found["close"]:
+            if not (found["close"] or found["close_block"] or found["close_code"] or found["close_tabs"]):
                 opened.setdefault(name, []).append(index)
             elif opened.get(name):
                 first = opened[name].pop()
                 if first < index:
                     yield first, index
+
+
+def _expressions(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
+    """MDX's imports, exports and expressions with blank lines in them, as indices of the first and last block."""
+    for first, block in enumerate(every):
+        if block.kind != "paragraph" or not _EXPRESSION.match(block.text):
+            continue
+        depth = 0
+        for last in range(first, min(len(every), first + MOST_EXPRESSION_BLOCKS)):
+            depth += sum(every[last].text.count(c) for c in "{([") - sum(every[last].text.count(c) for c in "})]")
+            if depth <= 0:
+                break
+        if depth == 0 and last > first:
+            yield first, last

@@ -140,16 +140,22 @@ def site_at(folder: Path) -> Site | None:
     return None
 
 
+def sites_above(folder: Path, root: Path | None = None) -> Iterator[tuple[Path, Site]]:
+    """The sites that a folder may belong to, the nearest first, each with the folder that has it and the documents:
+    their configurations are in a folder above, up to ``root``, or in one beside the documents that is named so.
+    """
+    for place in (folder, *folder.parents):
+        if root is not None and not place.is_relative_to(root):
+            break
+        for candidate in (place, place / "website", place / "site"):
+            found = site_at(candidate)
+            if found is not None:
+                yield place, found
+
+
 def site_of(page: Path, root: Path) -> Site:
     """The site that a document below ``root`` belongs to; without one, plain Markdown in ``root``."""
-    for folder in page.parents:
-        if not folder.is_relative_to(root):
-            break
-        for place in (folder, folder / "website", folder / "site"):
-            found = site_at(place)
-            if found is not None:
-                return found
-    return Site(generator=PLAIN, folder=root)
+    return next((site for _, site in sites_above(page.parent, root)), Site(generator=PLAIN, folder=root))
 
 
 def documents_folder(site: Site) -> Path:

@@ -12,7 +12,7 @@ from expand.document import draft as document
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
 from expand.drafting.acceptance_record import Acceptances, require_unchanged
-from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.draft_file import DraftFile, DraftStore, code_check
 from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
@@ -25,18 +25,23 @@ from expand.settings import Settings
 from expand.workspace import Workspace, decoded, read_bytes
 
 
-def review(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> ChapterResult:
+def review(
+    workspace: Workspace, settings: Settings, book: Book, chapter_id: str, *, code: bool = False
+) -> ChapterResult:
     """A chapter's draft held to its outline, in the language and plan that it was drafted in, as a run would report it.
+    With ``code``, its code blocks are judged by their toolchains.
 
     Raises ``InputError`` when there is no draft.
     """
     draft_file = open_draft(workspace, settings, book, chapter_id)
+    judge = code_check(workspace, settings, draft_file.chapter.outline).judge
     return draft_file.chapter_result(
         [
             draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
             for section in draft_file.chapter.outline.sections
         ],
         whole=True,
+        code=judge(draft_file.texts) if code else None,
     )
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from expand.errors import InputError, Place
+from expand.markdown.blocks import bare_rows
 from expand.outline import Outline
 from expand.outline.schema import source_mistake
 from expand.paths import private_folder
@@ -91,7 +92,7 @@ def require_unchanged(workspace: Workspace, outline: Outline) -> None:
         return
     copy = acceptances.copy(made_from)
     former = read_bytes(copy) if copy.is_file() else b""
-    was, now = (text.decode("utf-8", "replace").splitlines() for text in (former, present))
+    was, now = (bare_rows(text.decode("utf-8", "replace")) for text in (former, present))
     difference = difflib.unified_diff(was, now, "when it was drafted", "now", lineterm="")
     shown = "\n".join(islice(difference, LONGEST_DIFFERENCE))
     raise InputError(

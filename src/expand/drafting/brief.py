@@ -46,12 +46,23 @@ class SectionBrief(NamedTuple):
 
     def text(self, topics: Sequence[Sequence[str]] = ()) -> str:
         """The entry as YAML, without its opening. Of its topics those of ``topics`` (each with its titles in every
-        language) alone, without their lines, which a request states itself.
+        language) alone, with their lines where there are several.
         """
         data = {key: value for key, value in self.data.items() if key not in ("title", "opening", "topics")}
         wanted = [found for titles in topics if (found := self.topic(titles)) is not None]
-        shown = [{"title": topic.title, "shows": list(topic.shows)} for topic in wanted if topic.shows]
-        return _yaml({**data, **({"topics": shown} if shown else {})})
+        several = len(wanted) > 1
+        shown: list[dict[str, Json]] = [
+            {
+                "title": topic.title,
+                **({"lines": topic.lines} if several and topic.lines else {}),
+                **({"examples": topic.examples} if several and topic.examples is not None else {}),
+                **({"shows": list(topic.shows)} if topic.shows else {}),
+            }
+            for topic in wanted
+        ]
+        # Titles alone say nothing that the request does not.
+        topics_data: list[Json] = [*shown] if any(len(one) > 1 for one in shown) else []
+        return _yaml({**data, **({"topics": topics_data} if topics_data else {})})
 
 
 class Brief(NamedTuple):

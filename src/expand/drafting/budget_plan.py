@@ -86,7 +86,7 @@ def due_sections(chapter: Chapter, checks: Sequence[SectionCheck]) -> list[DueSe
             priority=chapter.outline.priority,
         )
         for check in checks
-        if check.state == "due"
+        if check.state == "due" and not check.begun.whole
     ]
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from expand.checks import Finding, check_section, not_ignored
 from expand.document import draft
+from expand.document.draft import Draft
+from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, opened, own_texts
 from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
 from expand.document.source import footer_line, place, read_source
@@ -23,7 +25,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
 from expand.errors import InputError, Place
 from expand.llm.types import Message
-from expand.markdown import blocks, matching
+from expand.markdown import blocks, matching, names
 from expand.markdown.numbering import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
@@ -81,8 +83,12 @@ class Chapter:
         source_text: str,
         options: RunOptions,
         setup: ModelSetup,
+        draft: Draft | None = None,
         brief: Brief | None = None,
     ) -> None:
+        """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
+        heading that the draft has.
+        """
         self.id = outline.id
         self.options = options
         self.plan = options.plan
@@ -93,9 +99,12 @@ class Chapter:
         self._book = book
         self._outline_as_read = outline
         self._source_text = source_text
+        self._draft = draft
         bare = source_text.removeprefix(BYTE_ORDER_MARK)
         self._source = read_source(bare)
         self.source_blocks = blocks.blocks(bare)  # parsed for the source already, and cached for a moment
+        self.names = {definition.name: definition.content for definition in names.definitions(bare)}
+        """The link references and footnotes that the author's document defines, with what they stand for."""
         self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
         """The source with the outline's sections in it, None where the tool sets the document's form."""
         self.brief = brief
@@ -145,6 +154,7 @@ class Chapter:
             source_text=self._source_text,
             options=replace(self.options, plan=Plan.LEAN),
             setup=self.setup,
+            draft=self._draft,
             brief=self.brief,
         )
 
@@ -174,7 +184,28 @@ class Chapter:
 
     def arranged(self, page: Page) -> Arrangement:
         """A document with the sections of the outline in it, in the layout ``keep``."""
-        return arrange(page, self.named, end=footer_line(page))
+        named = known_by_draft(self._draft, self.named) if self._draft else self.named
+        return arrange(page, named, end=footer_line(page))
+
+    @cached_property
+    def authors(self) -> tuple[str, ...]:
+        """The source's blocks, word for word."""
+        spans = (span.text for span in Page(self._source_text).spans if span.kind == "container")
+        kept = (b.text for b in self.source_blocks if self.layout == "keep" or b.kind not in ("heading", "rule"))
+        return tuple(text.strip("\r\n") for text in (*spans, *kept))
+
+    def demands(self, section: Section) -> str:
+        """The digest of what a section owes beside its title, its topics and their lines."""
+        wanted = section.code_examples if section.code_examples is not None else self.outline.quality.code_examples
+        entry = self.brief_of(section)
+        return digest([self.say(section.note), wanted]) + (digest(dict(entry.data)) if entry else "")
+
+    def demands_more(self, section: Section, demands: str) -> bool:
+        """Whether a section owes something else than by former ``demands``. A brief without an entry for it does not
+        ask for anything: it was renamed, or its topics came from elsewhere.
+        """
+        now = self.demands(section)
+        return now[:_DIGITS] != demands[:_DIGITS] or now[_DIGITS:] not in ("", demands[_DIGITS:])
 
     def _kept_skeleton(self, section: Section, arrangement: Arrangement) -> Skeleton:
         parts = arrangement.sections[section.number]
@@ -187,6 +218,7 @@ class Chapter:
             title=title,
             topics=topics,
             target=section.lines,
+            names=self.names,
             intro=() if topics else tuple(own.values()),
             placed={topic: (text,) for topic, text in own.items()} if topics else {},
             kept=opened(parts, self._briefed(section)["opening"]),
@@ -225,6 +257,7 @@ class Chapter:
             title=title,
             topics=topics,
             target=section.lines,
+            names=self.names,
             intro=tuple(intro),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
             **self._briefed(section),
@@ -249,6 +282,11 @@ class Chapter:
         even = round(sum(given) / len(given)) if given else 0
         weights = tuple(topic.lines or even if topic is not None else even for topic in found) if given else ()
         return {"opening": entry.opening, "weights": weights}
+
+    @cached_property
+    def known_names(self) -> frozenset[str]:
+        """The names of link references and footnotes that the author's document defines or uses."""
+        return frozenset(use.name for use in names.uses(self._source_text))
 
     def check(self, section: Section, text: str) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than
@@ -280,16 +318,16 @@ class Chapter:
         )
         return not_ignored(found, {section.number: text}, self.ignored)
 
-    def key(self, section: Section, revision: Revision, *, title: str | None = None) -> str:
+    def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
-        number. ``title`` is for another title than the outline's.
+        number.
         """
-        known = self._keys.get((section.number, revision)) if title is None else None
+        known = self._keys.get((section.number, revision))
         if known is None:
             skeleton = self.skeletons[section.number]
             own: dict[str, Json] = {
                 "outline": [
-                    skeleton.title if title is None else title,
+                    skeleton.title,
                     list(skeleton.topics),
                     skeleton.target,
                     self.say(section.note),
@@ -302,9 +340,7 @@ class Chapter:
             if (entry := self.brief_of(section)) is not None:
                 own["outline"] = [own["outline"], dict(entry.data)]
             digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
-            known = ".".join(digests[name] for name in PARTS)
-            if title is None:
-                self._keys[section.number, revision] = known
+            known = self._keys[section.number, revision] = ".".join(digests[name] for name in PARTS)
         return known
 
     @cached_property

@@ -12,33 +12,37 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 from filelock import FileLock
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
+from expand.checks.requirements import LONG, SHORT
+from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.document import draft as document
-from expand.document.draft import Draft, DraftSection, Stamp
-from expand.document.follow import followed, new_numbers, title_of
+from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
+from expand.document.follow import Carried, bodies, followed, inserted, with_topics_moved
 from expand.document.layout import assembled
 from expand.document.page import Page, anchors
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
 from expand.drafting.brief import read_brief
-from expand.drafting.chapter import Chapter, Revision, differences
+from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
-from expand.markdown import lines
+from expand.markdown import lines, names
 from expand.markdown.blocks import anchor
 from expand.outline import Book, Outline, Section
-from expand.workspace import Workspace, decoded, read_bytes, write_atomically
+from expand.settings import Settings
+from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically
 
 MOST_OPEN = 32
 """Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
@@ -64,8 +68,26 @@ def open_chapter(
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
     source_text = decoded(source, workspace.source_path(outline.source), keep_mark=True)
     path = workspace.brief_path(chapter_id)
-    brief = read_brief(path, root=workspace.root) if options.brief and path.is_file() else None
-    return Chapter(book=book, outline=outline, source_text=source_text, options=options, setup=setup, brief=brief)
+    return Chapter(
+        book=book,
+        outline=outline,
+        source_text=source_text,
+        options=options,
+        setup=setup,
+        brief=read_brief(path, root=workspace.root) if options.brief and path.is_file() else None,
+        draft=workspace.draft(chapter_id),
+    )
+
+
+class Begun(NamedTuple):
+    """The text of each topic that a section goes on from, its opening, and whether it has all in their lines."""
+
+    bodies: tuple[str, ...] = ()
+    opening: str = ""
+    whole: bool = False
+
+
+NOT_BEGUN = Begun()
 
 
 class DraftFile:
@@ -88,8 +110,6 @@ class DraftFile:
         self._source_hash = ""
         self._seen: str | None = None
         self._former: Draft | None = None
-        self._titles: dict[int, str] = {}
-        """The sections' titles as the draft had them."""
         self._reread()
         for section in chapter.outline.sections:
             if section.number not in self.texts:
@@ -109,9 +129,37 @@ class DraftFile:
 
     def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
+        section = self.chapter.outline.sections[number - 1]
+        former = self.texts.get(number, "")
         self.texts[number] = text
-        self._stamps[number] = Stamp(key=key, text=document.text_hash(text), told=preceding_hash)
+        if names.definitions(former):  # what another section leant on stays defined
+            wanted = names.lacking(list(self.texts.values()), self.chapter.names)
+            text = self.texts[number] = names.completed(text, wanted, [former])
+        self._stamps[number] = Stamp(
+            key=key,
+            text=document.text_hash(text),
+            told=preceding_hash,
+            demands=self.chapter.demands(section),
+            lines=section.lines,
+            id=self.ledger_id(number),
+        )
         self._unwritten.add(number)
+
+    def put_on(self, number: int, text: str) -> None:
+        """Take over more text of a section that was begun from what stood there; it is still to be gone on with."""
+        self.texts[number] = text
+        self._stamps[number] = replace(self._stamps[number], text=document.text_hash(text))
+        self._unwritten.add(number)
+
+    def ledger_id(self, number: int) -> int:
+        """The number under which the ledger has a section's editions: that of its first draft, wherever it is now."""
+        stamp = self._stamps.get(number)
+        if stamp is not None and stamp.id:
+            return stamp.id
+        taken = {other.id for other in self._stamps.values()}
+        if number not in taken:
+            return number
+        return max(*taken, len(self.chapter.outline.sections)) + number
 
     def edited(self, number: int) -> bool:
         """Whether a person edited the section since the tool wrote it."""
@@ -123,20 +171,11 @@ class DraftFile:
         return stamp.told if stamp else ""
 
     def reason(self, section: Section, revision: Revision) -> str:
-        """Why a section is to be drafted, in words; "" when it is current: made from just what its key says. A section
-        that was only renamed is current.
-        """
+        """Why a section is to be drafted, in words; "" when it is current: made from just what its key says."""
         key = self.chapter.key(section, revision)
         stamp = self._stamps.get(section.number)
         if stamp is not None and stamp.key == key:
             return ""
-        former = self._titles.get(section.number)
-        if stamp is not None and former and stamp.key == self.chapter.key(section, revision, title=former):
-            self._stamps[section.number] = replace(stamp, key=key)
-            self._unwritten.add(section.number)
-            return ""
-        if self._former is None or self._former.section(section.number) is None:
-            return "new"
         if stamp is not None and stamp.key == SOURCE_KEY:
             return "new"
         if stamp is None or not stamp.key:
@@ -145,15 +184,52 @@ class DraftFile:
             return "new" if untouched else "unfinished"
         return f"changed: {', '.join(differences(stamp.key, key))}"
 
+    def begun(self, section: Section, revision: Revision) -> Begun:
+        """What a section that is due goes on from: its text, where only titles and topics changed since it was drafted.
+        What changed otherwise - the source, an instruction, how much is asked for - has it drafted anew.
+        """
+        stamp, chapter = self._stamps.get(section.number), self.chapter
+        changed = set(differences(stamp.key, chapter.key(section, revision))) if stamp and stamp.key else set(PARTS)
+        same_source = self._former is not None and self._former.source_hash == file_hash(self._source)
+        if stamp is None or not changed or not changed <= {"outline", *(("source",) if same_source else ())}:
+            return NOT_BEGUN
+        if chapter.demands_more(section, stamp.demands):
+            return NOT_BEGUN
+        skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
+        found = bodies(self.texts[section.number], wanted.topics, (*chapter.authors, skeleton.opening))
+        begun = SectionText(skeleton.opened(found.opening))
+        begun.bodies = [found.texts.get(slot, "") for slot in begun.slots]
+        whole = all(begun.bodies)
+        share = lines.of_section(begun.render()) / section.lines
+        less = found.others or not stamp.lines
+        if whole and not less and section.lines != stamp.lines and not SHORT <= share <= LONG:
+            return NOT_BEGUN
+        return Begun(tuple(begun.bodies), found.opening, whole=whole and (not less or share >= SHORT))
+
     def write(self) -> None:
         """Write the draft as it is now; not at all where nothing changed."""
         with drafts_lock(self._workspace):
             self._reread()
+            self._keep_names_apart()
             text, with_edits = self._rendered(self.texts)
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
                 self._seen = text
         self._unwritten.clear()
+
+    def _keep_names_apart(self) -> None:
+        """Rename what two sections define differently, and drop what they define likewise, but nothing that the author
+        or an editor defined. Sections are taken in their order, so that it is the same whichever came first.
+        """
+        numbers = [section.number for section in self.chapter.outline.sections]
+        taken: dict[str, str] = {}
+        for number in sorted(numbers, key=lambda number: (not self.edited(number), number)):
+            text, stamp = self.texts[number], self._stamps.get(number)
+            new = text if stamp is None or self.edited(number) else names.apart(text, taken, keep=self.chapter.names)
+            if stamp is not None and new != text:
+                self.texts[number] = new
+                self._stamps[number] = replace(stamp, text=document.text_hash(new))
+            taken |= {d.name: d.content for d in names.definitions(new) if d.name not in self.chapter.names}
 
     def _rendered(self, texts: Mapping[int, str]) -> tuple[str, bool]:
         """The draft's text, and whether a person's edits are in it."""
@@ -191,7 +267,7 @@ class DraftFile:
         theirs = any(section.number not in numbers and self.edited(section.number) for section in others)
         edited = former is not None and (former.rest_edited or theirs)
         # What a person wrote outside of sections stays: then the draft is what the sections go into, not the source.
-        base = Page(document.document_text(self.text)) if edited else None
+        base = Page("".join(_said(former, piece) for piece in former.pieces)) if former and edited else None
         arrangement = chapter.arranged(base) if base else chapter.arrangement
         assert arrangement is not None
         text, starts = assembled(arrangement, self.texts)
@@ -234,10 +310,12 @@ class DraftFile:
             return
         first = self._seen is None
         self._seen = present
-        read, named = document.read(present), self.chapter.named
-        numbers = new_numbers(read, named)
-        self._titles = {numbers[section.number]: title_of(section) for section in read.sections}
-        self._former = followed(read, named)
+        chapter = self.chapter
+        former = followed(document.read(present), chapter.named)
+        former, carried = with_topics_moved(former, chapter.named, chapter.authors, self._changed(former))
+        for number, one in carried.items():
+            former = former.having(*self._with(former, number, one))
+        self._former = former
         for section in self._former.sections:
             stamp = self._former.stamps.get(section.number)
             if stamp is not None and stamp.key == SOURCE_KEY and not self._former.edited(section.number):
@@ -247,6 +325,39 @@ class DraftFile:
                 self._stamps.pop(section.number, None)
                 if section.number in self._former.stamps:
                     self._stamps[section.number] = self._former.stamps[section.number]
+
+    def _changed(self, former: Draft) -> frozenset[int]:
+        """The sections whose outline changed since they were drafted. A topic that is missing in any other was taken
+        out of the draft by a person, or put elsewhere.
+        """
+        keys = {section.number: self.chapter.key(section, NO_REVISION) for section in self.chapter.outline.sections}
+        stamps = former.stamps.items()
+        return frozenset(n for n, stamp in stamps if n not in keys or "outline" in differences(stamp.key, keys[n]))
+
+    def _with(self, former: Draft, number: int, carried: Carried) -> tuple[DraftSection, Stamp | None]:
+        """A section with the topics that came to it from others. It is edited where any of them was."""
+        section, stamp = former.section(number), former.stamps.get(number)
+        text = SectionText(self.chapter.skeletons[number])
+        named, topics = self.chapter.named[number - 1], text.skeleton.topics
+        if section is not None and former.edited(number):
+            level = "#" * text.skeleton.body_level
+            whole = section.text
+            for slot, body in carried.texts.items():
+                heading = topic_heading(number, slot + 1, topics[slot])
+                heading = heading if former.layout == "numbered" else f"{level} {topics[slot]}"
+                whole = inserted(whole, slot, named.topics, f"{heading}\n\n{body}")
+            return DraftSection(number=number, text=whole), stamp
+        own = bodies(section.text if section else "", named.topics, self.chapter.authors)
+        text.skeleton = text.skeleton.opened(own.opening)
+        text.bodies = [carried.texts.get(slot) or own.texts.get(slot, "") for slot in text.slots]
+        whole = text.render()
+        before = stamp if stamp is not None and stamp.key not in ("", SOURCE_KEY) else carried.stamp
+        if before is not None:
+            # Lines and topics came from elsewhere, and what is asked for rose with them.
+            asked = text.skeleton.target if all(text.bodies) else before.lines
+            hashed = "" if carried.edited else document.text_hash(whole)
+            before = replace(before, text=hashed, lines=asked, id=stamp.id if stamp else 0)
+        return DraftSection(number=number, text=whole), before
 
     def section_result(self, section: Section, status: SectionStatus) -> SectionResult:
         """A section as it stands, held against its outline."""
@@ -261,12 +372,28 @@ class DraftFile:
         )
 
     def chapter_result(
-        self, sections: Sequence[SectionResult], *, whole: bool, links: dict[str, bool] | None = None
+        self,
+        sections: Sequence[SectionResult],
+        *,
+        whole: bool,
+        links: dict[str, bool] | None = None,
+        code: ChapterVerdicts | None = None,
     ) -> ChapterResult:
-        """The chapter from its sections. What is found across them goes to the section that it names, or to the chapter
-        where that section is not among them. For ``whole`` and ``links`` see ``chapter_findings``.
+        """The chapter from its sections, with the verdicts on their ``code`` if there are any. What is found across
+        them goes to the section that it names, or to the chapter where that section is not among them. For ``whole``
+        and ``links`` see ``chapter_findings``.
         """
         across = self.chapter_findings(whole=whole, links=links)
+        if code is not None:
+            across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
+            sections = [
+                replace(
+                    one,
+                    code=code.counts(one.number),
+                    findings=not_ignored(code.over(one.number, one.findings), self.texts, self.chapter.ignored),
+                )
+                for one in sections
+            ]
         numbers = {section.number for section in sections}
         return ChapterResult(
             id=self.chapter.id,
@@ -306,10 +433,29 @@ class DraftFile:
             quality=chapter.outline.quality if whole else None,
             exists=exists,
             any_slug=site.generator is not PLAIN,
+            names=chapter.known_names,
         )
         if whole:
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
         return not_ignored(found, self.texts, chapter.ignored)
+
+
+def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> CodeCheck:
+    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document."""
+    folder = workspace.source_path(outline.source).parent
+
+    def include(path: str) -> str | None:
+        with suppress(InputError):
+            file = workspace.inside(folder / path)
+            return read_text(file) if file.is_file() else None
+        return None
+
+    return CodeCheck(kept=workspace.state_path("code", "verdicts.json"), own=settings.code.checkers, include=include)
+
+
+def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Outline], CodeCheck] | None:
+    """How a run judges code, None where it does not."""
+    return partial(code_check, workspace, settings) if settings.code.check else None
 
 
 class DraftStore:
@@ -328,7 +474,7 @@ class DraftStore:
         self._workspace = workspace
         self._book = book
         self._outlines = outlines or {}
-        self._setup = setup
+        self.setup = setup
         self._open: dict[str, DraftFile] = {}
         self._overwritten: dict[str, set[int]] = {}
 
@@ -338,7 +484,7 @@ class DraftStore:
         if found is None:
             outline = self._outlines.get(chapter)
             opened = open_chapter(
-                self._workspace, self._book, chapter, options=self.options, setup=self._setup, outline=outline
+                self._workspace, self._book, chapter, options=self.options, setup=self.setup, outline=outline
             )
             found = DraftFile(self._workspace, opened)
             for number in self._overwritten.get(chapter, ()):
@@ -389,6 +535,12 @@ class DraftStore:
                 await asyncio.wait_for(done.wait(), WRITE_SECONDS)
             except TimeoutError:
                 self.write()  # what cannot be written now is tried again, and told at the end
+
+
+def _said(draft: Draft, piece: str | int) -> str:
+    """A piece of a draft of the layout ``keep`` as text."""
+    section = draft.section(piece) if isinstance(piece, int) else None
+    return section.text if section else piece if isinstance(piece, str) else ""
 
 
 @lru_cache(maxsize=8)

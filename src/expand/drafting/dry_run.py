@@ -90,7 +90,9 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
 
 def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, Order]]:
     """The questions and orders of one section, worked through with answers of just the lines asked for."""
-    section_text = SectionText(chapter.skeletons[check.section.number])
+    if check.begun.whole:
+        return []
+    section_text = check.text(chapter)
     requests = RequestBuilder(chapter, check.section, run_id="dry", revision=check.revision, extra=check.extra)
     loop = loop_for(section_text, chapter.setup.profile)
     orders: list[tuple[Ask, Order]] = []

@@ -36,6 +36,10 @@ PROBE_SHARE = 0.65
 """A question that is a section's only one asks for this share at first: what is missing can be asked for, what is too
 much cannot be taken back."""
 LEAST_LINES = 3
+STRONG_TOLERANCE, STRONG_LEAST_LINES = 0.05, 8
+"""The same two for a model that writes whole sections: a continuation of three lines reads as filler."""
+LEAST_SHARE = 0.5
+"""The part of its own lines that a topic keeps when those before it ran over."""
 MOST_LOOPS = 2
 """When so many answers of a section repeated themselves without end, nothing more is asked for."""
 MOST_CHARACTERS = 1000
@@ -60,6 +64,8 @@ class Ask:
     """Which part of the topic this is, from 0: the n-th question that it gets."""
     problems: tuple[str, ...] = ()
     """For a repair: what is wrong with the topic's text."""
+    code: str = ""
+    """For a repair of code: the blocks that are to be written anew, "" for the whole text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,13 +77,18 @@ class Outcome:
     cut: bool = False
 
 
-def loop_for(section_text: SectionText, profile: Profile, *, first_purpose: Purpose = "draft") -> LengthLoop:
-    """The length loop as the model's profile wants it."""
+def loop_for(
+    section_text: SectionText, profile: Profile, *, first_purpose: Purpose = "draft", expected_ratio: float = 1.0
+) -> LengthLoop:
+    """The length loop as the model's profile wants it. ``expected_ratio`` is what the run's other sections say of a
+    model that is asked for whole ones.
+    """
     return LengthLoop(
         section_text,
         lines_per_request=profile.lines_per_request,
         fresh_parts=bool(profile.aspects),
         first_purpose=first_purpose,
+        expected_ratio=expected_ratio if profile.brief else None,
     )
 
 
@@ -99,12 +110,22 @@ class LengthLoop:
     """The questions of one section. ``lines_per_request`` is what one request can well bring.
 
     ``fresh_parts`` says that a long topic is asked for in parts that each start anew (a small model, one aspect at a
-    time) rather than continued.
+    time) rather than continued. ``expected_ratio`` is the delivery ratio that is expected of a model that is trusted to
+    write a section at once; without one, the first question is small, to learn it.
     """
 
     def __init__(
-        self, section_text: SectionText, *, lines_per_request: int, fresh_parts: bool, first_purpose: Purpose = "draft"
+        self,
+        section_text: SectionText,
+        *,
+        lines_per_request: int,
+        fresh_parts: bool,
+        first_purpose: Purpose = "draft",
+        expected_ratio: float | None = None,
     ) -> None:
+        self._expected_ratio = expected_ratio
+        self._least = LEAST_LINES if expected_ratio is None else STRONG_LEAST_LINES
+        self._tolerance = TOLERANCE if expected_ratio is None else STRONG_TOLERANCE
         self._first_purpose: Purpose = first_purpose
         self._text = section_text
         self._lines_per_request = lines_per_request
@@ -120,8 +141,9 @@ class LengthLoop:
 
     @property
     def ratio(self) -> float:
-        """The delivery ratio of the answers whose connection held."""
-        return delivery_ratio(self._whole())
+        """The delivery ratio of the answers whose connection held, before any that which is expected."""
+        whole = self._whole()
+        return delivery_ratio(whole) if whole else self._expected_ratio or 1.0
 
     def _whole(self) -> list[Outcome]:
         # What a broken connection brought says how long it held, not how much the model writes. Counted, three bad
@@ -154,7 +176,7 @@ class LengthLoop:
             asked = [outcome.ask.purpose for outcome in self._whole() if outcome.ask.slots == (slot,)]
             # Only the last ones in a row count. Some models never end a block, and two tries are enough to know.
             if asked[-FINISH_TRIES:] != ["continue"] * FINISH_TRIES:
-                want = max(self._missing_of(slot), 2 * LEAST_LINES)
+                want = max(self._missing_of(slot), 2 * LEAST_LINES, self._least)
                 return self._ask("continue", (slot,), min(want, self._lines_per_request))
         return None
 
@@ -173,7 +195,8 @@ class LengthLoop:
         most: float = self._lines_per_request
         # Nothing is known of this model yet, so the first question is small. Otherwise the whole section would be asked
         # for at a ratio of 1, and a model that writes twice as much could not be corrected any more.
-        if not self._outcomes:
+        unknown = self._expected_ratio is None
+        if unknown and not self._outcomes:
             most = min(most, FIRST_SHARE * self._text.skeleton.target)
         group: list[int] = []
         want = 0.0
@@ -186,7 +209,7 @@ class LengthLoop:
                 break
             group.append(slot)
             want += quotas[slot]
-        if len(group) == len(self._text.slots) and not self._fresh_parts:
+        if unknown and len(group) == len(self._text.slots) and not self._fresh_parts:
             # Too short can be continued, too long cannot be shortened without another request that rewrites what is
             # paid for. So the error is made on that side.
             want *= PROBE_SHARE
@@ -212,7 +235,8 @@ class LengthLoop:
         missing = skeleton.target - self._text.lines
         # Within the tolerance nothing more is asked for. Every further request sends the chapter's outline again, which
         # costs more than the two or three lines that it would bring.
-        return missing if missing > ceil(skeleton.target * TOLERANCE - 0.5) else 0
+        least = 1 if self._expected_ratio is None else self._least
+        return missing if missing > ceil(skeleton.target * self._tolerance - 0.5) and missing >= least else 0
 
     def _more(self) -> Ask | None:
         """The next question for the topic that misses most."""
@@ -222,7 +246,7 @@ class LengthLoop:
         # Where it is missing most, and the first of equals. Asking always the last topic would be simpler; sections
         # would then end in one long topic.
         slot = max(self._text.slots, key=lambda s: (self._missing_of(s), -s))
-        want = min(missing, max(self._missing_of(slot), LEAST_LINES), self._lines_per_request)
+        want = min(missing, max(self._missing_of(slot), self._least), self._lines_per_request)
         purpose = self._first_purpose if self._fresh_parts else "continue"
         return self._ask(purpose, (slot,), want)
 
@@ -231,7 +255,7 @@ class LengthLoop:
         part = sum(o.ask.slots == slots for o in self._outcomes)
         # The lines to ask for, so that `want` lines come. Rounded half down rather than up, and without `round`, which
         # takes halves to the even number: the boundary would then depend on the figure.
-        count = max(LEAST_LINES, ceil(want / self.ratio - 0.5))
+        count = max(self._least, ceil(want / self.ratio - 0.5))
         return Ask(purpose=purpose, slots=slots, lines=count, ordinal=same, part=part)
 
     def _share(self, slot: int) -> float:
@@ -249,12 +273,15 @@ class LengthLoop:
 
     def _quotas(self, open_slots: Sequence[int]) -> dict[int, float]:
         """What each open topic may have: its share, less what others took too much."""
-        # What others took too much is taken off those that follow, but never below LEAST_LINES: every topic of the
-        # outline is owed some text.
+        # What others took too much is taken off those that follow, but never below the least that a topic is owed: of a
+        # strong model half of its share, since what is too long is sent back.
         left = self._text.skeleton.target - self._text.lines - len(open_slots)
         every = sum(map(self._weight, open_slots))
+        kept = 0.0 if self._expected_ratio is None else LEAST_SHARE
         return {
-            slot: max(LEAST_LINES, min(self._share(slot), left * self._weight(slot) / every)) for slot in open_slots
+            slot: max(LEAST_LINES, kept * share, min(share, left * self._weight(slot) / every))
+            for slot in open_slots
+            for share in (self._share(slot),)
         }
 
     def _most_rounds(self) -> int:

@@ -243,7 +243,9 @@ class RequestBuilder:
             material += skeleton.placed.get(slot, ())
         present = [self._extra.present[slot] for slot in slots if slot in self._extra.present]
         if repairing:
-            present = [section_text.bodies[slots[0]]]
+            headed = [f"### {skeleton.topics[slot]}\n\n" if len(slots) > 1 else "" for slot in slots]
+            whole = [f"{heading}{section_text.bodies[slot]}" for heading, slot in zip(headed, slots, strict=True)]
+            present = [ask.code] if ask.code else whole
         return replace(
             self._base,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
@@ -251,11 +253,13 @@ class RequestBuilder:
             source_material="\n\n".join(material) if first else "",
             before=self._before(ask, section_text),
             open_fence=section_text.fence(slots[0]) if ask.purpose == "continue" else "",
+            cut=ask.purpose == "continue" and section_text.cut[slots[0]],
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
             code_examples=self._code_examples(ask) if first else 0,
             present="\n\n".join(present).strip("\n"),
             told=self._extra.preceding if first else "",
             problems=ask.problems,
+            code_only=bool(ask.code),
             opening=skeleton.opening if first and 0 in slots else "",
             section_brief=self._section_brief(slots) if first else "",
             opens_section=first and 0 in slots,

@@ -37,13 +37,14 @@ _CODE = ("checks", "document", "drafting", "llm", "markdown", "outline", "prompt
 class ResultCache:
     """The finished chapters of a workspace, for a run's options under one profile."""
 
-    def __init__(self, workspace: Workspace, options: RunOptions, profile: Profile) -> None:
+    def __init__(self, workspace: Workspace, options: RunOptions, profile: Profile, *, usable: bool = True) -> None:
+        """Where it is not ``usable``, nothing is known and nothing kept."""
         self._workspace = workspace
         self._options = options
         self._profile = profile
         # Only whole, plain runs. With some sections, or text as context, the result says more or less than a run
         # without would, and would be wrong for it.
-        self._whole = not (options.sections or options.fresh or options.context == "text")
+        self._whole = usable and not (options.sections or options.fresh or options.context == "text")
         self._path = workspace.state_path("finished", f"{options.language}.{options.plan.value}.json")
         self._shared = self._shared_hash() if self._whole else ""
         self._outlines = {c: _hash(workspace.outline_path(c)) for c in options.chapters if self._whole}

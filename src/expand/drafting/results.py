@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from expand.budget import Balance, Shortfall
 from expand.checks import Finding
+from expand.code_check import CodeCounts
 from expand.drafting.events import SectionStatus
 from expand.errors import AuthorError, BudgetExceededError
 from expand.llm.types import Usage
@@ -29,6 +30,8 @@ class SectionResult:
     answers: int = 0
     usage: Usage = NO_USAGE
     findings: tuple[Finding, ...] = ()
+    code: CodeCounts | None = None
+    """What became of its code blocks, None where they were not checked."""
 
     @property
     def kept(self) -> bool:
@@ -66,6 +69,12 @@ class ChapterResult:
     def kept(self) -> bool:
         """Whether the chapter and all its sections keep their contract."""
         return all(finding.severity == "note" for finding in self.every_finding)
+
+    @property
+    def code(self) -> CodeCounts | None:
+        """The sums over the sections, None where none was checked."""
+        counts = [section.code for section in self.sections if section.code]
+        return CodeCounts(*map(sum, zip(*counts, strict=True))) if counts else None
 
     @property
     def target_lines(self) -> int:
@@ -174,6 +183,7 @@ def _section(section: SectionResult) -> dict[str, Json]:
     return {
         **_fields(section, "number title target_lines lines status attempts answers"),
         "tokens": _fields(section.usage, "prompt cached completion"),
+        "code": dict(section.code._asdict()) if section.code else None,
         "findings": [finding_json(finding) for finding in section.findings],
     }
 

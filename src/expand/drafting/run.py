@@ -22,27 +22,29 @@ from typing import Self
 from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError
 from expand.client.outcome import StoppedError
+from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
-from expand.drafting.chapter import Revision
-from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.draft_file import DraftFile, DraftStore, code_checks
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_run import SectionRun
+from expand.drafting.section_code import SectionCode
+from expand.drafting.section_run import DraftedSection, SectionRun
 from expand.drafting.section_state import (
     Revisions,
     check_chapter_state,
     check_section_state,
     raise_revisions,
+    revision_of,
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
 from expand.llm.types import Author
 from expand.markdown import lines
-from expand.outline import Section
+from expand.outline import Outline, Section
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -149,13 +151,22 @@ class Run:
     async def _run(self) -> RunResult:
         """Open what the run works with, and work. Outlines of chapters that are known to be finished stay unread."""
         workspace, options, settings = self._workspace, self._options, self._settings
-        cache = ResultCache(workspace, options, profile_of(workspace, settings))
+        # Verdicts on code depend on what is installed, so such a result is never known ahead.
+        cache = ResultCache(workspace, options, profile_of(workspace, settings), usable=not settings.code.check)
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in cache}
         opening = open_run(workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines)
         async with opening as (book, setup, context):
             drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
             workers = settings.concurrency or setup.profile.concurrency
-            self._scheduler = _Scheduler(context, drafts, cache, workspace, workers=workers, on_event=self._tell)
+            self._scheduler = _Scheduler(
+                context,
+                drafts,
+                cache,
+                workspace,
+                workers=workers,
+                on_event=self._tell,
+                code=code_checks(workspace, settings),
+            )
             for _ in range(self._stops):
                 self._scheduler.stop()
             return await self._scheduler.expand()
@@ -186,8 +197,10 @@ class _Scheduler:
         *,
         workers: int,
         on_event: Callable[[Event], None],
+        code: Callable[[Outline], CodeCheck] | None,
     ) -> None:
         self._options = drafts.options
+        self._code = code
         self._context = context
         self._drafts = drafts
         self._cache = cache
@@ -207,6 +220,7 @@ class _Scheduler:
         """Which sections are finished where the budget does not reach for all that are due."""
         self._without_brief: set[str] = set()
         """Chapters that get a brief before their first section is drafted."""
+        self._learning = asyncio.Lock()
         self._brief_locks: dict[str, asyncio.Lock] = {}
         self._brief_answers = 0
         self._attempts = 0
@@ -293,7 +307,7 @@ class _Scheduler:
     def _expected_tokens(self, due: DueSection) -> int:
         draft_file = self._drafts.look(due.chapter)
         section = draft_file.chapter.outline.sections[due.section - 1]
-        revision = Revision(*self._revisions.get(due.key, ()))
+        revision = revision_of(draft_file, section, self._revisions)
         check = check_section_state(draft_file, section, self._options, revision)
         return expected_tokens(draft_file.chapter, check, self._context.ledger)
 
@@ -354,9 +368,21 @@ class _Scheduler:
             self._noted.add(chapter_id)
         results = self._results.setdefault(chapter_id, {})
         results[number] = result
-        if len(results) == len(self._options.chosen(draft_file.chapter.outline)):
-            self._finish(draft_file)
+        outline = draft_file.chapter.outline
+        if len(results) == len(self._options.chosen(outline)):
+            judge = self._code(outline).judge if self._code else None
+            self._finish(draft_file, await asyncio.to_thread(judge, draft_file.texts) if judge else None)
         self._tell_done(chapter_id, result)
+
+    async def _first_alone(self, section: SectionRun) -> DraftedSection:
+        """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
+        what is asked of it for the others.
+        """
+        if self._drafts.setup.profile.brief and not self._context.delivered:
+            async with self._learning:
+                if not self._context.delivered:
+                    return await section.draft()
+        return await section.draft()
 
     async def _make_brief(self, chapter_id: str) -> None:
         """Have the chapter's brief made before the first of its sections; the others wait for it."""
@@ -382,7 +408,7 @@ class _Scheduler:
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        revision = Revision(*self._revisions.get((chapter.id, number), ()))
+        revision = revision_of(draft_file, section, self._revisions)
         check = check_section_state(draft_file, section, self._options, revision)
         if check.state == "edited":
             return "edited", ()
@@ -394,9 +420,14 @@ class _Scheduler:
         if self._plan is not None and (chapter.id, number) in self._plan.left_out:
             self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
             return "refused", ()
-        drafted = await SectionRun(self._context, chapter, check).draft()
+        code = None
+        if self._code:
+            code = SectionCode(self._code(chapter.outline), draft_file.texts, number, chapter.ignored)
+        drafted = await self._first_alone(SectionRun(self._context, chapter, check, code))
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)
+        elif check.begun.bodies:
+            draft_file.put_on(number, drafted.text)
         elif drafted.lines >= lines.of_section(draft_file.texts[number]):
             draft_file.put(number, drafted.text, "")
         return self._status(chapter.id, number, drafted.ended_by), drafted.notes
@@ -410,7 +441,7 @@ class _Scheduler:
             self._stopped_by = str(ended_by)
         return status_of(ended_by, self._context.usage.of(chapter, section))
 
-    def _finish(self, draft_file: DraftFile) -> None:
+    def _finish(self, draft_file: DraftFile, code: ChapterVerdicts | None = None) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""
         chapter, results = draft_file.chapter, self._results.pop(draft_file.chapter.id)
         self._drafts.close(chapter.id)
@@ -422,6 +453,7 @@ class _Scheduler:
             ],
             whole=self._options.sections is None,
             links=links,
+            code=code,
         )
         if chapter.id not in self._noted:
             self._cache.keep(draft_file, result, self._revisions, links)

@@ -14,6 +14,7 @@ from expand.budget import Limit
 from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_ready
 from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
+from expand.drafting.length_loop import Outcome
 from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.purchase_bounds import ChapterBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
@@ -147,8 +148,8 @@ class UsageCounters:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
-    """What the sections of a run are drafted with. ``lean`` are the sections, by chapter and number, that have answers
-    bought under the lean plan; None where nobody has looked.
+    """What the sections of a run are drafted with. ``lean`` are the chapters that have answers bought under the lean
+    plan; None where nobody has looked.
 
     ``repairs`` is the setup of the model that repairs, None for the one that drafts. ``stand_ins`` are those of the
     models that are asked, in this order, what another one did not answer. ``replaced`` says why, by the names of both.
@@ -158,12 +159,14 @@ class RunContext:
     run_id: str
     client: BudgetedClient
     usage: UsageCounters
-    lean: frozenset[tuple[str, int]] | None = None
+    lean: frozenset[str] | None = None
     repairs: ModelSetup | None = None
     stand_ins: tuple[ModelSetup, ...] = ()
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
     bounds: dict[str, ChapterBound] = field(default_factory=dict)
+    delivered: list[Outcome] = field(default_factory=list)
+    """What the run's sections were asked for and got, of a model that writes whole ones."""
 
     def remaining_tokens(self, chapter: str = "") -> int | None:
         """What the budgets of the book and the run have left, and that of a chapter; None without a limit."""
@@ -235,7 +238,7 @@ async def open_run(
             )
         setup = model_setup_for(workspace, settings, ledger=ledger)
         client, usage = await open_client(stack, workspace, settings, ledger, author=author, on_event=on_event)
-        lean = ledger.bought(Plan.LEAN.value)
+        lean = frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value))
         context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
         yield book, setup, with_other_models(context, workspace, settings)
 

@@ -17,25 +17,36 @@ from expand.client.outcome import HeldError, StoppedError
 from expand.drafting.chapter import NO_REVISION, Chapter
 from expand.drafting.dry_run import simulated_orders
 from expand.drafting.events import Notice
-from expand.drafting.length_loop import LEAST_LINES, MOST_LOOPS, Ask, gives_up, loop_for
+from expand.drafting.length_loop import (
+    LEAST_LINES,
+    MOST_LOOPS,
+    STRONG_LEAST_LINES,
+    Ask,
+    delivery_ratio,
+    gives_up,
+    loop_for,
+)
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
+from expand.drafting.section_code import SectionCode
 from expand.drafting.section_state import SectionCheck
-from expand.drafting.section_text import SectionText
+from expand.drafting.section_text import TERMINALS, SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
-from expand.markdown import sanitize
+from expand.markdown import blocks, sanitize
 from expand.settings import ModelRole
 
-TOO_MANY_DUPLICATES = 0.2
-"""A model that repeats itself in this share of the section's lines, or more, is reported."""
 MOST_PROBLEMS = 20
 """So many faults of a topic are named in the request for its repair."""
+CODE_REPAIRS = 2
+"""How often the refused code blocks of a topic are asked for anew."""
 LEAST_SHARE = 0.85
 """The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
+MOST_OVER = 1.15
+"""A section of so many times its lines is sent back once, to be condensed."""
 UNUSABLE_TRIES = 2
 """How often one request is made when the answers cannot be used: empty, refused, filtered. Every try is paid for, and
 what came twice comes a third time."""
@@ -58,18 +69,22 @@ class BoundReachedError(ExpandError):
 class SectionRun:
     """One section being drafted, as its check found it."""
 
-    def __init__(self, context: RunContext, chapter: Chapter, check: SectionCheck) -> None:
+    def __init__(
+        self, context: RunContext, chapter: Chapter, check: SectionCheck, code: SectionCode | None = None
+    ) -> None:
+        """``code`` judges the section's code blocks, None where nobody wants it."""
+        self._code = code
         self._context = context
         self._chapter = chapter
         self._section = check.section
         self._check = check
-        self._text = SectionText(chapter.skeletons[check.section.number])
+        self._text = check.text(chapter)
         self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
         profile = chapter.setup.profile
         per_line = min(profile.tokens_per_line, profile.max_output_tokens // profile.lines_per_request)
-        missing = max(0, check.section.lines - self._text.base_lines)
+        missing = max(0, check.section.lines - max(self._text.base_lines, self._text.lines))
         self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
             check.section.number,
             lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
@@ -99,8 +114,11 @@ class SectionRun:
         """Ask until the section is done, or until something ends it."""
         ended_by: ExpandError | None = None
         try:
-            await self._reach_length()
-            await self._repair()
+            if not self._check.begun.whole:
+                await self._reach_length()
+                await self._condense()
+                await self._repair()
+                await self._repair_code()
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
         # A request that cannot be made: it does not fit the model, or its template fails for just these values. What
@@ -115,8 +133,6 @@ class SectionRun:
         self._notes += self._end_notes(ended_by)
         if self._text.loops:
             self._notes.append(_looped(self._section.number, self._text.loops))
-        elif self._text.duplicate_lines >= TOO_MANY_DUPLICATES * self._section.lines:
-            self._notes.append(_duplicates(self._section.number, self._text.duplicate_lines))
         return DraftedSection(
             text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
         )
@@ -130,6 +146,7 @@ class SectionRun:
             message = f"{what} of {size:,} characters taken off the answers; the ledger has them as they came"
             remedy = "if you miss text, look at the answers with `expand ledger export`"
             found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
+        found += _doubtful(number, self._text.render(), self._text.doubts)
         if ended_by is None and any(self._text.cut):
             known = {one.kind for one in self._findings(self._text)}
             if not known & {"cut", "open-fence"}:
@@ -142,20 +159,24 @@ class SectionRun:
 
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
-        loop = loop_for(self._text, self._chapter.setup.profile, first_purpose=purpose)
+        profile = self._chapter.setup.profile
+        expected = delivery_ratio(self._context.delivered)
+        loop = loop_for(self._text, profile, first_purpose=purpose, expected_ratio=expected)
         lean = self._context.lean
-        if lean is None or (self._chapter.id, self._section.number) in lean:
+        if lean is None or self._chapter.id in lean:
             first = loop.next()
             if first is not None and self._context.ledger.known(self._order(first)) is None:
                 self._begin_lean()
         while (ask := loop.next()) is not None:
             grown, cut = await self._ask(ask)
             loop.record(ask, grown, cut=cut)
+            if ask.purpose == purpose and not cut and profile.brief:
+                self._context.delivered.append(loop.outcomes[-1])
 
     def _begin_lean(self) -> None:
         """Take over what the lean plan bought for this section, as far as the ledger has it."""
         lean = self._chapter.leaner
-        if lean is None or self._check.revision != NO_REVISION:
+        if lean is None or self._check.revision != NO_REVISION or self._check.begun.bodies:
             return
         text = SectionText(lean.skeletons[self._section.number])
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
@@ -288,6 +309,30 @@ class SectionRun:
             message = f"{self._chapter.id}/{self._section.number}: {following} stands in for {model}: {reason}"
             self._context.usage.on_event(Notice(message=message))
 
+    async def _condense(self) -> None:
+        """Have a section of a strong model that runs far over written once more in its lines; keep what is better and
+        has all topics and examples.
+        """
+        lines, have = self._section.lines, self._text.lines
+        profile = self._chapter.setup.profile
+        if not profile.brief or have <= MOST_OVER * lines or lines > profile.lines_per_request:
+            return
+        problem = (
+            f"it has {have} lines where {lines} are wanted; say the same in fewer words, and keep the heading line of "
+            "each topic, every code example and every fact"
+        )
+        # A model that wrote half as much again as it was asked for does so again.
+        fewer = max(STRONG_LEAST_LINES, round(lines / delivery_ratio(self._context.delivered)))
+        ask = Ask(purpose="repair", slots=(*self._text.slots,), lines=fewer, ordinal=1, problems=(problem,))
+        answer = await self._usable(ask)
+        if answer is None:
+            return
+        shorter = self._text.replaced(ask.slots, answer.text, answer.finish)
+        whole = not any(shorter.cut) and all(body.strip() for body in shorter.bodies)
+        if whole and _fences(shorter) >= _fences(self._text) and self._misses(shorter) < self._misses(self._text):
+            self._text = shorter
+        self._show()
+
     async def _repair(self) -> None:
         """Ask for one repair for each topic with faults that a model can mend; keep the better text."""
         if not self._builders("repair"):
@@ -304,11 +349,32 @@ class SectionRun:
                 return
             if answer is None:
                 continue
-            repaired = self._text.replaced(slot, answer.text, answer.finish)
+            repaired = self._text.replaced((slot,), answer.text, answer.finish)
             self._text.loops = repaired.loops
             if self._misses(repaired) < self._misses(self._text):
                 self._text = repaired
             self._show()
+
+    async def _repair_code(self) -> None:
+        """Have the code blocks written anew that their toolchains refuse: those of a topic in one request, as often as
+        ``CODE_REPAIRS`` says. A block takes the place of another only if it compiles, or has fewer errors.
+        """
+        if self._code is None or not self._builders("repair"):
+            return
+        for ordinal in range(1, CODE_REPAIRS + 1):
+            refused = await self._code.refused(self._text)
+            for slot, failed in refused.items():
+                shown = self._code.shown(self._text, slot, failed)
+                problems = tuple(one.finding.message for one in failed.values())[:MOST_PROBLEMS]
+                lines = max(LEAST_LINES, shown.count("\n"))
+                ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=ordinal, problems=problems, code=shown)
+                try:
+                    answer = await self._usable(ask)
+                except (InputError, BoundReachedError):  # without the repair the section is as whole as it was
+                    return
+                if answer is not None:
+                    self._text = await self._code.replaced(self._text, slot, failed, answer.text)
+                    self._show()
 
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
@@ -316,9 +382,17 @@ class SectionRun:
         spans = self._text.spans()
         for one in self._findings(self._text):
             slot = next((slot for slot, span in spans.items() if one.line in span), None)
-            if slot is not None and one.mendable and one.severity != "note":
+            mends = (
+                one.mendable and one.severity != "note" and not (one.kind == "broken-code" and self._code is not None)
+            )
+            if slot is not None and mends and not self._stood_there(slot):
                 found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
         return {slot: tuple(problems[:MOST_PROBLEMS]) for slot, problems in sorted(found.items())}
+
+    def _stood_there(self, slot: int) -> bool:
+        """Whether a topic's text is one that the section went on from: it was mended as far as could be."""
+        begun = self._check.begun.bodies
+        return bool(begun) and bool(begun[slot].strip()) and self._text.bodies[slot] == begun[slot]
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
         """How far a text is from its contract: blocking findings, warnings, share of lines off."""
@@ -340,6 +414,11 @@ class SectionRun:
 
     def _order(self, ask: Ask) -> Order:
         return self._requests.order(ask, self._shown_text)
+
+
+def _fences(text: SectionText) -> int:
+    """How many code blocks the model wrote."""
+    return sum(block.kind == "fence" for body in text.bodies for block in blocks.blocks(body))
 
 
 def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:
@@ -366,6 +445,21 @@ def _looped(section: int, at: Sequence[int]) -> Finding:
     )
 
 
+def _doubtful(section: int, text: str, doubts: Sequence[tuple[str, str]]) -> list[Finding]:
+    """A finding for each place where a continuation may not fit the text that was cut, as far as it stands there: a
+    warning where half a sentence was left.
+    """
+    found = []
+    for end, start in doubts:
+        if (at := text.find(start.strip())) >= 0:
+            broken = text[:at].endswith("\n") and not (end[-1].isspace() or end.endswith(TERMINALS))
+            message = f"an answer was cut here, and the next one may not fit: …{' '.join((end + '|' + start).split())}…"
+            line, remedy = text.count("\n", 0, at) + 1, "read the place, and correct it where it needs it"
+            severity: Severity = "warning" if broken else "note"
+            found.append(finding("cut", section, line, message, severity=severity, remedy=remedy))
+    return found
+
+
 def _not_asked(section: int, error: InputError, *, severity: Severity = "blocking") -> Finding:
     """The finding for a request that could not be made."""
     where = f"{error.place}: " if error.place else ""
@@ -376,19 +470,6 @@ def _not_asked(section: int, error: InputError, *, severity: Severity = "blockin
         severity=severity,
         message=f"{where}{error.what}",
         remedy=error.remedy or KINDS["not-asked"].remedy,
-        mendable=False,
-    )
-
-
-def _duplicates(section: int, count: int) -> Finding:
-    """The finding for a model that says the same over and over."""
-    return Finding(
-        kind="repeats",
-        section=section,
-        line=1,
-        severity="warning",
-        message=f"the model said the same again in {count:,} lines, which were left out",
-        remedy="draft the section anew with --fresh --section, or take another model",
         mendable=False,
     )
 

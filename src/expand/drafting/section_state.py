@@ -11,7 +11,7 @@ from typing import Literal
 
 from expand.document.draft import text_hash
 from expand.drafting.chapter import Chapter, Revision
-from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.draft_file import NOT_BEGUN, Begun, DraftFile, DraftStore
 from expand.drafting.events import SectionPlanned
 from expand.drafting.length_loop import loop_for
 from expand.drafting.request_builder import (
@@ -50,6 +50,14 @@ class SectionCheck:
     key: str = ""
     extra: ExtraContext = NO_EXTRA_CONTEXT
     preceding_hash: str = ""
+    begun: Begun = NOT_BEGUN
+
+    def text(self, chapter: Chapter) -> SectionText:
+        """The section's text as its requests find it: the author's blocks, and what it goes on from."""
+        text = SectionText(chapter.skeletons[self.section.number].opened(self.begun.opening))
+        if self.begun.bodies:
+            text.bodies = [*self.begun.bodies]
+        return text
 
     def planned(self, chapter: Chapter) -> SectionPlanned:
         """What a run announces of the section."""
@@ -85,7 +93,13 @@ def check_section_state(
         key=key,
         extra=extra,
         preceding_hash=preceding_hash,
+        begun=draft_file.begun(section, revision) if state == "due" else NOT_BEGUN,
     )
+
+
+def revision_of(draft_file: DraftFile, section: Section, revisions: Revisions) -> Revision:
+    """The section's present revision, under the number that the ledger knows it by."""
+    return Revision(*revisions.get((draft_file.chapter.id, draft_file.ledger_id(section.number)), ()))
 
 
 def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: Revisions) -> list[SectionCheck]:
@@ -97,15 +111,15 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
     """
     chapter = draft_file.chapter
     checks = [
-        check_section_state(draft_file, section, options, Revision(*revisions.get((chapter.id, section.number), ())))
+        check_section_state(draft_file, section, options, revision_of(draft_file, section, revisions))
         for section in options.chosen(chapter.outline)
     ]
-    due = [check for check in checks if check.state == "due"]
+    due = [check for check in checks if check.state == "due" and not check.begun.whole]
     if due:
         chapter.require_sound_source()
     for check in due:
         if check is due[0] or _may_be_too_long(chapter, check):
-            section_text = SectionText(chapter.skeletons[check.section.number])
+            section_text = check.text(chapter)
             ask = loop_for(section_text, chapter.setup.profile).next()
             if ask is not None:
                 builder = RequestBuilder(
@@ -141,8 +155,8 @@ def check_sections(
         draft_file = drafts.look(chapter)
         if options.fresh and dry_run:
             for section in options.chosen(draft_file.chapter.outline):
-                number, _ = revisions.get((chapter, section.number), (0, ""))
-                revisions[chapter, section.number] = (number + 1, options.instruction)
+                place = chapter, draft_file.ledger_id(section.number)
+                revisions[place] = (revisions.get(place, (0, ""))[0] + 1, options.instruction)
                 if overwrite and options.sections is not None:
                     draft_file.overwrite(section.number)
         for check in check_chapter_state(draft_file, options, revisions):
@@ -163,7 +177,7 @@ def raise_revisions(ledger: Ledger, drafts: DraftStore, *, overwrite: bool) -> N
                 if not overwrite or options.sections is None:
                     continue
                 drafts.overwrite(chapter, section.number)
-            ledger.raise_edition(chapter, section.number, instruction=options.instruction)
+            ledger.raise_edition(chapter, draft_file.ledger_id(section.number), instruction=options.instruction)
 
 
 def _extra_context(draft_file: DraftFile, section: Section, revision: Revision, options: RunOptions) -> ExtraContext:

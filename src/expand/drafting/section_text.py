@@ -1,24 +1,29 @@
 """A section while it is being written: its headings, the author's own blocks, and what came back.
 
 Headings and numbers are the tool's. Below each topic stand first the blocks of the source document that belong there,
-word for word, then what the model wrote. A section's text only grows: nothing that was paid for is thrown away but what
-says the same again, and what an answer adds is measured without padding.
+word for word, then what the model wrote. A section's text only grows: nothing that was paid for is thrown away but a
+loop and lines that a further answer begins with again, and what an answer adds is measured without padding.
+
+An answer that was cut and those that go on from it are one answer: they are joined as they came, and the whole is
+cleaned and taken apart as an answer that was never cut would have been.
 """
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
-from expand.document.layout import Filled, Part, Placeholder, Slot, fill, opened, says_placeholder
+from expand.document.layout import Filled, Opening, Part, Placeholder, Slot, fill, opened, says_placeholder
 from expand.llm.types import Finish
-from expand.markdown import assemble, cuts, lines, repetition, sanitize
-from expand.markdown.blocks import open_fence
+from expand.markdown import assemble, continuation, cuts, lines, names, repetition, sanitize
+from expand.markdown.blocks import fences, open_fence, rows
 
 TOPIC_LEVEL = 3
 TERMINALS = tuple(".!?:;。！？：；`|*)）>_")
@@ -34,6 +39,7 @@ class Skeleton:
     document that keeps its own form, empty where the tool sets the headings; ``body_level`` is the highest level of a
     heading in the model's text. By the chapter's brief, ``opening`` are the section's first sentences, and ``weights``
     the lines that it gives each topic, which say how they share the section; "" and () where it says nothing.
+    ``names`` are the link references and footnotes that the author's document defines, with what they stand for.
     """
 
     number: int
@@ -47,6 +53,7 @@ class Skeleton:
     body_level: int = TOPIC_LEVEL
     opening: str = ""
     weights: tuple[int, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -63,6 +70,12 @@ class Skeleton:
             texts = []
         return opened(parts, "" if self.intro else self.opening)
 
+    def opened(self, opening: str) -> Skeleton:
+        """The same with first sentences that stand there already, where the brief gives none."""
+        if self.opening or not opening or any(isinstance(part, Opening) for part in self.kept):
+            return self
+        return replace(self, opening=opening, kept=opened(self.kept, opening) if self.kept else ())
+
     @cached_property
     def heading(self) -> str:
         """The section's heading."""
@@ -72,6 +85,20 @@ class Skeleton:
     def topic_headings(self) -> tuple[str, ...]:
         """The headings of its topics."""
         return tuple(topic_heading(self.number, topic, title) for topic, title in enumerate(self.topics, 1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _CutAnswer:
+    """An answer that was cut: its text as it came, the topics it was asked for, and those topics' texts before it.
+
+    ``slot`` is the topic in which it ends.
+    """
+
+    text: str
+    slot: int
+    slots: tuple[int, ...]
+    bodies: tuple[str, ...]
+    cut: tuple[bool, ...]
 
 
 def imagined_line(number: int) -> str:
@@ -89,13 +116,14 @@ class SectionText:
         self.slots = range(max(1, len(skeleton.topics)))
         self.bodies = [""] * len(self.slots)
         self.cut = [False] * len(self.slots)
-        self.duplicate_lines = 0
-        """Lines that were left out because they said the same again."""
+        self.doubts: list[tuple[str, str]] = []
+        """Where nobody can tell how a continuation belongs to the text that was cut: the ends of both."""
         self.removed: Counter[str] = Counter()
         """Characters that were taken off the answers, by what they were: see ``sanitize.bare``."""
         self.loops: list[int] = []
         """The lines of the section, from 1, at which answers ran into a loop, which was cut off."""
         self._lines: int | None = None
+        self._cut_answer: _CutAnswer | None = None
 
     def render(self) -> str:
         """The section as it stands in the draft."""
@@ -129,47 +157,62 @@ class SectionText:
         An answer for several topics is taken apart at their headings. Topics that it does not head stay empty, for the
         caller to ask for. Loops are cut off: they would lead the model on into the next one.
         """
-        before = self.lines
+        before, was = self.lines, self.copy()
         text, removed = sanitize.bare(text, inside=self.fence(slots[0]) or None)
         for piece in removed:
             if size := len(piece.text.strip()) if piece.what != "forbidden characters" else len(piece.text):
                 self.removed[piece.what] += size
+        first = self._cut_answer
+        if first is not None and (first.slot,) == tuple(slots):
+            joined = continuation.resume(first.text, text)
+            text, slots = joined.text, first.slots
+            self.bodies, self.cut = [*first.bodies], [*first.cut]
+            if any(joined.doubt):
+                self.doubts.append(joined.doubt)
         loops = repetition.loops(text)
         ends_in_loop = bool(loops) and loops[-1].end == len(text)
-        whole, text = text, repetition.without(text, loops)
-        self.duplicate_lines += lines.count(whole) - lines.count(text)
+        text = repetition.without(text, loops)
+        if len(slots) > 1:  # before it is taken apart: what it uses in one topic it may define below another
+            text = names.apart(text, self._names())
+        bodies, cut = tuple(self.bodies), tuple(self.cut)
         shares = self._by_slot(text, slots)
         last = max((slot for slot, part in shares.items() if part.strip()), default=slots[-1])
         broken_off = ends_in_loop or finish in (Finish.LENGTH, Finish.CUT)
         for slot, part in shares.items():
             self._extend(slot, part, cut=broken_off and slot == last)
         self._lines = None
+        if not loops and [body.strip() for body in self.bodies] == [body.strip() for body in was.bodies]:
+            # It brought nothing: what was cut still is.
+            self.bodies, self.cut = was.bodies, was.cut
+        elif broken_off or self.cut[last]:
+            self._cut_answer = _CutAnswer(text=text, slot=last, slots=tuple(slots), bodies=bodies, cut=cut)
+        else:
+            self._cut_answer = None
         if loops:
             self.loops.append(self._last_line(last))
         return self.lines - before
 
     def _extend(self, slot: int, part: str, *, cut: bool) -> None:
-        """Adds a part to a topic's text, cleaned and joined, without what it says again."""
+        """Adds a part to a topic's text, cleaned, and without the lines of that text that it begins with again."""
         skeleton = self.skeleton
         old = self.bodies[slot]
-        new = assemble.extend(
-            old,
+        part = sanitize.clean(
             part,
             own_headings=[skeleton.title, *skeleton.topics],
             body_level=skeleton.body_level + 1 if skeleton.topics else skeleton.body_level,
             cut=cut,
         )
+        new = continuation.append(assemble.close(old), part)
         # A provider may report `stop` for text that was cut. The end then stays as it is, to be gone on from.
         if not cut and cuts.ends_in_the_middle(new):
             new = new.rstrip() if open_fence(new) is None else new
             cut = True
-        with_duplicates = lines.count(new)
-        new = assemble.without_duplicate_lines(new)
         # It added nothing but padding. The old text stays, so that blank lines do not pile up with each request.
-        if old.strip() and not self.cut[slot] and lines.effective(new) <= lines.effective(old):
+        if old.strip() and lines.effective(new) <= lines.effective(old):
             new = old
-        self.duplicate_lines += max(0, with_duplicates - lines.count(new))
         if new.strip() and new != old:
+            # Only now: a continuation may say a definition again, and defines what the text before it uses.
+            new = names.apart(new, self._names(slot))
             self.bodies[slot] = new
             # A cap may be reached right at the end of a sentence; asking on would bring a chatty epilogue. An open
             # fence is always a cut, whatever the provider said.
@@ -177,14 +220,22 @@ class SectionText:
                 cut and (not new.rstrip().endswith(TERMINALS) or cuts.ends_in_the_middle(new))
             )
 
+    def _names(self, but: int | None = None) -> dict[str, str]:
+        """What the author and the answers define, less those on one topic."""
+        others = [body for slot, body in enumerate(self.bodies) if slot != but]
+        return {d.name: d.content for body in others for d in names.definitions(body)} | dict(self.skeleton.names)
+
     def tail(self, slot: int, most_lines: int) -> str:
-        """The last lines of a topic's text."""
-        all_lines = self.bodies[slot].rstrip("\n").split("\n")
-        return "\n".join(all_lines[-most_lines:])
+        """The last lines of a topic's text; of one that was cut, as they came."""
+        return "".join(rows(self._end(slot).rstrip("\n"))[-most_lines:])
 
     def fence(self, slot: int) -> str:
         """The opening line of the code block that a topic's text breaks off in, else ""."""
-        return open_fence(self.bodies[slot]) or ""
+        return open_fence(self._end(slot)) or ""
+
+    def _end(self, slot: int) -> str:
+        cut = self._cut_answer
+        return cut.text if cut is not None and cut.slot == slot else self.bodies[slot]
 
     def adopt(self, other: SectionText) -> None:
         """Takes over what another text of the same topics holds."""
@@ -192,6 +243,8 @@ class SectionText:
         self.cut = [*other.cut]
         self.removed = Counter(other.removed)
         self.loops = [*other.loops]
+        self.doubts = [*other.doubts]
+        self._cut_answer = other._cut_answer
         self._lines = None
 
     def spans(self) -> dict[int, range]:
@@ -206,14 +259,32 @@ class SectionText:
         """The same text, which grows on its own."""
         copied = copy(self)
         copied.bodies, copied.cut, copied.loops = [*self.bodies], [*self.cut], [*self.loops]
-        copied.removed = Counter(self.removed)
+        copied.removed, copied.doubts = Counter(self.removed), [*self.doubts]
         return copied
 
-    def replaced(self, slot: int, text: str, finish: Finish) -> Self:
-        """A copy in which a topic's text is another one."""
+    def replaced(self, slots: Sequence[int], text: str, finish: Finish) -> Self:
+        """A copy in which the text of some topics is another one."""
         copied = self.copy()
-        copied.bodies[slot] = ""
-        copied.add(text, finish, (slot,))
+        for slot in slots:
+            copied.bodies[slot], copied.cut[slot] = "", False
+        copied._cut_answer = None
+        copied.add(text, finish, slots)
+        wanted = names.lacking(copied.bodies, self.skeleton.names)  # what another topic leant on stays defined
+        for slot in slots:
+            copied.bodies[slot] = names.completed(copied.bodies[slot], wanted, [self.bodies[slot]])
+        return copied
+
+    def with_code(self, slot: int, written: Mapping[int, str]) -> Self:
+        """A copy in which some of a topic's fences, by number from 0, hold other code."""
+        copied = self.copy()
+        lines = rows(self.bodies[slot])
+        for number, fence in reversed(list(enumerate(fences(self.bodies[slot])))):
+            if number in written:
+                margin = re.match(r"[ \t>]*", lines[fence.start])
+                code = textwrap.indent(written[number], margin[0] if margin else "")
+                lines[fence.start + 1 : fence.end - fence.closed] = [code]
+        copied.bodies[slot] = "".join(lines)
+        copied._lines = None
         return copied
 
     def _by_slot(self, text: str, slots: Sequence[int]) -> dict[int, str]:
@@ -224,5 +295,5 @@ class SectionText:
         shares = {slots[index]: part for index, part in found.items()}
         if lead.strip():
             first = slots[0]
-            shares[first] = assemble.join(lead, shares[first]) if first in shares else lead
+            shares[first] = continuation.append(lead, shares[first]) if first in shares else lead
         return dict(sorted(shares.items()))

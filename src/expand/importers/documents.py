@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from expand.document.site import SummaryEntry
-from expand.importers.proposal import Proposal, ProposedSection, file_id, free_ids, tidy
+from expand.importers.proposal import Proposal, ProposedSection, all_free, file_id, tidy
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
-from expand.markdown import blocks
+from expand.markdown import blocks, lines
 from expand.markdown.blocks import Block
 from expand.markdown.numbering import all_unnumbered
 
@@ -36,7 +36,8 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
     name = title or title_of_file(file)
     top = min((block.level for block in rest), default=0)
     tops = [block for block in rest if block.level == top]
-    ends = [*(block.start for block in tops[1:]), len(blocks.rows(text))]
+    rows = blocks.rows(text)
+    ends = [*(block.start for block in tops[1:]), len(rows)]
     sections = []
     for block, called, end in zip(tops, _called(*tops), ends, strict=False):
         if _NO_SECTION.match(called):
@@ -48,7 +49,7 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
                 title=called,
                 lines=lines_in(block.title),
                 topics=tuple(_called(*(b for b in inside if b.level == deep))),
-                present=end - block.start,
+                present=lines.of_section("".join(rows[block.start : end])),
             )
         )
     return tidy(
@@ -119,7 +120,7 @@ def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list
         for at in again:
             folders[at] += 1
             ids[at] = _name(every[at], folders[at])
-    return list(zip(free_ids(ids, taken), every, strict=True))
+    return list(zip(all_free(ids, taken), every, strict=True))
 
 
 def _name(entry: SummaryEntry, folders: int) -> str:

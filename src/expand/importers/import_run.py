@@ -17,7 +17,15 @@ from expand.errors import InputError, Place
 from expand.importers.documents import read_headings, with_ids
 from expand.importers.plan_document import TableRow, read_plan, skipped_rows, unplanned_chapters
 from expand.importers.proposal import Proposal
-from expand.importers.writer import OutlineWriter, WrittenOutline, id_of_source, other_id, outline_language, path_inside
+from expand.importers.text_patterns import number_of_file
+from expand.importers.writer import (
+    OutlineWriter,
+    WrittenOutline,
+    ids_by_source,
+    other_id,
+    outline_language,
+    path_inside,
+)
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.workspace import Workspace, read_text
@@ -121,19 +129,23 @@ def _proposals(workspace: Workspace, document: Path, text: str, kind: Kind) -> t
             place=Place(path=document),
         )
     source = path_inside(workspace, document)
-    known = id_of_source(workspace, source) or other_id(workspace, source) if source else None
+    known = ids_by_source(workspace).get(source) or other_id(workspace, source) if source else None
     return "headings", [read_headings(text, file=source or document.name, chapter=known)]
 
 
 def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Proposal]:
     found = []
-    for chapter, entry in with_ids(read_summary(text)):
+    known = ids_by_source(workspace)
+    entries = read_summary(text)
+    listed = {path_inside(workspace, document.parent / entry.file) for entry in entries if entry.file}
+    others = [one for source, one in known.items() if source not in listed and workspace.source_path(source).is_file()]
+    for chapter, entry in with_ids(entries, [one for one in others if not number_of_file(one)]):
         file = entry.file or f"{chapter}.md"
         path = document.parent / file
         _require_near(path, workspace, document)
         source = path_inside(workspace, path) or file
         proposal = read_headings(
-            read_text(path) if path.is_file() else "", file=source, chapter=id_of_source(workspace, source) or chapter
+            read_text(path) if path.is_file() else "", file=source, chapter=known.get(source, chapter)
         )
         found.append(replace(proposal, title=entry.title or proposal.title))
     return found
@@ -157,25 +169,28 @@ def _under_known_ids(workspace: Workspace, book: Book | None, proposals: Sequenc
     chapters = book.chapters if book else ()
     known = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
     used = {proposal.id for proposal in proposals} & known
+    by_document: dict[Sequence[str], list[str]] = {}  # by each end of its path
+    by_title: dict[str, list[str]] = {}
+    for chapter in chapters:
+        parts = PurePosixPath(chapter.source or "").parts
+        for at in range(len(parts)):
+            by_document.setdefault(parts[at:], []).append(chapter.id)
+        for key in {title_key(title) for title in chapter.title.every()} - {""}:
+            by_title.setdefault(key, []).append(chapter.id)
+    sources = {chapter.id: chapter.source for chapter in chapters}
     found: list[Proposal] = []
     for proposal in proposals:
         if proposal.id not in known:
-            document, key = PurePosixPath(proposal.file or "").parts, title_key(proposal.title)
-            free = [chapter for chapter in chapters if chapter.id not in used]
-            by_document = [
-                c for c in free if document and PurePosixPath(c.source or "").parts[-len(document) :] == document
-            ]
-            by_title = [
-                c
-                for c in free
-                if key
-                and not _is_of_another(workspace, c.source, proposal.file)
-                and any(title_key(title) == key for title in c.title.every())
-            ]
-            same = next((fitting[0] for fitting in (by_document, by_title) if len(fitting) == 1), None)
+            titled = by_title.get(title_key(proposal.title), ())
+            wanted = (
+                by_document.get(PurePosixPath(proposal.file or "").parts, ()),
+                [one for one in titled if not _is_of_another(workspace, sources[one], proposal.file)],
+            )
+            free = ([one for one in fitting if one not in used] for fitting in wanted)
+            same = next((fitting[0] for fitting in free if len(fitting) == 1), None)
             if same is not None:
-                used.add(same.id)
-                proposal = replace(proposal, id=same.id)  # noqa: PLW2901
+                used.add(same)
+                proposal = replace(proposal, id=same)  # noqa: PLW2901
         found.append(proposal)
     return found
 

@@ -8,7 +8,7 @@ import io
 import itertools
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +72,11 @@ def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage,
     order = _order([section.title for section in sections], [_words(node.get("title")) for node in root["sections"]])
     dropped = tuple(_words(node.get("title"))[0] for at, node in enumerate(root["sections"]) if at not in order)
     shared = settled(proposal, lines=lines).sections
-    fresh = [_dumped(_new_section(section, language)) for section in shared]
+    fresh = (_dumped(_new_section(section, language)) for section in shared)
     text = _arranged(text, root, root["sections"], order, fresh, dash)
     for at, section in enumerate(sections):
-        text = _with_topics(text, at, section.topics, language, dash)
+        root = root if text == former else _yaml().load(text)
+        text = _with_topics(text, root, at, section.topics, language, dash)
     root = _yaml().load(text)
     _say(root, "title", proposal.title, language)
     _state(root, proposal)
@@ -88,9 +89,13 @@ def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage,
     return Rewritten(text=_dumped(root, dash), dropped=dropped)
 
 
-def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[tuple[str, str, str]], schema: str) -> str:
-    """The YAML of a book in one language: its chapters' ids, titles and sources."""
-    entries = [{"id": _id(chapter), "title": _text(name), "source": _text(file)} for chapter, name, file in chapters]
+def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mapping[str, object]], schema: str) -> str:
+    """The YAML of a book in one language. A chapter has ``id``, ``title`` and further keys as the book's schema has."""
+    entries = [
+        {key: _text(value) if isinstance(value, str) else value for key, value in one.items()}
+        | {"id": _id(str(one["id"]))}
+        for one in chapters
+    ]
     return "".join(
         [
             SCHEMA_LINE.format(schema=schema),
@@ -192,16 +197,17 @@ def _words(node: Any) -> list[str]:
     return [] if node is None else [str(node)]
 
 
-def _with_topics(text: str, at: int, topics: Sequence[str], language: OutlineLanguage, dash: int) -> str:
-    """The outline's text with these topics, in this order, in its section number ``at`` from 0."""
-    root = _yaml().load(text)
+def _with_topics(
+    text: str, root: CommentedMap, at: int, topics: Sequence[str], language: OutlineLanguage, dash: int
+) -> str:
+    """The outline's text, read as ``root``, with these topics, in this order, in its section number ``at`` from 0."""
     node = root["sections"][at]
     present: CommentedSeq | list[Any] = node.get("topics") or []
     order = _order(topics, [_words(item) for item in present])
     if order == list(range(len(present))):
         return text
     if present and topics:
-        fresh = [_dumped({"topic": language.node(topic)}).removeprefix("topic: ") for topic in topics]
+        fresh = (_dumped({"topic": language.node(topic)}).removeprefix("topic: ") for topic in topics)
         return _arranged(text, root, present, order, fresh, dash)
     if topics:
         node["topics"] = [language.node(topic) for topic in topics]
@@ -225,12 +231,12 @@ def _order(wanted: Sequence[str], present: Sequence[Sequence[str]]) -> list[int 
 
 
 def _arranged(
-    text: str, root: CommentedMap, items: Any, order: Sequence[int | None], fresh: Sequence[str], dash: int
+    text: str, root: CommentedMap, items: Any, order: Sequence[int | None], fresh: Iterable[str], dash: int
 ) -> str:
-    """The text with the list's items in this order; where it is None, the fresh one."""
+    """The text with the list's items in this order; where it is None, the fresh one at that place."""
     if list(order) == list(range(len(items))):
         return text
-    chosen = [fresh[at] if number is None else number for at, number in enumerate(order)]
+    chosen = [new if number is None else number for number, new in zip(order, fresh, strict=True)]
     moved = _rearranged(text, [items.lc.item(at) for at in range(len(items))], chosen)
     if moved is not None:
         return moved

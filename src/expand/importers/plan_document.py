@@ -70,7 +70,10 @@ class TableRow:
 def table_rows(blocks: Sequence[Block]) -> tuple[TableRow, ...]:
     """The rows of all tables that state a target, hours or a priority, in order."""
     return tuple(
-        row for block in blocks if block.kind == "table" for row in _rows(block.text.splitlines(), block.start + 1)
+        row
+        for block in blocks
+        if block.kind == "table"
+        for row in _rows(markdown.bare_rows(block.text), block.start + 1)
     )
 
 
@@ -227,7 +230,7 @@ def _first(read: Callable[[str], T | None], values: Iterable[str]) -> T | None:
 def _lines(blocks: Sequence[Block]) -> Iterator[str]:
     for block in blocks:
         if block.kind in ("list", "paragraph", "code", "quote"):
-            yield from block.text.splitlines()
+            yield from markdown.bare_rows(block.text)
 
 
 def _sections(blocks: Sequence[Block]) -> Iterator[ProposedSection]:

@@ -17,6 +17,8 @@ ROUND_TO = 5
 """Shares of a chapter's lines are multiples of this: nobody plans a section of 143 lines."""
 LEAST_LINES = 25
 """What a section gets at least when its lines are a share of the chapter's."""
+LONGEST_ID = 48
+"""Characters of an id that is made of a file's name or a title."""
 LONGEST = 480
 """Characters of a title or topic; what an outline may hold is a little more."""
 
@@ -49,14 +51,13 @@ class Proposal:
 def tidy(proposal: Proposal) -> Proposal:
     """The proposal as an outline can hold it: texts on one line, no title or topic twice."""
     title = _one_line(proposal.title) or proposal.id
-    titles: list[str] = []
+    titles = [_one_line(section.title) or str(number) for number, section in enumerate(proposal.sections, 1)]
     sections = []
-    for number, section in enumerate(proposal.sections, 1):
-        titles.append(first_free(_one_line(section.title) or str(number), titles, form="{} ({})"))
+    for section, called in zip(proposal.sections, all_free(titles, form="{} ({})"), strict=True):
         topics: dict[str, str] = {}
         for topic in filter(None, map(_one_line, section.topics)):
             topics.setdefault(_key(topic), topic)
-        sections.append(replace(section, title=titles[-1], topics=tuple(topics.values())))
+        sections.append(replace(section, title=called, topics=tuple(topics.values())))
     return replace(proposal, title=title, sections=tuple(sections) or (ProposedSection(title=title),))
 
 
@@ -64,13 +65,16 @@ def settled(proposal: Proposal, *, lines: int) -> Proposal:
     """The proposal with a number of lines for every section.
 
     What is left of the chapter's target (``lines`` where it states none) is shared among the
-    sections that state none, by their topics; none gets less than it already has."""
+    sections that state none, by their topics; none gets less than it already has, nor than ``LEAST_LINES`` where there
+    are so many for each."""
+    open_sections = [section for section in proposal.sections if section.lines is None]
     left = (proposal.target or lines) - sum(section.lines or 0 for section in proposal.sections)
-    weights = sum(1 + len(section.topics) for section in proposal.sections if section.lines is None)
+    weights = sum(1 + len(section.topics) for section in open_sections)
+    least = max(ROUND_TO, min(LEAST_LINES, left // max(1, len(open_sections)) // ROUND_TO * ROUND_TO))
 
     def share(section: ProposedSection) -> int:
         wanted = round(Fraction(left * (1 + len(section.topics)), weights * ROUND_TO)) * ROUND_TO
-        return max(LEAST_LINES, -(-section.present // ROUND_TO) * ROUND_TO, wanted)
+        return max(least, -(-section.present // ROUND_TO) * ROUND_TO, wanted)
 
     sections = (s if s.lines is not None else replace(s, lines=share(s)) for s in proposal.sections)
     return replace(proposal, sections=tuple(sections))
@@ -112,34 +116,29 @@ def _key(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def first_free(wanted: str, taken: Iterable[str], form: str = "{}-{}") -> str:
+def first_free(wanted: str, taken: Iterable[str]) -> str:
     """``wanted``, numbered from 2 where ``taken`` holds it already, in whatever case."""
-    keys = {_key(text) for text in taken}
-    found, copy = wanted, 1
-    while _key(found) in keys:
-        copy += 1
-        found = form.format(wanted, copy)
-    return found
+    return all_free([wanted], taken)[0]
 
 
-def free_ids(wanted: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """The ids, those that are there already numbered from 2, in whatever case."""
+def all_free(wanted: Iterable[str], taken: Iterable[str] = (), form: str = "{}-{}") -> list[str]:
+    """The names, each numbered from 2 where it is ``taken`` or stands before, in whatever case."""
     keys = {_key(text) for text in taken}
     copies: dict[str, int] = {}
     found = []
-    for one in wanted:
-        chapter, key = one, _key(one)
-        while _key(chapter) in keys:
+    for name in wanted:
+        free, key = name, _key(name)
+        while _key(free) in keys:
             copies[key] = copies.get(key, 1) + 1
-            chapter = f"{one}-{copies[key]}"
-        keys.add(_key(chapter))
-        found.append(chapter)
+            free = form.format(name, copies[key])
+        keys.add(_key(free))
+        found.append(free)
     return found
 
 
 def file_id(text: str) -> str:
-    """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book``."""
-    kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:60]
+    """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book`` nor a name of Windows' devices."""
+    kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:LONGEST_ID]
     # Room for the number that tells it from another one of the same name.
     kept = kept.encode()[: MAX_ID_BYTES - 10].decode(errors="ignore").strip("-._") or "chapter"
-    return f"{kept}-chapter" if kept.casefold() == "book" else kept
+    return f"{kept}-chapter" if re.fullmatch(r"(?i)book|con|prn|aux|nul|(?:com|lpt)\d", kept) else kept

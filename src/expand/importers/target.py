@@ -8,7 +8,7 @@ from expand.errors import InputError, Place
 from expand.importers.documents import id_of_file, read_headings
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import file_id, first_free
-from expand.importers.writer import id_of_source, outline_language, path_inside
+from expand.importers.writer import ids_by_source, outline_language, path_inside
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.schema import OUTLINE, id_mistake
@@ -53,7 +53,7 @@ def find_target(
                 remedy=f"copy it below {workspace.root}, or give its title in words",
                 place=Place(path=document),
             )
-        known = id_of_source(workspace, source)
+        known = ids_by_source(workspace).get(source)
     elif known is None and document.suffix.lower() in (".md", ".markdown"):
         raise InputError(
             "there is no such file", remedy="name a document, or give a title in words", place=Place(path=document)

@@ -5,8 +5,8 @@ comments, its order, its other languages and what the proposal does not mention.
 """
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -54,6 +54,11 @@ class OutlineWriter:
     language: OutlineLanguage
     lines: int
     origin: Path | None = None
+    _sources: Mapping[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        chapters = self.book.chapters if self.book else ()
+        object.__setattr__(self, "_sources", {one.id: one.source for one in chapters if one.source})
 
     def outline_for(self, proposal: Proposal) -> WrittenOutline:
         """The outline that the proposal makes; nothing is written. Raises ``InputError``."""
@@ -108,7 +113,8 @@ class OutlineWriter:
                 write_atomically(outline.path, outline.text)
         missing = self.missing_from_book(outlines)
         if missing:
-            entries = [(one.id, one.title, one.source, one.lines) for one in outlines if one.id in missing]
+            new = set(missing)
+            entries = [(one.id, one.title, one.source, one.lines) for one in outlines if one.id in new]
             before = read_text(self.workspace.book_path)
             text = outline_yaml.with_chapters(before.replace("\r\n", "\n"), entries, language=self.language)
             write_atomically(self.workspace.book_path, text.replace("\n", newline_of(before)))
@@ -138,10 +144,8 @@ class OutlineWriter:
 
     def _source(self, proposal: Proposal) -> str:
         """The document of a new outline: the book's, else a file that exists, else a name beside the book's others."""
-        chapters = self.book.chapters if self.book else ()
-        sources = {chapter.id: chapter.source for chapter in chapters if chapter.source}
-        if proposal.id in sources:
-            return sources[proposal.id]
+        if proposal.id in self._sources:
+            return self._sources[proposal.id]
         name = proposal.file or f"{proposal.id}.md"
         here = path_inside(self.workspace, self.origin.parent) if self.origin else None
         for folder in (".", here or ".", "chapters", "docs", "src"):
@@ -151,7 +155,7 @@ class OutlineWriter:
         numbered = list(self.workspace.inside("chapters").glob(f"{proposal.id}[_-]*.md"))
         if len(numbered) == 1:
             return self.workspace.relative(numbered[0])
-        folders = {PurePosixPath(source).parent.as_posix() for source in sources.values()}
+        folders = {PurePosixPath(source).parent.as_posix() for source in self._sources.values()}
         return f"{folders.pop() if len(folders) == 1 else 'chapters'}/{PurePosixPath(name).name}"
 
 
@@ -176,13 +180,11 @@ def path_inside(workspace: Workspace, path: Path) -> str | None:
     return shown_path(resolved, root) if resolved.is_relative_to(root) else None
 
 
-def id_of_source(workspace: Workspace, source: str) -> str | None:
-    """The chapter that a document belongs to already, in the book or in an outline."""
+def ids_by_source(workspace: Workspace) -> dict[str, str]:
+    """The chapters that documents belong to already, in an outline or, which comes first, in the book."""
+    found = {workspace.outline(chapter).source: chapter for chapter in reversed(workspace.chapter_ids())}
     chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
-    known = {chapter.source: chapter.id for chapter in reversed(chapters)}
-    if source in known:
-        return known[source]
-    return next((chapter for chapter in workspace.chapter_ids() if workspace.outline(chapter).source == source), None)
+    return found | {chapter.source: chapter.id for chapter in reversed(chapters) if chapter.source}
 
 
 def other_id(workspace: Workspace, source: str) -> str | None:

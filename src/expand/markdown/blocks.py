@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from expand.markdown import matching
@@ -106,6 +106,11 @@ def language_of(info: str) -> str:
 def rows(text: str) -> list[str]:
     """The lines of a text as Markdown sees them, each with its ending."""
     return _ROW.findall(text)
+
+
+def bare_rows(text: str) -> list[str]:
+    """The same without their endings. U+2028, form feeds and the like end no line."""
+    return [row.rstrip("\r\n") for row in rows(text)]
 
 
 def newline_of(text: str) -> str:
@@ -295,7 +300,9 @@ def links(text: str) -> tuple[Link, ...]:
     """Links and images outside of code, with reference links resolved, and those of HTML elements."""
     found = []
     front = front_matter_lines(rows(text))
-    for token in _parser(inline=True).parse("\n" * front + "".join(rows(text)[front:])):
+    # CommonMark takes a footnote of one word for the definition of a link.
+    body = re.sub(r"(?m)^( {0,3})(\[\^[^\]\n]+\]:)", r"\1\\\2", "".join(rows(text)[front:]))
+    for token in _parser(inline=True).parse("\n" * front + body):
         line = token.map[0] if token.map else 0
         for part in token.children or (token,):
             target = part.attrGet("href") or part.attrGet("src")
@@ -310,6 +317,16 @@ def links(text: str) -> tuple[Link, ...]:
 def without_attributes(title: str) -> str:
     """A heading's title without the attributes behind it: ``{#id}``, ``{: .class }``, ``:id=name``."""
     return _ATTRIBUTES.sub("", title)
+
+
+@lru_cache(maxsize=64)
+def link_definitions(text: str) -> tuple[tuple[int, int], ...]:
+    """The lines ``[start, end)`` of link definitions at any depth, in order."""
+    known: dict[str, Any] = {}
+    if "]:" in text:
+        _parser(inline=False).parse(text, known)
+    every = [*known.get("references", {}).values(), *known.get("duplicate_refs", ())]
+    return tuple(sorted((found["map"][0], found["map"][1]) for found in every))
 
 
 def _open_fence_row(text: str) -> tuple[str, Block] | None:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from expand.markdown.blocks import bare_rows
+
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
@@ -83,6 +85,21 @@ def broken_code(language: str, code: str) -> int | None:
             return None
         furthest = max(furthest or 0, min(max(error - reading.shift, 0), last))
     return furthest
+
+
+def has_statements(code: str) -> bool:
+    """Whether Rust code has what can stand in a function only: ``let``, expressions."""
+    return any(
+        child.type in ("let_declaration", "expression_statement", "ERROR") or child.type.endswith("expression")
+        for child in _parser("rust").parse(code.encode("utf-8", "replace")).root_node.children
+    )
+
+
+def python_session(code: str) -> str:
+    """Python as a program: of a session what was typed, and nothing of a notebook's ``%`` and ``!`` lines."""
+    if re.search(r"(?m)^\s*(?:>>>|In \[\d+\]:)", code):
+        code = _session(code, hanging=False)
+    return textwrap.dedent(re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", code))
 
 
 def _first_error(grammar: str, reading: _Reading) -> int | None:
@@ -170,7 +187,7 @@ def _rust(code: str) -> Iterator[_Reading]:
 def _session(code: str, *, hanging: bool) -> str:
     """What was typed in a Python session; ``hanging`` takes in lines that only are indented."""
     kept = []
-    for row in code.splitlines():
+    for row in bare_rows(code):
         found = _DOCTEST.match(row)
         typed = hanging and row[:1] in (" ", "\t", ")", "]", "}")
         kept.append((found.group(1) or "") if found else row if typed else "")
@@ -201,7 +218,7 @@ def _python(code: str) -> Iterator[_Reading]:
 
 
 def _bash(code: str) -> Iterator[_Reading]:
-    if any(_PROMPT.match(row) or _TREE.match(row) for row in code.splitlines()):
+    if any(_PROMPT.match(row) or _TREE.match(row) for row in bare_rows(code)):
         return  # a session (commands and what they print), or a drawing of folders
     if _REPORT.search(code):
         return

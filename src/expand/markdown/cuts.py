@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from expand.markdown import blocks, matching
-from expand.markdown.blocks import Block, rows
+from expand.markdown.blocks import Block
 
 LEAST_WORDS = 6
 """Words of a last paragraph or list item from which its missing full stop says something."""
@@ -21,9 +21,14 @@ SIBLING_SHARE = 0.5
 LEAST_SIBLINGS = {"paragraph": 2, "list": 3, "quote": 2}
 """Other paragraphs, or other items of the list, that have to end in a full stop, all of them."""
 
-_ENDED = re.compile(r"(?:[.!?:;。！？：；…」』】》）)\]\"'”’`*_|>~$}]|\S+://\S+|www\.\S+|\S+@\S+\.\w+)\s*$")
+_ENDED = re.compile(
+    r"(?:[.!?:;。！？：；…」』】》）)\]\"'”’`*_|>~～$}]|\S+://\S+|www\.\S+|\S+@\S+\.\w+"
+    "|[\u2600-\u27bf\U0001f000-\U0001faff][\ufe0f\u200d]?|[:;=][-']?[DPp3]|([-=^])[,_.]\\1)\\s*$"
+)
 _GOES_ON = re.compile(
-    r"(?:[,(\[{、，（【《「“‘]|\w-|\b(?:and|or|the|a|an|of|to|with|for|is|are|that|which|because|from|by))\s*$"
+    r"(?:[,(\[{、，（【《「“‘]|\w-|\b(?:and|or|the|a|an|of|to|with|for|is|are|was|be|that|which|because|from|by|in|on|at|as|if"
+    r"|when|has|have|had|can|will|may|must|should|not|its?|their|this|these|than|then|but|so)"
+    r"|(?:以及|因为|如果|但是|所以|并且|而且|由于|通过|可以|需要|能够|就会|就是|或者|和|与|或|的|把|被|将|对|从|向|是否|等待很))\s*$"
 )
 _HALF_LINK = re.compile(r"!?\[[^\[\]\n]+\]\([^()\s]*$")
 _SENTENCE = re.compile(r"[.!?。！？…][\"'”’）)*_`]*(?=\s|$)|[。！？…][”’」』）]*")
@@ -40,50 +45,19 @@ def ends_in_the_middle(text: str) -> bool:
     piece, siblings = _last_piece(text, every)
     if _HALF_LINK.search(piece) or _has_open_span(piece):
         return True
-    if _ENDED.search(piece) or not _is_long(piece):
-        return False
     goes_on = every[-1].kind != "quote" and _GOES_ON.search(piece) is not None
+    if _ENDED.search(piece) or not _is_long(piece, SIBLING_SHARE if goes_on and every[-1].kind == "paragraph" else 1.0):
+        return False
     others_ended = all(_ENDED.search(sibling) for sibling in siblings)
     return goes_on or (len(siblings) >= LEAST_SIBLINGS[every[-1].kind] and others_ended)
 
 
-def without_fragment(text: str) -> str:
-    """A text that is known to be cut, up to its last whole sentence, list item or table row.
-
-    For joining it to an answer that does not go on where it broke off. A text that ends as a whole one does, or in
-    code, or in a short item of a list, stays as it is; one without a whole sentence in its last paragraph loses that.
-    """
-    every = blocks.blocks(text)
-    if not every or every[-1].kind not in ("paragraph", "list", "table") or blocks.open_fence(text) is not None:
-        return text
-    last = every[-1]
-    lines = rows(text)
-    before = "".join(lines[: last.start])
-    if last.kind == "table":
-        return before + "".join(lines[last.start : last.end - 1]) if _is_half_row(last) else text
-    piece, _ = _last_piece(text, every)
-    half_link = _HALF_LINK.search(piece) is not None
-    if (_ENDED.search(piece) and not half_link) or (last.kind == "list" and not (_is_long(piece) or half_link)):
-        return text
-    body = text.rstrip()
-    start = len(body) - len(piece.rstrip())
-    ends = [found.end() for found in _SENTENCE.finditer(piece.rstrip())]
-    if ends:
-        return body[: start + ends[-1]]
-    if last.kind == "list":
-        return body[: body.rfind("\n", 0, start) + 1] or text
-    is_prose = len(piece.split()) > 1 or any(matching.is_cjk(character) for character in piece)
-    return before.rstrip() + "\n\n" if is_prose and before.strip() else text
-
-
 def _is_half_row(table: Block) -> bool:
-    """Whether a table whose lines end in ``|`` ends in one that does not."""
-    lines = table.text.splitlines()
-    return (
-        len(lines) > 2
-        and not lines[-1].rstrip().endswith("|")
-        and all(line.rstrip().endswith("|") for line in lines[:-1])
-    )
+    """Whether a table ends in a row without the ``|`` that its other rows end in, or with fewer of them."""
+    first, *others, last = (line.rstrip() for line in blocks.bare_rows(table.text))
+    if not last.endswith("|"):
+        return len(others) > 0 and first.endswith("|") and all(line.endswith("|") for line in others)
+    return len(others) > 0 and last.count("|") < min(line.count("|") for line in (first, *others))
 
 
 def _last_piece(text: str, every: tuple[Block, ...]) -> tuple[str, list[str]]:
@@ -101,7 +75,7 @@ def _last_piece(text: str, every: tuple[Block, ...]) -> tuple[str, list[str]]:
 def _items(text: str) -> Iterator[str]:
     """The items of a list at every depth, without their markers; continued lines belong to their item."""
     item = ""
-    for row in text.splitlines():
+    for row in blocks.bare_rows(text):
         marker = _ITEM.match(row)
         if marker:
             if item.strip():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from expand.markdown.blocks import bare_rows
+
 _KIND = re.compile(
     r"(graph|flowchart|sequenceDiagram|classDiagram|stateDiagram|erDiagram|gantt|pie|journey|gitGraph|mindmap|timeline|"
     r"quadrantChart|requirementDiagram|C4\w+|sankey|xychart|block|packet|kanban|architecture|zenuml|radar|treemap|info)"
@@ -31,7 +33,7 @@ def broken(code: str) -> tuple[int, str] | None:
     """The line (from 0) of the first mistake and what it is; None where there is none."""
     kind, depth, opened = "", 0, 0
     front = False
-    for number, row in enumerate(code.splitlines()):
+    for number, row in enumerate(bare_rows(code)):
         text = row.strip()
         if text == "---" and not kind:
             front = not front

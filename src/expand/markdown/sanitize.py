@@ -135,10 +135,10 @@ def continues_fence(more: str, fence: str) -> bool:
     marker = fence[: len(fence) - len(fence.lstrip("`~"))]
     for row in rows(more):
         found = ANY_FENCE_ROW.match(row)
-        if found is None or found[1][0] != marker[0]:
+        if found is None or not found[1].startswith(marker):
             continue
         if not found[2].strip():
-            return len(found[1]) >= len(marker)
+            return True
         return without_reopening(more, fence) != more
     first = next((row for row in rows(more) if not is_blank(row)), "")
     return fence_language(fence) in _HASH_COMMENTS or not re.match(r" {0,3}#{2,6}\s+\S", first)
@@ -202,6 +202,11 @@ def unwrapped(answer: str, titles: Sequence[str]) -> str:
     inner = _without_preamble(_trim(text, cut=True), keys)
     content = _unwrap(inner, keys)
     return text if content == inner else content
+
+
+def without_greeting(answer: str) -> str:
+    """An answer without what announces it."""
+    return _without_preamble(answer, set())
 
 
 def _one_pass(text: str, keys: set[str], body_level: int, cut: bool) -> str:
@@ -305,7 +310,7 @@ def _prose(text: str) -> int:
     found = 0
     for block in blocks.blocks(text):
         if block.kind in ("paragraph", "list", "quote"):
-            found += sum(bool(_SENTENCE_END.search(row)) for row in block.text.splitlines())
+            found += sum(bool(_SENTENCE_END.search(row)) for row in blocks.bare_rows(block.text))
         elif block.kind == "heading":
             found += 1
     return found

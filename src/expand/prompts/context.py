@@ -89,6 +89,9 @@ class RequestContext:
     open_fence: Annotated[
         str, About('The opening line of a code block that the text breaks off in, "" if none.', "```rust")
     ] = ""
+    cut: Annotated[
+        bool, About("Whether the text was cut: then the answer is to begin with its last line, from the start.", True)
+    ] = False
     aspect: Annotated[str, About('The side of a topic to look at, "" for the whole.', "common mistakes")] = ""
     code_examples: Annotated[int, About("How many code examples this request is to bring.", 2)] = 0
     instruction: Annotated[str, About("What an editor wants of a new version.", "more on perf c2c")] = ""
@@ -99,6 +102,9 @@ class RequestContext:
     problems: Annotated[
         tuple[str, ...], About("What a repair is to mend.", ("line 3: the code does not parse; mend it",))
     ] = ()
+    code_only: Annotated[bool, About("Whether a repair is of code blocks alone, which are all of `present`.", True)] = (
+        False
+    )
     opens_section: Annotated[bool, About("Whether the section's first topic begins with this request.", True)] = False
     opening: Annotated[
         str, About("The section's first sentences, by the brief: they stand there already.", "With the goals set, …")
@@ -171,6 +177,7 @@ SAMPLES = (
         source_material=_DECOY,
         before=_DECOY,
         open_fence="```rust",
+        cut=True,
         aspect=_DECOY,
         code_examples=2,
         instruction=_DECOY,

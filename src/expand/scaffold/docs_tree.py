@@ -50,6 +50,7 @@ _LOCALE = re.compile(rf"(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?")
 _LOCALE_ENDING = re.compile(rf"(?P<name>.+)[._-](?P<locale>(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?)\.\w+")
 _FRONT_ID = re.compile(r"""(?m)^id:[ \t]*["']?([^"'\r\n]+?)["']?[ \t]*\r?$""")
 _POSITION = re.compile(r"(?m)^[ \t]*(?:sidebar_position|nav_order|weight|order):[ \t]*(\d+(?:\.\d+)?)")
+_ANOTHER_SCRIPT = re.compile(r"(?i)-(?:[a-z]{4}|tw|hk|mo|br)\b")
 HEAD = 4_000
 """Characters of a document in which its front matter is read."""
 PROSE_OF_A_PAGE, MOST_PROSE = 5_000, 200_000
@@ -95,11 +96,12 @@ class DocsTree:
         return "empty" if self.site.generator is PLAIN and not self.chapters else self.site.generator.name
 
 
-def find_tree(root: Path, *, language: str | None = None) -> DocsTree:
-    """The docs tree at ``root``; of several translations the one in ``language``. Raises ``InputError`` for a
-    configuration that cannot be read.
+def find_tree(root: Path, *, language: str | None = None, site: Site | None = None) -> DocsTree:
+    """The docs tree at ``root``, that of ``site`` if it is given; of several translations the one in ``language``.
+
+    Raises ``InputError`` for a configuration that cannot be read.
     """
-    site, others = _site(root)
+    site, others = (site, ()) if site is not None else _site(root)
     stated = site.configuration() if site.generator is not PLAIN else Configuration(_plain_folder(root))
     if _inside(root, stated.folder) is None:
         raise InputError(
@@ -179,6 +181,11 @@ def _plain_folder(root: Path) -> Path:
         if 2 * sum(file.startswith(f"{name}/") for file in every) >= max(1, len(every)):
             return root / name
     return root
+
+
+def has_documents(folder: Path) -> bool:
+    """Whether there is any Markdown or reStructuredText below a folder."""
+    return any(_documents(folder))
 
 
 def _documents(folder: Path) -> tuple[list[str], int]:
@@ -282,11 +289,14 @@ def _folder_position(folder: Path) -> float:
 
 
 def _language(stated: str, prose: str) -> str:
-    """The language that the documents are in; what the configuration says counts where they agree or do not tell."""
+    """The language that the documents are in: as the configuration says unless they tell another one. A region is left
+    out where it changes no word: en-US is en, and zh-TW stays.
+    """
     seen = detected(prose)
-    if is_language(stated) and seen in (None, stated[:2].lower()):
-        return stated
-    return seen or "en"
+    main = stated.partition("-")[0].lower()
+    if not is_language(stated) or seen not in (None, main):
+        return seen or "en"
+    return stated if _ANOTHER_SCRIPT.search(stated) else main
 
 
 def text_of(path: Path) -> str:

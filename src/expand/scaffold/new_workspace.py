@@ -7,27 +7,31 @@ chapter to expand.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from expand.document.site import Site, sites_above
 from expand.errors import InputError, Place
-from expand.importers import DEFAULT_LINES, outline_yaml
+from expand.importers import outline_yaml
 from expand.importers.documents import read_headings
 from expand.importers.outline_yaml import OutlineLanguage
-from expand.importers.proposal import Proposal, ProposedSection, settled
+from expand.importers.proposal import Proposal, ProposedSection, all_free, settled
 from expand.importers.writer import SCHEMA_FILE
 from expand.outline.schema import BOOK, OUTLINE
 from expand.prompts.files import eject, template_files
-from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree, text_of
+from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree, has_documents, text_of
 from expand.settings import SETTINGS
 from expand.workspace import MARKER, STATE, Workspace, write_atomically
 
 FIRST_ALLOWANCE = 200_000
 """Tokens: enough for a few chapters, little enough to learn with."""
+MOST_PARENTS = 4
+"""Folders, from the one that is named upwards, in which the configuration of its site is looked for."""
 BOOK_SCHEMA_FILE = ".schema/book.json"
 SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
-_FIRST_PAGES = frozenset({"index", "readme", "preface", "foreword", "introduction", "intro", "home"})
+_FIRST_PAGES = frozenset({"preface", "foreword", "introduction", "intro", "title-page"})
 _FIRST = TreeChapter(
     id="01", title="Getting started", source="chapters/01_getting_started.md", sections=0, exists=False
 )
@@ -67,26 +71,34 @@ class NewWorkspace:
     renewed: tuple[str, ...] = ()
     further: str | None = None
 
+    @property
+    def missing_lines(self) -> int:
+        """Lines that the chapters' targets ask for above those that are there."""
+        return sum(max(0, one.state.target - one.state.lines) for one in self.tree.chapters)
+
 
 def create_workspace(
     root: Path, *, title: str | None = None, language: str | None = None, every: bool = False, prompts: bool = False
 ) -> NewWorkspace:
-    """Makes ``root`` a workspace. Raises ``InputError``.
+    """Makes ``root`` a workspace; where it is a folder that a site generator builds, the folder above it, as
+    ``workspace_folder`` says. Raises ``InputError``.
 
     ``every`` writes an outline for each chapter, not just for the first; ``prompts`` copies the templates.
     """
     if root.exists() and not root.is_dir():
         raise InputError("this is a file", remedy="name a folder", place=Place(path=root))
-    tree = find_tree(root, language=language)
+    root, site = workspace_folder(root)
+    tree = find_tree(root, language=language, site=site)
     workspace = Workspace(root=root.resolve())
-    chapters = _under_known_ids(workspace, tree.chapters or (_FIRST,))
+    tree = replace(tree, chapters=_under_known_ids(workspace, tree.chapters))
+    chapters = tree.chapters or (_FIRST,)
     outlined = workspace.chapter_ids()
     first = _first(chapters)
     if outlined and first.id not in outlined:
         first = next((chapter for chapter in chapters if chapter.id in outlined), first)
     files = _common_files(tree, title=title, language=language, chapters=chapters)
     files |= dict(_outline(root, chapter, known=bool(tree.chapters)) for chapter in (chapters if every else (first,)))
-    if not tree.chapters:
+    if tree.kind == "empty" and not tree.unsupported:
         files[_FIRST.source] = f"# {_FIRST.title}\n"
     written: list[str] = []
     renewed: list[str] = []
@@ -119,13 +131,34 @@ def create_workspace(
     )
 
 
+def workspace_folder(folder: Path) -> tuple[Path, Site | None]:
+    """Where the workspace of a folder's documents goes, and their site if it is not in that place: next to what a site
+    generator builds, so that it does not build the workspace's drafts.
+
+    A folder above is taken only if it belongs to the same site or the same repository.
+    """
+    top = folder.resolve()
+    if (top / MARKER).exists() or not has_documents(top):
+        return folder, None
+    place, site = next(sites_above(top), (top, None))
+    if site is None or place not in (top, *top.parents)[:MOST_PARENTS]:
+        return folder, None
+    documents = Path(os.path.normpath(site.configuration().folder))
+    repository = next((above for above in (top, *top.parents) if (above / ".git").exists()), None)
+    if documents == place and repository is not None and place != repository:
+        place = place.parent
+    inside = top.is_relative_to(documents) and not place.is_relative_to(documents)
+    return (place, site) if inside and (repository is None or place.is_relative_to(repository)) else (folder, None)
+
+
 def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) -> tuple[TreeChapter, ...]:
-    """The chapters with the ids that an existing book has for their documents."""
+    """The chapters with the ids that an existing book has for their documents, no two the same."""
     try:
         known = {chapter.source: chapter.id for chapter in workspace.book().chapters}
     except InputError:
         return chapters
-    return tuple(replace(one, id=known.get(one.source, one.id)) for one in chapters)
+    free = iter(all_free((one.id for one in chapters if one.source not in known), known.values()))
+    return tuple(replace(one, id=known[one.source] if one.source in known else next(free)) for one in chapters)
 
 
 def _further(
@@ -143,9 +176,13 @@ def _further(
 
 
 def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:
-    """The chapter to start with: the first that is more than a title page."""
-    real = [c for c in chapters if Path(c.source).stem.lower() not in _FIRST_PAGES]
-    return next((c for c in real if c.sections > 1), (real or list(chapters))[0])
+    """The chapter to start with: the first stub that is more than a title page, else the first that is."""
+    real = [c for c in chapters if c.state.kind == "chapter" and Path(c.source).stem.lower() not in _FIRST_PAGES]
+    stubs = [c for c in real if not c.state.finished]
+    for some in (stubs, real, chapters):
+        if some:
+            return next((c for c in some if c.sections > 1), some[0])
+    return _FIRST
 
 
 def _common_files(
@@ -155,7 +192,11 @@ def _common_files(
         title=" ".join((title or tree.title).split()),
         language=language or tree.language,
         tokens=FIRST_ALLOWANCE,
-        chapters=[(chapter.id, chapter.title, chapter.source) for chapter in chapters],
+        chapters=[
+            {"id": one.id, "title": one.title, "source": one.source, "target_lines": one.state.target}
+            | ({"finished": True} if one.state.finished else {})
+            for one in chapters
+        ],
         schema=BOOK_SCHEMA_FILE,
     )
     return {
@@ -172,9 +213,13 @@ def _outline(root: Path, chapter: TreeChapter, *, known: bool) -> tuple[str, str
     proposal = Proposal(id=chapter.id, title=chapter.title, sections=_FIRST_SECTIONS)
     if known:
         read = read_headings(text_of(root / chapter.source), file=chapter.source, chapter=chapter.id)
-        proposal = replace(proposal, sections=read.sections)
+        target = chapter.state.target
+        sections = (
+            [replace(s, lines=s.present or target) for s in read.sections] if chapter.state.finished else read.sections
+        )
+        proposal = replace(proposal, sections=tuple(sections))
     text = outline_yaml.new_outline(
-        settled(proposal, lines=DEFAULT_LINES),
+        settled(proposal, lines=chapter.state.target),
         source=chapter.source,
         language=OutlineLanguage(code="en", several=False),
         schema=SCHEMA_FILE,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from expand.testing.text_generator import LineRequest, TextGenerator, brief_of
+from expand.testing.text_generator import GoesOn, LineRequest, TextGenerator, brief_of
 
 Behaviour = Literal[
     "normal", "half", "preamble", "heading", "cut_code", "cut_off", "open_fence", "placeholder", "refusal", "empty",
@@ -50,7 +50,12 @@ def pieces_of(text: str, size: int) -> list[str]:
 
 
 def written(
-    question: LineRequest, behaviour: str, *, generator: TextGenerator, ratio: float = 1.0
+    question: LineRequest,
+    behaviour: str,
+    *,
+    generator: TextGenerator,
+    ratio: float = 1.0,
+    goes_on: GoesOn = "anew",
 ) -> tuple[str, Literal["stop", "length"]]:
     """The text that the behaviour gives for a question, and why it ends."""
     asked, language = question.asked
@@ -63,7 +68,7 @@ def written(
         return "\n".join(["The scheduler decides."] * count), "stop"
     if behaviour == "wrong_language":
         language = "en" if language == "zh" else "zh"
-    lines = brief_of(question) or generator.lines(question, count, language)
+    lines = brief_of(question) or generator.lines(question, count, language, goes_on=goes_on)
     if behaviour == "cut_off":
         return "\n".join(lines)[: -len(lines[-1]) // 2].rstrip(), "length"
     lines = _spoiled(lines, behaviour)

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, Usage, ignore_text
 from expand.testing.behaviours import ERRORS, INTERRUPTED, Behaviour, billed, pieces_of, written
-from expand.testing.text_generator import LineRequest, TextGenerator
+from expand.testing.text_generator import GoesOn, LineRequest, TextGenerator
 
 _KINDS = {
     "rate_limited": Failure.RATE_LIMITED,
@@ -72,7 +72,8 @@ Written = str | Answer | AttemptFailedError
 class ScriptedAuthor:
     """An ``Author``: hand it to ``expand_chapter(author=…)``.
 
-    ``ratio`` of the lines asked is delivered. ``answers`` are given to the first requests in turn:
+    ``ratio`` of the lines asked is delivered, and a text that was cut gone on from as ``goes_on`` says.
+    ``answers`` are given to the first requests in turn:
     a text, an ``Answer``, or an ``AttemptFailedError`` to raise. After them ``write`` is asked for
     each answer, if it is given. Without either, ``script`` has one behaviour for each of the first
     requests, ``by_section`` one for every request of a section, and ``behaviour`` is for all others.
@@ -80,6 +81,7 @@ class ScriptedAuthor:
     ``requests`` holds what was sent, in order. ``retry_after_seconds`` is what failures ask for."""
 
     ratio: float = 1.0
+    goes_on: GoesOn = "anew"
     behaviour: Behaviour = "normal"
     script: Sequence[Behaviour] = ()
     by_section: Mapping[int, Behaviour] = field(default_factory=dict)
@@ -125,7 +127,7 @@ class ScriptedAuthor:
         behaviour = sent.behaviour
         if behaviour in FAILURES and behaviour not in INTERRUPTED:
             raise self._failure(behaviour)
-        text, why = written(sent.question, behaviour, generator=self._generator, ratio=self.ratio)
+        text, why = written(sent.question, behaviour, generator=self._generator, ratio=self.ratio, goes_on=self.goes_on)
         if behaviour in INTERRUPTED:
             await self._hand_out(text[: len(text) // 2], on_text)
             answer = _answer(sent, text, Finish.CUT, behaviour)

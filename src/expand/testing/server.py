@@ -22,7 +22,7 @@ from typing import Any, Self, cast, get_args
 from urllib.parse import unquote
 
 from expand.testing.behaviours import ERRORS, INTERRUPTED, Behaviour, billed, pieces_of, written
-from expand.testing.text_generator import LineRequest, TextGenerator
+from expand.testing.text_generator import GoesOn, LineRequest, TextGenerator
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 UPSTREAM_FAILED: Mapping[str, Any] = MappingProxyType({"error": {"message": "upstream failed", "code": 502}})
@@ -78,12 +78,14 @@ class Received:
 class ScriptedServer:
     """The server; it runs in threads of its own between ``start`` and ``stop``.
 
-    ``ratio`` of the lines asked is delivered. ``script`` has one behaviour for each of the first
+    ``ratio`` of the lines asked is delivered, and a text that was cut gone on from as ``goes_on`` says. ``script`` has
+    one behaviour for each of the first
     requests, ``behaviour`` is for all later ones. ``key`` is what it accepts, None for anything.
     It waits ``latency_seconds`` before each answer; ``retry_after`` is the header's own text. A
     stream has ``chunk_characters`` in each chunk and ``chunk_seconds`` between two."""
 
     ratio: float = 1.0
+    goes_on: GoesOn = "anew"
     behaviour: Behaviour = "normal"
     script: tuple[Behaviour, ...] = ()
     latency_seconds: float = 0.0
@@ -127,7 +129,9 @@ class ScriptedServer:
 
     def write(self, received: Received) -> tuple[str, str]:
         """The text of an answer and its finish reason. Override it for answers of your own."""
-        return written(received.question, received.behaviour, generator=self._generator, ratio=self.ratio)
+        return written(
+            received.question, received.behaviour, generator=self._generator, ratio=self.ratio, goes_on=self.goes_on
+        )
 
     def wait(self, seconds: float | None = None) -> None:
         """Waits, at most until the server stops."""
@@ -372,6 +376,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m expand.testing", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ratio", type=float, default=1.0)
+    parser.add_argument("--goes-on", choices=get_args(GoesOn), default="anew", help="how it continues a cut text")
     parser.add_argument("--behaviour", choices=get_args(Behaviour), default="normal")
     parser.add_argument(
         "--script",

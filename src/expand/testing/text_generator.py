@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal
 
 SUBJECTS = ("The scheduler", "A worker", "The parent process", "The kernel", "This counter",
             "A profiler", "The event loop", "Each child", "The supervisor", "A benchmark",
@@ -27,6 +28,12 @@ APART = 500
 """The sections of a chapter begin so many sentences apart."""
 
 ASKED = re.compile(r"(\d+)\s*(lines|行)")
+UNFINISHED = re.compile(r"<<<\n(.*?)\n>>>\s+It was cut off", re.DOTALL)
+IN_CODE = "breaks off inside a code block"
+GoesOn = Literal["anew", "verbatim", "aside"]
+"""How an author goes on from a text that was cut: it begins the last line anew, goes on from its last character, or
+writes something else.
+"""
 TOPIC = re.compile(r"(?:topic|主题)[^:：\n]*[:：] *(.+)$", re.MULTILINE)
 
 
@@ -46,6 +53,12 @@ class LineRequest:
             return 10, "en"
         count, unit = found[-1]
         return int(count), "zh" if unit == "行" else "en"
+
+    @property
+    def unfinished(self) -> str:
+        """The line in which the text breaks off that the message wants finished, else ""."""
+        found = UNFINISHED.search(self.text)
+        return found[1].rpartition("\n")[2] if found else ""
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -76,10 +89,16 @@ class TextGenerator:
 
     written: Counter[tuple[str, int]] = field(default_factory=Counter)
 
-    def lines(self, question: LineRequest, count: int, language: str) -> list[str]:
-        """``count`` lines that were never written before in the chapter, naming the subjects."""
+    def lines(self, question: LineRequest, count: int, language: str, *, goes_on: GoesOn = "anew") -> list[str]:
+        """``count`` lines that were never written before in the chapter, naming the subjects; before them the rest of
+        what was cut.
+        """
         heads, named = question.headings, question.subjects
         lines: list[str] = []
+        if question.unfinished and goes_on != "aside":
+            end = ["", "}", "```", ""] if IN_CODE in question.text else ["。" if language == "zh" else " and ends.", ""]
+            lines = [(question.unfinished if goes_on == "anew" else "") + end[0], *end[1:]]
+            count -= 1
         parts = max(1, len(heads))
         for part in range(parts):
             size = count // parts + (part < count % parts)

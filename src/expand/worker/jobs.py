@@ -3,7 +3,7 @@
 None of the queue's libraries is loaded, so that a message can name what is missing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Self
@@ -44,7 +44,9 @@ class SectionJob:
 
     ``key`` is the section's key as whoever queued it computed it (see ``drafting.chapter``), ``edition`` the number
     of the revision in it and ``model`` the model in it, for messages. ``lines`` is the target. ``present`` is the text
-    of each topic as it stands, where an editor's instruction is to be carried out on it."""
+    of each topic as it stands, where an editor's instruction is to be carried out on it; ``begun`` is that text where
+    the section goes on from it. ``ledger_id`` is the number that the ledger has its editions under, 0 for its own.
+    """
 
     chapter: str
     section: int
@@ -54,6 +56,8 @@ class SectionJob:
     model: str
     lines: int
     present: Mapping[int, str] = field(default_factory=dict)
+    begun: Sequence[str] = ()
+    ledger_id: int = 0
 
     @property
     def place(self) -> str:
@@ -74,6 +78,8 @@ class SectionJob:
             "edition": self.edition,
             "model": self.model,
             "lines": self.lines,
+            "begun": [*self.begun],
+            "ledger_id": self.ledger_id,
             "present": {str(slot): text for slot, text in self.present.items()},
             **{name: getattr(self.options, name) for name in JOB_OPTIONS},
         }

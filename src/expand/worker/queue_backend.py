@@ -96,9 +96,9 @@ class QueueBackend:
             setup = model_setup_for(workspace, settings, ledger=ledger)
             drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
             for chapter, check in check_sections(drafts, ledger):
-                if check.state == "due":
+                if check.state == "due" and not check.begun.whole:
                     number = check.section.number
-                    jobs[chapter.id, number] = _job(chapter.id, check, options, settings.model)
+                    jobs[chapter.id, number] = _job(drafts, chapter.id, check, options, settings.model)
                     due.setdefault(chapter.id, []).append(number)
                 else:
                     left[check.state] += 1
@@ -136,7 +136,7 @@ class QueueBackend:
             yield queue
 
 
-def _job(chapter: str, check: SectionCheck, options: RunOptions, model: str) -> SectionJob:
+def _job(drafts: DraftStore, chapter: str, check: SectionCheck, options: RunOptions, model: str) -> SectionJob:
     return SectionJob(
         chapter=chapter,
         section=check.section.number,
@@ -146,6 +146,8 @@ def _job(chapter: str, check: SectionCheck, options: RunOptions, model: str) -> 
         model=model,
         lines=check.section.lines,
         present=dict(check.extra.present),
+        begun=check.begun.bodies,
+        ledger_id=drafts.look(chapter).ledger_id(check.section.number),
     )
 
 

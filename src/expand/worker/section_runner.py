@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from expand.drafting.chapter import Chapter, Revision, differences
-from expand.drafting.draft_file import DraftFile, open_chapter
+from expand.drafting.draft_file import Begun, DraftFile, open_chapter
 from expand.drafting.events import SectionDone, SectionStarted
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import ExtraContext
@@ -97,10 +97,11 @@ class SectionRunner:
     def _check(self, job: SectionJob) -> tuple[Chapter, SectionCheck]:
         """The section as the job has it; the workspace is read again where it does not fit."""
         ledger = self.context.ledger
-        number = ledger.edition(job.chapter, job.section)
+        known_as = job.ledger_id or job.section
+        number = ledger.edition(job.chapter, known_as)
         if number > job.edition:
             raise SupersededError(f"edition {number} was asked for since this job for edition {job.edition}")
-        revision = Revision(number=job.edition, instruction=ledger.instruction(job.chapter, job.section))
+        revision = Revision(number=job.edition, instruction=ledger.instruction(job.chapter, known_as))
         try:
             try:
                 return self._fitting(job, revision)
@@ -121,7 +122,8 @@ class SectionRunner:
         if key != job.key:
             raise MisfitError(_differing(job, key, self._settings.model))
         extra = ExtraContext(present=job.present)
-        return chapter, SectionCheck(section=section, state="due", revision=revision, key=key, extra=extra)
+        begun = Begun(tuple(job.begun))
+        return chapter, SectionCheck(section=section, state="due", revision=revision, key=key, extra=extra, begun=begun)
 
     def _chapter(self, job: SectionJob) -> Chapter:
         place = (job.chapter, job.options)

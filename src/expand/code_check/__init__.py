@@ -1,0 +1,18 @@
+"""Judge a draft's code blocks by the toolchains of their languages, in a sandbox.
+
+``annotations`` reads the blocks of a text with what their authors say of them, ``checkers`` is the table of languages,
+``sandbox`` runs a command that a model's text is given to, ``chapter_code`` judges all blocks of a chapter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class CodeCounts(NamedTuple):
+    """How many code blocks a section has, how many of them were judged, were refused, could not be judged."""
+
+    blocks: int
+    checked: int
+    failed: int
+    unchecked: int

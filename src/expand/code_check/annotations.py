@@ -1,0 +1,175 @@
+"""Read the code blocks of a text with what their authors say of them: in the info string, hidden lines, a comment.
+
+What is read is what rustdoc, mdBook, MkDocs, Docusaurus and VitePress write: ``rust,no_run``, ``rust:src/lib.rs``,
+``{.python title="a.py"}``, a first comment ``// src/lib.rs``, ``# `` before a line that rustdoc hides.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from expand.markdown import blocks
+
+NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("rs", "rust"), "rust"),
+    **dict.fromkeys(("py", "python", "python3", "pycon"), "python"),
+    **dict.fromkeys(("bash", "sh", "shell"), "bash"),
+    **dict.fromkeys(("js", "javascript", "mjs", "cjs", "node"), "javascript"),
+    **dict.fromkeys(("ts", "typescript"), "typescript"),
+    **dict.fromkeys(("c", "h"), "c"),
+    **dict.fromkeys(("c++", "cc", "cpp", "cxx", "hpp"), "cpp"),
+    **dict.fromkeys(("go", "golang"), "go"),
+    **dict.fromkeys(("yaml", "yml"), "yaml"),
+    **dict.fromkeys(("docker", "dockerfile"), "dockerfile"),
+}
+"""The languages that have several names in info strings; any other has its own."""
+NO_CODE = frozenset(
+    ("", "text", "txt", "plain", "plaintext", "none", "console", "shell-session", "output", "log", "terminal", "ansi",
+     "mermaid", "diff", "markdown", "md", "math", "latex", "tex", "csv", "ascii", "admonish", "note")
+)  # fmt: skip
+"""What a fence may hold that is no code: it is not counted."""
+FLAGS = frozenset(("ignore", "no_run", "should_panic", "compile_fail"))
+_PLATFORMS = {"linux": ("linux", "unix"), "darwin": ("macos", "apple", "unix"), "win32": ("windows",)}
+_PATH = r"(?:[\w.@-]+/)*[\w.@-]+\.[A-Za-z][\w+]{0,9}|(?:[\w.@-]+/)*(?:Dockerfile|Makefile)"
+_NAMED = re.compile(rf"""(?x)
+    (?:^|[\s,{{;:])(?:(?:title|file|filename|name|path|src)\s*[=:]\s*)?["']?(?P<path>(?:{_PATH}))["']?(?=$|[\s,}};])""")
+_COMMENT = re.compile(r"\s*(?://[/!]?|\#|--|/\*|<!--|;|%)\s*(?P<said>.*?)\s*(?:\*/|-->)?\s*$")
+_COMMENTED_PATH = re.compile(rf"(?i)(?:(?:file|filename|path|文件|文件名)\s*[:：]\s*)?`?(?P<path>{_PATH})`?")
+_CONTINUES = re.compile(
+    r"(?i)(?:…|\.{3})?\s*(?:this )?(?:block )?(?:continue[sd]?|continuing)\b.{0,24}\b(?:above|previous|before)\b"
+    r"|(?:接|续|承接)(?:着)?(?:上|前)(?:文|面|一|个)"
+)
+_INCLUDE = re.compile(
+    r"(?m)^[ \t]*(?:\{\{\s*#?(?:rustdoc_)?include\s+(?P<mdbook>[^\s}]+)\s*\}\}|-{1,2}8<-{1,2}\s+\S+).*$"
+)
+ELISION = re.compile(r"(?m)^[ \t]*(?:\.{3}|…+|⋯)[ \t]*;?[ \t]*$|[({\[]\s*(?:\.{3}|…)\s*[)}\]]")
+"""Where an author has left something out, and says so in a way that no compiler takes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodeBlock:
+    """A block of code. ``line`` is that of its fence in the section's text, from 1, and ``rows`` counts the lines that
+    stand there; ``code`` is what a compiler is
+    given: with hidden lines and included files. ``above`` is the code that it goes on from, and ``name`` its file, ""
+    for none. ``skip`` says why nothing is to judge it, "" where something is.
+    """
+
+    section: int
+    line: int
+    rows: int
+    language: str
+    code: str
+    name: str = ""
+    flags: frozenset[str] = frozenset()
+    edition: str = ""
+    above: str = ""
+    skip: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The code after that which it goes on from."""
+        return self.above + self.code
+
+    @property
+    def lines_above(self) -> int:
+        """The lines of ``whole`` that are another block's."""
+        return self.above.count("\n")
+
+
+def code_blocks(
+    text: str, *, section: int, include: Callable[[str], str | None] | None = None
+) -> tuple[CodeBlock, ...]:
+    """The code blocks of a section's text, in order. ``include`` gives the text of a file that a block includes, None
+    where there is none.
+    """
+    found: list[CodeBlock] = []
+    last: dict[str, CodeBlock] = {}
+    for fence in blocks.fences(text):
+        if fence.language in NO_CODE:
+            continue
+        language = NAMES.get(fence.language, fence.language)
+        words = re.split(r"[\s,{}]+", fence.info)
+        flags = {word.lower() for word in words}
+        code, missing = _included(fence.code, include)
+        head = _first_comment(code)
+        above = last.get(language) if {"continue", "continues", "continued"} & flags or _CONTINUES.match(head) else None
+        block = CodeBlock(
+            section=section,
+            line=fence.start + 1,
+            rows=fence.code.count("\n"),
+            language=language,
+            code=_shown(code) if language == "rust" else code,
+            name=_name(fence.info, head),
+            flags=frozenset(flags & FLAGS | {word for word in words if re.fullmatch(r"E\d{4}", word)}),
+            edition=next((word[7:] for word in flags if re.fullmatch(r"edition20\d\d", word)), ""),
+            above=above.whole.rstrip("\n") + "\n" if above else "",
+            skip=_skipped(flags) or missing,
+        )
+        found.append(block)
+        last[language] = block
+    return tuple(found)
+
+
+def _first_comment(code: str) -> str:
+    first = next((row for row in code.splitlines() if row.strip() and not row.startswith("#!")), "")
+    comment = _COMMENT.match(first)
+    return comment["said"] if comment else ""
+
+
+def _name(info: str, head: str) -> str:
+    """The file that a block is said to be: a path below the folder that its readers have, never one out of it."""
+    _, _, rest = info.lstrip("{. ").partition(re.split(r"[\s,:}]", info.lstrip("{. "))[0])
+    found = _NAMED.search(rest) or _COMMENTED_PATH.fullmatch(head)
+    path = found["path"] if found else ""
+    return "" if any(part.startswith(".") for part in path.split("/")) else path
+
+
+def _skipped(flags: set[str]) -> str:
+    """Why an author wants a block left alone: rustdoc's ``ignore``, also for a platform."""
+    here = (*_PLATFORMS.get(sys.platform, ()), "x86_64", "64bit")
+    if "ignore" in flags or any(f"ignore-{platform}" in flags for platform in here):
+        return "marked ignore"
+    return ""
+
+
+def _shown(code: str) -> str:
+    """Rust as rustdoc compiles it: hidden lines begin with ``# ``, and ``##`` stands for one that begins with ``#``."""
+    code = re.sub(r"(?m)^([ \t]*)#[ \t]*$", r"\1", re.sub(r"(?m)^([ \t]*)# ", r"\1", code))
+    return re.sub(r"(?m)^([ \t]*)##", r"\1#", code)
+
+
+def _included(code: str, include: Callable[[str], str | None] | None) -> tuple[str, str]:
+    """The code with the files that it includes, and why one of them could not be had, "" where all could."""
+    missing = ""
+
+    def text(found: re.Match[str]) -> str:
+        nonlocal missing
+        named = found["mdbook"] or ""
+        path, _, part = named.partition(":")
+        read = include(path) if include and path else None
+        if read is None:
+            missing = f"it includes {path or 'a file'}, which is not there"
+            return ""
+        return _part(read, part)
+
+    return _INCLUDE.sub(text, code), missing
+
+
+def _part(text: str, part: str) -> str:
+    """The part of a file that an include means: lines ``2:5``, or what stands between the anchors of that name."""
+    if not part:
+        return text.rstrip("\n")
+    rows = text.splitlines()
+    if re.fullmatch(r"[\d:]+", part):
+        first, _, end = part.partition(":")
+        return "\n".join(rows[int(first or 1) - 1 : int(end or len(rows)) if ":" in part else int(first)])
+    inside, kept = False, []
+    for row in rows:
+        if anchor := re.search(r"ANCHOR(_END)?:\s*([\w-]+)", row):
+            inside = not anchor[1] if anchor[2] == part else inside
+        elif inside:
+            kept.append(row)
+    return "\n".join(kept)

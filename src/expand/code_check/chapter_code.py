@@ -1,0 +1,182 @@
+"""Judge all code blocks of a chapter, side by side, and remember the verdicts.
+
+A verdict follows from the block, from what it is judged with and from the toolchain. It is kept under the hash of all
+three, so that a block that did not change is not compiled again. What could not be judged for want of something is not
+kept: it may be there the next time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from expand.checks.finding import Finding, excerpt, finding
+from expand.code_check import CodeCounts, sandbox
+from expand.code_check.annotations import CodeBlock, code_blocks
+from expand.code_check.checkers import (
+    CHECKERS,
+    Checker,
+    CodeError,
+    Verdict,
+    check_block,
+    own_checkers,
+    parsed,
+    program_of,
+    unchecked,
+)
+from expand.errors import InputError
+from expand.workspace import write_atomically
+
+MOST_KEPT = 20_000
+"""Verdicts in the cache; of more, the oldest go."""
+MOST_MESSAGE = 300
+"""Characters of one error that a finding quotes."""
+
+
+class Judged(NamedTuple):
+    """A block and its verdict."""
+
+    block: CodeBlock
+    verdict: Verdict
+
+    @property
+    def lines(self) -> range:
+        """The lines of the block in its section's text, from 1, without its fences."""
+        return range(self.block.line + 1, self.block.line + self.block.rows + 1)
+
+    @property
+    def finding(self) -> Finding:
+        """The finding for a block that was refused: every error with its line in the block."""
+        said = "; ".join(
+            f"line {error.line + 1}: {excerpt(error.message, MOST_MESSAGE)}" for error in self.verdict.errors
+        )
+        name = f" {self.block.name}" if self.block.name else ""
+        line = min(self.lines.start + self.verdict.errors[0].line, max(self.lines, default=self.lines.start))
+        return finding(
+            "failed-code", self.block.section, line, f"the {self.block.language} block{name} is refused: {said}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChapterVerdicts:
+    """The blocks of a chapter in order, with their verdicts."""
+
+    judged: tuple[Judged, ...] = ()
+
+    def counts(self, section: int) -> CodeCounts:
+        """The figures of a section."""
+        states = Counter(one.verdict.state for one in self.judged if one.block.section == section)
+        return CodeCounts(states.total(), states["passed"] + states["failed"], states["failed"], states["unchecked"])
+
+    def failed(self, section: int) -> tuple[Judged, ...]:
+        """The blocks of a section that were refused."""
+        return tuple(one for one in self.judged if one.block.section == section and one.verdict.state == "failed")
+
+    def over(self, section: int, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """The findings of a section with those of its code: where a toolchain has judged, a guess is worth nothing."""
+        own = [one for one in self.judged if one.block.section == section and one.verdict.state != "unchecked"]
+        lines = {line for one in own for line in one.lines}
+        kept = [one for one in findings if one.kind != "broken-code" or one.line not in lines]
+        return (*kept, *(one.finding for one in own if one.verdict.state == "failed"))
+
+    def unchecked(self) -> tuple[Finding, ...]:
+        """One note on all that could not be judged, and why."""
+        reasons = Counter(one.verdict.why for one in self.judged if one.verdict.state == "unchecked")
+        if not reasons:
+            return ()
+        said = "; ".join(f"{why} ({count})" if count > 1 else why for why, count in reasons.most_common())
+        without = (
+            "" if sandbox.kind_here() else "; there is no sandbox here (bwrap or unshare), so nothing was executed"
+        )
+        total = sum(reasons.values())
+        blocks = "1 code block is" if total == 1 else f"{total:,} code blocks are"
+        return (finding("unchecked-code", 0, 1, f"{blocks} unchecked: {said}{without}"),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeCheck:
+    """How the code of a chapter is judged. ``own`` are commands of the settings by language, ``kept`` is the file of
+    the verdicts, and ``include`` gives the text of a file that a block includes.
+    """
+
+    kept: Path
+    own: Mapping[str, str] = field(default_factory=dict)
+    include: Callable[[str], str | None] | None = None
+
+    def judge(self, texts: Mapping[int, str]) -> ChapterVerdicts:
+        """Judge the blocks of a chapter's sections, given by number."""
+        found = [b for number, text in texts.items() for b in code_blocks(text, section=number, include=self.include)]
+        checkers = {**CHECKERS, **own_checkers(self.own)}
+        jobs = [_Job(block, checkers.get(block.language), found) for block in found]
+        known = _read(self.kept)
+        keys = [job.key for job in jobs]
+        new = [(job, key) for job, key in zip(jobs, keys, strict=True) if key not in known]
+        with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
+            verdicts = list(workers.map(_Job.verdict, (job for job, _ in new)))
+        fresh = {key: verdict for (_, key), verdict in zip(new, verdicts, strict=True)}
+        if kept := {key: verdict for key, verdict in fresh.items() if verdict.lasting}:
+            _write(self.kept, {**known, **kept})
+        known |= fresh
+        return ChapterVerdicts(
+            judged=tuple(Judged(block, known[key]) for block, key in zip(found, keys, strict=True)),
+        )
+
+
+class _Job:
+    """One block to judge, with what it is judged with."""
+
+    def __init__(self, block: CodeBlock, checker: Checker | None, blocks: Sequence[CodeBlock]) -> None:
+        self.block = block
+        self.checker = checker
+        beside = checker.beside if checker else ()
+        self.files = {one.name: one.code for one in blocks if one.name and one.language in beside}
+        self.above = tuple(
+            one.code
+            for one in blocks
+            if block.language == one.language == "python" and one.section == block.section and one.line < block.line
+        )
+
+    @property
+    def key(self) -> str:
+        """The hash of all that the verdict follows from."""
+        block, program = self.block, program_of(self.checker) if self.checker else None
+        state = program.stat() if program else None
+        tool = (str(program), state.st_size, state.st_mtime_ns) if state else ()
+        words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
+        judged_with = (self.checker and self.checker.command, tool, sorted(self.files.items()), self.above)
+        return hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest()
+
+    def verdict(self) -> Verdict:
+        """Judge the block."""
+        block = self.block
+        if block.skip:
+            return unchecked(block.skip)
+        if self.checker is not None:
+            return check_block(self.checker, block, self.files, self.above)
+        return parsed(block) or unchecked(f"no checker for {block.language}")
+
+
+def _read(path: Path) -> dict[str, Verdict]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            key: Verdict(state, tuple(CodeError(int(line), str(said)) for line, said in errors), str(why))
+            for key, (state, errors, why, _) in kept.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}  # it is derived: what cannot be read is judged again
+
+
+def _write(path: Path, verdicts: Mapping[str, Verdict]) -> None:
+    latest = dict(list(verdicts.items())[-MOST_KEPT:])
+    try:
+        write_atomically(path, json.dumps(latest), durable=False, private=True)
+    except InputError:
+        return  # a full disk is no reason to lose the verdicts of this run

@@ -1,0 +1,368 @@
+"""The table of languages: which command judges a block, what it is given, and how what it prints is read.
+
+A command gets the block as a file in a folder of its own, with the named files of its chapter beside it. A line
+``FILE:LINE: message`` of the block's file that is no warning is an error. A block that a command refuses may also be
+one that nothing can judge: it needs a package that is not here, or its author left something out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import yaml
+
+from expand.code_check import sandbox
+from expand.code_check.annotations import ELISION, CodeBlock
+from expand.code_check.sandbox import Outcome
+from expand.markdown import code as parsing
+
+SECONDS = 30.0
+"""How long a command may take for a block."""
+MOST_ERRORS = 5
+"""So many errors of a block are kept: the first ones cause the others."""
+
+
+class CodeError(NamedTuple):
+    """One error: the line of the block's code, from 0, and the compiler's words."""
+
+    line: int
+    message: str
+
+
+class Verdict(NamedTuple):
+    """What became of a block. ``why`` says why it is unchecked, and ``lasting`` that the same block would be again."""
+
+    state: Literal["passed", "failed", "unchecked"]
+    errors: tuple[CodeError, ...] = ()
+    why: str = ""
+    lasting: bool = True
+
+
+PASSED = Verdict("passed")
+
+
+def unchecked(why: str, *, lasting: bool = False) -> Verdict:
+    """The verdict for a block that nothing here can judge."""
+    return Verdict("unchecked", why=why, lasting=lasting)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checker:
+    """How blocks of a language are judged: by ``command``, whose words in braces ``_arguments`` fills in.
+
+    ``file`` names the block's file, ``prepare`` makes its text; named blocks in one of the languages ``beside`` lie in
+    the same folder. ``missing`` finds in a message what is not installed
+    here. Where a block has no match of ``whole``, it is a part, and is tried in each of ``around`` too.
+    """
+
+    command: str
+    file: str = "block.txt"
+    prepare: Callable[[str], str] = str
+    missing: re.Pattern[str] | None = None
+    whole: re.Pattern[str] | None = None
+    around: Sequence[tuple[str, str]] = ()
+    program: Callable[[], Path | None] | None = None
+    readable: tuple[Path, ...] = ()
+    executes: bool = False
+    beside: tuple[str, ...] = ()
+
+
+def find_program(name: str) -> Path | None:
+    """A program on the ``PATH``, with its links followed."""
+    found = shutil.which(name)
+    return Path(found).resolve() if found else None
+
+
+@lru_cache(maxsize=4)
+def rust_program(name: str, search_path: str | None) -> Path | None:
+    """A program of the Rust toolchain itself, not rustup's, which would look for one in a home that is not there."""
+    if not (shim := shutil.which("rustc", path=search_path)):
+        return None
+    asked = {**os.environ, "RUSTUP_AUTO_INSTALL": "0"}
+    try:  # at the root, where no rust-toolchain.toml of somebody's folder counts
+        said = subprocess.run(
+            [shim, "--print", "sysroot"],
+            cwd="/",
+            env=asked,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    path = Path(said.stdout.strip()) / "bin" / name
+    return path if path.is_file() else None
+
+
+_STD = "std|core|alloc|proc_macro|crate|self|super"
+_STD_MODULES = (
+    "alloc|any|arch|array|ascii|backtrace|borrow|boxed|cell|char|clone|cmp|collections|convert|default|env|error|f32|f64"
+    "|ffi|fmt|fs|future|hash|hint|io|iter|marker|mem|net|num|ops|option|os|panic|path|pin|process|ptr|rc|result|slice"
+    "|str|string|sync|task|thread|time|vec|mpsc|atomic|ptr|fmt"
+)
+"""Modules of std that are written without their path where an import is missing."""
+_RUST_MISSING = re.compile(
+    rf"cannot find (?:module or )?crate `(?!(?:{_STD}|{_STD_MODULES})`)(?P<what>\w+)`|unresolved import `(?P<use>\w+)`"
+    rf"|can't find crate for `(?P<extern>\w+)`|E0554.*(?P<nightly>nightly)|(?P<feature>`#!\[feature\]`)"
+)
+_JAVA_MISSING = re.compile(r"package (?P<what>(?!javax?\.)[\w.]+) does not exist")
+_HEADER_MISSING = re.compile(r"(?P<what>[\w./-]+\.h(?:pp)?|\w+): No such file")
+_TS_MISSING = re.compile(r"Cannot find (?:module|type definition file for) '(?P<what>[^'.]+)'|(?P<lib>TS7016|TS2580)")
+_C_WHOLE = re.compile(
+    r"(?m)^\s*(?:#\s*\w+|(?:static|inline|extern|typedef|struct|enum|union|class|namespace|template|using)\b"
+    r"|[A-Za-z_][\w:<>,*& ]*\([^;]*\)[^;]*\{)"
+)
+
+
+def rust_source(code: str) -> str:
+    """A Rust block as a crate: statements go into a ``main``, on the lines that they are on."""
+    if re.search(r"\bfn\s+main\s*\(", code) or not parsing.has_statements(code):
+        return code
+    rows = code.splitlines()
+    outer = [n for n, row in enumerate(rows) if re.match(r"\s*(?:#!\[|extern crate\b)", row)]
+    at = outer[-1] + 1 if outer else 0
+    last = next((row.strip() for row in reversed(rows) if row.strip()), "")
+    error = "impl std::fmt::Debug" if last.startswith("Ok::<") else "Box<dyn std::error::Error>"
+    result = f" -> Result<(), {error}>" if "?" in code or last.startswith("Ok") else ""
+    start = f"{'async ' if '.await' in code else ''}fn block(){result} {{ "
+    end = "; Ok(()) }" if result and not last.startswith("Ok") else "}"
+    return "\n".join([*rows[:at], start + "".join(rows[at : at + 1]), *rows[at + 1 :], end, ""])
+
+
+def rust_options(block: CodeBlock, code: str) -> str:
+    """What rustc needs to know of a block."""
+    options = "--test" if re.search(r"#\[(?:cfg\(test\)|test|bench)\b", code) else ""
+    if not options:
+        options = f"--crate-type={'bin' if re.search(r'^[^/]*fn main *[(]', code, re.MULTILINE) else 'lib'}"
+    return f"--edition={block.edition or '2021'} {options}"
+
+
+def _shell(code: str) -> str:
+    """What is typed in a shell block: of a session the lines after the prompt; ``<name>`` stands for a word."""
+    if re.search(r"(?m)^\s*\$ ", code):
+        code = "\n".join(row.lstrip()[2:] if row.lstrip().startswith("$ ") else "" for row in code.splitlines())
+    return re.sub(r"<[A-Za-z][^<>\n|&;]{0,60}>", "__", code) + "\n"
+
+
+CHECKERS: Mapping[str, Checker] = {
+    "rust": Checker(
+        command="{program} {options} --error-format=short --emit=metadata --allow=unused -o out {file}",
+        file="block.rs",
+        prepare=rust_source,
+        missing=_RUST_MISSING,
+        program=lambda: rust_program("rustc", os.environ.get("PATH")),
+    ),
+    "python": Checker(
+        command="{program} -I {script} {file} {above}",
+        file="block.py",
+        prepare=parsing.python_session,
+        program=lambda: Path(sys.executable),
+        readable=(Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent),
+    ),
+    "bash": Checker(command="bash -n {file}", file="block.sh", prepare=_shell),
+    "zsh": Checker(command="zsh -n {file}", file="block.sh", prepare=_shell),
+    "javascript": Checker(command="node --check {file}", file="block.mjs"),
+    "typescript": Checker(
+        command="tsc --noEmit --skipLibCheck --target esnext --module nodenext --pretty false {file}",
+        file="block.ts",
+        missing=_TS_MISSING,
+        beside=("typescript",),
+    ),
+    "go": Checker(command="gofmt -e -l {file}", file="block.go"),
+    "c": Checker(
+        command="gcc -std=gnu17 -fsyntax-only -w {file}",
+        file="block.c",
+        missing=_HEADER_MISSING,
+        whole=_C_WHOLE,
+        around=[("int main(void) { ", "}")],
+        beside=("c", "cpp"),
+    ),
+    "cpp": Checker(
+        command="g++ -std=c++20 -fsyntax-only -w {file}",
+        file="block.cpp",
+        missing=_HEADER_MISSING,
+        whole=_C_WHOLE,
+        around=[("int main() { ", "}")],
+        beside=("c", "cpp"),
+    ),
+    "java": Checker(
+        command="javac -proc:none -Xlint:none -d out {file}",
+        file="Block.java",
+        missing=_JAVA_MISSING,
+        whole=re.compile(
+            r"(?m)^\s*(?:@\w+\s*)*(?:(?:public|final|abstract|sealed)\s+)*(?:class|interface|enum|record)\b"
+        ),
+        around=[("class Block { ", "}"), ("class Block { void block() throws Exception { ", "}}")],
+    ),
+}
+"""Languages and who judges them, where the settings say nothing else."""
+
+
+def own_checkers(commands: Mapping[str, str]) -> dict[str, Checker]:
+    """Checkers from the settings: a command by language, with ``{file}`` in it or at its end. What it does with a block
+    nobody knows, so it runs in the sandbox or not at all.
+    """
+    found = {}
+    for language, command in commands.items():
+        known = CHECKERS.get(language, Checker(command="", file=f"block.{language}"))
+        whole = command if "{file}" in command else f"{command} {{file}}"
+        found[language] = Checker(command=whole, file=known.file, prepare=known.prepare, executes=True)
+    return found
+
+
+def check_block(checker: Checker, block: CodeBlock, files: Mapping[str, str], above: Sequence[str]) -> Verdict:
+    """Judge one block by its language's command. ``files`` are the named files of the chapter that it may use,
+    ``above`` the blocks of its language that stand before it in the section.
+    """
+    before = {f"above{number}.py": code for number, code in enumerate(above)}
+    name = _file_name(checker, block)
+    given = [checker.prepare(block.whole)]
+    if checker.whole and not checker.whole.search(given[0]):
+        given += [f"{before}{given[0]}\n{after}" for before, after in checker.around]
+    program = program_of(checker)
+    if program is None:
+        name = "rustc" if block.language == "rust" else shlex.split(checker.command)[0]
+        return unchecked(f"{block.language}: {name} is not on the PATH")
+    first: Verdict | None = None
+    for text in given:
+        outcome = sandbox.run(
+            [str(program), *_arguments(checker, block, text, name, before)],
+            {**files, **before, name: text},
+            readable=(*checker.readable, *readable_for(program)),
+            environment={"PATH": f"{program.parent}:{sandbox.PROGRAMS}"},
+            seconds=SECONDS,
+            executes=checker.executes,
+        )
+        if outcome is None:
+            return unchecked(f"{block.language}: nothing here can contain the command of its checker")
+        verdict = _read(checker, block, name, outcome)
+        if verdict.state != "failed":
+            return verdict
+        first = first or verdict
+    assert first is not None
+    if ELISION.search(block.code):
+        return unchecked("its author left something out (...)", lasting=True)
+    return first
+
+
+def program_of(checker: Checker) -> Path | None:
+    """The program that a checker's command begins with, None where it is not here."""
+    return checker.program() if checker.program else find_program(shlex.split(checker.command)[0])
+
+
+def _file_name(checker: Checker, block: CodeBlock) -> str:
+    if block.language == "java" and (
+        public := re.search(r"public\s+(?:\w+\s+)*(?:class|interface|enum|record)\s+(\w+)", block.code)
+    ):
+        return f"{public[1]}.java"
+    if block.language == "javascript" and not re.search(r"(?m)^\s*(?:import|export)\b|\bawait\b", block.code):
+        return "block.cjs"
+    return checker.file
+
+
+def _arguments(checker: Checker, block: CodeBlock, text: str, name: str, before: Iterable[str]) -> list[str]:
+    """The words of the command after its program."""
+    values = {
+        "{file}": name,
+        "{script}": shlex.quote(str(Path(__file__).with_name("python_names.py"))),
+        "{above}": " ".join(before),
+        "{options}": rust_options(block, text),
+    }
+    command = re.sub(r"\{\w+\}", lambda found: values.get(found[0], found[0]), checker.command)
+    return shlex.split(command)[1:]
+
+
+def readable_for(program: Path) -> tuple[Path, ...]:
+    """What a program that is not the system's reads beside itself: the folder that it is installed in."""
+    folder = program.parent.parent
+    return (folder,) if folder != Path.home() and folder not in Path.home().parents else (program,)
+
+
+def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Verdict:
+    """The verdict that an outcome means."""
+    if outcome.status == sandbox.NOT_RUN:
+        return unchecked(f"{block.language}: {outcome.stopped}")
+    if "compile_fail" in block.flags and not outcome.stopped:
+        return _expected_failure(block, outcome)
+    if not outcome.status and not outcome.stopped:
+        return PASSED
+    errors = list(errors_in(outcome.output, name))
+    if checker.missing and (found := checker.missing.search(outcome.output)):
+        what = next(word for word in found.groups() if word)
+        return unchecked(f"{block.language}: {what} is not installed here", lasting=block.language == "rust")
+    if outcome.stopped or not errors:
+        said = next(
+            (row.strip() for row in outcome.output.splitlines() if row.strip()), f"exit status {outcome.status}"
+        )
+        errors = [CodeError(0, outcome.stopped or said)]
+    inside = [error._replace(line=max(0, error.line - block.lines_above)) for error in errors]
+    return Verdict("failed", tuple(dict.fromkeys(inside))[:MOST_ERRORS])
+
+
+def _expected_failure(block: CodeBlock, outcome: Outcome) -> Verdict:
+    codes = [flag for flag in block.flags if flag.startswith("E0")]
+    if not outcome.status:
+        return Verdict("failed", (CodeError(0, "it is marked compile_fail, and compiles"),))
+    if codes and not any(code in outcome.output for code in codes):
+        said = next((error.message for error in errors_in(outcome.output, "block.rs")), "another error")
+        return Verdict("failed", (CodeError(0, f"it is marked compile_fail,{codes[0]} and fails with: {said}"),))
+    return PASSED
+
+
+def errors_in(output: str, name: str) -> Iterator[CodeError]:
+    """The errors of a file in what a compiler prints: ``FILE:LINE:COLUMN: message``, ``FILE(LINE,COLUMN): …``, ``FILE:
+    line LINE: …``; what node says some lines later, and the symbol that javac does not find.
+    """
+    place = re.compile(rf"(?:\S*/)?{re.escape(name)}(?:[:(]| *: line )(\d+)(?:[:,]\d+)?\)?:?\s*(.*)")
+    rows = output.splitlines()
+    for number, row in enumerate(rows):
+        if not (found := place.match(row)):
+            continue
+        said = found[2]
+        if re.match(r"(?:warning|note|info|style|help)\b", said):
+            continue
+        if not said:
+            said = next((later for later in rows[number + 1 :] if re.match(r"\w*Error: ", later)), "")
+        symbol = next((later for later in rows[number + 1 : number + 5] if re.match(r"\s+symbol:", later)), "")
+        detail = f": {' '.join(symbol.split()[1:])}" if said.endswith("cannot find symbol") and symbol else ""
+        yield CodeError(int(found[1]) - 1, re.sub(r"^(?:fatal )?error(?:: |(?=\[))", "", said) + detail)
+
+
+def parsed(block: CodeBlock) -> Verdict | None:
+    """The verdict of the parsers that the tool has itself, None for a language that they do not know. An excerpt that
+    is no whole document but could stand in one is unchecked.
+    """
+    try:
+        match block.language:
+            case "json":
+                json.loads(block.whole)
+            case "toml":
+                tomllib.loads(block.whole)
+            case "yaml":
+                for _ in yaml.compose_all(block.whole, Loader=yaml.SafeLoader):
+                    pass
+            case _:
+                return None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        excerpt = block.language != "toml" and parsing.broken_code(block.language, block.whole) is None
+        if excerpt or ELISION.search(block.code):
+            return unchecked("an excerpt, or its author left something out")
+        mark = getattr(error, "problem_mark", None)
+        line = getattr(error, "lineno", 0) or (mark.line + 1 if mark else 0)
+        line = line or int(next(iter(re.findall(r"at line (\d+)", str(error))), 1))
+        said = getattr(error, "problem", None) or getattr(error, "msg", None) or str(error)
+        return Verdict("failed", (CodeError(max(0, line - 1 - block.lines_above), str(said)),))
+    return PASSED

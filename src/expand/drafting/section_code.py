@@ -1,0 +1,69 @@
+"""The code blocks of a section while it is written: which of them are refused, and what takes their place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+from expand.checks import not_ignored
+from expand.code_check.chapter_code import CodeCheck, Judged
+from expand.drafting.section_text import SectionText
+from expand.markdown import blocks, sanitize
+
+
+class SectionCode:
+    """Judges one section's blocks among those of its chapter; ``texts`` are all sections as they stand by now."""
+
+    def __init__(
+        self, check: CodeCheck, texts: Mapping[int, str], section: int, ignored: Callable[[int], frozenset[str]]
+    ) -> None:
+        """``ignored`` says which kinds of findings are silenced in a section."""
+        self._ignored = ignored
+        self._check = check
+        self._texts = texts
+        self._section = section
+
+    async def refused(self, text: SectionText) -> dict[int, dict[int, Judged]]:
+        """The refused blocks that a model wrote: by topic, and by number among the topic's fences."""
+        judged = await self._judged(text)
+        refused = {
+            slot: {n: one for n, one in enumerate(found) if _state(one) == "failed"} for slot, found in judged.items()
+        }
+        return {slot: {n: one for n, one in found.items() if one} for slot, found in refused.items() if found}
+
+    def shown(self, text: SectionText, slot: int, failed: Iterable[int]) -> str:
+        """The blocks as they stand in a topic's text."""
+        fences = blocks.fences(text.bodies[slot])
+        return "\n\n".join(fences[number].text for number in failed) + "\n"
+
+    async def replaced(self, text: SectionText, slot: int, failed: Mapping[int, Judged], answer: str) -> SectionText:
+        """The text with what an answer mends. An answer may hold the refused blocks, or all of the topic's."""
+        written = [fence.code for fence in blocks.fences(sanitize.bare(answer)[0])]
+        if len(written) == len(blocks.fences(text.bodies[slot])):
+            written = [written[number] for number in failed]
+        if len(written) != len(failed):
+            return text
+        for (number, former), code in zip(failed.items(), written, strict=True):
+            tried = text.with_code(slot, {number: code})
+            now = (await self._judged(tried))[slot][number]
+            errors = len(now.verdict.errors) if now else 0
+            if _state(now) == "passed" or 0 < errors < len(former.verdict.errors):
+                text = tried
+        return text
+
+    async def _judged(self, text: SectionText) -> dict[int, list[Judged | None]]:
+        """What became of each fence of each topic, in order; None for what is no code. Compilers take seconds: other
+        sections go on meanwhile.
+        """
+        whole = text.render()
+        verdicts = await asyncio.to_thread(self._check.judge, {**self._texts, self._section: whole})
+        judged = {one.block.line: one for one in verdicts.judged if one.block.section == self._section}
+        failed = {line: one.finding for line, one in judged.items() if one.verdict.state == "failed"}
+        wanted = not_ignored(failed.values(), {self._section: whole}, self._ignored)
+        judged = {line: one for line, one in judged.items() if line not in failed or failed[line] in wanted}
+        starts = [fence.start + 1 for fence in blocks.fences(whole)]
+        return {slot: [judged.get(line) for line in starts if line in lines] for slot, lines in text.spans().items()}
+
+
+def _state(judged: Judged | None) -> str:
+    return judged.verdict.state if judged else ""

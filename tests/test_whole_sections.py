@@ -1,0 +1,103 @@
+"""A strong model is asked for a section at once, and what its first one delivers corrects the others."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workspaces import shipped
+
+from expand import RunResult, Workspace, expand_chapter
+from expand.drafting.length_loop import Ask, LengthLoop
+from expand.drafting.section_text import SectionText, Skeleton, imagined_line
+from expand.llm.types import Finish
+from expand.testing import ScriptedAuthor, SentRequest
+from expand.testing.behaviours import written
+from expand.testing.text_generator import TextGenerator
+
+
+def run(place: Path, author: ScriptedAuthor, **options: Any) -> RunResult:
+    given = {"model": "gpt-4.1", "language": "en", **options}
+    return asyncio.run(expand_chapter(Workspace.open(place), "03", author=author, **given))
+
+
+def drafting(author: ScriptedAuthor) -> list[SentRequest]:
+    return [sent for sent in author.requests if sent.purpose != "brief"]
+
+
+@pytest.mark.parametrize(("ratio", "most", "score"), [(1.0, 11, 97), (0.45, 20, 95), (1.5, 14, 95)])
+def test_a_chapter_in_few_requests(tmp_path: Path, ratio: float, most: int, score: float) -> None:
+    author = ScriptedAuthor(ratio=ratio)
+    result = run(shipped(tmp_path), author)
+    assert len(author.requests) <= most
+    assert result.chapter.length_score >= score
+    assert all(sent.asked_lines >= 8 for sent in drafting(author))
+    for section in result.chapter.sections:
+        bodies = [text for _, text in topics_of(Workspace.open(tmp_path), section.number)]
+        even = section.target_lines / max(1, len(bodies))
+        assert all(text.count("\n") >= 0.5 * even - 4 for text in bodies), section
+
+
+def topics_of(workspace: Workspace, number: int) -> list[tuple[str, str]]:
+    draft = workspace.draft("03")
+    assert draft is not None
+    section = draft.section(number)
+    assert section is not None
+    parts = section.text.split("\n### ")[1:]
+    return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
+
+
+@pytest.mark.parametrize(("over", "condensed"), [(1.2, False), (1.25, True)])
+def test_a_section_that_runs_far_over_is_sent_back_once(tmp_path: Path, over: float, condensed: bool) -> None:
+    author = ScriptedAuthor(ratio=over)
+    result = run(shipped(tmp_path), author, sections=[1])
+    assert ["repair" in sent.purpose for sent in drafting(author)] == ([False, True] if condensed else [False])
+    (section,) = result.chapter.sections
+    assert section.lines <= (1.05 if condensed else 1.15) * section.target_lines
+
+
+def test_a_shorter_text_that_lost_an_example_is_not_taken(tmp_path: Path) -> None:
+    generator = TextGenerator()
+
+    def write(sent: SentRequest) -> str:
+        if sent.purpose != "repair":
+            return written(sent.question, "normal", generator=generator, ratio=1.5)[0]
+        lines = written(sent.question, "normal", generator=generator, ratio=1.0)[0]
+        return re.sub(r"(?s)```.*?```", "No code.", lines, count=1)
+
+    author = ScriptedAuthor(write=write)
+    result = run(shipped(tmp_path), author, sections=[1])
+    assert sum(sent.purpose == "repair" for sent in author.requests) >= 1
+    assert result.chapter.sections[0].lines > 1.15 * result.chapter.sections[0].target_lines
+
+
+@pytest.mark.parametrize(("target", "least"), [(200, 190), (300, 285), (100, 93), (40, 33)])
+def test_a_strong_model_is_asked_for_no_few_lines(target: int, least: int) -> None:
+    def following(lines: int) -> Ask | None:
+        section = SectionText(Skeleton(number=1, title="One", topics=("A",), target=target))
+        loop = LengthLoop(section, lines_per_request=500, fresh_parts=False, expected_ratio=1.0)
+        text = "\n".join(imagined_line(number) for number in range(lines - section.lines - 1))
+        section.add(text, Finish.STOP, (0,))
+        assert section.lines == lines
+        loop.record(Ask(purpose="draft", slots=(0,), lines=50, ordinal=0), 50)
+        return loop.next()
+
+    assert following(least) is None
+    asked = following(least - 1)
+    assert asked is not None
+    assert asked.lines == target - least + 1
+
+
+def test_the_first_section_corrects_what_is_asked_for_the_others(tmp_path: Path) -> None:
+    author = ScriptedAuthor(ratio=1.5)
+    run(shipped(tmp_path), author, concurrency=8)
+    drafts = [sent for sent in drafting(author) if sent.purpose == "draft"]
+    assert drafts[0].section == 1
+    assert all(sent.section == 1 for sent in drafting(author)[:2])  # the others wait for it
+    wanted = {2: 250, 3: 150, 4: 200}
+    for sent in drafts:
+        if sent.section in wanted:
+            assert sent.asked_lines == pytest.approx(wanted[sent.section] / 1.5, rel=0.1)
