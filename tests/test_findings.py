@@ -12,8 +12,8 @@ from expand.cli import main
 
 EVERY = cases()
 LABELLED = sorted({case.kind for case in EVERY})
-BY_RUN = {"empty", "failed-code", "over-plan", "not-asked"}
-"""What a run reports of its requests: no text shows it."""
+BY_RUN = {"empty", "failed-code", "over-plan", "not-asked", "breaks-link"}
+"""What a run reports of its requests, and what other pages show: no text of the draft shows it."""
 
 
 def test_every_kind_that_may_cause_exit_5_is_labelled() -> None:

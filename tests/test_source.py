@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from markdown_texts import markdown_texts, titles_alike
 
 from expand.checks import source_findings
-from expand.document.source import PlacedBlocks, place, read_source
+from expand.checks.incoming_links import broken_incoming
+from expand.document.source import PlacedBlocks, place, read_source, relinked
 from expand.markdown import blocks
 from expand.outline import Outline, Section, Text
 from expand.outline.reading import read_outline
@@ -77,11 +78,10 @@ def test_header_sections_and_footer() -> None:
     assert source.footer == "---\n\n**参考**: [优化](../a/b.md)\n\n---\n\n**维护**: Team"
 
 
-def test_ordinary_text_is_neither_header_nor_footer() -> None:
-    source = read_source("# T\n\nAn introduction.\n\n## A\n\nText.\n\n---\n\nMore text.\n")
-    assert source.header == "# T"
+def test_an_introduction_belongs_to_the_header_and_text_behind_a_rule_to_its_section() -> None:
+    source = read_source("# T\n\nAn introduction.\n\n---\n\n## A\n\nText.\n\n---\n\nMore text.\n")
+    assert source.header == "# T\n\nAn introduction."
     assert [(part.title, part.level, part.text) for part in source.sections] == [
-        ("", 0, "An introduction."),
         ("A", 2, "Text.\n\n---\n\nMore text."),
     ]
     assert source.footer == ""
@@ -104,7 +104,7 @@ def test_pieces_go_where_they_belong_verbatim() -> None:
         ("内存", ("共享内存", "内存映射（mmap）")),
         ("I/O", ("零拷贝（splice）", "io_uring")),
     )
-    placed = place(read_source(STUB), plan)
+    placed = place(read_source(STUB), plan).blocks
     assert placed == {
         2: (
             PlacedBlocks(text="Text about mmap.", title="内存映射", topic=1),
@@ -123,19 +123,21 @@ def test_pieces_go_where_they_belong_verbatim() -> None:
 def test_what_is_like_nothing_goes_with_its_neighbour_or_first() -> None:
     plan = outline(("Pipes", ()), ("Memory", ("mmap",)))
     source = read_source("# T\n\n## X\n\nqqq\n\n## Y\n\nmmap it\n\nzzz\n\nLabel:\n")
-    assert {n: [p.text for p in ps] for n, ps in place(source, plan).items()} == {
+    assert {n: [p.text for p in ps] for n, ps in place(source, plan).blocks.items()} == {
         1: ["qqq"],
         2: ["mmap it", "zzz", "Label:"],
     }
-    assert [p.text for p in place(source, outline())[1]] == ["qqq", "mmap it", "zzz", "Label:"]
+    assert [p.text for p in place(source, outline()).blocks[1]] == ["qqq", "mmap it", "zzz", "Label:"]
 
 
-def test_subheadings_go_along_as_titles() -> None:
+def test_headings_that_are_no_topics_stay_below_the_tools() -> None:
     source = read_source("# T\n\n## A\n\nText:\n\n### Deep\n\nmore\n\n### Deeper\n\nend\n")
-    placed = place(source, outline(("A", ())))
+    placed = place(source, outline(("A", ()))).blocks
     assert [(p.title, p.text) for p in placed[1]] == [
         ("A", "Text:"),
+        ("Deep", "### Deep"),
         ("Deep", "more"),
+        ("Deeper", "### Deeper"),
         ("Deeper", "end"),
     ]
 
@@ -145,13 +147,12 @@ def test_subheadings_go_along_as_titles() -> None:
 def test_nothing_of_a_source_is_lost(text: str, sections: int) -> None:
     source = read_source(text)
     plan = outline(*((f"Part {n}", ("Bold", "nested")) for n in range(sections)))
-    pieces = [p.text for ps in place(source, plan).values() for p in ps]
+    pieces = [p.text for ps in place(source, plan).blocks.values() for p in ps]
     titles = [part.title for part in source.sections]
     whole = "\n\n".join([source.header, *titles, *pieces, source.footer])
     for block in blocks.blocks(text):
         if block.kind not in ("heading", "rule"):
             assert " ".join(block.text.split()) in " ".join(whole.split())
-    assert sum(len(piece) for piece in pieces) <= len(text)
 
 
 @pytest.mark.parametrize("chapter", ["03", "04", "05"])
@@ -159,17 +160,17 @@ def test_the_shipped_stubs_are_placed_whole(chapter: str) -> None:
     plan = read_outline(ROOT / "outlines" / f"{chapter}.yaml", root=ROOT, chapter_id=chapter)
     text = (ROOT / plan.source).read_text(encoding="utf-8")
     source = read_source(text)
-    placed = place(source, plan)
+    placed = place(source, plan).blocks
     draft = "\n\n".join([source.header, *(p.text for ps in placed.values() for p in ps), source.footer])
-    assert source_findings(blocks.blocks(text), draft) == ()
+    assert {finding.kind for finding in source_findings(blocks.blocks(text), draft)} == {"superseded"}
     assert source_findings(blocks.blocks(text), "") != ()
 
 
 def test_a_heading_that_is_a_topic_decides() -> None:
     plan = outline(("Testing", ("Integration tests (several processes)",)), ("CI integration", ()))
     source = read_source("# T\n\n## Integration tests\n\nRun them in CI.\n\n```sh\nci run\n```\n")
-    assert list(place(source, plan)) == [1]
-    assert [piece.topic for piece in place(source, plan)[1]] == [0, 0]
+    assert list(place(source, plan).blocks) == [1]
+    assert [piece.topic for piece in place(source, plan).blocks[1]] == [0, 0]
 
 
 @pytest.mark.parametrize("block", ["<!-- kept by its authors -->", '<img src="logo.png">'])
@@ -192,7 +193,7 @@ def test_a_footer_holds_blocks_of_eight_lines(lines: int, is_footer: bool) -> No
 @pytest.mark.parametrize(("label", "is_header"), [(40, True), (41, False)])
 def test_a_label_of_the_header_has_forty_characters(label: int, is_header: bool) -> None:
     line = f"**{'a' * label}**: text"
-    assert (line in read_source(f"# T\n\n{line}\n\n## A\n\na\n").header) is is_header
+    assert (line in read_source(f"# T\n\n{line}\n\ntext\n").header) is is_header
 
 
 def book(*topics: str) -> Outline:
@@ -209,7 +210,7 @@ def book(*topics: str) -> Outline:
 
 
 def placed_in(heading: str, text: str, plan: Outline) -> int:
-    (number,) = place(read_source(f"# T\n\n## {heading}\n\n{text}\n"), plan)
+    (number,) = place(read_source(f"# T\n\n## {heading}\n\n{text}\n"), plan).blocks
     return number
 
 
@@ -238,3 +239,60 @@ def test_a_heading_that_is_like_a_topic_is_worth_twenty(words: int, number: int)
     topic, heading = titles_alike(4, 10)
     text = " ".join(f"q{word}q" for word in range(words))
     assert placed_in(heading, text, book(text, topic)) == number
+
+
+def test_headings_and_rules_that_gave_way_are_said() -> None:
+    source = blocks.blocks("# T\n\n---\n\n## 2. Pipes {#p}\n\na\n\n---\n\n## Files\n\nb\n\n***\n")
+    found = source_findings(source, "# T\n\n## 1. Pipes\n\na\n\nb\n\n---\n\nc\n")
+    assert [(finding.kind, finding.severity, finding.line) for finding in found] == [
+        ("superseded", "note", 11),
+        ("superseded", "note", 3),
+    ]
+    assert found[1].message == "2 of the source's rules (its lines 3, 9, 15) gave way to headings"
+    assert {f.kind for f in source_findings(source, "# T\n", layout="keep")} == {"left-out"}
+
+
+@pytest.mark.parametrize(
+    ("link", "moved"),
+    [
+        ("[a](#old)", "[a](#new)"),
+        ("[a](<#OLD> 'x')", "[a](<#new> 'x')"),
+        ("[a](./p.md#old)", "[a](./p.md#new)"),
+        ("[a]: #old", "[a]: #new"),
+        ("<a href='#old'>", "<a href='#new'>"),
+        ("[a](#%E6%97%A7)", "[a](#%E6%96%B0)"),
+        ("[a](q.md#old)", "[a](q.md#old)"),
+        ("`[a](#old)`", "`[a](#old)`"),
+        ("```\n[a](#old)\n```", "```\n[a](#old)\n```"),
+        ("[a](#other)", "[a](#other)"),
+    ],
+)
+def test_links_within_a_document_follow_its_anchors(link: str, moved: str) -> None:
+    assert relinked(f"{link}\n", {"old": "new", "旧": "新"}, "p.md") == f"{moved}\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "target", "leads"),
+    [
+        ("docs/q.md", "p.md", True),
+        ("docs/q.md", "./p.html", True),
+        ("docs/q.md", "p", True),
+        ("docs/q.md", "../p/", True),
+        ("docs/a/q.md", "../p.md", True),
+        ("docs/a/q.md", "p.md", False),
+        ("README.md", "docs/p.md?x", True),
+        ("docs/q.md", "/docs/p", True),
+        ("docs/q.md", "/p/", True),
+        ("docs/q.md", "https://e.org/docs/p.md", False),
+        ("docs/q.md", "", False),
+        ("docs/q.md", "pp.md", False),
+    ],
+)
+def test_links_of_other_pages_are_known(page: str, target: str, leads: bool) -> None:
+    found = broken_incoming([(page, f"x\n\n[a]({target}#gone) [b](p.md#there)\n")], "docs/p.md", {"gone"})
+    assert [finding.message for finding in found] == [f"{page}:3: its link to #gone would lead nowhere"] * leads
+
+
+def test_a_folders_page_is_known_by_the_folder() -> None:
+    pages = [("docs/q.md", "[a](guide/#gone) [b](guide#gone) [c](guide/index.md#gone) [d](guide/x.md#gone)\n")]
+    assert len(broken_incoming(pages, "docs/guide/index.md", {"gone"})) == 3

@@ -14,7 +14,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.reading import read_book, read_outline
 from expand.outline.schema import source_mistake
-from expand.paths import close_to_others, private_folder, read_file, require_inside
+from expand.paths import close_to_others, private_folder, read_file, require_inside, reserved_part
 from expand.schema.positions import read_toml
 from expand.schema.source_text import Problems
 from expand.trust import destinations, vouched_for
@@ -152,6 +153,19 @@ class Workspace:
         if wrong := source_mistake(source):
             raise InputError(f"source {wrong[0]}", remedy=wrong[1], place=Place(path=source))
         return self.inside(source)
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """Path and text of every Markdown page of the workspace, but the tool's own files, hidden folders and packages.
+        One that cannot be read is passed over.
+        """
+        for folder, below, files in os.walk(self.root):
+            place = Path(folder).relative_to(self.root)
+            below[:] = sorted(n for n in below if n != "node_modules" and not reserved_part((*place.parts, n)))
+            for name in sorted(files):
+                if name.lower().endswith((".md", ".mdx", ".markdown")):
+                    with suppress(OSError, InputError):
+                        page = read_bytes(self.inside(place, name)).decode("utf-8", "replace")
+                        yield (place / name).as_posix(), page
 
     def relative(self, path: Path) -> str:
         """A path as a user of the workspace writes it."""

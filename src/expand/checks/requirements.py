@@ -9,6 +9,7 @@ from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.document.layout import is_placeholder
 from expand.markdown import blocks, code, lines, matching
 from expand.markdown.blocks import Block
+from expand.markdown.numbering import unnumbered
 from expand.outline import Layout
 
 SHORT = 0.95
@@ -158,29 +159,42 @@ def _is_example(block: Block, language: str | None) -> bool:
     return language is None or code.same_language(block.language, language)
 
 
-def source_findings(source: Iterable[Block], draft: str, *, layout: Layout = "numbered") -> tuple[Finding, ...]:
+def source_findings(source: Sequence[Block], draft: str, *, layout: Layout = "numbered") -> tuple[Finding, ...]:
     """One finding for each block of the source that the draft does not hold, whitespace aside.
 
-    Code must be there whole, a table row by row, a list line by line; anything else as one run of text. Headings and
-    rules are content in the layout ``keep``, where whatever is missing must not be accepted. A placeholder gave way to
-    text, which is only said.
+    Code must be there whole, a table row by row, a list line by line; anything else as one run of text. In the layout
+    ``keep`` headings and rules are content as well, and whatever is missing must not be accepted. What gave way is only
+    said: a placeholder to text, and in the layout ``numbered`` headings and rules to the tool's headings.
     """
+    titles = {_bare_title(block.title) for block in blocks.headings(draft)} if layout == "numbered" else set()
+    rules = [block for block in source if block.kind == "rule"] if layout == "numbered" else []
     whole = _on_one_line(draft)
     severity: Severity = "blocking" if layout == "keep" else "warning"
     found = []
     for block in source:
-        if layout == "numbered" and block.kind in ("heading", "rule"):
+        if block in rules or (titles and block.kind == "heading" and _bare_title(block.title) in titles):
             continue
         if all(_on_one_line(part) in whole for part in _parts(block)):
             continue
         line = block.start + 1
         what = f"the source's {block.kind} at its line {line}"
-        if is_placeholder(block):
-            found.append(finding("superseded", 0, line, f"{what} gave way to text: {excerpt(block.text)}"))
+        if is_placeholder(block) or (layout == "numbered" and block.kind == "heading"):
+            how = "one of the outline's" if block.kind == "heading" else "text"
+            found.append(finding("superseded", 0, line, f"{what} gave way to {how}: {excerpt(block.text)}"))
         else:
             message = f"{what} is not in the draft: {excerpt(block.text)}"
             found.append(finding("left-out", 0, line, message, severity=severity))
+    gone = len(rules) - sum(block.kind == "rule" for block in blocks.blocks(draft))
+    if gone > 0:
+        places = ", ".join(str(rule.start + 1) for rule in rules)
+        message = f"{gone} of the source's rules (its lines {places}) gave way to headings"
+        found.append(finding("superseded", 0, rules[0].start + 1, message))
     return tuple(found)
+
+
+def _bare_title(title: str) -> str:
+    """A title as two headings are compared: without ids, numbers and markup."""
+    return blocks.anchor(unnumbered(blocks.without_attributes(title)))
 
 
 def _parts(block: Block) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 
 from expand.checks.finding import Finding, excerpt, finding
 from expand.markdown import names
+
+_RANGE = re.compile(r"\^\w-\w")
+"""``[^a-z]`` is part of a regular expression."""
 
 
 def undefined_references(texts: Mapping[int, str], known: Container[str]) -> list[Finding]:
@@ -16,7 +20,7 @@ def undefined_references(texts: Mapping[int, str], known: Container[str]) -> lis
     found = []
     for section in sorted(texts):
         for use in names.uses(texts[section]) if missing else ():
-            if use.sure and use.name in missing:
+            if use.sure and use.name in missing and not _RANGE.fullmatch(use.said):
                 missing.remove(use.name)
                 what = f"the footnote [{use.said}]" if use.form == "note" else f"the link reference [{use.said}]"
                 found.append(finding("undefined-reference", section, use.line + 1, f"{excerpt(what)} is not defined"))

@@ -15,10 +15,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from expand.document.page import Page, anchors
+from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.document.source import footer_line
 from expand.markdown import blocks
-from expand.markdown.blocks import anchor, rows
+from expand.markdown.blocks import anchor, newline_of, rows
 from expand.outline import Layout
 
 CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
@@ -246,6 +246,10 @@ def read(text: str) -> Draft:
             pieces=pieces,
             rest_hash=fields.get("rest", ""),
         )
+    # Line endings and the mark are the source's; what is between them is compared without them.
+    body = body.removeprefix(BYTE_ORDER_MARK)
+    if newline_of(body) != "\n":
+        body = re.sub(r"\r\n?", "\n", body)
     head_text, sections, footer = _parts(body, fields.get("foot", ""))
     return Draft(
         language=fields.get("language", ""),
@@ -263,7 +267,7 @@ def read(text: str) -> Draft:
 def document_text(text: str) -> str:
     """A draft's text without the hidden last line: what is put in the place of its source."""
     body, fields = _parted(text)
-    return body if fields.get("layout") == "keep" else body.rstrip("\n") + "\n"
+    return body if fields.get("layout") == "keep" else body.rstrip("\r\n") + newline_of(body)
 
 
 def _parted(text: str) -> tuple[str, Mapping[str, str]]:

@@ -372,11 +372,15 @@ def section_parts(page: Page, region: Region, section: Named, style: HeadingStyl
         beside = [heading for heading in below if heading.level == min(other.level for other in below)]
     own = style_of(beside, level=region.heading.level + 1)
     missing = _missing_after(len(section.topics), found)
+    boxed = Page(page.cut(region.start, region.end)).inner_titles
     parts: list[Part] = []
 
     def add_missing(after: int, *, last: bool) -> None:
         for ahead, topic in enumerate(missing.get(after, ()), 1):
             title = section.topic_titles[topic]
+            if max(matching.likenesses(title, boxed), default=0.0) >= SAME_TITLE:
+                parts.append(Slot(topic))  # a container brings its heading
+                continue
             parts.append(Slot(topic, own.heading(title, page.newline, ahead=ahead if last else 0)))
 
     stops = [*(heading.lead for heading in below), region.end]

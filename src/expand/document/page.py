@@ -50,6 +50,7 @@ _HTML_ENDS = (
     (r"<textarea\b", "</textarea>"), (r"<\?", "?>"), (r"<!\[CDATA\[", "]]>"), (r"<![a-z]", ">"),
 )  # fmt: skip
 """What an HTML block that blank lines do not end begins with, and what ends it (CommonMark, HTML blocks 1 to 5)."""
+_INNER_HEADING = re.compile(r"(?m)^[ \t>]*#{1,6}[ \t]+(?P<title>\S.*?)[ \t#]*$")
 _CODE_SPAN = re.compile(r"(?P<tick>`+)(?:(?!`).)+(?P=tick)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
 
@@ -115,6 +116,12 @@ class Page:
                 lead = self._lead(index)
                 found.append(_heading(span.block, span.text, lead, above=self.cut(lead, span.start)))
         return tuple(found)
+
+    @property
+    def inner_titles(self) -> tuple[str, ...]:
+        """What the headings inside containers say."""
+        inside = (span.text for span in self.spans if span.kind == "container")
+        return tuple(found["title"] for text in inside for found in _INNER_HEADING.finditer(text))
 
     def cut(self, start: int, end: int) -> str:
         """The lines ``[start, end)`` verbatim."""

@@ -8,13 +8,17 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, groupby, zip_longest
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
-from expand.document.page import Page
-from expand.markdown import blocks, matching
+from expand.document.layout import Wanted, located
+from expand.document.page import Heading, Page, anchors
+from expand.markdown import blocks, matching, names
 from expand.markdown.blocks import Block, rows
+from expand.markdown.numbering import unnumbered
 from expand.outline import Outline
 
 _META = re.compile(
@@ -28,6 +32,13 @@ _META = re.compile(
 _CLOSING_WORDS = re.compile(
     r"(?i)^[\s*_>]*(?:last (?:updated|modified)|maintain|references?\b|see also|参考|维护|更新|"
     r"文档|作者|版权|copyright|licen[cs]e|back to|返回|上一[章篇]|下一[章篇]|next:|previous:)"
+)
+_CLOSING_TITLE = re.compile(
+    r"(?i)^\W*(?:see also|references?|bibliography|further reading|footnotes|appendi(?:x|ces)\b.*|resources|links|"
+    r"参考(?:资料|文献|链接)?|附录.*|延伸阅读|相关(?:链接|文档|资源)|脚注)\W*$"
+)
+_FRAGMENT = re.compile(
+    r"""(?:\]\(\s*<?|\]:[ \t]*<?|\bhref\s*=\s*["']?)(?P<page>[^\s#()<>"']*)#(?P<id>[^\s()<>"']+)""", re.IGNORECASE
 )
 _LABEL = re.compile(r"[:：][*_\s]*$")
 CLOSING_LINES = 8
@@ -46,12 +57,15 @@ SAME_NAME_BONUS = 20
 class SourceSection:
     """A part of the source under one heading: ``text`` is what stands below it, verbatim.
 
-    ``level`` is the heading's; text before the first heading has the title "" and level 0.
+    ``level`` is the heading's; of a document without headings below its title, the text has the title "" and level 0.
+    ``anchors`` are those of the heading and of each one below it; ``above`` is what belongs to the heading itself.
     """
 
     title: str
     level: int
     text: str
+    anchors: tuple[str, ...] = ("",)
+    above: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,39 +90,86 @@ class PlacedBlocks:
     topic: int | None
 
 
-def read_source(text: str) -> Source:
+def read_source(text: str, *, own: Container[str] = ()) -> Source:
     """Header, sections and footer of a document.
 
-    The header ends at the first rule, heading or ordinary text; sections begin at the shallowest
-    headings below the title; the footer begins at the rule before the closing references.
+    Sections begin at the shallowest headings below the title, and the header ends there; without such headings it ends
+    at the first rule or ordinary text. The footer begins at the rule before the closing references, at headings such as
+    "See also" that end the document and whose ``title_key`` is not among the outline's ``own``, or at definitions.
     """
-    every = blocks.blocks(text)
-    lines = rows(text)
-    header_end = _header_end(every)
-    footer_start = _footer_start(every, header_end)
+    page = Page(text)
+    every = _blocks_of(page)
     level = _section_level(every)
-    headings = [b for b in every[header_end:footer_start] if b.kind == "heading" and b.level <= level]
-    last = every[-1].end if every else 0
-    body = every[header_end].start if header_end < len(every) else last
-    end = every[footer_start].start if footer_start < len(every) else last
+    starts = [heading for heading in page.headings if heading.level <= level]
+    if page.headings and page.headings[0].level < level:
+        starts = [heading for heading in starts if heading is not page.headings[0]]
+    header_end = _header_end(every)
+    footer = _footer_start(every, header_end)
+    end = every[footer].start if footer < len(every) else len(page.lines)
+    while starts and _is_closing_title(starts[-1].title) and matching.title_key(starts[-1].title) not in own:
+        end = min(end, starts.pop().lead)
+    starts = [heading for heading in starts if heading.line < end]
+    body = every[header_end].start if header_end < len(every) else len(page.lines)
+    by_line = dict(zip((heading.line for heading in page.headings), anchors(page.headings), strict=True))
     sections: list[SourceSection] = []
-    first = _cut(lines, body, headings[0].start if headings else end)
-    if any(block.kind != "rule" for block in blocks.blocks(first)):
-        sections.append(SourceSection(title="", level=0, text=first))
-    stops = [*(heading.start for heading in headings[1:]), end]
-    for heading, stop in zip(headings, stops, strict=False):
-        part = _cut(lines, heading.end, stop)
-        sections.append(SourceSection(title=heading.title, level=heading.level, text=part))
-    return Source(
-        header=_cut(lines, 0, body).rstrip(),
-        sections=tuple(sections),
-        footer=_cut(lines, end, last),
-    )
+    if starts:
+        own_lines = every[header_end - 1].end if header_end else 0
+        starts[0] = replace(starts[0], lead=max(starts[0].lead, own_lines))  # a comment below the title is the title's
+        above = [block.end for block in every if block.end <= starts[0].lead and block.kind != "rule"]
+        body = max(above, default=0)
+    elif any(block.start >= body and block.end <= end and block.kind != "rule" for block in every):
+        below = tuple(by_line[heading.line] for heading in page.headings if body <= heading.line < end)
+        sections.append(SourceSection(title="", level=0, text=_cut(page.lines, body, end), anchors=("", *below)))
+    for heading, stop in zip(starts, [*(other.lead for other in starts[1:]), end], strict=False):
+        own_names = tuple(by_line[other.line] for other in page.headings if heading.line <= other.line < stop)
+        sections.append(
+            SourceSection(
+                title=heading.title,
+                level=heading.level,
+                text=_cut(page.lines, heading.end, stop),
+                above=_above(page, heading),
+                anchors=own_names,
+            )
+        )
+    return Source(header=_cut(page.lines, 0, body).rstrip(), sections=tuple(sections), footer=_closing(page, end))
+
+
+def _is_closing_title(title: str) -> bool:
+    return any(_CLOSING_TITLE.match(said) for said in (title, unnumbered(title)))
+
+
+def _blocks_of(page: Page) -> list[Block]:
+    """The blocks of a document, each container as one."""
+    return [
+        span.block or Block(kind="other", start=span.start, end=span.end, text=span.text.rstrip("\r\n"))
+        for span in page.spans
+        if span.kind not in ("mark", "blank")
+    ]
+
+
+def _above(page: Page, heading: Heading) -> str:
+    """What belongs to a heading above it, and its ids as anchors: they stay when the heading is another."""
+    lead = _cut(page.lines, heading.lead, heading.line)
+    ids = [
+        f'<a id="{name}"></a>'
+        for name in heading.identifiers
+        if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", lead)
+    ]
+    return "\n\n".join(filter(None, (lead, *ids)))
+
+
+def _closing(page: Page, start: int) -> str:
+    """The lines from ``start``, where a heading with a number would be taken for a section of the tool's."""
+    lines = [*page.lines]
+    for heading in page.headings:
+        if heading.line >= start and heading.level == 2 and re.match(r"\d+\.\s", heading.title):
+            lines[heading.line] = lines[heading.line].replace(heading.title, unnumbered(heading.title), 1)
+    return _cut(lines, start, len(lines))
 
 
 def footer_line(page: Page) -> int:
     """The line where a document's footer begins; the number of its lines without one."""
-    every = [span.block for span in page.spans if span.block is not None]
+    every = _blocks_of(page)
     start = _footer_start(every, _header_end(every))
     return every[start].start if start < len(every) else len(page.lines)
 
@@ -125,7 +186,7 @@ def _is_meta(block: Block) -> bool:
 def _header_end(every: Sequence[Block]) -> int:
     """The number of blocks that make the header: front matter, title, quotes and meta lines."""
     at = 0
-    if every and every[0].kind == "other" and every[0].text.startswith("---"):
+    if every and every[0].kind == "other" and blocks.front_matter_lines(rows(every[0].text)):
         at = 1
     while at < len(every) and every[at].kind == "html":
         at += 1
@@ -146,7 +207,7 @@ def _section_level(every: Sequence[Block]) -> int:
 
 
 def _is_closing(block: Block) -> bool:
-    if block.kind == "rule":
+    if block.kind == "rule" or _is_definition(block):
         return True
     if block.kind not in ("paragraph", "list", "html", "other") or block.end - block.start > CLOSING_LINES:
         return False
@@ -161,9 +222,13 @@ def _footer_start(every: Sequence[Block], after: int) -> int:
     at = start = len(every)
     while at > after and _is_closing(every[at - 1]):
         at -= 1
-        if every[at].kind == "rule" and at + 1 < len(every):
+        if (every[at].kind == "rule" and at + 1 < len(every)) or all(map(_is_definition, every[at:])):
             start = at
     return start
+
+
+def _is_definition(block: Block) -> bool:
+    return block.kind in ("other", "paragraph") and bool(re.match(r" {0,3}\[[^\]\n]+\]:", block.text))
 
 
 def _cut(lines: Sequence[str], start: int, end: int) -> str:
@@ -172,28 +237,46 @@ def _cut(lines: Sequence[str], start: int, end: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Blocks that stay together (a label and its code), and the headings above them."""
+    """The texts under one heading (a label stays with what it labels), and the titles down to it. ``heading`` is its
+    text with its level below the part's, where it is not the part's own; ``above`` stays where the heading does not.
+    """
 
     text: str
     titles: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    above: str = ""
+    heading: str = ""
 
 
 def _pieces(section: SourceSection) -> Iterator[_Piece]:
-    lines = rows(section.text)
-    titles = [section.title] if section.title else []
-    above: list[Block] = []
-    start: int | None = None
-    every = blocks.blocks(section.text)
+    """What stands under each heading, whether or not there is anything."""
+    page = Page(section.text)
+    up: list[Heading] = []
+    title = (section.title,) if section.title else ()
+    first = page.headings[0].lead if page.headings else len(page.lines)
+    yield _piece(_cut(page.lines, 0, first), title, section.above)
+    for heading, stop in zip(page.headings, [*(h.lead for h in page.headings[1:]), len(page.lines)], strict=False):
+        up = [other for other in up if other.level < heading.level] + [heading]
+        said = heading.title if heading.setext else heading.text.strip().lstrip("#").strip()
+        row = f"{'#' * max(1, heading.level - section.level)} {said}"
+        whole = "\n\n".join(filter(None, (_cut(page.lines, heading.lead, heading.line), row)))
+        titles = (*title, *(other.title for other in up))
+        yield _piece(_cut(page.lines, heading.end, stop), titles, _above(page, heading), whole)
+
+
+def _piece(text: str, titles: tuple[str, ...], above: str, heading: str = "") -> _Piece:
+    lines = rows(text)
+    every = _blocks_of(Page(text))
+    while every and every[-1].kind == "rule":
+        every.pop()
+    texts, start = [], None
     for block, following in zip_longest(every, every[1:]):
-        if block.kind == "heading":
-            above = [heading for heading in above if heading.level < block.level] + [block]
-        if block.kind in ("heading", "rule"):
-            continue
         start = block.start if start is None else start
         is_label = block.kind == "paragraph" and _LABEL.search(block.text)
-        if not is_label or following is None or following.kind in ("heading", "rule"):
-            yield _Piece(_cut(lines, start, block.end), tuple(titles + [heading.title for heading in above]))
+        if not is_label or following is None or following.kind == "rule":
+            texts.append(_cut(lines, start, block.end))
             start = None
+    return _Piece("\n\n".join(texts), titles, tuple(texts), above, heading)
 
 
 class _Sections:
@@ -209,6 +292,25 @@ class _Sections:
         found_in = Counter(term for bag in self._bags for term in bag)
         self._weights = {term: math.log((len(self._bags) + 1) / count) for term, count in found_in.items()}
 
+    def named(self, piece: _Piece, index: int) -> int | None:
+        """The topic of a section whose title is the heading of a piece."""
+        return _greatest([_named(replace(piece, titles=piece.titles[-1:]), names) for names in self.topics_of(index)])
+
+    def is_named(self, piece: _Piece) -> bool:
+        """Whether the heading of a piece is a section's or a topic's title."""
+        own = replace(piece, titles=piece.titles[-1:])
+        return any(_named(own, names) for names in self._names)
+
+    def boxed(self, text: str, index: int, otherwise: int | None) -> int | None:
+        """The topic of a section whose title is a heading inside a container of the text."""
+        titles = Page(text).inner_titles
+        found = [self.named(_Piece("", (title,)), index) for title in titles]
+        return next((topic for topic in found if topic is not None), otherwise)
+
+    def topics_of(self, index: int) -> Sequence[tuple[str, ...]]:
+        """The names of the section's topics."""
+        return self._topics[index] if self._topics else ()
+
     def best(self, piece: _Piece, otherwise: int) -> tuple[int, int | None]:
         """The index of the section that a piece fits best, and of its topic if it fits one."""
         above = _terms(piece.titles)
@@ -219,8 +321,15 @@ class _Sections:
         ]
         index = _greatest(scores)
         index = otherwise if index is None else index
-        topics = self._topics[index] if self._topics else []
-        return index, _greatest([self._score(above, own, _terms(names)) + _named(piece, names) for names in topics])
+        return index, self.best_topic(piece, index)
+
+    def best_topic(self, piece: _Piece, index: int) -> int | None:
+        """The topic of a section that a piece fits best, if it fits one."""
+        above = _terms(piece.titles)
+        own = matching.terms(piece.text) - above
+        return _greatest(
+            [self._score(above, own, _terms(names)) + _named(piece, names) for names in self.topics_of(index)]
+        )
 
     def _weight(self, shared: set[str]) -> float:
         return math.fsum(self._weights[term] for term in shared)
@@ -249,22 +358,83 @@ def _named(piece: _Piece, names: Sequence[str]) -> float:
     return SAME_NAME_BONUS * likeness if likeness >= SAME_NAME else 0.0
 
 
-def place(source: Source, outline: Outline) -> dict[int, tuple[PlacedBlocks, ...]]:
-    """Each piece of the source under the number of the section where it belongs, in order.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """The pieces of a source by the number of their section, in order; and for each heading that gave way to one of the
+    tool's, by its anchor, the section and the topic whose heading that is (None: the section's own).
+    """
 
-    Every block of the source's sections is in exactly one piece; a label stays with what it
-    labels, a heading goes along as the pieces' ``title``. Pieces under one heading stay together,
-    so that an explanation is not parted from its code. Those that are like no section go with
-    what stands before them in the same part of the source, else to the first section.
+    blocks: Mapping[int, tuple[PlacedBlocks, ...]]
+    headings: Mapping[str, tuple[int, int | None]]
+
+
+NOTHING_PLACED = Placement(blocks={}, headings={})
+
+
+def place(source: Source, outline: Outline) -> Placement:
+    """Each piece of the source in the section where it belongs.
+
+    Every block of the source's sections is in exactly one piece. What stands under one heading stays together, so that
+    an explanation is not parted from its code. A part whose heading is a section's goes there as a whole, in its order;
+    of any other, each topic that it names and else what its words say. A heading below that is no topic's stays, one
+    level below the topics, with what stands before it.
     """
     sections = _Sections(outline)
+    wanted = [Wanted(section.title.every(), section.heading) for section in outline.sections]
+    own = {at: index for index, at in located([_as_heading(part) for part in source.sections], wanted).items()}
     found: dict[int, list[PlacedBlocks]] = {}
-    for part in source.sections:
-        index = 0
-        for titles, pieces in groupby(_pieces(part), key=lambda piece: piece.titles):
-            texts = [piece.text for piece in pieces]
-            index, topic = sections.best(_Piece("\n\n".join(texts), titles), index)
-            title = titles[-1] if titles else ""
-            placed = [PlacedBlocks(text=text, title=title, topic=topic) for text in texts]
+    headings: dict[str, tuple[int, int | None]] = {}
+    for at, part in enumerate(source.sections):
+        known = own.get(at)
+        index, topic = known or 0, None
+        pieces = [*_pieces(part)]
+        structured = known is not None and any(sections.named(piece, known) is not None for piece in pieces[1:])
+        for piece, name in zip(pieces, part.anchors, strict=True):
+            named = sections.named(piece, index) if piece.heading else None
+            stays = bool(piece.heading) and named is None and (known is not None or not sections.is_named(piece))
+            if known is None and not stays:
+                index, topic = sections.best(piece, index)
+            elif not piece.heading:
+                topic = None if structured else sections.best_topic(piece, index)
+            elif named is not None:
+                topic = named
+            below = "###" if sections.topics_of(index) else "##"
+            heading = re.sub(r"(?m)^#+ (?=.*\Z)", lambda found: (below + found[0])[-7:], piece.heading)  # noqa: B023
+            texts = [heading if stays else piece.above, *piece.texts]
+            title = piece.titles[-1] if piece.titles else ""
+            placed = [
+                PlacedBlocks(text=text, title=title, topic=sections.boxed(text, index, topic)) for text in texts if text
+            ]
             found.setdefault(sections.numbers[index], []).extend(placed)
-    return {number: tuple(found[number]) for number in sorted(found)}
+            if name and not stays:
+                headings[name] = (sections.numbers[index], topic if piece.heading or known is None else None)
+    placed_blocks = {number: tuple(found[number]) for number in sorted(found) if found[number]}
+    return Placement(blocks=placed_blocks, headings=headings)
+
+
+def _as_heading(part: SourceSection) -> Heading:
+    return Heading(line=0, end=0, lead=0, level=part.level, title=part.title, text="", setext=False)
+
+
+class Fragment(NamedTuple):
+    """A link with an anchor: the page that it names ("" for its own), the anchor, and its place in the text."""
+
+    page: str
+    anchor: str
+    place: tuple[int, int]
+
+
+def fragments(text: str) -> Iterator[Fragment]:
+    """The links of a text that name an anchor: inline, in definitions, and as ``href``; code is left alone."""
+    for found in _FRAGMENT.finditer(names.without_code(text)) if "#" in text else ():
+        yield Fragment(unquote(found["page"]), unquote(found["id"]).lower(), found.span("id"))
+
+
+def relinked(text: str, anchors: Mapping[str, str], file: str) -> str:
+    """The text with other anchors in its links to the document itself, which is named ``file``."""
+    for fragment in reversed([*fragments(text)] if anchors else []):
+        new = anchors.get(fragment.anchor)
+        if new is not None and fragment.page.removeprefix("./") in ("", file):
+            start, end = fragment.place
+            text = text[:start] + (quote(new) if "%" in text[start:end] else new) + text[end:]
+    return text

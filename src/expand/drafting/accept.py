@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from expand.checks import not_ignored
+from expand.checks.incoming_links import anchors_of, broken_incoming
 from expand.document import draft as document
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
@@ -34,8 +36,14 @@ def review(
     Raises ``InputError`` when there is no draft.
     """
     draft_file = open_draft(workspace, settings, book, chapter_id)
+    source = draft_file.chapter.outline.source
+    present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
+    gone = anchors_of(present) - anchors_of(document.document_text(draft_file.text))
+    links = not_ignored(
+        broken_incoming(workspace.pages(), source, gone) if gone else (), {}, draft_file.chapter.ignored
+    )
     judge = code_check(workspace, settings, draft_file.chapter.outline).judge
-    return draft_file.chapter_result(
+    result = draft_file.chapter_result(
         [
             draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
             for section in draft_file.chapter.outline.sections
@@ -43,6 +51,7 @@ def review(
         whole=True,
         code=judge(draft_file.texts) if code else None,
     )
+    return replace(result, findings=(*result.findings, *links))
 
 
 def open_draft(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> DraftFile:

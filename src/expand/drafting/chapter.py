@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
+import re
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
@@ -17,8 +19,8 @@ from expand.document import draft
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, opened, own_texts
-from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
-from expand.document.source import footer_line, place, read_source
+from expand.document.page import BYTE_ORDER_MARK, Heading, Page, first_fault
+from expand.document.source import NOTHING_PLACED, Placement, footer_line, place, read_source, relinked
 from expand.drafting.brief import Brief, SectionBrief
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
@@ -26,6 +28,7 @@ from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
 from expand.errors import InputError, Place
 from expand.llm.types import Message
 from expand.markdown import blocks, matching, names
+from expand.markdown.blocks import anchor
 from expand.markdown.numbering import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
@@ -41,6 +44,7 @@ its parameters; the templates; the language; and the edition, raised to buy the 
 instruction."""
 
 _DIGITS = 8
+_FRONT_TITLE = re.compile(r"(?m)^[\"']?title[\"']?[ \t]*[:=]")
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -101,14 +105,23 @@ class Chapter:
         self._source_text = source_text
         self._draft = draft
         bare = source_text.removeprefix(BYTE_ORDER_MARK)
-        self._source = read_source(bare)
-        self.source_blocks = blocks.blocks(bare)  # parsed for the source already, and cached for a moment
+        if self.layout == "numbered":  # written back with the mark and the line endings of the source
+            bare = re.sub(r"\r\n?", "\n", bare)
         self.names = {definition.name: definition.content for definition in names.definitions(bare)}
         """The link references and footnotes that the author's document defines, with what they stand for."""
         self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
         """The source with the outline's sections in it, None where the tool sets the document's form."""
         self.brief = brief
-        self._placed = {} if self.arrangement else place(self._source, outline)
+        own = {matching.title_key(t) for s in outline.sections for one in (s.title, *s.topics) for t in one.every()}
+        self._source = read_source(bare, own=own)
+        placement = NOTHING_PLACED if self.arrangement else place(self._source, outline)
+        self._moved = self._moved_anchors(placement)
+        self._placed = {
+            number: [replace(block, text=self._relinked(block.text)) for block in placed]
+            for number, placed in placement.blocks.items()
+        }
+        self.source_blocks = blocks.blocks(self._relinked(bare))
+        """The author's blocks as they have to be found in a draft."""
         self._keys: dict[tuple[int, Revision], str] = {}
         self._checked: dict[int, tuple[str | None, tuple[Finding, ...]]] = {}
         self.skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
@@ -139,7 +152,7 @@ class Chapter:
     @property
     def footer(self) -> str:
         """The source's closing lines, without the rule above them: the draft has its own."""
-        lines = self._source.footer.strip("\n").split("\n")
+        lines = self._relinked(self._source.footer).strip("\n").split("\n")
         closing = lines[1:] if lines[0].strip() in ("---", "***", "___") else lines
         return "\n".join(closing).strip("\n")
 
@@ -161,13 +174,32 @@ class Chapter:
     def head(self) -> str:
         """The draft's header and table of contents."""
         title = self.context.chapter_title
-        lines = self._source.header.strip("\n").split("\n")
-        if not lines[0].startswith("# "):
-            lines = [f"# {title}", "", *lines]
-        elif lines[0][2:].strip() in self.outline.title.every() or self._other_language(lines[0]):
-            lines[0] = f"# {title}"
+        page = Page(self._relinked(self._source.header).strip("\n"))
+        lines = [row.rstrip("\n") for row in page.lines]
+        own = next((heading for heading in page.headings if heading.level == 1), None)
+        front = blocks.front_matter_lines(page.lines)
+        if own is not None and own.title != title and self._gives_way(own):
+            lines[own.line : own.end] = [f"# {title}"]
+        elif own is None and not _FRONT_TITLE.search("".join(page.lines[:front])):
+            lines[front:front] = [""] * bool(front) + [f"# {title}", ""]
         titles = [f"{section.number}. {section.title}" for section in self.context.sections]
         return draft.head("\n".join(lines), titles, self.language)
+
+    def _gives_way(self, title: Heading) -> bool:
+        """Whether the document's title is the outline's in another language, or plainly not in the draft's."""
+        return title.title in self.outline.title.every() or self._other_language(title.title)
+
+    def _moved_anchors(self, placement: Placement) -> dict[str, str]:
+        """The anchors of the headings that the tool sets in the place of the author's, by the anchors of those."""
+        moved = {}
+        for name, (number, topic) in placement.headings.items():
+            title, topics = self._titles[number]
+            own = f"{number}. {title}" if topic is None else f"{number}.{topic + 1} {topics[topic]}"
+            moved[name] = anchor(own)
+        return moved
+
+    def _relinked(self, text: str) -> str:
+        return relinked(text, self._moved, posixpath.basename(self.outline.source))
 
     @cached_property
     def named(self) -> tuple[Named, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -27,7 +28,7 @@ from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, with_topics_moved
 from expand.document.layout import assembled
-from expand.document.page import Page, anchors
+from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
 from expand.drafting.brief import read_brief
@@ -39,7 +40,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.markdown import lines, names
-from expand.markdown.blocks import anchor
+from expand.markdown.blocks import anchor, newline_of
 from expand.outline import Book, Outline, Section
 from expand.settings import Settings
 from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically
@@ -108,6 +109,8 @@ class DraftFile:
         """Of the source as it stands, which may be an accepted draft."""
         self._source = self._acceptances.origin(chapter.id, present)
         self._source_hash = ""
+        self._mark = BYTE_ORDER_MARK if self._source.startswith(BYTE_ORDER_MARK.encode()) else ""
+        self._newline = newline_of(self._source.decode("utf-8", "replace"))
         self._seen: str | None = None
         self._former: Draft | None = None
         self._reread()
@@ -129,6 +132,8 @@ class DraftFile:
 
     def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
+        if self.chapter.arrangement is None and self._newline != "\n":
+            text = re.sub(r"\r\n?", "\n", text)
         section = self.chapter.outline.sections[number - 1]
         former = self.texts.get(number, "")
         self.texts[number] = text
@@ -252,6 +257,9 @@ class DraftFile:
             head_hash=keep_head.head_hash if keep_head else None,
             footer_hash=keep_footer.footer_hash if keep_footer else None,
         )
+        if self._newline != "\n":
+            text = text.replace("\n", self._newline)
+        text = self._mark + text
         return text, bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
 
     def _named(self, number: int, stamp: Stamp) -> Stamp:

@@ -20,9 +20,10 @@ from functools import cached_property
 from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
-from expand.document.layout import Filled, Opening, Part, Placeholder, Slot, fill, opened, says_placeholder
+from expand.document.layout import SAME_TITLE, Filled, Opening, Part, Placeholder, Slot, fill, opened, says_placeholder
+from expand.document.page import Page
 from expand.llm.types import Finish
-from expand.markdown import assemble, continuation, cuts, lines, names, repetition, sanitize
+from expand.markdown import assemble, continuation, cuts, lines, matching, names, repetition, sanitize
 from expand.markdown.blocks import fences, open_fence, rows
 
 TOPIC_LEVEL = 3
@@ -63,7 +64,7 @@ class Skeleton:
         parts: list[Part] = []
         texts = [self.heading, *self.intro]
         for slot in range(max(1, len(self.topics))):
-            for text in (*texts, *self.topic_headings[slot : slot + 1], *self.placed.get(slot, ())):
+            for text in filter(None, (*texts, *self.topic_headings[slot : slot + 1], *self.placed.get(slot, ()))):
                 whole = text.strip("\n") + "\n\n"
                 parts.append(Placeholder(slot, whole) if says_placeholder(text) else whole)
             parts.append(Slot(slot))
@@ -84,7 +85,15 @@ class Skeleton:
     @cached_property
     def topic_headings(self) -> tuple[str, ...]:
         """The headings of its topics."""
-        return tuple(topic_heading(self.number, topic, title) for topic, title in enumerate(self.topics, 1))
+        return tuple(
+            "" if self._is_boxed(topic - 1, title) else topic_heading(self.number, topic, title)
+            for topic, title in enumerate(self.topics, 1)
+        )
+
+    def _is_boxed(self, topic: int, title: str) -> bool:
+        """Whether a container of the author's on the topic has its heading inside."""
+        boxed = [said for text in self.placed.get(topic, ()) for said in Page(text).inner_titles]
+        return max(matching.likenesses(title, boxed), default=0.0) >= SAME_TITLE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
