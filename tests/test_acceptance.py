@@ -89,6 +89,7 @@ def test_a_draft_that_lost_its_last_line_says_so(place: Path, server: ScriptedSe
     drafted(place, server)
     draft = place / "drafts" / "07.md"
     draft.write_text(document_text(draft_of(place)), encoding="utf-8")
+    (place / ".expand" / "lines" / "07").unlink()
     ran = expand(place, "accept", "07")
     assert ran.code == 2
     assert "hidden line is missing" in ran.err
@@ -216,6 +217,26 @@ def test_review_shows_what_the_run_showed_and_sends_nothing(place: Path, server:
     markdown = expand(place, "review", "07", "--format", "markdown").out
     assert markdown.startswith("## Chapter 07 (en, plan full)")
     assert expand(place, "review", "07", "--format", "odd").code == 2
+
+
+def test_review_compares_with_the_other_chapters(place: Path, server: ScriptedServer) -> None:
+    drafted(place, server)
+    said = "A signal that arrives while its handler runs stays pending, and of several that come then the kernel keeps"
+    said += " only one of them."
+    draft = place / "drafts" / "07.md"
+    text = draft.read_text(encoding="utf-8")
+    draft.write_text(text.replace("\n### 1.2", f"\n{said}\n\n### 1.2", 1), encoding="utf-8")
+    outline = (place / "outlines" / "07.yaml").read_text(encoding="utf-8")
+    (place / "outlines" / "08.yaml").write_text(outline.replace("07", "08"), encoding="utf-8")
+    other = place / "chapters" / "08_signals.md"
+    other.write_text(f"# Other\n\nText.\n\n{said.replace('only one', 'the first')}\n", encoding="utf-8")
+
+    (chapter,) = expand(place, "review", "07", "--json").json["chapters"]
+    messages = [one["message"] for one in chapter["sections"][0]["findings"] if one["kind"] == "repeats"]
+    assert any("repeats chapters/08_signals.md, line 5: A signal that" in message for message in messages)
+    (place / "outlines" / "08.yaml").write_text("id: [", encoding="utf-8")
+    other.unlink()
+    assert expand(place, "review", "07").code == 0, "an outline that cannot be read is another command's matter"
 
 
 def test_revise_redraws_one_section_with_the_note_and_stays(place: Path, server: ScriptedServer) -> None:
@@ -372,3 +393,32 @@ def test_a_document_of_the_same_name_in_another_folder_is_another_chapter(place:
     assert expand(place, "accept", "client-overview", "--force").code == 0
     now = {name: (place / "docs" / name / "overview.md").read_text(encoding="utf-8") for name in texts}
     assert [name for name in texts if now[name] != texts[name]] == ["client"]
+
+
+@pytest.mark.parametrize("layout", ["keep", "numbered"])
+def test_an_edit_that_was_replaced_comes_back(place: Path, server: ScriptedServer, layout: str) -> None:
+    book, draft = place / "outlines" / "book.yaml", place / "drafts" / "07.md"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: {layout}\n", encoding="utf-8")
+    drafted(place, server)
+    none = expand(place, "revise", "07", "--section", "2", "--restore")
+    assert (none.code, none.out) == (2, "")
+    assert "no edit of section 2 of chapter 07 was replaced" in none.err
+    mine = draft_of(place).replace("About Opening a pipe.", "Mine.")
+    assert mine != draft_of(place)
+    draft.write_text(mine, encoding="utf-8")
+    for again in (("chapter", "07"), ("revise", "07", "--note", "shorter")):
+        assert expand(place, *again, "--section", "2", "--fresh", "--base-url", server.base_url).code in (0, 5)
+        replaced = draft_of(place)
+        assert "Mine." not in replaced
+        assert expand(place, "revise", "07", "--section", "2", "--restore").code == 0
+        assert document_text(draft_of(place)) == document_text(mine)
+        states = [s["status"] for s in expand(place, "review", "07", "--json").json["chapters"][0]["sections"]]
+        assert states == ["reused", "edited", "reused"]
+    for _ in range(2):
+        assert expand(place, "revise", "07", "--section", "2", "--restore", "--json").json["restored"] is True
+    assert document_text(draft_of(place)) == document_text(mine)
+    asked = len(server.requests)
+    assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+    assert len(server.requests) == asked
+    assert expand(place, "revise", "07", "--section", "9", "--restore").code == 2
+    assert expand(place, "revise", "07", "--section", "2").code == 2

@@ -341,6 +341,16 @@ def test_copies_across_sections() -> None:
     assert "line 5 repeats section 1, line 3" in found.message
 
 
+def test_copies_of_other_chapters() -> None:
+    said = " ".join(PROSE[:2])
+    changed = said.replace("keeps a list", "has a list").replace("scattered", "several")
+    others = {"drafts/04.md": f"# B\n\n{PROSE[2]}\n\n- {changed}\n", "drafts/05.md": f"{said}\n"}
+    (found,) = check_chapter({1: f"## A\n\nText.\n\n{said}\n\n{PROSE[2]}\n"}, others=others)
+    assert (found.kind, found.section, found.line, found.severity) == ("repeats", 1, 5, "warning")
+    assert found.message.startswith("1 passages repeat other chapters; first line 5 repeats drafts/04.md, line 5: The")
+    assert check_chapter({1: f"## A\n\n{PROSE[2]}\n"}, others=others) == (), "a short passage may stand in two chapters"
+
+
 def test_links_that_lead_nowhere() -> None:
     texts = {
         0: "# T\n\n[back](../a.md)\n",

@@ -256,3 +256,27 @@ def test_verdicts_are_kept_until_block_or_checker_change(place: Path, monkeypatc
     assert len(refused) == 1
     (place / ".expand/code/verdicts.json").write_text("[1]")
     assert reviewed(place, *blocks) == first
+
+
+@needs_rust
+@needs_sandbox
+def test_programs_are_run_only_where_the_settings_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-key")
+    blocks = [
+        fence('panic!("no");'),
+        fence('panic!("no");', "rust,should_panic"),
+        fence("let a = 1;", "rust,should_panic"),
+        fence('panic!("no");', "rust,no_run"),
+        fence("pub fn only() {}"),
+        fence("#[test]\nfn one() { assert_eq!(1, 2) }"),
+        fence('import os\nassert not [key for key in os.environ if "KEY" in key]', "python"),
+        fence("open('/usr/x', 'w')", "python"),
+        fence('loop { println!("{}", "x".repeat(1000)); }'),
+    ]
+    assert set(states(judged(tmp_path, *blocks))) == {"passed"}
+    ran = judged(tmp_path, *blocks, run=True)
+    assert " ".join(states(ran)) == "failed passed failed passed passed failed passed failed failed"
+    assert words(ran, 0).startswith("0: run: ")
+    assert words(ran, 2) == "0: run: it is marked should_panic, and ends well"
+    assert "Read-only file system" in words(ran, 7)
+    assert words(ran, 8) == "0: run: it printed more than 1,000,000 bytes"

@@ -76,7 +76,7 @@ async def test_refused_blocks_are_sent_alone_and_replaced_alone(place: Path) -> 
     assert section.code is not None
     assert section.code == (section.code.blocks, section.code.blocks, 0, 0)
     assert section.code.blocks >= 3
-    assert [row[0] for row in rows(place, "SELECT count(*) FROM attempts")] == [len(by.requests)]
+    assert [row[0] for row in rows(place, "SELECT count(*) FROM answer")] == [len(by.requests)]
     again = await drafted(place, author({}))
     assert again.answers == 0
     assert again.chapter.sections[0].code == section.code

@@ -13,7 +13,7 @@ from expand.cli import main
 EVERY = cases()
 LABELLED = sorted({case.kind for case in EVERY})
 BY_RUN = {"empty", "failed-code", "over-plan", "not-asked", "breaks-link"}
-"""What a run reports of its requests, and what other pages show: no text of the draft shows it."""
+"""What a run reports of its requests, and what compilers and other pages show: no text of the draft shows it."""
 
 
 def test_every_kind_that_may_cause_exit_5_is_labelled() -> None:

@@ -1,17 +1,20 @@
-"""What is edited in the outline between two runs: texts, edits and purchases stay with their sections and topics."""
+"""What is edited in the outline between two runs: texts, edits and purchases stay with their sections and topics. And
+what becomes of the draft's hidden last line: it is recognised, or its copy is used.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import pytest
 
-from expand.api import expand_chapter
+from expand.api import expand_chapter, review
 from expand.drafting.results import ChapterResult
 from expand.testing.scripted_author import ScriptedAuthor, SentRequest
 from expand.workspace import Workspace
@@ -169,3 +172,68 @@ def test_texts_edits_and_purchases_follow_the_outline(edited: Path, tmp_path: Pa
     assert {section.title: section.status for section in again.sections} == {
         title: "reused" if state == "drafted" else state for title, state in states.items()
     }
+
+
+def between(text: str, line: str) -> str:
+    """The line in the middle of an edited section."""
+    bare = text.replace(f"\n{line}\n", "")
+    at = bare.index("\n\n", bare.index("Edited by hand.")) + 2
+    return f"{bare[:at]}{line}\n\n{bare[at:]}"
+
+
+DAMAGES: dict[str, Callable[[str, str], str]] = {
+    "taken out": lambda text, line: text.replace(line, ""),
+    "taken out with its newline": lambda text, line: text.replace(f"\n{line}\n", ""),
+    "at the top": lambda text, line: f"{line}\n\n" + text.replace(f"\n{line}\n", ""),
+    "in a section": between,
+    "text behind it": lambda text, line: f"{text}\nA line behind.\n",
+    "blank lines behind it": lambda text, line: f"{text}\n\n\n",
+    "twice": lambda text, line: f"{text}\n{line}\n",
+    "twice, one of them elsewhere": lambda text, line: f"{line}\n\n{text}",
+    "wrapped": lambda text, line: text.replace(line, re.sub(r"((?:\S+ ){4})", r"\1\n", line)),
+    "indented": lambda text, line: text.replace(line, f"   {line}"),
+    "quoted": lambda text, line: text.replace(line, f"> {line}"),
+    "without spaces at its ends": lambda text, line: text.replace(
+        line, line.replace("<!-- ", "<!--").replace(" -->", "-->")
+    ),
+    "escaped": lambda text, line: text.replace(line, line.replace("<", "&lt;").replace(">", "&gt;")),
+    "with dashes": lambda text, line: text.replace(line, line.replace("--", "–")),
+    "as an MDX comment": lambda text, line: text.replace(line, line.replace("<!--", "{/*").replace("-->", "*/}")),
+    "cut": lambda text, line: text.replace(line, line[: len(line) // 2]),
+    "cut before a section's hash": lambda text, line: text.replace(line, line[: line.rindex(" 4@")]),
+    "another hash": lambda text, line: text.replace(line, re.sub(r"(3@\S+?:)\w+", r"\g<1>0123456789abcdef", line)),
+    "another source": lambda text, line: text.replace(line, re.sub(r"source=\w{9}", "source=000000000", line)),
+    "another key": lambda text, line: text.replace(line, re.sub(r"(3@[^=]+=)\w+", r"\g<1>00000000", line)),
+    "an older one before it": lambda text, line: text.replace(
+        line, f"{re.sub(':[0-9a-f]{16}', ':0000000000000000', line)}\n\n{line}"
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_last_line_is_recognised_or_named(edited: Path, tmp_path: Path, damage: str) -> None:
+    place = tmp_path / "book"
+    shutil.copytree(edited, place)
+    draft = place / "drafts" / "07.md"
+    before = draft.read_text(encoding="utf-8")
+    line = before.rstrip("\n").rpartition("\n")[2]
+    damaged = DAMAGES[damage](before, line)
+    assert damaged != before
+    draft.write_text(damaged, encoding="utf-8")
+    author = ScriptedAuthor()
+
+    workspace = Workspace.open(place)
+    seen = review(workspace, "07")
+    named = [finding.kind for finding in seen.findings if finding.kind == "hidden-line"]
+    assert bool(named) is damage.startswith(("taken out", "cut", "another"))
+    behind = "text behind it" if damage == "text behind it" else ""
+    for result in (seen, run(place, author)):
+        states = {section.title: section.status for section in result.sections}
+        assert states["Signals"] == "edited"
+        assert {states["Pipes"], states["Forks"], *(() if behind else (states["Checklist"],))} == {"reused"}
+    assert not author.requests
+    text = draft.read_text(encoding="utf-8")
+    assert text.count("<!-- expand") == text.count("language=en") == 1
+    assert said(text) == said(before)
+    if not behind:
+        assert [row for row in text.split("\n") if row] == [row for row in before.split("\n") if row]

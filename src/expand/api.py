@@ -132,6 +132,16 @@ def undo(workspace: Workspace, chapter: str) -> Restored:
     return Acceptances(workspace).undo(chapter)
 
 
+def restore(workspace: Workspace, chapter: str, section: int) -> None:
+    """Brings back a person's edit of a section that ``fresh`` replaced last; the present text is kept in its turn.
+
+    Raises ``InputError`` when there is none.
+    """
+    from expand.drafting.accept import open_draft
+
+    open_draft(workspace, settings_of(workspace), workspace.book(), chapter).restore(section)
+
+
 def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **changes: Any) -> BookData:
     """Everything that the reports are made from, as of now: balance, chapters, attempts, rates.
 

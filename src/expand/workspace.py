@@ -204,7 +204,12 @@ class Workspace:
         from expand.document import draft  # start-up time
 
         path = self.draft_path(chapter)
-        return draft.read(read_text(path)) if path.is_file() else None
+        return draft.read(read_text(path), self.kept_line(chapter)) if path.is_file() else None
+
+    def kept_line(self, chapter: str) -> str:
+        """The copy of the draft's hidden last line, "" where there is none."""
+        path = self.state_path("lines", chapter)
+        return read_text(path) if path.is_file() else ""
 
     def source_bytes(self, outline: Outline) -> bytes:
         """The source document as it stands, empty if it does not exist yet."""

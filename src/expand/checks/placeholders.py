@@ -31,11 +31,12 @@ _DOTS = r"(?:\.{3,}|…+)"
 _EXERCISE = (
     r"(?:(?:\bis|\bare|\bbe|^\W*(?:the\s+)?\w+|^\W*)\s+left\s+(?:\w+\s+){0,4}as\s+an?\s+exercise|"
     r"\bleaves?\b[^.\n]{0,60}\s(?:as\s+an?\s+exercise|(?:to|for)\s+the\s+reader\s+as)|"
-    r"留给读者(?:作为|当作|自行|完成|练习|实现)|留[作为]练习|留作(?:读者的?)?(?:习题|作业))"
+    r"留给读者(?:作为|当作|自行|完成|练习|实现)|留[作为]练习|留作(?:读者的?)?(?:习题|作业)|"
+    r"请读者自行(?:完成|实现|补充))"
 )
 _WHY = r"(?:\s+(?:here|below))?\s+(?:for\s+(?:brevity|clarity|space)|to\s+save\s+space)"
 _SPACE_ZH = (
-    r"(?:由于|限于|因为?|受)?(?:文章)?篇幅(?:所限|有限|限制|原因|关系)(?:的)?(?:原因)?[，,]?.{0,16}"
+    r"(?:限于(?:文章)?篇幅|(?:文章)?篇幅(?:所限|有限|限制|原因|关系))(?:的)?(?:原因)?[，,]?.{0,16}"
     r"(?:省略|从略|略去|不再|不做|不予|未列出)"
 )
 _LEFT_OUT_ZH = (
@@ -54,6 +55,7 @@ _IN_CODE = re.compile(
         \b(?:omitted|elided|unchanged|goes\s+here|left\s+out|not\s+shown|as\s+before|(?:remains?|stays?)\s+the\s+same)\b
     | \b(?:your|add|insert|put|write)\b.{{0,30}}\b{_WHAT}\b.{{0,15}}\bhere\b
     | \b{_WHAT}\b.{{0,20}}\b(?:goes\s+here|{_GONE})\b
+    | ^\W*(?:the\s+)?(?:rest|remainder|remaining\s+\w+)\s+of\s+(?:the|this|your)\s+\w+\W*$
     | ^\W*(?:omitted|elided|snip(?:ped)?)\b(?:\s+for\s+(?:brevity|clarity)|\W*$)
     | \b{_GONE}{_WHY}\b | {_EXERCISE} | {_SPACE_ZH}
     | ^\W*(?:implement\s+(?:this|me|it|here)|not\s+(?:yet\s+)?implemented(?:\s+yet)?|to\s+be\s+implemented)\W*$
@@ -73,13 +75,14 @@ _STUB = re.compile(
 _ABSTRACT = re.compile(r"abstract|\bABC\b|Protocol|overload|interface|[Ss]ubclass|\.pyi|-> [^:]+: \.\.\.")
 ABSTRACT_ROWS = 8
 """Lines above a stub in which a word says that it is meant: an abstract method, an interface."""
+_DOC = re.compile(r"\s*[rR]?(\"{3}|'{3}).*\1\s*$")
 _ELLIPSIS = re.compile(rf"^\s*(?:(?://+|#|--|/\*|;)\s*)?{_DOTS}\s*(?:\*/)?\s*;?\s*$")
 _PROGRAM = re.compile(
     r"rust|rs|python3?|py|javascript|jsx?|typescript|tsx?|go|c|cpp|c\+\+|h|hpp|java|kotlin|kt|swift|cs|csharp|ruby|rb|php"
 )
 _IN_PROSE = re.compile(
     rf"""(?xi)
-      ^[\W_]*(?-i:TODO|FIXME|TBD|XXX|WIP)(?:\b[\s*_]*[:：(\[-]|\W*$)
+      ^[\W_]*(?-i:TODO|FIXME|TBD|XXX|WIP)(?:\b[\s*_]*[:：(\[-]|\W*$|\s+(?:补充|完善|编写|添加|实现|待))
     | [\[<{{]\s*(?:insert|your|add|put|fill\s+in|describe)\b[^\]>}}\n]{{0,60}}?
         (?:\bhere\b[^\]>}}]{{0,20}}|\b(?:code|content|text|example|description|section|explanation|results|diagram))
         \s*[\]>}}](?![(\[:])
@@ -95,11 +98,12 @@ _IN_PROSE = re.compile(
 )
 _WHOLE = re.compile(
     rf"""(?xi)[\W_]*(?:
-      {_DOTS} | coming\s+soon | (?:more\s+)?(?:details?|content|text)\s+(?:to\s+follow|coming\s+soon)\b.*
+      {_DOTS} | coming\s+soon | more\s+(?:to\s+(?:come|follow)|coming\s+soon)
+    | (?:details?|content|text)\s+(?:to\s+follow|coming\s+soon)\b.*
     | (?:this|the)\s+(?:section|chapter|part|page|content)\s+is\s+(?:still\s+)?
         (?:under\s+construction|a\s+placeholder|incomplete|(?:yet\s+)?to\s+be\s+written)
-    | (?:(?:(?:this|the)\s+)?(?:section|chapter|part|content|text|details?|diagram|figure|example|results?)\s+)?
-        (?:is\s+|are\s+)?(?:still\s+)?to\s+be\s+
+    | (?:(?:(?:this|the)\s+)?(?:(?:sub)?section|chapter|part|content|text|details?|diagram|figure|example|results?)\s+)?
+        (?:is\s+|are\s+)?(?:still\s+to\s+be|to\s+be|will\s+be)\s+
         (?:written|added|completed|done|determined|continued|decided|filled\s+in|announced|provided)
         (?:\s+(?:later|soon|here))?
     | (?:本|这一|该)?(?:节|章|部分|小节|段)?(?:的)?(?:内容|正文|详情|细节|代码|图)?
@@ -113,8 +117,10 @@ def placeholders(text: str, *, section: int) -> list[Finding]:
     """Comments and stubs in code and passages in prose that stand for something which is not there."""
     found: list[tuple[int, str, str, Severity]] = []
     every = blocks.blocks(text)
+    passages = {line: one.text for one in every if one.kind == "paragraph" for line in (one.start, one.end - 1)}
     for block in blocks.fences(text):
-        beside = _beside(every, block)
+        near = (*range(block.start - 2, block.start), *range(block.end, block.end + 2))
+        beside = "\n".join(passages.get(line, "") for line in near)
         found += [
             (block.start + number + 2, what, row, severity)
             for number, what, row, severity in _in_code(block)
@@ -161,7 +167,7 @@ def _in_code(block: Block) -> list[tuple[int, str, str, Severity]]:
 
 def _is_body(rows: list[str], number: int) -> bool:
     """Whether an ellipsis is all that stands in a body: an excerpt that goes on elsewhere is a usual thing."""
-    before = next((row for row in reversed(rows[:number]) if row.strip()), "")
+    before = next((row for row in reversed(rows[:number]) if row.strip() and not _DOC.match(row)), "")
     after = next((row for row in rows[number + 1 :] if row.strip()), "")
     if before.rstrip().endswith(":"):
         return len(after) - len(after.lstrip()) < len(rows[number]) - len(rows[number].lstrip())
@@ -181,11 +187,3 @@ def _names(beside: str, row: str) -> bool:
     """Whether a passage beside a block names the mark that the line has: then the block shows it on purpose."""
     mark = _NAMED.search(row)
     return mark is not None and mark[0] in beside
-
-
-def _beside(every: tuple[Block, ...], block: Block) -> str:
-    """The passages right before and after a block."""
-    near = (*range(block.start - 2, block.start), *range(block.end, block.end + 2))
-    return "\n".join(
-        one.text for one in every if one.kind == "paragraph" and (one.end - 1 in near or one.start in near)
-    )

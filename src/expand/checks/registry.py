@@ -67,17 +67,20 @@ def check_chapter(
     quality: Quality | None = None,
     exists: Callable[[str], bool] | None = None,
     any_slug: bool = False,
+    others: Mapping[str, str] | None = None,
     names: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
     ``texts`` holds the sections by number; what stands around them may go along under 0, to be checked too, or as
     ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
-    see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere.
+    see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere, ``others``
+    the texts of the book's other chapters by file.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
     defined = {found.name for text in around for found in definitions(text)}.union(names)
-    found = [*repeats.across_sections(texts), *broken, *undefined_names.undefined_references(texts, defined)]
+    undefined = undefined_names.undefined_references(texts, defined)
+    found = [*repeats.across_sections(texts), *repeats.across_chapters(texts, others or {}), *broken, *undefined]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         found += requirements.few_examples(texts.values(), wanted, language, section=0)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.markdown import blocks, matching
 
 _NO_WORDS = re.compile(r"<[^<>]*>|(?<=\])\([^()\s]*\)")
 """Tags and the targets of links."""
+_PARTS = re.compile(r"\n(?:[ \t>]*\n)+[ \t>]*|\n(?=[ \t>]*(?:[-*+]|\d+[.)]) )")
 NEAR = 0.8
 """The share of three-word runs in common from which two passages say the same."""
 CHANGED = 0.85
@@ -186,3 +188,40 @@ def across_sections(texts: Mapping[int, str]) -> list[Finding]:
             finding("repeats", section, unit.line, message, severity=severity, remedy=remedy, mendable=not little)
         )
     return found
+
+
+def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> list[Finding]:
+    """One finding for each section that repeats passages of the book's other chapters, which go by their files.
+
+    Code may stand in several chapters. The other chapters are only cut at blank lines and list items: to parse a book
+    of a hundred chapters would take ten seconds.
+    """
+    own = [unit for number in sorted(texts) for unit in _units(texts[number], section=number) if unit.words]
+    having: dict[tuple[str, ...], list[int]] = {}
+    for number, unit in enumerate(own):
+        for run in unit.runs:
+            having.setdefault(run, []).append(number)
+    repeated: dict[int, dict[int, str]] = {}
+    for file, text in others.items():
+        for start, passage in _passages(text):
+            tokens = tuple(matching.tokens(_NO_WORDS.sub("", passage)))
+            runs = frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
+            shared = Counter(number for run in runs for number in having.get(run, ()))
+            other = Unit(section=0, line=0, text=passage, runs=frozenset(runs), words=tokens)
+            for number, count in shared.items():
+                if count >= CANDIDATE * len(own[number].runs) and _is_near(own[number], other, count):
+                    place = f"{file}, line {text.count(chr(10), 0, start) + 1}"
+                    repeated.setdefault(own[number].section, {}).setdefault(number, place)
+    found = []
+    for section, places in sorted(repeated.items()):
+        number, place = min(places.items())
+        message = f"{len(places)} passages repeat other chapters; first line {own[number].line} repeats {place}: "
+        remedy = "refer to the other chapter, and write something new in its place"
+        found.append(finding("repeats", section, own[number].line, message + excerpt(own[number].text), remedy=remedy))
+    return found
+
+
+def _passages(text: str) -> Iterator[tuple[int, str]]:
+    """Where each piece of a text begins that blank lines or list items part, and the piece."""
+    starts = [0, *(found.end() for found in _PARTS.finditer(text)), len(text)]
+    yield from ((start, text[start:end]) for start, end in pairwise(starts))

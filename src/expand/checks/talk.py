@@ -86,7 +86,7 @@ _ERROR = re.compile(
 _OF_THE_TEXT = r"(?:section|chapter|text|draft|content|examples?|lines|words|requirements?|structure)"
 _CHAT = re.compile(
     rf"""(?xi)^[\s*_>"“]*(?:
-      (?:assistant|助手|助理)\s*[:：].*
+      (?:assistant|(?-i:AI)|助手|助理)\s*[:：].*
     | (?:user|human|用户)\s*[:：]\s*
         (?:please|continue|go\s+on|now|write|can\s+you|could\s+you|give\s+me|继续|请|写|帮我|扩写|再).*
     | (?:system|系统)\s*[:：]\s*(?:you\s+are|你是|您是).*
@@ -100,6 +100,7 @@ _CHAT = re.compile(
     | (?:we|i)\s+(?:need|have|must|should)\s+(?:to\s+)?(?:write|produce|output|generate|deliver)\b
         .{{0,30}}\b(?:\d+\s+(?:lines|words)|section|chapter)\b.*
     | let\s+me\s+(?:think|plan|outline|consider|draft|structure)\b.{{0,60}}\b{_OF_THE_TEXT}\b.*
+    | (?:还)?需要我(?:再)?(?:补充|继续|修改|扩写|展开).{{0,20}}[吗么]?[？?]
     | 让我(?!们)(?:先)?(?:想想|思考|考虑|规划).{{0,12}}(?:节|章|怎么|如何|结构|组织).*
     | you\s+are\s+(?:the|an?)\s+(?:\w+\s+){{0,3}}(?:author|writer|assistant|editor|expert)\b.*
     | (?:你|您)是一?(?:位|名|个)?.{{0,16}}(?:作者|作家|助手|专家|编辑|写手).*

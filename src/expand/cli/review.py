@@ -12,7 +12,7 @@ from expand.cli.common import print_json, print_text, settings_of, workspace_of
 from expand.cli.run_command import run
 from expand.cli.run_output import locations_of, review_markdown, review_table
 from expand.cli.verbosity import counted, warn
-from expand.drafting.accept import AcceptResult, accept_drafts
+from expand.drafting.accept import AcceptResult, accept_drafts, open_draft
 from expand.drafting.accept import review as review_draft
 from expand.drafting.acceptance_record import Acceptances
 from expand.drafting.results import ChapterResult, chapter_json, finding_json
@@ -77,11 +77,12 @@ def revise(
     context: typer.Context,
     chapter: options.Chapter,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")],
-    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")],
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")] = "",
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     budget: options.Budget = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Also if the section was edited by hand.")] = False,
+    restore: Annotated[bool, typer.Option("--restore", help="Bring back the edit that was replaced last.")] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -89,8 +90,17 @@ def revise(
 ) -> None:
     """Redraw one section with an instruction."""
     place = workspace_of(context, workspace)
+    if restore:
+        draft_file = open_draft(place, settings_of(place), place.book(), chapter)
+        RunOptions(sections=frozenset({section})).chosen(draft_file.chapter.outline)
+        draft_file.restore(section)
+        if as_json:
+            print_json({"draft": draft_file.path, "section": section, "restored": True})
+        else:
+            typer.echo(f"{draft_file.path}: section {section} is again what was replaced last")
+        return
     if not note.strip():
-        raise InputError("--note is empty", remedy="say what is to change")
+        raise InputError("--note is empty", remedy="say what is to change, or give --restore")
     draft = place.draft(chapter)
     if draft is None:
         place.outline(chapter)

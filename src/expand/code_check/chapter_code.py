@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +27,13 @@ from expand.code_check.checkers import (
     CodeError,
     Verdict,
     check_block,
+    missing_crate,
     own_checkers,
     parsed,
     program_of,
     unchecked,
 )
+from expand.code_check.package import Project, belongs, states
 from expand.errors import InputError
 from expand.workspace import write_atomically
 
@@ -102,38 +105,53 @@ class ChapterVerdicts:
 
 @dataclass(frozen=True, kw_only=True)
 class CodeCheck:
-    """How the code of a chapter is judged. ``own`` are commands of the settings by language, ``kept`` is the file of
-    the verdicts, and ``include`` gives the text of a file that a block includes.
+    """How the code of a chapter is judged. ``own`` are commands of the settings by language, ``run`` has programs run,
+    ``kept`` is the file of the verdicts, ``project`` names edition and crates, and ``include`` gives the text of a file
+    that a block includes.
     """
 
     kept: Path
+    project: Project = field(default_factory=Project)
     own: Mapping[str, str] = field(default_factory=dict)
+    run: bool = False
     include: Callable[[str], str | None] | None = None
 
     def judge(self, texts: Mapping[int, str]) -> ChapterVerdicts:
         """Judge the blocks of a chapter's sections, given by number."""
         found = [b for number, text in texts.items() for b in code_blocks(text, section=number, include=self.include)]
-        checkers = {**CHECKERS, **own_checkers(self.own)}
-        jobs = [_Job(block, checkers.get(block.language), found) for block in found]
+        manifests = "\n".join(block.code for block in found if block.name.endswith("Cargo.toml"))
+        stated = re.search(r'(?m)^edition\s*=\s*"(\d{4})"', manifests)
+        edition = self.project.edition or (stated[1] if stated else "2021")
+        found = [block if block.edition else replace(block, edition=edition) for block in found]
         known = _read(self.kept)
-        keys = [job.key for job in jobs]
-        new = [(job, key) for job, key in zip(jobs, keys, strict=True) if key not in known]
+        files = [block for block in found if belongs(block)]
+        checkers = {**CHECKERS, **own_checkers(self.own)}
+        jobs = [_Job(block, checkers.get(block.language), found, run=self.run) for block in found if not belongs(block)]
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
-            verdicts = list(workers.map(_Job.verdict, (job for job, _ in new)))
-        fresh = {key: verdict for (_, key), verdict in zip(new, verdicts, strict=True)}
-        if kept := {key: verdict for key, verdict in fresh.items() if verdict.lasting}:
-            _write(self.kept, {**known, **kept})
-        known |= fresh
-        return ChapterVerdicts(
-            judged=tuple(Judged(block, known[key]) for block, key in zip(found, keys, strict=True)),
-        )
+            verdicts = list(workers.map(lambda job: known.get(job.key) or job.verdict(), jobs))
+        fresh = {job.key: verdict for job, verdict in zip(jobs, verdicts, strict=True)}
+        of_block = {id(job.block): verdict for job, verdict in zip(jobs, verdicts, strict=True)}
+        project = replace(self.project, edition=edition)
+        names = {name for package, _ in states(project, files) for name in package.names.values()}
+        crates = {*names, *(name.replace("-", "_") for name in project.crates)}
+        members = [b for b in found if belongs(b) or missing_crate(of_block[id(b)]) in crates]
+        for package, new in states(project, members):
+            keys = [f"{package.key}:{number}" for number in range(len(package.blocks))]
+            judged = [known[key] for key in keys] if known.keys() >= {*keys} else package.judge()
+            fresh |= zip(keys, judged, strict=True)
+            of_block |= {id(b): verdict for b, verdict in zip(package.blocks, judged, strict=True) if id(b) in new}
+        lasting = {key: verdict for key, verdict in fresh.items() if verdict.lasting}
+        if lasting.keys() - known.keys():
+            _write(self.kept, {**known, **lasting})
+        return ChapterVerdicts(judged=tuple(Judged(block, of_block[id(block)]) for block in found))
 
 
 class _Job:
     """One block to judge, with what it is judged with."""
 
-    def __init__(self, block: CodeBlock, checker: Checker | None, blocks: Sequence[CodeBlock]) -> None:
+    def __init__(self, block: CodeBlock, checker: Checker | None, blocks: Sequence[CodeBlock], *, run: bool) -> None:
         self.block = block
+        self.run = run
         self.checker = checker
         beside = checker.beside if checker else ()
         self.files = {one.name: one.code for one in blocks if one.name and one.language in beside}
@@ -150,7 +168,7 @@ class _Job:
         state = program.stat() if program else None
         tool = (str(program), state.st_size, state.st_mtime_ns) if state else ()
         words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
-        judged_with = (self.checker and self.checker.command, tool, sorted(self.files.items()), self.above)
+        judged_with = (self.checker and self.checker.command, tool, sorted(self.files.items()), self.above, self.run)
         return hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest()
 
     def verdict(self) -> Verdict:
@@ -159,7 +177,7 @@ class _Job:
         if block.skip:
             return unchecked(block.skip)
         if self.checker is not None:
-            return check_block(self.checker, block, self.files, self.above)
+            return check_block(self.checker, block, self.files, self.above, run=self.run)
         return parsed(block) or unchecked(f"no checker for {block.language}")
 
 

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +30,8 @@ from expand.markdown import code as parsing
 
 SECONDS = 30.0
 """How long a command may take for a block."""
+RUN_SECONDS = 10.0
+NO_PROGRAM = 42
 MOST_ERRORS = 5
 """So many errors of a block are kept: the first ones cause the others."""
 
@@ -60,11 +62,12 @@ def unchecked(why: str, *, lasting: bool = False) -> Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checker:
-    """How blocks of a language are judged: by ``command``, whose words in braces ``_arguments`` fills in.
+    """How blocks of a language are judged: by ``command``, whose words in braces ``check_block`` fills in.
 
     ``file`` names the block's file, ``prepare`` makes its text; named blocks in one of the languages ``beside`` lie in
-    the same folder. ``missing`` finds in a message what is not installed
-    here. Where a block has no match of ``whole``, it is a part, and is tried in each of ``around`` too.
+    the same folder. ``missing`` finds in a message what is not installed here. Where a block has no match of ``whole``,
+    it is a part, and is tried in each of ``around`` too. ``run`` is a line of shell that runs a block that compiles; it
+    ends with ``NO_PROGRAM`` where nothing can be made to run.
     """
 
     command: str
@@ -77,6 +80,7 @@ class Checker:
     readable: tuple[Path, ...] = ()
     executes: bool = False
     beside: tuple[str, ...] = ()
+    run: str = ""
 
 
 def find_program(name: str) -> Path | None:
@@ -108,14 +112,14 @@ def rust_program(name: str, search_path: str | None) -> Path | None:
 
 
 _STD = "std|core|alloc|proc_macro|crate|self|super"
-_STD_MODULES = (
+STD_MODULES = (
     "alloc|any|arch|array|ascii|backtrace|borrow|boxed|cell|char|clone|cmp|collections|convert|default|env|error|f32|f64"
     "|ffi|fmt|fs|future|hash|hint|io|iter|marker|mem|net|num|ops|option|os|panic|path|pin|process|ptr|rc|result|slice"
     "|str|string|sync|task|thread|time|vec|mpsc|atomic|ptr|fmt"
 )
 """Modules of std that are written without their path where an import is missing."""
 _RUST_MISSING = re.compile(
-    rf"cannot find (?:module or )?crate `(?!(?:{_STD}|{_STD_MODULES})`)(?P<what>\w+)`|unresolved import `(?P<use>\w+)`"
+    rf"cannot find (?:module or )?crate `(?!(?:{_STD}|{STD_MODULES})`)(?P<what>\w+)`|unresolved import `(?P<use>\w+)`"
     rf"|can't find crate for `(?P<extern>\w+)`|E0554.*(?P<nightly>nightly)|(?P<feature>`#!\[feature\]`)"
 )
 _JAVA_MISSING = re.compile(r"package (?P<what>(?!javax?\.)[\w.]+) does not exist")
@@ -137,9 +141,17 @@ def rust_source(code: str) -> str:
     last = next((row.strip() for row in reversed(rows) if row.strip()), "")
     error = "impl std::fmt::Debug" if last.startswith("Ok::<") else "Box<dyn std::error::Error>"
     result = f" -> Result<(), {error}>" if "?" in code or last.startswith("Ok") else ""
-    start = f"{'async ' if '.await' in code else ''}fn block(){result} {{ "
+    # A main can be run; it cannot be async, nor return what has no name.
+    name = "main" if ".await" not in code and "impl" not in result else "block"
+    start = f"{'async ' if '.await' in code else ''}fn {name}(){result} {{ "
     end = "; Ok(()) }" if result and not last.startswith("Ok") else "}"
     return "\n".join([*rows[:at], start + "".join(rows[at : at + 1]), *rows[at + 1 :], end, ""])
+
+
+def missing_crate(verdict: Verdict) -> str:
+    """The crate for want of which a Rust block could not be judged, "" where that is not why."""
+    found = re.fullmatch(r"rust: (\w+) is not installed here", verdict.why)
+    return found[1] if found else ""
 
 
 def rust_options(block: CodeBlock, code: str) -> str:
@@ -163,18 +175,20 @@ CHECKERS: Mapping[str, Checker] = {
         file="block.rs",
         prepare=rust_source,
         missing=_RUST_MISSING,
+        run="{program} {options} --allow=unused -o program {file} && [ -x program ] || exit 42; ./program",
         program=lambda: rust_program("rustc", os.environ.get("PATH")),
     ),
     "python": Checker(
         command="{program} -I {script} {file} {above}",
         file="block.py",
         prepare=parsing.python_session,
+        run="cat {above} {file} > all.py; {program} -I all.py",
         program=lambda: Path(sys.executable),
         readable=(Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent),
     ),
     "bash": Checker(command="bash -n {file}", file="block.sh", prepare=_shell),
     "zsh": Checker(command="zsh -n {file}", file="block.sh", prepare=_shell),
-    "javascript": Checker(command="node --check {file}", file="block.mjs"),
+    "javascript": Checker(command="node --check {file}", file="block.mjs", run="{program} {file}"),
     "typescript": Checker(
         command="tsc --noEmit --skipLibCheck --target esnext --module nodenext --pretty false {file}",
         file="block.ts",
@@ -223,9 +237,11 @@ def own_checkers(commands: Mapping[str, str]) -> dict[str, Checker]:
     return found
 
 
-def check_block(checker: Checker, block: CodeBlock, files: Mapping[str, str], above: Sequence[str]) -> Verdict:
+def check_block(
+    checker: Checker, block: CodeBlock, files: Mapping[str, str], above: Sequence[str], *, run: bool = False
+) -> Verdict:
     """Judge one block by its language's command. ``files`` are the named files of the chapter that it may use,
-    ``above`` the blocks of its language that stand before it in the section.
+    ``above`` the blocks of its language that stand before it in the section. ``run``: a program that compiles is run.
     """
     before = {f"above{number}.py": code for number, code in enumerate(above)}
     name = _file_name(checker, block)
@@ -236,19 +252,38 @@ def check_block(checker: Checker, block: CodeBlock, files: Mapping[str, str], ab
     if program is None:
         name = "rustc" if block.language == "rust" else shlex.split(checker.command)[0]
         return unchecked(f"{block.language}: {name} is not on the PATH")
+    readable = (*checker.readable, *readable_for(program))
+    environment = {"PATH": f"{program.parent}:{sandbox.PROGRAMS}"}
+
+    def filled(command: str, text: str) -> str:
+        values = {
+            "{file}": name,
+            "{script}": shlex.quote(str(Path(__file__).with_name("python_names.py"))),
+            "{above}": " ".join(before),
+            "{options}": rust_options(block, text),
+            "{program}": shlex.quote(str(program)),
+        }
+        return re.sub(r"\{\w+\}", lambda found: values.get(found[0], found[0]), command)
+
     first: Verdict | None = None
     for text in given:
         outcome = sandbox.run(
-            [str(program), *_arguments(checker, block, text, name, before)],
+            [str(program), *shlex.split(filled(checker.command, text))[1:]],
             {**files, **before, name: text},
-            readable=(*checker.readable, *readable_for(program)),
-            environment={"PATH": f"{program.parent}:{sandbox.PROGRAMS}"},
+            readable=readable,
+            environment=environment,
             seconds=SECONDS,
             executes=checker.executes,
         )
         if outcome is None:
             return unchecked(f"{block.language}: nothing here can contain the command of its checker")
         verdict = _read(checker, block, name, outcome)
+        if verdict is PASSED and run and checker.run and not {"no_run", "compile_fail"} & block.flags:
+            line = ["/bin/sh", "-c", filled(checker.run, text)]
+            ran = sandbox.run(
+                line, {**before, name: text}, readable=readable, environment=environment, seconds=RUN_SECONDS
+            )
+            return PASSED if ran is None else _of_run(block, ran)
         if verdict.state != "failed":
             return verdict
         first = first or verdict
@@ -271,18 +306,6 @@ def _file_name(checker: Checker, block: CodeBlock) -> str:
     if block.language == "javascript" and not re.search(r"(?m)^\s*(?:import|export)\b|\bawait\b", block.code):
         return "block.cjs"
     return checker.file
-
-
-def _arguments(checker: Checker, block: CodeBlock, text: str, name: str, before: Iterable[str]) -> list[str]:
-    """The words of the command after its program."""
-    values = {
-        "{file}": name,
-        "{script}": shlex.quote(str(Path(__file__).with_name("python_names.py"))),
-        "{above}": " ".join(before),
-        "{options}": rust_options(block, text),
-    }
-    command = re.sub(r"\{\w+\}", lambda found: values.get(found[0], found[0]), checker.command)
-    return shlex.split(command)[1:]
 
 
 def readable_for(program: Path) -> tuple[Path, ...]:
@@ -309,7 +332,17 @@ def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Ve
         )
         errors = [CodeError(0, outcome.stopped or said)]
     inside = [error._replace(line=max(0, error.line - block.lines_above)) for error in errors]
-    return Verdict("failed", tuple(dict.fromkeys(inside))[:MOST_ERRORS])
+    return Verdict("failed", tuple(sorted({*inside}))[:MOST_ERRORS])
+
+
+def _of_run(block: CodeBlock, ran: Outcome) -> Verdict:
+    """The verdict on a program that compiles and was run."""
+    panics = "should_panic" in block.flags
+    if ran.status == NO_PROGRAM or (not ran.stopped and bool(ran.status) == panics):
+        return PASSED
+    said = [row.strip() for row in ran.output.splitlines() if row.strip() and "RUST_BACKTRACE" not in row][-2:]
+    why = ran.stopped or (" ".join(said) if ran.status else "it is marked should_panic, and ends well")
+    return Verdict("failed", (CodeError(0, f"run: {why or f'exit status {ran.status}'}"),))
 
 
 def _expected_failure(block: CodeBlock, outcome: Outcome) -> Verdict:

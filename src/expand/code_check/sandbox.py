@@ -27,7 +27,7 @@ MOST_OUTPUT_BYTES = 1_000_000
 """What a command may print. Compilers print less on whole books; what prints more is stopped."""
 MOST_PROCESSES = 256
 """Processes and threads at once: cargo with two jobs takes some thirty."""
-MOST_MEMORY_KB = 3_000_000
+MOST_MEMORY_KB = 2_000_000
 """Of data for each process; address space is not counted, of which Java and node reserve far more than they use."""
 MOST_FILE_BYTES = 500_000_000
 WORK_BYTES = 1_000_000_000

@@ -22,7 +22,17 @@ from expand.markdown.blocks import anchor, newline_of, rows
 from expand.outline import Layout
 
 CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
-_STAMP = re.compile(r"^<!-- expand (?P<body>[^>]*) -->[ \t]*\r?\n?", re.MULTILINE)
+_GAP = r"(?:[ \t]+|[ \t]*\r?\n[ \t>]*)"
+_STAMP = re.compile(
+    rf"""(?x)
+    ^[ \t>]* (?:\\?<!--|<!–|<!—|\\?&lt;!--|\{{/\*) {_GAP}? expand {_GAP}
+    (?P<body> language (?:=(?:(?!--)[^\s<>&])*)? (?: {_GAP} \w[^\s<>&=*]* (?:=(?:(?!--)[^\s<>&])*)? )* )
+    (?: {_GAP}? (?:--\\?>|–>|—>|--&gt;|\*/\}}|--?) )?
+    [ \t]*(?:\r?\n)?
+    """,
+    re.MULTILINE,
+)
+"""The hidden line, also where an editor wrapped, indented, quoted or escaped it, or its end is lost."""
 _NUMBERED = re.compile(r"(\d{1,9})\.\s+\S")
 SHORT_HASH = 16
 _BEFORE_STAMP = {True: "\n", False: "\n\n"}
@@ -86,6 +96,8 @@ class Draft:
     layout: Layout = "numbered"
     pieces: tuple[str | int, ...] = ()
     rest_hash: str = ""
+    damaged: bool = False
+    """Whether the last line is missing, damaged or there twice, and what it said was kept elsewhere."""
 
     def without(self, number: int) -> Draft:
         """The draft without one section."""
@@ -213,11 +225,21 @@ def head(header: str, titles: Sequence[str], language: str) -> str:
     return "\n".join([header.strip("\n"), "", f"## {contents}", "", *entries]).strip("\n")
 
 
-def read(text: str) -> Draft:
+def hidden_line(text: str) -> str:
+    """The last hidden line of a draft's text, "" for none."""
+    return next((found[0].strip() for found in reversed([*_STAMP.finditer(text)])), "")
+
+
+def read(text: str, kept: str = "") -> Draft:
     """A draft read back from its document: its sections are found by their numbered headings, or by the anchors that
-    the last line names.
+    the last line names. ``kept`` is a copy of that line, which counts where it fits the text as well.
     """
-    body, fields = _parted(text)
+    body, fields = _parted(text, kept)
+    found = _read(body, fields)
+    return replace(found, damaged=True) if kept and fields != _parted(text)[1] else found
+
+
+def _read(body: str, fields: Mapping[str, str]) -> Draft:
     stamps = {}
     for name, value in fields.items():
         number, _, slug = name.partition("@")
@@ -264,22 +286,55 @@ def read(text: str) -> Draft:
     )
 
 
-def document_text(text: str) -> str:
-    """A draft's text without the hidden last line: what is put in the place of its source."""
-    body, fields = _parted(text)
+def document_text(text: str, kept: str = "") -> str:
+    """A draft's text without the hidden last line: what is put in the place of its source. ``kept`` as in ``read``."""
+    body, fields = _parted(text, kept)
     return body if fields.get("layout") == "keep" else body.rstrip("\r\n") + newline_of(body)
 
 
-def _parted(text: str) -> tuple[str, Mapping[str, str]]:
-    """A draft's document and the fields of its hidden line. A line that was moved is taken out where it is."""
-    found = next(reversed([*_STAMP.finditer(text)]), None)
-    if found is None:
-        return text, {}
-    fields = dict(item.split("=", 1) for item in found["body"].split() if "=" in item)
-    before = text[: found.start()]
-    if fields.get("layout") == "keep":
-        before = before.removesuffix(_BEFORE_STAMP[fields.get("ended") == "1"])
-    return before + text[found.end() :], fields
+def _parted(text: str, kept: str = "") -> tuple[str, Mapping[str, str]]:
+    """A draft's document and the fields of its hidden line: the one that fits most of the text, of those in it and the
+    copy. Lines that were moved or doubled are taken out where they are; an example in a block of code is none.
+    """
+    found = [*_STAMP.finditer(text)]
+    if len(found) > 1:
+        fences = [range(fence.start, fence.end) for fence in blocks.fences(text)]
+        last = found[-1]
+        found = [one for one in found if one is last or not any(text.count("\n", 0, one.start()) in f for f in fences)]
+    body = text
+    for one in reversed(found):
+        before, behind = body[: one.start()], body[one.end() :]
+        parted = before.endswith(("\n\n", "\r\n\r\n")) or not before.strip()
+        body = before + (behind.lstrip("\r\n") if parted or not behind.strip() else behind)
+    stated = [_fields(one["body"]) for one in found]
+    copy = _STAMP.match(kept)
+    options = [*([_fields(copy["body"])] if copy else ()), *reversed(stated)]
+    if len(options) > 1 and any(option != options[0] for option in options):
+        options.sort(key=lambda fields: -_fitting(_bare(body, fields), fields))
+    elif not stated and options and not _fitting(_bare(body, options[0]), options[0]):
+        options = []  # a copy of another text's
+    fields = options[0] if options else {}
+    return _bare(body, fields), fields
+
+
+def _fields(body: str) -> dict[str, str]:
+    words = (word for word in body.split() if word != ">")
+    return dict(item.split("=", 1) for item in words if "=" in item)
+
+
+def _bare(body: str, fields: Mapping[str, str]) -> str:
+    """A document of the layout ``keep`` without what stands before the hidden line."""
+    if fields.get("layout") != "keep":
+        return body
+    before = _BEFORE_STAMP[fields.get("ended") == "1"]
+    return body.removesuffix(before) if body.endswith(before) and body.endswith("\n\n") else body
+
+
+def _fitting(body: str, fields: Mapping[str, str]) -> int:
+    """In how many places a text is what the fields of a hidden line say."""
+    draft = _read(body, fields)
+    around = (not draft.rest_edited,) if draft.layout == "keep" else (not draft.head_edited, not draft.footer_edited)
+    return sum(not draft.edited(section.number) for section in draft.sections) + sum(around)
 
 
 def _stamp(number: int, stamp: Stamp) -> str:

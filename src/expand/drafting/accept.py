@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import posixpath
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,16 +43,31 @@ def review(
     links = not_ignored(
         broken_incoming(workspace.pages(), source, gone) if gone else (), {}, draft_file.chapter.ignored
     )
-    judge = code_check(workspace, settings, draft_file.chapter.outline).judge
+    judge = code_check(workspace, settings, draft_file.chapter).judge
     result = draft_file.chapter_result(
         [
             draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
             for section in draft_file.chapter.outline.sections
         ],
         whole=True,
+        others=_other_chapters(workspace, chapter_id),
         code=judge(draft_file.texts) if code else None,
     )
     return replace(result, findings=(*result.findings, *links))
+
+
+def _other_chapters(workspace: Workspace, chapter_id: str) -> dict[str, str]:
+    """The other chapters of the book as they stand, by file: their drafts, else their sources. Only a review looks at
+    them: in a run they are being written.
+    """
+    found = {}
+    for other in workspace.chapter_ids():
+        with suppress(InputError, OSError):
+            drafted, source = workspace.draft_path(other), workspace.source_path(workspace.outline(other).source)
+            path = drafted if drafted.exists() else source
+            if other != chapter_id and path.exists():
+                found[workspace.relative(path)] = decoded(read_bytes(path), path)
+    return found
 
 
 def open_draft(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> DraftFile:
@@ -137,7 +153,7 @@ def accept_drafts(
     texts = {
         chapter.id: _text_of_sections(workspace, settings, book, outlines[chapter.id], frozenset(sections))
         if sections
-        else document.document_text(_read_draft(workspace.draft_path(chapter.id)))
+        else document.document_text(_read_draft(workspace.draft_path(chapter.id)), workspace.kept_line(chapter.id))
         for chapter in reviewed
     }
     acceptances = Acceptances(workspace)

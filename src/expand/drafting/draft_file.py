@@ -17,16 +17,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from filelock import FileLock
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
+from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
+from expand.code_check.package import Crate, Project
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
-from expand.document.follow import Carried, bodies, followed, inserted, with_topics_moved
+from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
 from expand.document.layout import assembled
 from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
@@ -35,6 +37,7 @@ from expand.drafting.brief import read_brief
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.replaced_texts import ReplacedText, keep_replaced, last_replaced
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
@@ -113,6 +116,9 @@ class DraftFile:
         self._newline = newline_of(self._source.decode("utf-8", "replace"))
         self._seen: str | None = None
         self._former: Draft | None = None
+        self._damaged = False
+        self._overwritten: set[int] = set()
+        self._kept_line = workspace.kept_line(chapter.id)
         self._reread()
         for section in chapter.outline.sections:
             if section.number not in self.texts:
@@ -135,6 +141,9 @@ class DraftFile:
         if self.chapter.arrangement is None and self._newline != "\n":
             text = re.sub(r"\r\n?", "\n", text)
         section = self.chapter.outline.sections[number - 1]
+        if number in self._overwritten:
+            self._keep_replaced(number)
+            self._overwritten.discard(number)
         former = self.texts.get(number, "")
         self.texts[number] = text
         if names.definitions(former):  # what another section leant on stays defined
@@ -219,7 +228,12 @@ class DraftFile:
             text, with_edits = self._rendered(self.texts)
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
-                self._seen = text
+                self._seen, self._damaged = text, False
+            line = document.hidden_line(text)
+            if line != self._kept_line:
+                path = self._workspace.state_path("lines", self.chapter.id)
+                write_atomically(path, line, durable=False, private=True)
+                self._kept_line = line
         self._unwritten.clear()
 
     def _keep_names_apart(self) -> None:
@@ -309,7 +323,34 @@ class DraftFile:
     def overwrite(self, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""
         if self._former is not None:
+            if self.edited(number):
+                self._overwritten.add(number)
             self._former = self._former.without(number)
+
+    def restore(self, number: int) -> None:
+        """Bring back the text that was replaced last, as a person's edit, and write it. The present one is kept in its
+        turn, so that the next call takes this one back. Raises ``InputError``.
+        """
+        title = self.chapter.skeletons[number].title
+        replaced = last_replaced(self._workspace, self.chapter.id, number=number, title=title)
+        self._keep_replaced(number)
+        text = replaced.text
+        if self.chapter.layout == "numbered":
+            own = title_of(DraftSection(number=replaced.number, text=text))
+            text = renumbered(text, replaced.number, number, own)
+        self.texts[number] = text
+        if number in self._stamps:
+            self._stamps[number] = replace(self._stamps[number], text="")
+        if self._former is not None:
+            section = DraftSection(number=number, text=text)
+            self._former = self._former.having(section, self._stamps.get(number))
+        self._unwritten.add(number)
+        self.write()
+
+    def _keep_replaced(self, number: int) -> None:
+        title = self.chapter.skeletons[number].title
+        replaced = ReplacedText(number=number, title=title, text=self.texts[number])
+        keep_replaced(self._workspace, self.chapter.id, replaced)
 
     def _reread(self) -> None:
         """Take in what the file says by now, if somebody else wrote it since."""
@@ -319,7 +360,10 @@ class DraftFile:
         first = self._seen is None
         self._seen = present
         chapter = self.chapter
-        former = followed(document.read(present), chapter.named)
+        self._kept_line = self._workspace.kept_line(chapter.id)
+        read = document.read(present, self._kept_line)
+        self._damaged = read.damaged
+        former = followed(read, chapter.named)
         former, carried = with_topics_moved(former, chapter.named, chapter.authors, self._changed(former))
         for number, one in carried.items():
             former = former.having(*self._with(former, number, one))
@@ -385,13 +429,14 @@ class DraftFile:
         *,
         whole: bool,
         links: dict[str, bool] | None = None,
+        others: Mapping[str, str] | None = None,
         code: ChapterVerdicts | None = None,
     ) -> ChapterResult:
         """The chapter from its sections, with the verdicts on their ``code`` if there are any. What is found across
-        them goes to the section that it names, or to the chapter where that section is not among them. For ``whole``
-        and ``links`` see ``chapter_findings``.
+        them goes to the section that it names, or to the chapter where that section is not among them. For the rest
+        see ``chapter_findings``.
         """
-        across = self.chapter_findings(whole=whole, links=links)
+        across = self.chapter_findings(whole=whole, links=links, others=others)
         if code is not None:
             across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
             sections = [
@@ -415,10 +460,13 @@ class DraftFile:
             findings=tuple(f for f in across if f.section not in numbers),
         )
 
-    def chapter_findings(self, *, whole: bool, links: dict[str, bool] | None = None) -> tuple[Finding, ...]:
+    def chapter_findings(
+        self, *, whole: bool, links: dict[str, bool] | None = None, others: Mapping[str, str] | None = None
+    ) -> tuple[Finding, ...]:
         """What shows only across sections; of a ``whole`` chapter also what is missing from it.
 
-        In ``links`` it is noted which files were looked for, and whether they are there.
+        In ``links`` it is noted which files were looked for, and whether they are there. ``others`` are the
+        texts of the book's other chapters by file.
         """
         chapter, former = self.chapter, self._former
         page = self._workspace.source_path(chapter.outline.source)
@@ -441,16 +489,24 @@ class DraftFile:
             quality=chapter.outline.quality if whole else None,
             exists=exists,
             any_slug=site.generator is not PLAIN,
+            others=others,
             names=chapter.known_names,
         )
+        if self._damaged:
+            found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)
         if whole:
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
         return not_ignored(found, self.texts, chapter.ignored)
 
 
-def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> CodeCheck:
-    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document."""
-    folder = workspace.source_path(outline.source).parent
+def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> CodeCheck:
+    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document. What
+    the code is built with, the outline says, and what it leaves unsaid, the brief. Raises ``InputError`` for the path
+    of a package that leads out of the workspace.
+    """
+    folder = workspace.source_path(chapter.outline.source).parent
+    shared = chapter.brief.shared if chapter.brief else {}
+    packages = {**cast("dict[str, Any]", shared.get("packages", {})), **chapter.outline.packages}
 
     def include(path: str) -> str | None:
         with suppress(InputError):
@@ -458,10 +514,26 @@ def code_check(workspace: Workspace, settings: Settings, outline: Outline) -> Co
             return read_text(file) if file.is_file() else None
         return None
 
-    return CodeCheck(kept=workspace.state_path("code", "verdicts.json"), own=settings.code.checkers, include=include)
+    def crate(said: str | dict[str, Any]) -> Crate:
+        stated = {"version": said} if isinstance(said, str) else said
+        path = workspace.inside(stated["path"]) if "path" in stated else None
+        return Crate(str(stated.get("version", "*")), path, tuple(stated.get("features", ())))
+
+    return CodeCheck(
+        kept=workspace.state_path("code", "verdicts.json"),
+        project=Project(
+            edition="".join(
+                re.findall(r"2015|2018|2021|2024", chapter.outline.edition or str(shared.get("edition")))[:1]
+            ),
+            crates={name: crate(said) for name, said in packages.items()},
+        ),
+        own=settings.code.checkers,
+        run=settings.code.run,
+        include=include,
+    )
 
 
-def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Outline], CodeCheck] | None:
+def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Chapter], CodeCheck] | None:
     """How a run judges code, None where it does not."""
     return partial(code_check, workspace, settings) if settings.code.check else None
 

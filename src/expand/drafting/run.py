@@ -25,6 +25,7 @@ from expand.client.outcome import StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
+from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile, DraftStore, code_checks
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
@@ -44,7 +45,7 @@ from expand.drafting.section_state import (
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
 from expand.llm.types import Author
 from expand.markdown import lines
-from expand.outline import Outline, Section
+from expand.outline import Section
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -197,7 +198,7 @@ class _Scheduler:
         *,
         workers: int,
         on_event: Callable[[Event], None],
-        code: Callable[[Outline], CodeCheck] | None,
+        code: Callable[[Chapter], CodeCheck] | None,
     ) -> None:
         self._options = drafts.options
         self._code = code
@@ -370,7 +371,7 @@ class _Scheduler:
         results[number] = result
         outline = draft_file.chapter.outline
         if len(results) == len(self._options.chosen(outline)):
-            judge = self._code(outline).judge if self._code else None
+            judge = self._code(draft_file.chapter).judge if self._code else None
             self._finish(draft_file, await asyncio.to_thread(judge, draft_file.texts) if judge else None)
         self._tell_done(chapter_id, result)
 
@@ -422,7 +423,7 @@ class _Scheduler:
             return "refused", ()
         code = None
         if self._code:
-            code = SectionCode(self._code(chapter.outline), draft_file.texts, number, chapter.ignored)
+            code = SectionCode(self._code(chapter), draft_file.texts, number, chapter.ignored)
         drafted = await self._first_alone(SectionRun(self._context, chapter, check, code))
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)

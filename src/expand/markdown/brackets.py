@@ -1,7 +1,8 @@
 """Tell where the brackets of code in a brace language do not match, without a grammar of the language.
 
 Strings, characters, comments and regular expressions are left out. An excerpt that begins with a closing bracket comes
-from the middle of a file and is not judged; neither is an end that the author marks with an ellipsis.
+from the middle of a file, one that begins with a tag is markup, and neither is judged; neither is an end that the
+author marks with an ellipsis.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _ELISION = re.compile(r"\s*(?:(?://|#|/\*)\s*)?(?:\.{3}|…|⋯)")
 
 def mismatch(language: str, code: str) -> tuple[int, str] | None:
     """The line (from 0) at which brackets do not match, and what is wrong; None where they do or cannot be judged."""
-    if language not in _LANGUAGES or re.match(r"\s*[)\]}]", code):
+    if language not in _LANGUAGES or re.match(r"\s*[)\]}<]", code):
         return None
     open_ones: list[tuple[str, int]] = []
     line, at, before = 0, 0, ""

@@ -167,10 +167,11 @@ _RUST_CONTEXTS = (
     ("fn f() { let x =", "; }"),
     ("fn f() { x", "; }"),
     ("trait T {", "{} }"),
+    ("fn f()", "{}"),
     ("macro_rules! m {", "}"),
 )
 """Where a part of a Rust file could stand: statements, methods, fields, variants, arms, values, an
-expression, the rest of a chain of calls, signatures."""
+expression, the rest of a chain of calls, signatures, where clauses."""
 
 
 def _rust(code: str) -> Iterator[_Reading]:

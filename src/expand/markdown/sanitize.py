@@ -84,7 +84,7 @@ _SIGN_OFF = re.compile(
     | (?:do\s+you\s+want|shall\s+i|should\s+i)\b.*\b(?:me|continue|expand|proceed|add)\b.*
     | if\s+you(?:['’]d)?\s+(?:need|want|have|would|like)\b.*
         \b(?:let\s+me\s+know|ask\s+me|i\s+can|i['’]d|i['’]ll|happy\s+to|feel\s+free)\b.*
-    | is\s+there\s+anything\s+else\b.*
+    | is\s+there\s+anything\s+else\b(?!\s+that\s+(?:could|can|may|might)).*
     | happy\s+(?:coding|learning|hacking|reading)\s*!*\s*
     | (?:end|this\s+(?:concludes|completes|ends))\s+(?:of\s+)?(?:the\s+|this\s+)?
         (?:section|chapter|draft|document)\b.{0,80}

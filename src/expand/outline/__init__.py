@@ -6,7 +6,7 @@ Lines are Markdown lines as ``wc -l`` counts them, tokens are whole, hours are w
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from expand.errors import Place
 
@@ -90,6 +90,10 @@ class Outline(NamedTuple):
     """The chapter's house style, None for the book's."""
     layout: Layout | None = None
     """Whether the document keeps its own form, None for what the book says."""
+    edition: str = ""
+    """The edition of the language that the code is in, "" for what the brief says."""
+    packages: Mapping[str, Any] = {}
+    """Packages that the code uses: a version each, or version, path and features."""
     ignore: tuple[str, ...] = ()
     """Kinds of findings that are silenced, beside those of the book."""
 

@@ -163,6 +163,8 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
         allowance=_allowance(data["allowance"]) if "allowance" in data else None,
         style=style,
         layout=data.get("layout"),
+        edition=data.get("edition", ""),
+        packages=data.get("packages", {}),
         ignore=tuple(data.get("ignore", ())),
     )
 

@@ -1,0 +1,369 @@
+"""Judge the Rust blocks that belong to a package: those with a file name, and those that use its crates.
+
+The named blocks of a chapter (``Cargo.toml``, ``src/lib.rs``, ``src/bin/…``, ``tests/…``, ``benches/…``) are laid out
+as they name themselves, and ``cargo check`` reads them together. A later block of the same name goes on the file, or
+takes its place where it defines the same items again: then the package is read once for each state that it had. A block
+without a name that needs a crate is an example of the package.
+
+The manifest that cargo gets is made here. It holds what outline or brief name, and crates of the chapter itself: a
+model's text names no crate that nobody chose. Crates come from cargo's cache, offline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from expand.code_check import sandbox
+from expand.code_check.annotations import CodeBlock
+from expand.code_check.checkers import (
+    MOST_ERRORS,
+    PASSED,
+    STD_MODULES,
+    CodeError,
+    Verdict,
+    readable_for,
+    rust_program,
+    rust_source,
+    unchecked,
+)
+
+SECONDS = 120.0
+"""How long cargo may take for a package with its crates."""
+_FILE = re.compile(r"(?P<root>(?:[\w.-]+/)*?)(?P<file>(?:src|tests|benches|examples)/.+\.rs|build\.rs|Cargo\.toml)")
+_ITEM = re.compile(
+    r"(?m)^(?:pub(?:\([^)]*\))?\s+)?(?:(?:async|const|unsafe)\s+)*(?:fn|struct|enum|trait|mod|type|union|macro_rules!)\s+(\w+)"
+)
+_TARGET = re.compile(r"src/(?:lib|main)\.rs|(?:src/bin|tests|benches|examples)/(?:[^/]+|[^/]+/main)\.rs|build\.rs")
+_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
+_LINKED = """mkdir -p "$CARGO_HOME/registry"
+for name in index cache; do [ -e "$1/$name" ] && ln -s "$1/$name" "$CARGO_HOME/registry/$name"; done
+shift
+exec "$@"
+"""
+
+
+class Crate(NamedTuple):
+    """A crate that outline or brief name: its version, or the folder that it is in, and its features."""
+
+    version: str = "*"
+    path: Path | None = None
+    features: tuple[str, ...] = ()
+
+    def stated(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        """The crate as a manifest states it; ``more`` is what a model's manifest says of it."""
+        own = {"path": str(self.path)} if self.path else {"version": self.version}
+        features = sorted({*self.features, *more.get("features", ())})
+        kept = {key: more[key] for key in ("default-features", "optional") if key in more}
+        return {**own, **kept, **({"features": features} if features else {})}
+
+    @property
+    def digest(self) -> str:
+        """A hash of its files, "" for one from a registry: there a version never changes."""
+        if self.path is None:
+            return ""
+        hashed = hashlib.sha256()
+        for file in sorted((*self.path.rglob("*.rs"), *self.path.rglob("Cargo.toml"))):
+            hashed.update(f"{file}\0".encode() + file.read_bytes())
+        return hashed.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What a chapter's code is built with: the edition of blocks that name none, and crates by name."""
+
+    edition: str = ""
+    crates: Mapping[str, Crate] = field(default_factory=dict)
+
+
+def belongs(block: CodeBlock) -> bool:
+    """Whether a block is a file of a package."""
+    return not block.skip and block.language in ("rust", "toml") and bool(_FILE.fullmatch(block.name))
+
+
+class Package:
+    """One state of the packages of a chapter: files by path, each with the blocks that it is made of."""
+
+    def __init__(
+        self,
+        project: Project,
+        files: Mapping[str, Sequence[CodeBlock]],
+        examples: Sequence[CodeBlock],
+        absent: frozenset[str] = frozenset(),
+    ) -> None:
+        """``absent`` are crates that were asked for and are not in cargo's cache."""
+        self._given = files, examples
+        self._absent = absent
+        self._project = project
+        self._parts = {name: tuple(blocks) for name, blocks in files.items()}
+        self._parts |= {f"examples/block_{number}.rs": (block,) for number, block in enumerate(examples)}
+        self.blocks = [block for blocks in self._parts.values() for block in blocks]
+        self._roots = sorted({_root(name) for name in self._parts}, key=len)
+        self.names: dict[str, str] = {}
+        """The packages' names by the folder that they are in."""
+        self._files = dict(self._laid_out())
+
+    def _laid_out(self) -> Iterator[tuple[str, str]]:
+        for name, blocks in self._parts.items():
+            if not name.endswith("Cargo.toml"):
+                unnamed = name.startswith("examples/block_")
+                yield name, _example(blocks[0]) if unnamed else "".join(block.code for block in blocks)
+        for root in self._roots:
+            modules = [PurePosixPath(n).stem for n in self._parts if re.fullmatch(rf"{re.escape(root)}src/\w+\.rs", n)]
+            if not {"lib", "main"} & set(modules):
+                yield f"{root}src/lib.rs", "".join(f"pub mod {module};\n" for module in modules)
+            yield f"{root}Cargo.toml", self._manifest(root)
+
+    def _stated(self, root: str) -> dict[str, Any]:
+        """What the chapter's manifest of a package says, as far as it can be read."""
+        merged: dict[str, Any] = {}
+        for block in self._parts.get(f"{root}Cargo.toml", ()):
+            try:
+                _merge(merged, tomllib.loads(block.code))
+            except (tomllib.TOMLDecodeError, RecursionError):
+                continue  # the block has its own verdict
+        return merged
+
+    def _manifest(self, root: str) -> str:
+        stated = self._stated(root)
+        package = {
+            key: value for key, value in stated.get("package", {}).items() if key in ("name", "version", "edition")
+        }
+        name = str(
+            package.get("name") or _imported(self._given[0], root, {*self._project.crates, *self._absent}) or "chapter"
+        )
+        self.names[root] = name.replace("-", "_")
+        edition = str(package.get("edition") or self._project.edition or "2021")
+        made: dict[str, Any] = {"package": {"version": "0.1.0", **package, "name": name, "edition": edition}}
+        made |= {key: stated[key] for key in ("lib", "bin", "test", "bench", "example", "features") if key in stated}
+        for table in _TABLES:
+            given = stated.get(table, {})
+            made[table] = {name: spec for name in given if (spec := self._dependency(name, given[name], root))}
+        others = {name for table in _TABLES for name in made[table]}
+        where = "dev-dependencies" if stated else "dependencies"
+        made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in others}
+        return _toml({**made, "workspace": {}})
+
+    def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
+        """A dependency of the chapter's manifest, None for one that nobody chose."""
+        said = said if isinstance(said, dict) else {}
+        if crate := self._project.crates.get(str(said.get("package", name))):
+            return crate.stated(said) | ({"package": said["package"]} if "package" in said else {})
+        inside = os.path.normpath(root + str(said.get("path", ".."))) + "/"
+        return {"path": said["path"]} if inside in self._roots or (inside == "./" and "" in self._roots) else None
+
+    @property
+    def key(self) -> str:
+        """The hash of all that the verdicts follow from."""
+        cargo = rust_program("cargo", os.environ.get("PATH"))
+        tool = (str(cargo), cargo.stat().st_mtime_ns) if cargo else ()
+        crates = [(name, crate.digest) for name, crate in sorted(self._project.crates.items())]
+        return hashlib.sha256(repr((sorted(self._files.items()), tool, crates)).encode("utf-8", "replace")).hexdigest()
+
+    def judge(self) -> list[Verdict]:
+        """The verdicts on ``blocks``."""
+        cargo = rust_program("cargo", os.environ.get("PATH"))
+        if cargo is None:
+            return [unchecked("rust: cargo is not on the PATH")] * len(self.blocks)
+        registry = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "registry"
+        crates = [crate.path for crate in self._project.crates.values() if crate.path]
+        # Without dependencies and build scripts, a check executes nothing but the compiler.
+        executes = bool(self._project.crates) or any(name.endswith("build.rs") for name in self._parts)
+        checked = [
+            str(cargo),
+            "check",
+            "--offline",
+            "--all-targets",
+            "--keep-going",
+            "--message-format=json",
+            "--quiet",
+        ]
+        errors: dict[str, list[CodeError]] = {}
+        done: set[str] = set()
+        why = ""
+        for root in self._roots:
+            outcome = sandbox.run(
+                ["/bin/sh", "-c", f'cd "./{root}"\n{_LINKED}', "sh", str(registry), *checked],
+                self._files,
+                readable=(*readable_for(cargo), registry, *crates),
+                environment={
+                    "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}",
+                    "CARGO_HOME": "/tmp/cargo",
+                    "CARGO_TARGET_DIR": "/tmp/target",
+                },
+                seconds=SECONDS,
+                executes=executes,
+            )
+            if outcome is None or outcome.status == sandbox.NOT_RUN:
+                return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
+            bought = frozenset(name for name, crate in self._project.crates.items() if crate.path is None)
+            if outcome.status and bought and "offline" in outcome.output:
+                kept = {name: one for name, one in self._project.crates.items() if name not in bought}
+                return Package(replace(self._project, crates=kept), *self._given, bought).judge()
+            _read(outcome.output, root, errors, done)
+            script = f"{root}build.rs" if f"{root}build.rs" in self._parts else ""
+            said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
+            killed = "cargo ended without a word: too much was printed, or too much memory taken" * (outcome.status < 0)
+            if outcome.stopped or killed or (script and "custom build command" in outcome.output):
+                reason = outcome.stopped or killed or _panic(outcome.output) or said
+                errors.setdefault(script, []).append(CodeError(0, reason))
+            elif outcome.status and not errors:
+                why = said or f"cargo ended with {outcome.status}"
+        return [
+            self._verdict(name, block, errors, done, why) for name, blocks in self._parts.items() for block in blocks
+        ]
+
+    def _verdict(
+        self, name: str, block: CodeBlock, errors: Mapping[str, Sequence[CodeError]], done: set[str], why: str
+    ) -> Verdict:
+        if name.endswith("Cargo.toml"):
+            return self._of_manifest(name, block)
+        first = sum(one.code.count("\n") for one in self._parts[name][: self._parts[name].index(block)])
+        first += block.lines_above if name.startswith("examples/block_") else 0
+        rows = range(first, first + block.code.count("\n") + 1)
+        own = [error._replace(line=error.line - first) for error in errors.get(name, ()) if error.line in rows]
+        known = {*self._project.crates, *self.names.values()}
+        gone = "|".join(re.escape(name.replace("-", "_")) for name in self._absent)
+        if gone and any(re.search(rf"`(?:{gone})`", error.message) for error in own):
+            return unchecked(f"rust: cargo's cache lacks {', '.join(sorted(self._absent))}, or what they need")
+        if missing := [found[1] for error in own if (found := re.search(r"unlinked crate `(\w+)`", error.message))]:
+            others = {one for one in missing if not re.fullmatch(STD_MODULES, one)}
+            if others := others - {crate.replace("-", "_") for crate in known}:
+                return unchecked(
+                    f"rust: neither outline nor brief names the crate {', '.join(sorted(others))}", lasting=True
+                )
+        if own:
+            return Verdict("failed", tuple(sorted({*own}))[:MOST_ERRORS])
+        reason = why or self._not_reached(name, errors, done)
+        return unchecked(f"rust: {reason}", lasting=not why) if reason else PASSED
+
+    def _not_reached(self, name: str, errors: Mapping[str, Sequence[CodeError]], done: set[str]) -> str:
+        """Why no compiler has read a file to its end, "" where one has."""
+        root, path = _root(name), PurePosixPath(name)
+        targets = [name]
+        if not _TARGET.fullmatch(name.removeprefix(root)):
+            module = path.parent.name if path.stem == "mod" else path.stem
+            if not any(re.search(rf"\bmod\s+{re.escape(module)}\s*;", text) for text in self._files.values()):
+                return f"no file of its package declares the module {module}"
+            targets = [f"{root}src/lib.rs", f"{root}src/main.rs"]
+        if not errors or done & {*targets}:
+            return ""
+        first = next(iter(errors))
+        return f"{first} of its package does not compile" if first else errors[first][0].message
+
+    def _of_manifest(self, name: str, block: CodeBlock) -> Verdict:
+        """A manifest can be read, and every crate in it is used somewhere in the chapter."""
+        try:
+            given = tomllib.loads(block.code).get("dependencies", {})
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            place = re.search(r"line (\d+)", str(error))
+            return Verdict("failed", (CodeError(int(place[1]) - 1 if place else 0, str(error)),))
+        code = "\n".join(text for file, text in self._files.items() if file.endswith(".rs"))
+        unused = [one for one in given if not re.search(rf"\b{re.escape(one.replace('-', '_'))}\b", code)]
+        if unused and code.strip():
+            line = next((n for n, row in enumerate(block.code.splitlines()) if unused[0] in row), 0)
+            return Verdict(
+                "failed", (CodeError(line, f"unused crate: no code of the chapter uses {', '.join(unused)}"),)
+            )
+        return PASSED
+
+
+def states(project: Project, blocks: Iterable[CodeBlock]) -> list[tuple[Package, set[int]]]:
+    """The states of a chapter's packages, with the identities of the blocks that are judged in each: the first that
+    they are part of. ``blocks`` are files, and examples without a name.
+    """
+    found: list[tuple[Package, set[int]]] = []
+    files: dict[str, list[CodeBlock]] = {}
+    examples: list[CodeBlock] = []
+    new: set[int] = set()
+    for block in blocks:
+        if not belongs(block):
+            examples.append(block)
+        elif {item for one in files.get(block.name, ()) for item in _ITEM.findall(one.code)} & {
+            *_ITEM.findall(block.code)
+        }:
+            found.append((Package(project, files, examples), new))
+            files, examples, new = {**files, block.name: [block]}, [], set()
+        else:
+            files = {**files, block.name: [*files.get(block.name, ()), block]}
+        new.add(id(block))
+    return [*found, (Package(project, files, examples), new)] if new else found
+
+
+def _example(block: CodeBlock) -> str:
+    code = rust_source(block.whole)
+    return code if re.search(r"\bfn\s+main\b", code) else f"{code.rstrip()}\nfn main() {{}}\n"
+
+
+def _root(name: str) -> str:
+    found = _FILE.fullmatch(name)
+    return found["root"] if found else ""
+
+
+def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: set[str]) -> str:
+    """The name by which the other files of a package import its library, "" if none does."""
+    known = {"std", "core", "alloc", "crate", "self", "super", *(name.replace("-", "_") for name in crates)}
+    for name, blocks in names.items():
+        if name.startswith(root) and not name.startswith((f"{root}src/lib", f"{root}build")):
+            for used in re.findall(r"(?m)^\s*use\s+(?:::)?(\w+)::", "\n".join(block.code for block in blocks)):
+                if used not in known:
+                    return str(used)
+    return ""
+
+
+def _merge(merged: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            _merge(merged[key], value)
+        else:
+            merged[key] = value
+
+
+def _toml(data: Mapping[str, Any]) -> str:
+    """A manifest: tables of values, which TOML writes as JSON does but for inline tables."""
+
+    def value(given: Any) -> str:
+        if isinstance(given, dict):
+            return "{" + ", ".join(f"{json.dumps(key)} = {value(one)}" for key, one in given.items()) + "}"
+        if isinstance(given, list):
+            return "[" + ", ".join(map(value, given)) + "]"
+        return json.dumps(given if isinstance(given, bool | int | float) else str(given), ensure_ascii=False)
+
+    return "".join(f"{json.dumps(key)} = {value(one)}\n" for key, one in data.items())
+
+
+def _read(output: str, root: str, errors: dict[str, list[CodeError]], done: set[str]) -> None:
+    """Take in cargo's messages: errors by file, and the roots of the targets that were compiled."""
+    for row in output.splitlines():
+        if not row.startswith("{"):
+            continue
+        try:
+            said = json.loads(row)
+        except ValueError:
+            continue
+        if said.get("reason") == "compiler-artifact":
+            done.add(said["target"]["src_path"].removeprefix("/expand-work/"))
+        message = said.get("message", {})
+        if said.get("reason") != "compiler-message" or message.get("level") != "error":
+            continue
+        for span in message["spans"]:
+            if span["is_primary"]:
+                code = f"[{message['code']['code']}]: " if message.get("code") else ""
+                label = f": {span['label']}" if span["label"] else ""
+                file = os.path.normpath(root + span["file_name"]).removeprefix("/expand-work/")
+                errors.setdefault(file, []).append(
+                    CodeError(span["line_start"] - 1, f"{code}{message['message']}{label}")
+                )
+
+
+def _panic(output: str) -> str:
+    """What a build script said when it failed."""
+    found = re.search(r"panicked at [^\n]*\n\s*(.+)", output)
+    return f"the build script failed: {found[1].strip()}" if found else ""

@@ -1,0 +1,115 @@
+"""Named blocks of a chapter are one package, and blocks that use its crates are examples of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from test_code_check import fence, reviewed, states, words
+from workspaces import small
+
+from expand.code_check import sandbox
+from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
+from expand.code_check.package import Crate, Project
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("cargo") and sandbox.kind_here()), reason="needs cargo, and something to contain it"
+)
+
+MANIFEST = fence(
+    '[package]\nname = "log-tool"\nedition = "2021"\n\n[dependencies]\ndemo = "1"', 'toml title="Cargo.toml"'
+)
+LIBRARY = fence("pub mod parse;\npub fn count(text: &str) -> usize { text.lines().count() }", "rust:src/lib.rs")
+PARSE = fence("// src/parse.rs\npub fn first(text: &str) -> Option<&str> { text.lines().next() }")
+
+
+def crate(folder: Path, **files: str) -> Path:
+    """A crate called demo."""
+    (folder / "src").mkdir(parents=True)
+    (folder / "Cargo.toml").write_text('[package]\nname = "demo"\nversion = "1.2.0"\nedition = "2021"\n')
+    (folder / "src/lib.rs").write_text("pub fn hello() -> usize { 1 }\n")
+    for name, text in files.items():
+        (folder / f"{name}.rs").write_text(text)
+    return folder
+
+
+def judged(tmp_path: Path, *blocks: str, **crates: Crate) -> ChapterVerdicts:
+    return CodeCheck(kept=tmp_path / "kept.json", project=Project(crates=crates)).judge({1: "\n\n".join(blocks)})
+
+
+def test_the_running_example_is_judged_as_a_package_whatever_section_shows_it(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    crate(place / "crates/demo")
+    with (place / "outlines/07.yaml").open("a") as file:
+        file.write("edition: 2021\npackages:\n  demo: {path: crates/demo}\n")
+    blocks = [
+        MANIFEST,
+        LIBRARY,
+        PARSE,
+        fence("// src/bin/tool.rs\nuse log_tool::count;\nfn main() {\n    count(1);\n    log_tool::nope();\n}"),
+        fence('// tests/all.rs\nuse log_tool::parse::first;\n#[test]\nfn one() { demo::hello(); first("a"); }'),
+        fence("use log_tool::count;\nlet n: usize = count(\"x\") + demo::hello();"),
+        fence("use log_tool::count;\nlet n: u8 = count(\"x\");"),
+        fence("use serde::Serialize;"),
+    ]  # fmt: skip
+    counts, refused, notes = reviewed(place, *blocks)
+    assert counts == {"blocks": 8, "checked": 7, "failed": 2, "unchecked": 1}
+    assert "the rust block src/bin/tool.rs is refused: line 4: [E0308]: mismatched types" in refused[0]["message"]
+    assert "line 5: [E0425]: cannot find function `nope` in crate `log_tool`" in refused[0]["message"]
+    assert "line 2: [E0308]: mismatched types" in refused[1]["message"]
+    assert "serde" in notes[0]["message"]
+    again = reviewed(place, *blocks)
+    assert again == (counts, refused, notes)
+
+
+def test_a_later_version_of_a_file_is_judged_beside_the_others_of_its_time(tmp_path: Path) -> None:
+    verdicts = judged(
+        tmp_path,
+        LIBRARY,
+        PARSE,
+        fence("use log::count;\nlet n: usize = count(\"x\");"),
+        fence("// src/main.rs\nuse log::count;\nfn main() { count(\"x\"); log::parse::first(\"x\"); }"),
+        fence("pub fn more() {}", "rust:src/lib.rs"),
+        fence("pub fn count(text: &str) -> usize { text.lines().coun() }", "rust:src/lib.rs"),
+        fence("// src/lost.rs\npub fn lost() {}"),
+        fence("// tests/names.rs\nuse log::more;\n#[test]\nfn one() { more() }"),
+    )  # fmt: skip
+    assert states(verdicts)[:5] == ["passed"] * 5
+    assert words(verdicts, 5).startswith("0: [E0599]: no method named `coun`")
+    assert words(verdicts, 6) == "rust: no file of its package declares the module lost"
+    assert states(verdicts)[7] == "unchecked"
+
+
+def test_only_crates_that_somebody_chose_are_there_and_unused_ones_are_named(tmp_path: Path) -> None:
+    demo = Crate(path=crate(tmp_path / "demo"))
+    manifest = MANIFEST.replace('demo = "1"', 'demo = "1"\nlibc = "0.2"')
+    verdicts = judged(
+        tmp_path,
+        manifest,
+        fence("pub fn a() { demo::hello(); unsafe { libc::getpid() }; }", "rust:src/lib.rs"),
+        demo=demo,
+    )
+    assert states(verdicts) == ["passed", "unchecked"]
+    assert words(verdicts, 1) == "rust: neither outline nor brief names the crate libc"
+    verdicts = judged(tmp_path, MANIFEST, fence("pub fn a() {}", "rust:src/lib.rs"), demo=demo)
+    assert words(verdicts, 0) == "5: unused crate: no code of the chapter uses demo"
+    absent = {"demo": demo, "zzz-no-such-crate": Crate("1")}
+    verdicts = judged(
+        tmp_path, fence("use demo::hello;\nhello();"), fence("use zzz_no_such_crate::a;\na();"), **absent
+    )  # fmt: skip
+    assert states(verdicts) == ["passed", "unchecked"]
+    assert "cargo's cache lacks zzz-no-such-crate" in words(verdicts, 1)
+
+
+def test_what_a_build_script_tries_is_contained_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-key")
+    script = """fn main() {
+    let key = std::env::var("OPENAI_API_KEY").is_err();
+    let net = std::net::TcpStream::connect("127.0.0.1:80").is_err();
+    let out = std::fs::write("/usr/evil", "x").is_err();
+    panic!("{key} {net} {out}");
+}"""
+    verdicts = judged(tmp_path, fence(script, "rust:build.rs"), fence("pub fn a() {}", "rust:src/lib.rs"))
+    assert words(verdicts) == "0: the build script failed: true true true"
+    assert words(verdicts, 1) == "rust: build.rs of its package does not compile"
