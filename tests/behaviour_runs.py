@@ -26,6 +26,10 @@ ALL: Sequence[Behaviour] = (
 )
 
 
+OPENING = 1000
+"""Tokens that the workspace's book had spent before."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """What came of a run. ``reserved`` is what its dry run reserves, ``charged`` what the budget says was used;
@@ -60,24 +64,25 @@ def run_behaviour(folder: Path, server: BehaviourServer, behaviour: Behaviour) -
     options = ("--base-url", base_url, *behaviour.options)
     planned = expand(place, "chapter", "07", "--dry-run", "--json", *options)
     assert planned.code == 0, planned.err
-    before = _used(place)
     began = time.monotonic()
     ran = expand(place, "chapter", "07", "--json", *options)
     seconds = time.monotonic() - began
-    charged = _used(place) - before
+    used = _used(place)
     requests = len(server.calls.get(behaviour.name, ()))
     sent = [reply.text for reply in server.sent.get(behaviour.name, ()) if reply.text]
     stored = _answers(place)
     draft = place / "drafts" / "07.md"
     written = server.written_bytes.get(behaviour.name, 0)
+    used_again = used
     if ran.code != 4:  # a model that cannot be reached is asked again, of course
         expand(place, "chapter", "07", "--json", *options)
+        used_again = _used(place)
     return Seen(
         ran=ran,
         requests=requests,
         reserved=planned.json["total"]["reserved_tokens"],
-        charged=charged,
-        charged_again=_used(place) - before - charged,
+        charged=used - OPENING,
+        charged_again=used_again - used,
         answers=stored,
         lost=tuple(text for text in sent if text not in stored),
         draft=draft.read_bytes().decode() if draft.is_file() else "",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
 
 from expand import redaction
+from expand.prompts.sandbox import MeteredEnvironment
+from expand.prompts.template_lookup import packaged_folder
 from expand.testing import this_machine_only
+
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -20,18 +26,41 @@ def _no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _compiled_once() -> Iterator[None]:
+    """The packaged templates are parsed and compiled once for all tests, as they are once in a process of the tool."""
+    known: dict[tuple[Any, ...], Any] = {}
+    shipped = str(packaged_folder())
+
+    def once(name: str) -> Any:
+        original = getattr(MeteredEnvironment, name)
+
+        def made(self: MeteredEnvironment, source: Any, *more: Any, **options: Any) -> Any:
+            if options or not isinstance(source, str) or not str(more[-1] if more else "").startswith(shipped):
+                return original(self, source, *more, **options)
+            key = (name, type(self), source, *more)
+            if key not in known:
+                known[key] = original(self, source, *more)
+            return known[key]
+
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MeteredEnvironment, "_parse", once("_parse"))
+        patch.setattr(MeteredEnvironment, "compile", once("compile"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("state")
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(
-    monkeypatch: pytest.MonkeyPatch, _state_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _state_folder: Path) -> None:
     """No key, base URL, proxy, setting or consent of the developer's is seen by a test, nor changed."""
     monkeypatch.setenv("XDG_STATE_HOME", str(_state_folder))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(_state_folder / f"config-{next(_NUMBERS)}"))  # made when it is written
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "EXPAND_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -91,6 +91,13 @@ def test_fences() -> None:
     assert str(found[0]).startswith("section 1, line 3: the code block ```rust never ends: 4 lines")
 
 
+@pytest.mark.parametrize(("end", "broken"), [("// --snip--", False), ("// ...", False), ("g();", True), ("…", False)])
+def test_an_end_that_the_author_marks_is_no_fault(end: str, broken: bool) -> None:
+    for language in ("rust", "js"):
+        found = check_text(f"Text.\n\n```{language}\nmatch (x) {{\n    f();\n    {end}\n```\n", section=1)
+        assert ("broken-code" in kinds(found)) is broken
+
+
 def test_few_examples_are_counted_in_the_language_asked() -> None:
     text = "## T\n\n```rs\na();\n```\n\n```sh\nls\n```\n\n```text\nx\n```\n\n```rust\n```\n\n```\nx\n```\n"
     assert kinds(section(text, code_examples=2)) == []

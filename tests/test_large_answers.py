@@ -14,8 +14,8 @@ from expand.drafting.section_text import SectionText, Skeleton
 from expand.llm.types import Finish
 from expand.markdown import lines
 
-COUNT = 5_000
-MOST_SECONDS = 15.0
+COUNT = 3_000
+MOST_SECONDS = 9.0
 """Of processor time, on a machine that has others to do. What grew with the square took many minutes."""
 WORDS = ("scheduler", "worker", "parent", "kernel", "counter", "profiler", "loop", "child", "supervisor", "handler")
 

@@ -141,8 +141,9 @@ def test_a_house_style_of_one_s_own_begins_as_a_shipped_one(workspace: Workspace
     run(workspace, "eject", "--style", "tutorial")
     assert states(workspace)["styles/tutorial/system.j2"] == "same"
     run(workspace, "eject", "repair", "--style", "mine", "--block", "matter")
+    matter = blocks_of((packaged_folder() / "repair.j2").read_text(encoding="utf-8"))["matter"]
     assert (workspace.prompts_folder / "styles/mine/repair.j2").read_text() == (
-        '{% extends "repair.j2" %}\n{% block matter %}\nWrite the whole text anew without the faults.\n{% endblock %}\n'
+        f'{{% extends "repair.j2" %}}\n{{% block matter %}}\n{matter}{{% endblock %}}\n'
     )
     failed = run(workspace, "eject", "--style", "other", "--like", "novel")
     assert "there is no shipped style 'novel'; known are: reference, tutorial" in str(failed.exception)

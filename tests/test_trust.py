@@ -120,6 +120,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "07", "07 --dry-run", "07 --json", "07 --batch submit", "--all --batch status", "--all --batch collect",
         "--all --batch cancel", "07 --queue", "07 --model gpt-4.1", "07 --verbose",
     ),
+    "brief": ("07", "07 --fresh --json"),
     "budget": ("", "--format json"),
     "plan": ("", "07"),
     "status": ("", "--format html"),

@@ -14,6 +14,7 @@ _PROSE = re.compile(
 )
 _UNJUDGED = re.compile(r"(?i)\b(?:ignore|compile_fail|does_not_compile|should_fail)\b")
 """What an info string says of code that is not meant to compile."""
+_ELIDED = re.compile(r"(?:\.{3}|…|--[ \t]*(?:snip|省略)[^\n]*)\s*(?:\*/|-->)?\s*\Z")
 _INCLUDES = re.compile(r"(?m)^\s*(?:\{\{\s*#\w*(?:include|playground)\b|\{[*!].*[*!]\}\s*$|(?:--8<--|<<<)\s*\S)")
 """Lines in whose place the generator of the site puts another file."""
 
@@ -75,4 +76,6 @@ def _fault(block: Block) -> tuple[int, str] | None:
     if block.language == "mermaid":
         fault = mermaid.broken(block.code)
     fault = fault or brackets.mismatch(block.language, block.code)
+    if fault and _ELIDED.search(block.code):
+        return None  # the author says that it goes on
     return fault and (fault[0], fault[1] and f" ({fault[1]})")

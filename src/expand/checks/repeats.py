@@ -62,8 +62,8 @@ def _units(text: str, *, section: int) -> list[Unit]:
     texts = [_NO_WORDS.sub("", paragraph.text) for paragraph in paragraphs]
     found = []
     for paragraph, tokens, size in zip(paragraphs, matching.tokenized(texts), matching.sizes(texts), strict=True):
-        if not _is_long_enough(size):
-            continue
+        if not _is_long_enough(size) or paragraph.text.startswith(":::"):
+            continue  # short, or a directive of the site's generator
         runs: frozenset[tuple[str, ...]] = frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
         little = len(tokens) - size[1] < LITTLE * (1 - size[1] / LITTLE_CJK)
         words = () if little else tuple(tokens)
