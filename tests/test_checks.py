@@ -7,7 +7,7 @@ import time
 import pytest
 from markdown_texts import titles_alike
 
-from expand.checks import Finding, check_chapter, check_section, check_text, source_findings
+from expand.checks import Finding, check_chapter, check_section, check_text, source_findings, thin
 from expand.checks.finding import KINDS, finding
 from expand.markdown import blocks, languages
 from expand.markdown.blocks import anchor
@@ -45,7 +45,8 @@ def test_a_good_section_has_no_findings() -> None:
     text = (
         "## 2. Zero copy\n\n### 2.1 splice/sendfile\n\n"
         + "\n\n".join(PROSE)
-        + "\n\n```rust\nlet moved = splice(a, b)?;\n```\n\n### 2.2 Memory mapping (mmap)\n\n"
+        + "\n\n```rust\nlet moved = splice(a, b)?;\nlet sent = moved + splice(a, b)?;\nuse_both(moved, sent);\n```\n\n"
+        "### 2.2 Memory mapping (mmap)\n\n"
         "`mmap` puts a file into the address space, so that `todo!()` is never needed...\n"
     )
     found = section(
@@ -98,16 +99,40 @@ def test_an_end_that_the_author_marks_is_no_fault(end: str, broken: bool) -> Non
         assert ("broken-code" in kinds(found)) is broken
 
 
-def test_few_examples_are_counted_in_the_language_asked() -> None:
-    text = "## T\n\n```rs\na();\n```\n\n```sh\nls\n```\n\n```text\nx\n```\n\n```rust\n```\n\n```\nx\n```\n"
+BLOCK = "a();\nb();\n\n// c\nd();\n"
+
+
+def test_few_examples_are_counted_as_readers_do() -> None:
+    text = f"## T\n\n```rs\n{BLOCK}```\n\n```sh\nls\nls\nls\n```\n\n```text\nx\nx\nx\n```\n\n```rust\n```\n"
+    text += "\n```rust\na();\nb();\n// c\n```\n"
     assert kinds(section(text, code_examples=2)) == []
     (found,) = section(text, code_examples=3)
-    assert (found.kind, found.message) == (
-        "few-examples",
-        "2 of 3 code examples that the outline demands",
-    )
+    assert (found.kind, found.message) == ("few-examples", "2 of 3 code examples that the outline demands")
+    assert (found.severity, found.mendable) == ("warning", True)
     (found,) = section(text, code_examples=2, quality=Quality(code_language="rust"))
     assert found.message.startswith("1 of 2 rust code examples")
+    (found,) = section(text, code_examples=2, refused={3})
+    assert found.message.startswith("1 of 2 code examples")
+    (found,) = section(text, share=3)
+    assert (found.kind, found.severity, found.mendable) == ("few-examples", "note", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_thin"),
+    [
+        ("\n".join(["abcdefg hijklmn"] * 10), True),
+        ("\n".join(["abcdefgh ijklmno"] * 10), False),
+        ("\n".join(["abcdefg hijklmn"] * 9), False),
+        ("\n".join(["- abcde fghi"] * 10), True),
+        ("\n".join(["- abcde fghij"] * 10), False),
+        ("```c\n" + "f();\n" * 4 + "// x\n" * 7 + "```", True),
+        ("```c\n" + "f();\n" * 4 + "// x\n" * 6 + "```", False),
+        ("\n".join(["word"] * 10) + "\n\n" + "\n".join(["A line that has more to say."] * 30), True),
+        ("\n".join(["word"] * 10) + "\n\n" + "\n".join(["A line that has more to say."] * 31), False),
+    ],
+)
+def test_when_text_is_thin(text: str, is_thin: bool) -> None:
+    assert bool(thin.thin_text(f"{text}\n", section=1)) == is_thin
 
 
 @pytest.mark.parametrize(
@@ -389,10 +414,12 @@ def test_anchors_are_those_of_github() -> None:
 
 
 def test_examples_of_the_whole_chapter() -> None:
-    texts = {1: "```rust\na();\n```\n", 2: "```sh\nls\n```\n"}
+    texts = {1: f"```rust\n{BLOCK}```\n", 2: "```sh\nls\nls\nls\n```\n"}
     (found,) = check_chapter(texts, quality=Quality(code_examples=2, code_language="rust"))
     assert (found.section, found.kind, found.mendable) == (0, "few-examples", False)
+    assert found.severity == "warning"
     assert check_chapter(texts, quality=Quality(code_examples=2)) == ()
+    assert check_chapter(texts, quality=Quality(code_examples=2), refused={1: {1}}) != ()
 
 
 STUB = "# T\n\n> **Kind**: x\n\n## A\n\nText about mmap.\n\n- one\n- two\n\n---\n\n**End**\n"
@@ -418,7 +445,7 @@ def test_blocks_of_the_source_that_the_draft_does_not_hold() -> None:
 
 def lines_of(number: int) -> str:
     """A section that counts as so many lines."""
-    return "## T\n\n" + "".join(f"line {row}\n" for row in range(number - 3))
+    return "## T\n\n" + "".join(f"line {row} of this text\n" for row in range(number - 3))
 
 
 @pytest.mark.parametrize(

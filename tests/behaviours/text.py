@@ -59,9 +59,14 @@ def _thinks_up_to(most: int) -> Callable[[Call], Reply]:
     return reply
 
 
-def _one_word_a_line(call: Call) -> Reply:
-    count, _ = call.question.asked
-    return answer(call, "\n".join(f"Word{call.number}x{number}" for number in range(count)))
+def _lines_of(line: str, around: str = "{}") -> Callable[[Call], Reply]:
+    """A reply of the lines asked, each with its number ``n`` in the answer and that of the ``call``."""
+
+    def reply(call: Call) -> Reply:
+        rows = [line.format(n=number, call=call.number) for number in range(1, call.question.asked[0] + 1)]
+        return answer(call, around.format("\n".join(rows)))
+
+    return reply
 
 
 def _vanishing(call: Call) -> Reply:
@@ -179,8 +184,23 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour(
         name="one-word-a-line",
         does="writes one word on each line",
-        reply=_one_word_a_line,
-        codes=(0, 5),
+        reply=_lines_of("Word{call}x{n}"),
+        codes=(5,),
+        found=("thin",),
+    ),
+    Behaviour(
+        name="steps-without-matter",
+        does="writes a numbered list of steps that say nothing",
+        reply=_lines_of("{n}. Step {n}"),
+        codes=(5,),
+        found=("thin",),
+    ),
+    Behaviour(
+        name="comments-only",
+        does="writes code that is nothing but comments",
+        reply=_lines_of("// what step {n} of this long run does", "```rust\n{}\n```"),
+        codes=(5,),
+        found=("thin",),
     ),
     Behaviour(
         name="vanishing",

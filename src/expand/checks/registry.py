@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from expand.checks import (
     code_blocks,
@@ -13,9 +14,10 @@ from expand.checks import (
     repeats,
     requirements,
     talk,
+    thin,
     undefined_names,
 )
-from expand.checks.finding import Finding
+from expand.checks.finding import Finding, Severity
 from expand.checks.language import wrong_language
 from expand.markdown.names import definitions
 from expand.outline import Quality, Section
@@ -31,6 +33,7 @@ def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
         placeholders.placeholders(text, section=section),
         repeats.within_section(text, section=section),
         talk.talk(text, section=section),
+        thin.thin_text(text, section=section),
     )
 
 
@@ -43,20 +46,26 @@ def check_section(
     target: int,
     language: str,
     quality: Quality,
+    share: int = 0,
+    refused: Collection[int] = (),
 ) -> tuple[Finding, ...]:
     """Everything that a section owes its outline and does not keep, in the order of lines.
 
     ``text`` begins with the section's heading and holds those of its topics; ``title`` and
-    ``topics`` are in ``language``; ``target`` is in lines.
+    ``topics`` are in ``language``; ``target`` is in lines. ``share`` are the section's code examples of those that the
+    chapter demands, which are noted where the section demands none itself; for ``refused`` see ``examples_of``.
     """
     number = section.number
+    examples = requirements.examples_of(text, quality.code_language, refused=refused)
+    severity: Severity
+    wanted, severity = (share, "note") if section.code_examples is None else (section.code_examples, "warning")
     return _by_line(
         requirements.wrong_length(text, section=number, target=target),
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
         wrong_language(text, [title, *topics], section=number, language=language),
-        requirements.few_examples([text], section.code_examples or 0, quality.code_language, section=number),
+        requirements.few_examples(examples, wanted, quality.code_language, section=number, severity=severity),
     )
 
 
@@ -69,13 +78,15 @@ def check_chapter(
     any_slug: bool = False,
     others: Mapping[str, str] | None = None,
     names: Collection[str] = (),
+    refused: Mapping[int, Collection[int]] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
     ``texts`` holds the sections by number; what stands around them may go along under 0, to be checked too, or as
     ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
     see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere, ``others``
-    the texts of the book's other chapters by file.
+    the texts of the book's other chapters by file. ``refused`` is by
+    section what ``examples_of`` takes.
     """
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
     defined = {found.name for text in around for found in definitions(text)}.union(names)
@@ -83,7 +94,10 @@ def check_chapter(
     found = [*repeats.across_sections(texts), *repeats.across_chapters(texts, others or {}), *broken, *undefined]
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
-        found += requirements.few_examples(texts.values(), wanted, language, section=0)
+        have = sum(
+            requirements.examples_of(text, language, refused=refused.get(number, ())) for number, text in texts.items()
+        )
+        found += requirements.few_examples(have, wanted, language, section=0)
     return tuple(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
@@ -35,7 +35,8 @@ CJK_TERMS = 0.4
 """The share of a topic's pairs of Chinese characters from which it is treated: of a topic in other
 words about half are left, and chance brings a quarter."""
 
-_NO_CODE = frozenset({"", "text", "txt", "plain", "plaintext", "output", "console", "markdown", "md"})
+EXAMPLE_LINES = 3
+"""Lines of code, comments aside, from which a block is an example."""
 
 
 def wrong_length(text: str, *, section: int, target: int) -> list[Finding]:
@@ -168,22 +169,31 @@ def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: i
     return found
 
 
-def few_examples(texts: Iterable[str], wanted: int, language: str | None, *, section: int) -> list[Finding]:
-    """Fewer code examples than the outline demands: of a section a miss, of the chapter a note."""
-    number = sum(_is_example(block, language) for text in texts for block in blocks.fences(text))
+def examples_of(text: str, language: str | None, *, refused: Collection[int] = ()) -> int:
+    """The code examples of a text as readers count them: blocks in the language asked with three lines of code or more,
+    comments aside. ``refused`` are the lines, from 1, on which blocks begin that a code check refused.
+    """
+    return sum(_is_example(block, language) for block in blocks.fences(text) if block.start + 1 not in refused)
+
+
+def few_examples(
+    number: int, wanted: int, language: str | None, *, section: int, severity: Severity = "warning"
+) -> list[Finding]:
+    """Fewer code examples than the outline demands, of a section or (0) of the chapter."""
     if number >= wanted:
         return []
-    severity: Severity = "warning" if section else "note"
     kind = f"{language} " if language else ""
     message = f"{number} of {wanted} {kind}code examples that the outline demands"
-    remedy = f"add {wanted - number} {kind}code blocks"
-    return [finding("few-examples", section, 1, message, severity=severity, remedy=remedy, mendable=section > 0)]
+    remedy = f"add {wanted - number} {kind}code blocks of {EXAMPLE_LINES} lines or more"
+    mendable = section > 0 and severity != "note"
+    return [finding("few-examples", section, 1, message, severity=severity, remedy=remedy, mendable=mendable)]
 
 
 def _is_example(block: Block, language: str | None) -> bool:
-    if not block.code.strip() or block.language in _NO_CODE:
+    if not code.is_programming(block.language):
         return False
-    return language is None or code.same_language(block.language, language)
+    solid = [row for row in block.code.splitlines() if row.strip() and not code.is_comment(row, block.language)]
+    return len(solid) >= EXAMPLE_LINES and (language is None or code.same_language(block.language, language))
 
 
 def source_findings(source: Sequence[Block], draft: str, *, layout: Layout = "numbered") -> tuple[Finding, ...]:

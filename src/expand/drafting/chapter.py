@@ -347,6 +347,7 @@ class Chapter:
             target=section.lines,
             language=self.language,
             quality=self.outline.quality,
+            share=self.examples(section),
         )
         return not_ignored(found, {section.number: text}, self.ignored)
 
@@ -407,8 +408,10 @@ class Chapter:
         entry = self.brief_of(section)
         if entry is not None and (stated := [topic.examples for topic in entry.topics if topic.examples is not None]):
             return sum(stated)
-        wanted = self.outline.quality.code_examples
-        return round(wanted * section.lines / self.outline.target_lines)
+        # Two rounded sums and their difference, so that the sections' parts add up to what the chapter owes.
+        wanted, total = self.outline.quality.code_examples, self.outline.target_lines
+        before = sum(other.lines for other in self.outline.sections if other.number < section.number)
+        return round(wanted * (before + section.lines) / total) - round(wanted * before / total)
 
     def _context(self) -> ChapterContext:
         total = self.outline.target_lines

@@ -5,6 +5,7 @@ A block that is only a part (a function body, a method, the fields of a struct, 
 where it could stand before it is called broken; shell and Python sessions are read as sessions.
 """
 
+# ruff: noqa: SIM905 - words are easier to read than a list of strings
 from __future__ import annotations
 
 import ast
@@ -58,6 +59,27 @@ def _parser(grammar: str) -> Parser:
     from tree_sitter import Language, Parser
 
     return Parser(Language(importlib.import_module(f"tree_sitter_{grammar}").language()))
+
+
+_NO_CODE = frozenset({"", "text", "txt", "plain", "plaintext", "output", "console", "markdown", "md"})
+_HASH_COMMENTS = frozenset(
+    "python py python3 bash sh shell zsh fish yaml yml toml ruby rb perl r make makefile dockerfile ini conf elixir "
+    "powershell cmake nix julia".split()
+)
+_DASH_COMMENTS = frozenset({"sql", "lua", "haskell", "hs", "ada", "elm"})
+
+
+def is_programming(language: str) -> bool:
+    """Whether a block of this language is code, not text or output."""
+    return language not in _NO_CODE
+
+
+def is_comment(row: str, language: str) -> bool:
+    """Whether a line of code is nothing but a comment."""
+    marks = (
+        ("#",) if language in _HASH_COMMENTS else ("--",) if language in _DASH_COMMENTS else ("//", "/*", "*/", "* ")
+    )
+    return row.strip() == "*" or row.lstrip().startswith((*marks, "<!--"))
 
 
 def same_language(one: str, other: str) -> bool:
