@@ -131,6 +131,8 @@ def test_without_any_toolchain_blocks_are_unchecked_and_it_is_said_once(
         ("let n: u8 = \"1\".parse()?;\nOk(())", "passed", ""),
         ("#[test]\nfn one() { assert_eq!(two(), 2) }", "failed", "cannot find function `two`"),
         ("use tokio::net::TcpStream;\n#[tokio::main]\nasync fn main() {}", "unchecked", "tokio is not installed here"),
+        ("macro_rules! make { () => { fn a() {} } }\nmake!();\nmod m { fn f() { super::a() } }", "passed", ""),
+        ("fn f() -> u8 {\n    // --snip--\n}", "unchecked", "left something out"),
         ("fn f() { ... }", "unchecked", "left something out"),
         ("# use std::fs;\nfn main() { fs::read(\"a\").unwrap(); }", "passed", ""),
     ],
@@ -239,7 +241,8 @@ def test_names_and_includes_are_read_as_the_field_writes_them() -> None:
     assert [block.name for block in blocks[:7]] == [
         "src/lib.rs", "src/bin/tool.rs", "app/main.py", "Cargo.toml", "src/main.rs", "app/run.sh", "",
     ]  # fmt: skip
-    assert [block.code for block in blocks[7:9]] == ["2\n3\n", "4\n"]
+    assert blocks[8].code == "1\n2\n3\n// ANCHOR: here\n4\n// ANCHOR_END: here\n5\n"
+    assert [block.skip for block in blocks[7:9]] == ["it shows a part of part.rs", ""]
     assert blocks[9].skip == "it includes gone.rs, which is not there"
     assert blocks[10].name == ""
 

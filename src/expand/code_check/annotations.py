@@ -4,8 +4,6 @@ What is read is what rustdoc, mdBook, MkDocs, Docusaurus and VitePress write: ``
 ``{.python title="a.py"}``, a first comment ``// src/lib.rs``, ``# `` before a line that rustdoc hides.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -43,10 +41,11 @@ _CONTINUES = re.compile(
     r"|(?:接|续|承接)(?:着)?(?:上|前)(?:文|面|一|个)"
 )
 _INCLUDE = re.compile(
-    r"(?m)^[ \t]*(?:\{\{\s*#?(?:rustdoc_)?include\s+(?P<mdbook>[^\s}]+)\s*\}\}|-{1,2}8<-{1,2}\s+\S+).*$"
+    r"(?m)^[ \t]*(?:\{\{\s*#?(?P<whole>rustdoc_)?include\s+(?P<mdbook>[^\s}]+)\s*\}\}|-{1,2}8<-{1,2}\s+\S+).*$"
 )
-ELISION = re.compile(r"(?m)^[ \t]*(?:\.{3}|…+|⋯)[ \t]*;?[ \t]*$|[({\[]\s*(?:\.{3}|…)\s*[)}\]]")
-"""Where an author has left something out, and says so in a way that no compiler takes."""
+ELISION = re.compile(r"(?m)^[ \t]*(?:\.{3}|…+|⋯)[ \t]*;?[ \t]*$|[({\[]\s*(?:\.{3}|…)\s*[)}\]]"
+                     r"|^[ \t]*(?://|#|/\*)[ \t]*(?:-+ *snip *-+|\.{3}|…)")  # fmt: skip
+"""Where an author has left something out, and says so: code that a compiler refuses may then be right."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +53,7 @@ class CodeBlock:
     """A block of code. ``line`` is that of its fence in the section's text, from 1, and ``rows`` counts the lines that
     stand there; ``code`` is what a compiler is
     given: with hidden lines and included files. ``above`` is the code that it goes on from, and ``name`` its file, ""
-    for none. ``skip`` says why nothing is to judge it, "" where something is.
-    """
+    for none. ``skip`` says why nothing is to judge it, "" where something is."""
 
     section: int
     line: int
@@ -83,8 +81,7 @@ def code_blocks(
     text: str, *, section: int, include: Callable[[str], str | None] | None = None
 ) -> tuple[CodeBlock, ...]:
     """The code blocks of a section's text, in order. ``include`` gives the text of a file that a block includes, None
-    where there is none.
-    """
+    where there is none."""
     found: list[CodeBlock] = []
     last: dict[str, CodeBlock] = {}
     for fence in blocks.fences(text):
@@ -153,23 +150,10 @@ def _included(code: str, include: Callable[[str], str | None] | None) -> tuple[s
         if read is None:
             missing = f"it includes {path or 'a file'}, which is not there"
             return ""
-        return _part(read, part)
+        # rustdoc_include shows a part and compiles the file.
+        if found["whole"] or not part:
+            return read.rstrip("\n")
+        missing = f"it shows a part of {path}"
+        return ""
 
     return _INCLUDE.sub(text, code), missing
-
-
-def _part(text: str, part: str) -> str:
-    """The part of a file that an include means: lines ``2:5``, or what stands between the anchors of that name."""
-    if not part:
-        return text.rstrip("\n")
-    rows = text.splitlines()
-    if re.fullmatch(r"[\d:]+", part):
-        first, _, end = part.partition(":")
-        return "\n".join(rows[int(first or 1) - 1 : int(end or len(rows)) if ":" in part else int(first)])
-    inside, kept = False, []
-    for row in rows:
-        if anchor := re.search(r"ANCHOR(_END)?:\s*([\w-]+)", row):
-            inside = not anchor[1] if anchor[2] == part else inside
-        elif inside:
-            kept.append(row)
-    return "\n".join(kept)

@@ -246,6 +246,8 @@ def check_block(
     before = {f"above{number}.py": code for number, code in enumerate(above)}
     name = _file_name(checker, block)
     given = [checker.prepare(block.whole)]
+    if block.language == "rust" and given[0] != block.whole:
+        given.append(block.whole)  # `op!(a);` looks like a statement, and may make an item
     if checker.whole and not checker.whole.search(given[0]):
         given += [f"{before}{given[0]}\n{after}" for before, after in checker.around]
     program = program_of(checker)
@@ -284,7 +286,7 @@ def check_block(
                 line, {**before, name: text}, readable=readable, environment=environment, seconds=RUN_SECONDS
             )
             return PASSED if ran is None else _of_run(block, ran)
-        if verdict.state != "failed":
+        if verdict.state != "failed" or "compile_fail" in block.flags:
             return verdict
         first = first or verdict
     assert first is not None
