@@ -45,7 +45,7 @@ from expand.drafting.results import RunResult
 from expand.drafting.run_options import OWN_MODEL, RunOptions
 from expand.llm.types import OnText, ignore_text
 
-WORDS = [f"{one}{two}" for one in ("ba", "ke", "li", "mo", "nu", "ra") for two in ("d", "g", "st")]
+WORDS = "process waits for the pipe while signal handler reads bytes and its parent keeps many other files open".split()  # noqa: SIM905
 MARK = "Answer{}part{}"
 
 
