@@ -51,7 +51,8 @@ def test_text_names_warnings_and_counts_them(workspace: Workspace) -> None:
     lines = result.stdout.splitlines()
     assert lines[0].startswith("outlines/03.yaml:3:9: warning: there is no file")
     assert "outlines/03.yaml:4:15: warning: the sections add up to 1,025 lines" in lines[1]
-    assert lines[-1] == "1 outline read, 2 warnings"
+    assert "outlines/03.yaml:11:18: warning: 30 code examples" in lines[2]
+    assert lines[-1] == "1 outline read, 3 warnings"
 
 
 def test_text_leaves_the_errors_to_stderr(workspace: Workspace) -> None:
@@ -69,8 +70,8 @@ def test_json_has_every_finding_with_its_place(workspace: Workspace) -> None:
     result = check(workspace, "--format", "json")
     assert isinstance(result.exception, InputErrors)
     report = json.loads(result.stdout)
-    assert (report["outlines"], report["errors"], report["warnings"]) == (1, 3, 2)
-    assert report["findings"][2] == {
+    assert (report["outlines"], report["errors"], report["warnings"]) == (1, 3, 3)
+    assert report["findings"][3] == {
         "level": "error",
         "file": "outlines/04.yaml",
         "line": 6,
@@ -152,7 +153,7 @@ def test_the_settings_are_checked_too(workspace: Workspace) -> None:
     assert isinstance(result.exception, InputErrors)
     assert result.exception.exit_code == 2
     report = json.loads(result.stdout)
-    assert (report["outlines"], report["errors"], report["warnings"]) == (1, 2, 2)
+    assert (report["outlines"], report["errors"], report["warnings"]) == (1, 2, 3)
     assert report["findings"][:2] == [
         {
             "level": "error",

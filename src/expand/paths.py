@@ -5,8 +5,6 @@ stop a command, nor a device feed it without end. The look comes before the use:
 write in the folder at that moment, and needs no link.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat
@@ -26,8 +24,7 @@ def require_inside(path: Path, root: Path) -> Path:
     """``path`` as it is, whether it exists or not, after a look at where it leads.
 
     Raises ``InputError`` where a link leads out of ``root``, to a hidden file or to one of the tool's own of another
-    kind, and for what is neither a file nor a folder.
-    """
+    kind, and for what is neither a file nor a folder."""
     shown, top = _shown(path, root), Path(os.path.realpath(root))
     try:
         real = Path(os.path.realpath(path))
@@ -66,8 +63,7 @@ def _links(path: Path, root: Path) -> Iterator[Path]:
 
 def close_to_others(*paths: Path) -> None:
     """Take from all but its owner what they may do with a file or folder of the tool's own. A folder of an older
-    version, which was open, is closed with everything in it.
-    """
+    version, which was open, is closed with everything in it."""
     for path in paths:
         with suppress(OSError):  # not there, or another user's: then it is that user's to close
             mode = path.lstat().st_mode
@@ -88,8 +84,7 @@ def private_folder(folder: Path) -> Path:
 def reserved_part(parts: Sequence[str]) -> str:
     """The part of a path in a workspace that makes it a file of the tool, of git or of other programs: the first folder
     or file with a dot before its name (``.expand``, ``.git``, ``.env``), or the tool's own at the top; "" if none does.
-    Spelled as file systems compare names: without letter case, invisible characters and dots or spaces at the end.
-    """
+    Spelled as file systems compare names: without letter case, invisible characters and dots or spaces at the end."""
     spelled = [_as_file_systems_compare(part) for part in parts if part not in ("", ".")]
     hidden = next((part for part in spelled if part.startswith((".", "git~"))), "")
     return hidden or next((part for part in spelled[:1] if part in _TOOLS_OWN), "")
@@ -102,8 +97,7 @@ def _as_file_systems_compare(name: str) -> str:
 
 def read_file(path: Path, most: int) -> bytes:
     """The bytes of an ordinary file, and one more than ``most`` of a larger one. Raises ``OSError`` with a reason in
-    words; of what is no ordinary file too: a pipe may never say anything, and a device never end.
-    """
+    words; of what is no ordinary file too: a pipe may never say anything, and a device never end."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file")

@@ -47,8 +47,7 @@ ModelRole = Literal["draft", "repair", "brief", "review", "translate"]
 
 class CodeSettings(NamedTuple):
     """``check`` has runs judge code blocks by their toolchains, ``run`` has those that are programs executed too, and
-    ``checkers`` are commands of the user's own by language.
-    """
+    ``checkers`` are commands of the user's own by language."""
 
     check: bool = False
     run: bool = False
@@ -68,8 +67,7 @@ class Settings:
 
     ``model`` drafts. ``roles`` names the models of the roles that are stated, ``fallback`` those that stand in for any
     of them, in this order. ``others`` has the settings of each of these by its name. ``code`` says how code blocks are
-    checked.
-    """
+    checked."""
 
     model: str = DEFAULT_MODEL
     provider: Provider = COMPATIBLE

@@ -1,7 +1,5 @@
 """Check whether the text under a heading ends in the middle of a sentence, a table row or a link."""
 
-from __future__ import annotations
-
 from expand.checks.finding import Finding, excerpt, finding
 from expand.markdown import blocks
 from expand.markdown.cuts import ends_in_the_middle

@@ -1,7 +1,5 @@
 """What a finding is, and the table of every kind of finding."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +19,7 @@ class FindingKind:
 
     ``severities`` are those that it may have, the usual one first, and when it has each ("" where
     none of the others holds). ``rule`` is what is looked at, and the thresholds. ``mendable`` says that one more
-    request to a model could mend it: length is not, since the length loop has asked for it already.
-    """
+    request to a model could mend it: length is not, since the length loop has asked for it already."""
 
     says: str
     severities: Mapping[Severity, str]
@@ -57,8 +54,7 @@ class Finding:
     ``section`` is the section's number, 0 for the chapter as a whole; ``line`` counts from 1
     within the section's text. ``message`` says what is wrong, with the numbers; what it quotes of the draft has its
     control characters made visible. ``remedy`` says what would mend it, ``mendable`` that one more request to a model
-    could.
-    """
+    could."""
 
     kind: str
     section: int
@@ -88,8 +84,7 @@ def finding(
     """A finding with what the table says of its kind, as far as nothing else is given.
 
     Raises ``ValueError`` for a severity that the table does not know of that kind: the reference
-    is made from the table and must not lie.
-    """
+    is made from the table and must not lie."""
     known = KINDS[kind]
     severity = severity or known.severity
     if severity not in known.severities:

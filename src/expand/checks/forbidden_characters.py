@@ -1,7 +1,5 @@
 """Check for characters that a Markdown file must not hold."""
 
-from __future__ import annotations
-
 from expand.checks.finding import Finding, finding
 from expand.markdown.characters import FORBIDDEN, HARMFUL, name_of
 

@@ -1,7 +1,5 @@
 """Silence findings: whole kinds, as book, outline and section say, and one in a block, as a comment above it says."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -19,8 +17,7 @@ def not_ignored(
     findings: Iterable[Finding], texts: Mapping[int, str], ignored: Callable[[int], frozenset[str]]
 ) -> tuple[Finding, ...]:
     """The findings that are not silenced. ``texts`` holds the sections by number; ``ignored`` says which kinds are
-    silenced in a whole section, 0 being the chapter.
-    """
+    silenced in a whole section, 0 being the chapter."""
     silenced = {number: list(_silenced_lines(text)) for number, text in texts.items() if "expand:" in text}
     return tuple(
         one

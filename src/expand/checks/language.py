@@ -1,7 +1,5 @@
 """Check whether passages, lists, tables and headings are in the draft's language."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -37,8 +35,7 @@ def wrong_language(text: str, own_titles: Sequence[str], *, section: int, langua
 def _pieces(text: str, own: set[str]) -> Iterator[tuple[int, str]]:
     """First line from 0 and words of each passage, of each list and table as a whole, and of all headings together.
 
-    Quotations may be in any language, code is in none, and the outline's own titles are as its author wrote them.
-    """
+    Quotations may be in any language, code is in none, and the outline's own titles are as its author wrote them."""
     top = [block for block in blocks.blocks(text) if block.kind in ("paragraph", "list", "table")]
     starts = {line: block.start for block in top for line in range(block.start, block.end)}
     inner = [(starts[one.line], one.prose) for one in blocks.paragraphs(text) if one.line in starts]

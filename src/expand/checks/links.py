@@ -1,7 +1,5 @@
 """Check links inside the chapter and to files beside it."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter
@@ -25,8 +23,7 @@ _INCLUDED_PAGE = re.compile(r"(?m)(?:include|--8<--|^import\b)[^\n]*\.(?:mdx?|ma
 
 def anchors(texts: Iterable[str]) -> set[str]:
     """All anchors of a document whose parts follow each other, in lower case: those of headings, also in containers,
-    tabs and quotes, and explicit ids, as the site generators write them.
-    """
+    tabs and quotes, and explicit ids, as the site generators write them."""
     found: set[str] = set()
     met: Counter[str] = Counter()
     for text in texts:
@@ -51,8 +48,7 @@ def broken_links(
 
     ``around`` is the document outside of the sections, whose anchors count too. With ``any_slug`` anchors are compared
     by their letters and digits, since each site generator makes them in its own way. Where the document includes
-    another page, its anchors are not known, and none is missing.
-    """
+    another page, its anchors are not known, and none is missing."""
     every = [*(texts[number] for number in sorted(texts)), *around]
     known = None if any(map(_INCLUDED_PAGE.search, every)) else anchors(every)
     if known is not None and any_slug:

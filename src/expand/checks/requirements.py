@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
@@ -196,13 +197,22 @@ def _is_example(block: Block, language: str | None) -> bool:
     return len(solid) >= EXAMPLE_LINES and (language is None or code.same_language(block.language, language))
 
 
-def source_findings(source: Sequence[Block], draft: str, *, layout: Layout = "numbered") -> tuple[Finding, ...]:
+_WORDS = re.compile(r"[^\W_]+")
+CARRIED = 0.7
+"""The share of its words that a revised text must have of the author's, to carry its matter."""
+
+
+def source_findings(
+    source: Sequence[Block], draft: str, *, layout: Layout = "numbered", revised: Mapping[str, str] | None = None
+) -> tuple[Finding, ...]:
     """One finding for each block of the source that the draft does not hold, whitespace aside.
 
     Code must be there whole, a table row by row, a list line by line; anything else as one run of text. In the layout
     ``keep`` headings and rules are content as well, and whatever is missing must not be accepted. What gave way is only
-    said: a placeholder to text, and in the layout ``numbered`` headings and rules to the tool's headings.
+    said: a placeholder to text, a block of a text that was ``revised`` to the text that it maps to, if that carries its
+    matter, and in the layout ``numbered`` headings and rules to the tool's headings.
     """
+    rewritten = [(_on_one_line(text), matching.terms(new)) for text, new in (revised or {}).items()]
     titles = {_bare_title(block.title) for block in blocks.headings(draft)} if layout == "numbered" else set()
     rules = [block for block in source if block.kind == "rule"] if layout == "numbered" else []
     whole = _on_one_line(draft)
@@ -215,7 +225,18 @@ def source_findings(source: Sequence[Block], draft: str, *, layout: Layout = "nu
             continue
         line = block.start + 1
         what = f"the source's {block.kind} at its line {line}"
-        if is_placeholder(block) or (layout == "numbered" and block.kind == "heading"):
+        words = next((words for text, words in rewritten if _on_one_line(block.text) in text), None)
+        if words is not None:
+            own = matching.terms(block.text)
+            lost = own - words
+            if len(own) - len(lost) >= CARRIED * len(own):
+                found.append(finding("superseded", 0, line, f"{what} was revised: {excerpt(block.text)}"))
+            else:
+                message = f"{what} was to be revised, and the draft does not carry it: {excerpt(block.text)}"
+                missing = dict.fromkeys(word for word in _WORDS.findall(block.text) if matching.terms(word) & lost)
+                remedy = f"see that its matter is there; missing: {', '.join([*missing][:8])}"
+                found.append(finding("left-out", 0, line, message, severity=severity, remedy=remedy))
+        elif is_placeholder(block) or (layout == "numbered" and block.kind == "heading"):
             how = "one of the outline's" if block.kind == "heading" else "text"
             found.append(finding("superseded", 0, line, f"{what} gave way to {how}: {excerpt(block.text)}"))
         else:

@@ -1,7 +1,5 @@
 """``expand brief``: what the sections of a chapter share."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Annotated
 

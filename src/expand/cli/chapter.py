@@ -1,7 +1,5 @@
 """``expand chapter``: chapters into drafts."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

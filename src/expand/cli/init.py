@@ -1,7 +1,5 @@
 """``expand init``: a new workspace, in an empty folder or in a docs tree."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +31,7 @@ def init(
 
     The docs tree may be one of mdBook, MkDocs, VitePress, Docusaurus, docsify or Sphinx with MyST, or plain Markdown
     files. No file that exists is changed, except the generated
-    schemas, which are renewed.
-    """
+    schemas, which are renewed."""
     if language is not None and not is_language(language):
         raise InputError(f"--language is {language!r}", remedy="give a code such as en or zh")
     made = create_workspace(folder, title=title, language=language, every=every, prompts=prompts)

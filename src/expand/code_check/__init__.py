@@ -4,8 +4,6 @@
 ``sandbox`` runs a command that a model's text is given to, ``chapter_code`` judges all blocks of a chapter.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

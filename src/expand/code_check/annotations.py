@@ -4,8 +4,6 @@ What is read is what rustdoc, mdBook, MkDocs, Docusaurus and VitePress write: ``
 ``{.python title="a.py"}``, a first comment ``// src/lib.rs``, ``# `` before a line that rustdoc hides.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -55,8 +53,7 @@ class CodeBlock:
     """A block of code. ``line`` is that of its fence in the section's text, from 1, and ``rows`` counts the lines that
     stand there; ``code`` is what a compiler is
     given: with hidden lines and included files. ``above`` is the code that it goes on from, and ``name`` its file, ""
-    for none. ``skip`` says why nothing is to judge it, "" where something is.
-    """
+    for none. ``skip`` says why nothing is to judge it, "" where something is."""
 
     section: int
     line: int
@@ -84,8 +81,7 @@ def code_blocks(
     text: str, *, section: int, include: Callable[[str], str | None] | None = None
 ) -> tuple[CodeBlock, ...]:
     """The code blocks of a section's text, in order. ``include`` gives the text of a file that a block includes, None
-    where there is none.
-    """
+    where there is none."""
     found: list[CodeBlock] = []
     last: dict[str, CodeBlock] = {}
     for fence in blocks.fences(text):

@@ -4,8 +4,6 @@
 expand, so that it starts quickly, and executes nothing of the files.
 """
 
-from __future__ import annotations
-
 import ast
 import sys
 from pathlib import Path

@@ -5,8 +5,6 @@ topics in the same place. What the outline no longer has keeps a number behind a
 in another section goes there with its text: so sections are merged and split, and a section may become a topic.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -25,8 +23,7 @@ RENAMED_TITLE = 0.5
 
 def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
     """The draft with the numbers of the outline's sections. Headings that the tool wrote take on what the outline says.
-    An edited section stays known as edited.
-    """
+    An edited section stays known as edited."""
     numbers = new_numbers(draft, sections)
     found = [_moved(draft, section, numbers[section.number], sections) for section in draft.sections]
     found = [
@@ -113,8 +110,7 @@ class Bodies(NamedTuple):
 
 def bodies(text: str, topics: Sequence[Wanted], authors: Sequence[str]) -> Bodies:
     """What a section's text says on each topic, less ``authors``, which are the source's blocks. Without topics all of
-    it is under 0.
-    """
+    it is under 0."""
     page = Page(text)
     places = _topic_places(page, topics) if topics else {0: 0}
     found = {slot: _less(page, *_extent(page, at, whole=not topics), authors).body for slot, at in places.items()}
@@ -178,8 +174,7 @@ def _begins(text: str, beginning: str) -> bool:
 
 class Carried(NamedTuple):
     """Text that came to a section from others, by topic: whether a person had edited one of them, and the stamp of
-    the first.
-    """
+    the first."""
 
     texts: dict[int, str]
     edited: bool
@@ -191,8 +186,7 @@ def with_topics_moved(
 ) -> tuple[Draft, Mapping[int, Carried]]:
     """A draft that follows the outline, without the texts that belong to other sections by now, and these by the number
     of the section where they belong. What the author wrote stays where it is. Sections that are not ``changed`` in the
-    outline stay as they are.
-    """
+    outline stay as they are."""
     carried: dict[int, Carried] = {}
     for number, named in enumerate(sections, 1):
         own = draft.section(number)
@@ -239,8 +233,7 @@ def _unwanted(section: DraftSection, topic: Wanted, sections: Sequence[Named]) -
 
 def _taken(draft: Draft, section: DraftSection, at: int, authors: Sequence[str]) -> tuple[Draft, str]:
     """The draft without the text below a heading of a section, and that text. The heading stays where the author's
-    blocks do.
-    """
+    blocks do."""
     page = Page(section.text)
     start, end = _extent(page, at, whole=at == 0)
     body, rest = _less(page, start, end, authors)
@@ -256,8 +249,7 @@ def _taken(draft: Draft, section: DraftSection, at: int, authors: Sequence[str])
 
 def inserted(text: str, slot: int, topics: Sequence[Wanted], topic: str) -> str:
     """An edited section with a topic's text, ``topic`` with its heading: before the first of the later topics that it
-    has, else at its end.
-    """
+    has, else at its end."""
     page = Page(text)
     later = [page.headings[at].lead for other, at in _topic_places(page, topics).items() if other > slot]
     at = min(later, default=len(page.lines))

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, zip_longest
 from typing import NamedTuple
 
 from expand.document.page import Heading, Page, Span
@@ -459,6 +459,29 @@ def opened(parts: Sequence[Part], opening: str) -> tuple[Part, ...]:
     if not opening or (isinstance(parts[0], str) and _without_headings(parts[0]).strip()):
         return tuple(parts)
     return (parts[0], Opening(opening), *parts[1:])
+
+
+def giving_way(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """A section in which the author's text on each topic gives way to the model's; headings stay, and so does a topic's
+    text until there is another.
+    """
+    found: list[Part] = []
+    for part, following in zip_longest(parts, parts[1:]):
+        head, own = _parted(part) if isinstance(part, str) else ("", "")
+        if isinstance(following, Slot) and not following.heading and own.strip():
+            found += [*([head] if head else []), Placeholder(following.topic, own)]
+        else:
+            found.append(part)
+    return tuple(found)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """A text up to its last heading with the blanks below it, and the rest."""
+    page = Page(text)
+    end = max((heading.end for heading in page.headings), default=0)
+    while end < len(page.lines) and not page.lines[end].strip():
+        end += 1
+    return page.cut(0, end), page.cut(end, len(page.lines))
 
 
 def own_texts(parts: Sequence[Part]) -> dict[int, str]:

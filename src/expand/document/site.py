@@ -4,8 +4,6 @@ Configurations in JavaScript and Python are read as text: strings and their orde
 so (a base path, a rewrite) is made up for by the ends of paths, see ``PageIndex``.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import tomllib
@@ -44,8 +42,7 @@ class Generator:
     without an ending is one to a page; ``html``: one that ends in .html too; ``folders``: a page's address is a folder,
     so that other links start from there; ``rooted``: a link that begins with / starts from the documents' folder, or
     from one in ``served``. ``complete``: the listing names documents by their paths, written ones or not. ``exclude``
-    is the setting that keeps files out of the site.
-    """
+    is the setting that keeps files out of the site."""
 
     name: GeneratorName
     marks: tuple[str, ...] = ()
@@ -106,8 +103,7 @@ class SummaryEntry:
 
 class Configuration(NamedTuple):
     """What a site's configuration says. ``folder`` is the documents', ``entries`` their order as far as it is stated,
-    ``listing`` the file that states it.
-    """
+    ``listing`` the file that states it."""
 
     folder: Path
     entries: tuple[SummaryEntry, ...] = ()
@@ -125,8 +121,7 @@ class Site:
 
     def configuration(self) -> Configuration:
         """What the configuration says. Raises ``InputError`` for one that cannot be read or leads out of its folder's
-        parent.
-        """
+        parent."""
         read = _READERS.get(self.generator.name)
         return read(self.folder) if read else Configuration(self.folder)
 
@@ -142,8 +137,7 @@ def site_at(folder: Path) -> Site | None:
 
 def sites_above(folder: Path, root: Path | None = None) -> Iterator[tuple[Path, Site]]:
     """The sites that a folder may belong to, the nearest first, each with the folder that has it and the documents:
-    their configurations are in a folder above, up to ``root``, or in one beside the documents that is named so.
-    """
+    their configurations are in a folder above, up to ``root``, or in one beside the documents that is named so."""
     for place in (folder, *folder.parents):
         if root is not None and not place.is_relative_to(root):
             break
@@ -170,8 +164,7 @@ def files_of_link(site: Site, page: Path, target: str, *, docs: Path | None = No
     """The files that a link in ``page`` may mean, the likeliest first; the link is broken if none exists.
 
     Empty where no file can be told: an address, an anchor of the page itself, a role's target, a path from the root of
-    a site whose address is not known. ``docs`` is the documents' folder, where the caller has read it.
-    """
+    a site whose address is not known. ``docs`` is the documents' folder, where the caller has read it."""
     generator = site.generator
     path = re.split(r"[?#]", target)[0].strip()
     if generator.name == "Sphinx":
@@ -214,8 +207,7 @@ def _files(generator: Generator, path: str) -> Iterator[str]:
 
 class PageIndex:
     """Finds the documents that listings name: by their path from the folder, without ending, or the end of the path
-    where the listing leaves out folders (a base, a locale) that the generator puts before it.
-    """
+    where the listing leaves out folders (a base, a locale) that the generator puts before it."""
 
     def __init__(self, files: Iterable[str]) -> None:
         self._by_end: dict[str, str] = {}
@@ -261,8 +253,7 @@ def _keys(file: str) -> Iterator[str]:
 
 def read_summary(text: str, *, bare: bool = False) -> tuple[SummaryEntry, ...]:
     """The chapters that a list of links names in their order, each document once. ``bare``: links without an ending
-    are documents too.
-    """
+    are documents too."""
     found: dict[str, SummaryEntry] = {}
     for block in blocks.blocks(text):
         if block.kind not in ("list", "paragraph"):
@@ -300,8 +291,7 @@ def _text(path: Path) -> str:
 
 def _settings(path: Path) -> str:
     """The text of a configuration. Raises ``InputError`` for one that a link leads out of its folder, or that cannot
-    be read.
-    """
+    be read."""
     require_inside(path, path.parent)
     try:
         return read_file(path, MAX_BYTES)[:MAX_BYTES].decode("utf-8-sig")
@@ -504,8 +494,7 @@ _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 class _TextsOnly(_Loader):  # type: ignore[misc]
     """mkdocs.yml may hold tags of Python objects; they are passed over, never made. Numbers and dates stay texts, and
-    mappings are not merged: a few that merge each other have more keys than there are atoms.
-    """
+    mappings are not merged: a few that merge each other have more keys than there are atoms."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, object]] = {}
 

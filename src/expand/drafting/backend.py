@@ -7,8 +7,6 @@ settled in the ledger under the keys that a live run looks for, so ``assemble`` 
 twice, whichever way a section is finished.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -40,8 +38,7 @@ class Report(Protocol):
 class Backend(Protocol):
     """A way to have sections bought elsewhere. ``chapters`` limits an operation to some; None means all.
 
-    Every method raises ``InputError`` where the workspace cannot use this back end, and ``LedgerError``.
-    """
+    Every method raises ``InputError`` where the workspace cannot use this back end, and ``LedgerError``."""
 
     async def submit(self, options: RunOptions) -> Report:
         """Hand over what the sections of a run need next; what is handed over already is left as it is."""

@@ -5,8 +5,6 @@ message; a section's own entry goes into its requests. Sections and topics are k
 follows its section when the outline changes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,8 +44,7 @@ class SectionBrief(NamedTuple):
 
     def text(self, topics: Sequence[Sequence[str]] = ()) -> str:
         """The entry as YAML, without its opening. Of its topics those of ``topics`` (each with its titles in every
-        language) alone, with their lines where there are several.
-        """
+        language) alone, with their lines where there are several."""
         data = {key: value for key, value in self.data.items() if key not in ("title", "opening", "topics")}
         wanted = [found for titles in topics if (found := self.topic(titles)) is not None]
         several = len(wanted) > 1
@@ -98,8 +95,7 @@ def parse_brief(text: str, outline: Outline, titles: Sequence[str]) -> tuple[Bri
     """The brief in a model's answer, YAML or JSON, and what is wrong with it. None where it cannot be used.
 
     What the schema does not know is left out: it is no reason to ask again. ``titles`` are the outline's section titles
-    in the draft's language; an entry without one of them stands for the section in its place.
-    """
+    in the draft's language; an entry without one of them stands for the section in its place."""
     problems = Problems("the brief")
     document = parse_yaml(text, problems)
     data = BRIEF.check(*document, problems) if document is not None else None

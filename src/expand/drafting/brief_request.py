@@ -4,8 +4,6 @@ It is bought like every text: reserved, settled, stored, and never bought twice.
 with what is wrong with it, once. A run then drafts without a brief: it makes sections better, and they can do without.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -46,8 +44,7 @@ _FENCED = re.compile(
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MadeBrief:
     """What asking for a brief came to: ``brief`` is None where there is none, for the reason in ``stopped_by``.
-    ``problems`` is what is still wrong with it.
-    """
+    ``problems`` is what is still wrong with it."""
 
     brief: Brief | None
     problems: tuple[str, ...] = ()
@@ -57,8 +54,7 @@ class MadeBrief:
 async def make_brief(context: RunContext, chapter: Chapter, workspace: Workspace) -> MadeBrief:
     """Ask for the chapter's brief and write its file. ``chapter`` is the chapter without one.
 
-    Raises nothing that ends a run but ``LedgerError``.
-    """
+    Raises nothing that ends a run but ``LedgerError``."""
     counter = context.usage.of(chapter.id, SECTION)
     best: MadeBrief | None = None
     previous, cut = "", 0
@@ -95,8 +91,7 @@ def begun_chapters(ledger: Ledger) -> set[str]:
 
 def wants_brief(chapter: Chapter, begun: Collection[str]) -> bool:
     """Whether a run makes a brief for the chapter by itself: it has none, the model plans before it writes, and nothing
-    is written yet. A brief changes what every section is made from, so a later one would have all bought anew.
-    """
+    is written yet. A brief changes what every section is made from, so a later one would have all bought anew."""
     options = chapter.options
     if chapter.brief is not None or not (options.brief and chapter.setup.profile.brief):
         return False
@@ -114,8 +109,7 @@ def brief_order(
     problems: Sequence[str] = (),
 ) -> Order:
     """The order of request number ``attempt``, from 0. ``cut`` counts the answers that reached their output cap: each
-    doubles it. Raises ``InputError`` where it does not fit the model's context window.
-    """
+    doubles it. Raises ``InputError`` where it does not fit the model's context window."""
     setup, profile = chapter.setup, chapter.setup.profile
     sections = chapter.outline.sections
     cap = BASE_TOKENS + sum(TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics) for section in sections)
@@ -201,8 +195,7 @@ async def write_brief(
 ) -> MadeBrief:
     """Have the brief of the only chapter in ``options`` written, in the place of one that there may be; with ``fresh``
     it is bought anew. ``on_ready`` gets the client before the first request. Raises ``InputError`` before anything is
-    sent.
-    """
+    sent."""
     (chapter_id,) = options.chapters
     settings, options = options.settings(workspace), replace(options, brief=False)
     async with open_run(workspace, settings, options, on_event=on_event) as (book, setup, context):

@@ -5,8 +5,6 @@ in the middle of all. So the run works out what each section is expected to take
 highest priority first, and drafts them one after the other. It says so before it sends anything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -49,8 +47,7 @@ class DueSection:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BudgetPlan:
     """Which sections are ``finished``, in the order in which they are drafted, and which are ``left_out``. ``tokens``
-    is what the finished ones are expected to take, and ``lean_tokens`` what all of them would under the lean plan.
-    """
+    is what the finished ones are expected to take, and ``lean_tokens`` what all of them would under the lean plan."""
 
     remaining: int
     finished: tuple[Key, ...]
@@ -96,8 +93,7 @@ def budget_plan(
     """What a run finishes of the sections that are ``due`` with ``remaining`` tokens, None being no limit. ``expected``
     says what one takes; it takes time, and is asked no more often than need be.
 
-    None where all fit, or where not even one does: the run then goes as far as it gets.
-    """
+    None where all fit, or where not even one does: the run then goes as far as it gets."""
     if remaining is None or remaining >= TOKENS_PER_LINE * sum(section.lines for section in due):
         return None
     finished: list[DueSection] = []

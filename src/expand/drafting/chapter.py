@@ -18,7 +18,7 @@ from expand.checks import Finding, check_section, not_ignored
 from expand.document import draft
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
-from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, opened, own_texts
+from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, giving_way, opened, own_texts
 from expand.document.page import BYTE_ORDER_MARK, Heading, Page, first_fault
 from expand.document.source import NOTHING_PLACED, Placement, footer_line, place, read_source, relinked
 from expand.drafting.brief import Brief, SectionBrief
@@ -253,7 +253,8 @@ class Chapter:
             names=self.names,
             intro=() if topics else tuple(own.values()),
             placed={topic: (text,) for topic, text in own.items()} if topics else {},
-            kept=opened(parts, self._briefed(section)["opening"]),
+            kept=opened(giving_way(parts) if self._revises(section) else parts, self._briefed(section)["opening"]),
+            revised=self._revises(section),
             newline=arrangement.newline,
             **self._briefed(section),
             body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
@@ -292,8 +293,13 @@ class Chapter:
             names=self.names,
             intro=tuple(intro),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
+            revised=self._revises(section),
             **self._briefed(section),
         )
+
+    def _revises(self, section: Section) -> bool:
+        """Whether the author's own text in a section gives way to the model's."""
+        return (section.source_text or self.outline.source_text or self._book.source_text) == "revise"
 
     def ignored(self, section: int) -> frozenset[str]:
         """The kinds of findings that nobody wants to hear of in a section; 0: of the chapter as a whole."""
@@ -366,7 +372,11 @@ class Chapter:
                     self.say(section.note),
                     self.examples(section),
                 ],
-                "source": [list(skeleton.intro), [[t, list(b)] for t, b in sorted(skeleton.placed.items())]],
+                "source": [
+                    list(skeleton.intro),
+                    [[t, list(b)] for t, b in sorted(skeleton.placed.items())],
+                    *(["revise"] if skeleton.revised else ()),
+                ],
                 "edition": [revision.number, revision.instruction],
             }
             # Only where there is one: drafts from before there were briefs stay current.

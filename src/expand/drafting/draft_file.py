@@ -495,7 +495,9 @@ class DraftFile:
         if self._damaged:
             found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)
         if whole:
-            found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout)
+            skeletons = chapter.skeletons.items()
+            revised = {text: self.texts[number] for number, one in skeletons for text in one.revised_texts}
+            found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout, revised=revised)
         return not_ignored(found, self.texts, chapter.ignored)
 
 

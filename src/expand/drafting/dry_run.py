@@ -1,7 +1,5 @@
 """A run worked out without sending: the dry run, and a section's first request word for word."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from expand.drafting.brief_request import begun_chapters, brief_order, wants_brief
@@ -28,8 +26,7 @@ class DryRun:
     """What one section would take: requests, tokens that go out and may come back, reservation.
 
     ``reused`` says that nothing would be sent: its draft is current, or ``edited`` by a person. ``reserved_tokens`` is
-    the sum over its requests, ``largest`` the greatest single one; money is in pico-dollars, None without a price.
-    """
+    the sum over its requests, ``largest`` the greatest single one; money is in pico-dollars, None without a price."""
 
     chapter: str
     section: int
@@ -68,8 +65,7 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
 
 def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[Order, bool, tuple[int, ...]]:
     """The order of the first request of the only section in ``options``, whether its count is exact, and the tokens of
-    each of its messages (the chat format's own are in the order's estimate only).
-    """
+    each of its messages (the chat format's own are in the order's estimate only)."""
     book = workspace.book()
     setup = model_setup_for(workspace, settings, ledger=None)
     require_language(setup.profile, book, options.language)

@@ -1,7 +1,5 @@
 """What happens during a run, for whoever shows progress. Values only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +11,7 @@ SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionPlanned:
     """One section that a run is about: ``lines`` is its target, ``reason`` why it is drafted, "" when it is current and
-    "edited" when it is left to the person who edited it.
-    """
+    "edited" when it is left to the person who edited it."""
 
     chapter: str
     section: int
@@ -41,8 +38,7 @@ class SectionStarted:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionGrew:
     """A section has more lines: an answer was added, or is arriving (``streaming``: its lines are counted as they come,
-    before they are cleaned). ``tokens`` are those that the section took in this run so far.
-    """
+    before they are cleaned). ``tokens`` are those that the section took in this run so far."""
 
     chapter: str
     section: int
@@ -74,8 +70,7 @@ class AttemptChanged:
     """An attempt was sent, or what became of it is booked: for a log of every attempt.
 
     ``reserved_tokens`` is the most that it can cost; ``usage`` what was charged, once it is settled; ``message`` why it
-    failed.
-    """
+    failed."""
 
     chapter: str
     section: int

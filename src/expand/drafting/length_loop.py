@@ -53,8 +53,7 @@ class Ask:
     """One question: for which topics (indices from 0), how many lines, and why.
 
     ``ordinal`` counts the questions of the same purpose and topics from 0: with the section's key it is the question's
-    identity, whatever the exact words and numbers were.
-    """
+    identity, whatever the exact words and numbers were."""
 
     purpose: Purpose
     slots: tuple[int, ...]
@@ -81,8 +80,7 @@ def loop_for(
     section_text: SectionText, profile: Profile, *, first_purpose: Purpose = "draft", expected_ratio: float = 1.0
 ) -> LengthLoop:
     """The length loop as the model's profile wants it. ``expected_ratio`` is what the run's other sections say of a
-    model that is asked for whole ones.
-    """
+    model that is asked for whole ones."""
     return LengthLoop(
         section_text,
         lines_per_request=profile.lines_per_request,
@@ -111,8 +109,7 @@ class LengthLoop:
 
     ``fresh_parts`` says that a long topic is asked for in parts that each start anew (a small model, one aspect at a
     time) rather than continued. ``expected_ratio`` is the delivery ratio that is expected of a model that is trusted to
-    write a section at once; without one, the first question is small, to learn it.
-    """
+    write a section at once; without one, the first question is small, to learn it."""
 
     def __init__(
         self,
@@ -218,12 +215,12 @@ class LengthLoop:
     def _is_open(self, slot: int) -> bool:
         """Whether a topic has not been asked for, or only together with others and in vain.
 
-        A section that has its lines leaves topics alone that the author's own text treats.
-        """
+        A section that has its lines leaves topics alone that the author's own text treats."""
         section_text = self._text
         if section_text.bodies[slot].strip():
             return False
-        if section_text.skeleton.placed.get(slot) and not self._missing():
+        skeleton = section_text.skeleton
+        if skeleton.placed.get(slot) and not skeleton.revised and not self._missing():
             return False
         asked = [o.ask.slots for o in self._outcomes if slot in o.ask.slots]
         # Once alone, and not again: what a topic gets after that is decided by what is missing, in `_more`.

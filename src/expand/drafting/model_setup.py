@@ -36,8 +36,7 @@ MARGIN_LEARNS, MARGIN_HOLDS = 64, 8
 class ModelSetup:
     """What a chapter is written with: the model's profile, its tokens, its price, the templates.
 
-    ``margin`` is the share by which prompt counts are raised for the reservation.
-    """
+    ``margin`` is the share by which prompt counts are raised for the reservation."""
 
     profile: Profile
     counter: TokenCounter
@@ -144,8 +143,7 @@ class Authors:
     """The authors of all models that a run may ask, as one: each request goes to its own model's. An async context
     manager, which closes them.
 
-    Raises ``InputError`` for a key or an address with which nothing could be sent.
-    """
+    Raises ``InputError`` for a key or an address with which nothing could be sent."""
 
     def __init__(self, workspace: Workspace, settings: Iterable[Settings]) -> None:
         self._authors = {one.model: author_for(one, profile_of(workspace, one)) for one in settings}

@@ -28,8 +28,7 @@ class ChapterBound:
     """What the sections of a chapter that a run has begun have cost, against what they may.
 
     A section that needs more than its own share may have what the others leave: an output cap that was raised is
-    reserved whole, though little of it is used.
-    """
+    reserved whole, though little of it is used."""
 
     def __init__(self) -> None:
         self.sections: dict[int, SectionBound] = {}
@@ -37,8 +36,7 @@ class ChapterBound:
 
     def section(self, number: int, reserved: Callable[[], int], *, least_output: int = 0) -> SectionBound:
         """The bound of a section that begins. ``reserved`` works out the tokens that its dry run reserves, of which
-        ``least_output`` or more are output; it takes time, and is called once and only if need be.
-        """
+        ``least_output`` or more are output; it takes time, and is called once and only if need be."""
         self.sections[number] = SectionBound(self, reserved, least_output)
         return self.sections[number]
 
@@ -116,8 +114,7 @@ class ThinkingRoom:
     """What a run has learnt of models that spend their output on thinking, by model name.
 
     ``tokens`` is what the output caps of its requests are raised by, from ``spent`` on: thinking takes as long for a
-    few lines as for many. ``in_vain`` counts the sections in a row that got nothing all the same.
-    """
+    few lines as for many. ``in_vain`` counts the sections in a row that got nothing all the same."""
 
     tokens: Counter[str] = field(default_factory=Counter)
     spent: Counter[str] = field(default_factory=Counter)

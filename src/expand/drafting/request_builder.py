@@ -4,8 +4,6 @@ Everything here is determined by the outline, the book, the templates, the sourc
 over the same input make the same orders.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,8 +51,7 @@ TEMPLATE_OF: Mapping[Purpose, str] = {
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtraContext:
     """What a section's requests say beside its own outline: what the sections before it say (``preceding``, "" when
-    they are drafted side by side) and, for a revision, the text of each topic as it stands.
-    """
+    they are drafted side by side) and, for a revision, the text of each topic as it stands."""
 
     preceding: str = ""
     present: Mapping[int, str] = field(default_factory=dict)
@@ -108,8 +105,7 @@ def order_of(
 
 class RequestBuilder:
     """Builds the requests of one section for one model: the chapter's, or that of ``setup``. Either way they ask the
-    same questions, so that an answer is found whichever model gave it.
-    """
+    same questions, so that an answer is found whichever model gave it."""
 
     def __init__(
         self,
@@ -169,8 +165,7 @@ class RequestBuilder:
         """The order for a request. ``attempt`` counts answers to it that could not be used. Above ``most_tokens`` its
         output cap is lowered, as far as the lines should still fit.
 
-        Raises ``InputError`` when it does not fit the model's context window.
-        """
+        Raises ``InputError`` when it does not fit the model's context window."""
         profile = self._profile
         if self._setup is not self._chapter.setup:
             # The lines are what the chapter's own model can well bring at a time, and this one may bring fewer.
@@ -225,8 +220,7 @@ class RequestBuilder:
 
     def _question(self, ask: Ask, attempt: int) -> str:
         """The identity of a request, whatever its exact words and numbers are: a run that was killed finds its answers
-        by it, although the texts that the words quote may have changed since.
-        """
+        by it, although the texts that the words quote may have changed since."""
         slots = ",".join(str(slot) for slot in ask.slots)
         # Neither lines nor the words of the prompt are in it. Both depend on earlier answers, so a run that was killed
         # would not recognise what it had bought.
@@ -251,6 +245,7 @@ class RequestBuilder:
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
             lines=ask.lines,
             source_material="\n\n".join(material) if first else "",
+            revises_source=skeleton.revised and first and bool(material),
             before=self._before(ask, section_text),
             open_fence=section_text.fence(slots[0]) if ask.purpose == "continue" else "",
             cut=ask.purpose == "continue" and section_text.cut[slots[0]],
@@ -285,8 +280,7 @@ class RequestBuilder:
 
     def _code_examples(self, ask: Ask) -> int:
         """The code examples that one request should bring: its topics' part of the section's. Rounded at both ends, so
-        that the parts of all topics add up to the whole.
-        """
+        that the parts of all topics add up to the whole."""
         topics = [self._topic_brief(slot) for slot in ask.slots]
         if self._section.code_examples is None and any(topic and topic.examples is not None for topic in topics):
             return sum(topic.examples or 0 for topic in topics if topic)

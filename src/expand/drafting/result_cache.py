@@ -8,8 +8,6 @@ same, a later run would come to the same result, and need not parse, check or re
 There is one JSON file for each plan and language, written once, when a run ends. It is derived and may be deleted.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -66,8 +64,7 @@ class ResultCache:
         self, draft_file: DraftFile, result: ChapterResult, revisions: Revisions, links: Mapping[str, bool]
     ) -> None:
         """Remember a chapter that has nothing left to do. ``links`` says which files were looked for for its findings,
-        and whether they were there.
-        """
+        and whether they were there."""
         done = all(section.status in ("drafted", "reused", "edited") for section in result.sections)
         # An edit that came while the last section was written is in the draft, but not in the result.
         # Such a draft is looked at anew by the next run, which then reports it as edited.

@@ -105,8 +105,7 @@ class Refusal:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
     """A whole run. ``stopped_by`` is the author's error that ended it, "" if none did; ``problems`` say why chapters
-    could not be opened or written while others were drafted.
-    """
+    could not be opened or written while others were drafted."""
 
     chapters: tuple[ChapterResult, ...]
     balance: Balance
@@ -128,8 +127,7 @@ class RunResult:
         """Raises what ended the run early, for those who would rather have it as an exception.
 
         ``AuthorError`` when the author could not be reached or refused, ``BudgetExceededError`` when the budget refused
-        something. What was bought is drafted all the same.
-        """
+        something. What was bought is drafted all the same."""
         if self.stopped_by:
             raise AuthorError(self.stopped_by)
         if self.refused:

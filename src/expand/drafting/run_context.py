@@ -3,8 +3,6 @@
 Library, command line, workers and batches open their runs here, so that limits, keys and closing are the same for all.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -39,8 +37,7 @@ def ignore_event(event: Event) -> None:
 @dataclass(kw_only=True, slots=True)
 class UsageCounter:
     """What one section bought in this run; tokens as charged. ``lines`` are those of its text so far, and
-    ``streamed_lines`` those of an answer that is still arriving.
-    """
+    ``streamed_lines`` those of an answer that is still arriving."""
 
     attempts: int = 0
     answers: int = 0
@@ -186,8 +183,7 @@ def open_ledger(
 ) -> Iterator[tuple[Ledger, LedgerRun]]:
     """The ledger with a run begun in it, under the limits of the book and of the outlines; closed at the end.
 
-    Without a book the limits stay as the ledger has them. ``budget`` limits this run alone, in tokens.
-    """
+    Without a book the limits stay as the ledger has them. ``budget`` limits this run alone, in tokens."""
     ledger = Ledger.open(workspace.ledger_place)
     try:
         yield (
@@ -222,8 +218,7 @@ async def open_run(
     is in flight or reserved any more.
 
     ``author`` writes in the place of the one that the settings mean, under the profile of the settings' model, and is
-    not closed here. Raises ``InputError`` before anything is opened when nothing could be sent.
-    """
+    not closed here. Raises ``InputError`` before anything is opened when nothing could be sent."""
     if author is None:
         for one in settings.of_sections():
             require_author(one, path=workspace.settings_path)

@@ -4,8 +4,6 @@ A new option is a field here. ``expand chapter`` states it once more, with its h
 from here. Nothing in between has to name it.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
@@ -30,8 +28,7 @@ class RunOptions:
     ``cascade`` then drafts a section again when those before it changed. Without ``brief`` the chapter's brief is
     neither read nor made. ``budget`` is the most tokens that the run may reserve and spend. ``unpriced`` lets a model
     without a known price pass under a limit in money. ``model``, ``base_url``, ``api_key``, ``concurrency`` and
-    ``on_unknown`` stand over environment and ``expand.toml``.
-    """
+    ``on_unknown`` stand over environment and ``expand.toml``."""
 
     chapters: tuple[str, ...] = ()
     plan: Plan = Plan.FULL
@@ -69,8 +66,7 @@ class RunOptions:
         cls, workspace: Workspace, chapters: str | Iterable[str], options: Self | None = None, **changes: Any
     ) -> Self:
         """The options of a run over some chapters: ``options`` with ``changes`` on top, in the book's language if none
-        is given. A change that is None says nothing. Raises ``InputError``, and ``TypeError`` for an unknown name.
-        """
+        is given. A change that is None says nothing. Raises ``InputError``, and ``TypeError`` for an unknown name."""
         known = {f.name for f in fields(cls)} - {"chapters"}
         if unknown := sorted(set(changes) - known):
             raise TypeError(f"there is no option {unknown[0]!r}; known are {', '.join(sorted(known))}")
@@ -85,8 +81,7 @@ class RunOptions:
         """The settings of the workspace with these options on top. Raises ``InputError``.
 
         With ``own_author`` the caller's author writes: under the profile of the model that is named, else under
-        ``OWN_MODEL``, never under the embedded model's.
-        """
+        ``OWN_MODEL``, never under the embedded model's."""
         overrides = Overrides(
             model=self.model,
             base_url=self.base_url,

@@ -1,7 +1,5 @@
 """The code blocks of a section while it is written: which of them are refused, and what takes their place."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
@@ -53,8 +51,7 @@ class SectionCode:
 
     async def _judged(self, text: SectionText) -> dict[int, list[Judged | None]]:
         """What became of each fence of each topic, in order; None for what is no code. Compilers take seconds: other
-        sections go on meanwhile.
-        """
+        sections go on meanwhile."""
         whole = text.render()
         verdicts = await asyncio.to_thread(self._check.judge, {**self._texts, self._section: whole})
         judged = {one.block.line: one for one in verdicts.judged if one.block.section == self._section}

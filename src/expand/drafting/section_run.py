@@ -3,8 +3,6 @@
 Whatever ends it - the target, the budget, the author, a stop - the text that came is kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -202,8 +200,7 @@ class SectionRun:
         """A usable answer, or None with a note of why there is none.
 
         What one model does not answer, for whatever reason but the budget, the next one is asked. Raises what keeps the
-        last of them from answering, and ``BoundReachedError`` when one more answer could cost too much.
-        """
+        last of them from answering, and ``BoundReachedError`` when one more answer could cost too much."""
         models = self._builders("repair" if ask.purpose == "repair" else "draft")
         failures: list[tuple[str, ExpandError]] = []
         attempt = 0
@@ -249,8 +246,7 @@ class SectionRun:
     def _admitted(self, requests: RequestBuilder, ask: Ask, attempt: int) -> Order:
         """The order for a request, with a lower output cap where the bound needs one.
 
-        Raises what keeps it from being placed. An answer that is there may always be taken.
-        """
+        Raises what keeps it from being placed. An answer that is there may always be taken."""
         order = requests.order(ask, self._shown_text, attempt=attempt)
         if self._context.ledger.known(order) is not None:
             return order
@@ -271,8 +267,7 @@ class SectionRun:
 
     async def _buy_within(self, order: Order, requests: RequestBuilder, ask: Ask, attempt: int) -> Bought:
         """Buy the answer to an order, with a lower output cap where the budget has no room for its own: caps are set at
-        several times what the lines take.
-        """
+        several times what the lines take."""
         try:
             return await self._buy(order)
         except BudgetExceededError:
@@ -285,8 +280,7 @@ class SectionRun:
     def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: Bought, cap: int) -> None:
         """See that the next try has a higher output cap than ``cap``, which was spent on thinking.
 
-        Raises ``AuthorError`` when the cap was raised before or cannot be.
-        """
+        Raises ``AuthorError`` when the cap was raised before or cannot be."""
         # An answer from before the caps were raised, in the profile or for the run: its question is still open.
         outgrown = bought.reused and bought.usage.completion < cap
         if outgrown or requests.order(ask, self._shown_text, attempt=attempt).request.max_output_tokens > cap:
@@ -311,8 +305,7 @@ class SectionRun:
 
     async def _condense(self) -> None:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and
-        has all topics and examples.
-        """
+        has all topics and examples."""
         lines, have = self._section.lines, self._text.lines
         profile = self._chapter.setup.profile
         if not profile.brief or have <= MOST_OVER * lines or lines > profile.lines_per_request:
@@ -357,8 +350,7 @@ class SectionRun:
 
     async def _repair_code(self) -> None:
         """Have the code blocks written anew that their toolchains refuse: those of a topic in one request, as often as
-        ``CODE_REPAIRS`` says. A block takes the place of another only if it compiles, or has fewer errors.
-        """
+        ``CODE_REPAIRS`` says. A block takes the place of another only if it compiles, or has fewer errors."""
         if self._code is None or not self._builders("repair"):
             return
         for ordinal in range(1, CODE_REPAIRS + 1):
@@ -423,8 +415,7 @@ def _fences(text: SectionText) -> int:
 
 def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:
     """Add an answer; returns by how many lines the text grew, and whether the answer was cut: by its connection, or
-    because it repeated itself without end. How long a cut answer is says nothing of how much the model delivers.
-    """
+    because it repeated itself without end. How long a cut answer is says nothing of how much the model delivers."""
     loops = len(text.loops)
     grown = text.add(answer.text, answer.finish, ask.slots)
     return grown, answer.finish is Finish.CUT or len(text.loops) > loops
@@ -447,8 +438,7 @@ def _looped(section: int, at: Sequence[int]) -> Finding:
 
 def _doubtful(section: int, text: str, doubts: Sequence[tuple[str, str]]) -> list[Finding]:
     """A finding for each place where a continuation may not fit the text that was cut, as far as it stands there: a
-    warning where half a sentence was left.
-    """
+    warning where half a sentence was left."""
     found = []
     for end, start in doubts:
         if (at := text.find(start.strip())) >= 0:

@@ -3,8 +3,6 @@
 The one place where that is decided: for the run, for what it announces, for the dry run, the queue and the batches.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -40,8 +38,7 @@ Revisions = Mapping[tuple[str, int], tuple[int, str]]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionCheck:
     """The state of a section. ``reason`` says why it is due, "" when it is current, "edited" when it is left to the
-    person who edited it. ``preceding_hash`` is the hash of what its requests say of the sections before it.
-    """
+    person who edited it. ``preceding_hash`` is the hash of what its requests say of the sections before it."""
 
     section: Section
     state: SectionState
@@ -107,8 +104,7 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
     whose texts may be too long, is built and dropped, so that a fault of the templates or a context window that is too
     small is told before anything is sent.
 
-    Raises ``InputError``.
-    """
+    Raises ``InputError``."""
     chapter = draft_file.chapter
     checks = [
         check_section_state(draft_file, section, options, revision_of(draft_file, section, revisions))
@@ -131,8 +127,7 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
 
 def _may_be_too_long(chapter: Chapter, check: SectionCheck) -> bool:
     """Whether what a section's requests quote could fill the model's context window, at two tokens a character and with
-    some thousands for the rest. Counting instead would have every section of a large book rendered twice.
-    """
+    some thousands for the rest. Counting instead would have every section of a large book rendered twice."""
     skeleton, extra = chapter.skeletons[check.section.number], check.extra
     placed = [text for texts in skeleton.placed.values() for text in texts]
     texts = (chapter.system.content, *skeleton.intro, *placed, *extra.present.values(), check.revision.instruction)
@@ -145,8 +140,7 @@ def check_sections(
     """The state of every section of a run. Those of a ``fresh`` run are given their next revision first: see
     ``raise_revisions``. With ``dry_run`` the ledger is left as it is.
 
-    Raises ``InputError`` before any revision is raised when the input is wrong.
-    """
+    Raises ``InputError`` before any revision is raised when the input is wrong."""
     options = drafts.options
     if options.fresh and ledger and not dry_run:
         raise_revisions(ledger, drafts, overwrite=overwrite)
@@ -165,8 +159,7 @@ def check_sections(
 
 def raise_revisions(ledger: Ledger, drafts: DraftStore, *, overwrite: bool) -> None:
     """Have the sections of a ``fresh`` run bought anew. One that a person edited is left to them, unless it was named
-    and ``overwrite`` is set. Raises ``InputError`` before any is raised.
-    """
+    and ``overwrite`` is set. Raises ``InputError`` before any is raised."""
     options = drafts.options
     for chapter in options.chapters:
         options.chosen(drafts.look(chapter).chapter.outline)

@@ -40,7 +40,8 @@ class Skeleton:
     document that keeps its own form, empty where the tool sets the headings; ``body_level`` is the highest level of a
     heading in the model's text. By the chapter's brief, ``opening`` are the section's first sentences, and ``weights``
     the lines that it gives each topic, which say how they share the section; "" and () where it says nothing.
-    ``names`` are the link references and footnotes that the author's document defines, with what they stand for.
+    ``names`` are the link references and footnotes that the author's document defines, with what they stand for. Where
+    the section is ``revised``, the author's text on a topic gives way to the model's.
     """
 
     number: int
@@ -55,6 +56,13 @@ class Skeleton:
     opening: str = ""
     weights: tuple[int, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    revised: bool = False
+
+    @property
+    def revised_texts(self) -> tuple[str, ...]:
+        """The author's texts that give way to the model's."""
+        own = self.placed.values() if self.topics else (self.intro,)
+        return tuple(text for texts in own for text in texts) if self.revised else ()
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -62,11 +70,13 @@ class Skeleton:
         if self.kept:
             return self.kept
         parts: list[Part] = []
-        texts = [self.heading, *self.intro]
+        texts = [self.heading, *(self.intro if self.topics else ())]
         for slot in range(max(1, len(self.topics))):
-            for text in filter(None, (*texts, *self.topic_headings[slot : slot + 1], *self.placed.get(slot, ()))):
+            above = filter(None, (*texts, *self.topic_headings[slot : slot + 1]))
+            own = self.placed.get(slot, ()) if self.topics else self.intro
+            for text, gives_way in (*((text, False) for text in above), *((text, self.revised) for text in own)):
                 whole = text.strip("\n") + "\n\n"
-                parts.append(Placeholder(slot, whole) if says_placeholder(text) else whole)
+                parts.append(Placeholder(slot, whole) if gives_way or says_placeholder(text) else whole)
             parts.append(Slot(slot))
             texts = []
         return opened(parts, "" if self.intro else self.opening)
@@ -153,7 +163,8 @@ class SectionText:
     @cached_property
     def base_lines(self) -> int:
         """The lines before a model wrote anything."""
-        bare = fill(self.skeleton.parts, [""] * len(self.slots), self.skeleton.newline, headings=True)
+        parts = [part for part in self.skeleton.parts if not isinstance(part, Placeholder)]
+        bare = fill(parts, [""] * len(self.slots), self.skeleton.newline, headings=True)
         return lines.of_section(bare.text.strip("\n"))
 
     def body_lines(self, slot: int) -> int:

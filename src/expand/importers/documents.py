@@ -4,8 +4,6 @@ A document's own headings are its sections and topics. Lines that a heading stat
 lines under a heading count as present, so that a section asks for no less than it has.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -29,8 +27,7 @@ _ANCHOR = re.compile(r"\s*\{[#.:][^}]*\}\s*$")
 def read_headings(text: str, *, file: str, chapter: str | None = None) -> Proposal:
     """The chapter that the document named ``file`` is; ``chapter`` is its id if that is known.
 
-    Without headings it has a single section, called as the chapter is.
-    """
+    Without headings it has a single section, called as the chapter is."""
     headings = blocks.headings(text)
     title, rest = _title(text, headings)
     name = title or title_of_file(file)
@@ -99,8 +96,7 @@ def _called(*headings: Block) -> list[str]:
 
 def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list[tuple[str, SummaryEntry]]:
     """The entries with ids that are not ``taken``: the numbers of their files if half of them have one and no two the
-    same, else their names, with as many folders before them as tell them apart.
-    """
+    same, else their names, with as many folders before them as tell them apart."""
     every = list(entries)
     numbers = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
     numbered = [number for number in numbers if number]

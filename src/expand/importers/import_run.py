@@ -5,8 +5,6 @@ Everything is worked out and read back before anything is written. An outline th
 does not have gets an entry there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -54,8 +52,7 @@ class ImportResult:
     """The imported outlines; ``kind`` is how the document was read.
 
     ``unplanned`` are the chapters that it names without planning them, ``skipped_rows`` the rows of its tables that
-    make no chapter, ``added_to_book`` the chapters that the book got an entry for.
-    """
+    make no chapter, ``added_to_book`` the chapters that the book got an entry for."""
 
     kind: Kind
     outlines: tuple[WrittenOutline, ...]

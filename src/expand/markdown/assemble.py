@@ -1,7 +1,5 @@
 """Assemble a section from a model's answers: split them by topic, close what is open, summarise. Nothing raises."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 
@@ -26,8 +24,7 @@ _RAW_ENDS = {"!--": "-->", "?": "?>", "![cdata[": "]]>"}
 def close(text: str) -> str:
     """The text with the fence or raw HTML closed in which it ends; else as it is.
 
-    Raw HTML is what runs on over blank lines: a comment, ``<pre>``, ``<script>`` and their like.
-    """
+    Raw HTML is what runs on over blank lines: a comment, ``<pre>``, ``<script>`` and their like."""
     # A loop: a fence may be open within raw HTML, and closing one shows the other.
     while (closing := blocks.closing_fence(text) or _html_end(text)) is not None:
         newline = newline_of(text)
@@ -51,8 +48,7 @@ def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, 
 
     A heading is recognised when it is like a title (number, case, punctuation and what stands in
     brackets aside), a bold line alone when it is the title. A title met twice gets both texts.
-    Thinking and a fence around the whole answer are taken off first.
-    """
+    Thinking and a fence around the whole answer are taken off first."""
     answer = sanitize.unwrapped(answer, titles)
     lines = rows(answer)
     parts: list[tuple[int | None, int, int]] = [(None, 0, 0)]

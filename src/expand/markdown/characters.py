@@ -1,7 +1,5 @@
 """Characters that a Markdown file must not hold: controls, and what hides or turns round the text that readers see."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

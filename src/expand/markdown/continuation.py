@@ -9,8 +9,6 @@ two texts are one, character by character. Nothing is deleted on a guess: lines 
 ``append`` adds a further answer to a text that is whole. No function raises on any text.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
@@ -43,8 +41,7 @@ _WORD_AFTER = re.compile(r"[^\W\d_]+")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Joined:
     """A text with its continuation. ``doubt`` quotes the end of the one and the start of the other where nobody can
-    tell how they belong together; both are "" where it is certain.
-    """
+    tell how they belong together; both are "" where it is certain."""
 
     text: str
     doubt: tuple[str, str] = ("", "")
@@ -76,8 +73,7 @@ def resume(before: str, more: str) -> Joined:
 
 def append(before: str, more: str) -> str:
     """A whole text and a further answer, which begins a new block; lines at its start that the text ends in already are
-    dropped. Items of one list and rows of one table stay together.
-    """
+    dropped. Items of one list and rows of one table stay together."""
     if not before.strip() or not more.strip():
         return before if before.strip() else more
     again = _said_again(before, more, cut=False)
@@ -92,8 +88,7 @@ def _said_again(before: str, more: str, *, cut: bool) -> tuple[int, int, bool] |
     """Where the lines begin with which ``before`` ends and ``more`` starts, in both, and whether it is certain that
     they are the same ones; None where there are none.
 
-    Blank lines do not matter, and the last of the lines may be half of one where the text was cut.
-    """
+    Blank lines do not matter, and the last of the lines may be half of one where the text was cut."""
     lines = rows(before)
     half = lines[-1] if cut and not before.endswith(("\n", "\r")) else ""
     at = len(before)
@@ -173,8 +168,7 @@ def _indent(text: str) -> int:
 
 def _between(before: str, more: str, *, inside: bool) -> tuple[str, bool]:
     """What has to stand between a text that was cut and a continuation that says nothing again: mostly nothing. And
-    whether it can be read in two ways. ``inside`` is a block of code.
-    """
+    whether it can be read in two ways. ``inside`` is a block of code."""
     left, right = before[-1], more[0]
     if left.isspace() or right.isspace() or _is_half_marker(before):
         return "", False

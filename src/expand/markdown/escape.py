@@ -1,7 +1,5 @@
 """Texts of people and models within Markdown that the tool writes."""
 
-from __future__ import annotations
-
 import re
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&])")

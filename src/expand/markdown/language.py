@@ -1,7 +1,5 @@
 """The language of a text, by its script and by its commonest words."""
 
-from __future__ import annotations
-
 import re
 
 from expand.markdown import matching

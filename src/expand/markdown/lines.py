@@ -4,8 +4,6 @@ A draft could reach any number with blank lines, rules and text said twice. ``ef
 count that is not fooled: what pads does not count.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -140,8 +138,7 @@ def effective(text: str) -> int:
 
     A run of blank lines counts once, at the ends not at all. A rule after a rule, an empty fence and a comment do not
     count. A line of 25 columns or more outside of code, a whole block, and a run of four lines of code count once
-    however often they stand there. Labels ("Output:"), short bullets and closing brackets may repeat.
-    """
+    however often they stand there. Labels ("Output:"), short bullets and closing brackets may repeat."""
     rows = [row.rstrip("\r\n") for row in blocks.rows(text)]
     in_fences = {line for fence in blocks.fences(text) for line in range(fence.start, fence.end)}
     counter = _Counter()
@@ -165,16 +162,14 @@ def effective(text: str) -> int:
 
 def of_section(text: str) -> int:
     """Lines of a section from its heading to the next one: without padding, and with the one blank
-    line that separates it from what follows. This is the figure that is held against its target.
-    """
+    line that separates it from what follows. This is the figure that is held against its target."""
     return effective(text) + 1
 
 
 def length_score(pairs: Iterable[tuple[int, int]]) -> float:
     """LongBench-Write's S_l over (asked, delivered) lines, weighted by what was asked.
 
-    100 is on target, 0 is nothing delivered; one decimal. Without any line asked it is 100.
-    """
+    100 is on target, 0 is nothing delivered; one decimal. Without any line asked it is 100."""
     weights = scores = 0.0
     for asked, delivered in pairs:
         weights += asked

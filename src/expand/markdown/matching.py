@@ -4,8 +4,6 @@ Chinese has no spaces, so its words are stood for by pairs of neighbouring chara
 """
 
 # ruff: noqa: SIM905 - words are easier to read than a list of strings
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
@@ -66,8 +64,7 @@ def prose(text: str) -> str:
 @lru_cache(maxsize=4096)
 def title_key(title: str) -> str:
     """What two spellings of a title have in common: no number, markup, case or punctuation; one of nothing but signs
-    (emoji) is itself.
-    """
+    (emoji) is itself."""
     while (shorter := unnumbered(title)) != title:
         title = shorter
     return "".join(_TOKEN.findall(title.casefold())) or title.strip()
@@ -84,8 +81,7 @@ def _heads(title: str) -> tuple[str, ...]:
 def likeness(one: str, other: str) -> float:
     """How far two titles are the same, 0 to 1.
 
-    Compared are spelling and words in any order; a title counts as its part before a bracket too.
-    """
+    Compared are spelling and words in any order; a title counts as its part before a bracket too."""
     ours, theirs = terms(one), terms(other)
     best = SAME_WORDS * len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
     for a in _heads(one):

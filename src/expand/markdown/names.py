@@ -4,8 +4,6 @@ A document has one namespace for them, but answers are written blind to each oth
 ``[^1]`` differently would have one of them lead to the other's target. Code is no part of it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,8 +33,7 @@ class Definition:
 class Use:
     """A name in a text, as it is compared and as it is ``said`` there. ``label`` is the place of the label, or the one
     where a label would go; ``sure`` says that it can be nothing but a name: ``[text][name]``, ``[name][]`` and
-    ``[^name]``, not ``[name]``. ``defines`` marks a definition's own.
-    """
+    ``[^name]``, not ``[name]``. ``defines`` marks a definition's own."""
 
     name: str
     said: str
@@ -147,8 +144,7 @@ def apart(text: str, taken: Mapping[str, str], *, keep: Container[str] = ()) -> 
     """The text with another name for what it defines and what is ``taken`` for something else, and without what is
     defined there likewise. ``taken`` has contents by name; names to ``keep`` are left alone.
 
-    Of a name that the text itself defines twice, a definition is that of the uses behind the one before.
-    """
+    Of a name that the text itself defines twice, a definition is that of the uses behind the one before."""
     every = [d for d in definitions(text) if d.name not in keep]
     known = {name: content for name, content in taken.items() if name not in keep}
     own = {use.name for use in uses(text)}

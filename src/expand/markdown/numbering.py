@@ -4,8 +4,6 @@ The one place for that: headings of drafts, answers, documents and plans are all
 version or a figure ("4.19 and io_uring", "3 ways", "2024 roadmap") keeps it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
@@ -41,8 +39,7 @@ MOST_UNCONFIRMED = 10
 
 def unnumbered(title: str) -> str:
     """A title without the number in front: "2.1.3 Pipes", "一、管道" and "第2节 管道" lose it. One that is nothing
-    but a number keeps it.
-    """
+    but a number keeps it."""
     lead = _LEAD.match(title)
     start = lead.end() if lead else 0
     found = _NUMBER.match(title, start)
@@ -54,8 +51,7 @@ def unnumbered(title: str) -> str:
 def all_unnumbered(titles: Sequence[str], within: tuple[int, ...] = ()) -> list[str]:
     """The titles of neighbours without their numbers. What is a figure by itself is a number where it counts the
     places: "2.6 kernels" where it is the whole of its place, ``within`` and its own number, or two neighbours count
-    likewise; "2 kernels" only where all do.
-    """
+    likewise; "2 kernels" only where all do."""
     counted = [_counted(title, place) for place, title in enumerate(titles, 1)]
     parts = [found["number"].split(".") for found in counted if found]
     several, every = sum(len(part) > 1 for part in parts) > 1, len(titles) > 1 and all(counted)

@@ -16,8 +16,6 @@ Markdown no run is longer than 86 words or 652 tokens; ``benchmarks/false_alarms
 Time grows with the text, memory is bounded by ``WINDOW``.
 """
 
-from __future__ import annotations
-
 import re
 from collections import deque
 from collections.abc import Sequence
@@ -68,8 +66,7 @@ _SENTENCE_END = re.compile(rf"""[{_TERMINALS}]+["'”’）)*_`]*[ \t]*""")
 @lru_cache(maxsize=16384)
 def _symbol(token: str) -> int:
     """What stands for a token. No ``hash``, which differs from process to process: a text has to be cut in the same
-    place whenever it is read.
-    """
+    place whenever it is read."""
     return _NUMBER + 1 + crc32(token.encode(errors="surrogatepass"))
 
 
@@ -193,8 +190,7 @@ class LoopDetector:
 
 def loops(text: str) -> tuple[Loop, ...]:
     """The loops of a whole text, in order. Each leaves what it repeats standing before it, to the end of the line, or
-    of the sentence where it is all on one line.
-    """
+    of the sentence where it is all on one line."""
     detector = LoopDetector()
     found: list[Loop] = []
     start: int | None = None

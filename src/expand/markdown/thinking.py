@@ -5,8 +5,6 @@ the way of a model hand all of it out as text. ``WRAPPERS`` is the table of thos
 span is content: books about language models quote it. Every step takes time that grows with the length of the text.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -31,8 +29,7 @@ class Wrapper(NamedTuple):
 
     ``ends`` is the mark that ends thinking even if nothing opened it, since the template of the prompt did. A wrapper
     that is ``certain`` is thinking without its closing mark, too: then the text has not begun. A ``plain`` one
-    consists of words or tags that a text may hold as well, and counts at the start of an answer only.
-    """
+    consists of words or tags that a text may hold as well, and counts at the start of an answer only."""
 
     opens: str
     closes: str
@@ -192,8 +189,7 @@ def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]
     """An answer without thinking, without special tokens at its ends and without turns that the model invented.
 
     Also what was taken off, in order; what remains is in the answer's own words and order. Thinking that never ends
-    leaves "": the text did not begin. ``inside`` is the marker of the fence that the answer goes on in, "" for none.
-    """
+    leaves "": the text did not begin. ``inside`` is the marker of the fence that the answer goes on in, "" for none."""
     marks = _marks(answer)
     code = _CodeMap(answer)
     removed: list[Removed] = []
@@ -218,8 +214,7 @@ def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]
 
 def _after_leading(text: str, marks: Sequence[_Mark], code: _CodeMap, removed: list[Removed]) -> tuple[str, int]:
     """Where the answer goes on behind thinking and special tokens at its start, and what of the start stays: the line
-    of a fence that holds the whole answer.
-    """
+    of a fence that holds the whole answer."""
     numbers = {mark.start: number for number, mark in enumerate(marks)}
     at = 0
     while True:

@@ -12,6 +12,7 @@ from expand.errors import Place
 
 Priority = Literal["high", "medium", "low"]
 Layout = Literal["keep", "numbered"]
+SourceText = Literal["keep", "revise"]
 
 
 class Text(NamedTuple):
@@ -61,6 +62,7 @@ class Section(NamedTuple):
     note: Text | None = None
     heading: str = ""
     ignore: tuple[str, ...] = ()
+    source_text: SourceText | None = None
     """Kinds of findings that are silenced, beside those of the outline."""
 
 
@@ -94,6 +96,8 @@ class Outline(NamedTuple):
     """The edition of the language that the code is in, "" for what the brief says."""
     packages: Mapping[str, Any] = {}
     """Packages that the code uses: a version each, or version, path and features."""
+    source_text: SourceText | None = None
+    """Whether the author's own text stays or is revised, None for what the book says."""
     ignore: tuple[str, ...] = ()
     """Kinds of findings that are silenced, beside those of the book."""
 
@@ -159,5 +163,7 @@ class Book(NamedTuple):
     """The house style of chapters that name none."""
     layout: Layout = "numbered"
     """The layout of chapters that name none."""
+    source_text: SourceText = "keep"
+    """Whether the author's own text stays, in chapters that do not say."""
     ignore: tuple[str, ...] = ()
     """Kinds of findings that are silenced."""

@@ -163,6 +163,7 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
         allowance=_allowance(data["allowance"]) if "allowance" in data else None,
         style=style,
         layout=data.get("layout"),
+        source_text=data.get("source_text"),
         edition=data.get("edition", ""),
         packages=data.get("packages", {}),
         ignore=tuple(data.get("ignore", ())),
@@ -178,6 +179,7 @@ def _section(number: int, data: Mapping[str, Any]) -> Section:
         code_examples=_whole(data.get("code_examples")),
         note=_text_or_none(data.get("note")),
         heading=data.get("heading", "").strip(),
+        source_text=data.get("source_text"),
         ignore=tuple(data.get("ignore", ())),
     )
 
@@ -214,6 +216,7 @@ def _book(data: Mapping[str, Any], style: Style | None) -> Book:
         plans={_composed(name): _plan(plan) for name, plan in data.get("plans", {}).items()},
         style=style,
         layout=data.get("layout", "numbered"),
+        source_text=data.get("source_text", "keep"),
         ignore=tuple(data.get("ignore", ())),
     )
 

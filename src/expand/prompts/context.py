@@ -85,6 +85,7 @@ class RequestContext:
     source_material: Annotated[
         str, About("The author's own text that stands in this place already.", "Measure first.")
     ] = ""
+    revises_source: Annotated[bool, About("Whether that text gives way to what is asked for.", False)] = False
     before: Annotated[str, About("The end of what the section says so far.", "It needs no recompilation.")] = ""
     open_fence: Annotated[
         str, About('The opening line of a code block that the text breaks off in, "" if none.', "```rust")
@@ -175,6 +176,7 @@ SAMPLES = (
         previous_section="Before",
         section_note=_DECOY,
         source_material=_DECOY,
+        revises_source=True,
         before=_DECOY,
         open_fence="```rust",
         cut=True,

@@ -3,8 +3,6 @@
 Nothing here writes, and no document raises an error: one that cannot be read is known by its name.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import re
@@ -76,8 +74,7 @@ class DocsTree:
 
     ``translations`` counts the documents of locales that say the same in another language, ``unsupported`` those that
     are reStructuredText, ``left_out`` those above ``MOST_DOCUMENTS``; none of them are chapters. ``others`` are
-    further sites below the folder.
-    """
+    further sites below the folder."""
 
     site: Site
     title: str
@@ -99,8 +96,7 @@ class DocsTree:
 def find_tree(root: Path, *, language: str | None = None, site: Site | None = None) -> DocsTree:
     """The docs tree at ``root``, that of ``site`` if it is given; of several translations the one in ``language``.
 
-    Raises ``InputError`` for a configuration that cannot be read.
-    """
+    Raises ``InputError`` for a configuration that cannot be read."""
     site, others = (site, ()) if site is not None else _site(root)
     stated = site.configuration() if site.generator is not PLAIN else Configuration(_plain_folder(root))
     if _inside(root, stated.folder) is None:
@@ -214,8 +210,7 @@ def _without_translations(files: Sequence[str], language: str) -> tuple[list[str
 
     A folder that is named as a locale holds a translation if a quarter of its files stand in the main language too: in
     the folder of ``language``, else outside of such folders, else in that of English or the largest. A file that is
-    named as another one, with a locale behind the name, is a translation of it.
-    """
+    named as another one, with a locale behind the name, is a translation of it."""
     names = set(files)
     groups: dict[str, set[str]] = {}
     for file in files:
@@ -244,8 +239,7 @@ def _overlap(some: set[str], others: set[str]) -> bool:
 
 def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[SummaryEntry]:
     """The documents in the order of the listing, then those that it does not name. An mdBook has only the named ones;
-    what a nav or a summary names need not exist.
-    """
+    what a nav or a summary names need not exist."""
     generator = site.generator
     index = PageIndex(files)
     heads = {file: _head(stated.folder / file) for file in files}
@@ -290,8 +284,7 @@ def _folder_position(folder: Path) -> float:
 
 def _language(stated: str, prose: str) -> str:
     """The language that the documents are in: as the configuration says unless they tell another one. A region is left
-    out where it changes no word: en-US is en, and zh-TW stays.
-    """
+    out where it changes no word: en-US is en, and zh-TW stays."""
     seen = detected(prose)
     main = stated.partition("-")[0].lower()
     if not is_language(stated) or seen not in (None, main):

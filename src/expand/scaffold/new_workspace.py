@@ -4,8 +4,6 @@ No file that exists is changed, except the generated schemas, which are renewed.
 chapter to expand.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Sequence
@@ -59,8 +57,7 @@ class NewWorkspace:
     """What was made: ``written``, ``renewed`` and ``kept`` are paths from the workspace's root.
 
     ``first`` is the chapter to start with, which has an outline; ``above`` is a workspace that this one lies in,
-    ``further`` a document to import more outlines from.
-    """
+    ``further`` a document to import more outlines from."""
 
     workspace: Workspace
     tree: DocsTree
@@ -83,8 +80,7 @@ def create_workspace(
     """Makes ``root`` a workspace; where it is a folder that a site generator builds, the folder above it, as
     ``workspace_folder`` says. Raises ``InputError``.
 
-    ``every`` writes an outline for each chapter, not just for the first; ``prompts`` copies the templates.
-    """
+    ``every`` writes an outline for each chapter, not just for the first; ``prompts`` copies the templates."""
     if root.exists() and not root.is_dir():
         raise InputError("this is a file", remedy="name a folder", place=Place(path=root))
     root, site = workspace_folder(root)
@@ -135,8 +131,7 @@ def workspace_folder(folder: Path) -> tuple[Path, Site | None]:
     """Where the workspace of a folder's documents goes, and their site if it is not in that place: next to what a site
     generator builds, so that it does not build the workspace's drafts.
 
-    A folder above is taken only if it belongs to the same site or the same repository.
-    """
+    A folder above is taken only if it belongs to the same site or the same repository."""
     top = folder.resolve()
     if (top / MARKER).exists() or not has_documents(top):
         return folder, None

@@ -1,7 +1,5 @@
 """What kind of page a document is, and whether it is finished or a stub."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -44,8 +42,7 @@ def page_state(text: str, file: str) -> PageState:
     """The state of a document by its text and its path.
 
     A stub has headings with little text, or a placeholder. What is made of components, includes or HTML alone has no
-    text to miss; neither has what is not there.
-    """
+    text to miss; neither has what is not there."""
     kind: PageKind = next((kind for kind, pattern in _KINDS if pattern.search(file)), "chapter")
     page = Page(text)
     words, placeholders, other = 0, 0, False

@@ -91,8 +91,7 @@ class TextGenerator:
 
     def lines(self, question: LineRequest, count: int, language: str, *, goes_on: GoesOn = "anew") -> list[str]:
         """``count`` lines that were never written before in the chapter, naming the subjects; before them the rest of
-        what was cut.
-        """
+        what was cut."""
         heads, named = question.headings, question.subjects
         lines: list[str] = []
         if question.unfinished and goes_on != "aside":

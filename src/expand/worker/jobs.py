@@ -45,8 +45,7 @@ class SectionJob:
     ``key`` is the section's key as whoever queued it computed it (see ``drafting.chapter``), ``edition`` the number
     of the revision in it and ``model`` the model in it, for messages. ``lines`` is the target. ``present`` is the text
     of each topic as it stands, where an editor's instruction is to be carried out on it; ``begun`` is that text where
-    the section goes on from it. ``ledger_id`` is the number that the ledger has its editions under, 0 for its own.
-    """
+    the section goes on from it. ``ledger_id`` is the number that the ledger has its editions under, 0 for its own."""
 
     chapter: str
     section: int
