@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,23 @@ async def test_a_second_round_sees_what_the_first_has_mended(place: Path) -> Non
     assert "undefined name 'b'" not in second
     assert "print(2)" in draft_of(place)
     assert result.chapter.sections[0].code == (result.chapter.code and result.chapter.sections[0].code)
+
+
+@pytest.mark.skipif(not shutil.which("cargo"), reason="cargo is not on the PATH")
+async def test_a_file_of_the_package_is_mended_with_the_manifest_at_hand(place: Path) -> None:
+    manifest = '```toml title="Cargo.toml"\n[package]\nname = "tool"\n```'
+    by = author(
+        {1: ["```rust\npub fn one() -> u8 { 1 }\n```"]},
+        manifest,
+        '```rust title="src/lib.rs"\npub fn one() -> u8 { two() }\n```',
+    )
+    result = await drafted(place, by)
+    (request,) = repairs_of(by)
+    assert "cannot find function `two`" in request
+    assert 'name = "tool"' in request
+    assert '```rust title="src/lib.rs"\npub fn one() -> u8 { 1 }\n```' in draft_of(place)
+    assert result.chapter.sections[0].code is not None
+    assert result.chapter.sections[0].code.failed == 0
 
 
 async def test_without_the_setting_no_toolchain_is_asked(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

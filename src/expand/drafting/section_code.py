@@ -18,6 +18,7 @@ class SectionCode:
         """``ignored`` says which kinds of findings are silenced in a section."""
         self._ignored = ignored
         self._check = check
+        self._manifest = ""
         self._texts = texts
         self._section = section
 
@@ -28,6 +29,13 @@ class SectionCode:
             slot: {n: one for n, one in enumerate(found) if _state(one) == "failed"} for slot, found in judged.items()
         }
         return {slot: {n: one for n, one in found.items() if one} for slot, found in refused.items() if found}
+
+    def problems(self, failed: Mapping[int, Judged]) -> tuple[str, ...]:
+        """What is wrong with refused blocks, and what their package is built with, where the cure may lie."""
+        found = [one.finding.message for one in failed.values()]
+        if self._manifest and any(one.block.name for one in failed.values()):
+            found.append(f"for your information, the package's Cargo.toml as the chapter shows it:\n{self._manifest}")
+        return tuple(found)
 
     def shown(self, text: SectionText, slot: int, failed: Iterable[int]) -> str:
         """The blocks as they stand in a topic's text."""
@@ -55,6 +63,8 @@ class SectionCode:
         whole = text.render()
         verdicts = await asyncio.to_thread(self._check.judge, {**self._texts, self._section: whole})
         judged = {one.block.line: one for one in verdicts.judged if one.block.section == self._section}
+        manifests = [one.block.code for one in verdicts.judged if one.block.name.endswith("Cargo.toml")]
+        self._manifest = "\n".join(manifests).strip()
         failed = {line: one.finding for line, one in judged.items() if one.verdict.state == "failed"}
         wanted = not_ignored(failed.values(), {self._section: whole}, self._ignored)
         judged = {line: one for line, one in judged.items() if line not in failed or failed[line] in wanted}

@@ -357,7 +357,7 @@ class SectionRun:
             refused = await self._code.refused(self._text)
             for slot, failed in refused.items():
                 shown = self._code.shown(self._text, slot, failed)
-                problems = tuple(one.finding.message for one in failed.values())[:MOST_PROBLEMS]
+                problems = self._code.problems(failed)[-MOST_PROBLEMS:]
                 lines = max(LEAST_LINES, shown.count("\n"))
                 ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=ordinal, problems=problems, code=shown)
                 try:
