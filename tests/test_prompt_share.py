@@ -51,7 +51,7 @@ def test_most_of_a_chapters_prompts_is_one_prefix(tmp_path: Path, language: str,
             arguments = ("--language", language, "--base-url", server.base_url)
             assert expand(place, "chapter", chapter, *arguments).code in (0, 5)
             kinds = {r.headers["X-Client-Request-Id"].split("/")[2] for r in server.requests}
-        assert {"draft", "continue"} <= kinds
+        assert "draft" in kinds
         prefix, share = shared(server.requests, counter)
         assert share >= GOAL, f"chapter {chapter}: {share:.1%}"
         assert prefix >= LEAST_CACHED_TOKENS, f"chapter {chapter}: {prefix:,} tokens"

@@ -21,7 +21,7 @@ class Plan(enum.StrEnum):
 
 
 def scaled(outline: Outline, lines: int) -> Outline:
-    """The outline with its sections' lines scaled to add up to ``lines``, shape kept.
+    """The outline with its sections' lines scaled to add up to ``lines``, shape kept; code examples in proportion.
 
     Whole lines are given out by largest remainder, so that the sum is exact; only the floor of
     ``MINIMUM_SECTION_LINES`` a section can push it above."""
@@ -32,10 +32,14 @@ def scaled(outline: Outline, lines: int) -> Outline:
     for index in by_remainder[: lines - sum(given)]:
         given[index] += 1
     sections = tuple(
-        section._replace(lines=max(count, min(MINIMUM_SECTION_LINES, section.lines)))
+        section._replace(
+            lines=max(count, min(MINIMUM_SECTION_LINES, section.lines)),
+            code_examples=None if section.code_examples is None else round(section.code_examples * lines / total),
+        )
         for section, count in zip(outline.sections, given, strict=True)
     )
-    return outline._replace(sections=sections)
+    quality = outline.quality._replace(code_examples=round(outline.quality.code_examples * lines / total))
+    return outline._replace(sections=sections, quality=quality)
 
 
 def under(plan: Plan, outline: Outline) -> Outline:

@@ -1,6 +1,7 @@
 """Lines that a scripted author writes: none twice in a chapter, and always the same ones."""
 
 import json
+import random
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,11 +23,34 @@ ZH_VERBS = ("记录", "推迟", "共享", "测量", "释放", "检查", "限制"
 ZH_OBJECTS = ("退出状态", "一个缓冲区", "打开的文件", "运行队列", "时间片", "内存映射", "调用栈样本")
 ZH_ENDS = ("，以便下一个请求使用。", "，尤其在负载升高的时候。", "，每个核心都是如此。", "，而且不需要复制。")
 
+HOWS = ("early", "late", "twice", "slowly", "quickly", "safely", "rarely", "often", "alone", "again", "silently",
+        "evenly", "briefly", "fully", "partly", "openly", "neatly", "fairly", "hardly")  # fmt: skip
+WHOS = ("the linker", "a debugger", "the timer", "one thread", "the socket", "a mutex", "the shell", "a reader",
+        "the loader", "a writer", "the tracer", "one fiber", "the cgroup", "a mapper", "the pager", "a watcher",
+        "the sampler")  # fmt: skip
+DOES = ("agrees", "waits", "wakes", "yields", "returns", "blocks", "spins", "exits", "flushes", "forks", "listens",
+        "drains", "resumes")  # fmt: skip
+ZH_WHOS = (
+    "链接器",
+    "调试器",
+    "定时器",
+    "线程",
+    "套接字",
+    "互斥锁",
+    "命令解释器",
+    "读取方",
+    "加载器",
+    "写入方",
+    "追踪器",
+)
+ZH_DOES = ("表示同意", "继续等待", "随即唤醒", "主动让出", "立即返回", "暂时阻塞", "反复自旋", "正常退出", "刷新缓存")
+
 ROUND = 2_000
 """After so many sentences the words come round again, and the sentence says so."""
 APART = 500
 """The sections of a chapter begin so many sentences apart."""
 
+EXAMPLES = re.compile(r"Include (\d+) complete code example")
 ASKED = re.compile(r"(\d+)\s*(lines|行)")
 UNFINISHED = re.compile(r"<<<\n(.*?)\n>>>\s+It was cut off", re.DOTALL)
 IN_CODE = "breaks off inside a code block"
@@ -59,6 +83,12 @@ class LineRequest:
         """The line in which the text breaks off that the message wants finished, else ""."""
         found = UNFINISHED.search(self.text)
         return found[1].rpartition("\n")[2] if found else ""
+
+    @property
+    def examples(self) -> int:
+        """The code examples that the message asks for."""
+        found = EXAMPLES.findall(self.text)
+        return int(found[-1]) if found else 0
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -104,8 +134,10 @@ class TextGenerator:
             block = [f"### {heads[part]}", ""] if len(heads) > 1 and size > 4 else []
             if part < len(named):
                 block.append(f"{named[part]}是这里的主题。" if language == "zh" else f"About {named[part]}.")
-            if size - len(block) >= 12:
-                block += ["", *self._code(question), ""]
+            wanted = question.examples // parts + (part < question.examples % parts)
+            for _ in range(max(wanted, 1)):
+                if size - len(block) >= 12:
+                    block += ["", *self._code(question), ""]
             while len(block) < size:
                 block.append(self._sentence(question, language))
             lines += block[:size] if size else []
@@ -127,6 +159,10 @@ class TextGenerator:
         columns = (ZH_SUBJECTS, ZH_VERBS, ZH_OBJECTS, ZH_ENDS) if language == "zh" else (SUBJECTS, VERBS, OBJECTS, ENDS)
         words = [column[number % len(column)] for column in columns]
         turn = number // ROUND
+        # By chance, but the same in every run: sentences that differ in one place only would repeat each other.
+        chance = random.Random(f"{question.chapter}/{number}")
         if language == "zh":
-            return "".join(words) if not turn else f"第{turn}轮里，" + "".join(words)
-        return " ".join(words) + (f" in round {turn}." if turn else ".")
+            said = "".join(words).removesuffix("。") + f"，{chance.choice(ZH_WHOS)}{chance.choice(ZH_DOES)}。"
+            return said if not turn else f"第{turn}轮里，{said}"
+        said = " ".join(words) + f", and {chance.choice(WHOS)} {chance.choice(HOWS)} {chance.choice(DOES)}"
+        return said + (f" in round {turn}." if turn else ".")
