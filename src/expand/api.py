@@ -107,8 +107,7 @@ def review(workspace: Workspace, chapter: str, *, code: bool = False, **changes:
     """A chapter's draft held to its outline; sends nothing. Raises ``InputError`` without a draft.
 
     With ``code``, its code blocks are judged by their toolchains. ``result.kept`` says whether it keeps its contract,
-    ``result.blocking`` what stops ``accept``.
-    """
+    ``result.blocking`` what stops ``accept``."""
     from expand.drafting.accept import review as reviewed
 
     return reviewed(workspace, settings_of(workspace, **changes), workspace.book(), chapter, code=code)
@@ -135,8 +134,7 @@ def undo(workspace: Workspace, chapter: str) -> Restored:
 def restore(workspace: Workspace, chapter: str, section: int) -> None:
     """Brings back a person's edit of a section that ``fresh`` replaced last; the present text is kept in its turn.
 
-    Raises ``InputError`` when there is none.
-    """
+    Raises ``InputError`` when there is none."""
     from expand.drafting.accept import open_draft
 
     open_draft(workspace, settings_of(workspace), workspace.book(), chapter).restore(section)

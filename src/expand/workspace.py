@@ -156,8 +156,7 @@ class Workspace:
 
     def pages(self) -> Iterator[tuple[str, str]]:
         """Path and text of every Markdown page of the workspace, but the tool's own files, hidden folders and packages.
-        One that cannot be read is passed over.
-        """
+        One that cannot be read is passed over."""
         for folder, below, files in os.walk(self.root):
             place = Path(folder).relative_to(self.root)
             below[:] = sorted(n for n in below if n != "node_modules" and not reserved_part((*place.parts, n)))

@@ -1,7 +1,5 @@
 """Check code blocks: left open, or with a syntax error."""
 
-from __future__ import annotations
-
 import re
 
 from expand.checks.finding import Finding, excerpt, finding
@@ -22,8 +20,7 @@ _INCLUDES = re.compile(r"(?m)^\s*(?:\{\{\s*#\w*(?:include|playground)\b|\{[*!].*
 def open_fences(text: str, *, section: int) -> list[Finding]:
     """A fence that only the end of the text, of its list or quote ends, or that a later fence was taken to end.
 
-    The first block that holds prose is named, if there is one: there the end is missing.
-    """
+    The first block that holds prose is named, if there is one: there the end is missing."""
     every = blocks.fences(text)
     wrong = [block for block in every if not block.closed or _opens_another(block)]
     if not wrong:

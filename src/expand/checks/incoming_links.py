@@ -1,7 +1,5 @@
 """Find links of other pages that a draft would break: to anchors that its document has and the draft has not."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Iterable
@@ -23,8 +21,7 @@ def anchors_of(text: str) -> set[str]:
 
 def broken_incoming(pages: Iterable[tuple[str, str]], path: str, gone: set[str]) -> list[Finding]:
     """A finding for each link of the ``pages``, given as path and text, to an anchor that is ``gone`` from the document
-    at ``path``.
-    """
+    at ``path``."""
     found = []
     for page, text in pages:
         for fragment in fragments(text) if page != path else ():
@@ -37,8 +34,7 @@ def broken_incoming(pages: Iterable[tuple[str, str]], path: str, gone: set[str])
 
 def _leads_to(target: str, page: str, path: str) -> bool:
     """Whether a link of a page names the document at ``path``: by its file, its address without or with ``.html``, or
-    its folder's address; relative to the page or, for sites whose pages are folders, to its address.
-    """
+    its folder's address; relative to the page or, for sites whose pages are folders, to its address."""
     target, wanted = target.partition("?")[0], _ENDING.sub("", path)
     if not target or ":" in target:
         return False

@@ -5,8 +5,6 @@ is all of a body; in prose a mark (TODO), a blank, or a passage that puts the ma
 A text about such marks is none: what a passage beside a block names, the block may show.
 """
 
-from __future__ import annotations
-
 import re
 
 from expand.checks.finding import Finding, Severity, excerpt, finding

@@ -1,7 +1,5 @@
 """The checks there are, in one list for each thing that is checked: a text, a section, a chapter."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
@@ -53,8 +51,7 @@ def check_section(
 
     ``text`` begins with the section's heading and holds those of its topics; ``title`` and
     ``topics`` are in ``language``; ``target`` is in lines. ``share`` are the section's code examples of those that the
-    chapter demands, which are noted where the section demands none itself; for ``refused`` see ``examples_of``.
-    """
+    chapter demands, which are noted where the section demands none itself; for ``refused`` see ``examples_of``."""
     number = section.number
     examples = requirements.examples_of(text, quality.code_language, refused=refused)
     severity: Severity
@@ -86,8 +83,7 @@ def check_chapter(
     ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
     see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere, ``others``
     the texts of the book's other chapters by file. ``refused`` is by
-    section what ``examples_of`` takes.
-    """
+    section what ``examples_of`` takes."""
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
     defined = {found.name for text in around for found in definitions(text)}.union(names)
     undefined = undefined_names.undefined_references(texts, defined)

@@ -1,7 +1,5 @@
 """Check for text that stands there twice: passages, sentences and code blocks."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,8 +43,7 @@ class Unit:
     """A passage or code block that could repeat another; ``line`` counts from 1.
 
     ``runs`` are its runs of three words, ``words`` its words if it is a passage that is not ``little``; of code all
-    lines are one run.
-    """
+    lines are one run."""
 
     section: int
     line: int
@@ -90,8 +87,7 @@ def _repetitions(units: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
     """Each unit that says what an earlier one said, with the first one that said it.
 
     Every run of three words points to the units that have it, so that only units with something in
-    common are compared: a chapter of thousands of passages would take minutes pair by pair.
-    """
+    common are compared: a chapter of thousands of passages would take minutes pair by pair."""
     firsts: list[Unit] = []
     having: dict[tuple[str, ...], list[int]] = {}
     found: list[tuple[Unit, Unit]] = []
@@ -194,8 +190,7 @@ def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> list
     """One finding for each section that repeats passages of the book's other chapters, which go by their files.
 
     Code may stand in several chapters. The other chapters are only cut at blank lines and list items: to parse a book
-    of a hundred chapters would take ten seconds.
-    """
+    of a hundred chapters would take ten seconds."""
     own = [unit for number in sorted(texts) for unit in _units(texts[number], section=number) if unit.words]
     having: dict[tuple[str, ...], list[int]] = {}
     for number, unit in enumerate(own):

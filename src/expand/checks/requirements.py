@@ -1,7 +1,5 @@
 """Check what the outline and the source require: length, topics, examples, blocks."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -91,8 +89,7 @@ def _alike(titles: tuple[str, ...], topics: tuple[str, ...]) -> tuple[dict[int, 
     """For each topic the headings that are like it, by number, and how much.
 
     Compared are only those that have a third of the shorter one's starts of words, or pairs of Chinese characters, in
-    common: of 300 headings and 300 topics all pairs would take seconds.
-    """
+    common: of 300 headings and 300 topics all pairs would take seconds."""
     starts = [_starts(title) for title in titles]
     having: dict[str, list[int]] = {}
     for number, own in enumerate(starts):
@@ -172,8 +169,7 @@ def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: i
 
 def examples_of(text: str, language: str | None, *, refused: Collection[int] = ()) -> int:
     """The code examples of a text as readers count them: blocks in the language asked with three lines of code or more,
-    comments aside. ``refused`` are the lines, from 1, on which blocks begin that a code check refused.
-    """
+    comments aside. ``refused`` are the lines, from 1, on which blocks begin that a code check refused."""
     return sum(_is_example(block, language) for block in blocks.fences(text) if block.start + 1 not in refused)
 
 
@@ -210,8 +206,7 @@ def source_findings(
     Code must be there whole, a table row by row, a list line by line; anything else as one run of text. In the layout
     ``keep`` headings and rules are content as well, and whatever is missing must not be accepted. What gave way is only
     said: a placeholder to text, a block of a text that was ``revised`` to the text that it maps to, if that carries its
-    matter, and in the layout ``numbered`` headings and rules to the tool's headings.
-    """
+    matter, and in the layout ``numbered`` headings and rules to the tool's headings."""
     rewritten = [(_on_one_line(text), matching.terms(new)) for text, new in (revised or {}).items()]
     titles = {_bare_title(block.title) for block in blocks.headings(draft)} if layout == "numbered" else set()
     rules = [block for block in source if block.kind == "rule"] if layout == "numbered" else []

@@ -4,8 +4,6 @@ All is judged by whole passages or sentences outside of code and quotations: a b
 words. Where a sentence could be a book's own ("I cannot write this in C"), it has to speak of the text or of the model.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -4,8 +4,6 @@ Measured is the matter of a block: the columns of its letters and digits, marker
 kind of block and far below what people write: prose wrapped at 40 columns has 30 and more a line.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from expand.checks.finding import Finding, excerpt, finding

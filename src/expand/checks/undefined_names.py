@@ -1,7 +1,5 @@
 """Find link references and footnotes that a chapter uses and does not define."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container, Mapping
 
@@ -14,8 +12,7 @@ _RANGE = re.compile(r"\^\w-\w")
 
 def undefined_references(texts: Mapping[int, str], known: Container[str]) -> list[Finding]:
     """Each name once, where it is used first. ``texts`` are the sections by number; ``known`` are names that are
-    defined elsewhere.
-    """
+    defined elsewhere."""
     missing = names.lacking(list(texts.values()), known)
     found = []
     for section in sorted(texts):

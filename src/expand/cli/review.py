@@ -1,7 +1,5 @@
 """``expand review``, ``expand revise`` and ``expand accept``: from a draft to the document."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

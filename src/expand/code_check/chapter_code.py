@@ -5,8 +5,6 @@ three, so that a block that did not change is not compiled again. What could not
 kept: it may be there the next time.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -107,8 +105,7 @@ class ChapterVerdicts:
 class CodeCheck:
     """How the code of a chapter is judged. ``own`` are commands of the settings by language, ``run`` has programs run,
     ``kept`` is the file of the verdicts, ``project`` names edition and crates, and ``include`` gives the text of a file
-    that a block includes.
-    """
+    that a block includes."""
 
     kept: Path
     project: Project = field(default_factory=Project)

@@ -5,8 +5,6 @@ A command gets the block as a file in a folder of its own, with the named files 
 one that nothing can judge: it needs a package that is not here, or its author left something out.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -67,8 +65,7 @@ class Checker:
     ``file`` names the block's file, ``prepare`` makes its text; named blocks in one of the languages ``beside`` lie in
     the same folder. ``missing`` finds in a message what is not installed here. Where a block has no match of ``whole``,
     it is a part, and is tried in each of ``around`` too. ``run`` is a line of shell that runs a block that compiles; it
-    ends with ``NO_PROGRAM`` where nothing can be made to run.
-    """
+    ends with ``NO_PROGRAM`` where nothing can be made to run."""
 
     command: str
     file: str = "block.txt"
@@ -227,8 +224,7 @@ CHECKERS: Mapping[str, Checker] = {
 
 def own_checkers(commands: Mapping[str, str]) -> dict[str, Checker]:
     """Checkers from the settings: a command by language, with ``{file}`` in it or at its end. What it does with a block
-    nobody knows, so it runs in the sandbox or not at all.
-    """
+    nobody knows, so it runs in the sandbox or not at all."""
     found = {}
     for language, command in commands.items():
         known = CHECKERS.get(language, Checker(command="", file=f"block.{language}"))
@@ -359,8 +355,7 @@ def _expected_failure(block: CodeBlock, outcome: Outcome) -> Verdict:
 
 def errors_in(output: str, name: str) -> Iterator[CodeError]:
     """The errors of a file in what a compiler prints: ``FILE:LINE:COLUMN: message``, ``FILE(LINE,COLUMN): …``, ``FILE:
-    line LINE: …``; what node says some lines later, and the symbol that javac does not find.
-    """
+    line LINE: …``; what node says some lines later, and the symbol that javac does not find."""
     place = re.compile(rf"(?:\S*/)?{re.escape(name)}(?:[:(]| *: line )(\d+)(?:[:,]\d+)?\)?:?\s*(.*)")
     rows = output.splitlines()
     for number, row in enumerate(rows):
@@ -378,8 +373,7 @@ def errors_in(output: str, name: str) -> Iterator[CodeError]:
 
 def parsed(block: CodeBlock) -> Verdict | None:
     """The verdict of the parsers that the tool has itself, None for a language that they do not know. An excerpt that
-    is no whole document but could stand in one is unchecked.
-    """
+    is no whole document but could stand in one is unchecked."""
     try:
         match block.language:
             case "json":

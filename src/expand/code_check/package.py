@@ -9,8 +9,6 @@ The manifest that cargo gets is made here. It holds what outline or brief name, 
 model's text names no crate that nobody chose. Crates come from cargo's cache, offline.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -277,8 +275,7 @@ class Package:
 
 def states(project: Project, blocks: Iterable[CodeBlock]) -> list[tuple[Package, set[int]]]:
     """The states of a chapter's packages, with the identities of the blocks that are judged in each: the first that
-    they are part of. ``blocks`` are files, and examples without a name.
-    """
+    they are part of. ``blocks`` are files, and examples without a name."""
     found: list[tuple[Package, set[int]]] = []
     files: dict[str, list[CodeBlock]] = {}
     examples: list[CodeBlock] = []

@@ -7,8 +7,6 @@ commands that execute nothing of their input may run, with the same environment 
 A process limit holds for a user and not for root. So root gives up its user, and anybody else all capabilities.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import shutil
@@ -114,8 +112,7 @@ def run(
     ``executes`` says that it may execute what the files hold, and nothing can contain it.
 
     ``readable`` are the folders and files beyond ``SYSTEM`` that it may read. Its environment is ``environment``, with
-    ``PATH``, ``HOME`` and a locale.
-    """
+    ``PATH``, ``HOME`` and a locale."""
     kind = kind_here()
     if executes and not kind:
         return None

@@ -52,8 +52,7 @@ class Stamp:
 
     ``demands`` is the digest of what its outline demands beside title, topics and lines, ``lines`` are those that it
     was asked for, 0 where a part of it went elsewhere: they tell a change of titles and topics from one of the
-    contract. ``id`` is the number under which the ledger knows the section, 0 for its own.
-    """
+    contract. ``id`` is the number under which the ledger knows the section, 0 for its own."""
 
     key: str
     text: str
@@ -67,8 +66,7 @@ class Stamp:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DraftSection:
     """One section: ``text`` starts with its heading. ``numbered``: it ends without blanks; ``keep``: it has every line
-    up to what follows.
-    """
+    up to what follows."""
 
     number: int
     text: str
@@ -80,8 +78,7 @@ class Draft:
 
     ``head`` is all before the first numbered section (header and contents), ``footer`` all after
     the rule that closes the last one; both without blanks around them. In the layout ``keep`` they are "", and
-    ``pieces`` are the document: text outside of sections, and section numbers.
-    """
+    ``pieces`` are the document: text outside of sections, and section numbers."""
 
     language: str
     plan: str
@@ -118,8 +115,7 @@ class Draft:
     def edited(self, number: int) -> bool:
         """Whether a person changed that section since the tool wrote it.
 
-        A section without a stamp counts as edited: what the tool cannot prove to be its own it leaves alone.
-        """
+        A section without a stamp counts as edited: what the tool cannot prove to be its own it leaves alone."""
         section = self.section(number)
         if section is None:
             return False
@@ -173,8 +169,7 @@ def render(
     """The whole document, ending in one newline.
 
     A hash given for head or footer stands in the last line in place of the text's own: an edited
-    part stays known as edited.
-    """
+    part stays known as edited."""
     parts = [head.strip("\n"), *(section.text.strip("\n") for section in sections)]
     if footer.strip():
         parts += ["---", footer.strip("\n")]
@@ -193,8 +188,7 @@ def render_kept(
     text: str, *, language: str, plan: str, source: str, stamps: Mapping[int, Stamp], rest_hash: str
 ) -> str:
     """A document of the layout ``keep`` with its hidden last line; ``document_text`` gives back ``text``. ``rest_hash``
-    is "" for that of the text itself.
-    """
+    is "" for that of the text itself."""
     ended = text.endswith(("\n", "\r"))
     fields = {
         "language": language,
@@ -232,8 +226,7 @@ def hidden_line(text: str) -> str:
 
 def read(text: str, kept: str = "") -> Draft:
     """A draft read back from its document: its sections are found by their numbered headings, or by the anchors that
-    the last line names. ``kept`` is a copy of that line, which counts where it fits the text as well.
-    """
+    the last line names. ``kept`` is a copy of that line, which counts where it fits the text as well."""
     body, fields = _parted(text, kept)
     found = _read(body, fields)
     return replace(found, damaged=True) if kept and fields != _parted(text)[1] else found
@@ -294,8 +287,7 @@ def document_text(text: str, kept: str = "") -> str:
 
 def _parted(text: str, kept: str = "") -> tuple[str, Mapping[str, str]]:
     """A draft's document and the fields of its hidden line: the one that fits most of the text, of those in it and the
-    copy. Lines that were moved or doubled are taken out where they are; an example in a block of code is none.
-    """
+    copy. Lines that were moved or doubled are taken out where they are; an example in a block of code is none."""
     found = [*_STAMP.finditer(text)]
     if len(found) > 1:
         fences = [range(fence.start, fence.end) for fence in blocks.fences(text)]
@@ -396,8 +388,7 @@ def _footer(lines: Sequence[str], rules: Sequence[int], footer_hash: str) -> tup
     """The line where the last section ends, and the footer behind it.
 
     Sections may contain rules, and so may a footer: the hash tells which rule begins the one that
-    the tool wrote. Where a person changed it, it is what follows the last rule.
-    """
+    the tool wrote. Where a person changed it, it is what follows the last rule."""
     if footer_hash == text_hash("") or not rules:
         return len(lines), ""
     behind = {rule: "".join(lines[rule + 1 :]).strip("\n") for rule in rules}

@@ -6,8 +6,6 @@ heading in the document's own style. Text goes in below what the author wrote un
 place: reference definitions, comments, rules, and the anchors of the heading that follows.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,8 +94,7 @@ def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, 
 
     What is stated or titled so is found wherever it is; what is only like it must stand between its neighbours, in
     their order. A heading is taken once. Of several with one title it is that of the level that most of the wanted ones
-    have, then the first after the neighbour before.
-    """
+    have, then the first after the neighbour before."""
     found: dict[int, int] = {}
     for index, item in enumerate(wanted):
         if item.stated:
@@ -174,8 +171,7 @@ def section_headings(page: Page) -> tuple[Heading, ...]:
 
 def regions(page: Page, wanted: Sequence[Wanted], end: int) -> dict[int, Region]:
     """The lines of each section that the document has, by its index: from its heading to the next one that is a
-    section's or at least as high, less what closes the document.
-    """
+    section's or at least as high, less what closes the document."""
     headings = section_headings(page)
     found = located(headings, wanted)
     own = set(found.values())
@@ -220,8 +216,7 @@ class HeadingStyle:
     """How a document writes the headings of one place: underlined or not, in title case, with a number.
 
     ``number`` is what the last of them has before its title, which a heading behind it goes on from; "" where they have
-    none.
-    """
+    none."""
 
     level: int
     setext: bool = False
@@ -230,8 +225,7 @@ class HeadingStyle:
 
     def heading(self, title: str, newline: str, *, ahead: int = 0) -> str:
         """A heading of that style with its line ending; ``ahead`` is how far behind the last one it is; 0: before it,
-        so it has no number, since those that follow keep theirs.
-        """
+        so it has no number, since those that follow keep theirs."""
         said = self._number(ahead) + (_title_case(title) if self.title_case else title)
         if self.setext and self.level <= 2:
             return f"{said}{newline}{'=-'[self.level - 1] * max(3, len(said))}{newline}"
@@ -294,8 +288,7 @@ heading of a section that the document does not have, or the first sentences of 
 class Arrangement:
     """A document as pieces: the author's text, and section numbers; ``sections`` has each one's parts.
 
-    ``present`` are the numbers of the sections that the document has.
-    """
+    ``present`` are the numbers of the sections that the document has."""
 
     pieces: tuple[str | int, ...]
     sections: Mapping[int, tuple[Part, ...]]
@@ -314,8 +307,7 @@ class Named(NamedTuple):
 
 def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) -> Arrangement:
     """A document with the sections of an outline, numbered from 1. Text before line ``end`` is its body; what is behind
-    closes it.
-    """
+    closes it."""
     body_end = len(page.lines) if end is None else end
     places = regions(page, [section.wanted for section in sections], body_end)
     siblings = [heading for heading in section_headings(page) if heading.line < body_end]
@@ -362,8 +354,7 @@ def new_section(heading: str, section: Named, style: HeadingStyle, newline: str)
 
 def section_parts(page: Page, region: Region, section: Named, style: HeadingStyle) -> tuple[Part, ...]:
     """A section as the author's text and the places in it; without topics there is one place, below the section's own
-    heading.
-    """
+    heading."""
     below = [heading for heading in page.headings if region.start < heading.line < region.end]
     found = located(below, section.topics)
     topic_at = {at: topic for topic, at in found.items()}
@@ -418,8 +409,7 @@ def _ending_at(at: int, below: Sequence[Heading], found: Mapping[int, int]) -> I
 
 def _segment(page: Page, start: int, end: int, topic: int | None, *, place: bool = True) -> Iterator[Part]:
     """The author's lines, with a place for a topic where their text ends, or with none. Without ``place`` only what
-    stands for text to come gives way to that of the topic.
-    """
+    stands for text to come gives way to that of the topic."""
     if topic is None:
         if text := page.cut(start, end):
             yield text
@@ -463,8 +453,7 @@ def opened(parts: Sequence[Part], opening: str) -> tuple[Part, ...]:
 
 def giving_way(parts: Sequence[Part]) -> tuple[Part, ...]:
     """A section in which the author's text on each topic gives way to the model's; headings stay, and so does a topic's
-    text until there is another.
-    """
+    text until there is another."""
     found: list[Part] = []
     for part, following in zip_longest(parts, parts[1:]):
         head, own = _parted(part) if isinstance(part, str) else ("", "")
@@ -511,8 +500,7 @@ class Filled(NamedTuple):
 
 def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str, *, headings: bool = False) -> Filled:
     """A section's text with the topics' ``bodies`` in their places. Where no topic has any, it is the author's alone,
-    without the headings of those that are missing, unless ``headings`` are wanted.
-    """
+    without the headings of those that are missing, unless ``headings`` are wanted."""
     some = headings or any(body.strip() for body in bodies)
     joiner = Joiner(newline)
     lines: dict[int, tuple[int, int]] = {}
@@ -571,8 +559,7 @@ class Joiner:
 
     def keep(self, text: str, *, changed: bool = False) -> int:
         """Add a text as it is; what follows one that was ``changed`` gets a blank line before it. Returns the line
-        where it begins.
-        """
+        where it begins."""
         if text.strip() and self._inserted and not text.startswith(("\n", "\r")):
             self._blank()
         start = self.lines

@@ -5,8 +5,6 @@ Spans are the byte order mark, the front matter, blank lines and top-level block
 in it parts no document.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -59,8 +57,7 @@ _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
 class Span:
     """Lines ``[start, end)`` of a document, ``text`` verbatim with their endings.
 
-    ``block`` is what the lines are, None for a mark, front matter, blank lines and containers.
-    """
+    ``block`` is what the lines are, None for a mark, front matter, blank lines and containers."""
 
     kind: SpanKind
     start: int
@@ -75,8 +72,7 @@ class Heading:
 
     ``line`` is its first line and ``end`` the line after it; ``lead`` is the first line of what belongs to it above:
     anchors, targets and comments. ``title`` is without attributes; ``identifiers`` are the explicit ids that links may
-    name: its own and those of its anchors.
-    """
+    name: its own and those of its anchors."""
 
     line: int
     end: int
@@ -254,8 +250,7 @@ class Fault(NamedTuple):
 def first_fault(page: Page) -> Fault | None:
     """The first thing in a document that never ends: text behind it would not be read as text.
 
-    What looks like the opening of a directive and is of no known kind is left alone: mkdocstrings has such lines.
-    """
+    What looks like the opening of a directive and is of no known kind is left alone: mkdocstrings has such lines."""
     every = blocks.blocks(page.text.removeprefix(BYTE_ORDER_MARK))
     found = [
         Fault(

@@ -3,8 +3,6 @@
 Nothing here changes a word of it: texts are cut by lines, verbatim.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter
@@ -58,8 +56,7 @@ class SourceSection:
     """A part of the source under one heading: ``text`` is what stands below it, verbatim.
 
     ``level`` is the heading's; of a document without headings below its title, the text has the title "" and level 0.
-    ``anchors`` are those of the heading and of each one below it; ``above`` is what belongs to the heading itself.
-    """
+    ``anchors`` are those of the heading and of each one below it; ``above`` is what belongs to the heading itself."""
 
     title: str
     level: int
@@ -82,8 +79,7 @@ class PlacedBlocks:
     """A piece of the source for one section of the outline, ``text`` verbatim.
 
     ``topic`` is the index of the topic that it fits best, None when it fits none. ``title`` is
-    the heading under which it stood.
-    """
+    the heading under which it stood."""
 
     text: str
     title: str
@@ -95,8 +91,7 @@ def read_source(text: str, *, own: Container[str] = ()) -> Source:
 
     Sections begin at the shallowest headings below the title, and the header ends there; without such headings it ends
     at the first rule or ordinary text. The footer begins at the rule before the closing references, at headings such as
-    "See also" that end the document and whose ``title_key`` is not among the outline's ``own``, or at definitions.
-    """
+    "See also" that end the document and whose ``title_key`` is not among the outline's ``own``, or at definitions."""
     page = Page(text)
     every = _blocks_of(page)
     level = _section_level(every)
@@ -217,8 +212,7 @@ def _is_closing(block: Block) -> bool:
 def _footer_start(every: Sequence[Block], after: int) -> int:
     """The index of the block with which the footer begins; the number of blocks without one.
 
-    A footer begins with a rule and holds only references and maintenance lines.
-    """
+    A footer begins with a rule and holds only references and maintenance lines."""
     at = start = len(every)
     while at > after and _is_closing(every[at - 1]):
         at -= 1
@@ -238,8 +232,7 @@ def _cut(lines: Sequence[str], start: int, end: int) -> str:
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """The texts under one heading (a label stays with what it labels), and the titles down to it. ``heading`` is its
-    text with its level below the part's, where it is not the part's own; ``above`` stays where the heading does not.
-    """
+    text with its level below the part's, where it is not the part's own; ``above`` stays where the heading does not."""
 
     text: str
     titles: tuple[str, ...]
@@ -336,8 +329,7 @@ class _Sections:
 
     def _score(self, above: set[str], own: set[str], bag: set[str]) -> float:
         """Words in common, against the size of the bag. ``own`` are a piece's words that no heading
-        ``above`` it has.
-        """
+        ``above`` it has."""
         fit = HEADING_WEIGHT * self._weight(above & bag) + self._weight(own & bag)
         return fit / math.sqrt(max(len(bag), LEAST_TERMS))
 
@@ -361,8 +353,7 @@ def _named(piece: _Piece, names: Sequence[str]) -> float:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
     """The pieces of a source by the number of their section, in order; and for each heading that gave way to one of the
-    tool's, by its anchor, the section and the topic whose heading that is (None: the section's own).
-    """
+    tool's, by its anchor, the section and the topic whose heading that is (None: the section's own)."""
 
     blocks: Mapping[int, tuple[PlacedBlocks, ...]]
     headings: Mapping[str, tuple[int, int | None]]
@@ -377,8 +368,7 @@ def place(source: Source, outline: Outline) -> Placement:
     Every block of the source's sections is in exactly one piece. What stands under one heading stays together, so that
     an explanation is not parted from its code. A part whose heading is a section's goes there as a whole, in its order;
     of any other, each topic that it names and else what its words say. A heading below that is no topic's stays, one
-    level below the topics, with what stands before it.
-    """
+    level below the topics, with what stands before it."""
     sections = _Sections(outline)
     wanted = [Wanted(section.title.every(), section.heading) for section in outline.sections]
     own = {at: index for index, at in located([_as_heading(part) for part in source.sections], wanted).items()}

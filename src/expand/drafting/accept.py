@@ -1,7 +1,5 @@
 """Drafts held against their outlines, and handed over to their documents; nothing is sent."""
 
-from __future__ import annotations
-
 import difflib
 import posixpath
 from collections.abc import Iterable, Sequence
@@ -34,8 +32,7 @@ def review(
     """A chapter's draft held to its outline, in the language and plan that it was drafted in, as a run would report it.
     With ``code``, its code blocks are judged by their toolchains.
 
-    Raises ``InputError`` when there is no draft.
-    """
+    Raises ``InputError`` when there is no draft."""
     draft_file = open_draft(workspace, settings, book, chapter_id)
     source = draft_file.chapter.outline.source
     present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
@@ -58,8 +55,7 @@ def review(
 
 def _other_chapters(workspace: Workspace, chapter_id: str) -> dict[str, str]:
     """The other chapters of the book as they stand, by file: their drafts, else their sources. Only a review looks at
-    them: in a run they are being written.
-    """
+    them: in a run they are being written."""
     found = {}
     for other in workspace.chapter_ids():
         with suppress(InputError, OSError):
@@ -89,8 +85,7 @@ def open_draft(workspace: Workspace, settings: Settings, book: Book, chapter_id:
 class Accepted:
     """A draft that is in the place of its source now; ``changed`` is False where it was before.
 
-    ``source`` and ``draft`` are paths relative to the workspace, ``diff`` is what changed as a unified diff.
-    """
+    ``source`` and ``draft`` are paths relative to the workspace, ``diff`` is what changed as a unified diff."""
 
     chapter: str
     source: str
@@ -135,8 +130,7 @@ def accept_drafts(
 
     Refused are drafts with blocking findings. Raises ``InputError`` for a chapter without a draft, for a section that
     it does not have, and for a source that changed since its draft was made. ``force`` passes over the findings and the
-    change.
-    """
+    change."""
     book = workspace.book()
     reviewed = [review(workspace, settings, book, chapter) for chapter in dict.fromkeys(chapters)]
     outlines = {chapter.id: workspace.outline(chapter.id) for chapter in reviewed}

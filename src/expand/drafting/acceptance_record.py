@@ -8,8 +8,6 @@ A chapter whose source is the text that was accepted is drafted from its former 
 outdated.
 """
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import json
@@ -37,8 +35,7 @@ LONGEST_DIFFERENCE = 60
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
     """One line of the record. Hashes are sha256 of the file's bytes; ``former`` is "" where there was no source before.
-    ``undone`` marks the taking back of the acceptance with the same hashes.
-    """
+    ``undone`` marks the taking back of the acceptance with the same hashes."""
 
     chapter: str
     source: str
@@ -115,8 +112,7 @@ class Acceptances:
 
     def keep(self, data: bytes, *, durable: bool) -> str:
         """Keeps a text; returns its hash. Not ``durable``: it may be lost with the power supply, as long as its file is
-        still there that may be.
-        """
+        still there that may be."""
         hashed = file_hash(data)
         if durable or not self.copy(hashed).is_file():
             write_bytes_atomically(self.copy(hashed), data, durable=durable, private=True)
@@ -129,8 +125,7 @@ class Acceptances:
 
     def replaced(self) -> dict[str, bytes]:
         """The document that the first standing acceptance of each chapter replaced, empty where there was none; a
-        chapter whose copy is lost is left out.
-        """
+        chapter whose copy is lost is left out."""
         firsts = {chapter: entries[0].former for chapter, entries in self._all_standing().items() if entries}
         return {
             chapter: read_bytes(self.copy(former)) if former else b""
@@ -178,8 +173,7 @@ class Acceptances:
     def undo(self, chapter: str) -> Restored:
         """Brings the former source back, or takes the file away where there was none before.
 
-        Raises ``InputError``.
-        """
+        Raises ``InputError``."""
         with self._locked():
             last = self.last(chapter)
             if last is None:

@@ -91,8 +91,7 @@ class Chapter:
         brief: Brief | None = None,
     ) -> None:
         """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
-        heading that the draft has.
-        """
+        heading that the draft has."""
         self.id = outline.id
         self.options = options
         self.plan = options.plan
@@ -234,8 +233,7 @@ class Chapter:
 
     def demands_more(self, section: Section, demands: str) -> bool:
         """Whether a section owes something else than by former ``demands``. A brief without an entry for it does not
-        ask for anything: it was renamed, or its topics came from elsewhere.
-        """
+        ask for anything: it was renamed, or its topics came from elsewhere."""
         now = self.demands(section)
         return now[:_DIGITS] != demands[:_DIGITS] or now[_DIGITS:] not in ("", demands[_DIGITS:])
 
@@ -328,8 +326,7 @@ class Chapter:
 
     def check(self, section: Section, text: str) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than
-        the draft.
-        """
+        the draft."""
         known, found = self._checked.get(section.number, (None, ()))
         if known == text:
             return found
@@ -359,8 +356,7 @@ class Chapter:
 
     def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
-        number.
-        """
+        number."""
         known = self._keys.get((section.number, revision))
         if known is None:
             skeleton = self.skeletons[section.number]

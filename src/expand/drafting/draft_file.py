@@ -8,8 +8,6 @@ A draft is made of the ledger's answers and can be made again, so its writing do
 an edit in it, it does.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re
@@ -200,8 +198,7 @@ class DraftFile:
 
     def begun(self, section: Section, revision: Revision) -> Begun:
         """What a section that is due goes on from: its text, where only titles and topics changed since it was drafted.
-        What changed otherwise - the source, an instruction, how much is asked for - has it drafted anew.
-        """
+        What changed otherwise - the source, an instruction, how much is asked for - has it drafted anew."""
         stamp, chapter = self._stamps.get(section.number), self.chapter
         changed = set(differences(stamp.key, chapter.key(section, revision))) if stamp and stamp.key else set(PARTS)
         same_source = self._former is not None and self._former.source_hash == file_hash(self._source)
@@ -238,8 +235,7 @@ class DraftFile:
 
     def _keep_names_apart(self) -> None:
         """Rename what two sections define differently, and drop what they define likewise, but nothing that the author
-        or an editor defined. Sections are taken in their order, so that it is the same whichever came first.
-        """
+        or an editor defined. Sections are taken in their order, so that it is the same whichever came first."""
         numbers = [section.number for section in self.chapter.outline.sections]
         taken: dict[str, str] = {}
         for number in sorted(numbers, key=lambda number: (not self.edited(number), number)):
@@ -329,8 +325,7 @@ class DraftFile:
 
     def restore(self, number: int) -> None:
         """Bring back the text that was replaced last, as a person's edit, and write it. The present one is kept in its
-        turn, so that the next call takes this one back. Raises ``InputError``.
-        """
+        turn, so that the next call takes this one back. Raises ``InputError``."""
         title = self.chapter.skeletons[number].title
         replaced = last_replaced(self._workspace, self.chapter.id, number=number, title=title)
         self._keep_replaced(number)
@@ -380,8 +375,7 @@ class DraftFile:
 
     def _changed(self, former: Draft) -> frozenset[int]:
         """The sections whose outline changed since they were drafted. A topic that is missing in any other was taken
-        out of the draft by a person, or put elsewhere.
-        """
+        out of the draft by a person, or put elsewhere."""
         keys = {section.number: self.chapter.key(section, NO_REVISION) for section in self.chapter.outline.sections}
         stamps = former.stamps.items()
         return frozenset(n for n, stamp in stamps if n not in keys or "outline" in differences(stamp.key, keys[n]))
@@ -434,8 +428,7 @@ class DraftFile:
     ) -> ChapterResult:
         """The chapter from its sections, with the verdicts on their ``code`` if there are any. What is found across
         them goes to the section that it names, or to the chapter where that section is not among them. For the rest
-        see ``chapter_findings``.
-        """
+        see ``chapter_findings``."""
         across = self.chapter_findings(whole=whole, links=links, others=others)
         if code is not None:
             across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
@@ -466,8 +459,7 @@ class DraftFile:
         """What shows only across sections; of a ``whole`` chapter also what is missing from it.
 
         In ``links`` it is noted which files were looked for, and whether they are there. ``others`` are the
-        texts of the book's other chapters by file.
-        """
+        texts of the book's other chapters by file."""
         chapter, former = self.chapter, self._former
         page = self._workspace.source_path(chapter.outline.source)
         site = site_of(page, self._workspace.root)
@@ -504,8 +496,7 @@ class DraftFile:
 def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> CodeCheck:
     """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document. What
     the code is built with, the outline says, and what it leaves unsaid, the brief. Raises ``InputError`` for the path
-    of a package that leads out of the workspace.
-    """
+    of a package that leads out of the workspace."""
     folder = workspace.source_path(chapter.outline.source).parent
     shared = chapter.brief.shared if chapter.brief else {}
     packages = {**cast("dict[str, Any]", shared.get("packages", {})), **chapter.outline.packages}
@@ -577,8 +568,7 @@ class DraftStore:
 
     def take(self, chapter: str) -> DraftFile:
         """The draft, to work on: it stays open until it is closed. It is written with what its sections consist of
-        before a model wrote anything: a folder that cannot be written is found before anything is spent on it.
-        """
+        before a model wrote anything: a folder that cannot be written is found before anything is spent on it."""
         found = self.look(chapter)
         self._open[chapter] = found
         found.write()

@@ -3,8 +3,6 @@
 They are in ``.expand/replaced/<chapter>.jsonl``, one a line, the last one last; nothing takes them out.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass
 

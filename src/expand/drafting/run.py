@@ -10,8 +10,6 @@ flight arrives, is settled and drafted, and only then does the cancellation go o
 left behind: those attempts stay charged at their reservation, as unknown outcomes.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -55,8 +53,7 @@ class Run:
 
     ``async for event in run`` gives every event from the first on and ends with the run; one loop at a time. ``await
     run.result()`` may come before, after or without it. A block that is left early stops the run and waits for what is
-    in flight.
-    """
+    in flight."""
 
     def __init__(
         self,
@@ -70,8 +67,7 @@ class Run:
     ) -> None:
         """``settings`` are those of the options, unless they are given. ``author`` writes in the place of the
         configured one. ``on_event`` is called within the run and should be quick; when it raises, the run stops and the
-        error is raised by ``result``. ``keep_events``: keep them for ``async for``.
-        """
+        error is raised by ``result``. ``keep_events``: keep them for ``async for``."""
         self._workspace = workspace
         self._options = options
         self._settings = settings or options.settings(workspace, own_author=author is not None)
@@ -113,8 +109,7 @@ class Run:
         """What the run came to, once it has ended.
 
         Raises ``InputError``, ``AuthorError`` and ``LedgerError`` for what kept it from beginning or from going on, and
-        what ``on_event`` raised.
-        """
+        what ``on_event`` raised."""
         result = await self._arrived()
         if self._broken is not None:
             raise self._broken
@@ -238,8 +233,7 @@ class _Scheduler:
         """Draft the chapters; everything bought is in the drafts when it returns.
 
         Raises ``InputError`` before anything is sent when the input is wrong; and a defect of the tool that a section
-        ran into, once all others are drafted.
-        """
+        ran into, once all others are drafted."""
         began = time.monotonic()
         if self._options.fresh:
             raise_revisions(self._context.ledger, self._drafts, overwrite=True)
@@ -377,8 +371,7 @@ class _Scheduler:
 
     async def _first_alone(self, section: SectionRun) -> DraftedSection:
         """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
-        what is asked of it for the others.
-        """
+        what is asked of it for the others."""
         if self._drafts.setup.profile.brief and not self._context.delivered:
             async with self._learning:
                 if not self._context.delivered:
@@ -470,8 +463,7 @@ def lanes(
 
     Side by side, as many chapters are begun as there are workers, each with one section; then come their other
     sections, when the provider may have the chapter's prefix in its cache. Only then the next chapters are begun, so
-    that few are open at a time.
-    """
+    that few are open at a time."""
     if in_order:
         yield from chapters.items()
         return

@@ -41,8 +41,7 @@ class Skeleton:
     heading in the model's text. By the chapter's brief, ``opening`` are the section's first sentences, and ``weights``
     the lines that it gives each topic, which say how they share the section; "" and () where it says nothing.
     ``names`` are the link references and footnotes that the author's document defines, with what they stand for. Where
-    the section is ``revised``, the author's text on a topic gives way to the model's.
-    """
+    the section is ``revised``, the author's text on a topic gives way to the model's."""
 
     number: int
     title: str
@@ -110,8 +109,7 @@ class Skeleton:
 class _CutAnswer:
     """An answer that was cut: its text as it came, the topics it was asked for, and those topics' texts before it.
 
-    ``slot`` is the topic in which it ends.
-    """
+    ``slot`` is the topic in which it ends."""
 
     text: str
     slot: int
@@ -122,8 +120,7 @@ class _CutAnswer:
 
 def imagined_line(number: int) -> str:
     """A line in the place of one that a model would write, for what is worked out ahead. Its number is squared: lines
-    that count up would be taken for a loop.
-    """
+    that count up would be taken for a loop."""
     return f"Line {number**2} stands for one of the lines that the model would write here."
 
 
@@ -175,8 +172,7 @@ class SectionText:
         """Adds an answer that was asked for ``slots``; returns by how many lines the section grew.
 
         An answer for several topics is taken apart at their headings. Topics that it does not head stay empty, for the
-        caller to ask for. Loops are cut off: they would lead the model on into the next one.
-        """
+        caller to ask for. Loops are cut off: they would lead the model on into the next one."""
         before, was = self.lines, self.copy()
         text, removed = sanitize.bare(text, inside=self.fence(slots[0]) or None)
         for piece in removed:

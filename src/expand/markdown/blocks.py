@@ -55,8 +55,7 @@ class Block:
 
     ``level`` is a heading's level (1-6), ``title`` its inline source; ``setext`` says that it is underlined. ``info``
     is a fence's info string, ``code`` the content of a fence or of indented code, ``marker`` a fence's opening run of
-    backticks or tildes; ``closed`` is False for a fence that only the end of the text ends.
-    """
+    backticks or tildes; ``closed`` is False for a fence that only the end of the text ends."""
 
     kind: Kind
     start: int
@@ -80,8 +79,7 @@ class Block:
 class Paragraph:
     """A paragraph at any depth (also of a list item or quote): first line and inline source.
 
-    ``prose`` is the text without code spans, link targets and addresses.
-    """
+    ``prose`` is the text without code spans, link targets and addresses."""
 
     line: int
     end: int
@@ -160,8 +158,7 @@ def _parser(*, inline: bool) -> MarkdownIt:
 def _math_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """``$$`` on a line of its own opens display math up to the next line that ends with it.
 
-    CommonMark knows no math: without this rule a line of ``===`` inside would make a heading.
-    """
+    CommonMark knows no math: without this rule a line of ``===`` inside would make a heading."""
     opening = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
     if state.is_code_block(start) or not opening.startswith("$$") or "$$" in opening[2:]:
         return False
@@ -359,8 +356,7 @@ def closing_fence(text: str) -> str | None:
 
 def anchor(heading: str) -> str:
     """A heading's anchor as GitHub makes it: lower case, the text of links and code without their
-    markup, no punctuation, hyphens for spaces.
-    """
+    markup, no punctuation, hyphens for spaces."""
     kept = re.sub(r"[^\w\- ]", "", _without_markup(heading).strip().lower())
     return kept.replace(" ", "-")
 

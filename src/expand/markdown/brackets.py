@@ -5,8 +5,6 @@ from the middle of a file, one that begins with a tag is markup, and neither is 
 author marks with an ellipsis.
 """
 
-from __future__ import annotations
-
 import re
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}

@@ -4,8 +4,6 @@ A false alarm costs a purchase and a finding, so a text counts as cut only where
 open bracket, a link or table row half written, a paragraph without the full stop that its other paragraphs have.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

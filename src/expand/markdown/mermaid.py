@@ -4,8 +4,6 @@ Judged are the kind of the diagram, brackets and arrows of flowcharts, messages 
 are not ended. What else the notations hold is left alone.
 """
 
-from __future__ import annotations
-
 import re
 
 from expand.markdown.blocks import bare_rows

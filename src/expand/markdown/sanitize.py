@@ -7,8 +7,6 @@ for a heading, a rule or a greeting. Lines that need no change survive byte for 
 """
 
 # ruff: noqa: SIM905 - words are easier to read than a list of strings
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
@@ -117,8 +115,7 @@ def bare(answer: str, *, inside: str | None = None) -> tuple[str, tuple[Removed,
     """The text of an answer, and what was taken off it: forbidden characters, thinking, special tokens.
 
     ``inside`` is the open fence that the answer continues, as ``blocks.open_fence`` names it. Thinking that never ends
-    leaves "": the text did not begin.
-    """
+    leaves "": the text did not begin."""
     text = characters.without_forbidden(answer)
     marker = (inside or "")[: len(inside or "") - len((inside or "").lstrip("`~"))]
     text, removed = thinking.take_off(text, inside=marker)
@@ -130,8 +127,7 @@ def continues_fence(more: str, fence: str) -> bool:
     """Whether ``more`` goes on inside the open ``fence`` instead of turning to a new block.
 
     A bare closing line comes first, or the same fence is opened again: it goes on. Another
-    fence is opened first: it does not. With no fence line at all only a heading turns away.
-    """
+    fence is opened first: it does not. With no fence line at all only a heading turns away."""
     marker = fence[: len(fence) - len(fence.lstrip("`~"))]
     for row in rows(more):
         found = ANY_FENCE_ROW.match(row)
@@ -147,8 +143,7 @@ def continues_fence(more: str, fence: str) -> bool:
 def without_reopening(more: str, fence: str) -> str:
     """A continuation of an open fence without the fence line with which it opens it again.
 
-    A greeting may stand before that line: it goes, too.
-    """
+    A greeting may stand before that line: it goes, too."""
     lines = rows(more)
     solid = [number for number, row in enumerate(lines) if not is_blank(row)]
     for number in solid[:ANNOUNCED_WITHIN]:
@@ -180,8 +175,7 @@ def clean(
     ``own_headings`` (numbered or not, bold lines, any level), rules at the ends, numbers in front of headings. The
     shallowest heading left gets ``body_level``, deeper ones follow, 6 at most. ``inside`` is the open fence that the
     answer continues, as ``blocks.open_fence`` names it. ``cut`` says that the answer ended in the middle: then its end
-    stays as it is. Otherwise it ends in exactly one newline; nothing left is "". Cleaning twice is cleaning once.
-    """
+    stays as it is. Otherwise it ends in exactly one newline; nothing left is "". Cleaning twice is cleaning once."""
     text, _ = bare(answer, inside=inside)
     opening = ""
     if inside is not None and continues_fence(text, inside):
@@ -247,8 +241,7 @@ def _replaced(text: str, start: int, end: int, new: str) -> str:
 
 def _all_replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     """The text with several runs of lines replaced, given in their order. In one go: an answer may have a heading in
-    every line.
-    """
+    every line."""
     if not edits:
         return text
     lines = rows(text)
@@ -264,8 +257,7 @@ def _unwrap(text: str, keys: set[str]) -> str:
     """Without a fence that holds the whole answer as Markdown.
 
     Fences within are often as long as the one around them, which Markdown reads as other blocks than were meant. So
-    both readings are weighed: the one that leaves more prose outside of code is right.
-    """
+    both readings are weighed: the one that leaves more prose outside of code is right."""
     begun = _solid_start(text)
     opening = _FENCE_ROW.match(text, begun)
     if opening is None or blocks.language_of(opening[2]) not in _WRAPPERS:
