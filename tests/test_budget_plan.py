@@ -75,7 +75,11 @@ def test_what_fits_is_taken_in_order_and_the_rest_left_out() -> None:
     sections = [due("03", 1), due("03", 2, 300), due("03", 3), due("04", 1, priority="high")]
     plan = budget_plan(sections, 9_000, lambda one: 30 * one.lines)
     assert plan is not None
-    assert plan.finished == (("04", 1), ("03", 1))
+    assert [*plan.finished] == [("04", 1), ("03", 1)]
+    assert plan.begins(("03", 1), 3_000)
+    assert plan.begins(("03", 1), None)
+    assert not plan.begins(("03", 1), 2_999)  # what came before it took more than it was expected to
+    assert not plan.begins(("03", 3), 9_000)
     assert plan.left_out == (("03", 2), ("03", 3))
     assert plan.tokens == 6_000
     assert "--plan lean would take about 9,000" not in str(plan)
@@ -83,21 +87,21 @@ def test_what_fits_is_taken_in_order_and_the_rest_left_out() -> None:
 
 
 def test_the_lean_plan_is_offered_where_it_fits() -> None:
-    plan = budget_plan([due("03", 1), due("03", 2)], 3_300, lambda one: 30 * one.lines)
+    plan = budget_plan([due("03", 1), due("03", 2)], 3_750, lambda one: 30 * one.lines)
     assert plan is not None
     assert "--plan lean would take about 3,000" in str(plan)
-    less = budget_plan([due("03", 1), due("03", 2, 101)], 3_300, lambda one: 30 * one.lines)
+    less = budget_plan([due("03", 1), due("03", 2, 101)], 3_750, lambda one: 30 * one.lines)
     assert less is not None
     assert less.lean_tokens == 3_000
-    tight = budget_plan([due("03", 1), due("03", 2, 103)], 3_300, lambda one: 30 * one.lines)
+    tight = budget_plan([due("03", 1), due("03", 2, 103)], 3_750, lambda one: 30 * one.lines)
     assert tight is not None
     assert "--plan lean" not in str(tight)
 
 
 @pytest.mark.parametrize(
     ("remaining", "planned"),
-    [(None, False), (TOKENS_PER_LINE * 200, False), (TOKENS_PER_LINE * 200 - 1, False), (6_600, False), (6_599, True),
-     (3_300, True), (3_299, False), (0, False)],
+    [(None, False), (TOKENS_PER_LINE * 200, False), (TOKENS_PER_LINE * 200 - 1, False), (7_500, False), (7_499, True),
+     (3_750, True), (3_749, False), (0, False)],
 )  # fmt: skip
 def test_a_plan_is_made_only_where_some_fit_and_some_do_not(remaining: int | None, planned: bool) -> None:
     asked: list[DueSection] = []

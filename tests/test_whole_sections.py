@@ -52,11 +52,32 @@ def topics_of(workspace: Workspace, number: int) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("over", "condensed"), [(1.2, False), (1.25, True)])
 def test_a_section_that_runs_far_over_is_sent_back_once(tmp_path: Path, over: float, condensed: bool) -> None:
-    author = ScriptedAuthor(ratio=over)
+    generator, first = TextGenerator(), [""]
+
+    def write(sent: SentRequest) -> str:
+        if sent.purpose == "repair":
+            return _shortened(first[0], most=150)
+        first[0] = written(sent.question, "normal", generator=generator, ratio=over)[0]
+        return first[0]
+
+    author = ScriptedAuthor(write=write)
     result = run(shipped(tmp_path), author, sections=[1])
     assert ["repair" in sent.purpose for sent in drafting(author)] == ([False, True] if condensed else [False])
     (section,) = result.chapter.sections
     assert section.lines <= (1.05 if condensed else 1.15) * section.target_lines
+
+
+def _shortened(text: str, *, most: int) -> str:
+    """The text without its last sentences, headings and code aside."""
+    lines = text.splitlines()
+    inside = False
+    plain = []
+    for number, line in enumerate(lines):
+        inside ^= line.startswith("```")
+        if not inside and line.strip() and not line.startswith(("#", "```", "About")):
+            plain.append(number)
+    gone = set(plain[-max(0, len(lines) - most + 8) :])
+    return "\n".join(line for number, line in enumerate(lines) if number not in gone) + "\n"
 
 
 def test_a_shorter_text_that_lost_an_example_is_not_taken(tmp_path: Path) -> None:

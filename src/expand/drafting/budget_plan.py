@@ -5,7 +5,7 @@ in the middle of all. So the run works out what each section is expected to take
 highest priority first, and drafts them one after the other. It says so before it sends anything.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from expand.drafting.chapter import Chapter
@@ -18,7 +18,7 @@ from expand.outline.plans import Plan, under
 TOKENS_PER_LINE = 60
 """What a line of a draft takes at the most, its share of the prompts included; measured were 25 to 45. A budget with so
 much for every line needs no plan, and a large book is not worked through for one."""
-RESERVE_PERCENT = 110
+RESERVE_PERCENT = 125
 """What a section needs, in percent of what it is expected to take: answers are not of just the length asked for."""
 MOST_LEFT_OUT = 50
 """After so many sections that do not fit, no further one is looked at."""
@@ -46,14 +46,22 @@ class DueSection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BudgetPlan:
-    """Which sections are ``finished``, in the order in which they are drafted, and which are ``left_out``. ``tokens``
-    is what the finished ones are expected to take, and ``lean_tokens`` what all of them would under the lean plan."""
+    """Which sections are ``finished``, in the order in which they are drafted, each with the tokens that it is expected
+    to take, and which are ``left_out``. ``lean_tokens`` is what all of them would take under the lean plan."""
 
     remaining: int
-    finished: tuple[Key, ...]
+    finished: Mapping[Key, int]
     left_out: tuple[Key, ...]
-    tokens: int
     lean_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """What the finished sections are expected to take."""
+        return sum(self.finished.values())
+
+    def begins(self, key: Key, remaining: int | None) -> bool:
+        """Whether a section is begun with what is left by now: those before it may have taken more than expected."""
+        return key in self.finished and (remaining is None or self.finished[key] <= remaining)
 
     @property
     def refusal(self) -> str:
@@ -66,7 +74,7 @@ class BudgetPlan:
             lean = f"; --plan lean would take about {self.lean_tokens:,} for all of them"
         return (
             f"{self.remaining:,} tokens do not cover the {len(self.finished) + len(self.left_out)} sections that are "
-            f"due: {_named(self.finished)} will be finished, one after the other, for about {self.tokens:,}; "
+            f"due: {_named([*self.finished])} will be finished, one after the other, for about {self.tokens:,}; "
             f"{_named(self.left_out)} will not be begun{lean}"
         )
 
@@ -96,24 +104,22 @@ def budget_plan(
     None where all fit, or where not even one does: the run then goes as far as it gets."""
     if remaining is None or remaining >= TOKENS_PER_LINE * sum(section.lines for section in due):
         return None
-    finished: list[DueSection] = []
-    left, tokens, misses = 100 * remaining, 0, 0
+    finished: dict[Key, int] = {}
+    left, lines, misses = 100 * remaining, 0, 0
     for section in sorted(due, key=lambda one: _ORDER.index(one.priority)):  # the order within a priority stays
         if misses < MOST_LEFT_OUT and RESERVE_PERCENT * (need := expected(section)) <= left:
-            finished.append(section)
+            finished[section.key] = need
             left -= RESERVE_PERCENT * need
-            tokens += need
+            lines += section.lines
         else:
             misses += 1
     if not misses or not finished:
         return None
-    done = {section.key for section in finished}
     return BudgetPlan(
         remaining=remaining,
-        finished=tuple(section.key for section in finished),
-        left_out=tuple(section.key for section in due if section.key not in done),
-        tokens=tokens,
-        lean_tokens=tokens * sum(one.lean_lines for one in due) // sum(one.lines for one in finished),
+        finished=finished,
+        left_out=tuple(section.key for section in due if section.key not in finished),
+        lean_tokens=sum(finished.values()) * sum(one.lean_lines for one in due) // lines,
     )
 
 

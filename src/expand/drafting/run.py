@@ -311,7 +311,7 @@ class _Scheduler:
         todo = lanes(chapters, workers=self._workers, in_order=self._options.context == "text")
         workers = self._workers
         if self._plan is not None:
-            first, workers = self._plan.finished, 1
+            first, workers = tuple(self._plan.finished), 1
             every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
             todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*first, *every)))
         done = asyncio.Event()
@@ -411,7 +411,7 @@ class _Scheduler:
             self._on_event(Notice(message=f"{chapter.id}/{number}: {message}"))
         if check.state != "due":
             return "reused", ()
-        if self._plan is not None and (chapter.id, number) in self._plan.left_out:
+        if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.remaining_tokens()):
             self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
             return "refused", ()
         code = None
