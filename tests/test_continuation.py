@@ -242,3 +242,8 @@ def test_a_chapter_whose_answers_are_cut(
     assert "once more" in chapter.requests_for(3, "continue")[0].last_user_message
     cut = [one for one in chapter.chapter.sections[0].findings if one.kind == "cut"]
     assert [one.severity for one in cut] == severities
+
+
+def test_a_text_of_crlf_lines_ends_without_a_part_of_one() -> None:
+    assert draft(["One.\r\n\r\n"]).render().endswith("One.")
+    assert draft(["One.", "\r\n\r\n"]).render() == draft(["One.\r\n\r\n"]).render()

@@ -144,7 +144,7 @@ class SectionText:
     def render(self) -> str:
         """The section as it stands in the draft."""
         text = self._filled().text
-        return text if self.skeleton.kept else text.strip("\n")
+        return text if self.skeleton.kept else text.strip("\r\n")
 
     def _filled(self) -> Filled:
         bodies = [assemble.close(body) if body.strip() else "" for body in self.bodies]
