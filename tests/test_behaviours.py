@@ -10,6 +10,7 @@ from behaviour_runs import ALL, run_behaviour
 from behaviours import Behaviour, BehaviourServer
 
 from expand.client import retry_policy
+from expand.client.client import BudgetedClient
 
 MOST_CHARGED = 1.5
 """Tokens charged for each that the dry run reserves, at the most."""
@@ -31,6 +32,9 @@ def test_behaviour(
 ) -> None:
     monkeypatch.setattr(retry_policy, "FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(retry_policy, "JITTER_SECONDS", 0.01)
+    if behaviour.most_requests is not None:
+        # The first request goes ahead alone for a fifth of a second. On a busy machine its answer takes longer.
+        monkeypatch.setitem(BudgetedClient.__init__.__kwdefaults__ or {}, "pilot_seconds", 5.0)
     seen = run_behaviour(tmp_path, server, behaviour)
     assert seen.ran.code in behaviour.codes, seen.ran.err + seen.ran.out
     assert "Traceback" not in seen.ran.err
