@@ -12,8 +12,8 @@ import pytest
 from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
 
 from expand import redaction
-from expand.prompts.sandbox import MeteredEnvironment
 from expand.prompts.template_lookup import packaged_folder
+from expand.prompts.template_sandbox import MeteredEnvironment
 from expand.testing import this_machine_only
 
 _NUMBERS = itertools.count()

@@ -13,7 +13,7 @@ from workspaces import expand, small
 from expand.errors import InputError
 from expand.prompts.context import SAMPLES
 from expand.prompts.rendering import MOST_CHARACTERS, Prompts
-from expand.prompts.sandbox import ITEM, MOST_BITS, STEP, UNITS, MeteredEnvironment, TooMuchError
+from expand.prompts.template_sandbox import ITEM, MOST_BITS, STEP, UNITS, MeteredEnvironment, TooMuchError
 
 TOO_MUCH = "it multiplies text, or loops, beyond all bounds; repeat less, and join shorter texts"
 TOO_DEEP = "its brackets or blocks are nested too deeply; flatten it"

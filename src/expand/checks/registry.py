@@ -15,8 +15,8 @@ from expand.checks import (
     thin,
     undefined_names,
 )
+from expand.checks.draft_language import wrong_language
 from expand.checks.finding import Finding, Severity
-from expand.checks.language import wrong_language
 from expand.markdown.names import definitions
 from expand.outline import Quality, Section
 

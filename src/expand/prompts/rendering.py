@@ -30,8 +30,8 @@ from expand.prompts.context import (
     SectionContext,
     SuggestionContext,
 )
-from expand.prompts.sandbox import MeteredEnvironment, TooMuchError
 from expand.prompts.template_lookup import CHAPTERS, PLAIN, TemplateLookup, require_style
+from expand.prompts.template_sandbox import MeteredEnvironment, TooMuchError
 from expand.schema.validators import suggestion
 from expand.workspace import read_text
 
