@@ -78,6 +78,31 @@ def test_ready_profiles() -> None:
     assert unknown.writes("zh")
 
 
+STRONG = (
+    "gpt-4o-mini", "gpt-5.6", "o3", "claude-opus-4-5", "anthropic/claude-sonnet-5-5", "gemini-2.5-pro",
+    "google/gemini-3.8-flash", "deepseek-chat", "deepseek-reasoner", "deepseek-v4-pro", "qwen3-max",
+    "qwen3.5-max-preview", "grok-4.7", "kimi-k2-thinking", "GLM-5.1", "mistral-large-2512",
+)  # fmt: skip
+OTHERS = ("gpt-3.5-turbo", "gpt-4", "claude-3-haiku", "gemini-1.5-flash", "deepseek-r1-distill-qwen-7b", "qwen3:8b",
+          "llama3.2:3b", "my-fine-tune", EMBEDDED_MODEL)  # fmt: skip
+
+
+@pytest.mark.parametrize("model", STRONG)
+def test_strong_models_plan_and_write_whole_sections(model: str) -> None:
+    profile = profile_for(model)
+    assert profile.brief
+    assert profile.lines_per_request >= 130
+    room = profile.output_cap(profile.lines_per_request) - profile.reasoning_tokens
+    assert room >= 40 * profile.lines_per_request  # the lines that it is asked for fit, thinking aside
+    assert profile.max_output_tokens * 2 <= profile.context_window
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_other_models_plan_only_where_the_settings_say_so(model: str) -> None:
+    assert not profile_for(model).brief
+    assert profile_for(model, {model: {"brief": True}}).brief
+
+
 def test_embedded_profile_writes_english_by_aspects_and_forms() -> None:
     profile = profile_for(EMBEDDED_MODEL)
     assert profile.writes("en")
