@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from expand.budget import Amount, Limit
-from expand.ledger import Ledger, ModelLimits, Order, Run, attempts, budget_totals
+from expand.ledger import Ledger, ModelLimits, Order, Run, attempts
 from expand.llm.types import (
     Address,
     Answer,
@@ -129,7 +129,7 @@ def reserve_unsent(ledger: Ledger, wanted: Order) -> str:
     owner = ledger._owner
     assert owner is not None
     with ledger.writing() as connection:
-        budget_totals.ensure(connection, wanted.scopes)
+        attempts.ensure_scopes(connection, wanted.scopes)
         made = attempts.open_attempt(connection, wanted, owner=owner, now=ledger.clock(), sent=False)
     return made.attempt_id
 

@@ -26,7 +26,7 @@ from workspaces import ROOT, expand, shipped
 
 from expand.drafting.brief import read_brief
 from expand.errors import EXIT_CODES
-from expand.ledger.migrations import MIGRATIONS
+from expand.ledger.database import MIGRATIONS
 from expand.markdown import blocks as markdown
 from expand.outline.reading import read_book, read_outline
 from expand.outline.schema import BOOK, BRIEF, OUTLINE

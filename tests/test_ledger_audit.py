@@ -19,9 +19,9 @@ from expand.ledger import (
     LedgerBusyError,
     Reservation,
     State,
+    database,
     export,
     import_,
-    migrations,
     reconcile,
     reconcile_export,
     verify,
@@ -71,7 +71,7 @@ def test_a_good_ledger_verifies_and_stays_as_it_is(path: LedgerPlace) -> None:
     report = verify(path)
     assert report.ok
     assert (report.attempts, report.requests, report.answers) == (5, 4, 3)
-    assert (report.version, report.without_text) == (migrations.VERSION, 0)
+    assert (report.version, report.without_text) == (database.VERSION, 0)
     if isinstance(path, Path):
         assert path.read_bytes() == before
 
@@ -443,11 +443,11 @@ def test_a_file_without_the_columns(ledger: Ledger) -> None:
 # --- migrations -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", range(migrations.VERSION))
+@pytest.mark.parametrize("version", range(database.VERSION))
 def test_every_older_version_is_brought_up_to_date(site: Site, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
-        older.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:version])
-        older.setattr(migrations, "VERSION", version)
+        older.setattr(database, "MIGRATIONS", database.MIGRATIONS[:version])
+        older.setattr(database, "VERSION", version)
         Ledger.open(site.place).close()
     reader = Ledger.read(site.place)
     if reader is not None:  # a schema of version 0 has nothing in it
@@ -457,14 +457,14 @@ def test_every_older_version_is_brought_up_to_date(site: Site, version: int, mon
     begin(ledger)
     ledger.close()
     report = verify(site.place)
-    assert (report.ok, report.version) == (True, migrations.VERSION)
+    assert (report.ok, report.version) == (True, database.VERSION)
 
 
 def test_a_migration_that_fails_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = (*migrations.MIGRATIONS, ("CREATE TABLE later (x TEXT)", "NONSENSE"))
+    broken = (*database.MIGRATIONS, ("CREATE TABLE later (x TEXT)", "NONSENSE"))
     with monkeypatch.context() as patch:
-        patch.setattr(migrations, "MIGRATIONS", broken)
-        patch.setattr(migrations, "VERSION", len(broken))
+        patch.setattr(database, "MIGRATIONS", broken)
+        patch.setattr(database, "VERSION", len(broken))
         with pytest.raises(Exception, match="NONSENSE"):
             Ledger.open(site.place)
     Ledger.open(site.place).close()

@@ -1,9 +1,9 @@
 """The ledger: budgets, attempts and answers in one database that survives a kill.
 
 ``store`` is the ledger itself, and ``values`` what goes in and out. ``admission_check`` says what stands in an order's
-way; ``attempts``, ``batches`` and ``budget_totals`` are the rows, ``migrations`` their tables. ``aggregates``
-is what reports read. ``audit`` derives it all again, ``transfer`` moves it to another ledger, and ``reconciliation``
-settles unknown outcomes. ``database`` is the boundary to the back ends ``sqlite`` and ``postgres``.
+way; ``attempts`` and ``batches`` are the rows, of budgets too. ``aggregates`` is what reports read. ``audit`` derives
+it all again, ``transfer`` moves it to another ledger, and ``reconciliation`` settles unknown outcomes.
+``database`` is the boundary to the back ends ``sqlite`` and ``postgres``.
 """
 
 from expand.ledger.audit import VerifyReport, verify

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from expand.budget import Balance, Shortfall, shortfall
-from expand.ledger import attempts, budget_totals
+from expand.ledger import attempts
 from expand.ledger.database import Connection, Reader
 from expand.ledger.values import Held, InFlight, ModelLimits, Order, Pause, Paused, Refused, StoredAnswer
 
@@ -52,8 +52,8 @@ def objection(
     # The rows are made before they are read: `attempts.open_attempt` updates them, and an UPDATE of a missing row
     # changes nothing and reports no error.
     scopes = order.scopes
-    budget_totals.ensure(connection, scopes)
-    return _refused(connection, order, budget_totals.balances(connection, scopes))
+    attempts.ensure_scopes(connection, scopes)
+    return _refused(connection, order, attempts.balances(connection, scopes))
 
 
 def _refused(connection: Connection, order: Order, balances: tuple[Balance, ...]) -> Refused | None:

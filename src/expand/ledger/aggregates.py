@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from expand.budget import Balance
-from expand.ledger import attempts, budget_totals
+from expand.ledger import attempts
 from expand.ledger.database import Connection
 from expand.ledger.values import AttemptRow, State
 from expand.llm.types import Purpose
@@ -135,7 +135,7 @@ class Aggregates(NamedTuple):
 def aggregates(connection: Connection, latest: int) -> Aggregates:
     """The ledger added up; ``connection`` sees one consistent state of it."""
     return Aggregates(
-        balance=budget_totals.balance(connection, "book"),
+        balance=attempts.balance(connection, "book"),
         # The columns of each statement are the fields of what is made of its rows, in order.
         slices=tuple(map(Slice._make, connection.execute(_SLICES))),
         days=tuple(map(Day._make, connection.execute(_DAYS))),

@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from expand.errors import LedgerError
-from expand.ledger import attempts, connect, migrations
+from expand.ledger import attempts, store
+from expand.ledger.attempts import TOTALS
 from expand.ledger.batches import Stage
-from expand.ledger.budget_totals import TOTALS
-from expand.ledger.database import Connection, ConstraintError, Database
+from expand.ledger.database import Connection, ConstraintError, Database, later_migrations
 from expand.ledger.values import AttemptRow, State
 from expand.ledger_location import LedgerPlace
 
@@ -62,14 +62,14 @@ class VerifyReport:
 def verify(place: LedgerPlace) -> VerifyReport:
     """Audit the ledger at ``place`` without changing it. Each check sees one consistent state of it."""
     try:
-        database = connect.read_unchanged(place, PATIENCE_SECONDS)
+        database = store.read_unchanged(place, PATIENCE_SECONDS)
     except LedgerError as error:
         return VerifyReport(path=place, findings=(str(error),))
     if database is None:
         return VerifyReport(path=place, findings=(f"{place}: there is no ledger here; check the path",))
     try:
         version = database.version()
-        if version < migrations.VERSION:
+        if later_migrations(version):
             return VerifyReport(
                 path=place, findings=(f"{place}: version {version} is older; run `expand budget` to upgrade it",)
             )

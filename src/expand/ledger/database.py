@@ -1,13 +1,21 @@
-"""The boundary between the ledger's rules and a database.
+"""The boundary between the ledger's rules and a database, and the tables that a database keeps.
 
 The rules and their SQL are written once, in what SQLite and PostgreSQL have in common: ``?`` stands for a value, and a
 row is read by name or position. A back end is a module beside this one (``sqlite``, ``postgres``) with a ``Database``,
-opened by ``connect``. No other module of this package knows which back end it talks to.
+opened by ``store``. No other module of this package knows which back end it talks to.
+
+``data/migrations/<n>.sql`` leads from version n - 1 of the tables to n. Statements are written as SQLite takes them;
+``postgres`` translates them. They only ever append, so that a process of an older version that is still running can go
+on settling what it has in flight. Never edit a file that was released.
+
+A batch is an owner as well, of the attempts in it: ``id`` is in both tables. ``submitting`` is 1 while the batch is on
+its way to its provider, and then NULL, so that only one can be.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from expand.errors import LedgerError
@@ -117,3 +125,28 @@ class Database(Reader, Protocol):
 
     def close(self) -> None:
         """Close it; harmless when repeated."""
+
+
+APPLICATION_ID = 0x45585044
+"""``EXPD``: how a ledger is told from any other database."""
+
+_FOLDER = Path(__file__).parents[1] / "data" / "migrations"
+VERSION = 2
+MIGRATIONS = tuple(
+    tuple((_FOLDER / f"{version}.sql").read_text(encoding="utf-8").rstrip("\n;").split(";\n\n"))
+    for version in range(1, VERSION + 1)
+)
+"""The statements of each migration."""
+
+
+def later_migrations(version: int) -> tuple[tuple[str, ...], ...]:
+    """The migrations that lead from ``version`` to the newest one; none for that."""
+    return MIGRATIONS[version:]
+
+
+def refuse_newer(version: int, name: str) -> None:
+    """Raise ``LedgerError`` for a ledger that only a newer expand knows."""
+    if version > VERSION:
+        raise LedgerError(
+            f"{name}: version {version} was written by a newer expand, this one knows up to {VERSION}; upgrade it"
+        )

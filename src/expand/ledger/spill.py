@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from expand.errors import LedgerError
-from expand.ledger import attempts, budget_totals
+from expand.ledger import attempts
 from expand.ledger.database import Connection, ConstraintError, Database
 from expand.ledger.values import Order, State
 from expand.llm.types import Answer, Finish, Usage
@@ -161,5 +161,5 @@ def _open(connection: Connection, record: Mapping[str, Any], at: str) -> None:
     ):
         if connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (values["id"],)).fetchone() is None:
             attempts.insert(connection, table, values)
-    budget_totals.ensure(connection, json.loads(row["scopes"]))
+    attempts.ensure_scopes(connection, json.loads(row["scopes"]))
     attempts.open_row(connection, row, form=record["request"], question=record["question"])

@@ -23,9 +23,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expand.errors import LedgerError
-from expand.ledger import migrations
-from expand.ledger.database import BUSY, REMAKE, ConstraintError, LedgerBusyError
-from expand.ledger.migrations import APPLICATION_ID
+from expand.ledger.database import (
+    APPLICATION_ID,
+    BUSY,
+    REMAKE,
+    ConstraintError,
+    LedgerBusyError,
+    later_migrations,
+    refuse_newer,
+)
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -307,7 +313,7 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> int:
     version, application, tables = connection.execute(_IDENTITY).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
         raise LedgerError(f"{path}: a database, but not a ledger; move it away, or point to another workspace")
-    migrations.refuse_newer(version, str(path))
+    refuse_newer(version, str(path))
     return int(version)
 
 
@@ -322,7 +328,7 @@ _IDENTITY = (
 def expected_schema() -> Mapping[tuple[str, str], str]:
     """What the migrations make: each table's, index's and trigger's kind and name, and its definition."""
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        for statements in migrations.MIGRATIONS:
+        for statements in later_migrations(0):
             for statement in statements:
                 connection.execute(statement)
         return _schema(connection)
@@ -368,17 +374,18 @@ def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float
     # request was sent. It costs half a millisecond a commit.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    if version == migrations.VERSION:
+    if not later_migrations(version):
         return
     # Looked at again under the lock: several processes may open an old ledger at the same time, and only one may run
     # the statements.
     with transaction(connection):
         version = check_identity(connection, path)  # another process may have been faster
-        for statements in migrations.MIGRATIONS[version:]:
+        later = later_migrations(version)
+        for statements in later:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {migrations.VERSION}")
+        connection.execute(f"PRAGMA user_version = {version + len(later)}")
     # A reader without write permission cannot read the log, so the new tables go to the main file at once.
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

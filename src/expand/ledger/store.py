@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from expand.budget import Balance, Limit
 from expand.errors import LedgerError
-from expand.ledger import admission_check, attempts, budget_totals, connect, spill
+from expand.ledger import admission_check, attempts, spill, sqlite
 from expand.ledger.aggregates import Aggregates, aggregates
-from expand.ledger.database import Connection, Database
+from expand.ledger.database import Connection, Database, later_migrations
 from expand.ledger.values import AttemptRow, Order, Pause, PromptHistory, Run, State, StoredAnswer, Verdict
 from expand.ledger_location import LedgerPlace
 from expand.llm.types import Answer, AttemptFailedError, Failure
@@ -62,12 +63,12 @@ class Ledger:
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> Ledger:
         """Open the ledger at ``place``, creating it and bringing it up to date as needed."""
-        return cls(connect.open_database(place, patience_seconds), clock)
+        return cls(open_database(place, patience_seconds), clock)
 
     @classmethod
     def read(cls, place: LedgerPlace) -> Ledger | None:
         """Open the ledger at ``place`` for reading only; None if there is none."""
-        database = connect.read_database(place, PATIENCE_SECONDS)
+        database = read_database(place, PATIENCE_SECONDS)
         return None if database is None else cls(database)
 
     @property
@@ -125,9 +126,9 @@ class Ledger:
             connection.execute("INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now))
             # Limits are written at the start of each run, not read from the book at each reservation: every process
             # that shares the ledger then checks against the same figures, whichever checkout of the book it has.
-            budget_totals.ensure(connection, [budget_totals.BOOK])
-            budget_totals.set_limits(connection, {**limits, f"run:{run.id}": run_limit or Limit()})
-            budget_totals.set_openings(connection, openings, money)
+            attempts.ensure_scopes(connection, [attempts.BOOK])
+            attempts.set_limits(connection, {**limits, f"run:{run.id}": run_limit or Limit()})
+            attempts.set_openings(connection, openings, money)
         return run
 
     def recover(self) -> tuple[int, int]:
@@ -268,11 +269,11 @@ class Ledger:
 
     def balance(self, scope: str) -> Balance:
         """Where a scope stands; empty and unlimited when it was never used."""
-        return budget_totals.balance(self.database, scope)
+        return attempts.balance(self.database, scope)
 
     def balances(self) -> tuple[Balance, ...]:
         """Every scope, by name."""
-        return budget_totals.balances(self.database)
+        return attempts.balances(self.database)
 
     def bought(self, plan: str) -> frozenset[tuple[str, int]]:
         """The sections, by chapter and number, that have answers bought under a plan."""
@@ -357,3 +358,48 @@ def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:
         return ledger.pauses()
     finally:
         ledger.close()
+
+
+def open_database(place: LedgerPlace, patience_seconds: float) -> Database:
+    """Open the ledger for writing; create it and bring it up to date as needed. Raises ``LedgerError``."""
+    if isinstance(place, Path):
+        return sqlite.open_file(place, patience_seconds)
+    opened: Database = _postgres().open_server(place, patience_seconds)
+    return opened
+
+
+def read_database(place: LedgerPlace, patience_seconds: float) -> Database | None:
+    """Open the ledger for reading, brought up to date as needed; None if there is none. Raises ``LedgerError``."""
+    found = read_unchanged(place, patience_seconds)
+    if found is None:
+        return None
+    try:
+        current = not later_migrations(found.version())
+    except BaseException:
+        found.close()
+        raise
+    if current:
+        return found
+    found.close()
+    open_database(place, patience_seconds).close()
+    return read_unchanged(place, patience_seconds)
+
+
+def read_unchanged(place: LedgerPlace, patience_seconds: float) -> Database | None:
+    """Open the ledger for reading, whatever its version; None if there is none. Raises ``LedgerError``."""
+    if isinstance(place, Path):
+        return sqlite.read_file(place, patience_seconds)
+    found: Database | None = _postgres().read_server(place, patience_seconds)
+    return found
+
+
+def _postgres() -> Any:
+    """The PostgreSQL back end, whose driver is an extra. Raises ``LedgerError``."""
+    try:
+        from expand.ledger import postgres  # psycopg takes 0.1 s, and may be missing
+    except ImportError as error:
+        raise LedgerError(
+            "a ledger on PostgreSQL needs the driver psycopg, which is not installed; "
+            "pip install 'chapter-expand[postgres]'"
+        ) from error
+    return postgres

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expand.errors import LedgerError
-from expand.ledger import attempts, audit, budget_totals
+from expand.ledger import attempts, audit
 from expand.ledger.attempts import insert, parse, timestamp
 from expand.ledger.batches import COLUMNS
 from expand.ledger.database import Connection, ConstraintError, DatabaseRow, LedgerBusyError
@@ -234,6 +234,6 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
         insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
     found = connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone()
     row = attempts.read(found)
-    budget_totals.ensure(connection, row.scopes)
+    attempts.ensure_scopes(connection, row.scopes)
     totals = attempts.share(row.state, reserved=row.reserved, charged=row.charged)
-    budget_totals.add(connection, row.scopes, totals)
+    attempts.add_totals(connection, row.scopes, totals)

@@ -19,7 +19,7 @@ from procrastinate.schema import SchemaManager, migrations_path
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from expand.errors import LedgerError
-from expand.ledger.postgres_session import SILENT_SECONDS
+from expand.ledger.postgres import SILENT_SECONDS
 from expand.ledger_location import Server
 from expand.worker.jobs import SectionJob
 from expand.worker.queue_status import JobNote, QueueStatus, read_status
