@@ -9,7 +9,7 @@ from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.checks import check_text
-from expand.markdown.characters import FORBIDDEN, name_of, without_forbidden
+from expand.markdown.sanitize import FORBIDDEN, name_of, without_forbidden
 
 BLOCKING = [
     "\x00",

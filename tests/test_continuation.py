@@ -15,7 +15,7 @@ from workspaces import small
 from expand import Workspace
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.llm.types import Finish
-from expand.markdown import blocks, continuation
+from expand.markdown import assemble, blocks
 from expand.testing import Behaviour, ScriptedAuthor
 from expand.testing.runs import drafted
 from expand.testing.text_generator import GoesOn
@@ -122,7 +122,7 @@ OPEN = "Text.\n\n```rust\nfn main() {\n    let x = vec![1, 2,"
     ],
 )
 def test_a_cut_text_goes_on(before: str, more: str, joined: str) -> None:
-    assert continuation.resume(before, more).text == joined
+    assert assemble.resume(before, more).text == joined
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_cut_text_goes_on(before: str, more: str, joined: str) -> None:
     ],
 )
 def test_what_nobody_can_tell_is_kept_and_named(before: str, more: str, joined: str) -> None:
-    found = continuation.resume(before, more)
+    found = assemble.resume(before, more)
     assert found.text == joined
     assert found.doubt == (before[-32:], more[:32])
 
@@ -158,7 +158,7 @@ def test_what_nobody_can_tell_is_kept_and_named(before: str, more: str, joined: 
     ],
 )  # fmt: skip
 def test_a_whole_text_gets_a_new_block(before: str, more: str, joined: str) -> None:
-    assert continuation.append(before, more) == joined
+    assert assemble.append(before, more) == joined
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_whole_text_gets_a_new_block(before: str, more: str, joined: str) -> N
     ],
 )
 def test_how_much_has_to_be_said_again(before: str, more: str, again: bool) -> None:
-    joined = continuation.resume(before, more).text
+    joined = assemble.resume(before, more).text
     assert (joined.count(more[:4]) == before.count(more[:4])) == again
 
 
@@ -190,7 +190,7 @@ def test_how_much_has_to_be_said_again(before: str, more: str, again: bool) -> N
 def test_400_lines_may_be_said_again(size: int, again: bool) -> None:
     said = [f"line {number}\n" for number in range(401)]
     before, more = "```text\n" + "".join(said), "".join(said[-size:]) + "new\n```\n"
-    assert continuation.resume(before, more).text == before + ("new\n```\n" if again else more)
+    assert assemble.resume(before, more).text == before + ("new\n```\n" if again else more)
 
 
 def test_an_answer_for_several_topics_goes_on_across_them() -> None:
@@ -221,15 +221,15 @@ def test_a_cut_answer_is_shown_as_it_came_and_its_headings_keep_their_levels() -
 def test_code_is_joined_without_loss(text: str, data: st.DataObject) -> None:
     whole = f"Intro.\n\n```rust\n#[derive(Debug)]\nstruct Pipe;\n```\n\n{text}"
     place = data.draw(st.integers(8, whole.index("Pipe")))
-    joined = continuation.resume(whole[:place], whole[place:]).text
+    joined = assemble.resume(whole[:place], whole[place:]).text
     assert "struct Pipe;" in "".join(block.code for block in blocks.fences(joined))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_nothing_raises_and_no_word_is_lost(one: str, other: str) -> None:
-    assert set(one.split()) <= {word for word in one.split() if word in continuation.resume(one, other).text}
-    continuation.append(one, other)
+    assert set(one.split()) <= {word for word in one.split() if word in assemble.resume(one, other).text}
+    assemble.append(one, other)
 
 
 @pytest.mark.parametrize(("goes_on", "severities"), [("anew", []), ("verbatim", []), ("aside", ["warning"])])

@@ -7,7 +7,7 @@ import pytest
 from expand.checks import check_text
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.llm.types import Finish
-from expand.markdown.cuts import ends_in_the_middle
+from expand.markdown.assemble import ends_in_the_middle
 
 FIRST = "The pipe carries its bytes in order.\n\nThe reader waits until some have come.\n\n"
 ITEMS = "- The first end is read by one.\n- The second end is written.\n- The third one is closed.\n"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_texts import titles_alike
 
-from expand.markdown import matching, numbering
+from expand.markdown import matching
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ from expand.markdown import matching, numbering
     ],
 )
 def test_numbers_in_front_are_dropped(title: str, bare: str) -> None:
-    assert numbering.unnumbered(title) == bare
+    assert matching.unnumbered(title) == bare
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_numbers_in_front_are_dropped(title: str, bare: str) -> None:
     ],
 )
 def test_neighbours_tell_a_number_from_a_figure(titles: list[str], bare: list[str]) -> None:
-    assert numbering.all_unnumbered(titles, (2,)) == bare
+    assert matching.all_unnumbered(titles, (2,)) == bare
 
 
 def test_likeness() -> None:

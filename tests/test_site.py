@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from expand.document.site import PageIndex, files_of_link, site_of
-from expand.markdown.language import detected
+from expand.markdown.languages import detected
 from expand.scaffold.docs_tree import find_tree
 
 TREES: dict[str, tuple[dict[str, str], str, list[str]]] = {

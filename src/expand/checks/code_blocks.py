@@ -3,7 +3,7 @@
 import re
 
 from expand.checks.finding import Finding, excerpt, finding
-from expand.markdown import blocks, brackets, code, matching, mermaid
+from expand.markdown import blocks, code, matching
 from expand.markdown.blocks import Block
 
 _TEXTS = frozenset({"", "text", "txt", "plain", "plaintext", "markdown", "md", "mdx", "output", "console", "prompt"})
@@ -71,8 +71,8 @@ def _fault(block: Block) -> tuple[int, str] | None:
     line = code.broken_code(block.language, block.code)
     fault = (line, "") if line is not None else None
     if block.language == "mermaid":
-        fault = mermaid.broken(block.code)
-    fault = fault or brackets.mismatch(block.language, block.code)
+        fault = code.broken_diagram(block.code)
+    fault = fault or code.bracket_mismatch(block.language, block.code)
     if fault and _ELIDED.search(block.code):
         return None  # the author says that it goes on
     return fault and (fault[0], fault[1] and f" ({fault[1]})")

@@ -2,7 +2,7 @@
 
 from expand.checks.finding import Finding, excerpt, finding
 from expand.markdown import blocks
-from expand.markdown.cuts import ends_in_the_middle
+from expand.markdown.assemble import ends_in_the_middle
 
 LONGEST_END = 48
 """Characters of an end that a message quotes."""

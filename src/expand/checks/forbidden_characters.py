@@ -1,7 +1,7 @@
 """Check for characters that a Markdown file must not hold."""
 
 from expand.checks.finding import Finding, finding
-from expand.markdown.characters import FORBIDDEN, HARMFUL, name_of
+from expand.markdown.sanitize import FORBIDDEN, HARMFUL, name_of
 
 
 def forbidden_characters(text: str, *, section: int) -> list[Finding]:

@@ -9,7 +9,7 @@ from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.document.layout import is_placeholder
 from expand.markdown import blocks, code, lines, matching
 from expand.markdown.blocks import Block
-from expand.markdown.numbering import unnumbered
+from expand.markdown.matching import unnumbered
 from expand.outline import Layout
 
 SHORT = 0.95

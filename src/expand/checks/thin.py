@@ -7,7 +7,7 @@ kind of block and far below what people write: prose wrapped at 40 columns has 3
 from collections.abc import Mapping
 
 from expand.checks.finding import Finding, excerpt, finding
-from expand.markdown import blocks, code, matching, numbering
+from expand.markdown import blocks, code, matching
 from expand.markdown.blocks import Block, Kind
 
 LEAST_COLUMNS: Mapping[Kind, int] = {"paragraph": 15, "quote": 15, "list": 10}
@@ -43,6 +43,6 @@ def _is_thin(block: Block, rows: list[str]) -> bool:
         return solid < LEAST_CODE * len(rows)
     if block.kind not in LEAST_COLUMNS or block.text.rstrip("*_ ").endswith((":", "：")):  # a label announces
         return False
-    matter = "".join(numbering.unnumbered(row.strip(" \t-*+>")) for row in rows)
+    matter = "".join(matching.unnumbered(row.strip(" \t-*+>")) for row in rows)
     columns = sum(map(str.isalnum, matter)) + matching.cjk_letters(matter)
     return columns < LEAST_COLUMNS[block.kind] * len(rows)

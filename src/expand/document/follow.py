@@ -15,7 +15,7 @@ from expand.document.layout import SAME_TITLE, Named, Wanted, located
 from expand.document.page import Heading, Page
 from expand.markdown import matching
 from expand.markdown.blocks import anchor, rows
-from expand.markdown.numbering import unnumbered
+from expand.markdown.matching import unnumbered
 
 RENAMED_TITLE = 0.5
 """The likeness from which a title is a new one for the same section, where nothing else is in its place."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from expand.document.page import Heading, Page, Span
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block, anchor
-from expand.markdown.numbering import all_unnumbered
+from expand.markdown.matching import all_unnumbered
 
 PLACEHOLDER_CHARACTERS = 200
 """A longer block is no placeholder, whatever it begins with."""

@@ -16,7 +16,7 @@ from expand.document.layout import Wanted, located
 from expand.document.page import Heading, Page, anchors
 from expand.markdown import blocks, matching, names
 from expand.markdown.blocks import Block, rows
-from expand.markdown.numbering import unnumbered
+from expand.markdown.matching import unnumbered
 from expand.outline import Outline
 
 _META = re.compile(

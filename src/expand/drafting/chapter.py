@@ -29,7 +29,7 @@ from expand.errors import InputError, Place
 from expand.llm.types import Message
 from expand.markdown import blocks, matching, names
 from expand.markdown.blocks import anchor
-from expand.markdown.numbering import all_unnumbered
+from expand.markdown.matching import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext

@@ -23,7 +23,7 @@ from expand.document.draft import section_heading, topic_heading
 from expand.document.layout import SAME_TITLE, Filled, Opening, Part, Placeholder, Slot, fill, opened, says_placeholder
 from expand.document.page import Page
 from expand.llm.types import Finish
-from expand.markdown import assemble, continuation, cuts, lines, matching, names, repetition, sanitize
+from expand.markdown import assemble, lines, matching, names, repetition, sanitize
 from expand.markdown.blocks import fences, open_fence, rows
 
 TOPIC_LEVEL = 3
@@ -180,7 +180,7 @@ class SectionText:
                 self.removed[piece.what] += size
         first = self._cut_answer
         if first is not None and (first.slot,) == tuple(slots):
-            joined = continuation.resume(first.text, text)
+            joined = assemble.resume(first.text, text)
             text, slots = joined.text, first.slots
             self.bodies, self.cut = [*first.bodies], [*first.cut]
             if any(joined.doubt):
@@ -218,9 +218,9 @@ class SectionText:
             body_level=skeleton.body_level + 1 if skeleton.topics else skeleton.body_level,
             cut=cut,
         )
-        new = continuation.append(assemble.close(old), part)
+        new = assemble.append(assemble.close(old), part)
         # A provider may report `stop` for text that was cut. The end then stays as it is, to be gone on from.
-        if not cut and cuts.ends_in_the_middle(new):
+        if not cut and assemble.ends_in_the_middle(new):
             new = new.rstrip() if open_fence(new) is None else new
             cut = True
         # It added nothing but padding. The old text stays, so that blank lines do not pile up with each request.
@@ -233,7 +233,7 @@ class SectionText:
             # A cap may be reached right at the end of a sentence; asking on would bring a chatty epilogue. An open
             # fence is always a cut, whatever the provider said.
             self.cut[slot] = bool(open_fence(new)) or (
-                cut and (not new.rstrip().endswith(TERMINALS) or cuts.ends_in_the_middle(new))
+                cut and (not new.rstrip().endswith(TERMINALS) or assemble.ends_in_the_middle(new))
             )
 
     def _names(self, but: int | None = None) -> dict[str, str]:
@@ -311,5 +311,5 @@ class SectionText:
         shares = {slots[index]: part for index, part in found.items()}
         if lead.strip():
             first = slots[0]
-            shares[first] = continuation.append(lead, shares[first]) if first in shares else lead
+            shares[first] = assemble.append(lead, shares[first]) if first in shares else lead
         return dict(sorted(shares.items()))

@@ -14,7 +14,7 @@ from expand.importers.proposal import Proposal, ProposedSection, all_free, file_
 from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
 from expand.markdown import blocks, lines
 from expand.markdown.blocks import Block
-from expand.markdown.numbering import all_unnumbered
+from expand.markdown.matching import all_unnumbered
 
 _NO_SECTION = re.compile(
     r"(?i)^(?:table of contents|contents|on this page|see also|references?|further reading|"

@@ -32,7 +32,7 @@ from expand.importers.text_patterns import (
 )
 from expand.markdown import blocks as markdown
 from expand.markdown.blocks import Block
-from expand.markdown.numbering import all_unnumbered
+from expand.markdown.matching import all_unnumbered
 from expand.outline import Priority
 
 T = TypeVar("T")

@@ -16,8 +16,7 @@ from expand.importers.text_patterns import plain
 from expand.llm.grammar import quoted, subject
 from expand.llm.profile import Profile
 from expand.markdown import sanitize
-from expand.markdown.matching import title_key
-from expand.markdown.numbering import unnumbered
+from expand.markdown.matching import title_key, unnumbered
 from expand.schema import Json
 
 MAX_TOPICS = 8

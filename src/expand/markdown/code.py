@@ -1,11 +1,13 @@
 """Whether a block of code parses, judged as the excerpt that it may be.
 
-The only module that imports tree_sitter. Grammars are installed packages: nothing is downloaded.
-A block that is only a part (a function body, a method, the fields of a struct, a few keys) is put
-where it could stand before it is called broken; shell and Python sessions are read as sessions.
+The only module that imports tree_sitter. Grammars are installed packages: nothing is downloaded. A block that is only a
+part (a function body, a method, the fields of a struct, a few keys) is put where it could stand before it is called
+broken; shell and Python sessions are read as sessions. Other brace languages are judged by their brackets, and Mermaid
+by rules.
 """
 
 # ruff: noqa: SIM905 - words are easier to read than a list of strings
+
 from __future__ import annotations
 
 import ast
@@ -286,3 +288,147 @@ _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
     "json": _json,
     "yaml": _yaml,
 }
+
+
+# --- brackets of brace languages -------------------------------------------------------------------------
+#
+# Strings, characters, comments and regular expressions are left out. An excerpt that begins with a closing bracket
+# comes from the middle of a file, one that begins with a tag is markup, and neither is judged; neither is an end that
+# the author marks with an ellipsis.
+
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+_BRACE_LANGUAGES = frozenset(
+    {"javascript", "js", "mjs", "typescript", "ts", "go", "c", "h", "cpp", "c++", "cc", "hpp", "java", "kotlin", "kt"}
+    | {"csharp", "cs"}
+)
+_BACKTICKS = frozenset({"javascript", "js", "mjs", "typescript", "ts", "go"})
+_SCRIPTS = _BACKTICKS - {"go"}
+_PREPROCESSED = frozenset({"c", "h", "cpp", "c++", "cc", "hpp", "csharp", "cs"})
+_BRACE_TOKEN = re.compile(
+    r"""(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))
+    | (?P<block>\"{3}.*?(?:\"{3}|\Z))
+    | (?P<string>(?<![\w])'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")
+    | (?P<tick>`(?:\\.|[^`\\])*(?:`|\Z))
+    | (?P<slash>/(?![/*=])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/)
+    | (?P<macro>^[ \t]*\#(?:\\\n|[^\n])*)
+    | (?P<bracket>[()\[\]{}])
+    | (?P<other>[^\s\w]|\w+)""",
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+_BEFORE_REGEX = frozenset("(,=:[!&|?{};+") | {"", "return", "typeof", "case"}
+_ELIDED_END = re.compile(r"\s*(?:(?://|#|/\*)\s*)?(?:\.{3}|…|⋯)")
+
+
+def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
+    """The line (from 0) at which brackets do not match, and what is wrong; None where they do or cannot be judged."""
+    if language not in _BRACE_LANGUAGES or re.match(r"\s*[)\]}<]", code):
+        return None
+    open_ones: list[tuple[str, int]] = []
+    line, at, before = 0, 0, ""
+    while found := _BRACE_TOKEN.search(code, at):
+        line += code.count("\n", at, found.start())
+        kind, token = found.lastgroup, found[0]
+        end = found.end()
+        if (
+            (kind == "tick" and language not in _BACKTICKS)
+            or (kind == "slash" and not (language in _SCRIPTS and before in _BEFORE_REGEX))
+            or (kind == "macro" and language not in _PREPROCESSED)
+        ):
+            end, token = found.start() + 1, token[:1]
+        elif kind == "bracket" and token in _PAIRS:
+            if not open_ones:
+                return line, f"{token} closes nothing"
+            opening, opened = open_ones.pop()
+            if opening != _PAIRS[token]:
+                return line, f"{token} stands where the {opening} of line {opened + 1} is to be closed"
+        elif kind == "bracket":
+            open_ones.append((token, line))
+        if kind != "comment":
+            before = token
+        line += code.count("\n", found.start(), end)
+        at = end
+    last = code.rstrip().rpartition("\n")[2]
+    if not open_ones or _ELIDED_END.match(last):
+        return None
+    opening, opened = open_ones[-1]
+    return code.rstrip().count("\n"), f"it ends before the {opening} of line {opened + 1} is closed"
+
+
+# --- Mermaid ------------------------------------------------------------------------------------------------
+#
+# Judged are the kind of the diagram, brackets and arrows of flowcharts, messages of sequence diagrams, and blocks that
+# are not ended. What else the notations hold is left alone.
+
+_KIND = re.compile(
+    r"(graph|flowchart|sequenceDiagram|classDiagram|stateDiagram|erDiagram|gantt|pie|journey|gitGraph|mindmap|timeline|"
+    r"quadrantChart|requirementDiagram|C4\w+|sankey|xychart|block|packet|kanban|architecture|zenuml|radar|treemap|info)"
+    r"(?:-v2|-beta|-elk)?(?![\w-])[ \t:;]*(.*)"
+)
+_DIRECTION = re.compile(r"(?:TB|TD|BT|RL|LR|[<>^v])?\s*(?:;.*)?")
+_QUOTED = re.compile(r"\"[^\"]*\"|`[^`]*`")
+_EDGE = re.compile(r"(?:--+>|==+>|-\.+->|---+|\s--\s)\s*$")
+_MESSAGE = re.compile(r"^[^:]*?\S\s*(?:<<)?--?(?:>>|>|\)|x)\s*[+-]?\s*\S")
+_NO_MESSAGE = re.compile(
+    r"(?i)(?:participant|actor|note|(?:de)?activate|title|links?|create|destroy|and|else|option)\b"
+)
+_OPENS = {
+    "flowchart": re.compile(r"subgraph\b"),
+    "sequenceDiagram": re.compile(r"(?:loop|alt|opt|par|critical|break|rect|box)\b"),
+}
+
+
+def broken_diagram(code: str) -> tuple[int, str] | None:
+    """The line (from 0) of the first mistake and what it is; None where there is none."""
+    kind, depth, opened = "", 0, 0
+    front = False
+    for number, row in enumerate(bare_rows(code)):
+        text = row.strip()
+        if text == "---" and not kind:
+            front = not front
+        if front or not text or text == "---" or text.startswith("%%"):
+            continue
+        if not kind:
+            named = _KIND.match(text)
+            if named is None:
+                return number, "this is no kind of diagram"
+            kind = "flowchart" if named[1] == "graph" else named[1]
+            if kind == "flowchart" and not _DIRECTION.fullmatch(named[2]):
+                return number, "this is no direction"
+            continue
+        opens = _OPENS.get(kind)
+        if opens is not None and (opens.match(text) or text == "end"):
+            depth += -1 if text == "end" else 1
+            opened = number if depth == 1 and text != "end" else opened
+            if depth < 0:
+                return number, "end ends nothing"
+        elif wrong := _in_row(kind, text):
+            return number, wrong
+        elif kind in ("classDiagram", "stateDiagram", "erDiagram"):
+            plain = _QUOTED.sub("", text).partition(":")[0]
+            relations = re.sub(r"[|}o]{1,2}(?:--|\.\.)[|{o]{1,2}", "", plain)
+            depth += relations.count("{") - relations.count("}")
+            opened = number if relations.count("{") else opened
+    if not kind:
+        return 0, "there is no diagram"
+    return (opened, "this block is not ended") if depth > 0 else None
+
+
+def _in_row(kind: str, text: str) -> str:
+    """What is wrong with a line of a flowchart or a sequence diagram, "" for nothing."""
+    plain = _QUOTED.sub("q", text).rstrip(";")
+    if kind == "sequenceDiagram":
+        is_message = _MESSAGE.match(plain) and not _NO_MESSAGE.match(plain)
+        return "the message has no colon and text" if is_message and ":" not in plain else ""
+    if kind != "flowchart" or re.match(
+        r"(?:style|classDef|class|click|linkStyle|direction|accTitle|accDescr)\b", plain
+    ):
+        return ""
+    if _EDGE.search(plain) or re.match(r"(?:--+>|==+>)", plain):
+        return "an arrow leads nowhere"
+    stack: list[str] = []
+    for mark in re.findall(r"[()\[\]{}]", re.sub(r"\|[^|]*\||\w>[^\]]*\]", " ", plain)):
+        if mark not in _PAIRS:
+            stack.append(mark)
+        elif not stack or stack.pop() != _PAIRS[mark]:
+            return f"{mark} closes nothing"
+    return f"{stack[-1]} is not closed" if stack else ""

@@ -1,4 +1,4 @@
-"""Tell whether a text is in a language: by its script, and within a script by CLD3.
+"""Tell which language a text is in: by its script, and within a script by CLD3.
 
 The only module that imports gcld3, Google's Compact Language Detector 3: a small network within the wheel, offline, 3
 ms to load. Names, code and titles are in no language, so a text counts as foreign only where it is certain.
@@ -56,25 +56,29 @@ def letters(text: str) -> int:
     return sum(map(str.isalpha, text)) + (CJK_LETTERS - 1) * len(_CJK.findall(text))
 
 
-def foreign(text: str, language: str) -> str | None:
-    """The language that a text is in, if it is certainly another one than ``language``, such as zh or pt-BR."""
+def detected(text: str, expected: str = "") -> str | None:
+    """The language that a text is certainly in, None where that cannot be told. Where Chinese, Japanese or Korean
+    is ``expected``, fewer of its characters suffice."""
     text = _NO_WORDS.sub(" ", text)
-    wanted = language.lower().partition("-")[0]
     kana, han, hangul = (len(script.findall(text)) for script in (_KANA, _HAN, _HANGUL))
     cjk = kana + han + hangul
     share = CJK_LETTERS * cjk / max(letters(text), 1)
-    found = None
-    if cjk and share > (LEAST_CJK if wanted in ("zh", "ja", "ko") else MOST_CJK):
+    if cjk and share > (LEAST_CJK if expected in ("zh", "ja", "ko") else MOST_CJK):
         if hangul * 2 > cjk:
-            found = "ko"
-        elif kana > LEAST_KANA * cjk:
-            found = "ja"
-        elif han >= LEAST_HAN and not kana and not hangul:
-            found = "zh"
-    else:
-        words = _WORD.findall(text)
-        if sum(word[0].islower() or not word[0].isupper() for word in words) > PLAIN_WORDS * len(words):
-            guess = _identifier().FindLanguage(_CJK.sub(" ", text))
-            certain = guess.is_reliable and guess.probability >= CERTAIN
-            found = guess.language if certain and _WRITTEN.fullmatch(guess.language) else None
+            return "ko"
+        if kana > LEAST_KANA * cjk:
+            return "ja"
+        return "zh" if han >= LEAST_HAN and not kana and not hangul else None
+    words = _WORD.findall(text)
+    if sum(word[0].islower() or not word[0].isupper() for word in words) <= PLAIN_WORDS * len(words):
+        return None
+    guess = _identifier().FindLanguage(_CJK.sub(" ", text))
+    certain = guess.is_reliable and guess.probability >= CERTAIN
+    return guess.language if certain and _WRITTEN.fullmatch(guess.language) else None
+
+
+def foreign(text: str, language: str) -> str | None:
+    """The language that a text is in, if it is certainly another one than ``language``, such as zh or pt-BR."""
+    wanted = language.lower().partition("-")[0]
+    found = detected(text, wanted)
     return None if found in (None, wanted) or any({found, wanted} <= same for same in _RELATED) else found

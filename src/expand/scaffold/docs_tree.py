@@ -25,7 +25,7 @@ from expand.errors import InputError
 from expand.importers.documents import read_headings, with_ids
 from expand.importers.text_patterns import title_of_file
 from expand.markdown import blocks, matching
-from expand.markdown.language import detected
+from expand.markdown.languages import detected
 from expand.outline.schema import is_language, source_mistake
 from expand.scaffold.page_state import PageState, page_state
 from expand.workspace import read_text
