@@ -4,7 +4,7 @@ Every Markdown file of the folders that has at least two sections and 60 lines i
 outline: those of the level below the title are sections, those of the level below that are topics; each section's
 target is what it has. So whatever is found above a note is a false alarm, as far as the text is free of faults.
 
-    uv run python -m benchmarks.real_chapters [--show KIND] [--sample N] [--language zh] FOLDER…
+    uv run python -m benchmarks.real_chapters [--show KIND] [--notes] [--sample N] [--language zh] FOLDER…
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expand.checks import Finding, check_chapter, check_section
+from expand.checks.pointers import Contents
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.markdown import blocks, lines, matching
 from expand.outline import Quality, Section, Text
@@ -102,8 +103,11 @@ def findings(chapter: Chapter, language: str) -> list[Finding]:
         return not files or any(map(os.path.exists, files))
 
     texts = {number: text for number, (_, _, text) in enumerate(chapter.sections, 1)}
+    contents = Contents(titles={n: (title, *topics) for n, (title, topics, _) in enumerate(chapter.sections, 1)})
     return found + list(
-        check_chapter(texts, around=[chapter.head], exists=exists, any_slug=site.generator is not PLAIN)
+        check_chapter(
+            texts, around=[chapter.head], exists=exists, any_slug=site.generator is not PLAIN, contents=contents
+        )
     )
 
 
@@ -113,6 +117,7 @@ def main() -> None:
     parser.add_argument("--show", action="append", default=[], metavar="KIND")
     parser.add_argument("--language", help="the language of all chapters; else Chinese or English, by their letters")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="only so many chapters, drawn by --seed")
+    parser.add_argument("--notes", action="store_true", help="show notes as well")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     every = list(chapters(arguments.folders))
@@ -130,7 +135,7 @@ def main() -> None:
         print(f"  {kind:20} {number:5} in {hit:4} chapters, {number / len(every):.3f} a chapter")
     notes = Counter(one.kind for _, one in found if one.severity == "note")
     print("notes: " + ", ".join(f"{kind} {number}" for kind, number in notes.most_common()))
-    for chapter, one in above:
+    for chapter, one in found if arguments.notes else above:
         if one.kind in arguments.show or "all" in arguments.show:
             print(f"{chapter.path}:{chapter.starts[one.section] + one.line}: {one.kind}: {one.message}")
 

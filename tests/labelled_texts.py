@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from expand.checks import Finding, check_chapter, check_section, source_findings
+from expand.checks.pointers import Contents
 from expand.markdown import blocks, matching
 from expand.outline import Quality, Section, Text
 
@@ -95,6 +96,28 @@ def _heading(_: str, heading: str) -> tuple[Finding, ...]:
     return checked(text, title="Zero copy", topics=("splice", "mmap"))
 
 
+POINTED = {
+    1: "## 1. Starting workers\n\n### 1.1 The Worker type\n\nThe `Worker` starts a process.\n\n### 1.2 Limits\n\nA.\n",
+    2: "## 2. Profiling tools\n\n### 2.1 perf\n\n{}\n\n### 2.2 Flame graphs\n\nThe `Flame` type draws.\n",
+    3: "## 3. 收尾\n\n`stop()` ends the worker.\n",
+}
+"""A chapter of three sections, and the place of the text that refers to them."""
+
+
+def _pointer(_: str, text: str) -> tuple[Finding, ...]:
+    """A passage that refers to sections of a chapter."""
+    contents = Contents(
+        titles={
+            1: ("Starting workers", "The Worker type", "Limits"),
+            2: ("Profiling tools", "perf", "Flame graphs"),
+            3: ("收尾",),
+        },
+        introduced={3: "Cleanup"},
+        chapter=4,
+    )
+    return check_chapter({number: one.replace("{}", text) for number, one in POINTED.items()}, contents=contents)
+
+
 def _lengths(_: str, pair: Sequence[int]) -> tuple[Finding, ...]:
     """The lines that a section has, and its target."""
     rows = [f"Line {number} of this section says something new." for number in range(3, pair[0])]
@@ -107,6 +130,7 @@ READERS: Mapping[str, Callable[[str, Any], tuple[Finding, ...]]] = {
     "sources": _source,
     "headings": _heading,
     "lengths": _lengths,
+    "pointers": _pointer,
 }
 
 

@@ -9,6 +9,7 @@ from expand.checks import (
     forbidden_characters,
     links,
     placeholders,
+    pointers,
     repeats,
     requirements,
     talk,
@@ -76,6 +77,7 @@ def check_chapter(
     others: Mapping[str, str] | None = None,
     names: Collection[str] = (),
     refused: Mapping[int, Collection[int]] = MappingProxyType({}),
+    contents: pointers.Contents | None = None,
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
@@ -83,11 +85,14 @@ def check_chapter(
     ``around``. ``exists`` says whether a link's path is there; without it only anchors are checked. For ``any_slug``
     see ``links.broken_links``. ``names`` are the link references and footnotes that are defined elsewhere, ``others``
     the texts of the book's other chapters by file. ``refused`` is by
-    section what ``examples_of`` takes."""
+    section what ``examples_of`` takes. ``contents`` is what references to sections can lead to; without it they are not
+    checked."""
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
     defined = {found.name for text in around for found in definitions(text)}.union(names)
     undefined = undefined_names.undefined_references(texts, defined)
     found = [*repeats.across_sections(texts), *repeats.across_chapters(texts, others or {}), *broken, *undefined]
+    if contents is not None:
+        found += pointers.wrong_pointers(texts, contents, around)
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         have = sum(

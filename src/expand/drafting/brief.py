@@ -7,10 +7,11 @@ follows its section when the outline changes.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import yaml
 
+from expand.checks.pointers import misplaced
 from expand.markdown.matching import title_key
 from expand.outline import Outline, Section
 from expand.outline.lint import too_many_examples
@@ -36,6 +37,10 @@ class SectionBrief(NamedTuple):
     opening: str
     topics: tuple[TopicBrief, ...]
     data: Mapping[str, Json]
+
+    def names(self, key: Literal["introduces", "relies_on"]) -> str:
+        """The names that the section introduces or relies on, each on a line; "" where the entry names none."""
+        return "\n".join(map(str, cast("Sequence[str]", self.data.get(key, ()))))
 
     def topic(self, titles: Sequence[str]) -> TopicBrief | None:
         """The entry of the topic with one of these titles."""
@@ -128,11 +133,17 @@ def as_yaml(brief: Brief) -> str:
 
 
 def brief_warnings(brief: Brief, outline: Outline) -> Iterator[str]:
-    """What is odd about a brief: entries that no section is told, and sections with too many examples."""
+    """What is odd about a brief: entries that no section is told, names that a section is to introduce and does not,
+    and sections with too many examples."""
     keys = {title_key(title) for section in outline.sections for title in section.title.every()}
     for entry in brief.sections:
         if title_key(entry.title) not in keys:
             yield f"the outline has no section {quoted(entry.title)}; no request says this entry"
+    told = {section.number: own for section in outline.sections if (own := brief.section(section))}
+    introduced = {number: own.names("introduces") for number, own in told.items()}
+    for number, own in told.items():
+        for name in misplaced(own.names("relies_on"), introduced):
+            yield f"section {number} relies on {quoted(name)}, which that section does not introduce"
     yield from crowded(brief, outline)
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from expand.checks import Finding, check_section, not_ignored
+from expand.checks.pointers import Contents
 from expand.document import draft
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
@@ -318,6 +319,19 @@ class Chapter:
         even = round(sum(given) / len(given)) if given else 0
         weights = tuple(topic.lines or even if topic is not None else even for topic in found) if given else ()
         return {"opening": entry.opening, "weights": weights}
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What references to sections can lead to. In the layout ``numbered`` the tool numbers sections within the
+        chapter, so that "section 7.2" is no other chapter's."""
+        others = [one.id for one in self._book.chapters if self.layout == "keep" and one.id != self.id]
+        entries = {section.number: self.brief_of(section) for section in self.outline.sections}
+        return Contents(
+            titles={number: (title, *topics) for number, (title, topics) in self._titles.items()},
+            introduced={n: entry.names("introduces") for n, entry in entries.items() if entry},
+            chapter=int(self.id) if self.id.isdecimal() else 0,
+            chapters=frozenset(int(other) for other in others if other.isdecimal()),
+        )
 
     @cached_property
     def known_names(self) -> frozenset[str]:

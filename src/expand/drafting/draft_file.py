@@ -483,6 +483,7 @@ class DraftFile:
             any_slug=site.generator is not PLAIN,
             others=others,
             names=chapter.known_names,
+            contents=chapter.contents,
         )
         if self._damaged:
             found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)

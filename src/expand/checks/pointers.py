@@ -1,0 +1,173 @@
+"""Check references to sections of the chapter: whether the section exists, and whether it has what is said to stand
+there. References to other documents are passed over: what names a standard, a manual, a book or a chapter."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from expand.checks.finding import Finding, Severity, excerpt, finding
+from expand.markdown import blocks, matching
+
+SAME_TITLE = 0.6
+"""The least likeness of the title that a reference names and one of the chapter's headings."""
+_NUMBER = r"\d{1,2}(?:\.\d{1,2}){0,2}(?![\d%]|\s+(?:percent|[cmk]?m|ms|lines|pages|bytes)\b)"
+_CHINESE = "一二三四五六七八九十"
+_NUMBERED = re.compile(
+    rf"""(?x)(?i:\bsections)\s+(?P<list>{_NUMBER}(?:\s*(?:,|–|-|(?:,\s*)?\b(?:and|or|to|through)\b)\s*{_NUMBER})+)
+      | (?i:(?<!cross)[\s(]section|^section)\s+(?P<one>{_NUMBER})(?!\s*(?:[–-]|\d))
+      | (?<!章)(?<!章\s)第\s*(?P<zh>{_NUMBER}|[{_CHINESE}]{{1,3}})\s*小?节(?!课|车|点)
+      | (?:见|参见|详见|参阅|参考)\s*(?P<see>\d{{1,2}}\.\d{{1,2}})(?![\d.])(?=\s*(?:节|小节|[，。；）)]|$))
+      | (?<![\d.])(?P<dotted>\d{{1,2}}\.\d{{1,2}})\s*小?节"""
+)
+_TITLED = re.compile(
+    r"""(?x)(?i:\b(?:sub)?section,?\s+(?:called\s+|titled\s+|on\s+|about\s+)?)["“](?P<after>[^"“”\n]{3,80})["”]
+      | ["“](?P<before>[^"“”\n]{3,80})["”]\s+(?:sub)?section\b
+      | [“「『"](?P<zh>[^”」』"\n]{3,40})[”」』"](?:一节|小节|一小节)(?!课|车|点)"""
+)
+_NAME = r"(?:`(?P<code>[^`\n]+)`|\bthe\s+(?P<bare>[A-Z][A-Za-z0-9_]+))"
+_NAMED = re.compile(
+    rf"""(?x){_NAME}\s+(?:(?:type|struct|trait|class|function|program|macro|script|file|table|example)\s+)?
+        (?:(?:introduced|defined|shown|built|written|described|explained)\s+)?(?:from|of|in)\s+(?i:section)\s+(?P<number>{_NUMBER})
+      | 第\s*(?P<zh>{_NUMBER}|[{_CHINESE}]{{1,3}})\s*节(?:中|里)?(?:所?(?:定义|介绍|引入|实现|给出|编写|展示))?的\s*
+        `(?P<zhname>[^`\n]+)`"""
+)
+_NEIGHBOUR = re.compile(
+    r"(?i)\bthe\s+(?P<way>next|previous|preceding)\s+section\b|(?P<zh>[下上前后]一节|[下上]节)(?!课|车|点)"
+)
+_ELSEWHERE = re.compile(
+    r"""(?ix)\b(?:RFC|ISO|IEC|IEEE|POSIX|ECMA|W3C|ABI|ELF|Intel|AMD|GDPR|manual|man|manpage|standard|specification|specs?
+      |paper|book|chapters?|appendix|guide|docs|documentation|reference|tutorial|article|handbook|datasheet|license
+      |licence|config|configuration|linker)\b | [《》章] | 标准|规范|手册|论文|附录|文档|配置"""
+)
+_OF = re.compile(r"\s+(?:of|in)\s+(?!this\b|the\s+chapter\b)")
+_LINK = re.compile(r"!?\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])|<[^<>\n]+>")
+_OWN_NUMBER = re.compile(rf"(?:\S+\s+)?({_NUMBER})")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """What a chapter's references can lead to. ``titles`` are the title of each section and of its topics,
+    ``introduced`` what the brief says that a section introduces. ``chapter`` is the chapter's own number, which may
+    stand before a section's; ``chapters`` are those that "section 7.2" may mean otherwise."""
+
+    titles: Mapping[int, Sequence[str]]
+    introduced: Mapping[int, str] = field(default_factory=dict)
+    chapter: int = 0
+    chapters: Collection[int] = ()
+
+
+def wrong_pointers(texts: Mapping[int, str], contents: Contents, around: Sequence[str] = ()) -> list[Finding]:
+    """References to sections that do not exist, or that say nothing of the name that they are referred to for.
+    ``around`` is what stands outside of the sections."""
+    headings = [heading.title for text in (*texts.values(), *around) for heading in blocks.headings(text)]
+    numbers = {own[1] for title in headings if (own := _OWN_NUMBER.match(title))}
+    titles = [*headings, *(title for own in contents.titles.values() for title in own)]
+    alone = not any(heading.level > 1 for text in around for heading in blocks.headings(text))
+    found: list[Finding] = []
+    for section, text in sorted(texts.items()):
+        for line, sentence in _sentences(text):
+            if not _ELSEWHERE.search(sentence):
+                found += _numbered(sentence, section, line, contents, numbers)
+                found += _titled(sentence, section, line, titles)
+                found += _named(sentence, section, line, contents, texts)
+                found += _neighbours(sentence, section, line, texts) if alone else ()
+    return found
+
+
+def misplaced(text: str, introduced: Mapping[int, str]) -> Iterator[str]:
+    """The names that a text finds in a section which, by what each section introduces, does not introduce them."""
+    for found in re.finditer(rf"(?P<name>\S+) from section (?P<number>{_NUMBER})", text):
+        number = int(found["number"].partition(".")[0])
+        if number not in introduced or (introduced[number] and not _stands(found["name"], introduced[number])):
+            yield found[0]
+
+
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
+    """Each sentence outside of code and links, with its line from 1."""
+    for paragraph in blocks.paragraphs(text):
+        line = paragraph.line + 1
+        for sentence in matching.sentences(_LINK.sub(lambda link: "\n" * link[0].count("\n"), paragraph.text)):
+            start = len(sentence) - len(sentence.lstrip())
+            yield line + sentence.count("\n", 0, start), sentence
+            line += sentence.count("\n")
+
+
+def _numbered(sentence: str, section: int, line: int, contents: Contents, numbers: set[str]) -> Iterator[Finding]:
+    for found in _NUMBERED.finditer(sentence):
+        if _OF.match(sentence, found.end()):
+            continue
+        stated = found["list"] or found["one"] or found["zh"] or found["see"] or found["dotted"]
+        for number in re.findall(rf"{_NUMBER}|[{_CHINESE}]+", stated):
+            if not _exists(_digits(number), contents, numbers):
+                last = max(contents.titles)
+                message = f'"{excerpt(found[0])}" leads nowhere: there is no section {number}; the last one is {last}'
+                if (of := int(_digits(number).partition(".")[0])) in contents.titles:
+                    topics = len(contents.titles[of]) - 1
+                    message = f'"{excerpt(found[0])}" leads nowhere: section {of} has {topics} topics'
+                yield finding("wrong-pointer", section, line + sentence.count("\n", 0, found.start()), message)
+
+
+def _exists(number: str, contents: Contents, numbers: Collection[str]) -> bool:
+    parts = [int(part) for part in number.split(".")]
+    if number in numbers or ".".join(number.split(".")[:2]) in numbers:
+        return True
+    if len(parts) > 1 and parts[0] in contents.chapters:
+        return True
+    starts = [parts, *([parts[1:]] if len(parts) > 1 and parts[0] == contents.chapter else ())]
+    return any(
+        one[0] in contents.titles and (len(one) == 1 or one[1] in range(1, len(contents.titles[one[0]])))
+        for one in starts
+    )
+
+
+def _titled(sentence: str, section: int, line: int, titles: Sequence[str]) -> Iterator[Finding]:
+    for found in _TITLED.finditer(sentence):
+        title = found["after"] or found["before"] or found["zh"]
+        several = " " in title.strip() or matching.cjk_letters(title) >= 4
+        if several and max(matching.likenesses(title, titles), default=1.0) < SAME_TITLE:
+            message = f'"{excerpt(found[0])}" leads nowhere: no heading of the chapter is like that'
+            at = line + sentence.count("\n", 0, found.start())
+            yield finding("wrong-pointer", section, at, message, severity="note")
+
+
+def _named(sentence: str, section: int, line: int, contents: Contents, texts: Mapping[int, str]) -> Iterator[Finding]:
+    for found in _NAMED.finditer(sentence):
+        name = found["code"] or found["bare"] or found["zhname"]
+        number = int(_digits(found["number"] or found["zh"]).partition(".")[0])
+        text = texts.get(number, "")
+        if number == section or not blocks.paragraphs(text) or _OF.match(sentence, found.end()):
+            continue
+        if _stands(name, text) or _stands(name, contents.introduced.get(number, "")):
+            continue
+        others = [n for n, other in sorted(texts.items()) if _stands(name, other.replace(sentence.strip(), ""))]
+        where = f"it stands in section {others[0]}" if others else "no section says it"
+        severity: Severity = "warning" if others else "note"
+        message = f'"{excerpt(found[0])}": section {number} says nothing of {excerpt(name)}; {where}'
+        at = line + sentence.count("\n", 0, found.start())
+        yield finding("wrong-pointer", section, at, message, severity=severity)
+
+
+def _neighbours(sentence: str, section: int, line: int, texts: Mapping[int, str]) -> Iterator[Finding]:
+    for found in _NEIGHBOUR.finditer(sentence):
+        at = line + sentence.count("\n", 0, found.start())
+        rows = [heading.start + 1 for heading in blocks.headings(texts[section])]
+        back = (found["way"] or "").lower() in ("previous", "preceding") or (found["zh"] or "")[:1] in ("上", "前")
+        # The own heading of a topic, and of its section above it, are not what comes before.
+        beside = sum(row < at for row in rows) > 2 if back else any(row > at for row in rows)
+        if not beside and section == (min(texts) if back else max(texts)):
+            message = f'"{excerpt(found[0])}" leads nowhere: this is the {"first" if back else "last"} one'
+            yield finding("wrong-pointer", section, at, message)
+
+
+def _stands(name: str, text: str) -> bool:
+    """Whether any part of a name stands in a text as a word."""
+    return any(re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) for part in re.findall(r"\w{2,}", name))
+
+
+def _digits(number: str) -> str:
+    """A number in digits: "十二" is 12."""
+    if number[0] not in _CHINESE:
+        return number
+    tens, ten, ones = number.rpartition("十")
+    tail = _CHINESE.index(ones[0]) + 1 if ones else 0
+    return str(tail if not ten else 10 * (_CHINESE.index(tens[0]) + 1 if tens else 1) + tail)

@@ -1,0 +1,103 @@
+"""References to sections: whether they lead somewhere, in drafts, reviews and briefs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workspaces import expand, small
+
+from expand.checks import check_chapter
+from expand.checks.pointers import Contents
+from expand.testing.server import ScriptedServer
+
+TITLES = {1: ("Starting workers", "The Worker type"), 2: ("Profiling tools",)}
+
+
+def found(text: str, contents: Contents | None = None, **others: str) -> list[tuple[str, int, str]]:
+    """Severity, line and message of each finding in section 2."""
+    texts = {
+        1: others.get("first", "## Starting workers\n\nThe `Worker` starts.\n"),
+        2: f"## Profiling tools\n\n{text}\n",
+    }
+    found = check_chapter(texts, around=[others.get("around", "")], contents=contents or Contents(titles=TITLES))
+    return [(one.severity, one.line, one.message) for one in found if one.kind == "wrong-pointer"]
+
+
+@pytest.fixture(scope="module")
+def drafted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = small(tmp_path_factory.mktemp("pointers"))
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code == 0
+    return place
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("The mask is set as section 4 says.", "there is no section 4; the last one is 3"),
+        ("The mask is set as section 1.3 says.", "section 1 has 2 topics"),
+        ("The mask is set as section 1.2 says.", ""),
+        ("The `mkfifo_of` of section 1 makes it.", ""),
+    ],
+)
+def test_a_review_names_section_line_and_what_is_wrong(drafted: Path, said: str, told: str) -> None:
+    path = drafted / "drafts/07.md"
+    before = path.read_text(encoding="utf-8")
+    rows = before.split("\n")
+    at = rows.index("## 2. Named pipes")
+    rows[at + 1 : at + 1] = ["", said, ""]
+    first = rows.index("## 1. Signal handling")
+    rows[first + 1 : first + 1] = ["", "Here `mkfifo_of` is defined.", ""]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    try:
+        (chapter,) = expand(drafted, "review", "07", "--format", "json").json["chapters"]
+    finally:
+        path.write_text(before, encoding="utf-8")
+    every = [one for section in chapter["sections"] for one in section["findings"] if one["kind"] == "wrong-pointer"]
+    assert [(one["section"], one["line"]) for one in every] == ([(2, 3)] if told else [])
+    assert all(told in one["message"] for one in every)
+
+
+def test_neighbours_are_missed_only_at_the_ends() -> None:
+    assert found("The next section ends it.") == [
+        ("warning", 3, '"The next section" leads nowhere: this is the last one')
+    ]
+    assert found("The next section ends it.\n\n### More\n\nText.") == []
+    assert found("The previous section starts it.") == []
+    assert found("Text.", first="## Starting workers\n\nThe previous section starts it.\n")[0][2].endswith("first one")
+    assert found("The next section ends it.", around="## Appendix\n\nText.\n") == []
+
+
+def test_titles_that_no_heading_is_like_are_noted() -> None:
+    assert found('See the section "Starting the workers".') == []
+    assert found('See the section "Cleaning up afterwards".')[0][0] == "note"
+
+
+def test_names_are_looked_for_in_the_text_and_in_the_brief() -> None:
+    said = "The `Flame` from section 1 draws."
+    assert found(said) == [("note", 3, '"`Flame` from section 1": section 1 says nothing of Flame; no section says it')]
+    assert found(f"{said}\n\nA `Flame` is here.")[0][0] == "warning"
+    assert found(said, Contents(titles=TITLES, introduced={1: "Flame"})) == []
+
+
+def test_the_numbers_of_other_chapters_are_passed_over_where_they_may_be_meant() -> None:
+    said = "Section 7.2 has the table."
+    assert len(found(said)) == 1
+    assert found(said, Contents(titles=TITLES, chapters={7})) == []
+    assert found("Section 4.1 has it.", Contents(titles=TITLES, chapter=4)) == []
+    assert len(found("Section 4.3 has it.", Contents(titles=TITLES, chapter=4))) == 1
+
+
+def test_a_brief_that_expects_a_name_from_the_wrong_section_is_named(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    (place / "briefs").mkdir()
+    (place / "briefs/07.yaml").write_text(
+        "sections:\n- {title: Signal handling, introduces: [Mask]}\n"
+        "- {title: Named pipes, relies_on: [Mask from section 1, Worker from section 1, Pipe from section 9]}\n",
+        encoding="utf-8",
+    )
+    shown = expand(place, "outline", "check").out
+    assert 'section 2 relies on "Worker from section 1"' in shown.replace("'", '"')
+    assert 'section 2 relies on "Pipe from section 9"' in shown.replace("'", '"')
+    assert "Mask from" not in shown
