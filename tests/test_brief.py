@@ -19,8 +19,7 @@ from expand.errors import InputErrors
 from expand.ledger import verify
 from expand.outline.lint import too_many_examples
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import written
-from expand.testing.text_generator import TextGenerator
+from expand.testing.behaviours import TextGenerator, written
 
 BRIEF = """\
 Here is the plan:

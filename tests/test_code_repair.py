@@ -14,8 +14,7 @@ from expand.api import expand_chapter
 from expand.code_check import sandbox
 from expand.drafting.results import RunResult
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import written
-from expand.testing.text_generator import TextGenerator
+from expand.testing.behaviours import TextGenerator, written
 
 pytestmark = pytest.mark.skipif(not sandbox.kind_here(), reason="nothing here can contain a command")
 

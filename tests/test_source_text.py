@@ -12,8 +12,7 @@ from expand import RunResult, Workspace, expand_chapter
 from expand.checks import source_findings
 from expand.markdown import blocks
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import written
-from expand.testing.text_generator import TextGenerator
+from expand.testing.behaviours import TextGenerator, written
 
 SENTENCE = "A named pipe outlives the processes that opened it, unlike an anonymous one."
 CARRIES = "Unlike an anonymous pipe, a named one outlives the processes that opened it: open it as a file."

@@ -15,8 +15,7 @@ from expand.drafting.length_loop import Ask, LengthLoop
 from expand.drafting.section_text import SectionText, Skeleton, imagined_line
 from expand.llm.types import Finish
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import written
-from expand.testing.text_generator import TextGenerator
+from expand.testing.behaviours import TextGenerator, written
 
 
 def run(place: Path, author: ScriptedAuthor, **options: Any) -> RunResult:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from expand.testing.text_generator import LineRequest, TextGenerator
+from expand.testing.behaviours import LineRequest, TextGenerator
 
 HANG_UP = object()
 """As a part of a reply: close the connection here, before the response is whole."""

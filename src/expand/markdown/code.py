@@ -1,9 +1,8 @@
 """Whether a block of code parses, judged as the excerpt that it may be.
 
-The only module that imports tree_sitter. Grammars are installed packages: nothing is downloaded. A block that is only a
-part (a function body, a method, the fields of a struct, a few keys) is put where it could stand before it is called
-broken; shell and Python sessions are read as sessions. Other brace languages are judged by their brackets, and Mermaid
-by rules.
+Grammars are installed packages: nothing is downloaded. A block that is only a part (a function body, a method, the
+fields of a struct, a few keys) is put where it could stand before it is called broken; shell and Python sessions are
+read as sessions. Other brace languages are judged by their brackets, and Mermaid by rules.
 """
 
 # ruff: noqa: SIM905 - words are easier to read than a list of strings

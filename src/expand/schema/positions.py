@@ -6,6 +6,8 @@ tags are refused, so nothing can grow while it is read. TOML is what tomllib rea
 are Decimal. All problems of a file are gathered before any is raised.
 """
 
+from __future__ import annotations
+
 import re
 import tomllib
 from collections.abc import Generator, Iterator, Mapping
@@ -14,12 +16,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import yaml
 from yaml import events
 
 from expand.schema.source_text import START, UNWANTED, Position, Problems, quoted, read_settings_file, read_text
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 MAX_DEPTH = 16
 MAX_NODES = 100_000
@@ -117,7 +122,10 @@ class TomlPositions(Positions):
 
     @cached_property
     def _found(self) -> Mapping[DataPath, Position]:
-        return dict(_toml_keys(self._text))
+        found: dict[DataPath, Position] = {}
+        for path, position in _toml_keys(self._text):
+            found.setdefault(path, position)
+        return found
 
 
 class Document(NamedTuple):
@@ -395,80 +403,34 @@ def _json_values(value: Any, path: DataPath, positions: Positions, problems: Pro
 
 
 def _toml_keys(text: str) -> Iterator[tuple[DataPath, Position]]:
-    """Each key's place, by the keys that lead to it; the first, where it comes again."""
-    table: DataPath = ()
-    seen: set[DataPath] = set()
-    for first, words in _statements(text):
-        statement = tomllib.loads(words, parse_float=_toml_float)
-        header = words.lstrip().startswith("[")
-        base = () if header else table
-        if header:
-            table = _innermost(statement)
-        for path, offset in _keys_in(statement, words, 0, MAX_DEPTH):
-            if (*base, *path) not in seen:
-                seen.add((*base, *path))
-                before = words[:offset]
-                column = offset - before.rfind("\n")
-                yield (*base, *path), Position(line=first + before.count("\n"), column=column)
+    """Each key's place, by the keys that lead to it, in the order of the text."""
+    import tree_sitter_toml  # start-up time: most files have no mistake
+    from tree_sitter import Language, Parser
+
+    rows = text.encode().split(b"\n")
+
+    def keys_below(node: Node, base: DataPath, depth: int) -> Iterator[tuple[DataPath, Position]]:
+        for child in node.named_children if depth else ():
+            path = base
+            if child.type in ("pair", "table", "table_array_element"):
+                for key in _key_parts(child.named_children[0]):
+                    line, column = key.start_point
+                    before = rows[line][: column + (key.type == "quoted_key")].decode()
+                    path = (*path, *tomllib.loads(f"{rows[line][column : key.end_point[1]].decode()} = 0"))
+                    yield path, Position(line=line + 1, column=len(before) + 1)
+            elif child.type not in ("array", "inline_table"):
+                continue
+            yield from keys_below(child, path, depth - 1)
+
+    yield from keys_below(
+        Parser(Language(tree_sitter_toml.language())).parse(text.encode()).root_node, (), 2 * MAX_DEPTH
+    )
 
 
-_TOML_TOKEN = re.compile(
-    r""""{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\])*"|'[^']*'|#[^\n]*|[\[{]|[\]}]|\n""", re.DOTALL
-)
-"""What tells where a statement of TOML that was read ends: at a line's end outside of texts, comments and brackets."""
-
-
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """The statements, each with its first line's number."""
-    start = depth = 0
-    line = 1
-    for token in _TOML_TOKEN.finditer(f"{text}\n"):
-        if token[0] in ("[", "{"):
-            depth += 1
-        elif token[0] in ("]", "}"):
-            depth -= 1
-        elif token[0] == "\n" and not depth:
-            words = text[start : token.start()]
-            if words.strip():
-                yield line, words
-            line += words.count("\n") + 1
-            start = token.end()
-
-
-def _innermost(statement: Mapping[str, object]) -> DataPath:
-    """The table that a header opens."""
-    path: list[str] = []
-    inner: object = statement
-    while isinstance(inner, Mapping | list) and inner:
-        if isinstance(inner, list):
-            inner = inner[0]
-            continue
-        key = next(iter(inner))
-        path.append(key)
-        inner = inner[key]
-    return tuple(path)
-
-
-def _keys_in(table: Mapping[str, object], words: str, start: int, depth: int) -> Iterator[tuple[DataPath, int]]:
-    """The keys of one statement, each with its place in the statement's text."""
-    for key, value in table.items():
-        found = _find_word(key, words, start)
-        offset = start if found is None else found
-        start = offset if found is None else found + len(key)
-        yield (key,), offset
-        inner = value[0] if isinstance(value, list) and value else value
-        if isinstance(inner, Mapping) and depth:
-            for path, place in _keys_in(inner, words, start, depth - 1):
-                yield (key, *path), place
-                start = max(start, place)
-
-
-def _find_word(word: str, text: str, start: int) -> int | None:
-    """Where a key stands in a text as a word of its own. Each key is looked for once: a pattern would be too dear."""
-    at = text.find(word, start)
-    while at >= 0:
-        around = text[max(at - 1, 0) : at] + text[at + len(word) : at + len(word) + 1]
-        if not any(c.isalnum() or c in "_-" for c in around):
-            return at
-        at = text.find(word, at + 1)
-    return None
+def _key_parts(key: Node) -> list[Node]:
+    """The parts of a dotted key, whose nodes are nested to the left."""
+    parts: list[Node] = []
+    while key.type == "dotted_key":
+        key, last = key.named_children
+        parts.insert(0, last)
+    return [key, *parts]

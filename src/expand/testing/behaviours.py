@@ -1,10 +1,143 @@
 """How a scripted author or server behaves, well or badly: the names, and the text that each writes."""
 
-from collections.abc import Mapping
+import json
+import random
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from expand.testing.text_generator import GoesOn, LineRequest, TextGenerator, brief_of
+_WORDS: Mapping[str, Mapping[str, Sequence[str]]] = tomllib.loads(
+    (Path(__file__).parents[1] / "data" / "scripted_words.toml").read_text(encoding="utf-8")
+)
+ROUND = 2_000
+"""After so many sentences the words come round again, and the sentence says so."""
+APART = 500
+"""The sections of a chapter begin so many sentences apart."""
+
+EXAMPLES = re.compile(r"Include (\d+) complete code example")
+ASKED = re.compile(r"(\d+)\s*(lines|行)")
+UNFINISHED = re.compile(r"<<<\n(.*?)\n>>>\s+It was cut off", re.DOTALL)
+IN_CODE = "breaks off inside a code block"
+GoesOn = Literal["anew", "verbatim", "aside"]
+"""How an author goes on from a text that was cut: it begins the last line anew, goes on from its last character, or
+writes something else.
+"""
+TOPIC = re.compile(r"(?:topic|主题)[^:：\n]*[:：] *(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineRequest:
+    """What an author goes by: the last user message, and the section that it is for."""
+
+    text: str
+    chapter: str = ""
+    section: int = 1
+
+    @property
+    def asked(self) -> tuple[int, str]:
+        """The last number of lines in the message, and its language."""
+        found = ASKED.findall(self.text)
+        if not found:
+            return 10, "en"
+        count, unit = found[-1]
+        return int(count), "zh" if unit == "行" else "en"
+
+    @property
+    def unfinished(self) -> str:
+        """The line in which the text breaks off that the message wants finished, else ""."""
+        found = UNFINISHED.search(self.text)
+        return found[1].rpartition("\n")[2] if found else ""
+
+    @property
+    def examples(self) -> int:
+        """The code examples that the message asks for."""
+        found = EXAMPLES.findall(self.text)
+        return int(found[-1]) if found else 0
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The headings that the message has."""
+        return tuple(re.findall(r"^#{2,4} (.+)$", self.text, flags=re.MULTILINE))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The headings or the topics that the message names."""
+        return self.headings or tuple(TOPIC.findall(self.text))
+
+
+_PLANNED = re.compile(r"^- (?P<title>.+?): \d+ lines(?:\. Topics: (?P<topics>.+))?$", re.MULTILINE)
+
+
+def brief_of(question: LineRequest) -> list[str]:
+    """The lines of a brief, where the message asks for one: an entry with an opening for each section that it lists."""
+    if question.section or "Answer with one YAML mapping" not in question.text:
+        return []
+    titles = [found["title"] for found in _PLANNED.finditer(question.text)]
+    entries = [{"title": title, "opening": f"This part is about {title}."} for title in titles]
+    return [json.dumps({"sections": entries}, ensure_ascii=False)]
+
+
+@dataclass(slots=True)
+class TextGenerator:
+    """Writes on where it stopped in each section, whatever comes in between."""
+
+    written: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def lines(self, question: LineRequest, count: int, language: str, *, goes_on: GoesOn = "anew") -> list[str]:
+        """``count`` lines that were never written before in the chapter, naming the subjects; before them the rest of
+        what was cut."""
+        heads, named = question.headings, question.subjects
+        lines: list[str] = []
+        if question.unfinished and goes_on != "aside":
+            end = ["", "}", "```", ""] if IN_CODE in question.text else ["。" if language == "zh" else " and ends.", ""]
+            lines = [(question.unfinished if goes_on == "anew" else "") + end[0], *end[1:]]
+            count -= 1
+        parts = max(1, len(heads))
+        for part in range(parts):
+            size = count // parts + (part < count % parts)
+            block = [f"### {heads[part]}", ""] if len(heads) > 1 and size > 4 else []
+            if part < len(named):
+                block.append(f"{named[part]}是这里的主题。" if language == "zh" else f"About {named[part]}.")
+            wanted = question.examples // parts + (part < question.examples % parts)
+            for _ in range(max(wanted, 1)):
+                if size - len(block) >= 12:
+                    block += ["", *self._code(question), ""]
+            while len(block) < size:
+                block.append(self._sentence(question, language))
+            lines += block[:size] if size else []
+        return lines
+
+    def _next(self, question: LineRequest) -> int:
+        place = (question.chapter, question.section)
+        number = self.written[place]
+        self.written[place] += 1
+        return APART * max(0, question.section - 1) + number
+
+    def _code(self, question: LineRequest) -> list[str]:
+        number = self._next(question)
+        head, scaled = f"fn step_{number}(input: u64) -> u64 {{", f"    let scaled = input * {number + 2};"
+        return ["```rust", head, scaled, "    scaled + 1", "}", "```"]
+
+    def _sentence(self, question: LineRequest, language: str) -> str:
+        number = self._next(question)
+        words = _WORDS[language]
+        said = [words[kind][number % len(words[kind])] for kind in ("subjects", "verbs", "objects", "ends")]
+        turn = number // ROUND
+        # By chance, but the same in every run: sentences that differ in one place only would repeat each other.
+        chance = random.Random(f"{question.chapter}/{number}")
+        if language == "zh":
+            text = (
+                "".join(said).removesuffix("。") + f"，{chance.choice(words['others'])}{chance.choice(words['do'])}。"
+            )
+            return text if not turn else f"第{turn}轮里，{text}"
+        text = " ".join(said) + f", and {chance.choice(words['others'])} {chance.choice(words['manners'])}"
+        return f"{text} {chance.choice(words['do'])}" + (f" in round {turn}." if turn else ".")
+
 
 Behaviour = Literal[
     "normal", "half", "preamble", "heading", "cut_code", "cut_off", "open_fence", "placeholder", "refusal", "empty",

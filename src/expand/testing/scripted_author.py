@@ -7,8 +7,17 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, Usage, ignore_text
-from expand.testing.behaviours import ERRORS, INTERRUPTED, Behaviour, billed, pieces_of, written
-from expand.testing.text_generator import GoesOn, LineRequest, TextGenerator
+from expand.testing.behaviours import (
+    ERRORS,
+    INTERRUPTED,
+    Behaviour,
+    GoesOn,
+    LineRequest,
+    TextGenerator,
+    billed,
+    pieces_of,
+    written,
+)
 
 _KINDS = {
     "rate_limited": Failure.RATE_LIMITED,

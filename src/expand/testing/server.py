@@ -21,8 +21,17 @@ from types import MappingProxyType
 from typing import Any, Self, cast, get_args
 from urllib.parse import unquote
 
-from expand.testing.behaviours import ERRORS, INTERRUPTED, Behaviour, billed, pieces_of, written
-from expand.testing.text_generator import GoesOn, LineRequest, TextGenerator
+from expand.testing.behaviours import (
+    ERRORS,
+    INTERRUPTED,
+    Behaviour,
+    GoesOn,
+    LineRequest,
+    TextGenerator,
+    billed,
+    pieces_of,
+    written,
+)
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 UPSTREAM_FAILED: Mapping[str, Any] = MappingProxyType({"error": {"message": "upstream failed", "code": 502}})
