@@ -38,8 +38,7 @@ from aiohttp import web
 
 from expand.ledger import AttemptRow, Ledger, State
 from expand.llm.local_model import ServerProcess, served_model
-from expand.llm.profile import profile_for
-from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.profile import EMBEDDED_MODEL, profile_for
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk-gateway-0123456789"

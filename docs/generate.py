@@ -23,7 +23,7 @@ from expand.checks.finding import KINDS as FINDINGS
 from expand.cli import app, main
 from expand.client.retry_policy import RULES
 from expand.ledger.database import MIGRATIONS
-from expand.llm.provider import COMPATIBLE, providers
+from expand.llm.profile import COMPATIBLE, providers
 from expand.outline.schema import BOOK, BRIEF, OUTLINE
 from expand.prompts.reference import reference
 from expand.settings import SETTINGS

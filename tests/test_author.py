@@ -16,14 +16,13 @@ from openai.types.chat import ChatCompletion
 from scripted_server import ScriptedServer
 
 from expand.errors import InputError
-from expand.llm.completion import StreamedAnswer, answer_from
+from expand.llm.completion import StreamedAnswer, answer_from, usage_from
 from expand.llm.endpoint import Endpoint, headers_of_environment, is_loopback
 from expand.llm.failures import MESSAGE_LIMIT, one_line, said_in
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import failure_of
 from expand.llm.request_form import Mode, RequestForm
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, OnText, Request, Usage, ignore_text
-from expand.llm.usage import usage_from
 from expand.redaction import note_keys
 from expand.schema import Json
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from expand.llm.completion import ADDED_TOKENS, StreamedAnswer, answer_from, believed
+from expand.llm.completion import ADDED_TOKENS, StreamedAnswer, answer_from, believed, usage_from, usage_in
 from expand.llm.failures import said_in
 from expand.llm.framing import MOST_TRIES, JsonReader, text_begun
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Usage
-from expand.llm.usage import usage_from, usage_in
 
 
 def read(data: bytes, size: int = 1) -> JsonReader:

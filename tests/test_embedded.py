@@ -13,7 +13,7 @@ from scripted_server import ScriptedServer
 from expand.errors import InputError
 from expand.llm import local_model
 from expand.llm.local_model import EmbeddedAuthor, ServedModel, is_installed
-from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.profile import EMBEDDED_MODEL
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 
 REQUEST = Request(
@@ -136,7 +136,7 @@ import asyncio
 from expand.llm.types import Message, Request
 from expand.llm.local_model import EmbeddedAuthor
 from expand.llm.profile import profile_for
-from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.profile import EMBEDDED_MODEL
 
 async def write():
     profile = profile_for(EMBEDDED_MODEL)

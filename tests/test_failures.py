@@ -10,9 +10,18 @@ from typing import Any
 
 import pytest
 
-from expand.llm.failures import MESSAGE_LIMIT, Habit, habits, refused, refused_within, said_in
+from expand.llm.failures import (
+    MESSAGE_LIMIT,
+    YEAR_SECONDS,
+    Habit,
+    asked_wait,
+    habits,
+    refused,
+    refused_within,
+    said_in,
+    until,
+)
 from expand.llm.types import AttemptFailedError, Failure
-from expand.llm.waits import YEAR_SECONDS, asked_wait, until
 
 NOW = 1_795_000_000.0
 """18 November 2026."""

@@ -21,7 +21,7 @@ from expand.errors import InputError
 from expand.llm import local_model, local_server
 from expand.llm.gguf import ModelFile, read_model_file
 from expand.llm.local_model import ServedModel, ServerProcess
-from expand.llm.provider import MOST_WINDOW, SMALL_PARAMETERS, embedded_provider
+from expand.llm.profile import MOST_WINDOW, SMALL_PARAMETERS, embedded_provider
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
 

@@ -9,8 +9,7 @@ import pytest
 from genai_prices.types import ModelPrice, Tier, TieredPrices
 
 from expand.llm.pricing import Price, Rates, _price, batch_price_for, price_for
-from expand.llm.profile import profile_for
-from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.profile import EMBEDDED_MODEL, profile_for
 from expand.llm.types import Usage
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expand.errors import InputError, InputErrors
-from expand.llm.grammar import Grammar, subject
-from expand.llm.profile import TokenPrices, is_known, profile_for
-from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.profile import EMBEDDED_MODEL, Grammar, TokenPrices, is_known, profile_for, subject
 from expand.schema.positions import TomlPositions
 from expand.schema.source_text import Problems
 from expand.settings import SETTINGS

@@ -17,8 +17,7 @@ from expand.errors import InputError
 from expand.llm.endpoint import Endpoint, host_of, port_of
 from expand.llm.failures import refused
 from expand.llm.openai_client import OpenAIAuthor
-from expand.llm.profile import profile_for
-from expand.llm.provider import COMPATIBLE, providers, recognised
+from expand.llm.profile import COMPATIBLE, profile_for, providers, recognised
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 from expand.settings import Overrides, Settings, read_settings, require_author
 from expand.workspace import Workspace

@@ -14,8 +14,8 @@ from expand.client.retry_policy import (
     RetryState,
     wait_seconds,
 )
+from expand.llm.failures import LONGEST_ASKED_SECONDS
 from expand.llm.types import AttemptFailedError, Failure
-from expand.llm.waits import LONGEST_ASKED_SECONDS
 
 UNBILLED = {
     Failure.UNREACHABLE,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from expand.errors import InputError
-from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.profile import EMBEDDED_MODEL
 from expand.settings import DEFAULT_MODEL, Overrides, Settings, read_settings, require_author
 
 FULL = """\

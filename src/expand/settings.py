@@ -20,19 +20,19 @@ from urllib.parse import urlsplit
 from expand.errors import InputError, Place
 from expand.llm import gguf
 from expand.llm.endpoint import OPENAI_KEY, OPENAI_URL, checked_key, is_loopback, is_openai
-from expand.llm.profile import own_provider
-from expand.llm.provider import (
+from expand.llm.failures import LONGEST_ASKED_SECONDS
+from expand.llm.profile import (
     COMPATIBLE,
     EMBEDDED,
     EMBEDDED_MODEL,
     Provider,
     Recognised,
     embedded_provider,
+    own_provider,
     provider_named,
     providers,
     recognised,
 )
-from expand.llm.waits import LONGEST_ASKED_SECONDS
 from expand.redaction import note_keys, visible
 from expand.schema.positions import Document, read_toml
 from expand.schema.source_text import Problems

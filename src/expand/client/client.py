@@ -25,8 +25,8 @@ from expand.client.outcome import Bought, Event, HeldError, RefusedError, Stoppe
 from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, is_lost
 from expand.errors import AuthorError, ExpandError, LedgerError
 from expand.ledger import Held, InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
+from expand.llm.failures import until
 from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
-from expand.llm.waits import until
 
 __all__ = ["Bought", "BudgetedClient", "Event", "HeldError", "RefusedError", "RetryPolicy", "StoppedError"]
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from expand.llm.failures import LONGEST_ASKED_SECONDS, until
 from expand.llm.types import AttemptFailedError, Failure
-from expand.llm.waits import LONGEST_ASKED_SECONDS, until
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0

@@ -19,8 +19,7 @@ from expand.llm import local_model
 from expand.llm.endpoint import OPENAI_URL, Endpoint, api_url, other_url
 from expand.llm.openai_client import OpenAIClient
 from expand.llm.pricing import Price
-from expand.llm.profile import Profile
-from expand.llm.provider import COMPATIBLE
+from expand.llm.profile import COMPATIBLE, Profile
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import AttemptFailedError
 from expand.outline import Book

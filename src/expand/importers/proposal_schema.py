@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from expand.importers.proposal import LONGEST, ProposedSection
 from expand.importers.text_patterns import plain
-from expand.llm.grammar import quoted, subject
-from expand.llm.profile import Profile
+from expand.llm.profile import Profile, quoted, subject
 from expand.markdown import sanitize
 from expand.markdown.matching import title_key, unnumbered
 from expand.schema import Json

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from expand.budget import Amount, Shortfall
+from expand.llm.failures import until
 from expand.llm.types import Address, Answer, Failure, Finish, Purpose, Request, Usage
-from expand.llm.waits import until
 
 UsageSource = Literal["provider", "reservation", "reconciled"]
 

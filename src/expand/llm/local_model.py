@@ -22,8 +22,7 @@ from expand.errors import InputError
 from expand.llm.endpoint import Endpoint
 from expand.llm.gguf import ModelFile
 from expand.llm.openai_client import OpenAIAuthor
-from expand.llm.profile import Profile, profile_for
-from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.profile import EMBEDDED_MODEL, Profile, profile_for
 from expand.llm.request_form import RequestForm
 from expand.llm.types import AttemptFailedError, Failure
 

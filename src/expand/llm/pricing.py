@@ -13,8 +13,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
 from expand.llm.endpoint import OPENAI_URL, is_private
-from expand.llm.profile import Profile
-from expand.llm.provider import EMBEDDED_MODEL
+from expand.llm.profile import EMBEDDED_MODEL, Profile
 from expand.llm.types import Usage
 
 if TYPE_CHECKING:

@@ -1,24 +1,99 @@
-"""Model profiles: what a model can take, what it is asked for at a time, and how it is addressed.
+"""Models and providers: what a model can take and is asked for at a time, where it is served, how the key goes there.
 
-Ready ones stand in ``data/profiles.toml``, matched by model name: an exact name comes first, then
-the pattern with the most literal characters; ``openai/gpt-5`` also matches by its last part. What
-holds of the provider's server is laid over the ready profile, and the settings'
-``[models."name-or-pattern"]`` tables over that, the most specific one last. Tokens are whole,
-prices are US dollars per million tokens.
+Ready profiles of models stand in ``data/profiles.toml``, matched by model name: an exact name comes first, then the
+pattern with the most literal characters; ``openai/gpt-5`` also matches by its last part. What holds of the provider's
+server is laid over the ready profile, and the settings' ``[models."name-or-pattern"]`` tables over that, the most
+specific one last. Tokens are whole, prices are US dollars per million tokens.
+
+Ready providers stand in ``data/providers.toml``; the settings' ``[providers.NAME]`` tables are laid over them, or are
+new ones. A provider that is not named is recognised by its base URL: by a host that is its own, or by a port of this
+machine, which is a guess, and is said to be one.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
+from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from expand.errors import InputError, Place
-from expand.llm.grammar import Grammar
+from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
+from expand.llm.gguf import ModelFile
 from expand.schema import Json
+from expand.schema.validators import suggestion
+
+# --- a form that a small model fills in ---------------------------------------------------------------------
+#
+# llama.cpp's server takes a GBNF grammar with a request. A model too small to keep count or to stay with its subject
+# then writes exactly the lines asked, opens each paragraph on the subject, and stops by itself.
+
+LIST_FROM_LINES = 8
+"""Fewer lines than this are sentences only; from here on a list closes them."""
+
+LEAST_ITEMS = 3
+PARAGRAPH_SENTENCES = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grammar:
+    """One side of a topic, as a form.
+
+    ``openings`` are the first words of the paragraphs, with ``{topic}`` for the subject, ``items``
+    the first words of the list's items. ``rules`` is GBNF for ``sentence`` (a whole line) and
+    ``rest`` (a line from after its opening), each ending in a newline."""
+
+    aspect: str
+    openings: tuple[str, ...]
+    items: tuple[str, ...]
+    rules: str
+
+    def grammar(self, *, lines: int, topic: str) -> str:
+        """GBNF for a text of exactly ``lines`` lines about ``topic``, blank lines included."""
+        items = 0
+        if lines >= LIST_FROM_LINES:
+            items = min(len(self.items), max(LEAST_ITEMS, lines // 3))
+        above = lines - items - (1 if items else 0)
+        blocks = [self._paragraph(number, sentences, topic) for number, sentences in enumerate(_shared_out(above))]
+        if items:
+            blocks.append(" ".join(f"{quoted(f'- {text}')} rest" for text in self.items[:items]))
+        separator = f" {quoted(chr(10))} "
+        return f"root ::= {separator.join(blocks)}\n{self.rules.strip()}\n"
+
+    def _paragraph(self, number: int, sentences: int, topic: str) -> str:
+        if number >= len(self.openings):
+            return f"sentence{{{sentences}}}"
+        opening = self.openings[number].replace("{topic}", subject(topic))
+        more = f" sentence{{{sentences - 1}}}" if sentences > 1 else ""
+        return f"{quoted(opening[:1].upper() + opening[1:])} rest{more}"
+
+
+def subject(topic: str) -> str:
+    """The topic as it stands in a sentence, without what explains it: ``The perf tool (CPU
+    profiling)`` is about ``the perf tool``."""
+    short = re.split(r"\s*[(（]|[:：]\s+|\s+[-–—]\s+", topic.strip(), maxsplit=1)[0].strip()
+    words = " ".join((short or topic).split())
+    return words[:1].lower() + words[1:] if words[1:2].islower() else words
+
+
+def _shared_out(lines: int) -> list[int]:
+    """The sentences of each paragraph, so that they and the blank lines between make ``lines``."""
+    paragraphs = max(1, ceil((lines + 1) / (PARAGRAPH_SENTENCES + 1)))
+    sentences = max(1, lines - paragraphs + 1)
+    return [sentences // paragraphs + (number < sentences % paragraphs) for number in range(paragraphs)]
+
+
+def quoted(text: str) -> str:
+    """A text as GBNF writes it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+# --- models -------------------------------------------------------------------------------------------------
 
 OutputCapName = Literal["max_completion_tokens", "max_tokens"]
 SystemRole = Literal["system", "user"]
@@ -228,3 +303,116 @@ def _json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_json(inner) for inner in value]
     return float(value) if isinstance(value, Decimal) else value
+
+
+# --- providers ----------------------------------------------------------------------------------------------
+
+EMBEDDED_MODEL = "smollm2-135m-instruct"
+"""The model that is shipped, which the embedded server serves if no other is named; see ``local_model.py``."""
+EMBEDDED = "embedded"
+"""The name under which the embedded server can be chosen as a provider."""
+SMALL_PARAMETERS = 10**9
+"""Models with fewer weights than this can neither keep count nor stay with a subject: a topic is asked for in parts."""
+MOST_WINDOW = 8_192
+"""The window that a model file is served with, if nobody states more: the memory for a window grows with it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provider:
+    """How one provider is spoken to.
+
+    ``key_variable`` holds its key; ``key_header`` carries the key as it
+    is, and ``Authorization`` as a bearer token. ``exact_tokens`` says whether tiktoken's count of
+    a model that it knows is the provider's own. ``profile`` is laid over the ready profile of
+    every model that is served there. ``advice`` is what its users should know."""
+
+    name: str
+    title: str
+    base_url: str | None = None
+    hosts: tuple[str, ...] = ()
+    port: int | None = None
+    key_variable: str = OPENAI_KEY
+    key_header: str = "Authorization"
+    needs_key: bool = True
+    exact_tokens: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    profile: Mapping[str, object] = field(default_factory=dict)
+    advice: str = ""
+
+
+COMPATIBLE = Provider(name="compatible", title="an OpenAI-compatible API")
+"""A provider of which nothing is known but that it speaks OpenAI's API."""
+
+
+def embedded_provider(file: ModelFile) -> Provider:
+    """The embedded server with a model file: what holds of the model, as far as the file says."""
+    window = min(file.context_window, MOST_WINDOW)
+    profile: dict[str, object] = {
+        "context_window": window,
+        "output_cap_name": "max_tokens",
+        "structured_output": "json_schema",
+        "concurrency": 1,
+        "prices": {"prompt": 0, "completion": 0},
+    }
+    if file.languages:
+        profile["languages"] = list(file.languages)
+    if file.parameters < SMALL_PARAMETERS:
+        # The forms of the model that is shipped; what it was measured to need, others of its size need as well.
+        profile |= {"like": EMBEDDED_MODEL, "structured_output": "grammar", "concurrency": 2}
+    return Provider(name=EMBEDDED, title="the embedded server", needs_key=False, exact_tokens=False, profile=profile)
+
+
+class Recognised(NamedTuple):
+    """A provider found by its base URL. ``sign`` is what it was found by, "" by nothing."""
+
+    provider: Provider
+    sign: str = ""
+
+    @property
+    def guessed(self) -> bool:
+        """Whether another server may as well be there."""
+        return self.sign.startswith("port")
+
+
+def providers(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Provider]:
+    """All known providers by name: the ready ones with the settings' tables, which have been validated, laid over."""
+    known = {COMPATIBLE.name: COMPATIBLE}
+    for name, table in (*ready_tables("providers").items(), *(overrides or {}).items()):
+        known[name] = _provider_laid_over(known.get(name) or Provider(name=name, title=name), table)
+    return known
+
+
+def provider_named(name: str, known: Mapping[str, Provider], *, place: Place | None) -> Provider:
+    """The provider of this name. Raises ``InputError`` with the names that there are."""
+    if name not in known:
+        raise InputError(f"there is no provider {name!r}", remedy=suggestion(name, known), place=place)
+    return known[name]
+
+
+def recognised(base_url: str, known: Mapping[str, Provider]) -> Recognised:
+    """The provider behind a base URL; ``COMPATIBLE`` where nothing says which it is."""
+    host, port = host_of(base_url), port_of(base_url)
+    own_first = tuple(known.values())[::-1]  # the settings' come last in ``known``
+    for provider in own_first:
+        stated = provider.base_url
+        if stated and (host_of(stated), port_of(stated)) == (host, port):
+            if provider.port is None or not is_loopback(base_url):
+                return Recognised(provider=provider, sign=f"host {host}")
+            return Recognised(provider=provider, sign=f"port {port}")
+        if any(fnmatchcase(host, pattern.lower()) for pattern in provider.hosts):
+            return Recognised(provider=provider, sign=f"host {host}")
+    for provider in own_first:
+        if provider.port is not None and provider.port == port and base_url.startswith("http:"):
+            return Recognised(provider=provider, sign=f"port {port}")
+    return Recognised(provider=COMPATIBLE)
+
+
+def _provider_laid_over(provider: Provider, table: Mapping[str, Any]) -> Provider:
+    changes: dict[str, Any] = {**table}
+    if "hosts" in table:
+        changes["hosts"] = tuple(table["hosts"])
+    if "port" in table:
+        changes["port"] = int(table["port"])
+    for name in {"headers", "profile"} & set(table):  # a profile is read where it is laid over the model's
+        changes[name] = {**getattr(provider, name), **table[name]}
+    return replace(provider, **changes)
