@@ -103,25 +103,31 @@ def dry_run(
     return planned(workspace, made.settings(workspace, own_author=author is not None), made)
 
 
-def review(workspace: Workspace, chapter: str, *, code: bool = False, **changes: Any) -> ChapterResult:
+def review(
+    workspace: Workspace, chapter: str, *, language: str | None = None, code: bool = False, **changes: Any
+) -> ChapterResult:
     """A chapter's draft held to its outline; sends nothing. Raises ``InputError`` without a draft.
 
-    With ``code``, its code blocks are judged by their toolchains. ``result.kept`` says whether it keeps its contract,
-    ``result.blocking`` what stops ``accept``."""
+    Without a ``language`` it is the draft in the book's own, or else the one that there is. With ``code``, its code
+    blocks are judged by their toolchains. ``result.kept`` says whether it keeps its contract, ``result.blocking`` what
+    stops ``accept``."""
     from expand.drafting.accept import review as reviewed
 
-    return reviewed(workspace, settings_of(workspace, **changes), workspace.book(), chapter, code=code)
+    settings = settings_of(workspace, **changes)
+    return reviewed(workspace, settings, workspace.book(), chapter, language=language, code=code)
 
 
-def accept(workspace: Workspace, chapters: str | Sequence[str], *, force: bool = False) -> AcceptResult:
-    """Puts drafts in the place of their sources: all of those named, or none.
+def accept(
+    workspace: Workspace, chapters: str | Sequence[str], *, language: str | None = None, force: bool = False
+) -> AcceptResult:
+    """Puts drafts in the place of their sources: all of those named, or none. For ``language`` see ``review``.
 
     ``refused`` holds the chapters whose blocking findings stood in the way. Raises ``InputError`` where a source
     changed since its draft was made. ``force`` passes over both."""
     from expand.drafting.accept import accept_drafts
 
     named = (chapters,) if isinstance(chapters, str) else tuple(chapters)
-    return accept_drafts(workspace, settings_of(workspace), named, force=force)
+    return accept_drafts(workspace, settings_of(workspace), named, language=language, force=force)
 
 
 def undo(workspace: Workspace, chapter: str) -> Restored:
@@ -131,13 +137,14 @@ def undo(workspace: Workspace, chapter: str) -> Restored:
     return Acceptances(workspace).undo(chapter)
 
 
-def restore(workspace: Workspace, chapter: str, section: int) -> None:
-    """Brings back a person's edit of a section that ``fresh`` replaced last; the present text is kept in its turn.
+def restore(workspace: Workspace, chapter: str, section: int, *, language: str | None = None) -> None:
+    """Brings back a person's edit of a section that ``fresh`` replaced last; the present text is kept in its turn. For
+    ``language`` see ``review``.
 
     Raises ``InputError`` when there is none."""
     from expand.drafting.accept import open_draft
 
-    open_draft(workspace, settings_of(workspace), workspace.book(), chapter).restore(section)
+    open_draft(workspace, settings_of(workspace), workspace.book(), chapter, language).restore(section)
 
 
 def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **changes: Any) -> BookData:

@@ -144,9 +144,20 @@ class Workspace:
         """``briefs/<chapter>.yaml``."""
         return self.inside("briefs", f"{chapter}.yaml")
 
-    def draft_path(self, chapter: str) -> Path:
-        """``drafts/<chapter>.md``."""
-        return self.inside("drafts", f"{chapter}.md")
+    def draft_path(self, name: str) -> Path:
+        """``drafts/<chapter>.md``; ``name`` is the draft's, see ``Book.draft_name``."""
+        return self.inside("drafts", f"{name}.md")
+
+    def draft_language(self, book: Book, chapter: str, wanted: str | None = None) -> str:
+        """The language of the draft that is meant: ``wanted``, else the book's own, or where there is no such draft the
+        first that there is. Raises ``InputError`` for a language that the book does not have."""
+        if wanted is not None:
+            book.require_language(wanted)
+            return wanted
+        languages = (book.language, *book.languages)
+        return next(
+            (one for one in languages if self.draft_path(book.draft_name(chapter, one)).is_file()), languages[0]
+        )
 
     def source_path(self, source: str) -> Path:
         """The document that an outline or the book names as a chapter's source. Raises ``InputError``."""
@@ -184,8 +195,9 @@ class Workspace:
             )  # fmt: skip
         return read_book(self.book_path, root=self.root)
 
-    def outline(self, chapter: str) -> Outline:
-        """A chapter's outline. Raises ``InputError``, with a suggestion for a mistyped id."""
+    def outline(self, chapter: str, language: str = "") -> Outline:
+        """A chapter's outline, with its document in ``language`` or the book's own. Raises ``InputError``, with a
+        suggestion for a mistyped id."""
         path = self.outline_path(chapter) if PurePath(chapter).name == chapter != "book" else None
         if path is None or not path.is_file():
             known = self.chapter_ids()
@@ -196,18 +208,19 @@ class Workspace:
                 f"chapter {chapter!r} has no outline", remedy=hint,
                 place=Place(path=f"outlines/{chapter}.yaml"),
             )  # fmt: skip
-        return read_outline(path, root=self.root, chapter_id=chapter)
+        found = read_outline(path, root=self.root, chapter_id=chapter)
+        return found.in_language(language or self.book().language) if found.sources else found
 
-    def draft(self, chapter: str) -> Draft | None:
-        """The chapter's draft as it stands, None if there is none."""
+    def draft(self, name: str) -> Draft | None:
+        """The draft of that name as it stands, None if there is none."""
         from expand.document import draft  # start-up time
 
-        path = self.draft_path(chapter)
-        return draft.read(read_text(path), self.kept_line(chapter)) if path.is_file() else None
+        path = self.draft_path(name)
+        return draft.read(read_text(path), self.kept_line(name)) if path.is_file() else None
 
-    def kept_line(self, chapter: str) -> str:
+    def kept_line(self, name: str) -> str:
         """The copy of the draft's hidden last line, "" where there is none."""
-        path = self.state_path("lines", chapter)
+        path = self.state_path("lines", name)
         return read_text(path) if path.is_file() else ""
 
     def source_bytes(self, outline: Outline) -> bytes:

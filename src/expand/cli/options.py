@@ -32,6 +32,9 @@ SomeChapters = Annotated[
 ]
 Plan = Annotated[str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")]
 Language = Annotated[str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")]
+DraftLanguage = Annotated[
+    str | None, typer.Option("--language", help="The draft's language; else the book's own, or the one there is.")
+]
 Model = Annotated[str | None, typer.Option("--model", help="The author model; `embedded` is the local one.")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible API to use.")]
 Budget = Annotated[

@@ -52,6 +52,7 @@ def review(
     as_json: options.FormatJson = False,
     output: options.Output = None,
     code: Annotated[bool, typer.Option("--code", help="Have toolchains judge the code blocks.")] = False,
+    language: options.DraftLanguage = None,
     explain: Explain = None,
     workspace: options.Workspace = None,
 ) -> None:
@@ -62,7 +63,7 @@ def review(
     place = workspace_of(context, workspace)
     settings, book = settings_of(place), place.book()
     code = code or settings.code.check
-    results = [review_draft(place, settings, book, chapter, code=code) for chapter in chapters]
+    results = [review_draft(place, settings, book, chapter, language=language, code=code) for chapter in chapters]
     if form == "json":
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
     else:
@@ -76,6 +77,7 @@ def revise(
     chapter: options.Chapter,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")] = "",
+    language: options.DraftLanguage = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     budget: options.Budget = None,
@@ -89,7 +91,7 @@ def revise(
     """Redraw one section with an instruction."""
     place = workspace_of(context, workspace)
     if restore:
-        draft_file = open_draft(place, settings_of(place), place.book(), chapter)
+        draft_file = open_draft(place, settings_of(place), place.book(), chapter, language)
         RunOptions(sections=frozenset({section})).chosen(draft_file.chapter.outline)
         draft_file.restore(section)
         if as_json:
@@ -99,20 +101,17 @@ def revise(
         return
     if not note.strip():
         raise InputError("--note is empty", remedy="say what is to change, or give --restore")
-    draft = place.draft(chapter)
-    if draft is None:
-        place.outline(chapter)
-        raise InputError(f"chapter {chapter} has no draft", remedy=f"make one with `expand chapter {chapter}`")
-    if draft.edited(section) and not fresh:
+    draft_file = open_draft(place, settings_of(place), place.book(), chapter, language)
+    if draft_file.edited(section) and not fresh:
         raise InputError(
-            f"section {section} of drafts/{chapter}.md was edited by hand",
+            f"section {section} of {draft_file.path} was edited by hand",
             remedy="add --fresh to have it replaced all the same",
         )
     run_options = RunOptions.of(
         place,
         chapter,
-        plan=draft.plan or None,
-        language=draft.language or None,
+        plan=draft_file.chapter.plan,
+        language=draft_file.chapter.language,
         sections=[section],
         fresh=True,
         instruction=note.strip(),
@@ -130,6 +129,7 @@ def accept(
     force: Annotated[bool, typer.Option("--force", help="Also with blocking findings or a changed source.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Print what would change; change nothing.")] = False,
     sections: Annotated[list[int] | None, typer.Option("--section", help="Only this section; repeatable.")] = None,
+    language: options.DraftLanguage = None,
     as_json: options.Json = False,
     workspace: options.Workspace = None,
 ) -> None:
@@ -138,7 +138,9 @@ def accept(
     if undo and (sections or diff):
         raise InputError("--undo takes back the last acceptance as a whole", remedy="leave out --section and --diff")
     if undo:
-        taken_back = [(chapter, Acceptances(place).undo(chapter)) for chapter in chapters]
+        sources = [place.outline(chapter, language).source if language else None for chapter in chapters]
+        undo_one = Acceptances(place).undo
+        taken_back = [(chapter, undo_one(chapter, source)) for chapter, source in zip(chapters, sources, strict=True)]
         if as_json:
             print_json({"undone": [{"chapter": c, "source": r.source, "existed": r.existed} for c, r in taken_back]})
         for _, restored in () if as_json else taken_back:
@@ -146,7 +148,13 @@ def accept(
             typer.echo(f"{restored.source}: {done}")
         return
     handover = accept_drafts(
-        place, settings_of(place), chapters, sections=sections or (), force=force or diff, dry_run=diff
+        place,
+        settings_of(place),
+        chapters,
+        language=language,
+        sections=sections or (),
+        force=force or diff,
+        dry_run=diff,
     )
     if as_json:
         print_json(_accept_json(handover))

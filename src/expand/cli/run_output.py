@@ -37,7 +37,7 @@ class Locations:
 
 def locations_of(workspace: Workspace, chapter: ChapterResult) -> Locations:
     """The locations of a chapter's findings."""
-    path = workspace.draft_path(chapter.id)
+    path = workspace.inside(chapter.draft)
     return Locations(chapter.draft, read_text(path) if path.is_file() else "")
 
 

@@ -5,7 +5,6 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from expand.checks import not_ignored
 from expand.checks.incoming_links import anchors_of, broken_incoming
@@ -20,6 +19,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown.blocks import rows
+from expand.markdown.language import detected
 from expand.outline import Book, Outline
 from expand.outline.plans import Plan
 from expand.settings import Settings
@@ -27,13 +27,20 @@ from expand.workspace import Workspace, decoded, read_bytes
 
 
 def review(
-    workspace: Workspace, settings: Settings, book: Book, chapter_id: str, *, code: bool = False
+    workspace: Workspace,
+    settings: Settings,
+    book: Book,
+    chapter_id: str,
+    *,
+    language: str | None = None,
+    code: bool = False,
 ) -> ChapterResult:
-    """A chapter's draft held to its outline, in the language and plan that it was drafted in, as a run would report it.
-    With ``code``, its code blocks are judged by their toolchains.
+    """A chapter's draft held to its outline, in the plan that it was drafted in, as a run would report it. Without a
+    ``language`` it is the book's own, or else the one that there is. With ``code``, its code blocks are judged by their
+    toolchains.
 
     Raises ``InputError`` when there is no draft."""
-    draft_file = open_draft(workspace, settings, book, chapter_id)
+    draft_file = open_draft(workspace, settings, book, chapter_id, language)
     source = draft_file.chapter.outline.source
     present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
     gone = anchors_of(present) - anchors_of(document.document_text(draft_file.text))
@@ -47,36 +54,42 @@ def review(
             for section in draft_file.chapter.outline.sections
         ],
         whole=True,
-        others=_other_chapters(workspace, chapter_id),
+        others=_other_chapters(workspace, book, chapter_id, draft_file.chapter.language),
         code=judge(draft_file.texts) if code else None,
     )
     return replace(result, findings=(*result.findings, *links))
 
 
-def _other_chapters(workspace: Workspace, chapter_id: str) -> dict[str, str]:
-    """The other chapters of the book as they stand, by file: their drafts, else their sources. Only a review looks at
-    them: in a run they are being written."""
+def _other_chapters(workspace: Workspace, book: Book, chapter_id: str, language: str) -> dict[str, str]:
+    """The other chapters of the book as they stand in a language, by file: their drafts, else their sources. Only a
+    review looks at them: in a run they are being written."""
     found = {}
     for other in workspace.chapter_ids():
         with suppress(InputError, OSError):
-            drafted, source = workspace.draft_path(other), workspace.source_path(workspace.outline(other).source)
+            drafted = workspace.draft_path(book.draft_name(other, language))
+            source = workspace.source_path(workspace.outline(other, language).source)
             path = drafted if drafted.exists() else source
             if other != chapter_id and path.exists():
                 found[workspace.relative(path)] = decoded(read_bytes(path), path)
     return found
 
 
-def open_draft(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> DraftFile:
-    """A chapter's draft in the language and plan that it was drafted in. Raises ``InputError`` when there is none."""
-    draft = workspace.draft(chapter_id)
+def open_draft(
+    workspace: Workspace, settings: Settings, book: Book, chapter_id: str, language: str | None = None
+) -> DraftFile:
+    """A chapter's draft in the plan that it was drafted in; for ``language`` see ``review``. Raises ``InputError`` when
+    there is none."""
+    language = workspace.draft_language(book, chapter_id, language)
+    name = book.draft_name(chapter_id, language)
+    draft = workspace.draft(name)
     if draft is None:
         workspace.outline(chapter_id)
-        place = Place(path=workspace.relative(workspace.draft_path(chapter_id)))
-        raise InputError("there is no draft", remedy=f"make one with `expand chapter {chapter_id}`", place=place)
-    options = RunOptions(
-        plan=Plan(draft.plan) if draft.plan in tuple(Plan) else Plan.FULL,
-        language=draft.language if draft.language in book.languages else book.language,
-    )
+        place = Place(path=workspace.relative(workspace.draft_path(name)))
+        wanted = "" if name == chapter_id else f" --language {language}"
+        raise InputError(
+            "there is no draft", remedy=f"make one with `expand chapter {chapter_id}{wanted}`", place=place
+        )
+    options = RunOptions(plan=Plan(draft.plan) if draft.plan in tuple(Plan) else Plan.FULL, language=language)
     setup = model_setup_for(workspace, settings, ledger=None)
     return DraftStore(workspace, book, options=options, setup=setup).look(chapter_id)
 
@@ -115,11 +128,28 @@ def _require_own_sources(outlines: Iterable[Outline]) -> None:
             )
 
 
+def _require_mapped(workspace: Workspace, book: Book, outline: Outline, language: str) -> None:
+    """Refuses to put a draft in the place of a document in another language. A document that is the only one counts as
+    one in the book's own language, and in the one that it is in."""
+    if language == book.language or language in outline.sources:
+        return
+    present = workspace.source_bytes(outline).decode("utf-8", "replace")
+    if outline.sources or detected(present) != language.partition("-")[0]:
+        others = outline.sources or {book.language: outline.source}
+        mapping = ", ".join(f"{code}: {source}" for code, source in [*others.items(), (language, "PATH")])
+        raise InputError(
+            f"chapter {outline.id} has no document in {language!r}",
+            remedy=f"name one in the outline: source: {{{mapping}}}",
+            place=Place(path=workspace.relative(workspace.outline_path(outline.id))),
+        )
+
+
 def accept_drafts(
     workspace: Workspace,
     settings: Settings,
     chapters: Sequence[str],
     *,
+    language: str | None = None,
     sections: Sequence[int] = (),
     force: bool = False,
     dry_run: bool = False,
@@ -132,22 +162,24 @@ def accept_drafts(
     it does not have, and for a source that changed since its draft was made. ``force`` passes over the findings and the
     change."""
     book = workspace.book()
-    reviewed = [review(workspace, settings, book, chapter) for chapter in dict.fromkeys(chapters)]
-    outlines = {chapter.id: workspace.outline(chapter.id) for chapter in reviewed}
+    reviewed = [review(workspace, settings, book, chapter, language=language) for chapter in dict.fromkeys(chapters)]
+    outlines = {chapter.id: workspace.outline(chapter.id, chapter.language) for chapter in reviewed}
+    for chapter in reviewed:
+        _require_mapped(workspace, book, outlines[chapter.id], chapter.language)
     _require_own_sources(outlines.values())
     if sections:
         for outline in outlines.values():
             RunOptions(sections=frozenset(sections)).chosen(outline)
         reviewed = [chapter.of_sections(sections) for chapter in reviewed]
     if not force:
-        for outline in outlines.values():
-            require_unchanged(workspace, outline)
+        for chapter in reviewed:
+            require_unchanged(workspace, outlines[chapter.id], chapter.draft)
         if refused := tuple(chapter for chapter in reviewed if chapter.blocking):
             return AcceptResult(refused=refused)
     texts = {
-        chapter.id: _text_of_sections(workspace, settings, book, outlines[chapter.id], frozenset(sections))
+        chapter.id: _text_of_sections(workspace, settings, book, chapter.id, chapter.language, frozenset(sections))
         if sections
-        else document.document_text(_read_draft(workspace.draft_path(chapter.id)), workspace.kept_line(chapter.id))
+        else draft_text(workspace, book.draft_name(chapter.id, chapter.language))
         for chapter in reviewed
     }
     acceptances = Acceptances(workspace)
@@ -162,17 +194,17 @@ def accept_drafts(
     except BaseException:
         for accepted in reversed(done):
             if accepted.changed:
-                acceptances.undo(accepted.chapter)
+                acceptances.undo(accepted.chapter, accepted.source)
         raise
     return AcceptResult(accepted=tuple(done))
 
 
 def _text_of_sections(
-    workspace: Workspace, settings: Settings, book: Book, outline: Outline, chosen: frozenset[int]
+    workspace: Workspace, settings: Settings, book: Book, chapter_id: str, language: str, chosen: frozenset[int]
 ) -> str:
     """The source as it stands, with the text of the chosen sections from the draft."""
-    draft_file = open_draft(workspace, settings, book, outline.id)
-    chapter = draft_file.chapter
+    draft_file = open_draft(workspace, settings, book, chapter_id, language)
+    chapter, outline = draft_file.chapter, draft_file.chapter.outline
     present = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source), keep_mark=True)
     numbers = [section.number for section in outline.sections]
     if chapter.layout == "keep":
@@ -185,8 +217,10 @@ def _text_of_sections(
     return draft_file.document(texts)
 
 
-def _read_draft(path: Path) -> str:
-    return decoded(read_bytes(path), path, keep_mark=True)
+def draft_text(workspace: Workspace, name: str) -> str:
+    """The document that a draft is, without the tool's own last line."""
+    path = workspace.draft_path(name)
+    return document.document_text(decoded(read_bytes(path), path, keep_mark=True), workspace.kept_line(name))
 
 
 def _diff(former: bytes, new: bytes, path: str) -> str:

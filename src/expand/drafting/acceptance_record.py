@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from filelock import FileLock
 
@@ -72,16 +72,16 @@ def state_lock(workspace: Workspace, name: str) -> FileLock:
     return FileLock(path, mode=0o600)
 
 
-def require_unchanged(workspace: Workspace, outline: Outline) -> None:
-    """Refuses a source that is not what the draft was made from, showing the difference."""
-    draft = workspace.draft(outline.id)
+def require_unchanged(workspace: Workspace, outline: Outline, path: str) -> None:
+    """Refuses a source that is not what the draft at ``path`` was made from, showing the difference."""
+    draft = workspace.draft(PurePath(path).stem)
     present = workspace.source_bytes(outline)
     made_from = draft.source_hash if draft else ""
     if not made_from:
         raise InputError(
             "the draft's last, hidden line is missing, which says what it was made from",
             remedy=f"run `expand chapter {outline.id}` to have it written again, or give --force",
-            place=Place(path=workspace.relative(workspace.draft_path(outline.id))),
+            place=Place(path=path),
         )
     acceptances = Acceptances(workspace)
     origin = acceptances.origin(outline.id, present)
@@ -118,9 +118,9 @@ class Acceptances:
             write_bytes_atomically(self.copy(hashed), data, durable=durable, private=True)
         return hashed
 
-    def last(self, chapter: str) -> Acceptance | None:
-        """The chapter's last acceptance that was not taken back."""
-        standing = self._standing(chapter)
+    def last(self, chapter: str, source: str | None = None) -> Acceptance | None:
+        """The chapter's last acceptance that was not taken back, or that of one of its documents."""
+        standing = [entry for entry in self._standing(chapter) if source in (None, entry.source)]
         return standing[-1] if standing else None
 
     def replaced(self) -> dict[str, bytes]:
@@ -141,7 +141,11 @@ class Acceptances:
         standing: dict[str, list[Acceptance]] = {}
         for entry in self._entries():
             if entry.undone:
-                del standing.get(entry.chapter, [])[-1:]
+                # Its document's last: those of several languages are accepted and taken back by turns.
+                entries = standing.get(entry.chapter, [])
+                own = [at for at, one in enumerate(entries) if one.source == entry.source]
+                if own:
+                    del entries[own[-1]]
             else:
                 standing.setdefault(entry.chapter, []).append(entry)
         return standing
@@ -151,7 +155,7 @@ class Acceptances:
         for entry in reversed(self._standing(chapter)):
             # Sections may be accepted one after the other: then each former text is an accepted one itself.
             if entry.accepted != file_hash(data):
-                break
+                continue  # of another language's document, or of a text that somebody replaced
             copy = self.copy(entry.former)
             if entry.former and not copy.is_file():
                 break
@@ -170,12 +174,13 @@ class Acceptances:
             write_bytes_atomically(path, new)
         return True
 
-    def undo(self, chapter: str) -> Restored:
-        """Brings the former source back, or takes the file away where there was none before.
+    def undo(self, chapter: str, source: str | None = None) -> Restored:
+        """Brings the former source back, or takes the file away where there was none before; of several documents the
+        one that was accepted last, or ``source``.
 
         Raises ``InputError``."""
         with self._locked():
-            last = self.last(chapter)
+            last = self.last(chapter, source)
             if last is None:
                 raise InputError(f"nothing was accepted for chapter {chapter}", remedy="there is nothing to undo")
             path = self._workspace.source_path(last.source)

@@ -94,13 +94,15 @@ class Chapter:
         """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
         heading that the draft has."""
         self.id = outline.id
+        self._book = book
         self.options = options
         self.plan = options.plan
         self.language = options.language
+        self.name = self.name_in(self.language)
+        """The name of its draft, and of what is kept with it."""
         self.outline = under(self.plan, outline)
         self.layout = outline.layout or book.layout
         self.setup = setup
-        self._book = book
         self._outline_as_read = outline
         self._source_text = source_text
         self._draft = draft
@@ -130,6 +132,10 @@ class Chapter:
         """What every request says of the chapter, in the draft's language."""
         self._templates: dict[str, tuple[Prompts, Message]] = {}
         self.prompts, self.system = self.templates_for(setup)
+
+    def name_in(self, language: str) -> str:
+        """The name that its draft in a language has."""
+        return self._book.draft_name(self.id, language)
 
     def templates_for(self, setup: ModelSetup) -> tuple[Prompts, Message]:
         """The chapter's templates for a model, and the system message that they make. Raises ``InputError``."""
@@ -443,7 +449,7 @@ class Chapter:
             chapter_title=self.say(self.outline.title),
             audience=self.say(self.outline.audience or self._book.audience),
             house_rules=tuple(self.say(rule) for rule in self._book.house_rules),
-            glossary={term: self.say(text) for term, text in self.outline.glossary.items()},
+            glossary={term: self.say(t) for term, t in {**self._book.glossary, **self.outline.glossary}.items()},
             code_examples=self.outline.quality.code_examples,
             code_language=self.outline.quality.code_language or "",
             sections=tuple(

@@ -39,7 +39,7 @@ from expand.drafting.replaced_texts import ReplacedText, keep_replaced, last_rep
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
-from expand.errors import InputError
+from expand.errors import InputError, Place
 from expand.markdown import lines, names
 from expand.markdown.blocks import anchor, newline_of
 from expand.outline import Book, Outline, Section
@@ -67,6 +67,14 @@ def open_chapter(
 ) -> Chapter:
     """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
     outline = outline or workspace.outline(chapter_id)
+    outline = outline.in_language(options.language)
+    name = book.draft_name(chapter_id, options.language)
+    if name != chapter_id and workspace.outline_path(name).is_file():
+        raise InputError(
+            f"drafts/{name}.md is the draft of chapter {name}, and would be that of chapter {chapter_id} in "
+            f"{options.language!r}",
+            remedy=f"give chapter {name} another id",
+        )
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
     source_text = decoded(source, workspace.source_path(outline.source), keep_mark=True)
     path = workspace.brief_path(chapter_id)
@@ -77,7 +85,7 @@ def open_chapter(
         options=options,
         setup=setup,
         brief=read_brief(path, root=workspace.root) if options.brief and path.is_file() else None,
-        draft=workspace.draft(chapter_id),
+        draft=workspace.draft(name),
     )
 
 
@@ -102,7 +110,7 @@ class DraftFile:
         self._stamps: dict[int, Stamp] = {}
         self._unwritten: set[int] = set()
         self._workspace = workspace
-        self._path = workspace.draft_path(chapter.id)
+        self._path = workspace.draft_path(chapter.name)
         self.path = workspace.relative(self._path)
         self._acceptances = Acceptances(workspace)
         present = workspace.source_bytes(chapter.outline)
@@ -116,7 +124,7 @@ class DraftFile:
         self._former: Draft | None = None
         self._damaged = False
         self._overwritten: set[int] = set()
-        self._kept_line = workspace.kept_line(chapter.id)
+        self._kept_line = workspace.kept_line(chapter.name)
         self._reread()
         for section in chapter.outline.sections:
             if section.number not in self.texts:
@@ -228,7 +236,7 @@ class DraftFile:
                 self._seen, self._damaged = text, False
             line = document.hidden_line(text)
             if line != self._kept_line:
-                path = self._workspace.state_path("lines", self.chapter.id)
+                path = self._workspace.state_path("lines", self.chapter.name)
                 write_atomically(path, line, durable=False, private=True)
                 self._kept_line = line
         self._unwritten.clear()
@@ -327,7 +335,7 @@ class DraftFile:
         """Bring back the text that was replaced last, as a person's edit, and write it. The present one is kept in its
         turn, so that the next call takes this one back. Raises ``InputError``."""
         title = self.chapter.skeletons[number].title
-        replaced = last_replaced(self._workspace, self.chapter.id, number=number, title=title)
+        replaced = last_replaced(self._workspace, self.chapter.name, number=number, title=title)
         self._keep_replaced(number)
         text = replaced.text
         if self.chapter.layout == "numbered":
@@ -345,7 +353,7 @@ class DraftFile:
     def _keep_replaced(self, number: int) -> None:
         title = self.chapter.skeletons[number].title
         replaced = ReplacedText(number=number, title=title, text=self.texts[number])
-        keep_replaced(self._workspace, self.chapter.id, replaced)
+        keep_replaced(self._workspace, self.chapter.name, replaced)
 
     def _reread(self) -> None:
         """Take in what the file says by now, if somebody else wrote it since."""
@@ -355,8 +363,9 @@ class DraftFile:
         first = self._seen is None
         self._seen = present
         chapter = self.chapter
-        self._kept_line = self._workspace.kept_line(chapter.id)
+        self._kept_line = self._workspace.kept_line(chapter.name)
         read = document.read(present, self._kept_line)
+        self._require_language(read.language)
         self._damaged = read.damaged
         former = followed(read, chapter.named)
         former, carried = with_topics_moved(former, chapter.named, chapter.authors, self._changed(former))
@@ -372,6 +381,16 @@ class DraftFile:
                 self._stamps.pop(section.number, None)
                 if section.number in self._former.stamps:
                     self._stamps[section.number] = self._former.stamps[section.number]
+
+    def _require_language(self, language: str) -> None:
+        """Refuses a draft in another language than its name says: drafts of all languages once had one name."""
+        chapter = self.chapter
+        if language not in ("", chapter.language):
+            raise InputError(
+                f"the draft is in {language!r}, and its name is that of the draft in {chapter.language!r}",
+                remedy=f"rename it to drafts/{chapter.name_in(language)}.md",
+                place=Place(path=self.path),
+            )
 
     def _changed(self, former: Draft) -> frozenset[int]:
         """The sections whose outline changed since they were drafted. A topic that is missing in any other was taken

@@ -102,11 +102,7 @@ def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger 
 
 def require_language(profile: Profile, book: Book, language: str) -> None:
     """Refuses a language that the book does not have or the model does not write."""
-    if language not in book.languages:
-        raise InputError(
-            f"the book has no language {language!r}",
-            remedy=f"give one of: {', '.join(book.languages)}, or add it to outlines/book.yaml",
-        )
+    book.require_language(language)
     if not profile.writes(language):
         written = ", ".join(profile.languages or ())
         raise InputError(

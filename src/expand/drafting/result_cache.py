@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from expand.checks import Finding
@@ -56,7 +56,7 @@ class ResultCache:
     def result(self, chapter: str, revisions: Revisions) -> ChapterResult | None:
         """What a run would come to for the chapter, None when it has to be looked at."""
         record = self._known.get(chapter)
-        if record is None or record["revisions"] != _of_chapter(chapter, revisions):
+        if record is None or record["revisions"] != _of_draft(record["result"]["draft"], revisions):
             return None
         return _result(record["result"])
 
@@ -75,7 +75,7 @@ class ResultCache:
                 "made_from": self._made_from(result.id, draft_file.present_source_hash, draft_hash),
                 "source": draft_file.chapter.outline.source,
                 "links": dict(links),
-                "revisions": _of_chapter(result.id, revisions),
+                "revisions": _of_draft(result.draft, revisions),
                 "result": _form(result),
             }
 
@@ -102,7 +102,7 @@ class ResultCache:
             # The path is the record's, since the outline is not read: reading it is what this cache saves. The
             # outline's hash is in `made_from`, so a changed path is noticed.
             source = self._workspace.source_path(record["source"])
-            draft = _hash(self._workspace.draft_path(chapter))
+            draft = _hash(self._workspace.inside(record["result"]["draft"]))
             made_from = self._made_from(chapter, _hash(source), draft)
             # A finding about a link depends on files that no hash covers.
             links = all((source.parent / path).exists() == there for path, there in record["links"].items())
@@ -153,8 +153,9 @@ def _hash(path: Path) -> str:
         return ""
 
 
-def _of_chapter(chapter: str, revisions: Revisions) -> list[list[Any]]:
-    return sorted([number, *what] for (c, number), what in revisions.items() if c == chapter)
+def _of_draft(path: str, revisions: Revisions) -> list[list[Any]]:
+    name = PurePath(path).stem
+    return sorted([number, *what] for (draft, number), what in revisions.items() if draft == name)
 
 
 def _form(result: ChapterResult) -> dict[str, Any]:

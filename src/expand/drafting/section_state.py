@@ -96,7 +96,7 @@ def check_section_state(
 
 def revision_of(draft_file: DraftFile, section: Section, revisions: Revisions) -> Revision:
     """The section's present revision, under the number that the ledger knows it by."""
-    return Revision(*revisions.get((draft_file.chapter.id, draft_file.ledger_id(section.number)), ()))
+    return Revision(*revisions.get((draft_file.chapter.name, draft_file.ledger_id(section.number)), ()))
 
 
 def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: Revisions) -> list[SectionCheck]:
@@ -149,7 +149,7 @@ def check_sections(
         draft_file = drafts.look(chapter)
         if options.fresh and dry_run:
             for section in options.chosen(draft_file.chapter.outline):
-                place = chapter, draft_file.ledger_id(section.number)
+                place = draft_file.chapter.name, draft_file.ledger_id(section.number)
                 revisions[place] = (revisions.get(place, (0, ""))[0] + 1, options.instruction)
                 if overwrite and options.sections is not None:
                     draft_file.overwrite(section.number)
@@ -170,7 +170,8 @@ def raise_revisions(ledger: Ledger, drafts: DraftStore, *, overwrite: bool) -> N
                 if not overwrite or options.sections is None:
                     continue
                 drafts.overwrite(chapter, section.number)
-            ledger.raise_edition(chapter, draft_file.ledger_id(section.number), instruction=options.instruction)
+            number = draft_file.ledger_id(section.number)
+            ledger.raise_edition(draft_file.chapter.name, number, instruction=options.instruction)
 
 
 def _extra_context(draft_file: DraftFile, section: Section, revision: Revision, options: RunOptions) -> ExtraContext:

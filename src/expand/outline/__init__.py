@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from expand.errors import Place
+from expand.errors import InputError, Place
 
 Priority = Literal["high", "medium", "low"]
 Layout = Literal["keep", "numbered"]
@@ -100,11 +100,17 @@ class Outline(NamedTuple):
     """Whether the author's own text stays or is revised, None for what the book says."""
     ignore: tuple[str, ...] = ()
     """Kinds of findings that are silenced, beside those of the book."""
+    sources: Mapping[str, str] = {}
+    """The documents by language, empty where one is stated for all. ``source`` is one of them."""
 
     @property
     def target_lines(self) -> int:
         """The sum of the sections' lines."""
         return sum(section.lines for section in self.sections)
+
+    def in_language(self, language: str) -> "Outline":
+        """The outline with the document of a language, if it names one."""
+        return self._replace(source=self.sources.get(language, self.source))
 
 
 class Tier(NamedTuple):
@@ -137,6 +143,7 @@ class BookChapter(NamedTuple):
     target_lines: int | None = None
     finished: bool = False
     source: str | None = None
+    sources: Mapping[str, str] = {}
 
 
 class PlanSpec(NamedTuple):
@@ -167,3 +174,18 @@ class Book(NamedTuple):
     """Whether the author's own text stays, in chapters that do not say."""
     ignore: tuple[str, ...] = ()
     """Kinds of findings that are silenced."""
+    glossary: Mapping[str, Text] = {}
+    """Terms of all chapters; an outline's own come before them."""
+
+    def draft_name(self, chapter: str, language: str) -> str:
+        """The name of a chapter's draft and of what is kept with it: ``03``, in another language than the book's own
+        ``03.zh``."""
+        return chapter if language in ("", self.language) else f"{chapter}.{language}"
+
+    def require_language(self, language: str) -> None:
+        """Raises ``InputError`` for a language that the book does not have."""
+        if language not in self.languages:
+            raise InputError(
+                f"the book has no language {language!r}",
+                remedy=f"give one of: {', '.join(self.languages)}, or add it to outlines/book.yaml",
+            )

@@ -37,6 +37,7 @@ def read_book(path: Path, *, root: Path) -> Book:
     for number, chapter in file.items("chapters"):
         file.check_source(chapter, ("chapters", number))
     file.check_languages()
+    file.check_terms()
     file.check_references()
     file.check_plans()
     file.problems.raise_if_any()
@@ -75,16 +76,15 @@ class _File:
 
     def check_source(self, chapter: Mapping[str, Any], path: DataPath) -> None:
         """Refuse a source that leads out of the workspace through a link, or is a folder."""
-        source = chapter.get("source")
-        if source is None:
-            return
-        try:
-            folder = require_inside(self._root / source, self._root).is_dir()
-        except InputError as error:
-            self._add((*path, "source"), f"source {quoted(source)}: {error.what}", error.remedy)
-            return
-        if folder:
-            self._add((*path, "source"), f"source {quoted(source)} is a folder", "name a file in it")
+        for language, source in _sources(chapter).items():
+            at = (*path, "source", language) if language else (*path, "source")
+            try:
+                folder = require_inside(self._root / source, self._root).is_dir()
+            except InputError as error:
+                self._add(at, f"source {quoted(source)}: {error.what}", error.remedy)
+                continue
+            if folder:
+                self._add(at, f"source {quoted(source)} is a folder", "name a file in it")
 
     def check_terms(self) -> None:
         """Refuse terms that differ in the spaces around them only."""
@@ -149,7 +149,8 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
     return Outline(
         id=data["id"],
         title=_text(data["title"]),
-        source=data["source"],
+        source=next(iter(_sources(data).values())),
+        sources=_by_language(data),
         sections=tuple(_section(number, section) for number, section in enumerate(data["sections"], 1)),
         stated_lines=_whole(data.get("target_lines")),
         priority=data.get("priority", "medium"),
@@ -159,7 +160,7 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
             code_examples=int(quality.get("code_examples", 0)),
             code_language=quality["code_language"].strip() if "code_language" in quality else None,
         ),
-        glossary={term.strip(): _text(meaning) for term, meaning in data.get("glossary", {}).items()},
+        glossary=_glossary(data),
         allowance=_allowance(data["allowance"]) if "allowance" in data else None,
         style=style,
         layout=data.get("layout"),
@@ -212,16 +213,31 @@ def _book(data: Mapping[str, Any], style: Style | None) -> Book:
             )
             for opening in data.get("opening", ())
         ),
-        chapters=tuple(map(_chapter, data.get("chapters", ()))),
+        chapters=tuple(_chapter(chapter, language) for chapter in data.get("chapters", ())),
         plans={_composed(name): _plan(plan) for name, plan in data.get("plans", {}).items()},
         style=style,
         layout=data.get("layout", "numbered"),
         source_text=data.get("source_text", "keep"),
         ignore=tuple(data.get("ignore", ())),
+        glossary=_glossary(data),
     )
 
 
-def _chapter(data: Mapping[str, Any]) -> BookChapter:
+def _glossary(data: Mapping[str, Any]) -> dict[str, Text]:
+    return {term.strip(): _text(meaning) for term, meaning in data.get("glossary", {}).items()}
+
+
+def _sources(data: Mapping[str, Any]) -> dict[str, str]:
+    """A chapter's documents by language, one for all of them under ""."""
+    source = data.get("source")
+    return {} if source is None else {"": source} if isinstance(source, str) else source
+
+
+def _by_language(data: Mapping[str, Any]) -> dict[str, str]:
+    return {language: source for language, source in _sources(data).items() if language}
+
+
+def _chapter(data: Mapping[str, Any], language: str) -> BookChapter:
     return BookChapter(
         id=data["id"],
         title=_text(data["title"]),
@@ -230,7 +246,8 @@ def _chapter(data: Mapping[str, Any]) -> BookChapter:
         lines=_whole(data.get("lines")),
         target_lines=_whole(data.get("target_lines")),
         finished=data.get("finished", False),
-        source=data.get("source"),
+        source=_by_language(data).get(language) or next(iter(_sources(data).values()), None),
+        sources=_by_language(data),
     )
 
 

@@ -284,7 +284,8 @@ def _chapters(workspace: Workspace, book: Book, *, bought: Mapping[str, object])
         record = recorded.get(chapter)
         outline = workspace.outline(chapter) if chapter in outlined else None
         former = replaced.get(chapter)
-        chapters.append(_chapter(workspace, drafts, record, outline, bought=chapter in bought, former=former))
+        name = book.draft_name(chapter, workspace.draft_language(book, chapter))
+        chapters.append(_chapter(workspace, drafts, name, record, outline, bought=chapter in bought, former=former))
     drafts.save()
     return tuple(chapters)
 
@@ -292,13 +293,15 @@ def _chapters(workspace: Workspace, book: Book, *, bought: Mapping[str, object])
 def _chapter(
     workspace: Workspace,
     drafts: DraftCache,
+    name: str,
     record: BookChapter | None,
     outline: Outline | None,
     *,
     bought: bool,
     former: bytes | None,
 ) -> ChapterData:
-    """One chapter; ``former`` is the document that its first acceptance replaced, None where nothing was accepted."""
+    """One chapter; ``name`` is its draft's. ``former`` is the document that its first acceptance replaced, None where
+    nothing was accepted."""
     identity = outline or record
     assert identity is not None  # one of the two named the chapter
     path = workspace.source_path(identity.source) if identity.source else None
@@ -306,7 +309,7 @@ def _chapter(
     counted = None if text is None else lines.count(text)
     recorded = record.lines if record else None
     accepted = text if bought and counted != recorded else None  # the document that the draft became
-    draft_path = workspace.draft_path(identity.id)
+    draft_path = workspace.draft_path(name)
     draft_text = read_text(draft_path) if draft_path.is_file() else accepted
     draft = None if draft_text is None else drafts.summary(draft_text)
     target = record.target_lines if record else None

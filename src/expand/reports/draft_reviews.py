@@ -1,6 +1,7 @@
 """The drafts of a book held against their outlines, for the status report."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from expand.drafting.accept import review
 from expand.drafting.model_setup import profile_of
@@ -8,6 +9,7 @@ from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
+from expand.outline import Book
 from expand.outline.plans import Plan
 from expand.reports.data import BookData
 from expand.reports.status_report import Reviews
@@ -20,10 +22,14 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
     drafted = [
         chapter.id
         for chapter in data.chapters
-        if chapter.outlined is not None and workspace.draft_path(chapter.id).is_file()
+        if chapter.outlined is not None and _draft_path(workspace, data.book, chapter.id).is_file()
     ]
     known = _cached(workspace, settings, data, drafted) if drafted else {}
     return {chapter: known.get(chapter) or review(workspace, settings, data.book, chapter) for chapter in drafted}
+
+
+def _draft_path(workspace: Workspace, book: Book, chapter: str) -> Path:
+    return workspace.draft_path(book.draft_name(chapter, workspace.draft_language(book, chapter)))
 
 
 def _cached(workspace: Workspace, settings: Settings, data: BookData, drafted: Collection[str]) -> Reviews:

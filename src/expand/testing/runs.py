@@ -117,7 +117,7 @@ def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options:
     return DraftTrial(
         workspace=workspace,
         result=result,
-        text=read_text(workspace.draft_path(chapter)),
+        text=read_text(workspace.inside(result.chapter.draft)),
         requests=tuple(author.requests[before:]),
         events=tuple(events),
     )
