@@ -19,7 +19,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown.blocks import rows
-from expand.markdown.language import detected
+from expand.markdown.languages import detected
 from expand.outline import Book, Outline
 from expand.outline.plans import Plan
 from expand.settings import Settings
@@ -134,7 +134,7 @@ def _require_mapped(workspace: Workspace, book: Book, outline: Outline, language
     if language == book.language or language in outline.sources:
         return
     present = workspace.source_bytes(outline).decode("utf-8", "replace")
-    if outline.sources or detected(present) != language.partition("-")[0]:
+    if outline.sources or detected(present, language.partition("-")[0]) != language.partition("-")[0]:
         others = outline.sources or {book.language: outline.source}
         mapping = ", ".join(f"{code}: {source}" for code, source in [*others.items(), (language, "PATH")])
         raise InputError(
