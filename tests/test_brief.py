@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,37 @@ def test_topics_share_their_section_by_the_brief(tmp_path: Path) -> None:
     assert first is not None
     assert first.slots == (0,)
     assert first.lines == 12  # a quarter of what headings and blanks leave, less the blank below
+
+
+@pytest.mark.parametrize(
+    ("stated", "wanted"),
+    [
+        ((None, None), [4, 4, 2]),  # the chapter's ten, by lines
+        ((3, None), [3, 4, 2]),  # a topic of which the brief says nothing gets none where it gives others some
+        ((2, 1), [3, 4, 2]),
+        ((0, 0), [0, 4, 2]),
+    ],
+)
+def test_prompts_ask_for_the_very_examples_that_the_check_wants(
+    tmp_path: Path, stated: tuple[int | None, int | None], wanted: list[int]
+) -> None:
+    data = yaml.safe_load(BRIEF.partition("```yaml\n")[2].partition("```")[0])
+    for topic, examples in zip(data["sections"][0]["topics"], stated, strict=True):
+        topic.pop("examples")
+        topic.update({} if examples is None else {"examples": examples})
+    place = small(tmp_path)
+    with (place / "outlines/07.yaml").open("a") as file:
+        file.write("quality: {code_examples: 10, code_language: go}\n")  # the author writes Rust
+    (place / "briefs").mkdir()
+    (place / "briefs/07.yaml").write_text(yaml.safe_dump(data))
+    writer = author()
+    result = run(place, writer)
+    first = [sent for sent in writer.requests if sent.purpose == "draft"]
+    for section, number in zip(result.chapter.sections, wanted, strict=True):
+        asked = [sent.last_user_message for sent in first if sent.section == section.number]
+        assert sum(int(n) for text in asked for n in re.findall(r"Include (\d+) complete code", text)) == number
+        said = [one.message for one in section.findings if one.kind == "few-examples"]
+        assert said == ([f"0 of {number} go code examples that the outline demands"] if number else [])
 
 
 def test_one_changed_entry_redraws_one_section(tmp_path: Path) -> None:

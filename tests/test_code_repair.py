@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from expand.testing.behaviours import TextGenerator, written
 
 pytestmark = pytest.mark.skipif(not sandbox.kind_here(), reason="nothing here can contain a command")
 
+needs_cargo = pytest.mark.skipif(not shutil.which("cargo"), reason="cargo is not on the PATH")
+
 GOOD = "```python\nprint(1)\n```"
 BAD = "```python\nvalue = 1\nprint(valeu)\n```"
 WORSE = "```bash\nif true; then\n```"
@@ -31,20 +34,27 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def author(repairs: dict[int, list[str]], *blocks: str) -> ScriptedAuthor:
-    """An author whose first section has these blocks, and who answers repairs of topics by their round."""
+def author(
+    repairs: dict[int, list[str]] | Callable[[str], str], *blocks: str, second: Sequence[str] = ()
+) -> ScriptedAuthor:
+    """An author whose first section has these blocks, the ``second`` those, and who answers repairs of topics by their
+    round, or by the blocks that a request shows."""
     generator, drafted, rounds = TextGenerator(), set[int](), [0]
+    of_section = {1: blocks, 2: second}
 
     def write(sent: SentRequest) -> str:
         if sent.purpose == "repair":
             rounds[0] += 1
+            if not isinstance(repairs, dict):
+                return repairs(sent.last_user_message.partition("<<<\n")[2].partition("\n>>>")[0])
             return repairs[rounds[0]].pop(0) if repairs.get(rounds[0]) else "I cannot."
         text, _ = written(sent.question, "normal", generator=generator)
-        if sent.section in drafted or sent.section != 1:
-            return text
+        own = () if sent.section in drafted else of_section.get(sent.section, ())
         drafted.add(sent.section)
-        kept = re.sub(r"(?ms)^```.*?^```\n*", "", text).splitlines()[: -sum(block.count("\n") + 2 for block in blocks)]
-        return "\n".join([*kept, "", "\n\n".join(blocks), ""])
+        if not own:
+            return text
+        kept = re.sub(r"(?ms)^```.*?^```\n*", "", text).splitlines()[: -sum(block.count("\n") + 2 for block in own)]
+        return "\n".join([*kept, "", "\n\n".join(own), ""])
 
     return ScriptedAuthor(write=write)
 
@@ -114,21 +124,84 @@ async def test_a_second_round_sees_what_the_first_has_mended(place: Path) -> Non
     assert result.chapter.sections[0].code == (result.chapter.code and result.chapter.sections[0].code)
 
 
-@pytest.mark.skipif(not shutil.which("cargo"), reason="cargo is not on the PATH")
-async def test_a_file_of_the_package_is_mended_with_the_manifest_at_hand(place: Path) -> None:
+@needs_cargo
+async def test_a_file_of_the_package_is_mended_with_the_files_at_hand_that_it_needs(place: Path) -> None:
     manifest = '```toml title="Cargo.toml"\n[package]\nname = "tool"\n```'
+    library = '```rust title="src/lib.rs"\npub mod parse;\npub fn one() -> u8 { 1 }\n```'
+    parse = '```rust title="src/parse.rs"\npub fn two() -> u8 { 2 }\n```'
+    program = '```rust title="src/bin/tool.rs"\nfn main() { let n: u8 = tool::one(1); }\n```'
     by = author(
-        {1: ["```rust\npub fn one() -> u8 { 1 }\n```"]},
-        manifest,
-        '```rust title="src/lib.rs"\npub fn one() -> u8 { two() }\n```',
+        {1: ["```rust\nfn main() { let n: u8 = tool::one(); }\n```"]}, manifest, library, second=[parse, program]
     )
     result = await drafted(place, by)
-    (request,) = repairs_of(by)
-    assert "cannot find function `two`" in request
+    (request,) = repairs_of(by)  # the library, which needs a file that is written later, was no mistake
+    assert "this function takes 0 arguments" in request
     assert 'name = "tool"' in request
-    assert '```rust title="src/lib.rs"\npub fn one() -> u8 { 1 }\n```' in draft_of(place)
-    assert result.chapter.sections[0].code is not None
-    assert result.chapter.sections[0].code.failed == 0
+    assert "for your information, src/lib.rs in section 1" in request
+    assert "pub fn two()" not in request
+    assert '```rust title="src/bin/tool.rs"\nfn main() { let n: u8 = tool::one(); }\n```' in draft_of(place)
+    section = result.chapter.sections[1]
+    assert section.code == (section.code and section.code._replace(failed=0, unchecked=0))
+    assert result.answers == len(by.requests)
+    assert sum(one.answers for one in result.chapter.sections) == len(by.requests)
+    again = await drafted(place, author({}))
+    assert again.answers == 0
+
+
+@needs_cargo
+async def test_a_chapter_whose_code_is_broken_in_every_way_is_mended(place: Path) -> None:
+    mended = {
+        "fn main() {\n    let m: HashMap<u8, u8> = HashMap::new();\n}": "cannot find type `HashMap`",
+        'fn main() {\n    let n: i32 = "1";\n    let m = n + 1;\n}': "mismatched types",
+        "fn main() {\n    let n = vec![1].froblicate();\n    drop(n);\n}": "no method named `froblicate`",
+        "fn main() {\n    let w = std::os::windows::io::null();\n    drop(w);\n}": "could not find `windows` in `os`",
+    }
+    manifest = '```toml title="Cargo.toml"\n[package]\nname = "tool"\n\n[dependencies]\nserde = "1"\n```'
+    library = '```rust title="src/lib.rs"\npub fn one() -> u8 { 1 }\n```'
+    rust = [f"```rust\n{code}\n```" for code in mended]
+    python = "```python\ndef size(path):\n    return os.stat(path).st_size\n```"
+    shell = "```bash\nif true; then\n  echo yes\n```"
+    said = [
+        *mended.values(),
+        "unused crate: no code of the chapter uses serde",
+        "undefined name 'os'",
+        "unexpected end",
+    ]
+
+    def repaired(blocks: str) -> str:
+        for code in mended:
+            blocks = blocks.replace(code, f'fn main() {{\n    println!("{len(code)}");\n}}')
+        blocks = blocks.replace('serde = "1"\n', "").replace("def size", "import os\n\n\ndef size")
+        return blocks.replace("  echo yes\n", "  echo yes\nfi\n")
+
+    blocks = {"second": [manifest, library, python, shell]}
+    as_drafted = await drafted(place, author(lambda blocks: blocks, *rust, **blocks))
+    found = [one.message for part in as_drafted.chapter.sections for one in part.findings if one.kind == "failed-code"]
+    assert len(found) == len(said)
+    for words in said:
+        assert any(words in message for message in found), words
+    by = author(repaired, *rust, **blocks)
+    result = await expand_chapter(Workspace.open(place), "07", author=by, model="scripted", fresh=True)
+    code = result.chapter.code
+    assert code is not None
+    assert (code.failed, code.unchecked) == (0, 0)
+    assert len(repairs_of(by)) == 3  # of a topic those of the package apart, which wait for the other sections
+    reviewed = expand(place, "review", "07", "--code")
+    assert f"{code.blocks} of {code.blocks} code blocks compile" in reviewed.out
+    assert "failed-code" not in reviewed.out
+
+
+async def test_what_is_refused_is_no_example(place: Path) -> None:
+    with (place / "outlines/07.yaml").open("a") as file:
+        file.write("quality: {code_examples: 3, code_language: python}\n")
+    by = author({}, "```python\na = 1\nb = 2\nprint(a + c)\n```", "```python\na = 1\nb = 2\nprint(a + b)\n```")
+    result = await drafted(place, by)
+    (short,) = [one for one in result.chapter.findings if one.kind == "few-examples"]
+    blocks = draft_of(place).count("```python\n")
+    assert blocks >= 2
+    assert short.message == f"{blocks - 1} of 3 python code examples that the outline demands"
+    unjudged = expand(place, "review", "07", "--json").json["chapters"][0]
+    assert unjudged["findings"] == expand(place, "review", "07", "--code", "--json").json["chapters"][0]["findings"]
 
 
 async def test_without_the_setting_no_toolchain_is_asked(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

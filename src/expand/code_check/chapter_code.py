@@ -42,15 +42,26 @@ MOST_MESSAGE = 300
 
 
 class Judged(NamedTuple):
-    """A block and its verdict."""
+    """A block and its verdict; ``in_package`` where it was judged with the files of the chapter's package."""
 
     block: CodeBlock
     verdict: Verdict
+    in_package: bool = False
 
     @property
     def lines(self) -> range:
         """The lines of the block in its section's text, from 1, without its fences."""
         return range(self.block.line + 1, self.block.line + self.block.rows + 1)
+
+    @property
+    def words(self) -> set[str]:
+        """The names in the errors, and in the lines that have them."""
+        rows = dict(enumerate(self.block.code.splitlines()))
+        return {
+            word
+            for error in self.verdict.errors
+            for word in re.findall(r"\w+", f"{error.message} {rows.get(error.line, '')}")
+        }
 
     @property
     def finding(self) -> Finding:
@@ -76,9 +87,17 @@ class ChapterVerdicts:
         states = Counter(one.verdict.state for one in self.judged if one.block.section == section)
         return CodeCounts(states.total(), states["passed"] + states["failed"], states["failed"], states["unchecked"])
 
-    def failed(self, section: int) -> tuple[Judged, ...]:
-        """The blocks of a section that were refused."""
-        return tuple(one for one in self.judged if one.block.section == section and one.verdict.state == "failed")
+    def package_refused(self, section: int) -> bool:
+        """Whether a block of a section was refused that belongs to the chapter's package."""
+        return any(
+            one.in_package and one.block.section == section and one.verdict.state == "failed" for one in self.judged
+        )
+
+    def refused(self, section: int) -> frozenset[int]:
+        """The lines of a section, from 1, on which refused blocks begin."""
+        return frozenset(
+            one.block.line for one in self.judged if one.block.section == section and one.verdict.state == "failed"
+        )
 
     def over(self, section: int, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """The findings of a section with those of its code: where a toolchain has judged, a guess is worth nothing."""
@@ -140,7 +159,8 @@ class CodeCheck:
         lasting = {key: verdict for key, verdict in fresh.items() if verdict.lasting}
         if lasting.keys() - known.keys():
             _write(self.kept, {**known, **lasting})
-        return ChapterVerdicts(judged=tuple(Judged(block, of_block[id(block)]) for block in found))
+        own = {id(block) for block in members}
+        return ChapterVerdicts(judged=tuple(Judged(one, of_block[id(one)], id(one) in own) for one in found))
 
 
 class _Job:

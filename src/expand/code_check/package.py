@@ -86,6 +86,11 @@ def belongs(block: CodeBlock) -> bool:
     return not block.skip and block.language in ("rust", "toml") and bool(_FILE.fullmatch(block.name))
 
 
+def defined(block: CodeBlock) -> set[str]:
+    """The names by which other files of a package know a block: those of its items and its module."""
+    return {*_ITEM.findall(block.code), PurePosixPath(block.name).stem}
+
+
 class Package:
     """One state of the packages of a chapter: files by path, each with the blocks that it is made of."""
 
@@ -163,7 +168,9 @@ class Package:
         cargo = rust_program("cargo", os.environ.get("PATH"))
         tool = (str(cargo), cargo.stat().st_mtime_ns) if cargo else ()
         crates = [(name, crate.digest) for name, crate in sorted(self._project.crates.items())]
-        return hashlib.sha256(repr((sorted(self._files.items()), tool, crates)).encode("utf-8", "replace")).hexdigest()
+        blocks = [(block.name, block.code, block.lines_above) for block in self.blocks]
+        words = (sorted(self._files.items()), blocks, tool, crates)
+        return hashlib.sha256(repr(words).encode("utf-8", "replace")).hexdigest()
 
     def judge(self) -> list[Verdict]:
         """The verdicts on ``blocks``."""

@@ -125,7 +125,7 @@ class Chapter:
         self.source_blocks = blocks.blocks(self._relinked(bare))
         """The author's blocks as they have to be found in a draft."""
         self._keys: dict[tuple[int, Revision], str] = {}
-        self._checked: dict[int, tuple[str | None, tuple[Finding, ...]]] = {}
+        self._checked: dict[int, tuple[tuple[str, frozenset[int]] | None, tuple[Finding, ...]]] = {}
         self.skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
         """What each section consists of before a model wrote anything, by number."""
         self.context = self._context()
@@ -344,23 +344,23 @@ class Chapter:
         """The names of link references and footnotes that the author's document defines or uses."""
         return frozenset(use.name for use in names.uses(self._source_text))
 
-    def check(self, section: Section, text: str) -> tuple[Finding, ...]:
+    def check(self, section: Section, text: str, refused: frozenset[int] = frozenset()) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than
-        the draft."""
+        the draft. On the lines ``refused`` begin blocks that do not compile: they are no examples."""
         known, found = self._checked.get(section.number, (None, ()))
-        if known == text:
+        if known == (text, refused):
             return found
-        found = self._findings(section, text)
+        found = self._findings(section, text, refused)
         if any(finding.kind == "wrong-language" for finding in found):
             bare = text
             for block in self._placed.get(section.number, ()):
                 bare = bare.replace(block.text.strip("\n"), "")
-            if not any(finding.kind == "wrong-language" for finding in self._findings(section, bare)):
+            if not any(finding.kind == "wrong-language" for finding in self._findings(section, bare, refused)):
                 found = tuple(finding for finding in found if finding.kind != "wrong-language")
-        self._checked[section.number] = text, found
+        self._checked[section.number] = (text, refused), found
         return found
 
-    def _findings(self, section: Section, text: str) -> tuple[Finding, ...]:
+    def _findings(self, section: Section, text: str, refused: frozenset[int]) -> tuple[Finding, ...]:
         skeleton = self.skeletons[section.number]
         found = check_section(
             section=section,
@@ -371,6 +371,7 @@ class Chapter:
             language=self.language,
             quality=self.outline.quality,
             share=self.examples(section),
+            refused=refused,
         )
         return not_ignored(found, {section.number: text}, self.ignored)
 
@@ -428,16 +429,22 @@ class Chapter:
         return {name: digest(part) for name, part in shared.items()}
 
     def examples(self, section: Section) -> int:
-        """The code examples a section should have: its own demand, or its part of the chapter's."""
-        if section.code_examples is not None:
-            return section.code_examples
-        entry = self.brief_of(section)
-        if entry is not None and (stated := [topic.examples for topic in entry.topics if topic.examples is not None]):
-            return sum(stated)
-        # Two rounded sums and their difference, so that the sections' parts add up to what the chapter owes.
-        wanted, total = self.outline.quality.code_examples, self.outline.target_lines
-        before = sum(other.lines for other in self.outline.sections if other.number < section.number)
-        return round(wanted * (before + section.lines) / total) - round(wanted * before / total)
+        """The code examples that a section should have: the sum over its topics."""
+        return sum(self.topic_examples(section))
+
+    def topic_examples(self, section: Section) -> tuple[int, ...]:
+        """The code examples that each topic of a section should have, in one figure for prompts, checks and reports:
+        those that the brief gives it, else its part of the section's demand, or of the chapter's."""
+        wanted = section.code_examples
+        if wanted is None:
+            entry = self.brief_of(section)
+            found = [entry.topic(topic.every()) for topic in section.topics] if entry else []
+            if any(topic is not None and topic.examples is not None for topic in found):
+                return tuple(topic.examples or 0 if topic is not None else 0 for topic in found)
+            before = sum(other.lines for other in self.outline.sections if other.number < section.number)
+            wanted = _part(self.outline.quality.code_examples, before, section.lines, self.outline.target_lines)
+        topics = max(1, len(section.topics))
+        return tuple(_part(wanted, slot, 1, topics) for slot in range(topics))
 
     def _context(self) -> ChapterContext:
         total = self.outline.target_lines
@@ -472,3 +479,9 @@ class Chapter:
         """Whether a title is plainly not in the draft's language: Latin letters for Chinese."""
         cjk = matching.cjk_letters(text) > 0
         return cjk != matching.is_cjk_language(self.language)
+
+
+def _part(wanted: int, before: int, size: int, total: int) -> int:
+    """A part's share of a whole number. The difference of two rounded sums, so that all parts add up to it: rounding
+    each by itself loses or invents some."""
+    return round(wanted * (before + size) / total) - round(wanted * before / total)

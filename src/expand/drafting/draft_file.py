@@ -448,15 +448,12 @@ class DraftFile:
         """The chapter from its sections, with the verdicts on their ``code`` if there are any. What is found across
         them goes to the section that it names, or to the chapter where that section is not among them. For the rest
         see ``chapter_findings``."""
-        across = self.chapter_findings(whole=whole, links=links, others=others)
+        refused = {number: code.refused(number) for number in self.texts} if code else {}
+        across = self.chapter_findings(whole=whole, links=links, others=others, refused=refused)
         if code is not None:
             across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
             sections = [
-                replace(
-                    one,
-                    code=code.counts(one.number),
-                    findings=not_ignored(code.over(one.number, one.findings), self.texts, self.chapter.ignored),
-                )
+                replace(one, code=code.counts(one.number), findings=self._over(code, one.number, one.findings))
                 for one in sections
             ]
         numbers = {section.number for section in sections}
@@ -472,13 +469,26 @@ class DraftFile:
             findings=tuple(f for f in across if f.section not in numbers),
         )
 
+    def _over(self, code: ChapterVerdicts, number: int, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """A section's findings with the verdicts on its code: what is refused is no example."""
+        section = self.chapter.outline.sections[number - 1]
+        counted = self.chapter.check(section, self.texts[number], code.refused(number))
+        own = [one for one in findings if one.kind != "few-examples"]
+        own += [one for one in counted if one.kind == "few-examples"]
+        return not_ignored(code.over(number, own), self.texts, self.chapter.ignored)
+
     def chapter_findings(
-        self, *, whole: bool, links: dict[str, bool] | None = None, others: Mapping[str, str] | None = None
+        self,
+        *,
+        whole: bool,
+        links: dict[str, bool] | None = None,
+        others: Mapping[str, str] | None = None,
+        refused: Mapping[int, frozenset[int]] | None = None,
     ) -> tuple[Finding, ...]:
         """What shows only across sections; of a ``whole`` chapter also what is missing from it.
 
         In ``links`` it is noted which files were looked for, and whether they are there. ``others`` are the
-        texts of the book's other chapters by file."""
+        texts of the book's other chapters by file, ``refused`` the lines of code that is no example, by section."""
         chapter, former = self.chapter, self._former
         page = self._workspace.source_path(chapter.outline.source)
         site = site_of(page, self._workspace.root)
@@ -503,6 +513,7 @@ class DraftFile:
             others=others,
             names=chapter.known_names,
             contents=chapter.contents,
+            refused=refused or {},
         )
         if self._damaged:
             found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from expand.budget import Amount
-from expand.drafting.brief import TopicBrief
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup
@@ -120,7 +119,7 @@ class RequestBuilder:
     ) -> None:
         self._chapter = chapter
         self._section = section
-        self._examples = chapter.examples(section)
+        self._examples = chapter.topic_examples(section)
         self._run_id = run_id
         self._revision = revision
         self._extra = extra
@@ -250,7 +249,7 @@ class RequestBuilder:
             open_fence=section_text.fence(slots[0]) if ask.purpose == "continue" else "",
             cut=ask.purpose == "continue" and section_text.cut[slots[0]],
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
-            code_examples=self._code_examples(ask) if first else 0,
+            code_examples=sum(self._examples[slot] for slot in slots) if first else 0,
             present="\n\n".join(present).strip("\n"),
             told=self._extra.preceding if first else "",
             problems=ask.problems,
@@ -260,10 +259,6 @@ class RequestBuilder:
             opens_section=first and 0 in slots,
             closes_section=section_text.slots[-1] in slots,
         )
-
-    def _topic_brief(self, slot: int) -> TopicBrief | None:
-        topics = self._section.topics
-        return self._entry.topic(topics[slot].every()) if self._entry and topics else None
 
     def _section_brief(self, slots: Sequence[int]) -> str:
         """What the brief says for the section, and for the topics of this request."""
@@ -277,15 +272,3 @@ class RequestBuilder:
                 tail = section_text.tail(slot, BRIEF_TAIL_LINES if self._aspects else TAIL_LINES)
                 return quoted(tail, TAIL_TOKENS, self._setup)
         return ""
-
-    def _code_examples(self, ask: Ask) -> int:
-        """The code examples that one request should bring: its topics' part of the section's. Rounded at both ends, so
-        that the parts of all topics add up to the whole."""
-        topics = [self._topic_brief(slot) for slot in ask.slots]
-        if self._section.code_examples is None and any(topic and topic.examples is not None for topic in topics):
-            return sum(topic.examples or 0 for topic in topics if topic)
-        slots = max(1, len(self._skeleton.topics))
-        # Two rounded sums and their difference. Rounding each part by itself loses or invents examples: three topics of
-        # one third each would get none.
-        wanted = self._examples
-        return round(wanted * (ask.slots[-1] + 1) / slots) - round(wanted * ask.slots[0] / slots)

@@ -35,6 +35,7 @@ from expand.drafting.section_code import SectionCode
 from expand.drafting.section_run import DraftedSection, SectionRun
 from expand.drafting.section_state import (
     Revisions,
+    SectionCheck,
     check_chapter_state,
     check_section_state,
     raise_revisions,
@@ -206,6 +207,8 @@ class _Scheduler:
         self._revisions: Revisions = {}
         self._results: dict[str, dict[int, SectionResult]] = {}
         """Of chapters that are being worked on: the results of the sections that are done."""
+        self._to_mend: dict[str, list[tuple[SectionRun, SectionCheck]]] = {}
+        """Of chapters that are being worked on: the sections whose package is mended when all of it is there."""
         self._noted: set[str] = set()
         """Chapters of which the run says something that a later run would not."""
         self._finished: dict[str, ChapterResult] = {}
@@ -348,26 +351,50 @@ class _Scheduler:
         section = draft_file.chapter.outline.sections[number - 1]
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
         status, told = await self._drafted(draft_file, section)
-        notes = not_ignored(told, draft_file.texts, draft_file.chapter.ignored)
-        counter = self._context.usage.take(chapter_id, number)
-        self._attempts += counter.attempts
-        result = draft_file.section_result(section, status)
-        result = replace(
-            result,
-            attempts=counter.attempts,
-            answers=counter.answers,
-            usage=counter.usage,
-            findings=(*notes, *result.findings),
-        )
-        if notes:
-            self._noted.add(chapter_id)
+        result = self._result(draft_file, section, status, told)
         results = self._results.setdefault(chapter_id, {})
         results[number] = result
         outline = draft_file.chapter.outline
         if len(results) == len(self._options.chosen(outline)):
-            judge = self._code(draft_file.chapter).judge if self._code else None
-            self._finish(draft_file, await asyncio.to_thread(judge, draft_file.texts) if judge else None)
+            self._finish(draft_file, await self._judged(draft_file, self._code) if self._code else None)
         self._tell_done(chapter_id, result)
+
+    def _result(
+        self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]
+    ) -> SectionResult:
+        """A section's result with what the run has bought for it since it was asked last, and says of it."""
+        chapter = draft_file.chapter
+        counter = self._context.usage.take(chapter.id, section.number)
+        self._attempts += counter.attempts
+        notes = not_ignored(told, draft_file.texts, chapter.ignored)
+        if notes:
+            self._noted.add(chapter.id)
+        result = draft_file.section_result(section, status)
+        former = self._results.get(chapter.id, {}).get(section.number, result)
+        return replace(
+            result,
+            attempts=former.attempts + counter.attempts,
+            answers=former.answers + counter.answers,
+            usage=former.usage + counter.usage,
+            findings=(*notes, *result.findings),
+        )
+
+    async def _judged(self, draft_file: DraftFile, code: Callable[[Chapter], CodeCheck]) -> ChapterVerdicts:
+        """The verdicts on the code of a chapter whose sections are all done.
+
+        Only now its package is complete: a file that another section was still to write is no mistake. So the blocks of
+        the package are mended here, those of the sections that this run has drafted."""
+        chapter, judge = draft_file.chapter, code(draft_file.chapter).judge
+        verdicts = await asyncio.to_thread(judge, draft_file.texts)
+        for section, check in self._to_mend.pop(chapter.id, ()):
+            number = check.section.number
+            if verdicts.package_refused(number) and not draft_file.edited(number):
+                mended = await section.mend_package()
+                draft_file.put(number, mended.text, check.key, check.preceding_hash)
+                self._results[chapter.id][number] = self._result(draft_file, check.section, "drafted", mended.notes)
+                verdicts = await asyncio.to_thread(judge, draft_file.texts)
+            section.close()
+        return verdicts
 
     async def _first_alone(self, section: SectionRun) -> DraftedSection:
         """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
@@ -417,9 +444,12 @@ class _Scheduler:
         code = None
         if self._code:
             code = SectionCode(self._code(chapter), draft_file.texts, number, chapter.ignored)
-        drafted = await self._first_alone(SectionRun(self._context, chapter, check, code))
+        section_run = SectionRun(self._context, chapter, check, code)
+        drafted = await self._first_alone(section_run)
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)
+            if code:
+                self._to_mend.setdefault(chapter.id, []).append((section_run, check))
         elif check.begun.bodies:
             draft_file.put_on(number, drafted.text)
         elif drafted.lines >= lines.of_section(draft_file.texts[number]):

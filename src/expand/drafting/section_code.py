@@ -5,8 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from expand.checks import not_ignored
 from expand.code_check.chapter_code import CodeCheck, Judged
+from expand.code_check.package import defined
 from expand.drafting.section_text import SectionText
 from expand.markdown import blocks, sanitize
+
+MOST_BESIDE = 6_000
+"""Characters of other blocks that a request for a repair shows: some 150 lines of code."""
 
 
 class SectionCode:
@@ -18,24 +22,33 @@ class SectionCode:
         """``ignored`` says which kinds of findings are silenced in a section."""
         self._ignored = ignored
         self._check = check
-        self._manifest = ""
+        self._every: tuple[Judged, ...] = ()
         self._texts = texts
         self._section = section
 
-    async def refused(self, text: SectionText) -> dict[int, dict[int, Judged]]:
-        """The refused blocks that a model wrote: by topic, and by number among the topic's fences."""
+    async def refused(self, text: SectionText, *, package: bool) -> dict[int, dict[int, Judged]]:
+        """The refused blocks that a model wrote, by topic and by number among the topic's fences: those that belong to
+        the chapter's ``package``, or all others."""
         judged = await self._judged(text)
         refused = {
-            slot: {n: one for n, one in enumerate(found) if _state(one) == "failed"} for slot, found in judged.items()
+            slot: {n: one for n, one in enumerate(found) if one and _failed(one) and one.in_package == package}
+            for slot, found in judged.items()
         }
-        return {slot: {n: one for n, one in found.items() if one} for slot, found in refused.items() if found}
+        return {slot: found for slot, found in refused.items() if found}
 
     def problems(self, failed: Mapping[int, Judged]) -> tuple[str, ...]:
-        """What is wrong with refused blocks, and what their package is built with, where the cure may lie."""
-        found = [one.finding.message for one in failed.values()]
-        if self._manifest and any(one.block.name for one in failed.values()):
-            found.append(f"for your information, the package's Cargo.toml as the chapter shows it:\n{self._manifest}")
-        return tuple(found)
+        """What is wrong with refused blocks, and the blocks of their package in which the cure may lie: the manifest,
+        and those that define what the errors and their lines name."""
+        lines = {(one.block.section, one.block.line) for one in failed.values()}
+        named = {word for one in failed.values() for word in one.words}
+        beside, room = [], MOST_BESIDE
+        for one in self._every if any(one.in_package for one in failed.values()) else ():
+            block = one.block
+            is_near = block.name.endswith("Cargo.toml") or named & defined(block)
+            if block.name and is_near and (block.section, block.line) not in lines and len(block.code) <= room:
+                room -= len(block.code)
+                beside.append(f"for your information, {block.name} in section {block.section}:\n{block.code.strip()}")
+        return (*(one.finding.message for one in failed.values()), *beside)
 
     def shown(self, text: SectionText, slot: int, failed: Iterable[int]) -> str:
         """The blocks as they stand in a topic's text."""
@@ -53,7 +66,7 @@ class SectionCode:
             tried = text.with_code(slot, {number: code})
             now = (await self._judged(tried))[slot][number]
             errors = len(now.verdict.errors) if now else 0
-            if _state(now) == "passed" or 0 < errors < len(former.verdict.errors):
+            if (now and now.verdict.state == "passed") or 0 < errors < len(former.verdict.errors):
                 text = tried
         return text
 
@@ -62,15 +75,14 @@ class SectionCode:
         sections go on meanwhile."""
         whole = text.render()
         verdicts = await asyncio.to_thread(self._check.judge, {**self._texts, self._section: whole})
+        self._every = verdicts.judged
         judged = {one.block.line: one for one in verdicts.judged if one.block.section == self._section}
-        manifests = [one.block.code for one in verdicts.judged if one.block.name.endswith("Cargo.toml")]
-        self._manifest = "\n".join(manifests).strip()
-        failed = {line: one.finding for line, one in judged.items() if one.verdict.state == "failed"}
+        failed = {line: one.finding for line, one in judged.items() if _failed(one)}
         wanted = not_ignored(failed.values(), {self._section: whole}, self._ignored)
         judged = {line: one for line, one in judged.items() if line not in failed or failed[line] in wanted}
         starts = [fence.start + 1 for fence in blocks.fences(whole)]
         return {slot: [judged.get(line) for line in starts if line in lines] for slot, lines in text.spans().items()}
 
 
-def _state(judged: Judged | None) -> str:
-    return judged.verdict.state if judged else ""
+def _failed(judged: Judged) -> bool:
+    return judged.verdict.state == "failed"

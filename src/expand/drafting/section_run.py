@@ -4,6 +4,7 @@ Whatever ends it - the target, the budget, the author, a stop - the text that ca
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
@@ -27,7 +28,7 @@ from expand.drafting.length_loop import (
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
-from expand.drafting.run_context import RunContext
+from expand.drafting.run_context import RunContext, UsageCounter
 from expand.drafting.section_code import SectionCode
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import TERMINALS, SectionText
@@ -41,6 +42,8 @@ MOST_PROBLEMS = 20
 """So many faults of a topic are named in the request for its repair."""
 CODE_REPAIRS = 2
 """How often the refused code blocks of a topic are asked for anew."""
+OTHER_REPAIRS = 2
+"""The ordinals of code repairs begin here: those of a text and of a condensed section are below."""
 LEAST_SHARE = 0.85
 """The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
 MOST_OVER = 1.15
@@ -78,7 +81,6 @@ class SectionRun:
         self._check = check
         self._text = check.text(chapter)
         self._requests = self._builder(chapter)
-        self._counter = context.usage.of(chapter.id, check.section.number)
         self._notes: list[Finding] = []
         profile = chapter.setup.profile
         per_line = min(profile.tokens_per_line, profile.max_output_tokens // profile.lines_per_request)
@@ -88,6 +90,11 @@ class SectionRun:
             lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
             least_output=int(LEAST_SHARE * missing * per_line),
         )
+
+    @property
+    def _counter(self) -> UsageCounter:
+        """What the section bought since its result was asked last."""
+        return self._context.usage.of(self._chapter.id, self._section.number)
 
     def _builder(self, chapter: Chapter, setup: ModelSetup | None = None) -> RequestBuilder:
         section, check = chapter.outline.sections[self._section.number - 1], self._check
@@ -116,7 +123,7 @@ class SectionRun:
                 await self._reach_length()
                 await self._condense()
                 await self._repair()
-                await self._repair_code()
+                await self._repair_code(package=False)
         except (BudgetExceededError, StoppedError, AuthorError) as error:
             ended_by = error
         # A request that cannot be made: it does not fit the model, or its template fails for just these values. What
@@ -127,13 +134,28 @@ class SectionRun:
         except BoundReachedError as error:
             self._notes.append(finding("over-plan", self._section.number, 1, str(error)))
         finally:
-            self._bound.close()
+            if self._code is None:  # else the chapter's package may still be mended
+                self.close()
         self._notes += self._end_notes(ended_by)
         if self._text.loops:
             self._notes.append(_looped(self._section.number, self._text.loops))
+        return self._drafted(ended_by)
+
+    def _drafted(self, ended_by: ExpandError | None = None) -> DraftedSection:
         return DraftedSection(
             text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
         )
+
+    async def mend_package(self) -> DraftedSection:
+        """Have refused blocks of the chapter's package written anew, once all sections are done. Whatever prevents
+        that, the section is as whole as it was."""
+        with suppress(BudgetExceededError, StoppedError, AuthorError):
+            await self._repair_code(package=True)
+        return self._drafted()
+
+    def close(self) -> None:
+        """Take it that nothing more is asked for this section."""
+        self._bound.close()
 
     def _end_notes(self, ended_by: ExpandError | None) -> list[Finding]:
         """What the run alone can tell of the section's text: what was taken off, and where it is still cut."""
@@ -348,13 +370,15 @@ class SectionRun:
                 self._text = repaired
             self._show()
 
-    async def _repair_code(self) -> None:
-        """Have the code blocks written anew that their toolchains refuse: those of a topic in one request, as often as
-        ``CODE_REPAIRS`` says. A block takes the place of another only if it compiles, or has fewer errors."""
+    async def _repair_code(self, *, package: bool) -> None:
+        """Have the code blocks written anew that their toolchains refuse, those of the chapter's package or all others:
+        those of a topic in one request, as often as ``CODE_REPAIRS`` says. A block takes the place of another only if
+        it compiles, or has fewer errors."""
         if self._code is None or not self._builders("repair"):
             return
-        for ordinal in range(1, CODE_REPAIRS + 1):
-            refused = await self._code.refused(self._text)
+        first = OTHER_REPAIRS + package * CODE_REPAIRS
+        for ordinal in range(first, first + CODE_REPAIRS):
+            refused = await self._code.refused(self._text, package=package)
             for slot, failed in refused.items():
                 shown = self._code.shown(self._text, slot, failed)
                 problems = self._code.problems(failed)[-MOST_PROBLEMS:]

@@ -80,6 +80,14 @@ class Usage:
     cached: int = 0
     reasoning: int = 0
 
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt=self.prompt + other.prompt,
+            completion=self.completion + other.completion,
+            cached=self.cached + other.cached,
+            reasoning=self.reasoning + other.reasoning,
+        )
+
     @property
     def total(self) -> int:
         """Prompt and completion together; cached and reasoning tokens are inside them."""
