@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from test_code_check import fence, reviewed, states, words
 from workspaces import small
 
-from expand.code_check import sandbox
+from expand.code_check import package, sandbox
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.code_check.package import Crate, Project
 
@@ -102,14 +103,90 @@ def test_only_crates_that_somebody_chose_are_there_and_unused_ones_are_named(tmp
     assert "cargo's cache lacks zzz-no-such-crate" in words(verdicts, 1)
 
 
-def test_what_a_build_script_tries_is_contained_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_brief_names_files_whose_blocks_do_not(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    (place / "briefs").mkdir()
+    (place / "briefs/07.yaml").write_text("""\
+edition: "2024"
+packages: {demo: {path: crates/demo}}
+sections:
+- title: Signal handling
+  topics:
+  - {title: Blocking signals, shows: [src/lib.rs - the library, "src/parse.rs: what it needs"]}
+  - {title: Handler safety, shows: [its use]}
+""")
+    crate(place / "crates/demo")
+    unnamed = PARSE.replace("// src/parse.rs\n", "")
+    used = fence('use chapter::parse::first;\nlet r#gen = first("a");\ndemo::hello();')
+    topics = ("### 1.1 Blocking signals", "### 1.2 Handler safety")
+    counts, refused, _ = reviewed(
+        place, topics[0], fence("print(1)", "python"), LIBRARY.replace("rust:src/lib.rs", "rust"), unnamed, topics[1],
+        fence("use chapter::{count, parse};\nlet n: usize = count(parse::first(\"a\").unwrap());"),
+        used, used.replace("r#gen", "gen"),
+    )  # fmt: skip
+    assert counts == {"blocks": 6, "checked": 6, "failed": 1, "unchecked": 0}
+    assert "expected identifier, found reserved keyword `gen`" in refused[0]["message"]
+
+
+KEY, NET, OUT = (
+    'std::env::var("OPENAI_API_KEY").is_err()',
+    'std::net::TcpStream::connect("127.0.0.1:80").is_err() && std::net::TcpListener::bind("0.0.0.0:0").is_ok()',
+    'std::fs::write("/usr/evil", "x").is_err() && std::fs::read_to_string("/etc/passwd").is_err()',
+)
+TRIES = f'let (key, net, out) = ({KEY}, {NET}, {OUT});\n    panic!("{{key}} {{net}} {{out}}");'
+HOSTILE = {
+    "tries": (TRIES, "true true true"),
+    "forks": (
+        'loop { if std::process::Command::new("sleep").arg("1").spawn().is_err() { panic!("no more") } }',
+        "no more|it ran for more than 4 seconds",
+    ),
+    "prints": (
+        'let row = "x".repeat(1 << 16);\n    loop { eprintln!("{row}"); }',
+        "too much was printed|it printed more than 1,000,000 bytes|it ran for more than 4 seconds",
+    ),
+    "waits": ("loop { std::hint::spin_loop() }", "it ran for more than 4 seconds"),
+}
+"""What a program tries while a package is compiled, and what is said of it."""
+
+
+@pytest.mark.parametrize("which", HOSTILE)
+@pytest.mark.parametrize("place", ["build.rs", "macro"])
+def test_what_is_executed_while_a_package_is_compiled_is_contained_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, which: str
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-key")
-    script = """fn main() {
-    let key = std::env::var("OPENAI_API_KEY").is_err();
-    let net = std::net::TcpStream::connect("127.0.0.1:80").is_err();
-    let out = std::fs::write("/usr/evil", "x").is_err();
-    panic!("{key} {net} {out}");
-}"""
-    verdicts = judged(tmp_path, fence(script, "rust:build.rs"), fence("pub fn a() {}", "rust:src/lib.rs"))
-    assert words(verdicts) == "0: the build script failed: true true true"
-    assert words(verdicts, 1) == "rust: build.rs of its package does not compile"
+    monkeypatch.setattr(package, "SECONDS", 4.0)
+    monkeypatch.setattr(sandbox, "MOST_MEMORY_KB", 600_000)
+    body, said = HOSTILE[which]
+    library = fence("pub fn a() {}", "rust:src/lib.rs")
+    if place == "build.rs":
+        blocks = [fence(f"fn main() {{\n    {body}\n}}", "rust:build.rs"), library]
+    else:
+        stream = "proc_macro::TokenStream"
+        macro = f"#[proc_macro]\npub fn make(_: {stream}) -> {stream} {{\n    {body}\n}}"
+        blocks = [
+            fence('[package]\nname = "macros"\n\n[lib]\nproc-macro = true', 'toml title="macros/Cargo.toml"'),
+            fence(macro, "rust:macros/src/lib.rs"),
+            fence('[package]\nname = "tool"\n\n[dependencies]\nmacros = { path = "macros" }', "toml:Cargo.toml"),
+            fence("macros::make!();\npub fn a() {}", "rust:src/lib.rs"),
+        ]
+    verdicts = judged(tmp_path, *blocks, fence("let fine = 1;"))
+    assert states(verdicts)[-1] == "passed"
+    failed = [one for one in verdicts.judged if one.verdict.state == "failed"]
+    assert [one.block.name for one in failed] in (["build.rs"], ["macros/src/lib.rs"], ["src/lib.rs"])
+    assert re.search(said, failed[0].finding.message)
+    assert not Path("/usr/evil").exists()
+
+
+def test_no_macro_of_a_chapter_is_executed_where_nothing_contains_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "kind_here", lambda: "")
+    manifest = fence('[package]\nname = "macros"\n\n[lib]\nproc-macro = true', "toml:Cargo.toml")
+    use = fence("macros::make!();", "rust:tests/all.rs")
+    macro = fence(
+        "#[proc_macro]\npub fn make(s: proc_macro::TokenStream) -> proc_macro::TokenStream { s }", "rust:src/lib.rs"
+    )
+    verdicts = judged(tmp_path, manifest, macro, use)
+    assert states(verdicts) == ["unchecked"] * 3
+    assert words(verdicts) == "rust: nothing here can contain cargo"

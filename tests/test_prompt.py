@@ -45,8 +45,18 @@ CHAPTER = ChapterContext(
         SectionContext(number=1, title="Methods", topics=("Metrics", "Goals"), share=60),
         SectionContext(number=2, title="Best practices", topics=(), share=40),
     ),
+    code_check=True,
 )
-BARE_CHAPTER = replace(CHAPTER, audience="", house_rules=(), glossary={}, code_examples=0, code_language="", brief="")
+BARE_CHAPTER = replace(
+    CHAPTER,
+    audience="",
+    house_rules=(),
+    glossary={},
+    code_examples=0,
+    code_language="",
+    code_check=False,
+    brief="",
+)
 REQUEST = RequestContext(
     language="en",
     audience="Experienced Rust systems programmers",

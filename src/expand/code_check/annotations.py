@@ -6,10 +6,11 @@ What is read is what rustdoc, mdBook, MkDocs, Docusaurus and VitePress write: ``
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from expand.markdown import blocks
+from expand.markdown import blocks, matching
 
 NAMES: Mapping[str, str] = {
     **dict.fromkeys(("rs", "rust"), "rust"),
@@ -36,6 +37,7 @@ _NAMED = re.compile(rf"""(?x)
     (?:^|[\s,{{;:])(?:(?:title|file|filename|name|path|src)\s*[=:]\s*)?["']?(?P<path>(?:{_PATH}))["']?(?=$|[\s,}};])""")
 _COMMENT = re.compile(r"\s*(?://[/!]?|\#|--|/\*|<!--|;|%)\s*(?P<said>.*?)\s*(?:\*/|-->)?\s*$")
 _COMMENTED_PATH = re.compile(rf"(?i)(?:(?:file|filename|path|文件|文件名)\s*[:：]\s*)?`?(?P<path>{_PATH})`?")
+_SHOWN = re.compile(rf"`?(?P<path>{_PATH})`?(?=\s*[-:：–—]|$)")
 _CONTINUES = re.compile(
     r"(?i)(?:…|\.{3})?\s*(?:this )?(?:block )?(?:continue[sd]?|continuing)\b.{0,24}\b(?:above|previous|before)\b"
     r"|(?:接|续|承接)(?:着)?(?:上|前)(?:文|面|一|个)"
@@ -77,17 +79,30 @@ class CodeBlock:
         return self.above.count("\n")
 
 
+def files_named(examples: Iterable[str]) -> tuple[str, ...]:
+    """The files that a brief's words on a topic's examples begin with, such as ``src/lib.rs - the parser``."""
+    return tuple(found["path"] for shown in examples if (found := _SHOWN.match(shown)))
+
+
 def code_blocks(
-    text: str, *, section: int, include: Callable[[str], str | None] | None = None
+    text: str,
+    *,
+    section: int,
+    include: Callable[[str], str | None] | None = None,
+    files: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[CodeBlock, ...]:
     """The code blocks of a section's text, in order. ``include`` gives the text of a file that a block includes, None
-    where there is none."""
+    where there is none. ``files`` are those that the brief wants, by the key of each topic's title: blocks of their
+    language that name none themselves are these, in order."""
+    headings = [(block.start, matching.title_key(block.title)) for block in blocks.headings(text)] if files else []
+    wanted = {key: [*paths] for key, paths in files.items()}
     found: list[CodeBlock] = []
     last: dict[str, CodeBlock] = {}
     for fence in blocks.fences(text):
         if fence.language in NO_CODE:
             continue
         language = NAMES.get(fence.language, fence.language)
+        topic = next((key for start, key in reversed(headings) if start < fence.start and key in wanted), "")
         words = re.split(r"[\s,{}]+", fence.info)
         flags = {word.lower() for word in words}
         code, missing = _included(fence.code, include)
@@ -99,7 +114,7 @@ def code_blocks(
             rows=fence.code.count("\n"),
             language=language,
             code=_shown(code) if language == "rust" else code,
-            name=_name(fence.info, head),
+            name=_name(fence.info, head) or _next_file(wanted.get(topic, []), language),
             flags=frozenset(flags & FLAGS | {word for word in words if re.fullmatch(r"E\d{4}", word)}),
             edition=next((word[7:] for word in flags if re.fullmatch(r"edition20\d\d", word)), ""),
             above=above.whole.rstrip("\n") + "\n" if above else "",
@@ -122,6 +137,14 @@ def _name(info: str, head: str) -> str:
     found = _NAMED.search(rest) or _COMMENTED_PATH.fullmatch(head)
     path = found["path"] if found else ""
     return "" if any(part.startswith(".") for part in path.split("/")) else path
+
+
+def _next_file(paths: list[str], language: str) -> str:
+    """Take the first of the files that is in a language, "" where none is."""
+    of_language = (path for path in paths if NAMES.get(ending := path.rpartition(".")[2], ending) == language)
+    if path := next(of_language, ""):
+        paths.remove(path)
+    return path
 
 
 def _skipped(flags: set[str]) -> str:

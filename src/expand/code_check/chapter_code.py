@@ -123,18 +123,23 @@ class ChapterVerdicts:
 @dataclass(frozen=True, kw_only=True)
 class CodeCheck:
     """How the code of a chapter is judged. ``own`` are commands of the settings by language, ``run`` has programs run,
-    ``kept`` is the file of the verdicts, ``project`` names edition and crates, and ``include`` gives the text of a file
-    that a block includes."""
+    ``kept`` is the file of the verdicts, ``project`` names edition and crates, ``include`` gives the text of a file
+    that a block includes, and ``files`` are by section what ``code_blocks`` takes."""
 
     kept: Path
     project: Project = field(default_factory=Project)
     own: Mapping[str, str] = field(default_factory=dict)
     run: bool = False
     include: Callable[[str], str | None] | None = None
+    files: Mapping[int, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def judge(self, texts: Mapping[int, str]) -> ChapterVerdicts:
         """Judge the blocks of a chapter's sections, given by number."""
-        found = [b for number, text in texts.items() for b in code_blocks(text, section=number, include=self.include)]
+        found = [
+            block
+            for number, text in texts.items()
+            for block in code_blocks(text, section=number, include=self.include, files=self.files.get(number, {}))
+        ]
         manifests = "\n".join(block.code for block in found if block.name.endswith("Cargo.toml"))
         stated = re.search(r'(?m)^edition\s*=\s*"(\d{4})"', manifests)
         edition = self.project.edition or (stated[1] if stated else "2021")

@@ -139,9 +139,8 @@ class Package:
         package = {
             key: value for key, value in stated.get("package", {}).items() if key in ("name", "version", "edition")
         }
-        name = str(
-            package.get("name") or _imported(self._given[0], root, {*self._project.crates, *self._absent}) or "chapter"
-        )
+        imported = _imported(self._given[0], root, {*self._project.crates, *self._absent})
+        name = str(package.get("name") or imported or PurePosixPath(root).name or "chapter")
         self.names[root] = name.replace("-", "_")
         edition = str(package.get("edition") or self._project.edition or "2021")
         made: dict[str, Any] = {"package": {"version": "0.1.0", **package, "name": name, "edition": edition}}
@@ -152,7 +151,9 @@ class Package:
         others = {name for table in _TABLES for name in made[table]}
         where = "dev-dependencies" if stated else "dependencies"
         made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in others}
-        return _toml({**made, "workspace": {}})
+        members = [other.removeprefix(root).rstrip("/") for other in self._roots if root != other.removeprefix(root)]
+        inside = any(other != root and root.startswith(other) for other in self._roots)
+        return _toml(made if inside else {**made, "workspace": {"members": members}})
 
     def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
         """A dependency of the chapter's manifest, None for one that nobody chose."""
@@ -179,12 +180,14 @@ class Package:
             return [unchecked("rust: cargo is not on the PATH")] * len(self.blocks)
         registry = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "registry"
         crates = [crate.path for crate in self._project.crates.values() if crate.path]
-        # Without dependencies and build scripts, a check executes nothing but the compiler.
-        executes = bool(self._project.crates) or any(name.endswith("build.rs") for name in self._parts)
+        # Without dependencies, build scripts and macros of its own, a check executes nothing but the compiler.
+        files = "\n".join((*self._files, *self._files.values()))
+        executes = bool(self._project.crates) or bool(re.search(r"build\.rs|proc.macro", files))
         checked = [
             str(cargo),
             "check",
             "--offline",
+            "--workspace",
             "--all-targets",
             "--keep-going",
             "--message-format=json",
@@ -193,7 +196,8 @@ class Package:
         errors: dict[str, list[CodeError]] = {}
         done: set[str] = set()
         why = ""
-        for root in self._roots:
+        outer = [root for root in self._roots if not any(root != one and root.startswith(one) for one in self._roots)]
+        for root in outer:
             outcome = sandbox.run(
                 ["/bin/sh", "-c", f'cd "./{root}"\n{_LINKED}', "sh", str(registry), *checked],
                 self._files,
@@ -213,7 +217,8 @@ class Package:
                 kept = {name: one for name, one in self._project.crates.items() if name not in bought}
                 return Package(replace(self._project, crates=kept), *self._given, bought).judge()
             _read(outcome.output, root, errors, done)
-            script = f"{root}build.rs" if f"{root}build.rs" in self._parts else ""
+            executed = (n for n in self._parts if n.startswith(root) and (n.endswith("build.rs") or self._is_macro(n)))
+            script = next(executed, "")
             said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
             killed = "cargo ended without a word: too much was printed, or too much memory taken" * (outcome.status < 0)
             if outcome.stopped or killed or (script and "custom build command" in outcome.output):
@@ -224,6 +229,9 @@ class Package:
         return [
             self._verdict(name, block, errors, done, why) for name, blocks in self._parts.items() for block in blocks
         ]
+
+    def _is_macro(self, name: str) -> bool:
+        return name.endswith(".rs") and "proc_macro" in self._files[name]
 
     def _verdict(
         self, name: str, block: CodeBlock, errors: Mapping[str, Sequence[CodeError]], done: set[str], why: str
@@ -357,10 +365,11 @@ def _read(output: str, root: str, errors: dict[str, list[CodeError]], done: set[
         message = said.get("message", {})
         if said.get("reason") != "compiler-message" or message.get("level") != "error":
             continue
+        panic = next((one["message"] for one in message["children"] if one["message"].startswith("message: ")), None)
         for span in message["spans"]:
             if span["is_primary"]:
                 code = f"[{message['code']['code']}]: " if message.get("code") else ""
-                label = f": {span['label']}" if span["label"] else ""
+                label = f": {said}" if (said := span["label"] or panic) else ""
                 file = os.path.normpath(root + span["file_name"]).removeprefix("/expand-work/")
                 errors.setdefault(file, []).append(
                     CodeError(span["line_start"] - 1, f"{code}{message['message']}{label}")

@@ -468,6 +468,7 @@ class Chapter:
                 )
                 for skeleton in self.skeletons.values()
             ),
+            code_check=self.setup.code_check,
             brief=self.brief.text() if self.brief else "",
         )
 

@@ -22,6 +22,7 @@ from filelock import FileLock
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
+from expand.code_check.annotations import files_named
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.code_check.package import Crate, Project
 from expand.document import draft as document
@@ -42,6 +43,7 @@ from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown import lines, names
 from expand.markdown.blocks import anchor, newline_of
+from expand.markdown.matching import title_key
 from expand.outline import Book, Outline, Section
 from expand.settings import Settings
 from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically
@@ -538,6 +540,13 @@ def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> Co
             return read_text(file) if file.is_file() else None
         return None
 
+    def files(section: Section) -> dict[str, tuple[str, ...]]:
+        entry = chapter.brief_of(section)
+        about = [entry.topic(topic.every()) if entry else None for topic in section.topics]
+        shown = [files_named(topic.shows) if topic else () for topic in about]
+        titles = zip(section.topics, shown, strict=True)
+        return {title_key(title): paths for topic, paths in titles for title in topic.every()} if any(shown) else {}
+
     def crate(said: str | dict[str, Any]) -> Crate:
         stated = {"version": said} if isinstance(said, str) else said
         path = workspace.inside(stated["path"]) if "path" in stated else None
@@ -554,6 +563,7 @@ def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> Co
         own=settings.code.checkers,
         run=settings.code.run,
         include=include,
+        files={section.number: files(section) for section in chapter.outline.sections},
     )
 
 

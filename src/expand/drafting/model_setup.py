@@ -36,13 +36,15 @@ MARGIN_LEARNS, MARGIN_HOLDS = 64, 8
 class ModelSetup:
     """What a chapter is written with: the model's profile, its tokens, its price, the templates.
 
-    ``margin`` is the share by which prompt counts are raised for the reservation."""
+    ``margin`` is the share by which prompt counts are raised for the reservation. ``code_check``: its code blocks are
+    judged."""
 
     profile: Profile
     counter: TokenCounter
     price: Price | None
     prompts: Prompts
     margin: Callable[[], Decimal]
+    code_check: bool = False
 
 
 def profile_of(workspace: Workspace, settings: Settings) -> Profile:
@@ -97,6 +99,7 @@ def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger 
         price=price_for(settings.model, profile, settings.base_url),
         prompts=Prompts(workspace.prompts_folder, style=profile.style),
         margin=margin,
+        code_check=settings.code.check,
     )
 
 

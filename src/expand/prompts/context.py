@@ -61,6 +61,7 @@ class ChapterContext:
     sections: Annotated[
         tuple[SectionContext, ...], About("All sections of the chapter, in their order.", (_EXAMPLE_SECTION,))
     ]
+    code_check: Annotated[bool, About("Whether toolchains judge the code blocks.", True)] = False
     brief: Annotated[
         str, About('What the chapter\'s brief says for all sections, as YAML; "" without one.', "edition: '2024'")
     ] = ""
