@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workspaces import expand, rows, small
 
+from expand.importers.lengths import Length
 from expand.importers.proposal import LEAST_LINES, Proposal, ProposedSection, scaled
 from expand.importers.proposal_schema import SectionCount, format_parameters, grammar, parse_answer
 from expand.llm.profile import profile_for
@@ -490,7 +491,7 @@ SECTIONS = st.lists(
     st.builds(
         ProposedSection,
         title=st.just("A"),
-        lines=st.none() | st.integers(1, 5000),
+        length=st.none() | st.builds(Length, st.integers(1, 5000), st.just("lines")),
         topics=st.lists(st.just("t"), max_size=6).map(tuple),
         present=st.sampled_from([0, 0, 0, 7, 120]),
     ),
@@ -502,16 +503,16 @@ SECTIONS = st.lists(
 @given(sections=SECTIONS, lines=st.integers(25, 3000))
 def test_lines_are_scaled_to_the_target(sections: list[ProposedSection], lines: int) -> None:
     proposal = Proposal(id="a", title="A", sections=tuple(sections))
-    counts = [section.lines or 0 for section in scaled(proposal, lines=lines).sections]
+    counts = [int(section.length.amount) for section in scaled(proposal, lines=lines).sections if section.length]
     least = max(1, min(LEAST_LINES, lines // len(sections) // 5 * 5))
     floors = [max(least, -(-section.present // 5) * 5) for section in sections]
     assert sum(counts) == max(lines, sum(floors))
     assert all(count >= floor for count, floor in zip(counts, floors, strict=True))
     if lines % 5 == 0 and least % 5 == 0:
         assert all(count % 5 == 0 for count in counts)
-    stated = [section.lines for section in sections]
+    stated = [int(section.length.amount) if section.length else 0 for section in sections]
     if all(stated) and not any(section.present for section in sections):
-        share = [Fraction(lines * (n or 0), sum(n or 0 for n in stated)) for n in stated]
+        share = [Fraction(lines * n, sum(stated)) for n in stated]
         if min(share) >= least:
             assert all(abs(a - b) < 5 + 1 for a, b in zip(counts, share, strict=True))
 

@@ -1,7 +1,8 @@
 """``expand outline import``: outlines from documents, and from what the author model proposes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,26 @@ from expand.cli import options
 from expand.cli.common import print_json, settings_of, workspace_of
 from expand.cli.output import write_data
 from expand.cli.run_command import note_author, stop_on_signals
-from expand.cli.verbosity import counted, warn
+from expand.cli.tables import TableColumn, console, print_table
+from expand.cli.verbosity import counted, note, warn
 from expand.client.client import BudgetedClient
 from expand.doctor.environment import shell_command
 from expand.drafting.events import Event, Notice
 from expand.errors import InputError
-from expand.importers import DEFAULT_LINES, KINDS, ImportRequest, ImportResult, WrittenOutline, import_document
+from expand.importers import (
+    DEFAULT_LINES,
+    KINDS,
+    DocumentReading,
+    ImportRequest,
+    ImportResult,
+    Length,
+    Unit,
+    WrittenOutline,
+    lengths_in,
+    read_document,
+    write_outlines,
+)
+from expand.importers.import_run import MAX_NAMED
 from expand.importers.suggest import MAX_REQUESTS, SuggestRequest, suggest
 from expand.importers.suggest import dry_run as plan_suggestion
 from expand.ledger import Order
@@ -26,8 +41,9 @@ from expand.schema.validators import suggestion
 from expand.settings import Overrides, Settings
 from expand.workspace import Workspace
 
-MAX_ROWS = 12
-"""Table rows that are named one by one when they were not imported."""
+_DOCUMENTS_ONLY = ("kind", "chapter", "page", "minute")
+_SUGGEST_ONLY = ("new_id", "model", "base_url", "budget", "on_unknown", "unpriced", "fresh")
+"""Options that have no effect with ``--suggest``, and without it."""
 
 
 def import_(
@@ -46,12 +62,19 @@ def import_(
         typer.Option(
             "--from",
             metavar="KIND",
-            help="plan (chapters with sections and lines), summary (mdBook), headings (the "
+            help="plan (chapters with sections and lengths), summary (mdBook), headings (the "
             "document is the chapter), or auto.",
         ),
     ] = "auto",
     chapter: Annotated[
         list[str] | None, typer.Option("--chapter", metavar="ID", help="Only this chapter of it; repeatable.")
+    ] = None,
+    page: Annotated[
+        str | None,
+        typer.Option("--page", metavar="LENGTH", help="What a page of a plan comes to, such as '300 words'."),
+    ] = None,
+    minute: Annotated[
+        str | None, typer.Option("--minute", metavar="LENGTH", help="What a minute comes to, such as '130 words'.")
     ] = None,
     new_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="With --suggest: the id of a new chapter.")
@@ -66,88 +89,131 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")] = False,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
-    budget: Annotated[
-        int | None,
-        typer.Option("--budget", metavar="TOKENS", min=0, help="With --suggest: the most that it may spend."),
-    ] = None,
-    on_unknown: Annotated[
-        str | None,
-        typer.Option("--on-unknown", help="With --suggest: retry, or hold, to leave unknown outcomes alone."),
-    ] = None,
-    unpriced: Annotated[
-        bool,
-        typer.Option("--unpriced", help="With --suggest, under a limit in money: let a model without a price pass."),
-    ] = False,
+    budget: options.Budget = None,
+    on_unknown: options.OnUnknown = None,
+    unpriced: options.Unpriced = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
     as_json: options.Json = False,
     workspace: options.Workspace = None,
 ) -> None:
-    """Make outlines from a plan, a SUMMARY.md or a document's headings.
+    """Make outlines from a plan, a SUMMARY.md or a document's headings, and show what was understood.
 
     With --suggest the author model proposes the sections, under the same budget and ledger."""
     opened = workspace_of(context, workspace)
-    if suggested:
-        _refuse_together({"--from": kind != "auto", "--chapter": bool(chapter)}, "with --suggest")
-        settings = settings_of(opened, Overrides(model=model, base_url=base_url, on_unknown=on_unknown))
-        request = SuggestRequest(
-            target=document,
-            id=new_id,
-            lines=lines,
-            language=language,
-            force=force,
-            fresh=fresh,
-            budget_tokens=budget,
-            unpriced=unpriced,
-        )
-        if dry_run:
-            _show_order(plan_suggestion(opened, settings, request), as_json=as_json)
-            return
-        raise typer.Exit(_suggest(opened, settings, request, as_json=as_json))
-    only_with_suggest = {
-        "--id": new_id,
-        "--model": model,
-        "--base-url": base_url,
-        "--budget": budget,
-        "--on-unknown": on_unknown,
-        "--unpriced": unpriced or None,
-        "--fresh": fresh or None,
-    }
-    _refuse_together({name: given is not None for name, given in only_with_suggest.items()}, "without --suggest")
-    known = next((name for name in KINDS if name == kind), None)
-    if known is None:
-        raise InputError(f"--from is {kind!r}", remedy=suggestion(kind, KINDS))
-    result = import_document(
-        opened,
-        Path(document),
-        ImportRequest(
-            kind=known,
+    _refuse_given(context, *((_DOCUMENTS_ONLY, "with") if suggested else (_SUGGEST_ONLY, "without")))
+    if not suggested:
+        request = ImportRequest(
+            kind=next((name for name in KINDS if name == kind), "auto"),
             chapters=tuple(chapter or ()),
             language=language,
             lines=lines or DEFAULT_LINES,
+            per=dict(_per(page=page, minute=minute)),
             force=force,
             dry_run=dry_run,
-        ),
-    )
-    if as_json:
-        print_json(
-            {
-                "read_as": result.kind,
-                "dry_run": dry_run,
-                "outlines": [_outline_json(opened, outline) for outline in result.outlines],
-                "left_alone": dict(result.unplanned),
-                "rows_left": [{"line": row.line, "text": row.text} for row in result.skipped_rows],
-                "added_to_book": list(result.added_to_book),
-            }
         )
-    else:
-        _show_import(opened, result, dry_run=dry_run)
+        if kind not in KINDS:
+            raise InputError(f"--from is {kind!r}", remedy=suggestion(kind, KINDS))
+        _import(opened, Path(document), request, as_json=as_json)
+        return
+    settings = settings_of(opened, Overrides(model=model, base_url=base_url, on_unknown=on_unknown))
+    wanted = SuggestRequest(
+        target=document,
+        id=new_id,
+        lines=lines,
+        language=language,
+        force=force,
+        fresh=fresh,
+        budget_tokens=budget,
+        unpriced=unpriced,
+    )
+    if dry_run:
+        _show_order(plan_suggestion(opened, settings, wanted), as_json=as_json)
+        return
+    raise typer.Exit(_suggest(opened, settings, wanted, as_json=as_json))
 
 
-def _refuse_together(given: Mapping[str, bool], how: str) -> None:
+def _refuse_given(context: typer.Context, names: Sequence[str], how: str) -> None:
     """Refuses options that have no effect."""
-    for name, is_given in given.items():
-        if is_given:
-            raise InputError(f"{name} has no effect {how}", remedy="leave it out")
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"{parameter.opts[0]} has no effect {how} --suggest", remedy="leave it out")
+
+
+def _per(**given: str | None) -> Iterator[tuple[Unit, Length]]:
+    """What a page and a minute come to."""
+    for name, text in given.items():
+        if text is None:
+            continue
+        length = next(iter(lengths_in(text)), None)
+        if length is None or length.unit not in ("lines", "words", "characters"):
+            raise InputError(f"--{name} is {text!r}", remedy="give lines, words or characters, such as '300 words'")
+        yield "pages" if name == "page" else "minutes", length
+
+
+def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_json: bool) -> None:
+    """Shows what a document says, then writes its outlines."""
+    reading = read_document(workspace, document, request)
+    if not as_json:
+        _show_reading(workspace, reading)
+    result = write_outlines(workspace, reading, request)
+    if not as_json:
+        _show_outlines(workspace, result.outlines, dry_run=request.dry_run)
+        _show_next(result, dry_run=request.dry_run)
+        return
+    print_json(
+        {
+            "read_as": result.kind,
+            "dry_run": request.dry_run,
+            "understood": list(_entries(reading)),
+            "outlines": [_outline_json(workspace, outline) for outline in result.outlines],
+            "left_alone": dict(reading.unplanned),
+            "lines_left": [{"line": one.line, "text": one.text} for one in reading.left],
+            "added_to_book": list(result.added_to_book),
+        }
+    )
+
+
+def _entries(reading: DocumentReading) -> Iterator[dict[str, Json]]:
+    """The chapters and their sections, each with its line in the document; a length is null where none is stated."""
+    for proposal in reading.proposals:
+        entries = [(proposal.line, 0, proposal.title, proposal.target, len(proposal.sections))]
+        entries += [(s.line, n, s.title, s.length, len(s.topics)) for n, s in enumerate(proposal.sections, 1)]
+        for line, section, title, length, below in entries:
+            yield {
+                "line": line,
+                "chapter": proposal.id,
+                "section": section,
+                "title": title,
+                "length": str(length) if length else None,
+                "below": below,
+            }
+
+
+_COLUMNS: tuple[TableColumn[dict[str, Json]], ...] = (
+    TableColumn("line", lambda row: str(row["line"] or "")),
+    TableColumn("chapter", lambda row: "" if row["section"] else str(row["chapter"]), figure=False),
+    TableColumn("section", lambda row: str(row["section"] or "")),
+    TableColumn("title", lambda row: str(row["title"]), figure=False),
+    TableColumn("length", lambda row: str(row["length"] or "shared out"), figure=False),
+    TableColumn("topics", lambda row: str(row["below"]) if row["section"] else ""),
+)
+
+
+def _show_reading(workspace: Workspace, reading: DocumentReading) -> None:
+    """What was understood, as a table, and what was not, by line: on stderr, as nothing may be written yet."""
+    what = {"plan": "a plan", "summary": "a list of chapters"}.get(reading.kind, "the chapter itself, by its headings")
+    other = "; if it is a plan, take --from plan" if reading.kind == "headings" else ""
+    note(f"{reading.document.name} is read as {what}{other}")
+    if reading.kind == "plan":
+        print_table(console(sys.stderr), _COLUMNS, _entries(reading))
+    if reading.unplanned:
+        names = ", ".join(f"{chapter} {title}" for chapter, title in reading.unplanned.items())
+        warn(f"not imported, because no length is planned for them: {names}")
+    for one in reading.left[:MAX_NAMED]:
+        warn(f"line {one.line}: not understood, because its length belongs to no section: {one.text}")
+    if reading.left[MAX_NAMED:]:
+        warn(f"nor were lines {', '.join(str(one.line) for one in reading.left[MAX_NAMED:])}")
 
 
 def _outline_json(workspace: Workspace, outline: WrittenOutline) -> dict[str, Json]:
@@ -159,7 +225,9 @@ def _outline_json(workspace: Workspace, outline: WrittenOutline) -> dict[str, Js
         "state": outline.state,
         "sections": outline.sections,
         "lines": outline.lines,
-        "stated_lines": outline.stated_lines,
+        "length": str(outline.length),
+        "stated_length": str(outline.stated) if outline.stated else None,
+        "stated_lines": int(outline.stated.amount) if outline.stated and outline.stated.unit == "lines" else None,
         "dropped_sections": list(outline.dropped),
     }
 
@@ -170,9 +238,8 @@ def _show_outlines(workspace: Workspace, outlines: Sequence[WrittenOutline], *, 
         path = workspace.relative(outline.path)
         state = {"new": "written", "changed": "changed", "same": "unchanged"}[outline.state]
         prefix = "would be " if dry_run and outline.state != "same" else ""
-        differs = outline.stated_lines not in (None, outline.lines)
-        stated = f" ({outline.stated_lines:,} stated)" if differs else ""
-        summary = f"{path}: {prefix}{state}, {counted(outline.sections, 'section')}, {outline.lines:,} lines{stated}"
+        stated = f" ({outline.stated} stated)" if outline.stated not in (None, outline.length) else ""
+        summary = f"{path}: {prefix}{state}, {counted(outline.sections, 'section')}, {outline.length}{stated}"
         if dry_run:
             warn(summary)
             write_data(outline.text)
@@ -182,17 +249,7 @@ def _show_outlines(workspace: Workspace, outlines: Sequence[WrittenOutline], *, 
             warn(f"{path}: section {title!r} is not in the document and was removed")
 
 
-def _show_import(workspace: Workspace, result: ImportResult, *, dry_run: bool) -> None:
-    """The outlines, what was left out of them, and what to do next."""
-    _show_outlines(workspace, result.outlines, dry_run=dry_run)
-    if result.unplanned:
-        names = ", ".join(f"{chapter} {title}" for chapter, title in result.unplanned.items())
-        warn(f"not imported, because no lines are planned for them: {names}")
-    rows = result.skipped_rows
-    for row in rows[:MAX_ROWS]:
-        warn(f"line {row.line}: not imported, because no sections are planned for it: {row.text}")
-    if len(rows) > MAX_ROWS:
-        warn(f"the rows in lines {', '.join(str(row.line) for row in rows[MAX_ROWS:])} were not imported either")
+def _show_next(result: ImportResult, *, dry_run: bool) -> None:
     if not dry_run:
         _show_added(result.added_to_book)
         name = shell_command().name

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TextIO, TypeVar
 
 from rich.console import Console
 from rich.text import Text
@@ -34,11 +34,12 @@ class TableColumn(Generic[Row]):
         return printable(cell) if isinstance(cell, str) else f"{cell:,}"
 
 
-def console() -> Console:
-    """A console on stdout: as wide as the terminal, or wide enough for a pipe."""
-    piped = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
+def console(stream: TextIO | None = None) -> Console:
+    """A console on stdout, or another stream: as wide as the terminal, or wide enough for a pipe."""
+    stream = stream or sys.stdout
+    piped = not stream.isatty() and not os.environ.get("COLUMNS")
     width = PIPE_WIDTH if piped else None
-    return Console(file=unguarded(sys.stdout), highlight=False, markup=False, emoji=False, width=width)
+    return Console(file=unguarded(stream), highlight=False, markup=False, emoji=False, width=width)
 
 
 def say(where: Console, line: str) -> None:

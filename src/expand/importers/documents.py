@@ -1,7 +1,7 @@
 """Reads documents as chapters, and mdBook's ``SUMMARY.md`` as a list of documents.
 
-A document's own headings are its sections and topics. Lines that a heading states ("Tools (250 lines)") are taken; the
-lines under a heading count as present, so that a section asks for no less than it has.
+A document's own headings are its sections and topics. A length that a heading states ("Tools (250 lines)") is taken;
+the lines under a heading count as present, so that a section asks for no less than it has.
 """
 
 import re
@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from expand.document.site import SummaryEntry
+from expand.importers.lengths import read_line
 from expand.importers.proposal import Proposal, ProposedSection, all_free, file_id, tidy
-from expand.importers.text_patterns import chapter_name, lines_in, number_of_file, plain, title_of_file, without_lines
+from expand.importers.text_patterns import chapter_name, number_of_file, plain, title_of_file
 from expand.markdown import blocks, lines
 from expand.markdown.blocks import Block
 from expand.markdown.matching import all_unnumbered
@@ -44,7 +45,8 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
         sections.append(
             ProposedSection(
                 title=called,
-                lines=lines_in(block.title),
+                length=read_line(block.title).length,
+                line=block.start + 1,
                 topics=tuple(_called(*(b for b in inside if b.level == deep))),
                 present=lines.of_section("".join(rows[block.start : end])),
             )
@@ -56,7 +58,7 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
             sections=tuple(sections),
             file=file,
             line=headings[0].start + 1 if headings else 1,
-            target=lines_in(headings[0].title) if title and headings else None,
+            target=read_line(headings[0].title).length if title and headings else None,
         )
     )
 
@@ -90,7 +92,7 @@ def _chapter_title(heading: Block) -> str:
 
 def _called(*headings: Block) -> list[str]:
     """The titles of neighbours, without numbers and lines."""
-    titles = [plain(without_lines(_ANCHOR.sub("", heading.title))[0]) for heading in headings]
+    titles = [plain(read_line(_ANCHOR.sub("", heading.title)).title) for heading in headings]
     return [plain(bare) or title for bare, title in zip(all_unnumbered(titles), titles, strict=True)]
 
 

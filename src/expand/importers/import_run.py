@@ -5,6 +5,7 @@ Everything is worked out and read back before anything is written. An outline th
 does not have gets an entry there.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -13,19 +14,20 @@ from typing import Literal
 from expand.document.site import read_summary
 from expand.errors import InputError, Place
 from expand.importers.documents import read_headings, with_ids
-from expand.importers.plan_document import TableRow, read_plan, skipped_rows, unplanned_chapters
-from expand.importers.proposal import Proposal
+from expand.importers.lengths import Length, Unit
+from expand.importers.plan_document import Plan, PlanLine, read_plan
+from expand.importers.proposal import Proposal, converted
 from expand.importers.text_patterns import number_of_file
 from expand.importers.writer import (
     OutlineWriter,
     WrittenOutline,
     ids_by_source,
+    next_id,
     other_id,
     outline_language,
     path_inside,
 )
 from expand.markdown.matching import title_key
-from expand.outline import Book
 from expand.workspace import Workspace, read_text
 
 Kind = Literal["auto", "plan", "summary", "headings"]
@@ -33,64 +35,96 @@ KINDS: tuple[Kind, ...] = ("auto", "plan", "summary", "headings")
 DEFAULT_LINES = 600
 """A chapter's lines where the document states none for it."""
 NO_DOCUMENTS = frozenset({".yml", ".yaml", ".toml", ".json", ".html", ".py", ".pdf", ".docx"})
+MAX_NAMED = 12
+"""Lines that are named one by one where they were not understood."""
+_CALLED_PLAN = re.compile(r"(?i)(?:^|[\W_])(?:plans?|outlines?|to-?do)(?:$|[\W_])|提纲|大纲|计划|规划|待办")
+_TASK = re.compile(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]) \[[ xX]\] ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportRequest:
-    """How to read a document: no ``chapters`` means all of them, no ``language`` the one of the text."""
+    """How to read a document: no ``chapters`` means all of them, no ``language`` the one of the text.
+
+    ``per`` says what a page or a minute comes to, for plans that state those."""
 
     kind: Kind = "auto"
     chapters: tuple[str, ...] = ()
     language: str | None = None
     lines: int = DEFAULT_LINES
+    per: Mapping[Unit, Length] = field(default_factory=dict)
     force: bool = False
     dry_run: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImportResult:
-    """The imported outlines; ``kind`` is how the document was read.
+class DocumentReading:
+    """What a document says: ``kind`` is how it was read, and ``proposals`` its chapters with lengths as it states them.
 
-    ``unplanned`` are the chapters that it names without planning them, ``skipped_rows`` the rows of its tables that
-    make no chapter, ``added_to_book`` the chapters that the book got an entry for."""
+    ``unplanned`` are the chapters that it names without planning them, ``left`` its lines with lengths that make no
+    section."""
 
+    document: Path
+    text: str
     kind: Kind
-    outlines: tuple[WrittenOutline, ...]
+    proposals: tuple[Proposal, ...]
     unplanned: Mapping[str, str] = field(default_factory=dict)
-    skipped_rows: tuple[TableRow, ...] = ()
+    left: tuple[PlanLine, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportResult:
+    """The imported outlines, what they were read from, and the chapters that the book got an entry for."""
+
+    reading: DocumentReading
+    outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """How the document was read."""
+        return self.reading.kind
 
 
 def import_document(workspace: Workspace, document: Path, request: ImportRequest | None = None) -> ImportResult:
     """Writes outlines for the document's chapters. Raises ``InputError`` before anything is written."""
     request = request or ImportRequest()
+    return write_outlines(workspace, read_document(workspace, document, request), request)
+
+
+def read_document(workspace: Workspace, document: Path, request: ImportRequest) -> DocumentReading:
+    """The document's chapters under the ids that they have or get. Raises ``InputError`` for what is no document, and
+    for a plan that is not understood."""
     _require_document(document)
     text = read_text(document)
-    kind, proposals = _proposals(workspace, document, text, request.kind)
+    reading = _reading(workspace, document, text, request.kind)
+    proposals = _chosen(_under_known_ids(workspace, reading.proposals), request.chapters, document)
+    reading = replace(reading, proposals=tuple(proposals))
+    return replace(reading, unplanned={}, left=()) if request.chapters else reading
+
+
+def write_outlines(workspace: Workspace, reading: DocumentReading, request: ImportRequest) -> ImportResult:
+    """Writes what was read, or in a dry run works it out only. Raises ``InputError`` before anything is written."""
     book = workspace.book() if workspace.book_path.is_file() else None
-    rows: tuple[TableRow, ...] = ()
-    unplanned: Mapping[str, str] = {}
-    if kind == "plan" and not request.chapters:
-        unplanned = unplanned_chapters(text, proposals)
-        rows = tuple(row for row in skipped_rows(text, proposals) if row.id not in unplanned)
-    proposals = _chosen(_under_known_ids(workspace, book, proposals), request.chapters, document)
     writer = OutlineWriter(
         workspace=workspace,
         book=book,
-        language=outline_language(text, book, request.language),
+        language=outline_language(reading.text, book, request.language),
         lines=request.lines,
-        origin=document,
+        origin=reading.document,
     )
-    outlines = tuple(writer.outline_for(proposal) for proposal in proposals)
+    place = Place(path=reading.document)
+    outlines = tuple(writer.outline_for(converted(one, request.per, place=place)) for one in reading.proposals)
+    for outline in outlines:
+        if reading.kind == "plan" and workspace.source_path(outline.source).resolve() == reading.document.resolve():
+            raise InputError(
+                f"chapter {outline.id} has the plan itself as its document",
+                remedy="give the plan another name, or take --from headings if this is the chapter",
+                place=place,
+            )
     if not request.force and not request.dry_run:
         writer.refuse_changes(outlines)
-    return ImportResult(
-        kind=kind,
-        outlines=outlines,
-        unplanned=unplanned,
-        skipped_rows=rows,
-        added_to_book=writer.missing_from_book(outlines) if request.dry_run else writer.write(outlines),
-    )
+    added = writer.missing_from_book(outlines) if request.dry_run else writer.write(outlines)
+    return ImportResult(reading=reading, outlines=outlines, added_to_book=added)
 
 
 def _require_document(document: Path) -> None:
@@ -107,27 +141,49 @@ def _require_document(document: Path) -> None:
     raise InputError(what, remedy=remedy, place=Place(path=document))
 
 
-def _proposals(workspace: Workspace, document: Path, text: str, kind: Kind) -> tuple[Kind, Sequence[Proposal]]:
+def _reading(workspace: Workspace, document: Path, text: str, kind: Kind) -> DocumentReading:
     if kind == "summary" or (kind == "auto" and document.name.lower() == "summary.md"):
         listed = _from_summary(workspace, document, text)
         if listed:
-            return "summary", listed
+            return DocumentReading(document=document, text=text, kind="summary", proposals=tuple(listed))
         raise InputError(
             "no chapter is listed here", remedy="write - [Title](chapter.md) for each", place=Place(path=document)
         )
-    plans = read_plan(text) if kind in ("auto", "plan") else ()
-    if plans:
-        return "plan", plans
-    if kind == "plan":
-        raise InputError(
-            "no heading names a chapter with sections that state their lines",
-            remedy="write such as `### Chapter 3: Pipes` and below it `1. **Basics** (150 lines)`, or read its own "
-            "headings with --from headings",
-            place=Place(path=document),
-        )
+    if kind != "headings":
+        plan = read_plan(text, without_lengths=kind == "plan")
+        if plan.chapters and (kind == "plan" or len(plan.chapters) > 1 or not plan.is_prose):
+            return DocumentReading(
+                document=document,
+                text=text,
+                kind="plan",
+                proposals=plan.chapters,
+                unplanned=plan.unplanned,
+                left=plan.left,
+            )
+        _refuse_plan(document, text, plan, kind)
     source = path_inside(workspace, document)
     known = ids_by_source(workspace).get(source) or other_id(workspace, source) if source else None
-    return "headings", [read_headings(text, file=source or document.name, chapter=known)]
+    proposal = read_headings(text, file=source or document.name, chapter=known)
+    return DocumentReading(document=document, text=text, kind="headings", proposals=(proposal,))
+
+
+def _refuse_plan(document: Path, text: str, plan: Plan, kind: Kind) -> None:
+    """Refuses a plan that names no sections, and what looks like a plan where nobody said what it is."""
+    lines = ", ".join(str(one.line) for one in plan.left[:MAX_NAMED])
+    if kind == "plan":
+        what = "no heading, list or table names sections" + (f"; lines {lines} state lengths" if lines else "")
+        remedy = "write such as `# Pipes` and below it `- Basics (150 lines)`, or take --from headings"
+    elif plan.is_prose:
+        return
+    elif plan.left:
+        what = f"this is a plan, but the lengths in lines {lines} belong to no section"
+        remedy = "write the sections below each chapter, or take --from headings if this is the chapter itself"
+    elif _CALLED_PLAN.search(f"{document.stem} {text.lstrip().partition(chr(10))[0]}") or _TASK.search(text):
+        what = "this looks like a plan, and states no lengths"
+        remedy = "take --from plan to share out --lines, or --from headings if this is the chapter itself"
+    else:
+        return
+    raise InputError(what, remedy=remedy, place=Place(path=document, line=plan.left[0].line if plan.left else None))
 
 
 def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Proposal]:
@@ -158,11 +214,12 @@ def _require_near(path: Path, workspace: Workspace, summary: Path) -> None:
         )
 
 
-def _under_known_ids(workspace: Workspace, book: Book | None, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
-    """The proposals under the ids that their chapters have already.
+def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
+    """The proposals under the ids that their chapters have already, and what has none under a new one.
 
     A proposal whose id is new takes the chapter of the book that has its document, else its title; each chapter once.
     """
+    book = workspace.book() if workspace.book_path.is_file() else None
     chapters = book.chapters if book else ()
     known = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
     used = {proposal.id for proposal in proposals} & known
@@ -188,6 +245,8 @@ def _under_known_ids(workspace: Workspace, book: Book | None, proposals: Sequenc
             if same is not None:
                 used.add(same)
                 proposal = replace(proposal, id=same)  # noqa: PLW2901
+        if not proposal.id:
+            proposal = replace(proposal, id=next_id([*known, *(one.id for one in found)], proposal.title))  # noqa: PLW2901
         found.append(proposal)
     return found
 

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, ProposedSection, settled
 from expand.markdown.matching import title_key
 
@@ -82,8 +83,7 @@ def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage,
     _state(root, proposal)
     for node, section in zip(root["sections"], sections, strict=True):
         _say(node, "title", section.title, language)
-        if section.lines is not None and node.get("lines") != section.lines:
-            node["lines"] = section.lines
+        _put_length(node, section.length)
     if root == _yaml().load(former):
         return Rewritten(text=former)
     return Rewritten(text=_dumped(root, dash), dropped=dropped)
@@ -109,15 +109,16 @@ def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mappi
     )
 
 
-def with_chapters(text: str, chapters: Sequence[tuple[str, str, str, int]], *, language: OutlineLanguage) -> str:
-    """A book's text with further chapters at its end: id, title, source and lines wanted."""
+def with_chapters(text: str, chapters: Sequence[tuple[str, str, str, Length]], *, language: OutlineLanguage) -> str:
+    """A book's text with further chapters at its end: id, title, source and the length wanted."""
     root = _yaml().load(text)
     dash = _dash(root, "chapters")
     if root.get("chapters") is None:
         root["chapters"] = []
-    for chapter, title, source, lines in chapters:
+    for chapter, title, source, length in chapters:
         entry = CommentedMap({"id": _id(chapter), "title": language.node(title)})
-        entry["source"], entry["target_lines"] = _text(source), lines
+        entry["source"] = _text(source)
+        _put_length(entry, length, lines_key="target_lines")
         root["chapters"].append(entry)
     return _dumped(root, dash)
 
@@ -157,10 +158,24 @@ def _id(chapter: str) -> Any:
 
 
 def _state(root: CommentedMap, proposal: Proposal) -> None:
-    stated = {"target_lines": proposal.target, "priority": proposal.priority, "hours": proposal.hours}
+    _put_length(root, proposal.target, lines_key="target_lines")
+    stated = {"priority": proposal.priority, "hours": proposal.hours}
     for key, value in stated.items():
         if value is not None and root.get(key) != value:
             _put(root, key, value)
+
+
+def _put_length(node: CommentedMap, length: Length | None, *, lines_key: str = "lines") -> None:
+    """States a length under the key of its unit: a section's after its title."""
+    if length is None:
+        return
+    key = {"lines": lines_key, "characters": "字数" if "字数" in node else "characters"}.get(length.unit, length.unit)
+    amount = int(length.amount)
+    if key in node or lines_key == "target_lines":
+        if node.get(key) != amount:
+            _put(node, key, amount)
+    else:
+        node.insert(list(node).index("title") + 1, key, amount)
 
 
 def _put(node: CommentedMap, key: str, value: Any) -> None:
@@ -174,7 +189,7 @@ def _put(node: CommentedMap, key: str, value: Any) -> None:
 def _new_section(section: ProposedSection, language: OutlineLanguage) -> CommentedMap:
     node = CommentedMap()
     node["title"] = language.node(section.title)
-    node["lines"] = section.lines
+    _put_length(node, section.length)
     if section.topics:
         node["topics"] = [language.node(topic) for topic in section.topics]
     return node

@@ -1,295 +1,502 @@
-"""A plan as people write it: chapters under headings, their sections as a list with lines.
+"""A plan as people write it: chapters with sections, as headings, lists, checkboxes or tables, with lengths.
 
-    ### 第3篇：03_性能工程实践.md          ### Chapter 3: Performance (`03_performance.md`)
-    **目标**: 1,000行（当前75行）           **Target**: 1,000 lines, 1.5 h
-    1. **性能剖析工具** (250行)             1. **Profiling tools** (250 lines)
-       - perf工具（CPU profiling）            - perf (CPU profiling)
+    ### 第3篇：03_性能工程实践.md          # Connection pools
+    **目标**: 1,000行（当前75行）           | Section | Words | Topics |
+    1. **性能剖析工具** (250行)             |---|---|---|
+       - perf工具（CPU profiling）          | Sizing the pool | ~600 | Little's law; a load test |
 
-A heading with such a list is a chapter if its sections state lines, or if a target is stated for
-it; a chapter that the document only mentions is not imported. Sections may be deeper headings too. Priority, hours and
-targets also come from tables whose rows name the chapters.
+The lines become a tree of entries. Chapters are the entries that are worded as such ("Chapter 3", "第3篇", a file),
+else long ones that have sections, else the whole document is one. A chapter's sections are the first of its headings,
+table rows and list items that state lengths; what stands below a section are its topics. Priority, hours and targets
+also come from tables whose rows name the chapters.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
 from typing import TypeVar
 
-from expand.importers.proposal import Proposal, ProposedSection, tidy
-from expand.importers.text_patterns import (
-    ChapterName,
-    Item,
-    bare_lines,
-    chapter_name,
+from expand.importers.lengths import (
+    Length,
+    Unit,
+    bare_length,
     hours_in,
-    items_of,
-    lines_in,
-    plain,
+    lengths_in,
+    narrow,
+    preferred,
     priority_in,
-    title_of_file,
-    without_lines,
+    read_line,
+    unit_of,
 )
+from expand.importers.proposal import Proposal, ProposedSection, tidy
+from expand.importers.text_patterns import ChapterName, chapter_name, items_of, plain, title_of_file
 from expand.markdown import blocks as markdown
 from expand.markdown.blocks import Block
 from expand.markdown.matching import all_unnumbered
-from expand.outline import Priority
 
 T = TypeVar("T")
 
-# Tables of a plan whose rows name chapters and state what is wanted of them.
+_HEADING_RANKS = 6
+_ROW_RANK = 50
+_LONG = {"lines": 400, "words": 1500, "characters": 2500, "pages": 5, "minutes": 30, "percent": 200}
+"""From here on an entry with others below it is a chapter rather than a section."""
 
-_TARGET_COLUMN = re.compile(r"(?i)目标行数|计划行数|^目标$|target|planned|goal")
-_PRIORITY_COLUMN = re.compile(r"(?i)优先级|priority")
-_HOURS_COLUMN = re.compile(r"(?i)时间|用时|耗时|工时|\btime\b|\bhours?\b|effort|estimate")
+_LABEL = re.compile(r"^([^:|]{1,24}?)\s*:\s*(.+)$")
+_LABELS = {
+    "target": re.compile(
+        r"(?i)^(?:(?:estimated |total |planned )?(?:target|length|size|goal|lines|words?|pages|characters|total)"
+        r"(?: lines| length| words| count)?|[总预计目标划]{0,4}(?:目标|[行字页]数|篇幅|长度)|总计|合计|共计)$"
+    ),
+    "hours": re.compile(
+        r"(?i)^(?:[预估]?[估计]?(?:时间|用时|耗时|工时|时长)|(?:estimated )?(?:time|hours|effort|duration)|estimate)$"
+    ),
+    "priority": re.compile(r"(?i)^(?:优先级|priority)$"),
+    "file": re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$"),
+    "topics": re.compile(r"(?i)^(?:topics?|covers?|contents?|points|主要内容|内容|要点|知识点|主题)$"),
+}
+_EACH = re.compile(r"(?i)\b(?:each|per section|every section)\b|每一?个?小?节|各节|每部分")
+_WHOLE = re.compile(r"(?i)\b(?:in all|in total|total|altogether|overall|whole)\b|全[文章篇]|本章|总共|共计|合计|总计")
+_STRUCTURE = re.compile(
+    r"(?i)^(?:(?:the )?(?:sections?|outline|contents?|structure|plan|chapters?|topics?)|"
+    r"内容|提纲|大纲|结构|章节|目录|小节|安排)$"
+)
+_ASIDE = re.compile(
+    r"(?i)^(?:notes?|references?|resources|audience|readers?|goals?|objectives|learning (?:goals|objectives|outcomes)|"
+    r"prerequisites|background|to ?do|备注|说明|参考(?:资料|文献)?|读者|目标|学习目标|前提|背景|待办)$"
+)
+_BOOK = re.compile(r"(?i)\b(?:book|series|chapters|tier|course|handbook|guide)\b|书|系列|各[章篇]|教程|课程|手册")
+_PLAN_TITLE = re.compile(
+    r"(?i)^(?:(?:the |a |writing |draft )*(?:plan|outline)\b|提纲|大纲|写作计划|计划)\s*(?:[:—–-]|\b(?:for|of)\b)?\s*"
+    r"(?:the )?(?:chapter (?:on|about)\s+)?(?=\S)|"
+    r"\s*(?:的?写作)?(?:提纲|大纲|计划|规划)$|\s*(?:[:—–-]|\s)\s*(?:plan|outline)$"
+)
+_SUM = re.compile(r"(?i)^(?:总计|合计|小计|共计|(?:total|sum|subtotal)\b)")
+_TOPIC_DASHES = re.compile(r"\s+[-–—]\s+|[;；]\s*")
+_TOPIC_COMMAS = re.compile(r"[,，、]\s*(?![^(（]*[)）])")
 _CELL = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"^[\s|:-]+$")
+# The columns of tables, by their headings.
+_CELLS = ("chapter", "section", "length", "hours", "priority", "topics")
+_CHAPTER_COLUMN = re.compile(r"(?i)^(?:chapter|document|doc|file|文档|文件|篇目?|章|所属章)$")
+_SECTION_COLUMN = re.compile(
+    r"(?i)\b(?:section|heading|part|item|step|segment|title)\b|小节|章节|^节|标题|部分|环节|模块"
+)
+_ANY_COLUMN = re.compile(r"(?i)^(?!(?:#|no\.?|nr\.?|序号|编号)?$)")
+_HOURS_COLUMN = re.compile(r"(?i)时间|用时|耗时|工时|\btime\b|\bhours?\b|effort|estimate")
+_PRIORITY_COLUMN = re.compile(r"(?i)优先级|priority")
+_TOPICS_COLUMN = re.compile(r"(?i)topics?|content|cover|notes?|detail|points|要点|知识点|内容|说明|备注")
+_PRESENT_COLUMN = re.compile(r"(?i)\b(?:now|current|present|have|done|actual)\b|现有|当前|已有|实际|完成")
+_TARGET_COLUMN = re.compile(r"(?i)target|planned|goal|目标|计划")
+_LENGTH_COLUMN = re.compile(r"(?i)target|planned|goal|length|size|目标|计划|篇幅|长度")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TableRow:
-    """One row: the chapter it names and what its columns state; None where there is no column.
-
-    ``line`` is where it stands, from 1, ``text`` the row as it is written."""
+class PlanLine:
+    """A line of a plan by its number, from 1."""
 
     line: int
     text: str
-    id: str | None
-    title: str
-    target: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a document plans. ``unplanned`` are the chapters that it names without a length, id to title; ``left`` the
+    lines whose lengths were not understood. ``is_prose`` says that most of the document is text or code."""
+
+    chapters: tuple[Proposal, ...] = ()
+    unplanned: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[PlanLine, ...] = ()
+    is_prose: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A heading, a list item or a table's row, with what stands below it; ``rank`` says how deep."""
+
+    line: int
+    rank: int
+    title: str = ""
+    length: Length | None = None
+    topics: list[str] = field(default_factory=list)
+    numbered: bool = False
+    facts: dict[str, list[PlanLine]] = field(default_factory=lambda: defaultdict(list))
+    below: list["_Entry"] = field(default_factory=list)
+
+    def every(self) -> Iterator["_Entry"]:
+        """The entry and all below it, in order."""
+        yield self
+        for entry in self.below:
+            yield from entry.every()
+
+    def fact(self, kind: str, read: Callable[[str], T | None]) -> T | None:
+        """What the first of the labels of a kind states that states anything."""
+        values = (read(fact.text) for fact in self.facts.get(kind, ()))
+        return next((value for value in values if value is not None), None)
+
+    def stated(self) -> Length | None:
+        """The length that the entry states, on its own line or by a label."""
+        return self.length or self.fact("target", _label_length) or self.fact("sum", _label_length)
+
+    def extent(self) -> Length | None:
+        """The same, else the sum of all that is right below it, where each states one in the same unit."""
+        own = self.stated()
+        lengths = [entry.stated() for entry in self.below] if own is None else []
+        units = {length.unit for length in lengths if length}
+        if own is None and lengths and all(lengths) and len(units) == 1:
+            return Length(sum(Decimal(length.amount) for length in lengths if length), units.pop())
+        return own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row:
+    """A table's row about a chapter."""
+
+    line: int
+    name: ChapterName
+    target: Length | None
     hours: float | None
-    priority: Priority | None
+    priority: str
 
-    def is_about(self, name: ChapterName) -> bool:
-        """Whether the row is about the chapter."""
-        if self.id is not None:
-            return self.id == name.id
-        return self.title.casefold() == name.title.casefold()
+    def is_about(self, chapter: ChapterName) -> bool:
+        return self.name.id == chapter.id if self.name.id else self.name.title.casefold() == chapter.title.casefold()
 
 
-def table_rows(blocks: Sequence[Block]) -> tuple[TableRow, ...]:
-    """The rows of all tables that state a target, hours or a priority, in order."""
-    return tuple(
-        row
-        for block in blocks
-        if block.kind == "table"
-        for row in _rows(markdown.bare_rows(block.text), block.start + 1)
+def read_plan(text: str, *, without_lengths: bool = False) -> Plan:
+    """The chapters that the plan wants written, in its order; none where it is no plan.
+
+    A chapter counts if it or its sections state a length, or else only ``without_lengths``."""
+    blocks = markdown.blocks(text)
+    reader = _Reader(*_tree(blocks), without_lengths=without_lengths)
+    chapters = {proposal.id or f"line {proposal.line}": proposal for proposal in reversed(reader.chapters())}
+    names = (_name(block.title) for block in blocks if block.kind == "heading")
+    unplanned = {n.id: n.title for n in names if n is not None and n.strong and n.id not in chapters}
+    reader.used |= {row.line for row in reader.rows if _SUM.match(row.name.title) or row.name.id in unplanned}
+    entries = len(list(reader.root.every())) - 1
+    prose = [block for block in blocks if block.kind in ("paragraph", "fence", "code", "quote", "html")]
+    return Plan(
+        chapters=tuple(reversed(chapters.values())),
+        unplanned=unplanned,
+        left=tuple(_left(reader, markdown.bare_rows(text), unplanned)),
+        is_prose=sum(1 if one.kind == "fence" else one.end - one.start for one in prose) > entries,
     )
 
 
-def _rows(lines: Sequence[str], first: int) -> list[TableRow]:
-    head = _cells(lines[0])
-    columns = {
-        wanted: next((at for at, cell in enumerate(head) if wanted.search(cell)), None)
-        for wanted in (_TARGET_COLUMN, _PRIORITY_COLUMN, _HOURS_COLUMN)
-    }
-    if all(at is None for at in columns.values()):
+def _left(reader: "_Reader", rows: Sequence[str], unplanned: Mapping[str, str]) -> Iterator[PlanLine]:
+    """The lines that state a length and belong to no section. Sums and what is said of other chapters are left out."""
+    stating = {row.line for row in reader.rows if row.target}
+    for entry in reader.root.every():
+        if (name := chapter_name(entry.title)) and name.strong and name.id in unplanned:
+            continue
+        facts = [fact for kind, every in entry.facts.items() for fact in every if kind != "sum"]
+        stating |= {entry.line} if entry.length else set()
+        stating |= {fact.line for fact in facts if read_line(plain(fact.text)).length or _label_length(fact.text)}
+    for line in sorted(stating - reader.used):
+        yield PlanLine(line=line, text=rows[line - 1].strip())
+
+
+def _name(title: str) -> ChapterName | None:
+    return chapter_name(read_line(title).title)
+
+
+def _label(text: str) -> tuple[str, str, str]:
+    """The kind of label that a line begins with, its words and its value; empty texts where it begins with none."""
+    bare = plain(text)
+    found = _LABEL.match(narrow(bare))
+    kinds = [kind for kind, words in _LABELS.items() if found and words.match(found[1].strip(" *_"))]
+    return (kinds[0], found[1], bare[found.start(2) :]) if found and kinds else ("", "", "")
+
+
+def _label_length(text: str) -> Length | None:
+    """The length in ``字数：800`` or ``Target: 1,000 lines (75 now)``."""
+    _, words, value = _label(text)
+    unit = unit_of(words)
+    return (bare_length(value, unit) if unit else None) or preferred(lengths_in(value or text))
+
+
+# The document as a tree.
+
+
+def _tree(blocks: Sequence[Block]) -> tuple[_Entry, list[_Row]]:
+    """The entries below a root, and the rows of tables that are about chapters."""
+    root = _Entry(line=1, rank=0)
+    path = [root]
+    rows: list[_Row] = []
+
+    def add(entry: _Entry) -> None:
+        while path[-1].rank >= entry.rank:
+            path.pop()
+        path[-1].below.append(entry)
+        path.append(entry)
+
+    for block in blocks:
+        if block.kind == "heading":
+            add(_entry(block.title, line=block.start + 1, rank=block.level))
+        elif block.kind == "table":
+            while path[-1].rank > _HEADING_RANKS:
+                path.pop()
+            rows += _read_table(block, path[-1], add)
+        elif block.kind in ("list", "paragraph", "code", "quote"):
+            lines = markdown.bare_rows(block.text)
+            for item in items_of(lines, block.start + 1, keep_apart=lambda text: bool(_fact_kind(text))):
+                kind = _fact_kind(item.text)
+                rank = _HEADING_RANKS + 1 + item.depth
+                if kind or item.depth < 0:
+                    while item.depth >= 0 and path[-1].rank >= rank:
+                        path.pop()
+                    path[-1].facts[kind].append(PlanLine(line=item.line, text=item.text))
+                else:
+                    add(_entry(item.text, line=item.line, rank=rank, numbered=item.numbered))
+    return root, rows
+
+
+def _fact_kind(text: str) -> str:
+    """What a line states of what it stands below: a label's kind, ``target`` for a length by itself, ``each`` for one
+    of every section, "" for nothing."""
+    kind, _, value = _label(text)
+    lengths = lengths_in(text)
+    if lengths and _EACH.search(text):
+        return "each"
+    if (
+        lengths
+        and not kind
+        and (not read_line(plain(text)).title or (_WHOLE.search(text) and re.search(r"[.。]$", text)))
+    ):
+        return "target"
+    return kind if kind != "hours" or hours_in(value) is not None or not lengths else "target"
+
+
+def _entry(text: str, *, line: int, rank: int, numbered: bool = False) -> _Entry:
+    worded = read_line(plain(text))
+    return _Entry(
+        line=line, rank=rank, title=worded.title, length=worded.length, topics=_topics(worded.rest), numbered=numbered
+    )
+
+
+def _topics(text: str) -> list[str]:
+    """Topics in one line: between dashes or semicolons, else between commas."""
+    parts = _TOPIC_DASHES.split(text) if _TOPIC_DASHES.search(text) else _TOPIC_COMMAS.split(text)
+    return [part for part in (part.strip(" .。　") for part in parts) if part]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Columns:
+    """Where a table's columns are, from 0; -1 for one that it does not have. ``unit`` is that of bare figures."""
+
+    chapter: int
+    section: int
+    length: int
+    hours: int
+    priority: int
+    topics: int
+    unit: Unit
+
+    @classmethod
+    def of(cls, head: Sequence[str]) -> "_Columns":
+        """The columns by their headings: sections are named in the first one that is nothing else."""
+
+        def first(words: re.Pattern[str], taken: Sequence[int] = ()) -> int:
+            return next((at for at, cell in enumerate(head) if words.search(cell) and at not in taken), -1)
+
+        hours, priority, chapter = first(_HOURS_COLUMN), first(_PRIORITY_COLUMN), first(_CHAPTER_COLUMN)
+        units = [unit_of(cell) if at != hours else None for at, cell in enumerate(head)]
+        lengths = [
+            at
+            for at, cell in enumerate(head)
+            if (units[at] or _LENGTH_COLUMN.search(cell)) and not _PRESENT_COLUMN.search(cell)
+        ]
+        length = min(lengths, key=lambda at: not _TARGET_COLUMN.search(head[at]), default=hours)
+        taken = [length, hours, priority, chapter]
+        section = first(_SECTION_COLUMN, taken)
+        if section < 0 and chapter < 0:
+            section = first(_ANY_COLUMN, taken)
+        return cls(
+            chapter=chapter, section=section, length=length, hours=hours, priority=priority,
+            topics=first(_TOPICS_COLUMN, [*taken, section]), unit=(units[length] if length >= 0 else None) or "lines",
+        )  # fmt: skip
+
+
+def _read_table(block: Block, above: _Entry, add: Callable[[_Entry], None]) -> list[_Row]:
+    """Adds a table's rows as sections, below chapters where a column names those; returns the rows about chapters."""
+    lines = markdown.bare_rows(block.text)
+    columns = _Columns.of([plain(cell) for cell in _cells(lines[0])])
+    if columns.length < 0 and columns.priority < 0:
         return []
-    return [_row(text, line, columns) for line, text in enumerate(lines[1:], first + 1) if not _RULE.match(text)]
+    found: list[_Row] = []
+    for line, text in enumerate(lines[1:], block.start + 2):
+        cells = _cells(text)
+        named = {name: cells[at] if 0 <= (at := getattr(columns, name)) < len(cells) else "" for name in _CELLS}
+        length = bare_length(named["length"], columns.unit)
+        words = [plain(one) for one in cells if re.search(r"[^\W\d]", one)]
+        chapter = _row_name(cells)
+        if _RULE.match(text) or not any(cells):
+            continue
+        if any(_SUM.match(word) for word in words[:1]) or (length and not named["section"] and not words):
+            above.facts["sum"].append(PlanLine(line=line, text=str(length or "")))
+        elif columns.chapter >= 0 and columns.section >= 0:
+            if named["chapter"]:
+                add(_entry(named["chapter"], line=line, rank=_ROW_RANK))
+            add(_row_entry(named, line, _ROW_RANK + 1, length))
+        elif columns.chapter >= 0 or (chapter is not None and chapter.strong):
+            found.append(
+                _Row(
+                    line=line,
+                    name=chapter or ChapterName(id="", title=words[0] if words else "", file=None, strong=False),
+                    target=length if length and length.unit != "minutes" else None,
+                    hours=hours_in(named["hours"]),
+                    priority=named["priority"],
+                )
+            )
+        else:
+            add(_row_entry(named, line, _ROW_RANK, length))
+    return found
 
 
-def _row(text: str, line: int, columns: dict[re.Pattern[str], int | None]) -> TableRow:
-    cells = _cells(text)
+def _row_entry(cells: Mapping[str, str], line: int, rank: int, length: Length | None) -> _Entry:
+    entry = _entry(cells["section"], line=line, rank=rank)
+    return replace(entry, length=length or entry.length, topics=entry.topics + _topics(plain(cells["topics"])))
 
-    def cell(wanted: re.Pattern[str]) -> str:
-        at = columns[wanted]
-        return cells[at] if at is not None and at < len(cells) else ""
 
-    names = [name for name in (chapter_name(text) for text in cells[:3]) if name is not None]
+def _row_name(cells: Sequence[str]) -> ChapterName | None:
+    """The chapter that a row's first cells name: by its number alone too."""
+    names = [name for name in map(chapter_name, cells[:3]) if name is not None]
     strong = next((name for name in names if name.strong), None)
-    first = cells[0] if cells else ""
-    number = f"{int(first):02d}" if re.fullmatch(r"\d{1,3}", first) else None
     title = next((plain(text) for text in cells[:3] if re.search(r"[^\W\d]", text)), "")
-    return TableRow(
-        line=line,
-        text=text.strip(),
-        id=strong.id if strong else number,
-        title=strong.title if strong else title,
-        target=bare_lines(cell(_TARGET_COLUMN)),
-        hours=hours_in(cell(_HOURS_COLUMN)),
-        priority=priority_in(cell(_PRIORITY_COLUMN)),
-    )
+    if strong is None and cells and re.fullmatch(r"\d{1,3}", cells[0]):
+        return ChapterName(id=f"{int(cells[0]):02d}", title=title, file=None, strong=False)
+    return strong
 
 
 def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in _CELL.split(line.strip().strip("|"))]
 
 
-_LABEL = re.compile(r"^(?:[-*+]\s+)?(?:\*\*|__)?([^*_:：|]{1,24}?)(?:\*\*|__)?\s*[:：]\s*(?:\*\*|__)?\s*(.+)$")
-_LABEL_WORDS = {
-    "target": re.compile(r"(?i)^(?:总?目标(?:行数)?|计划行数|总行数|target(?: lines| length)?|goal|lines|length)$"),
-    "hours": re.compile(
-        r"(?i)^(?:(?:预[估计]|估计)?(?:时间|用时|耗时|工时)|(?:estimated )?(?:time|hours|effort)|estimate)$"
-    ),
-    "priority": re.compile(r"(?i)^(?:优先级|priority)$"),
-    "file": re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$"),
-}
-_DASH = re.compile(r"^\s*(?:[-–—:：]+)\s*")
-_DASHES = re.compile(r"\s+[-–—]\s+|[;；]\s*")
-_SUM = re.compile(r"(?i)^(?:总计|合计|小计|total|sum|subtotal)\b|^(?:总计|合计|小计)")
-_COMMAS = re.compile(r"[,，、]\s*(?![^(（]*[)）])")
+# The tree as chapters.
 
 
-def read_plan(text: str) -> tuple[Proposal, ...]:
-    """The chapters that the plan wants written, in its order; none when it is no plan."""
-    blocks = markdown.blocks(text)
-    regions = [(block, chapter_name(block.title)) for block in blocks if block.kind == "heading"]
-    rows = table_rows(blocks)
-    named = [(block, name) for block, name in regions if name is not None]
-    for strong in (True, False):
-        found = _chapters([pair for pair in named if pair[1].strong is strong], blocks, rows)
-        if found:
-            return found
-    return ()
+@dataclass(slots=True)
+class _Reader:
+    """Reads a tree's chapters; ``used`` are the lines that it has understood."""
+
+    root: _Entry
+    rows: Sequence[_Row]
+    without_lengths: bool
+    used: set[int] = field(default_factory=set)
+
+    def chapters(self) -> list[Proposal]:
+        """The innermost entries that are worded as chapters; else numbered or long ones; else the whole document."""
+        named = [
+            (entry, name)
+            for entry in self.root.every()
+            if entry.rank and entry.rank != _HEADING_RANKS + 2 and (name := chapter_name(entry.title)) and name.strong
+        ]
+        worded = [pair for pair in named if self._is_chapter(pair[0])]
+        inner = [
+            (entry, name) for entry, name in worded if not any(one in list(entry.every())[1:] for one, _ in worded)
+        ]
+        if inner:
+            return [self._chapter(entry, name) for entry, name in inner]
+        top = self.root
+        while len(top.below) == 1 and (only := top.below[0]).rank <= _HEADING_RANKS and only.below:
+            if top.rank and only.stated():
+                break
+            top = only
+        parts = self._sections(top)
+        if self._are_chapters(parts, top):
+            return [self._chapter(part, chapter_name(part.title)) for part in parts if self._is_chapter(part)]
+        return [self._chapter(top, chapter_name(top.title))] if self._is_chapter(top) and not named else []
+
+    def _is_chapter(self, entry: _Entry) -> bool:
+        sections = self._sections(entry)
+        return bool(sections) and (
+            self.without_lengths or entry.stated() is not None or any(section.extent() for section in sections)
+        )
+
+    def _are_chapters(self, parts: Sequence[_Entry], top: _Entry) -> bool:
+        """Whether the parts of a document that names no chapter are chapters: it calls itself a book, or they are long,
+        or there is nothing above them and what is below them states lengths."""
+        if len(parts) < 2 or not any(part.below for part in parts):
+            return False
+        extents = [extent for part in parts if part.below and (extent := part.extent())]
+        if _BOOK.search(top.title):
+            return bool(extents)
+        if any(extent.amount >= _LONG[extent.unit] for extent in extents):
+            return True
+        return not top.title and any(entry.stated() for part in parts for entry in part.below)
+
+    def _sections(self, chapter: _Entry) -> list[_Entry]:
+        """The entries below a chapter that are its sections."""
+        below = [
+            inner
+            for entry in chapter.below
+            for inner in (entry.below if _STRUCTURE.match(entry.title) and not entry.stated() else [entry])
+        ]
+        below = [entry for entry in below if not _ASIDE.match(entry.title) or entry.stated()]
+        if len(below) == 1 and below[0].below and below[0].extent() is None and below[0].rank <= _HEADING_RANKS:
+            return self._sections(below[0])
+        headings = [entry for entry in below if entry.rank <= _HEADING_RANKS]
+        rows = [entry for entry in below if entry.rank >= _ROW_RANK]
+        items = [entry for entry in below if _HEADING_RANKS < entry.rank < _ROW_RANK]
+        items = [entry for entry in items if entry.numbered] or items
+        groups = [group for group in (headings, rows, items) if group]
+        with_lengths = (group for group in groups if any(entry.extent() for entry in group))
+        return next(with_lengths, items or rows or headings)
+
+    def _chapter(self, entry: _Entry, name: ChapterName | None) -> Proposal:
+        sections = self._sections(entry)
+        title = name.title if name else entry.title
+        row = next(
+            (
+                row
+                for row in self.rows
+                if row.is_about(name or ChapterName(id="", title=title, file=None, strong=False))
+            ),
+            None,
+        )
+        target, hours = entry.stated(), entry.fact("hours", hours_in)
+        units = {extent.unit for section in sections if (extent := section.extent())}
+        if target and target.unit == "minutes" and units - {"minutes"}:
+            hours = float(target.amount) / 60 if hours is None else hours
+            target = None
+        if row is not None:
+            self.used.add(row.line)
+            target, hours = target or row.target, row.hours if hours is None else hours
+        named = entry.fact("file", chapter_name)
+        file = (name.file if name else None) or (named.file if named else None)
+        each = entry.fact("each", lambda text: preferred(lengths_in(text)))
+        self.used |= {entry.line, *(fact.line for kind, facts in entry.facts.items() if kind for fact in facts)}
+        proposal = Proposal(
+            id=name.id if name else "",
+            title=_title(title) or (title_of_file(file) if file else name.id if name else sections[0].title),
+            sections=tuple(self._section(section, each, target) for section in sections),
+            file=file,
+            line=entry.line,
+            target=target,
+            hours=hours,
+            priority=entry.fact("priority", priority_in) or (priority_in(row.priority) if row else None),
+        )
+        titles = all_unnumbered([section.title for section in proposal.sections])
+        renamed = (replace(one, title=title) for one, title in zip(proposal.sections, titles, strict=True))
+        return tidy(replace(proposal, sections=tuple(renamed)))
+
+    def _section(self, entry: _Entry, each: Length | None, whole: Length | None) -> ProposedSection:
+        inner = list(entry.every())[1:]
+        length = entry.extent() or entry.fact("hours", lambda text: preferred(lengths_in(text))) or each
+        if entry.stated() is None and length is not each:
+            self.used |= {one.line for one in entry.below}
+        self.used |= {entry.line, *(fact.line for kind, facts in entry.facts.items() if kind for fact in facts)}
+        if length is not None and length.unit == "percent" and whole is not None:
+            length = Length(round(Fraction(whole.amount) * Fraction(length.amount) / 100), whole.unit)
+        stated = [topic for fact in entry.facts.get("topics", ()) for topic in _topics(_label(fact.text)[2])]
+        deeper = all_unnumbered([one.title for one in inner])
+        return ProposedSection(
+            title=entry.title, length=length, topics=(*entry.topics, *stated, *deeper), line=entry.line
+        )
 
 
-def _chapters(
-    named: Sequence[tuple[Block, ChapterName]], blocks: Sequence[Block], rows: Sequence[TableRow]
-) -> tuple[Proposal, ...]:
-    """The chapters of a plan among the headings; of two inside each other, the inner if both are
-    called chapters, else the outer."""
-    plans: dict[int, Proposal] = {}
-    reach: dict[int, int] = {}
-    for heading, name in named:
-        region = _region(heading, blocks)
-        proposal = _proposal(heading, name, region, rows)
-        if proposal is None:
-            continue
-        inside = [start for start, end in reach.items() if heading.start < end]
-        if inside and not name.strong:
-            continue
-        for outer in inside:
-            del plans[outer], reach[outer]
-        plans[heading.start] = proposal
-        reach[heading.start] = region[-1].end
-    found: dict[str, Proposal] = {}
-    for proposal in plans.values():
-        found.setdefault(proposal.id, proposal)
-    return tuple(tidy(proposal) for proposal in found.values())
-
-
-def _region(heading: Block, blocks: Sequence[Block]) -> Sequence[Block]:
-    """The heading and all that stands below it."""
-    at = blocks.index(heading)
-    end = at + 1
-    while end < len(blocks) and not (blocks[end].kind == "heading" and blocks[end].level <= heading.level):
-        end += 1
-    return blocks[at:end]
-
-
-def _proposal(heading: Block, name: ChapterName, region: Sequence[Block], rows: Sequence[TableRow]) -> Proposal | None:
-    """The chapter under a heading; None when nothing there says how long it is to be."""
-    sections = tuple(_sections(region[1:]))
-    stated = _stated(region)
-    title, after = without_lines(name.title)
-    target = _first(lines_in, stated["target"]) or lines_in(f"{name.title} {after}")
-    if not sections or not (target or any(section.lines for section in sections)):
-        return None
-    hours = _first(hours_in, [*stated["hours"], *stated["target"]])
-    priority: Priority | None = _first(priority_in, stated["priority"])
-    row = next((row for row in rows if row.is_about(name)), None)
-    if row is not None:
-        target = target or row.target
-        hours = row.hours if hours is None else hours
-        priority = priority or row.priority
-    files = [named.file for named in map(chapter_name, stated["file"]) if named is not None]
-    file = name.file or next(filter(None, files), None)
-    return Proposal(
-        id=name.id,
-        title=plain(title) or (title_of_file(file) if file else name.id),
-        sections=sections,
-        file=file,
-        line=heading.start + 1,
-        target=target,
-        hours=hours,
-        priority=priority,
-    )
-
-
-def _stated(region: Sequence[Block]) -> Mapping[str, list[str]]:
-    """What labels such as ``**Target**: 1,000 lines`` state below a chapter's heading, by kind of label."""
-    values: dict[str, list[str]] = defaultdict(list)
-    for line in _lines(region[1:]):
-        kind, value = _label(line)
-        values[kind].append(value)
-    return values
-
-
-def _label(text: str) -> tuple[str, str]:
-    """The kind of label that a line begins with, and its value; two empty texts where it begins with none."""
-    found = _LABEL.match(text.strip())
-    kinds = [kind for kind, words in _LABEL_WORDS.items() if found and words.match(found[1].strip())]
-    return (kinds[0], found[2]) if found and kinds else ("", "")
-
-
-def _first(read: Callable[[str], T | None], values: Iterable[str]) -> T | None:
-    """What ``read`` finds in the first of the values in which it finds anything."""
-    return next((found for value in values if (found := read(value)) is not None), None)
-
-
-def _lines(blocks: Sequence[Block]) -> Iterator[str]:
-    for block in blocks:
-        if block.kind in ("list", "paragraph", "code", "quote"):
-            yield from markdown.bare_rows(block.text)
-
-
-def _sections(blocks: Sequence[Block]) -> Iterator[ProposedSection]:
-    """The sections below a chapter's heading: a list's, or deeper headings with their lists."""
-    headings = [block for block in blocks if block.kind == "heading"]
-    top = min((block.level for block in headings), default=0)
-    heads = [block for block in headings if block.level == top]
-    if heads and (any(lines_in(head.title) for head in heads) or not _listed(blocks)):
-        titles = all_unnumbered([head.title for head in heads])
-        for title, head in zip(titles, heads, strict=True):
-            region = _region(head, blocks)
-            deeper = [block.title for block in region[1:] if block.kind == "heading"]
-            topics = [plain(topic) for topic in all_unnumbered([plain(title) for title in deeper])]
-            yield _section(title, topics + [plain(item.text) for item in _items(region[1:])])
-        return
-    yield from _listed(blocks)
-
-
-def _listed(blocks: Sequence[Block]) -> list[ProposedSection]:
-    items = _items(blocks)
-    numbered = any(item.numbered and item.depth == 0 for item in items)
-    found: list[tuple[str, list[str]]] = []
-    for item in items:
-        if item.depth == 0 and (item.numbered or not numbered):
-            found.append((item.text, []))
-        elif found:
-            found[-1][1].append(plain(item.text))
-    return [_section(text, topics) for text, topics in found]
-
-
-def _items(blocks: Sequence[Block]) -> list[Item]:
-    return [item for item in items_of(_lines(blocks)) if not _label(item.text)[0]]
-
-
-def _section(text: str, topics: Sequence[str]) -> ProposedSection:
-    """A section as one line of a plan words it; what follows its lines are topics in short."""
-    lines = lines_in(text)
-    title, rest = without_lines(text) if lines is not None else (text, "")
-    inline = _DASH.sub("", plain(rest))
-    # Topics in one line stand between dashes or semicolons, else between commas.
-    parts = _DASHES.split(inline) if _DASHES.search(inline) else _COMMAS.split(inline)
-    parts = [part.strip(" .。") for part in parts]
-    return ProposedSection(title=plain(title).rstrip(":：-–— "), lines=lines, topics=(*filter(None, parts), *topics))
-
-
-def skipped_rows(text: str, plans: Sequence[Proposal]) -> tuple[TableRow, ...]:
-    """Rows of tables that state wanted lines but belong to none of ``plans``: chapters without a list of sections, and
-    rows that name no chapter. Sums are left out."""
-    return tuple(
-        row
-        for row in table_rows(markdown.blocks(text))
-        if row.target
-        and not _SUM.search(row.title)
-        and not any(row.id == plan.id or row.title.casefold() == plan.title.casefold() for plan in plans)
-    )
-
-
-def unplanned_chapters(text: str, plans: Sequence[Proposal]) -> Mapping[str, str]:
-    """Chapters that the document names in headings and that are not in ``plans``: id to title."""
-    wanted = {plan.id for plan in plans}
-    names = (chapter_name(block.title) for block in markdown.headings(text))
-    return {n.id: n.title for n in names if n is not None and n.strong and n.id not in wanted}
+def _title(text: str) -> str:
+    """A chapter's title without what says that this is its plan: ``Outline: Pipes``, ``《管道》写作提纲``."""
+    bare = _PLAN_TITLE.sub("", text).strip(" 　:：") or text
+    return re.sub(r"^《([^《》]+)》$", r"\1", bare)

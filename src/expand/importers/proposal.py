@@ -5,10 +5,12 @@ Lines are Markdown lines, hours wall-clock hours. None means that the document d
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from expand.errors import InputError, Place
+from expand.importers.lengths import Length, Unit
 from expand.outline import Priority
 from expand.outline.schema import MAX_ID_BYTES
 from expand.schema.source_text import UNWANTED
@@ -25,27 +27,34 @@ LONGEST = 480
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProposedSection:
-    """A section: ``lines`` is what the document wants of it, ``present`` what it already has."""
+    """A section: ``length`` is what the document wants of it, ``present`` the lines that it already has. ``line`` is
+    where the document says so, from 1."""
 
     title: str
-    lines: int | None = None
+    length: Length | None = None
     topics: tuple[str, ...] = ()
     present: int = 0
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
     """A chapter: ``file`` is the document's name as the plan gives it, ``line`` where in the plan
-    it stands (from 1), ``target`` the lines that are stated for the whole chapter."""
+    it stands (from 1), ``target`` the length that is stated for the whole chapter. ``id`` is "" where it gives none."""
 
     id: str
     title: str
     sections: tuple[ProposedSection, ...]
     file: str | None = None
     line: int = 1
-    target: int | None = None
+    target: Length | None = None
     hours: float | None = None
     priority: Priority | None = None
+
+    @property
+    def target_lines(self) -> int | None:
+        """The target, where it is stated in lines."""
+        return int(self.target.amount) if self.target and self.target.unit == "lines" else None
 
 
 def tidy(proposal: Proposal) -> Proposal:
@@ -62,49 +71,90 @@ def tidy(proposal: Proposal) -> Proposal:
 
 
 def settled(proposal: Proposal, *, lines: int) -> Proposal:
-    """The proposal with a number of lines for every section.
+    """The proposal with a length for every section.
 
-    What is left of the chapter's target (``lines`` where it states none) is shared among the
-    sections that state none, by their topics; none gets less than it already has, nor than ``LEAST_LINES`` where there
-    are so many for each."""
-    open_sections = [section for section in proposal.sections if section.lines is None]
-    left = (proposal.target or lines) - sum(section.lines or 0 for section in proposal.sections)
-    weights = sum(1 + len(section.topics) for section in open_sections)
-    least = max(ROUND_TO, min(LEAST_LINES, left // max(1, len(open_sections)) // ROUND_TO * ROUND_TO))
-
-    def share(section: ProposedSection) -> int:
-        wanted = round(Fraction(left * (1 + len(section.topics)), weights * ROUND_TO)) * ROUND_TO
-        return max(least, -(-section.present // ROUND_TO) * ROUND_TO, wanted)
-
-    sections = (s if s.lines is not None else replace(s, lines=share(s)) for s in proposal.sections)
-    return replace(proposal, sections=tuple(sections))
+    What is left of the chapter's target is shared among the sections that state none, by their topics; none gets less
+    than it already has. A chapter without a target has ``lines``, or where its sections count something else as much
+    for each as the others have on average."""
+    sections = proposal.sections
+    unset = [section for section in sections if section.length is None]
+    units = {section.length.unit for section in sections if section.length}
+    whole = proposal.target or (Length(lines, "lines") if len(units) != 1 or units == {"lines"} else None)
+    unit = whole.unit if whole else units.pop()
+    stated = [int(section.length.amount) for section in sections if section.length and section.length.unit == unit]
+    left = int(whole.amount) - sum(stated) if whole else sum(stated) * len(unset) // len(stated)
+    shares = iter(_shared(max(left, ROUND_TO), [Fraction(1 + len(one.topics)) for one in unset], unset))
+    return replace(
+        proposal,
+        sections=tuple(s if s.length else replace(s, length=Length(next(shares), unit)) for s in sections),
+    )
 
 
 def scaled(proposal: Proposal, *, lines: int) -> Proposal:
-    """The proposal with its sections' lines in their proportions, ``lines`` together.
-
-    Multiples of ``ROUND_TO`` where the sum allows it, and ``LEAST_LINES`` at least for each; a
-    section that states none counts by its topics. Only what sections have already can make more."""
+    """The proposal with its sections' lines in their proportions, ``lines`` together; a section that states none counts
+    by its topics. Only what sections have already can make more."""
     sections = proposal.sections
-    stated = [Fraction(s.lines, 1 + len(s.topics)) for s in sections if s.lines]
+    stated = [Fraction(s.length.amount) / (1 + len(s.topics)) for s in sections if s.length]
     a_topic = sum(stated, Fraction(0)) / len(stated) if stated else Fraction(1)
-    weights = [Fraction(s.lines) if s.lines else (1 + len(s.topics)) * a_topic for s in sections]
-    least = max(1, min(LEAST_LINES, lines // len(sections) // ROUND_TO * ROUND_TO))
+    weights = [Fraction(s.length.amount) if s.length else (1 + len(s.topics)) * a_topic for s in sections]
+    counts = _shared(lines, weights, sections)
+    return replace(
+        proposal,
+        sections=tuple(replace(s, length=Length(n, "lines")) for s, n in zip(sections, counts, strict=True)),
+    )
+
+
+def _shared(amount: int, weights: Sequence[Fraction], sections: Sequence[ProposedSection]) -> list[int]:
+    """An amount in shares by weight: multiples of ``ROUND_TO`` where the sum allows it, no less than a section has, and
+    ``LEAST_LINES`` at least for each where there are so many."""
+    if not sections:
+        return []
+    least = max(1, min(LEAST_LINES, amount // len(sections) // ROUND_TO * ROUND_TO))
     floors = [max(least, -(-s.present // ROUND_TO) * ROUND_TO) for s in sections]
-    spare = max(0, lines - sum(floors))
+    spare = max(0, amount - sum(floors))
     wants = [
-        max(Fraction(0), Fraction(lines) * weight / sum(weights) - floor)
-        for weight, floor in zip(weights, floors, strict=True)
+        max(Fraction(0), amount * weight / sum(weights) - floor) for weight, floor in zip(weights, floors, strict=True)
     ]
     total = sum(wants) or Fraction(1)
     shares = [spare * want / total for want in wants]
     counts = [floor + int(share // ROUND_TO) * ROUND_TO for floor, share in zip(floors, shares, strict=True)]
     by_rest = sorted(range(len(sections)), key=lambda at: (-(shares[at] % ROUND_TO), at))
-    left = max(0, lines - sum(counts))
+    left = max(0, amount - sum(counts))
     for turn in range(-(-left // ROUND_TO)):
         counts[by_rest[turn % len(by_rest)]] += min(ROUND_TO, left - turn * ROUND_TO)
+    return counts
+
+
+def converted(proposal: Proposal, per: Mapping[Unit, Length], *, place: Place) -> Proposal:
+    """The proposal with lengths in what an outline can state: ``per`` says what a page or a minute comes to.
+
+    Raises ``InputError`` for one that ``per`` does not know, at its line of the document that ``place`` names."""
+
+    def stated(length: Length | None, title: str, line: int) -> Length | None:
+        if length is None or length.unit in ("lines", "words", "characters"):
+            return length
+        if length.unit == "percent":
+            raise InputError(
+                f"{title!r} is a share of the chapter, and no length is stated for that",
+                remedy="state the chapter's, such as `Total: 2,000 words`",
+                place=place._replace(line=line),
+            )
+        one = per.get(length.unit)
+        if one is None:
+            name = length.unit.removesuffix("s")
+            raise InputError(
+                f"{title!r} is {length}, and an outline states lines, words or characters",
+                remedy=f"say what a {name} comes to: --{name} '300 words' (or lines, or characters)",
+                place=place._replace(line=line),
+            )
+        return Length(round(Fraction(length.amount) * Fraction(one.amount)), one.unit)
+
     return replace(
-        proposal, sections=tuple(replace(section, lines=count) for section, count in zip(sections, counts, strict=True))
+        proposal,
+        target=stated(proposal.target, proposal.title, proposal.line),
+        sections=tuple(
+            replace(s, length=stated(s.length, s.title, s.line or proposal.line)) for s in proposal.sections
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from expand.importers.lengths import Length
 from expand.importers.proposal import LONGEST, ProposedSection
 from expand.importers.text_patterns import plain
 from expand.llm.profile import Profile, quoted, subject
@@ -173,7 +174,9 @@ def _section(entry: object, called: str, faults: list[str]) -> ProposedSection |
         if len(text) > LONGEST:
             faults.append(f"{called}: {name} has {len(text)} characters; give a few words")
     return ProposedSection(
-        title=title, lines=round(lines) if isinstance(lines, int | float) else None, topics=topics[:MAX_TOPICS]
+        title=title,
+        length=Length(round(lines), "lines") if isinstance(lines, int | float) else None,
+        topics=topics[:MAX_TOPICS],
     )
 
 

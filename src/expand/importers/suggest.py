@@ -23,6 +23,7 @@ from expand.drafting.results import balance_json
 from expand.drafting.run_context import ignore_event, open_client, open_ledger
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.import_run import DEFAULT_LINES
+from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
 from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
 from expand.importers.target import SuggestionTarget, find_target
@@ -321,15 +322,15 @@ class _Suggestion:
         faults = (
             *parsed.faults,
             *(
-                f"section {number} ({section.title}) has {len(section.topics)} topics in {section.lines} lines; give "
+                f"section {number} ({section.title}) has {len(section.topics)} topics in {section.length}; give "
                 "it fewer topics or more of the lines"
                 for number, section in enumerate(proposal.sections, 1)
-                if len(section.topics) * LINES_A_TOPIC > (section.lines or 0)
+                if len(section.topics) * LINES_A_TOPIC > (section.length.amount if section.length else 0)
             ),
         )
-        total = sum(section.lines or 0 for section in proposal.sections)
+        total = sum(int(section.length.amount) for section in proposal.sections if section.length)
         try:
-            return self.writer.outline_for(replace(proposal, target=total)), faults
+            return self.writer.outline_for(replace(proposal, target=Length(total, "lines"))), faults
         except InputError as error:
             return None, (*faults, f"{error.what}; {error.remedy}")
 

@@ -7,14 +7,11 @@ from pathlib import Path
 from expand.errors import InputError, Place
 from expand.importers.documents import id_of_file, read_headings
 from expand.importers.outline_yaml import OutlineLanguage
-from expand.importers.proposal import file_id, first_free
-from expand.importers.writer import ids_by_source, outline_language, path_inside
+from expand.importers.writer import ids_by_source, next_id, outline_language, path_inside
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.schema import OUTLINE, id_mistake
 from expand.workspace import Workspace, read_text
-
-MAX_TITLE_ID = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +62,8 @@ def find_target(
     elif new_id:
         chapter = _checked(new_id)
     else:
-        chapter = id_of_file(source) if source else _next_id(workspace, book, wanted)
+        ids = [*(one.id for one in book.chapters), *workspace.chapter_ids()]
+        chapter = id_of_file(source) if source else next_id(ids, wanted)
     if title is None:
         title = read_headings(read_text(document), file=source).title if source else wanted
     target = SuggestionTarget(id=chapter, title=title, language=outline_language(title, book, language), source=source)
@@ -96,7 +94,7 @@ def _with_document(workspace: Workspace, book: Book, target: SuggestionTarget) -
     read = read_headings(text, file=source, chapter=target.id)
     # A document without headings counts as one section without lines: nothing of it has to be kept.
     present = {section.title: section.present for section in read.sections if section.present}
-    return replace(target, text=text, present=present, target_lines=lines or read.target)
+    return replace(target, text=text, present=present, target_lines=lines or read.target_lines)
 
 
 def _title(workspace: Workspace, book: Book, chapter: str, language: str | None) -> str:
@@ -105,16 +103,6 @@ def _title(workspace: Workspace, book: Book, chapter: str, language: str | None)
     else:
         title = next(one for one in book.chapters if one.id == chapter).title
     return title.say(language or book.language, book.language)
-
-
-def _next_id(workspace: Workspace, book: Book, title: str) -> str:
-    """The number after the last where all chapters are numbered, else the title as an id."""
-    ids = [*(chapter.id for chapter in book.chapters), *workspace.chapter_ids()]
-    if ids and all(known.isascii() and known.isdecimal() for known in ids):
-        width = max(map(len, ids))
-        return f"{max(map(int, ids)) + 1:0{width}d}"
-    wanted = file_id(title.lower())[:MAX_TITLE_ID].rstrip("-._") or "chapter"
-    return first_free(wanted, ids)
 
 
 def _checked(chapter: str) -> str:

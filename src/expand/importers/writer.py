@@ -13,6 +13,7 @@ from typing import Literal
 from expand.errors import InputError, InputErrors, Place
 from expand.importers import outline_yaml
 from expand.importers.documents import id_of_file
+from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, file_id, first_free, settled
 from expand.importers.text_patterns import number_of_file
@@ -25,6 +26,9 @@ from expand.workspace import Workspace, read_text, write_atomically
 
 SCHEMA_FILE = ".schema/outline.json"
 """Where ``expand init`` puts the schema, from the folder of the outlines."""
+
+MAX_TITLE_ID = 40
+"""Characters of an id that is made of a title."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +43,8 @@ class WrittenOutline:
     state: Literal["new", "changed", "same"]
     sections: int
     lines: int
-    stated_lines: int | None
+    length: Length
+    stated: Length | None
     dropped: tuple[str, ...] = ()
 
 
@@ -86,7 +91,8 @@ class OutlineWriter:
             state="same" if text == before else "changed" if before else "new",
             sections=len(outline.sections),
             lines=outline.target_lines,
-            stated_lines=outline.stated_lines,
+            length=_length(outline),
+            stated=proposal.target or (Length(outline.stated_lines, "lines") if outline.stated_lines else None),
             dropped=dropped,
         )
 
@@ -114,7 +120,7 @@ class OutlineWriter:
         missing = self.missing_from_book(outlines)
         if missing:
             new = set(missing)
-            entries = [(one.id, one.title, one.source, one.lines) for one in outlines if one.id in new]
+            entries = [(one.id, one.title, one.source, one.length) for one in outlines if one.id in new]
             before = read_text(self.workspace.book_path)
             text = outline_yaml.with_chapters(before.replace("\r\n", "\n"), entries, language=self.language)
             write_atomically(self.workspace.book_path, text.replace("\n", newline_of(before)))
@@ -147,16 +153,30 @@ class OutlineWriter:
         if proposal.id in self._sources:
             return self._sources[proposal.id]
         name = proposal.file or f"{proposal.id}.md"
+        own = self.origin and path_inside(self.workspace, self.origin)
+
+        def free(path: Path) -> bool:  # a plan is no chapter's document
+            return path.is_file() and (own in (None, proposal.file) or path_inside(self.workspace, path) != own)
+
         here = path_inside(self.workspace, self.origin.parent) if self.origin else None
         for folder in (".", here or ".", "chapters", "docs", "src"):
             candidate = (PurePosixPath(folder) / name).as_posix()
-            if self.workspace.inside(candidate).is_file():
+            if free(self.workspace.inside(candidate)):
                 return candidate
-        numbered = list(self.workspace.inside("chapters").glob(f"{proposal.id}[_-]*.md"))
+        numbered = [*filter(free, self.workspace.inside("chapters").glob(f"{proposal.id}[_-]*.md"))]
         if len(numbered) == 1:
             return self.workspace.relative(numbered[0])
         folders = {PurePosixPath(source).parent.as_posix() for source in self._sources.values()}
         return f"{folders.pop() if len(folders) == 1 else 'chapters'}/{PurePosixPath(name).name}"
+
+
+def _length(outline: Outline) -> Length:
+    """What the sections add up to, in the unit that all of them count; else in lines."""
+    for unit in ("words", "characters"):
+        amounts = [getattr(section, unit, 0) for section in outline.sections]
+        if all(amounts):
+            return Length(sum(amounts), unit)
+    return Length(outline.target_lines, "lines")
 
 
 def outline_language(text: str, book: Book | None, code: str | None) -> OutlineLanguage:
@@ -172,6 +192,15 @@ def outline_language(text: str, book: Book | None, code: str | None) -> OutlineL
         fitting = [known for known in languages if matching.is_cjk_language(known) is cjk]
         code = next(iter(fitting or languages), "zh" if cjk else "en")
     return OutlineLanguage(code=code, several=len(languages) > 1)
+
+
+def next_id(ids: Sequence[str], title: str) -> str:
+    """An id that is not among ``ids``: the number after the last where all are numbers, else the title as one."""
+    if ids and all(known.isascii() and known.isdecimal() for known in ids):
+        width = max(map(len, ids))
+        return f"{max(map(int, ids)) + 1:0{width}d}"
+    wanted = file_id(title.lower())[:MAX_TITLE_ID].rstrip("-._") or "chapter"
+    return first_free(wanted, ids)
 
 
 def path_inside(workspace: Workspace, path: Path) -> str | None:

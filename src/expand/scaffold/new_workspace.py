@@ -14,6 +14,7 @@ from expand.document.site import Site, sites_above
 from expand.errors import InputError, Place
 from expand.importers import outline_yaml
 from expand.importers.documents import read_headings
+from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, all_free, settled
 from expand.importers.writer import SCHEMA_FILE
@@ -34,9 +35,9 @@ _FIRST = TreeChapter(
     id="01", title="Getting started", source="chapters/01_getting_started.md", sections=0, exists=False
 )
 _FIRST_SECTIONS = (
-    ProposedSection(title="What it is for", lines=60, topics=("The problem", "When not to use it")),
-    ProposedSection(title="Installing it", lines=60, topics=("Requirements", "First start")),
-    ProposedSection(title="A first example", lines=80),
+    ProposedSection(title="What it is for", length=Length(60, "lines"), topics=("The problem", "When not to use it")),
+    ProposedSection(title="Installing it", length=Length(60, "lines"), topics=("Requirements", "First start")),
+    ProposedSection(title="A first example", length=Length(80, "lines")),
 )
 _GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}", SETTINGS_SCHEMA_FILE})
 _SETTINGS = f"""\
@@ -210,7 +211,9 @@ def _outline(root: Path, chapter: TreeChapter, *, known: bool) -> tuple[str, str
         read = read_headings(text_of(root / chapter.source), file=chapter.source, chapter=chapter.id)
         target = chapter.state.target
         sections = (
-            [replace(s, lines=s.present or target) for s in read.sections] if chapter.state.finished else read.sections
+            [replace(s, length=Length(s.present or target, "lines")) for s in read.sections]
+            if chapter.state.finished
+            else read.sections
         )
         proposal = replace(proposal, sections=tuple(sections))
     text = outline_yaml.new_outline(
