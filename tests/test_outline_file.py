@@ -181,6 +181,7 @@ BEYOND_A_SCHEMA = {
     "id_hidden": "it sees the number 0.03",
     "id_ends_in_a_line_feed": "Python's $ matches before it; an editor's does not",
     "duplicate_titles": "only whole items are compared",
+    "lines_missing": "words of the section or of the chapter do as well",
 }
 
 
@@ -535,7 +536,7 @@ def test_what_is_wrong_is_not_looked_up_as_well(tmp_path: Path) -> None:
         "book.yaml:3:30: chapter 1: tier is a list; give letters and digits, such as 03",
         'book.yaml:3:43: chapter 1: source "chapters/" is no path; give a path inside it, such as chapters/03_name.md',
         'book.yaml:4:5: chapter 2 is the text "text"; give keys and values; known are: id, title, tier, lines_before, '
-        "lines, target_lines, finished, source",
+        "lines, target_lines, words, characters, 字数, finished, source",
         "book.yaml:6:16: opening 1: chapter 1 must be a string, not true; put it in quotes",
         'book.yaml:6:22: the book has no chapter "3"; did you mean "03"?',
         'book.yaml:8:5: tier 1: the key "id" is missing; add id: 03',

@@ -51,14 +51,16 @@ def check_section(
     """Everything that a section owes its outline and does not keep, in the order of lines.
 
     ``text`` begins with the section's heading and holds those of its topics; ``title`` and
-    ``topics`` are in ``language``; ``target`` is in lines. ``share`` are the section's code examples of those that the
-    chapter demands, which are noted where the section demands none itself; for ``refused`` see ``examples_of``."""
+    ``topics`` are in ``language``; ``target`` is in lines, for a section whose outline counts those. ``share`` are the
+    section's code examples of those that the chapter demands, which are noted where the section demands none itself;
+    for ``refused`` see ``examples_of``."""
     number = section.number
+    goal, unit = section.goal(language)
     examples = requirements.examples_of(text, quality.code_language, refused=refused)
     severity: Severity
     wanted, severity = (share, "note") if section.code_examples is None else (section.code_examples, "warning")
     return _by_line(
-        requirements.wrong_length(text, section=number, target=target),
+        requirements.wrong_length(text, section=number, target=target if unit == "lines" else goal, unit=unit),
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),

@@ -10,7 +10,7 @@ from expand.document.layout import is_placeholder
 from expand.markdown import blocks, code, lines, matching
 from expand.markdown.blocks import Block
 from expand.markdown.matching import unnumbered
-from expand.outline import Layout
+from expand.outline import Layout, Unit
 
 SHORT = 0.95
 """Below this share of its target a section is short."""
@@ -38,22 +38,22 @@ EXAMPLE_LINES = 3
 """Lines of code, comments aside, from which a block is an example."""
 
 
-def wrong_length(text: str, *, section: int, target: int) -> list[Finding]:
-    """At most one: the section is below 95 % or above 120 % of its target."""
+def wrong_length(text: str, *, section: int, target: int, unit: Unit = "lines") -> list[Finding]:
+    """At most one: the section is below 95 % or above 120 % of its target, which is in lines, words or characters."""
     if target <= 0:
         return []
-    delivered = lines.of_section(text)
+    delivered = lines.of_section(text) if unit == "lines" else lines.words(text)
     counted = lines.count(text) + 1
     share = delivered / target
-    message = f"{delivered} of {target} lines ({share:.0%})"
-    if counted - delivered > max(PADDING_LINES, PADDING_SHARE * counted):
-        message += f"; {counted - delivered} of the {counted} lines are padding or repeat others"
+    message = f"{delivered:,} of {target:,} {unit} ({share:.0%})"
+    if (padding := lines.padding(text)) > max(PADDING_LINES, PADDING_SHARE * counted):
+        message += f"; {padding} of the {counted} lines are padding or repeat others"
     if share < SHORT:
         severity: Severity = "blocking" if share < FAR_SHORT else "warning"
-        remedy = f"{target - delivered} more lines are needed"
+        remedy = f"{target - delivered:,} more {unit} are needed"
         return [finding("short", section, 1, message, severity=severity, remedy=remedy)]
     if share > LONG:
-        remedy = f"cut {delivered - target} lines or raise the outline's target"
+        remedy = f"cut {delivered - target:,} {unit} or raise the outline's target"
         return [finding("long", section, 1, message, remedy=remedy)]
     return []
 

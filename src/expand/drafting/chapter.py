@@ -30,6 +30,7 @@ from expand.errors import InputError, Place
 from expand.llm.types import Message
 from expand.markdown import blocks, matching, names
 from expand.markdown.blocks import anchor
+from expand.markdown.lines import measure_of
 from expand.markdown.matching import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
@@ -142,7 +143,7 @@ class Chapter:
         model = setup.profile.name
         if model not in self._templates:
             prompts = setup.prompts.of(self.id, self.outline.style or self._book.style)
-            prompts.check(self.language)
+            prompts.check(self.language, self.context.units)
             self._templates[model] = prompts, prompts.system(self.context)
         return self._templates[model]
 
@@ -255,6 +256,7 @@ class Chapter:
             title=title,
             topics=topics,
             target=section.lines,
+            measure=measure_of(section, self.language),
             names=self.names,
             intro=() if topics else tuple(own.values()),
             placed={topic: (text,) for topic, text in own.items()} if topics else {},
@@ -295,6 +297,7 @@ class Chapter:
             title=title,
             topics=topics,
             target=section.lines,
+            measure=measure_of(section, self.language),
             names=self.names,
             intro=tuple(intro),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
@@ -399,6 +402,8 @@ class Chapter:
             # Only where there is one: drafts from before there were briefs stay current.
             if (entry := self.brief_of(section)) is not None:
                 own["outline"] = [own["outline"], dict(entry.data)]
+            if (goal := section.goal(self.language))[1] != "lines":
+                own["outline"] = [own["outline"], [*goal]]
             digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
             known = self._keys[section.number, revision] = ".".join(digests[name] for name in PARTS)
         return known
@@ -469,6 +474,7 @@ class Chapter:
                 for skeleton in self.skeletons.values()
             ),
             code_check=self.setup.code_check,
+            units=tuple(sorted({skeleton.measure.unit for skeleton in self.skeletons.values()})),
             brief=self.brief.text() if self.brief else "",
         )
 

@@ -162,7 +162,7 @@ class DraftFile:
             text=document.text_hash(text),
             told=preceding_hash,
             demands=self.chapter.demands(section),
-            lines=section.lines,
+            lines=self.chapter.skeletons[number].goal,
             id=self.ledger_id(number),
         )
         self._unwritten.add(number)
@@ -221,9 +221,9 @@ class DraftFile:
         begun = SectionText(skeleton.opened(found.opening))
         begun.bodies = [found.texts.get(slot, "") for slot in begun.slots]
         whole = all(begun.bodies)
-        share = lines.of_section(begun.render()) / section.lines
+        share = begun.lines / section.lines
         less = found.others or not stamp.lines
-        if whole and not less and section.lines != stamp.lines and not SHORT <= share <= LONG:
+        if whole and not less and skeleton.goal != stamp.lines and not SHORT <= share <= LONG:
             return NOT_BEGUN
         return Begun(tuple(begun.bodies), found.opening, whole=whole and (not less or share >= SHORT))
 
@@ -421,7 +421,7 @@ class DraftFile:
         before = stamp if stamp is not None and stamp.key not in ("", SOURCE_KEY) else carried.stamp
         if before is not None:
             # Lines and topics came from elsewhere, and what is asked for rose with them.
-            asked = text.skeleton.target if all(text.bodies) else before.lines
+            asked = text.skeleton.goal if all(text.bodies) else before.lines
             hashed = "" if carried.edited else document.text_hash(whole)
             before = replace(before, text=hashed, lines=asked, id=stamp.id if stamp else 0)
         return DraftSection(number=number, text=whole), before
@@ -429,11 +429,15 @@ class DraftFile:
     def section_result(self, section: Section, status: SectionStatus) -> SectionResult:
         """A section as it stands, held against its outline."""
         text = self.texts[section.number]
+        skeleton = self.chapter.skeletons[section.number]
         return SectionResult(
             number=section.number,
-            title=self.chapter.skeletons[section.number].title,
+            title=skeleton.title,
             target_lines=section.lines,
             lines=lines.of_section(text),
+            unit=skeleton.measure.unit,
+            target=skeleton.goal,
+            counted=skeleton.measure.counted(text),
             status=status,
             findings=self.chapter.check(section, text),
         )

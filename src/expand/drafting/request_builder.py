@@ -242,7 +242,8 @@ class RequestBuilder:
         return replace(
             self._base,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
-            lines=ask.lines,
+            lines=skeleton.measure.stated(ask.lines),
+            unit=skeleton.measure.unit,
             source_material="\n\n".join(material) if first else "",
             revises_source=skeleton.revised and first and bool(material),
             before=self._before(ask, section_text),

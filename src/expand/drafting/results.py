@@ -12,6 +12,7 @@ from expand.drafting.events import SectionStatus
 from expand.errors import AuthorError, BudgetExceededError
 from expand.llm.types import Usage
 from expand.markdown.lines import length_score
+from expand.outline import Unit
 from expand.schema import Json
 
 NO_USAGE = Usage(prompt=0, completion=0)
@@ -26,6 +27,10 @@ class SectionResult:
     target_lines: int
     lines: int
     status: SectionStatus
+    unit: Unit = "lines"
+    target: int = 0
+    counted: int = 0
+    """What the section is to have and has of the ``unit`` that its outline counts."""
     attempts: int = 0
     answers: int = 0
     usage: Usage = NO_USAGE
@@ -89,7 +94,10 @@ class ChapterResult:
     @property
     def length_score(self) -> float:
         """LongBench-Write's S_l over the sections, weighted by their targets, 0 to 100."""
-        return length_score((s.target_lines, s.lines) for s in self.sections)
+        return length_score(
+            (s.target_lines, s.lines if s.unit == "lines" else s.target_lines * s.counted / s.target)
+            for s in self.sections
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,6 +188,9 @@ def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
 def _section(section: SectionResult) -> dict[str, Json]:
     return {
         **_fields(section, "number title target_lines lines status attempts answers"),
+        **(
+            {f"target_{section.unit}": section.target, section.unit: section.counted} if section.unit != "lines" else {}
+        ),
         "tokens": _fields(section.usage, "prompt cached completion"),
         "code": dict(section.code._asdict()) if section.code else None,
         "findings": [finding_json(finding) for finding in section.findings],

@@ -43,7 +43,6 @@ from expand.drafting.section_state import (
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
 from expand.llm.types import Author
-from expand.markdown import lines
 from expand.outline import Section
 from expand.settings import Settings
 from expand.workspace import Workspace
@@ -452,7 +451,7 @@ class _Scheduler:
                 self._to_mend.setdefault(chapter.id, []).append((section_run, check))
         elif check.begun.bodies:
             draft_file.put_on(number, drafted.text)
-        elif drafted.lines >= lines.of_section(draft_file.texts[number]):
+        elif drafted.lines >= chapter.skeletons[number].measure.of_section(draft_file.texts[number]):
             draft_file.put(number, drafted.text, "")
         return self._status(chapter.id, number, drafted.ended_by), drafted.notes
 

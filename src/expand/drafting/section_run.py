@@ -332,9 +332,10 @@ class SectionRun:
         profile = self._chapter.setup.profile
         if not profile.brief or have <= MOST_OVER * lines or lines > profile.lines_per_request:
             return
+        measure = self._text.skeleton.measure
         problem = (
-            f"it has {have} lines where {lines} are wanted; say the same in fewer words, and keep the heading line of "
-            "each topic, every code example and every fact"
+            f"it has {measure.stated(have):,} {measure.unit} where {measure.stated(lines):,} are wanted; say the same "
+            "in fewer words, and keep the heading line of each topic, every code example and every fact"
         )
         # A model that wrote half as much again as it was asked for does so again.
         fewer = max(STRONG_LEAST_LINES, round(lines / delivery_ratio(self._context.delivered)))

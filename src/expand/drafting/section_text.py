@@ -36,17 +36,19 @@ class Skeleton:
     """What a section consists of before a model wrote anything.
 
     ``placed`` are the source's blocks by topic index (from 0), ``intro`` those that belong to the section but to no
-    topic. ``target`` is in lines, heading and separating blank included. ``kept`` are the parts of a section of a
-    document that keeps its own form, empty where the tool sets the headings; ``body_level`` is the highest level of a
-    heading in the model's text. By the chapter's brief, ``opening`` are the section's first sentences, and ``weights``
-    the lines that it gives each topic, which say how they share the section; "" and () where it says nothing.
-    ``names`` are the link references and footnotes that the author's document defines, with what they stand for. Where
-    the section is ``revised``, the author's text on a topic gives way to the model's."""
+    topic. ``target`` is in lines, heading and separating blank included; ``measure`` is how they are counted.
+    ``kept`` are the parts of a section of a document that keeps its own form, empty where the tool sets the
+    headings; ``body_level`` is the highest level of a heading in the model's text. By the chapter's brief,
+    ``opening`` are the section's first sentences, and ``weights`` the lines that it gives each topic, which say how
+    they share the section; "" and () where it says nothing. ``names`` are the link references and footnotes that
+    the author's document defines, with what they stand for. Where the section is ``revised``, the author's text on
+    a topic gives way to the model's."""
 
     number: int
     title: str
     topics: tuple[str, ...]
     target: int
+    measure: lines.Measure = lines.LINES
     intro: tuple[str, ...] = ()
     placed: dict[int, tuple[str, ...]] = field(default_factory=dict)
     kept: tuple[Part, ...] = ()
@@ -56,6 +58,11 @@ class Skeleton:
     weights: tuple[int, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     revised: bool = False
+
+    @property
+    def goal(self) -> int:
+        """What the section is to have of what its outline counts."""
+        return self.measure.stated(self.target)
 
     @property
     def revised_texts(self) -> tuple[str, ...]:
@@ -154,7 +161,7 @@ class SectionText:
     def lines(self) -> int:
         """Markdown lines of the section without padding, its separating blank line included."""
         if self._lines is None:
-            self._lines = lines.of_section(self.render())
+            self._lines = self.skeleton.measure.of_section(self.render())
         return self._lines
 
     @cached_property
@@ -162,11 +169,11 @@ class SectionText:
         """The lines before a model wrote anything."""
         parts = [part for part in self.skeleton.parts if not isinstance(part, Placeholder)]
         bare = fill(parts, [""] * len(self.slots), self.skeleton.newline, headings=True)
-        return lines.of_section(bare.text.strip("\n"))
+        return self.skeleton.measure.of_section(bare.text.strip("\n"))
 
     def body_lines(self, slot: int) -> int:
         """Lines of one topic that a model wrote, without padding."""
-        return lines.effective(self.bodies[slot])
+        return self.skeleton.measure.effective(self.bodies[slot])
 
     def add(self, text: str, finish: Finish, slots: Sequence[int]) -> int:
         """Adds an answer that was asked for ``slots``; returns by how many lines the section grew.

@@ -1,11 +1,13 @@
 """Book, chapter, section and topic as frozen values. Reading them is in ``file.py``.
 
-Lines are Markdown lines as ``wc -l`` counts them, tokens are whole, hours are wall-clock hours.
+Lines are Markdown lines as ``wc -l`` counts them, tokens are whole, hours are wall-clock hours. A length that is
+stated in words or Chinese characters is also known in the lines that it comes to.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 from expand.errors import InputError, Place
@@ -13,6 +15,13 @@ from expand.errors import InputError, Place
 Priority = Literal["high", "medium", "low"]
 Layout = Literal["keep", "numbered"]
 SourceText = Literal["keep", "revise"]
+Unit = Literal["lines", "words", "characters"]
+
+WORDS_A_LINE = 10
+"""About what a line of a chapter holds, code and blank lines included."""
+CHARACTERS_A_WORD = Fraction(8, 5)
+"""Chinese characters that say what an English word says."""
+CHARACTERS_A_LINE = WORDS_A_LINE * CHARACTERS_A_WORD
 
 
 class Text(NamedTuple):
@@ -52,18 +61,30 @@ class Style:
 
 class Section(NamedTuple):
     """One section of a chapter: ``number`` counts from 1, ``lines`` is its target. ``heading`` is its heading in the
-    document, or ``#id``, "" where its title tells."""
+    document, or ``#id``, "" where its title tells. ``words`` and ``characters`` are what the outline states beside or
+    instead of lines, 0 where it does not; where it states either, that is counted and ``lines`` is what it comes to."""
 
     number: int
     title: Text
     lines: int
+    words: int = 0
+    characters: int = 0
     topics: tuple[Text, ...] = ()
     code_examples: int | None = None
     note: Text | None = None
     heading: str = ""
     ignore: tuple[str, ...] = ()
-    source_text: SourceText | None = None
     """Kinds of findings that are silenced, beside those of the outline."""
+    source_text: SourceText | None = None
+
+    def goal(self, language: str) -> tuple[int, Unit]:
+        """What a draft in a language is to have, and of what: words, Chinese characters where it is in Chinese or
+        Japanese, lines where the outline states neither."""
+        if not self.words and not self.characters:
+            return self.lines, "lines"
+        if language.partition("-")[0] in ("zh", "ja"):
+            return self.characters or round(self.words * CHARACTERS_A_WORD), "characters"
+        return self.words or round(self.characters / CHARACTERS_A_WORD), "words"
 
 
 class Quality(NamedTuple):
@@ -74,14 +95,16 @@ class Quality(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """One chapter's contract. ``stated_lines`` is what the file states as the chapter's target;
-    ``target_lines`` is what its sections add up to, and what is drafted."""
+    """One chapter's contract. ``stated_lines`` is what the file states as the chapter's target, ``stated_words`` and
+    ``stated_characters`` likewise, 0 for none; ``target_lines`` is what its sections add up to, and what is drafted."""
 
     id: str
     title: Text
     source: str
     sections: tuple[Section, ...]
     stated_lines: int | None = None
+    stated_words: int = 0
+    stated_characters: int = 0
     priority: Priority = "medium"
     hours: float = 0.0
     audience: Text | None = None

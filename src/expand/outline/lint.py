@@ -70,6 +70,10 @@ def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPa
             f"the sections add up to {outline.target_lines:,} lines, target_lines says "
             f"{stated:,}; {outline.target_lines:,} are drafted",
         )
+    for unit, whole in (("words", outline.stated_words), ("characters", outline.stated_characters)):
+        together = sum(getattr(section, unit) for section in outline.sections)
+        if whole and abs(whole - together) > len(outline.sections):  # shares are rounded
+            yield (unit,), f"the sections add up to {together:,} {unit}, the chapter says {whole:,}; those are drafted"
     demanded = max(outline.quality.code_examples, sum(section.code_examples or 0 for section in outline.sections))
     if message := too_many_examples(demanded, outline.target_lines):
         yield ("quality", "code_examples"), message

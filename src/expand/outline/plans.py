@@ -33,7 +33,9 @@ def scaled(outline: Outline, lines: int) -> Outline:
         given[index] += 1
     sections = tuple(
         section._replace(
-            lines=max(count, min(MINIMUM_SECTION_LINES, section.lines)),
+            lines=(least := max(count, min(MINIMUM_SECTION_LINES, section.lines))),
+            words=round(section.words * least / section.lines),
+            characters=round(section.characters * least / section.lines),
             code_examples=None if section.code_examples is None else round(section.code_examples * lines / total),
         )
         for section, count in zip(outline.sections, given, strict=True)

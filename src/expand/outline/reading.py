@@ -11,13 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from expand.errors import InputError
-from expand.outline import Allowance, Book, BookChapter, Opening, Outline, PlanSpec, Quality, Section, Style, Text, Tier
+from expand.outline import (
+    CHARACTERS_A_LINE,
+    WORDS_A_LINE,
+    Allowance,
+    Book,
+    BookChapter,
+    Opening,
+    Outline,
+    PlanSpec,
+    Quality,
+    Section,
+    Style,
+    Text,
+    Tier,
+)
 from expand.outline.schema import BOOK, OUTLINE
 from expand.paths import require_inside
 from expand.schema.positions import DataPath, Positions, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
 from expand.schema.validators import Validator, suggestion
 
+LENGTHS = ("words", "characters", "字数")
+"""The keys of lengths that are not in lines; the last two mean the same."""
 BUILT_IN_PLANS = ("full", "lean", "none")
 
 
@@ -27,6 +43,7 @@ def read_outline(path: Path, *, root: Path, chapter_id: str) -> Outline:
     file.check_id(path, chapter_id)
     file.check_source(file.data, ())
     file.check_terms()
+    file.check_lengths()
     file.problems.raise_if_any()
     return _outline(file.data, file.style())
 
@@ -95,6 +112,16 @@ class _File:
                 self.problems.add(self.positions.key(("glossary", term)), what, "remove one")
             terms.add(term.strip())
 
+    def check_lengths(self) -> None:
+        """Refuse sections without a length, where the chapter has none in words or characters that they could share."""
+        known = self.positions.keys  # also of a length that is wrong, and is said to be
+        if any((key,) in known for key in LENGTHS):
+            return
+        for number, _ in self.items("sections"):
+            if not any(("sections", number, key) in known for key in ("lines", *LENGTHS)):
+                what = f'section {number + 1}: the key "lines" is missing'
+                self._add(("sections", number), what, "add lines: 150, or words or characters")
+
     def check_languages(self) -> None:
         language, languages = self.data.get("language"), self.data.get("languages")
         if language is not None and languages and language not in languages:
@@ -144,15 +171,43 @@ def _composed(name: str) -> str:
 # Values from data that is right: nothing below checks anything.
 
 
+def _stated(data: Mapping[str, Any]) -> tuple[int, int]:
+    """The words and the characters that a chapter or a section states; 0 for none."""
+    return int(data.get("words") or 0), int(data.get("characters") or data.get("字数") or 0)
+
+
+def _come_to(words: int, characters: int) -> int | None:
+    """The lines that words or characters come to, None without either."""
+    return max(1, round(words / WORDS_A_LINE or characters / CHARACTERS_A_LINE)) if words or characters else None
+
+
+def _sections(data: Mapping[str, Any]) -> tuple[Section, ...]:
+    """The sections, with what the chapter states in words or characters shared among those that state neither: by
+    their lines, else by their topics."""
+    stated = [_stated(section) for section in data["sections"]]
+    left = [max(0, whole - sum(column)) for whole, column in zip(_stated(data), zip(*stated, strict=True), strict=True)]
+    open_ones = [section for section, own in zip(data["sections"], stated, strict=True) if not any(own)]
+    in_lines = all("lines" in section for section in open_ones)
+    weights = [int(section["lines"]) if in_lines else 1 + len(section.get("topics", ())) for section in open_ones]
+    shares = ([round(count * weight / sum(weights)) for count in left] for weight in weights)
+    return tuple(
+        _section(number, section, *(own if any(own) else next(shares)))
+        for number, (section, own) in enumerate(zip(data["sections"], stated, strict=True), 1)
+    )
+
+
 def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
+    words, characters = _stated(data)
     quality = data.get("quality", {})
     return Outline(
         id=data["id"],
         title=_text(data["title"]),
         source=next(iter(_sources(data).values())),
         sources=_by_language(data),
-        sections=tuple(_section(number, section) for number, section in enumerate(data["sections"], 1)),
+        sections=_sections(data),
         stated_lines=_whole(data.get("target_lines")),
+        stated_words=words,
+        stated_characters=characters,
         priority=data.get("priority", "medium"),
         hours=float(data.get("hours", 0)),
         audience=_text_or_none(data.get("audience")),
@@ -171,11 +226,13 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
     )
 
 
-def _section(number: int, data: Mapping[str, Any]) -> Section:
+def _section(number: int, data: Mapping[str, Any], words: int, characters: int) -> Section:
     return Section(
         number=number,
         title=_text(data["title"]),
-        lines=int(data["lines"]),
+        lines=int(data["lines"]) if "lines" in data else _come_to(words, characters) or 1,
+        words=words,
+        characters=characters,
         topics=tuple(map(_text, data.get("topics", ()))),
         code_examples=_whole(data.get("code_examples")),
         note=_text_or_none(data.get("note")),
@@ -244,7 +301,7 @@ def _chapter(data: Mapping[str, Any], language: str) -> BookChapter:
         tier=data.get("tier"),
         lines_before=_whole(data.get("lines_before")),
         lines=_whole(data.get("lines")),
-        target_lines=_whole(data.get("target_lines")),
+        target_lines=_whole(data.get("target_lines")) or _come_to(*_stated(data)),
         finished=data.get("finished", False),
         source=_by_language(data).get(language) or next(iter(_sources(data).values()), None),
         sources=_by_language(data),

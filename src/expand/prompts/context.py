@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, get_args, get_type_hints
 
 from expand.errors import InputError
+from expand.outline import Unit
 from expand.schema.validators import suggestion
 
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese (简体中文)", "de": "German", "fr": "French",
@@ -37,6 +38,10 @@ class SectionContext:
     material: Annotated[str, About("The author's own text in it.", "Measure first.")] = ""
 
 
+UNITS: Mapping[str, Unit] = {"lines": "lines", "行": "lines", "words": "words", "字": "characters"}
+"""The units of lengths by their names in requests."""
+
+
 _EXAMPLE_SECTION = SectionContext(number=2, title="Profiling tools", topics=("The perf tool", "Flame graphs"), share=24)
 
 
@@ -62,6 +67,9 @@ class ChapterContext:
         tuple[SectionContext, ...], About("All sections of the chapter, in their order.", (_EXAMPLE_SECTION,))
     ]
     code_check: Annotated[bool, About("Whether toolchains judge the code blocks.", True)] = False
+    units: Annotated[
+        tuple[Unit, ...], About("What its requests count: `lines`, `words`, `characters` or several.", ("lines",))
+    ] = ("lines",)
     brief: Annotated[
         str, About('What the chapter\'s brief says for all sections, as YAML; "" without one.', "edition: '2024'")
     ] = ""
@@ -79,8 +87,10 @@ class RequestContext:
     section_title: Annotated[str, About("The section's title.", "Profiling tools")]
     topics: Annotated[tuple[str, ...], About("The topics that this request is about.", ("The perf tool",))]
     lines: Annotated[
-        int, About("How many lines it asks for; the last figure in front of `lines` or `行` is taken.", 45)
+        int,
+        About("How many lines it asks for, or words or characters; the last figure in front of the unit is taken.", 45),
     ]
+    unit: Annotated[Unit, About("What it counts: `lines`, `words` or `characters`.", "lines")] = "lines"
     previous_section: Annotated[str, About('The title of the section before, "" for the first.', "Methods")] = ""
     section_note: Annotated[str, About("The outline's instruction for the section.", "Say what needs root.")] = ""
     source_material: Annotated[
@@ -156,7 +166,7 @@ class BriefContext:
     problems: Annotated[tuple[str, ...], About("What was wrong with it.", ("there are no sections",))] = ()
 
 
-_DECOY = "It is said here in 7 lines. 这里有 7 行。"
+_DECOY = "It is said here in 7 lines, 80 words. 这里有 7 行、80 字。"
 _SAMPLE_LINES = 4_217
 _SAMPLE = RequestContext(
     language="en",
@@ -204,7 +214,9 @@ _KINDS: Mapping[Any, str] = {
     str: "text",
     int: "whole number",
     bool: "yes or no",
+    Unit: "text",
     tuple[str, ...]: "list of texts",
+    tuple[Unit, ...]: "list of texts",
     Mapping[str, str]: "texts by term",
     tuple[SectionContext, ...]: "list of sections",
 }

@@ -3,15 +3,16 @@
 Templates are Jinja2 files, rendered in a sandbox with every undefined name an error;
 ``TemplateLookup`` says which file a name means. Two things hold of what is rendered: ``system.j2``
 sees nothing that changes between the requests of a chapter, neither chance nor the clock, so that a
-provider's cache can serve it; and a request's last figure of lines is the number wanted.
+provider's cache can serve it; and a request's last figure of lines or words is the number wanted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 
 import jinja2
@@ -21,9 +22,10 @@ from jinja2.parser import Parser
 
 from expand.errors import InputError, InputErrors, Place
 from expand.llm.types import Message
-from expand.outline import Style
+from expand.outline import Style, Unit
 from expand.prompts.context import (
     SAMPLES,
+    UNITS,
     BriefContext,
     ChapterContext,
     RequestContext,
@@ -47,7 +49,7 @@ LAST_MESSAGES = ("section.j2", "continue.j2", "repair.j2")
 _UNDEFINED = re.compile(r"^'(?P<name>[^']+)' is undefined$")
 _NO_ATTRIBUTE = re.compile(r"object(?: \S+)?' has no attribute '(?P<name>[^']+)'$")
 # Possessive, and from the first digit on: a text of a million digits would else be read a million times.
-_STATED_LINES = re.compile(r"(?<!\d)(\d++)\s*+(?:lines|行)")
+_STATED_LENGTH = re.compile(rf"(?<!\d)(\d++)\s*+({'|'.join(UNITS)})")
 
 _TEMPLATE_ERRORS = (
     *(jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError),
@@ -146,7 +148,7 @@ class Prompts:
         self._style = style
         self._environment = _Environment(self.lookup)
         self._sources: dict[str, tuple[Path, ...]] = {}
-        self._checked: set[str] = set()
+        self._checked: set[tuple[str, ...]] = set()
         self._of_chapters: dict[tuple[str, str], Prompts] = {}
 
     def of(self, chapter: str, house_style: Style | None) -> Prompts:
@@ -205,23 +207,22 @@ class Prompts:
                 digest.update(self._environment.text(path).encode() + b"\0")
         return digest.hexdigest()
 
-    def check(self, language: str) -> None:
-        """Tries the drafting templates in a language, so that what is wrong is said before anything
-        is sent: unknown names in any branch, and requests that do not end on the lines wanted.
-        Templates that are the packaged ones from end to end are taken as they are: a test tries
-        them all.
+    def check(self, language: str, units: Sequence[Unit] = ("lines",)) -> None:
+        """Tries the drafting templates in a language and for the units that requests count, so that what is wrong is
+        said before anything is sent: unknown names in any branch, and requests that do not end on the length wanted.
+        Templates that are the packaged ones from end to end are taken as they are: a test tries them all.
 
         Raises ``InputErrors``."""
-        if language in self._checked:
+        if (language, *units) in self._checked:
             return
         own = [name for name in DRAFTING_TEMPLATES if not self.lookup.are_packaged(self.sources(name))]
         errors = {str(error): error for name in own for error in self._unknown_names(name)}
         if errors:
             raise InputErrors(list(errors.values()))
         for name in own:
-            for sample in SAMPLES if name in LAST_MESSAGES else ():
-                self.request(name, replace(sample, language=language))
-        self._checked.add(language)
+            for sample, unit in product(SAMPLES, units) if name in LAST_MESSAGES else ():
+                self.request(name, replace(sample, language=language, unit=unit))
+        self._checked.add((language, *units))
 
     def _unknown_names(self, template: str) -> Iterator[InputError]:
         """An error for each name that nothing declares or sets, in any branch of a template."""
@@ -258,14 +259,16 @@ class Prompts:
     def request(self, template: str, context: RequestContext) -> Message:
         """The last message: ``template`` is ``section.j2``, ``continue.j2`` or the like."""
         text = self._render(template, context, _REQUEST_NAMES)
-        figures = _STATED_LINES.findall(text)
-        stated_lines = figures[-1].lstrip("0")[:15] if figures else ""  # longer than any number that can be meant
-        if template in LAST_MESSAGES and int(stated_lines or "0") != context.lines:
-            stated = f"the last such figure is {int(stated_lines or '0'):,}" if figures else "it states none"
-            unit = "行" if context.language == "zh" else "lines"
+        figures = _STATED_LENGTH.findall(text)
+        digits, unit = figures[-1] if figures else ("", "")
+        count = int(digits.lstrip("0")[:15] or "0")  # longer than any number that can be meant
+        if template in LAST_MESSAGES and (count, UNITS.get(unit)) != (context.lines, context.unit):
+            stated = f"the last such figure is {count:,} {unit}" if figures else "it states none"
+            names = [name for name, meant in UNITS.items() if meant == context.unit]
+            wanted = names[-1 if context.language == "zh" else 0]
             raise InputError(
-                f"template: a request has to end on its {context.lines:,} lines; {stated}",
-                remedy=f'end it on {{% include "length.j2" %}}, or on {{{{ lines }}}} {unit}',
+                f"template: a request has to end on its {context.lines:,} {context.unit}; {stated}",
+                remedy=f'end it on {{% include "length.j2" %}}, or on {{{{ lines }}}} {wanted}',
                 place=Place(path=self.path(template)),
             )
         return Message(role="user", content=text)

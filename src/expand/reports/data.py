@@ -22,17 +22,25 @@ from expand.ledger import Ledger
 from expand.ledger.aggregates import Aggregates, Slice
 from expand.markdown import lines
 from expand.markdown.lines import of_section
-from expand.outline import Book, BookChapter, Outline, Priority, Text
+from expand.outline import Book, BookChapter, Outline, Priority, Section, Text
 from expand.reports.estimates import Rate, Sample, rate
 from expand.workspace import Workspace, read_text, write_atomically
 
 
 class DraftSummary(NamedTuple):
-    """A draft: its language and plan ("" where it does not say), its lines by section number."""
+    """A draft: its language and plan ("" where it does not say), its lines and its words by section number."""
 
     language: str
     plan: str
     lines_by_section: Mapping[int, int]
+    words_by_section: Mapping[int, int] = {}
+
+    def delivered(self, section: Section) -> int:
+        """The lines of a section; where its outline counts words, the lines that those come to."""
+        goal, unit = section.goal(self.language)
+        if unit == "lines":
+            return self.lines_by_section.get(section.number, 0)
+        return round(self.words_by_section.get(section.number, 0) * section.lines / goal)
 
     @property
     def lines(self) -> int:
@@ -65,7 +73,10 @@ class DraftCache:
         Where it cannot be written, the next report counts anew."""
         if self._current.keys() <= self._former.keys() or not self._path.parent.is_dir():
             return
-        drafts = {key: [s.language, s.plan, [*s.lines_by_section.items()]] for key, s in self._current.items()}
+        drafts = {
+            key: [s.language, s.plan, [*s.lines_by_section.items()], [*s.words_by_section.items()]]
+            for key, s in self._current.items()
+        }
         with suppress(InputError):
             write_atomically(
                 self._path, json.dumps({"code": self._code, "drafts": drafts}), durable=False, private=True
@@ -77,8 +88,10 @@ class DraftCache:
             if form["code"] != self._code:
                 return {}
             return {
-                key: DraftSummary(str(language), str(plan), {int(number): int(count) for number, count in lines})
-                for key, (language, plan, lines) in form["drafts"].items()
+                key: DraftSummary(
+                    str(language), str(plan), *({int(n): int(count) for n, count in counts} for counts in by_section)
+                )
+                for key, (language, plan, *by_section) in form["drafts"].items()
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}  # none yet, or not one of ours
@@ -86,7 +99,9 @@ class DraftCache:
 
 def _count(text: str) -> DraftSummary:
     draft = read(text)
-    return DraftSummary(draft.language, draft.plan, {s.number: of_section(s.text) for s in draft.sections})
+    texts = {section.number: section.text for section in draft.sections}
+    counts = ({number: count(text) for number, text in texts.items()} for count in (of_section, lines.words))
+    return DraftSummary(draft.language, draft.plan, *counts)
 
 
 def _code_state() -> str:
@@ -320,7 +335,6 @@ def _chapter(
         before = lines.count(former.decode("utf-8", "replace"))
     if before is None:
         before = recorded if recorded is not None else counted or 0
-    delivered = draft.lines_by_section if draft else {}
     return ChapterData(
         id=identity.id,
         title=identity.title,
@@ -334,7 +348,7 @@ def _chapter(
         hours=outline.hours if outline else 0.0,
         declared_finished=record.finished if record else False,
         sections=tuple(
-            SectionData(section.number, section.title, section.lines, delivered.get(section.number, 0))
+            SectionData(section.number, section.title, section.lines, draft.delivered(section) if draft else 0)
             for section in (outline.sections if outline else ())
         ),
         draft=draft,

@@ -6,10 +6,12 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
+
+from expand.markdown.lines import words
 
 _WORDS: Mapping[str, Mapping[str, Sequence[str]]] = tomllib.loads(
     (Path(__file__).parents[1] / "data" / "scripted_words.toml").read_text(encoding="utf-8")
@@ -20,7 +22,7 @@ APART = 500
 """The sections of a chapter begin so many sentences apart."""
 
 EXAMPLES = re.compile(r"Include (\d+) complete code example")
-ASKED = re.compile(r"(\d+)\s*(lines|行)")
+ASKED = re.compile(r"(\d+)\s*(lines|行|words|字)")
 UNFINISHED = re.compile(r"<<<\n(.*?)\n>>>\s+It was cut off", re.DOTALL)
 IN_CODE = "breaks off inside a code block"
 GoesOn = Literal["anew", "verbatim", "aside"]
@@ -40,12 +42,17 @@ class LineRequest:
 
     @property
     def asked(self) -> tuple[int, str]:
-        """The last number of lines in the message, and its language."""
+        """The last number of lines, or of words or Chinese characters, in the message, and its language."""
         found = ASKED.findall(self.text)
         if not found:
             return 10, "en"
         count, unit = found[-1]
-        return int(count), "zh" if unit == "行" else "en"
+        return int(count), "en" if unit.isascii() else "zh"
+
+    @property
+    def counts_words(self) -> bool:
+        """Whether it is a number of words or Chinese characters."""
+        return any(unit in ("words", "字") for _, unit in ASKED.findall(self.text)[-1:])
 
     @property
     def unfinished(self) -> str:
@@ -90,7 +97,13 @@ class TextGenerator:
 
     def lines(self, question: LineRequest, count: int, language: str, *, goes_on: GoesOn = "anew") -> list[str]:
         """``count`` lines that were never written before in the chapter, naming the subjects; before them the rest of
-        what was cut."""
+        what was cut. Where the question counts words, so many lines as hold that many."""
+        if question.counts_words:
+            plain = replace(question, text=ASKED.sub("", question.text))
+            text = self.lines(plain, count // (25 if language == "zh" else 15), language, goes_on=goes_on)
+            while words("\n".join(text)) < count:
+                text.append(self._sentence(question, language))
+            return text
         heads, named = question.headings, question.subjects
         lines: list[str] = []
         if question.unfinished and goes_on != "aside":

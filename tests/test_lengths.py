@@ -1,0 +1,171 @@
+"""Lengths that an outline states in words or Chinese characters, and prose that is wrapped otherwise than usual."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import textwrap
+from itertools import product
+from pathlib import Path
+
+import pytest
+from workspaces import OUTLINE, expand, small
+
+from expand import RunResult, Workspace, expand_chapter
+from expand.checks.requirements import wrong_length
+from expand.markdown import lines
+from expand.outline import Section, Text
+from expand.outline.plans import Plan, under
+from expand.testing import ScriptedAuthor
+
+STATED = re.compile(r"(\d+)\s*(lines|行|words|字)")
+
+
+def outlined(folder: Path, *changes: tuple[str, str]) -> Workspace:
+    """The small workspace with another outline."""
+    text = OUTLINE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    small(folder)
+    (folder / "outlines" / "07.yaml").write_text(text, encoding="utf-8")
+    return Workspace.open(folder)
+
+
+def drafted(workspace: Workspace, author: ScriptedAuthor, language: str = "en", model: str = "gpt-4.1") -> RunResult:
+    made = expand_chapter(workspace, "07", author=author, model=model, language=language, brief=False)
+    return asyncio.run(made)
+
+
+def of_section(workspace: Workspace, number: int) -> str:
+    draft = workspace.draft("07")
+    assert draft is not None
+    section = draft.section(number)
+    assert section is not None
+    return section.text
+
+
+def test_a_section_in_words_is_asked_for_and_counted_in_words(tmp_path: Path) -> None:
+    workspace = outlined(
+        tmp_path, ("    lines: 40\n    topics:\n      - {en: B", "    words: 600\n    topics:\n      - {en: B")
+    )
+    author = ScriptedAuthor()
+    result = drafted(workspace, author)
+    units = {sent.section: STATED.findall(sent.last_user_message)[-1][1] for sent in author.requests}
+    assert units == {1: "words", 2: "lines", 3: "lines"}
+    assert "a word is what stands between spaces" in author.requests[0].prompt_text
+    assert result.chapter.length_score >= 95
+    first, second, _ = json.loads(json.dumps(result.as_json()))["chapters"][0]["sections"]
+    said = len([word for word in of_section(workspace, 1).split() if any(map(str.isalnum, word))])
+    assert first["words"] == said == pytest.approx(600, rel=0.05)
+    assert first["target_words"] == 600
+    assert "words" not in second
+
+
+def test_a_chapter_in_chinese_characters_shares_them_among_its_sections(tmp_path: Path) -> None:
+    changed = ("target_lines: 100", "字数: 2000"), ("    lines: 40\n", ""), ("    lines: 20\n", "    characters: 500\n")
+    workspace = outlined(tmp_path, *changed)
+    assert [section.characters for section in workspace.outline("07").sections] == [750, 750, 500]
+    author = ScriptedAuthor()
+    result = drafted(workspace, author, "zh")
+    assert {STATED.findall(sent.last_user_message)[-1][1] for sent in author.requests} == {"字"}
+    assert result.chapter.length_score >= 95
+    for number, wanted in ((1, 750), (3, 500)):
+        text = of_section(workspace, number)
+        said = len(re.findall(r"[\u4e00-\u9fff]|[A-Za-z0-9.#(){}+*;:>=_-]*[A-Za-z0-9][^\s\u4e00-\u9fff]*", text))
+        assert said == pytest.approx(wanted, rel=0.1)
+    (english,) = [section.goal("en") for section in workspace.outline("07").sections[:1]]
+    assert english == (round(750 / 1.6), "words")
+
+
+def test_stating_other_words_drafts_that_section_again(tmp_path: Path) -> None:
+    line, words = "    lines: 20\n", "    lines: 20\n    words: {}\n"
+    workspace = outlined(tmp_path, (line, words.format(300)))
+    drafted(workspace, ScriptedAuthor())
+    again = drafted(outlined(tmp_path, (line, words.format(600))), ScriptedAuthor())
+    assert [section.status for section in again.chapter.sections] == ["reused", "reused", "drafted"]
+
+
+def test_a_lean_plan_scales_words() -> None:
+    sections = tuple(Section(number=number, title=Text(plain="S"), lines=300, words=3000) for number in range(1, 4))
+    outline = Workspace.open(Path(__file__).parents[1]).outline("03")._replace(sections=sections)
+    assert [(s.lines, s.words) for s in under(Plan.LEAN, outline).sections] == [(150, 1500)] * 3
+
+
+@pytest.mark.parametrize(("count", "kind"), [(94, "short"), (95, ""), (120, ""), (121, "long")])
+def test_lengths_in_words_have_the_same_bounds(count: int, kind: str) -> None:
+    text = "\n".join(f"word{number}" for number in range(count))
+    found = wrong_length(text, section=1, target=100, unit="words")
+    assert [one.kind for one in found] == [kind] * bool(kind)
+    assert all(f"{count} of 100 words" in one.message for one in found)
+
+
+def test_outline_check_names_words_that_do_not_add_up(tmp_path: Path) -> None:
+    outlined(tmp_path, ("target_lines: 100", "words: 900"), ("    lines: 20\n", "    words: 1000\n"))
+    ran = expand(tmp_path, "outline", "check", "07")
+    assert ran.code == 0
+    assert "the sections add up to 1,000 words, the chapter says 900" in ran.out + ran.err
+
+
+def test_a_section_without_any_length_is_refused(tmp_path: Path) -> None:
+    outlined(tmp_path, ("    lines: 20\n", ""))
+    ran = expand(tmp_path, "outline", "check", "07")
+    assert ran.code == 2
+    assert 'section 3: the key "lines" is missing; add lines: 150, or words or characters' in ran.out + ran.err
+
+
+SENTENCES = [
+    f"The {who} keeps {what} {how}, and nobody {number} else {does} it before request {number * 7} comes in."
+    for number, (who, what, how, does) in enumerate(
+        product(
+            ("parent", "worker", "kernel", "shell"),
+            ("one buffer", "the exit status", "its open files"),
+            ("for each child", "under a lock", "without a copy"),
+            ("reads", "closes", "waits for"),
+        )
+    )
+]
+NORMAL = "\n\n".join("\n".join(SENTENCES[at : at + 6]) for at in range(0, 60, 6)) + "\n"
+
+
+def wrapped(width: int) -> str:
+    return "\n\n".join(textwrap.fill(part, width) for part in NORMAL.split("\n\n")) + "\n"
+
+
+def test_prose_counts_alike_however_it_is_wrapped() -> None:
+    assert lines.effective(NORMAL) == lines.count(NORMAL) == 69
+    assert lines.effective(wrapped(40)) == 69
+    assert lines.effective(wrapped(10_000)) == 69
+    assert lines.effective(wrapped(80)) == lines.count(wrapped(80)), "usual lines are counted as they are"
+    assert lines.padding(wrapped(40)) <= 1
+    assert lines.padding(wrapped(10_000)) <= 1
+
+
+@pytest.mark.parametrize(("width", "counted"), [(50, 2), (51, 3)])
+def test_prose_is_narrow_up_to_50_columns(width: int, counted: int) -> None:
+    rows = ["a" * width, "b" * width, "c" * 40 + "."]
+    assert lines.effective("\n".join(rows)) == (1 if width == 50 else 3), counted
+
+
+@pytest.mark.parametrize(("columns", "counted"), [(240, 1), (241, 5)])
+def test_a_line_holds_a_paragraph_above_240_columns(columns: int, counted: int) -> None:
+    sentences = [f"{letter * 50}." for letter in "ABCD"]
+    last = columns - sum(map(len, sentences))
+    assert lines.effective(" ".join([*sentences, "E" * (last - 1) + "."])) == counted
+
+
+def test_lines_that_their_author_ended_are_no_wrapped_prose() -> None:
+    for text in (
+        "Name: expand  \nLicence: Apache-2.0 or whatever else it is  \nVersion: 0.1.0.\n",
+        "It waits for the first child to end.\nThen it reads the status of the other.\nIt ends.\n",
+        "- one item about the parent process\n- one item about the child process\n- the end.\n",
+        "line one of this text here\nline two of this text here\nline three of this text here\n",
+    ):
+        assert lines.effective(text) == lines.count(text)
+
+
+def test_words_are_what_spaces_part_and_single_chinese_characters() -> None:
+    text = "## Read it\n\n- use `perf stat -e cycles` — twice\n\n用 perf 命令\n\n```rust\nlet a = b.c(d);\n```\n"
+    assert lines.words(text) == 2 + 6 + 4 + 4
+    assert lines.words(f"{SENTENCES[0]}\n\n{SENTENCES[0]}\n") == lines.words(SENTENCES[0]), "said again, not counted"
