@@ -38,8 +38,8 @@ def drafted(workspace: Workspace, author: ScriptedAuthor, language: str = "en", 
     return asyncio.run(made)
 
 
-def of_section(workspace: Workspace, number: int) -> str:
-    draft = workspace.draft("07")
+def of_section(workspace: Workspace, number: int, draft_name: str = "07") -> str:
+    draft = workspace.draft(draft_name)
     assert draft is not None
     section = draft.section(number)
     assert section is not None
@@ -72,7 +72,7 @@ def test_a_chapter_in_chinese_characters_shares_them_among_its_sections(tmp_path
     assert {STATED.findall(sent.last_user_message)[-1][1] for sent in author.requests} == {"字"}
     assert result.chapter.length_score >= 95
     for number, wanted in ((1, 750), (3, 500)):
-        text = of_section(workspace, number)
+        text = of_section(workspace, number, "07.zh")
         said = len(re.findall(r"[\u4e00-\u9fff]|[A-Za-z0-9.#(){}+*;:>=_-]*[A-Za-z0-9][^\s\u4e00-\u9fff]*", text))
         assert said == pytest.approx(wanted, rel=0.1)
     (english,) = [section.goal("en") for section in workspace.outline("07").sections[:1]]
