@@ -1,4 +1,4 @@
-"""The limiter: so many requests on their way at once, in order, and behind the first one of a run."""
+"""The limiter: the order in which waiting requests go, and that all go behind the first one of a run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from buying import ScriptedAuthor, answer, begin, failed, order, place
+from buying import ScriptedAuthor, begin, order, place
 
 from expand.client.client import BudgetedClient
 from expand.client.limiter import Canary, Limiter
 from expand.client.outcome import StoppedError
-from expand.ledger import Ledger
-from expand.llm.types import Failure
+from expand.ledger import Ledger, ModelLimits
 
 
 @pytest.fixture
@@ -23,43 +22,17 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-def client(ledger: Ledger, author: ScriptedAuthor, at_once: int | None) -> BudgetedClient:
-    return BudgetedClient(ledger=ledger, author=author, pilot_seconds=0, at_once=at_once)
-
-
 async def settled() -> None:
     """All tasks have gone as far as they can."""
     for _ in range(20):
         await asyncio.sleep(0.001)
 
 
-async def test_no_more_requests_are_on_their_way_than_it_has_places(ledger: Ledger) -> None:
-    run, author = begin(ledger, 100_000), ScriptedAuthor(delay=0.005)
-    buying = client(ledger, author, 3)
-    await asyncio.gather(*(buying.buy(order(run, str(n))) for n in range(12)))
-    assert (len(author.asked), author.most_at_once) == (12, 3)
-
-
-async def test_without_a_bound_everybody_goes_in(ledger: Ledger) -> None:
-    run, author = begin(ledger, 100_000), ScriptedAuthor(delay=0.005)
-    buying = client(ledger, author, None)
-    await asyncio.gather(*(buying.buy(order(run, str(n))) for n in range(12)))
-    assert author.most_at_once == 12
-
-
-async def test_a_failed_request_frees_its_place(ledger: Ledger) -> None:
-    run = begin(ledger)
-    author = ScriptedAuthor([failed(Failure.FILTERED), answer()])
-    buying = client(ledger, author, 1)
-    first, second = await asyncio.gather(*(buying.buy(order(run, str(n))) for n in range(2)), return_exceptions=True)
-    assert isinstance(first, Exception)
-    assert not isinstance(second, BaseException)
-
-
-async def test_a_stop_wakes_whoever_waits_for_a_place(ledger: Ledger) -> None:
+async def test_a_stop_wakes_whoever_waits_for_the_model(ledger: Ledger) -> None:
     run, author = begin(ledger), ScriptedAuthor(hold=asyncio.Event())
-    buying = client(ledger, author, 1)
-    tasks = [asyncio.create_task(buying.buy(order(run, str(n)))) for n in range(3)]
+    buying = BudgetedClient(ledger=ledger, author=author, pilot_seconds=0)
+    one = ModelLimits(concurrency=1)
+    tasks = [asyncio.create_task(buying.buy(order(run, str(n), rates=one))) for n in range(3)]
     await settled()
     buying.stop()
     await settled()
@@ -75,8 +48,9 @@ async def test_a_stop_wakes_whoever_waits_for_a_place(ledger: Ledger) -> None:
 
 async def test_a_request_keeps_its_place_when_nobody_waits_for_it_any_more(ledger: Ledger) -> None:
     run, author = begin(ledger), ScriptedAuthor(hold=asyncio.Event())
-    buying = client(ledger, author, 1)
-    gone, waiting = (asyncio.create_task(buying.buy(order(run, str(n)))) for n in range(2))
+    buying = BudgetedClient(ledger=ledger, author=author, pilot_seconds=0)
+    one = ModelLimits(concurrency=1)
+    gone, waiting = (asyncio.create_task(buying.buy(order(run, str(n), rates=one))) for n in range(2))
     await settled()
     gone.cancel()
     await settled()
@@ -92,8 +66,8 @@ async def test_a_request_keeps_its_place_when_nobody_waits_for_it_any_more(ledge
 class Queue:
     """Tasks that go through a limiter, and the order in which they went."""
 
-    def __init__(self, width: int | None) -> None:
-        self.limiter = Limiter(width)
+    def __init__(self) -> None:
+        self.limiter = Limiter()
         self.went: list[str] = []
 
     def go(self, name: str, rank: int = 1, *, model: str = "m") -> asyncio.Task[None]:
@@ -102,38 +76,35 @@ class Queue:
     async def _go(self, name: str, rank: int, model: str) -> None:
         with self.limiter.queue(model, rank) as place:
             await self.limiter.turn(model, place)
-            self.limiter.begin()
             self.went.append(name)
 
 
 async def test_what_was_begun_goes_before_what_was_not_and_else_first_come_first_served() -> None:
-    queue = Queue(1)
-    tasks = [queue.go("a"), queue.go("b"), queue.go("c"), queue.go("begun", 0)]
-    await settled()
-    assert queue.went == ["a"]
-    for _ in range(3):
-        queue.limiter.end()
+    queue = Queue()
+    with queue.limiter.queue("m", 0):  # it stays at the head, as it does while the model is paused
+        tasks = [queue.go("a"), queue.go("b"), queue.go("c"), queue.go("begun", 0)]
         await settled()
+        assert queue.went == []
     await asyncio.gather(*tasks)
-    assert queue.went == ["a", "begun", "b", "c"]
+    assert queue.went == ["begun", "a", "b", "c"]
 
 
 async def test_who_goes_away_while_waiting_takes_no_place() -> None:
-    queue = Queue(1)
-    tasks = [queue.go(name) for name in "abcd"]
+    queue = Queue()
+    with queue.limiter.queue("m", 0):
+        tasks = [queue.go(name) for name in "abcd"]
+        await settled()
+        tasks[2].cancel()  # from the middle of the queue
+        await settled()
+    tasks[0].cancel()  # it is its turn, and it goes away in the same moment
     await settled()
-    tasks[2].cancel()  # from the middle of the queue
-    await settled()
-    queue.limiter.end()
-    tasks[1].cancel()  # it is its turn, and it goes away in the same moment
-    await settled()
-    assert queue.went == ["a", "d"]
+    assert queue.went == ["b", "d"]
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_one_model_does_not_wait_for_another() -> None:
-    queue = Queue(None)
-    with queue.limiter.queue("m", 0):  # it stays at the head, as it does while the model is paused
+    queue = Queue()
+    with queue.limiter.queue("m", 0):
         waiting = queue.go("m")
         await queue.go("another", model="another")
         await settled()
@@ -143,13 +114,14 @@ async def test_one_model_does_not_wait_for_another() -> None:
 
 
 async def test_a_newcomer_of_a_smaller_rank_passes_the_head_of_the_queue() -> None:
-    queue = Queue(0)
-    waiting = queue.go("waiting")
-    await settled()
-    urgent = queue.go("urgent", 0)
-    await settled()
-    queue.limiter.open()
-    await asyncio.gather(waiting, urgent)
+    queue = Queue()
+    with queue.limiter.queue("m", 1):
+        waiting = queue.go("waiting")
+        await settled()
+        urgent = queue.go("urgent", 0)
+        await urgent
+        assert queue.went == ["urgent"]
+    await waiting
     assert queue.went == ["urgent", "waiting"]
 
 

@@ -113,13 +113,12 @@ class BudgetedClient:
         author: Author,
         retry: RetryPolicy = DEFAULT_POLICY,
         on_event: Callable[[Event], None] = ignore,
-        at_once: int | None = None,
         pilot_seconds: float = PILOT_SECONDS,
         prepare: Callable[[str], Awaitable[None]] = always_ready,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``at_once`` is the most requests that are on their way at one time; None is no bound. The first attempt at a
-        model is ``pilot_seconds`` ahead of the others. ``prepare`` makes a model ready, before anything is reserved."""
+        """The first attempt at a model is ``pilot_seconds`` ahead of the others. ``prepare`` makes a model ready,
+        before anything is reserved."""
         self._ledger = ledger
         self._author = author
         self._retry = retry
@@ -128,7 +127,7 @@ class BudgetedClient:
         self._sleep = sleep
         self._pilot_seconds = pilot_seconds
         self._models: dict[str, ModelState] = {}
-        self._limiter = Limiter(at_once)
+        self._limiter = Limiter()
         self._in_flight: set[asyncio.Task[Outcome]] = set()
         self._storing: set[asyncio.Task[Outcome] | None] = set()
         """Those of them whose answer is there and is being stored."""
@@ -203,7 +202,7 @@ class BudgetedClient:
         self._stopped.set()
         for model in self._models.values():
             model.canary.passes()  # whoever waits for it is told that the run has stopped
-        self._limiter.open()
+        self._limiter.wake()
 
     async def drain(self) -> None:
         """Wait until nothing is in flight, even after whoever ordered it has gone away. Call it before the ledger is
@@ -228,11 +227,8 @@ class BudgetedClient:
                     # Only the head of a model's queue asks. If all who wait asked, each settlement would wake thousands
                     # for one place, and a large order would never fit, since small ones would take what comes free.
                     match self._ledger.reserve(order, hold_unknown=self._retry.holds):
-                        case Reservation() as reserved:
-                            self._limiter.begin()
-                            return reserved
-                        case StoredAnswer() as stored:
-                            return stored
+                        case Reservation() | StoredAnswer() as found:
+                            return found
                         case InFlight(in_batch=True) as other:
                             # A batch takes up to a day, and this run may be what its user does meanwhile. Do not wait
                             # for it.
@@ -345,7 +341,7 @@ class BudgetedClient:
         self._storing.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waits for it gets it; if nobody does, the ledger has it
-        self._limiter.end()
+        self._limiter.wake()
 
     async def _send(self, order: Order, place: Reservation, tries: RetryState) -> Outcome:
         """Send and settle. The ledger knows the outcome whatever it is, cancellation too."""

@@ -1,8 +1,8 @@
-"""When a request may go out: so many at once, in order, behind the first one of a run, and to no server that is gone.
+"""When a request may go out: in order, behind the first one of a run, and to no server that is gone.
 
-More sections than that may be at work: while some wait for their answers, others make their next request ready, so that
-a place that becomes free is taken at once. What the provider and the budget allow is the ledger's to say, since it
-holds for all processes; whoever is first in the queue asks it, and waits there for the answer to change.
+How many go out at once is not decided here: a run has so many workers, and what the provider and the budget allow is
+the ledger's to say, since it holds for all processes. Whoever is first in a model's queue asks the ledger, and waits
+there for its answer to change.
 """
 
 import asyncio
@@ -85,15 +85,12 @@ class QueuePlace:
 
 
 class Limiter:
-    """The requests of one event loop: ``width`` at once (None is no bound), queueing per model.
+    """The orders of one event loop that may not go out yet, queueing per model.
 
     Within a rank it is first come, first served, so that a big order is not overtaken for ever by small ones. Only the
     heads of the queues are woken, so that ten thousand may wait."""
 
-    def __init__(self, width: int | None) -> None:
-        # A count and queues rather than `asyncio.Semaphore`: its waiters have one line, first come, first served, and
-        # here a rank and a model decide. It cannot be opened either, as a stop does.
-        self._free = width
+    def __init__(self) -> None:
         self._queues: dict[str, list[QueuePlace]] = {}
         self._numbers = itertools.count()
 
@@ -115,35 +112,20 @@ class Limiter:
             self.wake()
 
     async def turn(self, model: str, place: QueuePlace) -> None:
-        """Wait until ``place`` is the head of its queue and one more request may go out."""
+        """Wait until ``place`` is the head of its queue."""
         # A loop: several changes may come before this task runs, and a newcomer of smaller rank may have passed it.
-        while self._queues[model][0] is not place or self._free == 0:
+        while self._queues[model][0] is not place:
             place.changed.clear()
             await place.changed.wait()
         place.changed.clear()  # whatever changes from here on is looked at again
 
-    def begin(self) -> None:
-        """One more request is out."""
-        if self._free is not None:
-            self._free -= 1
-
-    def end(self) -> None:
-        """One request less is out."""
-        if self._free is not None:
-            self._free += 1
-        self.wake()
-
     def wake(self) -> None:
         """Something has changed: the heads of the queues may look again."""
-        # All heads, since a place is free for any model. Only the heads: whoever stands behind one could not go anyway.
+        # All heads, since the budget is shared by all models. Only the heads: whoever stands behind one could not go
+        # anyway.
         for queue in self._queues.values():
             if queue:
                 queue[0].changed.set()
-
-    def open(self) -> None:
-        """No bound from now on: all who wait get their turn."""
-        self._free = None
-        self.wake()
 
 
 class Canary:

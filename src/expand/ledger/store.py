@@ -247,10 +247,6 @@ class Ledger:
         """How often the section was asked for afresh."""
         return self.editions().get((chapter, section), (0, ""))[0]
 
-    def instruction(self, chapter: str, section: int) -> str:
-        """What an editor wants of the section's present edition; "" for nothing."""
-        return self.editions().get((chapter, section), (0, ""))[1]
-
     def editions(self) -> dict[tuple[str, int], tuple[int, str]]:
         """All sections that were asked for afresh: by chapter and number, how often, and what an editor wants of the
         present edition ("" for nothing)."""
@@ -282,28 +278,15 @@ class Ledger:
         )
         return frozenset((chapter, section) for chapter, section in found)
 
-    def attempts(
-        self,
-        *,
-        chapter: str | None = None,
-        section: int | None = None,
-        run: str | None = None,
-        model: str | None = None,
-        state: State | None = None,
-    ) -> Iterator[AttemptRow]:
-        """The attempts that fit every filter given, oldest first, read page by page."""
+    def attempts(self, state: State | None = None) -> Iterator[AttemptRow]:
+        """The attempts, or those in one state, oldest first, read page by page."""
         # Page by page, by sequence number: a cursor kept open would hold back SQLite's checkpoint while a caller takes
         # its time.
-        wanted = {"chapter": chapter, "section": section, "run": run, "model": model, "state": state}
-        chosen = {name: value for name, value in wanted.items() if value is not None}
-        where = "".join(f" AND {name} = ?" for name in chosen)
+        where, values = ("", ()) if state is None else (" AND state = ?", (state,))
         last = 0
-        while True:
-            found = self.database.query(
-                f"SELECT * FROM attempt WHERE seq > ?{where} ORDER BY seq LIMIT {PAGE}", (last, *chosen.values())
-            )
-            if not found:
-                return
+        while found := self.database.query(
+            f"SELECT * FROM attempt WHERE seq > ?{where} ORDER BY seq LIMIT {PAGE}", (last, *values)
+        ):
             last = found[-1]["seq"]
             yield from map(attempts.read, found)
 

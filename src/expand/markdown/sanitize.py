@@ -163,32 +163,21 @@ def fence_language(fence: str) -> str:
     return blocks.language_of(fence.lstrip("`~"))
 
 
-def clean(
-    answer: str,
-    *,
-    own_headings: Sequence[str],
-    body_level: int,
-    inside: str | None = None,
-    cut: bool = False,
-) -> str:
+def clean(answer: str, *, own_headings: Sequence[str], body_level: int, cut: bool = False) -> str:
     """An answer made ready to stand under headings that are the tool's.
 
     Dropped: thinking, a greeting before and an offer after the text, a ```markdown fence around all of it, copies of
     ``own_headings`` (numbered or not, bold lines, any level), rules at the ends, numbers in front of headings. The
-    shallowest heading left gets ``body_level``, deeper ones follow, 6 at most. ``inside`` is the open fence that the
-    answer continues, as ``blocks.open_fence`` names it. ``cut`` says that the answer ended in the middle: then its end
-    stays as it is. Otherwise it ends in exactly one newline; nothing left is "". Cleaning twice is cleaning once."""
-    text, _ = bare(answer, inside=inside)
-    opening = ""
-    if inside is not None and continues_fence(text, inside):
-        opening = f"{inside}\n"
-        text = opening + without_reopening(text, inside)
+    shallowest heading left gets ``body_level``, deeper ones follow, 6 at most. ``cut`` says that the answer ended in
+    the middle: then its end stays as it is. Otherwise it ends in exactly one newline; nothing left is "". Cleaning
+    twice is cleaning once."""
+    text, _ = bare(answer)
     keys = {key for heading in own_headings if (key := matching.title_key(heading))}
     before = None
     while text != before:  # ends: each pass takes something away or finds all in order
         before = text
-        text = _one_pass(text if opening else _unwrap(bare(text)[0], keys), keys, body_level, cut)
-    return text.removeprefix(opening)
+        text = _one_pass(_unwrap(bare(text)[0], keys), keys, body_level, cut)
+    return text
 
 
 def unwrapped(answer: str, titles: Sequence[str]) -> str:

@@ -98,10 +98,10 @@ class SectionRunner:
         """The section as the job has it; the workspace is read again where it does not fit."""
         ledger = self.context.ledger
         known_as = job.ledger_id or job.section
-        number = ledger.edition(job.chapter, known_as)
+        number, instruction = ledger.editions().get((job.chapter, known_as), (0, ""))
         if number > job.edition:
             raise SupersededError(f"edition {number} was asked for since this job for edition {job.edition}")
-        revision = Revision(number=job.edition, instruction=ledger.instruction(job.chapter, known_as))
+        revision = Revision(number=job.edition, instruction=instruction)
         try:
             try:
                 return self._fitting(job, revision)
