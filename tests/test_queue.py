@@ -26,9 +26,8 @@ from expand.ledger_location import Server
 from expand.llm.tokens import RANK_FILES, load_ranks
 from expand.outline.plans import Plan
 from expand.settings import Settings, read_settings
-from expand.worker.job_queue import schema_of
+from expand.worker.job_queue import QueueStatus, schema_of
 from expand.worker.queue_backend import EnqueueReport, QueueBackend
-from expand.worker.queue_status import QueueStatus
 from expand.worker.work_loop import WorkerOptions, WorkReport, run_worker
 from expand.workspace import Workspace
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.cli.encoding import is_unicode, plain, prepare
+from expand.cli.output import is_unicode, plain, prepare
 from expand.cli.run_output import named
 from expand.cli.tables import TableColumn, print_table
 from expand.cli.verbosity import counted

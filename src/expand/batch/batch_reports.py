@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from expand.batch.collection import CollectedBatch
 from expand.batch.lookahead import SectionQuestions, orders_of
 from expand.budget import Balance
 from expand.drafting.results import RunResult, balance_json
@@ -134,6 +133,20 @@ class StatusReport:
     def as_json(self) -> dict[str, Json]:
         """All batches."""
         return {"batches": [status.as_json() for status in self.batches]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CollectedBatch:
+    """One batch after a collection. ``remote`` is None when the provider could not be asked; ``problem`` then says
+    why. ``settled`` counts what this collection settled, ``unreadable`` the lines that could not be read."""
+
+    batch: BatchRow
+    remote: RemoteBatch | None = None
+    problem: str = ""
+    settled: int = 0
+    unreadable: int = 0
+    reasons: tuple[str, ...] = ()
+    """Why requests brought no answer: each reason once, with how often."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

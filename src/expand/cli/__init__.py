@@ -10,9 +10,8 @@ from typing import NoReturn
 import typer
 
 from expand import __version__
-from expand.cli.encoding import prepare
 from expand.cli.lazy_commands import TASKS, add_commands
-from expand.cli.output import guard
+from expand.cli.output import guard, prepare
 from expand.cli.verbosity import Quiet, Verbose, WorkspaceFolder, begin, counted, note
 from expand.errors import ExpandError, UntrustedError
 

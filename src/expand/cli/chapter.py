@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from expand.cli import batch_output, dry_run_output, options, queue_output
+from expand.cli import batch_output, dry_run_output, options, worker
 from expand.cli.common import require_choice, workspace_of
 from expand.cli.run_command import run
 from expand.drafting.dry_run import dry_run as plan_run
@@ -92,7 +92,7 @@ def chapter(
         on_unknown=on_unknown,
     )
     if queue and not dry_run:
-        code = queue_output.enqueue(opened, run_options, batch=batch, as_json=as_json)
+        code = worker.enqueue(opened, run_options, batch=batch, as_json=as_json)
     elif batch is not None:
         code = batch_output.run_batch(batch, opened, run_options, dry_run=dry_run, as_json=as_json)
     elif dry_run:

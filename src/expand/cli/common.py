@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from expand.cli.encoding import is_unicode
+from expand.cli.output import is_unicode
 from expand.cli.verbosity import note
 from expand.errors import InputError
 from expand.redaction import printable

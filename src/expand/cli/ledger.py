@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,7 @@ import typer
 
 from expand.cli import options
 from expand.cli.common import print_json, settings_of, workspace_of
-from expand.cli.encoding import escaped, is_unicode
-from expand.cli.output import write_data
+from expand.cli.output import escaped, is_unicode, write_data
 from expand.cli.verbosity import note, warn
 from expand.drafting.model_setup import cost_of
 from expand.errors import InputError, Place
@@ -45,17 +45,8 @@ def verify(
     """Recompute every total, key and hash; exit 2 if one is wrong."""
     report = audit.verify(_path(context, workspace, ledger))
     if as_json:
-        print_json(
-            {
-                "ok": report.ok,
-                "version": report.version,
-                "attempts": report.attempts,
-                "requests": report.requests,
-                "answers": report.answers,
-                "without_text": report.without_text,
-                "findings": list(report.findings),
-            }
-        )
+        figures = {name: value for name, value in asdict(report).items() if name != "path"}
+        print_json({"ok": report.ok, **figures, "findings": [*report.findings]})
     else:
         verdict = "ok" if report.ok else f"{len(report.findings)} findings"
         typer.echo(

@@ -20,9 +20,8 @@ from expand.errors import InputError
 from expand.ledger import Ledger
 from expand.schema import Json
 from expand.settings import Settings
-from expand.worker.job_queue import Enqueued, JobQueue, open_queue
+from expand.worker.job_queue import Enqueued, JobQueue, QueueStatus, open_queue
 from expand.worker.jobs import SectionJob, server_of
-from expand.worker.queue_status import QueueStatus
 from expand.worker.work_loop import SILENT_SECONDS
 from expand.workspace import Workspace
 

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from procrastinate import JobContext, exceptions
@@ -30,9 +30,8 @@ from expand.errors import AuthorError, BudgetExceededError, ExpandError, LedgerE
 from expand.llm.types import Author
 from expand.schema import Json
 from expand.settings import Settings, require_author
-from expand.worker.job_queue import QUEUE, TASK, JobQueue, QueueError, open_queue
+from expand.worker.job_queue import QUEUE, TASK, JobNote, JobQueue, QueueError, open_queue
 from expand.worker.jobs import SectionJob, server_of
-from expand.worker.queue_status import JobNote
 from expand.worker.section_runner import MisfitError, SectionRunner, SupersededError
 from expand.workspace import Workspace
 
@@ -69,17 +68,12 @@ class JobReport:
 
     def as_json(self) -> dict[str, Json]:
         """The job as ``expand worker --json`` lists it."""
-        note = self.note
         return {
             "chapter": self.job.chapter,
             "section": self.job.section,
             "outcome": self.outcome,
             "target_lines": self.job.lines,
-            "lines": note.lines,
-            "attempts": note.attempts,
-            "answers": note.answers,
-            "tokens": note.tokens,
-            "message": note.message,
+            **asdict(self.note),
         }
 
 
