@@ -12,10 +12,11 @@ from expand.document import draft as document
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
 from expand.drafting.acceptance_record import Acceptances, require_unchanged
-from expand.drafting.draft_file import DraftFile, DraftStore, code_check
+from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
+from expand.drafting.section_code import code_check
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown.blocks import rows

@@ -8,23 +8,22 @@ A draft is made of the ledger's answers and can be made again, so its writing do
 an edit in it, it does.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial
-from typing import Any, NamedTuple, cast
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
-from expand.code_check.annotations import files_named
-from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
-from expand.code_check.package import Crate, Project
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
@@ -43,10 +42,11 @@ from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown import lines, names
 from expand.markdown.blocks import anchor, newline_of
-from expand.markdown.matching import title_key
 from expand.outline import Book, Outline, Section
-from expand.settings import Settings
-from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically
+from expand.workspace import Workspace, decoded, read_bytes, write_atomically
+
+if TYPE_CHECKING:
+    from expand.code_check.chapter_code import ChapterVerdicts
 
 MOST_OPEN = 32
 """Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
@@ -528,52 +528,6 @@ class DraftFile:
             revised = {text: self.texts[number] for number, one in skeletons for text in one.revised_texts}
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout, revised=revised)
         return not_ignored(found, self.texts, chapter.ignored)
-
-
-def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> CodeCheck:
-    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document. What
-    the code is built with, the outline says, and what it leaves unsaid, the brief. Raises ``InputError`` for the path
-    of a package that leads out of the workspace."""
-    folder = workspace.source_path(chapter.outline.source).parent
-    shared = chapter.brief.shared if chapter.brief else {}
-    packages = {**cast("dict[str, Any]", shared.get("packages", {})), **chapter.outline.packages}
-
-    def include(path: str) -> str | None:
-        with suppress(InputError):
-            file = workspace.inside(folder / path)
-            return read_text(file) if file.is_file() else None
-        return None
-
-    def files(section: Section) -> dict[str, tuple[str, ...]]:
-        entry = chapter.brief_of(section)
-        about = [entry.topic(topic.every()) if entry else None for topic in section.topics]
-        shown = [files_named(topic.shows) if topic else () for topic in about]
-        titles = zip(section.topics, shown, strict=True)
-        return {title_key(title): paths for topic, paths in titles for title in topic.every()} if any(shown) else {}
-
-    def crate(said: str | dict[str, Any]) -> Crate:
-        stated = {"version": said} if isinstance(said, str) else said
-        path = workspace.inside(stated["path"]) if "path" in stated else None
-        return Crate(str(stated.get("version", "*")), path, tuple(stated.get("features", ())))
-
-    return CodeCheck(
-        kept=workspace.state_path("code", "verdicts.json"),
-        project=Project(
-            edition="".join(
-                re.findall(r"2015|2018|2021|2024", chapter.outline.edition or str(shared.get("edition")))[:1]
-            ),
-            crates={name: crate(said) for name, said in packages.items()},
-        ),
-        own=settings.code.checkers,
-        run=settings.code.run,
-        include=include,
-        files={section.number: files(section) for section in chapter.outline.sections},
-    )
-
-
-def code_checks(workspace: Workspace, settings: Settings) -> Callable[[Chapter], CodeCheck] | None:
-    """How a run judges code, None where it does not."""
-    return partial(code_check, workspace, settings) if settings.code.check else None
 
 
 class DraftStore:

@@ -10,28 +10,29 @@ flight arrives, is settled and drafted, and only then does the cancellation go o
 left behind: those attempts stay charged at their reservation, as unknown outcomes.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError
 from expand.client.outcome import StoppedError
-from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.chapter import Chapter
-from expand.drafting.draft_file import DraftFile, DraftStore, code_checks
+from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_code import SectionCode
 from expand.drafting.section_run import DraftedSection, SectionRun
 from expand.drafting.section_state import (
     Revisions,
@@ -46,6 +47,9 @@ from expand.llm.types import Author
 from expand.outline import Section
 from expand.settings import Settings
 from expand.workspace import Workspace
+
+if TYPE_CHECKING:
+    from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 
 
 class Run:
@@ -153,6 +157,11 @@ class Run:
         opening = open_run(workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines)
         async with opening as (book, setup, context):
             drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
+            code = None
+            if settings.code.check:
+                from expand.drafting.section_code import code_check  # the toolchains, which few runs ask
+
+                code = partial(code_check, workspace, settings)
             workers = settings.concurrency or setup.profile.concurrency
             self._scheduler = _Scheduler(
                 context,
@@ -161,7 +170,7 @@ class Run:
                 workspace,
                 workers=workers,
                 on_event=self._tell,
-                code=code_checks(workspace, settings),
+                code=code,
             )
             for _ in range(self._stops):
                 self._scheduler.stop()
@@ -442,6 +451,8 @@ class _Scheduler:
             return "refused", ()
         code = None
         if self._code:
+            from expand.drafting.section_code import SectionCode  # loaded by then
+
             code = SectionCode(self._code(chapter), draft_file.texts, number, chapter.ignored)
         section_run = SectionRun(self._context, chapter, check, code)
         drafted = await self._first_alone(section_run)

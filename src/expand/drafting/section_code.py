@@ -1,16 +1,67 @@
-"""The code blocks of a section while it is written: which of them are refused, and what takes their place."""
+"""How the code blocks of a chapter are judged; which of a section's are refused, and what takes their place."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, cast
 
 from expand.checks import not_ignored
+from expand.code_check.annotations import files_named
 from expand.code_check.chapter_code import CodeCheck, Judged
-from expand.code_check.package import defined
+from expand.code_check.package import Crate, Project, defined
+from expand.drafting.chapter import Chapter
 from expand.drafting.section_text import SectionText
+from expand.errors import InputError
 from expand.markdown import blocks, sanitize
+from expand.markdown.matching import title_key
+from expand.outline import Section
+from expand.settings import Settings
+from expand.workspace import Workspace, read_text
 
 MOST_BESIDE = 6_000
 """Characters of other blocks that a request for a repair shows: some 150 lines of code."""
+
+
+def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> CodeCheck:
+    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document. What
+    the code is built with, the outline says, and what it leaves unsaid, the brief. Raises ``InputError`` for the path
+    of a package that leads out of the workspace."""
+    folder = workspace.source_path(chapter.outline.source).parent
+    shared = chapter.brief.shared if chapter.brief else {}
+    packages = {**cast("dict[str, Any]", shared.get("packages", {})), **chapter.outline.packages}
+
+    def include(path: str) -> str | None:
+        with suppress(InputError):
+            file = workspace.inside(folder / path)
+            return read_text(file) if file.is_file() else None
+        return None
+
+    def files(section: Section) -> dict[str, tuple[str, ...]]:
+        entry = chapter.brief_of(section)
+        about = [entry.topic(topic.every()) if entry else None for topic in section.topics]
+        shown = [files_named(topic.shows) if topic else () for topic in about]
+        titles = zip(section.topics, shown, strict=True)
+        return {title_key(title): paths for topic, paths in titles for title in topic.every()} if any(shown) else {}
+
+    def crate(said: str | dict[str, Any]) -> Crate:
+        stated = {"version": said} if isinstance(said, str) else said
+        path = workspace.inside(stated["path"]) if "path" in stated else None
+        return Crate(str(stated.get("version", "*")), path, tuple(stated.get("features", ())))
+
+    return CodeCheck(
+        kept=workspace.state_path("code", "verdicts.json"),
+        project=Project(
+            edition="".join(
+                re.findall(r"2015|2018|2021|2024", chapter.outline.edition or str(shared.get("edition")))[:1]
+            ),
+            crates={name: crate(said) for name, said in packages.items()},
+        ),
+        own=settings.code.checkers,
+        run=settings.code.run,
+        include=include,
+        files={section.number: files(section) for section in chapter.outline.sections},
+    )
 
 
 class SectionCode:

@@ -3,11 +3,13 @@
 Whatever ends it - the target, the budget, the author, a stop - the text that came is kept.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from expand.checks import Finding
 from expand.checks.finding import KINDS, Severity, finding
@@ -29,7 +31,6 @@ from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext, UsageCounter
-from expand.drafting.section_code import SectionCode
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import TERMINALS, SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
@@ -37,6 +38,9 @@ from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
 from expand.markdown import blocks, sanitize
 from expand.settings import ModelRole
+
+if TYPE_CHECKING:
+    from expand.drafting.section_code import SectionCode
 
 MOST_PROBLEMS = 20
 """So many faults of a topic are named in the request for its repair."""
