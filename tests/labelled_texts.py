@@ -20,6 +20,8 @@ from expand.checks import Finding, check_chapter, check_section, source_findings
 from expand.checks.pointers import Contents
 from expand.markdown import blocks, matching
 from expand.outline import Quality, Section, Text
+from expand.references.citations import citation_findings, with_footnotes
+from expand.references.passages import passages_of
 
 FOLDER = Path(__file__).parent / "labelled"
 FILES = frozenset({"a.md", "./a.md", "img/a.png"})
@@ -118,6 +120,18 @@ def _pointer(_: str, text: str) -> tuple[Finding, ...]:
     return check_chapter({number: one.replace("{}", text) for number, one in POINTED.items()}, contents=contents)
 
 
+def _cited(_: str, case: Sequence[str]) -> tuple[Finding, ...]:
+    """A reference and a text that may cite its passages, as R1, R2, ..."""
+    known = passages_of(case[0].encode(), "reference.md" if case[0].startswith("#") else "reference.rs")
+    (text,) = with_footnotes([case[1]], {f"R{number}": passage for number, passage in enumerate(known, 1)})
+    return tuple(citation_findings(text, {passage.mark: passage for passage in known}, (), section=1))
+
+
+def _claims(_: str, case: Sequence[str]) -> tuple[Finding, ...]:
+    """A claim that has to be cited, and a text."""
+    return tuple(citation_findings(case[1], {}, [case[0]], section=1))
+
+
 def _lengths(_: str, pair: Sequence[int]) -> tuple[Finding, ...]:
     """The lines that a section has, and its target."""
     rows = [f"Line {number} of this section says something new." for number in range(3, pair[0])]
@@ -131,6 +145,8 @@ READERS: Mapping[str, Callable[[str, Any], tuple[Finding, ...]]] = {
     "headings": _heading,
     "lengths": _lengths,
     "pointers": _pointer,
+    "cited": _cited,
+    "claims": _claims,
 }
 
 

@@ -31,6 +31,8 @@ HOUSE_STYLES = ("tutorial", "reference")
 
 CHAPTER = ChapterContext(
     brief="edition: '2024'",
+    cites=True,
+    references="[R1] src/worker.rs:3-7\n/// Stops the worker.\npub fn stop_worker() {}",
     language="en",
     language_name="English",
     book_title="C07 Process Management",
@@ -56,6 +58,8 @@ BARE_CHAPTER = replace(
     code_language="",
     code_check=False,
     brief="",
+    cites=False,
+    references="",
 )
 REQUEST = RequestContext(
     language="en",
@@ -82,6 +86,8 @@ FULL = replace(
     told="## 1. Methods\nMeasure first.",
     opening="With the goals set, this section measures.",
     section_brief="relies_on:\n- Worker from section 1",
+    section_references="[R2] docs/stop.md:3\nIt waits.",
+    must_cite=("A worker stops within five seconds.",),
     problems=("line 3: the code does not parse; mend it", "line 9: said twice; leave it out"),
 )
 BRIEF = BriefContext(

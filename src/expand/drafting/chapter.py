@@ -7,6 +7,7 @@ draft's last line. When it no longer holds, the parts that differ are the reason
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import posixpath
 import re
@@ -35,6 +36,10 @@ from expand.markdown.matching import all_unnumbered
 from expand.outline import Book, Outline, Section, Text
 from expand.outline.plans import Plan, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
+from expand.references.citations import citation_findings
+from expand.references.files import NO_REFERENCES, References
+from expand.references.passages import Passage
+from expand.references.selection import quoted, rankings, within_tokens
 from expand.schema import Json
 
 if TYPE_CHECKING:
@@ -45,6 +50,11 @@ PARTS = ("outline", "source", "book", "model", "templates", "language", "edition
 its parameters; the templates; the language; and the edition, raised to buy the section anew, with the editor's
 instruction."""
 
+WINDOW_SHARE = 8
+"""References take at most this part of a model's context window."""
+OWN_SHARE = 4
+"""This part of the tokens for references is for those that a section's own requests quote; the rest for the chapter's,
+which come first in all of its requests, where a provider's cache serves them."""
 _DIGITS = 8
 _FRONT_TITLE = re.compile(r"(?m)^[\"']?title[\"']?[ \t]*[:=]")
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -91,6 +101,7 @@ class Chapter:
         setup: ModelSetup,
         draft: Draft | None = None,
         brief: Brief | None = None,
+        references: References = NO_REFERENCES,
     ) -> None:
         """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
         heading that the draft has."""
@@ -115,6 +126,9 @@ class Chapter:
         self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
         """The source with the outline's sections in it, None where the tool sets the document's form."""
         self.brief = brief
+        self.references = references
+        self.quoted_passages = self._choose_passages()
+        """The passages that requests quote, by section and name; under 0 those that every request does."""
         own = {matching.title_key(t) for s in outline.sections for one in (s.title, *s.topics) for t in one.every()}
         self._source = read_source(bare, own=own)
         placement = NOTHING_PLACED if self.arrangement else place(self._source, outline)
@@ -176,6 +190,7 @@ class Chapter:
             setup=self.setup,
             draft=self._draft,
             brief=self.brief,
+            references=self.references,
         )
 
     def head(self) -> str:
@@ -237,7 +252,8 @@ class Chapter:
         """The digest of what a section owes beside its title, its topics and their lines."""
         wanted = section.code_examples if section.code_examples is not None else self.outline.quality.code_examples
         entry = self.brief_of(section)
-        return digest([self.say(section.note), wanted]) + (digest(dict(entry.data)) if entry else "")
+        own: list[Json] = [self.say(section.note), wanted, *self._cited(section)]
+        return digest(own) + (digest(dict(entry.data)) if entry else "")
 
     def demands_more(self, section: Section, demands: str) -> bool:
         """Whether a section owes something else than by former ``demands``. A brief without an entry for it does not
@@ -262,6 +278,7 @@ class Chapter:
             placed={topic: (text,) for topic, text in own.items()} if topics else {},
             kept=opened(giving_way(parts) if self._revises(section) else parts, self._briefed(section)["opening"]),
             revised=self._revises(section),
+            passages=self.passages_for(section.number),
             newline=arrangement.newline,
             **self._briefed(section),
             body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
@@ -302,8 +319,47 @@ class Chapter:
             intro=tuple(intro),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
             revised=self._revises(section),
+            passages=self.passages_for(section.number),
             **self._briefed(section),
         )
+
+    def _choose_passages(self) -> dict[int, dict[str, Passage]]:
+        profile, sections = self.setup.profile, self.outline.sections
+        tokens = min(profile.reference_tokens, profile.context_window // WINDOW_SHARE)
+        if not self.references or profile.aspects:  # a model that fills in forms cannot cite
+            return {}
+        asked = {
+            section.number: " ".join(map(self.say, (section.title, *section.topics, section.note, *section.must_cite)))
+            for section in sections
+        }
+        shared, count = self.references.shared, self.setup.counter.count
+        whole, *ranked = rankings(
+            shared, [f"{self.say(self.outline.title)} {' '.join(asked.values())}", *asked.values()]
+        )
+        chosen = {0: within_tokens([*whole, *shared], tokens - tokens // OWN_SHARE, count)}
+        for section, likely in zip(sections, ranked, strict=True):
+            own = self.references.by_section.get(section.number, ())
+            first = [*rankings(own, [asked[section.number]])[0], *own]
+            chosen[section.number] = within_tokens([*first, *likely], tokens // OWN_SHARE, count, taken=chosen[0])
+        names = (f"R{number}" for number in itertools.count(1))
+        return {number: {next(names): passage for passage in passages} for number, passages in chosen.items()}
+
+    def passages_for(self, section: int) -> dict[str, Passage]:
+        """The passages that the requests of a section quote, by the names under which it may cite them."""
+        return {**self.quoted_passages.get(0, {}), **self.quoted_passages.get(section, {})}
+
+    def known_passages(self, section: int) -> dict[str, Passage]:
+        """All that a section may cite, by mark."""
+        return {passage.mark: passage for passage in reversed(self.references.of(section))}
+
+    def _cited(self, section: Section) -> list[Json]:
+        """What the outline says of a section's citations; nothing where it says nothing, so that drafts from before
+        there were references stay current."""
+        said: list[Json] = [
+            [reference.said for reference in section.references],
+            [self.say(claim) for claim in section.must_cite],
+        ]
+        return [said] if any(said) else []
 
     def _revises(self, section: Section) -> bool:
         """Whether the author's own text in a section gives way to the model's."""
@@ -376,7 +432,10 @@ class Chapter:
             share=self.examples(section),
             refused=refused,
         )
-        return not_ignored(found, {section.number: text}, self.ignored)
+        claims = [self.say(claim) for claim in section.must_cite]
+        cited = citation_findings(text, self.known_passages(section.number), claims, section=section.number)
+        every = sorted((*found, *cited), key=lambda finding: finding.line)
+        return not_ignored(every, {section.number: text}, self.ignored)
 
     def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
@@ -391,6 +450,7 @@ class Chapter:
                     skeleton.target,
                     self.say(section.note),
                     self.examples(section),
+                    *self._cited(section),
                 ],
                 "source": [
                     list(skeleton.intro),
@@ -420,6 +480,7 @@ class Chapter:
                 context.chapter_title,
                 dict(context.glossary),
                 *([context.brief] if context.brief else ()),
+                *([said] if (said := [r.said for r in (*self._book.references, *self.outline.references)]) else ()),
             ],
             "model": [
                 profile.name,
@@ -476,6 +537,8 @@ class Chapter:
             code_check=self.setup.code_check,
             units=tuple(sorted({skeleton.measure.unit for skeleton in self.skeletons.values()})),
             brief=self.brief.text() if self.brief else "",
+            cites=any(self.quoted_passages.values()),
+            references=quoted(self.quoted_passages.get(0, {})),
         )
 
     def say(self, text: Text | None) -> str:

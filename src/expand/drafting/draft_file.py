@@ -43,6 +43,8 @@ from expand.errors import InputError, Place
 from expand.markdown import lines, names
 from expand.markdown.blocks import anchor, newline_of
 from expand.outline import Book, Outline, Section
+from expand.references.citations import outdated, renewed
+from expand.references.files import read_references
 from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ def open_chapter(
         setup=setup,
         brief=read_brief(path, root=workspace.root) if options.brief and path.is_file() else None,
         draft=workspace.draft(name),
+        references=read_references(workspace, book, outline),
     )
 
 
@@ -197,7 +200,8 @@ class DraftFile:
         key = self.chapter.key(section, revision)
         stamp = self._stamps.get(section.number)
         if stamp is not None and stamp.key == key:
-            return ""
+            gone = outdated(section.number, self.texts, self.chapter.known_passages(section.number))
+            return f"changed: references ({', '.join(gone)})" if gone else ""
         if stamp is not None and stamp.key == SOURCE_KEY:
             return "new"
         if stamp is None or not stamp.key:
@@ -244,13 +248,17 @@ class DraftFile:
         self._unwritten.clear()
 
     def _keep_names_apart(self) -> None:
-        """Rename what two sections define differently, and drop what they define likewise, but nothing that the author
-        or an editor defined. Sections are taken in their order, so that it is the same whichever came first."""
+        """Say where the cited passages stand by now. Rename what two sections define differently, and drop what they
+        define likewise, but nothing that the author or an editor defined. Sections are taken in their order, so that it
+        is the same whichever came first."""
         numbers = [section.number for section in self.chapter.outline.sections]
         taken: dict[str, str] = {}
         for number in sorted(numbers, key=lambda number: (not self.edited(number), number)):
             text, stamp = self.texts[number], self._stamps.get(number)
-            new = text if stamp is None or self.edited(number) else names.apart(text, taken, keep=self.chapter.names)
+            new = text
+            if stamp is not None and not self.edited(number):
+                new = renewed(text, self.chapter.known_passages(number))
+                new = names.apart(new, taken, keep=self.chapter.names)
             if stamp is not None and new != text:
                 self.texts[number] = new
                 self._stamps[number] = replace(stamp, text=document.text_hash(new))

@@ -19,9 +19,11 @@ from expand.ledger import ModelLimits, Order, no_price
 from expand.llm.profile import Profile
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Purpose, Request
+from expand.markdown import matching
 from expand.outline import Section
 from expand.outline.plans import Plan
 from expand.prompts.context import RequestContext
+from expand.references.selection import quoted as quoted_passages
 
 TAIL_LINES = 24
 """Lines of the section so far that a request shows the model, so that it goes on from there."""
@@ -142,6 +144,7 @@ class RequestBuilder:
             lines=0,
             previous_section=previous.title if previous else "",
             section_note=chapter.say(section.note),
+            section_references=quoted_passages(chapter.quoted_passages.get(section.number, {})),
             instruction=revision.instruction,
         )
 
@@ -224,7 +227,9 @@ class RequestBuilder:
         # Neither lines nor the words of the prompt are in it. Both depend on earlier answers, so a run that was killed
         # would not recognise what it had bought.
         words = (self._chapter.id, self._key, ask.purpose, slots, str(ask.ordinal), str(attempt), self._extra.preceding)
-        return hashlib.sha256("|".join(words).encode()).hexdigest()
+        # An answer to other passages is no answer; a section that cites none of what changed is not asked for at all.
+        marks = [passage.mark for passage in self._skeleton.passages.values()]
+        return hashlib.sha256("|".join((*words, *marks)).encode()).hexdigest()
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
         skeleton, slots = self._skeleton, ask.slots
@@ -257,8 +262,17 @@ class RequestBuilder:
             code_only=bool(ask.code),
             opening=skeleton.opening if first and 0 in slots else "",
             section_brief=self._section_brief(slots) if first else "",
+            must_cite=self._claims(slots) if first else (),
             opens_section=first and 0 in slots,
             closes_section=section_text.slots[-1] in slots,
+        )
+
+    def _claims(self, slots: Sequence[int]) -> tuple[str, ...]:
+        """The claims that some topics have to make and to cite: each falls to the topic that has most of its terms."""
+        topics = [matching.terms(topic) for topic in self._skeleton.topics] or [set()]
+        claims = [self._chapter.say(claim) for claim in self._section.must_cite]
+        return tuple(
+            c for c in claims if max(range(len(topics)), key=lambda n: len(topics[n] & matching.terms(c))) in slots
         )
 
     def _section_brief(self, slots: Sequence[int]) -> str:

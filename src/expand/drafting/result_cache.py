@@ -28,7 +28,7 @@ from expand.paths import read_file
 from expand.prompts.template_lookup import packaged_folder
 from expand.workspace import MAX_DOCUMENT_BYTES, Workspace, write_atomically
 
-_CODE = ("checks", "document", "drafting", "llm", "markdown", "outline", "prompts", "schema")
+_CODE = ("checks", "document", "drafting", "llm", "markdown", "outline", "prompts", "references", "schema")
 """The packages that decide what becomes of a chapter."""
 
 
@@ -76,6 +76,7 @@ class ResultCache:
                 "source": draft_file.chapter.outline.source,
                 "links": dict(links),
                 "revisions": _of_draft(result.draft, revisions),
+                "references": {str(path): _hash(path) for path in draft_file.chapter.references.files},
                 "result": _form(result),
             }
 
@@ -106,7 +107,10 @@ class ResultCache:
             made_from = self._made_from(chapter, _hash(source), draft)
             # A finding about a link depends on files that no hash covers.
             links = all((source.parent / path).exists() == there for path, there in record["links"].items())
-            return bool(draft) and record["made_from"] == made_from and links and bool(_result(record["result"]))
+            cited = all(_hash(Path(path)) == was for path, was in record["references"].items())
+            return (
+                bool(draft and cited and links) and record["made_from"] == made_from and bool(_result(record["result"]))
+            )
         # A record of an older version, or one that somebody edited. It is a cache: whatever is wrong with it, the
         # chapter can be looked at again.
         except (OSError, InputError, ValueError, KeyError, TypeError, AttributeError):

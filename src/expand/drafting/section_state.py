@@ -24,6 +24,7 @@ from expand.drafting.section_text import SectionText
 from expand.ledger import Ledger
 from expand.markdown import assemble
 from expand.outline import Section
+from expand.references.citations import with_ids
 
 OTHER_TOKENS = 8000
 """What a request may need beside the texts that it quotes: its template, the outline's words and the answer."""
@@ -53,7 +54,7 @@ class SectionCheck:
         """The section's text as its requests find it: the author's blocks, and what it goes on from."""
         text = SectionText(chapter.skeletons[self.section.number].opened(self.begun.opening))
         if self.begun.bodies:
-            text.bodies = [*self.begun.bodies]
+            text.bodies = [with_ids(body, text.skeleton.passages) for body in self.begun.bodies]
         return text
 
     def planned(self, chapter: Chapter) -> SectionPlanned:
@@ -180,10 +181,13 @@ def _extra_context(draft_file: DraftFile, section: Section, revision: Revision, 
         return NO_EXTRA_CONTEXT
     chapter = draft_file.chapter
     before = [draft_file.texts[other.number] for other in chapter.outline.sections if other.number < section.number]
-    text, topics = draft_file.texts[section.number], chapter.skeletons[section.number].topics
+    text, skeleton = draft_file.texts[section.number], chapter.skeletons[section.number]
+    topics, passages = skeleton.topics, skeleton.passages
     return ExtraContext(
         preceding=quoted(assemble.summary_of_sections(before), PRECEDING_TOKENS, chapter.setup)
         if options.context == "text"
         else "",
-        present=assemble.by_topic(text, topics) if revision.instruction else {},
+        present={slot: with_ids(said, passages) for slot, said in assemble.by_topic(text, topics).items()}
+        if revision.instruction
+        else {},
     )

@@ -25,6 +25,8 @@ from expand.document.page import Page
 from expand.llm.types import Finish
 from expand.markdown import assemble, lines, matching, names, repetition, sanitize
 from expand.markdown.blocks import fences, open_fence, rows
+from expand.references.citations import with_footnotes
+from expand.references.passages import Passage
 
 TOPIC_LEVEL = 3
 TERMINALS = tuple(".!?:;。！？：；`|*)）>_")
@@ -42,7 +44,8 @@ class Skeleton:
     ``opening`` are the section's first sentences, and ``weights`` the lines that it gives each topic, which say how
     they share the section; "" and () where it says nothing. ``names`` are the link references and footnotes that
     the author's document defines, with what they stand for. Where the section is ``revised``, the author's text on
-    a topic gives way to the model's."""
+    a topic gives way to the model's. ``passages`` are what it may cite, by the names that the model knows them under:
+    the section has footnotes in their place."""
 
     number: int
     title: str
@@ -52,6 +55,7 @@ class Skeleton:
     intro: tuple[str, ...] = ()
     placed: dict[int, tuple[str, ...]] = field(default_factory=dict)
     kept: tuple[Part, ...] = ()
+    passages: Mapping[str, Passage] = field(default_factory=dict)
     newline: str = "\n"
     body_level: int = TOPIC_LEVEL
     opening: str = ""
@@ -155,6 +159,7 @@ class SectionText:
 
     def _filled(self) -> Filled:
         bodies = [assemble.close(body) if body.strip() else "" for body in self.bodies]
+        bodies = with_footnotes(bodies, self.skeleton.passages)
         return fill(self.skeleton.parts, bodies, self.skeleton.newline)
 
     @property

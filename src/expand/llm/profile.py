@@ -126,7 +126,7 @@ class Profile:
     JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words alone. ``stream`` asks for the answer as a
     stream. ``leave_out`` are body fields that the server refuses, and ``system_role`` is who says what holds for all
     requests: neither changes what a section is made from, only how it is sent. ``brief`` says that the model plans a
-    chapter before it writes its sections."""
+    chapter before it writes its sections. ``reference_tokens`` is how much of the references a request quotes."""
 
     name: str
     like: str | None = None
@@ -153,6 +153,7 @@ class Profile:
     forms: tuple[Grammar, ...] = ()
     structured_output: StructuredOutput = "json_schema"
     brief: bool = False
+    reference_tokens: int = 4000
 
     @property
     def known_as(self) -> str:

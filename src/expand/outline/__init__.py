@@ -59,6 +59,14 @@ class Style:
     place: Place | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """A file, folder or pattern that a text may cite, as it is ``said``; ``place`` is where, for messages."""
+
+    said: str
+    place: Place | None = field(default=None, compare=False)
+
+
 class Section(NamedTuple):
     """One section of a chapter: ``number`` counts from 1, ``lines`` is its target. ``heading`` is its heading in the
     document, or ``#id``, "" where its title tells. ``words`` and ``characters`` are what the outline states beside or
@@ -76,6 +84,10 @@ class Section(NamedTuple):
     ignore: tuple[str, ...] = ()
     """Kinds of findings that are silenced, beside those of the outline."""
     source_text: SourceText | None = None
+    references: tuple[Reference, ...] = ()
+    """What it may cite, beside what outline and book name."""
+    must_cite: tuple[Text, ...] = ()
+    """Claims that it has to make and to cite a reference for."""
 
     def goal(self, language: str) -> tuple[int, Unit]:
         """What a draft in a language is to have, and of what: words, Chinese characters where it is in Chinese or
@@ -125,6 +137,8 @@ class Outline(NamedTuple):
     """Kinds of findings that are silenced, beside those of the book."""
     sources: Mapping[str, str] = {}
     """The documents by language, empty where one is stated for all. ``source`` is one of them."""
+    references: tuple[Reference, ...] = ()
+    """What its sections may cite, beside what the book names."""
 
     @property
     def target_lines(self) -> int:
@@ -199,6 +213,8 @@ class Book(NamedTuple):
     """Kinds of findings that are silenced."""
     glossary: Mapping[str, Text] = {}
     """Terms of all chapters; an outline's own come before them."""
+    references: tuple[Reference, ...] = ()
+    """What every chapter may cite."""
 
     def draft_name(self, chapter: str, language: str) -> str:
         """The name of a chapter's draft and of what is kept with it: ``03``, in another language than the book's own

@@ -4,6 +4,7 @@ What is raised is ``InputErrors`` (exit code 2) and nothing else, whatever the f
 ``file:line:column``, what is wrong and how to mend it. What is odd but can be worked with is a warning of ``lint``.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Collection, Mapping
 from decimal import Decimal
@@ -21,6 +22,7 @@ from expand.outline import (
     Outline,
     PlanSpec,
     Quality,
+    Reference,
     Section,
     Style,
     Text,
@@ -45,7 +47,9 @@ def read_outline(path: Path, *, root: Path, chapter_id: str) -> Outline:
     file.check_terms()
     file.check_lengths()
     file.problems.raise_if_any()
-    return _outline(file.data, file.style())
+    outline = _outline(file.data, file.style())
+    sections = (s._replace(references=file.references("sections", n)) for n, s in enumerate(outline.sections))
+    return outline._replace(references=file.references(), sections=tuple(sections))
 
 
 def read_book(path: Path, *, root: Path) -> Book:
@@ -55,10 +59,10 @@ def read_book(path: Path, *, root: Path) -> Book:
         file.check_source(chapter, ("chapters", number))
     file.check_languages()
     file.check_terms()
-    file.check_references()
+    file.check_names()
     file.check_plans()
     file.problems.raise_if_any()
-    return _book(file.data, file.style())
+    return _book(file.data, file.style())._replace(references=file.references())
 
 
 class _File:
@@ -84,6 +88,15 @@ class _File:
         if name is None:
             return None
         return Style(name=name, place=self.positions.value(("style",)).place(self.problems.shown))
+
+    def references(self, *path: str | int) -> tuple[Reference, ...]:
+        """The references that the file, or what is at ``path`` in it, names, and where."""
+        data: Any = self.data
+        for step in path:
+            data = data[step]
+        places = (self.positions.value((*path, "references", number)) for number in itertools.count())
+        said = zip(data.get("references", ()), places, strict=False)
+        return tuple(Reference(said=one.strip(), place=at.place(self.problems.shown)) for one, at in said)
 
     def check_id(self, path: Path, chapter_id: str) -> None:
         found = self.data.get("id")
@@ -127,7 +140,7 @@ class _File:
         if language is not None and languages and language not in languages:
             self._add(("language",), f"language {quoted(language)} is not among languages", _known(language, languages))
 
-    def check_references(self) -> None:
+    def check_names(self) -> None:
         """Refuse names of tiers and chapters that the book does not have."""
         tiers = {tier["id"] for _, tier in self.items("tiers") if "id" in tier}
         for number, chapter in self.items("chapters"):
@@ -237,6 +250,7 @@ def _section(number: int, data: Mapping[str, Any], words: int, characters: int) 
         code_examples=_whole(data.get("code_examples")),
         note=_text_or_none(data.get("note")),
         heading=data.get("heading", "").strip(),
+        must_cite=tuple(map(_text, data.get("must_cite", ()))),
         source_text=data.get("source_text"),
         ignore=tuple(data.get("ignore", ())),
     )

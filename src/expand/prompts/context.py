@@ -73,6 +73,10 @@ class ChapterContext:
     brief: Annotated[
         str, About('What the chapter\'s brief says for all sections, as YAML; "" without one.', "edition: '2024'")
     ] = ""
+    cites: Annotated[bool, About("Whether requests quote passages of references, to be cited.", True)] = False
+    references: Annotated[
+        str, About("Passages of the references, each behind its name.", "[R1] src/lib.rs:10-12 pub fn stop() {}")
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +129,12 @@ class RequestContext:
         str, About("What the brief says for this section and these topics, as YAML.", "relies_on: [Worker]")
     ] = ""
     closes_section: Annotated[bool, About("Whether the section's last topic is among this request's.", True)] = False
+    section_references: Annotated[
+        str, About("Further passages of the references, for this section.", "[R7] docs/stop.md:3 It waits.")
+    ] = ""
+    must_cite: Annotated[
+        tuple[str, ...], About("Claims that this request's text has to make and to cite.", ("It stops within 5 s.",))
+    ] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,6 +208,8 @@ SAMPLES = (
         told=_DECOY,
         opening=_DECOY,
         section_brief=_DECOY,
+        section_references=_DECOY,
+        must_cite=(_DECOY,),
         problems=(_DECOY,),
     ),
 )

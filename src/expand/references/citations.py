@@ -1,0 +1,269 @@
+"""Citations: ``[R3]`` as a model writes it, the footnote that a draft has in its place, and whether it holds.
+
+A footnote's name has the passage's mark in it, which follows from the words that are cited. So a draft tells by itself
+which of its sections cite what a reference does not say any more. Nothing in code is taken for a citation.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+from expand.checks.finding import Finding, excerpt, finding
+from expand.markdown import blocks, matching, names
+from expand.markdown.blocks import Block, rows
+from expand.references.passages import MARK_DIGITS, Passage
+
+_IDS = re.compile(
+    r"(?m)^[ \t]*\[R\d{1,4}\]:|"
+    r"(?P<gap>[ \t]*)[\[【]\^?(?P<ids>R\d{1,4}(?:[ \t]*[,;，、；][ \t]*\^?R\d{1,4})*)[\]】](?!\()"
+)
+_ID = re.compile(r"R\d+")
+_NOTE = re.compile(rf"\[\^r-(?P<mark>[0-9a-f]{{{MARK_DIGITS}}})(?:-\d+)?\](?!:)")
+_NOTE_NAME = re.compile(rf"\^r-(?P<mark>[0-9a-f]{{{MARK_DIGITS}}})(?:-\d+)?")
+_FIGURES = re.compile(r"\d+")
+_CITATION = re.compile(r"\[\^[^\]\s]+\](?!:)|\]\(https?://|<https?://")
+_BEHIND = re.compile(
+    rf"(?P<end>[.!?。！？]+[\"'”’」』）)*_]*)[ \t\n]*(?P<notes>(?:[ \t]*{_NOTE.pattern.replace('mark', 'm')})+)"
+)
+_QUOTATION = re.compile(r"“([^“”]+)”|\"([^\"\n]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
+_LEFT_OUT = re.compile(r"\[[^\]]*\]|\.{3}|…+")
+_QUOTE_MARK = re.compile(r"(?m)^[ \t]*>[ \t]?")
+_ATTRIBUTION = re.compile(r"\n[ \t]*[—–-]{1,2}[ \t][^\n]*\Z")
+_SENTENCE_END = re.compile(r"[.!?:。！？：]")
+_CODE = re.compile(r"(`+)(?P<code>.+?)\1", re.DOTALL)
+_OPTION = re.compile(r"(?<![\w-])--[A-Za-z][\w-]*\w")
+_VERSION = re.compile(
+    r"(?<![A-Za-z\d_.])(?:v(?=\d+\.\d)|(?:[Vv]ersion|版本)[ \t]*(?=\d))?(?P<figures>\d+(?:\.\d+)+)(?![\w.]*\w)"
+)
+_SYMBOL = re.compile(r"[A-Za-z_]\w*(?:(?:::|\.|->)[A-Za-z_]\w*)*(?:\(\)|!)?")
+_NAMED = re.compile(r"_|::|->|\(\)$|!$|[a-z][A-Z]|^[A-Z][a-z]+[A-Z]")
+QUOTED_WORDS = 4
+"""From so many words on a quotation has to stand in what is cited; fewer may be a way of speaking."""
+QUOTED_CJK = 8
+CLAIM_TERMS = 0.5
+CLAIM_PAIRS = 0.4
+"""The share of a claim's terms, and of its pairs of Chinese characters, from which a passage makes it."""
+
+
+def with_footnotes(bodies: Sequence[str], passages: Mapping[str, Passage]) -> list[str]:
+    """The texts of a section with footnotes in the place of citations of ``passages``; each is defined once, below the
+    first text that cites it. What cites no passage stays as it is."""
+    if not passages:
+        return [*bodies]
+    defined = {definition.name for body in bodies for definition in names.definitions(body)}
+    found = []
+    for body in bodies:
+        new: dict[str, Passage] = {}
+
+        def note(cited: re.Match[str], new: dict[str, Passage] = new) -> str:
+            said = "" if cited["ids"] else cited[0]
+            for name in _ID.findall(cited["ids"] or ""):
+                if (passage := passages.get(name)) is not None:
+                    new[f"^r-{passage.mark}"] = passage
+                said += f"[^r-{passage.mark}]" if passage else f"[{name}]"
+            return said if not cited["gap"] or said.startswith("[^") else cited["gap"] + said
+
+        text = _outside_code(body, _IDS, note)
+        notes = [f"[{name}]: {_says(passage)}" for name, passage in new.items() if name not in defined]
+        defined |= new.keys()
+        found.append(text.rstrip("\r\n") + "\n\n" + "\n".join(notes) + "\n" if notes else text)
+    return found
+
+
+def with_ids(text: str, passages: Mapping[str, Passage]) -> str:
+    """A text of a draft as requests quote it: with the names of ``passages`` in the place of their footnotes."""
+    ids = {passage.mark: name for name, passage in passages.items()}
+    if not ids or "[^r-" not in text:
+        return text
+    lines = rows(text)
+    for definition in names.definitions(text):
+        found = _NOTE_NAME.fullmatch(definition.name)
+        if found and found["mark"] in ids:
+            lines[definition.start : definition.end] = [""] * (definition.end - definition.start)
+    said = _outside_code(
+        "".join(lines), _NOTE, lambda note: f"[{ids[note['mark']]}]" if note["mark"] in ids else note[0]
+    )
+    return said.rstrip("\r\n") + "\n" if said.strip() else ""
+
+
+def renewed(text: str, known: Mapping[str, Passage]) -> str:
+    """The text with footnotes that say where the passages that they cite stand by now."""
+    if "[^r-" not in text:
+        return text
+    lines = rows(text)
+    for definition in names.definitions(text):
+        found = _NOTE_NAME.fullmatch(definition.name)
+        if found and (passage := known.get(found["mark"])) and definition.content != _says(passage):
+            end = lines[definition.end - 1]
+            lines[definition.start : definition.end] = [
+                *[""] * (definition.end - definition.start - 1),
+                f"[{definition.name}]: {_says(passage)}{end[len(end.rstrip()) :]}",
+            ]
+    return "".join(lines)
+
+
+def outdated(section: int, texts: Mapping[int, str], known: Collection[str]) -> tuple[str, ...]:
+    """The places that one of a chapter's sections cites and whose marks are not ``known``: what stood there changed, or
+    is gone."""
+    text = texts[section]
+    if "[^r-" not in text:
+        return ()
+    definitions = {d.name: d.content for other in texts.values() for d in names.definitions(other)}
+    gone = {
+        note["mark"]: note[0][1:-1] for note in _NOTE.finditer(names.without_code(text)) if note["mark"] not in known
+    }
+    return tuple(dict.fromkeys(definitions.get(name, name).strip("`.") for name in gone.values()))
+
+
+def _says(passage: Passage) -> str:
+    """What a footnote says."""
+    return f"<{passage.origin}> ({passage.saved}), `{passage.place}`." if passage.origin else f"`{passage.place}`."
+
+
+def _outside_code(text: str, pattern: re.Pattern[str], replaced: Callable[[re.Match[str]], str]) -> str:
+    """The text with what a pattern finds outside of code replaced."""
+    for found in reversed(list(pattern.finditer(names.without_code(text)))):
+        text = text[: found.start()] + replaced(found) + text[found.end() :]
+    return text
+
+
+def citation_findings(
+    text: str, known: Mapping[str, Passage], must_cite: Sequence[str], *, section: int
+) -> Iterator[Finding]:
+    """Citations of what is not there, quotations and names that do not stand in what is cited, and claims that have to
+    be cited and are not. ``known`` are the passages that the section may cite, by mark."""
+    if known:
+        yield from _unknown(text, known, section)
+        quotes = [block for block in blocks.blocks(text) if _is_quotation(block)]
+        for block in quotes:
+            yield from _of_quotation(_QUOTE_MARK.sub("", block.text), known, section, block.start + 1)
+        for paragraph in blocks.paragraphs(text):
+            if any(block.start <= paragraph.line < block.end for block in quotes):
+                continue
+            for sentence, cited in _sentences(paragraph.text):
+                passages = [known[mark] for mark in cited if mark in known]
+                if passages:
+                    yield from _of_sentence(sentence, passages, text, known, section, paragraph.line + 1)
+    for claim in must_cite:
+        yield from _uncited(text, claim, section)
+
+
+def _unknown(text: str, known: Mapping[str, Passage], section: int) -> Iterator[Finding]:
+    bare = names.without_code(text)
+    for found in (*_IDS.finditer(bare), *_NOTE.finditer(bare)):
+        mark = found.groupdict().get("mark")
+        if mark in known or not (mark or found["ids"]):
+            continue
+        what = "cites what no reference says, or not any more" if mark else "cites a passage that there is not"
+        line = bare.count("\n", 0, found.start()) + 1
+        yield finding(
+            "unknown-citation", section, line, f"{found[0].strip()} {what}: {excerpt(_around(text, found.start()))}"
+        )
+
+
+def _around(text: str, at: int) -> str:
+    return text[text.rfind("\n", 0, at) + 1 : at][-50:]
+
+
+def _sentences(text: str) -> Iterator[tuple[str, list[str]]]:
+    """The sentences of a passage, each with the marks that it cites: inside, or right behind its full stop."""
+    text = _BEHIND.sub(lambda found: f" {found['notes'].strip()}{found['end']} ", text)
+    # A full stop in a quotation or in code ends no sentence.
+    masked = _CODE.sub(lambda found: _SENTENCE_END.sub("\0", found[0]), text)
+    masked = _QUOTATION.sub(lambda found: _SENTENCE_END.sub("\0", found[0]), masked)
+    at, held = 0, ""
+    for piece in matching.sentences(masked):
+        held += text[at : at + len(piece)]
+        at += len(piece)
+        if not held.rstrip().endswith((":", "：")) or at == len(text):
+            yield _NOTE.sub("", held), [note["mark"] for note in _NOTE.finditer(held)]
+            held = ""
+
+
+def _is_quotation(block: Block) -> bool:
+    """Whether a quote is one, and no note of the author's in that form."""
+    return block.kind == "quote" and not re.match(r">[ \t]*(?:\[!|\*\*|__)", block.text.lstrip())
+
+
+def _of_quotation(text: str, known: Mapping[str, Passage], section: int, line: int) -> Iterator[Finding]:
+    passages = [known[note["mark"]] for note in _NOTE.finditer(text) if note["mark"] in known]
+    said = _ATTRIBUTION.sub("", _NOTE.sub("", text))
+    if passages and _long_enough(said) and not _stands_in(said, _cited(passages, known)):
+        yield finding("misquoted", section, line, f"{_places(passages)} does not say: {excerpt(said)}")
+
+
+def _cited(passages: Sequence[Passage], known: Mapping[str, Passage]) -> str:
+    """The text of the files that are cited, as far as they may be."""
+    paths = {passage.path for passage in passages}
+    return "\n".join(passage.text for passage in known.values() if passage.path in paths)
+
+
+def _places(passages: Sequence[Passage]) -> str:
+    return ", ".join(dict.fromkeys(passage.place for passage in passages))
+
+
+def _of_sentence(
+    sentence: str, passages: Sequence[Passage], text: str, known: Mapping[str, Passage], section: int, line: int
+) -> Iterator[Finding]:
+    cited, where = _cited(passages, known), _places(passages)
+    for groups in _QUOTATION.findall(_CODE.sub(" ", sentence)):
+        quotation = "".join(groups)
+        if not _long_enough(quotation) or _stands_in(quotation, cited):
+            continue
+        yield finding("misquoted", section, line, f"{where} does not say: {excerpt(quotation)}")
+    code = [found["code"].strip() for found in _CODE.finditer(sentence)]
+    every = [
+        *_OPTION.findall(sentence),
+        *(found["figures"] for found in _VERSION.finditer(sentence) if _is_version(found)),
+    ]
+    missing = [word for word in every if not re.search(rf"(?<![\d.-]){re.escape(word)}(?![\w-]|\.\d)", cited)]
+    others = "\n".join([*(p.text for p in known.values()), *(fence.code for fence in blocks.fences(text))])
+    for symbol in code:
+        if _SYMBOL.fullmatch(symbol) and _NAMED.search(symbol):
+            last = re.findall(r"\w+", symbol)[-1]
+            missing += [symbol] if not re.search(rf"(?<!\w){re.escape(last)}(?!\w)", others) else []
+    for word in dict.fromkeys(missing):
+        yield finding("not-in-reference", section, line, f"{where} is cited for {excerpt(word)}, and does not have it")
+
+
+def _is_version(found: re.Match[str]) -> bool:
+    """Whether figures with points between are a version and no amount: three, or with a word that says so."""
+    return found["figures"].count(".") > 1 or found[0] != found["figures"]
+
+
+def _long_enough(quotation: str) -> bool:
+    cjk = matching.cjk_letters(quotation)
+    return cjk >= QUOTED_CJK or len(matching.tokens(quotation)) - cjk >= QUOTED_WORDS
+
+
+def _stands_in(quotation: str, text: str) -> bool:
+    """Whether the words stand there in this order, whatever signs, breaks and comment marks are between them; where the
+    quotation leaves something out, its parts do."""
+    at, words = 0, _letters(text)
+    for part in filter(None, map(_letters, _LEFT_OUT.split(quotation))):
+        at = words.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _uncited(text: str, claim: str, section: int) -> Iterator[Finding]:
+    made = [paragraph for paragraph in blocks.paragraphs(text) if _makes(paragraph.text, claim)]
+    if any(_CITATION.search(names.without_code(paragraph.text)) for paragraph in made):
+        return
+    line, what = (made[0].line + 1, "has no citation") if made else (1, "is not made")
+    yield finding("uncited-claim", section, line, f"the claim {excerpt(claim)} {what}")
+
+
+def _makes(text: str, claim: str) -> bool:
+    """Whether a passage says what a claim says: the claim's figures, and enough of its terms."""
+    said, terms = matching.Vocabulary(text), matching.terms(claim)
+    pairs = matching.cjk_pairs(claim)
+    for own, least in ((terms - pairs, CLAIM_TERMS), (pairs, CLAIM_PAIRS)):
+        if sum(term in said for term in own) < least * len(own):
+            return False
+    return set(_FIGURES.findall(claim)) <= set(_FIGURES.findall(text))

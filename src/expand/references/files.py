@@ -1,0 +1,193 @@
+"""Find and read the files that ``references`` in book, outline and section name.
+
+A reference names a file, a folder or a pattern from the workspace, such as ``src/lib.rs``, ``src/lib.rs:10-40``,
+``docs/`` or ``../crates/**/*.rs``. It may lie in the repository around the workspace, but never elsewhere, and nothing
+hidden, secret or the tool's own is read: what stands in a reference goes to the author model.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from expand.errors import InputError, Place
+from expand.outline import Book, Outline, Reference
+from expand.paths import RESERVED, require_inside, reserved_part
+from expand.references.passages import Passage, passages_of
+from expand.references.snapshot import FOLDER, SIDECAR, read_saved
+from expand.workspace import Workspace, read_bytes
+
+MOST_FILES = 2_000
+"""Of one reference."""
+MOST_BYTES = 20_000_000
+"""Of one file."""
+MOST_PASSAGES = 50_000
+_SECRET = re.compile(r"(?i)(?:\.(?:pem|key|p12|pfx|jks|keystore|kdbx)|(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519))$")
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_PACKAGES = frozenset({"node_modules", "target", "__pycache__", "venv", "site-packages"})
+"""Folders of what others wrote or a build made."""
+_SAID = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)(?:-(?P<last>[1-9]\d*))?)?")
+_WILD = re.compile(r"[*?]")
+_TOKENS = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class References:
+    """What a chapter may cite: passages that book and outline name, and by section those that it names itself.
+    ``files`` are all that were read."""
+
+    shared: tuple[Passage, ...] = ()
+    by_section: Mapping[int, tuple[Passage, ...]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.files)
+
+    def of(self, section: int) -> tuple[Passage, ...]:
+        """All that a section may cite, its own passages first."""
+        return (*self.by_section.get(section, ()), *self.shared)
+
+
+NO_REFERENCES = References()
+
+
+def read_references(workspace: Workspace, book: Book, outline: Outline) -> References:
+    """The passages of everything that book and outline name, but for the chapter's own document.
+
+    Raises ``InputError`` for a reference that names nothing, or what must not or cannot be read."""
+    if not (book.references or outline.references or any(section.references for section in outline.sections)):
+        return NO_REFERENCES
+    own = {workspace.source_path(source) for source in (outline.source, *outline.sources.values())}
+    own |= {workspace.draft_path(book.draft_name(outline.id, language)) for language in book.languages}
+    met: dict[Path, None] = {}
+
+    def passages(references: Sequence[Reference]) -> tuple[Passage, ...]:
+        found: dict[str, Passage] = {}
+        for reference in references:
+            for path, wanted, named in _files(workspace, reference):
+                if path not in own:
+                    met[path] = None
+                    found |= {p.mark: p for p in _read(workspace, path, wanted, reference, named=named)}
+            if len(found) > MOST_PASSAGES:
+                raise _mistake(reference, f"makes it {len(found):,} passages to choose from", "name fewer files")
+        return tuple(found.values())
+
+    return References(
+        shared=passages((*outline.references, *book.references)),
+        by_section={s.number: passages(s.references) for s in outline.sections if s.references},
+        files=tuple(met),
+    )
+
+
+def repository_of(root: Path) -> Path:
+    """The repository around a workspace, or the workspace itself where there is none."""
+    return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
+
+
+def _files(workspace: Workspace, reference: Reference) -> Iterator[tuple[Path, range | None, bool]]:
+    """The files that a reference means, the lines wanted of a single one, and whether it is named itself."""
+    said = _SAID.fullmatch(reference.said)
+    assert said is not None  # every text that is not empty matches
+    name, root, repository = said["path"], workspace.root, repository_of(workspace.root)
+    wild = _WILD.search(name)
+    fixed = name[: name.rfind("/", 0, wild.start()) + 1] if wild else name
+    path = Path(os.path.normpath(root / fixed))
+    if "\\" in name or not path.is_relative_to(repository):
+        around = "the workspace" if repository == root else "the workspace and its repository"
+        raise _mistake(reference, f"leaves {around}", "name what lies in it, with / between folders")
+    require_inside(path, repository)
+    for place in (path, Path(os.path.realpath(path))):
+        if refused := _refused(place, workspace, repository):
+            raise _mistake(reference, f"is {refused}", "name documents or code")
+    wanted = range(int(said["first"]), int(said["last"] or said["first"]) + 1) if said["first"] else None
+    if path.is_file() and not wild:
+        yield path, wanted, True
+        return
+    if not path.is_dir():
+        raise _mistake(reference, "does not exist", "correct the path, or remove the reference")
+    if wanted is not None:
+        raise _mistake(reference, "names lines of several files", "name one file")
+    pattern = re.compile(_as_regex(name[len(fixed) :]) if wild else ".*", re.DOTALL)
+    found = [
+        file for file in _walk(path, workspace, repository) if pattern.fullmatch(file.relative_to(path).as_posix())
+    ]
+    if not found:
+        raise _mistake(reference, "names no file", "correct the pattern, or remove the reference")
+    if len(found) > MOST_FILES:
+        raise _mistake(reference, f"names {len(found):,} files", f"name at most {MOST_FILES:,}")
+    yield from ((file, None, False) for file in found)
+
+
+def _as_regex(pattern: str) -> str:
+    """A pattern of file names: ``**`` stands for any folders, ``*`` and ``?`` for parts of one name."""
+    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(wild.get(token) or re.escape(token) for token in _TOKENS.findall(pattern))
+
+
+def _walk(folder: Path, workspace: Workspace, repository: Path) -> Iterator[Path]:
+    """The files in a folder and below in order, without what is refused; no link is followed."""
+    for place, below, names in os.walk(folder):
+        here = Path(place)
+        below[:] = sorted(n for n in below if n not in _PACKAGES and not _refused(here / n, workspace, repository))
+        for name in sorted(names):
+            file = here / name
+            if not file.is_symlink() and file.is_file() and not _refused(file, workspace, repository):
+                yield file
+
+
+def _refused(path: Path, workspace: Workspace, repository: Path) -> str:
+    """What a path is that nobody may cite, "" where they may."""
+    if path.is_relative_to(workspace.root):
+        part = reserved_part(path.relative_to(workspace.root).parts)
+        if part and part not in ("drafts", FOLDER):
+            return RESERVED
+    elif reserved_part(("", *path.relative_to(repository).parts)):  # the tool's own are in the workspace
+        return RESERVED
+    if _SECRET.search(path.as_posix()):
+        return "a file of keys"
+    return RESERVED if path.name.endswith(SIDECAR) and _is_saved(path, workspace) else ""
+
+
+def _is_saved(path: Path, workspace: Workspace) -> bool:
+    """Whether a file is where pages are saved."""
+    return path.is_relative_to(workspace.root) and path.relative_to(workspace.root).parts[:-1] == (FOLDER,)
+
+
+def _read(
+    workspace: Workspace, path: Path, wanted: range | None, reference: Reference, *, named: bool
+) -> tuple[Passage, ...]:
+    """A file's passages; none of one that is no text or too large, unless it is ``named`` itself."""
+    try:
+        stat = path.stat()
+        shown = os.path.relpath(path, workspace.root).replace(os.sep, "/")
+        found = _passages(path, shown, wanted, (stat.st_size, stat.st_mtime_ns))
+    except (ValueError, InputError) as error:
+        if not named:
+            return ()
+        what = error.what if isinstance(error, InputError) else error
+        raise _mistake(reference, f"cannot be cited: {what}", "name text, code, HTML, PDF or a notebook") from error
+    if wanted is not None and not found:
+        raise _mistake(reference, "names lines that the file does not have, or empty ones", "correct the lines")
+    saved = read_saved(path) if _is_saved(path, workspace) else None
+    if saved is None:
+        return found
+    return tuple(replace(passage, origin=saved.url, saved=saved.date) for passage in found)
+
+
+@lru_cache(maxsize=MOST_FILES)
+def _passages(path: Path, shown: str, wanted: range | None, _state: tuple[int, int]) -> tuple[Passage, ...]:
+    """The passages of a file in a state of it: a book's references are read for each of its chapters."""
+    data = read_bytes(path, most=MOST_BYTES)
+    if _PRIVATE_KEY.search(data):
+        raise ValueError("it holds a private key")
+    return passages_of(data, shown, wanted)
+
+
+def _mistake(reference: Reference, what: str, remedy: str) -> InputError:
+    return InputError(
+        f"the reference {reference.said!r} {what}", remedy=remedy, place=reference.place or Place(path="")
+    )

@@ -1,0 +1,286 @@
+"""Cut a file into passages: what a request quotes, and what a text can cite.
+
+A passage ends where the file says so - at a heading, a page, a definition at the margin - and not after so many lines.
+So a change in one function leaves the passages of the others as they were, and with them the sections that cite those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from html.parser import HTMLParser
+from typing import Literal, NamedTuple
+
+from expand.markdown import blocks
+from expand.markdown.blocks import bare_rows
+
+MOST_LINES = 40
+"""A passage with more lines is cut where its parts begin."""
+MOST_CHARACTERS = 4_000
+"""The most characters of a passage: some 1,000 tokens."""
+MARK_DIGITS = 8
+MOST_DEPTH = 12
+"""So many parts within one another are told apart."""
+
+Unit = Literal["lines", "page", "cell"]
+MARKDOWN = (".md", ".mdx", ".markdown")
+HTML = (".html", ".htm", ".xhtml")
+_CLOSES = (")", "]", "}", "</")
+_HIDDEN_LINE = re.compile(r"<!-- expand language")
+_SKIPPED = frozenset({"script", "style", "template", "svg", "nav", "noscript"})
+_INLINE = re.compile(
+    "a|abbr|b|bdi|bdo|cite|code|data|dfn|em|font|i|ins|kbd|label|mark|q|s|samp|small|span|strong|sub|sup|time|tt|u|var|wbr"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A part of a file: from line, page or cell ``first`` to ``last``, counted from 1.
+
+    ``path`` is the file as the workspace names it, ``within`` the headings or definitions around the passage.
+    ``origin`` is the address of a page that was saved, ``saved`` its date; both are "" for a file."""
+
+    path: str
+    unit: Unit
+    first: int
+    last: int
+    text: str
+    within: tuple[str, ...] = ()
+    origin: str = ""
+    saved: str = ""
+
+    @cached_property
+    def mark(self) -> str:
+        """What the passage is known by while its words stay: hexadecimal digits of the hash of path and text."""
+        return hashlib.sha256(f"{self.path}\0{self.text}".encode()).hexdigest()[:MARK_DIGITS]
+
+    @property
+    def place(self) -> str:
+        """The file and the lines, page or cell, in words that do for any language."""
+        if self.unit == "lines":
+            return f"{self.path}:{self.first}" + (f"-{self.last}" if self.last > self.first else "")
+        return f"{self.path}, {'p.' if self.unit == 'page' else 'cell'} {self.first}"
+
+
+class Lines(NamedTuple):
+    """The text of a file as lines, with the number of each in the file, and headings by index: level and title.
+    ``whole`` says that it is one passage if it is not too long."""
+
+    texts: Sequence[str]
+    numbers: Sequence[int]
+    headings: Sequence[tuple[int, int, str]] = ()
+    unit: Unit = "lines"
+    whole: bool = False
+
+    def only(self, wanted: range) -> Lines:
+        """Those with these numbers."""
+        kept = [(text, number) for text, number in zip(self.texts, self.numbers, strict=True) if number in wanted]
+        return Lines([text for text, _ in kept], [number for _, number in kept], unit=self.unit, whole=True)
+
+
+def passages_of(data: bytes, path: str, wanted: range | None = None) -> tuple[Passage, ...]:
+    """The passages of a file, in order; of the ``wanted`` lines, pages or cells if any are named.
+
+    Raises ``ValueError`` for a file that is not what its name says, or no text."""
+    suffix = path[path.rfind(".") :].lower()
+    if suffix == ".pdf":
+        parts = list(_pages(data))
+    elif b"\0" in data:
+        raise ValueError("it is a binary file")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"byte {error.start} is not UTF-8") from error
+        parts = list(_cells(text)) if suffix == ".ipynb" else [_lines(text, suffix)]
+    parts = parts if wanted is None else [lines.only(wanted) for lines in parts]
+    return tuple(passage for lines in parts for passage in cut(lines, path))
+
+
+def _lines(text: str, suffix: str) -> Lines:
+    if suffix in HTML:
+        reader = _HtmlReader()
+        reader.feed(text)
+        reader.close()
+        return reader.lines()
+    rows = ["" if _HIDDEN_LINE.match(row) else row for row in bare_rows(text)]
+    headings = blocks.headings(text) if suffix in MARKDOWN else ()
+    return Lines(rows, range(1, len(rows) + 1), [(block.start, block.level, block.title) for block in headings])
+
+
+def cut(lines: Lines, path: str) -> Iterator[Passage]:
+    """The passages of some lines, in order; none without a letter or digit."""
+    for start, end, within in _pieces(lines):
+        for first, last, text in _bounded(lines, start, end):
+            yield Passage(
+                path=path,
+                unit=lines.unit,
+                first=lines.numbers[first],
+                last=lines.numbers[last],
+                text=text,
+                within=within,
+            )
+
+
+def _pieces(lines: Lines) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """The lines ``[start, end)`` of each piece, and what it is within."""
+    if not lines.headings:
+        yield from _parts(lines.texts, 0, len(lines.texts), (), whole=lines.whole)
+        return
+    open_titles: list[tuple[int, str]] = []
+    starts = [(0, 0, ""), *lines.headings]
+    for number, (start, level, title) in enumerate(starts):
+        end = starts[number + 1][0] if number + 1 < len(starts) else len(lines.texts)
+        open_titles = [(at, said) for at, said in open_titles if at < level]
+        yield from _parts(lines.texts, start, end, tuple(said for _, said in open_titles), whole=True)
+        open_titles += [(level, title)] if title else []
+
+
+def _parts(
+    texts: Sequence[str], start: int, end: int, within: tuple[str, ...], *, whole: bool, depth: int = 0
+) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """A piece as it is if it is ``whole`` and not too long, else cut where its parts begin, at any depth."""
+    while start < end and not texts[start].strip():
+        start += 1
+    while start < end and not texts[end - 1].strip():
+        end -= 1
+    if (whole and end - start <= MOST_LINES) or start == end:
+        yield start, end, within
+        return
+    begins = _begins(texts, start, end) if depth < MOST_DEPTH else []
+    if not begins:
+        yield from ((at, min(at + MOST_LINES, end), within) for at in range(start, end, MOST_LINES))
+        return
+    head = texts[start].strip()
+    for number, (first, last) in enumerate(zip([start, *begins], [*begins, end], strict=True)):
+        inside = within if not whole or not number else (*within, head)
+        yield from _parts(texts, first, last, inside, whole=True, depth=depth + 1)
+
+
+def _begins(texts: Sequence[str], start: int, end: int) -> list[int]:
+    """Where the parts of a piece begin, the first one aside: at the lines behind a blank one that stand furthest left;
+    where none is blank (YAML, JSON), at those that stand furthest left, as few as make parts of the size wanted."""
+    inner = [at for at in range(start + 1, end) if texts[at].strip() and not texts[at].lstrip().startswith(_CLOSES)]
+    behind = [at for at in inner if not texts[at - 1].strip()]
+    if behind:
+        least = min(_indent(texts[at]) for at in behind)
+        return [at for at in behind if _indent(texts[at]) == least]
+    least = min((_indent(texts[at]) for at in inner), default=0)
+    begins: list[int] = []
+    last = start
+    level = [at for at in inner if _indent(texts[at]) == least]
+    for at, following in zip(level, [*level[1:], end], strict=True):
+        if following - last > MOST_LINES and at > last:
+            begins.append(at)
+            last = at
+    return begins
+
+
+def _indent(row: str) -> int:
+    return len(row.expandtabs(4)) - len(row.expandtabs(4).lstrip())
+
+
+def _bounded(lines: Lines, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+    """A piece as texts of at most ``MOST_CHARACTERS``, with the indices of their first and last lines."""
+    first, held = start, ""
+    for at in range(start, end):
+        row = lines.texts[at].rstrip()
+        if held and len(held) + len(row) >= MOST_CHARACTERS:
+            yield from _if_said(first, at - 1, held)
+            first, held = at, ""
+        while len(row) > MOST_CHARACTERS:
+            yield from _if_said(at, at, row[:MOST_CHARACTERS])
+            row = row[MOST_CHARACTERS:]
+        held = f"{held}\n{row}" if at > first else row
+    yield from _if_said(first, end - 1, held)
+
+
+def _if_said(first: int, last: int, text: str) -> Iterator[tuple[int, int, str]]:
+    if any(map(str.isalnum, text)):
+        yield first, last, text.strip("\n")
+
+
+def _cells(text: str) -> Iterator[Lines]:
+    """The cells of a Jupyter notebook, without their outputs."""
+    try:
+        cells = json.loads(text)["cells"]
+        sources = [cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"]) for cell in cells]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError("it is no Jupyter notebook") from error
+    for number, source in enumerate(sources, 1):
+        rows = bare_rows(source)
+        yield Lines(rows, [number] * len(rows), unit="cell", whole=True)
+
+
+def _pages(data: bytes) -> Iterator[Lines]:
+    """The pages of a PDF document as text."""
+    import pypdfium2  # 0.1 s, and few books cite a PDF
+
+    try:
+        with closing(pypdfium2.PdfDocument(data)) as document:
+            for number, page in enumerate(document, 1):
+                rows = bare_rows(page.get_textpage().get_text_range())
+                yield Lines(rows, [number] * len(rows), unit="page", whole=True)
+    except pypdfium2.PdfiumError as error:
+        raise ValueError(f"it cannot be read as PDF: {error}") from error
+
+
+class _HtmlReader(HTMLParser):
+    """Takes the text out of a web page: a row for each block, and a blank one between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[str, int]] = []
+        self.headings: list[tuple[int, int]] = []
+        self._hidden = self._verbatim = self._level = 0
+
+    def lines(self) -> Lines:
+        """The text with the lines of the file that it begins on."""
+        self._end_block()
+        headings = [(at, level, self.rows[at][0]) for at, level in self.headings if at < len(self.rows)]
+        return Lines([row for row, _ in self.rows], [number for _, number in self.rows], headings)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a block, or a part that is passed over."""
+        self._hidden += tag in _SKIPPED
+        self._verbatim += tag == "pre"
+        if not _INLINE.fullmatch(tag):
+            self._end_block()
+        if re.fullmatch(r"h[1-6]", tag):
+            self.headings.append((len(self.rows), int(tag[1])))
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a block."""
+        self._hidden = max(0, self._hidden - (tag in _SKIPPED))
+        self._verbatim = max(0, self._verbatim - (tag == "pre"))
+        if not _INLINE.fullmatch(tag):
+            self._end_block()
+
+    def handle_data(self, data: str) -> None:
+        """Add to the row that is open; a new one for each line of what stands as it is."""
+        if self._hidden:
+            return
+        line = self.getpos()[0]
+        if self._verbatim:
+            for number, row in enumerate(data.split("\n")):
+                if number or not self.rows or not self.rows[-1][0]:
+                    self.rows.append((row, line + number))
+                else:
+                    self.rows[-1] = (self.rows[-1][0] + row, self.rows[-1][1])
+        elif said := " ".join(data.split()):
+            said = (" " if data[0].isspace() else "") + said + (" " if data[-1].isspace() else "")
+            if self.rows and self.rows[-1][0]:
+                self.rows[-1] = (self.rows[-1][0] + said, self.rows[-1][1])
+            else:
+                self.rows.append((said.lstrip(), line))
+        elif self.rows and self.rows[-1][0]:
+            self.rows[-1] = (self.rows[-1][0] + " ", self.rows[-1][1])
+
+    def _end_block(self) -> None:
+        if self.rows and self.rows[-1][0]:
+            self.rows.append(("", self.getpos()[0]))
