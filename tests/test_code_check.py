@@ -72,7 +72,7 @@ def test_each_refused_block_is_named_with_the_line_and_the_words_of_its_checker(
         fence("if true; then\n  echo yes", "bash"),
         fence('{"a": 1,}', "json"),
         fence("a = 1\na = 2", "toml"),
-        fence("SELECT 1", "sql"),
+        fence("print(1)", "lua"),
         fence("no code", "text"),
         fence("print(1)", "python"),
     )
@@ -81,7 +81,7 @@ def test_each_refused_block_is_named_with_the_line_and_the_words_of_its_checker(
     assert [finding["severity"] for finding in refused] == ["warning"] * 4
     assert "line 5: undefined name 'pth'" in refused[0]["message"]
     assert "unexpected end of file" in refused[1]["message"]
-    assert notes[0]["message"] == "1 code block is unchecked: no checker for sql"
+    assert notes[0]["message"] == "1 code block is unchecked: no checker for lua"
     assert notes[0]["severity"] == "note"
 
 
@@ -180,6 +180,12 @@ def test_annotations_of_rust_blocks(tmp_path: Path) -> None:
         ("java", "javac", "public class A { int n; }", "class A { B b; }", "int n = 1; n++;",
          "import org.zzz.Q; class A { }"),
         ("js", "node", "import a from 'a';\nawait a();", "const a = ;", "const a = 1;", ""),
+        ("ts", "tsc", "const a: number = 1;\nexport { a };", "const a: number = 'x';", "let a = 1;",
+         "import * as q from 'zzz';"),
+        ("go", "gofmt", "package a\n\nfunc f() {}", "package a\n\nfunc f( {}", "x := 1\nx++", ""),
+        ("sql", "sqlfluff", "SELECT a FROM t WHERE b = $1;", "SELECT FROM WHERE;", "PRAGMA journal_mode = WAL;", ""),
+        ("dockerfile", "hadolint", "FROM debian:12\nCOPY a b", "FROM debian:12\nCOPI a b", "RUN cd /x", ""),
+        ("bash", "shellcheck", "echo $x", "[ $a == b ] && exit 'a' 'b'", "x=$(cat a)", ""),
     ],
 )  # fmt: skip
 def test_other_languages(
@@ -229,10 +235,14 @@ def test_names_and_includes_are_read_as_the_field_writes_them() -> None:
                 fence("// File: src/main.rs\nfn main() {}"),
                 fence("# 文件：app/run.sh", "bash"),
                 fence("// ../../etc/x.rs\nfn main() {}"),
-                fence("{{#include part.rs:2:3}}"),
+                fence("{{#include part.rs:2:3}}\nfn more() {}"),
                 fence("{{#rustdoc_include part.rs:here}}"),
                 fence("{{#include gone.rs}}"),
                 fence("const x = 1;", "js {1,3-4}"),
+                fence("{{#include part.rs:2:3}}"),
+                fence('--8<-- "part.rs:here"', "rust"),
+                fence("<<< @/part.rs#here{2}", "rust"),
+                fence("use a::<<< b", "rust"),
             ]
         ),
         section=1,
@@ -245,6 +255,8 @@ def test_names_and_includes_are_read_as_the_field_writes_them() -> None:
     assert [block.skip for block in blocks[7:9]] == ["it shows a part of part.rs", ""]
     assert blocks[9].skip == "it includes gone.rs, which is not there"
     assert blocks[10].name == ""
+    assert [block.code for block in blocks[11:14]] == [blocks[8].code] * 3
+    assert not any(block.skip for block in blocks[11:])
 
 
 @needs_sandbox

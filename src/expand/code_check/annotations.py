@@ -22,7 +22,8 @@ NAMES: Mapping[str, str] = {
     **dict.fromkeys(("c++", "cc", "cpp", "cxx", "hpp"), "cpp"),
     **dict.fromkeys(("go", "golang"), "go"),
     **dict.fromkeys(("yaml", "yml"), "yaml"),
-    **dict.fromkeys(("docker", "dockerfile"), "dockerfile"),
+    **dict.fromkeys(("docker", "dockerfile", "containerfile"), "dockerfile"),
+    **dict.fromkeys(("sql", "postgresql", "postgres", "pgsql", "mysql", "sqlite"), "sql"),
 }
 """The languages that have several names in info strings; any other has its own."""
 NO_CODE = frozenset(
@@ -43,7 +44,8 @@ _CONTINUES = re.compile(
     r"|(?:接|续|承接)(?:着)?(?:上|前)(?:文|面|一|个)"
 )
 _INCLUDE = re.compile(
-    r"(?m)^[ \t]*(?:\{\{\s*#?(?P<whole>rustdoc_)?include\s+(?P<mdbook>[^\s}]+)\s*\}\}|-{1,2}8<-{1,2}\s+\S+).*$"
+    r"(?m)^[ \t]*(?:\{\{\s*#?(?P<whole>rustdoc_)?include\s+(?P<mdbook>[^\s}]+)\s*\}\}"
+    r"|(?:-{1,2}8<-{1,2}|<<<)\s+[\"']?(?:@/)?(?P<other>[^\s\"'{]+)).*$"
 )
 ELISION = re.compile(r"(?m)^[ \t]*(?:\.{3}|…+|⋯)[ \t]*;?[ \t]*$|[({\[]\s*(?:\.{3}|…)\s*[)}\]]"
                      r"|^[ \t]*(?://|#|/\*)[ \t]*(?:-+ *snip *-+|\.{3}|…)")  # fmt: skip
@@ -167,14 +169,13 @@ def _included(code: str, include: Callable[[str], str | None] | None) -> tuple[s
 
     def text(found: re.Match[str]) -> str:
         nonlocal missing
-        named = found["mdbook"] or ""
-        path, _, part = named.partition(":")
-        read = include(path) if include and path else None
+        path, _, part = (found["mdbook"] or found["other"]).replace("#", ":").partition(":")
+        read = include(path) if include else None
         if read is None:
-            missing = f"it includes {path or 'a file'}, which is not there"
+            missing = f"it includes {path}, which is not there"
             return ""
-        # rustdoc_include shows a part and compiles the file.
-        if found["whole"] or not part:
+        # rustdoc_include shows a part and compiles the file; so is a part that is all of its block.
+        if found["whole"] or not part or found[0].strip() == code.strip():
             return read.rstrip("\n")
         missing = f"it shows a part of {path}"
         return ""

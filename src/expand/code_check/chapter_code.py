@@ -28,7 +28,7 @@ from expand.code_check.checkers import (
     missing_crate,
     own_checkers,
     parsed,
-    program_of,
+    programs_of,
     unchecked,
 )
 from expand.code_check.package import Project, belongs, states
@@ -186,11 +186,10 @@ class _Job:
     @property
     def key(self) -> str:
         """The hash of all that the verdict follows from."""
-        block, program = self.block, program_of(self.checker) if self.checker else None
-        state = program.stat() if program else None
-        tool = (str(program), state.st_size, state.st_mtime_ns) if state else ()
+        block, programs = self.block, programs_of(self.checker) if self.checker else []
+        tools = [(str(program), (state := program.stat()).st_size, state.st_mtime_ns) for program in programs]
         words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
-        judged_with = (self.checker and self.checker.command, tool, sorted(self.files.items()), self.above, self.run)
+        judged_with = (self.checker and self.checker.command, tools, sorted(self.files.items()), self.above, self.run)
         return hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest()
 
     def verdict(self) -> Verdict:

@@ -30,6 +30,8 @@ SECONDS = 30.0
 """How long a command may take for a block."""
 RUN_SECONDS = 10.0
 NO_PROGRAM = 42
+NOT_FOUND = (126, 127)
+"""The exit statuses of ``env`` and shells for a command that cannot be executed or is not there."""
 MOST_ERRORS = 5
 """So many errors of a block are kept: the first ones cause the others."""
 
@@ -64,8 +66,9 @@ class Checker:
 
     ``file`` names the block's file, ``prepare`` makes its text; named blocks in one of the languages ``beside`` lie in
     the same folder. ``missing`` finds in a message what is not installed here. Where a block has no match of ``whole``,
-    it is a part, and is tried in each of ``around`` too. ``run`` is a line of shell that runs a block that compiles; it
-    ends with ``NO_PROGRAM`` where nothing can be made to run."""
+    it is a part, and is tried in each of ``around`` too. What passes is given to ``also``, where its program is here.
+    ``run`` is a line of shell that runs a block that compiles; it ends with ``NO_PROGRAM`` where nothing can be made to
+    run."""
 
     command: str
     file: str = "block.txt"
@@ -77,6 +80,7 @@ class Checker:
     readable: tuple[Path, ...] = ()
     executes: bool = False
     beside: tuple[str, ...] = ()
+    also: str = ""
     run: str = ""
 
 
@@ -183,7 +187,12 @@ CHECKERS: Mapping[str, Checker] = {
         program=lambda: Path(sys.executable),
         readable=(Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent),
     ),
-    "bash": Checker(command="bash -n {file}", file="block.sh", prepare=_shell),
+    "bash": Checker(
+        command="bash -n {file}",
+        file="block.sh",
+        prepare=_shell,
+        also="shellcheck --severity=error --format=gcc --shell=bash {file}",
+    ),
     "zsh": Checker(command="zsh -n {file}", file="block.sh", prepare=_shell),
     "javascript": Checker(command="node --check {file}", file="block.mjs", run="{program} {file}"),
     "typescript": Checker(
@@ -192,7 +201,12 @@ CHECKERS: Mapping[str, Checker] = {
         missing=_TS_MISSING,
         beside=("typescript",),
     ),
-    "go": Checker(command="gofmt -e -l {file}", file="block.go"),
+    "go": Checker(
+        command="gofmt -e -l {file}",
+        file="block.go",
+        whole=re.compile(r"(?m)^package\b"),
+        around=[("package p; ", ""), ("package p; func _() { ", "}")],
+    ),
     "c": Checker(
         command="gcc -std=gnu17 -fsyntax-only -w {file}",
         file="block.c",
@@ -217,6 +231,20 @@ CHECKERS: Mapping[str, Checker] = {
             r"(?m)^\s*(?:@\w+\s*)*(?:(?:public|final|abstract|sealed)\s+)*(?:class|interface|enum|record)\b"
         ),
         around=[("class Block { ", "}"), ("class Block { void block() throws Exception { ", "}}")],
+    ),
+    "dockerfile": Checker(
+        command="hadolint --no-color --failure-threshold error {file}",
+        file="Dockerfile",
+        whole=re.compile(r"(?mi)^FROM\b"),
+        around=[("FROM scratch\n", "")],
+    ),
+    "sql": Checker(
+        # Few blocks say whose SQL they are: one is refused if it is nobody's. What the first refuses is what is said.
+        command="""/bin/sh -c 'for dialect in ansi postgres mysql sqlite tsql; do
+            "$0" parse --templater raw --dialect $dialect "$1" > $dialect.txt && exit; done
+            sed -n "s/^L: *\\([0-9]*\\) | P: *[0-9]* | *PRS | /$1:\\1: /p" ansi.txt; exit 1' {program} {file}""",
+        file="block.sql",
+        program=lambda: find_program("sqlfluff"),
     ),
 }
 """Languages and who judges them, where the settings say nothing else."""
@@ -246,14 +274,12 @@ def check_block(
         given.append(block.whole)  # `op!(a);` looks like a statement, and may make an item
     if checker.whole and not checker.whole.search(given[0]):
         given += [f"{before}{given[0]}\n{after}" for before, after in checker.around]
-    program = program_of(checker)
-    if program is None:
-        name = "rustc" if block.language == "rust" else shlex.split(checker.command)[0]
+    programs = programs_of(checker)
+    if not programs:
+        name = {"rust": "rustc", "sql": "sqlfluff"}.get(block.language, shlex.split(checker.command)[0])
         return unchecked(f"{block.language}: {name} is not on the PATH")
-    readable = (*checker.readable, *readable_for(program))
-    environment = {"PATH": f"{program.parent}:{sandbox.PROGRAMS}"}
 
-    def filled(command: str, text: str) -> str:
+    def ran(program: Path, command: str, text: str, seconds: float, *, executes: bool) -> Outcome | None:
         values = {
             "{file}": name,
             "{script}": shlex.quote(str(Path(__file__).with_name("python_names.py"))),
@@ -261,27 +287,29 @@ def check_block(
             "{options}": rust_options(block, text),
             "{program}": shlex.quote(str(program)),
         }
-        return re.sub(r"\{\w+\}", lambda found: values.get(found[0], found[0]), command)
+        words = shlex.split(re.sub(r"\{\w+\}", lambda found: values.get(found[0], found[0]), command))
+        readable, path = needs_of(program)
+        return sandbox.run(
+            words if words[0] == "/bin/sh" else [str(program), *words[1:]],
+            {**files, **before, name: text},
+            readable=(*checker.readable, *readable),
+            environment={"PATH": f"{path}:{sandbox.PROGRAMS}"},
+            seconds=seconds,
+            executes=executes,
+        )
 
     first: Verdict | None = None
     for text in given:
-        outcome = sandbox.run(
-            [str(program), *shlex.split(filled(checker.command, text))[1:]],
-            {**files, **before, name: text},
-            readable=readable,
-            environment=environment,
-            seconds=SECONDS,
-            executes=checker.executes,
-        )
-        if outcome is None:
-            return unchecked(f"{block.language}: nothing here can contain the command of its checker")
-        verdict = _read(checker, block, name, outcome)
+        for program, command in zip(programs, (checker.command, checker.also), strict=False):
+            outcome = ran(program, command, text, SECONDS, executes=checker.executes)
+            if outcome is None:
+                return unchecked(f"{block.language}: nothing here can contain the command of its checker")
+            verdict = _read(checker, block, name, outcome)
+            if verdict is not PASSED:
+                break
         if verdict is PASSED and run and checker.run and not {"no_run", "compile_fail"} & block.flags:
-            line = ["/bin/sh", "-c", filled(checker.run, text)]
-            ran = sandbox.run(
-                line, {**before, name: text}, readable=readable, environment=environment, seconds=RUN_SECONDS
-            )
-            return PASSED if ran is None else _of_run(block, ran)
+            outcome = ran(programs[0], f'/bin/sh -c "{checker.run}"', text, RUN_SECONDS, executes=True)
+            return PASSED if outcome is None else _of_run(block, outcome)
         if verdict.state != "failed" or "compile_fail" in block.flags:
             return verdict
         first = first or verdict
@@ -291,9 +319,11 @@ def check_block(
     return first
 
 
-def program_of(checker: Checker) -> Path | None:
-    """The program that a checker's command begins with, None where it is not here."""
-    return checker.program() if checker.program else find_program(shlex.split(checker.command)[0])
+def programs_of(checker: Checker) -> list[Path]:
+    """The programs of a checker's commands as far as they are here, in order; none without the first."""
+    first = checker.program() if checker.program else find_program(shlex.split(checker.command)[0])
+    other = find_program(shlex.split(checker.also)[0]) if checker.also else None
+    return [program for program in (first, other) if program] if first else []
 
 
 def _file_name(checker: Checker, block: CodeBlock) -> str:
@@ -306,16 +336,23 @@ def _file_name(checker: Checker, block: CodeBlock) -> str:
     return checker.file
 
 
-def readable_for(program: Path) -> tuple[Path, ...]:
-    """What a program that is not the system's reads beside itself: the folder that it is installed in."""
-    folder = program.parent.parent
-    return (folder,) if folder != Path.home() and folder not in Path.home().parents else (program,)
+def needs_of(program: Path) -> tuple[tuple[Path, ...], str]:
+    """What a program that is not the system's reads, and its search path: the folders that it and, of a script, its
+    interpreter are installed in."""
+    with program.open("rb") as file:
+        line = file.readline(256)
+    words = line[2:].decode("utf-8", "replace").split() if line.startswith(b"#!") else []
+    interpreter = next((word for word in words if not word.endswith("/env") and not word.startswith("-")), "")
+    found = [one for one in (program, find_program(interpreter)) if one]
+    home = (Path.home(), *Path.home().parents)
+    folders = [one if one.parent.parent in home else one.parent.parent for one in found]
+    return tuple(folders), ":".join(str(one.parent) for one in found)
 
 
 def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Verdict:
     """The verdict that an outcome means."""
-    if outcome.status == sandbox.NOT_RUN:
-        return unchecked(f"{block.language}: {outcome.stopped}")
+    if outcome.status in (sandbox.NOT_RUN, *NOT_FOUND):
+        return unchecked(f"{block.language}: {outcome.stopped or outcome.output.strip()}")
     if "compile_fail" in block.flags and not outcome.stopped:
         return _expected_failure(block, outcome)
     if not outcome.status and not outcome.stopped:
@@ -362,7 +399,7 @@ def errors_in(output: str, name: str) -> Iterator[CodeError]:
         if not (found := place.match(row)):
             continue
         said = found[2]
-        if re.match(r"(?:warning|note|info|style|help)\b", said):
+        if re.match(r"(?:\w+\d )?(?:warning|note|info|style|help)\b", said):
             continue
         if not said:
             said = next((later for later in rows[number + 1 :] if re.match(r"\w*Error: ", later)), "")

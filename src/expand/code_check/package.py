@@ -27,7 +27,7 @@ from expand.code_check.checkers import (
     STD_MODULES,
     CodeError,
     Verdict,
-    readable_for,
+    needs_of,
     rust_program,
     rust_source,
     unchecked,
@@ -201,7 +201,7 @@ class Package:
             outcome = sandbox.run(
                 ["/bin/sh", "-c", f'cd "./{root}"\n{_LINKED}', "sh", str(registry), *checked],
                 self._files,
-                readable=(*readable_for(cargo), registry, *crates),
+                readable=(*needs_of(cargo)[0], registry, *crates),
                 environment={
                     "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}",
                     "CARGO_HOME": "/tmp/cargo",

@@ -171,7 +171,7 @@ def _jailed(kind: Kind, command: Sequence[str], folder: Path, root: str, readabl
         filled = ["/bin/sh", "-c", 'cp -r /input/. /expand-work; exec "$@"', "sh"]
         return [
             *("bwrap", "--die-with-parent", "--new-session", *(as_root if is_root else ["--unshare-all"])),
-            *(*bound, "--proc", "/proc", "--dev", "/dev", *memory, "--ro-bind", str(folder), "/input"),
+            *(*memory, *bound, "--proc", "/proc", "--dev", "/dev", "--ro-bind", str(folder), "/input"),
             *(*filled, *inner),
         ]
     return command

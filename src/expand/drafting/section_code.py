@@ -32,9 +32,11 @@ def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> Co
     packages = {**cast("dict[str, Any]", shared.get("packages", {})), **chapter.outline.packages}
 
     def include(path: str) -> str | None:
-        with suppress(InputError):
-            file = workspace.inside(folder / path)
-            return read_text(file) if file.is_file() else None
+        for base in (folder, workspace.root):
+            with suppress(InputError):
+                file = workspace.inside(base / path)
+                if file.is_file():
+                    return read_text(file)
         return None
 
     def files(section: Section) -> dict[str, tuple[str, ...]]:
