@@ -638,6 +638,41 @@ def test_what_the_syntax_suffers_from_is_said_alone(tmp_path: Path) -> None:
     assert said == "03.yaml:2:11: the control character U+0007; remove it"
 
 
+WIDE = 'id: "03"\ntitle: 管道\nsource: a.md\nsections:\n  - title: 读\n    lines: 30\n    topics: [甲, 乙]\n'
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "message"),
+    [
+        ("title: 管道", "title：管道", '2:1: not YAML: a key without its colon; "：" is full-width; write ": "'),
+        ("sections:", "sections：", '4:1: not YAML: a key without its colon; "：" is full-width; write ": "'),
+        ("- title: 读", "- title：读", '"：" in line 5 is full-width; write ": "'),
+        ("lines: 30", "lines: ３０", '6:12: section 1: lines is the text "３０"; "３０" is full-width; write 30'),
+        ("甲, 乙", "甲，乙", '7:14: "，" separates nothing here; write ", ", or put the text in "quotes"'),
+        ("[甲, 乙]", "［甲，乙］", '"［" is full-width; write [ and ]'),
+        ('"03"', "“03”", '1:5: id holds "“"; "“" is full-width; write "'),
+        ("- title: 读", "－ title: 读", '"－" in line 5 is full-width; write "- "'),
+        ("    lines", "　　lines", '"　" in line 6 is full-width; write a space'),
+        ("lines: 30", "lines: 30 ＃ few", '"＃" is full-width; write " #"'),
+        (
+            "title: 管道",
+            "title: {zh：管道}",
+            '2:9: "：" separates nothing here; write ": ", or put the',
+        ),
+    ],
+)
+def test_full_width_punctuation_is_named(tmp_path: Path, narrow: str, wide: str, message: str) -> None:
+    assert narrow in WIDE
+    assert any(message in said for said in messages_of(tmp_path, WIDE.replace(narrow, wide, 1)))
+
+
+def test_full_width_punctuation_in_a_text_is_text(tmp_path: Path) -> None:
+    text = WIDE.replace("管道", "“管道”：读，写").replace("甲, 乙", '"甲，乙", {zh: 丙，丁}')
+    outline = outline_of(tmp_path, text)
+    assert outline.title.plain == "“管道”：读，写"
+    assert [topic.say("zh") for topic in outline.sections[0].topics] == ["甲，乙", "丙，丁"]
+
+
 def test_a_book_that_is_no_yaml_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "book.yaml").write_text("title: [\n", encoding="utf-8")
     with pytest.raises(InputErrors, match=r"book\.yaml:2:1: not YAML: a comma or a bracket"):

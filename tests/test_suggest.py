@@ -440,6 +440,26 @@ def test_what_is_no_answer_at_all(text: str, fault: str) -> None:
     assert parsed.faults[0].startswith(fault)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"sections": [{"title": "A", "lines": 30, "topics": ["b", "c",],},]}',
+        '{“sections”: [{“title”: “A”, “lines”: 30, “topics”: [“b”, “c”]}]}',
+        '{“sections”：[{“title”：“A”，“lines”：30，“topics”：[“b”，“c”，]，}]}',
+        '{"sections": [{"title": "A”, "lines": 30, "topics": [“b", "c"]}]}',
+    ],
+)  # fmt: skip
+def test_commas_and_curly_quotes_are_mended_without_asking_again(text: str) -> None:
+    parsed = parse_answer(text, SectionCount(least=1, most=1))
+    assert parsed.faults == ()
+    assert [(one.title, str(one.length), one.topics) for one in parsed.sections] == [("A", "30 lines", ("b", "c"))]
+
+
+def test_curly_quotes_in_a_text_stay() -> None:
+    text = '{"sections": [{"title": "The “A”, again", "lines": 30, "topics": ["b", "c"]}]}'
+    assert parse_answer(text, SectionCount(least=1, most=1)).sections[0].title == "The “A”, again"
+
+
 def test_a_fence_and_numbers_and_markup_are_read_over() -> None:
     said = {"sections": [section("## 1. **Pipes**", "x", ["1.1 `pipe(2)`", "- FIFOs"]), section("B")]}
     answer = f"<think>Is it {{}}?</think>Sure!\n```json\n{json.dumps(said)}\n```"

@@ -410,7 +410,7 @@ class _Reader:
 
     def _is_chapter(self, entry: _Entry) -> bool:
         sections = self._sections(entry)
-        return bool(sections) and (
+        return any(section.title for section in sections) and (
             self.without_lengths or entry.stated() is not None or any(section.extent() for section in sections)
         )
 
@@ -467,9 +467,10 @@ class _Reader:
         file = (name.file if name else None) or (named.file if named else None)
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
         self.used |= {entry.line, *(fact.line for kind, facts in entry.facts.items() if kind for fact in facts)}
+        fallback = title_of_file(file) if file else name.id if name else next(s.title for s in sections if s.title)
         proposal = Proposal(
             id=name.id if name else "",
-            title=_title(title) or (title_of_file(file) if file else name.id if name else sections[0].title),
+            title=_title(title) or fallback,
             sections=tuple(self._section(section, each, target) for section in sections),
             file=file,
             line=entry.line,

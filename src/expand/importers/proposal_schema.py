@@ -7,6 +7,7 @@ to write JSON by itself, and the prompt alone elsewhere. The answer is checked i
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,8 +125,12 @@ def _quoted(text: str) -> str:
 
 def parse_answer(text: str, count: SectionCount, headings: Sequence[str] = ()) -> ParsedAnswer:
     """The sections in an answer, and all that is wrong with them."""
+    bare = _object_in(text)
     try:
-        answer = json.loads(_object_in(text))
+        try:
+            answer = json.loads(bare)
+        except ValueError:
+            answer = json.loads(_mended(bare))
     except (ValueError, RecursionError) as error:
         said = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
         return ParsedAnswer(faults=(f"it is no JSON object ({said}); answer with one and nothing else",))
@@ -148,6 +153,15 @@ def _object_in(text: str) -> str:
     text, _ = sanitize.bare(text)
     start, end = text.find("{"), text.rfind("}")
     return text[start : end + 1] if 0 <= start < end else text
+
+
+def _mended(text: str) -> str:
+    """JSON with what models make of it set right: curly quotes and full-width marks where JSON wants its own, and a
+    comma before a bracket that closes."""
+    text = re.sub(r"(?<=[{\[,:，：])(\s*)[“”]|[“”](?=\s*[}\],:，：])", r'\1"', text)
+    marks = {"，": ",", "：": ":"}
+    text = re.sub(r'"(?:\\.|[^"\\])*"|[，：]', lambda found: marks.get(found[0], found[0]), text)
+    return re.sub(r",(\s*[}\]])", r"\1", text)
 
 
 def _section(entry: object, called: str, faults: list[str]) -> ProposedSection | None:

@@ -143,6 +143,7 @@ def read_yaml(path: Path, problems: Problems) -> Document | None:
 
 def parse_yaml(text: str, problems: Problems) -> Document | None:
     """The same for a text."""
+    problems.rows = text.splitlines()
     composer = _Composer(problems)
     unreadable = bool(problems)
     try:
@@ -182,6 +183,7 @@ class _Collection:
     path: DataPath
     data: dict[str, Any] | list[Any]
     key: str | None = None
+    in_brackets: bool = False
 
     @property
     def awaits_key(self) -> bool:
@@ -230,7 +232,7 @@ class _Composer:
             self._problems.add(at, f"more than {MAX_NODES:,} values", "split the file")
             return False
         around = self._open[-1] if self._open else self.root
-        refused = self._refuses(event, at)
+        refused = self._refuses(event, at) or self._separates_nothing(event, at, around)
         is_key = around.awaits_key
         if is_key:
             around.key = _REFUSED if refused else self._key(event, at, around)
@@ -247,7 +249,7 @@ class _Composer:
             data: dict[str, Any] | list[Any] = {} if isinstance(event, events.MappingStartEvent) else []
             if not is_key:
                 around.attach(data)
-            self._open.append(_Collection(path, data))
+            self._open.append(_Collection(path, data, in_brackets=bool(event.flow_style)))
         elif not is_key:
             around.attach(None if refused else self._scalar(cast("events.ScalarEvent", event), path))
         return True
@@ -266,6 +268,16 @@ class _Composer:
             self._problems.add(at, "a control character", "remove its escape")
             return True
         return False
+
+    def _separates_nothing(self, event: events.NodeEvent, at: Position, around: _Collection) -> bool:
+        """Note full-width punctuation in brackets, where it would silently make one item of two, or a key of a pair."""
+        mark = "，" if isinstance(around.data, list) else "：" if around.awaits_key else ""
+        plain = isinstance(event, events.ScalarEvent) and event.implicit[0] and around.in_brackets
+        if not (mark and plain and mark in event.value):  # type: ignore[attr-defined]
+            return False
+        narrow = '", "' if mark == "，" else '": "'
+        self._problems.add(at, f'"{mark}" separates nothing here', f"write {narrow}, or {_QUOTES}")
+        return True
 
     def _key(self, event: events.NodeEvent, at: Position, around: _Collection) -> str:
         if not isinstance(event, events.ScalarEvent):

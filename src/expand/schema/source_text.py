@@ -5,6 +5,7 @@ columns in characters. All problems of a file are gathered before any is raised.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,15 @@ MAX_PROBLEMS = 100
 
 # All but line feed and carriage return; U+0085, U+2028 and U+2029 end lines in YAML 1.1 only.
 UNWANTED = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+# Punctuation and digits of Chinese and Japanese input methods where YAML wants its own; inside a text they are text.
+_WIDE = re.compile(
+    r"""(?x)^[ ]*[\[{]?(?:[-－][ 　]*)?(?:"[^"]*"|[\w.]+)[ ]*(?P<colon>：) | ^[ 　]*(?P<dash>－)(?=[ 　])
+    | (?:^|:)[ ]*(?P<space>　) | [:\[{][ ]*(?P<mark>[［｛“‘]) | [ ](?P<hash>＃) | :[ ]*(?P<digits>[０-９，．]+)[ ]*$"""
+)
+_NARROW = {
+    "colon": '": "', "dash": '"- "', "space": "a space", "hash": '" #"',
+    "［": "[ and ]", "｛": "{ and }", "“": '"', "‘": "'",
+}  # fmt: skip
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -39,6 +49,8 @@ class Problems:
 
     def __init__(self, shown: str) -> None:
         self.shown = shown
+        self.rows: list[str] = []
+        """The lines of a YAML file, to name full-width punctuation in them."""
         self._found: list[tuple[int, int, InputError]] = []
         self._more = 0
 
@@ -47,6 +59,13 @@ class Problems:
         if self.full:
             self._more += 1
             return
+        # What the parser stumbles on stands in the line above as well: a key without a colon goes on to the next one.
+        lines = [at.line, at.line - 1] if what.startswith("not YAML") else [at.line]
+        wide = [(line, found) for line in lines for row in self.rows[line - 1 : line] if (found := _WIDE.search(row))]
+        if wide:
+            line, mark = wide[0][0], wide[0][1][wide[0][1].lastgroup or 0]
+            narrow = _NARROW.get(wide[0][1].lastgroup or "") or _NARROW.get(mark) or unicodedata.normalize("NFKC", mark)
+            remedy = f'"{mark}"{f" in line {line}" if line < at.line else ""} is full-width; write {narrow}'
         self._found.append((at.line, at.column, InputError(what, remedy=remedy, place=at.place(self.shown))))
 
     @property
