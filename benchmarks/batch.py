@@ -36,7 +36,7 @@ from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, RemoteBatch
 from expand.llm.endpoint import Endpoint
-from expand.outline.plans import Plan
+from expand.outline import Plan
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
 

@@ -9,8 +9,7 @@ import pytest
 from workspaces import small
 
 from expand.errors import InputError
-from expand.outline import Allowance, Opening
-from expand.outline.allowance import money_openings_of
+from expand.outline import Allowance, Opening, money_openings_of
 from expand.workspace import Workspace
 
 

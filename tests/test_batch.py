@@ -29,7 +29,7 @@ from expand.ledger.batches import Batches, Stage, SubmittingError
 from expand.llm.batch_api import BatchAuthor
 from expand.llm.endpoint import Endpoint
 from expand.llm.types import AttemptFailedError
-from expand.outline.plans import Plan
+from expand.outline import Plan
 from expand.schema import Json
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace

@@ -25,8 +25,7 @@ from expand.llm.pricing import price_for
 from expand.llm.profile import profile_for
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import Finish
-from expand.outline import Outline, Quality, Text
-from expand.outline.plans import Plan
+from expand.outline import Outline, Plan, Quality, Text
 from expand.prompts.rendering import Prompts
 from expand.workspace import Workspace
 

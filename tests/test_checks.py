@@ -7,7 +7,7 @@ import time
 import pytest
 from markdown_texts import titles_alike
 
-from expand.checks import Finding, check_chapter, check_section, check_text, source_findings, thin
+from expand.checks import Finding, check_chapter, check_section, check_text, source_findings, text_defects
 from expand.checks.finding import KINDS, finding
 from expand.markdown import blocks, languages
 from expand.markdown.blocks import anchor
@@ -132,7 +132,7 @@ def test_few_examples_are_counted_as_readers_do() -> None:
     ],
 )
 def test_when_text_is_thin(text: str, is_thin: bool) -> None:
-    assert bool(thin.thin_text(f"{text}\n", section=1)) == is_thin
+    assert bool(text_defects.thin_text(f"{text}\n", section=1)) == is_thin
 
 
 @pytest.mark.parametrize(

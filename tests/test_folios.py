@@ -22,7 +22,7 @@ from expand.drafting.model_setup import model_setup_for
 from expand.drafting.run_context import BALANCE_SECONDS, UsageCounters
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
-from expand.outline.plans import Plan
+from expand.outline import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
 

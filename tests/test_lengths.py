@@ -15,8 +15,7 @@ from workspaces import OUTLINE, expand, small
 from expand import RunResult, Workspace, expand_chapter
 from expand.checks.requirements import wrong_length
 from expand.markdown import lines
-from expand.outline import Section, Text
-from expand.outline.plans import Plan, under
+from expand.outline import Plan, Section, Text, under
 from expand.testing import ScriptedAuthor
 
 STATED = re.compile(r"(\d+)\s*(lines|行|words|字)")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.outline import Outline, Section, Text
-from expand.outline.plans import LEAN_LINES, MINIMUM_SECTION_LINES, Plan, scaled, under
+from expand.outline import LEAN_LINES, MINIMUM_SECTION_LINES, Outline, Plan, Section, Text, scaled, under
 
 
 def outline(*lines: int) -> Outline:

@@ -24,7 +24,7 @@ from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.llm.profile import profile_for
 from expand.llm.types import Answer, Finish, OnText, Request, Usage, ignore_text
-from expand.outline.plans import Plan
+from expand.outline import Plan
 from expand.settings import Settings
 from expand.workspace import Workspace
 

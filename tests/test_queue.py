@@ -24,7 +24,7 @@ from expand.errors import InputError
 from expand.ledger import Ledger, verify
 from expand.ledger_location import Server
 from expand.llm.tokens import RANK_FILES, load_ranks
-from expand.outline.plans import Plan
+from expand.outline import Plan
 from expand.settings import Settings, read_settings
 from expand.worker.job_queue import QueueStatus, schema_of
 from expand.worker.queue_backend import EnqueueReport, QueueBackend

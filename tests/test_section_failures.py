@@ -21,7 +21,7 @@ from expand.drafting.section_text import SectionText, Skeleton
 from expand.errors import InputError
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import Finish
-from expand.outline.plans import Plan
+from expand.outline import Plan
 from expand.settings import Settings
 from expand.testing import ScriptedAuthor
 from expand.testing.scripted_author import SentRequest

@@ -31,9 +31,7 @@ from expand.llm.local_model import EmbeddedAuthor, LocalServer, ServedModel
 from expand.llm.profile import profile_for
 from expand.llm.tokens import RANK_FILES, load_ranks
 from expand.llm.types import Answer, Finish, OnText, ignore_text
-from expand.outline import Allowance, Opening
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
-from expand.outline.plans import Plan
+from expand.outline import Allowance, Opening, Plan, limits_of, money_openings_of, openings_of
 from expand.settings import Settings
 from expand.workspace import Workspace
 

@@ -39,7 +39,7 @@ from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_lin
 from expand.llm.pricing import batch_price_for
 from expand.llm.profile import Profile
 from expand.llm.types import AttemptFailedError, Failure, Usage
-from expand.outline.plans import Plan
+from expand.outline import Plan
 from expand.schema import Json
 from expand.settings import Settings, require_author
 from expand.workspace import Workspace

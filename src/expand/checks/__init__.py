@@ -6,8 +6,7 @@ Pure: text in, findings out. ``check_section`` reads one section as it stands in
 """
 
 from expand.checks.finding import Finding, Severity
-from expand.checks.ignored import not_ignored
-from expand.checks.registry import check_chapter, check_section, check_text
+from expand.checks.registry import check_chapter, check_section, check_text, not_ignored
 from expand.checks.requirements import source_findings
 
 __all__ = ["Finding", "Severity", "check_chapter", "check_section", "check_text", "not_ignored", "source_findings"]

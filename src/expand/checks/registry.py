@@ -1,23 +1,22 @@
 """The checks there are, in one list for each thing that is checked: a text, a section, a chapter."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from expand.checks import (
     code_blocks,
-    endings,
-    forbidden_characters,
     links,
     placeholders,
     pointers,
     repeats,
     requirements,
     talk,
-    thin,
-    undefined_names,
+    text_defects,
 )
 from expand.checks.draft_language import wrong_language
 from expand.checks.finding import Finding, Severity
+from expand.markdown import blocks
 from expand.markdown.names import definitions
 from expand.outline import Quality, Section
 
@@ -27,12 +26,12 @@ def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
     return _by_line(
         code_blocks.open_fences(text, section=section),
         code_blocks.broken_code(text, section=section),
-        endings.cut_texts(text, section=section),
-        forbidden_characters.forbidden_characters(text, section=section),
+        text_defects.cut_texts(text, section=section),
+        text_defects.forbidden_characters(text, section=section),
         placeholders.placeholders(text, section=section),
         repeats.within_section(text, section=section),
         talk.talk(text, section=section),
-        thin.thin_text(text, section=section),
+        text_defects.thin_text(text, section=section),
     )
 
 
@@ -91,7 +90,7 @@ def check_chapter(
     checked."""
     broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
     defined = {found.name for text in around for found in definitions(text)}.union(names)
-    undefined = undefined_names.undefined_references(texts, defined)
+    undefined = text_defects.undefined_references(texts, defined)
     found = [*repeats.across_sections(texts), *repeats.across_chapters(texts, others or {}), *broken, *undefined]
     if contents is not None:
         found += pointers.wrong_pointers(texts, contents, around)
@@ -107,3 +106,37 @@ def check_chapter(
 def _by_line(*findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """All findings in the order of lines; those of one line in the order of the checks."""
     return tuple(sorted((one for found in findings for one in found), key=lambda one: one.line))
+
+
+_COMMENT = re.compile(
+    r"(?m)(?:<!--|\{/\*|^%)\s*expand:\s*ignore\s+(?P<kinds>[a-z-]+(?:[ \t,]+[a-z-]+)*?)[ \t]*(?:-->|\*/\}|$)"
+)
+
+_ANY_COMMENT = re.compile(r"(?ms)<!--.*?-->|\{/\*.*?\*/\}|^%[^\n]*$")
+
+
+def not_ignored(
+    findings: Iterable[Finding], texts: Mapping[int, str], ignored: Callable[[int], frozenset[str]]
+) -> tuple[Finding, ...]:
+    """The findings that are not silenced. ``texts`` holds the sections by number; ``ignored`` says which kinds are
+    silenced in a whole section, 0 being the chapter."""
+    silenced = {number: list(_silenced_lines(text)) for number, text in texts.items() if "expand:" in text}
+    return tuple(
+        one
+        for one in findings
+        if one.kind not in ignored(one.section)
+        and not any(one.line in lines and one.kind in kinds for lines, kinds in silenced.get(one.section, ()))
+    )
+
+
+def _silenced_lines(text: str) -> Iterator[tuple[range, frozenset[str]]]:
+    """The lines of the block below each comment ``expand: ignore KIND``, counted from 1, and the kinds."""
+    kinds: set[str] = set()
+    for block in blocks.blocks(text):
+        rest = block.text
+        if block.kind in ("html", "paragraph"):
+            kinds.update(kind for found in _COMMENT.finditer(rest) for kind in re.split(r"[\s,]+", found["kinds"]))
+            rest = _ANY_COMMENT.sub("", rest)
+        if rest.strip():
+            yield range(block.start + 1, block.end + 1), frozenset(kinds)
+            kinds.clear()

@@ -21,8 +21,7 @@ from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown.blocks import rows
 from expand.markdown.languages import detected
-from expand.outline import Book, Outline
-from expand.outline.plans import Plan
+from expand.outline import Book, Outline, Plan
 from expand.settings import Settings
 from expand.workspace import Workspace, decoded, read_bytes
 

@@ -22,7 +22,7 @@ from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputEr
 from expand.ledger import Ledger, Order
 from expand.llm.types import Address, Answer, Finish, Request
 from expand.markdown import sanitize
-from expand.outline.plans import Plan
+from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
 from expand.workspace import Workspace, write_atomically
 

@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from expand.drafting.chapter import Chapter
-from expand.drafting.dry_run import EXPECTED_TOKENS_PER_LINE, simulated_orders
+from expand.drafting.length_loop import Ask, loop_for
+from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.section_state import SectionCheck
-from expand.ledger import Ledger
-from expand.outline import Priority
-from expand.outline.plans import Plan, under
+from expand.drafting.section_text import imagined_line
+from expand.ledger import Ledger, Order
+from expand.llm.types import Finish
+from expand.outline import Plan, Priority, under
 
+EXPECTED_TOKENS_PER_LINE = 13
+"""What a line of a draft takes, for a dry run: technical chapters of prose and code."""
 TOKENS_PER_LINE = 60
 """What a line of a draft takes at the most, its share of the prompts included; measured were 25 to 45. A budget with so
 much for every line needs no plan, and a large book is not worked through for one."""
@@ -121,6 +125,23 @@ def budget_plan(
         left_out=tuple(section.key for section in due if section.key not in finished),
         lean_tokens=sum(finished.values()) * sum(one.lean_lines for one in due) // lines,
     )
+
+
+def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, Order]]:
+    """The questions and orders of one section, worked through with answers of just the lines asked for."""
+    if check.begun.whole:
+        return []
+    section_text = check.text(chapter)
+    requests = RequestBuilder(chapter, check.section, run_id="dry", revision=check.revision, extra=check.extra)
+    loop = loop_for(section_text, chapter.setup.profile)
+    orders: list[tuple[Ask, Order]] = []
+    lines = 0
+    while (ask := loop.next()) is not None:
+        orders.append((ask, requests.order(ask, section_text)))
+        text = "\n".join(imagined_line(number) for number in range(lines, lines + ask.lines))
+        lines += ask.lines
+        loop.record(ask, section_text.add(text, Finish.STOP, ask.slots))
+    return orders
 
 
 def expected_tokens(chapter: Chapter, check: SectionCheck, ledger: Ledger) -> int:

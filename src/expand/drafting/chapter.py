@@ -33,8 +33,7 @@ from expand.markdown import blocks, matching, names
 from expand.markdown.blocks import anchor
 from expand.markdown.lines import measure_of
 from expand.markdown.matching import all_unnumbered
-from expand.outline import Book, Outline, Section, Text
-from expand.outline.plans import Plan, under
+from expand.outline import Book, Outline, Plan, Section, Text, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
 from expand.references.citations import citation_findings
 from expand.references.files import NO_REFERENCES, References

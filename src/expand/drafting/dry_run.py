@@ -3,22 +3,19 @@
 from dataclasses import dataclass
 
 from expand.drafting.brief_request import begun_chapters, brief_order, wants_brief
+from expand.drafting.budget_plan import EXPECTED_TOKENS_PER_LINE, simulated_orders
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore, open_chapter
-from expand.drafting.length_loop import Ask, loop_for
+from expand.drafting.length_loop import loop_for
 from expand.drafting.model_setup import model_setup_for, require_language
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_state import SectionCheck, check_sections
-from expand.drafting.section_text import SectionText, imagined_line
+from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
-from expand.llm.types import Finish
 from expand.settings import Settings
 from expand.workspace import Workspace
-
-EXPECTED_TOKENS_PER_LINE = 13
-"""What a line of a draft takes, for a dry run: technical chapters of prose and code."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,23 +79,6 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
     order = RequestBuilder(chapter, section, run_id="none").order(ask, section_text)
     counts = tuple(setup.counter.count(m.content) for m in order.request.messages)
     return order, setup.counter.exact, counts
-
-
-def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, Order]]:
-    """The questions and orders of one section, worked through with answers of just the lines asked for."""
-    if check.begun.whole:
-        return []
-    section_text = check.text(chapter)
-    requests = RequestBuilder(chapter, check.section, run_id="dry", revision=check.revision, extra=check.extra)
-    loop = loop_for(section_text, chapter.setup.profile)
-    orders: list[tuple[Ask, Order]] = []
-    lines = 0
-    while (ask := loop.next()) is not None:
-        orders.append((ask, requests.order(ask, section_text)))
-        text = "\n".join(imagined_line(number) for number in range(lines, lines + ask.lines))
-        lines += ask.lines
-        loop.record(ask, section_text.add(text, Finish.STOP, ask.slots))
-    return orders
 
 
 def _simulated_brief(chapter: Chapter) -> DryRun:

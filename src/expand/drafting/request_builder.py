@@ -20,8 +20,7 @@ from expand.llm.profile import Profile
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Purpose, Request
 from expand.markdown import matching
-from expand.outline import Section
-from expand.outline.plans import Plan
+from expand.outline import Plan, Section
 from expand.prompts.context import RequestContext
 from expand.references.selection import quoted as quoted_passages
 

@@ -20,9 +20,7 @@ from expand.errors import LedgerError
 from expand.ledger import Ledger
 from expand.ledger import Run as LedgerRun
 from expand.llm.types import Author, Usage
-from expand.outline import Book, Outline
-from expand.outline.allowance import limits_of, money_openings_of, openings_of
-from expand.outline.plans import Plan
+from expand.outline import Book, Outline, Plan, limits_of, money_openings_of, openings_of
 from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
 

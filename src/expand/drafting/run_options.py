@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 from expand.errors import InputError
-from expand.outline import Outline, Section
-from expand.outline.plans import Plan
+from expand.outline import Outline, Plan, Section
 from expand.settings import OnUnknown, Overrides, Settings, read_settings
 from expand.workspace import Workspace
 

@@ -15,8 +15,8 @@ from expand.checks import Finding
 from expand.checks.finding import KINDS, Severity, finding
 from expand.client.client import Bought, all_failed
 from expand.client.outcome import HeldError, StoppedError
+from expand.drafting.budget_plan import simulated_orders
 from expand.drafting.chapter import NO_REVISION, Chapter
-from expand.drafting.dry_run import simulated_orders
 from expand.drafting.events import Notice
 from expand.drafting.length_loop import (
     LEAST_LINES,

@@ -31,9 +31,8 @@ from expand.importers.writer import OutlineWriter, WrittenOutline
 from expand.ledger import Ledger, Order
 from expand.llm.types import Address, Answer, Finish, Request, Usage
 from expand.markdown.matching import title_key
-from expand.outline import Book
+from expand.outline import Book, Plan
 from expand.outline.lint import LINES_A_TOPIC
-from expand.outline.plans import Plan
 from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
 from expand.schema import Json
 from expand.settings import Settings, require_author

@@ -1,15 +1,18 @@
-"""Book, chapter, section and topic as frozen values. Reading them is in ``file.py``.
+"""Book, chapter, section and topic as frozen values, under a plan and with what they allow to be spent; ``reading``
+reads them.
 
 Lines are Markdown lines as ``wc -l`` counts them, tokens are whole, hours are wall-clock hours. A length that is
 stated in words or Chinese characters is also known in the lines that it comes to.
 """
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
+from expand.budget import Limit, pico_from_usd
 from expand.errors import InputError, Place
 
 Priority = Literal["high", "medium", "low"]
@@ -228,3 +231,89 @@ class Book(NamedTuple):
                 f"the book has no language {language!r}",
                 remedy=f"give one of: {', '.join(self.languages)}, or add it to outlines/book.yaml",
             )
+
+
+# --- plans: an outline's line counts under a scenario ---------------------------------------------------------
+
+LEAN_LINES = 450
+MINIMUM_SECTION_LINES = 8
+"""A heading, a blank line and a few lines of text: below that a section is only its title."""
+
+
+class Plan(enum.StrEnum):
+    """The scenarios that a draft can follow.
+
+    ``full`` is the outline as it stands. ``lean`` keeps its shape at 450 lines a chapter, the middle of the 400 to 500
+    that authors plan for a skeleton; a chapter that is shorter stays as it is."""
+
+    FULL = "full"
+    LEAN = "lean"
+
+
+def scaled(outline: Outline, lines: int) -> Outline:
+    """The outline with its sections' lines scaled to add up to ``lines``, shape kept; code examples in proportion.
+
+    Whole lines are given out by largest remainder, so that the sum is exact; only the floor of
+    ``MINIMUM_SECTION_LINES`` a section can push it above."""
+    total = outline.target_lines
+    exact = [section.lines * lines / total for section in outline.sections]
+    given = [int(share) for share in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: (given[i] - exact[i], i))
+    for index in by_remainder[: lines - sum(given)]:
+        given[index] += 1
+    sections = tuple(
+        section._replace(
+            lines=(least := max(count, min(MINIMUM_SECTION_LINES, section.lines))),
+            words=round(section.words * least / section.lines),
+            characters=round(section.characters * least / section.lines),
+            code_examples=None if section.code_examples is None else round(section.code_examples * lines / total),
+        )
+        for section, count in zip(outline.sections, given, strict=True)
+    )
+    quality = outline.quality._replace(code_examples=round(outline.quality.code_examples * lines / total))
+    return outline._replace(sections=sections, quality=quality)
+
+
+def under(plan: Plan, outline: Outline) -> Outline:
+    """The outline under a plan."""
+    if plan is Plan.LEAN and outline.target_lines > LEAN_LINES:
+        return scaled(outline, LEAN_LINES)
+    return outline
+
+
+# --- allowances, by budget scope ----------------------------------------------------------------------------
+
+
+def limits_of(book: Book, outlines: Mapping[str, Outline]) -> dict[str, Limit]:
+    """The limits that the book and the outlines state, by scope."""
+    limits = {"book": _limit(book.allowance)}
+    for chapter, outline in outlines.items():
+        limits[f"chapter:{chapter}"] = _limit(outline.allowance or Allowance())
+    return limits
+
+
+def _limit(allowance: Allowance) -> Limit:
+    pico = None if allowance.usd is None else pico_from_usd(allowance.usd)
+    return Limit(tokens=allowance.tokens, pico_usd=pico)
+
+
+def openings_of(book: Book) -> dict[str, int]:
+    """Opening balances in tokens, by scope."""
+    return {"book": sum(opening.tokens for opening in book.openings)}
+
+
+def money_openings_of(book: Book) -> dict[str, int]:
+    """Opening balances in pico-dollars, by scope.
+
+    Raises ``InputError`` where the allowance is in dollars and what an opening cost is not known:
+    unknown is never zero."""
+    unpriced = [each for each in book.openings if each.usd is None and each.tokens]
+    if unpriced and book.allowance.usd is not None:
+        chapters = ", ".join(unpriced[0].chapters) or "the book"
+        raise InputError(
+            f"the allowance is in dollars, and the opening balance of {unpriced[0].tokens:,} "
+            f"tokens ({chapters}) does not say what it cost",
+            remedy="add usd to it, or take usd from the allowance",
+            place=Place(path="outlines/book.yaml"),
+        )
+    return {"book": sum(pico_from_usd(opening.usd) for opening in book.openings if opening.usd)}

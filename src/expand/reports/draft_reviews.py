@@ -9,8 +9,7 @@ from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
-from expand.outline import Book
-from expand.outline.plans import Plan
+from expand.outline import Book, Plan
 from expand.reports.data import BookData
 from expand.reports.status_report import Reviews
 from expand.settings import Settings

@@ -7,8 +7,7 @@ from decimal import ROUND_HALF_UP
 from fractions import Fraction
 from typing import NamedTuple
 
-from expand.outline import PlanSpec
-from expand.outline.plans import LEAN_LINES
+from expand.outline import LEAN_LINES, PlanSpec
 from expand.reports.data import BookData, ChapterData
 from expand.reports.estimates import NO_TOKENS, Range
 
