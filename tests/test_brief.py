@@ -67,7 +67,7 @@ def author(brief: str | Callable[[int], str] = BRIEF) -> ScriptedAuthor:
 
 def run(place: Path, writer: ScriptedAuthor, **options: Any) -> RunResult:
     opened = Workspace.open(place)
-    return asyncio.run(expand_chapter(opened, "07", author=writer, model="gpt-4.1", **options))
+    return asyncio.run(expand_chapter(opened, "07", author=writer, model="gpt-4.1", read=False, **options))
 
 
 def requests(writer: ScriptedAuthor, section: int) -> list[str]:

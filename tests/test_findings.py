@@ -9,11 +9,12 @@ from expand.checks import repeats, requirements
 from expand.checks.draft_language import FOREIGN_LETTERS
 from expand.checks.finding import KINDS
 from expand.cli import main
+from expand.drafting.read_through import READ_KINDS
 
 EVERY = cases()
 LABELLED = sorted({case.kind for case in EVERY})
-BY_RUN = {"empty", "failed-code", "over-plan", "not-asked", "breaks-link"}
-"""What a run reports of its requests, and what compilers and other pages show: no text of the draft shows it."""
+BY_RUN = {"empty", "failed-code", "over-plan", "not-asked", "breaks-link", *READ_KINDS} - {"wrong-pointer"}
+"""What a run reports of its requests, and what compilers, readers and other pages show: no text of the draft does."""
 
 
 def test_every_kind_that_may_cause_exit_5_is_labelled() -> None:

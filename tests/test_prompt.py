@@ -15,9 +15,12 @@ import pytest
 
 from expand.errors import InputError
 from expand.prompts.context import (
+    REVIEW_TEMPLATES,
     BriefContext,
+    ChangeContext,
     ChapterContext,
     RequestContext,
+    ReviewContext,
     SectionContext,
     SuggestionContext,
     context_of,
@@ -128,11 +131,31 @@ SUGGESTION_FULL = replace(
     present='{"sections": []}',
     problems=("there are no sections; give 4 to 12",),
 )
+REVIEW = ReviewContext(
+    language_name="English",
+    kinds={"contradiction": "two places contradict each other", "seam": "a passage does not follow"},
+    most=14,
+    sections=(
+        SectionContext(number=1, title="Methods", topics=(), share=0, material="## 1. Methods\n\nMeasure first."),
+        SectionContext(number=2, title="Best practices", topics=(), share=0, material="## 2. Best practices\n\nSo."),
+    ),
+)
+CHANGE = ChangeContext(
+    finding=1, kind="contradiction", section=2, problem="Section 1 says 3.", before="It starts 4.", after="It starts 3."
+)
+SECOND_LOOK = replace(
+    REVIEW,
+    sections=(),
+    changes=(CHANGE, replace(CHANGE, section=1, before="With 4", after=""), replace(CHANGE, finding=2, after=None)),
+)
 WHOLE: dict[str, Any] = {"opens_section": True, "closes_section": True}
-CASES: dict[str, tuple[str, str | None, ChapterContext | RequestContext | SuggestionContext | BriefContext]] = {
+Context = ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext
+CASES: dict[str, tuple[str, str | None, Context]] = {
     "brief_suggest": ("suggest.j2", "brief", replace(SUGGESTION, headings=("Masks",))),
     "brief": ("brief.j2", None, BRIEF),
     "brief_again": ("brief.j2", None, BRIEF_AGAIN),
+    "review": ("review.j2", None, REVIEW),
+    "second_look": ("second_look.j2", None, SECOND_LOOK),
     "suggest": ("suggest.j2", None, SUGGESTION),
     "suggest_full": ("suggest.j2", None, SUGGESTION_FULL),
     "system": ("system.j2", None, CHAPTER),
@@ -187,6 +210,8 @@ def rendered(case: str) -> str:
         return prompts.suggestion(context).content
     if isinstance(context, BriefContext):
         return prompts.brief(context).content
+    if isinstance(context, ReviewContext):
+        return prompts.review(name, context).content
     return prompts.request(name, context).content
 
 
@@ -218,21 +243,23 @@ def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
         used.setdefault(context_of(path.name), set()).update(used_by(path))
     spare = {
         kind: {field.name for field in fields(kind)} - used[kind]
-        for kind in (ChapterContext, RequestContext, SuggestionContext, BriefContext)
+        for kind in (ChapterContext, RequestContext, SuggestionContext, BriefContext, ReviewContext)
     }
     assert spare == {
         BriefContext: {"chapter_id", "chapter_title", "language"},
         ChapterContext: set(),
         RequestContext: {"audience", "chapter_title"},
+        ReviewContext: set(),
         SuggestionContext: set(),
     }
 
 
 @pytest.mark.parametrize(
-    "case", [case for case, (name, _, _) in CASES.items() if name not in ("system.j2", "brief.j2")]
+    "case", [case for case, (name, _, _) in CASES.items() if name not in ("system.j2", "brief.j2", *REVIEW_TEMPLATES)]
 )
 def test_the_last_figure_is_the_lines_wanted(case: str) -> None:
     context = CASES[case][2]
+    assert not isinstance(context, ReviewContext)
     unit = "行" if context.language == "zh" else "lines"
     assert rendered(case).rstrip(".。").endswith(f" 42 {unit}")
 

@@ -19,7 +19,7 @@ from expand.testing.behaviours import TextGenerator, written
 
 
 def run(place: Path, author: ScriptedAuthor, **options: Any) -> RunResult:
-    given = {"model": "gpt-4.1", "language": "en", **options}
+    given = {"model": "gpt-4.1", "language": "en", "read": False, **options}
     return asyncio.run(expand_chapter(Workspace.open(place), "03", author=author, **given))
 
 

@@ -13,7 +13,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "api": ("accept dry_run expand_chapter expand_chapters expanding figures render_report review undo"),
+    "api": ("accept dry_run expand_chapter expand_chapters expanding figures read_draft render_report review undo"),
     "budget": "Balance Limit",
     "checks": "Finding",
     "drafting.acceptance_record": "Restored",

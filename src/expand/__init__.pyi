@@ -6,6 +6,7 @@ from expand.api import expand_chapter as expand_chapter
 from expand.api import expand_chapters as expand_chapters
 from expand.api import expanding as expanding
 from expand.api import figures as figures
+from expand.api import read_draft as read_draft
 from expand.api import render_report as render_report
 from expand.api import review as review
 from expand.api import undo as undo

@@ -14,6 +14,7 @@ Options are the fields of ``RunOptions``: given by name, as one value, or both, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,7 @@ from expand.settings import Settings
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:
+    from expand.client.client import BudgetedClient
     from expand.drafting.accept import AcceptResult
     from expand.drafting.acceptance_record import Restored
     from expand.drafting.dry_run import DryRun
@@ -115,6 +117,41 @@ def review(
 
     settings = settings_of(workspace, **changes)
     return reviewed(workspace, settings, workspace.book(), chapter, language=language, code=code)
+
+
+async def read_draft(
+    workspace: Workspace,
+    chapter: str,
+    *,
+    language: str | None = None,
+    author: Author | None = None,
+    code: bool = False,
+    on_event: Callable[[Event], None] = lambda _: None,
+    on_ready: Callable[[BudgetedClient], None] = lambda _: None,
+    **changes: Any,
+) -> str:
+    """Has a model read a chapter's draft and mends what it finds, in the lines that it quotes; what came of it, in
+    words. ``review`` has the findings.
+
+    What was read and has not changed since is not read again. With ``code``, no edit is made either after which
+    toolchains refuse more blocks. ``author`` answers in the place of the configured model, ``on_ready`` gets the client
+    before the first request. Raises ``BudgetExceededError``, ``AuthorError``, and ``InputError`` without a draft."""
+    from expand.drafting.accept import drafted_with
+    from expand.drafting.draft_file import DraftStore
+    from expand.drafting.read_through import read_through
+    from expand.drafting.run_context import open_run
+    from expand.drafting.section_code import code_check
+
+    book = workspace.book()
+    options = replace(drafted_with(workspace, book, chapter, language), read=True, **changes)
+    settings = options.settings(workspace, own_author=author is not None)
+    outlines = {chapter: workspace.outline(chapter)}
+    opening = open_run(workspace, settings, options, author=author, on_event=on_event, outlines=outlines)
+    async with opening as (_, setup, context):
+        on_ready(context.client)
+        draft_file = DraftStore(workspace, book, options=options, setup=setup).look(chapter)
+        judge = code_check(workspace, settings, draft_file.chapter).judge if code or settings.code.check else None
+        return await read_through(context, workspace, draft_file, judge)
 
 
 def accept(

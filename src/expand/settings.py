@@ -135,9 +135,10 @@ class Settings:
         names = dict.fromkeys((self.roles.get(role, self.model), *self.fallback))
         return tuple(self.for_model(name) for name in names)
 
-    def of_sections(self) -> tuple[Settings, ...]:
-        """The settings of every model that a section may be sent to, each once, the one that drafts first."""
-        found = {one.model: one for role in SECTION_ROLES for one in self.for_role(role)}
+    def of_sections(self, *others: ModelRole) -> tuple[Settings, ...]:
+        """The settings of every model that a section may be sent to, and those of other roles; each once, the one that
+        drafts first."""
+        found = {one.model: one for role in (*SECTION_ROLES, *others) for one in self.for_role(role)}
         return tuple(found.values())
 
     def replaceable(self) -> frozenset[str]:

@@ -7,12 +7,10 @@ import typer
 
 from expand.cli import options
 from expand.cli.common import print_json, print_text, workspace_of
-from expand.cli.run_command import note_author, stop_on_signals
+from expand.cli.run_command import note_author, show_notice, stop_with_signals
 from expand.cli.verbosity import warn
-from expand.client.client import BudgetedClient
 from expand.drafting.brief import read_brief
 from expand.drafting.brief_request import write_brief
-from expand.drafting.events import Event, Notice
 from expand.drafting.run_options import RunOptions
 from expand.workspace import read_text
 
@@ -40,7 +38,7 @@ def brief(
             place, chapter, language=language, fresh=fresh, model=model, base_url=base_url, budget=budget
         )
         note_author(run_options.settings(place))
-        made = asyncio.run(write_brief(place, run_options, on_event=_show_event, on_ready=_on_ready))
+        made = asyncio.run(write_brief(place, run_options, on_event=show_notice, on_ready=stop_with_signals))
         for problem in made.problems:
             warn(f"briefs/{chapter}.yaml: {problem}" if made.brief else f"the answer makes no brief: {problem}")
         if made.stopped_by is not None:
@@ -54,12 +52,3 @@ def brief(
     elif found:
         print_text(read_text(path))
     raise typer.Exit(code)
-
-
-def _show_event(event: Event) -> None:
-    if isinstance(event, Notice):
-        warn(event.message)
-
-
-def _on_ready(client: BudgetedClient) -> None:
-    stop_on_signals(lambda _: client.stop())

@@ -63,6 +63,10 @@ def chapter(
     no_brief: Annotated[
         bool, typer.Option("--no-brief", help="Neither make nor use what the chapter's sections share.")
     ] = False,
+    read: Annotated[
+        bool | None,
+        typer.Option("--read/--no-read", help="Have the draft read through, and what is found mended, or not."),
+    ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -84,6 +88,7 @@ def chapter(
         context=section_context,
         cascade=cascade,
         brief=not no_brief,
+        read=read,
         budget=budget,
         unpriced=unpriced,
         model=model,
@@ -91,6 +96,11 @@ def chapter(
         concurrency=concurrency,
         on_unknown=on_unknown,
     )
+    if read and (queue or batch is not None):
+        raise InputError(
+            "a batch and a worker read no draft through",
+            remedy="leave out --read, and give `expand review ID --read` once the chapters are drafted",
+        )
     if queue and not dry_run:
         code = worker.enqueue(opened, run_options, batch=batch, as_json=as_json)
     elif batch is not None:

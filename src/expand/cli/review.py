@@ -1,21 +1,24 @@
 """``expand review``, ``expand revise`` and ``expand accept``: from a draft to the document."""
 
-from typing import Annotated
+import asyncio
+from typing import Annotated, Any
 
 import typer
 
+from expand.api import read_draft
 from expand.checks.finding import KINDS
 from expand.cli import options
 from expand.cli.common import print_json, print_text, settings_of, workspace_of
-from expand.cli.run_command import run
+from expand.cli.run_command import note_author, run, show_notice, stop_with_signals
 from expand.cli.run_output import locations_of, review_markdown, review_table
-from expand.cli.verbosity import counted, warn
+from expand.cli.verbosity import counted, note, warn
+from expand.client.outcome import StoppedError
 from expand.drafting.accept import AcceptResult, accept_drafts, open_draft
 from expand.drafting.accept import review as review_draft
 from expand.drafting.acceptance_record import Acceptances
 from expand.drafting.results import ChapterResult, chapter_json, finding_json
 from expand.drafting.run_options import RunOptions
-from expand.errors import InputError
+from expand.errors import AuthorError, BudgetExceededError, InputError
 from expand.schema import Json
 from expand.workspace import Workspace
 
@@ -53,7 +56,15 @@ def review(
     output: options.Output = None,
     code: Annotated[bool, typer.Option("--code", help="Have toolchains judge the code blocks.")] = False,
     language: options.DraftLanguage = None,
+    read: Annotated[
+        bool, typer.Option("--read", help="Have the review model read the whole draft, and mend what it finds.")
+    ] = False,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    budget: options.Budget = None,
     explain: Explain = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     workspace: options.Workspace = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 if one falls short."""
@@ -63,13 +74,30 @@ def review(
     place = workspace_of(context, workspace)
     settings, book = settings_of(place), place.book()
     code = code or settings.code.check
+    asked = {"language": language, "model": model, "base_url": base_url, "budget": budget}
+    stopped = _read(place, chapters, code=code, **asked) if read else 0
     results = [review_draft(place, settings, book, chapter, language=language, code=code) for chapter in chapters]
     if form == "json":
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
     else:
         render = review_markdown if form == "markdown" else review_table
         print_text("\n".join(render(result, place) for result in results), output)
-    raise typer.Exit(0 if all(result.kept for result in results) else 5)
+    raise typer.Exit(stopped or (0 if all(result.kept for result in results) else 5))
+
+
+def _read(place: Workspace, chapters: list[str], *, code: bool, **changes: Any) -> int:
+    """Has the drafts read through, one after the other, until something ends it; the exit code of that, else 0."""
+    note_author(RunOptions(**changes).settings(place), "review")
+    for chapter in chapters:
+        try:
+            said = asyncio.run(
+                read_draft(place, chapter, code=code, on_event=show_notice, on_ready=stop_with_signals, **changes)
+            )
+        except (BudgetExceededError, AuthorError, StoppedError) as error:
+            warn(f"{chapter}: not read through: {error}")
+            return error.exit_code
+        note(f"{chapter}: {said}")
+    return 0
 
 
 def revise(

@@ -13,11 +13,13 @@ from expand.cli.progress import progress
 from expand.cli.run_log import RunLog, log_into
 from expand.cli.run_output import refusals, show_result
 from expand.cli.verbosity import Verbosity, note, verbosity, warn
-from expand.drafting.events import Event
+from expand.client.client import BudgetedClient
+from expand.drafting.events import Event, Notice
+from expand.drafting.model_setup import other_roles
 from expand.drafting.results import RunResult
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
-from expand.settings import Settings
+from expand.settings import ModelRole, Settings
 from expand.workspace import Workspace
 
 
@@ -26,7 +28,7 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
 
     Ctrl-C and SIGTERM let the requests in flight finish; a second one does not."""
     settings = options.settings(workspace)
-    note_author(settings)
+    note_author(settings, *other_roles(workspace, settings, options))
     result = asyncio.run(_run(workspace, settings, options))
     for refused in refusals(result.refused):
         warn(refused)
@@ -40,9 +42,9 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
     return result.exit_code
 
 
-def note_author(settings: Settings) -> None:
-    """Says on stderr to whom requests go, before the first one. Raises ``UntrustedError``."""
-    for one in settings.of_sections():
+def note_author(settings: Settings, *others: ModelRole) -> None:
+    """Says on stderr to whom requests go, those of ``others`` too, before the first one. Raises ``UntrustedError``."""
+    for one in settings.of_sections(*others):
         one.require_trust()
     if settings.model_file is not None:
         note(f"{settings.model} writes, served on this machine from {settings.model_file.path}")
@@ -58,7 +60,7 @@ def note_author(settings: Settings) -> None:
                 f"{settings.base_url} is taken for {settings.provider.title} by its "
                 f"{settings.recognised_by}; if it is another, name it as provider in expand.toml"
             )
-    for one in settings.of_sections()[1:]:
+    for one in settings.of_sections(*others)[1:]:
         if not one.embedded:
             note(f"also model {one.recipient}")
 
@@ -107,3 +109,14 @@ def stop_on_signals(stop: Callable[[signal.Signals], None]) -> None:
             loop.add_signal_handler(number, received, number)
         except NotImplementedError:  # Windows
             signal.signal(number, lambda number, _: loop.call_soon_threadsafe(received, signal.Signals(number)))
+
+
+def stop_with_signals(client: BudgetedClient) -> None:
+    """Stops a client on Ctrl-C and SIGTERM, as ``stop_on_signals``."""
+    stop_on_signals(lambda _: client.stop())
+
+
+def show_notice(event: Event) -> None:
+    """Says a run's notices on stderr, and nothing else of it."""
+    if isinstance(event, Notice):
+        warn(event.message)

@@ -79,6 +79,13 @@ def open_draft(
 ) -> DraftFile:
     """A chapter's draft in the plan that it was drafted in; for ``language`` see ``review``. Raises ``InputError`` when
     there is none."""
+    setup = model_setup_for(workspace, settings, ledger=None)
+    options = drafted_with(workspace, book, chapter_id, language)
+    return DraftStore(workspace, book, options=options, setup=setup).look(chapter_id)
+
+
+def drafted_with(workspace: Workspace, book: Book, chapter_id: str, language: str | None = None) -> RunOptions:
+    """The plan and language of a chapter's draft, as ``open_draft`` takes it. Raises ``InputError``."""
     language = workspace.draft_language(book, chapter_id, language)
     name = book.draft_name(chapter_id, language)
     draft = workspace.draft(name)
@@ -89,9 +96,8 @@ def open_draft(
         raise InputError(
             "there is no draft", remedy=f"make one with `expand chapter {chapter_id}{wanted}`", place=place
         )
-    options = RunOptions(plan=Plan(draft.plan) if draft.plan in tuple(Plan) else Plan.FULL, language=language)
-    setup = model_setup_for(workspace, settings, ledger=None)
-    return DraftStore(workspace, book, options=options, setup=setup).look(chapter_id)
+    plan = Plan(draft.plan) if draft.plan in tuple(Plan) else Plan.FULL
+    return RunOptions(chapters=(chapter_id,), plan=plan, language=language)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,12 +15,12 @@ from expand.drafting.brief import Brief, as_yaml, parse_brief
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import open_chapter
 from expand.drafting.events import Event, Notice
-from expand.drafting.request_builder import order_of, prompt_bound
+from expand.drafting.request_builder import chapter_order
 from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Order
-from expand.llm.types import Address, Answer, Finish, Request
+from expand.llm.types import Answer, Finish
 from expand.markdown import sanitize
 from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
@@ -110,39 +110,22 @@ def brief_order(
 ) -> Order:
     """The order of request number ``attempt``, from 0. ``cut`` counts the answers that reached their output cap: each
     doubles it. Raises ``InputError`` where it does not fit the model's context window."""
-    setup, profile = chapter.setup, chapter.setup.profile
     sections = chapter.outline.sections
     cap = BASE_TOKENS + sum(TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics) for section in sections)
-    cap = min(profile.max_output_tokens, profile.reasoning_tokens + cap * 2**cut)
     context = _context(chapter)
     first = chapter.prompts.brief(context)
-    message = chapter.prompts.brief(replace(context, present=previous, problems=tuple(problems)))
-    messages = (chapter.system, message)
-    estimate = setup.counter.count_messages(messages)
-    if (prompt := prompt_bound(estimate, setup)) + cap > profile.context_window:
-        raise InputError(
-            f"chapter {chapter.id}: the brief's prompt of {prompt:,} tokens and {cap:,} of output do not fit "
-            f"{profile.name}'s context window of {profile.context_window:,}",
-            remedy="write the brief yourself, or give --no-brief",
-        )
     # By what is asked, not by the answers before it: a run that was killed finds what it bought.
-    words = ("brief", chapter.id, chapter.system.content, first.content, profile.name, str(edition), str(attempt))
-    return order_of(
-        Request(
-            model=profile.name,
-            messages=messages,
-            max_output_tokens=cap,
-            parameters=profile.parameters,
-            edition=edition * MOST_REQUESTS + attempt,
-        ),
-        setup,
-        address=Address(chapter=chapter.id, section=SECTION, purpose="brief"),
+    words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name, edition, attempt)
+    return chapter_order(
+        chapter,
+        chapter.setup,
+        chapter.prompts.brief(replace(context, present=previous, problems=tuple(problems))),
+        purpose="brief",
         run_id=run_id,
-        language=chapter.language,
-        plan=chapter.plan,
-        estimate=estimate,
-        unpriced=chapter.options.unpriced,
-        question=hashlib.sha256("|".join(words).encode()).hexdigest(),
+        output_tokens=cap * 2**cut,
+        question=hashlib.sha256("|".join(map(str, words)).encode()).hexdigest(),
+        edition=edition * MOST_REQUESTS + attempt,
+        remedy="write the brief yourself, or give --no-brief",
     )
 
 
@@ -197,7 +180,7 @@ async def write_brief(
     it is bought anew. ``on_ready`` gets the client before the first request. Raises ``InputError`` before anything is
     sent."""
     (chapter_id,) = options.chapters
-    settings, options = options.settings(workspace), replace(options, brief=False)
+    settings, options = options.settings(workspace), replace(options, brief=False, read=False)
     async with open_run(workspace, settings, options, on_event=on_event) as (book, setup, context):
         on_ready(context.client)
         chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)

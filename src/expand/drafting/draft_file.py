@@ -35,6 +35,7 @@ from expand.drafting.brief import read_brief
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.read_record import read_record
 from expand.drafting.replaced_texts import ReplacedText, keep_replaced, last_replaced
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
@@ -171,7 +172,7 @@ class DraftFile:
         self._unwritten.add(number)
 
     def put_on(self, number: int, text: str) -> None:
-        """Take over more text of a section that was begun from what stood there; it is still to be gone on with."""
+        """Take over another text of a section, which stays as due or as current as it is."""
         self.texts[number] = text
         self._stamps[number] = replace(self._stamps[number], text=document.text_hash(text))
         self._unwritten.add(number)
@@ -189,6 +190,13 @@ class DraftFile:
     def edited(self, number: int) -> bool:
         """Whether a person edited the section since the tool wrote it."""
         return self._former is not None and self._former.edited(number)
+
+    @property
+    def unfinished(self) -> tuple[int, ...]:
+        """The sections that neither the tool nor a person has finished, by number."""
+        done = {n for n, stamp in self._stamps.items() if stamp.key not in ("", SOURCE_KEY)}
+        numbers = (section.number for section in self.chapter.outline.sections)
+        return tuple(n for n in numbers if n not in done and not self.edited(n))
 
     def preceding_hash(self, number: int) -> str:
         """The hash of what the section's requests said of the sections before it; "" for nothing."""
@@ -464,6 +472,8 @@ class DraftFile:
         see ``chapter_findings``."""
         refused = {number: code.refused(number) for number in self.texts} if code else {}
         across = self.chapter_findings(whole=whole, links=links, others=others, refused=refused)
+        read = read_record(self._workspace, self.path).findings_in(self.texts)
+        across += not_ignored(read, self.texts, self.chapter.ignored)
         if code is not None:
             across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
             sections = [
@@ -498,12 +508,15 @@ class DraftFile:
         links: dict[str, bool] | None = None,
         others: Mapping[str, str] | None = None,
         refused: Mapping[int, frozenset[int]] | None = None,
+        texts: Mapping[int, str] | None = None,
     ) -> tuple[Finding, ...]:
         """What shows only across sections; of a ``whole`` chapter also what is missing from it.
 
         In ``links`` it is noted which files were looked for, and whether they are there. ``others`` are the
-        texts of the book's other chapters by file, ``refused`` the lines of code that is no example, by section."""
+        texts of the book's other chapters by file, ``refused`` the lines of code that is no example, by section, and
+        ``texts`` the sections in the place of those in the draft."""
         chapter, former = self.chapter, self._former
+        texts = self.texts if texts is None else texts
         page = self._workspace.source_path(chapter.outline.source)
         site = site_of(page, self._workspace.root)
         docs = documents_folder(site)
@@ -519,7 +532,7 @@ class DraftFile:
         if chapter.arrangement is not None:
             pieces = former.pieces if former and former.pieces else chapter.arrangement.pieces
         found = check_chapter(
-            self.texts,
+            texts,
             around=[piece for piece in pieces if isinstance(piece, str)],
             quality=chapter.outline.quality if whole else None,
             exists=exists,
@@ -533,9 +546,9 @@ class DraftFile:
             found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)
         if whole:
             skeletons = chapter.skeletons.items()
-            revised = {text: self.texts[number] for number, one in skeletons for text in one.revised_texts}
+            revised = {text: texts[number] for number, one in skeletons for text in one.revised_texts}
             found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout, revised=revised)
-        return not_ignored(found, self.texts, chapter.ignored)
+        return not_ignored(found, texts, chapter.ignored)
 
 
 class DraftStore:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError, Place
 from expand.ledger import Ledger
 from expand.llm.endpoint import Endpoint
@@ -19,7 +20,7 @@ from expand.llm.request_form import RequestForm
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import Answer, OnText, Request, Usage, ignore_text
 from expand.outline import Book
-from expand.settings import Settings
+from expand.settings import ModelRole, Settings
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -112,6 +113,13 @@ def require_language(profile: Profile, book: Book, language: str) -> None:
             f"model {profile.name} writes only {written}, not {language}",
             remedy="set OPENAI_API_KEY, or give --base-url and --model of one that does",
         )
+
+
+def other_roles(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[ModelRole, ...]:
+    """The roles beside those of sections whose models a run may ask. Raises ``InputError``."""
+    if options.sections is not None or options.read is False:
+        return ()
+    return ("review",) if options.read or profile_of(workspace, settings.for_role("review")[0]).read else ()
 
 
 def endpoint_of(settings: Settings) -> Endpoint:

@@ -7,6 +7,7 @@ over the same input make the same orders.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from expand.budget import Amount
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
@@ -18,11 +19,12 @@ from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
 from expand.llm.profile import Profile
 from expand.llm.tokens import raised
-from expand.llm.types import Address, Purpose, Request
+from expand.llm.types import Address, Message, Purpose, Request
 from expand.markdown import matching
 from expand.outline import Plan, Section
 from expand.prompts.context import RequestContext
 from expand.references.selection import quoted as quoted_passages
+from expand.schema import Json
 
 TAIL_LINES = 24
 """Lines of the section so far that a request shows the model, so that it goes on from there."""
@@ -100,6 +102,51 @@ def order_of(
         unpriced=unpriced,
         question=question,
         rank=rank,
+    )
+
+
+def chapter_order(
+    chapter: Chapter,
+    setup: ModelSetup,
+    message: Message,
+    *,
+    purpose: Purpose,
+    run_id: str,
+    output_tokens: int,
+    question: str,
+    edition: int = 0,
+    parameters: Mapping[str, Json] = MappingProxyType({}),
+    remedy: str,
+) -> Order:
+    """The order for a request about the chapter as a whole, addressed to section 0: ``message`` after the chapter's
+    system message, with an output cap of ``output_tokens`` beside what the model thinks. ``parameters`` are laid over
+    the profile's. Raises ``InputError`` with ``remedy`` where it does not fit the model's context window."""
+    profile = setup.profile
+    messages = (chapter.templates_for(setup)[1], message)
+    cap = min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens)
+    estimate = setup.counter.count_messages(messages)
+    if (prompt := prompt_bound(estimate, setup)) + cap > profile.context_window:
+        raise InputError(
+            f"chapter {chapter.id}: the {purpose}'s prompt of {prompt:,} tokens and {cap:,} of output do not fit "
+            f"{profile.name}'s context window of {profile.context_window:,}",
+            remedy=remedy,
+        )
+    return order_of(
+        Request(
+            model=profile.name,
+            messages=messages,
+            max_output_tokens=cap,
+            parameters={**profile.parameters, **parameters},
+            edition=edition,
+        ),
+        setup,
+        address=Address(chapter=chapter.id, section=0, purpose=purpose),
+        run_id=run_id,
+        language=chapter.language,
+        plan=chapter.plan,
+        estimate=estimate,
+        unpriced=chapter.options.unpriced,
+        question=question,
     )
 
 

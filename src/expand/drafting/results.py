@@ -151,7 +151,7 @@ class RunResult:
             return 4
         statuses = {section.status for chapter in self.chapters for section in chapter.sections}
         remaining = self.balance.remaining_tokens
-        if "refused" in statuses or (remaining is not None and remaining < 0):
+        if "refused" in statuses or self.refused or (remaining is not None and remaining < 0):
             return 3
         return 0 if all(chapter.kept for chapter in self.chapters) and not self.problems else 5
 

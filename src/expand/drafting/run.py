@@ -29,6 +29,8 @@ from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
+from expand.drafting.read_record import read_record
+from expand.drafting.read_through import read_order, read_through, review_context, texts_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
@@ -50,6 +52,9 @@ from expand.workspace import Workspace
 
 if TYPE_CHECKING:
     from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
+
+READ_SHARE = 4
+"""A run has a chapter read through by itself only where that can cost at most this part of what is left."""
 
 
 class Run:
@@ -152,7 +157,9 @@ class Run:
         """Open what the run works with, and work. Outlines of chapters that are known to be finished stay unread."""
         workspace, options, settings = self._workspace, self._options, self._settings
         # Verdicts on code depend on what is installed, so such a result is never known ahead.
-        cache = ResultCache(workspace, options, profile_of(workspace, settings), usable=not settings.code.check)
+        cache = ResultCache(
+            workspace, options, profile_of(workspace, settings), usable=not (settings.code.check or options.read)
+        )
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in cache}
         opening = open_run(workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines)
         async with opening as (book, setup, context):
@@ -214,9 +221,11 @@ class _Scheduler:
         self._on_event = on_event
         self._revisions: Revisions = {}
         self._results: dict[str, dict[int, SectionResult]] = {}
-        """Of chapters that are being worked on: the results of the sections that are done."""
+        """Of chapters that are being worked on: the results of the sections that are done, without their checks."""
         self._to_mend: dict[str, list[tuple[SectionRun, SectionCheck]]] = {}
         """Of chapters that are being worked on: the sections whose package is mended when all of it is there."""
+        self._worked: set[str] = set()
+        """Chapters of which a section was due."""
         self._noted: set[str] = set()
         """Chapters of which the run says something that a later run would not."""
         self._finished: dict[str, ChapterResult] = {}
@@ -229,7 +238,7 @@ class _Scheduler:
         """Chapters that get a brief before their first section is drafted."""
         self._learning = asyncio.Lock()
         self._brief_locks: dict[str, asyncio.Lock] = {}
-        self._brief_answers = 0
+        self._other_answers = 0
         self._attempts = 0
         self._defects: list[Exception] = []
         self._stopped_by = ""
@@ -273,7 +282,7 @@ class _Scheduler:
             chapters=results,
             balance=self._context.ledger.balance("book"),
             attempts=self._attempts,
-            answers=sum(section.answers for section in sections) + self._brief_answers,
+            answers=sum(section.answers for section in sections) + self._other_answers,
             seconds=time.monotonic() - began,
             stopped_by=self._stopped_by,
             refused=tuple(self._refused),
@@ -362,10 +371,15 @@ class _Scheduler:
         result = self._result(draft_file, section, status, told)
         results = self._results.setdefault(chapter_id, {})
         results[number] = result
+        self._tell_done(chapter_id, result)
         outline = draft_file.chapter.outline
         if len(results) == len(self._options.chosen(outline)):
-            self._finish(draft_file, await self._judged(draft_file, self._code) if self._code else None)
-        self._tell_done(chapter_id, result)
+            verdicts = await self._judged(draft_file, self._code) if self._code else None
+            before = dict(draft_file.texts)
+            await self._read_through(draft_file)
+            if self._code and draft_file.texts != before:
+                verdicts = await asyncio.to_thread(self._code(draft_file.chapter).judge, draft_file.texts)
+            self._finish(draft_file, verdicts)
 
     def _result(
         self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]
@@ -384,7 +398,7 @@ class _Scheduler:
             attempts=former.attempts + counter.attempts,
             answers=former.answers + counter.answers,
             usage=former.usage + counter.usage,
-            findings=(*notes, *result.findings),
+            findings=notes,
         )
 
     async def _judged(self, draft_file: DraftFile, code: Callable[[Chapter], CodeCheck]) -> ChapterVerdicts:
@@ -429,10 +443,46 @@ class _Scheduler:
                 elif not isinstance(made.stopped_by, StoppedError):
                     why = made.stopped_by or made.problems[0]
                     self._on_event(Notice(message=f"{chapter_id}: drafted without a brief: {why}"))
-                counter = self._context.usage.take(chapter_id, 0)
-                self._attempts += counter.attempts
-                self._brief_answers += counter.answers
+                self._count_others(chapter_id)
             self._without_brief.discard(chapter_id)
+
+    def _count_others(self, chapter_id: str) -> None:
+        """Count the requests about the chapter as a whole."""
+        counter = self._context.usage.take(chapter_id, 0)
+        self._attempts += counter.attempts
+        self._other_answers += counter.answers
+
+    async def _read_through(self, draft_file: DraftFile) -> None:
+        """Have a drafted chapter read through, where the options or the reader's profile say so. By itself that is done
+        for chapters that were drafted just now, and where it can take but a small part of what is left."""
+        chapter, asked = draft_file.chapter, self._options.read
+        reads = self._context.models_for("review", chapter.setup)[0].profile.read if asked is None else asked
+        if self._options.sections is not None or not reads:
+            return
+        record, texts = read_record(self._workspace, draft_file.path), texts_of(draft_file)
+        begun = not record.done and record.is_of(texts)
+        if not asked and (draft_file.unfinished or not (begun or chapter.id in self._worked)):
+            return
+        try:
+            order = read_order(self._context, chapter, "review.j2", review_context(chapter, texts))
+            left = self._context.remaining_tokens(chapter.id)
+            if not asked and left is not None and order.amount.tokens * READ_SHARE > left:
+                said = f"not read through: it may take {order.amount.tokens:,} of the {left:,} tokens left"
+            else:
+                judge = self._code(chapter).judge if self._code else None
+                said = await read_through(self._context, self._workspace, draft_file, judge)
+            self._on_event(Notice(message=f"{chapter.id}: {said}"))
+        except StoppedError:
+            return
+        except (BudgetExceededError, AuthorError, InputError) as error:
+            if not asked:
+                self._on_event(Notice(message=f"{chapter.id}: not read through: {error}"))
+            elif isinstance(error, InputError):
+                self._problems.append(error)
+            else:
+                self._status(chapter.id, 0, error)
+        finally:
+            self._count_others(chapter.id)
 
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
@@ -446,6 +496,7 @@ class _Scheduler:
             self._on_event(Notice(message=f"{chapter.id}/{number}: {message}"))
         if check.state != "due":
             return "reused", ()
+        self._worked.add(chapter.id)
         if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.remaining_tokens()):
             self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
             return "refused", ()
@@ -482,7 +533,7 @@ class _Scheduler:
         links: dict[str, bool] = {}
         result = self._finished[chapter.id] = draft_file.chapter_result(
             [
-                results.get(section.number) or draft_file.section_result(section, "failed")
+                _held(draft_file, section, results.get(section.number))
                 for section in self._options.chosen(chapter.outline)
             ],
             whole=self._options.sections is None,
@@ -515,6 +566,12 @@ def lanes(
             yield chapter, chapters[chapter][:1]
         for chapter in block:
             yield from ((chapter, (section,)) for section in chapters[chapter][1:])
+
+
+def _held(draft_file: DraftFile, section: Section, done: SectionResult | None) -> SectionResult:
+    """A section's result with what the checks find in it by now; ``done`` is None where it could not be begun."""
+    now = draft_file.section_result(section, done.status if done else "failed")
+    return replace(done, lines=now.lines, findings=(*done.findings, *now.findings)) if done else now
 
 
 def status_of(ended_by: ExpandError | None, counter: UsageCounter) -> SectionStatus:

@@ -4,7 +4,7 @@ Library, command line, workers and batches open their runs here, so that limits,
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +13,7 @@ from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_rea
 from expand.client.outcome import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.length_loop import Outcome
-from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, profile_of, require_language
+from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, other_roles, profile_of, require_language
 from expand.drafting.purchase_bounds import ChapterBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
@@ -113,8 +113,8 @@ class UsageCounters:
         chapter, section, purpose = event.order.address
         counter = self.of(chapter, section)
         if event.kind == "text":
-            # A repair takes the place of lines that are counted already; a brief is no part of the draft.
-            if purpose not in ("repair", "brief"):
+            # A repair takes the place of lines that are counted already; the others are no part of the draft.
+            if purpose not in ("repair", "brief", "review"):
                 counter.streamed_lines = event.text.count("\n")
                 self.show(chapter, section, streaming=True)
             return
@@ -146,7 +146,8 @@ class RunContext:
     """What the sections of a run are drafted with. ``lean`` are the chapters that have answers bought under the lean
     plan; None where nobody has looked.
 
-    ``repairs`` is the setup of the model that repairs, None for the one that drafts. ``stand_ins`` are those of the
+    ``repairs`` is the setup of the model that repairs, ``reviews`` of the one that reads drafts through, None for the
+    one that drafts. ``stand_ins`` are those of the
     models that are asked, in this order, what another one did not answer. ``replaced`` says why, by the names of both.
     """
 
@@ -156,6 +157,7 @@ class RunContext:
     usage: UsageCounters
     lean: frozenset[str] | None = None
     repairs: ModelSetup | None = None
+    reviews: ModelSetup | None = None
     stand_ins: tuple[ModelSetup, ...] = ()
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
@@ -171,7 +173,7 @@ class RunContext:
 
     def models_for(self, role: ModelRole, draft: ModelSetup) -> tuple[ModelSetup, ...]:
         """The models of a role, the one that is meant first; ``draft`` is the one that drafts."""
-        meant = self.repairs or draft if role == "repair" else draft
+        meant = {"repair": self.repairs, "review": self.reviews}.get(role) or draft
         return (meant, *(one for one in self.stand_ins if one.profile.name != meant.profile.name))
 
 
@@ -217,8 +219,9 @@ async def open_run(
 
     ``author`` writes in the place of the one that the settings mean, under the profile of the settings' model, and is
     not closed here. Raises ``InputError`` before anything is opened when nothing could be sent."""
+    others = other_roles(workspace, settings, options)
     if author is None:
-        for one in settings.of_sections():
+        for one in settings.of_sections(*others):
             require_author(one, path=workspace.settings_path)
     book = workspace.book()
     if options.language:
@@ -230,7 +233,9 @@ async def open_run(
                 Notice(message=f"answers that an earlier run had to keep elsewhere, now taken in: {ledger.taken_in}")
             )
         setup = model_setup_for(workspace, settings, ledger=ledger)
-        client, usage = await open_client(stack, workspace, settings, ledger, author=author, on_event=on_event)
+        client, usage = await open_client(
+            stack, workspace, settings, ledger, author=author, on_event=on_event, others=others
+        )
         lean = frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value))
         context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
         yield book, setup, with_other_models(context, workspace, settings)
@@ -242,10 +247,11 @@ def with_other_models(context: RunContext, workspace: Workspace, settings: Setti
     def setup(one: Settings) -> ModelSetup:
         return model_setup_for(workspace, one, ledger=context.ledger)
 
-    repairs = settings.for_role("repair")[0]
+    repairs, reviews = (settings.for_role(role)[0] for role in ("repair", "review"))
     return replace(
         context,
         repairs=None if repairs.model == settings.model else setup(repairs),
+        reviews=None if reviews.model == settings.model else setup(reviews),
         stand_ins=tuple(setup(settings.for_model(model)) for model in settings.fallback),
     )
 
@@ -258,11 +264,13 @@ async def open_client(
     *,
     author: Author | None,
     on_event: Callable[[Event], None],
+    others: Iterable[ModelRole] = (),
 ) -> tuple[BudgetedClient, UsageCounters]:
-    """The client of a run and the counters that it keeps; ``stack`` waits for what is in flight, and closes them."""
+    """The client of a run and the counters that it keeps; ``stack`` waits for what is in flight, and closes them.
+    ``others`` are the roles beside those of sections whose models are asked."""
     prepare = always_ready
     if author is None:
-        author = own = await stack.enter_async_context(Authors(workspace, settings.of_sections()))
+        author = own = await stack.enter_async_context(Authors(workspace, settings.of_sections(*others)))
         prepare = own.open
     usage = UsageCounters(ledger, on_event)
     client = BudgetedClient(

@@ -25,7 +25,8 @@ class RunOptions:
     ``sections`` are numbers from 1, None for all. ``fresh`` buys them anew, with ``instruction`` as an editor's wish.
     With ``context="text"`` each section is told what those before it say, so a chapter's sections follow each other;
     ``cascade`` then drafts a section again when those before it changed. Without ``brief`` the chapter's brief is
-    neither read nor made. ``budget`` is the most tokens that the run may reserve and spend. ``unpriced`` lets a model
+    neither read nor made. ``read`` has each chapter read through by a model once it is drafted, None where that model's
+    profile says so. ``budget`` is the most tokens that the run may reserve and spend. ``unpriced`` lets a model
     without a known price pass under a limit in money. ``model``, ``base_url``, ``api_key``, ``concurrency`` and
     ``on_unknown`` stand over environment and ``expand.toml``."""
 
@@ -38,6 +39,7 @@ class RunOptions:
     context: Literal["outline", "text"] = "outline"
     cascade: bool = False
     brief: bool = True
+    read: bool | None = None
     budget: int | None = None
     unpriced: bool = False
     model: str | None = None
@@ -56,6 +58,11 @@ class RunOptions:
                 raise InputError(f"{name} is {value!r}", remedy=f"give {' or '.join(allowed)}")
         if self.budget is not None and self.budget < 0:
             raise InputError(f"budget is {self.budget}", remedy="give a number of tokens, from 0 on")
+        if self.read and self.sections is not None:
+            raise InputError(
+                "a read-through is of a whole chapter, and only some sections were named",
+                remedy="leave out --read, and give `expand review ID --read` once the chapter is drafted",
+            )
         object.__setattr__(self, "plan", Plan(self.plan))
         if self.sections is not None:
             object.__setattr__(self, "sections", frozenset(self.sections))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from expand.importers.lengths import Length
 from expand.importers.proposal import LONGEST, ProposedSection
 from expand.importers.text_patterns import plain
-from expand.llm.profile import Profile, quoted, subject
+from expand.llm.profile import Profile, quoted, strict_object, subject
 from expand.markdown import sanitize
 from expand.markdown.matching import title_key, unnumbered
 from expand.schema import Json
@@ -52,23 +52,9 @@ def format_parameters(
     profile: Profile, count: SectionCount, title: str, headings: Sequence[str] = ()
 ) -> Mapping[str, Json]:
     """The request's parameters: the profile's own, and what makes this model keep to the format."""
-    match profile.structured_output:
-        case "json_schema":
-            schema: Json = {"name": "outline", "strict": True, "schema": _SCHEMA}
-            response_format: dict[str, Json] = {"response_format": {"type": "json_schema", "json_schema": schema}}
-        case "json_object":
-            response_format = {"response_format": {"type": "json_object"}}
-        case "grammar":
-            response_format = {**_SMALL_PARAMETERS, "grammar": grammar(count, title, headings)}
-        case _:
-            response_format = {}
-    return {**profile.parameters, **response_format}
-
-
-def _strict_object(properties: dict[str, Json]) -> Json:
-    """OpenAI's strict form: every property required, none besides. ``parse_answer`` checks the numbers."""
-    required: list[Json] = [*properties]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    if profile.structured_output == "grammar":
+        return {**profile.parameters, **_SMALL_PARAMETERS, "grammar": grammar(count, title, headings)}
+    return {**profile.parameters, **profile.json_format("outline", _SCHEMA)}
 
 
 _SECTION: dict[str, Json] = {
@@ -76,7 +62,7 @@ _SECTION: dict[str, Json] = {
     "lines": {"type": "integer", "description": "Lines of Markdown, above 0."},
     "topics": {"type": "array", "items": {"type": "string"}},
 }
-_SCHEMA = _strict_object({"sections": {"type": "array", "items": _strict_object(_SECTION)}})
+_SCHEMA = strict_object({"sections": {"type": "array", "items": strict_object(_SECTION)}})
 _SMALL = (
     ("What {subject} is for", ("When to use ", "What it does for ", "What it needs: ")),
     ("How {subject} works", ("The role of ", "The order of ", "What happens when ")),

@@ -126,7 +126,8 @@ class Profile:
     JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words alone. ``stream`` asks for the answer as a
     stream. ``leave_out`` are body fields that the server refuses, and ``system_role`` is who says what holds for all
     requests: neither changes what a section is made from, only how it is sent. ``brief`` says that the model plans a
-    chapter before it writes its sections. ``reference_tokens`` is how much of the references a request quotes."""
+    chapter before it writes its sections, ``read`` that it reads a chapter once it is drafted. ``reference_tokens`` is
+    how much of the references a request quotes."""
 
     name: str
     like: str | None = None
@@ -154,6 +155,7 @@ class Profile:
     structured_output: StructuredOutput = "json_schema"
     brief: bool = False
     reference_tokens: int = 4000
+    read: bool = False
 
     @property
     def known_as(self) -> str:
@@ -167,6 +169,17 @@ class Profile:
                 return {**self.parameters, "grammar": form.grammar(lines=lines, topic=topic)}
         return self.parameters
 
+    def json_format(self, name: str, schema: Json) -> Mapping[str, Json]:
+        """The request parameters that hold the model to JSON of a schema, as far as its server can."""
+        match self.structured_output:
+            case "json_schema":
+                form: Json = {"name": name, "strict": True, "schema": schema}
+                return {"response_format": {"type": "json_schema", "json_schema": form}}
+            case "json_object":
+                return {"response_format": {"type": "json_object"}}
+            case _:
+                return {}
+
     def output_cap(self, lines: int) -> int:
         """The output cap, in tokens, for a request that asks for ``lines`` lines."""
         return min(self.max_output_tokens, self.reasoning_tokens + lines * self.tokens_per_line)
@@ -174,6 +187,12 @@ class Profile:
     def writes(self, language: str) -> bool:
         """Whether the model can be asked to write in ``language``."""
         return self.languages is None or language in self.languages
+
+
+def strict_object(properties: dict[str, Json]) -> Json:
+    """The schema of an object in OpenAI's strict form: every property required, none besides."""
+    required: list[Json] = [*properties]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def profile_for(

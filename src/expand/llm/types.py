@@ -17,7 +17,7 @@ from expand.redaction import printable
 from expand.schema import Json
 
 Role = Literal["system", "user", "assistant"]
-Purpose = Literal["draft", "continue", "repair", "revise", "brief"]
+Purpose = Literal["draft", "continue", "repair", "revise", "brief", "review"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -176,6 +176,33 @@ class BriefContext:
     problems: Annotated[tuple[str, ...], About("What was wrong with it.", ("there are no sections",))] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeContext:
+    """A finding of a reviewer with one of its changes, as ``second_look.j2`` sees it."""
+
+    finding: Annotated[int, About("The finding's number, from 1; the same for all of its changes.", 1)]
+    kind: Annotated[str, About("The finding's kind.", "contradiction")]
+    section: Annotated[int, About("The section that the lines are in.", 2)]
+    problem: Annotated[str, About("What the reviewer says is wrong.", "Section 1 says 3 workers.")]
+    before: Annotated[str, About("The lines as they stand.", "It starts 4 workers.")]
+    after: Annotated[str | None, About("The lines as they would be; none where no change is proposed.", "It starts 3.")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewContext:
+    """What ``review.j2`` and ``second_look.j2`` may use: a drafted chapter that is read through."""
+
+    language_name: Annotated[str, About("The language of the draft in words.", "English")]
+    kinds: Annotated[
+        Mapping[str, str], About("The kinds of findings and what each says.", {"seam": "a passage does not follow"})
+    ]
+    most: Annotated[int, About("How many findings are taken.", 14)]
+    sections: Annotated[
+        tuple[SectionContext, ...], About("The sections; their text is `material`.", (_EXAMPLE_SECTION,))
+    ] = ()
+    changes: Annotated[tuple[ChangeContext, ...], About("What a second look is to confirm or reject.", ())] = ()
+
+
 _DECOY = "It is said here in 7 lines, 80 words. 这里有 7 行、80 字。"
 _SAMPLE_LINES = 4_217
 _SAMPLE = RequestContext(
@@ -215,6 +242,8 @@ SAMPLES = (
 )
 """Requests that templates are tried on: whatever they hold, the last figure is the lines wanted."""
 
+REVIEW_TEMPLATES = ("review.j2", "second_look.j2")
+"""Those that a draft is read through with."""
 TEMPLATE_NOTES: Mapping[str, Any] = tomllib.loads(
     (Path(__file__).parents[1] / "data" / "templates.toml").read_text(encoding="utf-8")
 )
@@ -231,6 +260,7 @@ _KINDS: Mapping[Any, str] = {
     tuple[Unit, ...]: "list of texts",
     Mapping[str, str]: "texts by term",
     tuple[SectionContext, ...]: "list of sections",
+    tuple[ChangeContext, ...]: "list of changes",
 }
 
 
@@ -271,7 +301,12 @@ def context_of(template: str) -> type:
     name = name if name.endswith(".j2") else f"{name}.j2"
     if name not in PURPOSES:
         raise InputError(f"there is no template {name}", remedy=suggestion(name, PURPOSES))
-    others = {"system.j2": ChapterContext, "suggest.j2": SuggestionContext, "brief.j2": BriefContext}
+    others = {
+        "system.j2": ChapterContext,
+        "suggest.j2": SuggestionContext,
+        "brief.j2": BriefContext,
+        **dict.fromkeys(REVIEW_TEMPLATES, ReviewContext),
+    }
     return others.get(name, RequestContext)
 
 

@@ -24,11 +24,14 @@ from expand.errors import InputError, InputErrors, Place
 from expand.llm.types import Message
 from expand.outline import Style, Unit
 from expand.prompts.context import (
+    REVIEW_TEMPLATES,
     SAMPLES,
     UNITS,
     BriefContext,
+    ChangeContext,
     ChapterContext,
     RequestContext,
+    ReviewContext,
     SectionContext,
     SuggestionContext,
 )
@@ -39,7 +42,7 @@ from expand.workspace import read_text
 
 DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
 """The templates that drafts are made from: a draft is current while none of them changes."""
-TEMPLATES = (*DRAFTING_TEMPLATES, "brief.j2", "suggest.j2")
+TEMPLATES = (*DRAFTING_TEMPLATES, "brief.j2", "suggest.j2", *REVIEW_TEMPLATES)
 """Every template that a request is made from."""
 MOST_CHARACTERS = 4_000_000
 """The longest message: a million tokens, as much as any model reads."""
@@ -92,6 +95,9 @@ _REQUEST_NAMES = _Names(
 )
 _SUGGESTION_NAMES = _Names(declared=_names_of(SuggestionContext))
 _BRIEF_NAMES = _Names(declared=_names_of(BriefContext), attributes=_names_of(SectionContext))
+_REVIEW_NAMES = _Names(
+    declared=_names_of(ReviewContext), attributes=_names_of(SectionContext) | _names_of(ChangeContext)
+)
 
 
 class _Environment(MeteredEnvironment):
@@ -281,8 +287,15 @@ class Prompts:
         """The message that asks for a chapter's brief."""
         return Message(role="user", content=self._render("brief.j2", context, _BRIEF_NAMES))
 
+    def review(self, template: str, context: ReviewContext) -> Message:
+        """The message that has a draft read through, ``review.j2``, or what was found confirmed, ``second_look.j2``."""
+        return Message(role="user", content=self._render(template, context, _REVIEW_NAMES))
+
     def _render(
-        self, name: str, context: ChapterContext | RequestContext | SuggestionContext | BriefContext, names: _Names
+        self,
+        name: str,
+        context: ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext,
+        names: _Names,
     ) -> str:
         path = self.path(name)
         values = {field: getattr(context, field) for field in names.declared}

@@ -81,7 +81,10 @@ _PLANNED = re.compile(r"^- (?P<title>.+?): \d+ lines(?:\. Topics: (?P<topics>.+)
 
 
 def brief_of(question: LineRequest) -> list[str]:
-    """The lines of a brief, where the message asks for one: an entry with an opening for each section that it lists."""
+    """The lines of a brief, where the message asks for one: an entry with an opening for each section that it lists; or
+    an answer without findings, where it asks for a draft to be read through."""
+    if not question.section and "Answer with one JSON object" in question.text and '"findings"' in question.text:
+        return [json.dumps({"findings": []})]
     if question.section or "Answer with one YAML mapping" not in question.text:
         return []
     titles = [found["title"] for found in _PLANNED.finditer(question.text)]

@@ -1,0 +1,420 @@
+"""The read-through: a model reads the whole draft, and what it finds is mended in the lines that it quotes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workspaces import ZH_TITLES, draft_of, rows, small
+
+from expand import (
+    Answer,
+    AttemptFailedError,
+    ChapterResult,
+    Finding,
+    RunResult,
+    Workspace,
+    accept,
+    expand_chapter,
+    read_draft,
+    review,
+)
+from expand.document import draft as document
+from expand.drafting.read_through import MOST_FINDINGS, READ_KINDS, parsed
+from expand.ledger import verify
+from expand.testing import ScriptedAuthor, SentRequest
+from expand.testing.behaviours import TextGenerator, written
+
+PLANTED: Mapping[int, Sequence[str]] = {
+    1: (
+        "A supervisor starts 3 workers at boot.",
+        "A mask is the set of signals that the kernel holds back from a thread.",
+        "With it, a handler returns 37.5 % sooner.",
+    ),
+    2: (
+        "At boot, 4 workers are started by the supervisor.",
+        "Section 3 shows the whole listing.",
+        "| call | waits |\n| --- | --- |\n| open | yes |",
+    ),
+    3: (
+        "But first, let us open the box.",
+        "Signals which a thread does not get for now make up what is called its mask.",
+    ),
+}
+"""Lines with faults, by section."""
+
+
+def entry(kind: str, section: int, quote: str, problem: str, *edits: tuple[int, str, str]) -> dict[str, Any]:
+    made = [{"section": number, "quote": old, "text": new} for number, old, new in edits]
+    return {"kind": kind, "section": section, "quote": quote, "problem": problem, "edits": made}
+
+
+FIVE = [
+    entry("contradiction", 1, PLANTED[1][0], "Section 2 says 4.", (2, PLANTED[2][0], "Its 3 workers run by now.")),
+    entry("wrong-pointer", 2, PLANTED[2][1], "Section 3 has no listing.", (2, "Section 3 shows", "Section 1 shows")),
+    entry(
+        "repeated-explanation", 3, PLANTED[3][1], "Section 1 explains masks.",
+        (3, PLANTED[3][1], "Section 1 says what a mask is."),
+    ),
+    entry(
+        "unsupported-figure", 1, PLANTED[1][2], "Nothing measures it.",
+        (1, "returns 37.5 % sooner", "returns sooner"),
+    ),
+    entry("seam", 3, PLANTED[3][0], "No box was spoken of.", (3, PLANTED[3][0], "These are the rules in short.")),
+]  # fmt: skip
+MENDED = {
+    PLANTED[2][0]: "Its 3 workers run by now.",
+    "Section 3 shows": "Section 1 shows",
+    PLANTED[3][1]: "Section 1 says what a mask is.",
+    "returns 37.5 % sooner": "returns sooner",
+    PLANTED[3][0]: "These are the rules in short.",
+}
+
+Reviews = Callable[[SentRequest], str | Answer | AttemptFailedError]
+
+
+def reader(
+    findings: Sequence[dict[str, Any]] | Reviews = (),
+    *,
+    rejects: Sequence[int] = (),
+    planted: Mapping[int, Sequence[str]] = PLANTED,
+) -> ScriptedAuthor:
+    """Writes sections with planted lines at their ends, reports ``findings``, and confirms all but ``rejects``."""
+    generator = TextGenerator()
+
+    def write(sent: SentRequest) -> str | Answer | AttemptFailedError:
+        if sent.purpose != "review":
+            text = written(sent.question, "normal", generator=generator)[0]
+            own = "\n".join(planted.get(sent.section, ())).split("\n")
+            return "\n".join([*text.rstrip("\n").split("\n")[: -2 * len(own)], *("\n\n".join(own)).split("\n"), ""])
+        if "Finding 1 (" in sent.last_user_message:
+            numbers = sorted({int(n) for n in re.findall(r"^Finding (\d+) ", sent.last_user_message, re.MULTILINE)})
+            return json.dumps({"verdicts": [{"finding": n, "confirmed": n not in rejects} for n in numbers]})
+        return findings(sent) if callable(findings) else json.dumps({"findings": list(findings)})
+
+    return ScriptedAuthor(write=write)
+
+
+def drafted(place: Path, **options: Any) -> Path:
+    """Chapter 07 drafted, and not read."""
+    run(place, reader(), brief=False, read=False, **options)
+    return place
+
+
+def run(place: Path, author: ScriptedAuthor, **options: Any) -> RunResult:
+    return asyncio.run(expand_chapter(Workspace.open(place), "07", author=author, model="gpt-4.1", **options))
+
+
+def read(place: Path, author: ScriptedAuthor, **options: Any) -> ChapterResult:
+    """The chapter's result after a read-through."""
+    opened = Workspace.open(place)
+    asyncio.run(read_draft(opened, "07", author=author, model="gpt-4.1", **options))
+    return review(opened, "07")
+
+
+def text_of(place: Path, draft: str = "07") -> str:
+    """The draft without its hidden line."""
+    return document.document_text(draft_of(place, draft))
+
+
+def found(result: ChapterResult, severity: str | None = None) -> list[Finding]:
+    return [f for f in result.every_finding if f.kind in READ_KINDS and severity in (None, f.severity)]
+
+
+def purposes(author: ScriptedAuthor) -> list[str]:
+    return [sent.purpose for sent in author.requests]
+
+
+def test_five_planted_faults_are_mended_in_their_lines(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = text_of(place)
+    assert all(before.count(old) == 1 for old in MENDED)
+    author = reader(FIVE)
+    result = read(place, author)
+    wanted = before
+    for old, new in MENDED.items():
+        wanted = wanted.replace(old, new)
+    assert text_of(place) == wanted  # and every other byte as it was
+    assert [(sent.section, sent.purpose) for sent in author.requests] == [(0, "review")] * 2
+    assert author.requests[0].last_user_message.count(PLANTED[1][0]) == 1
+    assert PLANTED[1][1] not in author.requests[1].last_user_message  # the draft is sent once
+    ((attempts, tokens),) = rows(
+        place, "SELECT count(*), sum(prompt + completion) FROM attempt WHERE purpose = 'review'"
+    )
+    assert attempts == 2
+    assert tokens > 0
+    assert verify(Workspace.open(place).ledger_path).findings == ()
+    notes = found(result)
+    assert sorted(one.kind for one in notes) == sorted(one["kind"] for one in FIVE)
+    assert all(one.severity == "note" and one.message.startswith("mended: ") for one in notes)
+    draft = document.read(draft_of(place))
+    for one in notes:
+        section = draft.section(one.section)
+        assert section is not None
+        line = section.text.split("\n")[one.line - 1]
+        assert any(new in line for new in MENDED.values()) or PLANTED[1][0] in line  # where the contradiction is told
+    assert [section.status for section in result.sections] == ["reused"] * 3
+
+
+def test_nothing_is_asked_again_where_nothing_changed(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    first = read(place, reader(FIVE))
+    once = draft_of(place)
+    again = reader(lambda _: pytest.fail("asked again"))
+    assert read(place, again) == first
+    assert draft_of(place) == once
+    ran = run(place, again)
+    assert ran.attempts == 0
+    assert [section.status for section in ran.chapter.sections] == ["reused"] * 3
+    assert found(ran.chapter) == found(first) == found(review(Workspace.open(place), "07"))
+    accepted = accept(Workspace.open(place), "07", force=True)
+    assert "Its 3 workers run by now." in accepted.accepted[0].diff
+
+
+def test_a_draft_that_is_made_again_is_mended_again_for_nothing(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    read(place, reader(FIVE))
+    once = draft_of(place)
+    (place / "drafts/07.md").unlink()
+    author = reader(FIVE)
+    assert run(place, author, brief=False, read=True).attempts == 0
+    assert draft_of(place) == once
+
+
+def test_a_reader_that_finds_nothing_changes_nothing(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = draft_of(place)
+    author = reader()
+    result = read(place, author)
+    assert purposes(author) == ["review"]
+    assert draft_of(place) == before
+    assert found(result) == []
+
+
+LIES = [
+    entry("seam", 1, "A line that is not there.", "It is abrupt.", (1, "A line that is not there.", "Now it is.")),
+    entry("seam", 7, PLANTED[1][0], "No such section.", (7, "No such line either.", "Now it is.")),
+    entry("seam", 1, "", "It quotes nothing.", (1, "", "Text from nowhere.")),
+    entry("contradiction", 1, PLANTED[1][0], "Half of it is nowhere.", (1, PLANTED[1][0], "Gone."), (2, "x y z", "")),
+    entry("seam", 2, "## 2. Named pipes", "A heading.", (2, "## 2. Named pipes", "## 2. Pipes")),
+    entry("seam", 2, "std::fs::File::open(path)", "Not its own.", (2, "std::fs::File::open(path)", "todo!()")),
+    entry("seam", 2, PLANTED[2][1], "Worse.", (2, PLANTED[2][1], "```rust\nfn open() {")),
+    entry("seam", 2, PLANTED[2][0], "The same.", (2, PLANTED[2][0], PLANTED[2][0])),
+    entry("seam", 1, "### 1.1 Blocking signals", "Another heading.", (1, "signals\n", "sig\n")),
+]  # fmt: skip
+
+
+def test_lies_harm_nothing(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = draft_of(place)
+    told: list[str] = []
+    result = read(place, reader(LIES))
+    assert draft_of(place) == before
+    told = [one.message for one in found(result)]
+    assert not any("quotes nothing" in one or "It is abrupt" in one for one in told)
+    assert any("its edit would change a heading or the author's own text" in one for one in told)
+    assert any("with its edit the checks find more: " in one and "open-fence" in one for one in told)
+    assert any("its edit changes nothing" in one for one in told)
+    assert any("Half of it is nowhere. (not mended: it names no lines)" in one for one in told)
+
+
+def test_a_quote_that_stands_there_twice_is_not_replaced(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = draft_of(place)
+    result = read(place, reader([entry("seam", 1, "signal", "Which?", (1, "signal", "thing"))]))
+    assert draft_of(place) == before
+    (one,) = found(result, "warning")
+    assert re.search(r"not mended: the lines to be replaced stand there \d+ times", one.message)
+
+
+def test_what_a_second_look_rejects_stays(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = text_of(place)
+    result = read(place, reader(FIVE, rejects=[1, 3, 4, 5]))
+    assert text_of(place) == before.replace("Section 3 shows", "Section 1 shows")
+    rejected = [one for one in found(result) if "a second look does not confirm it" in one.message]
+    assert sorted(one.kind for one in rejected) == sorted(FIVE[n]["kind"] for n in (0, 2, 3, 4))
+    assert {one.severity for one in rejected} == {"note"}
+
+
+def test_a_finding_without_a_cure_is_a_warning(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    result = read(place, reader([entry("Unkept Promise", 1, PLANTED[1][2], "No handler is shown.")]))
+    (one,) = found(result)
+    assert (one.kind, one.section, one.severity) == ("unkept-promise", 1, "warning")
+    line = document.read(draft_of(place)).sections[0].text.split("\n")[one.line - 1]
+    assert line == PLANTED[1][2]
+    assert not result.kept
+
+
+def test_a_section_that_a_person_edited_is_not_changed(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    path = place / "drafts/07.md"
+    path.write_text(draft_of(place).replace("Section 3 shows the", "Section 3 shows my"), encoding="utf-8")
+    before = text_of(place)
+    edit = entry("wrong-pointer", 2, "Section 3 shows my", "None.", (2, "Section 3 shows", "Section 1 shows"))
+    result = read(place, reader([edit, FIVE[0], FIVE[3]]))
+    assert text_of(place) == before.replace("returns 37.5 % sooner", "returns sooner")
+    by_hand = [one for one in found(result) if "the section was edited by hand" in one.message]
+    assert sorted(one.kind for one in by_hand) == ["contradiction", "wrong-pointer"]
+    assert {one.severity for one in by_hand} == {"note"}
+    assert [section.status for section in result.sections] == ["reused", "edited", "reused"]
+
+
+def test_a_change_by_hand_makes_the_draft_unread(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    read(place, reader([entry("seam", 1, PLANTED[1][0], "Abrupt."), entry("seam", 2, PLANTED[2][0], "Abrupt too.")]))
+    path = place / "drafts/07.md"
+    path.write_text(draft_of(place).replace(PLANTED[1][0], "A supervisor starts three."), encoding="utf-8")
+    assert [one.section for one in found(review(Workspace.open(place), "07"))] == [2]
+    author = reader()
+    assert run(place, author).attempts == 0  # by itself only what was drafted is read
+    assert found(read(place, author)) == []
+    assert purposes(author) == ["review"]
+
+
+def test_lines_that_go_take_the_blank_one_along(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = text_of(place)
+    gone = PLANTED[1][1]
+    read(place, reader([entry("repeated-explanation", 1, gone, "Said before.", (1, gone, ""))]))
+    assert text_of(place) == before.replace(f"{gone}\n\n", "")
+
+
+def test_two_findings_about_one_line_are_not_both_mended(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = text_of(place)
+    other = entry("seam", 3, PLANTED[3][0], "Twice.", (3, "open the box", "close the box"))
+    result = read(place, reader([FIVE[4], other]))
+    assert text_of(place) == before.replace(PLANTED[3][0], "These are the rules in short.")
+    assert any("another edit changes these lines" in one.message for one in found(result, "warning"))
+
+
+def test_tables_and_listings_are_quoted_and_mended(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = text_of(place)
+    code = next(line for line in before.splitlines() if "scaled = input" in line)
+    edits = (1, code, code.replace("input", "2 * input")), (2, "| open | yes |", "| open | no |")
+    result = read(place, reader([entry("wrong-statement", 1, code, "It scales twice.", *edits)]))
+    assert [one.message for one in found(result)] == ["mended: It scales twice."]
+    assert text_of(place) == before.replace(code, code.replace("input", "2 * input")).replace(
+        "| open | yes", "| open | no"
+    )
+
+
+@pytest.mark.parametrize("layout", ["numbered", "keep"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_line_endings_and_layouts(tmp_path: Path, layout: str, newline: str) -> None:
+    place = small(tmp_path)
+    outline = place / "outlines/07.yaml"
+    outline.write_text(f"layout: {layout}\n" + outline.read_text(encoding="utf-8"), encoding="utf-8")
+    source = place / "chapters/07_signals.md"
+    source.write_bytes(source.read_text(encoding="utf-8").replace("\n", newline).encode())
+    drafted(place)
+    before = text_of(place)
+    two = entry(
+        "seam",
+        1,
+        PLANTED[1][0],
+        "Abrupt.",
+        (1, f"{PLANTED[1][0]}\n\n{PLANTED[1][1]}", "It starts.\n\nA mask holds back."),
+    )
+    result = read(place, reader([two, *FIVE[1:]]))
+    wanted = before.replace(
+        f"{PLANTED[1][0]}{newline * 2}{PLANTED[1][1]}", f"It starts.{newline * 2}A mask holds back."
+    )
+    for old, new in list(MENDED.items())[1:]:
+        wanted = wanted.replace(old, new)
+    assert text_of(place) == wanted
+    assert len(found(result, "note")) == 5
+    assert before.count("\n") * (newline == "\r\n") == before.count("\r\n")
+    assert run(place, reader()).attempts == 0
+
+
+def test_a_chinese_draft(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    planted = {1: ("监督者在启动时创建3个工作进程。",), 2: ("启动时监督者会创建4个工作进程。",)}
+    run(place, reader(planted=planted), language="zh", brief=False, read=False)
+    before = text_of(place, "07.zh")
+    one = entry("contradiction", 1, planted[1][0], "第2节说是4个。", (2, "会创建4个工作进程", "会创建3个工作进程"))
+    author = reader([one])
+    result = read(place, author)
+    assert text_of(place, "07.zh") == before.replace("会创建4个工作进程", "会创建3个工作进程")
+    assert [f.message for f in found(result)] == ["mended: 第2节说是4个。"]
+    assert result.sections[0].title == ZH_TITLES[0]
+    assert "one sentence in Chinese" in author.requests[0].last_user_message
+
+
+def test_a_silenced_kind_is_neither_reported_nor_mended(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    outline = place / "outlines/07.yaml"
+    outline.write_text("ignore: [seam]\n" + outline.read_text(encoding="utf-8"), encoding="utf-8")
+    drafted(place)
+    before = draft_of(place)
+    author = reader([FIVE[4]])
+    assert found(read(place, author)) == []
+    assert draft_of(place) == before
+    assert len(author.requests) == 1
+
+
+# --- answers without form --------------------------------------------------------------------------
+
+
+def test_a_list_is_taken_out_of_whatever_stands_around_it() -> None:
+    assert parsed('Here:\n```json\n{"findings": [{"a": 1}, {"a": 2}]}\n```') == [{"a": 1}, {"a": 2}]
+    assert parsed('<think>[{"a": 0}]</think>[{"a": 1}]') == [{"a": 1}]
+    assert parsed('{"findings": [{"a": 1}, {"a": 2, "b": "cut') == [{"a": 1}]
+    assert parsed('{"findings": [{"a": "two\nlines"}]}') == [{"a": "two\nlines"}]
+    assert parsed('{"findings": []}') == []
+    assert parsed('{"findings": [') is None
+    assert parsed("[1, 2] and {3}") is None
+    assert parsed("[" * 100_000 + "{") is None
+    assert parsed("") is None
+
+
+@pytest.mark.parametrize("answer", ["I like it.", "{I like it}", ""])
+def test_junk_changes_nothing(tmp_path: Path, answer: str) -> None:
+    place = drafted(small(tmp_path))
+    before = draft_of(place)
+    author = reader(lambda _: answer)
+    result = read(place, author)
+    assert purposes(author) == ["review"]
+    assert found(result) == []
+    assert draft_of(place) == before
+    again = reader(lambda _: answer)
+    read(place, again)
+    assert again.requests == []  # it is paid for
+
+
+HOSTILE: list[Any] = [
+    [{"kind": None, "section": "1", "quote": 7, "problem": [], "edits": "x"}],
+    [{"section": True, "quote": PLANTED[1][0], "problem": "So.", "edits": [7, None, {"quote": {}, "text": 1}]}],
+    [{"quote": PLANTED[1][0], "problem": "\ud800\u202e\x1b", "edits": []}],
+    [entry("seam", 1, PLANTED[1][0], "A surrogate.", (1, PLANTED[1][0], "A mask\ud800 is \u202eset.\x00"))],
+    [entry("seam", 10**30, PLANTED[1][0], "x" * 100_000)],
+    [entry("seam", 1, PLANTED[1][0], f"Number {n}.") for n in range(500)],
+]
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_hostile_answers_are_taken_as_far_as_they_go(tmp_path: Path, number: int) -> None:
+    place = drafted(small(tmp_path))
+    result = read(place, reader(HOSTILE[number]))
+    assert len(found(result)) <= MOST_FINDINGS
+    assert not result.blocking
+    text_of(place).encode()
+    json.dumps([one.message for one in found(result)])
+
+
+def test_a_second_look_that_is_junk_confirms_nothing(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = draft_of(place)
+    made = ScriptedAuthor(answers=[json.dumps({"findings": FIVE}), "All fine, I think."])
+    result = read(place, made)
+    assert draft_of(place) == before
+    assert len(found(result, "note")) == 5
