@@ -38,6 +38,8 @@ much cannot be taken back."""
 LEAST_LINES = 3
 STRONG_TOLERANCE, STRONG_LEAST_LINES = 0.05, 8
 """The same two for a model that writes whole sections: a continuation of three lines reads as filler."""
+HEADING_LINES = 2
+"""A topic's heading and the blank line below it."""
 LEAST_SHARE = 0.5
 """The part of its own lines that a topic keeps when those before it ran over."""
 MOST_LOOPS = 2
@@ -69,7 +71,7 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """The answer to a question: by how many lines the section grew, and whether its connection broke (``cut``)."""
+    """The answer to a question: how many lines it brought, and whether its connection broke (``cut``)."""
 
     ask: Ask
     grown: int
@@ -129,6 +131,7 @@ class LengthLoop:
         self._fresh_parts = fresh_parts
         self._outcomes: list[Outcome] = []
         self._alone: set[int] = set()
+        self._empty: set[int] = set()
         self._rounds = self._most_rounds()
 
     @property
@@ -148,7 +151,13 @@ class LengthLoop:
         return [outcome for outcome in self._outcomes if not outcome.cut]
 
     def record(self, ask: Ask, grown: int, *, cut: bool = False) -> None:
-        """Note what an answer brought, and whether its connection broke."""
+        """Note by how many lines an answer made the section grow, and whether its connection broke."""
+        if self._expected_ratio is not None:
+            # What this section teaches is expected of the others, long or short. So what is not the answer's is taken
+            # off: the blank line after a topic's first text, and its heading, but where the answer had several.
+            headed = sum(bool(self._text.bodies[slot].strip()) for slot in ask.slots if slot in self._empty)
+            headings = HEADING_LINES * (len(ask.slots) == 1 and bool(self._text.skeleton.topics))
+            grown = max(0, grown - (1 + headings) * headed)
         self._outcomes.append(Outcome(ask=ask, grown=grown, cut=cut))
         if len(ask.slots) > 1:
             # The answer had no heading for these topics, so their share of it cannot be told. Asked in a group again,
@@ -157,6 +166,7 @@ class LengthLoop:
 
     def next(self) -> Ask | None:
         """The next question; None when the section is done or no question would mend it."""
+        self._empty = {slot for slot in self._text.slots if not self._text.bodies[slot].strip()}
         # A bound beside the test for vanishing answers: a model that adds a few lines each time never vanishes, and
         # each round is paid for with the whole prompt.
         if len(self._outcomes) >= self._rounds or gives_up(self._text):
@@ -206,6 +216,10 @@ class LengthLoop:
                 break
             group.append(slot)
             want += quotas[slot]
+        if len(group) > 1 and not unknown:  # the answer has their headings, too
+            want += HEADING_LINES * len(group)
+        if not unknown and self._text.skeleton.target * self._tolerance < self._least / 2:
+            want *= 1 + self._tolerance  # what so short a section may lack is too little to be asked for
         if unknown and len(group) == len(self._text.slots) and not self._fresh_parts:
             # Too short can be continued, too long cannot be shortened without another request that rewrites what is
             # paid for. So the error is made on that side.
@@ -231,8 +245,9 @@ class LengthLoop:
         skeleton = self._text.skeleton
         missing = skeleton.target - self._text.lines
         # Within the tolerance nothing more is asked for. Every further request sends the chapter's outline again, which
-        # costs more than the two or three lines that it would bring.
-        least = 1 if self._expected_ratio is None else self._least
+        # costs more than the two or three lines that it would bring. Of a strong model at least ``_least`` are asked
+        # for, so a section that misses less than half of them would be further from its target than it is.
+        least = 1 if self._expected_ratio is None else self._least / 2
         return missing if missing > ceil(skeleton.target * self._tolerance - 0.5) and missing >= least else 0
 
     def _more(self) -> Ask | None:
