@@ -6,17 +6,20 @@ import asyncio
 import json
 import re
 import textwrap
-from itertools import product
+from collections import Counter
+from collections.abc import Callable
+from itertools import groupby, product
 from pathlib import Path
 
 import pytest
-from workspaces import OUTLINE, expand, small
+from workspaces import OUTLINE, expand, shipped, small
 
 from expand import RunResult, Workspace, expand_chapter
 from expand.checks.requirements import wrong_length
 from expand.markdown import lines
 from expand.outline import Plan, Section, Text, under
-from expand.testing import ScriptedAuthor
+from expand.testing import ScriptedAuthor, SentRequest
+from expand.testing.behaviours import TextGenerator, written
 
 STATED = re.compile(r"(\d+)\s*(lines|行|words|字)")
 
@@ -168,3 +171,103 @@ def test_words_are_what_spaces_part_and_single_chinese_characters() -> None:
     text = "## Read it\n\n- use `perf stat -e cycles` — twice\n\n用 perf 命令\n\n```rust\nlet a = b.c(d);\n```\n"
     assert lines.words(text) == 2 + 6 + 4 + 4
     assert lines.words(f"{SENTENCES[0]}\n\n{SENTENCES[0]}\n") == lines.words(SENTENCES[0]), "said again, not counted"
+
+
+Rows = Callable[[list[str]], list[str]]
+
+
+def at_40(prose: list[str]) -> list[str]:
+    return textwrap.wrap(" ".join(prose), 40)
+
+
+def in_paragraphs(prose: list[str]) -> list[str]:
+    """A paragraph a line, of 900 characters or what there is."""
+    texts = [""]
+    for sentence in prose:
+        if len(texts[-1]) + len(sentence) > 900:
+            texts.append("")
+        texts[-1] = f"{texts[-1]} {sentence}".strip()
+    return [row for text in texts for row in (text, "")][:-1]
+
+
+def rewritten(text: str, prose: Rows) -> str:
+    """A text with its prose on other lines; headings and code stay."""
+    rows: list[str] = []
+    for is_prose, part in groupby(re.split(r"(```.*?```|\n\n|^#.*$)", text, flags=re.S | re.M), _is_prose):
+        text = "".join(part)
+        rows += prose(text.strip().splitlines()) if is_prose else [text]
+    return "\n".join(rows) + "\n"
+
+
+def _is_prose(part: str) -> bool:
+    return bool(part.strip()) and not part.startswith(("#", "```"))
+
+
+def wrapping(prose: Rows | None) -> ScriptedAuthor:
+    """The usual author, whose prose is wrapped otherwise."""
+    generator = TextGenerator()
+
+    def write(sent: SentRequest) -> str:
+        text = written(sent.question, "normal", generator=generator)[0]
+        return text if prose is None or sent.purpose == "brief" else rewritten(text, prose)
+
+    return ScriptedAuthor(write=write)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_score_and_cost_do_not_depend_on_how_prose_is_wrapped(tmp_path: Path, language: str) -> None:
+    found = []
+    for name, prose in (("usual", None), ("narrow", at_40), ("wide", in_paragraphs)):
+        folder = shipped(tmp_path / name)
+        made = expand_chapter(Workspace.open(folder), "03", author=wrapping(prose), model="gpt-4.1", language=language)
+        result = asyncio.run(made)
+        assert result.exit_code == 0, result.chapter.every_finding
+        found.append((result.chapter.length_score, sum(section.usage.total for section in result.chapter.sections)))
+    (usual_score, usual_cost), *others = found
+    for score, cost in others:
+        assert score == pytest.approx(usual_score, rel=0.1)
+        assert cost == pytest.approx(usual_cost, rel=0.1)
+
+
+def padding(rows: Callable[[int, int], list[str]]) -> ScriptedAuthor:
+    """An author who brings as many lines as are asked for, and nothing on them."""
+    said = Counter[int]()
+
+    def write(sent: SentRequest) -> str:
+        if sent.purpose == "brief":
+            return written(sent.question, "normal", generator=TextGenerator())[0]
+        heads = sent.question.headings or ("",)
+        size = max(3, sent.asked_lines // len(heads) - 2)
+        text = ""
+        for head in heads:
+            text += f"### {head}\n\n" * (len(heads) > 1) + "\n".join(rows(said[sent.section], size)) + "\n\n"
+            said[sent.section] += size
+        return text
+
+    return ScriptedAuthor(write=write)
+
+
+PLENTY = "process signal pipe scheduler kernel buffer counter socket thread mutex".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("model", ["gpt-4.1", "gpt-4o-mini"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        lambda first, size: [f"{PLENTY[at % 10]}{at}" for at in range(first, first + size)],
+        lambda first, size: [f"{PLENTY[at % 10].title()}{at}." for at in range(first, first + size)],
+        lambda first, size: [f"{at}. Step {at}" for at in range(first + 1, first + size + 1)],
+        lambda first, size: [f"- {PLENTY[at % 10]} {at}" for at in range(first, first + size)],
+        lambda first, size: ["```rust", *(f"// case {first + at} is like that" for at in range(size - 2)), "```"],
+        lambda first, size: ["```rust", *(["{", "}"] * size)[: size - 2], "```"],
+    ],
+    ids=["a word", "a word and a stop", "steps", "bullets", "comments", "brackets"],
+)  # fmt: skip
+def test_lines_that_carry_nothing_do_not_keep_the_contract(
+    tmp_path: Path, model: str, rows: Callable[[int, int], list[str]]
+) -> None:
+    made = expand_chapter(Workspace.open(small(tmp_path)), "07", author=padding(rows), model=model)
+    result = asyncio.run(made)
+    assert result.exit_code == 5
+    named = {finding.kind for finding in result.chapter.every_finding if finding.severity != "note"}
+    assert named & {"thin", "short"}, named

@@ -127,6 +127,7 @@ class LengthLoop:
         self._tolerance = TOLERANCE if expected_ratio is None else STRONG_TOLERANCE
         self._first_purpose: Purpose = first_purpose
         self._text = section_text
+        self._in_lines = section_text.skeleton.measure.unit == "lines"
         self._lines_per_request = lines_per_request
         self._fresh_parts = fresh_parts
         self._outcomes: list[Outcome] = []
@@ -152,7 +153,7 @@ class LengthLoop:
 
     def record(self, ask: Ask, grown: int, *, cut: bool = False) -> None:
         """Note by how many lines an answer made the section grow, and whether its connection broke."""
-        if self._expected_ratio is not None:
+        if self._expected_ratio is not None and self._in_lines:
             # What this section teaches is expected of the others, long or short. So what is not the answer's is taken
             # off: the blank line after a topic's first text, and its heading, but where the answer had several.
             headed = sum(bool(self._text.bodies[slot].strip()) for slot in ask.slots if slot in self._empty)
@@ -216,7 +217,7 @@ class LengthLoop:
                 break
             group.append(slot)
             want += quotas[slot]
-        if len(group) > 1 and not unknown:  # the answer has their headings, too
+        if len(group) > 1 and not unknown and self._in_lines:  # the answer has their headings, too
             want += HEADING_LINES * len(group)
         if not unknown and self._text.skeleton.target * self._tolerance < self._least / 2:
             want *= 1 + self._tolerance  # what so short a section may lack is too little to be asked for

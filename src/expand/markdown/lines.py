@@ -33,6 +33,7 @@ LEAST_SENTENCE = 40
 """Shorter sentences share a line with the next one."""
 
 _SENTENCE_END = re.compile(r"(?<=[。！？])(?![。！？”’」』）)])|(?<=[.!?…])[\"'”’)*_]*\s+(?![a-z])")
+_FULL_STOP = re.compile(r"[。！？]|[.!?](?:\s|$)")
 _ENDS = (*".!?:;|。！？：；…\\>", "  ")
 """What a line ends in that its author ended: a sentence, a label, a hard break."""
 _ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]")
@@ -196,9 +197,9 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _is_narrow(run: Sequence[str]) -> bool:
-    """Whether a paragraph is wrapped at few columns: it ends in a sentence's end, and at least half of its other lines
-    end within one and have no room for the next word."""
-    if len(run) < 2 or max(map(len, run)) > NARROW_COLUMNS or not run[-1].endswith(_ENDS):
+    """Whether a paragraph is wrapped at few columns: it has the end of a sentence, and at least half of its lines but
+    the last one end within one and have no room for the next word."""
+    if len(run) < 2 or max(map(len, run)) > NARROW_COLUMNS or not any(map(_FULL_STOP.search, run)):
         return False
     widths = [_columns(_words(row)) + row.strip().count(" ") for row in run]
     most = max(widths)
