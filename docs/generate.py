@@ -24,7 +24,7 @@ from expand.cli import app, main
 from expand.client.retry_policy import RULES
 from expand.ledger.database import MIGRATIONS
 from expand.llm.profile import COMPATIBLE, providers
-from expand.outline.schema import BOOK, BRIEF, OUTLINE
+from expand.outline.schema import BOOK, BRIEF, MEMORY, OUTLINE
 from expand.prompts.reference import reference
 from expand.settings import SETTINGS
 
@@ -74,15 +74,16 @@ def _keys(schema: Mapping[str, object], prefix: str = "") -> list[str]:
 
 def outlines() -> str:
     """The keys of outline and book files."""
-    parts = ["# Outline, book and brief files\n"]
+    parts = ["# Outline, book, brief and memory files\n"]
     for title, schema in (
         ("`outlines/<chapter>.yaml`", OUTLINE.schema),
         ("`outlines/book.yaml`", BOOK.schema),
         ("`briefs/<chapter>.yaml`", BRIEF.schema),
+        ("`memory/<chapter>.yaml`", MEMORY.schema),
     ):
         rows = "\n".join(_keys(schema))
         parts.append(f"## {title}\n\n| key | required | meaning |\n| --- | --- | --- |\n{rows}\n")
-    parts.append("The JSON Schemas: `expand outline schema`, `expand outline schema --book` and `--brief`.\n")
+    parts.append("The JSON Schemas: `expand outline schema`, and that with `--book`, `--brief` or `--memory`.\n")
     return "\n".join(parts)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from expand.checks import Finding, check_chapter, check_section, source_findings
 from expand.checks.pointers import Contents
+from expand.checks.terms import Term, term_variants
 from expand.markdown import blocks, matching
 from expand.outline import Quality, Section, Text
 from expand.references.citations import citation_findings, with_footnotes
@@ -132,6 +133,18 @@ def _claims(_: str, case: Sequence[str]) -> tuple[Finding, ...]:
     return tuple(citation_findings(case[1], {}, [case[0]], section=1))
 
 
+SETTLED = (
+    Term("work queue", "the list of jobs that wait for a free worker", ("job queue", "task list"), "chapter 01"),
+    Term("工作队列", "等待空闲工作进程的任务列表", ("任务队列", "作业表"), "第 1 章"),
+    Term("back pressure", "", ("backpressure",), "chapter 02"),
+)
+
+
+def _named(_: str, text: str) -> tuple[Finding, ...]:
+    """A passage of a chapter after the terms in ``SETTLED``."""
+    return tuple(term_variants(f"## T\n\n{text}\n", SETTLED, section=1))
+
+
 def _lengths(_: str, pair: Sequence[int]) -> tuple[Finding, ...]:
     """The lines that a section has, and its target."""
     rows = [f"Line {number} of this section says something new." for number in range(3, pair[0])]
@@ -147,6 +160,7 @@ READERS: Mapping[str, Callable[[str, Any], tuple[Finding, ...]]] = {
     "pointers": _pointer,
     "cited": _cited,
     "claims": _claims,
+    "named": _named,
 }
 
 

@@ -36,6 +36,8 @@ CHAPTER = ChapterContext(
     brief="edition: '2024'",
     cites=True,
     references="[R1] src/worker.rs:3-7\n/// Stops the worker.\npub fn stop_worker() {}",
+    memory="- work queue: jobs that wait (never: job queue)",
+    voice="## Starting workers\n\nYou start a worker first.",
     language="en",
     language_name="English",
     book_title="C07 Process Management",
@@ -63,6 +65,8 @@ BARE_CHAPTER = replace(
     brief="",
     cites=False,
     references="",
+    memory="",
+    voice="",
 )
 REQUEST = RequestContext(
     language="en",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from scripted_server import Received, ScriptedServer
 from workspaces import expand, shipped
 
@@ -55,6 +56,56 @@ def test_most_of_a_chapters_prompts_is_one_prefix(tmp_path: Path, language: str,
         prefix, share = shared(server.requests, counter)
         assert share >= GOAL, f"chapter {chapter}: {share:.1%}"
         assert prefix >= LEAST_CACHED_TOKENS, f"chapter {chapter}: {prefix:,} tokens"
+
+
+def briefed(place: Path, chapter: str) -> None:
+    """Gives the chapter a brief with an entry of some length for each section, a voice and a memory."""
+    outline = yaml.safe_load((place / f"outlines/{chapter}.yaml").read_text(encoding="utf-8"))
+    entries = [
+        {
+            "title": section["title"]["en"],
+            "opening": "With what the section before has set up, this one measures and says what the figures mean.",
+            "introduces": ["Worker::start", "JobId", "PROCKIT_FAULT"],
+            "relies_on": ["Worker from section 1", "the trace that section 2 writes"],
+            "must_not_repeat": ["how debug information is switched on"],
+            "topics": [
+                {"title": topic["en"], "examples": 2, "shows": ["the call on the running example", "its output"]}
+                for topic in section.get("topics", ({"en": "All"},))
+            ],
+        }
+        for section in outline["sections"]
+    ]
+    shared = {"edition": "2024", "packages": {"libc": "0.2.150"}, "notes": ["Errors are std::io::Error throughout."]}
+    terms = {f"term {number}": f"what the book says of it in chapter {number}, in some words" for number in range(40)}
+    for name, data in ((f"briefs/{chapter}", {**shared, "sections": entries}), ("memory/01", {"terms": terms})):
+        path = place / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    passage = "".join(f"## Part {n}\n\n{'You measure the copy before you change it. ' * 20}\n\n" for n in range(4))
+    (place / "chapters/01.md").write_text(f"# One\n\n{passage}", encoding="utf-8")
+    book = place / "outlines/book.yaml"
+    own = book.read_text(encoding="utf-8").replace("- id: 01\n", "- id: 01\n    source: chapters/01.md\n", 1)
+    book.write_text(f"voice: [01]\n{own}", encoding="utf-8")
+
+
+@pytest.mark.parametrize("ratio", [0.45, 1.0])
+def test_brief_voice_and_memory_are_in_the_prefix(tmp_path: Path, ratio: float) -> None:
+    place = shipped(tmp_path / "workspace")
+    briefed(place, "03")
+    with ScriptedServer(ratio=ratio) as server:
+        ran = expand(place, "chapter", "03", "--base-url", server.base_url, "--json")
+    assert ran.code in (0, 5)
+    system = messages(server.requests[0])[0]
+    for said in ("Errors are std::io::Error throughout", "You measure the copy", "- term 0: what the book says"):
+        assert said in system
+    assert any("Worker from section 1" in messages(received)[1] for received in server.requests)
+    counter = TokenCounter("gpt-5-mini")
+    prefix, share = shared(server.requests, counter)
+    assert share >= GOAL, f"{share:.1%}"
+    assert prefix >= LEAST_CACHED_TOKENS
+    tokens = [section["tokens"] for section in ran.json["chapters"][0]["sections"]]
+    cached, sent = (sum(one[name] for one in tokens) for name in ("cached", "prompt"))
+    assert cached / sent >= GOAL, f"{cached / sent:.1%}"  # by what the server says of each request
 
 
 def test_requests_share_nothing_that_changes(tmp_path: Path) -> None:

@@ -169,9 +169,9 @@ def accept(
 
 def undo(workspace: Workspace, chapter: str) -> Restored:
     """Takes the last acceptance of a chapter back. Raises ``InputError`` when there is none."""
-    from expand.drafting.acceptance_record import Acceptances
+    from expand.drafting.accept import undo_acceptance
 
-    return Acceptances(workspace).undo(chapter)
+    return undo_acceptance(workspace, chapter)
 
 
 def restore(workspace: Workspace, chapter: str, section: int, *, language: str | None = None) -> None:

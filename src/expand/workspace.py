@@ -144,6 +144,10 @@ class Workspace:
         """``briefs/<chapter>.yaml``."""
         return self.inside("briefs", f"{chapter}.yaml")
 
+    def memory_path(self, chapter: str) -> Path:
+        """``memory/<chapter>.yaml``."""
+        return self.inside("memory", f"{chapter}.yaml")
+
     def draft_path(self, name: str) -> Path:
         """``drafts/<chapter>.md``; ``name`` is the draft's, see ``Book.draft_name``."""
         return self.inside("drafts", f"{name}.md")

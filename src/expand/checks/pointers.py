@@ -65,31 +65,13 @@ def wrong_pointers(texts: Mapping[int, str], contents: Contents, around: Sequenc
     alone = not any(heading.level > 1 for text in around for heading in blocks.headings(text))
     found: list[Finding] = []
     for section, text in sorted(texts.items()):
-        for line, sentence in _sentences(text):
+        for line, sentence in blocks.sentences(text, without=_LINK):
             if not _ELSEWHERE.search(sentence):
                 found += _numbered(sentence, section, line, contents, numbers)
                 found += _titled(sentence, section, line, titles)
                 found += _named(sentence, section, line, contents, texts)
                 found += _neighbours(sentence, section, line, texts) if alone else ()
     return found
-
-
-def misplaced(text: str, introduced: Mapping[int, str]) -> Iterator[str]:
-    """The names that a text finds in a section which, by what each section introduces, does not introduce them."""
-    for found in re.finditer(rf"(?P<name>\S+) from section (?P<number>{_NUMBER})", text):
-        number = int(found["number"].partition(".")[0])
-        if number not in introduced or (introduced[number] and not _stands(found["name"], introduced[number])):
-            yield found[0]
-
-
-def _sentences(text: str) -> Iterator[tuple[int, str]]:
-    """Each sentence outside of code and links, with its line from 1."""
-    for paragraph in blocks.paragraphs(text):
-        line = paragraph.line + 1
-        for sentence in matching.sentences(_LINK.sub(lambda link: "\n" * link[0].count("\n"), paragraph.text)):
-            start = len(sentence) - len(sentence.lstrip())
-            yield line + sentence.count("\n", 0, start), sentence
-            line += sentence.count("\n")
 
 
 def _numbered(sentence: str, section: int, line: int, contents: Contents, numbers: set[str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from expand.cli.common import print_json, print_text, workspace_of
 from expand.cli.verbosity import counted
 from expand.doctor.outline_check import as_github, as_json, as_sarif, check_outlines
 from expand.errors import InputError, InputErrors
-from expand.outline.schema import BOOK, BRIEF, OUTLINE
+from expand.outline.schema import BOOK, BRIEF, MEMORY, OUTLINE
 from expand.schema.validators import suggestion
 from expand.settings import SETTINGS
 
@@ -53,7 +53,8 @@ def check(
 def schema(
     book: Annotated[bool, typer.Option("--book", help="The schema of outlines/book.yaml instead.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="The schema of briefs/<chapter>.yaml instead.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="The schema of memory/<chapter>.yaml instead.")] = False,
     settings: Annotated[bool, typer.Option("--settings", help="The schema of expand.toml instead.")] = False,
 ) -> None:
     """Print the JSON Schema of an outline, for editors."""
-    print_json((SETTINGS if settings else BOOK if book else BRIEF if brief else OUTLINE).schema)
+    print_json((SETTINGS if settings else BOOK if book else BRIEF if brief else MEMORY if memory else OUTLINE).schema)

@@ -13,9 +13,8 @@ from expand.cli.run_command import note_author, run, show_notice, stop_with_sign
 from expand.cli.run_output import locations_of, review_markdown, review_table
 from expand.cli.verbosity import counted, note, warn
 from expand.client.outcome import StoppedError
-from expand.drafting.accept import AcceptResult, accept_drafts, open_draft
+from expand.drafting.accept import AcceptResult, accept_drafts, open_draft, undo_acceptance
 from expand.drafting.accept import review as review_draft
-from expand.drafting.acceptance_record import Acceptances
 from expand.drafting.results import ChapterResult, chapter_json, finding_json
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, InputError
@@ -167,8 +166,8 @@ def accept(
         raise InputError("--undo takes back the last acceptance as a whole", remedy="leave out --section and --diff")
     if undo:
         sources = [place.outline(chapter, language).source if language else None for chapter in chapters]
-        undo_one = Acceptances(place).undo
-        taken_back = [(chapter, undo_one(chapter, source)) for chapter, source in zip(chapters, sources, strict=True)]
+        pairs = zip(chapters, sources, strict=True)
+        taken_back = [(chapter, undo_acceptance(place, chapter, source)) for chapter, source in pairs]
         if as_json:
             print_json({"undone": [{"chapter": c, "source": r.source, "existed": r.existed} for c, r in taken_back]})
         for _, restored in () if as_json else taken_back:

@@ -11,8 +11,10 @@ from expand.checks.incoming_links import anchors_of, broken_incoming
 from expand.document import draft as document
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
-from expand.drafting.acceptance_record import Acceptances, require_unchanged
+from expand.drafting.acceptance_record import Acceptances, Restored, require_unchanged
+from expand.drafting.brief import read_brief
 from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.memory import memorable, remember
 from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
@@ -196,13 +198,36 @@ def accept_drafts(
             source, text = outline.source, texts[chapter.id]
             diff = _diff(workspace.source_bytes(outline), text.encode(), source)
             changed = bool(diff) if dry_run else acceptances.accept(chapter.id, source, text)
+            if not dry_run and chapter.language == book.language:
+                _remember(workspace, outline, text, book.language)
             done.append(Accepted(chapter=chapter.id, source=source, draft=chapter.draft, changed=changed, diff=diff))
     except BaseException:
         for accepted in reversed(done):
             if accepted.changed:
-                acceptances.undo(accepted.chapter, accepted.source)
+                undo_acceptance(workspace, accepted.chapter, accepted.source)
         raise
     return AcceptResult(accepted=tuple(done))
+
+
+def _remember(workspace: Workspace, outline: Outline, text: str, language: str) -> None:
+    """Keep what the chapter's text leaves for the others in the book's memory."""
+    path = workspace.brief_path(outline.id)
+    brief = read_brief(path, root=workspace.root) if path.is_file() else None
+    remember(workspace, outline.id, memorable(text, outline, brief, language))
+
+
+def undo_acceptance(workspace: Workspace, chapter: str, source: str | None = None) -> Restored:
+    """Take the last acceptance of a chapter, or that of one of its documents, back, and what it left in the book's
+    memory. Raises ``InputError``."""
+    acceptances = Acceptances(workspace)
+    restored = acceptances.undo(chapter, source)
+    with suppress(InputError):  # the text is back, whatever became of the outline
+        outline = workspace.outline(chapter)
+        if outline.source == restored.source:
+            standing = acceptances.last(chapter, outline.source) is not None
+            text = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source)) if standing else ""
+            _remember(workspace, outline, text, workspace.book().language)
+    return restored
 
 
 def _text_of_sections(

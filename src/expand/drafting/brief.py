@@ -5,13 +5,13 @@ message; a section's own entry goes into its requests. Sections and topics are k
 follows its section when the outline changes.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import yaml
 
-from expand.checks.pointers import misplaced
 from expand.markdown.matching import title_key
 from expand.outline import Outline, Section
 from expand.outline.lint import too_many_examples
@@ -19,6 +19,8 @@ from expand.outline.schema import BRIEF
 from expand.schema import Json
 from expand.schema.positions import parse_yaml, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
+
+_FROM_SECTION = re.compile(r"(?P<name>[\w:]+)\S* from section (?P<number>\d+)")
 
 
 class TopicBrief(NamedTuple):
@@ -142,8 +144,10 @@ def brief_warnings(brief: Brief, outline: Outline) -> Iterator[str]:
     told = {section.number: own for section in outline.sections if (own := brief.section(section))}
     introduced = {number: own.names("introduces") for number, own in told.items()}
     for number, own in told.items():
-        for name in misplaced(own.names("relies_on"), introduced):
-            yield f"section {number} relies on {quoted(name)}, which that section does not introduce"
+        for found in _FROM_SECTION.finditer(own.names("relies_on")):
+            names, parts = introduced.get(int(found["number"])), re.findall(r"\w+", found["name"])
+            if names is None or (names and not set(parts) & set(re.findall(r"\w+", names))):
+                yield f"section {number} relies on {quoted(found[0])}, which that section does not introduce"
     yield from crowded(brief, outline)
 
 

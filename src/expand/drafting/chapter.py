@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from expand.checks import Finding, check_section, not_ignored
 from expand.checks.pointers import Contents
+from expand.checks.terms import Term, term_variants
+from expand.checks.voice import excerpts
 from expand.document import draft
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
@@ -24,6 +26,7 @@ from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arran
 from expand.document.page import BYTE_ORDER_MARK, Heading, Page, first_fault
 from expand.document.source import NOTHING_PLACED, Placement, footer_line, place, read_source, relinked
 from expand.drafting.brief import Brief, SectionBrief
+from expand.drafting.memory import NO_OTHERS, OtherChapters, terms_of, told
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
@@ -54,6 +57,10 @@ WINDOW_SHARE = 8
 OWN_SHARE = 4
 """This part of the tokens for references is for those that a section's own requests quote; the rest for the chapter's,
 which come first in all of its requests, where a provider's cache serves them."""
+VOICE_TOKENS, MEMORY_TOKENS = 1000, 600
+"""The most tokens that the requests of a chapter show of the voice, and of the memory, of others."""
+OTHERS_SHARE = 16
+"""Neither of the two is more than this part of the model's context window."""
 _DIGITS = 8
 _FRONT_TITLE = re.compile(r"(?m)^[\"']?title[\"']?[ \t]*[:=]")
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -101,9 +108,10 @@ class Chapter:
         draft: Draft | None = None,
         brief: Brief | None = None,
         references: References = NO_REFERENCES,
+        others: OtherChapters = NO_OTHERS,
     ) -> None:
         """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
-        heading that the draft has."""
+        heading that the draft has. ``others`` is what the book's other chapters have settled."""
         self.id = outline.id
         self._book = book
         self.options = options
@@ -128,6 +136,7 @@ class Chapter:
         self.references = references
         self.quoted_passages = self._choose_passages()
         """The passages that requests quote, by section and name; under 0 those that every request does."""
+        self.others = others
         own = {matching.title_key(t) for s in outline.sections for one in (s.title, *s.topics) for t in one.every()}
         self._source = read_source(bare, own=own)
         placement = NOTHING_PLACED if self.arrangement else place(self._source, outline)
@@ -190,6 +199,7 @@ class Chapter:
             draft=self._draft,
             brief=self.brief,
             references=self.references,
+            others=self.others,
         )
 
     def head(self) -> str:
@@ -433,8 +443,20 @@ class Chapter:
         )
         claims = [self.say(claim) for claim in section.must_cite]
         cited = citation_findings(text, self.known_passages(section.number), claims, section=section.number)
-        every = sorted((*found, *cited), key=lambda finding: finding.line)
+        named = term_variants(text, self._terms, section=section.number)
+        every = sorted((*found, *cited, *named), key=lambda finding: finding.line)
         return not_ignored(every, {section.number: text}, self.ignored)
+
+    @cached_property
+    def _terms(self) -> tuple[Term, ...]:
+        """What the brief and the book's memory have settled. A chapter may well define a term of its own again."""
+        own = terms_of(self.brief.shared, f"briefs/{self.id}.yaml") if self.brief else ()
+        memory = [
+            replaced if one.chapter != self.id else replaced._replace(means="")
+            for one in self.others.memory
+            for replaced in one.terms
+        ]
+        return (*own, *memory)
 
     def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
@@ -480,6 +502,8 @@ class Chapter:
                 dict(context.glossary),
                 *([context.brief] if context.brief else ()),
                 *([said] if (said := [r.said for r in (*self._book.references, *self.outline.references)]) else ()),
+                # By name alone: a word that is put right in a finished chapter buys nothing anew.
+                *([list(voice)] if (voice := self.outline.voice or self._book.voice) else ()),
             ],
             "model": [
                 profile.name,
@@ -512,7 +536,8 @@ class Chapter:
         return tuple(_part(wanted, slot, 1, topics) for slot in range(topics))
 
     def _context(self) -> ChapterContext:
-        total = self.outline.target_lines
+        total, count = self.outline.target_lines, self.setup.counter.count
+        most = self.setup.profile.context_window // OTHERS_SHARE
         return ChapterContext(
             language=self.language,
             language_name=LANGUAGE_NAMES.get(self.language, self.language),
@@ -538,6 +563,15 @@ class Chapter:
             brief=self.brief.text() if self.brief else "",
             cites=any(self.quoted_passages.values()),
             references=quoted(self.quoted_passages.get(0, {})),
+            memory=told(
+                self.others.memory,
+                chapter=self.id,
+                language=self.language,
+                subject=" ".join(text for one in self.skeletons.values() for text in (one.title, *one.topics)),
+                most_tokens=min(MEMORY_TOKENS, most),
+                count=count,
+            ),
+            voice=excerpts(self.others.voice, min(VOICE_TOKENS, most), count),
         )
 
     def say(self, text: Text | None) -> str:

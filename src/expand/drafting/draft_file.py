@@ -24,6 +24,7 @@ from filelock import FileLock
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
+from expand.checks.voice import voice_drift
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
@@ -34,6 +35,7 @@ from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
 from expand.drafting.brief import read_brief
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
+from expand.drafting.memory import read_others
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.read_record import read_record
 from expand.drafting.replaced_texts import ReplacedText, keep_replaced, last_replaced
@@ -92,6 +94,7 @@ def open_chapter(
         brief=read_brief(path, root=workspace.root) if options.brief and path.is_file() else None,
         draft=workspace.draft(name),
         references=read_references(workspace, book, outline),
+        others=read_others(workspace, book, outline, options.language),
     )
 
 
@@ -542,6 +545,7 @@ class DraftFile:
             contents=chapter.contents,
             refused=refused or {},
         )
+        found += tuple(voice_drift(self.texts, chapter.others.voice))
         if self._damaged:
             found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)
         if whole:

@@ -128,11 +128,12 @@ class ResultCache:
         # saves. A new version of the tool has new times, and then every chapter is looked at once.
         code = sorted(path for name in _CODE for path in (package / name).glob("*.py"))
         templates = sorted({*_files(self._workspace.prompts_folder), *_files(packaged_folder())})
+        memory = sorted(self._workspace.memory_path("book").parent.glob("*.yaml"))
         parts = [
             repr((self._options.language, self._options.plan.value, self._profile)),
             *(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in code),
             # Contents here: templates are few, and editors and checkouts change their times without changing a word.
-            *(f"{path} {_hash(path)}" for path in (self._workspace.book_path, *templates)),
+            *(f"{path} {_hash(path)}" for path in (self._workspace.book_path, *templates, *memory)),
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

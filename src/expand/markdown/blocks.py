@@ -293,6 +293,16 @@ def paragraphs(text: str) -> tuple[Paragraph, ...]:
     return tuple(found)
 
 
+def sentences(text: str, *, without: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    """The sentences of all paragraphs, less what ``without`` finds in them; each with its line from 1."""
+    for paragraph in paragraphs(text):
+        line = paragraph.line + 1
+        for sentence in matching.sentences(without.sub(lambda found: "\n" * found[0].count("\n"), paragraph.text)):
+            start = len(sentence) - len(sentence.lstrip())
+            yield line + sentence.count("\n", 0, start), sentence
+            line += sentence.count("\n")
+
+
 def links(text: str) -> tuple[Link, ...]:
     """Links and images outside of code, with reference links resolved, and those of HTML elements."""
     found = []

@@ -142,6 +142,8 @@ class Outline(NamedTuple):
     """The documents by language, empty where one is stated for all. ``source`` is one of them."""
     references: tuple[Reference, ...] = ()
     """What its sections may cite, beside what the book names."""
+    voice: tuple[str, ...] = ()
+    """Chapters to write like, none for those of the book."""
 
     @property
     def target_lines(self) -> int:
@@ -214,6 +216,8 @@ class Book(NamedTuple):
     """Whether the author's own text stays, in chapters that do not say."""
     ignore: tuple[str, ...] = ()
     """Kinds of findings that are silenced."""
+    voice: tuple[str, ...] = ()
+    """Chapters to write like, in chapters that name none."""
     glossary: Mapping[str, Text] = {}
     """Terms of all chapters; an outline's own come before them."""
     references: tuple[Reference, ...] = ()

@@ -46,6 +46,8 @@ def read_outline(path: Path, *, root: Path, chapter_id: str) -> Outline:
     file.check_source(file.data, ())
     file.check_terms()
     file.check_lengths()
+    if "voice" in file.data:
+        file.check_voice(_File(root / "outlines" / "book.yaml", root, BOOK))
     file.problems.raise_if_any()
     outline = _outline(file.data, file.style())
     sections = (s._replace(references=file.references("sections", n)) for n, s in enumerate(outline.sections))
@@ -61,6 +63,7 @@ def read_book(path: Path, *, root: Path) -> Book:
     file.check_terms()
     file.check_names()
     file.check_plans()
+    file.check_voice(file)
     file.problems.raise_if_any()
     return _book(file.data, file.style())._replace(references=file.references())
 
@@ -134,6 +137,15 @@ class _File:
             if not any(("sections", number, key) in known for key in ("lines", *LENGTHS)):
                 what = f'section {number + 1}: the key "lines" is missing'
                 self._add(("sections", number), what, "add lines: 150, or words or characters")
+
+    def check_voice(self, book: "_File") -> None:
+        """Refuse chapters that have no document: no outline names one, nor does the book."""
+        known = {chapter["id"] for _, chapter in book.items("chapters") if "source" in chapter and "id" in chapter}
+        known.update(path.stem for path in (self._root / "outlines").glob("*.yaml") if path.name != "book.yaml")
+        for place, name in enumerate(self.data.get("voice", ())):
+            if name is not None and name not in known:
+                what = f"voice names chapter {quoted(name)}, which has neither outline nor source"
+                self._add(("voice", place), what, _known(name, sorted(known)) if known else "name a finished chapter")
 
     def check_languages(self) -> None:
         language, languages = self.data.get("language"), self.data.get("languages")
@@ -236,6 +248,7 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
         edition=data.get("edition", ""),
         packages=data.get("packages", {}),
         ignore=tuple(data.get("ignore", ())),
+        voice=tuple(data.get("voice", ())),
     )
 
 
@@ -291,6 +304,7 @@ def _book(data: Mapping[str, Any], style: Style | None) -> Book:
         source_text=data.get("source_text", "keep"),
         ignore=tuple(data.get("ignore", ())),
         glossary=_glossary(data),
+        voice=tuple(data.get("voice", ())),
     )
 
 

@@ -1,8 +1,8 @@
-"""The validators of outlines, briefs and of the book, and the rules of texts that no pattern can state.
+"""The validators of outlines, briefs, the memory and the book, and the rules of texts that no pattern can state.
 
-The schemas are ``outline.json``, ``brief.json`` and ``book.json`` in ``data/schemas``; editors get them too, so that
-both give the same verdict. What a schema cannot say (an id against its file's name, a source that leaves the workspace
-through a link, a chapter that the book does not have) is in ``reading.py``.
+The schemas are ``outline.json``, ``brief.json``, ``memory.json`` and ``book.json`` in ``data/schemas``; editors get
+them too, so that both give the same verdict. What a schema cannot say (an id against its file's name, a source that
+leaves the workspace through a link, a chapter that the book does not have) is in ``reading.py``.
 """
 
 import re
@@ -54,3 +54,4 @@ _FORMATS = {"id": id_mistake, "source": source_mistake}
 OUTLINE = Validator("outline", _FORMATS)
 BOOK = Validator("book", _FORMATS)
 BRIEF = Validator("brief", _FORMATS)
+MEMORY = Validator("memory", _FORMATS)

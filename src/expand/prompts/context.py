@@ -77,6 +77,12 @@ class ChapterContext:
     references: Annotated[
         str, About("Passages of the references, each behind its name.", "[R1] src/lib.rs:10-12 pub fn stop() {}")
     ] = ""
+    memory: Annotated[
+        str, About('What the book\'s other chapters have settled, line by line; "" for nothing.', "- work queue: jobs")
+    ] = ""
+    voice: Annotated[
+        str, About('Excerpts of the finished chapters to write like; "" for none.', "You start a worker first.")
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,102 @@
+"""Check that a thing keeps its name: terms that other chapters, or the brief, have settled. And the definitions in a
+text, by which terms are found."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from expand.checks.finding import Finding, excerpt, finding
+from expand.markdown import blocks, matching
+
+SAME_MEANING = 0.75
+"""The share of the words of two definitions in common from which they define the same thing."""
+LEAST_MEANING = 4
+"""Words, or pairs of Chinese characters, of the shorter one at the least."""
+MOST_MEANING = 160
+"""Characters of a definition that are kept."""
+_ARTICLE = r"(?:(?:an?|the)\s+)?"
+_EMPHASIS = r"(?P<mark>\*\*|__|\*|_)(?P<term>[^*_`\n]{2,40})(?P=mark)"
+_NOUN = r"(?P<means>(?:an?|the|any|every|each|one|what|how|something|whatever|two)\b.{10,})"
+_DEFINITIONS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    for pattern in (
+        rf"\s*{_ARTICLE}{_EMPHASIS}(?:\s*\([^)]*\))?\s+(?:is|are|means|denotes|refers to)\s+{_NOUN}",
+        rf"\s*(?P<means>{_ARTICLE}\w.{{10,}}?)\s+(?:is|are)\s+(?:called|known as|named)\s+{_ARTICLE}{_EMPHASIS}",
+        rf"\s*(?:所谓)?{_EMPHASIS}(?:（[^）]*）)?\s*(?:是指|指的是|就是|是|指|即)\s*(?P<means>.{{6,}})",
+        r"\s*(?:所谓)?(?![这该此那它其本上下所也就])[“「]?(?P<term>[^，。、“”「」\s]{2,12})[”」]?(?:（[^）]*）)?\s*(?:是指|指的是)\s*(?P<means>.{6,})",
+        rf"\s*(?P<means>[^，。]{{6,}}?)(?:称为|叫做|称作|叫作)\s*{_EMPHASIS}",
+    )
+)
+_TARGET = re.compile(r"(?<=\])\([^()\s]*\)")
+_CODE = re.compile(rf"(`+).+?\1|{_TARGET.pattern}", re.DOTALL)
+"""Code and the targets of links."""
+
+
+class Term(NamedTuple):
+    """A term, what it means ("" where nobody says), names that it is not to have, and who settled it."""
+
+    name: str
+    means: str = ""
+    avoid: tuple[str, ...] = ()
+    settled_by: str = ""
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Where the term stands in a text."""
+        return _pattern(self.name)
+
+
+class Definition(NamedTuple):
+    """A term's definition in a text; ``line`` counts from 1."""
+
+    line: int
+    term: str
+    means: str
+
+
+def definitions(text: str) -> Iterator[Definition]:
+    """The terms that a text defines in so many words: "A **work queue** is …", "**工作队列**是指……", "… is called a
+    **work queue**"."""
+    for line, sentence in blocks.sentences(text, without=_TARGET):
+        found = next((match for pattern in _DEFINITIONS if (match := pattern.match(sentence))), None)
+        if found:
+            means = " ".join(found["means"].split()).rstrip(".。；;:： ")
+            yield Definition(line, found["term"].strip(), excerpt(means, MOST_MEANING))
+
+
+def term_variants(text: str, terms: Iterable[Term], *, section: int) -> list[Finding]:
+    """Names that a term is not to have, and definitions of a term under another name.
+
+    A sentence that has the term itself may say what else it is called."""
+    found = []
+    sentences = list(blocks.sentences(text, without=_CODE))
+    defined = list(definitions(text))
+    for term in terms:
+        others = [(line, sentence) for line, sentence in sentences if not term.pattern.search(sentence)]
+        for name in term.avoid:
+            lines = [line for line, sentence in others if _pattern(name).search(sentence)]
+            if lines:
+                times = f", {len(lines)} times from here on" if len(lines) > 1 else ""
+                message = f'"{name}" is called "{term.name}" in {term.settled_by}{times}'
+                found.append(finding("term-variant", section, lines[0], message))
+        for line, name, means in defined:
+            if not term.pattern.fullmatch(name) and name not in term.avoid and _same(means, term.means):
+                message = f'"{name}" is defined as {term.settled_by} defines "{term.name}": {excerpt(means)}'
+                found.append(finding("term-variant", section, line, message, severity="note"))
+    return found
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two definitions say the same."""
+    ours, theirs = matching.terms(one), matching.terms(other)
+    return min(len(ours), len(theirs)) >= LEAST_MEANING and (len(ours & theirs) / len(ours | theirs) >= SAME_MEANING)
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    """A name in a text: in any case, its plural too, with spaces or hyphens between its words."""
+    words = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", name.strip())))
+    if matching.cjk_letters(name):
+        return re.compile(words, re.IGNORECASE)
+    # "The task lists its inputs" is no list of tasks.
+    plural = r"(?:e?s(?!\s+(?:up|out|its?|their|the|an?|all|every|each)\b))?"
+    return re.compile(rf"(?<![\w-]){words}{plural}(?![\w-])", re.IGNORECASE)

@@ -1,0 +1,138 @@
+"""Check that a chapter sounds like the book: length of sentences, person, headings and share of code, against finished
+chapters. And the excerpts of these that a request shows."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from expand.checks.finding import Finding, finding
+from expand.markdown import blocks, matching
+
+LEAST_SENTENCES = 25
+"""A text of fewer says little of how its author writes."""
+LEAST_HEADINGS = 6
+MOST_LONGER = 1.6
+"""So many times the pattern's mean length of a sentence, or less than one in that, is drift."""
+PERSON = 0.2
+"""So much of the sentences more or less than in the pattern address the reader, or say "we", and …"""
+PERSON_RATIO = 3
+"""… so many times as many."""
+OTHER_CASE = 0.5
+"""The difference in the share of headings in title case."""
+MORE_CODE = 0.3
+"""The difference in the share of lines that are code."""
+LEAST_PROSE = 200
+"""Characters of prose that a passage needs to be a pattern."""
+_YOU = re.compile(r"(?i)\b(?:you|your|yours|yourself)\b|[你您]")
+_WE = re.compile(r"(?i)\b(?:we|our|ours|us|let['’]s)\b|我们|咱们")
+_NOTHING = re.compile(r"(?!)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Habits:
+    """How a text is written: its sentences with their words (Chinese: characters) in all, those that address the reader
+    or say "we", headings of several words with those in title case, rows of code and of everything."""
+
+    sentences: int
+    words: int
+    you: int
+    we: int
+    headings: int
+    title_case: int
+    code: int
+    rows: int
+    unit: str
+
+    @property
+    def mean(self) -> float:
+        """The mean length of a sentence."""
+        return self.words / max(1, self.sentences)
+
+
+def habits(text: str) -> Habits:
+    """The habits of a text."""
+    spoken = [matching.prose(one) for _, one in blocks.sentences(text, without=_NOTHING)]
+    sizes = [sum(size) for size in matching.sizes(spoken)]
+    spoken = [one for one, size in zip(spoken, sizes, strict=True) if size > 2]
+    words = [re.findall(r"[A-Za-z]{4,}", blocks.without_attributes(h.title)) for h in blocks.headings(text)]
+    several = [own[1:] for own in words if len(own) > 1]
+    return Habits(
+        sentences=len(spoken),
+        words=sum(size for size in sizes if size > 2),
+        you=sum(bool(_YOU.search(one)) for one in spoken),
+        we=sum(bool(_WE.search(one)) for one in spoken),
+        headings=len(several),
+        title_case=sum(all(word[0].isupper() for word in own) for own in several),
+        code=sum(len(blocks.bare_rows(fence.code)) for fence in blocks.fences(text)),
+        unit="characters" if matching.is_cjk_text(text) else "words",
+        rows=sum(not blocks.is_blank(row) for row in blocks.rows(text)),
+    )
+
+
+def voice_drift(texts: Mapping[int, str], pattern: Sequence[str]) -> list[Finding]:
+    """Where sections, by number, are written otherwise than the book's finished chapters: a note for each section whose
+    sentences or person differ, and one for the chapter where its headings or its share of code do."""
+    book = habits("\n\n".join(pattern))
+    if book.sentences < LEAST_SENTENCES:
+        return []
+    found = []
+    for section, text in sorted(texts.items()):
+        if (own := habits(text)).sentences >= LEAST_SENTENCES and (said := "; ".join(_in_sentences(own, book))):
+            found.append(finding("voice-drift", section, 1, said))
+    if said := "; ".join(_in_form(habits("\n\n".join(texts.values())), book)):
+        found.append(finding("voice-drift", 0, 1, said))
+    return found
+
+
+def _in_sentences(own: Habits, book: Habits) -> Iterator[str]:
+    if not 1 / MOST_LONGER < own.mean / book.mean < MOST_LONGER:
+        yield f"sentences have {own.mean:.0f} {own.unit} on average, the book's {book.mean:.0f}"
+    for who, ours, theirs in (("address the reader", own.you, book.you), ('say "we"', own.we, book.we)):
+        share, usual = ours / own.sentences, theirs / book.sentences
+        if abs(share - usual) >= PERSON and max(share, usual) >= PERSON_RATIO * min(share, usual):
+            yield f"{share:.0%} of the sentences {who}, of the book's {usual:.0%}"
+
+
+def _in_form(own: Habits, book: Habits) -> Iterator[str]:
+    if min(own.headings, book.headings) >= LEAST_HEADINGS:
+        share, usual = own.title_case / own.headings, book.title_case / book.headings
+        if abs(share - usual) >= OTHER_CASE:
+            yield f"{share:.0%} of the headings are in title case, of the book's {usual:.0%}"
+    share, usual = own.code / max(1, own.rows), book.code / max(1, book.rows)
+    if own.sentences >= LEAST_SENTENCES and abs(share - usual) >= MORE_CODE:
+        yield f"{share:.0%} of the lines are code, of the book's {usual:.0%}"
+
+
+def excerpts(documents: Sequence[str], most_tokens: int, count: Callable[[str], int]) -> str:
+    """Passages of finished chapters to write like, in ``most_tokens`` as ``count`` counts them: of each chapter one
+    near its beginning and one from its middle, in whole blocks."""
+    shown = []
+    for document in documents:
+        passages = [passage for passage in _passages(document) if _prose(passage) >= LEAST_PROSE]
+        for passage in dict.fromkeys((*passages[:1], *passages[len(passages) // 2 :][:1])):
+            left = most_tokens // (2 * len(documents))
+            kept: list[str] = []
+            for block in passage:
+                left -= count(block.text) + 1
+                if left < 0:
+                    break
+                kept += [block.text] if block.kind != "html" else []
+            if len(kept) > 1:
+                shown.append("\n\n".join(kept))
+    return "\n\n".join(shown)
+
+
+def _prose(passage: Iterable[blocks.Block]) -> int:
+    return sum(len(block.text) for block in passage if block.kind == "paragraph")
+
+
+def _passages(document: str) -> Iterable[tuple[blocks.Block, ...]]:
+    """A document's blocks from each heading below the title to the next."""
+    passage: list[blocks.Block] = []
+    for block in blocks.blocks(document):
+        if block.kind == "heading":
+            yield tuple(passage)
+            passage = []
+        if passage or (block.kind == "heading" and block.level > 1):
+            passage.append(block)
+    yield tuple(passage)

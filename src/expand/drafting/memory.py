@@ -1,0 +1,193 @@
+"""What a chapter takes from the book's other ones: their memory, and the voice of those that it is to sound like.
+
+The memory is types and examples of the accepted chapters, which the other chapters' requests say.
+``memory/<chapter>.yaml`` holds a chapter's. ``accept`` writes it by rules, from the text and from what the chapter's
+brief has settled, unless a person changed it: a line on top tells. ``memory/book.yaml``, or any other file there, is a
+person's own.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import yaml
+
+from expand.checks.terms import Term, definitions
+from expand.checks.voice import excerpts
+from expand.drafting.brief import Brief
+from expand.markdown import blocks, matching
+from expand.markdown.matching import unnumbered
+from expand.outline import Book, Outline
+from expand.outline.schema import MEMORY
+from expand.schema.positions import read_yaml
+from expand.schema.source_text import Problems, quoted, shown_path
+from expand.workspace import Workspace, read_text, write_atomically
+
+MOST_TYPES, MOST_EXAMPLES = 40, 20
+LEAST_CODE_ROWS = 3
+"""A shorter block is no example."""
+_HEAD = "# Made by `expand accept`, which renews it until you change it ({}).\n"
+_TYPE = re.compile(
+    r"^\s*(?:(?:pub(?:\([^)]*\))?|export|public|abstract|final|data)\s+)*"
+    r"(?:struct|enum|trait|union|class|interface|record|protocol|type)\s+([A-Z]\w*)",
+    re.MULTILINE,
+)
+
+
+class Remembered(NamedTuple):
+    """What a file of the memory holds; ``chapter`` is its name."""
+
+    chapter: str
+    terms: tuple[Term, ...] = ()
+    types: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+    def lines(self, language: str) -> Iterator[str]:
+        """What a request in ``language`` says of it, line by line."""
+        for term in self.terms:
+            if bool(matching.cjk_letters(term.name)) == matching.is_cjk_language(language):
+                never = f" (never: {', '.join(term.avoid)})" if term.avoid else ""
+                yield f"- {term.name}{': ' if term.means else ''}{term.means}{never}"
+        where = "" if self.chapter == "book" else f" in chapter {self.chapter}"
+        if self.types:
+            yield f"- types defined{where}: {', '.join(self.types)}"
+        if self.examples:
+            yield f"- shown{where}: {'; '.join(self.examples)}"
+
+
+class OtherChapters(NamedTuple):
+    """What a chapter takes from the others. ``voice`` are the documents of those that it is to sound like."""
+
+    memory: tuple[Remembered, ...] = ()
+    voice: tuple[str, ...] = ()
+
+
+NO_OTHERS = OtherChapters()
+
+
+def read_others(workspace: Workspace, book: Book, outline: Outline, language: str) -> OtherChapters:
+    """What there is for a chapter to be drafted in a language: a document in another one is no pattern for it.
+
+    Raises ``InputError``."""
+    cjk = matching.is_cjk_language(language)
+    documents = _voices(workspace, book, outline, language).values()
+    return OtherChapters(read_memory(workspace), tuple(text for text in documents if matching.is_cjk_text(text) == cjk))
+
+
+def silent_voices(workspace: Workspace, book: Book, outline: Outline) -> Iterator[str]:
+    """What is odd about the chapters that one is to sound like: those whose document has no passage to show."""
+    for chapter, text in _voices(workspace, book, outline, book.language).items():
+        if not excerpts([text], len(text), len):
+            yield f"voice names chapter {quoted(chapter)}, whose document has no passage to show"
+
+
+def _voices(workspace: Workspace, book: Book, outline: Outline, language: str) -> dict[str, str]:
+    """The documents, as they stand, of the chapters that one is to sound like, by chapter; "" where there is none."""
+    sources = {chapter.id: chapter.source for chapter in book.chapters}
+    found = {}
+    for chapter in outline.voice or book.voice:
+        outlined = workspace.outline_path(chapter).is_file()
+        source = workspace.outline(chapter, language).source if outlined else sources.get(chapter)
+        if source and chapter != outline.id:
+            path = workspace.source_path(source)
+            found[chapter] = read_text(path) if path.is_file() else ""
+    return found
+
+
+def read_memory(workspace: Workspace) -> tuple[Remembered, ...]:
+    """All that the book remembers, by file. Raises ``InputErrors`` with every mistake in a file."""
+    files = sorted(workspace.memory_path("book").parent.glob("*.yaml"))
+    return tuple(_remembered(workspace, path.stem) for path in files)
+
+
+def _remembered(workspace: Workspace, name: str) -> Remembered:
+    path = workspace.memory_path(name)
+    problems = Problems(shown_path(path, workspace.root))
+    document = read_yaml(path, problems)
+    data = MEMORY.check(*document, problems) if document is not None else {}
+    problems.raise_if_any()
+    return Remembered(
+        chapter=name,
+        terms=tuple(terms_of(data, "memory/book.yaml" if name == "book" else f"chapter {name}")),
+        types=tuple(data.get("types", ())),
+        examples=tuple(data.get("examples", ())),
+    )
+
+
+def terms_of(data: Mapping[str, Any], settled_by: str) -> Iterator[Term]:
+    """The terms of a memory file or brief."""
+    for name, said in data.get("terms", {}).items():
+        stated = {"means": said} if isinstance(said, str) else said
+        yield Term(name.strip(), stated.get("means", "").strip(), tuple(stated.get("avoid", ())), settled_by)
+
+
+def told(
+    memory: Sequence[Remembered],
+    *,
+    chapter: str,
+    language: str,
+    subject: str,
+    most_tokens: int,
+    count: Callable[[str], int],
+) -> str:
+    """What the requests of a chapter say of the others, in ``most_tokens``: first what ``subject``, the words of its
+    outline, has in common with it. ``count`` counts a text's tokens."""
+    found = [line for one in memory if one.chapter != chapter for line in one.lines(language)]
+    wanted = matching.terms(subject)
+    chosen = set()
+    for number in sorted(range(len(found)), key=lambda n: (-len(wanted & matching.terms(found[n])), n)):
+        most_tokens -= count(found[number]) + 1
+        if most_tokens < 0:
+            break
+        chosen.add(number)
+    return "\n".join(line for number, line in enumerate(found) if number in chosen)
+
+
+def memorable(text: str, outline: Outline, brief: Brief | None, language: str) -> dict[str, Any]:
+    """What a finished chapter leaves for the others: the terms of glossary, brief and text, the types that its code
+    defines, and the headings of its examples. What the text does not have is left out."""
+    shared = brief.shared if brief else {}
+    known = [
+        *terms_of(shared, ""),
+        *(Term(term, meaning.say(language)) for term, meaning in outline.glossary.items()),
+        *(Term(one.term, one.means) for one in definitions(text)),
+    ]
+    terms: dict[str, Any] = {}
+    for term in known:
+        new = term.means or term.avoid
+        if new and term.pattern.search(text) and term.name.casefold() not in map(str.casefold, terms):
+            said = {"means": term.means, "avoid": list(term.avoid)} if term.avoid else term.means
+            terms[term.name] = said if term.means else {"avoid": list(term.avoid)}
+    fences = [fence for fence in blocks.fences(text) if fence.language not in ("", "text", "console", "output")]
+    types = dict.fromkeys(name for fence in fences for name in _TYPE.findall(fence.code))
+    example = cast("Mapping[str, Any]", shared.get("running_example", {}))
+    examples = dict.fromkeys([": ".join(example[key] for key in ("name", "purpose") if key in example)])
+    headings = blocks.headings(text)
+    for fence in fences:
+        above = [heading.title for heading in headings if heading.start < fence.start]
+        if above and len(blocks.rows(fence.code)) >= LEAST_CODE_ROWS:
+            examples[f"{unnumbered(above[-1])} ({fence.language})"] = None
+    examples.pop("", None)
+    found = {"terms": terms, "types": [*types][:MOST_TYPES], "examples": [*examples][:MOST_EXAMPLES]}
+    return {key: value for key, value in found.items() if value}
+
+
+def remember(workspace: Workspace, chapter: str, data: Mapping[str, Any]) -> bool:
+    """Write a chapter's file of the memory, or take it away where there is nothing to remember. False where it is
+    a person's: then it stays as it is."""
+    path = workspace.memory_path(chapter)
+    if path.is_file():
+        head, _, body = read_text(path).partition("\n")
+        if f"{head}\n" != _HEAD.format(_hash(body)):
+            return False
+    if data:
+        body = yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)
+        write_atomically(path, _HEAD.format(_hash(body)) + body)
+    else:
+        path.unlink(missing_ok=True)
+    return True
+
+
+def _hash(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:12]
