@@ -1,4 +1,5 @@
-"""Where the paths of a folder that somebody else may have prepared lead, and what is for nobody else to read.
+"""Where the paths of a folder that somebody else may have prepared lead, what is for nobody else to read, and the
+package's own data.
 
 A link in it must not get a private key into a prompt, nor a text over a file of the system or of git; a pipe must not
 stop a command, nor a device feed it without end. The look comes before the use: who can change a link in between can
@@ -8,16 +9,26 @@ write in the folder at that moment, and needs no link.
 import errno
 import os
 import stat
+import tomllib
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from expand.errors import InputError, Place
+
+DATA = Path(__file__).parent / "data"
+"""The tables and files that come with the tool."""
 
 _TOOLS_OWN = frozenset({"expand.toml", "outlines", "prompts", "drafts", "briefs", "references"})
 """What the tool keeps at the top of a workspace, besides ``.expand``."""
 RESERVED = "a file of the tool's own or a hidden one"
+
+
+def packaged_table(name: str, parse_float: Callable[[str], object] = float) -> dict[str, Any]:
+    """The table ``data/NAME.toml`` of the package."""
+    return tomllib.loads((DATA / f"{name}.toml").read_text(encoding="utf-8"), parse_float=parse_float)
 
 
 def require_inside(path: Path, root: Path) -> Path:

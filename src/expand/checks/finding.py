@@ -1,12 +1,11 @@
 """What a finding is, and the table of every kind of finding."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
+from expand.paths import packaged_table
 from expand.redaction import visible
 
 Severity = Literal["blocking", "warning", "note"]
@@ -39,8 +38,7 @@ class FindingKind:
 
 
 def _kinds() -> Mapping[str, FindingKind]:
-    text = (files("expand") / "data" / "findings.toml").read_text(encoding="utf-8")
-    return MappingProxyType({name: FindingKind(**table) for name, table in tomllib.loads(text).items()})
+    return MappingProxyType({name: FindingKind(**table) for name, table in packaged_table("findings").items()})
 
 
 KINDS = _kinds()

@@ -3,16 +3,16 @@
 A cli module may therefore import all it needs at its top: nothing of it is loaded for another command.
 """
 
-import tomllib
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
+
+from expand.paths import packaged_table
 
 
 class Command(NamedTuple):
@@ -25,7 +25,7 @@ class Command(NamedTuple):
     examples: str
 
 
-_TABLE = tomllib.loads((Path(__file__).parents[1] / "data" / "commands.toml").read_text(encoding="utf-8"))
+_TABLE = packaged_table("commands")
 # typer does not rewrap what follows the backspace.
 TASKS: str = f"\b\n{_TABLE['tasks']}"
 GROUPS: Mapping[str, str] = _TABLE["groups"]

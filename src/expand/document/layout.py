@@ -31,15 +31,7 @@ _COUNTER = re.compile(r"\d+|[一二三四五六七八九十]+|(?<![A-Za-z])[A-Z]
 _DEFINITION = re.compile(r"\s*\[\^?[^\]\n]+\]:")
 _SMALL_WORD = re.compile(r"(?<![\w'’`./-])[a-z]{4,}(?![\w`./(])")
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
-_PLACEHOLDER = re.compile(
-    r"""(?xi)[\W_]*(?:
-      (?:\[[ ]?\]\s*)?(?-i:TODO|TBD|TBA|FIXME|WIP)\b.*
-    | (?:more\s+|content\s+|details\s+)?coming\s+soon
-    | to\s+be\s+(?:written|added|done|completed|continued|announced|determined|filled(?:\s+in)?)
-    | (?:this\s+(?:section|page|chapter)\s+is\s+)?(?:(?:a\s+)?work\s+in\s+progress|under\s+construction|a\s+stub)
-    | (?:未完)?待续 | 待(?:补充|完善|填写|续写|编写|更新) | 敬请期待 | (?:正在)?(?:建设|施工|编写)中
-    )[\W_]*\Z"""
-)
+_PLACEHOLDER = matching.phrase("text-to-come")
 _ONES = ("", *"一二三四五六七八九")
 _NUMERALS = tuple(f"{_ONES[ten] if ten > 1 else ''}{'十' if ten else ''}{one}" for ten in range(10) for one in _ONES)
 _BLANK_END = re.compile(r"(?:\r\n|\n|\r(?!\n))[ \t]*(?:\r\n?|\n)[ \t]*\Z")

@@ -15,10 +15,10 @@ its way to its provider, and then NULL, so that only one can be.
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from expand.errors import LedgerError
+from expand.paths import DATA
 
 BUSY = "locked by another program; close what has it open and run again"
 
@@ -130,10 +130,9 @@ class Database(Reader, Protocol):
 APPLICATION_ID = 0x45585044
 """``EXPD``: how a ledger is told from any other database."""
 
-_FOLDER = Path(__file__).parents[1] / "data" / "migrations"
 VERSION = 2
 MIGRATIONS = tuple(
-    tuple((_FOLDER / f"{version}.sql").read_text(encoding="utf-8").rstrip("\n;").split(";\n\n"))
+    tuple((DATA / "migrations" / f"{version}.sql").read_text(encoding="utf-8").rstrip("\n;").split(";\n\n"))
     for version in range(1, VERSION + 1)
 )
 """The statements of each migration."""

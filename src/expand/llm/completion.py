@@ -4,33 +4,18 @@ Pure: nothing is sent, and no SDK is needed. A provider's word is not trusted: w
 ``GARBLED``. Text that arrived is never dropped, whatever comes before or after it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from expand.llm.failures import garbled, one_line, refused_within, said_in
 from expand.llm.framing import JsonReader, text_begun
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Usage, ignore_text
 from expand.markdown.repetition import LoopDetector
+from expand.paths import packaged_table
 
-_FINISHES: Mapping[str, Finish] = {
-    word: finish
-    for finish, words in {
-        Finish.STOP: "stop stopped end end_turn stop_sequence stop_word eos eos_token eot endoftext end_of_text "
-        "end_of_sequence complete completed finish finished done normal success",
-        Finish.LENGTH: "length max_tokens max_length max_output_tokens max_new_tokens max_completion_tokens "
-        "max_tokens_reached model_length model_context_window_exceeded context_length context_length_exceeded "
-        "token_limit length_limit limit truncated incomplete",
-        Finish.CONTENT_FILTER: "content_filter content_filtered safety recitation blocklist prohibited_content spii "
-        "image_safety guardrail_intervened sensitive moderation flagged error_toxic",
-        Finish.REFUSAL: "refusal",
-        Finish.CUT: "insufficient_system_resource error network_error server_error internal_error backend_error "
-        "abort aborted cancel cancelled canceled interrupted timeout overloaded error_limit",
-    }.items()
-    for word in words.split()
-}
-"""Why an author stopped, in the words of OpenAI, Anthropic, Gemini, Bedrock, Cohere, Mistral, DeepSeek, Zhipu, TGI and
-others; any other word is ``OTHER``. ``CUT`` are those of a server that broke off.
-"""
+_WORDS = packaged_table("answers")
+_FINISHES: Mapping[str, Finish] = {word: Finish(name) for name, words in _WORDS["finish"].items() for word in words}
+_USAGE: Mapping[str, Sequence[str]] = _WORDS["usage"]
 _FINISH_NAMES = ("finish_reason", "finishReason", "done_reason", "stop_reason")
 _WRAPPERS = ("data", "result", "response", "output")
 _THINKING = frozenset({"thinking", "reasoning", "reasoning_text", "redacted_thinking", "thought"})
@@ -260,25 +245,6 @@ def _texts(content: object, depth: int) -> Iterator[str]:
 
 # --- usage: under the names that providers give it; one that is partial or cannot be true is none at all --------------
 
-_PROMPT = (
-    "prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count", "promptTokens", "inputTokens",
-    "inputTokenCount", "input_token_count", "prompt_eval_count",
-)  # fmt: skip
-_COMPLETION = (
-    "completion_tokens", "output_tokens", "candidatesTokenCount", "candidates_token_count", "completionTokens",
-    "outputTokens", "outputTokenCount", "generated_token_count", "eval_count",
-)  # fmt: skip
-_TOTAL = ("total_tokens", "totalTokenCount", "total_token_count", "totalTokens")
-_CACHED = (
-    "cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cachedContentTokenCount",
-    "cached_content_token_count", "cacheReadInputTokens", "cacheReadInputTokenCount",
-)  # fmt: skip
-_REASONING = ("reasoning_tokens", "thoughtsTokenCount", "thoughts_token_count")
-_APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
-"""Anthropic's: what a cache has read and written stands beside ``input_tokens``, not in it."""
-
-_PLACES = ("usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics")
-
 
 def usage_in(data: Mapping[str, object], *inner: Mapping[str, object] | None) -> Usage | None:
     """The usage that a completion or a chunk reports, in itself or in one of its ``inner`` objects."""
@@ -288,7 +254,7 @@ def usage_in(data: Mapping[str, object], *inner: Mapping[str, object] | None) ->
 def _places(data: Mapping[str, object], *inner: Mapping[str, object] | None) -> Iterator[object]:
     for part in (data, data.get("x_groq"), *inner):
         if isinstance(part, dict):
-            for name in _PLACES:
+            for name in _USAGE["places"]:
                 if part.get(name):
                     yield part[name]
     if "eval_count" in data:  # Ollama's own
@@ -302,17 +268,17 @@ def usage_from(value: object) -> Usage | None:
     to the completion. Cached or reasoning figures that cannot be true are 0."""
     if not isinstance(value, dict):
         return None
-    prompt, completion = _first(value, _PROMPT), _first(value, _COMPLETION)
+    prompt, completion = _first(value, _USAGE["prompt"]), _first(value, _USAGE["completion"])
     if prompt is None or completion is None:
         return None
-    total = _first(value, _TOTAL) or 0
+    total = _first(value, _USAGE["total"]) or 0
     if "input_tokens" in value and "prompt_tokens" not in value and total != prompt + completion:
-        prompt += sum(_first(value, (name,)) or 0 for name in _APART)
+        prompt += sum(_first(value, (name,)) or 0 for name in _USAGE["apart"])
     completion = max(completion, total - prompt)
     if prompt + completion == 0:
         return None
-    cached = _detail(value, ("prompt_tokens_details", "input_tokens_details"), _CACHED)
-    reasoning = _detail(value, ("completion_tokens_details", "output_tokens_details"), _REASONING)
+    cached = _detail(value, ("prompt_tokens_details", "input_tokens_details"), _USAGE["cached"])
+    reasoning = _detail(value, ("completion_tokens_details", "output_tokens_details"), _USAGE["reasoning"])
     return Usage(
         prompt=prompt,
         completion=completion,
@@ -321,12 +287,12 @@ def usage_from(value: object) -> Usage | None:
     )
 
 
-def _first(value: Mapping[str, object], names: tuple[str, ...]) -> int | None:
+def _first(value: Mapping[str, object], names: Sequence[str]) -> int | None:
     """The first of these figures that is stated; None if none is, or it is no number of tokens."""
     return next((_tokens(value[name]) for name in names if value.get(name) is not None), None)
 
 
-def _detail(usage: Mapping[str, object], groups: tuple[str, ...], names: tuple[str, ...]) -> int:
+def _detail(usage: Mapping[str, object], groups: tuple[str, ...], names: Sequence[str]) -> int:
     for place in (*(usage.get(group) for group in groups), usage):
         if isinstance(place, dict) and (found := _first(place, names)) is not None:
             return found

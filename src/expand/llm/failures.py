@@ -7,7 +7,6 @@ where none does. Pure: nothing is sent, and no SDK is needed.
 import json
 import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
-from pathlib import Path
 
 from expand.llm.types import AttemptFailedError, Failure
+from expand.paths import packaged_table
 from expand.redaction import HIDDEN, hidden
 
 MESSAGE_LIMIT = 300
@@ -91,7 +90,6 @@ class Habit:
 @cache
 def habits() -> tuple[Habit, ...]:
     """All habits that are known, in the order in which they are asked."""
-    path = Path(__file__).parents[1] / "data" / "failures.toml"
     return tuple(
         Habit(
             provider=line["provider"],
@@ -101,7 +99,7 @@ def habits() -> tuple[Habit, ...]:
             words=re.compile(line["words"], re.IGNORECASE) if "words" in line else None,
             remedy=line.get("remedy", ""),
         )
-        for line in tomllib.loads(path.read_text(encoding="utf-8"))["habits"]
+        for line in packaged_table("failures")["habits"]
     )
 
 

@@ -11,19 +11,18 @@ machine, which is a guess, and is said to be one.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
 from math import ceil
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from expand.errors import InputError, Place
 from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
 from expand.llm.gguf import ModelFile
+from expand.paths import packaged_table
 from expand.schema import Json
 from expand.schema.validators import suggestion
 
@@ -242,8 +241,7 @@ def _ready(model: str) -> Profile:
 @cache
 def ready_tables(kind: Literal["models", "providers"]) -> Tables:
     """The tables that come with the tool."""
-    path = Path(__file__).parents[1] / "data" / ("profiles.toml" if kind == "models" else "providers.toml")
-    tables: Tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)[kind]
+    tables: Tables = packaged_table("profiles" if kind == "models" else "providers", Decimal)[kind]
     return tables
 
 

@@ -18,18 +18,14 @@ from dataclasses import dataclass, field, replace
 
 from expand.llm.profile import OutputCapName, Profile, SystemRole
 from expand.llm.types import AttemptFailedError, Failure, Message, Request
+from expand.paths import packaged_table
 from expand.schema import Json
 
 MENDABLE = frozenset({Failure.BAD_REQUEST, Failure.NOT_FOUND})
 """The failures that may be about the form: some servers answer 404 to a parameter that no host of a model takes."""
 
-SHAPING = (
-    "temperature", "top_p", "top_k", "top_a", "min_p", "typical_p", "frequency_penalty", "presence_penalty",
-    "repetition_penalty", "repeat_penalty", "repeat_last_n", "dry_multiplier", "dry_base", "dry_allowed_length",
-    "dry_penalty_last_n", "logit_bias", "seed", "stop", "logprobs", "top_logprobs", "reasoning_effort", "reasoning",
-    "reasoning_format", "thinking", "enable_thinking", "thinking_budget", "chat_template_kwargs", "verbosity",
-    "response_format", "mirostat", "mirostat_tau", "mirostat_eta", "parallel_tool_calls", "prompt_cache_key",
-)  # fmt: skip
+_WORDS = packaged_table("answers")["form"]
+SHAPING: Collection[str] = _WORDS["shaping"]
 """The parameters that may be left out: they shape the text, or its speed, and nothing else."""
 
 LEAST_CAP = 256
@@ -38,26 +34,8 @@ LEAST_CAP = 256
 _CAPS: tuple[OutputCapName, OutputCapName] = ("max_completion_tokens", "max_tokens")
 _STREAM = re.compile(r"\bstream(?:s|ed|ing)?\b", re.IGNORECASE)
 _STREAM_OPTIONS = re.compile(r"stream_options|include_usage", re.IGNORECASE)
-_UNKNOWN = re.compile(
-    r"unsupported|not support|n[o']t supported|isn't supported|unknown|unrecogni[sz]ed|unexpected|not permitted|"
-    r"not allowed|extra (?:inputs|fields|keys?|properties)|extraneous|deprecated|not (?:a )?valid (?:field|parameter|"
-    r"argument|property)|invalid (?:field|parameter|argument)|cannot (?:both )?be (?:specified|used|set)|"
-    r"only the default|not (?:available|implemented|accepted|compatible|recognized|enabled)|no endpoints found|"
-    r"cannot find field|not configurable|must not be|additional properties|no such|cannot be used",
-    re.IGNORECASE,
-)
-_SYSTEM = re.compile(
-    r"system (?:role|messages?|prompts?|instructions?) (?:is |are )?(?:not|un)|developer instruction is not|"
-    r"role\W{0,4}system\W|['\"]system['\"]|only user and assistant roles|does(?:n't| not) support (?:the )?system",
-    re.IGNORECASE,
-)
-_MOST = (
-    re.compile(r"at most (\d{2,7}) (?:completion|output)?\s*tokens", re.IGNORECASE),
-    re.compile(r"max\w*tokens\W.{0,80}?\[\s*\d+\s*,\s*(\d{2,7})\s*\]", re.IGNORECASE),
-    re.compile(r"max\w*tokens\W{1,3}\s*\d+ > (\d{2,7})\b", re.IGNORECASE),
-    re.compile(r"max\w*tokens\W.{0,40}?(?:less than or equal to|<=|must be at most|maximum (?:is|of)|cannot exceed|"
-               r"up to|exceeds? (?:the )?(?:maximum|limit) (?:value )?(?:of|\()?)\W{0,3}(\d{2,7})\b", re.IGNORECASE),
-)  # fmt: skip
+_UNKNOWN, _SYSTEM = (re.compile("|".join(_WORDS[name]), re.IGNORECASE) for name in ("unknown", "system"))
+_MOST = tuple(re.compile(words, re.IGNORECASE) for words in _WORDS["most"])
 """How the largest output cap that a model takes is stated."""
 
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 
 from expand.errors import InputError, Place
 from expand.llm.types import Message
+from expand.paths import DATA
 
 if TYPE_CHECKING:
     import tiktoken
 
-RANKS_FOLDER = Path(__file__).parents[1] / "data" / "tiktoken"
+RANKS_FOLDER = DATA / "tiktoken"
 
 ESTIMATE = "o200k_base"
 """The encoding that stands in for a model whose own is not known."""

@@ -10,10 +10,12 @@ ways", "2024 roadmap") keeps it.
 # ruff: noqa: SIM905 - words are easier to read than a list of strings
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import pairwise
+
+from expand.paths import packaged_table
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _CJK_RUN = re.compile(f"[{CJK}]+")
@@ -36,6 +38,16 @@ STOP_WORDS = frozenset(
     "von der das und mit für im den des ein eine zu auf le la les du et en un une pour avec dans "
     "el los las del con".split()
 )
+
+_PHRASES: Mapping[str, Mapping[str, str]] = packaged_table("phrases")
+
+
+def phrase(name: str) -> re.Pattern[str]:
+    """A pattern of ``data/phrases.toml``."""
+    pattern = _PHRASES["patterns"][name]
+    while (whole := re.sub("«(.+?)»", lambda found: _PHRASES["parts"][found[1]], pattern)) != pattern:
+        pattern = whole  # a part may be made of parts
+    return re.compile(pattern)
 
 
 def is_cjk(character: str) -> bool:
@@ -189,31 +201,10 @@ def terms(text: str) -> set[str]:
 
 # --- numbers in front of titles ---------------------------------------------------------------------------
 
-_NUMERAL = "零〇一二三四五六七八九十百"
-_BEGINS = rf"(?=[A-Z{CJK}`\"“《])"
-_NUMBER = re.compile(
-    rf"""(?x)
-      第\s*[\d.{_NUMERAL}]+\s*(?:[章节節篇讲课卷]|部分|部(?=[\s:：、.．—-]))[\s:：、.．—-]*
-    | [（(](?:[{_NUMERAL}]{{1,3}}|\d{{1,2}}|[A-Za-z])[)）]\s*
-    | [{_NUMERAL}]{{1,4}}(?:[、．]\s*|\.\s+)
-    | [①-⑳]\s*
-    | (?i:section|chapter|topic|appendix)\s+(?:\d+(?:\.\d+)*|[A-Z]|[IVX]+)(?:\s*[:.：—–-]\s*|\s+(?=[A-Z]))
-    | (?P<dotted>\d{{1,2}}(?:\.\d{{1,2}})+)(?:[.、:：)）](?!\d)\s*|(?P<bare>\s+)|(?=[{CJK}])(?P<joined>))
-    | [A-Z](?:\.\d{{1,2}})+(?:[.、:：)）]\s*|\s+)
-    | \d{{1,3}}(?:[)）、．]\s*|[.:：](?:\s+|{_BEGINS}(?![xX]\b))|\s+[—–-]\s+(?=\D))
-    | [A-Z]\)\s+
-    | (?:[IVX]{{1,5}})\.\s+{_BEGINS}
-    """
-)
+_NUMBER = phrase("number-of-a-title")
 _LEAD = re.compile(r"(?:\s|\*\*|__|[#§])*")
 _COUNTED = re.compile(r"(?P<number>\d{1,2}|[A-Z]\.|\d{1,2}(?:\.\d{1,2})+)\s+(?=\S)")
-_FIGURE = re.compile(
-    rf"""(?x)(?:and|or|to|vs|versus|with|in|on|through|until|by|of|for|percent|times|[a-z]*releases?|versions?|kernels?|
-      series|branch|features?|changes?|changelog|migration|upgrades?|lts|LTS|beta|alpha|rc\d*|[kMGT]?Hz|[kKMGT]i?B|
-      ms|µs|us|ns|s|k?m|mm|cm|x|inch|bits?|bytes?|seconds?|minutes?|hours?|days?)(?![\w{CJK}])
-    | [%°&,/+-]
-    | [与和及到至版倍秒年月日亿万千百个元米] | 毫秒 | 新特性 | 内核 | 发布 | 升级 | 以[上下]"""
-)
+_FIGURE = phrase("figure-in-a-title")
 MOST_UNCONFIRMED = 10
 """The last part of a dotted number, from which it is a version ("3.11 internals") where nothing confirms it."""
 

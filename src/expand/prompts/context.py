@@ -3,14 +3,14 @@
 The reference, ``expand prompt context`` and the check of a user's templates are made from these.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Annotated, Any, get_args, get_type_hints
 
 from expand.errors import InputError
 from expand.outline import Unit
+from expand.paths import packaged_table
 from expand.schema.validators import suggestion
 
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese (简体中文)", "de": "German", "fr": "French",
@@ -250,9 +250,7 @@ SAMPLES = (
 
 REVIEW_TEMPLATES = ("review.j2", "second_look.j2")
 """Those that a draft is read through with."""
-TEMPLATE_NOTES: Mapping[str, Any] = tomllib.loads(
-    (Path(__file__).parents[1] / "data" / "templates.toml").read_text(encoding="utf-8")
-)
+TEMPLATE_NOTES: Mapping[str, Any] = packaged_table("templates")
 """What the page about templates says beside what is declared here."""
 PURPOSES: Mapping[str, str] = TEMPLATE_NOTES["purposes"]
 """Every template and what it is for."""

@@ -18,11 +18,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
 import jsonschema_rs
 
+from expand.paths import DATA
 from expand.schema.positions import DataPath, Positions
 from expand.schema.source_text import Problems, quoted
 
@@ -30,7 +30,7 @@ Schema = dict[str, Any]
 Format = Callable[[str], tuple[str, str] | None]
 """A rule for texts that no pattern can state: what is wrong with one, and the remedy; None for nothing."""
 
-SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
+SCHEMAS = DATA / "schemas"
 MAX_DECIMALS = 12
 """Money is kept in whole pico-dollars."""
 

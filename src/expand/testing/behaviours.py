@@ -3,19 +3,16 @@
 import json
 import random
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 from expand.markdown.lines import words
+from expand.paths import packaged_table
 
-_WORDS: Mapping[str, Mapping[str, Sequence[str]]] = tomllib.loads(
-    (Path(__file__).parents[1] / "data" / "scripted_words.toml").read_text(encoding="utf-8")
-)
+_WORDS: Mapping[str, Mapping[str, Sequence[str]]] = packaged_table("scripted_words")
 ROUND = 2_000
 """After so many sentences the words come round again, and the sentence says so."""
 APART = 500
