@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from expand.ledger import (
     Ledger,
     ModelLimits,
     Order,
+    OutputHistory,
     Pause,
     Paused,
     Refused,
@@ -35,6 +37,7 @@ from expand.ledger import (
 )
 from expand.ledger.database import ConstraintError
 from expand.ledger.sqlite import SqliteConnection, SqliteDatabase
+from expand.ledger.store import SEVERAL_LINES
 from expand.llm.types import Failure, Finish, Usage
 
 
@@ -433,6 +436,23 @@ def test_prompt_history_is_the_worst_of_what_was_reported_lately(ledger: Ledger,
     assert (history.answers, history.worst) == (3, 1.9)
     assert ledger.prompt_history("m", latest=1).worst == 1.5
     assert ledger.prompt_history("m", latest=2).worst == 1.5
+
+
+def test_output_history_is_of_texts_of_several_lines(ledger: Ledger, clock: Clock) -> None:
+    run = begin(ledger, limit=None)
+    assert ledger.output_history("m") == OutputHistory(answers=0, cut=0, tokens_a_line=0.0, reasoning=0)
+    for text, tokens, thought, breaks in (("a", 900, 0, SEVERAL_LINES - 2), ("b", 180, 0, 7), ("c", 290, 20, 8)):
+        done = answer("\n".join([text] * (breaks + 1)), completion=tokens)
+        assert done.usage is not None
+        done = replace(done, usage=replace(done.usage, reasoning=thought))
+        ledger.settle(sent(ledger, order(run, text, prompt=2000)), done, cost_pico_usd=None)
+        clock.forward(1)
+    assert ledger.output_history("m") == OutputHistory(answers=2, cut=0, tokens_a_line=30.0, reasoning=20)
+    assert ledger.output_history("m", latest=1).answers == 1
+    cut = replace(answer("d\n" * 9, completion=50), finish=Finish.LENGTH)
+    ledger.settle(sent(ledger, order(run, "d", prompt=2000)), cut, cost_pico_usd=None)
+    assert ledger.output_history("m").cut == 1
+    assert ledger.output_history("other").answers == 0
 
 
 def test_editions(ledger: Ledger) -> None:

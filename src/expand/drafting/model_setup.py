@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import ceil
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError, Place
-from expand.ledger import Ledger
+from expand.ledger import Ledger, OutputHistory
 from expand.llm.endpoint import Endpoint
 from expand.llm.pricing import Price, price_for
 from expand.llm.profile import Profile, profile_for
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 ESTIMATE_MARGIN = Decimal("0.15")
 """By how much prompt counts of a model that tiktoken does not know are raised at first."""
+CAPS_LEARN, CAP_ROOM = 8, 2
+"""From so many answers on a model's output caps are learnt: so many times the most that they took."""
 MARGIN_LEARNS, MARGIN_HOLDS = 64, 8
 """The history of a model is looked up for each of so many questions, then for every eighth."""
 
@@ -79,6 +82,8 @@ def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger 
     from expand.prompts.rendering import Prompts  # start-up time: jinja2
 
     profile = profile_of(workspace, settings)
+    if ledger is not None:
+        profile = _capped(profile, ledger.output_history(profile.name))
     counter = TokenCounter(profile.known_as, encoding=profile.encoding)
     exact = counter.exact and settings.provider.exact_tokens
     floor = Decimal(0) if exact else ESTIMATE_MARGIN
@@ -101,6 +106,22 @@ def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger 
         prompts=Prompts(workspace.prompts_folder, style=profile.style),
         margin=margin,
         code_check=settings.code.check,
+    )
+
+
+def _capped(profile: Profile, history: OutputHistory) -> Profile:
+    """The profile with lower output caps, where the model's answers say that they are enough.
+
+    Ready caps are made for any model and text: a tenth of one is used, and all of it is reserved. Twice the most that a
+    line took leaves room for a model that writes more than it is asked for. One answer that did not end by itself is
+    reason to doubt that, and brings the ready caps back."""
+    if history.answers < CAPS_LEARN or history.cut:
+        return profile
+    return replace(
+        profile,
+        tokens_per_line=min(profile.tokens_per_line, ceil(CAP_ROOM * history.tokens_a_line)),
+        # Some providers count thinking without saying how much it was: 0 says nothing.
+        reasoning_tokens=min(profile.reasoning_tokens, CAP_ROOM * history.reasoning or profile.reasoning_tokens),
     )
 
 

@@ -17,6 +17,7 @@ from expand.ledger.values import (
     InFlight,
     ModelLimits,
     Order,
+    OutputHistory,
     Pause,
     Paused,
     PromptHistory,
@@ -29,7 +30,8 @@ from expand.ledger.values import (
 )
 
 __all__ = [
-    "AttemptRow", "Held", "Imported", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order", "Pause",
-    "Paused", "PromptHistory", "Reconciled", "Refused", "Reservation", "Run", "State", "StoredAnswer", "VerifyReport",
-    "export", "import_", "no_price", "pauses_in", "reconcile", "reconcile_export", "verify",
+    "AttemptRow", "Held", "Imported", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order",
+    "OutputHistory", "Pause", "Paused", "PromptHistory", "Reconciled", "Refused", "Reservation", "Run", "State",
+    "StoredAnswer", "VerifyReport", "export", "import_", "no_price", "pauses_in", "reconcile", "reconcile_export",
+    "verify",
 ]  # fmt: skip

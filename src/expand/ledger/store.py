@@ -24,15 +24,28 @@ from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts, spill, sqlite
 from expand.ledger.aggregates import Aggregates, aggregates
 from expand.ledger.database import Connection, Database, later_migrations
-from expand.ledger.values import AttemptRow, Order, Pause, PromptHistory, Run, State, StoredAnswer, Verdict
+from expand.ledger.values import (
+    AttemptRow,
+    Order,
+    OutputHistory,
+    Pause,
+    PromptHistory,
+    Run,
+    State,
+    StoredAnswer,
+    Verdict,
+)
 from expand.ledger_location import LedgerPlace
-from expand.llm.types import Answer, AttemptFailedError, Failure
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish
 
 PATIENCE_SECONDS = 30.0
 """How long a write waits for another process's to end."""
 
 LARGEST = 2**62
 """The largest figure that a row can hold: 4.6 million dollars in pico-dollars."""
+
+SEVERAL_LINES = 8
+"""Lines from which an answer says what a line takes."""
 
 PAGE = 500
 """How many attempts are read at a time."""
@@ -304,6 +317,24 @@ class Ledger:
             (model, latest),
         )
         return PromptHistory(answers=count, worst=worst or 0.0)
+
+    def output_history(self, model: str, latest: int = 50) -> OutputHistory:
+        """What the model's latest drafted texts of several lines took."""
+        found = self.database.query(
+            "SELECT completion, reasoning, attempt.finish, text FROM attempt"
+            " JOIN answer ON answer.attempt = attempt.id WHERE attempt.model = ? AND usage_source = 'provider'"
+            " AND text IS NOT NULL AND purpose IN ('draft', 'revise', 'continue')"
+            " ORDER BY reserved_at DESC, seq DESC LIMIT ?",
+            (model, latest),
+        )
+        counts = [attempts.exact(row["text"]).count("\n") + 1 for row in found]
+        several = [(row, lines) for row, lines in zip(found, counts, strict=True) if lines >= SEVERAL_LINES]
+        return OutputHistory(
+            answers=len(several),
+            cut=sum(row["finish"] != Finish.STOP for row, _ in several),
+            tokens_a_line=max(((row["completion"] - row["reasoning"]) / lines for row, lines in several), default=0.0),
+            reasoning=max((row["reasoning"] for row, _ in several), default=0),
+        )
 
 
 def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, now: datetime) -> tuple[int, int]:

@@ -228,3 +228,13 @@ class PromptHistory(NamedTuple):
 
     answers: int
     worst: float
+
+
+class OutputHistory(NamedTuple):
+    """What a model's latest answers took: ``cut`` counts those that did not end by themselves, ``tokens_a_line`` is the
+    most that a line of one took, ``reasoning`` the most tokens of thinking that were reported; 0 without history."""
+
+    answers: int
+    cut: int
+    tokens_a_line: float
+    reasoning: int
