@@ -13,7 +13,10 @@ from expand.drafting.read_through import READ_KINDS
 
 EVERY = cases()
 LABELLED = sorted({case.kind for case in EVERY})
-BY_RUN = {"empty", "failed-code", "over-plan", "not-asked", "breaks-link", *READ_KINDS} - {"wrong-pointer"}
+OF_TRANSLATION = {"untranslated", "off-glossary"}
+BY_RUN = {"empty", "failed-code", "over-plan", "not-asked", "breaks-link", *READ_KINDS, *OF_TRANSLATION} - {
+    "wrong-pointer"
+}
 """What a run reports of its requests, and what compilers, readers and other pages show: no text of the draft does."""
 
 

@@ -23,6 +23,7 @@ from expand.prompts.context import (
     ReviewContext,
     SectionContext,
     SuggestionContext,
+    TranslationContext,
     context_of,
 )
 from expand.prompts.rendering import DRAFTING_TEMPLATES, TEMPLATES, Prompts
@@ -111,6 +112,14 @@ BRIEF = BriefContext(
     ),
 )
 BRIEF_AGAIN = replace(BRIEF, code_examples=0, present="No.", problems=('there is no list "sections"',))
+TRANSLATION = TranslationContext(
+    chapter_title="Performance engineering in practice",
+    language="zh",
+    language_name="Chinese (简体中文)",
+    original_language_name="English",
+    glossary={"flame graph": "火焰图"},
+    passages=("Measure before changing anything.", "A flame graph shows `perf` samples."),
+)
 SUGGESTION = SuggestionContext(
     language="en",
     language_name="English",
@@ -153,10 +162,16 @@ SECOND_LOOK = replace(
     changes=(CHANGE, replace(CHANGE, section=1, before="With 4", after=""), replace(CHANGE, finding=2, after=None)),
 )
 WHOLE: dict[str, Any] = {"opens_section": True, "closes_section": True}
-Context = ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext
+Context = ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext | TranslationContext
 CASES: dict[str, tuple[str, str | None, Context]] = {
     "brief_suggest": ("suggest.j2", "brief", replace(SUGGESTION, headings=("Masks",))),
     "brief": ("brief.j2", None, BRIEF),
+    "translate": ("translate.j2", None, TRANSLATION),
+    "translate_again": (
+        "translate.j2",
+        None,
+        replace(TRANSLATION, glossary={}, problems=("[[2]] x: it lacks `perf`",)),
+    ),
     "brief_again": ("brief.j2", None, BRIEF_AGAIN),
     "review": ("review.j2", None, REVIEW),
     "second_look": ("second_look.j2", None, SECOND_LOOK),
@@ -216,6 +231,8 @@ def rendered(case: str) -> str:
         return prompts.brief(context).content
     if isinstance(context, ReviewContext):
         return prompts.review(name, context).content
+    if isinstance(context, TranslationContext):
+        return prompts.translation(context).content
     return prompts.request(name, context).content
 
 
@@ -247,7 +264,10 @@ def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
         used.setdefault(context_of(path.name), set()).update(used_by(path))
     spare = {
         kind: {field.name for field in fields(kind)} - used[kind]
-        for kind in (ChapterContext, RequestContext, SuggestionContext, BriefContext, ReviewContext)
+        for kind in (
+            *(ChapterContext, RequestContext, SuggestionContext, BriefContext),
+            *(ReviewContext, TranslationContext),
+        )
     }
     assert spare == {
         BriefContext: {"chapter_id", "chapter_title", "language"},
@@ -255,11 +275,17 @@ def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
         RequestContext: {"audience", "chapter_title"},
         ReviewContext: set(),
         SuggestionContext: set(),
+        TranslationContext: {"language"},
     }
 
 
 @pytest.mark.parametrize(
-    "case", [case for case, (name, _, _) in CASES.items() if name not in ("system.j2", "brief.j2", *REVIEW_TEMPLATES)]
+    "case",
+    [
+        case
+        for case, (name, _, _) in CASES.items()
+        if name not in ("system.j2", "brief.j2", "translate.j2", *REVIEW_TEMPLATES)
+    ],
 )
 def test_the_last_figure_is_the_lines_wanted(case: str) -> None:
     context = CASES[case][2]

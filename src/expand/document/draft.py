@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
 from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.document.source import footer_line
@@ -93,6 +94,12 @@ class Draft:
     layout: Layout = "numbered"
     pieces: tuple[str | int, ...] = ()
     rest_hash: str = ""
+    translated: str = ""
+    """The language that it is a translation from, "" for a text of its own. All of its sections count as edited by a
+    person, so that none is drafted over it."""
+    blocks: tuple[tuple[str, str], ...] = ()
+    """Of a translation: the hash of each block of the original, "" where it is to be translated still, and of what was
+    written for it."""
     damaged: bool = False
     """Whether the last line is missing, damaged or there twice, and what it said was kept elsewhere."""
 
@@ -201,6 +208,29 @@ def render_kept(
     return f"{text}{_BEFORE_STAMP[ended]}{_stamp_line(fields, stamps)}\n"
 
 
+def render_translated(
+    text: str,
+    *,
+    language: str,
+    original: Draft,
+    source: str,
+    names: Mapping[int, str],
+    pairs: Sequence[tuple[str, str]],
+) -> str:
+    """A translation into ``language`` with its hidden last line; ``document_text`` gives back ``text``. ``names`` are
+    the anchors of its sections' headings by number, ``source`` and ``pairs`` as ``source_hash`` and ``blocks`` of a
+    draft."""
+    ended = text.endswith(("\n", "\r"))
+    fields = {"language": language, "translated": original.language, "plan": original.plan, "source": source}
+    if original.layout == "keep":
+        fields |= {"layout": "keep", "ended": str(int(ended))}
+    elif not original.footer:
+        fields["foot"] = text_hash("")
+    fields["blocks"] = ",".join(f"{one}:{other}" for one, other in pairs)
+    stamps = {number: Stamp(key="", text="", name=name) for number, name in names.items()}
+    return f"{text}{_BEFORE_STAMP[ended]}{_stamp_line(fields, stamps)}\n"
+
+
 def hash_of_rest(pieces: Sequence[str | int]) -> str:
     """The hash of the text outside of sections."""
     return text_hash("\0".join(piece.strip() for piece in pieces if isinstance(piece, str)))
@@ -260,6 +290,7 @@ def _read(body: str, fields: Mapping[str, str]) -> Draft:
             layout="keep",
             pieces=pieces,
             rest_hash=fields.get("rest", ""),
+            **_translation(fields),
         )
     # Line endings and the mark are the source's; what is between them is compared without them.
     body = body.removeprefix(BYTE_ORDER_MARK)
@@ -276,7 +307,18 @@ def _read(body: str, fields: Mapping[str, str]) -> Draft:
         head_hash=fields.get("head", ""),
         footer_hash=fields.get("foot", ""),
         source_hash=fields.get("source", ""),
+        **_translation(fields),
     )
+
+
+class _Translation(TypedDict):
+    translated: str
+    blocks: tuple[tuple[str, str], ...]
+
+
+def _translation(fields: Mapping[str, str]) -> _Translation:
+    pairs = (pair.partition(":") for pair in fields.get("blocks", "").split(",") if pair)
+    return {"translated": fields.get("translated", ""), "blocks": tuple((one, other) for one, _, other in pairs)}
 
 
 def document_text(text: str, kept: str = "") -> str:

@@ -236,6 +236,8 @@ def _text_of_sections(
     """The source as it stands, with the text of the chosen sections from the draft."""
     draft_file = open_draft(workspace, settings, book, chapter_id, language)
     chapter, outline = draft_file.chapter, draft_file.chapter.outline
+    if chapter.translated:
+        raise InputError("a translation is accepted as a whole", remedy="leave out --section")
     present = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source), keep_mark=True)
     numbers = [section.number for section in outline.sections]
     if chapter.layout == "keep":

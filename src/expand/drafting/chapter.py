@@ -79,6 +79,8 @@ class Revision(NamedTuple):
 
 
 NO_REVISION = Revision()
+OF_ORIGINAL = ("short", "long", "thin", "few-examples", "topic-missing", "unknown-heading", "left-out", "superseded")
+"""Kinds of findings that a translation owes to its original."""
 
 
 def digest(part: Json) -> str:
@@ -159,6 +161,11 @@ class Chapter:
     def name_in(self, language: str) -> str:
         """The name that its draft in a language has."""
         return self._book.draft_name(self.id, language)
+
+    @property
+    def translated(self) -> str:
+        """The language that its draft is a translation from, "" for a text of its own."""
+        return self._draft.translated if self._draft else ""
 
     def templates_for(self, setup: ModelSetup) -> tuple[Prompts, Message]:
         """The chapter's templates for a model, and the system message that they make. Raises ``InputError``."""
@@ -377,7 +384,8 @@ class Chapter:
     def ignored(self, section: int) -> frozenset[str]:
         """The kinds of findings that nobody wants to hear of in a section; 0: of the chapter as a whole."""
         own = next((one.ignore for one in self.outline.sections if one.number == section), ())
-        return frozenset((*self._book.ignore, *self.outline.ignore, *own))
+        of_original = OF_ORIGINAL if self.translated else ()
+        return frozenset((*self._book.ignore, *self.outline.ignore, *own, *of_original))
 
     def brief_of(self, section: Section) -> SectionBrief | None:
         """The section's entry in the chapter's brief, None where there is none."""

@@ -113,8 +113,8 @@ class UsageCounters:
         chapter, section, purpose = event.order.address
         counter = self.of(chapter, section)
         if event.kind == "text":
-            # A repair takes the place of lines that are counted already; the others are no part of the draft.
-            if purpose not in ("repair", "brief", "review"):
+            # A repair takes the place of lines that are counted already; what is for section 0 is no part of a section.
+            if purpose != "repair" and section:
                 counter.streamed_lines = event.text.count("\n")
                 self.show(chapter, section, streaming=True)
             return

@@ -21,6 +21,7 @@ from expand.drafting.request_builder import (
 )
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
+from expand.errors import InputError, Place
 from expand.ledger import Ledger
 from expand.markdown import assemble
 from expand.outline import Section
@@ -107,6 +108,12 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
 
     Raises ``InputError``."""
     chapter = draft_file.chapter
+    if chapter.translated:
+        raise InputError(
+            "it is a translation, which is not drafted",
+            remedy=f"renew it with `expand translate {chapter.id} --to {chapter.language}`, or delete it",
+            place=Place(path=draft_file.path),
+        )
     checks = [
         check_section_state(draft_file, section, options, revision_of(draft_file, section, revisions))
         for section in options.chosen(chapter.outline)

@@ -17,7 +17,7 @@ from expand.redaction import printable
 from expand.schema import Json
 
 Role = Literal["system", "user", "assistant"]
-Purpose = Literal["draft", "continue", "repair", "revise", "brief", "review"]
+Purpose = Literal["draft", "continue", "repair", "revise", "brief", "review", "translate"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from expand.markdown import matching
@@ -284,13 +284,36 @@ def fences(text: str) -> tuple[Block, ...]:
 @lru_cache(maxsize=64)
 def paragraphs(text: str) -> tuple[Paragraph, ...]:
     """The paragraphs at any depth, in order; no headings, tables, code or HTML."""
+    found = (one for one in inlines(text) if one.kind == "paragraph" and one.text.strip())
+    return tuple(Paragraph(line=one.start, end=one.end, text=one.text, prose=matching.prose(one.text)) for one in found)
+
+
+class Inline(NamedTuple):
+    """The inline source of a paragraph, heading or table cell at any depth, and its lines ``[start, end)``."""
+
+    kind: Literal["paragraph", "heading", "cell"]
+    start: int
+    end: int
+    text: str
+
+
+def inlines(text: str) -> Iterator[Inline]:
+    """The inline texts of a document, in order."""
     _, _, tokens = _parse(text)
-    found = []
     for before, token in itertools.pairwise(tokens):
-        if before.type == "paragraph_open" and token.content.strip():
-            start, end = before.map or (0, 0)
-            found.append(Paragraph(line=start, end=end, text=token.content, prose=matching.prose(token.content)))
-    return tuple(found)
+        if token.type == "inline":
+            start, end = token.map or (0, 0)
+            kind: Literal["paragraph", "heading", "cell"] = "cell"
+            if before.type in ("paragraph_open", "heading_open"):
+                start, end = before.map or (0, 0)
+                kind = "paragraph" if before.type == "paragraph_open" else "heading"
+            yield Inline(kind, start, end, token.content)
+
+
+def shape(text: str) -> list[tuple[object, ...]]:
+    """The structure of a document without its inline texts: kinds and levels of its blocks, code and HTML verbatim."""
+    _, _, tokens = _parse(text)
+    return [(t.type, t.level, t.tag, t.markup, t.info, t.content) for t in tokens if t.type != "inline"]
 
 
 def sentences(text: str, *, without: re.Pattern[str]) -> Iterator[tuple[int, str]]:

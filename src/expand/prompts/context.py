@@ -209,6 +209,23 @@ class ReviewContext:
     changes: Annotated[tuple[ChangeContext, ...], About("What a second look is to confirm or reject.", ())] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranslationContext:
+    """What ``translate.j2`` may use: passages of a chapter that are to be translated."""
+
+    chapter_title: Annotated[str, About("The chapter's title.", "Performance engineering")]
+    language: Annotated[str, About("The language to translate into, as a code such as `en`.", "en")]
+    language_name: Annotated[str, About("The same in words.", "English")]
+    original_language_name: Annotated[str, About("The language of the passages, in words.", "Chinese")]
+    passages: Annotated[tuple[str, ...], About("The passages, each on one line.", ("剖析之前先定目标。",))]
+    glossary: Annotated[
+        Mapping[str, str], About("Terms in the passages, and how they are translated.", {"热点": "hot spot"})
+    ]
+    problems: Annotated[
+        tuple[str, ...], About("What was wrong with the former answer, by passage.", ("[[1]] lacks `perf`",))
+    ] = ()
+
+
 _DECOY = "It is said here in 7 lines, 80 words. 这里有 7 行、80 字。"
 _SAMPLE_LINES = 4_217
 _SAMPLE = RequestContext(
@@ -310,6 +327,7 @@ def context_of(template: str) -> type:
         "suggest.j2": SuggestionContext,
         "brief.j2": BriefContext,
         **dict.fromkeys(REVIEW_TEMPLATES, ReviewContext),
+        "translate.j2": TranslationContext,
     }
     return others.get(name, RequestContext)
 

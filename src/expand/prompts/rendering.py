@@ -34,6 +34,7 @@ from expand.prompts.context import (
     ReviewContext,
     SectionContext,
     SuggestionContext,
+    TranslationContext,
 )
 from expand.prompts.template_lookup import CHAPTERS, PLAIN, TemplateLookup, require_style
 from expand.prompts.template_sandbox import MeteredEnvironment, TooMuchError
@@ -42,7 +43,7 @@ from expand.workspace import read_text
 
 DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
 """The templates that drafts are made from: a draft is current while none of them changes."""
-TEMPLATES = (*DRAFTING_TEMPLATES, "brief.j2", "suggest.j2", *REVIEW_TEMPLATES)
+TEMPLATES = (*DRAFTING_TEMPLATES, "brief.j2", "suggest.j2", "translate.j2", *REVIEW_TEMPLATES)
 """Every template that a request is made from."""
 MOST_CHARACTERS = 4_000_000
 """The longest message: a million tokens, as much as any model reads."""
@@ -98,6 +99,8 @@ _BRIEF_NAMES = _Names(declared=_names_of(BriefContext), attributes=_names_of(Sec
 _REVIEW_NAMES = _Names(
     declared=_names_of(ReviewContext), attributes=_names_of(SectionContext) | _names_of(ChangeContext)
 )
+_TRANSLATION_NAMES = _Names(declared=_names_of(TranslationContext))
+_Context = ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext | TranslationContext
 
 
 class _Environment(MeteredEnvironment):
@@ -291,12 +294,11 @@ class Prompts:
         """The message that has a draft read through, ``review.j2``, or what was found confirmed, ``second_look.j2``."""
         return Message(role="user", content=self._render(template, context, _REVIEW_NAMES))
 
-    def _render(
-        self,
-        name: str,
-        context: ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext,
-        names: _Names,
-    ) -> str:
+    def translation(self, context: TranslationContext) -> Message:
+        """The message that asks for passages of a chapter in another language."""
+        return Message(role="user", content=self._render("translate.j2", context, _TRANSLATION_NAMES))
+
+    def _render(self, name: str, context: _Context, names: _Names) -> str:
         path = self.path(name)
         values = {field: getattr(context, field) for field in names.declared}
         try:

@@ -1,0 +1,64 @@
+"""``expand translate``: a finished chapter in another of the book's languages."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from expand.cli import options
+from expand.cli.common import print_json, workspace_of
+from expand.cli.dry_run_output import show_dry_run
+from expand.cli.run_command import note_author, stop_on_signals
+from expand.cli.verbosity import counted, note, warn
+from expand.drafting.events import Notice
+from expand.drafting.run_options import RunOptions
+from expand.drafting.translation import dry_run as plan_translation
+from expand.drafting.translation import settings_of
+from expand.drafting.translation import translate as translate_chapter
+
+
+def translate(
+    context: typer.Context,
+    chapter: options.Chapter,
+    to: Annotated[str, typer.Option("--to", metavar="LANGUAGE", help="One of the book's languages, such as en or zh.")],
+    original: Annotated[
+        str | None, typer.Option("--from", metavar="LANGUAGE", help="The language to translate from.")
+    ] = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    budget: options.Budget = None,
+    unpriced: options.Unpriced = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    workspace: options.Workspace = None,
+) -> None:
+    """Translate a finished chapter; buy only what changed."""
+    place = workspace_of(context, workspace)
+    run_options = RunOptions.of(
+        place, chapter, language=to, model=model, base_url=base_url, budget=budget, unpriced=unpriced
+    )
+    if dry_run:
+        planned = plan_translation(place, run_options, source_language=original)
+        raise typer.Exit(show_dry_run([planned], as_json=as_json))
+    note_author(settings_of(place, run_options))
+    result = asyncio.run(
+        translate_chapter(
+            place,
+            run_options,
+            source_language=original,
+            on_event=lambda event: note(event.message) if isinstance(event, Notice) else None,
+            on_ready=lambda client: stop_on_signals(lambda _: client.stop()),
+        )
+    )
+    for finding in result.findings:
+        warn(f"{result.draft}:{finding.line}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}")
+    if result.stopped_by is not None:
+        warn(f"{result.stopped_by}; {counted(result.missing, 'passage')} not translated yet")
+    if as_json:
+        print_json(result.as_json())
+    else:
+        said = f"{result.draft}: {counted(result.passages, 'passage')}, {result.bought} translated now"
+        typer.echo(f"{said} from {result.original} with {counted(result.attempts, 'request')}")
+    raise typer.Exit(result.exit_code)

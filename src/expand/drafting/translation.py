@@ -1,0 +1,556 @@
+"""Translates a finished chapter into another of the book's languages: only prose is asked for, all else stays.
+
+The chapter is its draft, or its document where that is finished. It is parted into blocks, and blocks into passages
+(``document.passages``), which are bought in batches: reserved, settled, stored, and never bought twice. The draft's
+hidden last line names each block of the original and what was written for it. So a block that did not change is taken
+from the draft as it stands there, and what a person changed is kept, also where its original changed since.
+
+A translation that loses something of its passage goes back with what it lacks, once; then the original is kept.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+from expand.budget import Balance
+from expand.checks import Finding
+from expand.checks.finding import excerpt, finding
+from expand.client.client import BudgetedClient
+from expand.client.outcome import StoppedError
+from expand.document import draft as document
+from expand.document.draft import Draft
+from expand.document.layout import Wanted, located
+from expand.document.page import Page, Span, anchors
+from expand.document.passages import Passage, faults, passages, translated, with_links_moved
+from expand.drafting.accept import draft_text, review
+from expand.drafting.acceptance_record import Acceptances, file_hash
+from expand.drafting.draft_file import SOURCE_KEY
+from expand.drafting.dry_run import DryRun
+from expand.drafting.events import Event, Notice
+from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
+from expand.drafting.request_builder import order_of, prompt_bound
+from expand.drafting.results import balance_json, finding_json
+from expand.drafting.run_context import RunContext, ignore_event, open_run
+from expand.drafting.run_options import RunOptions
+from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
+from expand.ledger import Order
+from expand.llm.types import Address, Author, Finish, Request, Usage
+from expand.markdown import matching, names, sanitize
+from expand.markdown.blocks import rows
+from expand.outline import Book, Plan, Text
+from expand.prompts.context import LANGUAGE_NAMES, TranslationContext
+from expand.schema import Json
+from expand.settings import Settings
+from expand.workspace import Workspace, decoded, read_bytes, write_atomically
+
+SECTION = 0
+"""The section that a translation's requests are addressed to: the chapter as a whole."""
+MOST_REQUESTS = 2
+"""For one batch: the second is for what was wrong with the first."""
+BATCH_TOKENS, BATCH_PASSAGES = 1500, 40
+"""What a request asks for at most, in tokens of the original and in passages."""
+OUTPUT_RATIO, TOKENS_A_PASSAGE = 2, 16
+"""Tokens of the output cap for each token of the original, and for the number of a passage."""
+MOST_TERM = 40
+"""The letters of a term; a longer text in a glossary says what a term means."""
+_ANSWERED = re.compile(r"^[ \t]*\[\[(\d{1,4})\]\](.*?)(?=^[ \t]*\[\[\d{1,4}\]\]|\Z)", re.DOTALL | re.MULTILINE)
+
+
+class Original(NamedTuple):
+    """What is translated: ``draft`` is the draft that it is, or its document read like one."""
+
+    language: str
+    path: str
+    text: str
+    draft: Draft
+
+
+class Overlay(NamedTuple):
+    """A text in the place of the blocks ``[start, end)`` of a document. ``changed`` says that a person wrote it for
+    another original than there is now."""
+
+    start: int
+    end: int
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranslationResult:
+    """What a translation came to. Of its ``passages`` some were ``bought`` now, some are ``edited`` by a person;
+    ``missing`` are those that were asked for and did not come. ``usage`` and ``attempts`` are this run's."""
+
+    chapter: str
+    original: str
+    from_language: str
+    language: str
+    draft: str
+    passages: int
+    bought: int
+    edited: int
+    missing: int
+    attempts: int
+    answers: int
+    usage: Usage
+    balance: Balance
+    findings: tuple[Finding, ...]
+    stopped_by: ExpandError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0; that of what stopped it; 5 for findings above a note."""
+        if self.stopped_by:
+            return self.stopped_by.exit_code
+        return 5 if any(one.severity != "note" for one in self.findings) else 0
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that ``expand translate --json`` prints."""
+        counts = {name: getattr(self, name) for name in ("passages", "bought", "edited", "missing")}
+        usage = self.usage
+        return {
+            "chapter": self.chapter,
+            "from": self.from_language,
+            "to": self.language,
+            "original": self.original,
+            "draft": self.draft,
+            **counts,
+            "attempts": self.attempts,
+            "answers": self.answers,
+            "tokens": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+            "findings": [finding_json(one) for one in self.findings],
+            "stopped_by": str(self.stopped_by) if self.stopped_by else "",
+            "budget": balance_json(self.balance),
+        }
+
+
+class Translation:
+    """The translation of a chapter into the language of the options, before and after anything is bought."""
+
+    def __init__(
+        self, workspace: Workspace, book: Book, setup: ModelSetup, options: RunOptions, source_language: str | None
+    ) -> None:
+        """Raises ``InputError`` where there is nothing to translate, or something else in its place."""
+        (self.chapter,) = options.chapters
+        self._workspace, self._book, self._setup, self._options = workspace, book, setup, options
+        self.language = options.language
+        self.outline = workspace.outline(self.chapter) if self.chapter in workspace.chapter_ids() else None
+        self.original = self._original(source_language)
+        name = book.draft_name(self.chapter, self.language)
+        self._path, self._line_path = workspace.draft_path(name), workspace.state_path("lines", name)
+        self.path = workspace.relative(self._path)
+        self._former = workspace.draft(name)
+        if self._former and not self._former.translated:
+            raise InputError(
+                "it is no translation, and would be replaced by one",
+                remedy="rename or delete it",
+                place=Place(path=self.path),
+            )
+        self._terms = {
+            own: wanted
+            for term, text in {**book.glossary, **(self.outline.glossary if self.outline else {})}.items()
+            if (own := _wording(book, term, text, self.original.language))
+            and (wanted := _wording(book, term, text, self.language))
+        }
+        self._titles = self._known_titles()
+        self._defined = {one.name for one in names.definitions(self.original.text)}
+        self.passages = passages(self.original.text)
+        self._blocks = _blocks(self.original.text)
+        self._hashes = [self._hash(block.text) for block in self._blocks]
+        present = draft_text(workspace, name) if self._former else ""
+        self.reused, self.edits = _overlays(present, self._former.blocks if self._former else (), self._hashes)
+        done = {at for one in (*self.reused, *self.edits) for at in range(one.start, one.end)}
+        self._block_of = {
+            p: next(n for n, b in enumerate(self._blocks) if b.start <= p.line < b.end) for p in self.passages
+        }
+        due = [passage for passage in self.passages if self._block_of[passage] not in done]
+        self.said = {p.text: title for p in self.passages if p.title and (title := self._title(p))}
+        """Translations by the text of their passages."""
+        self.asked = {p.text: p for p in due if p.text not in self.said}
+        self.answered: set[str] = set()
+        """Those of what is asked for that were answered, whether the answers can be used or not."""
+
+    @property
+    def edited(self) -> int:
+        """How many passages a person has changed."""
+        theirs = {at for one in self.edits for at in range(one.start, one.end)}
+        return sum(at in theirs for at in self._block_of.values())
+
+    def _original(self, given: str | None) -> Original:
+        """The finished chapter in the language that was named, else in the first of the book's that has one."""
+        workspace, book, chapter = self._workspace, self._book, self.chapter
+        if given is not None:
+            book.require_language(given)
+        record = next((one for one in book.chapters if one.id == chapter), None)
+        if record is None and self.outline is None:
+            workspace.outline(chapter)  # says which chapters there are
+        why = f"chapter {chapter} is not finished in another language than {self.language!r}"
+        for language in [given] if given else dict.fromkeys((book.language, *book.languages)):
+            if language == self.language:
+                continue
+            name, source = book.draft_name(chapter, language), self._document(language)
+            draft = workspace.draft(name)
+            accepted = Acceptances(workspace).last(chapter, source) if source else None
+            own = draft_text(workspace, name) if draft and (given or not draft.translated) else ""
+            # What was accepted may have been changed in the document since; what was drafted since is in the draft.
+            if draft and own and not (accepted and accepted.accepted == file_hash(own.encode())):
+                undone = [n for n, s in draft.stamps.items() if s.key in ("", SOURCE_KEY) and not draft.edited(n)]
+                if not undone:
+                    return Original(language, f"drafts/{name}.md", own, draft)
+                why = f"drafts/{name}.md is not finished: section {undone[0]} is still to be drafted"
+            elif source and (accepted or (record and record.finished)):
+                file = workspace.source_path(source)
+                text = decoded(read_bytes(file), file, keep_mark=True)
+                layout = (self.outline.layout if self.outline else "keep") or book.layout
+                return Original(language, source, text, replace(document.read(text), language=language, layout=layout))
+        raise InputError(
+            why, remedy=f"draft it with `expand chapter {chapter}`, or say finished: true in outlines/book.yaml"
+        )
+
+    def _document(self, language: str) -> str:
+        """The path of the chapter's document in a language, "" where there is none. One that is the only one counts as
+        one in the book's own."""
+        entry = self.outline or next(one for one in self._book.chapters if one.id == self.chapter)
+        found = entry.sources.get(language) or (
+            entry.source if language == self._book.language and not entry.sources else ""
+        )
+        return found if found and self._workspace.source_path(found).is_file() else ""
+
+    def _known_titles(self) -> dict[str, str]:
+        """What the outline calls the chapter, its sections and topics in the language, by their other titles."""
+        texts = [one.title for one in self._book.chapters if one.id == self.chapter]
+        if self.outline:
+            texts += [self.outline.title, *(t for s in self.outline.sections for t in (s.title, *s.topics))]
+        texts.append(Text(by_language=document.CONTENTS_TITLES))
+        found = {}
+        for text in texts:
+            if (said := text.by_language.get(self.language)) is not None:
+                found.update(
+                    {matching.title_key(other): matching.unnumbered(said) for other in text.by_language.values()}
+                )
+        return found
+
+    def _title(self, passage: Passage) -> str:
+        return self._titles.get(matching.title_key(passage.text), "")
+
+    def _terms_in(self, text: str) -> dict[str, str]:
+        """The terms in a passage and what they are called; a longer one hides those within it."""
+        rest, found = matching.prose(text), {}
+        for term, wanted in sorted(self._terms.items(), key=lambda item: -len(item[0])):
+            rest, times = _term(term).subn(" ", rest)
+            if times:
+                found[term] = wanted
+        return found
+
+    def _hash(self, block: str) -> str:
+        """What a block's translation is made from."""
+        return document.text_hash(block + json.dumps(self._terms_in(block), ensure_ascii=False))[:8]
+
+    def batches(self) -> list[list[Passage]]:
+        """What is to be asked for, by request."""
+        found: list[list[Passage]] = []
+        size = BATCH_TOKENS
+        for passage in self.asked.values():
+            tokens = self._setup.counter.count(passage.text) + TOKENS_A_PASSAGE
+            if size + tokens > BATCH_TOKENS or len(found[-1]) == BATCH_PASSAGES:
+                found.append([])
+                size = 0
+            found[-1].append(passage)
+            size += tokens
+        return found
+
+    def order(self, batch: Sequence[Passage], run_id: str, problems: Sequence[str] = ()) -> Order:
+        """The order for a batch. Raises ``InputError`` where it does not fit the model's context window."""
+        setup, profile = self._setup, self._setup.profile
+        entry = self.outline or next(one for one in self._book.chapters if one.id == self.chapter)
+        terms: dict[str, str] = {}
+        for passage in batch:
+            terms |= self._terms_in(passage.text)
+        context = TranslationContext(
+            chapter_title=entry.title.say(self.original.language, self._book.language),
+            language=self.language,
+            language_name=LANGUAGE_NAMES.get(self.language, self.language),
+            original_language_name=LANGUAGE_NAMES.get(self.original.language, self.original.language),
+            glossary=terms,
+            passages=tuple(passage.text for passage in batch),
+            problems=tuple(problems),
+        )
+        messages = (setup.prompts.of(self.chapter, None).translation(context),)
+        estimate = setup.counter.count_messages(messages)
+        size = sum(setup.counter.count(passage.text) for passage in batch)
+        cap = profile.reasoning_tokens + OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4)
+        cap = min(profile.max_output_tokens, cap)
+        if (prompt := prompt_bound(estimate, setup)) + cap > profile.context_window:
+            raise InputError(
+                f"chapter {self.chapter}: a prompt of {prompt:,} tokens and {cap:,} of output do not fit "
+                f"{profile.name}'s context window of {profile.context_window:,}",
+                remedy="take a model with a larger one",
+            )
+        # By what is asked, not by the answer before it: a run that was killed finds what it bought.
+        languages = (self.original.language, self.language)
+        asked = [[passage.text for passage in batch], terms, languages, profile.name, bool(problems)]
+        return order_of(
+            Request(model=profile.name, messages=messages, max_output_tokens=cap, parameters=profile.parameters),
+            setup,
+            address=Address(chapter=self.chapter, section=SECTION, purpose="translate"),
+            run_id=run_id,
+            language=self.language,
+            plan=Plan.FULL,
+            estimate=estimate,
+            unpriced=self._options.unpriced,
+            question=hashlib.sha256(f"translate|{self.chapter}|{json.dumps(asked)}".encode()).hexdigest(),
+        )
+
+    async def buy(self, context: RunContext, batch: Sequence[Passage]) -> None:
+        """Have a batch translated. Raises what ``BudgetedClient.buy`` raises."""
+        asked: list[Passage] = [*batch]
+        problems: list[str] = []
+        for _ in range(MOST_REQUESTS):
+            bought = await context.client.buy(self.order(asked, context.run_id, problems))
+            context.usage.of(self.chapter, SECTION).add(bought)
+            answer = bought.answer
+            found = [
+                (int(one[1]), " ".join(one[2].split())) for one in _ANSWERED.finditer(sanitize.bare(answer.text)[0])
+            ]
+            if answer.finish is not Finish.STOP and found:
+                found.pop()  # it may end in the middle
+            answers = dict(reversed(found)) if answer.usable else {}
+            again, problems = [], []
+            for number, passage in enumerate(asked, 1):
+                said = answers.get(number, "")
+                hard, soft = self._faults(passage, said), self._off_terms(passage.text, said)
+                self.answered.add(passage.text)
+                if not hard and (not soft or passage.text not in self.said):
+                    self.said[passage.text] = said
+                if hard or soft:
+                    again.append(passage)
+                    problems.append(f"[[{len(again)}]] {said or '(nothing)'}: {'; '.join([*hard, *soft])}")
+            if not again:
+                return
+            asked = again
+
+    def _faults(self, passage: Passage, said: str) -> list[str]:
+        return faults(passage.text, said, self.language, cell=passage.kind == "cell", defined=self._defined)
+
+    def _off_terms(self, text: str, said: str) -> list[str]:
+        """The terms of a passage that its translation calls otherwise; a longer one does not stand for those in it."""
+        off = []
+        for term, wanted in sorted(self._terms_in(text).items(), key=lambda item: -len(item[1])):
+            said, times = _term(wanted).subn(" ", said)
+            if not times:
+                off.append(f'the term "{term}" is "{wanted}"')
+        return off
+
+    def write(self) -> tuple[Finding, ...]:
+        """Write the draft as far as there are translations. Returns what is wrong with it."""
+        said = {p: self.said[p.text] for p in self.passages if p.text in self.said}
+        whole = with_overlays(translated(self.original.text, said), self.reused)
+        whole = with_links_moved(whole, self.original.text)
+        findings = self._findings(whole)
+        open_blocks = {self._block_of[p] for p in self.passages if p.text in self.asked.keys() - self.answered}
+        pairs = [
+            ("" if at in open_blocks else hashed, document.text_hash(block.text)[:8])
+            for at, (hashed, block) in enumerate(zip(self._hashes, _blocks(whole), strict=True))
+        ]
+        text = with_overlays(whole, self.edits)
+        text = document.render_translated(
+            text, language=self.language, original=self.original.draft, source=self._source(), names=self._names(text),
+            pairs=pairs,
+        )  # fmt: skip
+        if not self._path.is_file() or text != decoded(read_bytes(self._path), self._path, keep_mark=True):
+            write_atomically(self._path, text)
+        write_atomically(self._line_path, document.hidden_line(text), durable=False, private=True)
+        return findings
+
+    def _source(self) -> str:
+        """The hash of the document that the translation takes the place of, as it was when it was first translated: a
+        later change of it is not accepted away."""
+        if self._former and self._former.source_hash:
+            return self._former.source_hash
+        path = self._document(self.language)
+        present = read_bytes(self._workspace.source_path(path)) if path else b""
+        return Acceptances(self._workspace).keep(present, durable=False) if present else file_hash(b"")
+
+    def _names(self, text: str) -> dict[int, str]:
+        """The anchors of the sections' headings by number, as far as the layout needs them."""
+        if self.outline is None or self.original.draft.layout != "keep":
+            return {}
+        wanted = [Wanted(section.title.every(), section.heading) for section in self.outline.sections]
+        found, own = located(Page(self.original.text).headings, wanted), anchors(Page(text).headings)
+        return {index + 1: own[at] for index, at in found.items() if at < len(own)}
+
+    def _findings(self, text: str) -> tuple[Finding, ...]:
+        """What a translation without a person's edits has kept of its original, and terms that it calls otherwise."""
+        edited = {at for one in self.edits for at in range(one.start, one.end)}
+        mended = f"translate it in {self.path}: what you change stays"
+        found = []
+        pairs = {(p.line, p.text) for p in self.passages}
+        now = passages(text)
+        for was, one in zip(self.passages, now, strict=False) if len(now) == len(self.passages) else ():
+            if self._block_of[was] in edited:
+                continue
+            if (one.line, one.text) in pairs and self._faults(was, one.text):
+                message = f"it is kept in {self.original.language!r}: {excerpt(one.text)}"
+                found.append(finding("untranslated", SECTION, one.line + 1, message, remedy=mended))
+            else:
+                off = "; ".join(self._off_terms(was.text, one.text))
+                found += [finding("off-glossary", SECTION, one.line + 1, f"{off}: {excerpt(one.text)}")] if off else []
+        for edit in self.edits:
+            if edit.changed:
+                line = self._blocks[min(edit.start, len(self._blocks) - 1)].start + 1
+                message = f"its original changed since it was edited by hand: {excerpt(edit.text)}"
+                found.append(finding("untranslated", SECTION, line, message, severity="note"))
+        return tuple(found)
+
+
+def _wording(book: Book, term: str, text: Text, language: str) -> str:
+    """What the glossary calls a term in a language, "" where it only says what it means. The term itself is in the
+    first of the book's languages that has its script."""
+    chinese = matching.cjk_letters(term) > 0
+    languages = (book.language, *book.languages)
+    own = next((one for one in languages if matching.is_cjk_language(one) == chinese), book.language)
+    said = term if language == own else re.split(r"[（(]", text.by_language.get(language, ""))[0].strip()
+    return said if len(said) <= MOST_TERM and not re.search(r"[。.!?;；，,：:]", said) else ""
+
+
+def _term(term: str) -> re.Pattern[str]:
+    """How a term is found: its words, also in the plural, with blanks or hyphens between them."""
+    words = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", term)))
+    return re.compile(words if matching.cjk_letters(term) else rf"(?<!\w){words}(?:e?s)?(?!\w)", re.IGNORECASE)
+
+
+def _blocks(text: str) -> list[Span]:
+    return [span for span in Page(text).spans if span.kind not in ("mark", "blank")]
+
+
+def _overlays(
+    present: str, pairs: Sequence[tuple[str, str]], hashes: Sequence[str]
+) -> tuple[list[Overlay], list[Overlay]]:
+    """What of a translation as it stands is still right for an original of blocks with ``hashes``, and what of it a
+    person has changed, by the blocks of that original. ``pairs`` are as in ``Draft.blocks``."""
+    page, blocks = Page(present), _blocks(present)
+    own = [document.text_hash(block.text)[:8] for block in blocks]
+    place = [(len(hashes), len(hashes))] * (len(pairs) + 1)
+    for tag, a, b, c, d in SequenceMatcher(None, [one for one, _ in pairs], hashes, autojunk=False).get_opcodes():
+        for at in range(a, b):
+            now = min(c + at - a, d)
+            place[at] = (now, now + 1) if tag != "delete" and now < d else (now, now)
+    reused, edits = [], []
+    for tag, a, b, c, d in SequenceMatcher(None, [one for _, one in pairs], own, autojunk=False).get_opcodes():
+        if tag != "equal":
+            said = page.cut(blocks[c].start, blocks[d - 1].end) if c < d else ""
+            start = place[a][0]
+            end = max((place[at][1] for at in range(a, b)), default=start)
+            changed = [one for one, _ in pairs[a:b]] != list(hashes[start:end])
+            edits.append(Overlay(start, end, said, changed))
+            continue
+        for at, mine in zip(range(a, b), blocks[c:d], strict=True):
+            start, end = place[at]
+            if end > start and pairs[at][0] == hashes[start]:
+                reused.append(Overlay(start, end, mine.text))
+    return reused, edits
+
+
+def with_overlays(text: str, overlays: Sequence[Overlay]) -> str:
+    """The document with texts in the place of blocks, or between them."""
+    page, blocks = Page(text), _blocks(text)
+    lines = [*page.lines]
+    for one in sorted(overlays, reverse=True):
+        start = blocks[one.start].start if one.start < len(blocks) else len(lines)
+        end = blocks[one.end - 1].end if one.end > one.start else start
+        said = rows(one.text)
+        if said and not said[-1].endswith(("\n", "\r")) and end < len(lines):
+            said[-1] += page.newline
+        if start == end and said:
+            said = [page.newline, *said] if start == len(lines) else [*said, page.newline]
+        lines[start:end] = said
+    return page.mark + "".join(lines)
+
+
+async def translate(
+    workspace: Workspace,
+    options: RunOptions,
+    *,
+    source_language: str | None = None,
+    author: Author | None = None,
+    on_event: Callable[[Event], None] = ignore_event,
+    on_ready: Callable[[BudgetedClient], None] = lambda _: None,
+) -> TranslationResult:
+    """Translate the only chapter in ``options`` into their language. ``on_ready`` gets the client before the first
+    request. Raises ``InputError`` before anything is sent."""
+    settings = settings_of(workspace, options, own_author=author is not None)
+    async with open_run(workspace, settings, options, author=author, on_event=on_event) as (book, setup, context):
+        on_ready(context.client)
+        work = Translation(workspace, book, setup, options, source_language)
+        batches = work.batches()
+        on_event(
+            Notice(message=f"{work.original.path}: {len(work.asked)} of {len(work.passages)} passages to translate")
+        )
+        for batch in batches:
+            work.order(batch, context.run_id)
+        places = asyncio.Semaphore(settings.concurrency or setup.profile.concurrency)
+        stopped_by: list[ExpandError] = []
+
+        async def buy(batch: Sequence[Passage]) -> None:
+            async with places:
+                try:
+                    await work.buy(context, batch)
+                except (BudgetExceededError, AuthorError, StoppedError) as error:
+                    stopped_by.append(error)
+
+        await asyncio.gather(*map(buy, batches))
+        findings = work.write()
+        if work.outline:
+            findings += review(workspace, settings, book, work.chapter, language=work.language).every_finding
+        counter = context.usage.take(work.chapter, SECTION)
+        return TranslationResult(
+            chapter=work.chapter,
+            original=work.original.path,
+            from_language=work.original.language,
+            language=work.language,
+            draft=work.path,
+            passages=len(work.passages),
+            bought=len(work.answered),
+            edited=work.edited,
+            missing=len(work.asked.keys() - work.answered),
+            attempts=counter.attempts,
+            answers=counter.answers,
+            usage=counter.usage,
+            balance=context.ledger.balance("book"),
+            findings=findings,
+            stopped_by=stopped_by[0] if stopped_by else None,
+        )
+
+
+def settings_of(workspace: Workspace, options: RunOptions, *, own_author: bool = False) -> Settings:
+    """The settings of the model that translates, alone."""
+    settings = options.settings(workspace, own_author=own_author)
+    meant = settings if options.model or own_author else settings.for_role("translate")[0]
+    return replace(meant, roles={}, fallback=())
+
+
+def dry_run(workspace: Workspace, options: RunOptions, *, source_language: str | None = None) -> DryRun:
+    """What ``translate`` would send, worked out without sending: as if every answer could be used."""
+    book = workspace.book()
+    setup = model_setup_for(workspace, settings_of(workspace, options), ledger=None)
+    require_language(setup.profile, book, options.language)
+    work = Translation(workspace, book, setup, options, source_language)
+    orders = [work.order(batch, "dry") for batch in work.batches()]
+    costs = [order.amount.pico_usd for order in orders]
+    return DryRun(
+        chapter=work.chapter,
+        section=SECTION,
+        title=f"{work.original.path} into {work.language}",
+        lines=len(work.original.draft.sections),
+        reused=not orders,
+        requests=len(orders),
+        prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
+        completion_tokens=sum(setup.counter.count(text) for text in work.asked),
+        reserved_tokens=sum(order.amount.tokens for order in orders),
+        largest=max((order.amount.tokens for order in orders), default=0),
+        cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+    )
