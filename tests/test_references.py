@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workspaces import OUTLINE, draft_of, small
+import pytest
+from scripted_server import ScriptedServer
+from workspaces import OUTLINE, ROOT, draft_of, expand, shipped, small
 
 from expand import RunResult, Workspace, expand_chapter
 from expand.ledger import verify
+from expand.llm.tokens import TokenCounter
+from expand.references.citations import citation_findings, with_footnotes, with_ids
+from expand.references.passages import MOST_CHARACTERS, MOST_LINES, passages_of
+from expand.references.selection import rankings, within_tokens
+from expand.references.selection import shown as shown_passage
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.behaviours import TextGenerator, written
 
@@ -120,8 +129,6 @@ def found(result: RunResult) -> list[tuple[str, int, str]]:
 def test_citations_become_footnotes_with_file_and_lines(tmp_path: Path) -> None:
     place = cited(tmp_path)
     result = run(place, author(CITING))
-    print(draft_of(place))
-    print(result.chapter.every_finding)
     draft = draft_of(place)
     notes = dict(re.findall(r"^\[\^(r-[0-9a-f]{8})\]: (.+)$", draft, re.MULTILINE))
     assert sorted(notes.values()) == [
@@ -133,3 +140,440 @@ def test_citations_become_footnotes_with_file_and_lines(tmp_path: Path) -> None:
     assert found(result) == []
     assert not any(f.kind in ("undefined-reference", "cut") for f in result.chapter.every_finding)
     assert verify(Workspace.open(place).ledger_path).findings == ()
+
+
+def test_a_chapter_that_cites_is_current(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    run(place, author(CITING))
+    before = draft_of(place)
+    assert run(place, again := author(CITING)).attempts == 0
+    assert again.requests == []
+    assert draft_of(place) == before
+    (place / ".expand/finished/en.full.json").unlink()  # looked at, and not known from the result before
+    assert run(place, author(CITING)).attempts == 0
+    assert draft_of(place) == before
+
+
+def test_one_changed_function_has_just_the_sections_drafted_that_cite_it(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    run(place, author(CITING))
+    before = draft_of(place)
+    code = RUST.replace("    worker.start_after(pause);\n", "    worker.start_after(2 * pause);\n    log();\n")
+    (place / "code/worker.rs").write_text(code, encoding="utf-8")
+    ran = expand(
+        place, "chapter", "07", "--dry-run", "--no-brief", "--model", "gpt-4.1", "--base-url", "http://127.0.0.1:9"
+    )
+    assert [row[:4] for row in ran.out.splitlines() if "(current)" in row] == ["07/1", "07/2"]
+    events: list[Any] = []
+    result = run(place, writer := author(CITING), on_event=events.append)
+    assert {sent.section for sent in writer.requests} == {3}
+    assert [section.status for section in result.chapter.sections] == ["reused", "reused", "drafted"]
+    planned = next(event for event in events if hasattr(event, "sections"))
+    assert [one.reason for one in planned.sections] == ["", "", "changed: references (code/worker.rs:9-13)"]
+    draft = draft_of(place)
+    assert "`code/worker.rs:3-7`." in draft
+    assert "`code/worker.rs:9-14`." in draft
+    assert "`code/worker.rs:16-17`." in draft
+    assert draft.partition("## 3.")[0] == before.partition("## 3.")[0]
+    assert run(place, author(CITING)).attempts == 0
+
+
+def test_footnotes_follow_lines_that_moved(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    run(place, author(CITING))
+    before = draft_of(place)
+    (place / "code/worker.rs").write_text(RUST.replace("//! Workers", "//! A comment.\n//!\n//! Workers"), "utf-8")
+    result = run(place, author(CITING))
+    assert result.attempts == 0
+    for old, new in (("3-7", "5-9"), ("9-13", "11-15"), ("15-16", "17-18")):
+        before = before.replace(f"`code/worker.rs:{old}`.", f"`code/worker.rs:{new}`.")
+    assert draft_of(place).rpartition("<!-- expand")[0] == before.rpartition("<!-- expand")[0]
+    assert not any(section.status == "edited" for section in run(place, author(CITING)).chapter.sections)
+
+
+def test_a_section_that_a_person_edited_is_told_and_left_alone(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    run(place, author(CITING))
+    path = place / "drafts/07.md"
+    path.write_text(draft_of(place).replace("A pipe holds 65536", "Each pipe holds 65536"), encoding="utf-8")
+    (place / "spec.pdf").write_bytes(pdf(PDF_TEXT.replace("65536", "4096")))
+    result = run(place, writer := author(CITING))
+    assert writer.requests == []
+    assert "Each pipe holds 65536 bytes.[^r-" in draft_of(place)
+    ((kind, section, message),) = found(result)
+    assert (kind, section) == ("unknown-citation", 2)
+    assert "cites what no reference says, or not any more" in message
+
+
+def shown(sent: SentRequest) -> str:
+    """The text that a request wants mended."""
+    return str(re.findall(r"<<<\n(.*?)\n>>>", sent.last_user_message, re.DOTALL)[0])
+
+
+WRONG: dict[int, Says] = {
+    1: lambda sent: (
+        f"It stops at once [R99]. It “kills the worker without a word” [{name_of(sent, 'fn stop_worker')}]."
+    ),
+    2: lambda sent: f"Give `--pipe-size` [{name_of(sent, 'A named pipe holds')}].",
+}
+
+
+def test_what_does_not_hold_is_found_and_mended(tmp_path: Path) -> None:
+    place = cited(tmp_path, outline="references: [code/, spec.pdf]\nsource_text: keep\n")
+    result = run(place, author(WRONG, repairs=shown))
+    assert [(kind, section) for kind, section, _ in found(result)] == [
+        ("unknown-citation", 1), ("misquoted", 1), ("not-in-reference", 2)
+    ]  # fmt: skip
+    messages = " ".join(message for *_, message in found(result))
+    assert "[R99]" in messages
+    assert "code/worker.rs:3-7 does not say: kills the worker without a word" in messages
+    assert "spec.pdf, p. 1 is cited for --pipe-size, and does not have it" in messages
+    assert not result.chapter.kept
+    asked: list[str] = []
+
+    def mend(sent: SentRequest) -> str:
+        asked.append(sent.last_user_message)
+        text = re.sub(r"It stops at once \[R99\]\. It “kills the worker without a word”", "It waits", shown(sent))
+        return text.replace("Give `--pipe-size`", "It is full at 65536")
+
+    result = run(place, author(WRONG, repairs=mend), fresh=True)
+    assert found(result) == []
+    assert any("does not say: kills the worker without a word" in text for text in asked)
+    assert any("--pipe-size" in text for text in asked)
+    assert all("[^r-" not in text for text in asked)  # a request has names, a draft has footnotes
+    assert re.search(r"It waits\[\^r-\w{8}\]\.", draft_of(place))
+
+
+def test_claims_have_to_be_cited(tmp_path: Path) -> None:
+    claims = "    must_cite: [Handlers of the worker stop within five seconds., Blocking a signal is cheap.]\n"
+    place = cited(tmp_path, section=claims)
+    result = run(place, writer := author(CITING), model="gpt-4o-mini-2024", concurrency=1)
+    assert [(kind, section) for kind, section, _ in found(result)] == [("uncited-claim", 1)] * 2
+    asked = [sent.last_user_message for sent in writer.requests if sent.section == 1 and sent.purpose == "draft"]
+    assert sum("- Handlers of the worker stop within five seconds." in text for text in asked) == 1
+    assert sum("- Blocking a signal is cheap." in text for text in asked) == 1
+    says = CITING | {
+        1: lambda sent: (
+            f"Handlers of a worker stop in five seconds [{name_of(sent, 'GRACE')}].\n\n"
+            f"It is cheap to block a signal [{name_of(sent, 'fn stop_worker')}]."
+        )
+    }
+    assert found(run(place, author(says), fresh=True)) == []
+
+
+def test_a_section_quotes_its_own_references(tmp_path: Path) -> None:
+    place = cited(tmp_path, outline="", section="    references: ['code/worker.rs:9-13']\n")
+    writer = author({1: lambda sent: f"It starts it again [{name_of(sent, 'fn restart_worker')}]."})
+    result = run(place, writer)
+    assert found(result) == []
+    assert "`code/worker.rs:9-13`." in draft_of(place)
+    system, user = ([sent.request.messages[n].content for sent in writer.requests] for n in (0, 1))
+    assert len(set(system)) == 1
+    assert "You are given passages of references" in system[0]
+    assert "restart_worker" not in system[0]
+    sections = [sent.section for sent in writer.requests]
+    assert [("fn restart_worker" in text) for text in user] == [section == 1 for section in sections]
+    assert "stop_worker(worker: &mut" not in "".join(user)
+
+
+def test_what_is_named_counts_for_what_a_section_is_made_from(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    run(place, author(CITING))
+    path = place / "outlines/07.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("    lines: 40\n", "    lines: 40\n    references: [notes.md]\n", 1), encoding="utf-8")
+    (place / "notes.md").write_text("# Notes\n\nSignals are blocked first.\n", encoding="utf-8")
+    run(place, writer := author(CITING))
+    assert {sent.section for sent in writer.requests} == {1}
+    (place / "chapters/06_exits.md").write_text("# Exits\n\nA process exits once.\n", encoding="utf-8")
+    path.write_text(text.replace("references: [code/,", "references: [code/, chapters/,"), encoding="utf-8")
+    run(place, writer := author(CITING))
+    assert {sent.section for sent in writer.requests} == {1, 2, 3}
+    system = writer.requests[0].request.messages[0].content
+    assert "A process exits once." in system
+    assert "A named pipe outlives" not in system  # the chapter's own document is no reference of its own
+
+
+def test_an_instruction_is_given_with_names_and_not_with_footnotes(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    run(place, author(CITING))
+    run(place, writer := author({}), sections=[1], fresh=True, instruction="Shorter.")
+    present = next(s.last_user_message for s in writer.requests if "waits until it has ended" in s.last_user_message)
+    assert re.search(r"“waits until it has ended” ?\[R\d+\]\.", present)
+    assert "[^r-" not in present
+    assert "code/worker.rs:3-7`" not in present
+
+
+def test_a_small_model_is_told_nothing_of_references(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    run(place, writer := author({}), model="smollm2-135m-instruct", concurrency=1)
+    assert not any("stop_worker" in sent.prompt_text for sent in writer.requests)
+    with (place / "expand.toml").open("a", encoding="utf-8") as settings:
+        settings.write('[models."gpt-4.1"]\nreference_tokens = 0\n')
+    run(place, writer := author({}), fresh=True)
+    assert not any("stop_worker" in sent.prompt_text for sent in writer.requests)
+
+
+def refused(place: Path, reference: str) -> str:
+    """What the command line says of a reference that it refuses, behind the place where it stands."""
+    (place / "outlines/07.yaml").write_text(
+        OUTLINE + f"references:\n- code/worker.rs\n- {json.dumps(reference)}\n", "utf-8"
+    )
+    ran = expand(place, "chapter", "07", "--dry-run")
+    assert (ran.code, ran.out) == (2, "")
+    assert "Traceback" not in ran.err
+    assert ran.err.count("\n") == 1
+    return ran.err.partition(f"outlines/07.yaml:{OUTLINE.count(chr(10)) + 3}:3: ")[2]
+
+
+def test_only_documents_of_the_workspace_and_its_repository_are_read(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    place = cited(tmp_path / "book/docs")
+    (tmp_path / "secret.txt").write_text("s3cret", encoding="utf-8")
+    (place / ".env").write_text("KEY=s3cret", encoding="utf-8")
+    (place / "code/tls.key").write_text("s3cret", encoding="utf-8")
+    (place / "code/copy.txt").write_text("-----BEGIN RSA PRIVATE KEY-----\ns3cret", encoding="utf-8")
+    (place / "code/logo.png").write_bytes(b"\x89PNG\0\0s3cret")
+    (place / "code/way.txt").symlink_to(tmp_path / "secret.txt")
+    (place / "code/env.txt").symlink_to(place / ".env")
+    (place / "code/latin.txt").write_bytes("caf\xe9 s3cret".encode("latin-1"))
+    (place / "code/target").mkdir()
+    (place / "code/target/built.rs").write_text("fn s3cret() {}", encoding="utf-8")
+    (place / ".expand").mkdir(exist_ok=True)
+    (place / ".expand/note.txt").write_text("s3cret", encoding="utf-8")
+    for reference, said in (
+        ("../other/a.rs", "leaves the workspace;"),
+        ("code/../../secret.txt", "leaves the workspace;"),
+        (".env", "a file of the tool's own or a hidden one"),
+        (".expand/note.txt", "a file of the tool's own or a hidden one"),
+        ("outlines/07.yaml", "a file of the tool's own or a hidden one"),
+        ("code/tls.key", "is a file of keys"),
+        ("code/copy.txt", "it holds a private key"),
+        ("code/logo.png", "'code/logo.png' cannot be cited: it is a binary file"),
+        ("code/latin.txt", "byte 3 is not UTF-8"),
+        ("code/nothing.rs", "does not exist; correct the path"),
+        ("code/*.py", "names no file"),
+        ("code/:1-2", "names lines of several files"),
+        ("code/worker.rs:100-200", "names lines that the file does not have"),
+    ):
+        assert said in refused(place, reference), reference
+    assert "leads to" in expand_error(place, "code/way.txt")
+    assert "this is a link to .env" in expand_error(place, "code/env.txt")
+    (place / "outlines/07.yaml").write_text(OUTLINE + "references: [code/, './code/**']\n", encoding="utf-8")
+    ran = expand(place, "prompt", "show", "07", "--section", "1", "--model", "gpt-4.1")
+    assert "fn stop_worker" in ran.out
+    assert "s3cret" not in ran.out
+
+
+def expand_error(place: Path, reference: str) -> str:
+    """What the command line says of a link that it does not follow."""
+    (place / "outlines/07.yaml").write_text(OUTLINE + f"references: [{reference}]\n", encoding="utf-8")
+    ran = expand(place, "chapter", "07", "--dry-run")
+    assert ran.code == 2
+    return ran.err
+
+
+def test_the_repository_around_a_workspace_may_be_cited(tmp_path: Path) -> None:
+    (tmp_path / "repo/src/deep").mkdir(parents=True)
+    (tmp_path / "repo/.git").mkdir()
+    (tmp_path / "repo/.git/config.txt").write_text("s3cret", encoding="utf-8")
+    (tmp_path / "repo/src/deep/mod.rs").write_text(RUST, encoding="utf-8")
+    (tmp_path / "repo/src/notes.md").write_text("# Notes\n\nNothing here.\n", encoding="utf-8")
+    place = cited(tmp_path / "repo/docs", outline="references: ['../src/**/*.rs']\n")
+    run(place, author({1: lambda sent: f"It waits [{name_of(sent, 'fn stop_worker')}]."}))
+    assert "]: `../src/deep/mod.rs:3-7`." in draft_of(place)
+    assert "leaves the workspace and its repository" in refused(place, "../../other.txt")
+    assert "hidden one" in refused(place, "../.git/config.txt")
+
+
+# Passages
+
+
+def cut_up(name: str, text: str) -> list[tuple[str, str]]:
+    """Place and first line of each passage of a file."""
+    return [(one.place, one.text.splitlines()[0]) for one in passages_of(text.encode(), name)]
+
+
+def test_code_is_cut_at_definitions() -> None:
+    assert cut_up("a.rs", RUST) == [
+        ("a.rs:1", "//! Workers and how they end."),
+        ("a.rs:3-7", "/// Stops the worker and waits until it has ended."),
+        ("a.rs:9-13", "/// Starts the worker again after a pause."),
+        ("a.rs:15-16", "/// The option --grace-period of the command line."),
+    ]
+    methods = "".join(f"    fn step_{n}(&self) {{\n        run({n});\n    }}\n\n" for n in range(12))
+    found = passages_of(f"impl Worker {{\n{methods}}}\n\nfn main() {{}}\n".encode(), "a.rs")
+    assert [one.first for one in found] == [1, *range(6, 50, 4), 52]
+    assert found[1].within == ("impl Worker {",)
+    assert found[-1].within == ()
+
+
+def test_a_passage_stays_what_it_is_while_its_words_do() -> None:
+    former = {one.mark for one in passages_of(RUST.encode(), "a.rs")}
+    changed = RUST.replace("worker.wait()", "worker.wait();\n    log()")
+    assert len(former - {one.mark for one in passages_of(changed.encode(), "a.rs")}) == 1
+    assert former.isdisjoint(one.mark for one in passages_of(RUST.encode(), "b.rs"))
+
+
+def test_the_bounds_of_a_passage() -> None:
+    rows = [f"row {n}" for n in range(MOST_LINES)]
+    assert [one.last for one in passages_of("\n".join(["# One", *rows[1:]]).encode(), "a.md")] == [MOST_LINES]
+    assert [one.last for one in passages_of("\n".join(["# One", *rows]).encode(), "a.md")] == [
+        MOST_LINES,
+        MOST_LINES + 1,
+    ]
+    (whole,) = passages_of(("x" * MOST_CHARACTERS).encode(), "a.txt")
+    assert len(whole.text) == MOST_CHARACTERS
+    first, second = passages_of(("x" * (MOST_CHARACTERS + 1)).encode(), "a.txt")
+    assert (len(first.text), len(second.text), second.first) == (MOST_CHARACTERS, 1, 1)
+    deep = "\n".join(" " * n + "x" for n in range(300))
+    assert len(passages_of(deep.encode(), "a.py")) < 30
+    assert passages_of(b"\n{\n}\n", "a.json") == ()
+
+
+def test_documents_are_cut_by_what_they_are() -> None:
+    markdown = "Before.\n\n# One\n\nText.\n\n```\n# no heading\n```\n\n## Two\n\nMore.\n\n# Three\n\nEnd.\n"
+    found = passages_of(markdown.encode(), "a.md")
+    assert [(one.place, one.within) for one in found] == [
+        ("a.md:1", ()), ("a.md:3-9", ()), ("a.md:11-13", ("One",)), ("a.md:15-17", ())
+    ]  # fmt: skip
+    page = (
+        "<html><head><title>T</title><style>p { x: y }</style></head>\n<body><nav>Menu</nav>\n<h1>One</h1>\n"
+        "<p>It is <b>so</b>\nand <code>stop()</code> &amp; on.</p>\n<pre>a\n\nb</pre><h2>Two</h2>"
+        "<p>More</p></body></html>"
+    )
+    found = passages_of(page.encode(), "a.html")
+    assert [(one.place, one.text) for one in found] == [
+        ("a.html:1", "T"),
+        ("a.html:3-8", "One\n\nIt is so and stop() & on.\n\na\n\nb"),
+        ("a.html:8", "Two\n\nMore"),
+    ]
+    notebook = {"cells": [{"source": ["# Load\n", "data = 1"]}, {"source": ""}, {"source": "print(data)"}]}
+    assert cut_up("a.ipynb", json.dumps(notebook)) == [
+        ("a.ipynb, cell 1", "# Load"),
+        ("a.ipynb, cell 3", "print(data)"),
+    ]
+    paths = "".join(f"  /path{n}:\n    get:\n      summary: It is {n}.\n" for n in range(30))
+    found = passages_of(f"openapi: 3.1.0\npaths:\n{paths}".encode(), "api.yaml")
+    assert {one.within for one in found[2:]} == {("paths:",)}
+    assert max(one.last - one.first for one in found) < MOST_LINES
+    (page_one,) = passages_of(pdf(PDF_TEXT), "spec.pdf")
+    assert (page_one.place, page_one.text) == ("spec.pdf, p. 1", PDF_TEXT)
+    for name, data in (("a.pdf", b"%PDF-1.4 no"), ("a.ipynb", b"{}"), ("a.rs", b"\0"), ("a.rs", b"\xff")):
+        with pytest.raises(ValueError, match=r"PDF|notebook|binary|UTF-8"):
+            passages_of(data, name)
+
+
+def test_lines_pages_and_cells_can_be_named() -> None:
+    (only,) = passages_of(RUST.encode(), "a.rs", range(4, 8))
+    assert (only.place, only.text.splitlines()[0]) == ("a.rs:4-7", "pub fn stop_worker(worker: &mut Worker) -> u32 {")
+    assert passages_of(pdf(PDF_TEXT), "a.pdf", range(2, 3)) == ()
+    assert len(passages_of(pdf(PDF_TEXT), "a.pdf", range(1, 2))) == 1
+
+
+# Citations
+
+
+def test_names_become_footnotes_outside_of_code_and_back() -> None:
+    one, two, *_ = passages_of(RUST.encode(), "a.rs")
+    named = {"R1": one, "R2": two}
+    said = "It is so [R1, R2]. `x[R1]`【R2】\n\n```\n[R1]\n```\n\nNo [R3], nor [R1](x.md).\n"
+    first, second = with_footnotes([said, "Again.[^R1]\n"], named)
+    assert first == (
+        f"It is so[^r-{one.mark}][^r-{two.mark}]. `x[R1]`[^r-{two.mark}]\n\n"
+        f"```\n[R1]\n```\n\nNo [R3], nor [R1](x.md).\n\n"
+        f"[^r-{one.mark}]: `a.rs:1`.\n[^r-{two.mark}]: `a.rs:3-7`.\n"
+    )
+    assert second == f"Again.[^r-{one.mark}]\n"  # it is defined above
+    assert with_footnotes([first, second], named) == [first, second]
+    assert with_ids(first, named) == "It is so[R1][R2]. `x[R1]`[R2]\n\n```\n[R1]\n```\n\nNo [R3], nor [R1](x.md).\n"
+    assert with_ids(first, {"R7": two}).endswith(f"[^r-{one.mark}]: `a.rs:1`.\n")
+    assert with_footnotes([said], {}) == [said]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "kinds"),
+    [
+        ("“waits until it hangs” [R2]", ["misquoted"]),
+        ("“until it hangs” [R2]", []),  # three words may be a way of speaking
+        ("「等待工作进程终止吧」[R2]", ["misquoted"]),
+        ("「等待工作进程终」[R2]", []),
+        ("“waits until it hangs”", []),
+        ("Since 2.4 it waits [R2].", []),  # an amount
+        ("Since v2.4 it waits [R2].", ["not-in-reference"]),
+        ("Since 2.4.1 it waits [R2].", ["not-in-reference"]),
+        ("`stop_worker` waits. `kill_worker` does not [R2].", ["not-in-reference"]),
+        ("`kill_worker` does not. `stop_worker` waits [R2].", []),
+        ("`stop_worker` waits: `--force` is given [R2].", ["not-in-reference"]),
+        ("`Worker::stop_worker` waits.[R2] `--force` is another matter.", []),
+    ],
+)
+def test_what_is_cited_has_to_stand_there(claimed: str, kinds: list[str]) -> None:
+    one, two, *_ = passages_of(RUST.encode(), "a.rs")
+    (text,) = with_footnotes([claimed], {"R1": one, "R2": two})
+    known = {one.mark: one, two.mark: two}
+    assert [finding.kind for finding in citation_findings(text, known, (), section=1)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("claim", "text", "kinds"),
+    [
+        ("red green blue grey", "Red and green.[^1]", []),  # half of its terms
+        ("red green blue grey", "Red alone.[^1]", ["uncited-claim"]),
+        ("red green blue grey", "Red and green.", ["uncited-claim"]),
+        ("5 red things", "Red things.[^1]", ["uncited-claim"]),
+        ("红绿蓝灰黑白", "红绿蓝。[^1]", []),  # two of its five pairs
+        ("红绿蓝灰黑白", "红绿。[^1]", ["uncited-claim"]),
+    ],
+)
+def test_a_claim_is_made_from_half_of_its_terms_on(claim: str, text: str, kinds: list[str]) -> None:
+    assert [finding.kind for finding in citation_findings(text, {}, [claim], section=1)] == kinds
+
+
+# What requests quote
+
+
+def test_what_says_most_is_quoted_within_the_tokens() -> None:
+    known = passages_of(RUST.encode(), "a.rs")
+    (ranked, nothing) = rankings(known, ["restart after a pause", "?"])
+    assert ranked[0] is known[2]
+    assert nothing == []
+    size = len(shown_passage("R100", known[2]))
+    assert within_tokens(ranked, size, len) == [known[2]]
+    assert within_tokens(ranked, size - 1, len) != [known[2]]
+    assert known[2] not in within_tokens(ranked, 10_000, len, taken=[known[2]])
+    chinese = passages_of("# 管道\n\n缓冲区已满时写入方等待。\n\n# 信号\n\n阻塞信号之后再创建线程。\n".encode(), "a.md")
+    assert rankings(chinese, ["信号"])[0] == [chinese[1]]  # a word of two characters
+
+
+def test_most_of_the_prompts_is_one_prefix_with_brief_and_references(tmp_path: Path) -> None:
+    place = shipped(tmp_path / "workspace")
+    shutil.copytree(ROOT / "src/expand/ledger", place / "code")
+    (place / "spec.pdf").write_bytes(pdf(PDF_TEXT))
+    for name, said in (("book", "references: [spec.pdf]"), ("03", "references: [code/]")):
+        path = place / f"outlines/{name}.yaml"
+        path.write_text(path.read_text(encoding="utf-8") + f"{said}\n", encoding="utf-8")
+    titles = [section.title.say("en") for section in Workspace.open(place).outline("03").sections]
+    brief = {
+        "packages": {"libc": "0.2.177"},
+        "notes": ["Errors are io::Error."],
+        "sections": [{"title": t} for t in titles],
+    }
+    (place / "briefs").mkdir()
+    (place / "briefs/03.yaml").write_text(json.dumps(brief), encoding="utf-8")
+    counter = TokenCounter("gpt-4.1")
+    with ScriptedServer(ratio=0.8) as server:
+        ran = expand(place, "chapter", "03", "--model", "gpt-4.1", "--base-url", server.base_url)
+        assert ran.code in (0, 5)
+    sent = [request for request in server.requests if "/0/" not in request.headers["X-Client-Request-Id"]]
+    systems = {request.body["messages"][0]["content"] for request in sent}
+    assert len(systems) == 1
+    system = systems.pop()
+    assert "What the sections share" in system  # the brief
+    assert len(re.findall(r"^\[R\d+\] code/", system, re.MULTILINE)) > 3
+    users = [request.body["messages"][1]["content"] for request in sent]
+    assert sum("Passages of references for this section" in user for user in users) > len(users) / 2
+    prefix = counter.count(system)
+    share = prefix * len(users) / sum(prefix + counter.count(user) for user in users)
+    assert share >= 0.7
+    assert 2500 < counter.count(system.partition("You are given passages")[2].partition("How you are asked")[0]) < 3200

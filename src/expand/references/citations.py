@@ -121,9 +121,11 @@ def _says(passage: Passage) -> str:
 
 def _outside_code(text: str, pattern: re.Pattern[str], replaced: Callable[[re.Match[str]], str]) -> str:
     """The text with what a pattern finds outside of code replaced."""
-    for found in reversed(list(pattern.finditer(names.without_code(text)))):
-        text = text[: found.start()] + replaced(found) + text[found.end() :]
-    return text
+    said, at = "", 0
+    for found in pattern.finditer(names.without_code(text)):
+        said += text[at : found.start()] + replaced(found)
+        at = found.end()
+    return said + text[at:]
 
 
 def citation_findings(

@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from expand.markdown import blocks
@@ -174,7 +175,7 @@ def _begins(texts: Sequence[str], start: int, end: int) -> list[int]:
     begins: list[int] = []
     last = start
     level = [at for at in inner if _indent(texts[at]) == least]
-    for at, following in zip(level, [*level[1:], end], strict=True):
+    for at, following in pairwise([*level, end]):
         if following - last > MOST_LINES and at > last:
             begins.append(at)
             last = at

@@ -25,7 +25,8 @@ from expand.workspace import Workspace, read_bytes, write_atomically, write_byte
 FOLDER = "references"
 SIDECAR = ".saved.yaml"
 MOST_BYTES = 20_000_000
-MOST_SECONDS = 60.0
+MOST_SECONDS, SILENT_SECONDS = 60.0, 15.0
+"""How long a page may take, and for how long the server may say nothing."""
 _SLUG_CHARACTERS = 60
 _ENDINGS: Mapping[str, str] = {
     "text/html": ".html",
@@ -116,7 +117,7 @@ def _fetch(url: str) -> tuple[bytes, str]:
     request = urllib.request.Request(url, headers={"User-Agent": "chapter-expand", "Accept": "*/*"})
     ends, data = time.monotonic() + MOST_SECONDS, b""
     try:
-        with urllib.request.urlopen(request, timeout=MOST_SECONDS / 4) as answer:
+        with urllib.request.urlopen(request, timeout=SILENT_SECONDS) as answer:
             if urlsplit(answer.url).scheme not in ("http", "https"):
                 raise InputError(f"{url} leads to {answer.url}", remedy="give the address of a web page")
             while piece := answer.read1(1 << 16):
