@@ -93,7 +93,7 @@ def author(says: dict[int, Says], repairs: Says | None = None) -> ScriptedAuthor
     def write(sent: SentRequest) -> str:
         if sent.purpose == "repair" and repairs is not None:
             return repairs(sent)
-        text = written(sent.question, "normal", generator=generator, ratio=1.0)[0]
+        text = written(sent.question, "normal", generator=generator, ratio=0.85)[0]
         if sent.section in says and sent.section not in said:
             said.add(sent.section)
             first, _, rest = text.partition("\n\n") if text.startswith("### ") else ("", "", text)
@@ -115,7 +115,7 @@ CITING: dict[int, Says] = {
 
 def run(place: Path, writer: ScriptedAuthor, **options: Any) -> RunResult:
     opened = Workspace.open(place)
-    options = {"brief": False, "model": "gpt-4.1", **options}
+    options = {"brief": False, "read": False, "model": "gpt-4.1", **options}
     return asyncio.run(expand_chapter(opened, "07", author=writer, **options))
 
 

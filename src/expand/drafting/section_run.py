@@ -37,6 +37,7 @@ from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputEr
 from expand.ledger import Order
 from expand.llm.types import Answer, Finish, Purpose
 from expand.markdown import blocks, sanitize
+from expand.references.citations import cited_marks
 from expand.settings import ModelRole
 
 if TYPE_CHECKING:
@@ -339,7 +340,7 @@ class SectionRun:
         measure = self._text.skeleton.measure
         problem = (
             f"it has {measure.stated(have):,} {measure.unit} where {measure.stated(lines):,} are wanted; say the same "
-            "in fewer words, and keep the heading line of each topic, every code example and every fact"
+            "in fewer words, and keep the heading line of each topic, every code example, citation and fact"
         )
         # A model that wrote half as much again as it was asked for does so again.
         fewer = max(STRONG_LEAST_LINES, round(lines / delivery_ratio(self._context.delivered)))
@@ -349,6 +350,7 @@ class SectionRun:
             return
         shorter = self._text.replaced(ask.slots, answer.text, answer.finish)
         whole = not any(shorter.cut) and all(body.strip() for body in shorter.bodies)
+        whole = whole and cited_marks(shorter.render()) >= cited_marks(self._text.render())
         if whole and _fences(shorter) >= _fences(self._text) and self._misses(shorter) < self._misses(self._text):
             self._text = shorter
         self._show()

@@ -101,17 +101,19 @@ def renewed(text: str, known: Mapping[str, Passage]) -> str:
     return "".join(lines)
 
 
+def cited_marks(text: str) -> set[str]:
+    """The marks of the passages that a text of a draft cites."""
+    return {note["mark"] for note in _NOTE.finditer(names.without_code(text))} if "[^r-" in text else set()
+
+
 def outdated(section: int, texts: Mapping[int, str], known: Collection[str]) -> tuple[str, ...]:
     """The places that one of a chapter's sections cites and whose marks are not ``known``: what stood there changed, or
     is gone."""
-    text = texts[section]
-    if "[^r-" not in text:
+    gone = cited_marks(texts[section]).difference(known)
+    if not gone:
         return ()
-    definitions = {d.name: d.content for other in texts.values() for d in names.definitions(other)}
-    gone = {
-        note["mark"]: note[0][1:-1] for note in _NOTE.finditer(names.without_code(text)) if note["mark"] not in known
-    }
-    return tuple(dict.fromkeys(definitions.get(name, name).strip("`.") for name in gone.values()))
+    notes = {d.name: d.content for other in texts.values() for d in names.definitions(other)}
+    return tuple(sorted(notes.get(f"^r-{mark}", mark).strip("`.") for mark in gone))
 
 
 def _says(passage: Passage) -> str:
