@@ -5,21 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from workspaces import ZH_TITLES, draft_of, rows, small
+from behaviours import Behaviour, BehaviourServer, Call, Reply
+from behaviours.server import answer, stream_reply
+from workspaces import ZH_TITLES, draft_of, expand, finished, rows, small, start
 
 from expand import (
     Answer,
     AttemptFailedError,
     ChapterResult,
+    Event,
+    Failure,
     Finding,
+    InputError,
     RunResult,
     Workspace,
     accept,
+    dry_run,
     expand_chapter,
     read_draft,
     review,
@@ -418,3 +425,218 @@ def test_a_second_look_that_is_junk_confirms_nothing(tmp_path: Path) -> None:
     result = read(place, made)
     assert draft_of(place) == before
     assert len(found(result, "note")) == 5
+
+
+# --- within a run ----------------------------------------------------------------------------------
+
+
+def test_a_run_reads_a_chapter_by_itself_once_it_is_drafted(tmp_path: Path) -> None:
+    place, author = small(tmp_path), reader(FIVE)
+    result = run(place, author, brief=False)
+    assert purposes(author)[-2:] == ["review", "review"]
+    assert "review" not in purposes(author)[:-2]
+    assert result.attempts == len(author.requests)
+    assert result.answers == len(author.requests)
+    assert all(new in text_of(place) for new in MENDED.values())
+    assert [section.status for section in result.chapter.sections] == ["drafted"] * 3
+    assert len(found(result.chapter, "note")) == 5
+    draft = document.read(draft_of(place))
+    assert not any(draft.edited(number) for number in (1, 2, 3))
+    again = reader(lambda _: pytest.fail("asked again"))
+    second = run(place, again, brief=False)
+    assert second.attempts == 0
+    assert found(second.chapter) == found(result.chapter)
+    assert [one.lines for one in second.chapter.sections] == [one.lines for one in result.chapter.sections]
+
+
+@pytest.mark.parametrize(
+    ("options", "reads"),
+    [({}, True), ({"read": False}, False), ({"model": "scripted"}, False), ({"model": "scripted", "read": True}, True)],
+)
+def test_the_readers_profile_decides_where_nobody_else_does(
+    tmp_path: Path, options: dict[str, Any], reads: bool
+) -> None:
+    place, author = small(tmp_path), reader()
+    given = {"model": "gpt-4.1", "brief": False, **options}
+    asyncio.run(expand_chapter(Workspace.open(place), "07", author=author, **given))
+    assert ("review" in purposes(author)) == reads
+
+
+def test_the_model_of_the_role_reads(tmp_path: Path) -> None:
+    place, author = small(tmp_path), reader(FIVE)
+    (place / "expand.toml").write_text('[roles]\nreview = "gpt-4.1"\n', encoding="utf-8")
+    asyncio.run(expand_chapter(Workspace.open(place), "07", author=author, model="scripted"))
+    assert {sent.request.model for sent in author.requests if sent.purpose == "review"} == {"gpt-4.1"}
+    assert {sent.request.model for sent in author.requests if sent.purpose != "review"} == {"scripted"}
+    assert "response_format" in author.requests[-1].request.parameters
+
+
+def test_one_section_is_not_read(tmp_path: Path) -> None:
+    place, author = drafted(small(tmp_path)), reader()
+    run(place, author, sections=[2], fresh=True, brief=False)
+    assert "review" not in purposes(author)
+    with pytest.raises(InputError, match="a read-through is of a whole chapter"):
+        run(place, author, sections=[2], read=True)
+
+
+def test_a_section_that_changed_has_the_chapter_read_again(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    run(place, reader(FIVE), brief=False)
+    outline = place / "outlines/07.yaml"
+    outline.write_text(outline.read_text(encoding="utf-8").replace("Checklist,", "Checks,"), encoding="utf-8")
+    author = reader(planted={})
+    run(place, author, brief=False)
+    assert purposes(author)[-1] == "review"
+    assert "Its 3 workers run by now." in author.requests[-1].last_user_message
+
+
+def test_what_the_budget_refuses_is_said_and_the_draft_is_there(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before, author = draft_of(place), reader(FIVE)
+    asked = run(place, author, brief=False, read=True, budget=2_000)
+    assert author.requests == []
+    assert asked.exit_code == 3
+    assert [(refused.chapter, refused.section) for refused in asked.refused] == [("07", 0)]
+    assert draft_of(place) == before
+    assert [section.status for section in asked.chapter.sections] == ["reused"] * 3
+
+
+@pytest.mark.parametrize(("share", "reads"), [(3.9, False), (4.1, True)])
+def test_by_itself_a_chapter_is_read_for_a_quarter_of_what_is_left(tmp_path: Path, share: float, reads: bool) -> None:
+    place = drafted(small(tmp_path))
+    (place / "drafts/07.md").unlink()  # made again from the ledger, for nothing
+    probe = reader()
+    run(small(tmp_path / "probe"), probe, brief=False)
+    (order,) = rows(tmp_path / "probe", "SELECT reserved_tokens FROM attempt WHERE purpose = 'review'")
+    author = reader()
+    told: list[Event] = []
+    result = run(place, author, brief=False, budget=int(order[0] * share), on_event=told.append)
+    assert ("review" in purposes(author)) == reads
+    assert result.exit_code != 3
+    assert any("07: not read through: it may take" in str(event) for event in told) != reads
+
+
+def test_an_unfinished_chapter_is_not_read(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    run(place, reader(), sections=[1], brief=False)
+    with pytest.raises(InputError, match="section 2 is not finished") as raised:
+        read(place, reader())
+    assert "expand chapter 07" in str(raised.value)
+    with pytest.raises(InputError, match="there is no draft"):
+        read(small(tmp_path / "none"), reader())
+
+
+def test_a_reader_that_cannot_be_reached(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    gone = AttemptFailedError(Failure.UNAUTHORIZED, "no such key")
+    by_itself = run(place, reader(lambda _: gone), brief=False)
+    assert by_itself.exit_code != 4
+    assert by_itself.stopped_by == ""
+    asked = run(place, reader(lambda _: gone), brief=False, read=True)
+    assert asked.exit_code == 4
+    assert "no such key" in asked.stopped_by
+
+
+def test_what_was_bought_before_a_kill_is_not_bought_again(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    before = draft_of(place)
+    look = threading.Event()
+
+    def reply(call: Call) -> Reply:
+        if "Finding 1 (" not in call.question.text:
+            return answer(call, json.dumps({"findings": FIVE}))
+        first, verdicts = not look.is_set(), [{"finding": number, "confirmed": True} for number in range(1, 6)]
+        look.set()
+        return stream_reply([5.0]) if first else answer(call, json.dumps({"verdicts": verdicts}))
+
+    with BehaviourServer((Behaviour(name="reads", does="", reply=reply),)) as server:
+        words = ("review", "07", "--read", "--model", "reads", "--base-url", server.base_url)
+        process = start(place, *words)
+        assert look.wait(60)
+        process.kill()
+        finished(process)
+        assert draft_of(place) == before
+        expand(place, *words)
+        assert len(server.calls["reads"]) == 3  # the draft was read once
+    assert all(new in text_of(place) for new in MENDED.values())
+    assert verify(Workspace.open(place).ledger_path).findings == ()
+
+
+def test_a_run_goes_on_with_what_an_earlier_one_began(tmp_path: Path) -> None:
+    place, own = small(tmp_path), reader(FIVE)
+
+    def write(sent: SentRequest) -> str | Answer | AttemptFailedError:
+        assert own.write is not None
+        looks = "Finding 1 (" in sent.last_user_message
+        return AttemptFailedError(Failure.UNAUTHORIZED, "no key") if looks else own.write(sent)
+
+    run(place, ScriptedAuthor(write=write), brief=False)
+    before, author = draft_of(place), reader(FIVE)
+    run(place, author, brief=False)
+    assert purposes(author) == ["review"]  # the second look
+    assert all(new in text_of(place) for new in MENDED.values())
+    (place / "drafts/07.md").write_bytes(before.encode())  # as if it was killed before the draft was written
+    run(place, author, brief=False)
+    assert len(author.requests) == 1
+    assert all(new in text_of(place) for new in MENDED.values())
+
+
+def test_a_dry_run_counts_it(tmp_path: Path) -> None:
+    opened = Workspace.open(small(tmp_path))
+    options: dict[str, Any] = {"model": "gpt-4.1", "brief": False}
+    planned = dry_run(opened, "07", **options)
+    assert [(one.section, one.title, one.requests) for one in planned][-1] == (0, "read-through", 2)
+    assert len(dry_run(opened, "07", read=False, **options)) == len(planned) - 1
+    run(tmp_path, reader(FIVE), brief=False)
+    ((reserved,),) = rows(tmp_path, "SELECT sum(reserved_tokens) FROM attempt WHERE purpose = 'review'")
+    assert reserved <= planned[-1].reserved_tokens <= 2 * reserved
+    assert [one.title for one in dry_run(opened, "07", **options)] == [one.title for one in planned[:-1]]
+    assert dry_run(opened, "07", read=True, **options)[-1].title == "read-through"
+
+
+# --- on the command line ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("chapter", "07", "--read", "--section", "1"), "leave out --read"),
+        (("chapter", "07", "--read", "--batch", "submit"), "a batch and a worker read no draft through"),
+        (("chapter", "07", "--read", "--queue"), "a batch and a worker read no draft through"),
+        (("review", "07", "--read", "--base-url", "http://127.0.0.1:9/v1"), "there is no draft"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    ran = expand(small(tmp_path), *words)
+    assert ran.code == 2
+    assert says in ran.err
+    assert ran.out == ""
+
+
+def test_review_reads_and_prints(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+
+    def reply(call: Call) -> Reply:
+        looks = "Finding 1 (" in call.question.text
+        verdicts = [{"finding": number, "confirmed": True} for number in range(1, 6)]
+        return answer(call, json.dumps({"verdicts": verdicts} if looks else {"findings": FIVE}))
+
+    with BehaviourServer((Behaviour(name="reads", does="", reply=reply),)) as server:
+        words = ("review", "07", "--read", "--json", "--model", "reads", "--base-url", server.base_url)
+        refused = expand(place, *words, "--budget", "10")
+        assert refused.code == 3
+        assert "07: not read through: " in refused.err
+        assert refused.json["chapters"][0]["id"] == "07"
+        ran = expand(place, *words)
+        again = expand(place, *words)
+        sent = [call.headers["X-Client-Request-Id"].split("/")[:3] for call in server.calls["reads"]]
+    assert sent == [["07", "0", "review"]] * 2
+    kinds = [one["kind"] for section in ran.json["chapters"][0]["sections"] for one in section["findings"]]
+    assert {one["kind"] for one in FIVE} <= set(kinds)
+    assert "07: read through: 5 findings, 5 mended" in ran.err
+    assert "nothing has changed since" in again.err
+    assert again.json == ran.json
+    assert all(new in text_of(place) for new in MENDED.values())
+    unreached = expand(drafted(small(tmp_path / "other")), *words)
+    assert unreached.code == 4
+    assert unreached.json["chapters"][0]["id"] == "07"

@@ -1,19 +1,24 @@
 """A run worked out without sending: the dry run, and a section's first request word for word."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 
 from expand.drafting.brief_request import begun_chapters, brief_order, wants_brief
 from expand.drafting.budget_plan import EXPECTED_TOKENS_PER_LINE, simulated_orders
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore, open_chapter
 from expand.drafting.length_loop import loop_for
-from expand.drafting.model_setup import model_setup_for, require_language
+from expand.drafting.model_setup import ModelSetup, model_setup_for, other_roles, require_language
+from expand.drafting.read_through import MOST_FINDINGS, read_order, review_context, texts_of
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_state import SectionCheck, check_sections
-from expand.drafting.section_text import SectionText
+from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
+from expand.prompts.context import ChangeContext
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -48,12 +53,19 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
         require_language(setup.profile, book, options.language)
         drafts = DraftStore(workspace, book, options=options, setup=setup)
         begun = begun_chapters(ledger) if ledger else set()
+        reader = settings.for_role("review")[0] if other_roles(workspace, settings, options) else None
         planned: list[DryRun] = []
-        for chapter, check in check_sections(drafts, ledger, dry_run=True, overwrite=True):
-            if check.state == "due" and wants_brief(chapter, begun):
-                begun.add(chapter.id)
-                planned.append(_simulated_brief(chapter))
-            planned.append(_simulated(chapter, check))
+        for chapter, found in groupby(check_sections(drafts, ledger, dry_run=True, overwrite=True), lambda one: one[0]):
+            checks = [check for _, check in found]
+            due = [check.section for check in checks if check.state == "due"]
+            if due and wants_brief(chapter, begun):
+                planned.append(_simulated_requests(chapter, "brief", [brief_order(chapter, "dry")]))
+            planned += [_simulated(chapter, check) for check in checks]
+            if reader and (due or options.read):
+                texts = {**texts_of(drafts.look(chapter.id)), **{one.number: _imagined(one.lines) for one in due}}
+                with suppress(*() if options.read else (InputError,)):  # a run says so, and goes on
+                    orders = _read_orders(chapter, model_setup_for(workspace, reader, ledger=ledger), texts)
+                    planned.append(_simulated_requests(chapter, "read-through", orders))
         return tuple(planned)
     finally:
         if ledger:
@@ -81,21 +93,34 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
     return order, setup.counter.exact, counts
 
 
-def _simulated_brief(chapter: Chapter) -> DryRun:
-    """What the request for the chapter's brief would take, as section 0."""
-    order = brief_order(chapter, "dry")
+def _imagined(lines: int) -> str:
+    return "\n".join(map(imagined_line, range(lines)))
+
+
+def _read_orders(chapter: Chapter, setup: ModelSetup, texts: Mapping[int, str]) -> list[Order]:
+    """The requests of a read-through; the second one as if the answer to the first were as long as it may be."""
+    found = ChangeContext(finding=1, kind="", section=1, problem="", before=_imagined(MOST_FINDINGS * 30), after=None)
+    return [
+        read_order(chapter, setup, "dry", "review.j2", review_context(chapter, texts)),
+        read_order(chapter, setup, "dry", "second_look.j2", review_context(chapter, {}, changes=(found,))),
+    ]
+
+
+def _simulated_requests(chapter: Chapter, title: str, orders: Sequence[Order]) -> DryRun:
+    """What requests about the chapter as a whole would take, as section 0."""
+    costs = [order.amount.pico_usd for order in orders]
     return DryRun(
         chapter=chapter.id,
         section=0,
-        title="brief",
+        title=title,
         lines=0,
         reused=False,
-        requests=1,
-        prompt_tokens=order.prompt_estimate or order.prompt_tokens,
-        completion_tokens=order.request.max_output_tokens - chapter.setup.profile.reasoning_tokens,
-        reserved_tokens=order.amount.tokens,
-        largest=order.amount.tokens,
-        cost_pico_usd=order.amount.pico_usd,
+        requests=len(orders),
+        prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
+        completion_tokens=sum(o.request.max_output_tokens - chapter.setup.profile.reasoning_tokens for o in orders),
+        reserved_tokens=sum(order.amount.tokens for order in orders),
+        largest=max(order.amount.tokens for order in orders),
+        cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
     )
 
 

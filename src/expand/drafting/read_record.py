@@ -16,16 +16,12 @@ from expand.workspace import Workspace, write_atomically
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadRecord:
-    """A read-through: the hash of each section's text by number, as it is with what was mended. ``done`` is False from
-    before the first request until its end: a run that was killed meanwhile is gone on with."""
+    """A read-through: the hash of each section's text by number, as it was read (``before``) and as it is with what was
+    mended. ``before`` is there from the first request on: a run that was killed since is gone on with."""
 
+    before: Mapping[int, str]
     texts: Mapping[int, str]
     findings: tuple[Finding, ...] = ()
-    done: bool = False
-
-    def is_of(self, texts: Mapping[int, str]) -> bool:
-        """Whether the sections are the same by now."""
-        return self.texts == hashes(texts)
 
     def findings_in(self, texts: Mapping[int, str]) -> tuple[Finding, ...]:
         """The findings in sections that are the same by now."""
@@ -42,9 +38,9 @@ def read_record(workspace: Workspace, draft: str) -> ReadRecord:
     """The record for a draft, given by its path. One that cannot be read counts as none."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         kept = json.loads(_path(workspace, draft).read_text(encoding="utf-8"))
-        texts = {int(number): text for number, text in kept["texts"].items()}
-        return ReadRecord(texts=texts, findings=tuple(Finding(**one) for one in kept["findings"]), done=kept["done"])
-    return ReadRecord(texts={})
+        before, texts = ({int(number): text for number, text in kept[name].items()} for name in ("before", "texts"))
+        return ReadRecord(before=before, texts=texts, findings=tuple(Finding(**one) for one in kept["findings"]))
+    return ReadRecord(before={}, texts={})
 
 
 def keep_record(workspace: Workspace, draft: str, record: ReadRecord) -> None:

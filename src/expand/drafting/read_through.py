@@ -20,6 +20,7 @@ from expand.checks import Finding
 from expand.checks.finding import KINDS, Severity, finding
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile
+from expand.drafting.model_setup import ModelSetup
 from expand.drafting.read_record import ReadRecord, hashes, keep_record, read_record
 from expand.drafting.request_builder import chapter_order
 from expand.drafting.run_context import RunContext
@@ -110,10 +111,9 @@ async def read_through(
         )
     texts = texts_of(draft_file)
     record = read_record(workspace, draft_file.path)
-    if record.done and record.is_of(texts):
+    if record.texts == hashes(texts):
         return "read through before, and nothing has changed since"
-    begun = ReadRecord(texts=hashes(texts), findings=record.findings_in(texts))
-    keep_record(workspace, draft_file.path, begun)
+    keep_record(workspace, draft_file.path, replace(record, before=hashes(texts)))
     entries = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
     if entries is None:
         return "the reader's answer is no list of findings, so nothing was changed"
@@ -134,7 +134,8 @@ async def read_through(
     findings += [_finding(r, new, edits, rejected=True) for n, r in enumerate(found, 1) if n not in confirmed]
     findings.sort(key=lambda one: (one.section, one.line))
     # Before the draft: a run that is killed between the two finds its answers, and comes to the same.
-    keep_record(workspace, draft_file.path, ReadRecord(texts=hashes(new), findings=tuple(findings), done=True))
+    done = ReadRecord(before=hashes(texts), texts=hashes(new), findings=tuple(findings))
+    keep_record(workspace, draft_file.path, done)
     for number in {edit.section for edit in edits}:
         draft_file.put_on(number, new[number])
     draft_file.write()
@@ -144,10 +145,9 @@ async def read_through(
     return said + (f"; {missing} left out that quote nothing in the draft" if missing else "")
 
 
-def read_order(context: RunContext | None, chapter: Chapter, template: str, values: ReviewContext) -> Order:
-    """The order for one of the two requests. Without a context it is for looking at only. Raises ``InputError`` where
-    it does not fit the model's context window."""
-    setup = context.models_for("review", chapter.setup)[0] if context else chapter.setup
+def read_order(chapter: Chapter, setup: ModelSetup, run_id: str, template: str, values: ReviewContext) -> Order:
+    """The order for one of the two requests to a model. Raises ``InputError`` where it does not fit its context
+    window."""
     prompts, system = chapter.templates_for(setup)
     message = prompts.review(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
@@ -156,7 +156,7 @@ def read_order(context: RunContext | None, chapter: Chapter, template: str, valu
         setup,
         message,
         purpose="review",
-        run_id=context.run_id if context else "none",
+        run_id=run_id,
         output_tokens=OUTPUT_TOKENS[template],
         question=hashlib.sha256("|".join(words).encode()).hexdigest(),
         parameters=setup.profile.json_format("answer", _SCHEMAS[template]),
@@ -197,7 +197,8 @@ async def _ask(
     context: RunContext, chapter: Chapter, template: str, values: ReviewContext
 ) -> list[Mapping[str, Any]] | None:
     """The entries of the list that the model answers with; None where it does not."""
-    bought = await context.client.buy(read_order(context, chapter, template, values))
+    setup = context.models_for("review", chapter.setup)[0]
+    bought = await context.client.buy(read_order(chapter, setup, context.run_id, template, values))
     context.usage.of(chapter.id, 0).add(bought)
     return parsed(bought.answer.text) if bought.answer.usable else None
 

@@ -29,7 +29,7 @@ from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
-from expand.drafting.read_record import read_record
+from expand.drafting.read_record import hashes, read_record
 from expand.drafting.read_through import read_order, read_through, review_context, texts_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
@@ -456,15 +456,15 @@ class _Scheduler:
         """Have a drafted chapter read through, where the options or the reader's profile say so. By itself that is done
         for chapters that were drafted just now, and where it can take but a small part of what is left."""
         chapter, asked = draft_file.chapter, self._options.read
-        reads = self._context.models_for("review", chapter.setup)[0].profile.read if asked is None else asked
-        if self._options.sections is not None or not reads:
+        reader = self._context.models_for("review", chapter.setup)[0]
+        if self._options.sections is not None or not (reader.profile.read if asked is None else asked):
             return
         record, texts = read_record(self._workspace, draft_file.path), texts_of(draft_file)
-        begun = not record.done and record.is_of(texts)
+        begun = hashes(texts) == record.before != record.texts
         if not asked and (draft_file.unfinished or not (begun or chapter.id in self._worked)):
             return
         try:
-            order = read_order(self._context, chapter, "review.j2", review_context(chapter, texts))
+            order = read_order(chapter, reader, "none", "review.j2", review_context(chapter, texts))
             left = self._context.remaining_tokens(chapter.id)
             if not asked and left is not None and order.amount.tokens * READ_SHARE > left:
                 said = f"not read through: it may take {order.amount.tokens:,} of the {left:,} tokens left"
@@ -472,9 +472,10 @@ class _Scheduler:
                 judge = self._code(chapter).judge if self._code else None
                 said = await read_through(self._context, self._workspace, draft_file, judge)
             self._on_event(Notice(message=f"{chapter.id}: {said}"))
-        except StoppedError:
-            return
-        except (BudgetExceededError, AuthorError, InputError) as error:
+        except (BudgetExceededError, AuthorError, StoppedError, InputError) as error:
+            self._noted.add(chapter.id)  # a later run goes on with it
+            if isinstance(error, StoppedError):
+                return
             if not asked:
                 self._on_event(Notice(message=f"{chapter.id}: not read through: {error}"))
             elif isinstance(error, InputError):
