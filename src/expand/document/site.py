@@ -10,14 +10,14 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
 import yaml
 
 from expand.errors import InputError, Place
 from expand.markdown import blocks
-from expand.paths import read_file, require_inside
+from expand.paths import packaged_table, read_file, require_inside
 from expand.schema.source_text import MAX_BYTES
 
 GeneratorName = Literal["mdBook", "MkDocs", "VitePress", "Docusaurus", "docsify", "Sphinx", "Markdown"]
@@ -56,40 +56,24 @@ class Generator:
     exclude: str = ""
 
 
+_SCRIPT_ENDINGS = ("ts", "js", "mts", "mjs", "cts", "cjs")
+
+
 def _scripts(*names: str) -> tuple[str, ...]:
-    return tuple(f"{name}.{ending}" for name in names for ending in ("ts", "js", "mts", "mjs", "cts", "cjs"))
+    return tuple(f"{name}.{ending}" for name in names for ending in _SCRIPT_ENDINGS)
 
 
+def _generator(name: GeneratorName, table: Mapping[str, Any]) -> Generator:
+    lists = {key: tuple(value) for key, value in table.items() if isinstance(value, list) and key != "scripts"}
+    own = {key: value for key, value in table.items() if not isinstance(value, list)}
+    marks = (*_scripts(*table.get("scripts", ())), *lists.get("marks", ()))
+    return Generator(name=name, **{**own, **lists, "marks": marks})
+
+
+_TABLE = packaged_table("site_generators")
 PLAIN = Generator(name="Markdown")
-GENERATORS = (
-    Generator(name="MkDocs", marks=("mkdocs.yml", "mkdocs.yaml"), folders=True, complete=True, exclude="exclude_docs"),
-    Generator(
-        name="VitePress",
-        marks=(*_scripts(".vitepress/config", ".vitepress/config/index"), ".vitepress"),
-        bare=True,
-        html=True,
-        rooted=True,
-        served=("public",),
-        exclude="srcExclude",
-    ),
-    Generator(
-        name="Docusaurus",
-        marks=_scripts("docusaurus.config"),
-        bare=True,
-        folders=True,
-        served=("static", "../static"),
-        exclude="exclude",
-    ),
-    Generator(name="mdBook", marks=("book.toml", "SUMMARY.md", "src/SUMMARY.md"), html=True, complete=True),
-    Generator(name="docsify", marks=("_sidebar.md", "index.html"), indexes=("README", "index"), bare=True, rooted=True),
-    Generator(name="Sphinx", marks=("conf.py",), html=True, rooted=True, exclude="exclude_patterns"),
-)
-_LISTS_FILES = r"\]\((?!/)[^):#]+\.md"
-_PROOFS = {
-    "SUMMARY.md": _LISTS_FILES,
-    "index.html": "docsify",
-    "conf.py": r"(?m)^\s*(?:extensions|html_theme|master_doc|root_doc|project)\s*=",
-}
+GENERATORS = tuple(_generator(name, table) for name, table in _TABLE["generators"].items())
+_PROOFS: Mapping[str, str] = _TABLE["proofs"]
 """What a mark of a common name has to hold."""
 
 
@@ -458,7 +442,7 @@ def _script_texts(first: Sequence[Path]) -> dict[Path, str]:
 
 
 def _is_script(path: Path) -> bool:
-    return path.suffix in (".ts", ".js", ".mts", ".mjs", ".cts", ".cjs", ".json") and path.is_file()
+    return path.suffix[1:] in (*_SCRIPT_ENDINGS, "json") and path.is_file()
 
 
 def _stated(text: str, key: str, *, sign: str = ":") -> str:

@@ -7,21 +7,15 @@ span is content: books about language models quote it. Every step takes time tha
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from expand.markdown.blocks import newline_of
+from expand.paths import packaged_table
 
-_NAMES = (
-    "think(?:ing)?|thoughts?|thought[_-]process|reason(?:ing)?|reflection|scratchpad|analysis|inner[_-]monologue|"
-    "seed:think|antml:thinking"
-)
-_SUMMARY = r"<summary>\s*(?:thinking|thought|reasoning|思考|推理)[^<\n]{0,60}</summary>"
-_FINAL = (
-    r"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*final\b[^<\n]{0,80}(?:<\|constrain\|>[^<\n]{0,40})?<\|message\|>"
-)
-_START = r"(?<![\s\S])"
+_TABLE = packaged_table("thinking")
+_NAMES: str = _TABLE["names"]
 
 
 class Wrapper(NamedTuple):
@@ -39,31 +33,16 @@ class Wrapper(NamedTuple):
 
 
 NEVER = r"(?!)"
-WRAPPERS: Sequence[Wrapper] = (
-    Wrapper(rf"<(?:{_NAMES})(?:\s[^<>]{{0,200}})?(?<!/)>", NEVER, rf"</(?:{_NAMES})\s*>"),
-    Wrapper("◁think▷", NEVER, "◁/think▷"),  # Kimi
-    Wrapper(r"\[THINK\]", NEVER, r"\[/THINK\]"),  # Magistral
-    Wrapper(r"<\|begin_of_thought\|>", NEVER, r"<\|end_of_thought\|>(?:\s*<\|begin_of_solution\|>)?"),
-    Wrapper(r"<\|start_thinking\|>", NEVER, r"<\|end_thinking\|>(?:\s*<\|start_response\|>)?"),  # Command A
-    Wrapper(r"<unused94>(?:thought)?", NEVER, "<unused95>"),  # MedGemma
-    Wrapper(r"<\|channel>thought", NEVER, r"<channel\|>"),  # Gemma
-    Wrapper(  # gpt-oss
-        r"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(?:analysis|commentary)\b[^<\n]{0,80}<\|message\|>",
-        r"<\|end\|>",
-        _FINAL,
-    ),
-    Wrapper(  # gpt-oss, where a server leaves its special tokens out
-        rf"{_START}analysis(?=[A-Z\"'“])", r"assistantfinal", NEVER, certain=False, plain=True
-    ),
-    Wrapper(  # Granite
-        rf"{_START}here(?:'s|\s+is)\s+my\s+thought\s+process:",
-        r"here(?:'s|\s+is)\s+my\s+response:",
-        NEVER,
-        certain=False,
-        plain=True,
-    ),
-    Wrapper(rf"<details\b[^<>]{{0,200}}>\s*{_SUMMARY}", "</details>", NEVER, certain=False, plain=True),
-)
+
+
+def _wrapper(table: Mapping[str, Any]) -> Wrapper:
+    stated: dict[str, Any] = {
+        name: value.replace("«names»", _NAMES) if isinstance(value, str) else value for name, value in table.items()
+    }
+    return Wrapper(**{"closes": NEVER, "ends": NEVER, **stated})
+
+
+WRAPPERS: Sequence[Wrapper] = tuple(map(_wrapper, _TABLE["wrappers"]))
 """The known ways, in any case. Tags of the first one close each other: some models open ``<think>`` and close
 ``</thinking>``."""
 

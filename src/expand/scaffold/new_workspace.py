@@ -19,6 +19,7 @@ from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, all_free, settled
 from expand.importers.writer import SCHEMA_FILE
 from expand.outline.schema import BOOK, OUTLINE
+from expand.paths import DATA
 from expand.prompts.files import eject, template_files
 from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree, has_documents, text_of
 from expand.settings import SETTINGS
@@ -40,17 +41,6 @@ _FIRST_SECTIONS = (
     ProposedSection(title="A first example", length=Length(80, "lines")),
 )
 _GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}", SETTINGS_SCHEMA_FILE})
-_SETTINGS = f"""\
-#:schema ./{SETTINGS_SCHEMA_FILE}
-# Settings of this workspace. Command line and environment come before them; every line is optional.
-# With neither OPENAI_API_KEY nor a base URL set, a small local model writes, for trying out.
-
-[author]
-# model = "gpt-4.1"
-# provider = "ollama"                      # or openrouter, azure, vllm …: who serves the model
-# base_url = "http://127.0.0.1:8080/v1"    # anything that speaks the OpenAI API
-# concurrency = 8                          # sections worked on side by side
-"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,7 +186,7 @@ def _common_files(
         schema=BOOK_SCHEMA_FILE,
     )
     return {
-        MARKER: _SETTINGS,
+        MARKER: (DATA / "new_workspace.toml").read_text(encoding="utf-8"),
         f"outlines/{SCHEMA_FILE}": _json(OUTLINE.schema),
         f"outlines/{BOOK_SCHEMA_FILE}": _json(BOOK.schema),
         SETTINGS_SCHEMA_FILE: _json(SETTINGS.schema),

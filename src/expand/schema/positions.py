@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import yaml
 from yaml import events
 
+from expand.paths import packaged_table
 from expand.schema.source_text import START, UNWANTED, Position, Problems, quoted, read_settings_file, read_text
 
 if TYPE_CHECKING:
@@ -46,36 +47,10 @@ _CORE = re.compile(
     r"|[-+]?(?:\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN)"
 )
 
-_QUOTES = 'put the text in "quotes"'
-_COLON = (
-    "a colon inside a plain text, or a key in the wrong column",
-    f"{_QUOTES}, or line the key up with those above",
-)
-_ESCAPE = ("an unknown escape after a backslash", "double the backslash, or use 'single quotes'")
-_OPEN = ("the bracket opened here is not closed, or a comma in it is missing", "close it")
-_INDENT = ("the indentation does not fit", "line the keys of one mapping up below each other")
 _TOO_DEEP = (f"nested more than {MAX_DEPTH} levels deep", "no file needs that; remove the brackets")
-# What the parser says, what it means, how to mend it, and whether to point where it began.
-_SYNTAX: tuple[tuple[str, tuple[str, str], bool], ...] = (
-    ("mapping values are not allowed", _COLON, False),
-    ("cannot start any token", ("this character cannot begin a text", _QUOTES), False),
-    ("escape", _ESCAPE, False),
-    ("hexdecimal", _ESCAPE, False),
-    ("Unicode character", _ESCAPE, False),
-    ("quoted scalar", ("the quote opened here is never closed", "close it"), True),
-    ("flow sequence", _OPEN, True),
-    ("flow mapping", _OPEN, True),
-    ("':'", ("a key without its colon", "write key: value, with a space after it"), True),
-    ("expected key", _INDENT, False),
-    ("block end", _INDENT, False),
-    ("'-' indicator", ("the list ends in the wrong column", "line its dashes up"), False),
-    ("sequence entries are not", ("a list begins where none can", "begin it on a new line"), False),
-    ("tag", ("an exclamation mark begins a tag", _QUOTES), False),
-    ("alphabetic or numeric", ("* and & have a meaning of their own here", _QUOTES), False),
-    ("node content", ("a comma or a bracket too many", "remove it"), False),
-    ("directive", ("a line that begins with % is a directive", "remove it"), False),
-    ("maximum nesting depth", _TOO_DEEP, False),
-    ("incompatible", ("a version of YAML that does not exist", "remove the line"), False),
+_SYNTAX: Sequence[Mapping[str, Any]] = (
+    *packaged_table("yaml_errors")["errors"],
+    {"says": ["maximum nesting depth"], "what": _TOO_DEEP[0], "remedy": _TOO_DEEP[1]},
 )
 
 
@@ -165,10 +140,10 @@ def _events(text: str) -> Generator[events.Event, None, None]:
 def _note_syntax(error: yaml.YAMLError, problems: Problems) -> None:
     marked = cast("yaml.MarkedYAMLError", error)
     said = f"{marked.context or ''} {marked.problem or ''}".strip()
-    found = [row for row in _SYNTAX if row[0] in said]
-    what, remedy = found[0][1] if found else (said, "compare it with the lines above")
-    begun = marked.context_mark if found and found[0][2] else None
+    found: Mapping[str, Any] = next((row for row in _SYNTAX if any(words in said for words in row["says"])), {})
+    begun = marked.context_mark if found.get("begun") else None
     mark = begun or cast("yaml.Mark", marked.problem_mark)
+    what, remedy = found.get("what", said), found.get("remedy", "compare it with the lines above")
     problems.add(Position(line=mark.line + 1, column=mark.column + 1), f"not YAML: {what}", remedy)
 
 
@@ -276,7 +251,7 @@ class _Composer:
         if not (mark and plain and mark in event.value):  # type: ignore[attr-defined]
             return False
         narrow = '", "' if mark == "，" else '": "'
-        self._problems.add(at, f'"{mark}" separates nothing here', f"write {narrow}, or {_QUOTES}")
+        self._problems.add(at, f'"{mark}" separates nothing here', f'write {narrow}, or put the text in "quotes"')
         return True
 
     def _key(self, event: events.NodeEvent, at: Position, around: _Collection) -> str:

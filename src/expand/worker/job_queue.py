@@ -26,6 +26,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from expand.errors import LedgerError
 from expand.ledger.postgres import SILENT_SECONDS
 from expand.ledger_location import Server
+from expand.paths import DATA
 from expand.schema import Json
 from expand.worker.jobs import SectionJob
 
@@ -36,16 +37,7 @@ _WAITING = ("todo", "doing")
 
 _SUFFIX = "_queue"
 _LONGEST_NAME = 63
-_OWN_TABLES = (
-    "CREATE TABLE queue_version (migration TEXT NOT NULL)",
-    "CREATE TABLE queue_worker ("
-    " id BIGINT PRIMARY KEY, name TEXT NOT NULL, model TEXT NOT NULL,"
-    " began_at TIMESTAMPTZ NOT NULL DEFAULT now())",
-    "CREATE TABLE queue_word ("
-    " job_id BIGINT PRIMARY KEY REFERENCES procrastinate_jobs ON DELETE CASCADE,"
-    " worker TEXT NOT NULL, message TEXT NOT NULL, lines INTEGER NOT NULL,"
-    " attempts INTEGER NOT NULL, answers INTEGER NOT NULL, tokens BIGINT NOT NULL)",
-)
+_OWN_TABLES = (DATA / "queue_tables.sql").read_text(encoding="utf-8").split(";\n\n")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -374,33 +366,7 @@ class QueueStatus:
         }
 
 
-_JOBS = """
-SELECT job.args, job.status::text, job.attempts, job.worker_id,
-       coalesce(queue_worker.name, '') AS name,
-       beat.last_heartbeat >= now() - make_interval(secs => %(silent)s) AS alive,
-       event.at, to_jsonb(queue_word) - 'job_id' AS note
-  FROM procrastinate_jobs AS job
-  LEFT JOIN procrastinate_workers AS beat ON beat.id = job.worker_id
-  LEFT JOIN queue_worker ON queue_worker.id = job.worker_id
-  LEFT JOIN queue_word ON queue_word.job_id = job.id
-  LEFT JOIN LATERAL (
-       SELECT max(at) AS at FROM procrastinate_events
-        WHERE job_id = job.id AND type <> 'scheduled') AS event ON true
- WHERE job.task_name = %(task)s
- ORDER BY job.id
-"""
-
-_WORKERS = """
-SELECT coalesce(queue_worker.name, 'worker ' || beat.id) AS name,
-       coalesce(queue_worker.model, '') AS model,
-       extract(epoch FROM now() - beat.last_heartbeat)::float8 AS silent_seconds,
-       beat.last_heartbeat >= now() - make_interval(secs => %(silent)s) AS alive,
-       (SELECT count(*)::int FROM procrastinate_jobs
-         WHERE worker_id = beat.id AND status = 'doing') AS running
-  FROM procrastinate_workers AS beat
-  LEFT JOIN queue_worker ON queue_worker.id = beat.id
- ORDER BY beat.id
-"""
+_JOBS, _WORKERS = (DATA / "queue_status.sql").read_text(encoding="utf-8").split(";\n\n")
 
 
 async def read_status(connection: psycopg.AsyncConnection[Any], task: str, silent_seconds: float) -> QueueStatus:
