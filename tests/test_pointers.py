@@ -35,8 +35,8 @@ def drafted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("The mask is set as section 4 says.", "there is no section 4; the last one is 3"),
-        ("The mask is set as section 1.3 says.", "section 1 has 2 topics"),
+        ("The mask is set as section 4 says.", "there are 3 sections"),
+        ("The mask is set as section 1.3 says.", "that section has 2 topics"),
         ("The mask is set as section 1.2 says.", ""),
         ("The `mkfifo_of` of section 1 makes it.", ""),
     ],
@@ -76,7 +76,8 @@ def test_titles_that_no_heading_is_like_are_noted() -> None:
 
 def test_names_are_looked_for_in_the_text_and_in_the_brief() -> None:
     said = "The `Flame` from section 1 draws."
-    assert found(said) == [("note", 3, '"`Flame` from section 1": section 1 says nothing of Flame; no section says it')]
+    where = "points to where nothing is said of Flame; no section says it"
+    assert found(said) == [("note", 3, f'"`Flame` from section 1" {where}')]
     assert found(f"{said}\n\nA `Flame` is here.")[0][0] == "warning"
     assert found(said, Contents(titles=TITLES, introduced={1: "Flame"})) == []
 

@@ -11,11 +11,12 @@ from expand.markdown import blocks, matching
 SAME_TITLE = 0.6
 """The least likeness of the title that a reference names and one of the chapter's headings."""
 _NUMBER = r"\d{1,2}(?:\.\d{1,2}){0,2}(?![\d%]|\s+(?:percent|[cmk]?m|ms|lines|pages|bytes)\b)"
-_CHINESE = "一二三四五六七八九十"
+_CHINESE = {numeral: str(number) for number, numeral in enumerate((*"一二三四五六七八九十", "十一", "十二", "十三"), 1)}
+_ANY = rf"{_NUMBER}|{'|'.join(reversed(_CHINESE))}"
 _NUMBERED = re.compile(
     rf"""(?x)(?i:\bsections)\s+(?P<list>{_NUMBER}(?:\s*(?:,|–|-|(?:,\s*)?\b(?:and|or|to|through)\b)\s*{_NUMBER})+)
-      | (?i:(?<!cross)[\s(]section|^section)\s+(?P<one>{_NUMBER})(?!\s*(?:[–-]|\d))
-      | (?<!章)(?<!章\s)第\s*(?P<zh>{_NUMBER}|[{_CHINESE}]{{1,3}})\s*小?节(?!课|车|点)
+      | (?i:(?<!cross[ -])\bsection)\s+(?P<one>{_NUMBER})(?!\s*(?:[–-]|\d))
+      | (?<!章)(?<!章\s)第\s*(?P<zh>{_ANY})\s*小?节(?!课|车|点)
       | (?:见|参见|详见|参阅|参考)\s*(?P<see>\d{{1,2}}\.\d{{1,2}})(?![\d.])(?=\s*(?:节|小节|[，。；）)]|$))
       | (?<![\d.])(?P<dotted>\d{{1,2}}\.\d{{1,2}})\s*小?节"""
 )
@@ -28,7 +29,7 @@ _NAME = r"(?:`(?P<code>[^`\n]+)`|\bthe\s+(?P<bare>[A-Z][A-Za-z0-9_]+))"
 _NAMED = re.compile(
     rf"""(?x){_NAME}\s+(?:(?:type|struct|trait|class|function|program|macro|script|file|table|example)\s+)?
         (?:(?:introduced|defined|shown|built|written|described|explained)\s+)?(?:from|of|in)\s+(?i:section)\s+(?P<number>{_NUMBER})
-      | 第\s*(?P<zh>{_NUMBER}|[{_CHINESE}]{{1,3}})\s*节(?:中|里)?(?:所?(?:定义|介绍|引入|实现|给出|编写|展示))?的\s*
+      | 第\s*(?P<zh>{_ANY})\s*节(?:中|里)?(?:所?(?:定义|介绍|引入|实现|给出|编写|展示))?的\s*
         `(?P<zhname>[^`\n]+)`"""
 )
 _NEIGHBOUR = re.compile(
@@ -42,6 +43,8 @@ _ELSEWHERE = re.compile(
 _OF = re.compile(r"\s+(?:of|in)\s+(?!this\b|the\s+chapter\b)")
 _LINK = re.compile(r"!?\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])|<[^<>\n]+>")
 _OWN_NUMBER = re.compile(rf"(?:\S+\s+)?({_NUMBER})")
+_Missed = tuple[re.Match[str], str, Severity]
+"""A reference that leads nowhere, what is said of it, and how bad it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,97 +62,80 @@ class Contents:
 def wrong_pointers(texts: Mapping[int, str], contents: Contents, around: Sequence[str] = ()) -> list[Finding]:
     """References to sections that do not exist, or that say nothing of the name that they are referred to for.
     ``around`` is what stands outside of the sections."""
-    headings = [heading.title for text in (*texts.values(), *around) for heading in blocks.headings(text)]
-    numbers = {own[1] for title in headings if (own := _OWN_NUMBER.match(title))}
-    titles = [*headings, *(title for own in contents.titles.values() for title in own)]
+    headings = [heading for text in (*texts.values(), *around) for heading in blocks.headings(text)]
+    numbers = {own[1] for heading in headings if (own := _OWN_NUMBER.match(heading.title))}
+    titles = [*(heading.title for heading in headings), *(t for own in contents.titles.values() for t in own)]
     alone = not any(heading.level > 1 for text in around for heading in blocks.headings(text))
-    found: list[Finding] = []
+    found = []
     for section, text in sorted(texts.items()):
         for line, sentence in blocks.sentences(text, without=_LINK):
-            if not _ELSEWHERE.search(sentence):
-                found += _numbered(sentence, section, line, contents, numbers)
-                found += _titled(sentence, section, line, titles)
-                found += _named(sentence, section, line, contents, texts)
-                found += _neighbours(sentence, section, line, texts) if alone else ()
+            if _ELSEWHERE.search(sentence):
+                continue
+            missed = [*_numbered(sentence, contents, numbers), *_titled(sentence, titles)]
+            missed += _named(sentence, section, contents, texts)
+            missed += _neighbours(sentence, section, line, texts) if alone else ()
+            for match, said, severity in missed:
+                at, message = line + sentence.count("\n", 0, match.start()), f'"{excerpt(match[0])}" {said}'
+                found.append(finding("wrong-pointer", section, at, message, severity=severity))
     return found
 
 
-def _numbered(sentence: str, section: int, line: int, contents: Contents, numbers: set[str]) -> Iterator[Finding]:
+def _numbered(sentence: str, contents: Contents, numbers: Collection[str]) -> Iterator[_Missed]:
+    last = max(contents.titles)
     for found in _NUMBERED.finditer(sentence):
-        if _OF.match(sentence, found.end()):
-            continue
         stated = found["list"] or found["one"] or found["zh"] or found["see"] or found["dotted"]
-        for number in re.findall(rf"{_NUMBER}|[{_CHINESE}]+", stated):
-            if not _exists(_digits(number), contents, numbers):
-                last = max(contents.titles)
-                message = f'"{excerpt(found[0])}" leads nowhere: there is no section {number}; the last one is {last}'
-                if (of := int(_digits(number).partition(".")[0])) in contents.titles:
-                    topics = len(contents.titles[of]) - 1
-                    message = f'"{excerpt(found[0])}" leads nowhere: section {of} has {topics} topics'
-                yield finding("wrong-pointer", section, line + sentence.count("\n", 0, found.start()), message)
+        for said in () if _OF.match(sentence, found.end()) else re.findall(_ANY, stated):
+            number = _CHINESE.get(said, said)
+            if not _exists(number, contents, numbers):
+                topics = len(contents.titles.get(int(number.partition(".")[0]), ())) - 1
+                why = f"that section has {topics} topics" if topics >= 0 else f"there are {last} sections"
+                yield found, f"leads nowhere: {why}", "warning"
 
 
 def _exists(number: str, contents: Contents, numbers: Collection[str]) -> bool:
     parts = [int(part) for part in number.split(".")]
-    if number in numbers or ".".join(number.split(".")[:2]) in numbers:
+    several = len(parts) > 1
+    if number in numbers or ".".join(number.split(".")[:2]) in numbers or (several and parts[0] in contents.chapters):
         return True
-    if len(parts) > 1 and parts[0] in contents.chapters:
-        return True
-    starts = [parts, *([parts[1:]] if len(parts) > 1 and parts[0] == contents.chapter else ())]
     return any(
         one[0] in contents.titles and (len(one) == 1 or one[1] in range(1, len(contents.titles[one[0]])))
-        for one in starts
+        for one in ([parts, parts[1:]] if several and parts[0] == contents.chapter else [parts])
     )
 
 
-def _titled(sentence: str, section: int, line: int, titles: Sequence[str]) -> Iterator[Finding]:
+def _titled(sentence: str, titles: Sequence[str]) -> Iterator[_Missed]:
     for found in _TITLED.finditer(sentence):
         title = found["after"] or found["before"] or found["zh"]
         several = " " in title.strip() or matching.cjk_letters(title) >= 4
         if several and max(matching.likenesses(title, titles), default=1.0) < SAME_TITLE:
-            message = f'"{excerpt(found[0])}" leads nowhere: no heading of the chapter is like that'
-            at = line + sentence.count("\n", 0, found.start())
-            yield finding("wrong-pointer", section, at, message, severity="note")
+            yield found, "leads nowhere: no heading of the chapter is like that", "note"
 
 
-def _named(sentence: str, section: int, line: int, contents: Contents, texts: Mapping[int, str]) -> Iterator[Finding]:
+def _named(sentence: str, section: int, contents: Contents, texts: Mapping[int, str]) -> Iterator[_Missed]:
     for found in _NAMED.finditer(sentence):
-        name = found["code"] or found["bare"] or found["zhname"]
-        number = int(_digits(found["number"] or found["zh"]).partition(".")[0])
+        name, stated = found["code"] or found["bare"] or found["zhname"], found["number"] or found["zh"]
+        number = int(_CHINESE.get(stated, stated).partition(".")[0])
         text = texts.get(number, "")
         if number == section or not blocks.paragraphs(text) or _OF.match(sentence, found.end()):
             continue
-        if _stands(name, text) or _stands(name, contents.introduced.get(number, "")):
-            continue
-        others = [n for n, other in sorted(texts.items()) if _stands(name, other.replace(sentence.strip(), ""))]
-        where = f"it stands in section {others[0]}" if others else "no section says it"
-        severity: Severity = "warning" if others else "note"
-        message = f'"{excerpt(found[0])}": section {number} says nothing of {excerpt(name)}; {where}'
-        at = line + sentence.count("\n", 0, found.start())
-        yield finding("wrong-pointer", section, at, message, severity=severity)
+        if not _stands(name, f"{text}\n{contents.introduced.get(number, '')}"):
+            others = [n for n, other in sorted(texts.items()) if _stands(name, other.replace(sentence.strip(), ""))]
+            where = f"it stands in section {others[0]}" if others else "no section says it"
+            said = f"points to where nothing is said of {excerpt(name)}; {where}"
+            yield found, said, "warning" if others else "note"
 
 
-def _neighbours(sentence: str, section: int, line: int, texts: Mapping[int, str]) -> Iterator[Finding]:
+def _neighbours(sentence: str, section: int, line: int, texts: Mapping[int, str]) -> Iterator[_Missed]:
     for found in _NEIGHBOUR.finditer(sentence):
         at = line + sentence.count("\n", 0, found.start())
         rows = [heading.start + 1 for heading in blocks.headings(texts[section])]
-        back = (found["way"] or "").lower() in ("previous", "preceding") or (found["zh"] or "")[:1] in ("上", "前")
+        back = found[0].lower().split()[-2] in ("previous", "preceding") if found["way"] else found[0][0] in "上前"
         # The own heading of a topic, and of its section above it, are not what comes before.
         beside = sum(row < at for row in rows) > 2 if back else any(row > at for row in rows)
         if not beside and section == (min(texts) if back else max(texts)):
-            message = f'"{excerpt(found[0])}" leads nowhere: this is the {"first" if back else "last"} one'
-            yield finding("wrong-pointer", section, at, message)
+            yield found, f"leads nowhere: this is the {'first' if back else 'last'} one", "warning"
 
 
 def _stands(name: str, text: str) -> bool:
     """Whether any part of a name stands in a text as a word."""
     return any(re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) for part in re.findall(r"\w{2,}", name))
-
-
-def _digits(number: str) -> str:
-    """A number in digits: "十二" is 12."""
-    if number[0] not in _CHINESE:
-        return number
-    tens, ten, ones = number.rpartition("十")
-    tail = _CHINESE.index(ones[0]) + 1 if ones else 0
-    return str(tail if not ten else 10 * (_CHINESE.index(tens[0]) + 1 if tens else 1) + tail)

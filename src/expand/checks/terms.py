@@ -3,6 +3,7 @@ text, by which terms are found."""
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from expand.checks.finding import Finding, excerpt, finding
@@ -23,10 +24,15 @@ _DEFINITIONS = tuple(
         rf"\s*{_ARTICLE}{_EMPHASIS}(?:\s*\([^)]*\))?\s+(?:is|are|means|denotes|refers to)\s+{_NOUN}",
         rf"\s*(?P<means>{_ARTICLE}\w.{{10,}}?)\s+(?:is|are)\s+(?:called|known as|named)\s+{_ARTICLE}{_EMPHASIS}",
         rf"\s*(?:所谓)?{_EMPHASIS}(?:（[^）]*）)?\s*(?:是指|指的是|就是|是|指|即)\s*(?P<means>.{{6,}})",
-        r"\s*(?:所谓)?(?![这该此那它其本上下所也就])[“「]?(?P<term>[^，。、“”「」\s]{2,12})[”」]?(?:（[^）]*）)?\s*(?:是指|指的是)\s*(?P<means>.{6,})",
+        r"\s*(?:所谓)?(?![这该此那它其本上下所也就])[“「]?(?P<term>[^，。、“”「」\s]{2,12})[”」]?(?:（[^）]*）)?\s*(?:是指(?![定针向出明])|指的是)\s*(?P<means>.{6,})",
         rf"\s*(?P<means>[^，。]{{6,}}?)(?:称为|叫做|称作|叫作)\s*{_EMPHASIS}",
     )
 )
+_POINTING = re.compile(
+    r"(?i)(?:this|that|these|those|such|its?|they|here|in contrast|the (?:first|second|third|other))\b|[这该此那它其第]"
+)
+"""What a meaning does not begin with: it would say nothing outside of its text."""
+_PASSIVE = re.compile(r"(?:[，,]?(?:通常|经常|常常|常|有时|一般)?也?会?被)+$")
 _TARGET = re.compile(r"(?<=\])\([^()\s]*\)")
 _CODE = re.compile(rf"(`+).+?\1|{_TARGET.pattern}", re.DOTALL)
 """Code and the targets of links."""
@@ -46,22 +52,16 @@ class Term(NamedTuple):
         return _pattern(self.name)
 
 
-class Definition(NamedTuple):
-    """A term's definition in a text; ``line`` counts from 1."""
-
-    line: int
-    term: str
-    means: str
-
-
-def definitions(text: str) -> Iterator[Definition]:
-    """The terms that a text defines in so many words: "A **work queue** is …", "**工作队列**是指……", "… is called a
-    **work queue**"."""
+def definitions(text: str) -> Iterator[tuple[int, str, str]]:
+    """The terms that a text defines in so many words, as line (from 1), term and meaning: "A **work queue** is …",
+    "**工作队列**是指……", "… is called a **work queue**"."""
     for line, sentence in blocks.sentences(text, without=_TARGET):
         found = next((match for pattern in _DEFINITIONS if (match := pattern.match(sentence))), None)
         if found:
-            means = " ".join(found["means"].split()).rstrip(".。；;:： ")
-            yield Definition(line, found["term"].strip(), excerpt(means, MOST_MEANING))
+            means = _PASSIVE.sub("", " ".join(found["means"].split()).rstrip(".。；;:： "))
+            term = re.split(r"\s*[（(]", found["term"])[0].strip("*_ ")
+            if term and means and not _POINTING.match(means):
+                yield line, term, excerpt(means, MOST_MEANING)
 
 
 def term_variants(text: str, terms: Iterable[Term], *, section: int) -> list[Finding]:
@@ -70,26 +70,29 @@ def term_variants(text: str, terms: Iterable[Term], *, section: int) -> list[Fin
     A sentence that has the term itself may say what else it is called."""
     found = []
     sentences = list(blocks.sentences(text, without=_CODE))
-    defined = list(definitions(text))
+    defined = [(line, name, means, _words(means)) for line, name, means in definitions(text)]
     for term in terms:
-        others = [(line, sentence) for line, sentence in sentences if not term.pattern.search(sentence)]
+        others = [one for one in sentences if not term.pattern.search(one[1])] if term.avoid else []
         for name in term.avoid:
             lines = [line for line, sentence in others if _pattern(name).search(sentence)]
             if lines:
                 times = f", {len(lines)} times from here on" if len(lines) > 1 else ""
                 message = f'"{name}" is called "{term.name}" in {term.settled_by}{times}'
                 found.append(finding("term-variant", section, lines[0], message))
-        for line, name, means in defined:
-            if not term.pattern.fullmatch(name) and name not in term.avoid and _same(means, term.means):
+        theirs = _words(term.means) if defined else frozenset()
+        for line, name, means, ours in defined:
+            same = (
+                min(len(ours), len(theirs)) >= LEAST_MEANING and len(ours & theirs) / len(ours | theirs) >= SAME_MEANING
+            )
+            if same and name not in term.avoid and not term.pattern.fullmatch(name):
                 message = f'"{name}" is defined as {term.settled_by} defines "{term.name}": {excerpt(means)}'
                 found.append(finding("term-variant", section, line, message, severity="note"))
     return found
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two definitions say the same."""
-    ours, theirs = matching.terms(one), matching.terms(other)
-    return min(len(ours), len(theirs)) >= LEAST_MEANING and (len(ours & theirs) / len(ours | theirs) >= SAME_MEANING)
+@lru_cache(maxsize=8192)
+def _words(means: str) -> frozenset[str]:
+    return frozenset(matching.terms(means))
 
 
 def _pattern(name: str) -> re.Pattern[str]:

@@ -3,7 +3,7 @@ chapters. And the excerpts of these that a request shows."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from expand.checks.finding import Finding, finding
 from expand.markdown import blocks, matching
@@ -28,8 +28,7 @@ _WE = re.compile(r"(?i)\b(?:we|our|ours|us|let['’]s)\b|我们|咱们")
 _NOTHING = re.compile(r"(?!)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Habits:
+class Habits(NamedTuple):
     """How a text is written: its sentences with their words (Chinese: characters) in all, those that address the reader
     or say "we", headings of several words with those in title case, rows of code and of everything."""
 
@@ -41,30 +40,21 @@ class Habits:
     title_case: int
     code: int
     rows: int
-    unit: str
-
-    @property
-    def mean(self) -> float:
-        """The mean length of a sentence."""
-        return self.words / max(1, self.sentences)
 
 
 def habits(text: str) -> Habits:
     """The habits of a text."""
     spoken = [matching.prose(one) for _, one in blocks.sentences(text, without=_NOTHING)]
-    sizes = [sum(size) for size in matching.sizes(spoken)]
-    spoken = [one for one, size in zip(spoken, sizes, strict=True) if size > 2]
-    words = [re.findall(r"[A-Za-z]{4,}", blocks.without_attributes(h.title)) for h in blocks.headings(text)]
-    several = [own[1:] for own in words if len(own) > 1]
+    sized = [(one, sum(size)) for one, size in zip(spoken, matching.sizes(spoken), strict=True) if sum(size) > 2]
+    words = [re.findall(r"[A-Za-z]{4,}", blocks.without_attributes(h.title))[1:] for h in blocks.headings(text)]
     return Habits(
-        sentences=len(spoken),
-        words=sum(size for size in sizes if size > 2),
-        you=sum(bool(_YOU.search(one)) for one in spoken),
-        we=sum(bool(_WE.search(one)) for one in spoken),
-        headings=len(several),
-        title_case=sum(all(word[0].isupper() for word in own) for own in several),
+        sentences=len(sized),
+        words=sum(size for _, size in sized),
+        you=sum(bool(_YOU.search(one)) for one, _ in sized),
+        we=sum(bool(_WE.search(one)) for one, _ in sized),
+        headings=sum(bool(own) for own in words),
+        title_case=sum(bool(own) and all(word[0].isupper() for word in own) for own in words),
         code=sum(len(blocks.bare_rows(fence.code)) for fence in blocks.fences(text)),
-        unit="characters" if matching.is_cjk_text(text) else "words",
         rows=sum(not blocks.is_blank(row) for row in blocks.rows(text)),
     )
 
@@ -73,20 +63,20 @@ def voice_drift(texts: Mapping[int, str], pattern: Sequence[str]) -> list[Findin
     """Where sections, by number, are written otherwise than the book's finished chapters: a note for each section whose
     sentences or person differ, and one for the chapter where its headings or its share of code do."""
     book = habits("\n\n".join(pattern))
-    if book.sentences < LEAST_SENTENCES:
-        return []
-    found = []
-    for section, text in sorted(texts.items()):
-        if (own := habits(text)).sentences >= LEAST_SENTENCES and (said := "; ".join(_in_sentences(own, book))):
-            found.append(finding("voice-drift", section, 1, said))
-    if said := "; ".join(_in_form(habits("\n\n".join(texts.values())), book)):
-        found.append(finding("voice-drift", 0, 1, said))
-    return found
+    if pattern and book.sentences < LEAST_SENTENCES:
+        return [finding("voice-drift", 0, 1, "the chapters that `voice` names have too little text to compare with")]
+    drifts = [(section, _in_sentences(habits(text), book)) for section, text in sorted(texts.items())]
+    drifts.append((0, _in_form(habits("\n\n".join(texts.values())), book)))
+    said = [(section, "; ".join(messages)) for section, messages in drifts if pattern]
+    return [finding("voice-drift", section, 1, message) for section, message in said if message]
 
 
 def _in_sentences(own: Habits, book: Habits) -> Iterator[str]:
-    if not 1 / MOST_LONGER < own.mean / book.mean < MOST_LONGER:
-        yield f"sentences have {own.mean:.0f} {own.unit} on average, the book's {book.mean:.0f}"
+    if own.sentences < LEAST_SENTENCES:
+        return
+    mean, usual = own.words / own.sentences, book.words / book.sentences
+    if not 1 / MOST_LONGER < mean / usual < MOST_LONGER:
+        yield f"a sentence has {mean:.0f} words (Chinese: characters) on average, the book's {usual:.0f}"
     for who, ours, theirs in (("address the reader", own.you, book.you), ('say "we"', own.we, book.we)):
         share, usual = ours / own.sentences, theirs / book.sentences
         if abs(share - usual) >= PERSON and max(share, usual) >= PERSON_RATIO * min(share, usual):

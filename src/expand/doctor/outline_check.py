@@ -7,9 +7,8 @@ characters; files are named from the folder ``beside``.
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from urllib.parse import quote
 from expand import __version__
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
-from expand.outline import Book, Outline, Style
+from expand.outline import Style
 from expand.outline.lint import lint
 from expand.prompts.template_lookup import require_style
 from expand.schema import Json
@@ -81,14 +80,14 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
         findings.extend(_finding("error", one.place, one.what, one.remedy, workspace.root) for one in single)
 
     book = None
-    for checked in (partial(check_settings, workspace.settings_path), partial(_check_memory, workspace)):
-        try:
-            checked()
-        except InputError as error:
-            note(error)
+    try:
+        check_settings(workspace.settings_path)
+    except InputError as error:
+        note(error)
     try:
         book = workspace.book()
         _check_style(workspace, book.style)
+        _check_memory(workspace)
     except InputError as error:
         note(error)
     by_name: dict[str, list[str]] = {}
@@ -118,10 +117,13 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
         )
         for warning in warnings:
             findings.append(_finding("warning", warning.place, warning.message, "", workspace.root))
-        try:
-            findings += _beside_the_outline(workspace, book, outline)
-        except InputError as error:
-            note(error)
+        brief_path = workspace.brief_path(chapter)
+        if brief_path.is_file():
+            try:
+                for message in brief_warnings(read_brief(brief_path, root=workspace.root), outline):
+                    findings.append(_finding("warning", Place(path=brief_path), message, "", workspace.root))
+            except InputError as error:
+                note(error)
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
 
 
@@ -131,19 +133,6 @@ def _check_memory(workspace: Workspace) -> None:
         from expand.drafting.memory import read_memory  # start-up time: it loads the checks
 
         read_memory(workspace)
-
-
-def _beside_the_outline(workspace: Workspace, book: Book, outline: Outline) -> Iterator[OutlineFinding]:
-    """What is odd about the chapters that an outline names as its voice, and about its brief. Raises ``InputError``."""
-    path, brief_path = workspace.outline_path(outline.id), workspace.brief_path(outline.id)
-    if outline.voice or book.voice:
-        from expand.drafting.memory import silent_voices  # start-up time: it loads the checks
-
-        for message in silent_voices(workspace, book, outline):
-            yield _finding("warning", Place(path=path), message, "", workspace.root)
-    if brief_path.is_file():
-        for message in brief_warnings(read_brief(brief_path, root=workspace.root), outline):
-            yield _finding("warning", Place(path=brief_path), message, "", workspace.root)
 
 
 def _check_style(workspace: Workspace, style: Style | None) -> None:

@@ -545,7 +545,8 @@ class DraftFile:
             contents=chapter.contents,
             refused=refused or {},
         )
-        found += tuple(voice_drift(self.texts, chapter.others.voice))
+        if others is not None:  # as these, the voice is another chapter's text, and no run knows when it changes
+            found += tuple(voice_drift(self.texts, chapter.others.voice))
         if self._damaged:
             found += (finding("hidden-line", 0, 1, "the draft's hidden last line is missing, damaged or there twice"),)
         if whole:

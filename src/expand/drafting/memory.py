@@ -9,19 +9,19 @@ person's own.
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import yaml
 
 from expand.checks.terms import Term, definitions
-from expand.checks.voice import excerpts
 from expand.drafting.brief import Brief
 from expand.markdown import blocks, matching
 from expand.markdown.matching import unnumbered
 from expand.outline import Book, Outline
 from expand.outline.schema import MEMORY
 from expand.schema.positions import read_yaml
-from expand.schema.source_text import Problems, quoted, shown_path
+from expand.schema.source_text import Problems, shown_path
 from expand.workspace import Workspace, read_text, write_atomically
 
 MOST_TYPES, MOST_EXAMPLES = 40, 20
@@ -67,41 +67,27 @@ NO_OTHERS = OtherChapters()
 
 
 def read_others(workspace: Workspace, book: Book, outline: Outline, language: str) -> OtherChapters:
-    """What there is for a chapter to be drafted in a language: a document in another one is no pattern for it.
-
-    Raises ``InputError``."""
-    cjk = matching.is_cjk_language(language)
-    documents = _voices(workspace, book, outline, language).values()
-    return OtherChapters(read_memory(workspace), tuple(text for text in documents if matching.is_cjk_text(text) == cjk))
-
-
-def silent_voices(workspace: Workspace, book: Book, outline: Outline) -> Iterator[str]:
-    """What is odd about the chapters that one is to sound like: those whose document has no passage to show."""
-    for chapter, text in _voices(workspace, book, outline, book.language).items():
-        if not excerpts([text], len(text), len):
-            yield f"voice names chapter {quoted(chapter)}, whose document has no passage to show"
-
-
-def _voices(workspace: Workspace, book: Book, outline: Outline, language: str) -> dict[str, str]:
-    """The documents, as they stand, of the chapters that one is to sound like, by chapter; "" where there is none."""
+    """What there is for a chapter to be drafted in a language. Documents are taken as they stand; one in another script
+    is no pattern. Raises ``InputError``."""
     sources = {chapter.id: chapter.source for chapter in book.chapters}
-    found = {}
+    voice = []
     for chapter in outline.voice or book.voice:
         outlined = workspace.outline_path(chapter).is_file()
         source = workspace.outline(chapter, language).source if outlined else sources.get(chapter)
-        if source and chapter != outline.id:
-            path = workspace.source_path(source)
-            found[chapter] = read_text(path) if path.is_file() else ""
-    return found
+        if source and chapter != outline.id and (path := workspace.source_path(source)).is_file():
+            voice.append(read_text(path))
+    cjk = matching.is_cjk_language(language)
+    return OtherChapters(read_memory(workspace), tuple(text for text in voice if matching.is_cjk_text(text) == cjk))
 
 
 def read_memory(workspace: Workspace) -> tuple[Remembered, ...]:
     """All that the book remembers, by file. Raises ``InputErrors`` with every mistake in a file."""
-    files = sorted(workspace.memory_path("book").parent.glob("*.yaml"))
-    return tuple(_remembered(workspace, path.stem) for path in files)
+    files = [(path, path.stat()) for path in sorted(workspace.memory_path("book").parent.glob("*.yaml"))]
+    return tuple(_remembered(workspace, path.stem, state.st_mtime_ns, state.st_size) for path, state in files)
 
 
-def _remembered(workspace: Workspace, name: str) -> Remembered:
+@lru_cache(maxsize=1000)  # a run opens every chapter of the book, and each is told of all the others
+def _remembered(workspace: Workspace, name: str, _time: int, _size: int) -> Remembered:
     path = workspace.memory_path(name)
     problems = Problems(shown_path(path, workspace.root))
     document = read_yaml(path, problems)
@@ -151,7 +137,7 @@ def memorable(text: str, outline: Outline, brief: Brief | None, language: str) -
     known = [
         *terms_of(shared, ""),
         *(Term(term, meaning.say(language)) for term, meaning in outline.glossary.items()),
-        *(Term(one.term, one.means) for one in definitions(text)),
+        *(Term(term, means) for _, term, means in definitions(text)),
     ]
     terms: dict[str, Any] = {}
     for term in known:
