@@ -538,8 +538,15 @@ def test_headings_below_the_topics_are_free(level: int, severities: list[str]) -
 
 @pytest.mark.parametrize(("length", "expected"), [(400, ["placeholder"]), (401, [])])
 def test_a_comment_is_read_for_400_characters(length: int, expected: list[str]) -> None:
-    comment = f"{'x' * (length - len(' omitted for brevity'))} omitted for brevity"
+    comment = f"{'x' * (length - len(' is left as an exercise'))} is left as an exercise"
     assert kinds(check_text(f"```text\n// {comment}\n```\n", section=1)) == expected
+
+
+@pytest.mark.parametrize(("length", "expected"), [(100, ["placeholder"]), (101, [])])
+def test_what_stands_for_text_has_100_characters_at_most(length: int, expected: list[str]) -> None:
+    said = f"{'The rest of the code is '.ljust(length - len('omitted!'), '.')}omitted!"
+    assert kinds(check_text(f"## T\n\n{said}\n", section=1)) == expected
+    assert kinds(check_text(f"```text\n// {said}\n```\n", section=1)) == expected
 
 
 @pytest.mark.parametrize(("length", "expected"), [(200, ["error-text"]), (201, [])])

@@ -10,11 +10,10 @@ import re
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block
+from expand.markdown.stand_ins import stands_in, stands_in_code
 
 COMMENT_CHARACTERS = 400
 """How much of a comment is looked at: a longer line is data, and slow to search."""
-WHOLE_CHARACTERS = 80
-"""A passage that only puts matter off is no longer than this."""
 
 _COMMENT = re.compile(r"(?:^|\s)(?://+!?|#+|--|;+|/\*+|<!--|\(\*|\"\"\"|\*)\s*(?P<said>\S.*)$")
 _IN_CODE = matching.phrase("left-out-in-code")
@@ -28,7 +27,7 @@ _PROGRAM = re.compile(
     r"rust|rs|python3?|py|javascript|jsx?|typescript|tsx?|go|c|cpp|c\+\+|h|hpp|java|kotlin|kt|swift|cs|csharp|ruby|rb|php"
 )
 _IN_PROSE = matching.phrase("left-out-in-prose")
-_WHOLE = matching.phrase("left-out-passage")
+_BRACKETED = re.compile(r"[\[（(【<](?P<said>[^\[\]（）()【】<>\n]{1,100})[\]）)】>](?![(\[:])")
 
 
 def placeholders(text: str, *, section: int) -> list[Finding]:
@@ -49,8 +48,7 @@ def placeholders(text: str, *, section: int) -> list[Finding]:
             if _IN_PROSE.search(row) or _is_comment(row):
                 found.append((block.start + number + 1, "a line of HTML", row, "warning"))
     for paragraph in blocks.paragraphs(text):
-        whole = len(paragraph.text) <= WHOLE_CHARACTERS and _WHOLE.fullmatch(paragraph.text)
-        if whole or _IN_PROSE.search(paragraph.prose):
+        if stands_in(paragraph.text) or _IN_PROSE.search(paragraph.prose) or _in_sentence(paragraph.prose):
             found.append((paragraph.line + 1, "a passage", paragraph.text, "warning"))
     return [
         finding(
@@ -93,9 +91,19 @@ def _is_body(rows: list[str], number: int) -> bool:
     return opened and (not after or after.lstrip().startswith("}"))
 
 
+def _in_sentence(prose: str) -> bool:
+    """Whether a sentence of a passage, or what it has in brackets, says that something is left out."""
+    bracketed = (found["said"] for found in _BRACKETED.finditer(prose))
+    return any(stands_in(said, alone=False) for said in (*matching.sentences(prose), *bracketed))
+
+
 def _is_comment(row: str) -> bool:
     comment = _COMMENT.search(row)
-    return bool(comment and _IN_CODE.search(comment["said"][:COMMENT_CHARACTERS]))
+    if comment is None:
+        return False
+    said = comment["said"][:COMMENT_CHARACTERS].removesuffix("*/").removesuffix("-->")
+    before = row[: comment.start()].strip()
+    return bool(_IN_CODE.search(said)) or stands_in_code(said, alone=before in ("", "pass", "{"))
 
 
 _NAMED = re.compile(r"(?i)\b(?:todo|fixme|xxx|unimplemented|NotImplemented\w*|snip|omitted|elided)\b|\.{3}|省略")

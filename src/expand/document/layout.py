@@ -17,6 +17,7 @@ from expand.document.page import Heading, Page, Span
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block, anchor
 from expand.markdown.matching import all_unnumbered
+from expand.markdown.stand_ins import stands_in_block
 
 PLACEHOLDER_CHARACTERS = 200
 """A longer block is no placeholder, whatever it begins with."""
@@ -31,7 +32,6 @@ _COUNTER = re.compile(r"\d+|[一二三四五六七八九十]+|(?<![A-Za-z])[A-Z]
 _DEFINITION = re.compile(r"\s*\[\^?[^\]\n]+\]:")
 _SMALL_WORD = re.compile(r"(?<![\w'’`./-])[a-z]{4,}(?![\w`./(])")
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
-_PLACEHOLDER = matching.phrase("text-to-come")
 _ONES = ("", *"一二三四五六七八九")
 _NUMERALS = tuple(f"{_ONES[ten] if ten > 1 else ''}{'十' if ten else ''}{one}" for ten in range(10) for one in _ONES)
 _BLANK_END = re.compile(r"(?:\r\n|\n|\r(?!\n))[ \t]*(?:\r\n?|\n)[ \t]*\Z")
@@ -433,7 +433,7 @@ def is_placeholder(block: Block) -> bool:
     """Whether a block says only that text is to come: "TODO: …", "Coming soon", "待补充"."""
     if block.kind not in ("paragraph", "list", "quote") or block.text.count("\n") > 1:
         return False
-    return len(block.text) <= PLACEHOLDER_CHARACTERS and bool(_PLACEHOLDER.match(block.text))
+    return len(block.text) <= PLACEHOLDER_CHARACTERS and stands_in_block(block.text)
 
 
 def opened(parts: Sequence[Part], opening: str) -> tuple[Part, ...]:

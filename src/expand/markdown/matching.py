@@ -50,6 +50,11 @@ def phrase(name: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+def words(name: str) -> tuple[str, ...]:
+    """The words of a list in ``data/phrases.toml``."""
+    return tuple(_PHRASES["words"][name].split())
+
+
 def is_cjk(character: str) -> bool:
     """Whether the character is of a script written without spaces (Chinese, kana, Hangul)."""
     return bool(_CJK_RUN.match(character))
