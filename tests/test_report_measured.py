@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from report_books import data_of, filled
 
+from expand.drafting import draft_counts
 from expand.errors import InputErrors
-from expand.reports import data
 from expand.reports.data import BookData
 
 
@@ -27,13 +27,13 @@ def kept(place: Path) -> Path:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that are counted from now on."""
     seen: list[str] = []
-    original = data._count
+    original = draft_counts._count
 
-    def noted(text: str) -> data.DraftSummary:
+    def noted(text: str) -> draft_counts.DraftSummary:
         seen.append(text)
         return original(text)
 
-    monkeypatch.setattr("expand.reports.data._count", noted)
+    monkeypatch.setattr("expand.drafting.draft_counts._count", noted)
     return seen
 
 
@@ -71,7 +71,7 @@ def test_a_draft_changed_within_the_same_size_and_moment_is_seen(place: Path) ->
 def test_another_state_of_the_code_counts_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = data_of(place)
     seen = counted(monkeypatch)
-    monkeypatch.setattr("expand.reports.data._code_state", lambda: "another")
+    monkeypatch.setattr("expand.drafting.draft_counts._code_state", lambda: "another")
 
     assert data_of(place) == first
     assert len(seen) > 0

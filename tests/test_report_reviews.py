@@ -4,6 +4,7 @@ against its outline anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.api import figures, settings_of
+from expand.drafting import draft_counts
 from expand.drafting.accept import review
 from expand.drafting.results import ChapterResult
 from expand.outline import Book
@@ -42,9 +44,11 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     original = review
 
-    def noted(workspace: Workspace, settings: Settings, book: Book, chapter_id: str) -> ChapterResult:
+    def noted(
+        workspace: Workspace, settings: Settings, book: Book, chapter_id: str, *, known_code: bool
+    ) -> ChapterResult:
         seen.append(chapter_id)
-        return original(workspace, settings, book, chapter_id)
+        return original(workspace, settings, book, chapter_id, known_code=known_code)
 
     monkeypatch.setattr("expand.reports.draft_reviews.review", noted)
     return seen
@@ -115,3 +119,42 @@ def test_a_draft_that_is_missing_is_not_told_of(place: Path, server: ScriptedSer
 
     assert found(place, server) == {}
     assert held == []
+
+
+def test_the_first_report_after_a_run_counts_no_draft_anew(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = figures(Workspace.open(place), priced=False).chapters
+    monkeypatch.setattr(draft_counts, "_count", lambda text: pytest.fail("a draft was counted"))
+    assert figures(Workspace.open(place), priced=False).chapters == counted
+    (place / ".expand/measured.json").unlink()
+    monkeypatch.undo()
+    assert figures(Workspace.open(place), priced=False).chapters == counted
+
+
+def test_what_a_finished_line_takes_adds_up(place: Path) -> None:
+    status = expand(place, "status", "--format", "json").json
+    budget = expand(place, "budget", "--format", "json").json
+    lines = {row["measure"]: row for row in status["per_line"]}
+    assert lines["line.bought"]["tokens"] == lines["line.kept"]["tokens"] == budget["used"] - budget["opening"]
+    assert lines["line.kept"]["counted"] == status["drafts"][0]["draft_lines"]
+    assert lines["line.reserved"]["tokens"] > lines["line.bought"]["tokens"]
+    assert 0 < lines["line.verified"]["counted"] <= lines["line.kept"]["counted"]
+    each = lines["line.bought"]
+    assert each["tokens_per_line"] == pytest.approx(each["tokens"] / each["counted"], abs=0.05)
+
+
+def test_findings_are_counted_by_kind_and_code_as_far_as_it_was_judged(place: Path, server: ScriptedServer) -> None:
+    before = expand(place, "status", "--format", "json").json
+    every = [finding for result in found(place, server).values() for finding in result.every_finding]
+    counts = {row["kind"]: row["blocking"] + row["warnings"] + row["notes_count"] for row in before["findings"]}
+    assert counts == Counter(finding.kind for finding in every)
+    assert before["drafts"][0]["code_blocks"] is None, "nothing was judged"
+
+    path = place / "drafts/07.md"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("\n## 2.", "\n```json\n{}\n```\n\n```json\n{\n```\n\n## 2.", 1), encoding="utf-8")
+    code = expand(place, "review", "07", "--code", "--json").json["chapters"][0]["sections"][0]["code"]
+    assert code["failed"] == 1
+    after = expand(place, "status", "--format", "json").json["drafts"][0]
+    assert after["code_blocks"] - after["verified_blocks"] == 1 + code["unchecked"]
+    after = expand(place, "status", "--format", "json").json
+    assert "failed-code" in {row["kind"] for row in after["findings"]}

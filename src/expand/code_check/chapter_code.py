@@ -133,8 +133,8 @@ class CodeCheck:
     include: Callable[[str], str | None] | None = None
     files: Mapping[int, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
-    def judge(self, texts: Mapping[int, str]) -> ChapterVerdicts:
-        """Judge the blocks of a chapter's sections, given by number."""
+    def judge(self, texts: Mapping[int, str], *, known_only: bool = False) -> ChapterVerdicts:
+        """Judge the blocks of a chapter's sections, given by number; with ``known_only`` no toolchain is started."""
         found = [
             block
             for number, text in texts.items()
@@ -149,7 +149,9 @@ class CodeCheck:
         checkers = {**CHECKERS, **own_checkers(self.own)}
         jobs = [_Job(block, checkers.get(block.language), found, run=self.run) for block in found if not belongs(block)]
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
-            verdicts = list(workers.map(lambda job: known.get(job.key) or job.verdict(), jobs))
+            verdicts = list(
+                workers.map(lambda job: known.get(job.key) or (_LATER if known_only else job.verdict()), jobs)
+            )
         fresh = {job.key: verdict for job, verdict in zip(jobs, verdicts, strict=True)}
         of_block = {id(job.block): verdict for job, verdict in zip(jobs, verdicts, strict=True)}
         project = replace(self.project, edition=edition)
@@ -158,7 +160,10 @@ class CodeCheck:
         members = [b for b in found if belongs(b) or missing_crate(of_block[id(b)]) in crates]
         for package, new in states(project, members):
             keys = [f"{package.key}:{number}" for number in range(len(package.blocks))]
-            judged = [known[key] for key in keys] if known.keys() >= {*keys} else package.judge()
+            if known.keys() >= {*keys}:
+                judged = [known[key] for key in keys]
+            else:
+                judged = [_LATER] * len(keys) if known_only else package.judge()
             fresh |= zip(keys, judged, strict=True)
             of_block |= {id(b): verdict for b, verdict in zip(package.blocks, judged, strict=True) if id(b) in new}
         lasting = {key: verdict for key, verdict in fresh.items() if verdict.lasting}
@@ -166,6 +171,9 @@ class CodeCheck:
             _write(self.kept, {**known, **lasting})
         own = {id(block) for block in members}
         return ChapterVerdicts(judged=tuple(Judged(one, of_block[id(one)], id(one) in own) for one in found))
+
+
+_LATER = unchecked("it was not judged yet")
 
 
 class _Job:

@@ -36,10 +36,11 @@ def review(
     *,
     language: str | None = None,
     code: bool = False,
+    known_code: bool = False,
 ) -> ChapterResult:
     """A chapter's draft held to its outline, in the plan that it was drafted in, as a run would report it. Without a
     ``language`` it is the book's own, or else the one that there is. With ``code``, its code blocks are judged by their
-    toolchains.
+    toolchains, with ``known_code`` only as far as they were already.
 
     Raises ``InputError`` when there is no draft."""
     draft_file = open_draft(workspace, settings, book, chapter_id, language)
@@ -57,7 +58,7 @@ def review(
         ],
         whole=True,
         others=_other_chapters(workspace, book, chapter_id, draft_file.chapter.language),
-        code=judge(draft_file.texts) if code else None,
+        code=judge(draft_file.texts, known_only=not code) if code or known_code else None,
     )
     return replace(result, findings=(*result.findings, *links))
 

@@ -17,7 +17,8 @@ _SLICES = f"""
 SELECT chapter, section, model, language, purpose, {attempts.COUNTED} AS attempts,
     sum(prompt) AS prompt, sum(cached) AS cached, sum(completion) AS completion,
     sum(reasoning) AS reasoning,
-    coalesce(sum(cost_pico), 0) AS cost_pico_usd, {_UNPRICED}
+    coalesce(sum(cost_pico), 0) AS cost_pico_usd, {_UNPRICED},
+    sum(CASE WHEN prompt + completion > 0 THEN reserved_tokens ELSE 0 END) AS reserved
 FROM attempt NOT INDEXED GROUP BY chapter, section, model, language, purpose
 ORDER BY chapter, section, model, language, purpose"""
 _DAYS = f"""
@@ -45,7 +46,8 @@ class Slice(NamedTuple):
     """The attempts of one section by one model, in one language and for one purpose.
 
     ``prompt`` includes ``cached``, ``completion`` includes ``reasoning``; unknown outcomes are in them at their
-    reservation. ``cost_pico_usd`` adds up what has a price, ``unpriced`` counts the charged attempts without."""
+    reservation. ``cost_pico_usd`` adds up what has a price, ``unpriced`` counts the charged attempts without.
+    ``reserved`` is what was taken from the budget before the charged ones were sent."""
 
     chapter: str
     section: int
@@ -59,6 +61,7 @@ class Slice(NamedTuple):
     reasoning: int
     cost_pico_usd: int
     unpriced: int
+    reserved: int = 0
 
     @property
     def tokens(self) -> int:

@@ -44,6 +44,11 @@ CLAIM_PAIRS = 0.4
 """The share of a claim's terms, and of its pairs of Chinese characters, from which a passage makes it."""
 
 
+def citations_in(text: str) -> int:
+    """How often a text cites a reference of the workspace."""
+    return len(_NOTE.findall(text))
+
+
 def with_footnotes(bodies: Sequence[str], passages: Mapping[str, Passage]) -> list[str]:
     """The texts of a section with footnotes in the place of citations of ``passages``; each is defined once, below the
     first text that cites it. What cites no passage stays as it is."""

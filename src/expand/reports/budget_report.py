@@ -21,7 +21,7 @@ from expand.reports.report_model import (
     column_sums,
     columns,
 )
-from expand.reports.rounding import money, percent, shares, show, signed_percent
+from expand.reports.rounding import money, percent, shares, signed_percent
 from expand.reports.scenarios import PRIORITIES, Scenario, full_plan
 
 LATEST = 10
@@ -57,6 +57,7 @@ def budget_facts(data: BookData, full: Scenario, id_: str) -> Facts:
     balance = data.balance
     limit, spent, tokens = balance.limit.tokens, balance.used_tokens, full.tokens
     opening = any(opening.usd for opening in data.book.openings)
+    spent_before = balance.opening_tokens > 0
     unpriced = any(part.unpriced for part in data.aggregates.slices)
     return Facts(
         id=id_,
@@ -75,7 +76,7 @@ def budget_facts(data: BookData, full: Scenario, id_: str) -> Facts:
             Fact("projected_total", spent + balance.reserved_tokens + tokens.middle, "estimate"),
             Fact("currency", "USD", "text"),
             Fact("cost", None if unpriced else money(_known_pico(data)), "money", missing="unpriced"),
-            Fact("opening_cost", money(_opening_pico(data)) if opening else None, "money"),
+            Fact("opening_cost", money(_opening_pico(data)) if opening or not spent_before else None, "money", "apart"),
         ),
     )
 
@@ -103,7 +104,20 @@ def rate_notes(data: BookData, language: str) -> tuple[str, ...]:
             **names,
         ),
         messages.say(language, "say.model", **names),
+        *hours_notes(data, language),
     )
+
+
+def hours_notes(data: BookData, language: str) -> tuple[str, ...]:
+    """Where the hours of the chapters to write come from."""
+    open_chapters = [chapter for chapter in data.chapters if not chapter.finished]
+    kinds = ["stated"] * any(c.hours for c in open_chapters)
+    if any(not c.hours for c in open_chapters) and data.hours_per_line is not None:
+        kinds.append("measured")
+    elif any(not c.hours for c in open_chapters) and any(o.hours for o in data.book.openings):
+        kinds.append("opening")
+    per_line = f"{60 * (data.hours_per_line or 0) * 100:,.1f}"
+    return tuple(messages.say(language, f"say.hours.{kind}", model=data.model, minutes=per_line) for kind in kinds)
 
 
 def budget_notes(data: BookData, language: str) -> tuple[str, ...]:
@@ -121,13 +135,14 @@ def budget_notes(data: BookData, language: str) -> tuple[str, ...]:
         notes.append(messages.say(language, "say.unknown", attempts=attempts, tokens=tokens))
     unpriced = sorted({part.model for part in data.aggregates.slices if part.unpriced})
     if unpriced:
-        known = show(money(_known_pico(data)), "money", language, missing="unknown")
-        notes.append(messages.say(language, "say.unpriced", models=messages.joined(language, unpriced), cost=known))
+        known = _known_pico(data)
+        rest = messages.say(language, "say.priced", cost=f"{money(known):,f}") if known else ""
+        notes.append(messages.say(language, "say.unpriced", models=messages.joined(language, unpriced)) + rest)
     return tuple(notes)
 
 
 def burn_down(data: BookData, full: Scenario) -> Facts:
-    """At this rate: the day on which the allowance ends, and the chapter in which it does."""
+    """At this rate: the day on which the allowance ends, and the chapter in which it does; neither where it lasts."""
     days = data.aggregates.days
     per_day: int | None = None
     if days:
@@ -135,12 +150,15 @@ def burn_down(data: BookData, full: Scenario) -> Facts:
         span = (max(data.now.date(), date.fromisoformat(days[-1].day)) - first).days + 1
         per_day = sum(day.tokens for day in days) // span
     covered = "unlimited" if data.balance.limit.tokens is None else "lasts"
+    ends_at = _ends_at(data, full)
     return Facts(
         id="burn_down",
         facts=(
             Fact("tokens_a_day", per_day, missing="dash"),
-            Fact("ends_on", _ends_on(data, per_day), "text", missing="never"),
-            Fact("ends_at", _ends_at(data, full), "text", missing=covered),
+            Fact(
+                "ends_on", _ends_on(data, per_day) if ends_at else None, "text", missing="never" if ends_at else "dash"
+            ),
+            Fact("ends_at", ends_at, "text", missing=covered),
         ),
     )
 

@@ -1,119 +1,22 @@
 """What a book's reports are made from, read once: outlines, documents, drafts and the ledger."""
 
-import hashlib
-import json
-import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from functools import cached_property
-from importlib.util import find_spec
-from pathlib import Path
 from typing import NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
-from expand.document.draft import read
 from expand.drafting.acceptance_record import Acceptances
-from expand.errors import InputError
+from expand.drafting.draft_counts import DraftCounts, DraftSummary
 from expand.ledger import Ledger
 from expand.ledger.aggregates import Aggregates, Slice
 from expand.markdown import lines
-from expand.markdown.lines import of_section
-from expand.outline import Book, BookChapter, Outline, Priority, Section, Text
+from expand.outline import Book, BookChapter, Outline, Priority, Text
 from expand.reports.estimates import Rate, Sample, rate
-from expand.workspace import Workspace, read_text, write_atomically
-
-
-class DraftSummary(NamedTuple):
-    """A draft: its language and plan ("" where it does not say), its lines and its words by section number."""
-
-    language: str
-    plan: str
-    lines_by_section: Mapping[int, int]
-    words_by_section: Mapping[int, int] = {}
-
-    def delivered(self, section: Section) -> int:
-        """The lines of a section; where its outline counts words, the lines that those come to."""
-        goal, unit = section.goal(self.language)
-        if unit == "lines":
-            return self.lines_by_section.get(section.number, 0)
-        return round(self.words_by_section.get(section.number, 0) * section.lines / goal)
-
-    @property
-    def lines(self) -> int:
-        """The sum over its sections."""
-        return sum(self.lines_by_section.values())
-
-
-class DraftCache:
-    """The drafts of a workspace as they were counted, this time or before.
-
-    To count the lines of a draft all of it is parsed: 4 s for a book of 10,000 short sections, 0.3 s from this file.
-    What was found is kept under the hash of the text, as long as the code that counts is the same. The file is derived:
-    it may be deleted at any time."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._path = workspace.state_path("measured.json")
-        self._code = _code_state()
-        self._former = self._load()
-        self._current: dict[str, DraftSummary] = {}
-
-    def summary(self, text: str) -> DraftSummary | None:
-        """What a draft holds, None where it has no section."""
-        key = hashlib.sha256(text.encode()).hexdigest()
-        summary = self._current[key] = self._former.get(key) or _count(text)
-        return summary if summary.lines_by_section else None
-
-    def save(self) -> None:
-        """Remembers what was asked for, if anything of it is new and the tool has its folder.
-
-        Where it cannot be written, the next report counts anew."""
-        if self._current.keys() <= self._former.keys() or not self._path.parent.is_dir():
-            return
-        drafts = {
-            key: [s.language, s.plan, [*s.lines_by_section.items()], [*s.words_by_section.items()]]
-            for key, s in self._current.items()
-        }
-        with suppress(InputError):
-            write_atomically(
-                self._path, json.dumps({"code": self._code, "drafts": drafts}), durable=False, private=True
-            )
-
-    def _load(self) -> dict[str, DraftSummary]:
-        try:
-            form = json.loads(self._path.read_bytes())
-            if form["code"] != self._code:
-                return {}
-            return {
-                key: DraftSummary(
-                    str(language), str(plan), *({int(n): int(count) for n, count in counts} for counts in by_section)
-                )
-                for key, (language, plan, *by_section) in form["drafts"].items()
-            }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return {}  # none yet, or not one of ours
-
-
-def _count(text: str) -> DraftSummary:
-    draft = read(text)
-    texts = {section.number: section.text for section in draft.sections}
-    counts = ({number: count(text) for number, text in texts.items()} for count in (of_section, lines.words))
-    return DraftSummary(draft.language, draft.plan, *counts)
-
-
-def _code_state() -> str:
-    """Tells one state of the code that counts from another: the versions alone do not, in a checkout."""
-    package = Path(__file__).parents[1]
-    paths = sorted(path for folder in ("document", "markdown") for path in (package / folder).glob("*.py"))
-    spec = find_spec("markdown_it")
-    assert spec is not None
-    assert spec.origin is not None  # it has an __init__.py, which every release brings anew
-    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in [*paths, Path(spec.origin)]]
-    return hashlib.sha256(repr((sys.version, states)).encode()).hexdigest()
-
+from expand.workspace import Workspace, read_text
 
 FINISHED_PERCENT = 95
 """A chapter counts as finished when the book says so, or from this share of its target on."""
@@ -184,7 +87,8 @@ class ChapterData(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class BookData:
     """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with next, ``rate`` what
-    one takes; ``hours_per_line`` is None until the ledger knows a run."""
+    one takes; ``hours_per_line`` is None unless that model wrote most of what the ledger's runs
+    bought, which are not timed by model."""
 
     book: Book
     chapters: tuple[ChapterData, ...]
@@ -194,6 +98,7 @@ class BookData:
     language: str
     rate: Rate
     balance: Balance
+    samples: tuple[Sample, ...] = ()
     hours_used: float = 0.0
     hours_per_line: float | None = None
 
@@ -230,6 +135,7 @@ def read_data(
     samples = [sample for chapter in chapters for sample in _samples(chapter, by_chapter.get(chapter.id, []))]
     delivered = sum(sample.lines for sample in samples)
     hours = aggregates.seconds / 3600
+    own = sum(part.tokens if part.model == model else -part.tokens for part in aggregates.slices) > 0
     return BookData(
         book=book,
         chapters=chapters,
@@ -246,8 +152,9 @@ def read_data(
             pico_usd_per_token=pico_usd_per_token,
         ),
         balance=_balance(book, aggregates.balance),
+        samples=tuple(samples),
         hours_used=sum(opening.hours for opening in book.openings) + hours,
-        hours_per_line=hours / delivered if hours and delivered else None,
+        hours_per_line=hours / delivered if own and hours and delivered else None,
     )
 
 
@@ -293,7 +200,7 @@ def _chapters(workspace: Workspace, book: Book, *, bought: Mapping[str, object])
     """The book's chapters in its order, then those that only have an outline."""
     recorded = {chapter.id: chapter for chapter in book.chapters}
     outlined = dict.fromkeys(workspace.chapter_ids())
-    drafts, replaced = DraftCache(workspace), Acceptances(workspace).replaced()
+    drafts, replaced = DraftCounts(workspace), Acceptances(workspace).replaced()
     chapters = []
     for chapter in dict.fromkeys([*recorded, *outlined]):
         record = recorded.get(chapter)
@@ -307,7 +214,7 @@ def _chapters(workspace: Workspace, book: Book, *, bought: Mapping[str, object])
 
 def _chapter(
     workspace: Workspace,
-    drafts: DraftCache,
+    drafts: DraftCounts,
     name: str,
     record: BookChapter | None,
     outline: Outline | None,
@@ -376,6 +283,8 @@ def _samples(chapter: ChapterData, slices: list[Slice]) -> list[Sample]:
                     lines=delivered,
                     tokens=sum(part.tokens for part in parts),
                     cost_pico_usd=None if unpriced else sum(part.cost_pico_usd for part in parts),
+                    chapter=chapter.id,
+                    section=number,
                 )
             )
     return samples

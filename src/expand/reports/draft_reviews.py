@@ -23,8 +23,12 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
         for chapter in data.chapters
         if chapter.outlined is not None and _draft_path(workspace, data.book, chapter.id).is_file()
     ]
-    known = _cached(workspace, settings, data, drafted) if drafted else {}
-    return {chapter: known.get(chapter) or review(workspace, settings, data.book, chapter) for chapter in drafted}
+    judged = workspace.state_path("code", "verdicts.json").is_file()  # what runs stored has no verdicts
+    known = _cached(workspace, settings, data, drafted) if drafted and not judged else {}
+    return {
+        chapter: known.get(chapter) or review(workspace, settings, data.book, chapter, known_code=judged)
+        for chapter in drafted
+    }
 
 
 def _draft_path(workspace: Workspace, book: Book, chapter: str) -> Path:

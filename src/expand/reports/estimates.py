@@ -1,8 +1,8 @@
 """What a line takes in tokens, money and time, estimated from what was bought. Pure.
 
 An estimate says where it comes from: the ledger (the same model and language if there are such sections, else the same
-model, else all), the book's opening balance, or a stated default. It always has a range, so that it cannot be taken
-for more than it is.
+model), the book's opening balance, or a stated default; what other models took says nothing of it. It always has a
+range, so that it cannot be taken for more than it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class Basis(enum.StrEnum):
 
     MODEL_AND_LANGUAGE = "model and language"
     MODEL = "model"
-    LEDGER = "ledger"
     OPENING = "opening"
     DEFAULT = "default"
 
@@ -39,13 +38,16 @@ class Basis(enum.StrEnum):
 class Sample(NamedTuple):
     """One section that was bought: delivered lines, and what they took.
 
-    ``model`` is "" where several models wrote it. ``cost_pico_usd`` is None without a price."""
+    ``model`` is "" where several models wrote it. ``cost_pico_usd`` is None without a price. ``chapter`` and
+    ``section`` say which it is."""
 
     model: str
     language: str
     lines: int
     tokens: int
     cost_pico_usd: int | None = None
+    chapter: str = ""
+    section: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,14 +104,11 @@ def rate(
 
     ``opening_lines`` are the lines that ``opening_tokens`` brought. ``pico_usd_per_token`` is the model's list price,
     for when its own sections have none."""
-    delivered = [sample for sample in samples if sample.lines > 0 and sample.tokens > 0]
-    own = [sample for sample in delivered if sample.model == model]
+    own = [sample for sample in samples if sample.lines > 0 and sample.tokens > 0 and sample.model == model]
     if same := [sample for sample in own if sample.language == language]:
         return _measured(same, Basis.MODEL_AND_LANGUAGE, _paid(same) or pico_usd_per_token)
     if own:
         return _measured(own, Basis.MODEL, _paid(own) or pico_usd_per_token)
-    if delivered:
-        return _measured(delivered, Basis.LEDGER, pico_usd_per_token)
     if opening_tokens > 0 and opening_lines > 0:
         return _stated(Fraction(opening_tokens, opening_lines), Basis.OPENING, pico_usd_per_token)
     return _stated(DEFAULT_TOKENS_PER_LINE, Basis.DEFAULT, pico_usd_per_token)

@@ -23,19 +23,19 @@ Value = int | Decimal | str | None
 Row = tuple[Value, ...]
 
 _KINDS: dict[Kind, str] = {
-    "text": "id chapter title model day tier language",
+    "text": "id chapter title model day tier language kind",
     "word": "source priority purpose state contract fits measure",
     "plan": "plan",
     "ordinal": "section",
     "change": "added to_add",
     "percent": "rate rate_now rate_after tier_rate book_rate share deviation",
-    "money": "cost",
+    "money": "cost cost_per_line",
     "hours": "hours",
-    "factor": "length_score",
+    "factor": "length_score tokens_per_line",
     "error": "error mean least greatest",
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
-_MISSING_OF = {"cost": "unpriced", "remaining": "unlimited", "left": "unlimited"}
+_MISSING_OF = {"cost": "unpriced", "cost_per_line": "unpriced", "remaining": "unlimited", "left": "unlimited"}
 
 
 class Fact(NamedTuple):

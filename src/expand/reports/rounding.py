@@ -12,13 +12,14 @@ from expand.reports import messages
 from expand.reports.report_model import Column, Fact, Facts, Kind, Row, Table, Value
 
 _TENTH = Decimal("0.1")
+_HUNDREDTH = Decimal("0.01")
 _MYRIAD = 10_000
 _FORMS: dict[Kind, str] = {
     "ordinal": "{}",
     "change": "{:+,}",
     "percent": "{:,.1f}%",
     "error": "{:+,.1f}%",
-    "hours": "{:,.1f}",
+    "hours": "{:,}",
     "money": "{:,f}",
     "factor": "{:,.1f}",
 }
@@ -32,10 +33,11 @@ def money(pico: int) -> Decimal:
 
 
 def hours(value: Fraction | None) -> Decimal | None:
-    """Hours to one decimal."""
+    """Hours to one decimal; below a tenth to two, so that what takes some minutes is not nothing."""
     if value is None:
         return None
-    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(_TENTH, rounding=ROUND_HALF_UP)
+    exact = Decimal(value.numerator) / Decimal(value.denominator)
+    return exact.quantize(_TENTH if exact >= _TENTH or not exact else _HUNDREDTH, rounding=ROUND_HALF_UP)
 
 
 def estimated_cost(pico: int | None) -> Decimal | None:

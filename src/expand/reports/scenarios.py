@@ -226,14 +226,15 @@ def _planned(data: BookData, chapter: ChapterData, plan: str, target: Target) ->
 
 
 def _hours(data: BookData, chapter: ChapterData, missing: int) -> Fraction | None:
-    """By what the ledger's runs took; else the outline's share; else as the opening balance."""
+    """The share of what the outline states, which a person has planned; else what the model's runs took; else as the
+    opening balance."""
     if missing == 0:
         return Fraction(0)
-    if data.hours_per_line is not None:
-        return Fraction(data.hours_per_line) * missing
     whole = chapter.target - chapter.lines
     if chapter.hours and whole > 0:
         return Fraction(str(chapter.hours)) * missing / whole
+    if data.hours_per_line is not None:
+        return Fraction(data.hours_per_line) * missing
     hours = sum((Fraction(str(opening.hours)) for opening in data.book.openings), Fraction(0))
     lines = data.lines_of_openings if hours else 0
     return hours / lines * missing if lines > 0 else None

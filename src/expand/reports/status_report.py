@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from decimal import Decimal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from expand.reports.plan_report import (
     what_fits,
 )
 from expand.reports.report_model import Block, Notes, Report, Row, Table, column_sums, columns
-from expand.reports.rounding import hours, percent
+from expand.reports.rounding import estimated_cost, hours, percent
 from expand.reports.scenarios import Scenario, full_plan
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
         drawn.get("picture.tiers"),
         to_do(data, reviews, language),
         drafts(data, reviews),
+        findings_by_kind(reviews),
+        per_line(data, reviews),
         sections(data, language),
         drawn.get("picture.sections"),
         by_model(data),
@@ -162,20 +165,64 @@ def drafts(data: BookData, reviews: Reviews) -> Table:
         id="drafts",
         columns=columns(
             *("id", "plan", "language", "asked_lines", "draft_lines", "rate", "length_score"),
-            *("blocking", "warnings", "contract"),
+            *("code_blocks", "verified_blocks", "citations", "blocking", "warnings", "contract"),
         ),
-        rows=tuple(_draft(reviews[chapter.id]) for chapter in data.chapters if chapter.id in reviews),
+        rows=tuple(_draft(chapter, reviews[chapter.id]) for chapter in data.chapters if chapter.id in reviews),
     )
 
 
-def _draft(result: ChapterResult) -> Row:
+def _draft(chapter: ChapterData, result: ChapterResult) -> Row:
     severities = [finding.severity for finding in result.every_finding]
-    blocking = severities.count("blocking")
+    blocking, code = severities.count("blocking"), result.code
     return (
         *(result.id, result.plan, result.language, result.target_lines, result.lines),
         *(percent(result.lines, result.target_lines), Decimal(str(result.length_score))),
+        *((code.blocks, code.checked - code.failed) if code else (None, None)),
+        chapter.draft.citations if chapter.draft else 0,
         *(blocking, severities.count("warning"), "blocked" if blocking else "kept" if result.kept else "short"),
     )
+
+
+def findings_by_kind(reviews: Reviews) -> Table:
+    """The findings of all drafts, the most frequent kinds first."""
+    found = Counter((f.kind, str(f.severity)) for result in reviews.values() for f in result.every_finding)
+    kinds = Counter[str]()
+    for (kind, _), count in found.items():
+        kinds[kind] += count
+    severities = ("blocking", "warning", "note")
+    rows: list[Row] = [(kind, *(found[kind, severity] for severity in severities)) for kind, _ in kinds.most_common()]
+    return Table(
+        id="findings",
+        columns=columns("kind", "blocking", "warnings", "notes_count"),
+        rows=tuple(rows),
+        total=(None, *column_sums(rows, 1, 2, 3)) if len(rows) > 1 else None,
+    )
+
+
+def per_line(data: BookData, reviews: Reviews) -> Table:
+    """What a line in a draft takes: the tokens that were reserved and billed for all sections, those of the texts that
+    are kept, and those of the sections that keep their contract, by the lines of these alone."""
+    parts = [part for part in data.aggregates.slices if part.section]
+    verified = {(result.id, s.number) for result in reviews.values() for s in result.sections if s.kept}
+    good = [sample for sample in data.samples if (sample.chapter, sample.section) in verified]
+    lines, good_lines = (sum(sample.lines for sample in some) for some in (data.samples, good))
+    stages = (
+        ("line.reserved", lines, [part.reserved for part in parts], [None]),
+        ("line.bought", lines, [p.tokens for p in parts], [None if p.unpriced else p.cost_pico_usd for p in parts]),
+        ("line.kept", lines, [s.tokens for s in data.samples], [s.cost_pico_usd for s in data.samples]),
+        ("line.verified", good_lines, [s.tokens for s in good], [s.cost_pico_usd for s in good]),
+    )
+    return Table(
+        id="per_line",
+        columns=columns("measure", "counted", "tokens", "tokens_per_line", "cost", "cost_per_line"),
+        rows=tuple(_per_line(*stage) for stage in stages if stage[1]),
+    )
+
+
+def _per_line(name: str, lines: int, tokens: Sequence[int], costs: Sequence[int | None]) -> Row:
+    each = (Decimal(sum(tokens)) / lines).quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
+    pico = None if None in costs else sum(cost for cost in costs if cost is not None)
+    return (name, lines, sum(tokens), each, *(estimated_cost(p) for p in (pico, pico and -(-pico // lines))))
 
 
 def sections(data: BookData, language: str) -> Table:
