@@ -246,6 +246,17 @@ def test_a_job_for_an_edition_that_was_asked_for_afresh_since_is_not_bought(shel
     assert status(place).counts["queued"] == 0
 
 
+def test_a_draft_in_another_language_has_editions_of_its_own(shelf: Shelf) -> None:
+    place = shelf.checkout()
+    enqueue(place, sections=frozenset({3}))
+    enqueue(place, sections=frozenset({3}), language="zh", fresh=True)
+    ledger = Ledger.open(shelf.server_place)
+    ledger.raise_edition("07", 3)
+    ledger.close()
+    worked = work(place)
+    assert sorted(report.outcome for report in worked.reports) == ["bought", "superseded"]
+
+
 def test_what_is_queued_can_be_withdrawn(shelf: Shelf) -> None:
     place = shelf.checkout()
     enqueue(place)

@@ -156,18 +156,18 @@ def test_code_and_structure_stay_and_a_second_run_buys_nothing(tmp_path: Path, o
         f"]] {title}\n" in sent.prompt_text for sent in author.requests for title in ("信号处理", "Signal handling")
     )
     assert 1 < len(author.requests) < 12
-    assert result.attempts == len(author.requests)
+    assert result.usage.attempts == len(author.requests)
     assert verify(Workspace.open(place).ledger_path).findings == ()
 
     again = translator(to)
     before = (place / f"drafts/07.{to}.md").read_bytes()
     second = run(place, again, to)
-    assert (again.requests, second.attempts, second.exit_code) == ([], 0, 0)
+    assert (again.requests, second.usage.attempts, second.exit_code) == ([], 0, 0)
     assert (place / f"drafts/07.{to}.md").read_bytes() == before
 
     (place / "docs/07.md").write_text(original.replace(paragraph(3, own), paragraph(1003, own)), encoding="utf-8")
     author = translator(to)
-    assert run(place, author, to).attempts == 1
+    assert run(place, author, to).usage.attempts == 1
     (sent,) = author.requests
     assert "call_1003()" in sent.last_user_message
     assert "call_2()" not in sent.last_user_message
@@ -202,7 +202,7 @@ def test_what_a_person_changed_is_kept(tmp_path: Path) -> None:
         SHORT.replace("The parent waits", "Before all the parent waits"), encoding="utf-8"
     )
     author = translator("zh")
-    assert run(place, author).attempts == 1
+    assert run(place, author).usage.attempts == 1
     assert "child writes" not in author.requests[0].prompt_text
     assert "孩子写管道。\n\n我加的一段。\n\n-" in draft_of(place)
 
@@ -212,6 +212,7 @@ def test_what_a_person_changed_is_kept(tmp_path: Path) -> None:
     assert "孩子写管道。\n\n我加的一段。\n\n-" in draft_of(place)
     (note,) = result.findings
     assert (note.kind, note.severity, result.exit_code) == ("untranslated", "note", 0)
+    assert draft_of(place).splitlines()[note.line - 1] == "孩子写管道。"
     assert "its original changed since it was edited by hand: 孩子写管道。" in note.message
 
     # Its original is gone: what the person wrote is not.
@@ -267,7 +268,7 @@ def test_a_term_that_stays_wrong_is_named_and_the_translation_kept(tmp_path: Pat
     assert (found.kind, found.line, result.exit_code) == ("off-glossary", 3, 5)
     assert "核心等待这一切。" in draft_of(place)
     again = run(place, translator("zh"))
-    assert (again.attempts, again.exit_code, [one.kind for one in again.findings]) == (0, 5, ["off-glossary"])
+    assert (again.usage.attempts, again.exit_code, [one.kind for one in again.findings]) == (0, 5, ["off-glossary"])
 
     path = place / "outlines/book.yaml"  # a term that changes has just its blocks translated again
     path.write_text(
@@ -352,13 +353,13 @@ def test_a_run_that_is_cut_short_buys_nothing_twice(tmp_path: Path) -> None:
     whole = translator("zh")
     run(book(tmp_path / "whole"), whole)
     few = run(place, translator("zh"), budget=9000)
-    assert (few.exit_code, few.attempts > 0, few.missing > 0) == (3, True, True)
+    assert (few.exit_code, few.usage.attempts > 0, few.missing > 0) == (3, True, True)
     assert few.balance.remaining_tokens >= 0  # type: ignore[operator]
     assert few.balance.reserved_tokens == 0
     rest = translator("zh")
     result = run(place, rest)
     assert result.exit_code == 0
-    assert few.attempts + len(rest.requests) <= len(whole.requests) + 1
+    assert few.usage.attempts + len(rest.requests) <= len(whole.requests) + 1
     assert draft_of(place) == draft_of(tmp_path / "whole/book")
 
 
@@ -482,20 +483,6 @@ def test_mistakes_end_before_anything_is_sent(tmp_path: Path, server: ScriptedSe
     assert (ran.code, "drafts/07.zh.md: it is no translation, and would be replaced by one" in ran.err) == (2, True)
     assert (place / "drafts/07.zh.md").read_text(encoding="utf-8") == "# 我的\n"
     assert server.requests == []
-
-
-def test_a_finished_page_without_an_outline(tmp_path: Path) -> None:
-    place = book(tmp_path, text=SHORT)
-    (place / "outlines/07.yaml").unlink()
-    path = place / "outlines/book.yaml"
-    path.write_text(
-        path.read_text(encoding="utf-8")
-        .replace("finished: true}\n", "finished: true, source: docs/07.md}\n")
-        .replace("lines: 90, finished: true, source: docs/07.md}", "lines: 90, finished: true}"),
-        encoding="utf-8",
-    )
-    result = run(place, translator("zh"))
-    assert (result.exit_code, result.original) == (0, "docs/07.md")
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])

@@ -9,12 +9,14 @@ from expand.cli import options
 from expand.cli.common import print_json, workspace_of
 from expand.cli.dry_run_output import show_dry_run
 from expand.cli.run_command import note_author, stop_on_signals
+from expand.cli.run_output import Locations
 from expand.cli.verbosity import counted, note, warn
 from expand.drafting.events import Notice
 from expand.drafting.run_options import RunOptions
 from expand.drafting.translation import dry_run as plan_translation
 from expand.drafting.translation import settings_of
 from expand.drafting.translation import translate as translate_chapter
+from expand.workspace import read_text
 
 
 def translate(
@@ -52,13 +54,14 @@ def translate(
             on_ready=lambda client: stop_on_signals(lambda _: client.stop()),
         )
     )
+    places = Locations(result.draft, read_text(place.inside(result.draft)))
     for finding in result.findings:
-        warn(f"{result.draft}:{finding.line}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}")
+        warn(f"{places.of(finding)}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}")
     if result.stopped_by is not None:
         warn(f"{result.stopped_by}; {counted(result.missing, 'passage')} not translated yet")
     if as_json:
         print_json(result.as_json())
     else:
         said = f"{result.draft}: {counted(result.passages, 'passage')}, {result.bought} translated now"
-        typer.echo(f"{said} from {result.original} with {counted(result.attempts, 'request')}")
+        typer.echo(f"{said} from {result.original} with {counted(result.usage.attempts, 'request')}")
     raise typer.Exit(result.exit_code)

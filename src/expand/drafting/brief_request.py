@@ -117,9 +117,10 @@ def brief_order(
     # By what is asked, not by the answers before it: a run that was killed finds what it bought.
     words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name, edition, attempt)
     return chapter_order(
-        chapter,
+        chapter.id,
         chapter.setup,
-        chapter.prompts.brief(replace(context, present=previous, problems=tuple(problems))),
+        (chapter.system, chapter.prompts.brief(replace(context, present=previous, problems=tuple(problems)))),
+        options=chapter.options,
         purpose="brief",
         run_id=run_id,
         output_tokens=cap * 2**cut,

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Self
 
 from expand.drafting.brief_request import begun_chapters, brief_order, wants_brief
 from expand.drafting.budget_plan import EXPECTED_TOKENS_PER_LINE, simulated_orders
@@ -42,6 +43,19 @@ class DryRun:
     reserved_tokens: int = 0
     largest: int = 0
     cost_pico_usd: int | None = 0
+
+    def sending(self, orders: Sequence[Order], completion_tokens: int) -> Self:
+        """The same with the figures of what would be sent."""
+        costs = [order.amount.pico_usd for order in orders]
+        return replace(
+            self,
+            requests=len(orders),
+            prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
+            completion_tokens=completion_tokens,
+            reserved_tokens=sum(order.amount.tokens for order in orders),
+            largest=max((order.amount.tokens for order in orders), default=0),
+            cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+        )
 
 
 def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[DryRun, ...]:
@@ -108,39 +122,23 @@ def _read_orders(chapter: Chapter, setup: ModelSetup, texts: Mapping[int, str]) 
 
 def _simulated_requests(chapter: Chapter, title: str, orders: Sequence[Order]) -> DryRun:
     """What requests about the chapter as a whole would take, as section 0."""
-    costs = [order.amount.pico_usd for order in orders]
-    return DryRun(
-        chapter=chapter.id,
-        section=0,
-        title=title,
-        lines=0,
-        reused=False,
-        requests=len(orders),
-        prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
-        completion_tokens=sum(o.request.max_output_tokens - chapter.setup.profile.reasoning_tokens for o in orders),
-        reserved_tokens=sum(order.amount.tokens for order in orders),
-        largest=max(order.amount.tokens for order in orders),
-        cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-    )
+    planned = DryRun(chapter=chapter.id, section=0, title=title, lines=0, reused=False)
+    thinking = chapter.setup.profile.reasoning_tokens
+    return planned.sending(orders, sum(order.request.max_output_tokens - thinking for order in orders))
 
 
 def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
     """What one section would take; one that is not due takes nothing."""
     section = check.section
     simulated = simulated_orders(chapter, check) if check.state == "due" else []
-    orders = [order for _, order in simulated]
-    costs = [order.amount.pico_usd for order in orders]
-    return DryRun(
+    planned = DryRun(
         chapter=chapter.id,
         section=section.number,
         title=chapter.skeletons[section.number].title,
         lines=section.lines,
         reused=check.state != "due",
         edited=check.state == "edited",
-        requests=len(orders),
-        prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
-        completion_tokens=sum(ask.lines for ask, _ in simulated) * EXPECTED_TOKENS_PER_LINE,
-        reserved_tokens=sum(order.amount.tokens for order in orders),
-        largest=max((order.amount.tokens for order in orders), default=0),
-        cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+    )
+    return planned.sending(
+        [order for _, order in simulated], sum(ask.lines for ask, _ in simulated) * EXPECTED_TOKENS_PER_LINE
     )

@@ -152,9 +152,10 @@ def read_order(chapter: Chapter, setup: ModelSetup, run_id: str, template: str, 
     message = prompts.review(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
     return chapter_order(
-        chapter,
+        chapter.id,
         setup,
-        message,
+        (system, message),
+        options=chapter.options,
         purpose="review",
         run_id=run_id,
         output_tokens=OUTPUT_TOKENS[template],

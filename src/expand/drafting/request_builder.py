@@ -14,6 +14,7 @@ from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import ThinkingRoom
+from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
@@ -106,10 +107,11 @@ def order_of(
 
 
 def chapter_order(
-    chapter: Chapter,
+    chapter: str,
     setup: ModelSetup,
-    message: Message,
+    messages: tuple[Message, ...],
     *,
+    options: RunOptions,
     purpose: Purpose,
     run_id: str,
     output_tokens: int,
@@ -118,16 +120,15 @@ def chapter_order(
     parameters: Mapping[str, Json] = MappingProxyType({}),
     remedy: str,
 ) -> Order:
-    """The order for a request about the chapter as a whole, addressed to section 0: ``message`` after the chapter's
-    system message, with an output cap of ``output_tokens`` beside what the model thinks. ``parameters`` are laid over
-    the profile's. Raises ``InputError`` with ``remedy`` where it does not fit the model's context window."""
+    """The order for a request about the chapter of that id as a whole, addressed to section 0, with an output cap of
+    ``output_tokens`` beside what the model thinks. ``parameters`` are laid over the profile's. Raises ``InputError``
+    with ``remedy`` where it does not fit the model's context window."""
     profile = setup.profile
-    messages = (chapter.templates_for(setup)[1], message)
     cap = min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens)
     estimate = setup.counter.count_messages(messages)
     if (prompt := prompt_bound(estimate, setup)) + cap > profile.context_window:
         raise InputError(
-            f"chapter {chapter.id}: the {purpose}'s prompt of {prompt:,} tokens and {cap:,} of output do not fit "
+            f"chapter {chapter}: the {purpose}'s prompt of {prompt:,} tokens and {cap:,} of output do not fit "
             f"{profile.name}'s context window of {profile.context_window:,}",
             remedy=remedy,
         )
@@ -140,12 +141,12 @@ def chapter_order(
             edition=edition,
         ),
         setup,
-        address=Address(chapter=chapter.id, section=0, purpose=purpose),
+        address=Address(chapter=chapter, section=0, purpose=purpose),
         run_id=run_id,
-        language=chapter.language,
-        plan=chapter.plan,
+        language=options.language,
+        plan=options.plan,
         estimate=estimate,
-        unpriced=chapter.options.unpriced,
+        unpriced=options.unpriced,
         question=question,
     )
 

@@ -33,23 +33,22 @@ from expand.drafting.draft_file import SOURCE_KEY
 from expand.drafting.dry_run import DryRun
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
-from expand.drafting.request_builder import order_of, prompt_bound
+from expand.drafting.request_builder import chapter_order
 from expand.drafting.results import balance_json, finding_json
-from expand.drafting.run_context import RunContext, ignore_event, open_run
+from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.ledger import Order
-from expand.llm.types import Address, Author, Finish, Request, Usage
+from expand.llm.types import Author, Finish
 from expand.markdown import matching, names, sanitize
 from expand.markdown.blocks import rows
-from expand.outline import Book, Plan, Text
+from expand.markdown.matching import title_key, unnumbered
+from expand.outline import Book, Text
 from expand.prompts.context import LANGUAGE_NAMES, TranslationContext
 from expand.schema import Json
 from expand.settings import Settings
 from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 
-SECTION = 0
-"""The section that a translation's requests are addressed to: the chapter as a whole."""
 MOST_REQUESTS = 2
 """For one batch: the second is for what was wrong with the first."""
 BATCH_TOKENS, BATCH_PASSAGES = 1500, 40
@@ -59,15 +58,6 @@ OUTPUT_RATIO, TOKENS_A_PASSAGE = 2, 16
 MOST_TERM = 40
 """The letters of a term; a longer text in a glossary says what a term means."""
 _ANSWERED = re.compile(r"^[ \t]*\[\[(\d{1,4})\]\](.*?)(?=^[ \t]*\[\[\d{1,4}\]\]|\Z)", re.DOTALL | re.MULTILINE)
-
-
-class Original(NamedTuple):
-    """What is translated: ``draft`` is the draft that it is, or its document read like one."""
-
-    language: str
-    path: str
-    text: str
-    draft: Draft
 
 
 class Overlay(NamedTuple):
@@ -82,21 +72,18 @@ class Overlay(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranslationResult:
-    """What a translation came to. Of its ``passages`` some were ``bought`` now, some are ``edited`` by a person;
-    ``missing`` are those that were asked for and did not come. ``usage`` and ``attempts`` are this run's."""
+    """What a translation came to: its ``draft`` and ``original`` by their paths, how many passages there are, how many
+    of them were ``bought`` now, are ``edited`` by a person, or ``missing`` because the run ended before."""
 
     chapter: str
+    languages: tuple[str, str]
     original: str
-    from_language: str
-    language: str
     draft: str
     passages: int
     bought: int
     edited: int
     missing: int
-    attempts: int
-    answers: int
-    usage: Usage
+    usage: UsageCounter
     balance: Balance
     findings: tuple[Finding, ...]
     stopped_by: ExpandError | None = None
@@ -110,18 +97,14 @@ class TranslationResult:
 
     def as_json(self) -> dict[str, Json]:
         """The object that ``expand translate --json`` prints."""
-        counts = {name: getattr(self, name) for name in ("passages", "bought", "edited", "missing")}
-        usage = self.usage
+        said: dict[str, Json] = {"chapter": self.chapter, "from": self.languages[0], "to": self.languages[1]}
+        for name in ("original", "draft", "passages", "bought", "edited", "missing"):
+            said[name] = getattr(self, name)
         return {
-            "chapter": self.chapter,
-            "from": self.from_language,
-            "to": self.language,
-            "original": self.original,
-            "draft": self.draft,
-            **counts,
-            "attempts": self.attempts,
-            "answers": self.answers,
-            "tokens": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+            **said,
+            "attempts": self.usage.attempts,
+            "answers": self.usage.answers,
+            "tokens": {name: getattr(self.usage, name) for name in ("prompt", "cached", "completion")},
             "findings": [finding_json(one) for one in self.findings],
             "stopped_by": str(self.stopped_by) if self.stopped_by else "",
             "budget": balance_json(self.balance),
@@ -138,56 +121,40 @@ class Translation:
         (self.chapter,) = options.chapters
         self._workspace, self._book, self._setup, self._options = workspace, book, setup, options
         self.language = options.language
-        self.outline = workspace.outline(self.chapter) if self.chapter in workspace.chapter_ids() else None
-        self.original = self._original(source_language)
-        name = book.draft_name(self.chapter, self.language)
-        self._path, self._line_path = workspace.draft_path(name), workspace.state_path("lines", name)
+        self._outline = workspace.outline(self.chapter)
+        self.original_path, self._text, self._original = self._finished(source_language)
+        self.languages = (self._original.language, self.language)
+        self._name = book.draft_name(self.chapter, self.language)
+        self._path = workspace.draft_path(self._name)
         self.path = workspace.relative(self._path)
-        self._former = workspace.draft(name)
+        self._former = workspace.draft(self._name)
         if self._former and not self._former.translated:
-            raise InputError(
-                "it is no translation, and would be replaced by one",
-                remedy="rename or delete it",
-                place=Place(path=self.path),
-            )
-        self._terms = {
-            own: wanted
-            for term, text in {**book.glossary, **(self.outline.glossary if self.outline else {})}.items()
-            if (own := _wording(book, term, text, self.original.language))
-            and (wanted := _wording(book, term, text, self.language))
-        }
-        self._titles = self._known_titles()
-        self._defined = {one.name for one in names.definitions(self.original.text)}
-        self.passages = passages(self.original.text)
-        self._blocks = _blocks(self.original.text)
+            what = "it is no translation, and would be replaced by one"
+            raise InputError(what, remedy="rename or delete it", place=Place(path=self.path))
+        self._terms = self._glossary()
+        self._defined = {one.name for one in names.definitions(self._text)}
+        self.passages = passages(self._text)
+        self._blocks = _blocks(self._text)
         self._hashes = [self._hash(block.text) for block in self._blocks]
-        present = draft_text(workspace, name) if self._former else ""
-        self.reused, self.edits = _overlays(present, self._former.blocks if self._former else (), self._hashes)
-        done = {at for one in (*self.reused, *self.edits) for at in range(one.start, one.end)}
-        self._block_of = {
-            p: next(n for n, b in enumerate(self._blocks) if b.start <= p.line < b.end) for p in self.passages
-        }
-        due = [passage for passage in self.passages if self._block_of[passage] not in done]
-        self.said = {p.text: title for p in self.passages if p.title and (title := self._title(p))}
+        present = draft_text(workspace, self._name) if self._former else ""
+        self._reused, self._edits = _overlays(present, self._former.blocks if self._former else (), self._hashes)
+        theirs, done = _covered(self._edits), _covered([*self._reused, *self._edits])
+        self._at = {p: next(n for n, b in enumerate(self._blocks) if p.line < b.end) for p in self.passages}
+        self.edited = sum(at in theirs for at in self._at.values())
+        """How many passages a person has changed."""
+        titles = self._titles()
+        self._said = {p.text: titles[key] for p in self.passages if p.title and (key := title_key(p.text)) in titles}
         """Translations by the text of their passages."""
-        self.asked = {p.text: p for p in due if p.text not in self.said}
+        self.asked = {p.text: p for p in self.passages if self._at[p] not in done and p.text not in self._said}
         self.answered: set[str] = set()
         """Those of what is asked for that were answered, whether the answers can be used or not."""
 
-    @property
-    def edited(self) -> int:
-        """How many passages a person has changed."""
-        theirs = {at for one in self.edits for at in range(one.start, one.end)}
-        return sum(at in theirs for at in self._block_of.values())
-
-    def _original(self, given: str | None) -> Original:
-        """The finished chapter in the language that was named, else in the first of the book's that has one."""
+    def _finished(self, given: str | None) -> tuple[str, str, Draft]:
+        """Path and text of the finished chapter, in the language that was named or else in the first of the book's that
+        has one, and the draft that it is or would be."""
         workspace, book, chapter = self._workspace, self._book, self.chapter
         if given is not None:
             book.require_language(given)
-        record = next((one for one in book.chapters if one.id == chapter), None)
-        if record is None and self.outline is None:
-            workspace.outline(chapter)  # says which chapters there are
         why = f"chapter {chapter} is not finished in another language than {self.language!r}"
         for language in [given] if given else dict.fromkeys((book.language, *book.languages)):
             if language == self.language:
@@ -200,13 +167,13 @@ class Translation:
             if draft and own and not (accepted and accepted.accepted == file_hash(own.encode())):
                 undone = [n for n, s in draft.stamps.items() if s.key in ("", SOURCE_KEY) and not draft.edited(n)]
                 if not undone:
-                    return Original(language, f"drafts/{name}.md", own, draft)
+                    return f"drafts/{name}.md", own, draft
                 why = f"drafts/{name}.md is not finished: section {undone[0]} is still to be drafted"
-            elif source and (accepted or (record and record.finished)):
+            elif source and (accepted or any(one.finished for one in book.chapters if one.id == chapter)):
                 file = workspace.source_path(source)
                 text = decoded(read_bytes(file), file, keep_mark=True)
-                layout = (self.outline.layout if self.outline else "keep") or book.layout
-                return Original(language, source, text, replace(document.read(text), language=language, layout=layout))
+                layout = self._outline.layout or book.layout
+                return source, text, replace(document.read(text), language=language, layout=layout)
         raise InputError(
             why, remedy=f"draft it with `expand chapter {chapter}`, or say finished: true in outlines/book.yaml"
         )
@@ -214,37 +181,43 @@ class Translation:
     def _document(self, language: str) -> str:
         """The path of the chapter's document in a language, "" where there is none. One that is the only one counts as
         one in the book's own."""
-        entry = self.outline or next(one for one in self._book.chapters if one.id == self.chapter)
-        found = entry.sources.get(language) or (
-            entry.source if language == self._book.language and not entry.sources else ""
-        )
+        own = self._outline.source if language == self._book.language and not self._outline.sources else ""
+        found = self._outline.sources.get(language, own)
         return found if found and self._workspace.source_path(found).is_file() else ""
 
-    def _known_titles(self) -> dict[str, str]:
+    def _titles(self) -> dict[str, str]:
         """What the outline calls the chapter, its sections and topics in the language, by their other titles."""
-        texts = [one.title for one in self._book.chapters if one.id == self.chapter]
-        if self.outline:
-            texts += [self.outline.title, *(t for s in self.outline.sections for t in (s.title, *s.topics))]
-        texts.append(Text(by_language=document.CONTENTS_TITLES))
-        found = {}
-        for text in texts:
-            if (said := text.by_language.get(self.language)) is not None:
-                found.update(
-                    {matching.title_key(other): matching.unnumbered(said) for other in text.by_language.values()}
-                )
-        return found
+        outlined = (title for s in self._outline.sections for title in (s.title, *s.topics))
+        texts = (self._outline.title, *outlined, Text(by_language=document.CONTENTS_TITLES))
+        named = [text.by_language for text in texts if self.language in text.by_language]
+        return {title_key(one): unnumbered(own[self.language]) for own in named for one in own.values()}
 
-    def _title(self, passage: Passage) -> str:
-        return self._titles.get(matching.title_key(passage.text), "")
+    def _glossary(self) -> dict[str, str]:
+        """The terms as the original calls them, the longest first, and as the translation is to call them."""
+        entries = {**self._book.glossary, **self._outline.glossary}.items()
+        pairs = ([_wording(self._book, term, text, one) for one in self.languages] for term, text in entries)
+        return dict(sorted(((own, wanted) for own, wanted in pairs if own and wanted), key=lambda pair: -len(pair[0])))
 
     def _terms_in(self, text: str) -> dict[str, str]:
         """The terms in a passage and what they are called; a longer one hides those within it."""
         rest, found = matching.prose(text), {}
-        for term, wanted in sorted(self._terms.items(), key=lambda item: -len(item[0])):
+        for term, wanted in self._terms.items():
             rest, times = _term(term).subn(" ", rest)
             if times:
                 found[term] = wanted
         return found
+
+    def _off_terms(self, text: str, said: str) -> list[str]:
+        """The terms of a passage that its translation calls otherwise; a longer one does not stand for those in it."""
+        off = []
+        for term, wanted in sorted(self._terms_in(text).items(), key=lambda item: -len(item[1])):
+            said, times = _term(wanted).subn(" ", said)
+            if not times:
+                off.append(f'the term "{term}" is "{wanted}"')
+        return off
+
+    def _faults(self, passage: Passage, said: str) -> list[str]:
+        return faults(passage.text, said, self.language, cell=passage.kind == "cell", defined=self._defined)
 
     def _hash(self, block: str) -> str:
         """What a block's translation is made from."""
@@ -265,106 +238,78 @@ class Translation:
 
     def order(self, batch: Sequence[Passage], run_id: str, problems: Sequence[str] = ()) -> Order:
         """The order for a batch. Raises ``InputError`` where it does not fit the model's context window."""
-        setup, profile = self._setup, self._setup.profile
-        entry = self.outline or next(one for one in self._book.chapters if one.id == self.chapter)
-        terms: dict[str, str] = {}
-        for passage in batch:
-            terms |= self._terms_in(passage.text)
+        texts = tuple(passage.text for passage in batch)
+        terms = self._terms_in("\n".join(texts))
+        own, wanted = (LANGUAGE_NAMES.get(one, one) for one in self.languages)
         context = TranslationContext(
-            chapter_title=entry.title.say(self.original.language, self._book.language),
+            chapter_title=self._outline.title.say(self._original.language, self._book.language),
             language=self.language,
-            language_name=LANGUAGE_NAMES.get(self.language, self.language),
-            original_language_name=LANGUAGE_NAMES.get(self.original.language, self.original.language),
+            language_name=wanted,
+            original_language_name=own,
             glossary=terms,
-            passages=tuple(passage.text for passage in batch),
+            passages=texts,
             problems=tuple(problems),
         )
-        messages = (setup.prompts.of(self.chapter, None).translation(context),)
-        estimate = setup.counter.count_messages(messages)
-        size = sum(setup.counter.count(passage.text) for passage in batch)
-        cap = profile.reasoning_tokens + OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4)
-        cap = min(profile.max_output_tokens, cap)
-        if (prompt := prompt_bound(estimate, setup)) + cap > profile.context_window:
-            raise InputError(
-                f"chapter {self.chapter}: a prompt of {prompt:,} tokens and {cap:,} of output do not fit "
-                f"{profile.name}'s context window of {profile.context_window:,}",
-                remedy="take a model with a larger one",
-            )
         # By what is asked, not by the answer before it: a run that was killed finds what it bought.
-        languages = (self.original.language, self.language)
-        asked = [[passage.text for passage in batch], terms, languages, profile.name, bool(problems)]
-        return order_of(
-            Request(model=profile.name, messages=messages, max_output_tokens=cap, parameters=profile.parameters),
-            setup,
-            address=Address(chapter=self.chapter, section=SECTION, purpose="translate"),
+        asked = json.dumps([texts, terms, self.languages, self._setup.profile.name, bool(problems)])
+        size = sum(map(self._setup.counter.count, texts))
+        return chapter_order(
+            self.chapter,
+            self._setup,
+            (self._setup.prompts.of(self.chapter, None).translation(context),),
+            options=self._options,
+            purpose="translate",
             run_id=run_id,
-            language=self.language,
-            plan=Plan.FULL,
-            estimate=estimate,
-            unpriced=self._options.unpriced,
-            question=hashlib.sha256(f"translate|{self.chapter}|{json.dumps(asked)}".encode()).hexdigest(),
+            output_tokens=OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4),
+            question=hashlib.sha256(f"translate|{self.chapter}|{asked}".encode()).hexdigest(),
+            remedy="name a model with a larger one as translate under [roles], or give --model",
         )
 
     async def buy(self, context: RunContext, batch: Sequence[Passage]) -> None:
         """Have a batch translated. Raises what ``BudgetedClient.buy`` raises."""
-        asked: list[Passage] = [*batch]
         problems: list[str] = []
         for _ in range(MOST_REQUESTS):
-            bought = await context.client.buy(self.order(asked, context.run_id, problems))
-            context.usage.of(self.chapter, SECTION).add(bought)
+            bought = await context.client.buy(self.order(batch, context.run_id, problems))
+            context.usage.of(self.chapter, 0).add(bought)
             answer = bought.answer
-            found = [
-                (int(one[1]), " ".join(one[2].split())) for one in _ANSWERED.finditer(sanitize.bare(answer.text)[0])
-            ]
-            if answer.finish is not Finish.STOP and found:
-                found.pop()  # it may end in the middle
-            answers = dict(reversed(found)) if answer.usable else {}
+            found = [*_ANSWERED.finditer(sanitize.bare(answer.text)[0])]
+            if answer.finish is not Finish.STOP:
+                found = found[:-1]  # the last may end in the middle
+            answers = {int(one[1]): " ".join(one[2].split()) for one in reversed(found)} if answer.usable else {}
             again, problems = [], []
-            for number, passage in enumerate(asked, 1):
+            for number, passage in enumerate(batch, 1):
                 said = answers.get(number, "")
                 hard, soft = self._faults(passage, said), self._off_terms(passage.text, said)
                 self.answered.add(passage.text)
-                if not hard and (not soft or passage.text not in self.said):
-                    self.said[passage.text] = said
+                if not hard and (not soft or passage.text not in self._said):
+                    self._said[passage.text] = said
                 if hard or soft:
                     again.append(passage)
                     problems.append(f"[[{len(again)}]] {said or '(nothing)'}: {'; '.join([*hard, *soft])}")
             if not again:
                 return
-            asked = again
-
-    def _faults(self, passage: Passage, said: str) -> list[str]:
-        return faults(passage.text, said, self.language, cell=passage.kind == "cell", defined=self._defined)
-
-    def _off_terms(self, text: str, said: str) -> list[str]:
-        """The terms of a passage that its translation calls otherwise; a longer one does not stand for those in it."""
-        off = []
-        for term, wanted in sorted(self._terms_in(text).items(), key=lambda item: -len(item[1])):
-            said, times = _term(wanted).subn(" ", said)
-            if not times:
-                off.append(f'the term "{term}" is "{wanted}"')
-        return off
+            batch = again
 
     def write(self) -> tuple[Finding, ...]:
         """Write the draft as far as there are translations. Returns what is wrong with it."""
-        said = {p: self.said[p.text] for p in self.passages if p.text in self.said}
-        whole = with_overlays(translated(self.original.text, said), self.reused)
-        whole = with_links_moved(whole, self.original.text)
-        findings = self._findings(whole)
-        open_blocks = {self._block_of[p] for p in self.passages if p.text in self.asked.keys() - self.answered}
+        said = {p: self._said[p.text] for p in self.passages if p.text in self._said}
+        whole = with_overlays(translated(self._text, said), self._reused)
+        whole = with_links_moved(whole, self._text)
+        missing = {self._at[p] for p in self.passages if p.text in self.asked.keys() - self.answered}
         pairs = [
-            ("" if at in open_blocks else hashed, document.text_hash(block.text)[:8])
+            ("" if at in missing else hashed, document.text_hash(block.text)[:8])
             for at, (hashed, block) in enumerate(zip(self._hashes, _blocks(whole), strict=True))
         ]
-        text = with_overlays(whole, self.edits)
+        text = with_overlays(whole, self._edits)
         text = document.render_translated(
-            text, language=self.language, original=self.original.draft, source=self._source(), names=self._names(text),
+            text, language=self.language, original=self._original, source=self._source(), names=self._names(text),
             pairs=pairs,
         )  # fmt: skip
         if not self._path.is_file() or text != decoded(read_bytes(self._path), self._path, keep_mark=True):
             write_atomically(self._path, text)
-        write_atomically(self._line_path, document.hidden_line(text), durable=False, private=True)
-        return findings
+        copy = self._workspace.state_path("lines", self._name)
+        write_atomically(copy, document.hidden_line(text), durable=False, private=True)
+        return self._findings(whole, text)
 
     def _source(self) -> str:
         """The hash of the document that the translation takes the place of, as it was when it was first translated: a
@@ -377,33 +322,32 @@ class Translation:
 
     def _names(self, text: str) -> dict[int, str]:
         """The anchors of the sections' headings by number, as far as the layout needs them."""
-        if self.outline is None or self.original.draft.layout != "keep":
-            return {}
-        wanted = [Wanted(section.title.every(), section.heading) for section in self.outline.sections]
-        found, own = located(Page(self.original.text).headings, wanted), anchors(Page(text).headings)
-        return {index + 1: own[at] for index, at in found.items() if at < len(own)}
+        wanted = [Wanted(section.title.every(), section.heading) for section in self._outline.sections]
+        found, own = located(Page(self._text).headings, wanted), anchors(Page(text).headings)
+        kept = self._original.layout == "keep"
+        return {index + 1: own[at] for index, at in found.items() if kept and at < len(own)}
 
-    def _findings(self, text: str) -> tuple[Finding, ...]:
-        """What a translation without a person's edits has kept of its original, and terms that it calls otherwise."""
-        edited = {at for one in self.edits for at in range(one.start, one.end)}
-        mended = f"translate it in {self.path}: what you change stays"
-        found = []
-        pairs = {(p.line, p.text) for p in self.passages}
-        now = passages(text)
+    def _findings(self, text: str, written: str) -> tuple[Finding, ...]:
+        """What ``text``, a translation without a person's edits, has kept of its original, and terms that it calls
+        otherwise; ``written`` has the edits, too."""
+
+        def line_of(part: str) -> int:
+            return written.count("\n", 0, max(0, written.find(part))) + 1
+
+        found, now, theirs = [], passages(text), _covered(self._edits)
         for was, one in zip(self.passages, now, strict=False) if len(now) == len(self.passages) else ():
-            if self._block_of[was] in edited:
+            if self._at[was] in theirs:
                 continue
-            if (one.line, one.text) in pairs and self._faults(was, one.text):
-                message = f"it is kept in {self.original.language!r}: {excerpt(one.text)}"
-                found.append(finding("untranslated", SECTION, one.line + 1, message, remedy=mended))
-            else:
-                off = "; ".join(self._off_terms(was.text, one.text))
-                found += [finding("off-glossary", SECTION, one.line + 1, f"{off}: {excerpt(one.text)}")] if off else []
-        for edit in self.edits:
+            if was.text == one.text and self._faults(was, one.text):
+                message = f"it is kept in {self._original.language!r}: {excerpt(one.text)}"
+                found.append(finding("untranslated", 0, line_of(text[one.start : one.end]), message))
+            elif off := "; ".join(self._off_terms(was.text, one.text)):
+                line = line_of(text[one.start : one.end])
+                found.append(finding("off-glossary", 0, line, f"{off}: {excerpt(one.text)}"))
+        for edit in self._edits:
             if edit.changed:
-                line = self._blocks[min(edit.start, len(self._blocks) - 1)].start + 1
                 message = f"its original changed since it was edited by hand: {excerpt(edit.text)}"
-                found.append(finding("untranslated", SECTION, line, message, severity="note"))
+                found.append(finding("untranslated", 0, line_of(edit.text), message, severity="note"))
         return tuple(found)
 
 
@@ -427,6 +371,10 @@ def _blocks(text: str) -> list[Span]:
     return [span for span in Page(text).spans if span.kind not in ("mark", "blank")]
 
 
+def _covered(overlays: Sequence[Overlay]) -> set[int]:
+    return {at for one in overlays for at in range(one.start, one.end)}
+
+
 def _overlays(
     present: str, pairs: Sequence[tuple[str, str]], hashes: Sequence[str]
 ) -> tuple[list[Overlay], list[Overlay]]:
@@ -445,8 +393,7 @@ def _overlays(
             said = page.cut(blocks[c].start, blocks[d - 1].end) if c < d else ""
             start = place[a][0]
             end = max((place[at][1] for at in range(a, b)), default=start)
-            changed = [one for one, _ in pairs[a:b]] != list(hashes[start:end])
-            edits.append(Overlay(start, end, said, changed))
+            edits.append(Overlay(start, end, said, [one for one, _ in pairs[a:b]] != list(hashes[start:end])))
             continue
         for at, mine in zip(range(a, b), blocks[c:d], strict=True):
             start, end = place[at]
@@ -487,11 +434,10 @@ async def translate(
         on_ready(context.client)
         work = Translation(workspace, book, setup, options, source_language)
         batches = work.batches()
-        on_event(
-            Notice(message=f"{work.original.path}: {len(work.asked)} of {len(work.passages)} passages to translate")
-        )
         for batch in batches:
             work.order(batch, context.run_id)
+        counts = f"{len(work.asked)} of {len(work.passages)} passages"
+        on_event(Notice(message=f"{work.original_path}: {counts} are to be translated"))
         places = asyncio.Semaphore(settings.concurrency or setup.profile.concurrency)
         stopped_by: list[ExpandError] = []
 
@@ -504,22 +450,17 @@ async def translate(
 
         await asyncio.gather(*map(buy, batches))
         findings = work.write()
-        if work.outline:
-            findings += review(workspace, settings, book, work.chapter, language=work.language).every_finding
-        counter = context.usage.take(work.chapter, SECTION)
+        findings += review(workspace, settings, book, work.chapter, language=work.language).every_finding
         return TranslationResult(
             chapter=work.chapter,
-            original=work.original.path,
-            from_language=work.original.language,
-            language=work.language,
+            languages=work.languages,
+            original=work.original_path,
             draft=work.path,
             passages=len(work.passages),
             bought=len(work.answered),
             edited=work.edited,
             missing=len(work.asked.keys() - work.answered),
-            attempts=counter.attempts,
-            answers=counter.answers,
-            usage=counter.usage,
+            usage=context.usage.take(work.chapter, 0),
             balance=context.ledger.balance("book"),
             findings=findings,
             stopped_by=stopped_by[0] if stopped_by else None,
@@ -540,17 +481,6 @@ def dry_run(workspace: Workspace, options: RunOptions, *, source_language: str |
     require_language(setup.profile, book, options.language)
     work = Translation(workspace, book, setup, options, source_language)
     orders = [work.order(batch, "dry") for batch in work.batches()]
-    costs = [order.amount.pico_usd for order in orders]
-    return DryRun(
-        chapter=work.chapter,
-        section=SECTION,
-        title=f"{work.original.path} into {work.language}",
-        lines=len(work.original.draft.sections),
-        reused=not orders,
-        requests=len(orders),
-        prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
-        completion_tokens=sum(setup.counter.count(text) for text in work.asked),
-        reserved_tokens=sum(order.amount.tokens for order in orders),
-        largest=max((order.amount.tokens for order in orders), default=0),
-        cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-    )
+    title = f"{work.original_path} into {work.language}"
+    planned = DryRun(chapter=work.chapter, section=0, title=title, lines=0, reused=not orders)
+    return planned.sending(orders, sum(map(setup.counter.count, work.asked)))

@@ -98,7 +98,8 @@ class SectionRunner:
         """The section as the job has it; the workspace is read again where it does not fit."""
         ledger = self.context.ledger
         known_as = job.ledger_id or job.section
-        number, instruction = ledger.editions().get((job.chapter, known_as), (0, ""))
+        draft = self._book.draft_name(job.chapter, job.options.language)
+        number, instruction = ledger.editions().get((draft, known_as), (0, ""))
         if number > job.edition:
             raise SupersededError(f"edition {number} was asked for since this job for edition {job.edition}")
         revision = Revision(number=job.edition, instruction=instruction)
