@@ -43,9 +43,6 @@ Totals = tuple[int, int, int, int, int, int]
 
 Columns = Mapping[str, str | int | None]
 
-COUNTED = "count(*) FILTER (WHERE sent_at IS NOT NULL OR state != 'released')"
-"""SQL: how many rows are attempts; what was reserved and given back unsent is none."""
-
 SERVES = "request_key IN (?, (SELECT request_key FROM question WHERE key = ?))"
 """SQL: rows of a request, or of the request that a question was last put in. Its values: request key, question."""
 

@@ -31,14 +31,6 @@ AT_ONCE = 200
 """How many attempts one transaction takes, so that others are not kept waiting."""
 
 
-COLUMNS = (
-    *("id", "run", "submitter", "submitting", "stage", "model", "base_url", "terms", "requests"),
-    *("input_file", "remote", "remote_status", "note", "answered", "unbilled", "unknown"),
-    *("began_at", "submitted_at", "expires_at", "ended_at"),
-)
-"""The table's, as they are moved to another ledger."""
-
-
 class Stage(enum.StrEnum):
     """How far a batch has come; see the module."""
 

@@ -327,11 +327,23 @@ _IDENTITY = (
 @cache
 def expected_schema() -> Mapping[tuple[str, str], str]:
     """What the migrations make: each table's, index's and trigger's kind and name, and its definition."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        for statements in later_migrations(0):
-            for statement in statements:
-                connection.execute(statement)
+    with contextlib.closing(_newest()) as connection:
         return _schema(connection)
+
+
+@cache
+def columns_of(table: str) -> Mapping[str, str]:
+    """The columns of a table as the migrations make it, in order, each with its type."""
+    with contextlib.closing(_newest()) as connection:
+        return {name: kind for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def _newest() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    for statements in later_migrations(0):
+        for statement in statements:
+            connection.execute(statement)
+    return connection
 
 
 def _schema(connection: sqlite3.Connection) -> Mapping[tuple[str, str], str]:

@@ -15,8 +15,8 @@ from typing import Any
 from expand.errors import LedgerError
 from expand.ledger import attempts, audit
 from expand.ledger.attempts import insert, parse, timestamp
-from expand.ledger.batches import COLUMNS
 from expand.ledger.database import Connection, ConstraintError, DatabaseRow, LedgerBusyError
+from expand.ledger.sqlite import columns_of
 from expand.ledger.store import LARGEST, Ledger
 from expand.ledger_location import LedgerPlace
 from expand.llm.types import Finish
@@ -29,31 +29,14 @@ MOST_SAID = 300
 FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
 
-_PLAIN = {
-    "scope": ("budget", ("scope", "limit_tokens", "limit_pico", "opening_tokens", "opening_pico")),
-    "owner": ("owner", ("id", "pid", "began_at", "ended_at")),
-    "run": ("run", ("id", "owner", "began_at", "ended_at")),
-    "batch": ("batch", COLUMNS),
-    "edition": ("edition", ("chapter", "section", "number", "instruction")),
-}
-_QUESTION = ("key", "request_key")
-_ATTEMPT = (
-    *("id", "request_key", "run", "owner", "chapter", "section", "purpose", "language", "plan"),
-    *("model", "scopes", "state", "prompt_estimate", "output_cap", "reserved_tokens"),
-    *("reserved_pico", "prompt", "cached", "completion", "reasoning", "usage_source"),
-    *("cost_pico", "failure", "status", "message", "finish", "answered_by"),
-    *("provider_request_id", "reserved_at", "sent_at", "ended_at"),
-)
-_ANSWER = ("text", "sha256", "finish", "model")
-_NUMBERS = frozenset(
-    {
-        *("limit_tokens", "limit_pico", "opening_tokens", "opening_pico", "pid", "section"),
-        *("number", "prompt_estimate", "output_cap", "reserved_tokens", "reserved_pico"),
-        *("prompt", "cached", "completion", "reasoning", "cost_pico", "status"),
-        *("submitting", "requests", "answered", "unbilled", "unknown"),
-    }
-)
-"""The columns that hold whole numbers; those that end in ``_at`` hold times, all others text."""
+_TABLES = {"scope": "budget", "owner": "owner", "run": "run", "batch": "batch", "edition": "edition"}
+_LEFT_OUT = {"budget": attempts.TOTALS, "attempt": ("seq",), "answer": ("request_key", "attempt")}
+"""Columns that are added up anew, or said by where a row stands."""
+
+
+def _columns(table: str) -> dict[str, str]:
+    """The columns that are moved, with their types."""
+    return {name: kind for name, kind in columns_of(table).items() if name not in _LEFT_OUT.get(table, ())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,9 +55,10 @@ def export(place: LedgerPlace, *, texts: bool) -> Iterator[str]:
     try:
         with ledger.database.snapshot() as connection:
             yield _line("ledger", {"format": FORMAT, "texts": texts})
-            for kind, (table, columns) in _PLAIN.items():
+            for kind, table in _TABLES.items():
+                columns = [*_columns(table)]
                 for row in connection.execute(
-                    f"SELECT {', '.join(columns)} FROM {table} ORDER BY {columns[0]}, {columns[1]}"
+                    f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns[:2])}"
                 ):
                     yield _line(kind, dict(row))
             for row in connection.execute("SELECT * FROM attempt ORDER BY seq"):
@@ -90,7 +74,7 @@ def _line(kind: str, values: dict[str, Any]) -> str:
 
 
 def _attempt(connection: Connection, row: DatabaseRow, *, texts: bool) -> dict[str, Any]:
-    values: dict[str, Any] = {name: row[name] for name in _ATTEMPT}
+    values: dict[str, Any] = {name: row[name] for name in _columns("attempt")}
     values["history"] = [
         list(event)
         for event in connection.execute(
@@ -172,26 +156,25 @@ def _take(connection: Connection, values: dict[str, Any], *, first: bool) -> Non
     if first:
         if kind != "ledger" or values["format"] != FORMAT:
             raise ValueError(f"the first line has to state format {FORMAT}")
-    elif kind in _PLAIN:
-        table, columns = _PLAIN[kind]
-        key = columns[:2] if kind == "edition" else columns[:1]
-        insert(connection, table, _chosen(values, columns), key=key)
+    elif kind in _TABLES:
+        row = _chosen(values, _TABLES[kind])
+        insert(connection, _TABLES[kind], row, key=tuple(row)[: 2 if kind == "edition" else 1])
     elif kind == "question":
-        insert(connection, "question", _chosen(values, _QUESTION))
+        insert(connection, "question", _chosen(values, "question"))
     elif kind == "attempt":
         _take_attempt(connection, values)
     else:
         raise ValueError(f"{repr(kind)[:100]} is not a kind of line")
 
 
-def _chosen(values: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
-    """The columns' values, each of its column's type. Raises ValueError, KeyError."""
+def _chosen(values: dict[str, Any], table: str) -> dict[str, Any]:
+    """The values of a table's columns, each of its column's type. Raises ValueError, KeyError."""
     chosen = {}
-    for name in columns:
+    for name, kind in _columns(table).items():
         value = chosen[name] = values[name]
         if value is None:
             continue  # where that may not be, the table says so
-        if name in _NUMBERS:
+        if kind == "INTEGER":
             if type(value) is not int:
                 raise ValueError(f"{name} is {value!r}, not a whole number")
             if not 0 <= value <= LARGEST:
@@ -222,12 +205,12 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute("INSERT INTO request (key) VALUES (?) ON CONFLICT DO NOTHING", (key,))
     if values.get("request") is not None:
         attempts.keep_request(connection, key, values["request"])
-    insert(connection, "attempt", _chosen(values, _ATTEMPT))
+    insert(connection, "attempt", _chosen(values, "attempt"))
     for state, at, detail in values["history"]:
         event = {"state": _text("state", state), "at": _moment("at", at), "detail": _text("detail", detail)}
         insert(connection, "event", {"attempt": values["id"], **event})
     if "answer" in values:
-        answer = _chosen(values["answer"], _ANSWER)
+        answer = _chosen(values["answer"], "answer")
         Finish(answer["finish"])
         if answer["text"] is not None:
             answer["text"] = connection.exact(answer["text"])
