@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -25,6 +25,7 @@ from expand.code_check import sandbox
 from expand.code_check.annotations import ELISION, CodeBlock
 from expand.code_check.sandbox import Outcome
 from expand.markdown import code as parsing
+from expand.paths import packaged_table
 
 SECONDS = 30.0
 """How long a command may take for a block."""
@@ -112,24 +113,12 @@ def rust_program(name: str, search_path: str | None) -> Path | None:
     return path if path.is_file() else None
 
 
-_STD = "std|core|alloc|proc_macro|crate|self|super"
 STD_MODULES = (
     "alloc|any|arch|array|ascii|backtrace|borrow|boxed|cell|char|clone|cmp|collections|convert|default|env|error|f32|f64"
     "|ffi|fmt|fs|future|hash|hint|io|iter|marker|mem|net|num|ops|option|os|panic|path|pin|process|ptr|rc|result|slice"
     "|str|string|sync|task|thread|time|vec|mpsc|atomic|ptr|fmt"
 )
 """Modules of std that are written without their path where an import is missing."""
-_RUST_MISSING = re.compile(
-    rf"cannot find (?:module or )?crate `(?!(?:{_STD}|{STD_MODULES})`)(?P<what>\w+)`|unresolved import `(?P<use>\w+)`"
-    rf"|can't find crate for `(?P<extern>\w+)`|E0554.*(?P<nightly>nightly)|(?P<feature>`#!\[feature\]`)"
-)
-_JAVA_MISSING = re.compile(r"package (?P<what>(?!javax?\.)[\w.]+) does not exist")
-_HEADER_MISSING = re.compile(r"(?P<what>[\w./-]+\.h(?:pp)?|\w+): No such file")
-_TS_MISSING = re.compile(r"Cannot find (?:module|type definition file for) '(?P<what>[^'.]+)'|(?P<lib>TS7016|TS2580)")
-_C_WHOLE = re.compile(
-    r"(?m)^\s*(?:#\s*\w+|(?:static|inline|extern|typedef|struct|enum|union|class|namespace|template|using)\b"
-    r"|[A-Za-z_][\w:<>,*& ]*\([^;]*\)[^;]*\{)"
-)
 
 
 def rust_source(code: str) -> str:
@@ -170,82 +159,35 @@ def _shell(code: str) -> str:
     return re.sub(r"<[A-Za-z][^<>\n|&;]{0,60}>", "__", code) + "\n"
 
 
+_PREPARE: Mapping[str, Callable[[str], str]] = {
+    "rust": rust_source,
+    "python": parsing.python_session,
+    "bash": _shell,
+    "zsh": _shell,
+}
+_PROGRAMS: Mapping[str, Callable[[], Path | None]] = {
+    "rust": lambda: rust_program("rustc", os.environ.get("PATH")),
+    "python": lambda: Path(sys.executable),
+    "sql": lambda: find_program("sqlfluff"),
+}
+_READABLE = {"python": (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent)}
+
+
+def _checker(language: str, table: Mapping[str, Any]) -> Checker:
+    """A checker as its table in ``data/checkers.toml`` has it, with what only code can say."""
+    patterns = {
+        name: re.compile(table[name].replace("«std»", STD_MODULES)) for name in ("missing", "whole") if name in table
+    }
+    return Checker(
+        **{**table, **patterns, "beside": tuple(table.get("beside", ()))},
+        prepare=_PREPARE.get(language, str),
+        program=_PROGRAMS.get(language),
+        readable=_READABLE.get(language, ()),
+    )
+
+
 CHECKERS: Mapping[str, Checker] = {
-    "rust": Checker(
-        command="{program} {options} --error-format=short --emit=metadata --allow=unused -o out {file}",
-        file="block.rs",
-        prepare=rust_source,
-        missing=_RUST_MISSING,
-        run="{program} {options} --allow=unused -o program {file} && [ -x program ] || exit 42; ./program",
-        program=lambda: rust_program("rustc", os.environ.get("PATH")),
-    ),
-    "python": Checker(
-        command="{program} -I {script} {file} {above}",
-        file="block.py",
-        prepare=parsing.python_session,
-        run="cat {above} {file} > all.py; {program} -I all.py",
-        program=lambda: Path(sys.executable),
-        readable=(Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent),
-    ),
-    "bash": Checker(
-        command="bash -n {file}",
-        file="block.sh",
-        prepare=_shell,
-        also="shellcheck --severity=error --format=gcc --shell=bash {file}",
-    ),
-    "zsh": Checker(command="zsh -n {file}", file="block.sh", prepare=_shell),
-    "javascript": Checker(command="node --check {file}", file="block.mjs", run="{program} {file}"),
-    "typescript": Checker(
-        command="tsc --noEmit --skipLibCheck --target esnext --module nodenext --pretty false {file}",
-        file="block.ts",
-        missing=_TS_MISSING,
-        beside=("typescript",),
-    ),
-    "go": Checker(
-        command="gofmt -e -l {file}",
-        file="block.go",
-        whole=re.compile(r"(?m)^package\b"),
-        around=[("package p; ", ""), ("package p; func _() { ", "}")],
-    ),
-    "c": Checker(
-        command="gcc -std=gnu17 -fsyntax-only -w {file}",
-        file="block.c",
-        missing=_HEADER_MISSING,
-        whole=_C_WHOLE,
-        around=[("int main(void) { ", "}")],
-        beside=("c", "cpp"),
-    ),
-    "cpp": Checker(
-        command="g++ -std=c++20 -fsyntax-only -w {file}",
-        file="block.cpp",
-        missing=_HEADER_MISSING,
-        whole=_C_WHOLE,
-        around=[("int main() { ", "}")],
-        beside=("c", "cpp"),
-    ),
-    "java": Checker(
-        command="javac -proc:none -Xlint:none -d out {file}",
-        file="Block.java",
-        missing=_JAVA_MISSING,
-        whole=re.compile(
-            r"(?m)^\s*(?:@\w+\s*)*(?:(?:public|final|abstract|sealed)\s+)*(?:class|interface|enum|record)\b"
-        ),
-        around=[("class Block { ", "}"), ("class Block { void block() throws Exception { ", "}}")],
-    ),
-    "dockerfile": Checker(
-        command="hadolint --no-color --failure-threshold error {file}",
-        file="Dockerfile",
-        whole=re.compile(r"(?mi)^FROM\b"),
-        around=[("FROM scratch\n", "")],
-    ),
-    "sql": Checker(
-        # Few blocks say whose SQL they are: one is refused if it is nobody's. What the first refuses is what is said.
-        command="""/bin/sh -c 'for dialect in ansi postgres mysql sqlite tsql; do
-            "$0" parse --templater raw --dialect $dialect "$1" > $dialect.txt && exit; done
-            sed -n "s/^L: *\\([0-9]*\\) | P: *[0-9]* | *PRS | /$1:\\1: /p" ansi.txt; exit 1' {program} {file}""",
-        file="block.sql",
-        program=lambda: find_program("sqlfluff"),
-    ),
+    language: _checker(language, table) for language, table in packaged_table("checkers").items()
 }
 """Languages and who judges them, where the settings say nothing else."""
 
