@@ -426,3 +426,20 @@ def test_an_order_lowers_its_cap_to_what_it_may_cost_but_not_below_three_tenths(
     assert lowered.request.max_output_tokens == least - prompt
     assert lowered.question == whole.question
     assert requests.order(ASK, text, most_tokens=least - 1).amount.tokens == prompt + output
+
+
+def test_a_request_says_what_the_section_has_defined(place: Workspace) -> None:
+    asked = chapter(place)
+    text = SectionText(asked.skeletons[1])
+    builder = RequestBuilder(asked, asked.outline.sections[0], run_id="r")
+    first = builder.order(ASK, text).request.messages[-1].content
+    assert "Defined so far" not in first
+    code = "pub struct Ring {\n    size: usize,\n}\n\npub async fn drain(ring: &Ring) {}\n"
+    manifest = 'serde = { version = "1.0.228", features = ["derive"] }\ntokio = "1.47"\n'
+    said = "A **work queue** is a list of jobs that nobody has begun.\n"
+    text.add(f"{said}\n```rust\n{code}```\n\n```toml\n{manifest}```\n", Finish.STOP, (0,))
+    for ask in (replace(ASK, slots=(1,)), replace(ASK, purpose="continue")):
+        told = builder.order(ask, text).request.messages[-1].content
+        assert (
+            "do not define it again: types Ring; functions drain; versions serde 1.0.228, tokio 1.47; terms work queue\n"
+        ) in told

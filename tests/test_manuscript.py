@@ -140,6 +140,28 @@ def test_the_tail_is_the_last_lines_of_a_topic() -> None:
     assert section.tail(0, 50).count("\n") == 4
 
 
+CODE = "".join(f"let value_{n} = {n};\n" for n in range(6))
+ROWS = "".join(f"| row {n} | {n} |\n" for n in range(6))
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "tail"),
+    [
+        (f"Before.\n\n```rust\n{CODE}```\n", 3, f"```rust\n{CODE[-34:]}```"),
+        (f"Before.\n\n```rust\n{CODE}```\n", 8, f"```rust\n{CODE}```"),
+        (f"Before.\n\n```rust\n{CODE}```\n", 10, f"Before.\n\n```rust\n{CODE}```"),
+        (f"| a | b |\n|---|---|\n{ROWS}", 1, "| a | b |\n|---|---|\n| row 5 | 5 |"),
+        (f"| a | b |\n|---|---|\n{ROWS}", 7, f"| a | b |\n|---|---|\n{ROWS}"[:-1]),
+        ("- one\n- two\n- three\n\nThen a sentence.\n", 3, "Then a sentence."),
+        ("- one\n- two\n- three\n", 2, "- two\n- three"),
+    ],
+)
+def test_the_tail_begins_with_a_block_or_its_head(text: str, most: int, tail: str) -> None:
+    section = section_text("Opening")
+    section.bodies = [text]
+    assert section.tail(0, most) == tail
+
+
 def test_what_was_said_already_is_not_said_again() -> None:
     section = section_text("Opening")
     said = "One sentence that is long enough to count as one.\n"

@@ -86,6 +86,7 @@ FULL = replace(
     section_note="Say what needs root.",
     source_material="Measure before changing anything.",
     before="perf samples the stack.\nIt needs no recompilation.",
+    standing="types Sample; functions record",
     open_fence="```rust",
     aspect="common mistakes",
     code_examples=2,

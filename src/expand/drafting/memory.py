@@ -24,13 +24,23 @@ from expand.schema.positions import read_yaml
 from expand.schema.source_text import Problems, shown_path
 from expand.workspace import Workspace, read_text, write_atomically
 
-MOST_TYPES, MOST_EXAMPLES = 40, 20
+MOST_TYPES, MOST_EXAMPLES, MOST_STANDING = 40, 20, 12
 LEAST_CODE_ROWS = 3
 """A shorter block is no example."""
 _HEAD = "# Made by `expand accept`, which renews it until you change it ({}).\n"
 _TYPE = re.compile(
     r"^\s*(?:(?:pub(?:\([^)]*\))?|export|public|abstract|final|data)\s+)*"
     r"(?:struct|enum|trait|union|class|interface|record|protocol|type)\s+([A-Z]\w*)",
+    re.MULTILINE,
+)
+
+_FUNCTION = re.compile(
+    r"^\s*(?:(?:pub(?:\([^)]*\))?|export|async|const|unsafe|static|public)\s+)*(?:fn|def|func|function)\s+([A-Za-z_]\w*)",
+    re.MULTILINE,
+)
+_VERSION = re.compile(
+    r"^\s*(?:FROM\s+|RUN\s+|pip install\s+)?([A-Za-z][\w.-]*)"
+    r"\s*(?:[=~^>]=|[:@]|=\s*(?:\{\s*version\s*=\s*)?\")\s*[v^~=]?(\d+(?:\.\d+)+)",
     re.MULTILINE,
 )
 
@@ -157,6 +167,20 @@ def memorable(text: str, outline: Outline, brief: Brief | None, language: str) -
     examples.pop("", None)
     found = {"terms": terms, "types": [*types][:MOST_TYPES], "examples": [*examples][:MOST_EXAMPLES]}
     return {key: value for key, value in found.items() if value}
+
+
+def standing(text: str) -> str:
+    """What a text has defined so far, by kind and of each the latest: the types and functions of its code, the versions
+    that code names, the terms. "" where there is none."""
+    code = "\n".join(fence.code for fence in blocks.fences(text))
+    found = {
+        "types": _TYPE.findall(code),
+        "functions": _FUNCTION.findall(code),
+        "versions": [f"{name} {version}" for name, version in _VERSION.findall(code)],
+        "terms": [one.term for one in definitions(text)],
+    }
+    latest = {kind: [*dict.fromkeys(reversed(names))][:MOST_STANDING][::-1] for kind, names in found.items()}
+    return "; ".join(f"{kind} {', '.join(names)}" for kind, names in latest.items() if names)
 
 
 def remember(workspace: Workspace, chapter: str, data: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from expand.budget import Amount
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.length_loop import Ask
+from expand.drafting.memory import standing
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import ThinkingRoom
 from expand.drafting.run_options import RunOptions
@@ -27,8 +28,8 @@ from expand.prompts.context import RequestContext
 from expand.references.selection import quoted as quoted_passages
 from expand.schema import Json
 
-TAIL_LINES = 24
-"""Lines of the section so far that a request shows the model, so that it goes on from there."""
+TAIL_LINES, DRAFT_TAIL_LINES = 24, 8
+"""Lines of the section so far that a request shows the model, so that it goes on from there; fewer for a new topic."""
 BRIEF_TAIL_LINES = 4
 TAIL_TOKENS = 2000
 """The most tokens of them: a line may be of any length."""
@@ -280,6 +281,7 @@ class RequestBuilder:
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
         skeleton, slots = self._skeleton, ask.slots
+        before = self._before(ask, section_text)
         repairing = ask.purpose == "repair"
         # Only a topic's first request shows the author's blocks and asks for code: a further one would have them again.
         first = ask.part == 0 and not repairing
@@ -298,7 +300,8 @@ class RequestBuilder:
             unit=skeleton.measure.unit,
             source_material="\n\n".join(material) if first else "",
             revises_source=skeleton.revised and first and bool(material),
-            before=self._before(ask, section_text),
+            before=before,
+            standing=standing(section_text.render()) if before and not self._aspects else "",
             open_fence=section_text.fence(slots[0]) if ask.purpose == "continue" else "",
             cut=ask.purpose == "continue" and section_text.cut[slots[0]],
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
@@ -331,6 +334,7 @@ class RequestBuilder:
         """The end of what the request goes on from: its topic's text, or the topic's before."""
         for slot in range(ask.slots[0], -1, -1):
             if section_text.bodies[slot].strip():
-                tail = section_text.tail(slot, BRIEF_TAIL_LINES if self._aspects else TAIL_LINES)
+                most = DRAFT_TAIL_LINES if TEMPLATE_OF[ask.purpose] == "section.j2" else TAIL_LINES
+                tail = section_text.tail(slot, BRIEF_TAIL_LINES if self._aspects else most)
                 return quoted(tail, TAIL_TOKENS, self._setup)
         return ""

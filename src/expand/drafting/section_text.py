@@ -24,7 +24,7 @@ from expand.document.layout import SAME_TITLE, Filled, Opening, Part, Placeholde
 from expand.document.page import Page
 from expand.llm.types import Finish
 from expand.markdown import assemble, lines, matching, names, repetition, sanitize
-from expand.markdown.blocks import fences, open_fence, rows
+from expand.markdown.blocks import blocks, fences, open_fence, rows
 from expand.references.citations import with_footnotes
 from expand.references.passages import Passage
 
@@ -254,8 +254,18 @@ class SectionText:
         return {d.name: d.content for body in others for d in names.definitions(body)} | dict(self.skeleton.names)
 
     def tail(self, slot: int, most_lines: int) -> str:
-        """The last lines of a topic's text; of one that was cut, as they came."""
-        return "".join(rows(self._end(slot).rstrip("\n"))[-most_lines:])
+        """The last lines of a topic's text, from the beginning of a block where one begins in them; of one that was
+        cut, as they came. Of code and tables that begin above, the head stands in front."""
+        text = self._end(slot).rstrip("\n")
+        every = rows(text)
+        start = max(0, len(every) - most_lines)
+        block = next((block for block in blocks(text) if block.end > start), None)
+        if block is None or block.start >= start:
+            return "".join(every[start:]).lstrip("\n")
+        head = {"fence": 1, "table": 2}.get(block.kind, 0)
+        if not head and block.end < len(every):
+            return "".join(every[block.end :]).lstrip("\n")
+        return "".join([*every[block.start : min(block.start + head, start)], *every[start:]])
 
     def fence(self, slot: int) -> str:
         """The opening line of the code block that a topic's text breaks off in, else ""."""

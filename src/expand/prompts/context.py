@@ -108,6 +108,9 @@ class RequestContext:
     ] = ""
     revises_source: Annotated[bool, About("Whether that text gives way to what is asked for.", False)] = False
     before: Annotated[str, About("The end of what the section says so far.", "It needs no recompilation.")] = ""
+    standing: Annotated[
+        str, About('What the section has defined so far, "" if nothing.', "types Sample; functions record")
+    ] = ""
     open_fence: Annotated[
         str, About('The opening line of a code block that the text breaks off in, "" if none.', "```rust")
     ] = ""
@@ -249,6 +252,7 @@ SAMPLES = (
         source_material=_DECOY,
         revises_source=True,
         before=_DECOY,
+        standing=_DECOY,
         open_fence="```rust",
         cut=True,
         aspect=_DECOY,
