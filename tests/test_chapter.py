@@ -440,6 +440,5 @@ def test_a_request_says_what_the_section_has_defined(place: Workspace) -> None:
     text.add(f"{said}\n```rust\n{code}```\n\n```toml\n{manifest}```\n", Finish.STOP, (0,))
     for ask in (replace(ASK, slots=(1,)), replace(ASK, purpose="continue")):
         told = builder.order(ask, text).request.messages[-1].content
-        assert (
-            "do not define it again: types Ring; functions drain; versions serde 1.0.228, tokio 1.47; terms work queue\n"
-        ) in told
+        defined = "types Ring; functions drain; versions serde 1.0.228, tokio 1.47; terms work queue\n"
+        assert f"do not define it again: {defined}" in told

@@ -301,7 +301,7 @@ def test_the_context_command(workspace: Workspace) -> None:
     lines = run(workspace, "context", "section").stdout.splitlines()
     assert lines[0].startswith("language          text              The language of the draft")
     assert lines[7] == (
-        "lines             whole number      How many lines it asks for; the last figure in front "
-        "of `lines` or `行` is taken. Example: 45"
+        "lines             whole number      How many lines it asks for, or words or characters; the last "
+        "figure in front of the unit is taken. Example: 45"
     )
     assert len(lines) == len(fields(RequestContext))

@@ -177,7 +177,7 @@ def standing(text: str) -> str:
         "types": _TYPE.findall(code),
         "functions": _FUNCTION.findall(code),
         "versions": [f"{name} {version}" for name, version in _VERSION.findall(code)],
-        "terms": [one.term for one in definitions(text)],
+        "terms": [term for _, term, _ in definitions(text)],
     }
     latest = {kind: [*dict.fromkeys(reversed(names))][:MOST_STANDING][::-1] for kind, names in found.items()}
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in latest.items() if names)
