@@ -17,6 +17,7 @@ from workspaces import OUTLINE, ROOT, draft_of, expand, shipped, small
 from expand import RunResult, Workspace, expand_chapter
 from expand.ledger import verify
 from expand.llm.tokens import TokenCounter
+from expand.llm.types import Answer, Finish
 from expand.references.citations import citation_findings, with_footnotes, with_ids
 from expand.references.passages import MOST_CHARACTERS, MOST_LINES, passages_of
 from expand.references.selection import rankings, within_tokens
@@ -356,20 +357,15 @@ def test_only_documents_of_the_workspace_and_its_repository_are_read(tmp_path: P
         ("code/worker.rs:100-200", "names lines that the file does not have"),
     ):
         assert said in refused(place, reference), reference
-    assert "leads to" in expand_error(place, "code/way.txt")
-    assert "this is a link to .env" in expand_error(place, "code/env.txt")
+    assert "cannot be followed: the link" in refused(place, "code/way.txt")
+    assert "this is a link to .env" in refused(place, "code/env.txt")
+    (place / "outlines/07.yaml").write_text(OUTLINE + "references: [a.rs, code/*.py]\n", encoding="utf-8")
+    checked = expand(place, "outline", "check", "--format", "json").json["findings"]
+    assert [(one["line"], one["column"]) for one in checked] == [(18, 14), (18, 20)]
     (place / "outlines/07.yaml").write_text(OUTLINE + "references: [code/, './code/**']\n", encoding="utf-8")
     ran = expand(place, "prompt", "show", "07", "--section", "1", "--model", "gpt-4.1")
     assert "fn stop_worker" in ran.out
     assert "s3cret" not in ran.out
-
-
-def expand_error(place: Path, reference: str) -> str:
-    """What the command line says of a link that it does not follow."""
-    (place / "outlines/07.yaml").write_text(OUTLINE + f"references: [{reference}]\n", encoding="utf-8")
-    ran = expand(place, "chapter", "07", "--dry-run")
-    assert ran.code == 2
-    return ran.err
 
 
 def test_the_repository_around_a_workspace_may_be_cited(tmp_path: Path) -> None:
@@ -549,7 +545,7 @@ def test_most_of_the_prompts_is_one_prefix_with_brief_and_references(tmp_path: P
     place = shipped(tmp_path / "workspace")
     shutil.copytree(ROOT / "src/expand/ledger", place / "code")
     (place / "spec.pdf").write_bytes(pdf(PDF_TEXT))
-    for name, said in (("book", "references: [spec.pdf]"), ("03", "references: [code/]")):
+    for name, said in (("book", "references: [spec.pdf]"), ("03", "references: [code/]\nvoice: [04]")):
         path = place / f"outlines/{name}.yaml"
         path.write_text(path.read_text(encoding="utf-8") + f"{said}\n", encoding="utf-8")
     titles = [section.title.say("en") for section in Workspace.open(place).outline("03").sections]
@@ -558,6 +554,8 @@ def test_most_of_the_prompts_is_one_prefix_with_brief_and_references(tmp_path: P
         "notes": ["Errors are io::Error."],
         "sections": [{"title": t} for t in titles],
     }
+    finished = place / Workspace.open(place).outline("04").source
+    finished.write_text((ROOT / "docs/architecture.md").read_text(encoding="utf-8"), encoding="utf-8")
     (place / "briefs").mkdir()
     (place / "briefs/03.yaml").write_text(json.dumps(brief), encoding="utf-8")
     counter = TokenCounter("gpt-4.1")
@@ -569,10 +567,68 @@ def test_most_of_the_prompts_is_one_prefix_with_brief_and_references(tmp_path: P
     assert len(systems) == 1
     system = systems.pop()
     assert "What the sections share" in system  # the brief
+    assert "From the top layer to the bottom one." in system  # the voice
     assert len(re.findall(r"^\[R\d+\] code/", system, re.MULTILINE)) > 3
     users = [request.body["messages"][1]["content"] for request in sent]
     assert sum("Passages of references for this section" in user for user in users) > len(users) / 2
     prefix = counter.count(system)
     share = prefix * len(users) / sum(prefix + counter.count(user) for user in users)
     assert share >= 0.7
-    assert 2500 < counter.count(system.partition("You are given passages")[2].partition("How you are asked")[0]) < 3200
+    assert 2500 < counter.count(system.partition("You are given passages")[2].partition("\n>>>")[0]) < 3100
+
+
+# Where answers are cut, runs are killed, and documents keep their form
+
+
+def test_a_citation_may_be_cut_in_two(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    generator = TextGenerator()
+
+    def write(sent: SentRequest) -> Answer | str:
+        text = f"It waits [{name_of(sent, 'fn stop_worker')}], then it ends.\n"
+        if "It waits [R\n>>>" in sent.last_user_message:
+            return text
+        some = written(sent.question, "normal", generator=generator, ratio=0.6)[0]
+        if (sent.section, sent.purpose) == (3, "draft"):
+            return Answer(text=f"{some}\n\n{text[:11]}", finish=Finish.LENGTH, usage=None, model="gpt-4.1")
+        return some
+
+    run(place, ScriptedAuthor(write=write), concurrency=1)
+    assert re.search(r"^It waits\[\^r-\w{8}\], then it ends\.$", draft_of(place), re.MULTILINE)
+
+
+def test_what_was_bought_with_the_same_passages_is_not_bought_again(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    run(place, author(CITING))
+    before = draft_of(place)
+    (place / "drafts/07.md").unlink()
+    assert run(place, author(CITING)).attempts == 0
+    assert draft_of(place) == before
+    (place / "drafts/07.md").unlink()
+    (place / "code/worker.rs").write_text(RUST.replace("worker.wait()", "worker.wait_long()"), encoding="utf-8")
+    assert run(place, author(CITING)).attempts > 0  # other passages make another question
+    assert "`code/worker.rs:3-7`." in draft_of(place)
+
+
+def test_a_document_that_keeps_its_form_gets_footnotes_with_its_line_ends(tmp_path: Path) -> None:
+    place = cited(tmp_path, outline="layout: keep\nreferences: [code/]\n")
+    source = place / "chapters/07_signals.md"
+    source.write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
+    run(place, author({2: lambda sent: f"It waits [{name_of(sent, 'fn stop_worker')}]."}))
+    draft = draft_of(place)
+    assert re.search(r"It waits\[\^r-\w{8}\]\.\r\n", draft)
+    assert re.search(r"\r\n\[\^r-\w{8}\]: `code/worker\.rs:3-7`\.\r\n", draft)
+    assert "\n" not in draft.partition("\n<!-- expand")[0].replace("\r\n", "")
+    assert run(place, author({})).attempts == 0
+
+
+def test_a_chinese_chapter_is_checked_alike(tmp_path: Path) -> None:
+    place = cited(tmp_path)
+    says: dict[int, Says] = {
+        1: lambda sent: (
+            f"用 `--grace` 设置【{name_of(sent, 'GRACE_PERIOD')}】。它“会一直等待到工作进程结束为止”【R98】。"
+        ),
+    }
+    result = run(place, author(says, repairs=shown), language="zh")
+    assert [(kind, section) for kind, section, _ in found(result)] == [("unknown-citation", 1), ("not-in-reference", 1)]
+    assert "`code/worker.rs:15-16`." in (place / "drafts/07.zh.md").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from expand import __version__
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
-from expand.outline import Style
+from expand.outline import Book, Outline, Style
 from expand.outline.lint import lint
 from expand.prompts.template_lookup import require_style
 from expand.schema import Json
@@ -117,6 +117,10 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
         )
         for warning in warnings:
             findings.append(_finding("warning", warning.place, warning.message, "", workspace.root))
+        try:
+            _check_references(workspace, book, outline)
+        except InputError as error:
+            note(error)
         brief_path = workspace.brief_path(chapter)
         if brief_path.is_file():
             try:
@@ -133,6 +137,14 @@ def _check_memory(workspace: Workspace) -> None:
         from expand.drafting.memory import read_memory  # start-up time: it loads the checks
 
         read_memory(workspace)
+
+
+def _check_references(workspace: Workspace, book: Book, outline: Outline) -> None:
+    """Raises ``InputErrors`` for references that cannot be read."""
+    if book.references or outline.references or any(section.references for section in outline.sections):
+        from expand.references.files import read_references  # start-up time
+
+        read_references(workspace, book, outline)
 
 
 def _check_style(workspace: Workspace, style: Style | None) -> None:

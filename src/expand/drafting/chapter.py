@@ -136,6 +136,7 @@ class Chapter:
         """The source with the outline's sections in it, None where the tool sets the document's form."""
         self.brief = brief
         self.references = references
+        self._known: dict[int, dict[str, Passage]] = {}
         self.quoted_passages = self._choose_passages()
         """The passages that requests quote, by section and name; under 0 those that every request does."""
         self.others = others
@@ -366,7 +367,9 @@ class Chapter:
 
     def known_passages(self, section: int) -> dict[str, Passage]:
         """All that a section may cite, by mark."""
-        return {passage.mark: passage for passage in reversed(self.references.of(section))}
+        if section not in self._known:
+            self._known[section] = {passage.mark: passage for passage in reversed(self.references.of(section))}
+        return self._known[section]
 
     def _cited(self, section: Section) -> list[Json]:
         """What the outline says of a section's citations; nothing where it says nothing, so that drafts from before

@@ -10,17 +10,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from expand.errors import InputError, Place
+import yaml
+
+from expand.errors import InputError, InputErrors, Place
 from expand.outline import Book, Outline, Reference
 from expand.paths import RESERVED, require_inside, reserved_part
 from expand.references.passages import Passage, passages_of
-from expand.references.snapshot import FOLDER, SIDECAR, read_saved
 from expand.workspace import Workspace, read_bytes
 
+FOLDER = "references"
+"""Where pages are saved, below the workspace."""
+SIDECAR = ".saved.yaml"
 MOST_FILES = 2_000
 """Of one reference."""
 MOST_BYTES = 20_000_000
@@ -33,6 +38,15 @@ _PACKAGES = frozenset({"node_modules", "target", "__pycache__", "venv", "site-pa
 _SAID = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)(?:-(?P<last>[1-9]\d*))?)?")
 _WILD = re.compile(r"[*?]")
 _TOKENS = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Where a saved page came from, on which day, and the sha256 of its bytes."""
+
+    url: str
+    date: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,29 +72,42 @@ NO_REFERENCES = References()
 def read_references(workspace: Workspace, book: Book, outline: Outline) -> References:
     """The passages of everything that book and outline name, but for the chapter's own document.
 
-    Raises ``InputError`` for a reference that names nothing, or what must not or cannot be read."""
-    if not (book.references or outline.references or any(section.references for section in outline.sections)):
-        return NO_REFERENCES
+    Raises ``InputErrors`` for references that name nothing, or what must not or cannot be read."""
     own = {workspace.source_path(source) for source in (outline.source, *outline.sources.values())}
     own |= {workspace.draft_path(book.draft_name(outline.id, language)) for language in book.languages}
     met: dict[Path, None] = {}
+    errors: list[InputError] = []
 
     def passages(references: Sequence[Reference]) -> tuple[Passage, ...]:
         found: dict[str, Passage] = {}
         for reference in references:
-            for path, wanted, named in _files(workspace, reference):
-                if path not in own:
-                    met[path] = None
-                    found |= {p.mark: p for p in _read(workspace, path, wanted, reference, named=named)}
-            if len(found) > MOST_PASSAGES:
-                raise _mistake(reference, f"makes it {len(found):,} passages to choose from", "name fewer files")
+            try:
+                for path, wanted, named in _files(workspace, reference):
+                    if path not in own:
+                        met[path] = None
+                        found |= {p.mark: p for p in _read(workspace, path, wanted, reference, named=named)}
+                if len(found) > MOST_PASSAGES:
+                    raise _mistake(reference, f"makes it {len(found):,} passages to choose from", "name fewer files")
+            except InputError as error:
+                errors.append(error)
         return tuple(found.values())
 
-    return References(
+    found = References(
         shared=passages((*outline.references, *book.references)),
         by_section={s.number: passages(s.references) for s in outline.sections if s.references},
         files=tuple(met),
     )
+    if errors:
+        raise InputErrors(errors)
+    return found
+
+
+def read_saved(path: Path) -> Saved | None:
+    """What is known of a file in ``references/``, None for one that nobody fetched."""
+    with suppress(InputError, OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+        said = yaml.safe_load(read_bytes(path.with_name(path.name + SIDECAR), most=10_000).decode())
+        return Saved(url=str(said["url"]), date=str(said["date"]), sha256=str(said["sha256"]))
+    return None
 
 
 def repository_of(root: Path) -> Path:
@@ -99,7 +126,10 @@ def _files(workspace: Workspace, reference: Reference) -> Iterator[tuple[Path, r
     if "\\" in name or not path.is_relative_to(repository):
         around = "the workspace" if repository == root else "the workspace and its repository"
         raise _mistake(reference, f"leaves {around}", "name what lies in it, with / between folders")
-    require_inside(path, repository)
+    try:
+        require_inside(path, repository)
+    except InputError as error:
+        raise _mistake(reference, f"cannot be followed: {error.what}", error.remedy) from error
     for place in (path, Path(os.path.realpath(path))):
         if refused := _refused(place, workspace, repository):
             raise _mistake(reference, f"is {refused}", "name documents or code")

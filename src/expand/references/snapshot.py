@@ -13,18 +13,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import yaml
 
 from expand.errors import InputError, Place
+from expand.references.files import FOLDER, MOST_BYTES, SIDECAR, Saved, read_saved
 from expand.references.passages import passages_of
 from expand.workspace import Workspace, read_bytes, write_atomically, write_bytes_atomically
 
-FOLDER = "references"
-SIDECAR = ".saved.yaml"
-MOST_BYTES = 20_000_000
 MOST_SECONDS, SILENT_SECONDS = 60.0, 15.0
 """How long a page may take, and for how long the server may say nothing."""
 _SLUG_CHARACTERS = 60
@@ -40,15 +38,6 @@ _ENDINGS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """Where a saved page came from, on which day, and the sha256 of its bytes."""
-
-    url: str
-    date: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A page that was saved: its file from the workspace, and whether that is new or ``changed``."""
 
@@ -56,14 +45,6 @@ class Snapshot:
     saved: Saved
     size: int
     changed: bool
-
-
-def read_saved(path: Path) -> Saved | None:
-    """What is known of a file in ``references/``, None for one that nobody fetched."""
-    with suppress(InputError, OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
-        said = yaml.safe_load(read_bytes(path.with_name(path.name + SIDECAR), most=10_000).decode())
-        return Saved(url=str(said["url"]), date=str(said["date"]), sha256=str(said["sha256"]))
-    return None
 
 
 def save(workspace: Workspace, url: str, *, name: str = "") -> Snapshot:
