@@ -118,16 +118,10 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
         for warning in warnings:
             findings.append(_finding("warning", warning.place, warning.message, "", workspace.root))
         try:
+            findings += _brief_findings(workspace, outline)
             _check_references(workspace, book, outline)
         except InputError as error:
             note(error)
-        brief_path = workspace.brief_path(chapter)
-        if brief_path.is_file():
-            try:
-                for message in brief_warnings(read_brief(brief_path, root=workspace.root), outline):
-                    findings.append(_finding("warning", Place(path=brief_path), message, "", workspace.root))
-            except InputError as error:
-                note(error)
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
 
 
@@ -137,6 +131,13 @@ def _check_memory(workspace: Workspace) -> None:
         from expand.drafting.memory import read_memory  # start-up time: it loads the checks
 
         read_memory(workspace)
+
+
+def _brief_findings(workspace: Workspace, outline: Outline) -> list[OutlineFinding]:
+    """What is odd about a chapter's brief. Raises ``InputErrors`` for what is wrong with it."""
+    path = workspace.brief_path(outline.id)
+    messages = brief_warnings(read_brief(path, root=workspace.root), outline) if path.is_file() else ()
+    return [_finding("warning", Place(path=path), message, "", workspace.root) for message in messages]
 
 
 def _check_references(workspace: Workspace, book: Book, outline: Outline) -> None:
