@@ -18,7 +18,8 @@ from expand import RunResult, Workspace, expand_chapter
 from expand.ledger import verify
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import Answer, Finish
-from expand.references.citations import citation_findings, with_footnotes, with_ids
+from expand.references.citations import citation_findings
+from expand.references.footnotes import with_footnotes, with_ids
 from expand.references.passages import MOST_CHARACTERS, MOST_LINES, passages_of
 from expand.references.selection import rankings, within_tokens
 from expand.references.selection import shown as shown_passage
@@ -497,6 +498,7 @@ def test_names_become_footnotes_outside_of_code_and_back() -> None:
         ("Since 2.4 it waits [R2].", []),  # an amount
         ("Since v2.4 it waits [R2].", ["not-in-reference"]),
         ("Since 2.4.1 it waits [R2].", ["not-in-reference"]),
+        ("自2.4.1版起等待【R2】。", ["not-in-reference"]),
         ("`stop_worker` waits. `kill_worker` does not [R2].", ["not-in-reference"]),
         ("`kill_worker` does not. `stop_worker` waits [R2].", []),
         ("`stop_worker` waits: `--force` is given [R2].", ["not-in-reference"]),

@@ -1,28 +1,18 @@
-"""Citations: ``[R3]`` as a model writes it, the footnote that a draft has in its place, and whether it holds.
-
-A footnote's name has the passage's mark in it, which follows from the words that are cited. So a draft tells by itself
-which of its sections cite what a reference does not say any more. Nothing in code is taken for a citation.
-"""
+"""Check citations: whether there is what they cite, says what is quoted, and has what is named."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from expand.checks.finding import Finding, excerpt, finding
 from expand.markdown import blocks, matching, names
-from expand.markdown.blocks import Block, rows
-from expand.references.passages import MARK_DIGITS, Passage
+from expand.markdown.blocks import Block
+from expand.references.footnotes import CITATION, NOTE
+from expand.references.passages import Passage
 
-_IDS = re.compile(
-    r"(?m)^[ \t]*\[R\d{1,4}\]:|"
-    r"(?P<gap>[ \t]*)[\[【]\^?(?P<ids>R\d{1,4}(?:[ \t]*[,;，、；][ \t]*\^?R\d{1,4})*)[\]】](?!\()"
-)
-_ID = re.compile(r"R\d+")
-_NOTE = re.compile(rf"\[\^r-(?P<mark>[0-9a-f]{{{MARK_DIGITS}}})(?:-\d+)?\](?!:)")
-_NOTE_NAME = re.compile(rf"\^r-(?P<mark>[0-9a-f]{{{MARK_DIGITS}}})(?:-\d+)?")
 _FIGURES = re.compile(r"\d+")
-_CITATION = re.compile(r"\[\^[^\]\s]+\](?!:)|\]\(https?://|<https?://")
+_ANY_CITATION = re.compile(r"\[\^[^\]\s]+\](?!:)|\]\(https?://|<https?://")
 _BEHIND = re.compile(
-    rf"(?P<end>[.!?。！？]+[\"'”’」』）)*_]*)[ \t\n]*(?P<notes>(?:[ \t]*{_NOTE.pattern.replace('mark', 'm')})+)"
+    rf"(?P<end>[.!?。！？]+[\"'”’」』）)*_]*)[ \t\n]*(?P<notes>(?:[ \t]*{NOTE.pattern.replace('mark', 'm')})+)"
 )
 _QUOTATION = re.compile(r"“([^“”]+)”|\"([^\"\n]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
 _LEFT_OUT = re.compile(r"\[[^\]]*\]|\.{3}|…+")
@@ -32,7 +22,7 @@ _SENTENCE_END = re.compile(r"[.!?:。！？：]")
 _CODE = re.compile(r"(`+)(?P<code>.+?)\1", re.DOTALL)
 _OPTION = re.compile(r"(?<![\w-])--[A-Za-z][\w-]*\w")
 _VERSION = re.compile(
-    r"(?<![A-Za-z\d_.])(?:v(?=\d+\.\d)|(?:[Vv]ersion|版本)[ \t]*(?=\d))?(?P<figures>\d+(?:\.\d+)+)(?![\w.]*\w)"
+    r"(?<![A-Za-z\d_.])(?:v(?=\d+\.\d)|(?:[Vv]ersion|版本)[ \t]*(?=\d))?(?P<figures>\d+(?:\.\d+)+)(?![A-Za-z\d_]|\.\d)"
 )
 _SYMBOL = re.compile(r"[A-Za-z_]\w*(?:(?:::|\.|->)[A-Za-z_]\w*)*(?:\(\)|!)?")
 _NAMED = re.compile(r"_|::|->|\(\)$|!$|[a-z][A-Z]|^[A-Z][a-z]+[A-Z]")
@@ -42,97 +32,6 @@ QUOTED_CJK = 8
 CLAIM_TERMS = 0.5
 CLAIM_PAIRS = 0.4
 """The share of a claim's terms, and of its pairs of Chinese characters, from which a passage makes it."""
-
-
-def citations_in(text: str) -> int:
-    """How often a text cites a reference of the workspace."""
-    return len(_NOTE.findall(text))
-
-
-def with_footnotes(bodies: Sequence[str], passages: Mapping[str, Passage]) -> list[str]:
-    """The texts of a section with footnotes in the place of citations of ``passages``; each is defined once, below the
-    first text that cites it. What cites no passage stays as it is."""
-    if not passages:
-        return [*bodies]
-    defined = {definition.name for body in bodies for definition in names.definitions(body)}
-    found = []
-    for body in bodies:
-        new: dict[str, Passage] = {}
-
-        def note(cited: re.Match[str], new: dict[str, Passage] = new) -> str:
-            said = "" if cited["ids"] else cited[0]
-            for name in _ID.findall(cited["ids"] or ""):
-                if (passage := passages.get(name)) is not None:
-                    new[f"^r-{passage.mark}"] = passage
-                said += f"[^r-{passage.mark}]" if passage else f"[{name}]"
-            return said if not cited["gap"] or said.startswith("[^") else cited["gap"] + said
-
-        text = _outside_code(body, _IDS, note)
-        notes = [f"[{name}]: {_says(passage)}" for name, passage in new.items() if name not in defined]
-        defined |= new.keys()
-        found.append(text.rstrip("\r\n") + "\n\n" + "\n".join(notes) + "\n" if notes else text)
-    return found
-
-
-def with_ids(text: str, passages: Mapping[str, Passage]) -> str:
-    """A text of a draft as requests quote it: with the names of ``passages`` in the place of their footnotes."""
-    ids = {passage.mark: name for name, passage in passages.items()}
-    if not ids or "[^r-" not in text:
-        return text
-    lines = rows(text)
-    for definition in names.definitions(text):
-        found = _NOTE_NAME.fullmatch(definition.name)
-        if found and found["mark"] in ids:
-            lines[definition.start : definition.end] = [""] * (definition.end - definition.start)
-    said = _outside_code(
-        "".join(lines), _NOTE, lambda note: f"[{ids[note['mark']]}]" if note["mark"] in ids else note[0]
-    )
-    return said.rstrip("\r\n") + "\n" if said.strip() else ""
-
-
-def renewed(text: str, known: Mapping[str, Passage]) -> str:
-    """The text with footnotes that say where the passages that they cite stand by now."""
-    if "[^r-" not in text:
-        return text
-    lines = rows(text)
-    for definition in names.definitions(text):
-        found = _NOTE_NAME.fullmatch(definition.name)
-        if found and (passage := known.get(found["mark"])) and definition.content != _says(passage):
-            end = lines[definition.end - 1]
-            lines[definition.start : definition.end] = [
-                *[""] * (definition.end - definition.start - 1),
-                f"[{definition.name}]: {_says(passage)}{end[len(end.rstrip()) :]}",
-            ]
-    return "".join(lines)
-
-
-def cited_marks(text: str) -> set[str]:
-    """The marks of the passages that a text of a draft cites."""
-    return {note["mark"] for note in _NOTE.finditer(names.without_code(text))} if "[^r-" in text else set()
-
-
-def outdated(section: int, texts: Mapping[int, str], known: Collection[str]) -> tuple[str, ...]:
-    """The places that one of a chapter's sections cites and whose marks are not ``known``: what stood there changed, or
-    is gone."""
-    gone = cited_marks(texts[section]).difference(known)
-    if not gone:
-        return ()
-    notes = {d.name: d.content for other in texts.values() for d in names.definitions(other)}
-    return tuple(sorted(notes.get(f"^r-{mark}", mark).strip("`.") for mark in gone))
-
-
-def _says(passage: Passage) -> str:
-    """What a footnote says."""
-    return f"<{passage.origin}> ({passage.saved}), `{passage.place}`." if passage.origin else f"`{passage.place}`."
-
-
-def _outside_code(text: str, pattern: re.Pattern[str], replaced: Callable[[re.Match[str]], str]) -> str:
-    """The text with what a pattern finds outside of code replaced."""
-    said, at = "", 0
-    for found in pattern.finditer(names.without_code(text)):
-        said += text[at : found.start()] + replaced(found)
-        at = found.end()
-    return said + text[at:]
 
 
 def citation_findings(
@@ -158,7 +57,7 @@ def citation_findings(
 
 def _unknown(text: str, known: Mapping[str, Passage], section: int) -> Iterator[Finding]:
     bare = names.without_code(text)
-    for found in (*_IDS.finditer(bare), *_NOTE.finditer(bare)):
+    for found in (*CITATION.finditer(bare), *NOTE.finditer(bare)):
         mark = found.groupdict().get("mark")
         if mark in known or not (mark or found["ids"]):
             continue
@@ -184,7 +83,7 @@ def _sentences(text: str) -> Iterator[tuple[str, list[str]]]:
         held += text[at : at + len(piece)]
         at += len(piece)
         if not held.rstrip().endswith((":", "：")) or at == len(text):
-            yield _NOTE.sub("", held), [note["mark"] for note in _NOTE.finditer(held)]
+            yield NOTE.sub("", held), [note["mark"] for note in NOTE.finditer(held)]
             held = ""
 
 
@@ -194,8 +93,8 @@ def _is_quotation(block: Block) -> bool:
 
 
 def _of_quotation(text: str, known: Mapping[str, Passage], section: int, line: int) -> Iterator[Finding]:
-    passages = [known[note["mark"]] for note in _NOTE.finditer(text) if note["mark"] in known]
-    said = _ATTRIBUTION.sub("", _NOTE.sub("", text))
+    passages = [known[note["mark"]] for note in NOTE.finditer(text) if note["mark"] in known]
+    said = _ATTRIBUTION.sub("", NOTE.sub("", text))
     if passages and _long_enough(said) and not _stands_in(said, _cited(passages, known)):
         yield finding("misquoted", section, line, f"{_places(passages)} does not say: {excerpt(said)}")
 
@@ -262,7 +161,7 @@ def _letters(text: str) -> str:
 
 def _uncited(text: str, claim: str, section: int) -> Iterator[Finding]:
     made = [paragraph for paragraph in blocks.paragraphs(text) if _makes(paragraph.text, claim)]
-    if any(_CITATION.search(names.without_code(paragraph.text)) for paragraph in made):
+    if any(_ANY_CITATION.search(names.without_code(paragraph.text)) for paragraph in made):
         return
     line, what = (made[0].line + 1, "has no citation") if made else (1, "is not made")
     yield finding("uncited-claim", section, line, f"the claim {excerpt(claim)} {what}")
