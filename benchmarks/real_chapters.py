@@ -44,8 +44,9 @@ class Chapter:
 
     @property
     def language(self) -> str:
-        """Chinese or English, by its letters."""
-        return "zh" if matching.is_cjk_text("".join(text for _, _, text in self.sections)) else "en"
+        """Chinese or English, by the letters of its prose."""
+        prose = "".join(one.prose for _, _, text in self.sections for one in blocks.paragraphs(text))
+        return "zh" if matching.is_cjk_text(prose) else "en"
 
 
 def chapter_of(path: Path, text: str) -> Chapter | None:

@@ -1,5 +1,6 @@
 """Check whether passages, lists, tables and headings are in the draft's language."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -8,6 +9,8 @@ from expand.markdown import blocks, languages, matching
 
 FOREIGN_LETTERS = 40
 """A piece of fewer letters is in no language: names and commands."""
+_PATH = re.compile(r"[!-~]*[/_\\][!-~]*")
+"""Paths and names of files, in no language; whatever includes them in the page."""
 MOSTLY_FOREIGN = 0.5
 """Above this share of the text the section must not be accepted."""
 
@@ -15,7 +18,8 @@ MOSTLY_FOREIGN = 0.5
 def wrong_language(text: str, own_titles: Sequence[str], *, section: int, language: str) -> list[Finding]:
     """At most one: pieces of 40 letters or more that are in another language. ``own_titles`` are the outline's."""
     sizes: list[tuple[int, str, int, str | None]] = []
-    for line, piece in _pieces(text, {matching.title_key(title) for title in own_titles}):
+    for line, words in _pieces(text, {matching.title_key(title) for title in own_titles}):
+        piece = _PATH.sub(" ", words)
         size = languages.letters(piece)
         sizes.append((line, piece, size, languages.foreign(piece, language) if size >= FOREIGN_LETTERS else None))
     wrong = [one for one in sizes if one[3] is not None]
