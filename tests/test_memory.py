@@ -14,8 +14,10 @@ from workspaces import BOOK, expand, small
 from expand import RunResult, Workspace, accept, expand_chapter, undo
 from expand.checks.terms import Term, definitions, term_variants
 from expand.checks.voice import excerpts, habits, voice_drift
-from expand.drafting.memory import MOST_TYPES, Remembered, memorable, told
+from expand.drafting.brief import Brief
+from expand.drafting.memory import MOST_TYPES, Remembered, memorable, read_memory, remember, told
 from expand.outline import Outline, Text
+from expand.schema import Json
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.behaviours import TextGenerator, written
 
@@ -201,6 +203,10 @@ def test_the_memory_is_told_in_bounds_what_concerns_the_chapter_first() -> None:
         "- pear: a fruit (never: avocado)",
     ]
     assert "apple" not in said(100, chapter="01")
+    sizes = {"- types defined in chapter 01: Worker": 50}  # what does not fit is passed over, and the next one taken
+    assert "pear" in told(
+        memory, chapter="", language="en", subject="", most_tokens=40, count=lambda text: sizes.get(text, 9)
+    )
     assert said(100, language="zh").split("\n") == ["- types defined in chapter 01: Worker", "- 管道: 传输字节"]
 
 
@@ -245,7 +251,7 @@ QUEUE = Term("work queue", "the list of jobs that wait for a free worker", ("job
 
 def test_a_name_to_avoid_is_found_in_any_form_but_not_in_code_or_beside_the_term() -> None:
     assert variants("One.\n\nJob-queues are full. The job queue waits.", QUEUE) == [
-        (5, "warning", '"job queue" is called "work queue" in chapter 01, 2 times from here on')
+        (5, "warning", '"job queue" is called "work queue" in chapter 01')
     ]
     for text in (
         "A work queue, elsewhere called a job queue, waits.",
@@ -281,6 +287,25 @@ def test_a_chapter_leaves_what_it_has() -> None:
     assert left["types"] == [f"T{number}" for number in range(MOST_TYPES)]
     assert left["examples"] == ["A ring (rust)"]
     assert memorable("# T\n\nText.\n", outline, None, "en") == {}
+
+
+def test_whatever_a_chapter_leaves_can_be_read_again(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    term = "a term of many words " * 9
+    glossary = {term: Text(plain="long\n\nmeaning " * 400), "no": Text(plain="yes: 3 # not"), "007": Text(plain="'x\t")}
+    outline = Outline(id="07", title=Text(plain="T"), source="a.md", sections=(), glossary=glossary)
+    shared: dict[str, Json] = {
+        "running_example": {"name": "kit", "purpose": "starts\nworkers " * 90},
+        "terms": {"only avoided": {"avoid": ["- [x]", "y: z"]}},
+    }
+    brief = Brief(shared=shared, sections=())
+    heading = "Heading `code` \u2028 *and* \U0001f600 " * 12
+    text = f"# T\n\n{term} no 007 only avoided\n\n## {heading}\n\n```rust\nstruct {'T' * 90};\na\nb\n```\n"
+    remember(Workspace.open(place), "07", memorable(text, outline, brief, "en"))
+    (read,) = read_memory(Workspace.open(place))
+    assert [one.name for one in read.terms] == ["only avoided", term.strip(), "no", "007"]
+    assert read.types == ("T" * 90,)
+    assert [one[:7] for one in read.examples] == ["kit: st", "Heading"]
 
 
 def sentences(count: int, text: str) -> str:

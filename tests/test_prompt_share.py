@@ -59,7 +59,7 @@ def test_most_of_a_chapters_prompts_is_one_prefix(tmp_path: Path, language: str,
 
 
 def briefed(place: Path, chapter: str) -> None:
-    """Gives the chapter a brief with an entry of some length for each section, a voice and a memory."""
+    """Gives the chapter a brief with an entry of some length for each section, a voice, a memory and references."""
     outline = yaml.safe_load((place / f"outlines/{chapter}.yaml").read_text(encoding="utf-8"))
     entries = [
         {
@@ -85,18 +85,28 @@ def briefed(place: Path, chapter: str) -> None:
     (place / "chapters/01.md").write_text(f"# One\n\n{passage}", encoding="utf-8")
     book = place / "outlines/book.yaml"
     own = book.read_text(encoding="utf-8").replace("- id: 01\n", "- id: 01\n    source: chapters/01.md\n", 1)
-    book.write_text(f"voice: [01]\n{own}", encoding="utf-8")
+    notes = "".join(
+        f"## Note {n}\n\nThe perf tool samples the stack {n} times a second. It needs no root.\n\n" for n in range(90)
+    )
+    (place / "notes").mkdir()
+    (place / "notes/perf.md").write_text(f"# Notes\n\n{notes}", encoding="utf-8")
+    book.write_text(f"voice: [01]\nreferences: [notes/]\n{own}", encoding="utf-8")
 
 
 @pytest.mark.parametrize("ratio", [0.45, 1.0])
-def test_brief_voice_and_memory_are_in_the_prefix(tmp_path: Path, ratio: float) -> None:
+def test_brief_voice_memory_and_references_are_in_the_prefix(tmp_path: Path, ratio: float) -> None:
     place = shipped(tmp_path / "workspace")
     briefed(place, "03")
     with ScriptedServer(ratio=ratio) as server:
         ran = expand(place, "chapter", "03", "--base-url", server.base_url, "--json")
     assert ran.code in (0, 5)
     system = messages(server.requests[0])[0]
-    for said in ("Errors are std::io::Error throughout", "You measure the copy", "- term 0: what the book says"):
+    for said in (
+        "Errors are std::io::Error throughout",
+        "You measure the copy",
+        "- term 0: what the book says",
+        "[R1] notes/",
+    ):
         assert said in system
     assert any("Worker from section 1" in messages(received)[1] for received in server.requests)
     counter = TokenCounter("gpt-5-mini")

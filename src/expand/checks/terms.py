@@ -24,7 +24,8 @@ _DEFINITIONS = tuple(
         rf"\s*{_ARTICLE}{_EMPHASIS}(?:\s*\([^)]*\))?\s+(?:is|are|means|denotes|refers to)\s+{_NOUN}",
         rf"\s*(?P<means>{_ARTICLE}\w.{{10,}}?)\s+(?:is|are)\s+(?:called|known as|named)\s+{_ARTICLE}{_EMPHASIS}",
         rf"\s*(?:所谓)?{_EMPHASIS}(?:（[^）]*）)?\s*(?:是指|指的是|就是|是|指|即)\s*(?P<means>.{{6,}})",
-        r"\s*(?:所谓)?(?![这该此那它其本上下所也就])[“「]?(?P<term>[^，。、“”「」\s]{2,12})[”」]?(?:（[^）]*）)?\s*(?:是指(?![定针向出明])|指的是)\s*(?P<means>.{6,})",
+        r"\s*(?:所谓)?(?![这该此那它其本上下所也就])[“「]?(?P<term>[^，。、“”「」\s]{2,12})[”」]?(?:（[^）]*）)?"
+        r"\s*(?:是指(?![定针向出明])|指的是)\s*(?P<means>.{6,})",
         rf"\s*(?P<means>[^，。]{{6,}}?)(?:称为|叫做|称作|叫作)\s*{_EMPHASIS}",
     )
 )
@@ -74,11 +75,9 @@ def term_variants(text: str, terms: Iterable[Term], *, section: int) -> list[Fin
     for term in terms:
         others = [one for one in sentences if not term.pattern.search(one[1])] if term.avoid else []
         for name in term.avoid:
-            lines = [line for line, sentence in others if _pattern(name).search(sentence)]
-            if lines:
-                times = f", {len(lines)} times from here on" if len(lines) > 1 else ""
-                message = f'"{name}" is called "{term.name}" in {term.settled_by}{times}'
-                found.append(finding("term-variant", section, lines[0], message))
+            message = f'"{name}" is called "{term.name}" in {term.settled_by}'
+            lines = dict.fromkeys(line for line, sentence in others if _pattern(name).search(sentence))
+            found += [finding("term-variant", section, line, message) for line in lines]
         theirs = _words(term.means) if defined else frozenset()
         for line, name, means, ours in defined:
             same = (

@@ -462,12 +462,8 @@ class Chapter:
     def _terms(self) -> tuple[Term, ...]:
         """What the brief and the book's memory have settled. A chapter may well define a term of its own again."""
         own = terms_of(self.brief.shared, f"briefs/{self.id}.yaml") if self.brief else ()
-        memory = [
-            replaced if one.chapter != self.id else replaced._replace(means="")
-            for one in self.others.memory
-            for replaced in one.terms
-        ]
-        return (*own, *memory)
+        memory = ((one.chapter, term) for one in self.others.memory for term in one.terms)
+        return (*own, *(term._replace(means="") if chapter == self.id else term for chapter, term in memory))
 
     def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its

@@ -1,9 +1,8 @@
 """What a chapter takes from the book's other ones: their memory, and the voice of those that it is to sound like.
 
-The memory is types and examples of the accepted chapters, which the other chapters' requests say.
+The memory is terms, types and examples of the accepted chapters, which the other chapters' requests say.
 ``memory/<chapter>.yaml`` holds a chapter's. ``accept`` writes it by rules, from the text and from what the chapter's
-brief has settled, unless a person changed it: a line on top tells. ``memory/book.yaml``, or any other file there, is a
-person's own.
+brief has settled, unless a person changed it: a line on top tells. ``memory/book.yaml`` is a person's own.
 """
 
 import hashlib
@@ -14,7 +13,8 @@ from typing import Any, NamedTuple, cast
 
 import yaml
 
-from expand.checks.terms import Term, definitions
+from expand.checks.finding import excerpt
+from expand.checks.terms import MOST_MEANING, Term, definitions
 from expand.drafting.brief import Brief
 from expand.markdown import blocks, matching
 from expand.markdown.matching import unnumbered
@@ -25,6 +25,8 @@ from expand.schema.source_text import Problems, shown_path
 from expand.workspace import Workspace, read_text, write_atomically
 
 MOST_TYPES, MOST_EXAMPLES, MOST_STANDING = 40, 20, 12
+LEAST_TOKENS = 10
+"""In fewer nothing can be said of a chapter."""
 LEAST_CODE_ROWS = 3
 """A shorter block is no example."""
 _HEAD = "# Made by `expand accept`, which renews it until you change it ({}).\n"
@@ -133,10 +135,11 @@ def told(
     wanted = matching.terms(subject)
     chosen = set()
     for number in sorted(range(len(found)), key=lambda n: (-len(wanted & matching.terms(found[n])), n)):
-        most_tokens -= count(found[number]) + 1
-        if most_tokens < 0:
+        if most_tokens < LEAST_TOKENS:
             break
-        chosen.add(number)
+        if (size := count(found[number]) + 1) <= most_tokens:
+            chosen.add(number)
+            most_tokens -= size
     return "\n".join(line for number, line in enumerate(found) if number in chosen)
 
 
@@ -153,17 +156,18 @@ def memorable(text: str, outline: Outline, brief: Brief | None, language: str) -
     for term in known:
         new = term.means or term.avoid
         if new and term.pattern.search(text) and term.name.casefold() not in map(str.casefold, terms):
-            said = {"means": term.means, "avoid": list(term.avoid)} if term.avoid else term.means
-            terms[term.name] = said if term.means else {"avoid": list(term.avoid)}
+            means = excerpt(term.means, MOST_MEANING)
+            avoid = {"avoid": list(term.avoid)} if term.avoid else {}
+            terms[term.name] = {**({"means": means} if means else {}), **avoid} if avoid else means
     fences = [fence for fence in blocks.fences(text) if fence.language not in ("", "text", "console", "output")]
     types = dict.fromkeys(name for fence in fences for name in _TYPE.findall(fence.code))
     example = cast("Mapping[str, Any]", shared.get("running_example", {}))
-    examples = dict.fromkeys([": ".join(example[key] for key in ("name", "purpose") if key in example)])
+    examples = dict.fromkeys([excerpt(": ".join(example[key] for key in ("name", "purpose") if key in example), 200)])
     headings = blocks.headings(text)
     for fence in fences:
         above = [heading.title for heading in headings if heading.start < fence.start]
         if above and len(blocks.rows(fence.code)) >= LEAST_CODE_ROWS:
-            examples[f"{unnumbered(above[-1])} ({fence.language})"] = None
+            examples[f"{excerpt(unnumbered(above[-1]), 200)} ({fence.language[:20]})"] = None
     examples.pop("", None)
     found = {"terms": terms, "types": [*types][:MOST_TYPES], "examples": [*examples][:MOST_EXAMPLES]}
     return {key: value for key, value in found.items() if value}
@@ -183,20 +187,19 @@ def standing(text: str) -> str:
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in latest.items() if names)
 
 
-def remember(workspace: Workspace, chapter: str, data: Mapping[str, Any]) -> bool:
-    """Write a chapter's file of the memory, or take it away where there is nothing to remember. False where it is
-    a person's: then it stays as it is."""
+def remember(workspace: Workspace, chapter: str, data: Mapping[str, Any]) -> None:
+    """Write a chapter's file of the memory, or take it away where there is nothing to remember. Where a person wrote
+    or changed it, it stays as it is."""
     path = workspace.memory_path(chapter)
     if path.is_file():
         head, _, body = read_text(path).partition("\n")
         if f"{head}\n" != _HEAD.format(_hash(body)):
-            return False
+            return
     if data:
         body = yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)
         write_atomically(path, _HEAD.format(_hash(body)) + body)
     else:
         path.unlink(missing_ok=True)
-    return True
 
 
 def _hash(body: str) -> str:
