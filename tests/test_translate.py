@@ -401,6 +401,17 @@ def test_a_run_that_is_killed_finds_what_it_bought(tmp_path: Path, server: Scrip
     assert verify(Workspace.open(place).ledger_path).findings == ()
 
 
+def test_an_author_that_cannot_be_asked_leaves_nothing_behind(tmp_path: Path, server: ScriptedServer) -> None:
+    place = book(tmp_path, text=SHORT)
+    server.behaviour = "unauthorized"
+    ran = command(place, server, "--json")
+    assert (ran.code, ran.json["missing"], ran.json["budget"]["reserved"]) == (4, 5, 0)
+    assert "5 passages not translated yet" in ran.err
+    assert not (place / "drafts/07.zh.md").exists()
+    small_one = expand(place, "translate", "07", "--to", "en", "--from", "zh", "--model", "embedded")
+    assert (small_one.code, "cannot translate" in small_one.err) == (2, True)
+
+
 def test_from_the_command_line_to_the_document(tmp_path: Path, server: ScriptedServer) -> None:
     place = book(tmp_path, text=SHORT)
     (place / "docs/zh").mkdir()

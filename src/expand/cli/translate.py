@@ -54,9 +54,11 @@ def translate(
             on_ready=lambda client: stop_on_signals(lambda _: client.stop()),
         )
     )
-    places = Locations(result.draft, read_text(place.inside(result.draft)))
-    for finding in result.findings:
-        warn(f"{places.of(finding)}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}")
+    if result.findings:
+        places = Locations(result.draft, read_text(place.inside(result.draft)))
+        for finding in result.findings:
+            said = f"{finding.severity}: {finding.kind}: {finding.message}"
+            warn(f"{places.of(finding)}: {said}; {finding.remedy}")
     if result.stopped_by is not None:
         warn(f"{result.stopped_by}; {counted(result.missing, 'passage')} not translated yet")
     if as_json:

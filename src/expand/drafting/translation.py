@@ -118,6 +118,8 @@ class Translation:
         self, workspace: Workspace, book: Book, setup: ModelSetup, options: RunOptions, source_language: str | None
     ) -> None:
         """Raises ``InputError`` where there is nothing to translate, or something else in its place."""
+        if setup.profile.aspects:  # a small model that fills in forms
+            raise InputError(f"model {setup.profile.name} cannot translate", remedy="give --model")
         (self.chapter,) = options.chapters
         self._workspace, self._book, self._setup, self._options = workspace, book, setup, options
         self.language = options.language
@@ -449,8 +451,10 @@ async def translate(
                     stopped_by.append(error)
 
         await asyncio.gather(*map(buy, batches))
-        findings = work.write()
-        findings += review(workspace, settings, book, work.chapter, language=work.language).every_finding
+        findings: tuple[Finding, ...] = ()
+        if work.answered or not stopped_by:
+            findings = work.write()
+            findings += review(workspace, settings, book, work.chapter, language=work.language).every_finding
         return TranslationResult(
             chapter=work.chapter,
             languages=work.languages,

@@ -101,6 +101,8 @@ def _language_findings(called: str, text: Text, book: Book) -> Iterator[str]:
 
 def _texts(outline: Outline) -> Iterator[tuple[DataPath, str, Text]]:
     yield ("title",), "title", outline.title
+    if outline.sources:
+        yield ("source",), "source", Text(by_language=outline.sources)
     if outline.audience is not None:
         yield ("audience",), "audience", outline.audience
     for term, text in outline.glossary.items():
