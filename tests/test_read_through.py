@@ -581,6 +581,26 @@ def test_a_run_goes_on_with_what_an_earlier_one_began(tmp_path: Path) -> None:
     assert all(new in text_of(place) for new in MENDED.values())
 
 
+def test_a_draft_that_does_not_fit_the_model_is_not_read(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    window = '[models."gpt-4.1"]\ncontext_window = {}\nmax_output_tokens = 6_000\nlines_per_request = 300\n'
+    (place / "expand.toml").write_text(window.format(8_000), encoding="utf-8")
+    with pytest.raises(InputError, match=r"do not fit gpt-4\.1's context window of 8,000; name a model") as raised:
+        read(place, reader(FIVE))
+    needed = sum(
+        int(figure.replace(",", "")) for figure in re.findall(r"([\d,]+) (?:tokens|of output)", str(raised.value))
+    )
+    assert dry_run(Workspace.open(place), "07", model="gpt-4.1", brief=False)[-1].title != "read-through"
+    (place / "expand.toml").write_text(window.format(needed - 1), encoding="utf-8")
+    author = reader(FIVE)
+    with pytest.raises(InputError, match="do not fit"):
+        run(place, author, brief=False, read=True)
+    assert author.requests == []
+    (place / "expand.toml").write_text(window.format(needed), encoding="utf-8")
+    read(place, author)
+    assert purposes(author)[0] == "review"
+
+
 def test_a_dry_run_counts_it(tmp_path: Path) -> None:
     opened = Workspace.open(small(tmp_path))
     options: dict[str, Any] = {"model": "gpt-4.1", "brief": False}
@@ -640,3 +660,30 @@ def test_review_reads_and_prints(tmp_path: Path) -> None:
     unreached = expand(drafted(small(tmp_path / "other")), *words)
     assert unreached.code == 4
     assert unreached.json["chapters"][0]["id"] == "07"
+
+
+def test_a_run_prints_what_was_read(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    finding = entry("unkept-promise", 3, "## 3. Checklist", "Nothing is listed.")
+
+    def reply(call: Call) -> Reply:
+        if call.purpose != "review":
+            return answer(call, call.good_text())
+        verdicts = json.dumps({"verdicts": [{"finding": 1, "confirmed": True}]})
+        return answer(call, verdicts if "Finding 1 (" in call.question.text else json.dumps({"findings": [finding]}))
+
+    with BehaviourServer((Behaviour(name="reads", does="", reply=reply),)) as server:
+        words = ("chapter", "07", "--json", "--model", "reads", "--base-url", server.base_url)
+        ran = expand(place, *words, "--read")
+        calls = len(server.calls["reads"])
+        again = expand(place, *words)
+        assert len(server.calls["reads"]) == calls
+    (chapter,) = ran.json["chapters"]
+    (told,) = [one for one in chapter["sections"][2]["findings"] if one["kind"] == "unkept-promise"]
+    assert (told["section"], told["line"], told["severity"]) == (3, 1, "warning")
+    assert ran.code == again.code == 5
+    assert again.json["chapters"][0]["sections"][2]["findings"] == chapter["sections"][2]["findings"]
+    budget = ran.json["budget"]
+    assert budget["used"] + budget["reserved"] + budget["remaining"] == budget["limit"]
+    assert ran.json["attempts"] == ran.json["answers"] == calls
+    assert "07: read through: 1 finding, 0 mended" in ran.err

@@ -20,6 +20,7 @@ from expand.checks import Finding
 from expand.checks.finding import KINDS, Severity, finding
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile
+from expand.drafting.events import Notice
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.read_record import ReadRecord, hashes, keep_record, read_record
 from expand.drafting.request_builder import chapter_order
@@ -114,6 +115,7 @@ async def read_through(
     if record.texts == hashes(texts):
         return "read through before, and nothing has changed since"
     keep_record(workspace, draft_file.path, replace(record, before=hashes(texts)))
+    context.usage.on_event(Notice(message=f"{chapter.id}: the draft is read through"))
     entries = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
     if entries is None:
         return "the reader's answer is no list of findings, so nothing was changed"
@@ -309,6 +311,7 @@ def _keeps(chapter: Chapter, number: int, before: str, after: str) -> bool:
 
 async def _weight(draft_file: DraftFile, texts: Mapping[int, str], judge: Judge | None) -> Weight:
     """What the checks find in a chapter with these texts, and the code blocks that toolchains refuse."""
+    await asyncio.sleep(0)  # the checks take a third of a second, and other chapters are being written
     chapter = draft_file.chapter
     found = [one for section in chapter.outline.sections for one in chapter.check(section, texts[section.number])]
     found += draft_file.chapter_findings(whole=True, texts=texts)

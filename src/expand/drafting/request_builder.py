@@ -82,14 +82,24 @@ def order_of(
     run_id: str,
     language: str,
     plan: Plan,
-    estimate: int,
     unpriced: bool,
     question: str,
+    remedy: str,
+    estimate: int | None = None,
     rank: int = 1,
 ) -> Order:
-    """The order for a request to a model, at the most that it can cost. ``estimate`` counts its messages' tokens."""
+    """The order for a request to a model, at the most that it can cost. ``estimate`` counts its messages' tokens, if
+    that was done. Raises ``InputError`` with ``remedy`` where it does not fit the model's context window."""
     profile, price = setup.profile, setup.price
+    estimate = setup.counter.count_messages(request.messages) if estimate is None else estimate
     prompt, output = prompt_bound(estimate, setup), request.max_output_tokens
+    if prompt + output > profile.context_window:
+        where = f"chapter {address.chapter}" + (f", section {address.section}" if address.section else "")
+        raise InputError(
+            f"{where}: a prompt of {prompt:,} tokens and {output:,} of output do not fit {profile.name}'s context "
+            f"window of {profile.context_window:,}",
+            remedy=remedy,
+        )
     return Order(
         request=request,
         address=address,
@@ -125,19 +135,11 @@ def chapter_order(
     ``output_tokens`` beside what the model thinks. ``parameters`` are laid over the profile's. Raises ``InputError``
     with ``remedy`` where it does not fit the model's context window."""
     profile = setup.profile
-    cap = min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens)
-    estimate = setup.counter.count_messages(messages)
-    if (prompt := prompt_bound(estimate, setup)) + cap > profile.context_window:
-        raise InputError(
-            f"chapter {chapter}: the {purpose}'s prompt of {prompt:,} tokens and {cap:,} of output do not fit "
-            f"{profile.name}'s context window of {profile.context_window:,}",
-            remedy=remedy,
-        )
     return order_of(
         Request(
             model=profile.name,
             messages=messages,
-            max_output_tokens=cap,
+            max_output_tokens=min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens),
             parameters={**profile.parameters, **parameters},
             edition=edition,
         ),
@@ -146,9 +148,9 @@ def chapter_order(
         run_id=run_id,
         language=options.language,
         plan=options.plan,
-        estimate=estimate,
         unpriced=options.unpriced,
         question=question,
+        remedy=remedy,
     )
 
 
@@ -230,12 +232,6 @@ class RequestBuilder:
             output = most_tokens - prompt
         if output != request.max_output_tokens:
             request = replace(request, max_output_tokens=output)
-        if prompt + output > profile.context_window:
-            raise InputError(
-                f"chapter {self._chapter.id}, section {self._section.number}: a prompt of {prompt:,} tokens and "
-                f"{output:,} of output do not fit {profile.name}'s context window of {profile.context_window:,}",
-                remedy="shorten the house rules or the topics, or take a model with a larger one",
-            )
         return order_of(
             request,
             self._setup,
@@ -247,6 +243,7 @@ class RequestBuilder:
             unpriced=self._chapter.options.unpriced,
             question=self._question(ask, attempt),
             rank=0 if any(body.strip() for body in section_text.bodies) else 1,
+            remedy="shorten the house rules or the topics, or take a model with a larger one",
         )
 
     def _request(self, ask: Ask, section_text: SectionText, attempt: int) -> Request:

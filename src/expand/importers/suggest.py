@@ -298,6 +298,7 @@ class _Suggestion:
             plan=Plan.FULL,
             estimate=estimate,
             unpriced=self.unpriced,
+            remedy="shorten the house rules, or take a model with a larger one",
             question=hashlib.sha256(f"suggest|{self.target.id}|{alone.key}".encode()).hexdigest(),
         )
 
@@ -360,15 +361,9 @@ class _Suggestion:
         while True:
             estimate = self.setup.counter.count_messages((self.setup.prompts.suggestion(context),))
             prompt = prompt_bound(estimate, self.setup)
-            if prompt + cap <= window:
-                return context, estimate
             shorter = _shortened(context)
-            if shorter == context:
-                raise InputError(
-                    f"chapter {context.chapter_id}: a prompt of {prompt:,} tokens and {cap:,} of output do not fit "
-                    f"{self.setup.profile.name}'s context window of {window:,}",
-                    remedy="shorten the house rules, or take a model with a larger one",
-                )
+            if prompt + cap <= window or shorter == context:
+                return context, estimate
             context = shorter
 
 
