@@ -42,7 +42,8 @@ from pathlib import Path
 from aiohttp import web
 
 from expand.budget import Amount, Limit
-from expand.client.client import BudgetedClient, RetryPolicy
+from expand.client.client import BudgetedClient
+from expand.client.retry_policy import RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError
 from expand.ledger import Ledger, Order, State, verify
 from expand.ledger.values import StoredAnswer

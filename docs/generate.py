@@ -24,7 +24,7 @@ from expand.cli import app, main
 from expand.client.retry_policy import RULES
 from expand.ledger.database import MIGRATIONS
 from expand.llm.profile import COMPATIBLE, providers
-from expand.outline.schema import BOOK, BRIEF, MEMORY, OUTLINE
+from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE
 from expand.prompts.reference import reference
 from expand.settings import SETTINGS
 

@@ -25,9 +25,8 @@ from buying import (
 )
 from ledgers import FileSite
 
-from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, HeldError
+from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, Event, HeldError, StoppedError
 from expand.client.limiter import LEAST_PROBES, MOST_LOST
-from expand.client.outcome import Event, StoppedError
 from expand.client.retry_policy import REPLACEABLE_TRIES, RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.ledger import (

@@ -28,8 +28,7 @@ from expand.drafting.brief import read_brief
 from expand.errors import EXIT_CODES
 from expand.ledger.database import MIGRATIONS
 from expand.markdown import blocks as markdown
-from expand.outline.reading import read_book, read_outline
-from expand.outline.schema import BOOK, BRIEF, OUTLINE
+from expand.outline.reading import BOOK, BRIEF, OUTLINE, read_book, read_outline
 from expand.prompts.rendering import Prompts
 from expand.prompts.template_lookup import known_styles
 from expand.settings import Overrides, read_settings

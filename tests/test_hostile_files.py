@@ -13,7 +13,7 @@ from workspaces import BOOK, OUTLINE, expand, small
 
 from expand.doctor.outline_check import check_outlines
 from expand.errors import InputError
-from expand.outline.schema import MAX_ID_BYTES, id_mistake
+from expand.outline.reading import MAX_ID_BYTES, id_mistake
 from expand.schema.positions import MAX_DEPTH, MAX_DIGITS, parse_toml
 from expand.schema.source_text import MAX_BYTES, Problems
 from expand.settings import read_settings, require_author

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from buying import ScriptedAuthor, begin, order, place
 
-from expand.client.client import BudgetedClient
+from expand.client.client import BudgetedClient, StoppedError
 from expand.client.limiter import Canary, Limiter
-from expand.client.outcome import StoppedError
 from expand.ledger import Ledger, ModelLimits
 
 

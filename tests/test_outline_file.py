@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from expand.errors import InputError, InputErrors
 from expand.outline import Allowance, Outline, PlanSpec, Quality, Text
 from expand.outline.lint import lint
-from expand.outline.reading import read_book, read_outline
-from expand.outline.schema import BOOK, OUTLINE
+from expand.outline.reading import BOOK, OUTLINE, read_book, read_outline
 from expand.schema import positions as reader
 from expand.schema import source_text
 from expand.schema.positions import parse_yaml

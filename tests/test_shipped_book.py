@@ -14,8 +14,7 @@ from tree_sitter_rust import language as rust
 
 from expand.outline import Allowance, Book, Outline
 from expand.outline.lint import lint
-from expand.outline.reading import read_book, read_outline
-from expand.outline.schema import BOOK, OUTLINE
+from expand.outline.reading import BOOK, OUTLINE, read_book, read_outline
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,7 +17,8 @@ from buying import Clock, ScriptedAuthor, answer, begin, order, place
 from ledgers import Site
 from workspaces import expand, rows, small
 
-from expand.client.client import SETTLE_TRIES, BudgetedClient, Event, RetryPolicy
+from expand.client.client import SETTLE_TRIES, BudgetedClient, Event
+from expand.client.retry_policy import RetryPolicy
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError

@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING
 from expand.errors import InputError, Place
 from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
-from expand.outline.reading import read_book, read_outline
-from expand.outline.schema import source_mistake
+from expand.outline.reading import read_book, read_outline, source_mistake
 from expand.paths import close_to_others, private_folder, read_file, require_inside, reserved_part
 from expand.schema.positions import read_toml
 from expand.schema.source_text import Problems

@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from expand.client.client import BudgetedClient
-from expand.client.outcome import Bought, StoppedError
+from expand.client.client import Bought, BudgetedClient, StoppedError
 from expand.drafting.backend import NoAuthor
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore

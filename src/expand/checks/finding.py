@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.paths import packaged_table
 from expand.redaction import visible
@@ -102,3 +102,12 @@ def excerpt(text: str, most: int = 60) -> str:
     """The beginning of a text on one line, for a message."""
     flat = " ".join(text.split())
     return flat if len(flat) <= most else flat[: most - 1].rstrip() + "…"
+
+
+class CodeCounts(NamedTuple):
+    """How many code blocks a section has, how many of them were judged, were refused, could not be judged."""
+
+    blocks: int
+    checked: int
+    failed: int
+    unchecked: int

@@ -12,7 +12,7 @@ from expand.cli.common import print_json
 from expand.cli.verbosity import counted, warn
 from expand.doctor.environment import shell_command
 from expand.errors import InputError
-from expand.outline.schema import is_language
+from expand.outline.reading import is_language
 from expand.reports.estimates import DEFAULT_TOKENS_PER_LINE
 from expand.scaffold.docs_tree import MOST_DOCUMENTS, TreeChapter
 from expand.scaffold.new_workspace import FIRST_ALLOWANCE, NewWorkspace, create_workspace

@@ -10,7 +10,7 @@ from expand.cli.common import print_json, print_text, workspace_of
 from expand.cli.verbosity import counted
 from expand.doctor.outline_check import as_github, as_json, as_sarif, check_outlines
 from expand.errors import InputError, InputErrors
-from expand.outline.schema import BOOK, BRIEF, MEMORY, OUTLINE
+from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE
 from expand.schema.validators import suggestion
 from expand.settings import SETTINGS
 

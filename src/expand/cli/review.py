@@ -12,7 +12,7 @@ from expand.cli.common import print_json, print_text, settings_of, workspace_of
 from expand.cli.run_command import note_author, run, show_notice, stop_with_signals
 from expand.cli.run_output import locations_of, review_markdown, review_table
 from expand.cli.verbosity import counted, note, warn
-from expand.client.outcome import StoppedError
+from expand.client.client import StoppedError
 from expand.drafting.accept import AcceptResult, accept_drafts, open_draft, undo_acceptance
 from expand.drafting.accept import review as review_draft
 from expand.drafting.results import ChapterResult, chapter_json, finding_json

@@ -3,14 +3,3 @@
 ``annotations`` reads the blocks of a text with what their authors say of them, ``checkers`` is the table of languages,
 ``sandbox`` runs a command that a model's text is given to, ``chapter_code`` judges all blocks of a chapter.
 """
-
-from typing import NamedTuple
-
-
-class CodeCounts(NamedTuple):
-    """How many code blocks a section has, how many of them were judged, were refused, could not be judged."""
-
-    blocks: int
-    checked: int
-    failed: int
-    unchecked: int

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from expand.checks.finding import Finding, excerpt, finding
-from expand.code_check import CodeCounts, sandbox
+from expand.checks.finding import CodeCounts, Finding, excerpt, finding
+from expand.code_check import sandbox
 from expand.code_check.annotations import CodeBlock, code_blocks
 from expand.code_check.checkers import (
     CHECKERS,

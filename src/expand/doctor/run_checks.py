@@ -11,7 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from expand.budget import Amount, usd_from_pico
-from expand.client.client import BudgetedClient, RetryPolicy
+from expand.client.client import BudgetedClient
+from expand.client.retry_policy import RetryPolicy
 from expand.doctor import model_checks
 from expand.doctor.check_result import CheckResult, from_error, from_errors, note, ok, warning
 from expand.doctor.environment import Terminal, check_environment, check_storage

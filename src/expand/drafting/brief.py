@@ -15,7 +15,7 @@ import yaml
 from expand.markdown.matching import title_key
 from expand.outline import Outline, Section
 from expand.outline.lint import too_many_examples
-from expand.outline.schema import BRIEF
+from expand.outline.reading import BRIEF
 from expand.schema import Json
 from expand.schema.positions import parse_yaml, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path

@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from expand.client.client import Bought, BudgetedClient
-from expand.client.outcome import StoppedError
+from expand.client.client import Bought, BudgetedClient, StoppedError
 from expand.drafting.brief import Brief, as_yaml, parse_brief
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import open_chapter

@@ -31,14 +31,20 @@ from expand.document.follow import Carried, bodies, followed, inserted, renumber
 from expand.document.layout import assembled
 from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
-from expand.drafting.acceptance_record import Acceptances, file_hash, state_lock
+from expand.drafting.acceptance_record import (
+    Acceptances,
+    ReplacedText,
+    file_hash,
+    keep_replaced,
+    last_replaced,
+    state_lock,
+)
 from expand.drafting.brief import read_brief
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.events import SectionStatus
 from expand.drafting.memory import read_others
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.read_record import read_record
-from expand.drafting.replaced_texts import ReplacedText, keep_replaced, last_replaced
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText

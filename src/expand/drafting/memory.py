@@ -19,7 +19,7 @@ from expand.drafting.brief import Brief
 from expand.markdown import blocks, matching
 from expand.markdown.matching import unnumbered
 from expand.outline import Book, Outline
-from expand.outline.schema import MEMORY
+from expand.outline.reading import MEMORY
 from expand.schema.positions import read_yaml
 from expand.schema.source_text import Problems, shown_path
 from expand.workspace import Workspace, read_text, write_atomically

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from expand.budget import Balance, Shortfall
 from expand.checks import Finding
-from expand.code_check import CodeCounts
+from expand.checks.finding import CodeCounts
 from expand.drafting.events import SectionStatus
 from expand.errors import AuthorError, BudgetExceededError
 from expand.llm.types import Usage

@@ -21,8 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from expand.checks import Finding, not_ignored
-from expand.client.client import RefusedError
-from expand.client.outcome import StoppedError
+from expand.client.client import RefusedError, StoppedError
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.chapter import Chapter
@@ -30,7 +29,6 @@ from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.read_record import hashes, read_record
-from expand.drafting.read_through import read_order, read_through, review_context, texts_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
@@ -459,6 +457,8 @@ class _Scheduler:
         reader = self._context.models_for("review", chapter.setup)[0]
         if self._options.sections is not None or not (reader.profile.read if asked is None else asked):
             return
+        from expand.drafting.read_through import read_order, read_through, review_context, texts_of  # few runs read
+
         record, texts = read_record(self._workspace, draft_file.path), texts_of(draft_file)
         begun = hashes(texts) == record.before != record.texts
         if not asked and (draft_file.unfinished or not (begun or chapter.id in self._worked)):

@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, field, replace
 
 from expand.budget import Limit
-from expand.client.client import Bought, BudgetedClient, RetryPolicy, always_ready
-from expand.client.outcome import Event as ClientEvent
+from expand.client.client import Bought, BudgetedClient, always_ready
+from expand.client.client import Event as ClientEvent
+from expand.client.retry_policy import RetryPolicy
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.length_loop import Outcome
 from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, other_roles, profile_of, require_language

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from expand.checks import Finding
 from expand.checks.finding import KINDS, Severity, finding
-from expand.client.client import Bought, all_failed
-from expand.client.outcome import HeldError, StoppedError
+from expand.client.client import Bought, HeldError, StoppedError, all_failed
 from expand.drafting.budget_plan import simulated_orders
 from expand.drafting.chapter import NO_REVISION, Chapter
 from expand.drafting.events import Notice

@@ -20,8 +20,7 @@ from typing import NamedTuple
 from expand.budget import Balance
 from expand.checks import Finding
 from expand.checks.finding import excerpt, finding
-from expand.client.client import BudgetedClient
-from expand.client.outcome import StoppedError
+from expand.client.client import BudgetedClient, StoppedError
 from expand.document import draft as document
 from expand.document.draft import Draft
 from expand.document.layout import Wanted, located

@@ -12,7 +12,7 @@ from fractions import Fraction
 from expand.errors import InputError, Place
 from expand.importers.lengths import Length, Unit
 from expand.outline import Priority
-from expand.outline.schema import MAX_ID_BYTES
+from expand.outline.reading import MAX_ID_BYTES
 from expand.schema.source_text import UNWANTED
 
 ROUND_TO = 5

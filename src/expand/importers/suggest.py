@@ -14,8 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from expand.budget import Balance
-from expand.client.client import Bought, BudgetedClient
-from expand.client.outcome import StoppedError
+from expand.client.client import Bought, BudgetedClient, StoppedError
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.request_builder import order_of, prompt_bound

@@ -10,7 +10,7 @@ from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.writer import ids_by_source, next_id, outline_language, path_inside
 from expand.markdown.matching import title_key
 from expand.outline import Book
-from expand.outline.schema import OUTLINE, id_mistake
+from expand.outline.reading import OUTLINE, id_mistake
 from expand.workspace import Workspace, read_text
 
 

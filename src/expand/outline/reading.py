@@ -1,10 +1,14 @@
-"""Reading outlines and the book from YAML, with every problem of a file in one go.
+"""Reading outlines and the book from YAML, with every problem of a file in one go; the rules that no pattern can state.
 
 What is raised is ``InputErrors`` (exit code 2) and nothing else, whatever the file holds; each error names
 ``file:line:column``, what is wrong and how to mend it. What is odd but can be worked with is a warning of ``lint``.
+
+The schemas are ``outline.json``, ``brief.json``, ``memory.json`` and ``book.json`` in ``data/schemas``; editors get
+them too, so that both give the same verdict.
 """
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from decimal import Decimal
@@ -28,11 +32,55 @@ from expand.outline import (
     Text,
     Tier,
 )
-from expand.outline.schema import BOOK, OUTLINE
-from expand.paths import require_inside
+from expand.paths import RESERVED, require_inside, reserved_part
 from expand.schema.positions import DataPath, Positions, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
 from expand.schema.validators import Validator, suggestion
+
+_INSIDE = "give a path inside it, such as chapters/03_name.md"
+MAX_ID_BYTES = 100
+"""Of a chapter's id in UTF-8. With a language, an ending and the mark of an unfinished file, file systems take 255."""
+
+
+def id_mistake(chapter: str) -> tuple[str, str] | None:
+    """Why the text is no chapter's id, and the remedy; None if it is one.
+
+    The schema's pattern says the same but for letters that are not ASCII: patterns that all editors read have no
+    classes of characters."""
+    remedy = "give letters and digits, and . _ - between them, such as 03"
+    for character in chapter:
+        if character not in "._-" and unicodedata.category(character)[0] not in "LMN":
+            return f"holds {quoted(character) if character.strip() else 'a space'}", remedy
+    if chapter[0] in ".-":
+        return f"begins with {quoted(chapter[0])}", remedy
+    if (size := len(chapter.encode(errors="replace"))) > MAX_ID_BYTES:
+        return f"has {size} bytes as a file's name", f"give at most {MAX_ID_BYTES}; a Chinese character has 3"
+    return ("is taken by book.yaml", "choose another") if chapter.casefold() == "book" else None
+
+
+def source_mistake(source: str) -> tuple[str, str] | None:
+    """Why the text is no path inside a workspace, and the remedy; None if it is one."""
+    if re.match(r"[/\\~]|[A-Za-z]:", source) or ".." in re.split(r"[/\\]", source):
+        return f"{quoted(source)} leaves the workspace", _INSIDE
+    if "\\" in source:
+        return f"{quoted(source)} has backslashes", "write / between folders, on every system"
+    if reserved_part(source.split("/")):
+        return f"{quoted(source)} is {RESERVED}", "name the chapter's document, such as chapters/03_name.md"
+    fits = re.search(OUTLINE.schema["properties"]["source"]["pattern"], source)
+    return None if fits else (f"{quoted(source)} is no path", _INSIDE)
+
+
+def is_language(code: str) -> bool:
+    """Whether this is a language code."""
+    return re.fullmatch(BOOK.schema["properties"]["language"]["pattern"], code) is not None
+
+
+_FORMATS = {"id": id_mistake, "source": source_mistake}
+OUTLINE = Validator("outline", _FORMATS)
+BOOK = Validator("book", _FORMATS)
+BRIEF = Validator("brief", _FORMATS)
+MEMORY = Validator("memory", _FORMATS)
+
 
 LENGTHS = ("words", "characters", "字数")
 """The keys of lengths that are not in lines; the last two mean the same."""

@@ -30,7 +30,7 @@ from expand.importers.documents import read_headings, with_ids
 from expand.importers.text_patterns import title_of_file
 from expand.markdown import blocks, lines, matching
 from expand.markdown.languages import detected
-from expand.outline.schema import is_language, source_mistake
+from expand.outline.reading import is_language, source_mistake
 from expand.workspace import read_text
 
 PageKind = Literal["chapter", "index", "changelog", "reference"]

@@ -18,7 +18,7 @@ from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, all_free, settled
 from expand.importers.writer import SCHEMA_FILE
-from expand.outline.schema import BOOK, OUTLINE
+from expand.outline.reading import BOOK, OUTLINE
 from expand.paths import DATA
 from expand.prompts.files import eject, template_files
 from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree, has_documents, text_of

@@ -21,7 +21,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 
 from expand.budget import Balance
-from expand.client.outcome import StoppedError
+from expand.client.client import StoppedError
 from expand.drafting.events import Event
 from expand.drafting.model_setup import Authors, profile_of
 from expand.drafting.results import balance_json
