@@ -95,6 +95,17 @@ def test_only_crates_that_somebody_chose_are_there_and_unused_ones_are_named(tmp
     assert words(verdicts, 1) == "rust: neither outline nor brief names the crate libc"
     verdicts = judged(tmp_path, MANIFEST, fence("pub fn a() {}", "rust:src/lib.rs"), demo=demo)
     assert words(verdicts, 0) == "5: unused crate: no code of the chapter uses demo"
+    later = fence("pub fn a() { demo::hello(); }", "rust:src/lib.rs")
+    verdicts = judged(tmp_path, MANIFEST, fence("pub fn a() {}", "rust:src/lib.rs"), later, demo=demo)
+    assert states(verdicts) == ["passed"] * 3  # it is used in a later version of the file
+    verdicts = judged(
+        tmp_path,
+        manifest,
+        fence("pub fn a() { demo::hello(); }", "rust:src/lib.rs"),
+        fence("use libc::c_int;"),
+        demo=demo,
+    )
+    assert states(verdicts) == ["passed", "passed", "unchecked"]
     absent = {"demo": demo, "zzz-no-such-crate": Crate("1")}
     verdicts = judged(
         tmp_path, fence("use demo::hello;\nhello();"), fence("use zzz_no_such_crate::a;\na();"), **absent
@@ -126,6 +137,36 @@ sections:
     )  # fmt: skip
     assert counts == {"blocks": 6, "checked": 6, "failed": 1, "unchecked": 0}
     assert "expected identifier, found reserved keyword `gen`" in refused[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "state", "said"),
+    [
+        ("[package]\nname = 3\nversion = {workspace = true}\n\n[dependencies]\nbb = {path = 3, features = 4}", "failed",
+         "unused"),
+        ("package = 3\ndependencies = 4\nlib = [1]\nbin = 2", "", ""),
+        ("[package]\nname = \"log-tool\"\nedition = \"2027\"", "failed", "2027"),
+        ("[package]\nname = \"a b\"", "failed", "invalid character"),
+        ("[package]\nname = ", "failed", "line 2"),
+        ("[features]\na = [\"b\"]\n\n[[bin]]\nname = \"x\"\npath = \"../../../etc/passwd\"", "", ""),
+    ],
+)  # fmt: skip
+def test_whatever_a_manifest_holds_is_a_verdict(tmp_path: Path, manifest: str, state: str, said: str) -> None:
+    verdicts = judged(tmp_path, fence(manifest, "toml:Cargo.toml"), fence("pub fn a() {}", "rust:src/lib.rs"))
+    assert not state or states(verdicts)[0] == state
+    assert said in words(verdicts)
+
+
+def test_packages_side_by_side_are_each_read(tmp_path: Path) -> None:
+    verdicts = judged(
+        tmp_path,
+        fence('[package]\nname = "one"', "toml:crates/one/Cargo.toml"),
+        fence("pub fn one() -> u8 { 1 }", "rust:crates/one/src/lib.rs"),
+        fence('[package]\nname = "two"\n\n[dependencies]\none = {path = "../one"}', "toml:crates/two/Cargo.toml"),
+        fence("pub fn two() -> u16 { one::one() }", "rust:crates/two/src/lib.rs"),
+    )
+    assert states(verdicts) == ["passed", "passed", "passed", "failed"]
+    assert "mismatched types" in words(verdicts, 3)
 
 
 KEY, NET, OUT = (

@@ -204,6 +204,24 @@ async def test_what_is_refused_is_no_example(place: Path) -> None:
     assert unjudged["findings"] == expand(place, "review", "07", "--code", "--json").json["chapters"][0]["findings"]
 
 
+async def test_without_any_toolchain_a_run_says_so_once_and_ends_as_it_would(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = ["```rust\nlet n: u8 = \"1\";\n```", "```bash\ntrue\n```", "```lua\nprint(1)\n```"]
+    monkeypatch.setenv("PATH", str(place))
+    by = author({}, *blocks)
+    without = await expand_chapter(Workspace.open(place), "07", author=by, model="scripted", fresh=True)
+    code = without.chapter.code
+    assert code is not None
+    assert (code.checked, code.failed, code.unchecked) == (0, 0, code.blocks)
+    (note,) = [one for one in without.chapter.every_finding if one.kind == "unchecked-code"]
+    assert note.severity == "note"
+    for words in ("rustc is not on the PATH", "bash is not on the PATH", "no checker for lua"):
+        assert note.message.count(words) == 1
+    assert repairs_of(by) == []
+    assert without.exit_code == 0
+
+
 async def test_without_the_setting_no_toolchain_is_asked(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "expand.toml").write_text('[author]\nmodel = "scripted"\n')
     monkeypatch.setattr(sandbox, "run", None)

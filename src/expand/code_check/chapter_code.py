@@ -158,7 +158,8 @@ class CodeCheck:
         names = {name for package, _ in states(project, files) for name in package.names.values()}
         crates = {*names, *(name.replace("-", "_") for name in project.crates)}
         members = [b for b in found if belongs(b) or missing_crate(of_block[id(b)]) in crates]
-        for package, new in states(project, members):
+        code = "\n".join(block.code for block in found if block.language == "rust")
+        for package, new in states(project, members, code):
             keys = [f"{package.key}:{number}" for number in range(len(package.blocks))]
             if known.keys() >= {*keys}:
                 judged = [known[key] for key in keys]

@@ -15,6 +15,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -40,6 +41,10 @@ _ITEM = re.compile(
     r"(?m)^(?:pub(?:\([^)]*\))?\s+)?(?:(?:async|const|unsafe)\s+)*(?:fn|struct|enum|trait|mod|type|union|macro_rules!)\s+(\w+)"
 )
 _TARGET = re.compile(r"src/(?:lib|main)\.rs|(?:src/bin|tests|benches|examples)/(?:[^/]+|[^/]+/main)\.rs|build\.rs")
+_MANIFEST = re.compile(
+    r"failed to parse manifest at `/expand-work/(?P<path>[^`]+)`\s+Caused by:(?P<why>(?:\s+.+)+)"
+    r"|error: (?P<said>.+)\n\s+--> (?P<file>(?:\S+/)?Cargo\.toml):\d"
+)
 _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 _LINKED = """mkdir -p "$CARGO_HOME/registry"
 for name in index cache; do [ -e "$1/$name" ] && ln -s "$1/$name" "$CARGO_HOME/registry/$name"; done
@@ -58,7 +63,8 @@ class Crate(NamedTuple):
     def stated(self, more: Mapping[str, Any]) -> dict[str, Any]:
         """The crate as a manifest states it; ``more`` is what a model's manifest says of it."""
         own = {"path": str(self.path)} if self.path else {"version": self.version}
-        features = sorted({*self.features, *more.get("features", ())})
+        stated = more.get("features")
+        features = sorted({*self.features, *(map(str, stated) if isinstance(stated, list) else ())})
         kept = {key: more[key] for key in ("default-features", "optional") if key in more}
         return {**own, **kept, **({"features": features} if features else {})}
 
@@ -99,10 +105,12 @@ class Package:
         project: Project,
         files: Mapping[str, Sequence[CodeBlock]],
         examples: Sequence[CodeBlock],
+        code: str,
         absent: frozenset[str] = frozenset(),
     ) -> None:
-        """``absent`` are crates that were asked for and are not in cargo's cache."""
-        self._given = files, examples
+        """``code`` is that of the whole chapter, ``absent`` are crates that were asked for and are not in cargo's
+        cache."""
+        self._given = files, examples, code
         self._absent = absent
         self._project = project
         self._parts = {name: tuple(blocks) for name, blocks in files.items()}
@@ -129,16 +137,16 @@ class Package:
         merged: dict[str, Any] = {}
         for block in self._parts.get(f"{root}Cargo.toml", ()):
             try:
-                _merge(merged, tomllib.loads(block.code))
+                read = tomllib.loads(block.code)
+                _merge(merged, {key: value for key, value in read.items() if isinstance(value, dict | list)})
             except (tomllib.TOMLDecodeError, RecursionError):
                 continue  # the block has its own verdict
         return merged
 
     def _manifest(self, root: str) -> str:
         stated = self._stated(root)
-        package = {
-            key: value for key, value in stated.get("package", {}).items() if key in ("name", "version", "edition")
-        }
+        own = _table(stated, "package")
+        package = {key: own[key] for key in ("name", "version", "edition") if isinstance(own.get(key), str)}
         imported = _imported(self._given[0], root, {*self._project.crates, *self._absent})
         name = str(package.get("name") or imported or PurePosixPath(root).name or "chapter")
         self.names[root] = name.replace("-", "_")
@@ -146,13 +154,14 @@ class Package:
         made: dict[str, Any] = {"package": {"version": "0.1.0", **package, "name": name, "edition": edition}}
         made |= {key: stated[key] for key in ("lib", "bin", "test", "bench", "example", "features") if key in stated}
         for table in _TABLES:
-            given = stated.get(table, {})
+            given = _table(stated, table)
             made[table] = {name: spec for name in given if (spec := self._dependency(name, given[name], root))}
-        others = {name for table in _TABLES for name in made[table]}
+        named = {name for table in _TABLES for name in made[table]}
         where = "dev-dependencies" if stated else "dependencies"
-        made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in others}
-        members = [other.removeprefix(root).rstrip("/") for other in self._roots if root != other.removeprefix(root)]
-        inside = any(other != root and root.startswith(other) for other in self._roots)
+        made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in named}
+        others = [other for other in self._roots if other != root]
+        members = [other.removeprefix(root).rstrip("/") for other in others if other.startswith(root)]
+        inside = any(root.startswith(other) for other in others)
         return _toml(made if inside else {**made, "workspace": {"members": members}})
 
     def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
@@ -169,7 +178,7 @@ class Package:
         cargo = rust_program("cargo", os.environ.get("PATH"))
         tool = (str(cargo), cargo.stat().st_mtime_ns) if cargo else ()
         crates = [(name, crate.digest) for name, crate in sorted(self._project.crates.items())]
-        blocks = [(block.name, block.code, block.lines_above) for block in self.blocks]
+        blocks = [(block.name, block.code, block.lines_above, self._unused(block)) for block in self.blocks]
         words = (sorted(self._files.items()), blocks, tool, crates)
         return hashlib.sha256(repr(words).encode("utf-8", "replace")).hexdigest()
 
@@ -214,8 +223,9 @@ class Package:
                 return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
             bought = frozenset(name for name, crate in self._project.crates.items() if crate.path is None)
             if outcome.status and bought and "offline" in outcome.output:
-                kept = {name: one for name, one in self._project.crates.items() if name not in bought}
-                return Package(replace(self._project, crates=kept), *self._given, bought).judge()
+                lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
+                kept = {name: one for name, one in self._project.crates.items() if name not in lost}
+                return Package(replace(self._project, crates=kept), *self._given, self._absent | lost).judge()
             _read(outcome.output, root, errors, done)
             executed = (n for n in self._parts if n.startswith(root) and (n.endswith("build.rs") or self._is_macro(n)))
             script = next(executed, "")
@@ -224,6 +234,10 @@ class Package:
             if outcome.stopped or killed or (script and "custom build command" in outcome.output):
                 reason = outcome.stopped or killed or _panic(outcome.output) or said
                 errors.setdefault(script, []).append(CodeError(0, reason))
+            elif manifest := _MANIFEST.search(outcome.output):
+                path = manifest["path"] or os.path.normpath(root + manifest["file"])
+                reason = " ".join((manifest["why"] or manifest["said"]).split())
+                errors.setdefault(path, []).append(CodeError(0, reason))
             elif outcome.status and not errors:
                 why = said or f"cargo ended with {outcome.status}"
         return [
@@ -237,7 +251,7 @@ class Package:
         self, name: str, block: CodeBlock, errors: Mapping[str, Sequence[CodeError]], done: set[str], why: str
     ) -> Verdict:
         if name.endswith("Cargo.toml"):
-            return self._of_manifest(name, block)
+            return self._of_manifest(block, errors.get(name, ()))
         first = sum(one.code.count("\n") for one in self._parts[name][: self._parts[name].index(block)])
         first += block.lines_above if name.startswith("examples/block_") else 0
         rows = range(first, first + block.code.count("\n") + 1)
@@ -271,26 +285,32 @@ class Package:
         first = next(iter(errors))
         return f"{first} of its package does not compile" if first else errors[first][0].message
 
-    def _of_manifest(self, name: str, block: CodeBlock) -> Verdict:
+    def _unused(self, block: CodeBlock) -> list[str]:
+        """The crates that a manifest names and no code of the chapter uses."""
+        if not block.name.endswith("Cargo.toml") or not self._given[2].strip():
+            return []
+        with suppress(tomllib.TOMLDecodeError, RecursionError):
+            named = [name.replace("-", "_") for name in _table(tomllib.loads(block.code), "dependencies")]
+            return [name for name in named if not re.search(rf"\b{re.escape(name)}\b", self._given[2])]
+        return []
+
+    def _of_manifest(self, block: CodeBlock, errors: Sequence[CodeError]) -> Verdict:
         """A manifest can be read, and every crate in it is used somewhere in the chapter."""
         try:
-            given = tomllib.loads(block.code).get("dependencies", {})
+            tomllib.loads(block.code)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             place = re.search(r"line (\d+)", str(error))
-            return Verdict("failed", (CodeError(int(place[1]) - 1 if place else 0, str(error)),))
-        code = "\n".join(text for file, text in self._files.items() if file.endswith(".rs"))
-        unused = [one for one in given if not re.search(rf"\b{re.escape(one.replace('-', '_'))}\b", code)]
-        if unused and code.strip():
-            line = next((n for n, row in enumerate(block.code.splitlines()) if unused[0] in row), 0)
-            return Verdict(
-                "failed", (CodeError(line, f"unused crate: no code of the chapter uses {', '.join(unused)}"),)
-            )
-        return PASSED
+            errors = [CodeError(int(place[1]) - 1 if place else 0, str(error))]
+        if not errors and (unused := self._unused(block)):
+            rows = block.code.replace("-", "_").splitlines()
+            line = next((n for n, row in enumerate(rows) if unused[0] in row), 0)
+            errors = [CodeError(line, f"unused crate: no code of the chapter uses {', '.join(unused)}")]
+        return Verdict("failed", tuple(errors)) if errors else PASSED
 
 
-def states(project: Project, blocks: Iterable[CodeBlock]) -> list[tuple[Package, set[int]]]:
+def states(project: Project, blocks: Iterable[CodeBlock], code: str = "") -> list[tuple[Package, set[int]]]:
     """The states of a chapter's packages, with the identities of the blocks that are judged in each: the first that
-    they are part of. ``blocks`` are files, and examples without a name."""
+    they are part of. ``blocks`` are files, and examples without a name; ``code`` is all of the chapter's."""
     found: list[tuple[Package, set[int]]] = []
     files: dict[str, list[CodeBlock]] = {}
     examples: list[CodeBlock] = []
@@ -301,12 +321,12 @@ def states(project: Project, blocks: Iterable[CodeBlock]) -> list[tuple[Package,
         elif {item for one in files.get(block.name, ()) for item in _ITEM.findall(one.code)} & {
             *_ITEM.findall(block.code)
         }:
-            found.append((Package(project, files, examples), new))
+            found.append((Package(project, files, examples, code), new))
             files, examples, new = {**files, block.name: [block]}, [], set()
         else:
             files = {**files, block.name: [*files.get(block.name, ()), block]}
         new.add(id(block))
-    return [*found, (Package(project, files, examples), new)] if new else found
+    return [*found, (Package(project, files, examples, code), new)] if new else found
 
 
 def _example(block: CodeBlock) -> str:
@@ -328,6 +348,12 @@ def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: set[s
                 if used not in known:
                     return str(used)
     return ""
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A table of a manifest, an empty one for whatever else a model wrote in its place."""
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _merge(merged: dict[str, Any], more: Mapping[str, Any]) -> None:
