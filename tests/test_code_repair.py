@@ -207,7 +207,7 @@ async def test_what_is_refused_is_no_example(place: Path) -> None:
 async def test_without_any_toolchain_a_run_says_so_once_and_ends_as_it_would(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = ["```rust\nlet n: u8 = \"1\";\n```", "```bash\ntrue\n```", "```lua\nprint(1)\n```"]
+    blocks = ['```rust\nlet n: u8 = "1";\n```', "```bash\ntrue\n```", "```lua\nprint(1)\n```"]
     monkeypatch.setenv("PATH", str(place))
     by = author({}, *blocks)
     without = await expand_chapter(Workspace.open(place), "07", author=by, model="scripted", fresh=True)
