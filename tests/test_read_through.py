@@ -32,7 +32,7 @@ from expand import (
     review,
 )
 from expand.document import draft as document
-from expand.drafting.read_through import MOST_FINDINGS, READ_KINDS, parsed
+from expand.drafting.read_through import MOST_FINDINGS, MOST_SAID, READ_KINDS, parsed
 from expand.ledger import verify
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.behaviours import TextGenerator, written
@@ -265,10 +265,11 @@ def test_a_section_that_a_person_edited_is_not_changed(tmp_path: Path) -> None:
     path.write_text(draft_of(place).replace("Section 3 shows the", "Section 3 shows my"), encoding="utf-8")
     before = text_of(place)
     edit = entry("wrong-pointer", 2, "Section 3 shows my", "None.", (2, "Section 3 shows", "Section 1 shows"))
-    result = read(place, reader([edit, FIVE[0], FIVE[3]]))
+    told = entry("seam", 2, "Section 3 shows my", "Only told.")
+    result = read(place, reader([edit, FIVE[0], FIVE[3], told]))
     assert text_of(place) == before.replace("returns 37.5 % sooner", "returns sooner")
     by_hand = [one for one in found(result) if "the section was edited by hand" in one.message]
-    assert sorted(one.kind for one in by_hand) == ["contradiction", "wrong-pointer"]
+    assert sorted(one.kind for one in by_hand) == ["contradiction", "seam", "wrong-pointer"]
     assert {one.severity for one in by_hand} == {"note"}
     assert [section.status for section in result.sections] == ["reused", "edited", "reused"]
 
@@ -314,6 +315,16 @@ def test_tables_and_listings_are_quoted_and_mended(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("code", [False, True])
+def test_toolchains_judge_the_edits_where_code_is_checked(tmp_path: Path, code: bool) -> None:
+    place = small(tmp_path)
+    run(place, reader(planted={1: ("```python", "print('worker')", "```")}), brief=False, read=False)
+    edit = entry("wrong-statement", 1, "print('worker')", "It returns.", (1, "print('worker')", "return 'worker'"))
+    (one,) = found(read(place, reader([edit]), code=code))
+    assert ("return 'worker'" in text_of(place)) != code
+    assert ("with its edit the checks find more: failed-code" in one.message) == code
+
+
 @pytest.mark.parametrize("layout", ["numbered", "keep"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_line_endings_and_layouts(tmp_path: Path, layout: str, newline: str) -> None:
@@ -357,11 +368,14 @@ def test_a_chinese_draft(tmp_path: Path) -> None:
     assert "one sentence in Chinese" in author.requests[0].last_user_message
 
 
-def test_a_silenced_kind_is_neither_reported_nor_mended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["outline", "text"])
+def test_a_silenced_kind_is_neither_reported_nor_mended(tmp_path: Path, where: str) -> None:
     place = small(tmp_path)
     outline = place / "outlines/07.yaml"
-    outline.write_text("ignore: [seam]\n" + outline.read_text(encoding="utf-8"), encoding="utf-8")
-    drafted(place)
+    if where == "outline":
+        outline.write_text("ignore: [seam]\n" + outline.read_text(encoding="utf-8"), encoding="utf-8")
+    silenced = {3: ("<!-- expand: ignore seam -->", *PLANTED[3])} if where == "text" else PLANTED
+    run(place, reader(planted=silenced), brief=False, read=False)
     before = draft_of(place)
     author = reader([FIVE[4]])
     assert found(read(place, author)) == []
@@ -413,6 +427,7 @@ def test_hostile_answers_are_taken_as_far_as_they_go(tmp_path: Path, number: int
     place = drafted(small(tmp_path))
     result = read(place, reader(HOSTILE[number]))
     assert len(found(result)) <= MOST_FINDINGS
+    assert all(len(one.message) < MOST_SAID + 100 for one in found(result))
     assert not result.blocking
     text_of(place).encode()
     json.dumps([one.message for one in found(result)])

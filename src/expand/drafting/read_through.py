@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from expand.checks import Finding
-from expand.checks.finding import KINDS, Severity, finding
+from expand.checks import Finding, not_ignored
+from expand.checks.finding import KINDS, Severity, excerpt, finding
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import Notice
@@ -46,6 +46,8 @@ READ_KINDS = (
 MOST_FINDINGS = 14
 OUTPUT_TOKENS: Mapping[str, int] = {"review.j2": 6_000, "second_look.j2": 1_000}
 """The output caps. Fourteen findings of a strong reader, with what to write instead, took 5,000."""
+MOST_SAID = 400
+"""Characters of what a reader says of a fault."""
 BY_HAND = "the section was edited by hand"
 
 Judge = Callable[[Mapping[int, str]], "ChapterVerdicts"]
@@ -121,7 +123,7 @@ async def read_through(
         return "the reader's answer is no list of findings, so nothing was changed"
     found = [remark for entry in entries[:MOST_FINDINGS] if (remark := _remark(entry, texts)) is not None]
     missing = min(len(entries), MOST_FINDINGS) - len(found)
-    found = [remark for remark in found if remark.kind not in chapter.ignored(remark.section)]
+    found = [remark for remark in found if not_ignored([_finding(remark, texts, ())], texts, chapter.ignored)]
     found = await _makeable(draft_file, texts, found, judge)
     changes = [change for number, remark in enumerate(found, 1) for change in _changes(number, remark, texts)]
     look = review_context(chapter, {}, changes=tuple(changes))
@@ -224,7 +226,7 @@ def parsed(answer: str) -> list[Mapping[str, Any]] | None:
 
 def _remark(entry: Mapping[str, Any], texts: Mapping[int, str]) -> Remark | None:
     """What an entry of a reader's list says; None where it quotes nothing that stands in the draft."""
-    problem = " ".join(_string(entry.get("problem")).split())
+    problem = excerpt(_string(entry.get("problem")), MOST_SAID)
     given = [one for one in entry["edits"] if isinstance(one, dict)] if isinstance(entry.get("edits"), list) else []
     places = [place for one in (entry, *given) for place in _places(texts, one)]
     if not problem or not places:
@@ -280,13 +282,13 @@ async def _makeable(
     found = []
     for remark in remarks:
         obstacle = remark.obstacle
-        if remark.mends:
+        touched = {edit.section for edit in remark.edits} or {remark.section}
+        if any(draft_file.edited(number) for number in touched):
+            obstacle = BY_HAND
+        elif remark.mends:
             edits = sorted([*made, *remark.edits])
-            touched = {edit.section for edit in remark.edits}
             tried = edited(texts, edits)
-            if any(draft_file.edited(number) for number in touched):
-                obstacle = BY_HAND
-            elif any(one.section == other.section and other.start < one.end for one, other in pairwise(edits)):
+            if any(one.section == other.section and other.start < one.end for one, other in pairwise(edits)):
                 obstacle = "another edit changes these lines"
             elif not all(_keeps(draft_file.chapter, number, texts[number], tried[number]) for number in touched):
                 obstacle = "its edit would change a heading or the author's own text"
