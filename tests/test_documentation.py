@@ -25,6 +25,7 @@ from test_testing import pytest_in
 from workspaces import ROOT, expand, shipped
 
 from expand.drafting.brief import read_brief
+from expand.drafting.memory import read_memory
 from expand.errors import EXIT_CODES
 from expand.ledger.database import MIGRATIONS
 from expand.markdown import blocks as markdown
@@ -32,6 +33,7 @@ from expand.outline.reading import BOOK, BRIEF, OUTLINE, read_book, read_outline
 from expand.prompts.rendering import Prompts
 from expand.prompts.template_lookup import known_styles
 from expand.settings import Overrides, read_settings
+from expand.workspace import Workspace
 
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = {page: code_blocks(page) for page in PAGES}
@@ -157,6 +159,11 @@ def read_yaml(block: CodeBlock, folder: Path) -> None:
     if block.owner or table is None:
         return
     place, keys = shipped(folder / "workspace"), set(table)
+    if "terms" in keys:
+        (place / "memory").mkdir()
+        (place / "memory/01.yaml").write_text(block.code, encoding="utf-8")
+        assert [one.chapter for one in read_memory(Workspace.open(place))] == ["01"]
+        return
     outline, book, brief = (set(one.schema["properties"]) for one in (OUTLINE, BOOK, BRIEF))
     assert keys <= outline or keys <= book or keys <= brief, f"neither outline, book nor brief has all of {keys}"
     if keys <= brief and not keys <= outline:

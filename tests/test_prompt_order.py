@@ -223,13 +223,13 @@ def test_the_shipped_templates_pass_their_check(style: str, model: str | None, l
         (
             "continue.j2",
             'Write {{ lines }} lines after this:\n{{ before or "" }}',
-            "continue.j2: template: a request has to end on its 4,217 lines; the last such figure is 7; ",
+            "continue.j2: template: a request has to end on its 4,217 lines; the last such figure is 80 字; ",
         ),
         (
             "length.j2",
             "Write about {{ lines }} words.",
-            "section.j2: template: a request has to end on its 4,217 lines; it states none; end it "
-            'on {% include "length.j2" %}, or on {{ lines }} lines',
+            "section.j2: template: a request has to end on its 4,217 lines; the last such figure is "
+            '4,217 words; end it on {% include "length.j2" %}, or on {{ lines }} lines',
         ),
     ],
 )

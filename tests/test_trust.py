@@ -128,6 +128,8 @@ CALLS: dict[str, tuple[str, ...]] = {
     "review": ("07",),
     "revise": ("07 --section 1 --note Shorter",),
     "accept": ("07", "07 --undo"),
+    "translate": ("07 --to zh",),
+    "reference add": ("file:///etc/hostname",),
     "worker": ("--until-empty", "--status", "--withdraw"),
     "init": (".",),
     "trust": ("", "--json", "--revoke"),

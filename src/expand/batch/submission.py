@@ -213,14 +213,14 @@ def form_of(terms: Mapping[str, Json]) -> RequestForm:
     )
 
 
-def write_input(file: BinaryIO, forms: Iterator[tuple[str, str]], form: RequestForm) -> None:
-    """Write an input file from canonical forms: the same bytes whoever writes it and when."""
-    for key, canonical in forms:
+def write_input(file: BinaryIO, forms: Iterator[tuple[str, str, int]], form: RequestForm) -> None:
+    """Write an input file from keys, canonical forms and output caps: the same bytes whoever writes it and when."""
+    for key, canonical, cap in forms:
         asked = json.loads(canonical)
         request = Request(
             model=asked["model"],
             messages=tuple(Message(role=role, content=text) for role, text in asked["messages"]),
-            max_output_tokens=asked["max_output_tokens"],
+            max_output_tokens=cap,
             parameters=asked["parameters"],
         )
         body: dict[str, Json] = {

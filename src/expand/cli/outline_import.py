@@ -96,7 +96,7 @@ def import_(
     as_json: options.Json = False,
     workspace: options.Workspace = None,
 ) -> None:
-    """Make outlines from a plan, a SUMMARY.md or a document's headings, and show what was understood.
+    """Make outlines from a plan, a SUMMARY.md or a document's headings.
 
     With --suggest the author model proposes the sections, under the same budget and ledger."""
     opened = workspace_of(context, workspace)

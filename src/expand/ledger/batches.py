@@ -273,11 +273,11 @@ class Batches:
         """Its attempts whose outcome is open, in the order in which they were reserved."""
         return tuple(attempts.in_flight(self._ledger.database, batch.id))
 
-    def forms(self, batch: BatchRow) -> Iterator[tuple[str, str]]:
-        """The request key and canonical form of each of its open attempts, in order."""
+    def forms(self, batch: BatchRow) -> Iterator[tuple[str, str, int]]:
+        """The request key, canonical form and output cap of each of its open attempts, in order."""
         for row in self.in_flight(batch):
             ((form,),) = self._ledger.database.query("SELECT form FROM request WHERE key = ?", (row.request_key,))
-            yield row.request_key, zlib.decompress(form).decode()
+            yield row.request_key, zlib.decompress(form).decode(), row.output_cap
 
     def _at(self, connection: Connection, batch: BatchRow, stage: Stage) -> None:
         found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch.id,)).fetchone()

@@ -43,10 +43,12 @@ class Request:
     edition: int = 0
 
     def canonical(self) -> str:
-        """The canonical JSON form: sorted keys, no spaces, UTF-8 text as it is."""
+        """The canonical JSON form: sorted keys, no spaces, UTF-8 text as it is.
+
+        The output cap is not in it. Caps follow what the ledger has seen of a model, and the same words are not to be
+        bought again because a cap has changed."""
         form = {
             "edition": self.edition,
-            "max_output_tokens": self.max_output_tokens,
             "messages": [[m.role, m.content] for m in self.messages],
             "model": self.model,
             "parameters": dict(self.parameters),
