@@ -21,8 +21,9 @@ from expand.markdown.names import definitions
 from expand.outline import Quality, Section
 
 
-def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
-    """What is wrong with a text whatever its outline says, in the order of lines."""
+def check_text(text: str, *, section: int, finished: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """What is wrong with a text whatever its outline says, in the order of lines. ``finished`` are texts of the book's
+    finished chapters."""
     return _by_line(
         code_blocks.open_fences(text, section=section),
         code_blocks.broken_code(text, section=section),
@@ -31,7 +32,7 @@ def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
         placeholders.placeholders(text, section=section),
         repeats.within_section(text, section=section),
         talk.talk(text, section=section),
-        text_defects.thin_text(text, section=section),
+        text_defects.thin_text(text, section=section, finished=finished),
     )
 
 
@@ -46,13 +47,14 @@ def check_section(
     quality: Quality,
     share: int = 0,
     refused: Collection[int] = (),
+    finished: Sequence[str] = (),
 ) -> tuple[Finding, ...]:
     """Everything that a section owes its outline and does not keep, in the order of lines.
 
     ``text`` begins with the section's heading and holds those of its topics; ``title`` and
     ``topics`` are in ``language``; ``target`` is in lines, for a section whose outline counts those. ``share`` are the
     section's code examples of those that the chapter demands, which are noted where the section demands none itself;
-    for ``refused`` see ``examples_of``."""
+    for ``refused`` see ``examples_of``, for ``finished`` ``check_text``."""
     number = section.number
     goal, unit = section.goal(language)
     examples = requirements.examples_of(text, quality.code_language, refused=refused)
@@ -60,7 +62,7 @@ def check_section(
     wanted, severity = (share, "note") if section.code_examples is None else (section.code_examples, "warning")
     return _by_line(
         requirements.wrong_length(text, section=number, target=target if unit == "lines" else goal, unit=unit),
-        check_text(text, section=number),
+        check_text(text, section=number, finished=finished),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
         wrong_language(text, [title, *topics], section=number, language=language),

@@ -2,14 +2,16 @@
 or fills its lines with next to nothing.
 
 ``thin`` measures the matter of a block: the columns of its letters and digits, markers and comments aside. Its bounds
-are per kind of block and far below what people write: prose wrapped at 40 columns has 30 and more a line.
+are per kind of block and far below what the book's finished chapters have, or what people write: prose wrapped at 40
+columns has 30 and more a line.
 """
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
+from functools import lru_cache
 
 from expand.checks.finding import Finding, excerpt, finding
-from expand.markdown import blocks, code, matching, names
+from expand.markdown import blocks, code, lines, matching, names
 from expand.markdown.assemble import ends_in_the_middle
 from expand.markdown.blocks import Block, Kind
 from expand.markdown.sanitize import FORBIDDEN, HARMFUL, name_of
@@ -68,19 +70,29 @@ def undefined_references(texts: Mapping[int, str], known: Container[str]) -> lis
     return found
 
 
-LEAST_COLUMNS: Mapping[Kind, int] = {"paragraph": 15, "quote": 15, "list": 10}
-"""Below so many columns of matter a line, on the average of its lines, a block is thin; a Chinese character has two."""
-LEAST_CODE = 0.4
-"""Below this share of lines that are neither comments nor brackets alone, a block of code is thin."""
+LEAST_MATTER: Mapping[Kind, float] = {"paragraph": 15, "quote": 15, "list": 10, "fence": 0.4}
+"""Below so much matter a line, on the average of its lines, a block is thin: columns, of which a Chinese character has
+two; of code the share of lines that are neither comments nor brackets alone."""
+USUAL_SHARE: Mapping[Kind, float] = {"paragraph": 0.2, "quote": 0.2, "list": 0.25, "fence": 0.5}
+"""Instead, below this share of what a line has in the book's finished chapters, where those have ``USUAL_LINES``."""
+USUAL_LINES = 100
+MOST_TIMES = 1.6
+"""But no more than so many times the bounds above: prose that is wrapped at 40 columns is not thin in any book."""
 THIN_LINES = 10
 THIN_SHARE = 0.25
 """Thin blocks are named where they have so many lines and this share of the section's."""
 
 
-def thin_text(text: str, *, section: int) -> list[Finding]:
-    """At most one finding: for the thin blocks of a section, at the first of them."""
+def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> list[Finding]:
+    """At most one finding: for the thin blocks of a section, at the first of them. ``finished`` are texts of the
+    book's finished chapters."""
+    bounds = _bounds(tuple(finished))
     every = [(block, _rows(block)) for block in blocks.blocks(text) if block.kind not in ("rule", "html")]
-    thin = [(block, rows) for block, rows in every if _is_thin(block, rows)]
+    thin = [
+        (block, rows)
+        for block, rows in every
+        if _is_judged(block) and _matter(block, rows) < bounds[block.kind] * len(rows)
+    ]
     size, whole = (sum(len(rows) for _, rows in some) for some in (thin, every))
     if size < THIN_LINES or size < THIN_SHARE * whole:
         return []
@@ -95,12 +107,30 @@ def _rows(block: Block) -> list[str]:
     return [row for row in (block.code if block.kind == "fence" else block.text).splitlines() if row.strip()]
 
 
-def _is_thin(block: Block, rows: list[str]) -> bool:
-    if block.kind == "fence" and code.is_programming(block.language):
-        solid = sum(any(map(str.isalnum, row)) and not code.is_comment(row, block.language) for row in rows)
-        return solid < LEAST_CODE * len(rows)
-    if block.kind not in LEAST_COLUMNS or block.text.rstrip("*_ ").endswith((":", "：")):  # a label announces
-        return False
+@lru_cache(maxsize=8)  # the chapters of a run have the same finished ones
+def _bounds(finished: tuple[str, ...]) -> Mapping[Kind, float]:
+    """The least matter a line by kind of block."""
+    bounds = dict(LEAST_MATTER)
+    judged = [block for text in finished for block in blocks.blocks(text) if _is_judged(block)]
+    for kind, share in USUAL_SHARE.items():
+        own = [block for block in judged if block.kind == kind]
+        # As if a sentence stood on a line: a book with a paragraph a line asks for no more than others.
+        size = sum(len(_rows(block)) if kind == "fence" else lines.effective(block.text) for block in own)
+        if size >= USUAL_LINES:
+            usual = sum(_matter(block, _rows(block)) for block in own) / size
+            bounds[kind] = min(share * usual, MOST_TIMES * LEAST_MATTER[kind])
+    return bounds
+
+
+def _is_judged(block: Block) -> bool:
+    if block.kind == "fence":
+        return code.is_programming(block.language)
+    return block.kind in LEAST_MATTER and not block.text.rstrip("*_ ").endswith((":", "："))  # a label announces
+
+
+def _matter(block: Block, rows: list[str]) -> int:
+    """The columns of a block's letters and digits; of code its lines that are neither comments nor brackets."""
+    if block.kind == "fence":
+        return sum(any(map(str.isalnum, row)) and not code.is_comment(row, block.language) for row in rows)
     matter = "".join(matching.unnumbered(row.strip(" \t-*+>")) for row in rows)
-    columns = sum(map(str.isalnum, matter)) + matching.cjk_letters(matter)
-    return columns < LEAST_COLUMNS[block.kind] * len(rows)
+    return sum(map(str.isalnum, matter)) + matching.cjk_letters(matter)

@@ -451,6 +451,7 @@ class Chapter:
             quality=self.outline.quality,
             share=self.examples(section),
             refused=refused,
+            finished=self.others.finished,
         )
         claims = [self.say(claim) for claim in section.must_cite]
         cited = citation_findings(text, self.known_passages(section.number), claims, section=section.number)

@@ -7,8 +7,9 @@ brief has settled, unless a person changed it: a line on top tells. ``memory/boo
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import yaml
@@ -27,6 +28,8 @@ from expand.workspace import Workspace, read_text, write_atomically
 MOST_TYPES, MOST_EXAMPLES, MOST_STANDING = 40, 20, 12
 LEAST_TOKENS = 10
 """In fewer nothing can be said of a chapter."""
+MOST_FINISHED = 3
+"""So many finished chapters say how much the lines of the book hold."""
 LEAST_CODE_ROWS = 3
 """A shorter block is no example."""
 _HEAD = "# Made by `expand accept`, which renews it until you change it ({}).\n"
@@ -69,10 +72,12 @@ class Remembered(NamedTuple):
 
 
 class OtherChapters(NamedTuple):
-    """What a chapter takes from the others. ``voice`` are the documents of those that it is to sound like."""
+    """What a chapter takes from the others. ``voice`` are the documents of those that it is to sound like, ``finished``
+    the first ones of those that are finished."""
 
     memory: tuple[Remembered, ...] = ()
     voice: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
 
 
 NO_OTHERS = OtherChapters()
@@ -82,14 +87,25 @@ def read_others(workspace: Workspace, book: Book, outline: Outline, language: st
     """What there is for a chapter to be drafted in a language. Documents are taken as they stand; one in another script
     is no pattern. Raises ``InputError``."""
     sources = {chapter.id: chapter.source for chapter in book.chapters}
-    voice = []
-    for chapter in outline.voice or book.voice:
-        outlined = workspace.outline_path(chapter).is_file()
-        source = workspace.outline(chapter, language).source if outlined else sources.get(chapter)
-        if source and chapter != outline.id and (path := workspace.source_path(source)).is_file():
-            voice.append(read_text(path))
     cjk = matching.is_cjk_language(language)
-    return OtherChapters(read_memory(workspace), tuple(text for text in voice if matching.is_cjk_text(text) == cjk))
+
+    def source_of(chapter: str) -> str | None:
+        outlined = workspace.outline_path(chapter).is_file()
+        return workspace.outline(chapter, language).source if outlined else sources.get(chapter)
+
+    def documents(found: Iterable[str | None]) -> Iterator[str]:
+        for source in found:
+            if source and source != outline.source and (path := workspace.source_path(source)).is_file():
+                text = read_text(path)
+                if matching.is_cjk_text(text) == cjk:
+                    yield text
+
+    finished = documents(chapter.source for chapter in book.chapters if chapter.finished)
+    return OtherChapters(
+        read_memory(workspace),
+        voice=tuple(documents(map(source_of, outline.voice or book.voice))),
+        finished=tuple(islice(finished, MOST_FINISHED)),
+    )
 
 
 def read_memory(workspace: Workspace) -> tuple[Remembered, ...]:
