@@ -36,7 +36,7 @@ def outlined(folder: Path, *changes: tuple[str, str]) -> Workspace:
 
 
 def drafted(workspace: Workspace, author: ScriptedAuthor, language: str = "en", model: str = "gpt-4.1") -> RunResult:
-    made = expand_chapter(workspace, "07", author=author, model=model, language=language, brief=False)
+    made = expand_chapter(workspace, "07", author=author, model=model, language=language, brief=False, read=False)
     return asyncio.run(made)
 
 
@@ -219,7 +219,9 @@ def test_score_and_cost_do_not_depend_on_how_prose_is_wrapped(tmp_path: Path, la
     found = []
     for name, prose in (("usual", None), ("narrow", at_40), ("wide", in_paragraphs)):
         folder = shipped(tmp_path / name)
-        made = expand_chapter(Workspace.open(folder), "03", author=wrapping(prose), model="gpt-4.1", language=language)
+        made = expand_chapter(
+            Workspace.open(folder), "03", author=wrapping(prose), model="gpt-4.1", language=language, read=False
+        )
         result = asyncio.run(made)
         assert result.exit_code == 0, result.chapter.every_finding
         found.append((result.chapter.length_score, sum(section.usage.total for section in result.chapter.sections)))
@@ -266,7 +268,7 @@ PLENTY = "process signal pipe scheduler kernel buffer counter socket thread mute
 def test_lines_that_carry_nothing_do_not_keep_the_contract(
     tmp_path: Path, model: str, rows: Callable[[int, int], list[str]]
 ) -> None:
-    made = expand_chapter(Workspace.open(small(tmp_path)), "07", author=padding(rows), model=model)
+    made = expand_chapter(Workspace.open(small(tmp_path)), "07", author=padding(rows), model=model, read=False)
     result = asyncio.run(made)
     assert result.exit_code == 5
     named = {finding.kind for finding in result.chapter.every_finding if finding.severity != "note"}
@@ -276,11 +278,15 @@ def test_lines_that_carry_nothing_do_not_keep_the_contract(
 def test_thin_text_is_told_by_the_finished_chapters_of_the_book(tmp_path: Path) -> None:
     workspace = Workspace.open(small(tmp_path))
     rows = lambda first, size: [f"It has the item {at} of it." for at in range(first, first + size)]  # noqa: E731
-    before = asyncio.run(expand_chapter(workspace, "07", author=padding(rows), model="gpt-4o-mini", fresh=True))
+    before = asyncio.run(
+        expand_chapter(workspace, "07", author=padding(rows), model="gpt-4o-mini", fresh=True, read=False)
+    )
     book = workspace.book_path.read_text(encoding="utf-8")
     workspace.book_path.write_text(book.replace("finished: true}", "finished: true, source: chapters/01.md}"), "utf-8")
     longer = NORMAL.replace("comes in.", "comes in, which nobody who waits for it can tell from any other one of them.")
     (tmp_path / "chapters" / "01.md").write_text(f"# Beginnings\n\n{longer}\n{longer.replace('The', 'That')}", "utf-8")
-    after = asyncio.run(expand_chapter(workspace, "07", author=padding(rows), model="gpt-4o-mini", fresh=True))
+    after = asyncio.run(
+        expand_chapter(workspace, "07", author=padding(rows), model="gpt-4o-mini", fresh=True, read=False)
+    )
     thin = [any(one.kind == "thin" for one in result.chapter.every_finding) for result in (before, after)]
     assert thin == [False, True]
