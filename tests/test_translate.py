@@ -339,6 +339,10 @@ def test_answers_that_would_change_the_structure_or_say_nothing(tmp_path: Path) 
     run(place, author)
     assert blocks.shape(draft_of(place)) == blocks.shape(SHORT)
     assert "The child writes to the pipe." in draft_of(place)
+    place = book(tmp_path / "c", text=SHORT)
+    fenced = f"Here:\n\n```text\n{answered(author.requests[0].last_user_message, 'zh')}\n```\n\nAnything else?"
+    assert run(place, ScriptedAuthor(answers=(fenced,))).findings == ()
+    assert "```" not in draft_of(place)
     place = book(tmp_path / "b", text=SHORT)
     author = ScriptedAuthor(
         answers=("I am sorry, I cannot help with that.", "[[99]] 别的\n[[1]] 父进程等待孩子的信号。")

@@ -56,7 +56,10 @@ OUTPUT_RATIO, TOKENS_A_PASSAGE = 2, 16
 """Tokens of the output cap for each token of the original, and for the number of a passage."""
 MOST_TERM = 40
 """The letters of a term; a longer text in a glossary says what a term means."""
-_ANSWERED = re.compile(r"^[ \t]*\[\[(\d{1,4})\]\](.*?)(?=^[ \t]*\[\[\d{1,4}\]\]|\Z)", re.DOTALL | re.MULTILINE)
+_ANSWERED = re.compile(
+    r"^[ \t]*\[\[(\d{1,4})\]\](.*?)(?=^[ \t]*(?:\[\[\d{1,4}\]\]|```|\r?$)|\Z)", re.DOTALL | re.MULTILINE
+)
+"""A number and what stands behind it, up to the next one, a blank line or a fence around the whole."""
 
 
 class Overlay(NamedTuple):
