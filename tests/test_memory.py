@@ -146,6 +146,34 @@ def test_a_misnamed_term_is_sent_back(tmp_path: Path) -> None:
     assert "job queue" not in (place / "drafts/07.md").read_text(encoding="utf-8")
 
 
+BRIEF = """\
+terms:
+  work queue: {means: the list of jobs that wait for a free worker, avoid: [job queue]}
+  unused: {means: what no section says, avoid: [job list]}
+sections:
+- {title: Signal handling, opening: Signals come first.}
+- {title: Named pipes, opening: Pipes follow.}
+- {title: Checklist, opening: The rules.}
+"""
+
+
+def test_the_terms_of_a_brief_hold_in_its_chapter_and_are_left_to_the_others(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    writer = author(("Named pipes", "A work queue is read by all."), ("Checklist", "Each job queue has a limit."))
+    sections = writer.write
+    assert sections is not None
+    writer.write = lambda sent: BRIEF if sent.purpose == "brief" else sections(sent)
+    run(place, "07", writer, model="gpt-4.1")
+    assert [sent.purpose for sent in writer.requests].count("brief") == 1
+    assert all("avoid:" in sent.prompt_text for sent in writer.requests if sent.purpose == "draft")
+    asked = [sent.last_user_message for sent in writer.requests if sent.purpose == "repair"]
+    assert len(asked) == 1
+    assert '"job queue" is called "work queue" in briefs/07.yaml' in asked[0]
+    assert accept(Workspace.open(place), "07", force=True).accepted
+    means = "the list of jobs that wait for a free worker"
+    assert memory_of(place, "07")["terms"] == {"work queue": {"means": means, "avoid": ["job queue"]}}
+
+
 def test_what_a_person_changed_is_kept_and_the_rest_is_renewed(tmp_path: Path) -> None:
     place = two(tmp_path)
     path = place / "memory/01.yaml"

@@ -73,11 +73,11 @@ def term_variants(text: str, terms: Iterable[Term], *, section: int) -> list[Fin
     sentences = list(blocks.sentences(text, without=_CODE))
     defined = [(line, name, means, _words(means)) for line, name, means in definitions(text)]
     for term in terms:
-        others = [one for one in sentences if not term.pattern.search(one[1])] if term.avoid else []
-        for name in term.avoid:
+        # The whole text first: a book may have settled a thousand terms, of which it has few.
+        for name in (name for name in term.avoid if _pattern(name).search(text)):
+            having = [line for line, said in sentences if _pattern(name).search(said) and not term.pattern.search(said)]
             message = f'"{name}" is called "{term.name}" in {term.settled_by}'
-            lines = dict.fromkeys(line for line, sentence in others if _pattern(name).search(sentence))
-            found += [finding("term-variant", section, line, message) for line in lines]
+            found += [finding("term-variant", section, line, message) for line in dict.fromkeys(having)]
         theirs = _words(term.means) if defined else frozenset()
         for line, name, means, ours in defined:
             same = (
@@ -94,6 +94,7 @@ def _words(means: str) -> frozenset[str]:
     return frozenset(matching.terms(means))
 
 
+@lru_cache(maxsize=8192)
 def _pattern(name: str) -> re.Pattern[str]:
     """A name in a text: in any case, its plural too, with spaces or hyphens between its words."""
     words = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", name.strip())))
