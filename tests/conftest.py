@@ -12,7 +12,7 @@ import pytest
 from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
 
 from expand import redaction
-from expand.prompts.template_lookup import packaged_folder
+from expand.prompts.rendering import packaged_folder
 from expand.prompts.template_sandbox import MeteredEnvironment
 from expand.testing import this_machine_only
 

@@ -21,9 +21,8 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import Order
-from expand.llm.pricing import price_for
 from expand.llm.profile import profile_for
-from expand.llm.tokens import TokenCounter
+from expand.llm.tokens import TokenCounter, price_for
 from expand.llm.types import Finish
 from expand.outline import Outline, Plan, Quality, Text
 from expand.prompts.rendering import Prompts

@@ -30,8 +30,7 @@ from expand.errors import EXIT_CODES
 from expand.ledger.database import MIGRATIONS
 from expand.markdown import blocks as markdown
 from expand.outline.reading import BOOK, BRIEF, OUTLINE, read_book, read_outline
-from expand.prompts.rendering import Prompts
-from expand.prompts.template_lookup import known_styles
+from expand.prompts.rendering import Prompts, known_styles
 from expand.settings import Overrides, read_settings
 from expand.workspace import Workspace
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from genai_prices.types import ModelPrice, Tier, TieredPrices
 
-from expand.llm.pricing import Price, Rates, _price, batch_price_for, price_for
 from expand.llm.profile import EMBEDDED_MODEL, profile_for
+from expand.llm.tokens import Price, Rates, _price, batch_price_for, price_for
 from expand.llm.types import Usage
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -114,7 +114,7 @@ def test_a_batch_of_a_model_without_a_published_one_costs_half(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     live = price("gpt-4.1")
-    monkeypatch.setattr("expand.llm.pricing._published", lambda *given: live)
+    monkeypatch.setattr("expand.llm.tokens._published", lambda *given: live)
     half = batch_price_for("gpt-4.1", profile_for("gpt-4.1"), None, now=NOW)
     assert live is not None
     assert half is not None

@@ -26,8 +26,7 @@ from expand.prompts.context import (
     TranslationContext,
     context_of,
 )
-from expand.prompts.rendering import DRAFTING_TEMPLATES, TEMPLATES, Prompts
-from expand.prompts.template_lookup import packaged_folder
+from expand.prompts.rendering import DRAFTING_TEMPLATES, TEMPLATES, Prompts, packaged_folder
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 FOLDER = packaged_folder()

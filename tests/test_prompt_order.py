@@ -13,8 +13,7 @@ from workspaces import expand, small
 
 from expand.errors import InputError, InputErrors, Place
 from expand.outline import Style
-from expand.prompts.rendering import Prompts
-from expand.prompts.template_lookup import TemplateLookup, known_styles, packaged_folder
+from expand.prompts.rendering import Prompts, TemplateLookup, known_styles, packaged_folder
 
 FOLDER = packaged_folder()
 EXTENDS = '{% extends "section.j2" %}'

@@ -27,8 +27,7 @@ from expand.prompts.context import (
 )
 from expand.prompts.files import blocks_of, difference, eject, template_files
 from expand.prompts.reference import reference
-from expand.prompts.rendering import TEMPLATES
-from expand.prompts.template_lookup import packaged_folder
+from expand.prompts.rendering import TEMPLATES, packaged_folder
 from expand.workspace import Workspace
 
 

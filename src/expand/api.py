@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
-from expand.llm.pricing import price_for
+from expand.llm.tokens import price_for
 from expand.settings import Settings
 from expand.workspace import Workspace
 

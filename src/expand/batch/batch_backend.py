@@ -36,8 +36,8 @@ from expand.ledger import Ledger, Order, Run, State
 from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage, SubmittingError
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_line
-from expand.llm.pricing import batch_price_for
 from expand.llm.profile import Profile
+from expand.llm.tokens import batch_price_for
 from expand.llm.types import AttemptFailedError, Failure, Usage
 from expand.outline import Plan
 from expand.schema import Json

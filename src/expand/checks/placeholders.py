@@ -10,7 +10,7 @@ import re
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block
-from expand.markdown.stand_ins import stands_in, stands_in_code
+from expand.markdown.matching import stands_in, stands_in_code
 
 COMMENT_CHARACTERS = 400
 """How much of a comment is looked at: a longer line is data, and slow to search."""

@@ -17,7 +17,7 @@ from expand.prompts.context import PURPOSES, context_of, variables_of
 from expand.prompts.files import TemplateFile, difference, select_templates, template_files, templates_of_chapter
 from expand.prompts.files import eject as eject_templates
 from expand.prompts.reference import reference
-from expand.prompts.template_lookup import packaged_folder
+from expand.prompts.rendering import packaged_folder
 from expand.schema import Json
 from expand.schema.validators import suggestion
 from expand.settings import Overrides

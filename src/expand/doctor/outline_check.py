@@ -18,7 +18,7 @@ from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
 from expand.outline import Book, Outline, Style
 from expand.outline.lint import lint
-from expand.prompts.template_lookup import require_style
+from expand.prompts.rendering import require_style
 from expand.schema import Json
 from expand.schema.source_text import shown_path
 from expand.schema.validators import folded

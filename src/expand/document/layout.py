@@ -16,8 +16,7 @@ from typing import NamedTuple
 from expand.document.page import Heading, Page, Span
 from expand.markdown import blocks, matching
 from expand.markdown.blocks import Block, anchor
-from expand.markdown.matching import all_unnumbered
-from expand.markdown.stand_ins import stands_in_block
+from expand.markdown.matching import all_unnumbered, stands_in_block
 
 PLACEHOLDER_CHARACTERS = 200
 """A longer block is no placeholder, whatever it begins with."""

@@ -40,8 +40,7 @@ from expand.outline import Book, Outline, Plan, Section, Text, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
 from expand.references.citations import citation_findings
 from expand.references.files import NO_REFERENCES, References
-from expand.references.passages import Passage
-from expand.references.selection import quoted, rankings, within_tokens
+from expand.references.passages import Passage, quoted, rankings, within_tokens
 from expand.schema import Json
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from expand.llm.types import Address, Message, Purpose, Request
 from expand.markdown import matching
 from expand.outline import Plan, Section
 from expand.prompts.context import RequestContext
-from expand.references.selection import quoted as quoted_passages
+from expand.references.passages import quoted as quoted_passages
 from expand.schema import Json
 
 TAIL_LINES, DRAFT_TAIL_LINES = 24, 8

@@ -26,7 +26,7 @@ from expand.drafting.section_state import Revisions
 from expand.errors import InputError
 from expand.llm.profile import Profile
 from expand.paths import read_file
-from expand.prompts.template_lookup import packaged_folder
+from expand.prompts.rendering import packaged_folder
 from expand.workspace import MAX_DOCUMENT_BYTES, Workspace, write_atomically
 
 _CODE = ("checks", "document", "drafting", "llm", "markdown", "outline", "prompts", "references", "schema")

@@ -14,8 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from expand.errors import InputError, InputErrors, Place
-from expand.prompts.rendering import DRAFTING_TEMPLATES, Prompts
-from expand.prompts.template_lookup import CHAPTERS, PLAIN, STYLES, packaged_folder
+from expand.prompts.rendering import CHAPTERS, DRAFTING_TEMPLATES, PLAIN, STYLES, Prompts, packaged_folder
 from expand.schema.validators import suggestion
 from expand.workspace import Workspace, read_text, write_atomically
 

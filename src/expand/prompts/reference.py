@@ -12,7 +12,7 @@ from expand.prompts.context import (
     context_of,
     variables_of,
 )
-from expand.prompts.template_lookup import PLAIN, known_styles
+from expand.prompts.rendering import PLAIN, known_styles
 
 
 def reference() -> str:
