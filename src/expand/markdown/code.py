@@ -298,11 +298,11 @@ _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _BRACE_LANGUAGES = frozenset(
     {"javascript", "js", "mjs", "typescript", "ts", "go", "c", "h", "cpp", "c++", "cc", "hpp", "java", "kotlin", "kt"}
-    | {"csharp", "cs"}
+    | {"csharp", "cs", "swift", "dart", "scala", "php"}
 )
 _BACKTICKS = frozenset({"javascript", "js", "mjs", "typescript", "ts", "go"})
 _SCRIPTS = _BACKTICKS - {"go"}
-_PREPROCESSED = frozenset({"c", "h", "cpp", "c++", "cc", "hpp", "csharp", "cs"})
+_PREPROCESSED = frozenset({"c", "h", "cpp", "c++", "cc", "hpp", "csharp", "cs", "php"})
 _BRACE_TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))
     | (?P<block>\"{3}.*?(?:\"{3}|\Z))
@@ -320,7 +320,7 @@ _ELIDED_END = re.compile(r"\s*(?:(?://|#|/\*)\s*)?(?:\.{3}|…|⋯)")
 
 def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
     """The line (from 0) at which brackets do not match, and what is wrong; None where they do or cannot be judged."""
-    if language not in _BRACE_LANGUAGES or re.match(r"\s*[)\]}<]", code):
+    if language not in _BRACE_LANGUAGES or re.match(r"\s*(?:[)\]}]|<(?!\?php))", code):
         return None
     open_ones: list[tuple[str, int]] = []
     line, at, before = 0, 0, ""
