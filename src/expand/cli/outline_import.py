@@ -98,7 +98,8 @@ def import_(
 ) -> None:
     """Make outlines from a plan, a SUMMARY.md or a document's headings.
 
-    With --suggest the author model proposes the sections, under the same budget and ledger."""
+    What was understood is shown before anything is written. With --suggest the author model proposes the sections,
+    under the same budget and ledger."""
     opened = workspace_of(context, workspace)
     _refuse_given(context, *((_DOCUMENTS_ONLY, "with") if suggested else (_SUGGEST_ONLY, "without")))
     if not suggested:

@@ -1,6 +1,7 @@
 """``expand review``, ``expand revise`` and ``expand accept``: from a draft to the document."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from expand.cli.verbosity import counted, note, warn
 from expand.client.client import StoppedError
 from expand.drafting.accept import AcceptResult, accept_drafts, open_draft, undo_acceptance
 from expand.drafting.accept import review as review_draft
+from expand.drafting.commit import commit_chapter, require_repository, require_tracked
 from expand.drafting.results import ChapterResult, chapter_json, finding_json
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, InputError
@@ -156,6 +158,7 @@ def accept(
     force: Annotated[bool, typer.Option("--force", help="Also with blocking findings or a changed source.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Print what would change; change nothing.")] = False,
     sections: Annotated[list[int] | None, typer.Option("--section", help="Only this section; repeatable.")] = None,
+    commit: Annotated[bool, typer.Option("--commit", help="Commit each chapter to git: its files only.")] = False,
     language: options.DraftLanguage = None,
     as_json: options.Json = False,
     workspace: options.Workspace = None,
@@ -164,6 +167,12 @@ def accept(
     place = workspace_of(context, workspace)
     if undo and (sections or diff):
         raise InputError("--undo takes back the last acceptance as a whole", remedy="leave out --section and --diff")
+    if commit and (undo or diff):
+        raise InputError("--commit has no effect with --undo or --diff", remedy="leave it out")
+    if commit:
+        require_repository(place)
+        outlines = [place.outline(c, language) if language else place.outline(c) for c in chapters]
+        require_tracked(place, [outline.source for outline in outlines])
     if undo:
         sources = [place.outline(chapter, language).source if language else None for chapter in chapters]
         pairs = zip(chapters, sources, strict=True)
@@ -183,13 +192,16 @@ def accept(
         force=force or diff,
         dry_run=diff,
     )
+    commits = {one.chapter: commit_chapter(place, one) for one in handover.accepted if commit}
     if as_json:
-        print_json(_accept_json(handover))
+        print_json(_accept_json(handover, commits))
     elif diff:
         typer.echo("".join(accepted.diff for accepted in handover.accepted), nl=False)
     for accepted in () if as_json or diff else handover.accepted:
         done = f"replaced by {accepted.draft}" if accepted.changed else "accepted before"
-        typer.echo(f"{accepted.source}: {done}")
+        made = commits.get(accepted.chapter)
+        told = "" if made is None else f", commit {made}" if made else ", nothing to commit"
+        typer.echo(f"{accepted.source}: {done}{told}")
     for refused in handover.refused:
         _warn_blocking(place, refused)
     if handover.refused and len(set(chapters)) > 1:
@@ -197,13 +209,15 @@ def accept(
     raise typer.Exit(5 if handover.refused else 0)
 
 
-def _accept_json(handover: AcceptResult) -> dict[str, Json]:
+def _accept_json(handover: AcceptResult, commits: Mapping[str, str]) -> dict[str, Json]:
     """What ``--json`` prints: the chapters accepted, with their diffs, and those refused, with their findings."""
+    made: dict[str, dict[str, Json]] = {chapter: {"commit": commit or None} for chapter, commit in commits.items()}
+    accepted: list[dict[str, Json]] = [
+        {"chapter": a.chapter, "source": a.source, "draft": a.draft, "changed": a.changed, "diff": a.diff}
+        for a in handover.accepted
+    ]
     return {
-        "accepted": [
-            {"chapter": a.chapter, "source": a.source, "draft": a.draft, "changed": a.changed, "diff": a.diff}
-            for a in handover.accepted
-        ],
+        "accepted": [{**one, **made.get(str(one["chapter"]), {})} for one in accepted],
         "refused": [
             {"chapter": chapter.id, "findings": [finding_json(finding) for finding in chapter.blocking]}
             for chapter in handover.refused

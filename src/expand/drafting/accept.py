@@ -107,13 +107,17 @@ def drafted_with(workspace: Workspace, book: Book, chapter_id: str, language: st
 class Accepted:
     """A draft that is in the place of its source now; ``changed`` is False where it was before.
 
-    ``source`` and ``draft`` are paths relative to the workspace, ``diff`` is what changed as a unified diff."""
+    ``source``, ``draft`` and the ``files`` that accepting wrote are paths relative to the workspace, ``diff`` is what
+    changed as a unified diff; ``whole`` is False where only the sections of ``result`` were taken over."""
 
     chapter: str
     source: str
     draft: str
     changed: bool
     diff: str
+    files: tuple[str, ...]
+    result: ChapterResult
+    whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,9 +203,21 @@ def accept_drafts(
             source, text = outline.source, texts[chapter.id]
             diff = _diff(workspace.source_bytes(outline), text.encode(), source)
             changed = bool(diff) if dry_run else acceptances.accept(chapter.id, source, text)
-            if not dry_run and chapter.language == book.language:
-                _remember(workspace, outline, text, book.language)
-            done.append(Accepted(chapter=chapter.id, source=source, draft=chapter.draft, changed=changed, diff=diff))
+            files = [source]
+            if not dry_run and chapter.language == book.language and _remember(workspace, outline, text, book.language):
+                files.append(workspace.relative(workspace.memory_path(chapter.id)))
+            done.append(
+                Accepted(
+                    chapter=chapter.id,
+                    source=source,
+                    draft=chapter.draft,
+                    changed=changed,
+                    diff=diff,
+                    files=tuple(files),
+                    result=chapter,
+                    whole=not sections,
+                )
+            )
     except BaseException:
         for accepted in reversed(done):
             if accepted.changed:
@@ -210,11 +226,11 @@ def accept_drafts(
     return AcceptResult(accepted=tuple(done))
 
 
-def _remember(workspace: Workspace, outline: Outline, text: str, language: str) -> None:
-    """Keep what the chapter's text leaves for the others in the book's memory."""
+def _remember(workspace: Workspace, outline: Outline, text: str, language: str) -> bool:
+    """Keep what the chapter's text leaves for the others in the book's memory; False where that is a person's."""
     path = workspace.brief_path(outline.id)
     brief = read_brief(path, root=workspace.root) if path.is_file() else None
-    remember(workspace, outline.id, memorable(text, outline, brief, language))
+    return remember(workspace, outline.id, memorable(text, outline, brief, language))
 
 
 def undo_acceptance(workspace: Workspace, chapter: str, source: str | None = None) -> Restored:

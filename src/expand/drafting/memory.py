@@ -203,19 +203,20 @@ def standing(text: str) -> str:
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in latest.items() if names)
 
 
-def remember(workspace: Workspace, chapter: str, data: Mapping[str, Any]) -> None:
-    """Write a chapter's file of the memory, or take it away where there is nothing to remember. Where a person wrote
-    or changed it, it stays as it is."""
+def remember(workspace: Workspace, chapter: str, data: Mapping[str, Any]) -> bool:
+    """Write a chapter's file of the memory, or take it away where there is nothing to remember. False where a
+    person wrote or changed it: then it stays as it is."""
     path = workspace.memory_path(chapter)
     if path.is_file():
         head, _, body = read_text(path).partition("\n")
         if f"{head}\n" != _HEAD.format(_hash(body)):
-            return
+            return False
     if data:
         body = yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)
         write_atomically(path, _HEAD.format(_hash(body)) + body)
     else:
         path.unlink(missing_ok=True)
+    return True
 
 
 def _hash(body: str) -> str:
