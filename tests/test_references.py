@@ -632,3 +632,14 @@ def test_a_chinese_chapter_is_checked_alike(tmp_path: Path) -> None:
     result = run(place, author(says, repairs=shown), language="zh")
     assert [(kind, section) for kind, section, _ in found(result)] == [("unknown-citation", 1), ("not-in-reference", 1)]
     assert "`code/worker.rs:15-16`." in (place / "drafts/07.zh.md").read_text(encoding="utf-8")
+
+
+def test_a_section_that_is_accepted_alone_takes_its_footnotes_along(tmp_path: Path) -> None:
+    place = cited(tmp_path, outline="layout: keep\nreferences: [code/]\n")
+    run(place, author(dict.fromkeys((2, 3), lambda sent: f"It waits [{name_of(sent, 'fn stop_worker')}].")))
+    (note,) = set(re.findall(r"\[\^r-\w{8}\]", draft_of(place)))
+    assert draft_of(place).count(f"{note}: ") == 1
+    assert expand(place, "accept", "07", "--section", "3").code == 0
+    source = (place / "chapters/07_signals.md").read_text(encoding="utf-8")
+    assert source.count(f"{note}.") == 1
+    assert source.count(f"{note}: `code/worker.rs:3-7`.") == 1

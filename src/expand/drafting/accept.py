@@ -2,7 +2,7 @@
 
 import difflib
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_code import code_check
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
+from expand.markdown import names
 from expand.markdown.blocks import rows
 from expand.markdown.languages import detected
 from expand.outline import Book, Outline, Plan
@@ -260,11 +261,21 @@ def _text_of_sections(
     if chapter.layout == "keep":
         arrangement = chapter.arranged(Page(present))
         own = {n: untouched(parts, arrangement.newline) for n, parts in arrangement.sections.items()}
-        return assembled(arrangement, {n: draft_file.texts[n] if n in chosen else own[n] for n in numbers}).text
+        return assembled(arrangement, _completed(draft_file, own, chosen)).text
     former = {section.number: section.text for section in document.read(present).sections}
     bare = {n: SectionText(chapter.skeletons[n]).render() for n in numbers}
-    texts = {n: draft_file.texts[n] if n in chosen else former.get(n, bare[n]) for n in numbers}
-    return draft_file.document(texts)
+    return draft_file.document(_completed(draft_file, {n: former.get(n, bare[n]) for n in numbers}, chosen))
+
+
+def _completed(draft_file: DraftFile, own: Mapping[int, str], chosen: frozenset[int]) -> dict[int, str]:
+    """The source's ``own`` sections, with the draft's in the place of those chosen; these take along the footnotes and
+    link references that another section of the draft defines for them."""
+    texts = {n: draft_file.texts[n] if n in chosen else text for n, text in own.items()}
+    for number in sorted(chosen):
+        used = {use.name for use in names.uses(texts[number])}
+        wanted = used & names.lacking(list(texts.values()), draft_file.chapter.names)
+        texts[number] = names.completed(texts[number], wanted, draft_file.texts.values())
+    return texts
 
 
 def draft_text(workspace: Workspace, name: str) -> str:

@@ -233,13 +233,14 @@ def _pages(data: bytes) -> Iterator[Lines]:
 
 
 class _HtmlReader(HTMLParser):
-    """Takes the text out of a web page: a row for each block, and a blank one between them."""
+    """Takes the text out of a web page: a row for each block, those of ``pre`` as they are, and a blank one between."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[tuple[str, int]] = []
         self.headings: list[tuple[int, int]] = []
-        self._hidden = self._verbatim = self._level = 0
+        self._said, self._line = "", 0
+        self._hidden = self._verbatim = 0
 
     def lines(self) -> Lines:
         """The text with the lines of the file that it begins on."""
@@ -249,49 +250,42 @@ class _HtmlReader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a block, or a part that is passed over."""
-        self._hidden += tag in _SKIPPED
-        self._verbatim += tag == "pre"
-        if not _INLINE.fullmatch(tag):
-            self._end_block()
+        self._turn(tag, 1)
         if re.fullmatch(r"h[1-6]", tag):
             self.headings.append((len(self.rows), int(tag[1])))
 
     def handle_endtag(self, tag: str) -> None:
         """End a block."""
-        self._hidden = max(0, self._hidden - (tag in _SKIPPED))
-        self._verbatim = max(0, self._verbatim - (tag == "pre"))
-        if not _INLINE.fullmatch(tag):
-            self._end_block()
+        self._turn(tag, -1)
 
     def handle_data(self, data: str) -> None:
-        """Add to the row that is open; a new one for each line of what stands as it is."""
-        if self._hidden:
-            return
-        line = self.getpos()[0]
-        if self._verbatim:
-            for number, row in enumerate(data.split("\n")):
-                if number or not self.rows or not self.rows[-1][0]:
-                    self.rows.append((row, line + number))
-                else:
-                    self.rows[-1] = (self.rows[-1][0] + row, self.rows[-1][1])
-        elif said := " ".join(data.split()):
-            said = (" " if data[0].isspace() else "") + said + (" " if data[-1].isspace() else "")
-            if self.rows and self.rows[-1][0]:
-                self.rows[-1] = (self.rows[-1][0] + said, self.rows[-1][1])
-            else:
-                self.rows.append((said.lstrip(), line))
-        elif self.rows and self.rows[-1][0]:
-            self.rows[-1] = (self.rows[-1][0] + " ", self.rows[-1][1])
+        """Add to the block that is open."""
+        if not self._hidden:
+            if not self._said.strip():
+                self._said, self._line = "", self.getpos()[0]
+            self._said += data
+
+    def _turn(self, tag: str, change: int) -> None:
+        if not _INLINE.fullmatch(tag):
+            self._end_block()
+        self._hidden = max(0, self._hidden + change * (tag in _SKIPPED))
+        self._verbatim = max(0, self._verbatim + change * (tag == "pre"))
 
     def _end_block(self) -> None:
-        if self.rows and self.rows[-1][0]:
-            self.rows.append(("", self.getpos()[0]))
+        said, line = self._said.lstrip("\r\n"), self._line
+        line += self._said.count("\n", 0, len(self._said) - len(said))
+        rows = said.split("\n") if self._verbatim else [" ".join(said.split())]
+        if any(map(str.strip, rows)):
+            self.rows += [*((row, line + at) for at, row in enumerate(rows)), ("", line + len(rows))]
+        self._said = ""
 
 
 def rankings(passages: Sequence[Passage], queries: Sequence[str]) -> list[list[Passage]]:
     """For each query the passages that share a term with it, the best one first."""
     if not passages:
         return [[] for _ in queries]
+    # Terms as `matching` makes them, stems of words and pairs of Chinese characters: FTS5's own trigrams cannot find a
+    # Chinese word, which mostly has two characters.
     with closing(sqlite3.connect(":memory:")) as index:
         index.execute("CREATE VIRTUAL TABLE passage USING fts5(terms)")
         rows = ((number, _words(f"{' '.join(p.within)} {p.path} {p.text}")) for number, p in enumerate(passages))
