@@ -241,31 +241,20 @@ _SAMPLE = RequestContext(
     topics=("One",),
     lines=_SAMPLE_LINES,
 )
+_EVERYTHING: Mapping[str, Any] = {
+    **{field.name: _DECOY for field in fields(_SAMPLE) if field.default == ""},
+    "topics": ("One", "Two"),
+    "must_cite": (_DECOY,),
+    "problems": (_DECOY,),
+    "open_fence": "```rust",
+    "cut": True,
+    "revises_source": True,
+    "code_examples": 2,
+}
 SAMPLES = (
     _SAMPLE,
     replace(_SAMPLE, topics=(), opens_section=True, closes_section=True),
-    replace(
-        _SAMPLE,
-        topics=("One", "Two"),
-        previous_section="Before",
-        section_note=_DECOY,
-        source_material=_DECOY,
-        revises_source=True,
-        before=_DECOY,
-        standing=_DECOY,
-        open_fence="```rust",
-        cut=True,
-        aspect=_DECOY,
-        code_examples=2,
-        instruction=_DECOY,
-        present=_DECOY,
-        told=_DECOY,
-        opening=_DECOY,
-        section_brief=_DECOY,
-        section_references=_DECOY,
-        must_cite=(_DECOY,),
-        problems=(_DECOY,),
-    ),
+    replace(_SAMPLE, **_EVERYTHING),
 )
 """Requests that templates are tried on: whatever they hold, the last figure is the lines wanted."""
 
