@@ -146,6 +146,18 @@ def test_a_misnamed_term_is_sent_back(tmp_path: Path) -> None:
     assert "job queue" not in (place / "drafts/07.md").read_text(encoding="utf-8")
 
 
+def test_a_name_that_is_settled_later_is_found_without_buying_anything(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    run(place, "07", author(("Checklist", "Each job queue has a limit.")))
+    first = run(place, "07", author())
+    assert (first.attempts, first.exit_code) == (0, 0)
+    (place / "memory").mkdir()
+    (place / "memory/book.yaml").write_text("terms: {work queue: {avoid: [job queue]}}\n", encoding="utf-8")
+    then = run(place, "07", author())
+    assert (then.attempts, then.exit_code) == (0, 5)
+    assert [one.kind for one in then.chapter.every_finding if one.severity != "note"] == ["term-variant"]
+
+
 BRIEF = """\
 terms:
   work queue: {means: the list of jobs that wait for a free worker, avoid: [job queue]}

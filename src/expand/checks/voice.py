@@ -2,7 +2,7 @@
 chapters. And the excerpts of these that a request shows."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from expand.checks.finding import Finding, finding
@@ -98,8 +98,9 @@ def excerpts(documents: Sequence[str], most_tokens: int, count: Callable[[str], 
     near its beginning and one from its middle, in whole blocks."""
     shown = []
     for document in documents:
-        passages = [passage for passage in _passages(document) if _prose(passage) >= LEAST_PROSE]
-        for passage in dict.fromkeys((*passages[:1], *passages[len(passages) // 2 :][:1])):
+        passages = _passages(document)
+        middle = len(passages) // 2
+        for passage in passages[:1] + passages[middle : middle + 1] * (middle > 0):
             left = most_tokens // (2 * len(documents))
             kept: list[str] = []
             for block in passage:
@@ -112,17 +113,12 @@ def excerpts(documents: Sequence[str], most_tokens: int, count: Callable[[str], 
     return "\n\n".join(shown)
 
 
-def _prose(passage: Iterable[blocks.Block]) -> int:
-    return sum(len(block.text) for block in passage if block.kind == "paragraph")
-
-
-def _passages(document: str) -> Iterable[tuple[blocks.Block, ...]]:
-    """A document's blocks from each heading below the title to the next."""
-    passage: list[blocks.Block] = []
+def _passages(document: str) -> list[list[blocks.Block]]:
+    """A document's blocks from each heading below the title to the next, where they have enough prose."""
+    found: list[list[blocks.Block]] = [[]]
     for block in blocks.blocks(document):
         if block.kind == "heading":
-            yield tuple(passage)
-            passage = []
-        if passage or (block.kind == "heading" and block.level > 1):
-            passage.append(block)
-    yield tuple(passage)
+            found.append([])
+        found[-1].append(block)
+    prose = [sum(len(block.text) for block in passage if block.kind == "paragraph") for passage in found]
+    return [passage for passage, size in zip(found, prose, strict=True) if size >= LEAST_PROSE and passage[0].level > 1]
