@@ -257,6 +257,13 @@ def test_a_longer_term_does_not_stand_for_the_one_within_it(tmp_path: Path) -> N
     assert [one.kind for one in result.findings] == ["off-glossary"]
 
 
+def test_a_title_of_the_outline_is_as_its_author_calls_it(tmp_path: Path) -> None:
+    place = book(tmp_path, text="# Signals and pipes\n\n## Named pipes\n\nThe text is this.\n", glossary=GLOSSARY)
+    change(place / "outlines/07.yaml", "命名管道", "具名管")
+    result = run(place, translator("zh"))
+    assert (result.findings, "## 具名管\n" in draft_of(place)) == ((), True)
+
+
 def test_a_term_that_stays_wrong_is_named_and_the_translation_kept(tmp_path: Path) -> None:
     place = book(tmp_path, text="# Signals and pipes\n\nThe kernel waits for it all.\n", glossary=GLOSSARY)
     author = translator("zh", lambda _, said: "核心等待这一切。")

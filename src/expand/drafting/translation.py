@@ -148,7 +148,8 @@ class Translation:
         """How many passages a person has changed."""
         titles = self._titles()
         self._said = {p.text: titles[key] for p in self.passages if p.title and (key := title_key(p.text)) in titles}
-        """Translations by the text of their passages."""
+        """Translations by the text of their passages, at first those that the outline has."""
+        self._outlined = {*self._said}
         self.asked = {p.text: p for p in self.passages if self._at[p] not in done and p.text not in self._said}
         self.answered: set[str] = set()
         """Those of what is asked for that were answered, whether the answers can be used or not."""
@@ -345,7 +346,7 @@ class Translation:
             if was.text == one.text and self._faults(was, one.text):
                 message = f"it is kept in {self._original.language!r}: {excerpt(one.text)}"
                 found.append(finding("untranslated", 0, line_of(text[one.start : one.end]), message))
-            elif off := "; ".join(self._off_terms(was.text, one.text)):
+            elif was.text not in self._outlined and (off := "; ".join(self._off_terms(was.text, one.text))):
                 line = line_of(text[one.start : one.end])
                 found.append(finding("off-glossary", 0, line, f"{off}: {excerpt(one.text)}"))
         for edit in self._edits:
