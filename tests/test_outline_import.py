@@ -771,7 +771,7 @@ PIECES = st.sampled_from(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_any_text_gives_outlines_that_can_be_read_or_a_reason(text: str) -> None:
-    planned = [replace(one, id=one.id or "x") for one in read_plan(text).chapters]
+    planned = [replace(one, id=one.id or "x", title=one.title or "x") for one in read_plan(text).chapters]
     for proposal in (*planned, read_headings(text, file="a.md")):
         whole = settled(proposal, lines=600)
         written = outline_yaml.new_outline(whole, source="a.md", language=ZH)
@@ -841,6 +841,30 @@ def test_brackets_stay_where_nothing_is_moved() -> None:
     assert "sections: [{title: A, lines: 40}]\n" in changed
     same = replace(proposal, sections=(ProposedSection(title="A"),))
     assert updated_outline(text, same, language=PLAIN, lines=99).text == text
+
+
+def lengths_of(text: str) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    return [
+        (one.title, str(one.target), [(section.title, str(section.length)) for section in one.sections])
+        for one in read_plan(text).chapters
+    ]
+
+
+def test_titles_and_totals_that_nobody_marked_up() -> None:
+    labelled = "Chapter: Monitoring\nTarget: 8 pages\n\n- [ ] Metrics (2 pages)\n- [ ] Traces\n"
+    assert lengths_of(labelled) == [("Monitoring", "8 pages", [("Metrics", "2 pages"), ("Traces", "None")])]
+    bare = "第十章 消息队列\n总计约 5000 字\n\n一、概念（800 字）\n二、语义（1500 字）\n  1. 至多一次\n三、顺序性\n"
+    sections = [("概念", "800 characters"), ("语义", "1,500 characters"), ("顺序性", "None")]
+    assert lengths_of(bare) == [("消息队列", "5,000 characters", sections)]
+    assert read_plan(bare).chapters[0].sections[1].topics == ("至多一次",)
+    last = "# Caching guide\n\n* What — 300 words\n    * why\n* How — 900 words\n    * back\n\nTotal ≈ 1,350 words.\n"
+    assert lengths_of(last) == [("Caching guide", "1,350 words", [("What", "300 words"), ("How", "900 words")])]
+
+
+@pytest.mark.parametrize(("lines", "chapters"), [(399, 1), (400, 2)])
+def test_long_parts_are_chapters_short_ones_sections(lines: int, chapters: int) -> None:
+    plan = f"# Pipes\n\n## Reading ({lines} lines)\n\n- a\n- b\n\n## Writing ({lines} lines)\n\n- c\n- d\n"
+    assert len(read_plan(plan).chapters) == chapters
 
 
 def test_bullets_before_the_numbered_sections_are_none_of_them() -> None:

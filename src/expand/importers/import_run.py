@@ -17,7 +17,7 @@ from expand.importers.documents import read_headings, with_ids
 from expand.importers.lengths import Length, Unit
 from expand.importers.plan_document import Plan, PlanLine, read_plan
 from expand.importers.proposal import Proposal, converted
-from expand.importers.text_patterns import number_of_file
+from expand.importers.text_patterns import number_of_file, title_of_file
 from expand.importers.writer import (
     OutlineWriter,
     WrittenOutline,
@@ -152,11 +152,12 @@ def _reading(workspace: Workspace, document: Path, text: str, kind: Kind) -> Doc
     if kind != "headings":
         plan = read_plan(text, without_lengths=kind == "plan")
         if plan.chapters and (kind == "plan" or len(plan.chapters) > 1 or not plan.is_prose):
+            named = title_of_file(document.name)
             return DocumentReading(
                 document=document,
                 text=text,
                 kind="plan",
-                proposals=plan.chapters,
+                proposals=tuple(replace(one, title=one.title or named) for one in plan.chapters),
                 unplanned=plan.unplanned,
                 left=plan.left,
             )

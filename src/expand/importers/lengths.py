@@ -75,7 +75,7 @@ _BARE = re.compile(
 _LEAD = re.compile(
     r"(?i)(?:(?:\b(?:about|around|approx(?:imately)?\.?|roughly|circa|ca?\.|some|up to|at (?:most|least)|"
     r"(?:no|not) more than|max(?:imum|\.)?|min(?:imum|\.)?|target|length|total|goal|planned|the whole chapter)"
-    r"|大?约|大概|预计|计划|目标|总?(?:篇幅|字数|行数|页数|长度|时长)|总?共|合计|全[章文篇]|本章|不超过|不少于|至少|最多|控制在"
+    r"|大?约|大概|预计|计划|目标|总?(?:篇幅|字数|行数|页数|长度|时长)|总[共计]|共|合计|全[章文篇]|本章|不超过|不少于|至少|最多|控制在"
     r"|[~≈≤≥<>+])[\s:]*)+$"
 )
 _TAIL = re.compile(

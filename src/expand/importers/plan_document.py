@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
 from typing import TypeVar
 
 from expand.importers.lengths import (
@@ -39,6 +40,7 @@ from expand.markdown.matching import all_unnumbered
 
 T = TypeVar("T")
 
+_TEXT = ("list", "paragraph", "code", "quote")
 _HEADING_RANKS = 6
 _ROW_RANK = 50
 _LONG = {"lines": 400, "words": 1500, "characters": 2500, "pages": 5, "minutes": 30, "percent": 200}
@@ -55,6 +57,7 @@ _LABELS = {
     ),
     "priority": re.compile(r"(?i)^(?:优先级|priority)$"),
     "file": re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$"),
+    "title": re.compile(r"(?i)^(?:chapter|title|章名|标题|题目)$"),
     "topics": re.compile(r"(?i)^(?:topics?|covers?|contents?|points|主要内容|内容|要点|知识点|主题)$"),
 }
 _EACH = re.compile(r"(?i)\b(?:each|per section|every section)\b|每一?个?小?节|各节|每部分")
@@ -169,7 +172,7 @@ def read_plan(text: str, *, without_lengths: bool = False) -> Plan:
 
     A chapter counts if it or its sections state a length, or else only ``without_lengths``."""
     blocks = markdown.blocks(text)
-    reader = _Reader(*_tree(blocks), without_lengths=without_lengths)
+    reader = _Reader(*_tree(blocks, markdown.bare_rows(text)), without_lengths=without_lengths)
     chapters = {proposal.id or f"line {proposal.line}": proposal for proposal in reversed(reader.chapters())}
     names = (_name(block.title) for block in blocks if block.kind == "heading")
     unplanned = {n.id: n.title for n in names if n is not None and n.strong and n.id not in chapters}
@@ -219,8 +222,8 @@ def _label_length(text: str) -> Length | None:
 # The document as a tree.
 
 
-def _tree(blocks: Sequence[Block]) -> tuple[_Entry, list[_Row]]:
-    """The entries below a root, and the rows of tables that are about chapters."""
+def _tree(blocks: Sequence[Block], text: Sequence[str]) -> tuple[_Entry, list[_Row]]:
+    """The entries below a root, and the rows of tables that are about chapters; ``text`` are the document's lines."""
     root = _Entry(line=1, rank=0)
     path = [root]
     rows: list[_Row] = []
@@ -231,25 +234,35 @@ def _tree(blocks: Sequence[Block]) -> tuple[_Entry, list[_Row]]:
         path[-1].below.append(entry)
         path.append(entry)
 
-    for block in blocks:
-        if block.kind == "heading":
-            add(_entry(block.title, line=block.start + 1, rank=block.level))
-        elif block.kind == "table":
-            while path[-1].rank > _HEADING_RANKS:
-                path.pop()
-            rows += _read_table(block, path[-1], add)
-        elif block.kind in ("list", "paragraph", "code", "quote"):
-            lines = markdown.bare_rows(block.text)
-            for item in items_of(lines, block.start + 1, keep_apart=lambda text: bool(_fact_kind(text))):
-                kind = _fact_kind(item.text)
-                rank = _HEADING_RANKS + 1 + item.depth
-                if kind or item.depth < 0:
-                    while item.depth >= 0 and path[-1].rank >= rank:
-                        path.pop()
-                    path[-1].facts[kind].append(PlanLine(line=item.line, text=item.text))
-                else:
-                    add(_entry(item.text, line=item.line, rank=rank, numbered=item.numbered))
+    for kind, together in groupby(blocks, key=lambda block: "text" if block.kind in _TEXT else block.kind):
+        group = list(together)
+        if kind == "text":  # what looks like several blocks to Markdown is one list to people: 一、 and below it 1.
+            _read_text(text[group[0].start : group[-1].end], group[0].start + 1, path, add)
+        for block in group:
+            if kind == "heading":
+                add(_entry(block.title, line=block.start + 1, rank=block.level))
+            elif kind == "table":
+                while path[-1].rank > _HEADING_RANKS:
+                    path.pop()
+                rows += _read_table(block, path[-1], add)
     return root, rows
+
+
+def _read_text(lines: Sequence[str], first: int, path: list[_Entry], add: Callable[[_Entry], None]) -> None:
+    """Adds the items in some lines, and what lines beside them state of what they stand below."""
+    for item in items_of(lines, first, keep_apart=lambda text: bool(_fact_kind(text))):
+        kind, rank = _fact_kind(item.text), _HEADING_RANKS + 1 + item.depth
+        name = chapter_name(item.text) if item.depth < 0 and not kind else None
+        if name is not None and name.strong and path[-1].rank == 0 and not item.text.endswith(tuple(".。")):
+            add(_entry(item.text, line=item.line, rank=1))  # a title that nobody marked as a heading
+        elif kind or item.depth < 0:
+            # What is indented belongs to the item above, anything else to the heading.
+            least = rank if item.depth >= 0 else _HEADING_RANKS + 1
+            while path[-1].rank >= least and (item.depth >= 0 or not lines[item.line - first][:1].isspace()):
+                path.pop()
+            path[-1].facts[kind].append(PlanLine(line=item.line, text=item.text))
+        else:
+            add(_entry(item.text, line=item.line, rank=rank, numbered=item.numbered))
 
 
 def _fact_kind(text: str) -> str:
@@ -387,11 +400,8 @@ class _Reader:
 
     def chapters(self) -> list[Proposal]:
         """The innermost entries that are worded as chapters; else numbered or long ones; else the whole document."""
-        named = [
-            (entry, name)
-            for entry in self.root.every()
-            if entry.rank and entry.rank != _HEADING_RANKS + 2 and (name := chapter_name(entry.title)) and name.strong
-        ]
+        outer = (entry for entry in self.root.every() if entry.rank <= _HEADING_RANKS + 1 or entry.rank >= _ROW_RANK)
+        named = [(entry, name) for entry in outer if (name := chapter_name(entry.title)) and name.strong]
         worded = [pair for pair in named if self._is_chapter(pair[0])]
         inner = [
             (entry, name) for entry, name in worded if not any(one in list(entry.every())[1:] for one, _ in worded)
@@ -415,16 +425,15 @@ class _Reader:
         )
 
     def _are_chapters(self, parts: Sequence[_Entry], top: _Entry) -> bool:
-        """Whether the parts of a document that names no chapter are chapters: it calls itself a book, or they are long,
-        or there is nothing above them and what is below them states lengths."""
+        """Whether the parts of a document that names no chapter are chapters: they are long, or what is below them
+        states lengths and there is no title above them, or a book's."""
         if len(parts) < 2 or not any(part.below for part in parts):
             return False
         extents = [extent for part in parts if part.below and (extent := part.extent())]
-        if _BOOK.search(top.title):
-            return bool(extents)
+        inner = any(entry.stated() for part in parts for entry in part.below)
         if any(extent.amount >= _LONG[extent.unit] for extent in extents):
             return True
-        return not top.title and any(entry.stated() for part in parts for entry in part.below)
+        return inner and (not top.title or _BOOK.search(top.title) is not None)
 
     def _sections(self, chapter: _Entry) -> list[_Entry]:
         """The entries below a chapter that are its sections."""
@@ -446,7 +455,7 @@ class _Reader:
 
     def _chapter(self, entry: _Entry, name: ChapterName | None) -> Proposal:
         sections = self._sections(entry)
-        title = name.title if name else entry.title
+        title = name.title if name else entry.title or entry.fact("title", lambda text: _label(text)[2]) or ""
         row = next(
             (
                 row
@@ -467,7 +476,7 @@ class _Reader:
         file = (name.file if name else None) or (named.file if named else None)
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
         self.used |= {entry.line, *(fact.line for kind, facts in entry.facts.items() if kind for fact in facts)}
-        fallback = title_of_file(file) if file else name.id if name else next(s.title for s in sections if s.title)
+        fallback = title_of_file(file) if file else name.id if name else ""
         proposal = Proposal(
             id=name.id if name else "",
             title=_title(title) or fallback,
