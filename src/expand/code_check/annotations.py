@@ -11,26 +11,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from expand.markdown import blocks, matching
+from expand.paths import packaged_table
 
-NAMES: Mapping[str, str] = {
-    **dict.fromkeys(("rs", "rust"), "rust"),
-    **dict.fromkeys(("py", "python", "python3", "pycon"), "python"),
-    **dict.fromkeys(("bash", "sh", "shell"), "bash"),
-    **dict.fromkeys(("js", "javascript", "mjs", "cjs", "node"), "javascript"),
-    **dict.fromkeys(("ts", "typescript"), "typescript"),
-    **dict.fromkeys(("c", "h"), "c"),
-    **dict.fromkeys(("c++", "cc", "cpp", "cxx", "hpp"), "cpp"),
-    **dict.fromkeys(("go", "golang"), "go"),
-    **dict.fromkeys(("yaml", "yml"), "yaml"),
-    **dict.fromkeys(("docker", "dockerfile", "containerfile"), "dockerfile"),
-    **dict.fromkeys(("sql", "postgresql", "postgres", "pgsql", "mysql", "sqlite"), "sql"),
-}
-"""The languages that have several names in info strings; any other has its own."""
-NO_CODE = frozenset(
-    ("", "text", "txt", "plain", "plaintext", "none", "console", "shell-session", "output", "log", "terminal", "ansi",
-     "mermaid", "diff", "markdown", "md", "math", "latex", "tex", "csv", "ascii", "admonish", "note")
-)  # fmt: skip
-"""What a fence may hold that is no code: it is not counted."""
+_TABLE = packaged_table("checkers")
+NAMES: Mapping[str, str] = {name: language for language, names in _TABLE["names"].items() for name in names.split()}
+NO_CODE = frozenset(("", *_TABLE["no-code"].split()))
 FLAGS = frozenset(("ignore", "no_run", "should_panic", "compile_fail"))
 _PLATFORMS = {"linux": ("linux", "unix"), "darwin": ("macos", "apple", "unix"), "win32": ("windows",)}
 _PATH = r"(?:[\w.@-]+/)*[\w.@-]+\.[A-Za-z][\w+]{0,9}|(?:[\w.@-]+/)*(?:Dockerfile|Makefile)"

@@ -98,27 +98,15 @@ def rust_program(name: str, search_path: str | None) -> Path | None:
         return None
     asked = {**os.environ, "RUSTUP_AUTO_INSTALL": "0"}
     try:  # at the root, where no rust-toolchain.toml of somebody's folder counts
-        said = subprocess.run(
-            [shim, "--print", "sysroot"],
-            cwd="/",
-            env=asked,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=True,
-        )
+        printed = subprocess.check_output([shim, "--print", "sysroot"], cwd="/", env=asked, text=True, timeout=SECONDS)
     except (OSError, subprocess.SubprocessError):
         return None
-    path = Path(said.stdout.strip()) / "bin" / name
+    path = Path(printed.strip()) / "bin" / name
     return path if path.is_file() else None
 
 
-STD_MODULES = (
-    "alloc|any|arch|array|ascii|backtrace|borrow|boxed|cell|char|clone|cmp|collections|convert|default|env|error|f32|f64"
-    "|ffi|fmt|fs|future|hash|hint|io|iter|marker|mem|net|num|ops|option|os|panic|path|pin|process|ptr|rc|result|slice"
-    "|str|string|sync|task|thread|time|vec|mpsc|atomic|ptr|fmt"
-)
-"""Modules of std that are written without their path where an import is missing."""
+_TABLE = packaged_table("checkers")
+STD_MODULES = "|".join(_TABLE["std-modules"].split())
 
 
 def rust_source(code: str) -> str:
@@ -176,7 +164,9 @@ _READABLE = {"python": (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).
 def _checker(language: str, table: Mapping[str, Any]) -> Checker:
     """A checker as its table in ``data/checkers.toml`` has it, with what only code can say."""
     patterns = {
-        name: re.compile(table[name].replace("«std»", STD_MODULES)) for name in ("missing", "whole") if name in table
+        name: re.compile(table[name].replace("«std-modules»", STD_MODULES))
+        for name in ("missing", "whole")
+        if name in table
     }
     return Checker(
         **{**table, **patterns, "beside": tuple(table.get("beside", ()))},
@@ -187,7 +177,7 @@ def _checker(language: str, table: Mapping[str, Any]) -> Checker:
 
 
 CHECKERS: Mapping[str, Checker] = {
-    language: _checker(language, table) for language, table in packaged_table("checkers").items()
+    language: _checker(language, table) for language, table in _TABLE["checkers"].items()
 }
 """Languages and who judges them, where the settings say nothing else."""
 

@@ -46,6 +46,8 @@ _MANIFEST = re.compile(
     r"|error: (?P<said>.+)\n\s+--> (?P<file>(?:\S+/)?Cargo\.toml):\d"
 )
 _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
+_CHECK = "check --offline --workspace --all-targets --keep-going --message-format=json --quiet"
+_CARGO = {"CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target"}
 _LINKED = """mkdir -p "$CARGO_HOME/registry"
 for name in index cache; do [ -e "$1/$name" ] && ln -s "$1/$name" "$CARGO_HOME/registry/$name"; done
 shift
@@ -192,16 +194,7 @@ class Package:
         # Without dependencies, build scripts and macros of its own, a check executes nothing but the compiler.
         files = "\n".join((*self._files, *self._files.values()))
         executes = bool(self._project.crates) or bool(re.search(r"build\.rs|proc.macro", files))
-        checked = [
-            str(cargo),
-            "check",
-            "--offline",
-            "--workspace",
-            "--all-targets",
-            "--keep-going",
-            "--message-format=json",
-            "--quiet",
-        ]
+        checked = [str(cargo), *_CHECK.split()]
         errors: dict[str, list[CodeError]] = {}
         done: set[str] = set()
         why = ""
@@ -211,11 +204,7 @@ class Package:
                 ["/bin/sh", "-c", f'cd "./{root}"\n{_LINKED}', "sh", str(registry), *checked],
                 self._files,
                 readable=(*needs_of(cargo)[0], registry, *crates),
-                environment={
-                    "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}",
-                    "CARGO_HOME": "/tmp/cargo",
-                    "CARGO_TARGET_DIR": "/tmp/target",
-                },
+                environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
                 seconds=SECONDS,
                 executes=executes,
             )

@@ -20,6 +20,8 @@ from pathlib import Path
 from threading import Timer
 from typing import Literal, NamedTuple
 
+from expand.paths import DATA
+
 Kind = Literal["bwrap", "unshare", ""]
 MOST_OUTPUT_BYTES = 1_000_000
 """What a command may print. Compilers print less on whole books; what prints more is stopped."""
@@ -42,34 +44,7 @@ _SIGNALS: Mapping[int, str] = {
     signal.SIGXCPU: "it took too long",
 }
 
-# Standard error of the set-up goes where the command's goes: what cannot be set up is said in the output.
-_JAIL = """set -e
-root=$1 input=$2 size=$3 readable=$4; shift 4
-mount -t tmpfs -o "size=$size,mode=755" tmpfs "$root"
-for path in proc dev tmp expand-work .old; do mkdir "$root/$path"; done
-cp -r "$input/." "$root/expand-work"
-for name in null zero full random urandom; do : > "$root/dev/$name"; mount --bind "/dev/$name" "$root/dev/$name"; done
-echo "$readable" | while IFS= read -r path; do
-  if [ -d "$path" ]; then mkdir -p "$root$path"; else mkdir -p "$root${path%/*}"; : > "$root$path"; fi
-  mount --rbind "$path" "$root$path"
-  mount -o remount,bind,ro "$root$path"
-done
-mount -t proc proc "$root/proc"
-cd "$root"
-pivot_root . .old
-umount -l /.old
-exec "$@"
-"""
-_INSIDE = """chmod -R a+rwX /expand-work
-chmod 1777 /tmp
-cd /expand-work
-echo 1000 > /proc/self/oom_score_adj
-exec "$@"
-"""
-_LIMITED = """ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; shift 2
-echo READY
-exec "$@"
-"""
+_JAIL, _INSIDE, _LIMITED = ((DATA / f"sandbox_{name}.sh").read_text("utf-8") for name in ("jail", "inside", "limits"))
 _READY = "READY\n"
 """Printed when all is set up: what comes after it is the command's."""
 
