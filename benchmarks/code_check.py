@@ -61,7 +61,7 @@ def main() -> None:
                 check = CodeCheck(kept=Path(folder, "verdicts.json"), include=include)
                 verdicts = check.judge({1: file.read_text(encoding="utf-8")})
                 sums = [a + b for a, b in zip(sums, verdicts.counts(1), strict=True)]
-                refused = [one.finding for one in verdicts.judged if one.verdict.state == "failed"]
+                refused = [one.finding for one in verdicts.judged if one.failed]
                 for one in refused if run == "cold" else ():
                     print(f"{file}:{one.line}: {one.message}")
             usage = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -49,6 +49,11 @@ class Judged(NamedTuple):
     in_package: bool = False
 
     @property
+    def failed(self) -> bool:
+        """Whether it was refused."""
+        return self.verdict.state == "failed"
+
+    @property
     def lines(self) -> range:
         """The lines of the block in its section's text, from 1, without its fences."""
         return range(self.block.line + 1, self.block.line + self.block.rows + 1)
@@ -57,18 +62,12 @@ class Judged(NamedTuple):
     def words(self) -> set[str]:
         """The names in the errors, and in the lines that have them."""
         rows = dict(enumerate(self.block.code.splitlines()))
-        return {
-            word
-            for error in self.verdict.errors
-            for word in re.findall(r"\w+", f"{error.message} {rows.get(error.line, '')}")
-        }
+        return {*re.findall(r"\w+", " ".join(f"{e.message} {rows.get(e.line, '')}" for e in self.verdict.errors))}
 
     @property
     def finding(self) -> Finding:
         """The finding for a block that was refused: every error with its line in the block."""
-        said = "; ".join(
-            f"line {error.line + 1}: {excerpt(error.message, MOST_MESSAGE)}" for error in self.verdict.errors
-        )
+        said = "; ".join(f"line {e.line + 1}: {excerpt(e.message, MOST_MESSAGE)}" for e in self.verdict.errors)
         name = f" {self.block.name}" if self.block.name else ""
         line = min(self.lines.start + self.verdict.errors[0].line, max(self.lines, default=self.lines.start))
         return finding(
@@ -87,24 +86,17 @@ class ChapterVerdicts:
         states = Counter(one.verdict.state for one in self.judged if one.block.section == section)
         return CodeCounts(states.total(), states["passed"] + states["failed"], states["failed"], states["unchecked"])
 
-    def package_refused(self, section: int) -> bool:
-        """Whether a block of a section was refused that belongs to the chapter's package."""
-        return any(
-            one.in_package and one.block.section == section and one.verdict.state == "failed" for one in self.judged
-        )
-
-    def refused(self, section: int) -> frozenset[int]:
-        """The lines of a section, from 1, on which refused blocks begin."""
-        return frozenset(
-            one.block.line for one in self.judged if one.block.section == section and one.verdict.state == "failed"
-        )
+    def refused(self, section: int, *, package: bool = False) -> frozenset[int]:
+        """The lines of a section, from 1, on which refused blocks begin; those of the chapter's ``package`` alone."""
+        own = (one for one in self.judged if one.block.section == section and one.failed)
+        return frozenset(one.block.line for one in own if one.in_package or not package)
 
     def over(self, section: int, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """The findings of a section with those of its code: where a toolchain has judged, a guess is worth nothing."""
         own = [one for one in self.judged if one.block.section == section and one.verdict.state != "unchecked"]
         lines = {line for one in own for line in one.lines}
         kept = [one for one in findings if one.kind != "broken-code" or one.line not in lines]
-        return (*kept, *(one.finding for one in own if one.verdict.state == "failed"))
+        return (*kept, *(one.finding for one in own if one.failed))
 
     def unchecked(self) -> tuple[Finding, ...]:
         """One note on all that could not be judged, and why."""
@@ -112,11 +104,8 @@ class ChapterVerdicts:
         if not reasons:
             return ()
         said = "; ".join(f"{why} ({count})" if count > 1 else why for why, count in reasons.most_common())
-        without = (
-            "" if sandbox.kind_here() else "; there is no sandbox here (bwrap or unshare), so nothing was executed"
-        )
-        total = sum(reasons.values())
-        blocks = "1 code block is" if total == 1 else f"{total:,} code blocks are"
+        without = "; there is no sandbox here (bwrap or unshare), so nothing was executed" * (not sandbox.kind_here())
+        blocks = "1 code block is" if reasons.total() == 1 else f"{reasons.total():,} code blocks are"
         return (finding("unchecked-code", 0, 1, f"{blocks} unchecked: {said}{without}"),)
 
 

@@ -408,7 +408,7 @@ class _Scheduler:
         verdicts = await asyncio.to_thread(judge, draft_file.texts)
         for section, check in self._to_mend.pop(chapter.id, ()):
             number = check.section.number
-            if verdicts.package_refused(number) and not draft_file.edited(number):
+            if verdicts.refused(number, package=True) and not draft_file.edited(number):
                 mended = await section.mend_package()
                 draft_file.put(number, mended.text, check.key, check.preceding_hash)
                 self._results[chapter.id][number] = self._result(draft_file, check.section, "drafted", mended.notes)

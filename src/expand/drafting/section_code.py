@@ -24,9 +24,9 @@ MOST_BESIDE = 6_000
 
 
 def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> CodeCheck:
-    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document. What
-    the code is built with, the outline says, and what it leaves unsaid, the brief. Raises ``InputError`` for the path
-    of a package that leads out of the workspace."""
+    """How a chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document or
+    the root. What the code is built with, the outline says, and what it leaves unsaid, the brief. Raises ``InputError``
+    for the path of a package that leads out of the workspace."""
     folder = workspace.source_path(chapter.outline.source).parent
     shared = chapter.brief.shared if chapter.brief else {}
     packages = {**cast("dict[str, Any]", shared.get("packages", {})), **chapter.outline.packages}
@@ -51,12 +51,11 @@ def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> Co
         path = workspace.inside(stated["path"]) if "path" in stated else None
         return Crate(str(stated.get("version", "*")), path, tuple(stated.get("features", ())))
 
+    found = re.findall(r"2015|2018|2021|2024", chapter.outline.edition or str(shared.get("edition")))
     return CodeCheck(
         kept=workspace.state_path("code", "verdicts.json"),
         project=Project(
-            edition="".join(
-                re.findall(r"2015|2018|2021|2024", chapter.outline.edition or str(shared.get("edition")))[:1]
-            ),
+            edition=found[0] if found else "",
             crates={name: crate(said) for name, said in packages.items()},
         ),
         own=settings.code.checkers,
@@ -84,7 +83,7 @@ class SectionCode:
         the chapter's ``package``, or all others."""
         judged = await self._judged(text)
         refused = {
-            slot: {n: one for n, one in enumerate(found) if one and _failed(one) and one.in_package == package}
+            slot: {n: one for n, one in enumerate(found) if one and one.failed and one.in_package == package}
             for slot, found in judged.items()
         }
         return {slot: found for slot, found in refused.items() if found}
@@ -130,12 +129,8 @@ class SectionCode:
         verdicts = await asyncio.to_thread(self._check.judge, {**self._texts, self._section: whole})
         self._every = verdicts.judged
         judged = {one.block.line: one for one in verdicts.judged if one.block.section == self._section}
-        failed = {line: one.finding for line, one in judged.items() if _failed(one)}
+        failed = {line: one.finding for line, one in judged.items() if one.failed}
         wanted = not_ignored(failed.values(), {self._section: whole}, self._ignored)
         judged = {line: one for line, one in judged.items() if line not in failed or failed[line] in wanted}
         starts = [fence.start + 1 for fence in blocks.fences(whole)]
         return {slot: [judged.get(line) for line in starts if line in lines] for slot, lines in text.spans().items()}
-
-
-def _failed(judged: Judged) -> bool:
-    return judged.verdict.state == "failed"
