@@ -793,7 +793,7 @@ def test_a_dry_run_sends_nothing_needs_no_key_and_opens_no_socket(place: Path, m
     assert ran.code == 0, ran.err
     assert ran.json["dry_run"] is True
     total = ran.json["total"]
-    assert [s["number"] for s in ran.json["sections"]] == [0, 1, 2, 3]  # 0: the brief
+    assert [s["number"] for s in ran.json["sections"]] == [0, 1, 2, 3, 0]  # 0: the brief, the read-through
     for name in ("lines", "requests", "prompt_tokens", "completion_tokens", "reserved_tokens"):
         assert total[name] == sum(section[name] for section in ran.json["sections"])
     assert total["lines"] == 100
