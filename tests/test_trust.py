@@ -125,7 +125,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "plan": ("", "07"),
     "status": ("", "--format html"),
     "report": ("-o reports",),
-    "review": ("07",),
+    "review": ("07", "07 --read"),
     "revise": ("07 --section 1 --note Shorter",),
     "accept": ("07", "07 --undo"),
     "translate": ("07 --to zh",),
