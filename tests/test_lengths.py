@@ -290,3 +290,43 @@ def test_thin_text_is_told_by_the_finished_chapters_of_the_book(tmp_path: Path) 
     )
     thin = [any(one.kind == "thin" for one in result.chapter.every_finding) for result in (before, after)]
     assert thin == [False, True]
+
+
+TOPICS = (
+    "    topics:\n      - {en: Blocking signals, zh: 阻塞信号}\n      - {en: Handler safety, zh: 处理函数的安全}\n",
+    "    topics:\n      - {en: Blocking signals, zh: 阻塞信号, lines: 30}\n"
+    "      - {title: Handler safety, lines: 10}\n",
+)
+
+
+def test_topics_share_a_section_as_the_outline_says(tmp_path: Path) -> None:
+    workspace = outlined(tmp_path, TOPICS)
+    first = workspace.outline("07").sections[0]
+    assert first.topic_lines == (30, 10)
+    assert [topic.say("zh") for topic in first.topics] == ["阻塞信号", "Handler safety"]
+    author = ScriptedAuthor()
+    drafted(workspace, author)
+    said = author.requests[0].last_user_message
+    shares = re.search(r"In this order they get about (\d+), (\d+) lines\.", said)
+    assert shares is not None
+    assert int(shares[1]) == pytest.approx(3 * int(shares[2]), abs=3)
+    assert sum(map(int, shares.groups())) == pytest.approx(author.requests[0].asked_lines, abs=1)
+    again = drafted(outlined(tmp_path), ScriptedAuthor())
+    assert [section.status for section in again.chapter.sections] == ["drafted", "reused", "reused"]
+
+
+def test_topics_in_words_make_up_a_section_without_a_length(tmp_path: Path) -> None:
+    changed = TOPICS[0], TOPICS[1].replace("lines: 30", "words: 300").replace("lines: 10", "words: 100")
+    workspace = outlined(tmp_path, ("    lines: 40\n" + changed[0], changed[1]))
+    first = workspace.outline("07").sections[0]
+    assert (first.words, first.lines, first.topic_lines) == (400, 40, (30, 10))
+
+
+def test_a_topic_without_a_title_is_refused_and_too_many_lines_are_named(tmp_path: Path) -> None:
+    outlined(tmp_path, (TOPICS[0], TOPICS[1].replace("title: Handler safety, ", "")))
+    ran = expand(tmp_path, "outline", "check", "07")
+    assert ran.code == 2
+    assert "section 1: topic 2 has no title; add title, or a text for each language" in ran.out + ran.err
+    outlined(tmp_path, (TOPICS[0], TOPICS[1].replace("lines: 10", "lines: 11")))
+    ran = expand(tmp_path, "outline", "check", "07")
+    assert "the topics of section 1 add up to 41 lines, it has 40; they share those in proportion" in ran.out + ran.err

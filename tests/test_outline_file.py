@@ -146,7 +146,7 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
         ("3:9", "source is an empty text; give a path inside it"),
         ("4:16", "audience: en is an empty text; give a text"),
         ("8:14", "section 1: topic 1 is an empty text"),
-        ("8:18", "section 1: topic 2 is an empty mapping; give at least one language"),
+        ("8:18", "section 1: topic 2 is an empty mapping; give keys and values; known are: title, lines"),
         ("8:22", "section 1: topic 3 is empty"),
     ],
     "too_long": [("2:8", "title has 501 characters; give at most 500")],

@@ -268,7 +268,7 @@ class Chapter:
         """The digest of what a section owes beside its title, its topics and their lines."""
         wanted = section.code_examples if section.code_examples is not None else self.outline.quality.code_examples
         entry = self.brief_of(section)
-        own: list[Json] = [self.say(section.note), wanted, *self._cited(section)]
+        own: list[Json] = [self.say(section.note), wanted, *self._cited(section), *section.topic_lines]
         return digest(own) + (digest(dict(entry.data)) if entry else "")
 
     def demands_more(self, section: Section, demands: str) -> bool:
@@ -396,8 +396,8 @@ class Chapter:
     def _briefed(self, section: Section) -> _Briefed:
         """What the brief says of a section's form. Topics that it gives no lines get an even share of them."""
         entry = self.brief_of(section)
-        if entry is None:
-            return {"opening": "", "weights": ()}
+        if entry is None or section.topic_lines:
+            return {"opening": entry.opening if entry else "", "weights": section.topic_lines}
         found = [entry.topic(topic.every()) for topic in section.topics]
         given = [topic.lines for topic in found if topic is not None and topic.lines]
         even = round(sum(given) / len(given)) if given else 0
@@ -490,6 +490,8 @@ class Chapter:
             # Only where there is one: drafts from before there were briefs stay current.
             if (entry := self.brief_of(section)) is not None:
                 own["outline"] = [own["outline"], dict(entry.data)]
+            if section.topic_lines:
+                own["outline"] = [own["outline"], [*section.topic_lines]]
             if (goal := section.goal(self.language))[1] != "lines":
                 own["outline"] = [own["outline"], [*goal]]
             digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}

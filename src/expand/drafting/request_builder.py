@@ -295,6 +295,7 @@ class RequestBuilder:
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
             lines=skeleton.measure.stated(ask.lines),
             unit=skeleton.measure.unit,
+            topic_lines=self._topic_lines(ask),
             source_material="\n\n".join(material) if first else "",
             revises_source=skeleton.revised and first and bool(material),
             before=before,
@@ -326,6 +327,14 @@ class RequestBuilder:
         """What the brief says for the section, and for the topics of this request."""
         topics = self._section.topics
         return self._entry.text([topics[slot].every() for slot in slots] if topics else ()) if self._entry else ""
+
+    def _topic_lines(self, ask: Ask) -> tuple[int, ...]:
+        """How the topics of a request share it, in what the outline counts; () where the outline does not say."""
+        own = [self._section.topic_lines[slot] for slot in ask.slots] if self._section.topic_lines else []
+        if len(own) < 2:
+            return ()
+        stated = self._skeleton.measure.stated
+        return tuple(stated(round(ask.lines * lines / sum(own))) for lines in own)
 
     def _before(self, ask: Ask, section_text: SectionText) -> str:
         """The end of what the request goes on from: its topic's text, or the topic's before."""

@@ -81,6 +81,8 @@ class Section(NamedTuple):
     words: int = 0
     characters: int = 0
     topics: tuple[Text, ...] = ()
+    topic_lines: tuple[int, ...] = ()
+    """How the topics share the section, in lines, where any states its length; () where none does."""
     code_examples: int | None = None
     note: Text | None = None
     heading: str = ""

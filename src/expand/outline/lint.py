@@ -84,6 +84,12 @@ def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPa
                 f"section {section.number} has {len(section.topics)} topics in {section.lines} "
                 "lines; give it more lines or fewer topics",
             )
+        if sum(section.topic_lines) > section.lines:
+            yield (
+                ("sections", section.number - 1, "topics"),
+                f"the topics of section {section.number} add up to {sum(section.topic_lines)} lines, it has "
+                f"{section.lines}; they share those in proportion",
+            )
     for where, called, text in _texts(outline):
         yield from ((where, message) for message in _language_findings(called, text, book))
 

@@ -177,12 +177,20 @@ class _File:
             terms.add(term.strip())
 
     def check_lengths(self) -> None:
-        """Refuse sections without a length, where the chapter has none in words or characters that they could share."""
+        """Refuse topics that are a length alone, and sections without a length, where the chapter has none in words or
+        characters that they could share."""
+        for number, section in self.items("sections"):
+            for topic, said in enumerate(section.get("topics", ())):
+                if isinstance(said, dict) and not said.keys() - {"lines", *LENGTHS}:
+                    what = f"section {number + 1}: topic {topic + 1} has no title"
+                    self._add(("sections", number, "topics", topic), what, "add title, or a text for each language")
         known = self.positions.keys  # also of a length that is wrong, and is said to be
         if any((key,) in known for key in LENGTHS):
             return
-        for number, _ in self.items("sections"):
-            if not any(("sections", number, key) in known for key in ("lines", *LENGTHS)):
+        for number, section in self.items("sections"):
+            if _topics_length(section) == (0, 0) and not any(
+                ("sections", number, key) in known for key in ("lines", *LENGTHS)
+            ):
                 what = f'section {number + 1}: the key "lines" is missing'
                 self._add(("sections", number), what, "add lines: 150, or words or characters")
 
@@ -249,6 +257,23 @@ def _stated(data: Mapping[str, Any]) -> tuple[int, int]:
     return int(data.get("words") or 0), int(data.get("characters") or data.get("字数") or 0)
 
 
+def _topics_length(section: Mapping[str, Any]) -> tuple[int, int]:
+    """The words and the characters that a section's topics add up to, where each of them states some."""
+    stated = [_stated(topic) if isinstance(topic, dict) else (0, 0) for topic in section.get("topics", ())]
+    words, characters = ([*column] for column in zip(*stated, strict=True)) if stated else ([0], [0])
+    return sum(words) * all(words), sum(characters) * all(characters)
+
+
+def _topic_lines(section: Mapping[str, Any], lines: int) -> tuple[int, ...]:
+    """The lines of each topic of a section of so many; those that state none share what the others leave."""
+    topics = [topic if isinstance(topic, dict) else {} for topic in section.get("topics", ())]
+    stated = [int(topic.get("lines") or _come_to(*_stated(topic)) or 0) for topic in topics]
+    if not any(stated):
+        return ()
+    rest = max(1, (lines - sum(stated)) // max(1, stated.count(0)))
+    return tuple(own or rest for own in stated)
+
+
 def _come_to(words: int, characters: int) -> int | None:
     """The lines that words or characters come to, None without either."""
     return max(1, round(words / WORDS_A_LINE or characters / CHARACTERS_A_LINE)) if words or characters else None
@@ -257,7 +282,10 @@ def _come_to(words: int, characters: int) -> int | None:
 def _sections(data: Mapping[str, Any]) -> tuple[Section, ...]:
     """The sections, with what the chapter states in words or characters shared among those that state neither: by
     their lines, else by their topics."""
-    stated = [_stated(section) for section in data["sections"]]
+    stated = [
+        own if any(own := _stated(section)) or "lines" in section else _topics_length(section)
+        for section in data["sections"]
+    ]
     left = [max(0, whole - sum(column)) for whole, column in zip(_stated(data), zip(*stated, strict=True), strict=True)]
     open_ones = [section for section, own in zip(data["sections"], stated, strict=True) if not any(own)]
     in_lines = all("lines" in section for section in open_ones)
@@ -301,13 +329,15 @@ def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
 
 
 def _section(number: int, data: Mapping[str, Any], words: int, characters: int) -> Section:
+    lines = int(data["lines"]) if "lines" in data else _come_to(words, characters) or 1
     return Section(
         number=number,
         title=_text(data["title"]),
-        lines=int(data["lines"]) if "lines" in data else _come_to(words, characters) or 1,
+        lines=lines,
         words=words,
         characters=characters,
         topics=tuple(map(_text, data.get("topics", ()))),
+        topic_lines=_topic_lines(data, lines),
         code_examples=_whole(data.get("code_examples")),
         note=_text_or_none(data.get("note")),
         heading=data.get("heading", "").strip(),
@@ -396,7 +426,9 @@ def _allowance(data: Mapping[str, Any]) -> Allowance:
 def _text(value: Any) -> Text:
     if isinstance(value, str):
         return Text(plain=value.strip())
-    return Text(by_language={language: wording.strip() for language, wording in value.items()})
+    if "title" in value:
+        return Text(plain=value["title"].strip())
+    return Text(by_language={code: wording.strip() for code, wording in value.items() if isinstance(wording, str)})
 
 
 def _text_or_none(value: Any) -> Text | None:

@@ -100,6 +100,9 @@ class RequestContext:
         int,
         About("How many lines it asks for, or words or characters; the last figure in front of the unit is taken.", 45),
     ]
+    topic_lines: Annotated[
+        tuple[int, ...], About("How much of it each topic gets, where the outline says so.", (30, 15))
+    ] = ()
     unit: Annotated[Unit, About("What it counts: `lines`, `words` or `characters`.", "lines")] = "lines"
     previous_section: Annotated[str, About('The title of the section before, "" for the first.', "Methods")] = ""
     section_note: Annotated[str, About("The outline's instruction for the section.", "Say what needs root.")] = ""
@@ -271,6 +274,7 @@ _KINDS: Mapping[Any, str] = {
     bool: "yes or no",
     Unit: "text",
     tuple[str, ...]: "list of texts",
+    tuple[int, ...]: "list of whole numbers",
     tuple[Unit, ...]: "list of texts",
     Mapping[str, str]: "texts by term",
     tuple[SectionContext, ...]: "list of sections",

@@ -176,7 +176,7 @@ class _Report:
     def note_repeated(self, items: list[Any], schema: Schema, path: DataPath) -> None:
         """Note items that repeat the id, the title or the whole of another one."""
         noun = schema["items"]["title"]
-        named_by = next((key for key in ("id", "title") if key in schema["items"].get("properties", {})), None)
+        named_by = next((key for key in ("id", "title") if key in schema["items"].get("required", ())), None)
         taken: dict[tuple[str, str], int] = {}
         for number, item in enumerate(items, 1):
             same = item.get(named_by) if named_by and isinstance(item, dict) else item
