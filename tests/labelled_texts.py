@@ -21,7 +21,8 @@ from expand.checks.pointers import Contents
 from expand.checks.terms import Term, term_variants
 from expand.markdown import blocks, matching
 from expand.outline import Quality, Section, Text
-from expand.references.citations import citation_findings, with_footnotes
+from expand.references.citations import citation_findings
+from expand.references.footnotes import with_footnotes
 from expand.references.passages import passages_of
 
 FOLDER = Path(__file__).parent / "labelled"

@@ -13,7 +13,7 @@ from expand.document.draft import read
 from expand.errors import InputError
 from expand.markdown import lines
 from expand.outline import Section
-from expand.references.citations import citations_in
+from expand.references.footnotes import citations_in
 from expand.workspace import Workspace, write_atomically
 
 

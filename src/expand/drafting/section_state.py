@@ -25,7 +25,7 @@ from expand.errors import InputError, Place
 from expand.ledger import Ledger
 from expand.markdown import assemble
 from expand.outline import Section
-from expand.references.citations import with_ids
+from expand.references.footnotes import with_ids
 
 OTHER_TOKENS = 8000
 """What a request may need beside the texts that it quotes: its template, the outline's words and the answer."""

@@ -1,115 +1,13 @@
-"""Put footnotes in the place of a model's citations, and check them: whether there is what they cite, says what is
-quoted, and has what is named."""
+"""Check citations: whether there is what they cite, says what is quoted, and has what is named."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from expand.checks.finding import Finding, excerpt, finding
 from expand.markdown import blocks, matching, names
-from expand.markdown.blocks import Block, rows
-from expand.references.passages import MARK_DIGITS, Passage
-
-CITATION = re.compile(
-    r"(?m)^[ \t]*\[R\d{1,4}\]:|"
-    r"(?P<gap>[ \t]*)[\[【]\^?(?P<ids>R\d{1,4}(?:[ \t]*[,;，、；][ \t]*\^?R\d{1,4})*)[\]】](?!\()"
-)
-"""Names of passages as models write them; or a definition that looks like one, without ``ids``."""
-NOTE = re.compile(rf"\[\^r-(?P<mark>[0-9a-f]{{{MARK_DIGITS}}})(?:-\d+)?\](?!:)")
-"""The footnote of a citation where it is used."""
-_ID = re.compile(r"R\d+")
-_NOTE_NAME = re.compile(rf"\^r-(?P<mark>[0-9a-f]{{{MARK_DIGITS}}})(?:-\d+)?")
-
-
-def with_footnotes(bodies: Sequence[str], passages: Mapping[str, Passage]) -> list[str]:
-    """The texts of a section with footnotes in the place of citations of ``passages``; each is defined once, below the
-    first text that cites it. What cites no passage stays as it is."""
-    if not passages:
-        return [*bodies]
-    defined = {definition.name for body in bodies for definition in names.definitions(body)}
-    found = []
-    for body in bodies:
-        new: dict[str, Passage] = {}
-
-        def note(cited: re.Match[str], new: dict[str, Passage] = new) -> str:
-            said = "" if cited["ids"] else cited[0]
-            for name in _ID.findall(cited["ids"] or ""):
-                if (passage := passages.get(name)) is not None:
-                    new[f"^r-{passage.mark}"] = passage
-                said += f"[^r-{passage.mark}]" if passage else f"[{name}]"
-            return said if not cited["gap"] or said.startswith("[^") else cited["gap"] + said
-
-        text = _outside_code(body, CITATION, note)
-        notes = [f"[{name}]: {_says(passage)}" for name, passage in new.items() if name not in defined]
-        defined |= new.keys()
-        found.append(text.rstrip("\r\n") + "\n\n" + "\n".join(notes) + "\n" if notes else text)
-    return found
-
-
-def with_ids(text: str, passages: Mapping[str, Passage]) -> str:
-    """A text of a draft as requests quote it: with the names of ``passages`` in the place of their footnotes."""
-    ids = {passage.mark: name for name, passage in passages.items()}
-    if not ids or "[^r-" not in text:
-        return text
-    lines = rows(text)
-    for definition in names.definitions(text):
-        found = _NOTE_NAME.fullmatch(definition.name)
-        if found and found["mark"] in ids:
-            lines[definition.start : definition.end] = [""] * (definition.end - definition.start)
-    said = _outside_code(
-        "".join(lines), NOTE, lambda note: f"[{ids[note['mark']]}]" if note["mark"] in ids else note[0]
-    )
-    return said.rstrip("\r\n") + "\n" if said.strip() else ""
-
-
-def renewed(text: str, known: Mapping[str, Passage]) -> str:
-    """The text with footnotes that say where the passages that they cite stand by now."""
-    if "[^r-" not in text:
-        return text
-    lines = rows(text)
-    for definition in names.definitions(text):
-        found = _NOTE_NAME.fullmatch(definition.name)
-        if found and (passage := known.get(found["mark"])) and definition.content != _says(passage):
-            end = lines[definition.end - 1]
-            lines[definition.start : definition.end] = [
-                *[""] * (definition.end - definition.start - 1),
-                f"[{definition.name}]: {_says(passage)}{end[len(end.rstrip()) :]}",
-            ]
-    return "".join(lines)
-
-
-def citations_in(text: str) -> int:
-    """How often a text cites a reference of the workspace."""
-    return len(NOTE.findall(text))
-
-
-def cited_marks(text: str) -> set[str]:
-    """The marks of the passages that a text of a draft cites."""
-    return {note["mark"] for note in NOTE.finditer(names.without_code(text))} if "[^r-" in text else set()
-
-
-def outdated(section: int, texts: Mapping[int, str], known: Collection[str]) -> tuple[str, ...]:
-    """The places that one of a chapter's sections cites and whose marks are not ``known``: what stood there changed, or
-    is gone."""
-    gone = cited_marks(texts[section]).difference(known)
-    if not gone:
-        return ()
-    notes = {d.name: d.content for other in texts.values() for d in names.definitions(other)}
-    return tuple(sorted(notes.get(f"^r-{mark}", mark).strip("`.") for mark in gone))
-
-
-def _says(passage: Passage) -> str:
-    """What a footnote says."""
-    return f"<{passage.origin}> ({passage.saved}), `{passage.place}`." if passage.origin else f"`{passage.place}`."
-
-
-def _outside_code(text: str, pattern: re.Pattern[str], replaced: Callable[[re.Match[str]], str]) -> str:
-    """The text with what a pattern finds outside of code replaced."""
-    said, at = "", 0
-    for found in pattern.finditer(names.without_code(text)):
-        said += text[at : found.start()] + replaced(found)
-        at = found.end()
-    return said + text[at:]
-
+from expand.markdown.blocks import Block
+from expand.references.footnotes import CITATION, NOTE
+from expand.references.passages import Passage
 
 _FIGURES = re.compile(r"\d+")
 _ANY_CITATION = re.compile(r"\[\^[^\]\s]+\](?!:)|\]\(https?://|<https?://")
