@@ -219,7 +219,9 @@ class Package:
             executed = (n for n in self._parts if n.startswith(root) and (n.endswith("build.rs") or self._is_macro(n)))
             script = next(executed, "")
             said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
-            killed = "cargo ended without a word: too much was printed, or too much memory taken" * (outcome.status < 0)
+            killed = "cargo was killed: too much was printed, or too much memory taken" * (
+                not 0 <= outcome.status < 128
+            )
             if outcome.stopped or killed or (script and "custom build command" in outcome.output):
                 reason = outcome.stopped or killed or _panic(outcome.output) or said
                 errors.setdefault(script, []).append(CodeError(0, reason))
