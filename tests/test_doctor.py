@@ -88,6 +88,18 @@ async def test_all_is_well(workspace: Workspace, server: ScriptedServer) -> None
     assert not workspace.ledger_path.exists(), "no ledger was made"
 
 
+async def test_an_outline_that_cannot_be_read_is_counted(workspace: Workspace) -> None:
+    (workspace.root / "outlines" / "02.yaml").write_text("id: '02'\n")
+    said = next(one for one in (await look(workspace)).findings if one.subject == "book")
+    assert said.status == "failure"
+    assert said.message.endswith(", 1 of 2 outlines can be read")
+    assert "outline check" in said.remedy
+    (workspace.root / "outlines" / "02.yaml").unlink()
+    assert next(one for one in (await look(workspace)).findings if one.subject == "book").message.endswith(
+        ", 1 outline"
+    )
+
+
 async def test_no_key(workspace: Workspace) -> None:
     found = await look(workspace, model="gpt-4.1")
     key = on(found, "key")

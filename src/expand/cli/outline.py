@@ -34,7 +34,8 @@ def check(
     if form not in CHECK_FORMATS:
         raise InputError(f"--format is {form!r}", remedy=suggestion(form, CHECK_FORMATS))
     place = workspace_of(context, workspace)
-    found = check_outlines(place, tuple(chapters or place.chapter_ids()))
+    asked = tuple(chapters or place.chapter_ids())
+    found = check_outlines(place, asked)
     here = Path.cwd().resolve()
     if form == "json":
         print_json(as_json(found), output)
@@ -44,8 +45,10 @@ def check(
         print_text(as_github(found.findings, place, here), output)
     else:
         warnings = [f"{one}\n" for one in found.findings if one.level == "warning"]
-        count = f"{counted(found.read, 'outline')} read, {counted(found.warnings, 'warning')}\n"
-        print_text("".join(warnings) + ("" if found.errors else count), output)
+        every = found.read == len(asked)
+        read = counted(len(asked), "outline") if every else f"{found.read:,} of {counted(len(asked), 'outline')}"
+        count = f"{read} read, {counted(found.warnings, 'warning')}\n"
+        print_text("".join(warnings) + ("" if found.errors and every else count), output)
     if found.errors:
         raise InputErrors(found.errors)
 

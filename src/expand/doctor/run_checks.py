@@ -14,12 +14,12 @@ from expand.budget import Amount, usd_from_pico
 from expand.client.client import BudgetedClient
 from expand.client.retry_policy import RetryPolicy
 from expand.doctor import model_checks
-from expand.doctor.check_result import CheckResult, from_error, from_errors, note, ok, warning
+from expand.doctor.check_result import CheckResult, failure, from_error, from_errors, note, ok, warning
 from expand.doctor.environment import Terminal, check_environment, check_storage
 from expand.doctor.model_checks import EndpointReply, ask_endpoint
 from expand.drafting.model_setup import author_for, profile_of
 from expand.drafting.run_context import open_ledger
-from expand.errors import ExpandError
+from expand.errors import ExpandError, InputErrors
 from expand.ledger import Order, no_price
 from expand.llm.profile import Profile, is_known
 from expand.llm.tokens import Price, TokenCounter, price_for, raised
@@ -170,15 +170,28 @@ async def run_checks(
     return DoctorReport(findings=tuple(found))
 
 
+def _is_readable(workspace: Workspace, chapter: str) -> bool:
+    try:
+        workspace.outline(chapter)
+    except InputErrors:
+        return False
+    return True
+
+
 def _book(workspace: Workspace, found: list[CheckResult]) -> Book | None:
     try:
         book = workspace.book()
     except ExpandError as error:
         found += from_errors("book", error)
         return None
-    count = len(workspace.chapter_ids())
-    if count:
-        found.append(ok("book", f"{book.title.say(book.language)}, {count} outline{'s' if count != 1 else ''}"))
+    chapters = workspace.chapter_ids()
+    readable = sum(_is_readable(workspace, chapter) for chapter in chapters)
+    title, outlines = book.title.say(book.language), f"{len(chapters):,} outline{'s' if len(chapters) != 1 else ''}"
+    if readable < len(chapters):
+        said = f"{title}, {readable:,} of {outlines} can be read"
+        found.append(failure("book", said, "run `expand outline check` and mend what it lists"))
+    elif chapters:
+        found.append(ok("book", f"{title}, {outlines}"))
     else:
         remedy = "write one, or make it with `expand outline import DOCUMENT`"
         found.append(warning("book", "no chapter has an outline yet", remedy))
