@@ -195,6 +195,12 @@ def _paused(session: Session) -> None:
         ledger.pause("gpt-4.1", 600)
 
 
+def _repository(session: Session) -> None:
+    for command in ("init -q", "config user.name Writer", "config user.email writer@example.org", "add ."):
+        session.typed(f"git {command}")
+    session.typed("git commit -qm Begin")
+
+
 def _file(name: str, text: str) -> Callable[[Session], None]:
     def put(_: Session) -> None:
         path = Path(name)
@@ -211,6 +217,7 @@ GIVEN: dict[str, Callable[[Session], None]] = {
     "a batch server": Session.batch_server,
     "what init writes": lambda session: session.typed("expand init"),
     "a section that was drafted": lambda session: session.typed("expand chapter 03 --section 8"),
+    "a git repository": _repository,
     "src/SUMMARY.md": _file("src/SUMMARY.md", SUMMARY),
 }
 

@@ -29,7 +29,7 @@ from expand.drafting.memory import read_memory
 from expand.errors import EXIT_CODES
 from expand.ledger.database import MIGRATIONS
 from expand.markdown import blocks as markdown
-from expand.outline.reading import BOOK, BRIEF, OUTLINE, read_book, read_outline
+from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE, read_book, read_outline
 from expand.prompts.rendering import Prompts, known_styles
 from expand.settings import Overrides, read_settings
 from expand.workspace import Workspace
@@ -158,12 +158,12 @@ def read_yaml(block: CodeBlock, folder: Path) -> None:
     if block.owner or table is None:
         return
     place, keys = shipped(folder / "workspace"), set(table)
-    if "terms" in keys:
+    outline, book, brief, memory = (set(one.schema["properties"]) for one in (OUTLINE, BOOK, BRIEF, MEMORY))
+    if keys <= memory:
         (place / "memory").mkdir()
         (place / "memory/01.yaml").write_text(block.code, encoding="utf-8")
         assert [one.chapter for one in read_memory(Workspace.open(place))] == ["01"]
         return
-    outline, book, brief = (set(one.schema["properties"]) for one in (OUTLINE, BOOK, BRIEF))
     assert keys <= outline or keys <= book or keys <= brief, f"neither outline, book nor brief has all of {keys}"
     if keys <= brief and not keys <= outline:
         path = place / "03.yaml"
