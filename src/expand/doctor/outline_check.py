@@ -18,7 +18,6 @@ from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
 from expand.outline import Book, Outline, Style
 from expand.outline.lint import lint
-from expand.prompts.rendering import require_style
 from expand.schema import Json
 from expand.schema.source_text import shown_path
 from expand.schema.validators import folded
@@ -151,6 +150,8 @@ def _check_references(workspace: Workspace, book: Book, outline: Outline) -> Non
 def _check_style(workspace: Workspace, style: Style | None) -> None:
     """Raises ``InputError`` for a house style that does not exist."""
     if style is not None:
+        from expand.prompts.rendering import require_style  # start-up time: jinja2
+
         require_style(style, workspace.prompts_folder)
 
 

@@ -8,9 +8,7 @@ A chapter whose source is the text that was accepted is drafted from its former 
 outdated.
 
 Texts that a person had edited and that ``--fresh`` replaced are kept too, so that they can be brought back: in
-``.expand/replaced/<chapter>.jsonl``, one a line, the last one last; nothing takes them out. What the last read-through
-of a draft found, and of which texts, is in ``.expand/read/<draft>.json``: a section that was changed since has no
-findings any more, since nobody has read it.
+``.expand/replaced/<chapter>.jsonl``, one a line, the last one last; nothing takes them out.
 """
 
 import difflib
@@ -18,16 +16,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
 
 from filelock import FileLock
 
-from expand.checks import Finding
-from expand.document.draft import text_hash
 from expand.errors import InputError, Place
 from expand.markdown.blocks import bare_rows
 from expand.markdown.matching import title_key
@@ -286,41 +282,3 @@ def _entries(workspace: Workspace, chapter: str) -> list[ReplacedText]:
             remedy="mend the file; each line is one text as JSON",
             place=Place(path=workspace.relative(path)),
         ) from error
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadRecord:
-    """A read-through: the hash of each section's text by number, as it was read (``before``) and as it is with what was
-    mended. ``before`` is there from the first request on: a run that was killed since is gone on with."""
-
-    before: Mapping[int, str]
-    texts: Mapping[int, str]
-    findings: tuple[Finding, ...] = ()
-
-    def findings_in(self, texts: Mapping[int, str]) -> tuple[Finding, ...]:
-        """The findings in sections that are the same by now."""
-        now = hashes(texts)
-        return tuple(one for one in self.findings if self.texts.get(one.section) == now.get(one.section, ""))
-
-
-def hashes(texts: Mapping[int, str]) -> dict[int, str]:
-    """The hash of each section's text by number."""
-    return {number: text_hash(text) for number, text in texts.items()}
-
-
-def read_record(workspace: Workspace, draft: str) -> ReadRecord:
-    """The record for a draft, given by its path. One that cannot be read counts as none."""
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        kept = json.loads(_path(workspace, draft).read_text(encoding="utf-8"))
-        before, texts = ({int(number): text for number, text in kept[name].items()} for name in ("before", "texts"))
-        return ReadRecord(before=before, texts=texts, findings=tuple(Finding(**one) for one in kept["findings"]))
-    return ReadRecord(before={}, texts={})
-
-
-def keep_record(workspace: Workspace, draft: str, record: ReadRecord) -> None:
-    """Keeps the record; it is on disk when this returns. Raises ``InputError``."""
-    write_atomically(_path(workspace, draft), json.dumps(asdict(record), ensure_ascii=False) + "\n", private=True)
-
-
-def _path(workspace: Workspace, draft: str) -> Path:
-    return workspace.state_path("read", f"{PurePath(draft).stem}.json")

@@ -37,7 +37,6 @@ from expand.drafting.acceptance_record import (
     file_hash,
     keep_replaced,
     last_replaced,
-    read_record,
     state_lock,
 )
 from expand.drafting.brief import read_brief
@@ -45,6 +44,7 @@ from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, diffe
 from expand.drafting.events import SectionStatus
 from expand.drafting.memory import read_others
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.read_record import read_record
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText

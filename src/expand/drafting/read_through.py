@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expand.checks import Finding, not_ignored
 from expand.checks.finding import KINDS, Severity, excerpt, finding
-from expand.drafting.acceptance_record import ReadRecord, hashes, keep_record, read_record
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import Notice
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.read_record import ReadRecord, hashes, keep_record, read_record
 from expand.drafting.request_builder import chapter_order
 from expand.drafting.run_context import RunContext
 from expand.errors import InputError, Place

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Self
 
 from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError, StoppedError
-from expand.drafting.acceptance_record import hashes, read_record
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
+from expand.drafting.read_record import hashes, read_record
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, UsageCounter, open_run

@@ -1,0 +1,50 @@
+"""What the last read-through of a draft found, and of which texts, in ``.expand/read/<draft>.json``: a section that was
+changed since has no findings any more, since nobody has read it."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
+
+from expand.checks.finding import Finding
+from expand.document.draft import text_hash
+from expand.workspace import Workspace, write_atomically
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadRecord:
+    """A read-through: the hash of each section's text by number, as it was read (``before``) and as it is with what was
+    mended. ``before`` is there from the first request on: a run that was killed since is gone on with."""
+
+    before: Mapping[int, str]
+    texts: Mapping[int, str]
+    findings: tuple[Finding, ...] = ()
+
+    def findings_in(self, texts: Mapping[int, str]) -> tuple[Finding, ...]:
+        """The findings in sections that are the same by now."""
+        now = hashes(texts)
+        return tuple(one for one in self.findings if self.texts.get(one.section) == now.get(one.section, ""))
+
+
+def hashes(texts: Mapping[int, str]) -> dict[int, str]:
+    """The hash of each section's text by number."""
+    return {number: text_hash(text) for number, text in texts.items()}
+
+
+def read_record(workspace: Workspace, draft: str) -> ReadRecord:
+    """The record for a draft, given by its path. One that cannot be read counts as none."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        kept = json.loads(_path(workspace, draft).read_text(encoding="utf-8"))
+        before, texts = ({int(number): text for number, text in kept[name].items()} for name in ("before", "texts"))
+        return ReadRecord(before=before, texts=texts, findings=tuple(Finding(**one) for one in kept["findings"]))
+    return ReadRecord(before={}, texts={})
+
+
+def keep_record(workspace: Workspace, draft: str, record: ReadRecord) -> None:
+    """Keeps the record; it is on disk when this returns. Raises ``InputError``."""
+    write_atomically(_path(workspace, draft), json.dumps(asdict(record), ensure_ascii=False) + "\n", private=True)
+
+
+def _path(workspace: Workspace, draft: str) -> Path:
+    return workspace.state_path("read", f"{PurePath(draft).stem}.json")
