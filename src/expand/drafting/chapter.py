@@ -11,6 +11,7 @@ import itertools
 import json
 import posixpath
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
@@ -38,7 +39,6 @@ from expand.markdown.lines import measure_of
 from expand.markdown.matching import all_unnumbered
 from expand.outline import Book, Outline, Plan, Section, Text, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
-from expand.references.citations import citation_findings
 from expand.references.files import NO_REFERENCES, References
 from expand.references.passages import Passage, quoted, rankings, within_tokens
 from expand.schema import Json
@@ -452,11 +452,18 @@ class Chapter:
             refused=refused,
             finished=self.others.finished,
         )
-        claims = [self.say(claim) for claim in section.must_cite]
-        cited = citation_findings(text, self.known_passages(section.number), claims, section=section.number)
+        cited = self._citations(section, text)
         named = term_variants(text, self._terms, section=section.number)
         every = sorted((*found, *cited, *named), key=lambda finding: finding.line)
         return not_ignored(every, {section.number: text}, self.ignored)
+
+    def _citations(self, section: Section, text: str) -> Iterable[Finding]:
+        known, claims = self.known_passages(section.number), [self.say(claim) for claim in section.must_cite]
+        if not known and not claims:
+            return ()
+        from expand.references.citations import citation_findings  # few sections cite
+
+        return citation_findings(text, known, claims, section=section.number)
 
     @cached_property
     def _terms(self) -> tuple[Term, ...]:
