@@ -6,8 +6,8 @@ import pytest
 from labelled_texts import Figures, cases, figures
 
 from expand.checks import repeats, requirements
-from expand.checks.draft_language import FOREIGN_LETTERS
 from expand.checks.finding import KINDS
+from expand.checks.text_defects import FOREIGN_LETTERS
 from expand.cli import main
 from expand.drafting.read_through import READ_KINDS
 

@@ -14,7 +14,6 @@ from expand.checks import (
     talk,
     text_defects,
 )
-from expand.checks.draft_language import wrong_language
 from expand.checks.finding import Finding, Severity
 from expand.markdown import blocks
 from expand.markdown.names import definitions
@@ -65,7 +64,7 @@ def check_section(
         check_text(text, section=number, finished=finished),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
-        wrong_language(text, [title, *topics], section=number, language=language),
+        text_defects.wrong_language(text, [title, *topics], section=number, language=language),
         requirements.few_examples(examples, wanted, quality.code_language, section=number, severity=severity),
     )
 

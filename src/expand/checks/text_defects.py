@@ -1,5 +1,5 @@
 """Check a text by itself: whether it ends in the middle, holds forbidden characters, uses names that are not defined,
-or fills its lines with next to nothing.
+fills its lines with next to nothing, or is in another language than the book.
 
 ``thin`` measures the matter of a block: the columns of its letters and digits, markers and comments aside. Its bounds
 are per kind of block and far below what the book's finished chapters have, or what people write: prose wrapped at 40
@@ -7,11 +7,12 @@ columns has 30 and more a line.
 """
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 
-from expand.checks.finding import Finding, excerpt, finding
-from expand.markdown import blocks, code, lines, matching, names
+from expand.checks.finding import Finding, Severity, excerpt, finding
+from expand.markdown import blocks, code, languages, lines, matching, names
 from expand.markdown.assemble import ends_in_the_middle
 from expand.markdown.blocks import Block, Kind
 from expand.markdown.sanitize import FORBIDDEN, HARMFUL, name_of
@@ -134,3 +135,49 @@ def _matter(block: Block, rows: list[str]) -> int:
         return sum(any(map(str.isalnum, row)) and not code.is_comment(row, block.language) for row in rows)
     matter = "".join(matching.unnumbered(row.strip(" \t-*+>")) for row in rows)
     return sum(map(str.isalnum, matter)) + matching.cjk_letters(matter)
+
+
+FOREIGN_LETTERS = 40
+"""A piece of fewer letters is in no language: names and commands."""
+_PATH = re.compile(r"[!-~]*[/_\\][!-~]*")
+"""Paths and names of files, in no language; whatever includes them in the page."""
+MOSTLY_FOREIGN = 0.5
+"""Above this share of the text the section must not be accepted."""
+
+
+def wrong_language(text: str, own_titles: Sequence[str], *, section: int, language: str) -> list[Finding]:
+    """At most one: pieces of 40 letters or more that are in another language. ``own_titles`` are the outline's."""
+    sizes: list[tuple[int, str, int, str | None]] = []
+    for line, words in _pieces(text, {matching.title_key(title) for title in own_titles}):
+        piece = _PATH.sub(" ", words)
+        size = languages.letters(piece)
+        sizes.append((line, piece, size, languages.foreign(piece, language) if size >= FOREIGN_LETTERS else None))
+    wrong = [one for one in sizes if one[3] is not None]
+    if not wrong:
+        return []
+    share = sum(size for _, _, size, _ in wrong) / sum(size for _, _, size, _ in sizes)
+    severity: Severity = "blocking" if share > MOSTLY_FOREIGN else "warning"
+    line, piece, _, found = wrong[0]
+    message = (
+        f"{len(wrong)} of {len(sizes)} passages ({share:.0%} of the text) are not in {language!r}; "
+        f"the first at line {line + 1} is in {found!r}: {excerpt(piece)}"
+    )
+    remedy = f"write them in {language!r}"
+    return [finding("wrong-language", section, line + 1, message, severity=severity, remedy=remedy)]
+
+
+def _pieces(text: str, own: set[str]) -> Iterator[tuple[int, str]]:
+    """First line from 0 and words of each passage, of each list and table as a whole, and of all headings together.
+
+    Quotations may be in any language, code is in none, and the outline's own titles are as its author wrote them."""
+    top = [block for block in blocks.blocks(text) if block.kind in ("paragraph", "list", "table")]
+    starts = {line: block.start for block in top for line in range(block.start, block.end)}
+    inner = [(starts[one.line], one.prose) for one in blocks.paragraphs(text) if one.line in starts]
+    for start, group in groupby(inner, key=lambda one: one[0]):
+        yield start, "\n".join(prose for _, prose in group)
+    for block in top:
+        if block.kind == "table":
+            yield block.start, matching.prose(block.text).replace("|", " ")
+    headings = [one for one in blocks.headings(text) if matching.title_key(one.title) not in own]
+    if headings:
+        yield headings[0].start, "\n".join(matching.prose(one.title) for one in headings)
