@@ -165,6 +165,15 @@ def test_bytes_that_need_no_change_survive() -> None:
     assert clean("## 1. A\r\n\r\nb") == "#### A\r\n\r\nb\r\n"
 
 
+def test_comments_at_the_end_are_dropped_and_others_stay() -> None:
+    assert clean("Text.\n\n<!-- end of section -->\n\n---\n<!-- checked -->\n") == "Text.\n"
+    assert clean("Text.\n\n<!-- a note -->\n\nMore.\n") == "Text.\n\n<!-- a note -->\n\nMore.\n"
+    assert clean("Text.\n<!-- right below -->\n") == "Text.\n"
+    code = "```html\n<!-- not one -->\n```\n"
+    assert clean(code) == code
+    assert sanitize.clean("Text.\n\n<!-- a note -->\n", own_headings=(), body_level=4, cut=True).endswith("-->\n")
+
+
 def test_a_cut_answer_keeps_its_end() -> None:
     cut = sanitize.clean("Sure!\n\nSplice moves", own_headings=(), body_level=4, cut=True)
     assert cut == "Splice moves"

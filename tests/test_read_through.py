@@ -211,6 +211,8 @@ LIES = [
     entry("seam", 2, "## 2. Named pipes", "A heading.", (2, "## 2. Named pipes", "## 2. Pipes")),
     entry("seam", 2, "std::fs::File::open(path)", "Not its own.", (2, "std::fs::File::open(path)", "todo!()")),
     entry("seam", 2, PLANTED[2][1], "Worse.", (2, PLANTED[2][1], "```rust\nfn open() {")),
+    entry("seam", 2, PLANTED[2][1], "Hidden.", (2, PLANTED[2][1], "Opened.\n\n<!-- and all below it")),
+    entry("seam", 2, PLANTED[2][1], "Forged.", (2, PLANTED[2][1], "Opened.\n\n<!-- expand language=en plan=full -->")),
     entry("seam", 2, PLANTED[2][0], "The same.", (2, PLANTED[2][0], PLANTED[2][0])),
     entry("seam", 1, "### 1.1 Blocking signals", "Another heading.", (1, "signals\n", "sig\n")),
 ]  # fmt: skip
@@ -227,6 +229,7 @@ def test_lies_harm_nothing(tmp_path: Path) -> None:
     assert any("its edit would change a heading or the author's own text" in one for one in told)
     assert any("with its edit the checks find more: " in one and "open-fence" in one for one in told)
     assert any("its edit changes nothing" in one for one in told)
+    assert sum("its edit would hide what stands below it" in one for one in told) == 2
     assert any("Half of it is nowhere. (not mended: it names no lines)" in one for one in told)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expand.checks import Finding, not_ignored
 from expand.checks.finding import KINDS, Severity, excerpt, finding
+from expand.document.draft import hidden_line
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import Notice
@@ -29,6 +30,7 @@ from expand.errors import InputError, Place
 from expand.ledger import Order
 from expand.llm.profile import strict_object
 from expand.markdown import sanitize
+from expand.markdown.assemble import close
 from expand.markdown.blocks import blocks, newline_of, rows
 from expand.markdown.sanitize import without_forbidden
 from expand.prompts.context import LANGUAGE_NAMES, ChangeContext, ReviewContext, SectionContext
@@ -294,6 +296,8 @@ async def _makeable(
                 obstacle = "its edit would change a heading or the author's own text"
             elif _worse(after := await _weight(draft_file, tried, judge), weight):
                 obstacle = f"with its edit the checks find more: {', '.join(sorted({k for _, k in after - weight}))}"
+            elif any(close(edit.text) != edit.text or hidden_line(edit.text) for edit in remark.edits):
+                obstacle = "its edit would hide what stands below it"
             else:
                 made, weight = edits, after
         found.append(replace(remark, obstacle=obstacle))

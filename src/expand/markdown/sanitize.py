@@ -32,6 +32,7 @@ _BOLD_LINE = re.compile(r"\s*(?:[-*+]\s+)?(\*\*|__)(?!\s)(.+?)(?<!\s)\1\s*[:：]
 _FENCE_ROW = re.compile(r" {0,3}(`{3,}|~{3,})([^`\r\n]*)")
 ANY_FENCE_ROW = re.compile(r"[ \t>]*(`{3,}|~{3,})([^`\r\n]*)")
 """A fence's line also within a list or a quote."""
+_COMMENT = re.compile(r" {0,3}<!--(?:(?!-->).)*-->\s*$", re.DOTALL)
 _BLANK = " \t\r\n"
 _ROW_END = re.compile(r"\r\n?|\n")
 _ATX = re.compile(r"( {0,3})(#{1,6})([ \t]+|(?=[\r\n]|$))(.*)", re.DOTALL)
@@ -109,7 +110,8 @@ def clean(answer: str, *, own_headings: Sequence[str], body_level: int, cut: boo
     """An answer made ready to stand under headings that are the tool's.
 
     Dropped: thinking, a greeting before and an offer after the text, a ```markdown fence around all of it, copies of
-    ``own_headings`` (numbered or not, bold lines, any level), rules at the ends, numbers in front of headings. The
+    ``own_headings`` (numbered or not, bold lines, any level), rules at the ends and comments at the very end, numbers
+    in front of headings. The
     shallowest heading left gets ``body_level``, deeper ones follow, 6 at most. ``cut`` says that the answer ended in
     the middle: then its end stays as it is. Otherwise it ends in exactly one newline; nothing left is "". Cleaning
     twice is cleaning once."""
@@ -321,7 +323,8 @@ def _without_own_headings(text: str, keys: set[str]) -> str:
 
 def _without_edge_rules(text: str, cut: bool) -> str:
     every = blocks.blocks(text)
-    if every and every[-1].kind == "rule" and not cut:
+    # A comment at the end would belong to the heading of the next section, and a new draft look edited by hand.
+    if every and (every[-1].kind == "rule" or _COMMENT.match(every[-1].text)) and not cut:
         text = _replaced(text, every[-1].start, every[-1].end, "")
         every = every[:-1]
     if every and every[0].kind == "rule":
