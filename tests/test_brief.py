@@ -13,11 +13,12 @@ import yaml
 from workspaces import TITLES, expand, small
 
 from expand import RunResult, Workspace, expand_chapter
-from expand.drafting.brief import parse_brief, read_brief
+from expand.drafting.brief import brief_warnings, parse_brief, read_brief
 from expand.drafting.length_loop import LengthLoop
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.errors import InputErrors
 from expand.ledger import verify
+from expand.outline import Outline, Quality, Section, Text
 from expand.outline.lint import too_many_examples
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.behaviours import TextGenerator, written
@@ -103,17 +104,23 @@ def test_topics_share_their_section_by_the_brief(tmp_path: Path) -> None:
     asked = next(sent.last_user_message for sent in writer.requests if sent.section == 1)
     assert "### Blocking signals" in asked
     assert "### Handler safety" in asked
-    assert "lines: 24" in asked
+    assert "lines:" not in asked  # the request has one target; the brief's lines are shares of it
+    shares = re.search(r"In this order they get about (\d+), (\d+) lines\.\n.*Write (\d+) lines\.", asked, re.DOTALL)
+    assert shares is not None
+    first, second, whole = map(int, shares.groups())
+    assert first + second == whole
+    assert second == pytest.approx(3 * first, abs=2)
+    assert all("code examples in all" not in text for text in requests(writer, 1))
     assert "Include 1 complete code example" in asked
     loop = LengthLoop(
         SectionText(Skeleton(number=1, title="One", topics=("A", "B"), target=60, weights=(1, 3))),
         lines_per_request=20,
         fresh_parts=False,
     )
-    first = loop.next()
-    assert first is not None
-    assert first.slots == (0,)
-    assert first.lines == 12  # a quarter of what headings and blanks leave, less the blank below
+    ask = loop.next()
+    assert ask is not None
+    assert ask.slots == (0,)
+    assert ask.lines == 12  # a quarter of what headings and blanks leave, less the blank below
 
 
 @pytest.mark.parametrize(
@@ -243,3 +250,67 @@ def test_examples_that_leave_no_room_for_text_are_named() -> None:
         "30 code examples of about 20 lines leave 14 lines of text for each in 1,049 lines; 29 would fit"
     )
     assert too_many_examples(0, 10) == ""
+
+
+@pytest.mark.parametrize(
+    ("demanded", "given", "said"),
+    [
+        (4, (4, 0), []),  # as many as the outline demands, all in a section that is too small for them
+        (4, (3, 1), []),
+        (4, (3, 0), ["the topics get 3 code examples in all, the outline demands 4; plan 1 more"]),
+        (4, (4, 1), ["section 1 (One): 4 code examples of about 20 lines leave 2 lines of text for each in 90 lines; "
+                     "2 would fit, and the outline demands 4 in all"]),
+        (4, (2, 3), []),  # more than the outline demands, and they fit
+        (0, (2, 3), []),
+        (0, (3, 3), ["section 1 (One): 3 code examples of about 20 lines leave 10 lines of text for each in 90 lines; "
+                     "2 would fit"]),
+    ],
+)  # fmt: skip
+def test_a_brief_spreads_what_the_outline_demands(demanded: int, given: tuple[int, int], said: list[str]) -> None:
+    titles = ["One", "Two"]
+    sections = tuple(
+        Section(number=number, title=Text(plain=title), lines=lines, topics=(Text(plain="All of it"),))
+        for number, (title, lines) in enumerate(zip(titles, (90, 110), strict=True), start=1)
+    )
+    quality = Quality(code_examples=demanded)
+    outline = Outline(id="07", title=Text(plain="T"), source="t.md", sections=sections, quality=quality)
+    entries = [
+        {"title": title, "topics": [{"title": "All of it", "examples": count}]}
+        for title, count in zip(titles, given, strict=True)
+    ]
+    brief, problems = parse_brief(yaml.safe_dump({"sections": entries}), outline, titles)
+    assert brief is not None
+    assert [*problems] == [*brief_warnings(brief, outline)] == said
+
+
+def test_an_author_in_the_right_number_of_examples_is_asked_once(tmp_path: Path) -> None:
+    place = small(tmp_path)
+    with (place / "outlines/07.yaml").open("a") as file:
+        file.write("quality: {code_examples: 4}\n")
+    four = BRIEF.replace("examples: 1", "examples: 3").replace("examples: 0", "examples: 1")
+    writer = author(lambda number: BRIEF.replace("examples: 1", "examples: 0") if number == 0 else four)
+    run(place, writer)
+    asked = [sent.last_user_message for sent in writer.requests if sent.purpose == "brief"]
+    assert len(asked) == 2
+    assert "in all, the outline demands 4; plan" in asked[1]
+    assert "The examples of all topics add up to 4." in asked[0]
+    assert "printed word for word" in asked[0]
+
+
+@pytest.mark.parametrize(("own", "counts"), [(4, (3, 1)), (2, (1, 1))])
+def test_a_section_s_own_demand_is_spread_as_the_brief_says_or_evenly(
+    tmp_path: Path, own: int, counts: tuple[int, int]
+) -> None:
+    place, writer = (
+        small(tmp_path),
+        author(BRIEF.replace("examples: 1", "examples: 3").replace("examples: 0", "examples: 1")),
+    )
+    path = place / "outlines/07.yaml"
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data["id"] = "07"
+    data["sections"][0]["code_examples"] = own
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    run(place, writer)
+    asked = next(sent.last_user_message for sent in writer.requests if sent.section == 1)
+    assert f"Include {own} complete code examples" in asked
+    assert tuple(map(int, re.findall(r"examples: (\d+)", asked))) == counts

@@ -11,7 +11,7 @@ import pytest
 from workspaces import shipped
 
 from expand import RunResult, Workspace, expand_chapter
-from expand.drafting.length_loop import Ask, LengthLoop
+from expand.drafting.length_loop import Ask, LengthLoop, Outcome, expected_ratio
 from expand.drafting.section_text import SectionText, Skeleton, imagined_line
 from expand.llm.types import Finish
 from expand.testing import ScriptedAuthor, SentRequest
@@ -121,3 +121,37 @@ def test_the_first_section_corrects_what_is_asked_for_the_others(tmp_path: Path)
     for sent in drafts:
         if sent.section in wanted:
             assert sent.asked_lines == pytest.approx(wanted[sent.section] / 1.5, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("samples", "least", "most"),
+    [
+        ([], 1.0, 1.0),
+        ([(50, 48)], 1.0, 1.0),
+        ([(50, 55)], 1.0, 1.0),  # a tenth too much may be chance
+        ([(50, 56)], 1.01, 1.03),
+        ([(50, 48), (100, 116)], 1.01, 1.03),
+        ([(100, 112)] * 4, 1.06, 1.08),  # what every section has is none
+        ([(150, 225)], 1.39, 1.41),
+        ([(150, 68)], 0.54, 0.56),
+    ],
+)
+def test_what_may_be_chance_corrects_nothing(samples: list[tuple[int, int]], least: float, most: float) -> None:
+    outcomes = [
+        Outcome(ask=Ask(purpose="draft", slots=(0,), lines=asked, ordinal=0), grown=grown) for asked, grown in samples
+    ]
+    assert least <= expected_ratio(outcomes) <= most
+
+
+def test_an_author_who_varies_by_chance_is_asked_for_what_is_wanted(tmp_path: Path) -> None:
+    generator = TextGenerator()
+    ratios = {1: 0.95, 2: 1.08, 3: 0.95, 4: 1.08}
+
+    def write(sent: SentRequest) -> str:
+        return written(sent.question, "normal", generator=generator, ratio=ratios[sent.section])[0]
+
+    author = ScriptedAuthor(write=write)
+    run(shipped(tmp_path), author, sections=[*ratios], concurrency=1, brief=False)
+    asked = {sent.section: sent.asked_lines for sent in drafting(author) if sent.purpose == "draft"}
+    targets = {1: 150, 2: 250, 3: 150, 4: 200}
+    assert all(targets[section] - 5 <= lines <= targets[section] for section, lines in asked.items()), asked

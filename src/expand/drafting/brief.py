@@ -49,20 +49,21 @@ class SectionBrief(NamedTuple):
         keys = {title_key(title) for title in titles}
         return next((topic for topic in self.topics if title_key(topic.title) in keys), None)
 
-    def text(self, topics: Sequence[Sequence[str]] = ()) -> str:
-        """The entry as YAML, without its opening. Of its topics those of ``topics`` (each with its titles in every
-        language) alone, with their lines where there are several."""
+    def text(self, topics: Sequence[Sequence[str]] = (), examples: Sequence[int] = ()) -> str:
+        """The entry as YAML, without its opening and the topics' lines, which are shares of what a request asks for.
+        Of its topics those of ``topics`` (each with its titles in every language) alone, with the code ``examples``
+        that they should have where there are several."""
         data = {key: value for key, value in self.data.items() if key not in ("title", "opening", "topics")}
-        wanted = [found for titles in topics if (found := self.topic(titles)) is not None]
+        counts = examples or [0] * len(topics)
+        wanted = [(found, n) for titles, n in zip(topics, counts, strict=True) if (found := self.topic(titles))]
         several = len(wanted) > 1
         shown: list[dict[str, Json]] = [
             {
                 "title": topic.title,
-                **({"lines": topic.lines} if several and topic.lines else {}),
-                **({"examples": topic.examples} if several and topic.examples is not None else {}),
+                **({"examples": count} if several and topic.examples is not None else {}),
                 **({"shows": list(topic.shows)} if topic.shows else {}),
             }
-            for topic in wanted
+            for topic, count in wanted
         ]
         # Titles alone say nothing that the request does not.
         topics_data: list[Json] = [*shown] if any(len(one) > 1 for one in shown) else []
@@ -126,7 +127,7 @@ def parse_brief(text: str, outline: Outline, titles: Sequence[str]) -> tuple[Bri
     if missing:
         return None, (*faults, *(f"section {title!r} has no entry; add it, with just this title" for title in missing))
     brief = _brief({**_clean(data), "sections": entries})
-    return brief, tuple(crowded(brief, outline))
+    return brief, tuple(example_faults(brief, outline))
 
 
 def as_yaml(brief: Brief) -> str:
@@ -136,7 +137,7 @@ def as_yaml(brief: Brief) -> str:
 
 def brief_warnings(brief: Brief, outline: Outline) -> Iterator[str]:
     """What is odd about a brief: entries that no section is told, names that a section is to introduce and does not,
-    and sections with too many examples."""
+    and too few or too many code examples."""
     keys = {title_key(title) for section in outline.sections for title in section.title.every()}
     for entry in brief.sections:
         if title_key(entry.title) not in keys:
@@ -148,18 +149,45 @@ def brief_warnings(brief: Brief, outline: Outline) -> Iterator[str]:
             names, parts = introduced.get(int(found["number"])), re.findall(r"\w+", found["name"])
             if names is None or (names and not set(parts) & set(re.findall(r"\w+", names))):
                 yield f"section {number} relies on {quoted(found[0])}, which that section does not introduce"
-    yield from crowded(brief, outline)
+    yield from example_faults(brief, outline)
 
 
-def crowded(brief: Brief, outline: Outline) -> Iterator[str]:
-    """What does not fit: sections whose examples leave too few lines for their text, with the figure that would."""
-    for section in outline.sections:
-        entry = brief.section(section)
-        if entry is None:
-            continue
-        wanted = sum(topic.examples or 0 for topic in entry.topics)
-        if message := too_many_examples(wanted, section.lines):
-            yield f"section {section.number} ({entry.title}): {message}"
+def topic_examples(outline: Outline, section: Section, entry: SectionBrief | None) -> tuple[int, ...]:
+    """The code examples that each topic of a section should have: those that its entry in the brief gives it, else its
+    part of the section's demand, or of the chapter's. A section's demand holds against an entry of another sum."""
+    wanted = section.code_examples
+    found = [entry.topic(topic.every()) for topic in section.topics] if entry else []
+    given = tuple(topic.examples or 0 if topic is not None else 0 for topic in found)
+    if any(topic is not None and topic.examples is not None for topic in found) and wanted in (None, sum(given)):
+        return given
+    if wanted is None:
+        before = sum(other.lines for other in outline.sections if other.number < section.number)
+        wanted = _part(outline.quality.code_examples, before, section.lines, outline.target_lines)
+    topics = max(1, len(section.topics))
+    return tuple(_part(wanted, slot, 1, topics) for slot in range(topics))
+
+
+def _part(wanted: int, before: int, size: int, total: int) -> int:
+    """A part's share of a whole number. The difference of two rounded sums, so that all parts add up to it: rounding
+    each by itself loses or invents some."""
+    return round(wanted * (before + size) / total) - round(wanted * before / total)
+
+
+def example_faults(brief: Brief, outline: Outline) -> Iterator[str]:
+    """Fewer code examples than the outline demands; or more, and the sections in which they leave too little text.
+
+    What the outline demands may be spread over the sections as it likes: a section that gets many is no fault."""
+    asked = [(one, sum(topic_examples(outline, one, brief.section(one)))) for one in outline.sections]
+    unplanned = sum(sum(topic_examples(outline, one, None)) for one in outline.sections)
+    total, demanded = sum(count for _, count in asked), max(outline.quality.code_examples, unplanned)
+    if total < demanded:
+        more = demanded - total
+        yield f"the topics get {total} code examples in all, the outline demands {demanded}; plan {more} more"
+    elif total > demanded:
+        for section, count in asked:
+            if message := too_many_examples(count, section.lines):
+                whole = f", and the outline demands {demanded} in all" if demanded else ""
+                yield f"section {section.number} ({section.title.every()[0]}): {message}{whole}"
 
 
 def _brief(data: Mapping[str, Any]) -> Brief:

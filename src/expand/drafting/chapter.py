@@ -26,7 +26,7 @@ from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, giving_way, opened, own_texts
 from expand.document.page import BYTE_ORDER_MARK, Heading, Page, first_fault
 from expand.document.source import NOTHING_PLACED, Placement, footer_line, place, read_source, relinked
-from expand.drafting.brief import Brief, SectionBrief
+from expand.drafting.brief import Brief, SectionBrief, topic_examples
 from expand.drafting.memory import NO_OTHERS, OtherChapters, terms_of, told
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
@@ -538,18 +538,8 @@ class Chapter:
         return sum(self.topic_examples(section))
 
     def topic_examples(self, section: Section) -> tuple[int, ...]:
-        """The code examples that each topic of a section should have, in one figure for prompts, checks and reports:
-        those that the brief gives it, else its part of the section's demand, or of the chapter's."""
-        wanted = section.code_examples
-        if wanted is None:
-            entry = self.brief_of(section)
-            found = [entry.topic(topic.every()) for topic in section.topics] if entry else []
-            if any(topic is not None and topic.examples is not None for topic in found):
-                return tuple(topic.examples or 0 if topic is not None else 0 for topic in found)
-            before = sum(other.lines for other in self.outline.sections if other.number < section.number)
-            wanted = _part(self.outline.quality.code_examples, before, section.lines, self.outline.target_lines)
-        topics = max(1, len(section.topics))
-        return tuple(_part(wanted, slot, 1, topics) for slot in range(topics))
+        """The code examples that each topic of a section should have: one figure for prompts, checks and reports."""
+        return topic_examples(self.outline, section, self.brief_of(section))
 
     def _context(self) -> ChapterContext:
         total, count = self.outline.target_lines, self.setup.counter.count
@@ -598,9 +588,3 @@ class Chapter:
         """Whether a title is plainly not in the draft's language: Latin letters for Chinese."""
         cjk = matching.cjk_letters(text) > 0
         return cjk != matching.is_cjk_language(self.language)
-
-
-def _part(wanted: int, before: int, size: int, total: int) -> int:
-    """A part's share of a whole number. The difference of two rounded sums, so that all parts add up to it: rounding
-    each by itself loses or invents some."""
-    return round(wanted * (before + size) / total) - round(wanted * before / total)

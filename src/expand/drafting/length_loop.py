@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 
 from expand.drafting.section_text import SectionText
 from expand.llm.profile import Profile
@@ -48,6 +48,8 @@ MOST_CHARACTERS = 1000
 """A text of more characters than this for each line of its target is long enough, however few lines they are on."""
 FINISH_TRIES = 2
 RATIO_WINDOW = 4
+CHANCE = 0.1
+"""How far one section's delivery ratio is off by chance: an author of 0.96 and then 1.16 is true to what is asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +100,14 @@ def delivery_ratio(outcomes: Sequence[Outcome]) -> float:
     asked = sum(outcome.ask.lines for outcome in last)
     grown = sum(outcome.grown for outcome in last)
     return min(MOST_RATIO, max(LEAST_RATIO, grown / asked)) if asked else 1.0
+
+
+def expected_ratio(outcomes: Sequence[Outcome]) -> float:
+    """The delivery ratio that the answers to other sections make one expect: what they had, less what may be chance,
+    which is the less the more answers there are."""
+    ratio = delivery_ratio(outcomes)
+    chance = CHANCE / sqrt(max(1, min(len(outcomes), RATIO_WINDOW)))
+    return ratio + min(chance, max(-chance, 1 - ratio))
 
 
 def gives_up(section_text: SectionText) -> bool:

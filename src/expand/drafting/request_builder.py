@@ -7,6 +7,7 @@ over the same input make the same orders.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 
 from expand.budget import Amount
@@ -326,15 +327,20 @@ class RequestBuilder:
     def _section_brief(self, slots: Sequence[int]) -> str:
         """What the brief says for the section, and for the topics of this request."""
         topics = self._section.topics
-        return self._entry.text([topics[slot].every() for slot in slots] if topics else ()) if self._entry else ""
+        if self._entry is None or not topics:
+            return self._entry.text() if self._entry else ""
+        return self._entry.text([topics[slot].every() for slot in slots], [self._examples[slot] for slot in slots])
 
     def _topic_lines(self, ask: Ask) -> tuple[int, ...]:
-        """How the topics of a request share it, in what the outline counts; () where the outline does not say."""
-        own = [self._section.topic_lines[slot] for slot in ask.slots] if self._section.topic_lines else []
+        """How the topics of a request share it, in what the outline counts; () where neither outline nor brief says."""
+        weights = self._skeleton.weights
+        own = [weights[slot] for slot in ask.slots] if weights else []
         if len(own) < 2:
             return ()
-        stated = self._skeleton.measure.stated
-        return tuple(stated(round(ask.lines * lines / sum(own))) for lines in own)
+        whole = self._skeleton.measure.stated(ask.lines)
+        # Differences of rounded sums: each rounded by itself, they might add up to another number than is asked for.
+        sums = [round(whole * total / sum(own)) for total in accumulate(own, initial=0)]
+        return tuple(after - before for before, after in pairwise(sums))
 
     def _before(self, ask: Ask, section_text: SectionText) -> str:
         """The end of what the request goes on from: its topic's text, or the topic's before."""

@@ -23,6 +23,7 @@ from expand.drafting.length_loop import (
     STRONG_LEAST_LINES,
     Ask,
     delivery_ratio,
+    expected_ratio,
     gives_up,
     loop_for,
 )
@@ -184,7 +185,7 @@ class SectionRun:
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
         profile = self._chapter.setup.profile
-        expected = delivery_ratio(self._context.delivered)
+        expected = expected_ratio(self._context.delivered)
         loop = loop_for(self._text, profile, first_purpose=purpose, expected_ratio=expected)
         lean = self._context.lean
         if lean is None or self._chapter.id in lean:

@@ -101,7 +101,7 @@ class RequestContext:
         About("How many lines it asks for, or words or characters; the last figure in front of the unit is taken.", 45),
     ]
     topic_lines: Annotated[
-        tuple[int, ...], About("How much of it each topic gets, where the outline says so.", (30, 15))
+        tuple[int, ...], About("How much of it each topic gets, where outline or brief says so.", (30, 15))
     ] = ()
     unit: Annotated[Unit, About("What it counts: `lines`, `words` or `characters`.", "lines")] = "lines"
     previous_section: Annotated[str, About('The title of the section before, "" for the first.', "Methods")] = ""
