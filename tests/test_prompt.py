@@ -62,6 +62,7 @@ BARE_CHAPTER = replace(
     code_examples=0,
     code_language="",
     code_check=False,
+    numbered=False,
     brief="",
     cites=False,
     references="",
@@ -159,7 +160,12 @@ CHANGE = ChangeContext(
 SECOND_LOOK = replace(
     REVIEW,
     sections=(),
-    changes=(CHANGE, replace(CHANGE, section=1, before="With 4", after=""), replace(CHANGE, finding=2, after=None)),
+    changes=(
+        CHANGE,
+        replace(CHANGE, section=1, before="With 4", after=""),
+        replace(CHANGE, finding=2, after=None),
+        replace(CHANGE, finding=3, after=None, obstacle="the section was edited by hand"),
+    ),
 )
 WHOLE: dict[str, Any] = {"opens_section": True, "closes_section": True}
 Context = ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext | TranslationContext

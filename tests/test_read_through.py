@@ -252,6 +252,21 @@ def test_what_a_second_look_rejects_stays(tmp_path: Path) -> None:
     assert {one.severity for one in rejected} == {"note"}
 
 
+def test_the_second_look_is_told_why_nothing_is_changed(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    author = reader([
+        entry("seam", 1, "## 1. Signal handling", "It is about masks.", (1, "Signal handling", "Masks")),
+        entry("unkept-promise", 1, PLANTED[1][2], "No handler is shown."),
+        FIVE[0],
+    ])  # fmt: skip
+    read(place, author)
+    looks = author.requests[-1].last_user_message.split("\nFinding ")[1:]
+    refused = "Nothing is changed, because its edit would change a heading or the author's own text: judge only whether"
+    assert [refused in look for look in looks] == [True, False, False]
+    assert ["Nothing is changed: judge only whether" in look for look in looks] == [False, True, False]
+    assert ["As it would be:" in look for look in looks] == [False, False, True]
+
+
 def test_a_finding_without_a_cure_is_a_warning(tmp_path: Path) -> None:
     place = drafted(small(tmp_path))
     result = read(place, reader([entry("Unkept Promise", 1, PLANTED[1][2], "No handler is shown.")]))
@@ -287,6 +302,54 @@ def test_a_change_by_hand_makes_the_draft_unread(tmp_path: Path) -> None:
     assert run(place, author).attempts == 0  # by itself only what was drafted is read
     assert found(read(place, author)) == []
     assert purposes(author) == ["review"]
+
+
+OPENINGS = {1: "Deals with signals, which come first.", 3: "Rules, in short."}
+NEW_OPENINGS = {1: "Signals come first: everything else waits for them.", 3: "These are the rules in short."}
+
+
+@pytest.mark.parametrize("layout", ["numbered", "keep"])
+def test_an_opening_that_was_mended_stays_in_a_revision(tmp_path: Path, layout: str) -> None:
+    place = small(tmp_path)
+    outline, brief = place / "outlines/07.yaml", place / "briefs/07.yaml"
+    outline.write_text(f"layout: {layout}\n" + outline.read_text(encoding="utf-8"), encoding="utf-8")
+    brief.parent.mkdir()
+    titles = {1: "Signal handling", 3: "Checklist"}
+    lines = [f"- {{title: {titles[n]}, opening: '{said}'}}" for n, said in OPENINGS.items()]
+    brief.write_text("\n".join(["sections:", *lines, ""]), encoding="utf-8")
+    mends = [entry("seam", n, old, "No sentence.", (n, old, NEW_OPENINGS[n])) for n, old in OPENINGS.items()]
+    run(place, reader(mends))
+
+    def stands_there(number: int, opening: str) -> None:
+        text = document.read(draft_of(place)).sections[number - 1].text
+        assert text.split("\n\n")[1] == opening
+        assert text.count(opening) == 1
+        assert OPENINGS[number] not in text
+
+    for number, opening in NEW_OPENINGS.items():
+        stands_there(number, opening)
+        author = reader()
+        run(place, author, sections=[number], fresh=True, instruction="Say it in shorter sentences.")
+        stands_there(number, opening)
+        asked = next(sent.last_user_message for sent in author.requests if sent.purpose == "revise")
+        assert f"it stands there already, go on from it: {opening}\n" in asked
+        assert OPENINGS[number] not in asked
+        shown = asked.partition("The text as it stands:\n<<<\n")[2].partition("\n>>>")[0]
+        wanted = ["### Blocking signals", "### Handler safety"] if number == 1 else []
+        assert [row for row in shown.split("\n") if row.startswith("### ")] == wanted
+        assert not wanted or shown.startswith(wanted[0])
+    # Titles that changed leave the text as it is; another opening in the brief is a wish of its own.
+    text = outline.read_text(encoding="utf-8")
+    outline.write_text(text.replace("en: Handler safety", "en: Safe handlers"), encoding="utf-8")
+    run(place, author := reader(), read=False)
+    stands_there(1, NEW_OPENINGS[1])
+    assert "### " * (layout == "keep") + "Safe handlers" in text_of(place)
+    assert author.requests == []
+    said = brief.read_text(encoding="utf-8").replace(OPENINGS[1], "First, signals.")
+    brief.write_text(said, encoding="utf-8")
+    run(place, reader(), read=False)
+    stands_there(1, "First, signals.")
+    stands_there(3, NEW_OPENINGS[3])
 
 
 def test_lines_that_go_take_the_blank_one_along(tmp_path: Path) -> None:

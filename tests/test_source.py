@@ -13,7 +13,7 @@ from expand.checks import source_findings
 from expand.checks.incoming_links import broken_incoming
 from expand.document.source import PlacedBlocks, place, read_source, relinked
 from expand.markdown import blocks
-from expand.outline import Outline, Section, Text
+from expand.outline import Layout, Outline, Section, Text
 from expand.outline.reading import read_outline
 
 ROOT = Path(__file__).parent.parent
@@ -239,6 +239,20 @@ def test_a_heading_that_is_like_a_topic_is_worth_twenty(words: int, number: int)
     topic, heading = titles_alike(4, 10)
     text = " ".join(f"q{word}q" for word in range(words))
     assert placed_in(heading, text, book(text, topic)) == number
+
+
+@pytest.mark.parametrize("layout", ["keep", "numbered"])
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ("To be written.", set()), ("TODO", set()), ("*Coming soon…*", set()), ("待补充", set()),
+        ("内容待补充。", set()), ("TODO: say what needs root", {"superseded"}), ("TODO：说明权限", {"superseded"}),
+        ("To be written by root.", {"left-out"}), ("待补充的库存由夜间任务计算。", {"left-out"}),
+    ],
+)  # fmt: skip
+def test_a_placeholder_that_says_nothing_else_is_not_missed(layout: Layout, block: str, said: set[str]) -> None:
+    found = source_findings(blocks.blocks(f"## A\n\n{block}\n"), "## A\n\nText.\n", layout=layout)
+    assert {finding.kind for finding in found} == said
 
 
 def test_headings_and_rules_that_gave_way_are_said() -> None:

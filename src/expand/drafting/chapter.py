@@ -565,6 +565,7 @@ class Chapter:
                 for skeleton in self.skeletons.values()
             ),
             code_check=self.setup.code_check,
+            numbered=self.layout == "numbered",
             units=tuple(sorted({skeleton.measure.unit for skeleton in self.skeletons.values()})),
             brief=self.brief.text() if self.brief else "",
             cites=any(self.quoted_passages.values()),

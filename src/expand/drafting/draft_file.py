@@ -28,7 +28,7 @@ from expand.checks.voice import voice_drift
 from expand.document import draft as document
 from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
-from expand.document.layout import assembled
+from expand.document.layout import Opening, assembled
 from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import (
@@ -50,7 +50,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown import lines, names
-from expand.markdown.blocks import anchor, newline_of
+from expand.markdown.blocks import anchor, blocks, newline_of
 from expand.outline import Book, Outline, Section
 from expand.references.files import read_references
 from expand.references.footnotes import outdated, renewed
@@ -105,10 +105,11 @@ def open_chapter(
 
 
 class Begun(NamedTuple):
-    """The text of each topic that a section goes on from, its opening, and whether it has all in their lines."""
+    """The text of each topic that a section goes on from, the opening that stands in its draft (None: the brief's), and
+    whether it has all in their lines."""
 
     bodies: tuple[str, ...] = ()
-    opening: str = ""
+    opening: str | None = None
     whole: bool = False
 
 
@@ -229,24 +230,32 @@ class DraftFile:
 
     def begun(self, section: Section, revision: Revision) -> Begun:
         """What a section that is due goes on from: its text, where only titles and topics changed since it was drafted.
-        What changed otherwise - the source, an instruction, how much is asked for - has it drafted anew."""
+        What changed otherwise - the source, an instruction, how much is asked for - has it drafted anew; by an
+        instruction, below the opening that it has, which a read-through or a person may have changed."""
         stamp, chapter = self._stamps.get(section.number), self.chapter
         changed = set(differences(stamp.key, chapter.key(section, revision))) if stamp and stamp.key else set(PARTS)
         same_source = self._former is not None and self._former.source_hash == file_hash(self._source)
-        if stamp is None or not changed or not changed <= {"outline", *(("source",) if same_source else ())}:
-            return NOT_BEGUN
-        if chapter.demands_more(section, stamp.demands):
+        if stamp is None or stamp.key == SOURCE_KEY or chapter.demands_more(section, stamp.demands):
             return NOT_BEGUN
         skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
-        found = bodies(self.texts[section.number], wanted.topics, (*chapter.authors, skeleton.opening))
-        begun = SectionText(skeleton.opened(found.opening))
-        begun.bodies = [found.texts.get(slot, "") for slot in begun.slots]
+        found = bodies(self.texts[section.number], wanted.topics, chapter.authors)
+        texts, opening = dict(found.texts), found.opening
+        if texts and not wanted.topics and any(isinstance(part, Opening) for part in skeleton.parts):
+            # Nothing but its place tells the opening from the rest: it is the first paragraph, if the text begins so.
+            first, said = blocks(texts[0])[0], texts[0].split("\n")
+            end = first.end if first.kind == "paragraph" else 0
+            opening, texts[0] = "\n".join(said[:end]).strip("\n"), "\n".join(said[end:]).strip("\n")
+        anew = Begun(opening=opening) if revision.instruction and texts else NOT_BEGUN
+        if not changed or not changed <= {"outline", *(("source",) if same_source else ())}:
+            return anew
+        begun = SectionText(skeleton.opened(opening))
+        begun.bodies = [texts.get(slot, "") for slot in begun.slots]
         whole = all(begun.bodies)
         share = begun.lines / section.lines
         less = found.others or not stamp.lines
         if whole and not less and skeleton.goal != stamp.lines and not SHORT <= share <= LONG:
-            return NOT_BEGUN
-        return Begun(tuple(begun.bodies), found.opening, whole=whole and (not less or share >= SHORT))
+            return anew
+        return Begun(tuple(begun.bodies), opening, whole=whole and (not less or share >= SHORT))
 
     def write(self) -> None:
         """Write the draft as it is now; not at all where nothing changed."""
@@ -440,7 +449,7 @@ class DraftFile:
                 whole = inserted(whole, slot, named.topics, f"{heading}\n\n{body}")
             return DraftSection(number=number, text=whole), stamp
         own = bodies(section.text if section else "", named.topics, self.chapter.authors)
-        text.skeleton = text.skeleton.opened(own.opening)
+        text.skeleton = text.skeleton.opened(own.opening or None)
         text.bodies = [carried.texts.get(slot) or own.texts.get(slot, "") for slot in text.slots]
         whole = text.render()
         before = stamp if stamp is not None and stamp.key not in ("", SOURCE_KEY) else carried.stamp

@@ -349,6 +349,7 @@ def _changes(number: int, remark: Remark, texts: Mapping[int, str]) -> Iterator[
             problem=remark.problem,
             before=text[first:last].strip("\r\n"),
             after=(text[first:start] + new + text[end:last]).strip("\r\n") if remark.mends else None,
+            obstacle=remark.obstacle,
         )
 
 

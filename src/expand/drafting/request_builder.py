@@ -286,11 +286,9 @@ class RequestBuilder:
         material = [*skeleton.intro] if 0 in slots else []
         for slot in slots:
             material += skeleton.placed.get(slot, ())
-        present = [self._extra.present[slot] for slot in slots if slot in self._extra.present]
-        if repairing:
-            headed = [f"### {skeleton.topics[slot]}\n\n" if len(slots) > 1 else "" for slot in slots]
-            whole = [f"{heading}{section_text.bodies[slot]}" for heading, slot in zip(headed, slots, strict=True)]
-            present = [ask.code] if ask.code else whole
+        present = dict(enumerate(section_text.bodies)) if repairing else self._extra.present
+        headed = [f"### {skeleton.topics[slot]}\n\n" if len(slots) > 1 else "" for slot in slots]
+        shown = [h + present[slot].strip("\n") for h, slot in zip(headed, slots, strict=True) if slot in present]
         return replace(
             self._base,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
@@ -305,11 +303,11 @@ class RequestBuilder:
             cut=ask.purpose == "continue" and section_text.cut[slots[0]],
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
             code_examples=sum(self._examples[slot] for slot in slots) if first else 0,
-            present="\n\n".join(present).strip("\n"),
+            present=ask.code.strip("\n") or "\n\n".join(shown),
             told=self._extra.preceding if first else "",
             problems=ask.problems,
             code_only=bool(ask.code),
-            opening=skeleton.opening if first and 0 in slots else "",
+            opening=section_text.skeleton.opening if first and 0 in slots else "",
             section_brief=self._section_brief(slots) if first else "",
             must_cite=self._claims(slots) if first else (),
             opens_section=first and 0 in slots,

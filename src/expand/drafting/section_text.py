@@ -91,11 +91,12 @@ class Skeleton:
             texts = []
         return opened(parts, "" if self.intro else self.opening)
 
-    def opened(self, opening: str) -> Skeleton:
-        """The same with first sentences that stand there already, where the brief gives none."""
-        if self.opening or not opening or any(isinstance(part, Opening) for part in self.kept):
+    def opened(self, opening: str | None) -> Skeleton:
+        """The same with the first sentences that the draft has, in the place of the brief's; None leaves these."""
+        if opening is None or opening == self.opening:
             return self
-        return replace(self, opening=opening, kept=opened(self.kept, opening) if self.kept else ())
+        bare = [part for part in self.kept if not isinstance(part, Opening)]
+        return replace(self, opening=opening, kept=opened(bare, opening.replace("\n", self.newline)) if bare else ())
 
     @cached_property
     def heading(self) -> str:

@@ -67,6 +67,7 @@ class ChapterContext:
         tuple[SectionContext, ...], About("All sections of the chapter, in their order.", (_EXAMPLE_SECTION,))
     ]
     code_check: Annotated[bool, About("Whether toolchains judge the code blocks.", True)] = False
+    numbered: Annotated[bool, About("Whether the headings of its sections have numbers.", True)] = True
     units: Annotated[
         tuple[Unit, ...], About("What its requests count: `lines`, `words`, `characters` or several.", ("lines",))
     ] = ("lines",)
@@ -197,7 +198,8 @@ class ChangeContext:
     section: Annotated[int, About("The section that the lines are in.", 2)]
     problem: Annotated[str, About("What the reviewer says is wrong.", "Section 1 says 3 workers.")]
     before: Annotated[str, About("The lines as they stand.", "It starts 4 workers.")]
-    after: Annotated[str | None, About("The lines as they would be; none where no change is proposed.", "It starts 3.")]
+    after: Annotated[str | None, About("The lines as they would be; none where nothing is changed.", "It starts 3.")]
+    obstacle: Annotated[str, About('Why a proposed change is not made, "" for none.', "its edit changes nothing")] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

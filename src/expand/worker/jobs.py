@@ -42,10 +42,11 @@ JOB_OPTIONS = ("plan", "language", "unpriced")
 class SectionJob:
     """One section and what it is to be made from.
 
-    ``key`` is the section's key as whoever queued it computed it (see ``drafting.chapter``), ``edition`` the number
-    of the revision in it and ``model`` the model in it, for messages. ``lines`` is the target. ``present`` is the text
-    of each topic as it stands, where an editor's instruction is to be carried out on it; ``begun`` is that text where
-    the section goes on from it. ``ledger_id`` is the number that the ledger has its editions under, 0 for its own."""
+    ``key`` is the section's key as whoever queued it computed it (see ``drafting.chapter``), ``edition`` the number of
+    the revision in it and ``model`` the model in it, for messages. ``lines`` is the target. ``present`` is the text of
+    each topic as it stands, where an editor's instruction is to be carried out on it; ``begun`` is that text where the
+    section goes on from it, and ``opening`` what stands above, None for the brief's. ``ledger_id`` is the number that
+    the ledger has its editions under, 0 for its own."""
 
     chapter: str
     section: int
@@ -56,6 +57,7 @@ class SectionJob:
     lines: int
     present: Mapping[int, str] = field(default_factory=dict)
     begun: Sequence[str] = ()
+    opening: str | None = None
     ledger_id: int = 0
 
     @property
@@ -78,6 +80,7 @@ class SectionJob:
             "model": self.model,
             "lines": self.lines,
             "begun": [*self.begun],
+            "opening": self.opening,
             "ledger_id": self.ledger_id,
             "present": {str(slot): text for slot, text in self.present.items()},
             **{name: getattr(self.options, name) for name in JOB_OPTIONS},

@@ -146,6 +146,7 @@ def _job(drafts: DraftStore, chapter: str, check: SectionCheck, options: RunOpti
         lines=check.section.lines,
         present=dict(check.extra.present),
         begun=check.begun.bodies,
+        opening=check.begun.opening,
         ledger_id=drafts.look(chapter).ledger_id(check.section.number),
     )
 

@@ -123,7 +123,7 @@ class SectionRunner:
         if key != job.key:
             raise MisfitError(_differing(job, key, self._settings.model))
         extra = ExtraContext(present=job.present)
-        begun = Begun(tuple(job.begun))
+        begun = Begun(tuple(job.begun), job.opening)
         return chapter, SectionCheck(section=section, state="due", revision=revision, key=key, extra=extra, begun=begun)
 
     def _chapter(self, job: SectionJob) -> Chapter:
