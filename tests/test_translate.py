@@ -465,6 +465,23 @@ def test_from_the_command_line_to_the_document(tmp_path: Path, server: ScriptedS
     assert (late.code, "+我的话。" in late.err) == (2, True)
 
 
+def test_sections_are_found_in_a_translation_whose_titles_the_outline_lacks(
+    tmp_path: Path, server: ScriptedServer
+) -> None:
+    place = book(tmp_path, text=chapter("en"))
+    outline = place / "outlines/07.yaml"
+    outline.write_text(
+        re.sub(r"\{en: ([^,]+), zh: [^}]+\}", r"\1", outline.read_text(encoding="utf-8")), encoding="utf-8"
+    )
+    assert command(place, server).code in (0, 5)
+    assert "## Named pipes" not in draft_of(place)
+    reviewed = expand(place, "review", "07", "--language", "zh", "--format", "json").json
+    originals = re.split(r"(?m)^## ", (place / "docs/07.md").read_text(encoding="utf-8"))[1:]
+    lines = [section["lines"] for section in reviewed["chapters"][0]["sections"]]
+    assert len(lines) == len(originals) == 3
+    assert all(line > original.count("\n") / 2 for line, original in zip(lines, originals, strict=True))
+
+
 def test_a_draft_is_translated_once_it_is_finished(tmp_path: Path, server: ScriptedServer) -> None:
     place = small(tmp_path / "book")
     ran = command(place, server)
@@ -512,12 +529,14 @@ def test_no_byte_outside_of_passages_changes(newline: str) -> None:
     text = (
         "\ufeff"
         + chapter("en").replace("\n", newline)
+        + "\n{* ../code/tutorial.py hl[1:3] *}\n\n"
         + "Setext\nover two rows\n====\n\nA row.  \nAnother\\\nlast.\n\n::: tip Title\nInside.\n:::\n"
     )
     found = passages(text)
     assert replaced(text, {one: text[one.start : one.end] for one in found}) == text
     said = translated(text, dict.fromkeys(found, "译"))
     assert said.startswith("\ufeff---" + newline)
+    assert "{* ../code/tutorial.py hl[1:3] *}" in said
     assert ("A row." in said, "译  \n译\\\n译\n" in said, "::: tip Title\n译\n:::\n" in said) == (False, True, True)
     assert (
         with_links_moved("## 译\n\n[x](#one) [y](two.md#one) [z](#kept)\n", "## One\n\n")

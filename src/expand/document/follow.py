@@ -56,7 +56,9 @@ def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
     free = count(max(len(sections), *(section.number for section in own), 0) + 1 if own else 1)
     for other in own:
         if other.number not in numbers:
-            numbers[other.number] = other.number if other.number > len(sections) else next(free)
+            # The outline may have no titles in a translation's language: its numbers are the outline's.
+            known = draft.translated and other.number - 1 not in found
+            numbers[other.number] = other.number if known or other.number > len(sections) else next(free)
     return numbers
 
 

@@ -18,7 +18,7 @@ from expand.markdown import blocks, languages, matching, names
 from expand.markdown.blocks import rows
 
 _MARKS = re.compile(
-    r"(?:[:/]{3,}|!!!|\?\?\?|===|<!--|\$\$|\[TOC\]|\[![A-Z]+\]|\{%|\{\{[%<]|(?:import|export)\s.*[;'\"{]|</?[A-Za-z][^<>]*>$)"
+    r"(?:[:/]{3,}|!!!|\?\?\?|===|<!--|\$\$|\[TOC\]|\[![A-Z]+\]|\{[%*]|\{\{[%<]|(?:import|export)\s.*[;'\"{]|</?[A-Za-z][^<>]*>$)"
 )
 """What a row begins with that is no prose: directives, admonitions, tabs, tags, shortcodes, MDX."""
 _FRONT = re.compile(
