@@ -45,10 +45,10 @@ def check(
         print_text(as_github(found.findings, place, here), output)
     else:
         warnings = [f"{one}\n" for one in found.findings if one.level == "warning"]
-        every = found.read == len(asked)
-        read = counted(len(asked), "outline") if every else f"{found.read:,} of {counted(len(asked), 'outline')}"
+        some = 0 < found.read < len(asked)
+        read = f"{found.read:,} of {counted(len(asked), 'outline')}" if some else counted(len(asked), "outline")
         count = f"{read} read, {counted(found.warnings, 'warning')}\n"
-        print_text("".join(warnings) + ("" if found.errors and every else count), output)
+        print_text("".join(warnings) + (count if some or not found.errors else ""), output)
     if found.errors:
         raise InputErrors(found.errors)
 

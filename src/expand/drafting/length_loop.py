@@ -103,11 +103,11 @@ def delivery_ratio(outcomes: Sequence[Outcome]) -> float:
 
 
 def expected_ratio(outcomes: Sequence[Outcome]) -> float:
-    """The delivery ratio that the answers to other sections make one expect: what they had, less what may be chance,
-    which is the less the more answers there are."""
+    """The delivery ratio that the answers to other sections make one expect: 1 where the difference may be chance, the
+    less of which there is the more answers there are, else what they had."""
     ratio = delivery_ratio(outcomes)
     chance = CHANCE / sqrt(max(1, min(len(outcomes), RATIO_WINDOW)))
-    return ratio + min(chance, max(-chance, 1 - ratio))
+    return ratio if abs(ratio - 1) > chance else 1.0
 
 
 def gives_up(section_text: SectionText) -> bool:
@@ -165,10 +165,10 @@ class LengthLoop:
         """Note by how many lines an answer made the section grow, and whether its connection broke."""
         if self._expected_ratio is not None and self._in_lines:
             # What this section teaches is expected of the others, long or short. So what is not the answer's is taken
-            # off: the blank line after a topic's first text, and its heading, but where the answer had several.
+            # off: a topic's heading, but where the answer had several.
             headed = sum(bool(self._text.bodies[slot].strip()) for slot in ask.slots if slot in self._empty)
             headings = HEADING_LINES * (len(ask.slots) == 1 and bool(self._text.skeleton.topics))
-            grown = max(0, grown - (1 + headings) * headed)
+            grown = max(0, grown - headings * headed)
         self._outcomes.append(Outcome(ask=ask, grown=grown, cut=cut))
         if len(ask.slots) > 1:
             # The answer had no heading for these topics, so their share of it cannot be told. Asked in a group again,
@@ -227,10 +227,11 @@ class LengthLoop:
                 break
             group.append(slot)
             want += quotas[slot]
-        if len(group) > 1 and not unknown and self._in_lines:  # the answer has their headings, too
-            want += HEADING_LINES * len(group)
-        if not unknown and self._text.skeleton.target * self._tolerance < self._least / 2:
-            want *= 1 + self._tolerance  # what so short a section may lack is too little to be asked for
+        if self._expected_ratio == 1.0:
+            # An author that is taken at its word counts its headings with its lines; what was learnt of another has
+            # them in it. And what a short section may lack is too little to be asked for.
+            want += HEADING_LINES * len(group) if len(group) > 1 and self._in_lines else 0
+            want *= 1 + self._tolerance if self._text.skeleton.target * self._tolerance < self._least / 2 else 1
         if unknown and len(group) == len(self._text.slots) and not self._fresh_parts:
             # Too short can be continued, too long cannot be shortened without another request that rewrites what is
             # paid for. So the error is made on that side.
