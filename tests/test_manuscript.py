@@ -199,7 +199,7 @@ def test_what_would_swallow_the_rest_of_the_draft_is_closed(text: str, closing: 
     assert "2.2 Reading" in [block.title for block in blocks.headings(rendered)]
 
 
-@pytest.mark.parametrize("text", ["<div>", "<!-- x -->", "<pre>x</pre>", "<prefix>", "<!DOCTYPE x>"])
+@pytest.mark.parametrize("text", ["<div>", "<!-- x -->\n\nx", "<pre>x</pre>", "<prefix>", "<!DOCTYPE x>"])
 def test_html_that_ends_by_itself_is_left_alone(text: str) -> None:
     section = section_text("Opening", "Reading")
     section.add(text, STOP, (0,))
