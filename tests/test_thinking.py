@@ -232,3 +232,10 @@ def test_a_remark_below_a_wrapper_stays_below_the_text() -> None:
     short = prose.partition("\n")[2]
     whole = f"```markdown\n{short}```\n\n{remark}\n"
     assert cleaned(whole) == whole, "one line of prose less"
+
+
+def test_a_token_in_a_code_span_that_the_answer_before_began_stays() -> None:
+    inside = "<|im_end|>` and `</s>` are special tokens."
+    assert take_off(inside)[0] == inside
+    before_a_span = "<|im_start|>`perf` records and `perf report` reads."
+    assert take_off(before_a_span)[0] == before_a_span.removeprefix("<|im_start|>")

@@ -214,12 +214,20 @@ def _after_leading(text: str, marks: Sequence[_Mark], code: _CodeMap, removed: l
             if end is None and inner is not None and _holds_all(text, around):
                 removed.append(Removed("thinking", text[around.end() : inner]))
                 return text[begin : around.end(2)] + newline_of(text), _after_blank(text, inner)
+        elif token is not None and _closes_span(text, token.end()):
+            pass  # it stands in a code span that the answer before began
         elif token is not None and not (token[0].lower() == "<s>" and "</s>" in text[begin : begin + _LONGEST_STRUCK]):
             what, end = "special tokens", token.end()
         if end is None:
             return "", _after_blank(text, at) if at else 0
         removed.append(Removed(what, text[begin:end]))
         at = end
+
+
+def _closes_span(text: str, at: int) -> bool:
+    """Whether a backtick stands at a place that opens no code span of its line."""
+    line = text[at:].partition("\n")[0]
+    return line.startswith("`") and line.count("`") % 2 == 1
 
 
 def _leading_end(text: str, marks: Sequence[_Mark], number: int, code: _CodeMap) -> int | None:
