@@ -294,10 +294,10 @@ async def _makeable(
                 obstacle = "another edit changes these lines"
             elif not all(_keeps(draft_file.chapter, number, texts[number], tried[number]) for number in touched):
                 obstacle = "its edit would change a heading or the author's own text"
-            elif _worse(after := await _weight(draft_file, tried, judge), weight):
-                obstacle = f"with its edit the checks find more: {', '.join(sorted({k for _, k in after - weight}))}"
             elif any(close(edit.text) != edit.text or hidden_line(edit.text) for edit in remark.edits):
                 obstacle = "its edit would hide what stands below it"
+            elif _worse(after := await _weight(draft_file, tried, judge), weight):
+                obstacle = f"with its edit the checks find more: {', '.join(sorted({k for _, k in after - weight}))}"
             else:
                 made, weight = edits, after
         found.append(replace(remark, obstacle=obstacle))
