@@ -25,9 +25,9 @@ from expand.prompts.context import (
     context_of,
     variables_of,
 )
-from expand.prompts.files import blocks_of, difference, eject, template_files
 from expand.prompts.reference import reference
 from expand.prompts.rendering import TEMPLATES, packaged_folder
+from expand.prompts.template_files import blocks_of, difference, eject, template_files
 from expand.workspace import Workspace
 
 

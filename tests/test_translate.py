@@ -15,7 +15,7 @@ from scripted_server import ScriptedServer
 from workspaces import Ran, expand, rows, small, start
 
 from expand.document.draft import document_text
-from expand.document.passages import faults, passages, replaced, translated, with_links_moved
+from expand.document.translation_units import faults, passages, replaced, translated, with_links_moved
 from expand.drafting.run_options import RunOptions
 from expand.drafting.translation import TranslationResult, translate
 from expand.ledger import verify

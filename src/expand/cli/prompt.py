@@ -14,10 +14,16 @@ from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.prompts.context import PURPOSES, context_of, variables_of
-from expand.prompts.files import TemplateFile, difference, select_templates, template_files, templates_of_chapter
-from expand.prompts.files import eject as eject_templates
 from expand.prompts.reference import reference
 from expand.prompts.rendering import packaged_folder
+from expand.prompts.template_files import (
+    TemplateFile,
+    difference,
+    select_templates,
+    template_files,
+    templates_of_chapter,
+)
+from expand.prompts.template_files import eject as eject_templates
 from expand.schema import Json
 from expand.schema.validators import suggestion
 from expand.settings import Overrides

@@ -142,7 +142,7 @@ def _brief_findings(workspace: Workspace, outline: Outline) -> list[OutlineFindi
 def _check_references(workspace: Workspace, book: Book, outline: Outline) -> None:
     """Raises ``InputErrors`` for references that cannot be read."""
     if book.references or outline.references or any(section.references for section in outline.sections):
-        from expand.references.files import read_references  # start-up time
+        from expand.references.reference_files import read_references  # start-up time
 
         read_references(workspace, book, outline)
 

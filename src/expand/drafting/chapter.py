@@ -39,8 +39,8 @@ from expand.markdown.lines import measure_of
 from expand.markdown.matching import all_unnumbered
 from expand.outline import Book, Outline, Plan, Section, Text, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
-from expand.references.files import NO_REFERENCES, References
 from expand.references.passages import Passage, quoted, rankings, within_tokens
+from expand.references.reference_files import NO_REFERENCES, References
 from expand.schema import Json
 
 if TYPE_CHECKING:

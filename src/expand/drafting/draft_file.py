@@ -52,8 +52,8 @@ from expand.errors import InputError, Place
 from expand.markdown import lines, names
 from expand.markdown.blocks import anchor, blocks, newline_of
 from expand.outline import Book, Outline, Section
-from expand.references.files import read_references
 from expand.references.footnotes import outdated, renewed
+from expand.references.reference_files import read_references
 from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """Translates a finished chapter into another of the book's languages: only prose is asked for, all else stays.
 
 The chapter is its draft, or its document where that is finished. It is parted into blocks, and blocks into passages
-(``document.passages``), which are bought in batches: reserved, settled, stored, and never bought twice. The draft's
-hidden last line names each block of the original and what was written for it. So a block that did not change is taken
-from the draft as it stands there, and what a person changed is kept, also where its original changed since.
+(``document.translation_units``), which are bought in batches: reserved, settled, stored, and never bought twice. The
+draft's hidden last line names each block of the original and what was written for it. So a block that did not change
+is taken from the draft as it stands there, and what a person changed is kept, also where its original changed since.
 
 A translation that loses something of its passage goes back with what it lacks, once; then the original is kept.
 """
@@ -25,7 +25,7 @@ from expand.document import draft as document
 from expand.document.draft import Draft
 from expand.document.layout import Wanted, located
 from expand.document.page import Page, Span, anchors
-from expand.document.passages import Passage, faults, passages, translated, with_links_moved
+from expand.document.translation_units import Passage, faults, passages, translated, with_links_moved
 from expand.drafting.accept import draft_text, review
 from expand.drafting.acceptance_record import Acceptances, file_hash
 from expand.drafting.draft_file import SOURCE_KEY

@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from expand.errors import InputError, Place
-from expand.references.files import FOLDER, MOST_BYTES, SIDECAR, Saved, read_saved
 from expand.references.passages import passages_of
+from expand.references.reference_files import FOLDER, MOST_BYTES, SIDECAR, Saved, read_saved
 from expand.workspace import Workspace, read_bytes, write_atomically, write_bytes_atomically
 
 MOST_SECONDS, SILENT_SECONDS = 60.0, 15.0

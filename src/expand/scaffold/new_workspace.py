@@ -20,7 +20,7 @@ from expand.importers.proposal import Proposal, ProposedSection, all_free, settl
 from expand.importers.writer import SCHEMA_FILE
 from expand.outline.reading import BOOK, OUTLINE
 from expand.paths import DATA
-from expand.prompts.files import eject, template_files
+from expand.prompts.template_files import eject, template_files
 from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree, has_documents, text_of
 from expand.settings import SETTINGS
 from expand.workspace import MARKER, STATE, Workspace, write_atomically
