@@ -229,17 +229,7 @@ def rendered(case: str) -> str:
     parts = (folder or "").removeprefix("styles/").split("/")
     house = parts.pop(0) if (folder or "").startswith("styles/") else None
     prompts = Prompts(None, style="".join(parts) or None, house_style=house)
-    if isinstance(context, ChapterContext):
-        return prompts.system(context).content
-    if isinstance(context, SuggestionContext):
-        return prompts.suggestion(context).content
-    if isinstance(context, BriefContext):
-        return prompts.brief(context).content
-    if isinstance(context, ReviewContext):
-        return prompts.review(name, context).content
-    if isinstance(context, TranslationContext):
-        return prompts.translation(context).content
-    return prompts.request(name, context).content
+    return prompts.message(name, context).content
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -310,9 +300,9 @@ def user(tmp_path: Path, **templates: str) -> Path:
 
 def test_the_users_folder_comes_before_the_packaged_one(tmp_path: Path) -> None:
     prompts = Prompts(user(tmp_path, section="{{ topics[0] }}: {{ lines }} lines"))
-    assert prompts.request("section.j2", REQUEST).content == "The perf tool: 42 lines"
+    assert prompts.message("section.j2", REQUEST).content == "The perf tool: 42 lines"
     assert prompts.path("section.j2") == tmp_path / "section.j2"
-    assert prompts.request("continue.j2", REQUEST).content == rendered("continue").replace(
+    assert prompts.message("continue.j2", REQUEST).content == rendered("continue").replace(
         "It needs no recompilation.", ""
     )
     assert prompts.path("system.j2") == FOLDER / "system.j2"
@@ -322,15 +312,15 @@ def test_a_kind_of_model_comes_before_both(tmp_path: Path) -> None:
     plain, brief = "Plain: {{ lines }} lines", "Brief and mine: {{ lines }} lines"
     folder = user(tmp_path, section=plain, brief__continue=brief)
     prompts = Prompts(folder, style="brief")
-    assert prompts.request("continue.j2", REQUEST).content == "Brief and mine: 42 lines"
-    assert prompts.request("section.j2", REQUEST).content == rendered("brief_section")
-    assert Prompts(folder).request("section.j2", REQUEST).content == "Plain: 42 lines"
+    assert prompts.message("continue.j2", REQUEST).content == "Brief and mine: 42 lines"
+    assert prompts.message("section.j2", REQUEST).content == rendered("brief_section")
+    assert Prompts(folder).message("section.j2", REQUEST).content == "Plain: 42 lines"
     assert prompts.path("repair.j2") == FOLDER / "repair.j2", "it need not have them all"
 
 
 def test_the_packaged_include_may_be_replaced_alone(tmp_path: Path) -> None:
     prompts = Prompts(user(tmp_path, length="Just {{ lines }} lines."))
-    assert prompts.request("section.j2", REQUEST).content.endswith("Just 42 lines.")
+    assert prompts.message("section.j2", REQUEST).content.endswith("Just 42 lines.")
 
 
 def test_the_fingerprint_changes_with_any_template(tmp_path: Path) -> None:
@@ -373,7 +363,7 @@ def test_the_fingerprint_changes_with_any_template(tmp_path: Path) -> None:
 def test_a_mistake_in_a_template_is_named_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     prompts = Prompts(user(tmp_path, section=text))
     with pytest.raises(InputError) as caught:
-        prompts.request("section.j2", REQUEST)
+        prompts.message("section.j2", REQUEST)
     assert str(caught.value).startswith(f"{tmp_path / 'section.j2'}{message}")
     assert caught.value.remedy
 
@@ -381,11 +371,11 @@ def test_a_mistake_in_a_template_is_named_by_file_and_line(tmp_path: Path, text:
 def test_a_mistake_in_an_included_template_is_named_there(tmp_path: Path) -> None:
     prompts = Prompts(user(tmp_path, length="one\n{{ linse }}\n"))
     with pytest.raises(InputError) as caught:
-        prompts.request("section.j2", REQUEST)
+        prompts.message("section.j2", REQUEST)
     assert str(caught.value).startswith(f"{tmp_path / 'length.j2'}:2: template: 'linse' is undef")
     broken = Prompts(user(tmp_path, length="one\n{{ lines\n"))
     with pytest.raises(InputError) as caught:
-        broken.request("section.j2", REQUEST)
+        broken.message("section.j2", REQUEST)
     assert str(caught.value).startswith(f"{tmp_path / 'length.j2'}:")
 
 
@@ -393,13 +383,13 @@ def test_a_template_that_does_not_exist() -> None:
     with pytest.raises(InputError, match=r"there is no template poem\.j2; add it to"):
         Prompts(None).path("poem.j2")
     with pytest.raises(InputError, match=r"there is no template poem\.j2"):
-        Prompts(None).request("poem.j2", REQUEST)
+        Prompts(None).message("poem.j2", REQUEST)
 
 
 def test_the_sandbox_holds(tmp_path: Path) -> None:
     code = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
     with pytest.raises(InputError, match="access to attribute '__class__'"):
-        Prompts(user(tmp_path, section=code)).request("section.j2", REQUEST)
+        Prompts(user(tmp_path, section=code)).message("section.j2", REQUEST)
 
 
 if __name__ == "__main__":

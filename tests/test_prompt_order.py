@@ -27,12 +27,12 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 
 def asked(prompts: Prompts) -> str:
-    return prompts.request("section.j2", REQUEST).content
+    return prompts.message("section.j2", REQUEST).content
 
 
 def system(folder: Path | None, style: str | None, chapter: str = "03") -> str:
     house = Style(name=style) if style else None
-    return Prompts(folder).of(chapter, house).system(CHAPTER).content
+    return Prompts(folder).of(chapter, house).message("system.j2", CHAPTER).content
 
 
 def test_the_order_is_chapter_style_book_shipped(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_the_books_and_the_shipped_template_can_be_named(tmp_path: Path) -> None
     prompts = Prompts(tmp_path)
     assert asked(prompts.of("04", None)) == asked(Prompts(None))
     assert asked(prompts.of("05", None)) == "Book: 42 lines"
-    assert asked(prompts.of("06", None)) == Prompts(None).request("continue.j2", REQUEST).content
+    assert asked(prompts.of("06", None)) == Prompts(None).message("continue.j2", REQUEST).content
 
 
 def test_a_circle_is_named(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_all_unknown_names_are_said_at_once(tmp_path: Path) -> None:
     assert [text.split()[0] for text in said] == ["'three'", "'one'", "'two'"]
     put(tmp_path, "system.j2", "{% for s in sections %}{{ s.titel }}{% endfor %}")
     with pytest.raises(InputError, match=r"nothing here has 'titel'; did you mean \"title\"\?"):
-        Prompts(tmp_path).system(CHAPTER)
+        Prompts(tmp_path).message("system.j2", CHAPTER)
 
 
 def test_a_template_may_name_what_is_not_there(tmp_path: Path) -> None:

@@ -181,10 +181,10 @@ def test_the_longest_message_from_both_sides(tmp_path: Path) -> None:
         (tmp_path / "section.j2").write_text(f"{{{{ 'x' * {characters - len(end)} }}}}{end}")
         prompts = Prompts(tmp_path)
         if fits:
-            assert len(prompts.request("section.j2", SAMPLES[0]).content) == characters
+            assert len(prompts.message("section.j2", SAMPLES[0]).content) == characters
         else:
             with pytest.raises(InputError, match="beyond all bounds"):
-                prompts.request("section.j2", SAMPLES[0])
+                prompts.message("section.j2", SAMPLES[0])
 
 
 @pytest.mark.parametrize(
@@ -227,4 +227,4 @@ def test_templates_render_as_jinja2_renders_them(text: str, expected: str) -> No
 def test_each_rendering_has_all_its_units(tmp_path: Path) -> None:
     prompts = prompts_of(tmp_path, '{{ "x" * 3000000 }}')
     for _ in range(4):
-        prompts.request("section.j2", replace(SAMPLES[0], language="en"))
+        prompts.message("section.j2", replace(SAMPLES[0], language="en"))

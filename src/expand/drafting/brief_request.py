@@ -112,13 +112,16 @@ def brief_order(
     sections = chapter.outline.sections
     cap = BASE_TOKENS + sum(TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics) for section in sections)
     context = _context(chapter)
-    first = chapter.prompts.brief(context)
+    first = chapter.prompts.message("brief.j2", context)
     # By what is asked, not by the answers before it: a run that was killed finds what it bought.
     words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name, edition, attempt)
     return chapter_order(
         chapter.id,
         chapter.setup,
-        (chapter.system, chapter.prompts.brief(replace(context, present=previous, problems=tuple(problems)))),
+        (
+            chapter.system,
+            chapter.prompts.message("brief.j2", replace(context, present=previous, problems=tuple(problems))),
+        ),
         options=chapter.options,
         purpose="brief",
         run_id=run_id,

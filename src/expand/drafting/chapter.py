@@ -173,7 +173,7 @@ class Chapter:
         if model not in self._templates:
             prompts = setup.prompts.of(self.id, self.outline.style or self._book.style)
             prompts.check(self.language, self.context.units)
-            self._templates[model] = prompts, prompts.system(self.context)
+            self._templates[model] = prompts, prompts.message("system.j2", self.context)
         return self._templates[model]
 
     def require_sound_source(self) -> None:

@@ -155,7 +155,7 @@ def read_order(chapter: Chapter, setup: ModelSetup, run_id: str, template: str, 
     """The order for one of the two requests to a model. Raises ``InputError`` where it does not fit its context
     window."""
     prompts, system = chapter.templates_for(setup)
-    message = prompts.review(template, values)
+    message = prompts.message(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
     return chapter_order(
         chapter.id,

@@ -256,7 +256,7 @@ class RequestBuilder:
         cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
         return Request(
             model=profile.name,
-            messages=(system, prompts.request(TEMPLATE_OF[ask.purpose], context)),
+            messages=(system, prompts.message(TEMPLATE_OF[ask.purpose], context)),
             max_output_tokens=min(cap, profile.max_output_tokens),
             parameters=profile.request_parameters(
                 lines=ask.lines,

@@ -261,7 +261,7 @@ class Translation:
         return chapter_order(
             self.chapter,
             self._setup,
-            (self._setup.prompts.of(self.chapter, None).translation(context),),
+            (self._setup.prompts.of(self.chapter, None).message("translate.j2", context),),
             options=self._options,
             purpose="translate",
             run_id=run_id,

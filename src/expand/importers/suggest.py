@@ -281,13 +281,13 @@ class _Suggestion:
         context, estimate = self._fitted(self._context(previous, problems), cap)
         request = Request(
             model=profile.name,
-            messages=(setup.prompts.suggestion(context),),
+            messages=(setup.prompts.message("suggest.j2", context),),
             max_output_tokens=cap,
             parameters=format_parameters(profile, self._section_count, self.target.title, self._headings),
             edition=self.edition * EDITION_STRIDE + attempt,
         )
         # An answer serves again whichever other chapters the book has got meanwhile.
-        alone = replace(request, messages=(setup.prompts.suggestion(replace(context, other_chapters=())),))
+        alone = replace(request, messages=(setup.prompts.message("suggest.j2", replace(context, other_chapters=())),))
         return order_of(
             request,
             setup,
@@ -358,7 +358,7 @@ class _Suggestion:
         """As much of the context as the window has room for beside ``cap``, and its tokens."""
         window = self.setup.profile.context_window
         while True:
-            estimate = self.setup.counter.count_messages((self.setup.prompts.suggestion(context),))
+            estimate = self.setup.counter.count_messages((self.setup.prompts.message("suggest.j2", context),))
             prompt = prompt_bound(estimate, self.setup)
             shorter = _shortened(context)
             if prompt + cap <= window or shorter == context:

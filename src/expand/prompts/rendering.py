@@ -25,11 +25,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import cache
 from itertools import product
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jinja2
 from jinja2 import meta, nodes
@@ -52,6 +54,7 @@ from expand.prompts.context import (
     SectionContext,
     SuggestionContext,
     TranslationContext,
+    context_of,
 )
 from expand.prompts.template_sandbox import MeteredEnvironment, TooMuchError
 from expand.schema.validators import suggestion
@@ -65,8 +68,7 @@ PLAIN = "plain"
 """The house style that adds nothing, for a chapter of a book that has another."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateFolder:
+class TemplateFolder(NamedTuple):
     """A folder that templates are looked for in, and whose it is."""
 
     origin: Origin
@@ -111,47 +113,34 @@ class TemplateLookup:
         house_style: str | None = None,
         chapter: str | None = None,
     ) -> None:
-        packaged = packaged_folder()
-        self._book = folder
-        self._packaged = packaged
-        self._model_style = model_style
+        self._book, self._packaged, self._model_style = folder, packaged_folder(), model_style
+        roots = [root for root in (folder, self._packaged) if root is not None]
         places: list[TemplateFolder] = []
         if folder is not None and chapter is not None:
-            places.append(TemplateFolder(origin="chapter", folder=folder / CHAPTERS / chapter))
+            places.append(TemplateFolder("chapter", folder / CHAPTERS / chapter))
         if house_style is not None and house_style != PLAIN:
-            places += [
-                TemplateFolder(origin="style", folder=root / STYLES / house_style)
-                for root in (folder, packaged)
-                if root is not None
-            ]
-        self._book_is_packaged = folder is not None and folder.resolve() == packaged.resolve()
-        if folder is not None and not self._book_is_packaged:
-            places.append(TemplateFolder(origin="book", folder=folder))
-        places.append(TemplateFolder(origin="shipped", folder=packaged))
+            places += [TemplateFolder("style", root / STYLES / house_style) for root in roots]
+        if folder is not None and folder.resolve() != self._packaged.resolve():
+            places.append(TemplateFolder("book", folder))
+        places.append(TemplateFolder("shipped", self._packaged))
         self.places = tuple(place for place in places if self.inside(place.folder).is_dir())
-        self._candidates: dict[str, tuple[Path, ...]] = {}
-
-    def candidates(self, name: str) -> tuple[Path, ...]:
+        self.candidates = cache(self._candidates)
         """The files that a name may mean, the first one first. A name that leads out is none.
 
         Looked up once: what a run says does not change under it."""
-        if name not in self._candidates:
-            self._candidates[name] = self._looked_up(name)
-        return self._candidates[name]
 
-    def _looked_up(self, name: str) -> tuple[Path, ...]:
+    def _candidates(self, name: str) -> tuple[Path, ...]:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
             return ()
-        if path.parts[:1] == ("shipped",):
-            return self._there([self._packaged.joinpath(*path.parts[1:])])
-        if path.parts[:1] == ("book",):
-            roots = [root for root in (self._book, self._packaged) if root is not None]
-            return self._there([root.joinpath(*path.parts[1:]) for root in roots])
-        names = ([f"{self._model_style}/{name}"] if self._model_style else []) + [name]
-        return self._there([place.folder / name for name in names for place in self.places])
-
-    def _there(self, paths: list[Path]) -> tuple[Path, ...]:
+        first, rest = path.parts[:1], PurePosixPath(*path.parts[1:])
+        if first == ("shipped",):
+            paths = [self._packaged / rest]
+        elif first == ("book",):
+            paths = [root / rest for root in (self._book, self._packaged) if root is not None]
+        else:
+            names = [f"{self._model_style}/{name}", name] if self._model_style else [name]
+            paths = [place.folder / name for name in names for place in self.places]
         return tuple(dict.fromkeys(path for path in paths if self.inside(path).is_file()))
 
     def inside(self, path: Path) -> Path:
@@ -167,11 +156,6 @@ class TemplateLookup:
         if parent in found:
             found = found[found.index(parent) + 1 :]
         return found[0] if found else None
-
-    def are_packaged(self, paths: Iterable[Path]) -> bool:
-        """Whether files are packaged ones, and not a book's own as well: in a checkout of the tool
-        they are both."""
-        return not self._book_is_packaged and all(path.is_relative_to(self._packaged) for path in paths)
 
     def origin(self, path: Path) -> Origin:
         """Whose a file is."""
@@ -199,45 +183,33 @@ _TEMPLATE_ERRORS = (
 """What reading, compiling or rendering a template may raise because of what it says."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Names:
-    """What a template may use: ``declared``; what only the others may (``elsewhere``) and why; and
-    what the items of its lists have."""
-
-    declared: frozenset[str]
-    elsewhere: frozenset[str] = frozenset()
-    reason: str = ""
-    attributes: frozenset[str] = frozenset()
-
-    def undefined(self, name: str, place: Place) -> InputError:
-        """The error for a name that nothing declares."""
-        remedy = self.reason if name in self.elsewhere else suggestion(name, sorted(self.declared))
-        return InputError(f"template: {name!r} is undefined", remedy=remedy, place=place)
-
-
-def _names_of(kind: type) -> frozenset[str]:
-    return frozenset(field.name for field in fields(kind))
-
-
-_SYSTEM_NAMES = _Names(
-    declared=_names_of(ChapterContext),
-    elsewhere=_names_of(RequestContext) - _names_of(ChapterContext),
-    reason="it changes from request to request, and system.j2 is the same for a whole chapter, so "
-    "that it can be cached; say it in section.j2, continue.j2 or repair.j2",
-    attributes=_names_of(SectionContext),
+_CHANGING = (
+    "it changes from request to request, and system.j2 is the same for a whole chapter, so that it can be cached; "
+    "say it in section.j2, continue.j2 or repair.j2"
 )
-_REQUEST_NAMES = _Names(
-    declared=_names_of(RequestContext),
-    elsewhere=_names_of(ChapterContext) - _names_of(RequestContext),
-    reason="it is the same for a whole chapter: say it in system.j2, which is sent first",
-)
-_SUGGESTION_NAMES = _Names(declared=_names_of(SuggestionContext))
-_BRIEF_NAMES = _Names(declared=_names_of(BriefContext), attributes=_names_of(SectionContext))
-_REVIEW_NAMES = _Names(
-    declared=_names_of(ReviewContext), attributes=_names_of(SectionContext) | _names_of(ChangeContext)
-)
-_TRANSLATION_NAMES = _Names(declared=_names_of(TranslationContext))
+_SAME = "it is the same for a whole chapter: say it in system.j2, which is sent first"
+_ELSEWHERE: Mapping[type, tuple[type, str]] = {
+    ChapterContext: (RequestContext, _CHANGING),
+    RequestContext: (ChapterContext, _SAME),
+}
+"""For a context another one that its names are mistaken for, and why they are not in it."""
+_ITEMS = {"sections": SectionContext, "changes": ChangeContext}
+"""What the items of lists have."""
+
 _Context = ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext | TranslationContext
+
+
+def _names(kind: type) -> list[str]:
+    return sorted(field.name for field in fields(kind))
+
+
+def _undefined(name: str, kind: type, place: Place) -> InputError:
+    """The error for a name that a context of this kind does not declare."""
+    other, reason = _ELSEWHERE.get(kind, (kind, ""))
+    declared = _names(kind)
+    meant_elsewhere = name not in declared and name in _names(other)
+    remedy = reason if meant_elsewhere else suggestion(name, declared)
+    return InputError(f"template: {name!r} is undefined", remedy=remedy, place=place)
 
 
 class _Environment(MeteredEnvironment):
@@ -335,7 +307,9 @@ class Prompts:
             if path in found:
                 continue
             found[path] = None
-            for reference in meta.find_referenced_templates(self._parsed(path)):
+            with self._faults_named(path):
+                references = list(meta.find_referenced_templates(self._parsed(path)))
+            for reference in references:
                 if reference is None:
                     anywhere = (file for place in self.lookup.places for file in place.folder.glob("*.j2"))
                     waiting += map(self.lookup.inside, anywhere)
@@ -361,34 +335,33 @@ class Prompts:
         Raises ``InputErrors``."""
         if (language, *units) in self._checked:
             return
-        own = [name for name in DRAFTING_TEMPLATES if not self.lookup.are_packaged(self.sources(name))]
+        shipped = packaged_folder()
+        own = [n for n in DRAFTING_TEMPLATES if not all(path.is_relative_to(shipped) for path in self.sources(n))]
         errors = {str(error): error for name in own for error in self._unknown_names(name)}
         if errors:
             raise InputErrors(list(errors.values()))
         for name in own:
             for sample, unit in product(SAMPLES, units) if name in LAST_MESSAGES else ():
-                self.request(name, replace(sample, language=language, unit=unit))
+                self.message(name, replace(sample, language=language, unit=unit))
         self._checked.add((language, *units))
 
     def _unknown_names(self, template: str) -> Iterator[InputError]:
         """An error for each name that nothing declares or sets, in any branch of a template."""
-        names = _SYSTEM_NAMES if template == "system.j2" else _REQUEST_NAMES
+        kind = context_of(template)
         trees = {path: self._parsed(path) for path in self.sources(template)}
-        known = {"caller", "varargs", *names.declared}
+        known = {"caller", "varargs", *_names(kind)}
         for tree in trees.values():
             known.update(name.name for name in tree.find_all(nodes.Name) if name.ctx == "store")
         for path, tree in trees.items():
             for line, name in sorted((line, name) for name, line in self._uses(path, tree).items()):
                 if name not in known:
-                    yield names.undefined(name, Place(path=path, line=line))
+                    yield _undefined(name, kind, Place(path=path, line=line))
 
     def _uses(self, path: Path, tree: nodes.Template) -> dict[str, int]:
         """The names that a template uses without setting them or asking whether they are defined,
         and the first line of each."""
-        try:
+        with self._faults_named(path):  # it may name a filter or a block that there is not
             undeclared = meta.find_undeclared_variables(tree)
-        except _TEMPLATE_ERRORS as error:  # it names a filter or a block that there is not
-            raise self._mapped(error, path, _REQUEST_NAMES) from error
         for test in tree.find_all(nodes.Test):
             if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name):
                 undeclared.discard(test.node.name)
@@ -398,113 +371,91 @@ class Prompts:
                 lines[name.name] = min(name.lineno, lines.get(name.name, name.lineno))
         return lines
 
-    def system(self, context: ChapterContext) -> Message:
-        """The first message, byte for byte the same for all requests of a chapter."""
-        return Message(role="system", content=self._render("system.j2", context, _SYSTEM_NAMES))
-
-    def request(self, template: str, context: RequestContext) -> Message:
-        """The last message: ``template`` is ``section.j2``, ``continue.j2`` or the like."""
-        text = self._render(template, context, _REQUEST_NAMES)
-        figures = _STATED_LENGTH.findall(text)
-        digits, unit = figures[-1] if figures else ("", "")
-        count = int(digits.lstrip("0")[:15] or "0")  # longer than any number that can be meant
-        if template in LAST_MESSAGES and (count, UNITS.get(unit)) != (context.lines, context.unit):
-            stated = f"the last such figure is {count:,} {unit}" if figures else "it states none"
-            names = [name for name, meant in UNITS.items() if meant == context.unit]
-            wanted = names[-1 if context.language == "zh" else 0]
-            raise InputError(
-                f"template: a request has to end on its {context.lines:,} {context.unit}; {stated}",
-                remedy=f'end it on {{% include "length.j2" %}}, or on {{{{ lines }}}} {wanted}',
-                place=Place(path=self.path(template)),
-            )
-        return Message(role="user", content=text)
-
-    def suggestion(self, context: SuggestionContext) -> Message:
-        """The message that asks for the sections of a chapter."""
-        return Message(role="user", content=self._render("suggest.j2", context, _SUGGESTION_NAMES))
-
-    def brief(self, context: BriefContext) -> Message:
-        """The message that asks for a chapter's brief."""
-        return Message(role="user", content=self._render("brief.j2", context, _BRIEF_NAMES))
-
-    def review(self, template: str, context: ReviewContext) -> Message:
-        """The message that has a draft read through, ``review.j2``, or what was found confirmed, ``second_look.j2``."""
-        return Message(role="user", content=self._render(template, context, _REVIEW_NAMES))
-
-    def translation(self, context: TranslationContext) -> Message:
-        """The message that asks for passages of a chapter in another language."""
-        return Message(role="user", content=self._render("translate.j2", context, _TRANSLATION_NAMES))
-
-    def _render(self, name: str, context: _Context, names: _Names) -> str:
-        path = self.path(name)
-        values = {field: getattr(context, field) for field in names.declared}
-        try:
+    def message(self, template: str, context: _Context) -> Message:
+        """A template as a message: ``system.j2`` as the first one, which is byte for byte the same for all requests of
+        a chapter, any other as the user's. Raises ``InputError``, for a request as well that does not end on the length
+        wanted."""
+        path = self.path(template)
+        values = {field.name: getattr(context, field.name) for field in fields(context)}
+        with self._faults_named(path, type(context)):
             self._environment.begin()
             text = self._environment.get_template(str(path)).render(values).strip()
             if len(text) > MOST_CHARACTERS:
                 raise TooMuchError
-        except _TEMPLATE_ERRORS as error:
-            raise self._mapped(error, path, names) from error
-        return text
+        if template in LAST_MESSAGES and isinstance(context, RequestContext):
+            _require_length(text, context, path)
+        return Message(role="system" if isinstance(context, ChapterContext) else "user", content=text)
 
     def _parsed(self, path: Path) -> nodes.Template:
-        try:
+        with self._faults_named(path):
             return self._environment.parse(self._environment.text(path), filename=str(path))
-        except _TEMPLATE_ERRORS as error:
-            raise self._mapped(error, path, _REQUEST_NAMES) from error
 
-    def _mapped(self, error: BaseException, path: Path, names: _Names) -> InputError:
-        """An error of Jinja2 as one that names the template's file and line."""
+    @contextmanager
+    def _faults_named(self, path: Path, kind: type = RequestContext) -> Iterator[None]:
+        """Raises what Jinja2 and Python raise because of a template's text as an ``InputError`` with file and line."""
+        try:
+            yield
+        except _TEMPLATE_ERRORS as error:
+            raise self._mapped(error, path, kind) from error
+
+    def _mapped(self, error: BaseException, path: Path, kind: type) -> InputError:
         if isinstance(error, jinja2.TemplateSyntaxError):
             named = Path(error.filename or path)  # jinja2's own <introspection> is no file
             place = Place(path=named if named in self._environment.texts else path, line=error.lineno)
             return InputError(f"template syntax: {error.message}", remedy="mend the template", place=place)
-        place = self._place(error, path)
+        place, rendering = self._traced(error, path)
+        remedy = f"it may use: {', '.join(_names(kind))}"
         if isinstance(error, jinja2.TemplateNotFound):
             what = f"the template takes text from {error.name}, which does not exist"
-            return InputError(what, remedy="add that file, or name another", place=place)
-        if isinstance(error, RecursionError | SyntaxError | MemoryError):
-            return _too_deep(place, rendering=self._rendering(error))
-        if match := _UNDEFINED.search(str(error)):
-            return names.undefined(match["name"], place)
-        if match := _NO_ATTRIBUTE.search(str(error)):
+            remedy = "add that file, or name another"
+        elif isinstance(error, RecursionError | SyntaxError | MemoryError) and rendering:
+            what = "the template takes text from itself, without end"
+            remedy = "a template that extends its own name gets the next one in the order; see `expand prompt list`"
+        elif isinstance(error, RecursionError | SyntaxError | MemoryError):
+            what, remedy = "template: its brackets or blocks are nested too deeply", "flatten it"
+        elif match := _UNDEFINED.search(str(error)):
+            return _undefined(match["name"], kind, place)
+        elif match := _NO_ATTRIBUTE.search(str(error)):
             what = f"template: nothing here has {match['name']!r}"
-            return InputError(what, remedy=suggestion(match["name"], names.attributes), place=place)
-        known = f"it may use: {', '.join(sorted(names.declared))}"
-        remedy = "repeat less, and join shorter texts" if isinstance(error, TooMuchError) else known
-        return InputError(f"template: {error}", remedy=remedy, place=place)
+            items = [item for field, item in _ITEMS.items() if field in _names(kind)]
+            remedy = suggestion(match["name"], [name for item in items for name in _names(item)])
+        else:
+            what = f"template: {error}"
+            remedy = "repeat less, and join shorter texts" if isinstance(error, TooMuchError) else remedy
+        return InputError(what, remedy=remedy, place=place)
 
-    def _place(self, error: BaseException, path: Path) -> Place:
-        """Where a rendering error arose: jinja2 rewrites tracebacks to template lines. An error in
-        an included template is that template's. One that arose while a template was read or
+    def _traced(self, error: BaseException, path: Path) -> tuple[Place, bool]:
+        """Where an error arose, and whether in a template that was already read: jinja2 rewrites tracebacks to template
+        lines. An error in an included template is that template's. One that arose while a template was read or
         compiled stands where that had got to."""
-        place = Place(path=path)
+        place, rendering = Place(path=path), False
         trace = error.__traceback__
         while trace is not None:
             frame = trace.tb_frame
             file = Path(frame.f_code.co_filename)
             reader, node = frame.f_locals.get("self"), frame.f_locals.get("node")
             if file in self._environment.texts:
-                place = Place(path=file, line=trace.tb_lineno)
+                place, rendering = Place(path=file, line=trace.tb_lineno), True
             elif isinstance(reader, Parser):
                 place = Place(path=path, line=reader.stream.current.lineno)
             elif isinstance(node, nodes.Expr | nodes.Stmt) and isinstance(reader, CodeGenerator):
                 place = Place(path=Path(reader.filename or path), line=node.lineno)
             trace = trace.tb_next
-        return place
-
-    def _rendering(self, error: BaseException) -> bool:
-        """Whether an error arose in a template that was already read."""
-        trace = error.__traceback__
-        while trace is not None and Path(trace.tb_frame.f_code.co_filename) not in self._environment.texts:
-            trace = trace.tb_next
-        return trace is not None
+        return place, rendering
 
 
-def _too_deep(place: Place, *, rendering: bool) -> InputError:
-    """The error for what Python gives up on: a template that goes on in itself, or too many brackets or blocks."""
-    if not rendering:
-        return InputError("template: its brackets or blocks are nested too deeply", remedy="flatten it", place=place)
-    what = "the template takes text from itself, without end"
-    remedy = "a template that extends its own name gets the next one in the order; see `expand prompt list`"
-    return InputError(what, remedy=remedy, place=place)
+def _require_length(text: str, context: RequestContext, path: Path) -> None:
+    """Refuses a request whose last figure of lines or words is not what is wanted."""
+    figures = _STATED_LENGTH.findall(text)
+    digits, unit = figures[-1] if figures else ("", "")
+    count = int(digits.lstrip("0")[:15] or "0")  # longer than any number that can be meant
+    if (count, UNITS.get(unit)) == (context.lines, context.unit):
+        return
+    stated = f"the last such figure is {count:,} {unit}" if figures else "it states none"
+    names = [name for name, meant in UNITS.items() if meant == context.unit]
+    wanted = names[-1 if context.language == "zh" else 0]
+    raise InputError(
+        f"template: a request has to end on its {context.lines:,} {context.unit}; {stated}",
+        remedy=f'end it on {{% include "length.j2" %}}, or on {{{{ lines }}}} {wanted}',
+        place=Place(path=path),
+    )

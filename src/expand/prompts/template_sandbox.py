@@ -10,7 +10,7 @@ Nothing is computed while a template is compiled, as Jinja2 would do with consta
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import wraps
 from typing import Any
 
@@ -34,6 +34,20 @@ _PLACEHOLDER = re.compile(r"%(?:\([^)]*\))?[-+ #0]*([\d.*]*)|\{(?:[^{}]*:([^{}]*
 _LISTS: tuple[type, ...] = (list, tuple, set, frozenset, type({}.values()), type({}.keys()), type({}.items()))
 _CONTAINERS: tuple[type, ...] = (*_LISTS, Mapping)
 _NO_NUMBER = 1e18
+_GROWING: Mapping[str, Callable[[int, int, int], int]] = {
+    **dict.fromkeys(
+        ("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"),
+        lambda own, number, size: number * (1 + size),
+    ),
+    "expandtabs": lambda own, number, size: own * max(number, 8),
+    "translate": lambda own, number, size: own * max(size, 1),
+    "wordwrap": lambda own, number, size: own * max(size, 10),
+    "tojson": lambda own, number, size: own * number,
+    "pprint": lambda own, number, size: own * 20,
+}
+"""The units of what a step may make, from its first argument's size, and the largest number and size of the others."""
+_BY_TEXT = ("format", "format_map", "indent", "replace", "join", "sum")
+"""Likewise, but what they are given has to be looked at."""
 _READ_AT_ONCE = ("join", "sum")
 """What takes a generator's items all at once, so that they have to be paid for before."""
 
@@ -46,18 +60,32 @@ class TooMuchError(jinja2.TemplateRuntimeError):
 
 
 class _CodeGenerator(CodeGenerator):
-    """Jinja2's, which calls what ``_meter`` put in without a detour through the sandbox: there it takes ten times as
-    long, and a prompt joins texts in a hundred places."""
+    """Jinja2's, with payments: every body that may be rendered again and again costs a step and its own text each time,
+    what is in a body within it that one pays for. Lists are paid for where they are made, and texts where they are
+    joined."""
 
-    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
-        if not isinstance(node.node, nodes.EnvironmentAttribute):
-            super().visit_Call(node, frame, forward_caller=forward_caller)
-            return
-        self.write(f"environment.{node.node.name}(")
-        for value in node.args:
-            self.visit(value, frame)
-            self.write(", ")
-        self.write(")")
+    def blockvisit(self, body: Iterable[nodes.Node], frame: Frame) -> None:
+        """A body: of a template, a block, a loop, a macro, a branch."""
+        body = list(body)
+        own = [part for node in body if isinstance(node, nodes.Output) for part in node.nodes]
+        text = sum(len(part.data) for part in own if isinstance(part, nodes.TemplateData))
+        self.writeline(f"environment.spend({STEP + text})", body[0] if body else None)
+        super().blockvisit(body, frame)
+
+    def visit(self, node: nodes.Node, *values: Any, **named: Any) -> None:
+        """A statement or an expression."""
+        if isinstance(node, nodes.Concat):
+            self.write("environment.joined(")
+            for part in node.nodes:
+                self.visit(part, *values)
+                self.write(", ")
+            self.write(")")
+        elif isinstance(node, nodes.List | nodes.Dict) or (isinstance(node, nodes.Tuple) and node.ctx == "load"):
+            self.write("environment.spend_for(")
+            super().visit(node, *values, **named)
+            self.write(")")
+        else:
+            super().visit(node, *values, **named)
 
 
 class MeteredEnvironment(SandboxedEnvironment):
@@ -104,11 +132,6 @@ class MeteredEnvironment(SandboxedEnvironment):
         return value
 
     # --- where Jinja2 does something --------------------------------------------------------------
-
-    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree = super()._parse(source, name, filename)
-        _meter(tree)
-        return tree
 
     def call(self, context: Context, function: Any, /, *values: Any, **named: Any) -> Any:
         """Call what a template calls."""
@@ -161,12 +184,27 @@ class MeteredEnvironment(SandboxedEnvironment):
 
     def _estimate(self, name: str, values: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         """Use up what a text function or a filter of this name can make of its arguments at most."""
-        estimate = _ESTIMATES.get(name)
-        if estimate is not None and values:
-            others = [*values[1:], *named.values()]
-            given = [abs(int(each)) for each in others if isinstance(each, int | float) and abs(each) < _NO_NUMBER]
-            size = max(map(self._size, others), default=0)
-            self.spend(estimate(values[0], others, max(given, default=0), size, self._size(values[0])))
+        if values and name in (*_GROWING, *_BY_TEXT):
+            self.spend(self._most_made(name, values[0], [*values[1:], *named.values()]))
+
+    def _most_made(self, name: str, first: Any, others: list[Any]) -> int:
+        given = [abs(int(each)) for each in others if isinstance(each, int | float) and abs(each) < _NO_NUMBER]
+        number, size, own = max(given, default=0), max(map(self._size, others), default=0), self._size(first)
+        match name:
+            case "format" | "format_map":
+                return _width(str(first), others) + len(_PLACEHOLDER.findall(str(first))) * (1 + size)
+            case "indent":
+                return (str(first).count("\n") + 1) * max(number, size)
+            case "replace":
+                old = others[0] if others else ""
+                return size * (str(first).count(old) if isinstance(old, str) else own)
+            case "join":  # the method of a text, or the filter
+                items, between = (others[0], own) if isinstance(first, str | bytes) and others else (first, size)
+                return len(items) * between if isinstance(items, Sized) else 0
+            case "sum":  # lists are copied for the next
+                return own * own if any(isinstance(other, _CONTAINERS) for other in others) else 0
+            case _:
+                return _GROWING[name](own, number, size)
 
     def _size(self, value: Any) -> int:
         """How many units a value costs; they are used up as well, as the step reads it all."""
@@ -216,87 +254,3 @@ def _numbers(values: list[Any]) -> Iterator[int]:
 def _refuse_huge(bits: int) -> None:
     if bits > MOST_BITS:
         raise TooMuchError
-
-
-def _meter(node: nodes.Node) -> None:
-    """Have every body that may be rendered again and again use units up each time: a step, and its own text. What is in
-    a body within it, that one pays for. Lists are paid for where they are made, and texts where they are joined."""
-    for child in list(node.iter_child_nodes()):
-        _meter(child)
-    if isinstance(node, nodes.Template | nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block):
-        node.body.insert(0, _spending(STEP + sum(map(_own_text, node.body)), node.lineno))
-    if isinstance(node, nodes.Include | nodes.Extends | nodes.Import | nodes.FromImport):
-        return  # which templates they name has to be seen without rendering
-    for field, value in list(node.iter_fields()):
-        if isinstance(value, nodes.Node):
-            setattr(node, field, _paid(value))
-        elif isinstance(value, list):
-            value[:] = [_paid(item) if isinstance(item, nodes.Node) else item for item in value]
-
-
-def _paid(node: nodes.Node) -> nodes.Node:
-    """The expression itself, or one that makes the same value and pays for it."""
-    if isinstance(node, nodes.Concat):
-        return _call("joined", node.nodes, node.lineno)
-    if isinstance(node, nodes.List | nodes.Dict) or (isinstance(node, nodes.Tuple) and node.ctx == "load"):
-        return _call("spend_for", [node], node.lineno)
-    return node
-
-
-def _call(method: str, values: list[nodes.Expr], line: int) -> nodes.Call:
-    function = nodes.EnvironmentAttribute(method, lineno=line)
-    return nodes.Call(function, values, [], None, None, lineno=line)
-
-
-def _spending(units: int, line: int) -> nodes.ExprStmt:
-    return nodes.ExprStmt(_call("spend", [nodes.Const(units, lineno=line)], line), lineno=line)
-
-
-def _own_text(node: nodes.Node) -> int:
-    """The characters of a template's own text in a node, without the bodies that pay for themselves."""
-    if isinstance(node, nodes.TemplateData):
-        return len(node.data)
-    if isinstance(node, nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block):
-        return sum(map(_own_text, node.else_)) if isinstance(node, nodes.For) else 0
-    return sum(map(_own_text, node.iter_child_nodes()))
-
-
-def _replaced(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    old = others[0] if others else ""
-    return size * (str(first).count(old) if isinstance(old, str) else own)
-
-
-def _joined(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    items: Any = first
-    between = size
-    if isinstance(first, str | bytes) and others:  # the method of a text, not the filter
-        items, between = others[0], own
-    return len(items) * between if isinstance(items, Sized) else 0
-
-
-def _formatted(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    return _width(str(first), others) + len(_PLACEHOLDER.findall(str(first))) * (1 + size)
-
-
-def _summed(first: Any, others: list[Any], number: int, size: int, own: int) -> int:
-    return own * own if any(isinstance(other, _CONTAINERS) for other in others) else 0  # lists are copied for the next
-
-
-_ESTIMATES: Mapping[str, Callable[[Any, list[Any], int, int, int], int]] = {
-    **dict.fromkeys(
-        ("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"),
-        lambda first, others, number, size, own: number * (1 + size),
-    ),
-    **dict.fromkeys(("format", "format_map"), _formatted),
-    "indent": lambda first, others, number, size, own: (str(first).count("\n") + 1) * max(number, size),
-    "replace": _replaced,
-    "join": _joined,
-    "sum": _summed,
-    "expandtabs": lambda first, others, number, size, own: own * max(number, 8),
-    "translate": lambda first, others, number, size, own: own * max(size, 1),
-    "wordwrap": lambda first, others, number, size, own: own * max(size, 10),
-    "tojson": lambda first, others, number, size, own: own * number,
-    "pprint": lambda first, others, number, size, own: own * 20,
-}
-"""The units of what may be made in one step, from the first argument, the others, the largest number and the largest
-size among these, and the first one's size."""
