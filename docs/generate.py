@@ -9,8 +9,10 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 os.environ.update(TERM="dumb", COLUMNS="80", NO_COLOR="1")
 
@@ -24,8 +26,19 @@ from expand.cli import app, main
 from expand.client.retry_policy import RULES
 from expand.ledger.database import MIGRATIONS
 from expand.llm.profile import COMPATIBLE, providers
+from expand.outline import Unit
 from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE
-from expand.prompts.reference import reference
+from expand.prompts.context import (
+    PURPOSES,
+    TEMPLATE_NOTES,
+    ChangeContext,
+    ChapterContext,
+    RequestContext,
+    SectionContext,
+    SuggestionContext,
+    context_of,
+)
+from expand.prompts.rendering import PLAIN, known_styles
 from expand.settings import SETTINGS
 
 FOLDER = Path(__file__).parent / "reference"
@@ -114,9 +127,80 @@ def settings() -> str:
     return "\n".join(parts)
 
 
+_KINDS: Mapping[Any, str] = {
+    str: "text",
+    int: "whole number",
+    bool: "yes or no",
+    Unit: "text",
+    tuple[str, ...]: "list of texts",
+    tuple[int, ...]: "list of whole numbers",
+    tuple[Unit, ...]: "list of texts",
+    Mapping[str, str]: "texts by term",
+    tuple[SectionContext, ...]: "list of sections",
+    tuple[ChangeContext, ...]: "list of changes",
+}
+
+
 def templates() -> str:
-    """Which templates count, their blocks, and what they may use."""
-    return reference()
+    """Which templates there are, which one counts, their blocks, and what each may use."""
+    used = ", ".join(f"`{name}`" for name in PURPOSES if context_of(name) is RequestContext)
+    styles = ", ".join(f"`{name}`" for name in known_styles(None) if name != PLAIN)
+    parts = [
+        "# Templates",
+        TEMPLATE_NOTES["about"],
+        _table(("Template", "What it is for"), [(f"`{name}`", purpose) for name, purpose in PURPOSES.items()]),
+        "## Which one counts",
+        TEMPLATE_NOTES["order"],
+        f"House styles that come with the tool: {styles}. `{PLAIN}` is none.",
+        "## What is checked",
+        TEMPLATE_NOTES["checked"],
+        "## Blocks",
+        "A template of your own that extends another changes the blocks that it names.",
+    ]
+    for name, blocks in TEMPLATE_NOTES["blocks"].items():
+        parts += [f"### `{name}`", _table(("Block", "What it says"), [(f"`{b}`", text) for b, text in blocks.items()])]
+    parts += [
+        "## What `system.j2` may use",
+        _variables(ChapterContext),
+        "Each of `sections` has:",
+        _variables(SectionContext),
+        f"## What {used} may use",
+        _variables(RequestContext),
+        "## What `suggest.j2` may use",
+        _variables(SuggestionContext),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _variables(kind: type) -> str:
+    """The variables that a context declares, with kind, meaning, default and example."""
+    hints = get_type_hints(kind, include_extras=True)
+    rows = []
+    for variable in fields(kind):
+        value_type, about = get_args(hints[variable.name])
+        default = "" if variable.default is MISSING else f" Default: `{_shown(variable.default)}`."
+        example = _shown(about.example)
+        code = f"`{example}`" if "`" not in example else f"```` {example} ````"
+        rows.append((f"`{variable.name}`", _KINDS[value_type], about.meaning + default, code))
+    return _table(("Name", "Kind", "Meaning", "Example"), rows)
+
+
+def _shown(value: object) -> str:
+    """A value as a template writes it."""
+    if isinstance(value, SectionContext):
+        return f"section {value.number}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_shown(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_shown(k)}: {_shown(v)}' for k, v in value.items())}}}"
+    if isinstance(value, str):
+        return f"'{value}'" if '"' in value else f'"{value}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def failures() -> str:

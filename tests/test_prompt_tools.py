@@ -1,4 +1,4 @@
-"""``expand prompt list``, ``diff``, ``eject`` and ``context``."""
+"""``expand prompt list`` and ``eject``, and the page about templates."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ from expand.prompts.context import (
     SectionContext,
     SuggestionContext,
     context_of,
-    variables_of,
 )
-from expand.prompts.reference import reference
 from expand.prompts.rendering import TEMPLATES, packaged_folder
-from expand.prompts.template_files import blocks_of, difference, eject, template_files
+from expand.prompts.template_files import blocks_of, eject_templates, template_files
 from expand.workspace import Workspace
 
 
@@ -64,7 +62,7 @@ def test_the_repository_s_own_templates_are_the_packaged_ones() -> None:
     assert set(states(repository).values()) == {"shipped"}
 
 
-def test_states_and_differences(workspace: Workspace) -> None:
+def test_states(workspace: Workspace) -> None:
     assert run(workspace, "eject", "section", "length.j2").stdout == (
         "written  prompts/section.j2\nwritten  prompts/length.j2\n"
     )
@@ -74,30 +72,11 @@ def test_states_and_differences(workspace: Workspace) -> None:
     found = states(workspace)
     assert (found["section.j2"], found["length.j2"]) == ("changed", "same")
     assert (found["mine.j2"], found["system.j2"]) == ("own", "shipped")
-    shown = run(workspace, "diff").stdout
-    assert shown.startswith("--- shipped/section.j2\n+++ prompts/section.j2\n@@ -1,")
-    assert "\n-Now section {{ section_number }}" in shown
-    assert "\n+Section {{ section_number }}" in shown
-    told = run(workspace, "diff", "length", "mine", "system")
-    assert told.exit_code == 0
-    assert told.stdout == (
-        "length.j2: same as shipped/length.j2\n"
-        "mine.j2: it replaces no other template\n"
-        "system.j2: this workspace has none of its own; the shipped one is used\n"
-    )
     listed = json.loads(run(workspace, "list", "--json").stdout)["templates"]
     mine = next(entry for entry in listed if entry["name"] == "mine.j2")
     assert (mine["origin"], mine["state"]) == ("book", "own")
     assert mine["purpose"] == "Used only by templates that include it."
     assert mine["path"] == str(workspace.prompts_folder / "mine.j2")
-
-
-def test_a_difference_in_the_last_line_end_is_shown(workspace: Workspace) -> None:
-    run(workspace, "eject", "length")
-    own = workspace.prompts_folder / "length.j2"
-    own.write_text(own.read_text().removesuffix("\n"))
-    (file,) = [f for f in template_files(workspace) if f.name == "length.j2"]
-    assert difference(file).endswith("\n\\ No newline at end of file\n")
 
 
 def test_what_was_changed_is_only_replaced_by_force(workspace: Workspace) -> None:
@@ -159,13 +138,7 @@ def test_one_block_for_one_chapter(workspace: Workspace) -> None:
     path = workspace.prompts_folder / "chapters/07/section.j2"
     text = path.read_text()
     assert text.startswith('{% extends "section.j2" %}\n{% block code %}\n{% if code_examples %}\n')
-    assert run(workspace, "diff", "chapters/07/section").stdout == (
-        "chapters/07/section.j2: no block of it differs from shipped/section.j2\n"
-    )
     path.write_text(text.replace("complete code", "tested"))
-    shown = run(workspace, "diff").stdout
-    assert shown.startswith("--- shipped/section.j2 code\n+++ prompts/chapters/07/section.j2 code\n")
-    assert "\n-Include {{ code_examples }} complete code" in shown
     listed = run(workspace, "list").stdout.splitlines()
     (line,) = [line.split() for line in listed if line.startswith("chapters/07/section.j2")]
     assert line[1:4] == ["chapter", "07", "changed"]
@@ -228,17 +201,6 @@ def test_what_cannot_be_ejected(workspace: Workspace, arguments: tuple[str, ...]
     assert message in str(failed.exception)
 
 
-def test_nothing_differs(workspace: Workspace) -> None:
-    result = run(workspace, "diff")
-    assert (result.exit_code, result.stdout) == (
-        0,
-        f"nothing differs: {len(template_files(workspace))} templates are the same as shipped\n",
-    )
-    (workspace.prompts_folder).mkdir()
-    (workspace.prompts_folder / "mine.j2").write_text("mine")
-    assert run(workspace, "diff").stdout.endswith("; templates of this workspace that replace no other: 1\n")
-
-
 def test_the_blocks_are_those_of_the_packaged_templates() -> None:
     found = {}
     for path in packaged_folder().rglob("*.j2"):
@@ -255,52 +217,35 @@ def test_the_blocks_are_those_of_the_packaged_templates() -> None:
 @pytest.mark.parametrize("style", ["a/b", "..", ".hidden", ""])
 def test_what_is_no_style(workspace: Workspace, style: str) -> None:
     with pytest.raises(InputError, match="is no name of a style"):
-        eject(workspace, template_files(workspace), style=style, force=False)
+        eject_templates(workspace, template_files(workspace), style=style, force=False)
 
 
 def test_one_s_own_template_cannot_be_ejected(workspace: Workspace) -> None:
     workspace.prompts_folder.mkdir()
     (workspace.prompts_folder / "mine.j2").write_text("mine")
-    ejected = eject(workspace, template_files(workspace), force=True)
-    assert "prompts/mine.j2" not in ejected.written
+    ejected = eject_templates(workspace, template_files(workspace), force=True)
+    assert "prompts/mine.j2" not in ejected
     assert (workspace.prompts_folder / "mine.j2").read_text() == "mine"
 
 
 def test_an_unknown_template(workspace: Workspace) -> None:
-    for command in ("diff", "eject", "context"):
-        result = run(workspace, command, "sektion")
-        assert "there is no template sektion.j2; did you mean" in str(result.exception)
+    result = run(workspace, "eject", "sektion")
+    assert "there is no template sektion.j2; did you mean" in str(result.exception)
 
 
 def test_every_template_and_every_variable_is_documented() -> None:
     assert set(PURPOSES) == set(TEMPLATES)
+    page = (Path(__file__).parents[1] / "docs/reference/templates.md").read_text(encoding="utf-8")
     for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
-        declared = [field.name for field in fields(kind)]
-        assert [variable.name for variable in variables_of(kind)] == declared
         hints = get_type_hints(kind, include_extras=True)
-        assert kind(**{name: get_args(hint)[1].example for name, hint in hints.items()})
-    page = reference()
-    for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
-        for variable in variables_of(kind):
-            assert f"| `{variable.name}` | {variable.kind} | {variable.meaning}" in page
+        abouts = {field.name: get_args(hints[field.name])[1] for field in fields(kind)}
+        assert kind(**{name: about.example for name, about in abouts.items()})
+        assert all(f"| `{name}` | " in page and f" | {about.meaning}" in page for name, about in abouts.items())
+    assert '| `before` | text | The end of what the section says so far. Default: `""`. |' in page
+    assert "| `code_examples` | whole number | How many code examples this request is to bring. Default: `0`. |" in page
+    assert "| `problems` | list of texts | What a repair is to mend. Default: `[]`. |" in page
 
 
 def test_the_context_of_a_template() -> None:
     assert context_of("brief/system.j2") is ChapterContext
     assert context_of("length") is RequestContext
-    by_name = {variable.name: variable for variable in variables_of(RequestContext)}
-    assert by_name["lines"].default is None
-    assert by_name["before"].default == '""'
-    assert by_name["problems"].kind == "list of texts"
-    assert by_name["code_examples"].default == "0"
-
-
-def test_the_context_command(workspace: Workspace) -> None:
-    assert run(workspace, "context").stdout == reference()
-    lines = run(workspace, "context", "section").stdout.splitlines()
-    assert lines[0].startswith("language          text              The language of the draft")
-    assert lines[7] == (
-        "lines             whole number      How many lines it asks for, or words or characters; the last "
-        "figure in front of the unit is taken. Example: 45"
-    )
-    assert len(lines) == len(fields(RequestContext))

@@ -145,9 +145,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "outline import": ("chapters/07_signals.md --dry-run", "--suggest Pipes --lines 100", "--suggest Pipes --dry-run"),
     "prompt show": ("07 --section 1",),
     "prompt list": ("",),
-    "prompt diff": ("section",),
     "prompt eject": ("section",),
-    "prompt context": ("section",),
 }  # fmt: skip
 
 

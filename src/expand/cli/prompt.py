@@ -1,4 +1,4 @@
-"""``expand prompt``: shows what would be sent; lists, compares and copies templates."""
+"""``expand prompt``: shows what would be sent; lists and copies templates."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +13,15 @@ from expand.drafting.dry_run import first_order
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
-from expand.prompts.context import PURPOSES, context_of, variables_of
-from expand.prompts.reference import reference
+from expand.prompts.context import PURPOSES
 from expand.prompts.rendering import packaged_folder
 from expand.prompts.template_files import (
     TemplateFile,
-    difference,
+    eject_templates,
     select_templates,
     template_files,
     templates_of_chapter,
 )
-from expand.prompts.template_files import eject as eject_templates
 from expand.schema import Json
 from expand.schema.validators import suggestion
 from expand.settings import Overrides
@@ -36,13 +34,6 @@ ChapterOption = Annotated[
     str | None,
     typer.Option("--chapter", metavar="ID", help="For this chapter alone.", autocompletion=options.complete_chapter),
 ]
-
-_NO_DIFFERENCE = {
-    "shipped": "this workspace has none of its own; the shipped one is used",
-    "same": "same as {}",
-    "changed": "no block of it differs from {}",
-    "own": "it replaces no other template",
-}
 
 
 def show(
@@ -130,13 +121,18 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None, *, as_j
     profile = profile_of(workspace, settings_of(workspace, Overrides(model=model)))
     choice = templates_of_chapter(workspace, chapter, model_style=profile.style)
     if as_json:
-        files: list[Json] = [
-            {"name": one.name, "origin": one.origin, "path": str(one.path), "takes": [str(path) for path in one.takes]}
-            for one in choice.files
-        ]
-        unused: list[Json] = [str(path) for path in choice.not_used]
-        used: dict[str, Json] = {"chapter": chapter, "style": choice.style, "model": profile.name}
-        print_json({**used, "templates": files, "not_used": unused})
+        print_json(
+            {
+                "chapter": chapter,
+                "style": choice.style,
+                "model": profile.name,
+                "templates": [
+                    {"name": one.name, "origin": one.origin, "path": str(one.path), "takes": [*map(str, one.takes)]}
+                    for one in choice.files
+                ],
+                "not_used": [*map(str, choice.not_used)],
+            }
+        )
         return
 
     def shown(path: Path) -> str:
@@ -150,23 +146,6 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None, *, as_j
         typer.echo(f"{file.name:<11}  {file.origin:<{origins}}  {shown(file.path)}{takes}")
     for path in choice.not_used:
         typer.echo(f"not used     {shown(path)}")
-
-
-def diff(context: typer.Context, templates: TemplatesArgument = None, workspace: options.Workspace = None) -> None:
-    """Show how this workspace's templates differ from the shipped ones.
-
-    A template of a style or chapter is compared with the one that it replaces. The exit code is 0 in any case."""
-    files = select_templates(template_files(workspace_of(context, workspace)), templates or ())
-    differences = {file.name: difference(file) for file in files}
-    for file in files:
-        if differences[file.name]:
-            write_data(differences[file.name])
-        elif templates:
-            typer.echo(f"{file.name}: {_NO_DIFFERENCE[file.state].format(file.replaced_name)}")
-    if not templates and not any(differences.values()):
-        own = sum(file.state == "own" for file in files)
-        more = f"; templates of this workspace that replace no other: {own}" if own else ""
-        typer.echo(f"nothing differs: {len(files) - own} templates are the same as shipped{more}")
 
 
 def eject(
@@ -199,13 +178,11 @@ def eject(
         files = _files_of_style(files, style, like)
     if model_style is not None and not templates:
         files = tuple(file for file in files if "/" not in file.name)
-    ejected = eject_templates(
+    copies = eject_templates(
         opened, files, chapter=chapter, style=style, model_style=model_style, block=block, force=force
     )
-    for name in ejected.written:
-        typer.echo(f"written  {name}")
-    for name in ejected.kept:
-        typer.echo(f"kept     {name}")
+    for name, written in copies.items():
+        typer.echo(f"{'written' if written else 'kept':<7}  {name}")
     if style is not None:
         typer.echo(f"for chapters with `style: {style}`, in their outline or in book.yaml")
     if model_style is not None:
@@ -220,20 +197,6 @@ def _files_of_style(files: Sequence[TemplateFile], style: str, like: str) -> tup
     if not found:
         raise InputError(f"there is no shipped style {wanted!r}", remedy=suggestion(wanted, sorted(styles)))
     return found
-
-
-def context_(
-    template: Annotated[str | None, typer.Argument(metavar="[TEMPLATE]", help="Such as system or section.")] = None,
-) -> None:
-    """Show the variables that a template may use, with examples.
-
-    Without a template, the whole page about templates is printed."""
-    if template is None:
-        typer.echo(reference(), nl=False)
-        return
-    for variable in variables_of(context_of(template)):
-        default = "" if variable.default is None else f" [{variable.default}]"
-        typer.echo(f"{variable.name:<17} {variable.kind:<17} {variable.meaning}{default} Example: {variable.example}")
 
 
 def _purpose(file: TemplateFile, workspace: Workspace) -> str:

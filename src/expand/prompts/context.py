@@ -1,12 +1,12 @@
 """What each template may use: a dataclass for each kind, each field with its meaning and an example.
 
-The reference, ``expand prompt context`` and the check of a user's templates are made from these.
+The page about templates and the check of a user's templates are made from these.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any
 
 from expand.errors import InputError
 from expand.outline import Unit
@@ -270,50 +270,6 @@ TEMPLATE_NOTES: Mapping[str, Any] = packaged_table("templates")
 PURPOSES: Mapping[str, str] = TEMPLATE_NOTES["purposes"]
 """Every template and what it is for."""
 
-_KINDS: Mapping[Any, str] = {
-    str: "text",
-    int: "whole number",
-    bool: "yes or no",
-    Unit: "text",
-    tuple[str, ...]: "list of texts",
-    tuple[int, ...]: "list of whole numbers",
-    tuple[Unit, ...]: "list of texts",
-    Mapping[str, str]: "texts by term",
-    tuple[SectionContext, ...]: "list of sections",
-    tuple[ChangeContext, ...]: "list of changes",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Variable:
-    """A name that a template may use. ``example`` is a value as Jinja2 writes it; ``default`` what
-    it is where nothing is said, None where it is always given."""
-
-    name: str
-    kind: str
-    meaning: str
-    example: str
-    default: str | None = None
-
-
-def variables_of(kind: type) -> tuple[Variable, ...]:
-    """The variables that a context declares, in its order."""
-    hints = get_type_hints(kind, include_extras=True)
-    found = []
-    for variable in fields(kind):
-        value_type, about = get_args(hints[variable.name])
-        default = None if variable.default is MISSING else _shown(variable.default)
-        found.append(
-            Variable(
-                name=variable.name,
-                kind=_KINDS[value_type],
-                meaning=about.meaning,
-                example=_shown(about.example),
-                default=default,
-            )
-        )
-    return tuple(found)
-
 
 def context_of(template: str) -> type:
     """The context that a template is rendered with, whatever its style. Raises ``InputError``."""
@@ -329,16 +285,3 @@ def context_of(template: str) -> type:
         "translate.j2": TranslationContext,
     }
     return others.get(name, RequestContext)
-
-
-def _shown(value: object) -> str:
-    """A value as a template writes it."""
-    if isinstance(value, SectionContext):
-        return f"section {value.number}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(_shown(item) for item in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_shown(k)}: {_shown(v)}' for k, v in value.items())}}}"
-    if isinstance(value, str):
-        return f"'{value}'" if '"' in value else f'"{value}"'
-    return str(value).lower() if isinstance(value, bool) else str(value)

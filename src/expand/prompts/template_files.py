@@ -1,17 +1,15 @@
-"""The template files: which there are and whose, which of them count for a chapter, how they differ
-from those whose place they take, and copies of them to be changed.
+"""The template files: which there are and whose, which of them count for a chapter, and copies of them to be changed.
 
 A template is known by its path below ``prompts/``: ``section.j2``, ``chapters/04/section.j2`` for
 chapter 04, ``styles/tutorial/section.j2`` for a house style, ``brief/section.j2`` for models whose
 profile says ``style = "brief"``. Nothing here renders.
 """
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.errors import InputError, InputErrors, Place
 from expand.prompts.rendering import CHAPTERS, DRAFTING_TEMPLATES, PLAIN, STYLES, Prompts, packaged_folder
@@ -20,7 +18,6 @@ from expand.workspace import Workspace, read_text, write_atomically
 
 ENDING = ".j2"
 _BLOCK = re.compile(r"\{%[-+]?\s*block\s+(?P<name>\w+)[^%]*%\}\n?(?P<body>.*?)\{%[-+]?\s*endblock\b[^%]*%\}", re.DOTALL)
-_EXTENDS = re.compile(r"""\{%[-+]?\s*extends\s+["']""")
 RESERVED = (CHAPTERS, STYLES, "book", "shipped")
 """Names below ``prompts/`` that have a meaning of their own."""
 
@@ -61,16 +58,6 @@ class TemplateFile:
         return "book" if self.own is not None else "shipped"
 
     @property
-    def replaced_name(self) -> str:
-        """What the file whose place it takes is called in messages; "" if there is none."""
-        if self.replaced is None:
-            return ""
-        if self.packaged is not None:
-            return f"shipped/{self.name}"
-        shipped = self.replaced.is_relative_to(packaged_folder())
-        return f"{'shipped' if shipped else 'prompts'}/{self.plain_name}"
-
-    @property
     def state(self) -> State:
         """``shipped``, ``own`` (it takes no other's place), ``changed`` or ``same``."""
         if self.own is None:
@@ -80,16 +67,7 @@ class TemplateFile:
         return "same" if read_text(self.own) == read_text(self.replaced) else "changed"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ejected:
-    """What was copied into a workspace, and what was there and was kept."""
-
-    written: tuple[str, ...]
-    kept: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UsedTemplate:
+class UsedTemplate(NamedTuple):
     """The file that a template is read from: ``takes`` are those that it extends or includes."""
 
     name: str
@@ -98,14 +76,13 @@ class UsedTemplate:
     takes: tuple[Path, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChapterTemplates:
+class ChapterTemplates(NamedTuple):
     """The templates of a chapter: its house style, the file of each template that drafts are made
     from, and the files made for this chapter or style that do not count for this model."""
 
     style: str
-    files: tuple[UsedTemplate, ...]
-    not_used: tuple[Path, ...]
+    files: list[UsedTemplate]
+    not_used: list[Path]
 
 
 def templates_of_chapter(workspace: Workspace, chapter: str, *, model_style: str | None) -> ChapterTemplates:
@@ -118,7 +95,7 @@ def templates_of_chapter(workspace: Workspace, chapter: str, *, model_style: str
     for name in DRAFTING_TEMPLATES:
         path, *takes = prompts.sources(name)
         origin = prompts.lookup.origin(path)
-        found.append(UsedTemplate(name=name, origin=words.get(origin, origin), path=path, takes=tuple(takes)))
+        found.append(UsedTemplate(name, words.get(origin, origin), path, tuple(takes)))
     used = {path for file in found for path in (file.path, *file.takes)}
     not_used = [
         path
@@ -127,7 +104,7 @@ def templates_of_chapter(workspace: Workspace, chapter: str, *, model_style: str
         for path in _found(place.folder).values()
         if path not in used
     ]
-    return ChapterTemplates(style=style_name, files=tuple(found), not_used=tuple(not_used))
+    return ChapterTemplates(style_name, found, not_used)
 
 
 def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
@@ -138,16 +115,14 @@ def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
         workspace.inside(path)
     if workspace.prompts_folder.resolve() == packaged_folder().resolve():
         own = {}
-    names = sorted({*packaged, *own}, key=lambda name: (name.count("/"), name))
-    return tuple(_template_file(name, packaged, own) for name in names)
-
-
-def _template_file(name: str, packaged: Mapping[str, Path], own: Mapping[str, Path]) -> TemplateFile:
-    file = TemplateFile(name=name, packaged=packaged.get(name), own=own.get(name), replaced=packaged.get(name))
-    if file.own is None or file.replaced is not None or file.plain_name == name:
-        return file
-    # A file for a chapter or style takes the place of the book's of that name, or the packaged one.
-    return replace(file, replaced=own.get(file.plain_name) or packaged.get(file.plain_name))
+    files = []
+    for name in sorted({*packaged, *own}, key=lambda name: (name.count("/"), name)):
+        file = TemplateFile(name=name, packaged=packaged.get(name), own=own.get(name), replaced=packaged.get(name))
+        if file.own is not None and file.replaced is None and file.plain_name != name:
+            # A file for a chapter or style takes the place of the book's of that name, or the packaged one.
+            file = replace(file, replaced=own.get(file.plain_name) or packaged.get(file.plain_name))
+        files.append(file)
+    return tuple(files)
 
 
 def select_templates(files: Sequence[TemplateFile], names: Sequence[str]) -> tuple[TemplateFile, ...]:
@@ -160,23 +135,7 @@ def select_templates(files: Sequence[TemplateFile], names: Sequence[str]) -> tup
     return tuple(known[name] for name in wanted) if names else tuple(files)
 
 
-def difference(file: TemplateFile) -> str:
-    """How the workspace's template differs from the one whose place it takes, as a unified diff; ""
-    if not. Of one that extends another, the blocks that it changes are compared."""
-    if file.own is None or file.replaced is None:
-        return ""
-    own, former = read_text(file.own), read_text(file.replaced)
-    shown = file.replaced_name
-    if not _EXTENDS.search(own):
-        return _diff(former, own, shown, f"prompts/{file.name}")
-    known = blocks_of(former)
-    return "".join(
-        _diff(known.get(name, ""), body, f"{shown} {name}", f"prompts/{file.name} {name}")
-        for name, body in blocks_of(own).items()
-    )
-
-
-def eject(
+def eject_templates(
     workspace: Workspace,
     files: Sequence[TemplateFile],
     *,
@@ -185,37 +144,37 @@ def eject(
     model_style: str | None = None,
     block: str | None = None,
     force: bool,
-) -> Ejected:
+) -> dict[str, bool]:
     """Copies templates into the workspace's ``prompts/``: for the book, or below the folder of a
     chapter, of a house style or of a kind of model. With ``block`` it is a file that extends the
     template and holds that block alone.
 
-    What is there and says the same is kept; what differs is refused before anything is written,
-    unless ``force``. Raises ``InputErrors``."""
+    Returns the names of the copies, and whether each was written: what is there and says the same is kept. What differs
+    is refused before anything is written, unless ``force``. Raises ``InputErrors``."""
     folder = _folder(workspace, chapter=chapter, style=style, model_style=model_style)
-    written: list[tuple[str, Path, str]] = []
-    kept: list[str] = []
-    errors: list[InputError] = []
+    copies: dict[str, tuple[Path, str]] = {}
     for file in files:
         if folder is None and file.packaged is None:
             continue
         plain = file.plain_name if model_style is None else PurePosixPath(file.name).name
         name = f"{folder}/{plain}" if folder else file.name
-        path, shown = workspace.inside("prompts", name), f"prompts/{name}"
-        text = _text(file, folder=folder, block=block)
-        if not path.exists() or force:
-            written.append((shown, path, text))
-        elif read_text(path) == text:
-            kept.append(shown)
-        else:
-            what = "it is there and differs from what would be written"
-            remedy = f"see `expand prompt diff {name}`; --force puts the copy in its place"
-            errors.append(InputError(what, remedy=remedy, place=Place(path=shown)))
+        copies[f"prompts/{name}"] = workspace.inside("prompts", name), _text(file, folder=folder, block=block)
+    due = {shown: force or not path.exists() for shown, (path, _) in copies.items()}
+    errors = [
+        InputError(
+            "it is there and differs from what would be written",
+            remedy="--force puts the copy in its place",
+            place=Place(path=shown),
+        )
+        for shown, (path, text) in copies.items()
+        if not due[shown] and read_text(path) != text
+    ]
     if errors:
         raise InputErrors(errors)
-    for _, path, text in written:
-        write_atomically(path, text)
-    return Ejected(written=tuple(shown for shown, _, _ in written), kept=tuple(kept))
+    for shown, (path, text) in copies.items():
+        if due[shown]:
+            write_atomically(path, text)
+    return due
 
 
 def _text(file: TemplateFile, *, folder: str | None, block: str | None) -> str:
@@ -254,15 +213,6 @@ def _folder(workspace: Workspace, *, chapter: str | None, style: str | None, mod
 def blocks_of(text: str) -> Mapping[str, str]:
     """The text of each block in a template's source. Blocks within blocks are not told apart."""
     return {match["name"]: match["body"] for match in _BLOCK.finditer(text)}
-
-
-def _diff(former: str, own: str, former_name: str, own_name: str) -> str:
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-        for line in difflib.unified_diff(
-            former.splitlines(keepends=True), own.splitlines(keepends=True), former_name, own_name
-        )
-    )
 
 
 def _found(folder: Path) -> dict[str, Path]:

@@ -20,7 +20,7 @@ from expand.importers.proposal import Proposal, ProposedSection, all_free, settl
 from expand.importers.writer import SCHEMA_FILE
 from expand.outline.reading import BOOK, OUTLINE
 from expand.paths import DATA
-from expand.prompts.template_files import eject, template_files
+from expand.prompts.template_files import eject_templates, template_files
 from expand.scaffold.docs_tree import DocsTree, TreeChapter, find_tree, has_documents, text_of
 from expand.settings import SETTINGS
 from expand.workspace import MARKER, STATE, Workspace, write_atomically
@@ -104,7 +104,7 @@ def create_workspace(
     if prompts:
         # Only the templates that do not exist: init changes no file.
         missing = [file for file in template_files(workspace) if file.own is None and file.packaged]
-        written += eject(workspace, missing, force=False).written
+        written += eject_templates(workspace, missing, force=False)
     above = next((folder for folder in root.resolve().parents if (folder / MARKER).is_file()), None)
     return NewWorkspace(
         workspace=workspace,
