@@ -592,7 +592,7 @@ async def test_a_refusal_with_any_bytes_in_its_headers(header: bytes) -> None:
 
 
 async def test_a_server_that_hangs_is_a_timeout(server: ScriptedServer) -> None:
-    server.behaviour = "hang"
+    server.behaviour = "timeout"
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url, read_seconds=0.2)) as author:
         with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
@@ -944,7 +944,7 @@ async def test_stopping_in_the_middle_lets_the_cancellation_through(server: Scri
 
 
 async def test_stopping_lets_the_cancellation_through(server: ScriptedServer) -> None:
-    server.behaviour = "hang"
+    server.behaviour = "timeout"
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         task = asyncio.create_task(author.complete(REQUEST, client_request_id="x"))
         while not server.requests:

@@ -406,7 +406,7 @@ def test_an_interrupt_keeps_what_was_bought_and_reserves_nothing(place: Path) ->
 
 
 def test_interrupted_twice_it_ends_at_once_and_the_outcome_is_unknown(place: Path) -> None:
-    with ScriptedServer(behaviour="hang") as server:
+    with ScriptedServer(behaviour="timeout") as server:
         process = start(place, "chapter", "07", "--base-url", server.base_url, "--json")
         while not server.requests:
             assert process.poll() is None, process.communicate()

@@ -27,7 +27,7 @@ FAILING: tuple[Behaviour, ...] = (
     "insufficient_quota",
     "bad_request",
     "server_error",
-    "hang",
+    "timeout",
     "drop",
     "not_json",
     "html",

@@ -40,28 +40,13 @@ class LineRequest:
     @property
     def asked(self) -> tuple[int, str]:
         """The last number of lines, or of words or Chinese characters, in the message, and its language."""
-        found = ASKED.findall(self.text)
-        if not found:
-            return 10, "en"
-        count, unit = found[-1]
+        count, unit = [("10", "lines"), *ASKED.findall(self.text)][-1]
         return int(count), "en" if unit.isascii() else "zh"
 
     @property
     def counts_words(self) -> bool:
         """Whether it is a number of words or Chinese characters."""
         return any(unit in ("words", "字") for _, unit in ASKED.findall(self.text)[-1:])
-
-    @property
-    def unfinished(self) -> str:
-        """The line in which the text breaks off that the message wants finished, else ""."""
-        found = UNFINISHED.search(self.text)
-        return found[1].rpartition("\n")[2] if found else ""
-
-    @property
-    def examples(self) -> int:
-        """The code examples that the message asks for."""
-        found = EXAMPLES.findall(self.text)
-        return int(found[-1]) if found else 0
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -106,18 +91,18 @@ class TextGenerator:
             return text
         heads, named = question.headings, question.subjects
         lines: list[str] = []
-        if question.unfinished and goes_on != "aside":
+        if (cut := UNFINISHED.search(question.text)) and goes_on != "aside":
             end = ["", "}", "```", ""] if IN_CODE in question.text else ["。" if language == "zh" else " and ends.", ""]
-            lines = [(question.unfinished if goes_on == "anew" else "") + end[0], *end[1:]]
+            lines = [(cut[1].rpartition("\n")[2] if goes_on == "anew" else "") + end[0], *end[1:]]
             count -= 1
         parts = max(1, len(heads))
+        examples = int([0, *EXAMPLES.findall(question.text)][-1])
         for part in range(parts):
             size = count // parts + (part < count % parts)
             block = [f"### {heads[part]}", ""] if len(heads) > 1 and size > 4 else []
             if part < len(named):
                 block.append(f"{named[part]}是这里的主题。" if language == "zh" else f"About {named[part]}.")
-            wanted = question.examples // parts + (part < question.examples % parts)
-            for _ in range(max(wanted, 1)):
+            for _ in range(max(examples // parts + (part < examples % parts), 1)):
                 if size - len(block) >= 12:
                     block += ["", *self._code(question), ""]
             while len(block) < size:
@@ -127,9 +112,8 @@ class TextGenerator:
 
     def _next(self, question: LineRequest) -> int:
         place = (question.chapter, question.section)
-        number = self.written[place]
         self.written[place] += 1
-        return APART * max(0, question.section - 1) + number
+        return APART * max(0, question.section - 1) + self.written[place] - 1
 
     def _code(self, question: LineRequest) -> list[str]:
         number = self._next(question)
@@ -155,7 +139,7 @@ class TextGenerator:
 Behaviour = Literal[
     "normal", "half", "preamble", "heading", "cut_code", "cut_off", "open_fence", "placeholder", "refusal", "empty",
     "wrong_language", "same_sentence", "no_usage", "bills_more",
-    "rate_limited", "unauthorized", "insufficient_quota", "bad_request", "server_error", "timeout", "hang", "drop",
+    "rate_limited", "unauthorized", "insufficient_quota", "bad_request", "server_error", "timeout", "drop",
     "not_json", "html", "error_in_success",
     "broken_stream", "broken_stream_with_usage", "stalled_stream", "unfinished_stream", "error_in_stream",
     "ignores_stream", "streams_only", "refuses_stream", "refuses_stream_options",
@@ -163,8 +147,8 @@ Behaviour = Literal[
 """``half`` delivers half of what was asked; ``cut_off`` and ``cut_code`` stop at the output cap, in a sentence and in
 code; ``same_sentence`` repeats itself; ``no_usage`` reports no tokens and ``bills_more`` more than was reserved.
 
-Failures of the provider are 429, 401, 429 without quota, 400, 500, a read timeout (``hang`` is another name for it), a
-dropped connection, and three answers that are no chat completion.
+Failures of the provider are 429, 401, 429 without quota, 400, 500, a read timeout, a dropped connection, and three
+answers that are no chat completion.
 
 Behaviours of a stream: the connection breaks after half of the text, without or with the usage reported before; it
 stalls there until the client gives up; it ends there as if complete, without a finish reason; it sends an error there.
@@ -217,28 +201,22 @@ def written(
     lines = brief_of(question) or generator.lines(question, count, language, goes_on=goes_on)
     if behaviour == "cut_off":
         return "\n".join(lines)[: -len(lines[-1]) // 2].rstrip(), "length"
-    lines = _spoiled(lines, behaviour)
-    if behaviour == "cut_code":
-        return "\n".join(lines), "length"
-    return "\n".join(lines) + "\n", "stop"
+    before, after = _AROUND.get(behaviour, ("", ""))
+    text = before + "\n".join(lines) + after
+    return (text, "length") if behaviour == "cut_code" else (text + "\n", "stop")
 
 
-def _spoiled(lines: list[str], behaviour: str) -> list[str]:
-    match behaviour:
-        case "preamble":
-            said = "Sure! Here is the section you asked for:"
-            return [said, "", *lines, "", "Let me know if you want me to go on!"]
-        case "heading":
-            return ["## 3. My own heading", "", "### Overview", "", *lines]
-        case "open_fence":
-            return [*lines, "", "```rust", "fn open() {}"]
-        case "placeholder":
-            return [*lines, "", "```rust", "fn main() {", "    // ... rest omitted", "}", "```"]
-        case "cut_code":
-            code = ["fn sum(values: &[u64]) -> u64 {", "    let mut total = 0;"]
-            return [*lines, "", "```rust", *code]
-        case _:
-            return lines
+_AROUND = {
+    "preamble": (
+        "Sure! Here is the section you asked for:\n\n",
+        "\n\nLet me know if you want me to go on!",
+    ),
+    "heading": ("## 3. My own heading\n\n### Overview\n\n", ""),
+    "open_fence": ("", "\n\n```rust\nfn open() {}"),
+    "placeholder": ("", "\n\n```rust\nfn main() {\n    // ... rest omitted\n}\n```"),
+    "cut_code": ("", "\n\n```rust\nfn sum(values: &[u64]) -> u64 {\n    let mut total = 0;"),
+}
+"""What a behaviour puts before and behind the text."""
 
 
 def billed(prompt: str, text: str, behaviour: str) -> tuple[int, int]:

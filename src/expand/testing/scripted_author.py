@@ -26,13 +26,13 @@ _KINDS = {
     "bad_request": Failure.BAD_REQUEST,
     "server_error": Failure.SERVER_ERROR,
 }
-_TIMEOUT = (Failure.TIMEOUT, "no answer in time")
-_DISCONNECTED = (Failure.DISCONNECTED, "the connection was lost")
 FAILURES: Mapping[str, tuple[Failure, str]] = MappingProxyType(
     {
         **{name: (failure, ERRORS[name][1]) for name, failure in _KINDS.items()},
-        **dict.fromkeys(("timeout", "hang", "stalled_stream"), _TIMEOUT),
-        **dict.fromkeys(("drop", "broken_stream", "broken_stream_with_usage"), _DISCONNECTED),
+        **dict.fromkeys(("timeout", "stalled_stream"), (Failure.TIMEOUT, "no answer in time")),
+        **dict.fromkeys(
+            ("drop", "broken_stream", "broken_stream_with_usage"), (Failure.DISCONNECTED, "the connection was lost")
+        ),
         **dict.fromkeys(("error_in_success", "error_in_stream"), (Failure.GARBLED, "upstream failed")),
         "not_json": (Failure.GARBLED, "the answer is not JSON"),
         "html": (Failure.GARBLED, "the answer is a web page"),
@@ -122,31 +122,35 @@ class ScriptedAuthor:
         )
         self.requests.append(sent)
         await asyncio.sleep(self.latency_seconds)
-        if index < len(self.answers):
-            answer = _own(sent, self.answers[index])
-        elif self.write is not None:
-            answer = _own(sent, self.write(sent))
+        if behaviour != "own":
+            answer, failure = self._scripted(sent)
         else:
-            answer = await self._scripted(sent, on_text)
+            own = self.answers[index] if index < len(self.answers) or self.write is None else self.write(sent)
+            if isinstance(own, AttemptFailedError):
+                raise own
+            answer, failure = own if isinstance(own, Answer) else _answer(sent, own, Finish.STOP), None
         if answer.finish is not Finish.REFUSAL:
-            await self._hand_out(answer.text, on_text)
+            for piece in pieces_of(answer.text, self.chunk_characters):
+                on_text(piece)
+                if self.chunk_seconds:
+                    await asyncio.sleep(self.chunk_seconds)
+        if failure is not None:
+            raise failure
         return answer
 
-    async def _scripted(self, sent: SentRequest, on_text: OnText) -> Answer:
+    def _scripted(self, sent: SentRequest) -> tuple[Answer, AttemptFailedError | None]:
+        """The text that arrives, and the failure that ends it."""
         behaviour = sent.behaviour
-        if behaviour in FAILURES and behaviour not in INTERRUPTED:
-            raise self._failure(behaviour)
-        text, why = written(sent.question, behaviour, generator=self._generator, ratio=self.ratio, goes_on=self.goes_on)
-        if behaviour in INTERRUPTED:
-            await self._hand_out(text[: len(text) // 2], on_text)
-            answer = _answer(sent, text, Finish.CUT, behaviour)
-            raise self._failure(behaviour, answer if behaviour == "broken_stream_with_usage" else None)
-        finish = Finish.REFUSAL if behaviour == "refusal" else Finish(why)
-        return _answer(sent, text, finish, behaviour)
-
-    def _failure(self, behaviour: str, reported: Answer | None = None) -> AttemptFailedError:
+        text, why = "", "stop"
+        if behaviour not in FAILURES or behaviour in INTERRUPTED:
+            text, why = written(
+                sent.question, behaviour, generator=self._generator, ratio=self.ratio, goes_on=self.goes_on
+            )
+        if behaviour not in FAILURES:
+            return _answer(sent, text, Finish.REFUSAL if behaviour == "refusal" else Finish(why)), None
+        reported = _answer(sent, text, Finish.CUT) if behaviour == "broken_stream_with_usage" else None
         failure, message = FAILURES[behaviour]
-        return AttemptFailedError(
+        return _answer(sent, text[: len(text) // 2], Finish.CUT), AttemptFailedError(
             failure,
             message,
             status=ERRORS[behaviour][0] if behaviour in ERRORS else None,
@@ -155,27 +159,13 @@ class ScriptedAuthor:
             model=reported.model if reported else "",
         )
 
-    async def _hand_out(self, text: str, on_text: OnText) -> None:
-        for piece in pieces_of(text, self.chunk_characters):
-            on_text(piece)
-            if self.chunk_seconds:
-                await asyncio.sleep(self.chunk_seconds)
 
-
-def _own(sent: SentRequest, answer: Written) -> Answer:
-    if isinstance(answer, AttemptFailedError):
-        raise answer
-    if isinstance(answer, Answer):
-        return answer
-    return _answer(sent, answer, Finish.STOP, "normal")
-
-
-def _answer(sent: SentRequest, text: str, finish: Finish, behaviour: str) -> Answer:
-    prompt, completion = billed(sent.prompt_text, text, behaviour)
+def _answer(sent: SentRequest, text: str, finish: Finish) -> Answer:
+    prompt, completion = billed(sent.prompt_text, text, sent.behaviour)
     return Answer(
         text=text,
         finish=finish,
-        usage=None if behaviour == "no_usage" else Usage(prompt=prompt, completion=completion),
+        usage=None if sent.behaviour == "no_usage" else Usage(prompt=prompt, completion=completion),
         model=sent.request.model,
         provider_request_id=f"scripted-{sent.attempt_id}",
     )

@@ -18,14 +18,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import Any, Self, cast, get_args
+from typing import Any, NamedTuple, Self, cast, get_args
 from urllib.parse import unquote
 
 from expand.testing.behaviours import (
     ERRORS,
     INTERRUPTED,
     Behaviour,
-    GoesOn,
     LineRequest,
     TextGenerator,
     billed,
@@ -68,11 +67,6 @@ class Received:
         return LineRequest(text=self.last_user_message, chapter=unquote(address[0]), section=int(address[1]))
 
     @property
-    def asked(self) -> tuple[int, str]:
-        """The last number of lines in the last user message, and its language."""
-        return self.question.asked
-
-    @property
     def prompt_text(self) -> str:
         """All messages, one after the other."""
         return "\n".join(str(m["content"]) for m in self.body["messages"])
@@ -85,16 +79,14 @@ class Received:
 
 @dataclass
 class ScriptedServer:
-    """The server; it runs in threads of its own between ``start`` and ``stop``.
+    """The server; it runs in threads of its own while its context lasts.
 
-    ``ratio`` of the lines asked is delivered, and a text that was cut gone on from as ``goes_on`` says. ``script`` has
-    one behaviour for each of the first
-    requests, ``behaviour`` is for all later ones. ``key`` is what it accepts, None for anything.
-    It waits ``latency_seconds`` before each answer; ``retry_after`` is the header's own text. A
-    stream has ``chunk_characters`` in each chunk and ``chunk_seconds`` between two."""
+    ``ratio`` of the lines asked is delivered. ``script`` has one behaviour for each of the first requests,
+    ``behaviour`` is for all later ones. ``key`` is what it accepts, None for anything. It waits ``latency_seconds``
+    before each answer; ``retry_after`` is the header's own text. A stream has ``chunk_characters`` in each chunk and
+    ``chunk_seconds`` between two."""
 
     ratio: float = 1.0
-    goes_on: GoesOn = "anew"
     behaviour: Behaviour = "normal"
     script: tuple[Behaviour, ...] = ()
     latency_seconds: float = 0.0
@@ -116,21 +108,14 @@ class ScriptedServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Listens; returns when requests are taken."""
         self._listener = _Listener(self)
         self.port = self._listener.server_port
         threading.Thread(
             target=self._listener.serve_forever, kwargs={"poll_interval": 0.02}, name="scripted-server", daemon=True
         ).start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Ends; requests under way lose their connection."""
         assert self._listener is not None
         self._released.set()
@@ -138,9 +123,7 @@ class ScriptedServer:
 
     def write(self, received: Received) -> tuple[str, str]:
         """The text of an answer and its finish reason. Override it for answers of your own."""
-        return written(
-            received.question, received.behaviour, generator=self._generator, ratio=self.ratio, goes_on=self.goes_on
-        )
+        return written(received.question, received.behaviour, generator=self._generator, ratio=self.ratio)
 
     def wait(self, seconds: float | None = None) -> None:
         """Waits, at most until the server stops."""
@@ -159,12 +142,13 @@ class ScriptedServer:
 
     def bill(self, index: int, received: Received, text: str) -> dict[str, Any]:
         """Charges for an answer. Returns the usage as the API reports it."""
-        prompt, completion = billed(received.prompt_text, text, received.behaviour)
+        said = received.prompt_text
+        prompt, completion = billed(said, text, received.behaviour)
         with self._lock:
             before = [r.prompt_text for r in self.requests[max(0, index - 4) : index]]
             received.billed_tokens = prompt + completion
             self.billed_tokens += prompt + completion
-        shared = max((_shared_prefix(received.prompt_text, earlier) for earlier in before), default=0)
+        shared = max((_shared_prefix(said, earlier) for earlier in before), default=0)
         return {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -244,27 +228,28 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions":
             return self._reply("Not found", status=404, content_type="text/plain")
         index, received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
+        behaviour = received.behaviour
         if scripted.latency_seconds:
             scripted.wait(scripted.latency_seconds)
         status, error = _error(received)
         if 400 <= status < 500:
-            headers = {"Retry-After": scripted.retry_after} if received.behaviour == "rate_limited" else {}
+            headers = {"Retry-After": scripted.retry_after} if behaviour == "rate_limited" else {}
             return self._reply_json(error, status=status, headers=headers)
         text, finish = scripted.write(received)
         usage = scripted.bill(index, received, text)
-        if received.behaviour in ("drop", "hang", "timeout"):
-            if received.behaviour != "drop":
+        if behaviour in ("drop", "timeout"):
+            if behaviour == "timeout":
                 scripted.wait()
             return self._hang_up()
         if error:
             return self._reply_json(error, status=status)
-        return self._answer(_Answer(index, received, text, finish, None if received.behaviour == "no_usage" else usage))
+        return self._answer(_Answer(index, received, text, finish, None if behaviour == "no_usage" else usage))
 
     def _answer(self, answer: _Answer) -> None:
-        received, headers = answer.received, {"x-request-id": f"req_{answer.index}"}
+        received, headers = answer.received, {"x-request-id": f"req_{answer.number}"}
         if received.behaviour in NO_COMPLETION:
-            content_type, body = NO_COMPLETION[received.behaviour]
-            self._reply(body, content_type=content_type)
+            content_type, page = NO_COMPLETION[received.behaviour]
+            self._reply(page, content_type=content_type)
         elif received.streamed and received.behaviour != "ignores_stream":
             self._stream(answer, headers)
         else:
@@ -313,11 +298,10 @@ class _Handler(BaseHTTPRequestHandler):
         _hang_up(self.connection)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     """A text as the API's objects."""
 
-    index: int
+    number: int
     received: Received
     text: str
     finish: str
@@ -328,33 +312,33 @@ class _Answer:
         refused = self.received.behaviour == "refusal"
         message = {"content": None, "refusal": self.text} if refused else {"content": self.text}
         choice = {"index": 0, "finish_reason": self.finish, "message": {"role": "assistant", **message}}
-        return {**self._head("chat.completion"), "choices": [choice], **({"usage": self.usage} if self.usage else {})}
+        return self._object("chat.completion", [choice], self.usage)
 
     def events(self, size: int) -> Iterator[str]:
         """The data of each event of a stream, ``size`` characters of text in each."""
         behaviour, interrupted = self.received.behaviour, self.received.behaviour in INTERRUPTED
         key = "refusal" if behaviour == "refusal" else "content"
-        usage = json.dumps({**self._head("chat.completion.chunk"), "choices": [], "usage": self.usage})
-        yield self._chunk({"role": "assistant", key: ""})
-        for piece in pieces_of(self.text[: len(self.text) // 2] if interrupted else self.text, size):
-            yield self._chunk({key: piece})
+        usage = json.dumps(self._object("chat.completion.chunk", [], self.usage))
+        pieces = pieces_of(self.text[: len(self.text) // 2] if interrupted else self.text, size)
+        deltas: list[dict[str, str]] = [{"role": "assistant", key: ""}, *({key: piece} for piece in pieces)]
+        if not interrupted:
+            deltas.append({})
+        for delta in deltas:
+            choice = {"index": 0, "delta": delta, "finish_reason": None if delta else self.finish}
+            yield json.dumps(self._object("chat.completion.chunk", [choice], None), ensure_ascii=False)
         if behaviour == "error_in_stream":
             yield json.dumps({**UPSTREAM_FAILED})
         if behaviour == "broken_stream_with_usage":
             yield usage
         if not interrupted:
-            yield self._chunk({}, finish=self.finish)
             if self.usage and (self.received.body.get("stream_options") or {}).get("include_usage"):
                 yield usage
             yield "[DONE]"
 
-    def _chunk(self, delta: Mapping[str, str], finish: str | None = None) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return json.dumps({**self._head("chat.completion.chunk"), "choices": [choice]}, ensure_ascii=False)
-
-    def _head(self, kind: str) -> dict[str, Any]:
-        made = 1_700_000_000 + self.index
-        return {"id": f"chatcmpl-{self.index}", "object": kind, "created": made, "model": self.received.body["model"]}
+    def _object(self, kind: str, choices: list[dict[str, Any]], usage: Mapping[str, Any] | None) -> dict[str, Any]:
+        head = {"id": f"chatcmpl-{self.number}", "object": kind, "created": 1_700_000_000 + self.number}
+        said = {**head, "model": self.received.body["model"], "choices": choices}
+        return {**said, "usage": usage} if usage else said
 
 
 def _error(received: Received) -> tuple[int, dict[str, Any]]:
@@ -385,21 +369,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m expand.testing", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ratio", type=float, default=1.0)
-    parser.add_argument("--goes-on", choices=get_args(GoesOn), default="anew", help="how it continues a cut text")
     parser.add_argument("--behaviour", choices=get_args(Behaviour), default="normal")
     parser.add_argument(
-        "--script",
-        type=lambda names: tuple(filter(None, names.split(","))),
-        default=(),
-        help="behaviours of the first requests, with commas",
+        "--script", type=lambda names: tuple(names.split(",")), default=(), help="the first behaviours, with commas"
     )
     parser.add_argument("--latency", dest="latency_seconds", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--chunk-characters", type=int, default=40, help="characters in a chunk of a stream")
-    parser.add_argument("--chunk-seconds", type=float, default=0.0, help="seconds between two chunks")
-    parser.add_argument("--retry-after", default="1")
-    parser.add_argument("--key")
-    server = ScriptedServer(**vars(parser.parse_args()))
-    with server:
+    with ScriptedServer(**vars(parser.parse_args())) as server:
         print(server.base_url, flush=True)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
