@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 
 from expand.reports import messages
+from expand.reports.messages import plain, show
 from expand.reports.report_model import Kind
-from expand.reports.rounding import estimated_cost, money, plain, show
+from expand.reports.rounding import estimated_cost, money
 
 
 def test_every_catalogue_has_the_same_keys() -> None:

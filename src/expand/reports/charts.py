@@ -26,7 +26,7 @@ MOST_SECTIONS = 60
 
 def charts(data: BookData, plans: Plans, language: str) -> dict[str, Chart]:
     """Burn-down, tiers, chapters, sections and purposes by their ids; those that have something to show."""
-    chapters, tiers = data.chapters, plans.none.tiers
+    chapters, tiers = data.chapters, plans.every[-1].tiers
     purposes = Counter[str]()
     for part in data.aggregates.slices:
         purposes[part.purpose] += part.tokens

@@ -1,11 +1,10 @@
 """What a book's reports are made from, read once: outlines, documents, drafts and the ledger."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
-from functools import cached_property
 from typing import NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
@@ -102,16 +101,6 @@ class BookData:
     hours_used: float = 0.0
     hours_per_line: float | None = None
 
-    @cached_property
-    def slices_by_chapter(self) -> dict[str, list[Slice]]:
-        """What was bought, by chapter."""
-        return _by_chapter(self.aggregates)
-
-    @cached_property
-    def lines_of_openings(self) -> int:
-        """The lines that the opening balances brought."""
-        return _lines_of_openings(self.book, self.chapters)
-
     @property
     def remaining_tokens(self) -> int | None:
         """What is left of the allowance, None without a limit."""
@@ -129,13 +118,21 @@ def read_data(
 ) -> BookData:
     """Everything that reports are made from. Raises ``InputError`` and ``LedgerError``."""
     book = workspace.book()
-    aggregates = _aggregates(workspace, latest)
-    by_chapter = _by_chapter(aggregates)
+    ledger = Ledger.read(workspace.ledger_place)
+    if ledger is None:
+        aggregates = Aggregates(balance=Balance(scope="book", limit=Limit()))
+    else:
+        try:
+            aggregates = ledger.overview(latest)
+        finally:
+            ledger.close()
+    by_chapter = slices_by_chapter(aggregates)
     chapters = _chapters(workspace, book, bought=by_chapter)
     samples = [sample for chapter in chapters for sample in _samples(chapter, by_chapter.get(chapter.id, []))]
     delivered = sum(sample.lines for sample in samples)
     hours = aggregates.seconds / 3600
     own = sum(part.tokens if part.model == model else -part.tokens for part in aggregates.slices) > 0
+    opening, usd = sum(opening.tokens for opening in book.openings), book.allowance.usd
     return BookData(
         book=book,
         chapters=chapters,
@@ -147,93 +144,72 @@ def read_data(
             samples,
             model=model,
             language=language or book.language,
-            opening_tokens=sum(opening.tokens for opening in book.openings),
-            opening_lines=_lines_of_openings(book, chapters),
+            opening_tokens=opening,
+            opening_lines=opening_lines(book, chapters),
             pico_usd_per_token=pico_usd_per_token,
         ),
-        balance=_balance(book, aggregates.balance),
+        balance=replace(  # the limits and openings as the book states them now
+            aggregates.balance,
+            limit=Limit(tokens=book.allowance.tokens, pico_usd=None if usd is None else pico_from_usd(usd)),
+            used_tokens=aggregates.balance.used_tokens - aggregates.balance.opening_tokens + opening,
+            opening_tokens=opening,
+        ),
         samples=tuple(samples),
         hours_used=sum(opening.hours for opening in book.openings) + hours,
         hours_per_line=hours / delivered if own and hours and delivered else None,
     )
 
 
-def _by_chapter(aggregates: Aggregates) -> dict[str, list[Slice]]:
-    found: dict[str, list[Slice]] = defaultdict(list)
+def slices_by_chapter(aggregates: Aggregates) -> dict[str, list[Slice]]:
+    """What was bought, by chapter."""
+    found: dict[str, list[Slice]] = {}
     for part in aggregates.slices:
-        found[part.chapter].append(part)
-    return dict(found)
+        found.setdefault(part.chapter, []).append(part)
+    return found
 
 
-def _lines_of_openings(book: Book, chapters: tuple[ChapterData, ...]) -> int:
+def opening_lines(book: Book, chapters: tuple[ChapterData, ...]) -> int:
+    """The lines that the opening balances brought."""
     opened = {chapter for opening in book.openings for chapter in opening.chapters}
     return sum(chapter.lines - chapter.before for chapter in chapters if chapter.id in opened)
 
 
-def _aggregates(workspace: Workspace, latest: int) -> Aggregates:
-    ledger = Ledger.read(workspace.ledger_place)
-    if ledger is None:
-        return Aggregates(balance=Balance(scope="book", limit=Limit()))
-    try:
-        return ledger.overview(latest)
-    finally:
-        ledger.close()
-
-
-def _balance(book: Book, recorded: Balance) -> Balance:
-    """The book's balance, with its limits and openings as the book states them now."""
-    opening = sum(opening.tokens for opening in book.openings)
-    usd = book.allowance.usd
-    return Balance(
-        scope="book",
-        limit=Limit(tokens=book.allowance.tokens, pico_usd=None if usd is None else pico_from_usd(usd)),
-        used_tokens=recorded.used_tokens - recorded.opening_tokens + opening,
-        reserved_tokens=recorded.reserved_tokens,
-        unknown_tokens=recorded.unknown_tokens,
-        opening_tokens=opening,
-        used_pico_usd=recorded.used_pico_usd,
-        reserved_pico_usd=recorded.reserved_pico_usd,
-    )
-
-
-def _chapters(workspace: Workspace, book: Book, *, bought: Mapping[str, object]) -> tuple[ChapterData, ...]:
+def _chapters(workspace: Workspace, book: Book, *, bought: Container[str]) -> tuple[ChapterData, ...]:
     """The book's chapters in its order, then those that only have an outline."""
     recorded = {chapter.id: chapter for chapter in book.chapters}
     outlined = dict.fromkeys(workspace.chapter_ids())
     drafts, replaced = DraftCounts(workspace), Acceptances(workspace).replaced()
     chapters = []
     for chapter in dict.fromkeys([*recorded, *outlined]):
-        record = recorded.get(chapter)
         outline = workspace.outline(chapter) if chapter in outlined else None
-        former = replaced.get(chapter)
-        name = book.draft_name(chapter, workspace.draft_language(book, chapter))
-        chapters.append(_chapter(workspace, drafts, name, record, outline, bought=chapter in bought, former=former))
+        record = recorded.get(chapter)
+        source = (outline or recorded[chapter]).source
+        path = workspace.source_path(source) if source else None
+        text = read_text(path) if path is not None and path.is_file() else None
+        draft_path = workspace.draft_path(book.draft_name(chapter, workspace.draft_language(book, chapter)))
+        draft: str | None = None
+        if draft_path.is_file():
+            draft = read_text(draft_path)
+        elif text is not None and chapter in bought and lines.count(text) != (record.lines if record else None):
+            draft = text  # what the draft became
+        summary = None if draft is None else drafts.summary(draft)
+        chapters.append(_chapter(record, outline, text, summary, replaced.get(chapter)))
     drafts.save()
     return tuple(chapters)
 
 
 def _chapter(
-    workspace: Workspace,
-    drafts: DraftCounts,
-    name: str,
     record: BookChapter | None,
     outline: Outline | None,
-    *,
-    bought: bool,
+    text: str | None,
+    draft: DraftSummary | None,
     former: bytes | None,
 ) -> ChapterData:
-    """One chapter; ``name`` is its draft's. ``former`` is the document that its first acceptance replaced, None where
-    nothing was accepted."""
+    """One chapter. ``text`` is its document, ``former`` the one that its first acceptance replaced, None where nothing
+    was accepted."""
     identity = outline or record
     assert identity is not None  # one of the two named the chapter
-    path = workspace.source_path(identity.source) if identity.source else None
-    text = read_text(path) if path is not None and path.is_file() else None
-    counted = None if text is None else lines.count(text)
-    recorded = record.lines if record else None
-    accepted = text if bought and counted != recorded else None  # the document that the draft became
-    draft_path = workspace.draft_path(name)
-    draft_text = read_text(draft_path) if draft_path.is_file() else accepted
-    draft = None if draft_text is None else drafts.summary(draft_text)
+    counted, recorded = None if text is None else lines.count(text), record.lines if record else None
     target = record.target_lines if record else None
     if target is None and outline is not None:
         target = outline.stated_lines or outline.target_lines

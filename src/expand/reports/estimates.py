@@ -50,7 +50,7 @@ class Sample(NamedTuple):
     section: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Range:
     """Whole tokens: what is expected, and between which bounds."""
 
@@ -59,10 +59,10 @@ class Range:
     high: int
 
     def __add__(self, other: Range) -> Range:
-        return Range(low=self.low + other.low, middle=self.middle + other.middle, high=self.high + other.high)
+        return Range(self.low + other.low, self.middle + other.middle, self.high + other.high)
 
 
-NO_TOKENS = Range(low=0, middle=0, high=0)
+NO_TOKENS = Range(0, 0, 0)
 
 
 class Rate(NamedTuple):
@@ -79,7 +79,7 @@ class Rate(NamedTuple):
 
     def tokens(self, lines: int) -> Range:
         """What so many lines take."""
-        return Range(low=round(self.low * lines), middle=round(self.middle * lines), high=round(self.high * lines))
+        return Range(round(self.low * lines), round(self.middle * lines), round(self.high * lines))
 
     def pico_usd(self, tokens: int) -> int | None:
         """What so many tokens cost; None where that is not known."""
@@ -105,38 +105,30 @@ def rate(
     ``opening_lines`` are the lines that ``opening_tokens`` brought. ``pico_usd_per_token`` is the model's list price,
     for when its own sections have none."""
     own = [sample for sample in samples if sample.lines > 0 and sample.tokens > 0 and sample.model == model]
-    if same := [sample for sample in own if sample.language == language]:
-        return _measured(same, Basis.MODEL_AND_LANGUAGE, _paid(same) or pico_usd_per_token)
-    if own:
-        return _measured(own, Basis.MODEL, _paid(own) or pico_usd_per_token)
+    same = [sample for sample in own if sample.language == language]
+    if best := same or own:
+        return _measured(best, Basis.MODEL_AND_LANGUAGE if same else Basis.MODEL, pico_usd_per_token)
     if opening_tokens > 0 and opening_lines > 0:
         return _stated(Fraction(opening_tokens, opening_lines), Basis.OPENING, pico_usd_per_token)
     return _stated(DEFAULT_TOKENS_PER_LINE, Basis.DEFAULT, pico_usd_per_token)
 
 
-def _paid(samples: Sequence[Sample]) -> Fraction | None:
-    """What a token of these sections cost, None where that of one is not known."""
-    costs = [sample.cost_pico_usd for sample in samples]
-    if None in costs:
-        return None
-    return Fraction(sum(cost for cost in costs if cost is not None), sum(sample.tokens for sample in samples))
-
-
 def _stated(middle: Fraction, basis: Basis, price: Fraction | None, sections: int = 0) -> Rate:
-    low, high = middle * (1 - STATED_SPREAD), middle * (1 + STATED_SPREAD)
-    return Rate(low, middle, high, basis, sections=sections, pico_usd_per_token=price)
+    return Rate(middle * (1 - STATED_SPREAD), middle, middle * (1 + STATED_SPREAD), basis, sections, price)
 
 
-def _measured(samples: Sequence[Sample], basis: Basis, price: Fraction | None) -> Rate:
-    """The rate of all lines together; its range is that of the sections, without the outermost tenth of the lines at
-    either end."""
-    lines = sum(sample.lines for sample in samples)
-    middle = Fraction(sum(sample.tokens for sample in samples), lines)
+def _measured(samples: Sequence[Sample], basis: Basis, listed: Fraction | None) -> Rate:
+    """The rate of all lines together, at what was paid; its range is that of the sections, without the outermost tenth
+    of the lines at either end."""
+    lines, tokens = sum(sample.lines for sample in samples), sum(sample.tokens for sample in samples)
+    costs = [sample.cost_pico_usd for sample in samples]
+    price = (None if None in costs else Fraction(sum(filter(None, costs)), tokens)) or listed
+    middle = Fraction(tokens, lines)
     if len(samples) < ENOUGH_SECTIONS:
         return _stated(middle, basis, price, len(samples))
     ordered = sorted(samples, key=lambda sample: sample.tokens / sample.lines)
     low, high = min(middle, _quantile(ordered, 1, lines)), max(middle, _quantile(ordered, 9, lines))
-    return Rate(low, middle, high, basis, sections=len(samples), pico_usd_per_token=price)
+    return Rate(low, middle, high, basis, len(samples), price)
 
 
 def _quantile(ordered: Sequence[Sample], tenths: int, lines: int) -> Fraction:

@@ -7,15 +7,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 
 from expand.errors import InputError, Place
 from expand.redaction import printable
+from expand.reports.messages import plain
 from expand.reports.report_model import Facts, Kind, Notes, Report, Table, Value
-from expand.reports.rounding import plain
 from expand.reports.text_table import PIPE_WIDTH, as_table
 from expand.schema import Json
 from expand.workspace import decoded, write_bytes_atomically
@@ -43,18 +42,14 @@ def as_csv(report: Report) -> str:
                 writer.writerows((block.id, "", f.id, _cell(f.value)) for f in block.facts)
             case Table():
                 for number, row in enumerate(block.rows, 1):
-                    writer.writerows(_lines(block, str(number), row))
-                if block.total is not None:
-                    writer.writerows(_lines(block, "total", block.total))
+                    cells = zip(block.columns, row, strict=True)
+                    writer.writerows((block.id, number, column.id, _cell(value)) for column, value in cells)
+                for column, value in zip(block.columns, block.total or (), strict=False):
+                    if value is not None:
+                        writer.writerow((block.id, "total", column.id, _cell(value)))
             case Notes():
                 writer.writerows((block.id, number, "note", _cell(line)) for number, line in enumerate(block.lines, 1))
     return out.getvalue()
-
-
-def _lines(table: Table, name: str, row: tuple[Value, ...]) -> Iterator[tuple[str, str, str, str]]:
-    for column, value in zip(table.columns, row, strict=True):
-        if value is not None or name != "total":
-            yield table.id, name, column.id, _cell(value)
 
 
 def _cell(value: Value) -> str:
@@ -75,16 +70,12 @@ def as_json(report: Report) -> dict[str, Json]:
         match block:
             case Facts():
                 values = {fact.id: _value(fact.value, fact.kind) for fact in block.facts}
-                if block.flat:
-                    found |= values
-                else:
-                    found[block.id] = values
+                found |= values if block.flat else {block.id: values}
             case Table():
                 found[block.id] = [_row(block, row) for row in block.rows]
                 if block.total is not None:
-                    totals[block.id] = {
-                        name: value for name, value in _row(block, block.total).items() if value is not None
-                    }
+                    total = _row(block, block.total)
+                    totals[block.id] = {name: value for name, value in total.items() if value is not None}
             case Notes():
                 found[block.id] = list(block.lines)
     if totals:
@@ -105,20 +96,18 @@ def _value(value: Value, kind: Kind) -> Json:
 
 def render(report: Report, form: Format, *, width: int | None = None) -> str:
     """The report as printable text, ending in one newline; ``width`` is the terminal's, if there is one."""
-    return printable(_rendered(report, form, width=width))
-
-
-def _rendered(report: Report, form: Format, *, width: int | None) -> str:
     match form:
         case "json":
-            return json.dumps(as_json(report), ensure_ascii=False, indent=2) + "\n"
+            text = json.dumps(as_json(report), ensure_ascii=False, indent=2) + "\n"
         case "csv":
-            return as_csv(report)
+            text = as_csv(report)
         case "table":
-            return as_table(report, width or PIPE_WIDTH)
-    from expand.reports.report_templates import as_html, as_markdown  # Jinja takes 0.1 s to load
+            text = as_table(report, width or PIPE_WIDTH)
+        case _:
+            from expand.reports.report_templates import as_html, as_markdown  # Jinja takes 0.1 s to load
 
-    return as_html(report) if form == "html" else as_markdown(report)
+            text = as_html(report) if form == "html" else as_markdown(report)
+    return printable(text)
 
 
 def renew(path: Path, report: Report) -> None:

@@ -1,13 +1,24 @@
-"""What people read in reports: one catalogue for each language, ``catalogues/<language>.toml``."""
+"""What people read in reports: the texts of ``catalogues/<language>.toml``, and figures in the way of the language."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
 from expand.errors import InputError
+from expand.reports.report_model import Column, Fact, Facts, Kind, Row, Table, Value
 
 LANGUAGES = ("en", "zh")
+_MYRIAD = 10_000
+_FORMS: Mapping[Kind, str] = {
+    "ordinal": "{}",
+    "change": "{:+,}",
+    "percent": "{:,.1f}%",
+    "error": "{:+,.1f}%",
+    "money": "{:,f}",
+    "factor": "{:,.1f}",
+}
 
 
 @cache
@@ -42,6 +53,53 @@ def label(language: str, block: str, name: str) -> str:
 def joined(language: str, words: Iterable[str]) -> str:
     """A list of words."""
     return say(language, "listed").join(words)
+
+
+def plain(value: Value) -> str:
+    """A value without separators or words, for scripts; "" for None."""
+    if value is None:
+        return ""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def show(value: Value, kind: Kind, language: str, *, missing: str) -> str:
+    """A value for people; ``missing`` is the key of the message for None. Chinese tokens come with their 万: exact, or
+    rounded where they are an estimate."""
+    if value is None:
+        return say(language, missing)
+    if isinstance(value, str):
+        key = f"plan.{value}" if kind == "plan" else value
+        return say(language, key) if kind in ("plan", "word") and key in catalogue(language) else value
+    shown = _FORMS.get(kind, "{:,}").format(value)
+    if kind == "hours":
+        return shown + say(language, "hours.unit")
+    if kind not in ("tokens", "estimate") or language != "zh" or -_MYRIAD < value < _MYRIAD:
+        return shown
+    myriads = Decimal(value) / _MYRIAD
+    text = f"{myriads:,.4f}".rstrip("0").rstrip(".") if kind == "tokens" else f"约 {myriads:,.1f}"
+    return f"{shown}（{text} 万）"
+
+
+def show_fact(block: Facts, fact: Fact, language: str) -> tuple[str, str]:
+    """A fact's label and value for people."""
+    shown = show(fact.value, fact.kind, language, missing=fact.missing)
+    return label(language, block.id, fact.id), shown
+
+
+def show_heads(table: Table, language: str) -> list[str]:
+    """The names of a table's columns for people."""
+    return [label(language, table.id, column.id) for column in table.columns]
+
+
+def show_row(columns: Sequence[Column], row: Row, language: str, *, total: bool = False) -> list[str]:
+    """A table's row for people. What does not add up stays empty in a total."""
+    cells = []
+    for number, (column, value) in enumerate(zip(columns, row, strict=True)):
+        if total and value is None and column.kind != "money":
+            cells.append("" if number else say(language, "total"))
+        else:
+            cells.append(show(value, column.kind, language, missing=column.missing))
+    return cells
 
 
 def report_language(book_language: str, given: str | None) -> str:

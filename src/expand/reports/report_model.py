@@ -1,13 +1,16 @@
 """A report as values: what every format shows. No format computes a figure of its own.
 
-A value is kept exact, with its kind; only showing it makes text of it. Ids name tables, columns and facts in JSON and
-CSV whatever the language; ``messages`` says what people read.
+A value is kept exact, with its kind; only ``messages`` makes text of it. Ids name tables, columns and facts in JSON and
+CSV whatever the language.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Literal, NamedTuple
+
+from expand.reports.rounding import dollars, percent
 
 Kind = Literal[
     "text", "word", "plan", "ordinal", "count", "tokens", "estimate", "change", "percent", "money", "hours", "factor",
@@ -82,9 +85,31 @@ class Table(NamedTuple):
     total: Row | None = None
 
 
-def column_sums(rows: Sequence[Row], *places: int) -> tuple[int, ...]:
-    """The sums of columns of whole numbers; None counts nothing."""
-    return tuple(sum(int(row[column] or 0) for row in rows) for column in places)
+def table(
+    id_: str,
+    names: str,
+    rows: Iterable[Row],
+    *,
+    sums: str = "",
+    rate: tuple[str, str] | None = None,
+    totals: Mapping[str, Value] = MappingProxyType({}),
+    least_rows: int = 2,
+) -> Table:
+    """A table with the columns ``names``. From ``least_rows`` rows on it has a total, if one is stated: the ``sums`` of
+    columns, where None counts nothing, except that of a cost, which is not known then; the ``rate`` of two of these
+    sums in percent; and ``totals`` that are something else."""
+    heads, found = columns(*names.split()), tuple(rows)
+    if len(found) < least_rows or not (sums or totals):
+        return Table(id_, heads, found)
+    total = dict(totals)
+    for at, head in enumerate(heads):
+        if head.id in sums.split():
+            values = [row[at] for row in found]
+            whole = sum(Decimal(value or 0) for value in values)
+            total[head.id] = int(whole) if head.kind != "money" else None if None in values else dollars(Decimal(whole))
+    if rate:
+        total["rate"] = percent(*(int(total[name] or 0) for name in rate))
+    return Table(id_, heads, found, tuple(total.get(head.id) for head in heads))
 
 
 class Notes(NamedTuple):
@@ -122,6 +147,11 @@ class Chart(NamedTuple):
 
 
 Block = Facts | Table | Notes | Chart
+
+
+def has_content(block: Block) -> bool:
+    """Whether there is anything to show for people."""
+    return bool(block.rows if isinstance(block, Table) else block.lines if isinstance(block, Notes) else True)
 
 
 class Report(NamedTuple):

@@ -8,8 +8,8 @@ import jinja2
 from expand.markdown.escape import escaped
 from expand.reports import messages
 from expand.reports.charts import draw
-from expand.reports.report_model import Block, Chart, Facts, Report, Table
-from expand.reports.rounding import show_fact, show_heads, show_row
+from expand.reports.messages import show_fact, show_heads, show_row
+from expand.reports.report_model import Chart, Facts, Report, Table, has_content
 
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 
@@ -31,7 +31,7 @@ def _rendered(report: Report, template: str, **values: object) -> str:
         .get_template(template)
         .render(
             report=report,
-            blocks=[block for block in report.blocks if _has_content(block)],
+            blocks=[block for block in report.blocks if has_content(block)],
             made=f"{report.made:%Y-%m-%d %H:%M}",
             say=partial(messages.say, language),
             facts=lambda block: [show_fact(block, fact, language) for fact in block.facts],
@@ -63,17 +63,6 @@ def _environment() -> jinja2.Environment:
         "escaped": escaped,
     }
     return environment
-
-
-def _has_content(block: Block) -> bool:
-    """Whether there is anything to show."""
-    match block:
-        case Table():
-            return bool(block.rows)
-        case Facts() | Chart():
-            return True
-        case _:
-            return bool(block.lines)
 
 
 def _code_parts(line: str) -> list[tuple[str, bool]]:

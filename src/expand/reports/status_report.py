@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from expand.reports.plan_report import (
     recommendation,
     what_fits,
 )
-from expand.reports.report_model import Block, Notes, Report, Row, Table, column_sums, columns
+from expand.reports.report_model import Block, Notes, Report, Row, Table, table
 from expand.reports.rounding import estimated_cost, hours, percent
 from expand.reports.scenarios import Scenario, full_plan
 
@@ -59,30 +59,20 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
         by_model(data),
         by_purpose(data),
         drawn.get("picture.purposes"),
-        Notes(id="notes", lines=_notes(data, language)),
+        Notes("notes", _notes(data, language)),
     )
-    return Report(
-        id="status",
-        title=messages.say(language, title, book=data.book.title.say(language)),
-        language=language,
-        made=data.now,
-        blocks=tuple(block for block in blocks if block is not None),
-    )
+    said = messages.say(language, title, book=data.book.title.say(language))
+    return Report("status", said, language, data.now, tuple(block for block in blocks if block is not None))
 
 
 def status_tables(data: BookData, language: str) -> Report:
     """Only the chapters and tiers: what a docs tree keeps between its markers."""
-    return Report(
-        id="status",
-        title="",
-        language=language,
-        made=data.now,
-        blocks=(
-            finished_chapters(data, language),
-            pending_chapters(data, full_plan(data), language),
-            forecast(data, plans_of(data), language),
-        ),
+    blocks = (
+        finished_chapters(data, language),
+        pending_chapters(data, full_plan(data), language),
+        forecast(data, plans_of(data), language),
     )
+    return Report("status", "", language, data.now, blocks)
 
 
 def _source(chapter: ChapterData) -> str:
@@ -91,6 +81,7 @@ def _source(chapter: ChapterData) -> str:
 
 def finished_chapters(data: BookData, language: str) -> Table:
     """The finished chapters: lines before, now, added, target and rate."""
+    names, sums = "id title before lines added target rate source", "before lines added target"
     rows: list[Row] = [
         (
             *(c.id, c.title.say(language), c.before, c.lines, c.lines - c.before, c.target),
@@ -99,17 +90,13 @@ def finished_chapters(data: BookData, language: str) -> Table:
         for c in data.chapters
         if c.finished
     ]
-    before, lines, added, target = column_sums(rows, 2, 3, 4, 5)
-    return Table(
-        id="finished_chapters",
-        columns=columns("id", "title", "before", "lines", "added", "target", "rate", "source"),
-        rows=tuple(rows),
-        total=(None, None, before, lines, added, target, percent(lines, target), None),
-    )
+    return table("finished_chapters", names, rows, sums=sums, rate=("lines", "target"), least_rows=0)
 
 
 def pending_chapters(data: BookData, full: Scenario, language: str) -> Table:
     """The chapters to write: lines now, target, what is to be added, priority and hours."""
+    names = "id title before lines target to_add rate priority hours draft_lines source"
+    sums = "before lines target to_add draft_lines"
     takes = {chapter.id: hours(chapter.hours) for chapter in full.chapters}
     rows: list[Row] = [
         (
@@ -119,19 +106,8 @@ def pending_chapters(data: BookData, full: Scenario, language: str) -> Table:
         for c in data.chapters
         if not c.finished
     ]
-    before, lines, target, to_add, drafted = column_sums(rows, 2, 3, 4, 5, 9)
-    return Table(
-        id="pending_chapters",
-        columns=columns(
-            *("id", "title", "before", "lines", "target", "to_add", "rate", "priority", "hours"),
-            *("draft_lines", "source"),
-        ),
-        rows=tuple(rows),
-        total=(
-            *(None, None, before, lines, target, to_add, percent(lines, target), None),
-            *(hours(full.hours), drafted, None),
-        ),
-    )
+    totals = {"hours": hours(full.hours)}
+    return table("pending_chapters", names, rows, sums=sums, rate=("lines", "target"), totals=totals, least_rows=0)
 
 
 def overall(data: BookData, full: Scenario) -> Table:
@@ -141,62 +117,50 @@ def overall(data: BookData, full: Scenario) -> Table:
     used = hours(Fraction(str(round(data.hours_used, 6)))) or Decimal("0.0")
     more = hours(full.hours)
     rate = None if more is None else percent(int(used * 10), int((used + more) * 10))
-    lines = sum(chapter.lines for chapter in done), sum(max(chapter.target, chapter.lines) for chapter in pending)
-    spent = data.balance.used_tokens + data.balance.reserved_tokens
-    return Table(
-        id="totals_overall",
-        columns=columns("measure", "done", "to_do", "total", "rate"),
-        rows=(
-            _measure("measure.chapters", len(done), len(pending)),
-            _measure("measure.lines", *lines),
-            _measure("measure.tokens", spent, full.tokens.middle),
-            ("measure.hours", used, more, None if more is None else used + more, rate),
-        ),
-    )
-
-
-def _measure(name: str, done: int, pending: int) -> Row:
-    return (name, done, pending, done + pending, percent(done, done + pending))
+    counted = {
+        "chapters": (len(done), len(pending)),
+        "lines": (sum(c.lines for c in done), sum(max(c.target, c.lines) for c in pending)),
+        "tokens": (data.balance.used_tokens + data.balance.reserved_tokens, full.tokens.middle),
+    }
+    rows: list[Row] = [
+        (f"measure.{name}", now, later, now + later, percent(now, now + later))
+        for name, (now, later) in counted.items()
+    ]
+    rows.append(("measure.hours", used, more, None if more is None else used + more, rate))
+    return table("totals_overall", "measure done to_do total rate", rows)
 
 
 def drafts(data: BookData, reviews: Reviews) -> Table:
     """Each draft against its outline: lines, length score, findings, whether it keeps it."""
-    return Table(
-        id="drafts",
-        columns=columns(
-            *("id", "plan", "language", "asked_lines", "draft_lines", "rate", "length_score"),
-            *("code_blocks", "verified_blocks", "citations", "blocking", "warnings", "contract"),
-        ),
-        rows=tuple(_draft(chapter, reviews[chapter.id]) for chapter in data.chapters if chapter.id in reviews),
-    )
-
-
-def _draft(chapter: ChapterData, result: ChapterResult) -> Row:
-    severities = [finding.severity for finding in result.every_finding]
-    blocking, code = severities.count("blocking"), result.code
-    return (
-        *(result.id, result.plan, result.language, result.target_lines, result.lines),
-        *(percent(result.lines, result.target_lines), Decimal(str(result.length_score))),
-        *((code.blocks, code.checked - code.failed) if code else (None, None)),
-        chapter.draft.citations if chapter.draft else 0,
-        *(blocking, severities.count("warning"), "blocked" if blocking else "kept" if result.kept else "short"),
-    )
+    rows: list[Row] = []
+    for chapter in data.chapters:
+        if (result := reviews.get(chapter.id)) is None:
+            continue
+        severities = [finding.severity for finding in result.every_finding]
+        blocking, code = severities.count("blocking"), result.code
+        row: Row = (
+            *(result.id, result.plan, result.language, result.target_lines, result.lines),
+            *(percent(result.lines, result.target_lines), Decimal(str(result.length_score))),
+            *((code.blocks, code.checked - code.failed) if code else (None, None)),
+            chapter.draft.citations if chapter.draft else 0,
+            *(blocking, severities.count("warning"), "blocked" if blocking else "kept" if result.kept else "short"),
+        )
+        rows.append(row)
+    names = "id plan language asked_lines draft_lines rate length_score code_blocks verified_blocks citations"
+    return table("drafts", f"{names} blocking warnings contract", rows)
 
 
 def findings_by_kind(reviews: Reviews) -> Table:
     """The findings of all drafts, the most frequent kinds first."""
-    found = Counter((f.kind, str(f.severity)) for result in reviews.values() for f in result.every_finding)
-    kinds = Counter[str]()
-    for (kind, _), count in found.items():
-        kinds[kind] += count
-    severities = ("blocking", "warning", "note")
-    rows: list[Row] = [(kind, *(found[kind, severity] for severity in severities)) for kind, _ in kinds.most_common()]
-    return Table(
-        id="findings",
-        columns=columns("kind", "blocking", "warnings", "notes_count"),
-        rows=tuple(rows),
-        total=(None, *column_sums(rows, 1, 2, 3)) if len(rows) > 1 else None,
-    )
+    every = [finding for result in reviews.values() for finding in result.every_finding]
+    found = Counter((finding.kind, str(finding.severity)) for finding in every)
+    kinds = Counter(kind for kind, _ in found.elements())
+    rows: list[Row] = [
+        (kind, *(found[kind, severity] for severity in ("blocking", "warning", "note")))
+        for kind, _ in kinds.most_common()
+    ]
+    sums = "blocking warnings notes_count"
+    return table("findings", f"kind {sums}", rows, sums=sums)
 
 
 def per_line(data: BookData, reviews: Reviews) -> Table:
@@ -206,23 +170,20 @@ def per_line(data: BookData, reviews: Reviews) -> Table:
     verified = {(result.id, s.number) for result in reviews.values() for s in result.sections if s.kept}
     good = [sample for sample in data.samples if (sample.chapter, sample.section) in verified]
     lines, good_lines = (sum(sample.lines for sample in some) for some in (data.samples, good))
-    stages = (
+    stages: list[tuple[str, int, list[int], list[int | None]]] = [
         ("line.reserved", lines, [part.reserved for part in parts], [None]),
         ("line.bought", lines, [p.tokens for p in parts], [None if p.unpriced else p.cost_pico_usd for p in parts]),
         ("line.kept", lines, [s.tokens for s in data.samples], [s.cost_pico_usd for s in data.samples]),
         ("line.verified", good_lines, [s.tokens for s in good], [s.cost_pico_usd for s in good]),
-    )
-    return Table(
-        id="per_line",
-        columns=columns("measure", "counted", "tokens", "tokens_per_line", "cost", "cost_per_line"),
-        rows=tuple(_per_line(*stage) for stage in stages if stage[1]),
-    )
-
-
-def _per_line(name: str, lines: int, tokens: Sequence[int], costs: Sequence[int | None]) -> Row:
-    each = (Decimal(sum(tokens)) / lines).quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
-    pico = None if None in costs else sum(cost for cost in costs if cost is not None)
-    return (name, lines, sum(tokens), each, *(estimated_cost(p) for p in (pico, pico and -(-pico // lines))))
+    ]
+    rows: list[Row] = []
+    for name, count, tokens, costs in stages:
+        if count:
+            each = (Decimal(sum(tokens)) / count).quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
+            pico = None if None in costs else sum(filter(None, costs))
+            row = (name, count, sum(tokens), each, estimated_cost(pico), estimated_cost(pico and -(-pico // count)))
+            rows.append(row)
+    return table("per_line", "measure counted tokens tokens_per_line cost cost_per_line", rows)
 
 
 def sections(data: BookData, language: str) -> Table:
@@ -236,13 +197,8 @@ def sections(data: BookData, language: str) -> Table:
         if not chapter.finished or chapter.draft
         for section in chapter.sections
     ]
-    requested, delivered = column_sums(rows, 3, 4)
-    return Table(
-        id="sections",
-        columns=columns("chapter", "section", "title", "asked_lines", "draft_lines", "rate"),
-        rows=tuple(rows),
-        total=(None, None, None, requested, delivered, percent(delivered, requested)) if rows else None,
-    )
+    sums, rate = "asked_lines draft_lines", ("draft_lines", "asked_lines")
+    return table("sections", f"chapter section title {sums} rate", rows, sums=sums, rate=rate, least_rows=1)
 
 
 def to_do(data: BookData, reviews: Reviews, language: str) -> Notes:
@@ -257,7 +213,7 @@ def to_do(data: BookData, reviews: Reviews, language: str) -> Notes:
         for chapter in data.chapters
         if chapter.record_differs
     ]
-    return Notes(id="todo", lines=tuple(lines) or (messages.say(language, "say.nothing_todo"),), todo=True)
+    return Notes("todo", tuple(lines) or (messages.say(language, "say.nothing_todo"),), todo=True)
 
 
 def _step(chapter: ChapterData, result: ChapterResult | None, language: str) -> str:

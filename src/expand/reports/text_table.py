@@ -4,23 +4,24 @@ Rich tells how wide characters are (a Chinese one takes two columns). Its own ``
 that the report of a large book has; these few lines take 0.3 s.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 from expand.reports import messages
-from expand.reports.report_model import Facts, Notes, Report, Table
-from expand.reports.rounding import show_fact, show_heads, show_row
+from expand.reports.messages import show_fact, show_heads, show_row
+from expand.reports.report_model import Chart, Facts, Notes, Report, Table, has_content
 
 PIPE_WIDTH = 160
 """Columns of an output that is no terminal."""
 TEXT_WIDTH = 14
 """Columns that a text gets at least, if it has so many; a longer one folds."""
 GAP = 3
-_WORD = re.compile(r"\s*\S+\s*")
+_CONSOLE = Console(width=PIPE_WIDTH)
 
 
 class TextColumn(NamedTuple):
@@ -45,18 +46,7 @@ def fold(text: str, width: int) -> list[str]:
     """A text on lines of at most ``width`` columns, broken between words; a longer word within."""
     if cell_len(text) <= width:
         return [text]
-    width = max(width, 2)  # room for one wide character
-    lines: list[str] = []
-    line = ""
-    for word in _WORD.findall(text):
-        if cell_len(line + word.rstrip()) <= width:
-            line += word
-            continue
-        if line:
-            lines.append(line)
-        *full, line = chop_cells(word, width) if cell_len(word.rstrip()) > width else [word]
-        lines += full
-    return [line.rstrip() for line in [*lines, line]]
+    return [line.plain.rstrip() for line in Text(text).wrap(_CONSOLE, max(width, 2))]  # room for one wide character
 
 
 def _least(name: str, cells: Sequence[str], is_figure: bool) -> int:
@@ -102,7 +92,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
     return (" " * GAP).join(padded).rstrip()
 
 
-def as_table(report: Report, width: int = PIPE_WIDTH) -> str:
+def as_table(report: Report, width: int) -> str:
     """The whole report in lines of at most ``width`` columns, figures permitting."""
     return "".join(f"{line}\n" for line in _report_lines(report, width))
 
@@ -111,26 +101,20 @@ def _report_lines(report: Report, width: int) -> Iterator[str]:
     yield from fold(report.title, width)
     yield from fold(messages.say(report.language, "made", made=f"{report.made:%Y-%m-%d %H:%M}"), width)
     for block in report.blocks:
-        lines: Iterable[str] = ()
-        match block:
-            case Facts():
-                lines = _facts(block, report.language, width)
-            case Table() if block.rows:
-                lines = _parts(block, report.language, width)
-            case Notes() if block.lines:
-                mark = "  [ ] " if block.todo else "  - "
-                lines = (line for note in block.lines for line in _note(mark, note, width))
-            case _:
-                continue
+        if isinstance(block, Chart) or not has_content(block):
+            continue
         title = messages.say(report.language, block.id)
         yield from ("", title, "─" * cell_len(title))
-        yield from lines
-
-
-def _note(mark: str, note: str, width: int) -> Iterator[str]:
-    for line in fold(note, width - len(mark)):
-        yield f"{mark}{line}"
-        mark = " " * len(mark)
+        match block:
+            case Facts():
+                yield from _facts(block, report.language, width)
+            case Table():
+                yield from _parts(block, report.language, width)
+            case Notes():
+                mark = "  [ ] " if block.todo else "  - "
+                for note in block.lines:
+                    first, *others = fold(note, width - len(mark))
+                    yield from (mark + first, *(" " * len(mark) + line for line in others))
 
 
 def _facts(block: Facts, language: str, width: int) -> Iterator[str]:
