@@ -295,7 +295,7 @@ def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, 
     note_author(settings)
     result = asyncio.run(suggest(workspace, settings, request, on_event=_show_event, on_ready=_on_ready))
     if result.stopped_by:
-        warn(("the budget refused: " if result.exit_code == 3 else "") + result.stopped_by)
+        warn(("the budget refused: " if result.exit_code == 3 else "") + str(result.stopped_by))
     outlines = [result.outline] if result.outline else []
     if as_json:
         print_json(
@@ -310,7 +310,7 @@ def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, 
         )
         return result.exit_code
     _show_outlines(workspace, outlines)
-    chapter, balance = result.target.id, result.balance
+    chapter, balance = result.chapter, result.balance
     for finding in result.findings:
         warn(f"outlines/{chapter}.yaml: {finding}")
     _show_added(result.added_to_book)

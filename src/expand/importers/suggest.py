@@ -10,32 +10,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from expand.budget import Balance
 from expand.client.client import Bought, BudgetedClient, StoppedError
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
-from expand.drafting.request_builder import order_of, prompt_bound
+from expand.drafting.request_builder import chapter_order
 from expand.drafting.results import balance_json
-from expand.drafting.run_context import ignore_event, open_client, open_ledger
+from expand.drafting.run_context import ignore_event, open_run
+from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
+from expand.importers.documents import id_of_file, read_headings
 from expand.importers.import_run import DEFAULT_LINES
 from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
 from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
-from expand.importers.target import SuggestionTarget, find_target
-from expand.importers.writer import OutlineWriter, WrittenOutline
+from expand.importers.writer import OutlineWriter, WrittenOutline, ids_by_source, next_id, outline_language, path_inside
 from expand.ledger import Ledger, Order
-from expand.llm.types import Address, Answer, Finish, Request, Usage
+from expand.llm.types import Answer, Finish, Usage
 from expand.markdown.matching import title_key
-from expand.outline import Book, Plan
+from expand.outline import Book
 from expand.outline.lint import LINES_A_TOPIC
+from expand.outline.reading import OUTLINE, id_mistake
 from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
 from expand.schema import Json
-from expand.settings import Settings, require_author
-from expand.workspace import Workspace
+from expand.settings import Settings
+from expand.workspace import Workspace, read_text
 
 MAX_REQUESTS = 3
 SECTION = 0
@@ -69,12 +71,12 @@ class SuggestRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestResult:
-    """The outline that was written, and what it cost.
+    """The outline of ``chapter`` that was written, and what it cost.
 
-    ``outline`` is None where none was written, for the reason in ``stopped_by``; ``findings`` is what is still wrong
-    with the outline. ``usage`` is what the answers cost, now or when they were bought; ``attempts`` were made now."""
+    ``outline`` is None where none was written, because of ``stopped_by``; ``findings`` is what is still wrong with the
+    outline. ``usage`` is what the answers cost, now or when they were bought; ``attempts`` were made now."""
 
-    target: SuggestionTarget
+    chapter: str
     model: str
     outline: WrittenOutline | None
     added_to_book: tuple[str, ...]
@@ -83,13 +85,12 @@ class SuggestResult:
     answers: int
     usage: Usage
     balance: Balance
-    stopped_by: str = ""
-    stop_code: int = 0
+    stopped_by: ExpandError | None
 
     @property
     def exit_code(self) -> int:
         """0; 3 or 4 for what stopped it; 5 for an outline with findings."""
-        return self.stop_code or (5 if self.findings else 0)
+        return self.stopped_by.exit_code if self.stopped_by else 5 if self.findings else 0
 
     def as_json(self) -> dict[str, Json]:
         """Costs and findings, as scripts read them."""
@@ -100,7 +101,7 @@ class SuggestResult:
             "answers": self.answers,
             "tokens": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
             "findings": list(self.findings),
-            "stopped_by": self.stopped_by,
+            "stopped_by": str(self.stopped_by or ""),
             "budget": balance_json(self.balance),
         }
 
@@ -116,41 +117,44 @@ async def suggest(
     """Buys a proposal and writes the outline. Raises ``InputError`` before anything is sent.
 
     ``on_ready`` gets the client before the first request, to be able to stop it."""
-    book, target = _book_and_target(workspace, settings, request)
-    require_author(settings, path=workspace.settings_path)
-    async with AsyncExitStack() as stack:
-        outlines = {target.id: workspace.outline(target.id)} if target.id in workspace.chapter_ids() else {}
-        limited = open_ledger(workspace, book, outlines, budget=request.budget_tokens)
-        ledger, run = stack.enter_context(limited)
-        suggestion = _suggestion(workspace, settings, request, book, target, ledger)
-        if not request.force:
-            _refuse_wasted_purchase(workspace, suggestion, ledger, fresh=request.fresh)
+    target = _target(workspace, workspace.book(), request)
+    outlines = {target.id: workspace.outline(target.id)} if target.id in workspace.chapter_ids() else {}
+    options = _options(workspace, request, target)
+    opening = open_run(workspace, settings, options, on_event=on_event, outlines=outlines)
+    async with opening as (book, setup, context):
+        ledger = context.ledger
+        suggestion = _Suggestion(workspace, book, request, options, target, setup, ledger.edition(target.id, SECTION))
+        if outlines and not request.force and (request.fresh or not ledger.known(suggestion.order("none"))):
+            raise InputError(
+                f"the outline exists, and sections proposed for chapter {target.id} would change it",
+                remedy="--force changes it in place; comments, and what the proposal does not mention, stay",
+                place=Place(path=workspace.relative(workspace.outline_path(target.id))),
+            )
         if request.fresh:
-            suggestion = replace(suggestion, edition=ledger.raise_edition(target.id, SECTION))
-        client, usage = await open_client(stack, workspace, settings, ledger, author=None, on_event=on_event)
-        on_ready(client)
+            suggestion.edition = ledger.raise_edition(target.id, SECTION)
+        on_ready(context.client)
         bought: list[Bought] = []
         outline: WrittenOutline | None = None
         findings: tuple[str, ...] = ()
         added_to_book: tuple[str, ...] = ()
         stopped_by: ExpandError | None = None
         try:
-            outline, findings = await suggestion.ask(client, run.id, bought)
+            outline, findings = await suggestion.ask(context.client, context.run_id, bought)
         except (BudgetExceededError, AuthorError, StoppedError) as error:
             stopped_by = error
         finally:
-            await client.drain()
+            await context.client.drain()
         if outline is not None:
             if not request.force:
                 suggestion.writer.refuse_changes([outline])
             added_to_book = suggestion.writer.write([outline])
         return SuggestResult(
-            target=target,
-            model=suggestion.setup.profile.name,
+            chapter=target.id,
+            model=setup.profile.name,
             outline=outline,
             added_to_book=added_to_book,
             findings=findings,
-            attempts=usage.of(target.id, SECTION).attempts,
+            attempts=context.usage.of(target.id, SECTION).attempts,
             answers=len(bought),
             usage=Usage(
                 prompt=sum(one.usage.prompt for one in bought),
@@ -158,86 +162,120 @@ async def suggest(
                 cached=sum(one.usage.cached for one in bought),
             ),
             balance=ledger.balance("book"),
-            stopped_by=str(stopped_by) if stopped_by else "",
-            stop_code=stopped_by.exit_code if stopped_by else 0,
+            stopped_by=stopped_by,
         )
 
 
 def dry_run(workspace: Workspace, settings: Settings, request: SuggestRequest) -> Order:
     """The order of the first request, which is not sent."""
-    book, target = _book_and_target(workspace, settings, request)
+    book = workspace.book()
+    target = _target(workspace, book, request)
+    options = _options(workspace, request, target)
+    require_language(profile_of(workspace, settings), book, options.language)
     ledger = Ledger.read(workspace.ledger_place)
     try:
-        suggestion = _suggestion(workspace, settings, request, book, target, ledger)
-        if request.fresh:
-            suggestion = replace(suggestion, edition=suggestion.edition + 1)
-        return suggestion.order("none")
+        edition = ledger.edition(target.id, SECTION) if ledger else 0
+        setup = model_setup_for(workspace, settings, ledger=ledger)
+        return _Suggestion(workspace, book, request, options, target, setup, edition + request.fresh).order("none")
     finally:
         if ledger:
             ledger.close()
 
 
-def _book_and_target(
-    workspace: Workspace, settings: Settings, request: SuggestRequest
-) -> tuple[Book, SuggestionTarget]:
-    """The book and the chapter. Refuses a language that the model does not write."""
-    book = workspace.book()
-    target = find_target(workspace, book, request.target, new_id=request.id, language=request.language)
-    require_language(profile_of(workspace, settings), book, target.language.code)
-    return book, target
+def _options(workspace: Workspace, request: SuggestRequest, target: Proposal) -> RunOptions:
+    language = outline_language(target.title, workspace.book(), request.language).code
+    budget, unpriced = request.budget_tokens, request.unpriced
+    return RunOptions(language=language, brief=False, read=False, budget=budget, unpriced=unpriced)
 
 
-def _suggestion(
-    workspace: Workspace,
-    settings: Settings,
-    request: SuggestRequest,
-    book: Book,
-    target: SuggestionTarget,
-    ledger: Ledger | None,
-) -> _Suggestion:
-    lines = request.lines or target.target_lines or DEFAULT_LINES
-    return _Suggestion(
-        target=target,
-        book=book,
-        setup=model_setup_for(workspace, settings, ledger=ledger),
-        writer=OutlineWriter(workspace=workspace, book=book, language=target.language, lines=lines),
-        lines=lines,
-        edition=ledger.edition(target.id, SECTION) if ledger else 0,
-        unpriced=request.unpriced,
-    )
+# The chapter that gets sections.
 
 
-def _refuse_wasted_purchase(workspace: Workspace, suggestion: _Suggestion, ledger: Ledger, *, fresh: bool) -> None:
-    """Refuses to buy a proposal that would not be written because the chapter has an outline."""
-    chapter = suggestion.target.id
-    if chapter not in workspace.chapter_ids() or (not fresh and ledger.known(suggestion.order("none"))):
-        return
-    raise InputError(
-        f"the outline exists, and sections proposed for chapter {chapter} would change it",
-        remedy="--force changes it in place; comments, and what the proposal does not mention, stay",
-        place=Place(path=workspace.relative(workspace.outline_path(chapter))),
-    )
+def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> Proposal:
+    """The chapter that is meant, by its id, its document, its title, or a new title, with what outline, book and
+    document say of it: ``file`` is its document from the workspace's root, ``target`` what is stated for it, and its
+    sections are those of the document. Raises ``InputError``."""
+    wanted = " ".join(request.target.split())
+    if not wanted:
+        raise InputError("the title is empty", remedy="give a chapter's title, id or document")
+    document, source, ids = Path(wanted), None, {*(one.id for one in book.chapters), *workspace.chapter_ids()}
+    titled = {title_key(title): one.id for one in reversed(book.chapters) for title in one.title.every()}
+    known = wanted if wanted in ids else titled.get(title_key(wanted)) if title_key(wanted) else None
+    if known is None and document.is_file():
+        source = path_inside(workspace, document)
+        if source is None:
+            raise InputError(
+                "it lies outside the workspace",
+                remedy=f"copy it below {workspace.root}, or give its title in words",
+                place=Place(path=document),
+            )
+        known = ids_by_source(workspace).get(source)
+    elif known is None and document.suffix.lower() in (".md", ".markdown"):
+        raise InputError(
+            "there is no such file", remedy="name a document, or give a title in words", place=Place(path=document)
+        )
+    if known is not None and request.id not in (None, known):
+        raise InputError(f"{source or repr(wanted)} is chapter {known} already", remedy=f"leave --id {request.id} out")
+    if known is None and request.id is not None:
+        _require_id(request.id)
+    entry = next((one for one in book.chapters if one.id == known), None)
+    outline = workspace.outline(known) if known in workspace.chapter_ids() else None
+    named = outline or entry
+    lines = (outline.stated_lines if outline else None) or (entry.target_lines if entry else None)
+    source = outline.source if outline else source or (entry.source if entry else None)
+    text = _text_of(workspace, source)
+    chapter = known or request.id or (id_of_file(source) if source else next_id([*ids], wanted))
+    read = read_headings(text, file=source or f"{chapter}.md", chapter=chapter)
+    if named is not None:
+        title = named.title.say(request.language or book.language, book.language)
+    else:
+        title = read.title if source else wanted
+    # A document without headings counts as one section without lines: nothing of it has to be kept.
+    sections = tuple(section for section in read.sections if section.present)
+    stated = Length(lines, "lines") if lines else read.target
+    return replace(read, title=title, sections=sections, file=source, target=stated)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+def _text_of(workspace: Workspace, source: str | None) -> str:
+    path = workspace.source_path(source) if source else None
+    return read_text(path) if path and path.is_file() else ""
+
+
+def _require_id(chapter: str) -> None:
+    longest = OUTLINE.schema["properties"]["id"]["maxLength"]
+    wrong = id_mistake(chapter) if chapter else ("is empty", "give letters and digits")
+    if wrong is None and len(chapter) > longest:
+        wrong = ("is too long", f"give at most {longest} characters")
+    if wrong is not None:
+        raise InputError(f"--id {chapter!r} {wrong[0]}", remedy=wrong[1])
+
+
+# Its requests.
+
+
 class _Suggestion:
-    """The requests for one chapter: ``lines`` is its target; a higher ``edition`` asks anew."""
+    """The requests for one chapter; a higher ``edition`` asks anew."""
 
-    target: SuggestionTarget
-    book: Book
-    setup: ModelSetup
-    writer: OutlineWriter
-    lines: int
-    edition: int
-    unpriced: bool
-
-    @property
-    def _headings(self) -> tuple[str, ...]:
-        return tuple(self.target.present)
-
-    @property
-    def _section_count(self) -> SectionCount:
-        return SectionCount.of(self.lines, self._headings)
+    def __init__(
+        self,
+        workspace: Workspace,
+        book: Book,
+        request: SuggestRequest,
+        options: RunOptions,
+        target: Proposal,
+        setup: ModelSetup,
+        edition: int,
+    ) -> None:
+        self.edition = edition
+        self._options = options
+        self._target = target
+        self._setup = setup
+        self._lines = request.lines or target.target_lines or DEFAULT_LINES
+        self._headings = tuple(section.title for section in target.sections)
+        self._count = SectionCount.of(self._lines, self._headings)
+        language = outline_language(target.title, book, options.language)
+        self.writer = OutlineWriter(workspace=workspace, book=book, language=language, lines=self._lines)
+        self._context = self._context_of(book, _text_of(workspace, target.file))
 
     async def ask(
         self, client: BudgetedClient, run_id: str, bought: list[Bought]
@@ -247,11 +285,9 @@ class _Suggestion:
         Adds each answer to ``bought``. Raises ``AuthorError`` where none makes an outline, and what ``buy`` raises."""
         best: tuple[WrittenOutline, tuple[str, ...]] | None = None
         findings: tuple[str, ...] = ()
-        problems: tuple[str, ...] = ()
-        previous, cut = "", 0
+        context, cut = self._context, 0
         for attempt in range(MAX_REQUESTS):
-            order = self.order(run_id, attempt=attempt, cut=cut, previous=previous, problems=problems)
-            bought.append(await client.buy(order))
+            bought.append(await client.buy(self.order(run_id, context, attempt=attempt, cut=cut)))
             answer = bought[-1].answer
             outline, findings = self._outline(self._parsed(answer))
             if outline is not None and not findings:
@@ -259,47 +295,45 @@ class _Suggestion:
             if outline is not None and (best is None or len(findings) < len(best[1])):
                 best = outline, findings
             cut += answer.finish is Finish.LENGTH
-            previous = answer.text[:MAX_MATERIAL] if answer.usable else ""
-            problems = findings if answer.usable else ()
+            said, problems = (answer.text[:MAX_MATERIAL], findings) if answer.usable else ("", ())
+            context = replace(self._context, present=said, problems=problems)
         if best is None:
             raise AuthorError(
-                f"chapter {self.target.id}: none of {MAX_REQUESTS} answers makes an outline: {findings[0]}; "
+                f"chapter {self._target.id}: none of {MAX_REQUESTS} answers makes an outline: {findings[0]}; "
                 "give another --model, or write the sections yourself"
             )
         return best
 
-    def order(
-        self, run_id: str, *, attempt: int = 0, cut: int = 0, previous: str = "", problems: tuple[str, ...] = ()
-    ) -> Order:
+    def order(self, run_id: str, context: SuggestionContext | None = None, *, attempt: int = 0, cut: int = 0) -> Order:
         """The order of request number ``attempt``, from 0. Raises ``InputError`` where it does not fit the model.
 
-        ``cut`` counts the answers so far that reached their output cap: each doubles it. ``previous`` is the last
-        answer, ``problems`` what is wrong with it."""
-        setup, profile = self.setup, self.setup.profile
-        cap = profile.reasoning_tokens + max(MIN_OUTPUT_TOKENS, self._section_count.most * TOKENS_PER_SECTION)
-        cap = min(profile.max_output_tokens, cap * 2**cut)
-        context, estimate = self._fitted(self._context(previous, problems), cap)
-        request = Request(
-            model=profile.name,
-            messages=(setup.prompts.message("suggest.j2", context),),
-            max_output_tokens=cap,
-            parameters=format_parameters(profile, self._section_count, self.target.title, self._headings),
-            edition=self.edition * EDITION_STRIDE + attempt,
-        )
+        ``cut`` counts the answers so far that reached their output cap: each doubles it."""
+        context, setup, chapter = context or self._context, self._setup, self._target.id
+        thinking = setup.profile.reasoning_tokens
+        cap = thinking + max(MIN_OUTPUT_TOKENS, self._count.most * TOKENS_PER_SECTION)
         # An answer serves again whichever other chapters the book has got meanwhile.
-        alone = replace(request, messages=(setup.prompts.message("suggest.j2", replace(context, other_chapters=())),))
-        return order_of(
-            request,
-            setup,
-            address=Address(chapter=self.target.id, section=SECTION, purpose="draft"),
-            run_id=run_id,
-            language=self.target.language.code,
-            plan=Plan.FULL,
-            estimate=estimate,
-            unpriced=self.unpriced,
-            remedy="shorten the house rules, or take a model with a larger one",
-            question=hashlib.sha256(f"suggest|{self.target.id}|{alone.key}".encode()).hexdigest(),
-        )
+        alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
+        words = ("suggest", chapter, alone, setup.profile.name, self.edition, attempt, cut)
+        while True:
+            try:
+                return chapter_order(
+                    chapter,
+                    setup,
+                    (setup.prompts.message("suggest.j2", context),),
+                    options=self._options,
+                    purpose="draft",
+                    run_id=run_id,
+                    output_tokens=cap * 2**cut - thinking,
+                    question=hashlib.sha256("|".join(map(str, words)).encode()).hexdigest(),
+                    edition=self.edition * EDITION_STRIDE + attempt,
+                    parameters=format_parameters(setup.profile, self._count, self._target.title, self._headings),
+                    remedy="shorten the house rules, or take a model with a larger one",
+                )
+            except InputError:  # it does not fit
+                shorter = _shortened(context)
+                if shorter == context:
+                    raise
+                context = shorter
 
     def _parsed(self, answer: Answer) -> ParsedAnswer:
         if answer.finish is Finish.LENGTH:
@@ -307,63 +341,48 @@ class _Suggestion:
         if not answer.usable:
             text = " ".join(answer.text.split())[:200]
             return ParsedAnswer(faults=(f"the author refused: {text}" if text else "the author gave no answer",))
-        return parse_answer(answer.text, self._section_count, self._headings)
+        return parse_answer(answer.text, self._count, self._headings)
 
     def _outline(self, parsed: ParsedAnswer) -> tuple[WrittenOutline | None, tuple[str, ...]]:
         """The outline that an answer makes, None where it makes none; and what is wrong with it."""
         if not parsed.sections:
             return None, parsed.faults
-        target = self.target
-        present = {title_key(title): lines for title, lines in target.present.items()}
+        present = {title_key(section.title): section.present for section in self._target.sections}
         sections = tuple(replace(one, present=present.get(title_key(one.title), 0)) for one in parsed.sections)
-        proposal = tidy(Proposal(id=target.id, title=target.title, sections=sections, file=target.source))
-        proposal = scaled(proposal, lines=self.lines)
-        faults = (
-            *parsed.faults,
-            *(
-                f"section {number} ({section.title}) has {len(section.topics)} topics in {section.length}; give "
-                "it fewer topics or more of the lines"
-                for number, section in enumerate(proposal.sections, 1)
-                if len(section.topics) * LINES_A_TOPIC > (section.length.amount if section.length else 0)
-            ),
-        )
-        total = sum(int(section.length.amount) for section in proposal.sections if section.length)
+        proposal = scaled(tidy(replace(self._target, sections=sections)), lines=self._lines)
+        lines = [int(section.length.amount) if section.length else 0 for section in proposal.sections]
+        faults = [
+            f"section {number} ({section.title}) has {len(section.topics)} topics in {section.length}; give it fewer "
+            "topics or more of the lines"
+            for number, section in enumerate(proposal.sections, 1)
+            if len(section.topics) * LINES_A_TOPIC > lines[number - 1]
+        ]
         try:
-            return self.writer.outline_for(replace(proposal, target=Length(total, "lines"))), faults
+            outline = self.writer.outline_for(replace(proposal, target=Length(sum(lines), "lines")))
         except InputError as error:
-            return None, (*faults, f"{error.what}; {error.remedy}")
+            return None, (*parsed.faults, *faults, f"{error.what}; {error.remedy}")
+        return outline, (*parsed.faults, *faults)
 
-    def _context(self, previous: str, problems: tuple[str, ...]) -> SuggestionContext:
-        book, language = self.book, self.target.language.code
-        titles = (c.title.say(language, book.language) for c in book.chapters if c.id != self.target.id)
+    def _context_of(self, book: Book, text: str) -> SuggestionContext:
+        language = self._options.language
+        titles = (c.title.say(language, book.language) for c in book.chapters if c.id != self._target.id)
         return SuggestionContext(
             language=language,
             language_name=LANGUAGE_NAMES.get(language, language),
             book_title=book.title.say(language, book.language),
             audience=book.audience.say(language, book.language) if book.audience else "",
             house_rules=tuple(rule.say(language, book.language) for rule in book.house_rules),
-            chapter_id=self.target.id,
-            chapter_title=self.target.title,
-            lines=self.lines,
-            least_sections=self._section_count.least,
-            most_sections=self._section_count.most,
+            chapter_id=self._target.id,
+            chapter_title=self._target.title,
+            lines=self._lines,
+            least_sections=self._count.least,
+            most_sections=self._count.most,
             other_chapters=tuple(titles)[:MAX_CHAPTERS],
             headings=self._headings,
-            source_material=self.target.text[:MAX_MATERIAL].strip(),
-            present=previous,
-            problems=problems,
+            source_material=text[:MAX_MATERIAL].strip(),
+            present="",
+            problems=(),
         )
-
-    def _fitted(self, context: SuggestionContext, cap: int) -> tuple[SuggestionContext, int]:
-        """As much of the context as the window has room for beside ``cap``, and its tokens."""
-        window = self.setup.profile.context_window
-        while True:
-            estimate = self.setup.counter.count_messages((self.setup.prompts.message("suggest.j2", context),))
-            prompt = prompt_bound(estimate, self.setup)
-            shorter = _shortened(context)
-            if prompt + cap <= window or shorter == context:
-                return context, estimate
-            context = shorter
 
 
 def _shortened(context: SuggestionContext) -> SuggestionContext:
@@ -371,11 +390,6 @@ def _shortened(context: SuggestionContext) -> SuggestionContext:
     material, present = context.source_material, context.present
     if len(material) + len(present) > 200:
         return replace(context, source_material=material[: len(material) // 2], present=present[: len(present) // 2])
-    others, rules = context.other_chapters, context.house_rules
-    return replace(
-        context,
-        source_material="",
-        present="",
-        other_chapters=others[: len(others) // 2],
-        house_rules=rules[: len(rules) // 2],
-    )
+    others, rules = context.other_chapters[: len(context.other_chapters) // 2], context.house_rules
+    rules = rules[: len(rules) // 2]
+    return replace(context, source_material="", present="", other_chapters=others, house_rules=rules)

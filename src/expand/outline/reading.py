@@ -7,15 +7,14 @@ The schemas are ``outline.json``, ``brief.json``, ``memory.json`` and ``book.jso
 them too, so that both give the same verdict.
 """
 
-import itertools
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from expand.errors import InputError
+from expand.errors import InputError, Place
 from expand.outline import (
     CHARACTERS_A_LINE,
     WORDS_A_LINE,
@@ -36,6 +35,8 @@ from expand.paths import RESERVED, require_inside, reserved_part
 from expand.schema.positions import DataPath, Positions, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
 from expand.schema.validators import Validator, suggestion
+
+Value = TypeVar("Value")
 
 _INSIDE = "give a path inside it, such as chapters/03_name.md"
 MAX_ID_BYTES = 100
@@ -96,10 +97,7 @@ def read_outline(path: Path, *, root: Path, chapter_id: str) -> Outline:
     file.check_lengths()
     if "voice" in file.data:
         file.check_voice(_File(root / "outlines" / "book.yaml", root, BOOK))
-    file.problems.raise_if_any()
-    outline = _outline(file.data, file.style())
-    sections = (s._replace(references=file.references("sections", n)) for n, s in enumerate(outline.sections))
-    return outline._replace(references=file.references(), sections=tuple(sections))
+    return _outline(file.right_data())
 
 
 def read_book(path: Path, *, root: Path) -> Book:
@@ -107,13 +105,10 @@ def read_book(path: Path, *, root: Path) -> Book:
     file = _File(path, root, BOOK)
     for number, chapter in file.items("chapters"):
         file.check_source(chapter, ("chapters", number))
-    file.check_languages()
     file.check_terms()
     file.check_names()
-    file.check_plans()
     file.check_voice(file)
-    file.problems.raise_if_any()
-    return _book(file.data, file.style())._replace(references=file.references())
+    return _book(file.right_data())
 
 
 class _File:
@@ -133,21 +128,20 @@ class _File:
         """The items of a list that are right, with their places in it."""
         return [(number, item) for number, item in enumerate(self.data.get(key, ())) if item is not None]
 
-    def style(self) -> Style | None:
-        """The house style that the file names, and where."""
-        name = self.data.get("style")
-        if name is None:
-            return None
-        return Style(name=name, place=self.positions.value(("style",)).place(self.problems.shown))
+    def right_data(self) -> dict[str, Any]:
+        """All of the data, with the places of what may yet turn out not to exist. Raises ``InputErrors``."""
+        self.problems.raise_if_any()
+        sections = [(("sections", number), section) for number, section in self.items("sections")]
+        for path, data in (((), self.data), *sections):
+            said = enumerate(data.get("references", ()))
+            places = ((one, self._place((*path, "references", number))) for number, one in said)
+            data["references"] = tuple(Reference(said=one.strip(), place=place) for one, place in places)
+        if "style" in self.data:
+            self.data["style"] = Style(name=self.data["style"], place=self._place(("style",)))
+        return self.data
 
-    def references(self, *path: str | int) -> tuple[Reference, ...]:
-        """The references that the file, or what is at ``path`` in it, names, and where."""
-        data: Any = self.data
-        for step in path:
-            data = data[step]
-        places = (self.positions.value((*path, "references", number)) for number in itertools.count())
-        said = zip(data.get("references", ()), places, strict=False)
-        return tuple(Reference(said=one.strip(), place=at.place(self.problems.shown)) for one, at in said)
+    def _place(self, path: DataPath) -> Place:
+        return self.positions.value(path).place(self.problems.shown)
 
     def check_id(self, path: Path, chapter_id: str) -> None:
         found = self.data.get("id")
@@ -199,49 +193,41 @@ class _File:
         known = {chapter["id"] for _, chapter in book.items("chapters") if "source" in chapter and "id" in chapter}
         known.update(path.stem for path in (self._root / "outlines").glob("*.yaml") if path.name != "book.yaml")
         for place, name in enumerate(self.data.get("voice", ())):
-            if name is not None and name not in known:
-                what = f"voice names chapter {quoted(name)}, which has neither outline nor source"
-                self._add(("voice", place), what, _known(name, sorted(known)) if known else "name a finished chapter")
-
-    def check_languages(self) -> None:
-        language, languages = self.data.get("language"), self.data.get("languages")
-        if language is not None and languages and language not in languages:
-            self._add(("language",), f"language {quoted(language)} is not among languages", _known(language, languages))
+            what = f"voice names chapter {quoted(name or '')}, which has neither outline nor source"
+            self._check_name(name, known, ("voice", place), what, "name a finished chapter")
 
     def check_names(self) -> None:
-        """Refuse names of tiers and chapters that the book does not have."""
+        """Refuse languages, tiers and chapters that the book does not have, and plans named like those built in."""
+        language, languages = self.data.get("language"), self.data.get("languages") or [self.data.get("language")]
+        what = f"language {quoted(language or '')} is not among languages"
+        self._check_name(language, languages, ("language",), what, "")
         tiers = {tier["id"] for _, tier in self.items("tiers") if "id" in tier}
-        for number, chapter in self.items("chapters"):
-            if "tier" in chapter:
-                self._check_name("tier", chapter["tier"], tiers, ("chapters", number, "tier"))
         chapters = {chapter["id"] for _, chapter in self.items("chapters") if "id" in chapter}
+        named: list[tuple[str, str | None, DataPath]] = [
+            ("tier", chapter.get("tier"), ("chapters", number, "tier")) for number, chapter in self.items("chapters")
+        ]
         for number, opening in self.items("opening"):
-            for place, name in enumerate(opening.get("chapters", ())):
-                if name is not None:
-                    self._check_name("chapter", name, chapters, ("opening", number, "chapters", place))
+            places = enumerate(opening.get("chapters", ()))
+            named += [("chapter", name, ("opening", number, "chapters", place)) for place, name in places]
         for plan, stated in self.data.get("plans", {}).items():
-            for name in stated.get("targets", {}):
-                self._check_name("chapter", _composed(name), chapters, ("plans", plan, "targets", name))
+            named += [("chapter", _composed(n), ("plans", plan, "targets", n)) for n in stated.get("targets", {})]
+            if plan in BUILT_IN_PLANS:
+                self._add(("plans", plan), f"the plan {quoted(plan)} is built in", "choose another name")
+        for noun, name, path in named:
+            what = f"the book has no {noun} {quoted(name or '')}"
+            self._check_name(name, tiers if noun == "tier" else chapters, path, what, f"add the {noun}")
 
-    def _check_name(self, noun: str, name: str, known: Collection[str], path: DataPath) -> None:
-        if name not in known:
-            remedy = _known(name, known) if known else f"add the {noun}"
+    def _check_name(
+        self, name: str | None, known: Collection[str], path: DataPath, what: str, first_remedy: str
+    ) -> None:
+        """Refuse a name that is not known; ``first_remedy`` is for where none is."""
+        if name is not None and name not in known:
             # The name is a key of a plan's targets, else a value.
             at = self.positions.key(path) if path[0] == "plans" else self.positions.value(path)
-            self.problems.add(at, f"the book has no {noun} {quoted(name)}", remedy)
-
-    def check_plans(self) -> None:
-        for name in self.data.get("plans", {}):
-            if name in BUILT_IN_PLANS:
-                self._add(("plans", name), f"the plan {quoted(name)} is built in", "choose another name")
+            self.problems.add(at, what, suggestion(name, sorted(filter(None, known))) if known else first_remedy)
 
     def _add(self, path: DataPath, what: str, remedy: str) -> None:
         self.problems.add(self.positions.value(path), what, remedy)
-
-
-def _known(name: str, known: Collection[str]) -> str:
-    """The remedy for a name that there is not."""
-    return suggestion(name, sorted(word for word in known if word))
 
 
 def _composed(name: str) -> str:
@@ -297,97 +283,44 @@ def _sections(data: Mapping[str, Any]) -> tuple[Section, ...]:
     )
 
 
-def _outline(data: Mapping[str, Any], style: Style | None) -> Outline:
+def _outline(data: Mapping[str, Any]) -> Outline:
     words, characters = _stated(data)
-    quality = data.get("quality", {})
-    return Outline(
-        id=data["id"],
-        title=_text(data["title"]),
+    return _made(
+        Outline,
+        data,
         source=next(iter(_sources(data).values())),
         sources=_by_language(data),
         sections=_sections(data),
-        stated_lines=_whole(data.get("target_lines")),
+        stated_lines=int(data["target_lines"]) if "target_lines" in data else None,
         stated_words=words,
         stated_characters=characters,
-        priority=data.get("priority", "medium"),
-        hours=float(data.get("hours", 0)),
-        audience=_text_or_none(data.get("audience")),
-        quality=Quality(
-            code_examples=int(quality.get("code_examples", 0)),
-            code_language=quality["code_language"].strip() if "code_language" in quality else None,
-        ),
-        glossary=_glossary(data),
-        allowance=_allowance(data["allowance"]) if "allowance" in data else None,
-        style=style,
-        layout=data.get("layout"),
-        source_text=data.get("source_text"),
-        edition=data.get("edition", ""),
-        packages=data.get("packages", {}),
-        ignore=tuple(data.get("ignore", ())),
-        voice=tuple(data.get("voice", ())),
     )
 
 
 def _section(number: int, data: Mapping[str, Any], words: int, characters: int) -> Section:
     lines = int(data["lines"]) if "lines" in data else _come_to(words, characters) or 1
-    return Section(
+    return _made(
+        Section,
+        data,
         number=number,
-        title=_text(data["title"]),
         lines=lines,
         words=words,
         characters=characters,
-        topics=tuple(map(_text, data.get("topics", ()))),
         topic_lines=_topic_lines(data, lines),
-        code_examples=_whole(data.get("code_examples")),
-        note=_text_or_none(data.get("note")),
-        heading=data.get("heading", "").strip(),
-        must_cite=tuple(map(_text, data.get("must_cite", ()))),
-        source_text=data.get("source_text"),
-        ignore=tuple(data.get("ignore", ())),
     )
 
 
-def _book(data: Mapping[str, Any], style: Style | None) -> Book:
+def _book(data: Mapping[str, Any]) -> Book:
     languages = tuple(data.get("languages", ()))
     language = data.get("language") or (languages[0] if languages else "en")
-    return Book(
-        title=_text(data["title"]),
+    return _made(
+        Book,
+        {"allowance": {}, **data},
         language=language,
         languages=languages or (language,),
-        allowance=_allowance(data.get("allowance", {})),
-        audience=_text_or_none(data.get("audience")),
-        house_rules=tuple(map(_text, data.get("house_rules", ()))),
-        tiers=tuple(
-            Tier(
-                id=tier["id"],
-                title=_text(tier["title"]),
-                target_lines=int(tier["target_lines"]),
-                lines=_whole(tier.get("lines")),
-            )
-            for tier in data.get("tiers", ())
-        ),
-        openings=tuple(
-            Opening(
-                chapters=tuple(opening["chapters"]),
-                tokens=int(opening.get("tokens", 0)),
-                hours=float(opening.get("hours", 0)),
-                usd=_exact(opening.get("usd")),
-            )
-            for opening in data.get("opening", ())
-        ),
+        openings=tuple(_made(Opening, opening) for opening in data.get("opening", ())),
         chapters=tuple(_chapter(chapter, language) for chapter in data.get("chapters", ())),
-        plans={_composed(name): _plan(plan) for name, plan in data.get("plans", {}).items()},
-        style=style,
-        layout=data.get("layout", "numbered"),
-        source_text=data.get("source_text", "keep"),
-        ignore=tuple(data.get("ignore", ())),
-        glossary=_glossary(data),
-        voice=tuple(data.get("voice", ())),
     )
-
-
-def _glossary(data: Mapping[str, Any]) -> dict[str, Text]:
-    return {term.strip(): _text(meaning) for term, meaning in data.get("glossary", {}).items()}
 
 
 def _sources(data: Mapping[str, Any]) -> dict[str, str]:
@@ -401,26 +334,10 @@ def _by_language(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _chapter(data: Mapping[str, Any], language: str) -> BookChapter:
-    return BookChapter(
-        id=data["id"],
-        title=_text(data["title"]),
-        tier=data.get("tier"),
-        lines_before=_whole(data.get("lines_before")),
-        lines=_whole(data.get("lines")),
-        target_lines=_whole(data.get("target_lines")) or _come_to(*_stated(data)),
-        finished=data.get("finished", False),
-        source=_by_language(data).get(language) or next(iter(_sources(data).values()), None),
-        sources=_by_language(data),
-    )
-
-
-def _plan(data: Mapping[str, Any]) -> PlanSpec:
-    targets = {_composed(name): int(lines) for name, lines in data.get("targets", {}).items()}
-    return PlanSpec(targets=targets, factor=_exact(data.get("factor")))
-
-
-def _allowance(data: Mapping[str, Any]) -> Allowance:
-    return Allowance(tokens=_whole(data.get("tokens")), usd=_exact(data.get("usd")))
+    own = _by_language(data)
+    source = own.get(language) or next(iter(_sources(data).values()), None)
+    target = data.get("target_lines") or _come_to(*_stated(data))
+    return _made(BookChapter, {**data, "target_lines": target}, source=source, sources=own)
 
 
 def _text(value: Any) -> Text:
@@ -431,14 +348,27 @@ def _text(value: Any) -> Text:
     return Text(by_language={code: wording.strip() for code, wording in value.items() if isinstance(wording, str)})
 
 
-def _text_or_none(value: Any) -> Text | None:
-    return None if value is None else _text(value)
+def _made(kind: Callable[..., Value], data: Mapping[str, Any], **more: Any) -> Value:
+    """A value of a kind: what the file states under the names of its fields, and ``more``."""
+    fields: tuple[str, ...] = getattr(kind, "_fields", ())
+    stated = {key: data[key] for key in fields if key not in more and data.get(key) is not None}
+    return kind(**{key: _READ[key](value) if key in _READ else value for key, value in stated.items()}, **more)
 
 
-def _whole(value: Any) -> int | None:
-    """Whole lines and tokens may be written 1e3 or 50.0."""
-    return None if value is None else int(value)
-
-
-def _exact(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(value)
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("title", "audience", "note"), _text),
+    **dict.fromkeys(("topics", "must_cite", "house_rules"), lambda values: tuple(map(_text, values))),
+    # Whole lines and tokens may be written 1e3 or 50.0.
+    **dict.fromkeys(("lines", "lines_before", "target_lines", "code_examples", "tokens"), int),
+    **dict.fromkeys(("ignore", "voice", "chapters"), tuple),
+    **dict.fromkeys(("usd", "factor"), Decimal),
+    **dict.fromkeys(("heading", "code_language"), str.strip),
+    "hours": float,
+    "glossary": lambda terms: {term.strip(): _text(meaning) for term, meaning in terms.items()},
+    "quality": lambda data: _made(Quality, data),
+    "allowance": lambda data: _made(Allowance, data),
+    "tiers": lambda tiers: tuple(_made(Tier, data) for data in tiers),
+    "plans": lambda plans: {_composed(name): _made(PlanSpec, data) for name, data in plans.items()},
+    "targets": lambda targets: {_composed(name): int(lines) for name, lines in targets.items()},
+}
+"""How the values of the keys are read that are no plain texts; a key means the same in all files."""

@@ -8,15 +8,13 @@ are Decimal. All problems of a file are gathered before any is raised.
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 import yaml
 from yaml import events
@@ -68,17 +66,11 @@ class Positions:
 
     def value(self, path: DataPath) -> Position:
         """Where the value at ``path`` begins; where its nearest known parent does, if it has no place of its own."""
-        return self._nearest(self.values, path)
+        return next((self.values[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.values), START)
 
     def key(self, path: DataPath) -> Position:
         """Where the key that ends ``path`` stands."""
         return self.keys.get(path) or self.value(path)
-
-    @staticmethod
-    def _nearest(known: Mapping[DataPath, Position], path: DataPath) -> Position:
-        while path and path not in known:
-            path = path[:-1]
-        return known.get(path, START)
 
 
 class TomlPositions(Positions):
@@ -93,14 +85,10 @@ class TomlPositions(Positions):
 
     def value(self, path: DataPath) -> Position:
         """Where the key of the value at ``path`` stands."""
-        return self._nearest(self._found, tuple(part for part in path if isinstance(part, str)))
-
-    @cached_property
-    def _found(self) -> Mapping[DataPath, Position]:
-        found: dict[DataPath, Position] = {}
-        for path, position in _toml_keys(self._text):
-            found.setdefault(path, position)
-        return found
+        if not self.values:
+            for known, position in _toml_keys(self._text):
+                self.values.setdefault(known, position)
+        return super().value(tuple(part for part in path if isinstance(part, str)))
 
 
 class Document(NamedTuple):
@@ -119,22 +107,16 @@ def read_yaml(path: Path, problems: Problems) -> Document | None:
 def parse_yaml(text: str, problems: Problems) -> Document | None:
     """The same for a text."""
     problems.rows = text.splitlines()
-    composer = _Composer(problems)
     unreadable = bool(problems)
+    reader = _YamlReader(text, problems)
     try:
-        with closing(_events(text)) as stream:
-            for event in stream:
-                if not composer.take(event):
-                    return None
+        return Document(data=reader.document(), positions=reader.positions)
+    except _UnreadableError:
+        return None
     except yaml.YAMLError as error:
         if not unreadable:  # else the syntax may be wrong only because of what was noted before
             _note_syntax(error, problems)
         return None
-    return Document(data=composer.document, positions=composer.positions)
-
-
-def _events(text: str) -> Generator[events.Event, None, None]:
-    return cast("Generator[events.Event, None, None]", yaml.parse(text, Loader=_Loader))
 
 
 def _note_syntax(error: yaml.YAMLError, problems: Problems) -> None:
@@ -142,129 +124,126 @@ def _note_syntax(error: yaml.YAMLError, problems: Problems) -> None:
     said = f"{marked.context or ''} {marked.problem or ''}".strip()
     found: Mapping[str, Any] = next((row for row in _SYNTAX if any(words in said for words in row["says"])), {})
     begun = marked.context_mark if found.get("begun") else None
-    mark = begun or cast("yaml.Mark", marked.problem_mark)
     what, remedy = found.get("what", said), found.get("remedy", "compare it with the lines above")
-    problems.add(Position(line=mark.line + 1, column=mark.column + 1), f"not YAML: {what}", remedy)
+    problems.add(_at(begun or marked.problem_mark), f"not YAML: {what}", remedy)
+
+
+class _UnreadableError(Exception):
+    """Reading stops here; why has been noted."""
 
 
 _REFUSED = "\0"
 """The key of what was refused as a key: no file can hold it."""
 
 
-@dataclass(slots=True)
-class _Collection:
-    """A list or mapping that is not closed yet; ``key`` is the one whose value comes next."""
+class _YamlReader:
+    """Builds data and positions from parser events; refuses what the subset leaves out."""
 
-    path: DataPath
-    data: dict[str, Any] | list[Any]
-    key: str | None = None
-    in_brackets: bool = False
-
-    @property
-    def awaits_key(self) -> bool:
-        return isinstance(self.data, dict) and self.key is None
-
-    def attach(self, value: Any) -> None:
-        if isinstance(self.data, list):
-            self.data.append(value)
-        else:
-            self.data[cast(str, self.key)] = value
-            self.key = None
-
-
-class _Composer:
-    """Builds data and positions from parser events without recursion; refuses what the subset leaves out."""
-
-    def __init__(self, problems: Problems) -> None:
-        self.root = _Collection((), [])  # holds the document
+    def __init__(self, text: str, problems: Problems) -> None:
         self.positions = Positions()
         self._problems = problems
-        self._open: list[_Collection] = []
+        self._events = yaml.parse(text, Loader=_Loader)
         self._nodes = 0
-        self._documents = 0
 
-    @property
     def document(self) -> Any:
-        return next(iter(self.root.data), None)
+        """The data of the only document in the text. Raises ``_UnreadableError``, or what the parser raises."""
+        data = None
+        documents = 0
+        for event in self._events:
+            if isinstance(event, events.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._stop(
+                        _at(event.start_mark), "a second document begins here", "keep one in a file; remove the ---"
+                    )
+            elif isinstance(event, events.NodeEvent):
+                data = self._value(event, ())
+        return data
 
-    def take(self, event: events.Event) -> bool:
-        """Take in one event; False when reading has to stop here."""
-        if isinstance(event, events.NodeEvent):
-            return self._take_node(event)
-        if isinstance(event, events.DocumentStartEvent):
-            self._documents += 1
-            if self._documents > 1:
-                self._problems.add(_at(event), "a second document begins here", "keep one in a file; remove the ---")
-                return False
-        elif isinstance(event, events.CollectionEndEvent):
-            self._close(self._open.pop())
-        return True
+    def _value(self, event: events.Event, path: DataPath, *, within: events.Event | None = None) -> Any:
+        """The value that begins with an event; None for one that is refused. ``within`` begins the list around it."""
+        at = self.positions.values[path] = self._counted(event)
+        if self._refuses(event, at) or (within is not None and self._separates_nothing(event, at, within, "，")):
+            self.positions.refused.add(path)
+            return None
+        return self._scalar(event, path) if isinstance(event, events.ScalarEvent) else self._contents(event, path)
 
-    def _take_node(self, event: events.NodeEvent) -> bool:
-        at = _at(event)
+    def _contents(self, start: events.Event, path: DataPath) -> Any:
+        """What is in the list or mapping that begins with an event."""
+        if len(path) == MAX_DEPTH:
+            self._stop(_at(start.start_mark), *_TOO_DEEP)
+        if isinstance(start, events.MappingStartEvent):
+            return self._mapping(start, path)
+        items = enumerate(self._until(events.SequenceEndEvent))
+        return [self._value(item, (*path, number), within=start) for number, item in items]
+
+    def _mapping(self, start: events.Event, path: DataPath) -> dict[str, Any]:
+        """A mapping without what refused keys hold; one with none but refused keys is refused as a whole."""
+        data: dict[str, Any] = {}
+        for event in self._until(events.MappingEndEvent):
+            at = self._counted(event)
+            wrong = self._refuses(event, at) or self._separates_nothing(event, at, start, "：")
+            key = _REFUSED if wrong else self._key(event, at, path, data)
+            data[key] = self._value(next(self._events), (*path, key))
+        if _REFUSED in data:
+            del data[_REFUSED]
+            if not data:
+                self.positions.refused.add(path)
+        return data
+
+    def _until(self, end: type[events.Event]) -> Iterator[events.Event]:
+        """The events that begin what is in a collection."""
+        return itertools.takewhile(lambda event: not isinstance(event, end), self._events)
+
+    def _counted(self, event: events.Event) -> Position:
+        """Where a value or key begins, which counts as one more of the file."""
+        at = _at(event.start_mark)
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            self._problems.add(at, f"more than {MAX_NODES:,} values", "split the file")
-            return False
-        around = self._open[-1] if self._open else self.root
-        refused = self._refuses(event, at) or self._separates_nothing(event, at, around)
-        is_key = around.awaits_key
-        if is_key:
-            around.key = _REFUSED if refused else self._key(event, at, around)
-            path: DataPath = (*around.path, _REFUSED)
-        else:
-            path = () if around is self.root else (*around.path, len(around.data) if around.key is None else around.key)
-            self.positions.values[path] = at
-            if refused:
-                self.positions.refused.add(path)
-        if isinstance(event, events.CollectionStartEvent):
-            if len(self._open) == MAX_DEPTH:
-                self._problems.add(at, *_TOO_DEEP)
-                return False
-            data: dict[str, Any] | list[Any] = {} if isinstance(event, events.MappingStartEvent) else []
-            if not is_key:
-                around.attach(data)
-            self._open.append(_Collection(path, data, in_brackets=bool(event.flow_style)))
-        elif not is_key:
-            around.attach(None if refused else self._scalar(cast("events.ScalarEvent", event), path))
-        return True
+            self._stop(at, f"more than {MAX_NODES:,} values", "split the file")
+        return at
 
-    def _refuses(self, event: events.NodeEvent, at: Position) -> bool:
+    def _stop(self, at: Position, what: str, remedy: str) -> NoReturn:
+        self._problems.add(at, what, remedy)
+        raise _UnreadableError
+
+    def _refuses(self, event: events.Event, at: Position) -> bool:
         """Note what the subset leaves out; True where nothing is left of the node."""
+        anchor, tag = cast("events.NodeEvent", event).anchor, getattr(event, "tag", None)
         if isinstance(event, events.AliasEvent):
-            self._problems.add(at, f"the alias *{event.anchor}", "aliases are not followed; write the text out")
+            self._problems.add(at, f"the alias *{anchor}", "aliases are not followed; write the text out")
             return True
-        if event.anchor is not None:
-            self._problems.add(at, f"the anchor &{event.anchor}", "remove it")
-        if event.tag is not None:  # type: ignore[attr-defined]
-            what = f"the tag {event.tag.replace('tag:yaml.org,2002:', '!!')}"  # type: ignore[attr-defined]
+        if anchor is not None:
+            self._problems.add(at, f"the anchor &{anchor}", "remove it")
+        if tag is not None:
+            what = f"the tag {tag.replace('tag:yaml.org,2002:', '!!')}"
             self._problems.add(at, what, 'remove it; put text in "quotes"')
         if isinstance(event, events.ScalarEvent) and UNWANTED.search(event.value.replace("\r", "\0")):
             self._problems.add(at, "a control character", "remove its escape")
             return True
         return False
 
-    def _separates_nothing(self, event: events.NodeEvent, at: Position, around: _Collection) -> bool:
+    def _separates_nothing(self, event: events.Event, at: Position, within: events.Event, mark: str) -> bool:
         """Note full-width punctuation in brackets, where it would silently make one item of two, or a key of a pair."""
-        mark = "，" if isinstance(around.data, list) else "：" if around.awaits_key else ""
-        plain = isinstance(event, events.ScalarEvent) and event.implicit[0] and around.in_brackets
-        if not (mark and plain and mark in event.value):  # type: ignore[attr-defined]
+        plain = isinstance(event, events.ScalarEvent) and event.implicit[0] and mark in event.value
+        if not plain or not cast("events.CollectionStartEvent", within).flow_style:
             return False
         narrow = '", "' if mark == "，" else '": "'
         self._problems.add(at, f'"{mark}" separates nothing here', f'write {narrow}, or put the text in "quotes"')
         return True
 
-    def _key(self, event: events.NodeEvent, at: Position, around: _Collection) -> str:
+    def _key(self, event: events.Event, at: Position, around: DataPath, taken: Mapping[str, Any]) -> str:
         if not isinstance(event, events.ScalarEvent):
             self._problems.add(at, "a key is a list or a mapping", "keys are plain words")
+            self._contents(event, (*around, _REFUSED))
         elif event.value == "<<":
             self._problems.add(at, "the merge key <<", "mappings are not merged; write the keys out")
-        elif event.value in around.data:
-            first = self.positions.keys[*around.path, event.value].line
+        elif event.value in taken:
+            first = self.positions.keys[*around, event.value].line
             what = f"the key {quoted(event.value)} appears twice, first in line {first}"
             self._problems.add(at, what, "remove one")
         else:
-            self.positions.keys[*around.path, event.value] = at
+            self.positions.keys[*around, event.value] = at
             return event.value
         return _REFUSED
 
@@ -279,17 +258,9 @@ class _Composer:
         self.positions.written[path] = event.value
         return _number(event.value)
 
-    def _close(self, collection: _Collection) -> None:
-        """Drop what a refused key held; a mapping with none but refused keys is refused as a whole."""
-        data = collection.data
-        if isinstance(data, dict) and _REFUSED in data:
-            del data[_REFUSED]
-            if not data:
-                self.positions.refused.add(collection.path)
 
-
-def _at(event: events.Event) -> Position:
-    mark = cast("yaml.Mark", event.start_mark)
+def _at(mark: Any) -> Position:
+    """The position of a parser's mark, which counts from 0."""
     return Position(line=mark.line + 1, column=mark.column + 1)
 
 
@@ -311,46 +282,36 @@ def read_toml(path: Path, problems: Problems) -> Document | None:
     if raw is None:
         return None
     try:
-        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+        return parse_toml(raw.decode("utf-8-sig").replace("\r\n", "\n"), problems)
     except UnicodeDecodeError as error:
         at = Position(line=raw[: error.start].count(b"\n") + 1, column=1)
         problems.add(at, f"byte {error.start} is not UTF-8", "save the file as UTF-8")
         return None
-    return parse_toml(text, problems)
 
 
 def parse_toml(text: str, problems: Problems) -> Document | None:
     """The same for a text with line feeds only."""
+    rows = text.split("\n")
+    # tomllib needs the square of a dotted key's parts, in time and in memory: 40 GB for 100,000 of them.
+    dots = (row.count(".") > MAX_DOTS and not row.lstrip().startswith("#") for row in rows)
+    line, column, what, remedy = next((number for number, many in enumerate(dots, 1) if many), 0), 1, *_TOO_DEEP
     try:
-        return _parsed_toml(text, problems)
+        if not line:
+            data = tomllib.loads(text, parse_float=_toml_float)
+            positions = TomlPositions(text)
+            return Document(data=_json_values(data, (), positions, problems), positions=positions)
     except RecursionError:
-        rows = text.split("\n")
-        deepest = max(range(len(rows)), key=lambda row: rows[row].count("[") + rows[row].count("{"))
-        problems.add(Position(line=deepest + 1, column=1), *_TOO_DEEP)
-        return None
-
-
-def _parsed_toml(text: str, problems: Problems) -> Document | None:
-    for number, row in enumerate(text.split("\n"), 1):
-        # tomllib needs the square of a dotted key's parts, in time and in memory: 40 GB for 100,000 of them.
-        if row.count(".") > MAX_DOTS and not row.lstrip().startswith("#"):
-            problems.add(Position(line=number, column=1), *_TOO_DEEP)
-            return None
-    try:
-        data = tomllib.loads(text, parse_float=_toml_float)
+        line = 1 + max(range(len(rows)), key=lambda row: rows[row].count("[") + rows[row].count("{"))
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        last = Position(line=max(1, text.rstrip().count("\n") + 1), column=1)
-        at = Position(line=int(found[1]), column=int(found[2])) if found else last
-        problems.add(at, re.sub(r" \(at .*\)$", "", str(error)), "mend the TOML")
-        return None
+        line, column = (int(found[1]), int(found[2])) if found else (max(1, text.rstrip().count("\n") + 1), 1)
+        what, remedy = re.sub(r" \(at .*\)$", "", str(error)), "mend the TOML"
     except ValueError:  # Python reads no integer of more digits than sys.get_int_max_str_digits()
         longest = max(re.finditer(r"[0-9_]+", text), key=lambda found: len(found[0])).start()
-        at = Position(line=text.count("\n", 0, longest) + 1, column=longest - text.rfind("\n", 0, longest))
-        problems.add(at, "a number with thousands of digits", f"give at most {MAX_DIGITS} digits")
-        return None
-    positions = TomlPositions(text)
-    return Document(data=_json_values(data, (), positions, problems), positions=positions)
+        line, column = text.count("\n", 0, longest) + 1, longest - text.rfind("\n", 0, longest)
+        what, remedy = "a number with thousands of digits", f"give at most {MAX_DIGITS} digits"
+    problems.add(Position(line=line, column=column), what, remedy)
+    return None
 
 
 class _NoNumber(str):
@@ -364,27 +325,23 @@ def _toml_float(text: str) -> int | Decimal | _NoNumber:
 
 def _json_values(value: Any, path: DataPath, positions: Positions, problems: Problems) -> Any:
     """The value without what JSON cannot hold, which is noted."""
-    if isinstance(value, dict | list) and len(path) >= MAX_DEPTH:
-        problems.add(positions.value(path), *_TOO_DEEP)
-    elif isinstance(value, dict):
-        return {key: _json_values(inner, (*path, key), positions, problems) for key, inner in value.items()}
-    elif isinstance(value, list):
-        return [_json_values(inner, (*path, number), positions, problems) for number, inner in enumerate(value)]
-    elif (
-        isinstance(value, Decimal)
-        or (isinstance(value, int) and abs(value) < 10**MAX_DIGITS)
-        or (isinstance(value, str) and not isinstance(value, _NoNumber))
-    ):
-        return value
-    else:
-        name = next(part for part in reversed(path) if isinstance(part, str))
-        if isinstance(value, int | _NoNumber):
-            found = quoted(value)[1:-1] if isinstance(value, str) else "too large"
-            problems.add(
-                positions.value(path), f"{name} is {found}", f"give a finite number of at most {MAX_DIGITS} digits"
-            )
-        else:
-            problems.add(positions.value(path), f"{name} is a date or time", "give a text in quotes")
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    match value:
+        case dict() | list() if len(path) >= MAX_DEPTH:
+            what, remedy = _TOO_DEEP
+        case dict():
+            return {key: _json_values(inner, (*path, key), positions, problems) for key, inner in value.items()}
+        case list():
+            return [_json_values(inner, (*path, number), positions, problems) for number, inner in enumerate(value)]
+        case _NoNumber():
+            what, remedy = f"{name} is {quoted(value)[1:-1]}", f"give a finite number of at most {MAX_DIGITS} digits"
+        case int() if abs(value) >= 10**MAX_DIGITS:
+            what, remedy = f"{name} is too large", f"give a finite number of at most {MAX_DIGITS} digits"
+        case Decimal() | int() | str():
+            return value
+        case _:
+            what, remedy = f"{name} is a date or time", "give a text in quotes"
+    problems.add(positions.value(path), what, remedy)
     positions.refused.add(path)
     return None
 
@@ -409,9 +366,8 @@ def _toml_keys(text: str) -> Iterator[tuple[DataPath, Position]]:
                 continue
             yield from keys_below(child, path, depth - 1)
 
-    yield from keys_below(
-        Parser(Language(tree_sitter_toml.language())).parse(text.encode()).root_node, (), 2 * MAX_DEPTH
-    )
+    tree = Parser(Language(tree_sitter_toml.language())).parse(text.encode())
+    return keys_below(tree.root_node, (), 2 * MAX_DEPTH)
 
 
 def _key_parts(key: Node) -> list[Node]:

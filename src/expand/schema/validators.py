@@ -15,7 +15,7 @@ compares titles and ids as people do: letter case and spaces do not count, and n
 import difflib
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, cast
@@ -30,7 +30,6 @@ Schema = dict[str, Any]
 Format = Callable[[str], tuple[str, str] | None]
 """A rule for texts that no pattern can state: what is wrong with one, and the remedy; None for nothing."""
 
-SCHEMAS = DATA / "schemas"
 MAX_DECIMALS = 12
 """Money is kept in whole pico-dollars."""
 
@@ -76,16 +75,11 @@ class Validator:
         report = _Report(self.schema, self._formats, positions, problems)
         for error in self._compiled.iter_errors(data):
             report.note(error)
-        for value, schema, path in _walk(data, self.schema, ()):
-            if schema.get("uniqueItems") and isinstance(value, list):
-                report.note_repeated(value, schema, path)
-            if isinstance(value, Decimal) and schema.get("type") == "number":
-                report.note_decimals(value, path)
-        return _without(data, (), report.wrong | report.wrong_keys | positions.refused)
+        return report.right(data, self.schema, ())
 
 
 def _load(name: str) -> Schema:
-    return cast(Schema, json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8")))
+    return cast(Schema, json.loads((DATA / "schemas" / f"{name}.json").read_text(encoding="utf-8")))
 
 
 def _resolved(value: Any, definitions: Schema) -> Any:
@@ -118,33 +112,12 @@ def _below(schema: Schema, key: str) -> Schema:
     return below if isinstance(below, dict) else {}
 
 
-def _walk(value: Any, schema: Schema, path: DataPath) -> Iterator[tuple[Any, Schema, DataPath]]:
-    """Every value of the data with its own schema."""
-    yield value, schema, path
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _walk(inner, _below(schema, key), (*path, key))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _walk(inner, schema.get("items", {}), (*path, number))
-
-
-def _without(value: Any, path: DataPath, wrong: set[DataPath]) -> Any:
-    if path in wrong:
-        return None
-    if isinstance(value, dict):
-        return {key: _without(inner, (*path, key), wrong) for key, inner in value.items() if (*path, key) not in wrong}
-    if isinstance(value, list):
-        return [_without(inner, (*path, number), wrong) for number, inner in enumerate(value)]
-    return value
-
-
 class _Report:
     """Words the library's errors, one rule a keyword."""
 
     def __init__(self, schema: Schema, formats: Mapping[str, Format], positions: Positions, problems: Problems) -> None:
-        self.wrong: set[DataPath] = set()
-        self.wrong_keys: set[DataPath] = set()
+        self._wrong = set(positions.refused)
+        self._wrong_keys: set[DataPath] = set()
         self._schema = schema
         self._formats = formats
         self._positions = positions
@@ -168,12 +141,26 @@ class _Report:
                 self._note_unknown(key, schema, path)
         elif keyword == "propertyNames":
             self._note_key(error.kind.as_dict()["error"].instance, schema["propertyNames"], path)
-        elif keyword != "uniqueItems" and path not in self.wrong:  # items are compared by rules of our own
-            self.wrong.add(path)
+        elif keyword != "uniqueItems" and path not in self._wrong:  # items are compared by rules of our own
+            self._wrong.add(path)
             what, remedy = self._value_rule(keyword, error.instance, schema, path)
             self._problems.add(self._positions.value(path), f"{self._name(path)} {what}", remedy)
 
-    def note_repeated(self, items: list[Any], schema: Schema, path: DataPath) -> None:
+    def right(self, value: Any, schema: Schema, path: DataPath) -> Any:
+        """What is right of a value, after the checks that no schema can state."""
+        if schema.get("uniqueItems") and isinstance(value, list):
+            self._note_repeated(value, schema, path)
+        if isinstance(value, Decimal) and schema.get("type") == "number":
+            self._note_decimals(value, path)
+        if isinstance(value, dict):
+            inner = ((key, self.right(one, _below(schema, key), (*path, key))) for key, one in value.items())
+            value = {key: one for key, one in inner if (*path, key) not in self._wrong}
+        elif isinstance(value, list):
+            items = schema.get("items", {})
+            value = [self.right(one, items, (*path, number)) for number, one in enumerate(value)]
+        return None if path in self._wrong else value
+
+    def _note_repeated(self, items: list[Any], schema: Schema, path: DataPath) -> None:
         """Note items that repeat the id, the title or the whole of another one."""
         noun = schema["items"]["title"]
         named_by = next((key for key in ("id", "title") if key in schema["items"].get("required", ())), None)
@@ -194,11 +181,11 @@ class _Report:
                 taken.setdefault((language, text), number)
                 taken.setdefault(("*", text), number)
 
-    def note_decimals(self, value: Decimal, path: DataPath) -> None:
+    def _note_decimals(self, value: Decimal, path: DataPath) -> None:
         """Note a number that is more exact than money can be."""
         exponent = value.as_tuple().exponent
-        if isinstance(exponent, int) and -exponent > MAX_DECIMALS and path not in self.wrong:
-            self.wrong.add(path)
+        if isinstance(exponent, int) and -exponent > MAX_DECIMALS and path not in self._wrong:
+            self._wrong.add(path)
             found = self._describe(value, path)
             what = f"{self._name(path)} is {found}"
             self._problems.add(self._positions.value(path), what, f"give at most {MAX_DECIMALS} decimals")
@@ -210,7 +197,7 @@ class _Report:
         self._problems.add(self._positions.value(path), what, f"add {key}{shown}")
 
     def _note_unknown(self, key: str, schema: Schema, path: DataPath) -> None:
-        self.wrong_keys.add((*path, key))
+        self._wrong.add((*path, key))
         # A suggestion costs a comparison with every key that there is.
         remedy = "" if self._problems.full else suggestion(key, schema["properties"])
         what = f"{self._prefix(path)}unknown key {quoted(key)}"
@@ -218,9 +205,10 @@ class _Report:
 
     def _note_key(self, key: str, schema: Schema, path: DataPath) -> None:
         """Note a key that a mapping may not have, though its keys are the user's to choose."""
-        if (*path, key) in self.wrong_keys:
+        if (*path, key) in self._wrong_keys:
             return
-        self.wrong_keys.add((*path, key))
+        self._wrong_keys.add((*path, key))
+        self._wrong.add((*path, key))
         at = self._positions.key((*path, key))
         noun = schema["title"]
         if "not" in schema:
