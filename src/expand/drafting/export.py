@@ -17,8 +17,6 @@ from expand.workspace import write_bytes_atomically
 ExportFormat = Literal["html", "epub", "docx"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 _READ = "gfm+footnotes+yaml_metadata_block+attributes+tex_math_dollars"
-_HTML = ("--embed-resources",)
-"""One file with its pictures and its style, as the other formats are."""
 
 
 def require_pandoc() -> None:
@@ -43,7 +41,7 @@ def export_text(text: str, path: Path, form: ExportFormat, *, folder: Path, titl
                 "pandoc", "--from", _READ, "--to", "html5" if form == "html" else form, "--standalone",
                 # The only heading of the first level is the title, which pandoc sets by itself.
                 *(["--shift-heading-level-by=-1"] if titled else []),
-                *(_HTML if form == "html" else ()),
+                *([_one_file_option()] if form == "html" else []),
                 "--metadata", f"title={title}", "--metadata", f"lang={language}", "--output", str(output),
             ],
             input=_for_pandoc(text), capture_output=True, encoding="utf-8", errors="replace", cwd=folder, check=False,
@@ -52,11 +50,17 @@ def export_text(text: str, path: Path, form: ExportFormat, *, folder: Path, titl
             said = " ".join(ran.stderr.split()) or f"it ended with {ran.returncode}"
             raise InputError(
                 f"pandoc failed: {said}",
-                remedy="mend the document, or take a newer pandoc (2.19 or later)",
+                remedy="mend the document, or take a newer pandoc",
                 place=Place(path=path),
             )
         data = output.read_bytes()
     write_bytes_atomically(path, data)
+
+
+def _one_file_option() -> str:
+    """The option that puts pictures and style into the HTML file. pandoc before 2.19 has only the older name."""
+    known = subprocess.run(["pandoc", "--help"], capture_output=True, encoding="utf-8", errors="replace", check=False)
+    return "--embed-resources" if "--embed-resources" in known.stdout else "--self-contained"
 
 
 def _for_pandoc(text: str) -> str:
