@@ -17,8 +17,9 @@ from expand.cli import app
 from expand.doctor.environment import shell_command
 from expand.document.site import SummaryEntry, read_summary
 from expand.errors import InputError, InputErrors
-from expand.importers import ImportRequest, import_document, outline_yaml
+from expand.importers import outline_yaml
 from expand.importers.documents import id_of_file, read_headings, with_ids
+from expand.importers.import_run import ImportRequest, import_document
 from expand.importers.lengths import Length, Unit, bare_length, hours_in, lengths_in, priority_in, read_line
 from expand.importers.outline_yaml import OutlineLanguage, updated_outline
 from expand.importers.plan_document import read_plan
@@ -77,7 +78,7 @@ def copy_shipped(workspace: Workspace, *chapters: str) -> None:
 @pytest.mark.parametrize(("plan", "language"), [("plan_zh.md", "zh"), ("plan_en.md", "en")])
 def test_a_plan_becomes_the_shipped_outlines(workspace: Workspace, plan: str, language: str) -> None:
     result = import_document(workspace, PLANS / plan)
-    assert result.kind == "plan"
+    assert result.reading.kind == "plan"
     assert [(one.id, one.state) for one in result.outlines] == [(c, "new") for c in CHAPTERS]
     assert result.added_to_book == ()
     for chapter in CHAPTERS:
@@ -88,7 +89,7 @@ def test_a_plan_becomes_the_shipped_outlines(workspace: Workspace, plan: str, la
 
 def test_finished_chapters_of_a_plan_are_left_alone_and_named(workspace: Workspace) -> None:
     result = import_document(workspace, PLANS / "plan_zh.md")
-    assert result.reading.unplanned == {"01": "高级进程管理", "02": "安全与沙箱"}
+    assert result.reading.plan.unplanned == {"01": "高级进程管理", "02": "安全与沙箱"}
 
 
 @pytest.mark.parametrize("plan", ["plan_zh.md", "plan_en.md"])
@@ -337,7 +338,7 @@ def test_no_plan_becomes_a_chapter_by_itself(workspace: Workspace, plan: str) ->
     shutil.copy(PLANS / f"{plan}.md", document)
     request = ImportRequest(per={"pages": Length(300, "words"), "minutes": Length(130, "words")})
     result = import_document(workspace, document, request)
-    assert result.kind == "plan"
+    assert result.reading.kind == "plan"
     wanted = json.loads((PLANS / f"{plan}.json").read_text())
     for one, meant in zip(result.outlines, wanted, strict=True):
         assert one.source != f"chapters/{plan}.md"
@@ -459,7 +460,7 @@ def test_importing_a_summary(workspace: Workspace) -> None:
     (source / "SUMMARY.md").write_text("- [Pipes](pipes.md)\n- [Signals](signals.md)\n")
     (source / "pipes.md").write_text("# Something\n\n## Reading\n\n## Writing\n")
     result = import_document(workspace, source / "SUMMARY.md", ImportRequest(lines=300))
-    assert result.kind == "summary"
+    assert result.reading.kind == "summary"
     pipes, signals = workspace.outline("pipes"), workspace.outline("signals")
     assert (pipes.title.say("en"), pipes.source) == ("Pipes", "src/pipes.md")
     assert [(s.title.say("en"), s.lines) for s in pipes.sections] == [
@@ -474,7 +475,7 @@ def test_importing_a_summary(workspace: Workspace) -> None:
 def test_importing_a_document_of_the_workspace_keeps_its_id(workspace: Workspace) -> None:
     document = workspace.root / "chapters" / "03_performance_engineering.md"
     result = import_document(workspace, document)
-    assert result.kind == "headings"
+    assert result.reading.kind == "headings"
     outline = workspace.outline("03")
     assert outline.source == "chapters/03_performance_engineering.md"
     assert outline.sections[0].title.say("en") == "Zero copy with splice"

@@ -19,20 +19,18 @@ from expand.client.client import BudgetedClient
 from expand.doctor.environment import shell_command
 from expand.drafting.events import Event, Notice
 from expand.errors import InputError
-from expand.importers import (
+from expand.importers.import_run import (
     DEFAULT_LINES,
     KINDS,
+    MAX_NAMED,
     DocumentReading,
     ImportRequest,
     ImportResult,
-    Length,
-    Unit,
     WrittenOutline,
-    lengths_in,
     read_document,
     write_outlines,
 )
-from expand.importers.import_run import MAX_NAMED
+from expand.importers.lengths import Length, Unit, lengths_in
 from expand.importers.suggest import MAX_REQUESTS, SuggestRequest, suggest
 from expand.importers.suggest import dry_run as plan_suggestion
 from expand.ledger import Order
@@ -164,12 +162,12 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
         return
     print_json(
         {
-            "read_as": result.kind,
+            "read_as": reading.kind,
             "dry_run": request.dry_run,
             "understood": list(_entries(reading)),
             "outlines": [_outline_json(workspace, outline) for outline in result.outlines],
-            "left_alone": dict(reading.unplanned),
-            "lines_left": [{"line": one.line, "text": one.text} for one in reading.left],
+            "left_alone": dict(reading.plan.unplanned),
+            "lines_left": [{"line": one.line, "text": one.text} for one in reading.plan.left],
             "added_to_book": list(result.added_to_book),
         }
     )
@@ -177,7 +175,7 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
 
 def _entries(reading: DocumentReading) -> Iterator[dict[str, Json]]:
     """The chapters and their sections, each with its line in the document; a length is null where none is stated."""
-    for proposal in reading.proposals:
+    for proposal in reading.plan.chapters:
         entries = [(proposal.line, 0, proposal.title, proposal.target, len(proposal.sections))]
         entries += [(s.line, n, s.title, s.length, len(s.topics)) for n, s in enumerate(proposal.sections, 1)]
         for line, section, title, length, below in entries:
@@ -208,13 +206,13 @@ def _show_reading(workspace: Workspace, reading: DocumentReading) -> None:
     note(f"{reading.document.name} is read as {what}{other}")
     if reading.kind == "plan":
         print_table(console(sys.stderr), _COLUMNS, _entries(reading))
-    if reading.unplanned:
-        names = ", ".join(f"{chapter} {title}" for chapter, title in reading.unplanned.items())
+    if reading.plan.unplanned:
+        names = ", ".join(f"{chapter} {title}" for chapter, title in reading.plan.unplanned.items())
         warn(f"not imported, because no length is planned for them: {names}")
-    for one in reading.left[:MAX_NAMED]:
+    for one in reading.plan.left[:MAX_NAMED]:
         warn(f"line {one.line}: not understood, because its length belongs to no section: {one.text}")
-    if reading.left[MAX_NAMED:]:
-        warn(f"nor were lines {', '.join(str(one.line) for one in reading.left[MAX_NAMED:])}")
+    if reading.plan.left[MAX_NAMED:]:
+        warn(f"nor were lines {', '.join(str(one.line) for one in reading.plan.left[MAX_NAMED:])}")
 
 
 def _outline_json(workspace: Workspace, outline: WrittenOutline) -> dict[str, Json]:

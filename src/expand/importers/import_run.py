@@ -6,29 +6,28 @@ does not have gets an entry there.
 """
 
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from expand.document.site import read_summary
-from expand.errors import InputError, Place
-from expand.importers.documents import read_headings, with_ids
+from expand.errors import InputError, InputErrors, Place
+from expand.importers import outline_yaml
+from expand.importers.documents import id_of_file, read_headings, with_ids
 from expand.importers.lengths import Length, Unit
-from expand.importers.plan_document import Plan, PlanLine, read_plan
-from expand.importers.proposal import Proposal, converted
+from expand.importers.outline_yaml import OutlineLanguage
+from expand.importers.plan_document import Plan, read_plan
+from expand.importers.proposal import Proposal, converted, file_id, first_free, settled
 from expand.importers.text_patterns import number_of_file, title_of_file
-from expand.importers.writer import (
-    OutlineWriter,
-    WrittenOutline,
-    ids_by_source,
-    next_id,
-    other_id,
-    outline_language,
-    path_inside,
-)
+from expand.markdown import matching
+from expand.markdown.blocks import newline_of
 from expand.markdown.matching import title_key
-from expand.workspace import Workspace, read_text
+from expand.outline import Book, Outline
+from expand.outline.reading import read_outline
+from expand.schema.source_text import shown_path
+from expand.workspace import Workspace, read_text, write_atomically
 
 Kind = Literal["auto", "plan", "summary", "headings"]
 KINDS: tuple[Kind, ...] = ("auto", "plan", "summary", "headings")
@@ -37,6 +36,10 @@ DEFAULT_LINES = 600
 NO_DOCUMENTS = frozenset({".yml", ".yaml", ".toml", ".json", ".html", ".py", ".pdf", ".docx"})
 MAX_NAMED = 12
 """Lines that are named one by one where they were not understood."""
+SCHEMA_FILE = ".schema/outline.json"
+"""Where ``expand init`` puts the schema, from the folder of the outlines."""
+MAX_TITLE_ID = 40
+"""Characters of an id that is made of a title."""
 _CALLED_PLAN = re.compile(r"(?i)(?:^|[\W_])(?:plans?|outlines?|to-?do)(?:$|[\W_])|提纲|大纲|计划|规划|待办")
 _TASK = re.compile(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]) \[[ xX]\] ")
 
@@ -58,17 +61,29 @@ class ImportRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentReading:
-    """What a document says: ``kind`` is how it was read, and ``proposals`` its chapters with lengths as it states them.
-
-    ``unplanned`` are the chapters that it names without planning them, ``left`` its lines with lengths that make no
-    section."""
+    """What a document says: ``kind`` is how it was read, and ``plan`` its chapters with lengths as it states them."""
 
     document: Path
     text: str
     kind: Kind
-    proposals: tuple[Proposal, ...]
-    unplanned: Mapping[str, str] = field(default_factory=dict)
-    left: tuple[PlanLine, ...] = ()
+    plan: Plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenOutline:
+    """One chapter's outline: ``text`` is the file's, ``dropped`` names the sections that it loses."""
+
+    id: str
+    title: str
+    path: Path
+    source: str
+    text: str
+    state: Literal["new", "changed", "same"]
+    sections: int
+    lines: int
+    length: Length
+    stated: Length | None
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,11 +93,6 @@ class ImportResult:
     reading: DocumentReading
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
-
-    @property
-    def kind(self) -> Kind:
-        """How the document was read."""
-        return self.reading.kind
 
 
 def import_document(workspace: Workspace, document: Path, request: ImportRequest | None = None) -> ImportResult:
@@ -95,25 +105,30 @@ def read_document(workspace: Workspace, document: Path, request: ImportRequest) 
     """The document's chapters under the ids that they have or get. Raises ``InputError`` for what is no document, and
     for a plan that is not understood."""
     _require_document(document)
-    text = read_text(document)
-    reading = _reading(workspace, document, text, request.kind)
-    proposals = _chosen(_under_known_ids(workspace, reading.proposals), request.chapters, document)
-    reading = replace(reading, proposals=tuple(proposals))
-    return replace(reading, unplanned={}, left=()) if request.chapters else reading
+    reading = _reading(workspace, document, read_text(document), request.kind)
+    chapters = _under_known_ids(workspace, reading.plan.chapters)
+    known = [proposal.id for proposal in chapters]
+    for chapter in request.chapters:
+        if chapter not in known:
+            raise InputError(
+                f"chapter {chapter!r} is not planned here",
+                remedy=f"planned are: {', '.join(known)}",
+                place=Place(path=document),
+            )
+    if not request.chapters:
+        return replace(reading, plan=replace(reading.plan, chapters=tuple(chapters)))
+    return replace(reading, plan=Plan(chapters=tuple(one for one in chapters if one.id in request.chapters)))
 
 
 def write_outlines(workspace: Workspace, reading: DocumentReading, request: ImportRequest) -> ImportResult:
     """Writes what was read, or in a dry run works it out only. Raises ``InputError`` before anything is written."""
     book = workspace.book() if workspace.book_path.is_file() else None
+    language = outline_language(reading.text, book, request.language)
     writer = OutlineWriter(
-        workspace=workspace,
-        book=book,
-        language=outline_language(reading.text, book, request.language),
-        lines=request.lines,
-        origin=reading.document,
+        workspace=workspace, book=book, language=language, lines=request.lines, origin=reading.document
     )
     place = Place(path=reading.document)
-    outlines = tuple(writer.outline_for(converted(one, request.per, place=place)) for one in reading.proposals)
+    outlines = tuple(writer.outline_for(converted(one, request.per, place=place)) for one in reading.plan.chapters)
     for outline in outlines:
         if reading.kind == "plan" and workspace.source_path(outline.source).resolve() == reading.document.resolve():
             raise InputError(
@@ -125,6 +140,9 @@ def write_outlines(workspace: Workspace, reading: DocumentReading, request: Impo
         writer.refuse_changes(outlines)
     added = writer.missing_from_book(outlines) if request.dry_run else writer.write(outlines)
     return ImportResult(reading=reading, outlines=outlines, added_to_book=added)
+
+
+# What a document says.
 
 
 def _require_document(document: Path) -> None:
@@ -143,29 +161,23 @@ def _require_document(document: Path) -> None:
 
 def _reading(workspace: Workspace, document: Path, text: str, kind: Kind) -> DocumentReading:
     if kind == "summary" or (kind == "auto" and document.name.lower() == "summary.md"):
-        listed = _from_summary(workspace, document, text)
-        if listed:
-            return DocumentReading(document=document, text=text, kind="summary", proposals=tuple(listed))
-        raise InputError(
-            "no chapter is listed here", remedy="write - [Title](chapter.md) for each", place=Place(path=document)
-        )
+        kind, plan = "summary", Plan(chapters=tuple(_from_summary(workspace, document, text)))
+        if not plan.chapters:
+            raise InputError(
+                "no chapter is listed here", remedy="write - [Title](chapter.md) for each", place=Place(path=document)
+            )
+        return DocumentReading(document=document, text=text, kind=kind, plan=plan)
     if kind != "headings":
         plan = read_plan(text, without_lengths=kind == "plan")
         if plan.chapters and (kind == "plan" or len(plan.chapters) > 1 or not plan.is_prose):
             named = title_of_file(document.name)
-            return DocumentReading(
-                document=document,
-                text=text,
-                kind="plan",
-                proposals=tuple(replace(one, title=one.title or named) for one in plan.chapters),
-                unplanned=plan.unplanned,
-                left=plan.left,
-            )
+            chapters = tuple(replace(one, title=one.title or named) for one in plan.chapters)
+            return DocumentReading(document=document, text=text, kind="plan", plan=replace(plan, chapters=chapters))
         _refuse_plan(document, text, plan, kind)
     source = path_inside(workspace, document)
-    known = ids_by_source(workspace).get(source) or other_id(workspace, source) if source else None
+    known = ids_by_source(workspace).get(source) or _other_id(workspace, source) if source else None
     proposal = read_headings(text, file=source or document.name, chapter=known)
-    return DocumentReading(document=document, text=text, kind="headings", proposals=(proposal,))
+    return DocumentReading(document=document, text=text, kind="headings", plan=Plan(chapters=(proposal,)))
 
 
 def _refuse_plan(document: Path, text: str, plan: Plan, kind: Kind) -> None:
@@ -196,23 +208,19 @@ def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Propo
     for chapter, entry in with_ids(entries, [one for one in others if not number_of_file(one)]):
         file = entry.file or f"{chapter}.md"
         path = document.parent / file
-        _require_near(path, workspace, document)
-        source = path_inside(workspace, path) or file
-        proposal = read_headings(
-            read_text(path) if path.is_file() else "", file=source, chapter=known.get(source, chapter)
-        )
+        inside = path_inside(workspace, path)
+        if not inside and not path.resolve().is_relative_to(document.parent.resolve()):  # links are followed
+            raise InputError(
+                f"the listed document {path} leads to {path.resolve()}, outside of the listing's folder and the "
+                "workspace",
+                remedy="copy it into the folder, or leave it out of the list",
+                place=Place(path=document),
+            )
+        source = inside or file
+        there = read_text(path) if path.is_file() else ""
+        proposal = read_headings(there, file=source, chapter=known.get(source, chapter))
         found.append(replace(proposal, title=entry.title or proposal.title))
     return found
-
-
-def _require_near(path: Path, workspace: Workspace, summary: Path) -> None:
-    """Refuses a listed document that is neither below its listing's folder nor in the workspace, links followed."""
-    if not path_inside(workspace, path) and not path.resolve().is_relative_to(summary.parent.resolve()):
-        raise InputError(
-            f"the listed document {path} leads to {path.resolve()}, outside of the listing's folder and the workspace",
-            remedy="copy it into the folder, or leave it out of the list",
-            place=Place(path=summary),
-        )
 
 
 def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
@@ -220,51 +228,211 @@ def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Seq
 
     A proposal whose id is new takes the chapter of the book that has its document, else its title; each chapter once.
     """
-    book = workspace.book() if workspace.book_path.is_file() else None
-    chapters = book.chapters if book else ()
+    chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
     known = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
     used = {proposal.id for proposal in proposals} & known
     by_document: dict[Sequence[str], list[str]] = {}  # by each end of its path
     by_title: dict[str, list[str]] = {}
+    sources = {chapter.id: chapter.source for chapter in chapters}
     for chapter in chapters:
         parts = PurePosixPath(chapter.source or "").parts
         for at in range(len(parts)):
             by_document.setdefault(parts[at:], []).append(chapter.id)
         for key in {title_key(title) for title in chapter.title.every()} - {""}:
             by_title.setdefault(key, []).append(chapter.id)
-    sources = {chapter.id: chapter.source for chapter in chapters}
+
+    def is_of_another(source: str | None, file: str | None) -> bool:
+        """Whether a chapter has a document, and the proposal is another one of the workspace."""
+        both = [path for path in (source, file) if path and workspace.inside(path).is_file()]
+        return len(both) == 2 and source != file
+
     found: list[Proposal] = []
     for proposal in proposals:
-        if proposal.id not in known:
+        chapter_id = proposal.id
+        if chapter_id not in known:
             titled = by_title.get(title_key(proposal.title), ())
             wanted = (
                 by_document.get(PurePosixPath(proposal.file or "").parts, ()),
-                [one for one in titled if not _is_of_another(workspace, sources[one], proposal.file)],
+                [one for one in titled if not is_of_another(sources[one], proposal.file)],
             )
             free = ([one for one in fitting if one not in used] for fitting in wanted)
-            same = next((fitting[0] for fitting in free if len(fitting) == 1), None)
-            if same is not None:
-                used.add(same)
-                proposal = replace(proposal, id=same)  # noqa: PLW2901
-        if not proposal.id:
-            proposal = replace(proposal, id=next_id([*known, *(one.id for one in found)], proposal.title))  # noqa: PLW2901
-        found.append(proposal)
+            chapter_id = next((fitting[0] for fitting in free if len(fitting) == 1), chapter_id)
+            used.add(chapter_id)
+        chapter_id = chapter_id or next_id([*known, *(one.id for one in found)], proposal.title)
+        found.append(replace(proposal, id=chapter_id))
     return found
 
 
-def _is_of_another(workspace: Workspace, source: str | None, file: str | None) -> bool:
-    """Whether a chapter has a document, and the proposal is another one of the workspace."""
-    both = [path for path in (source, file) if path and workspace.inside(path).is_file()]
-    return len(both) == 2 and source != file
+# Outlines.
 
 
-def _chosen(proposals: Sequence[Proposal], chapters: Sequence[str], document: Path) -> Sequence[Proposal]:
-    known = [proposal.id for proposal in proposals]
-    for chapter in chapters:
-        if chapter not in known:
-            raise InputError(
-                f"chapter {chapter!r} is not planned here",
-                remedy=f"planned are: {', '.join(known)}",
-                place=Place(path=document),
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutlineWriter:
+    """Makes outlines from proposals in one language; ``lines`` are a chapter's where it states none.
+
+    ``origin`` is the document that the proposals come from, for messages."""
+
+    workspace: Workspace
+    book: Book | None
+    language: OutlineLanguage
+    lines: int
+    origin: Path | None = None
+
+    def outline_for(self, proposal: Proposal) -> WrittenOutline:
+        """The outline that the proposal makes; nothing is written. Raises ``InputError``."""
+        path = self.workspace.outline_path(proposal.id)
+        before = ""
+        dropped: tuple[str, ...] = ()
+        if path.is_file():
+            source = self.workspace.outline(proposal.id).source  # refuses an outline that cannot be read
+            before = read_text(path)
+            text, dropped = outline_yaml.updated_outline(
+                before.replace("\r\n", "\n"), proposal, language=self.language, lines=self.lines
             )
-    return [p for p in proposals if not chapters or p.id in chapters]
+            text = text.replace("\n", newline_of(before))
+        else:
+            source = self._source(proposal)
+            schema = SCHEMA_FILE if (path.parent / SCHEMA_FILE).is_file() else None
+            whole = settled(proposal, lines=self.lines)
+            text = outline_yaml.new_outline(whole, source=source, language=self.language, schema=schema)
+        outline = self._read_back(proposal, text)
+        return WrittenOutline(
+            id=proposal.id,
+            title=proposal.title,
+            path=path,
+            source=source,
+            text=text,
+            state="same" if text == before else "changed" if before else "new",
+            sections=len(outline.sections),
+            lines=outline.target_lines,
+            length=_length(outline),
+            stated=proposal.target or (Length(outline.stated_lines, "lines") if outline.stated_lines else None),
+            dropped=dropped,
+        )
+
+    def refuse_changes(self, outlines: Sequence[WrittenOutline]) -> None:
+        """Raises ``InputErrors`` where an existing outline would change."""
+        where = f"in {self.origin.name}" if self.origin else "in the proposal"
+        shows = ", --dry-run shows what it would become" if self.origin else ""
+        errors = [
+            InputError(
+                f"the outline exists, and chapter {outline.id} reads differently {where}",
+                remedy=f"--force changes it in place{shows}",
+                place=Place(path=self.workspace.relative(outline.path)),
+            )
+            for outline in outlines
+            if outline.state == "changed"
+        ]
+        if errors:
+            raise InputErrors(errors)
+
+    def write(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
+        """Writes what is new or changed. Returns the chapters that were added to the book."""
+        for outline in outlines:
+            if outline.state != "same":
+                write_atomically(outline.path, outline.text)
+        missing = self.missing_from_book(outlines)
+        if missing:
+            entries = [(one.id, one.title, one.source, one.length) for one in outlines if one.id in missing]
+            before = read_text(self.workspace.book_path)
+            text = outline_yaml.with_chapters(before.replace("\r\n", "\n"), entries, language=self.language)
+            write_atomically(self.workspace.book_path, text.replace("\n", newline_of(before)))
+        return missing
+
+    def missing_from_book(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
+        """The chapters that the book has no entry for; none where there is no book."""
+        known = {chapter.id for chapter in self.book.chapters} if self.book else {one.id for one in outlines}
+        return tuple(outline.id for outline in outlines if outline.id not in known)
+
+    def _read_back(self, proposal: Proposal, text: str) -> Outline:
+        """The outline as ``text`` says it. Refuses one that cannot be read, naming the place in the document."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{proposal.id}.yaml"
+            path.write_text(text, encoding="utf-8")
+            try:
+                return read_outline(path, root=self.workspace.root, chapter_id=proposal.id)
+            except InputErrors as wrong:
+                first = wrong.errors[0]
+                raise InputError(
+                    f"chapter {proposal.id} makes no outline: {first.what}",
+                    remedy=first.remedy,
+                    place=Place(path=self.origin, line=proposal.line) if self.origin else None,
+                ) from wrong
+
+    def _source(self, proposal: Proposal) -> str:
+        """The document of a new outline: the book's, else a file that exists, else a name beside the book's others."""
+        sources = {one.id: one.source for one in self.book.chapters if one.source} if self.book else {}
+        if proposal.id in sources:
+            return sources[proposal.id]
+        name = proposal.file or f"{proposal.id}.md"
+        own = self.origin and path_inside(self.workspace, self.origin)
+
+        def free(path: Path) -> bool:  # a plan is no chapter's document
+            return path.is_file() and (own in (None, proposal.file) or path_inside(self.workspace, path) != own)
+
+        here = path_inside(self.workspace, self.origin.parent) if self.origin else None
+        for folder in (".", here or ".", "chapters", "docs", "src"):
+            candidate = (PurePosixPath(folder) / name).as_posix()
+            if free(self.workspace.inside(candidate)):
+                return candidate
+        numbered = [*filter(free, self.workspace.inside("chapters").glob(f"{proposal.id}[_-]*.md"))]
+        if len(numbered) == 1:
+            return self.workspace.relative(numbered[0])
+        folders = {PurePosixPath(source).parent.as_posix() for source in sources.values()}
+        return f"{folders.pop() if len(folders) == 1 else 'chapters'}/{PurePosixPath(name).name}"
+
+
+def _length(outline: Outline) -> Length:
+    """What the sections add up to, in the unit that all of them count; else in lines."""
+    for unit in ("words", "characters"):
+        amounts = [getattr(section, unit) for section in outline.sections]
+        if all(amounts):
+            return Length(sum(amounts), unit)
+    return Length(outline.target_lines, "lines")
+
+
+def outline_language(text: str, book: Book | None, code: str | None) -> OutlineLanguage:
+    """The language of titles and topics: ``code``, else the one of the book's that fits the text's script."""
+    languages = book.languages if book else ()
+    if code is not None and book:
+        book.require_language(code)
+    if code is None:
+        cjk = matching.is_cjk_text(matching.prose(text))
+        fitting = [known for known in languages if matching.is_cjk_language(known) is cjk]
+        code = next(iter(fitting or languages), "zh" if cjk else "en")
+    return OutlineLanguage(code=code, several=len(languages) > 1)
+
+
+# Ids and paths.
+
+
+def next_id(ids: Sequence[str], title: str) -> str:
+    """An id that is not among ``ids``: the number after the last where all are numbers, else the title as one."""
+    if ids and all(known.isascii() and known.isdecimal() for known in ids):
+        width = max(map(len, ids))
+        return f"{max(map(int, ids)) + 1:0{width}d}"
+    wanted = file_id(title.lower())[:MAX_TITLE_ID].rstrip("-._") or "chapter"
+    return first_free(wanted, ids)
+
+
+def path_inside(workspace: Workspace, path: Path) -> str | None:
+    """A document as an outline names it, None for one outside the workspace."""
+    root, resolved = workspace.root.resolve(), path.resolve()
+    return shown_path(resolved, root) if resolved.is_relative_to(root) else None
+
+
+def ids_by_source(workspace: Workspace) -> dict[str, str]:
+    """The chapters that documents belong to already, in an outline or, which comes first, in the book."""
+    found = {workspace.outline(chapter).source: chapter for chapter in reversed(workspace.chapter_ids())}
+    chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
+    return found | {chapter.source: chapter.id for chapter in reversed(chapters) if chapter.source}
+
+
+def _other_id(workspace: Workspace, source: str) -> str | None:
+    """The id of a document whose name is another document's as well: with its folder, ``client-overview``. None where
+    its name is free, or begins with a chapter's number."""
+    wanted = id_of_file(source)
+    taken = {chapter: workspace.outline(chapter).source for chapter in workspace.chapter_ids()}
+    if wanted not in taken or number_of_file(source) or not workspace.source_path(taken[wanted]).is_file():
+        return None
+    return first_free(file_id("-".join(PurePosixPath(source).with_suffix("").parts[-2:])), taken)

@@ -13,7 +13,7 @@ also come from tables whose rows name the chapters.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -82,7 +82,6 @@ _TOPIC_COMMAS = re.compile(r"[,，、]\s*(?![^(（]*[)）])")
 _CELL = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"^[\s|:-]+$")
 # The columns of tables, by their headings.
-_CELLS = ("chapter", "section", "length", "hours", "priority", "topics")
 _CHAPTER_COLUMN = re.compile(r"(?i)^(?:chapter|document|doc|file|文档|文件|篇目?|章|所属章)$")
 _SECTION_COLUMN = re.compile(
     r"(?i)\b(?:section|heading|part|item|step|segment|title)\b|小节|章节|^节|标题|部分|环节|模块"
@@ -269,16 +268,14 @@ def _fact_kind(text: str) -> str:
     """What a line states of what it stands below: a label's kind, ``target`` for a length by itself, ``each`` for one
     of every section, "" for nothing."""
     kind, _, value = _label(text)
-    lengths = lengths_in(text)
-    if lengths and _EACH.search(text):
+    if not lengths_in(text):
+        return kind
+    if _EACH.search(text):
         return "each"
-    if (
-        lengths
-        and not kind
-        and (not read_line(plain(text)).title or (_WHOLE.search(text) and re.search(r"[.。]$", text)))
-    ):
-        return "target"
-    return kind if kind != "hours" or hours_in(value) is not None or not lengths else "target"
+    if kind:
+        return "target" if kind == "hours" and hours_in(value) is None else kind
+    alone = not read_line(plain(text)).title or (_WHOLE.search(text) and text.endswith((".", "。")))
+    return "target" if alone else ""
 
 
 def _entry(text: str, *, line: int, rank: int, numbered: bool = False) -> _Entry:
@@ -294,82 +291,69 @@ def _topics(text: str) -> list[str]:
     return [part for part in (part.strip(" .。　") for part in parts) if part]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Columns:
-    """Where a table's columns are, from 0; -1 for one that it does not have. ``unit`` is that of bare figures."""
+def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
+    """Where a table's columns are, from 0, by their headings, -1 for one that it does not have; and the unit of bare
+    figures. Sections are named in the first column that is nothing else."""
 
-    chapter: int
-    section: int
-    length: int
-    hours: int
-    priority: int
-    topics: int
-    unit: Unit
+    def first(words: re.Pattern[str], taken: Collection[int] = ()) -> int:
+        return next((at for at, cell in enumerate(head) if words.search(cell) and at not in taken), -1)
 
-    @classmethod
-    def of(cls, head: Sequence[str]) -> "_Columns":
-        """The columns by their headings: sections are named in the first one that is nothing else."""
-
-        def first(words: re.Pattern[str], taken: Sequence[int] = ()) -> int:
-            return next((at for at, cell in enumerate(head) if words.search(cell) and at not in taken), -1)
-
-        hours, priority, chapter = first(_HOURS_COLUMN), first(_PRIORITY_COLUMN), first(_CHAPTER_COLUMN)
-        units = [unit_of(cell) if at != hours else None for at, cell in enumerate(head)]
-        lengths = [
-            at
-            for at, cell in enumerate(head)
-            if (units[at] or _LENGTH_COLUMN.search(cell)) and not _PRESENT_COLUMN.search(cell)
-        ]
-        length = min(lengths, key=lambda at: not _TARGET_COLUMN.search(head[at]), default=hours)
-        taken = [length, hours, priority, chapter]
-        section = first(_SECTION_COLUMN, taken)
-        if section < 0 and chapter < 0:
-            section = first(_ANY_COLUMN, taken)
-        return cls(
-            chapter=chapter, section=section, length=length, hours=hours, priority=priority,
-            topics=first(_TOPICS_COLUMN, [*taken, section]), unit=(units[length] if length >= 0 else None) or "lines",
-        )  # fmt: skip
+    hours = first(_HOURS_COLUMN)
+    units = [unit_of(cell) if at != hours else None for at, cell in enumerate(head)]
+    lengths = [
+        at
+        for at, cell in enumerate(head)
+        if (units[at] or _LENGTH_COLUMN.search(cell)) and not _PRESENT_COLUMN.search(cell)
+    ]
+    length = min(lengths, key=lambda at: not _TARGET_COLUMN.search(head[at]), default=hours)
+    found = {
+        "hours": hours, "length": length, "priority": first(_PRIORITY_COLUMN), "chapter": first(_CHAPTER_COLUMN)
+    }  # fmt: skip
+    found["section"] = first(_SECTION_COLUMN, found.values())
+    if found["section"] < 0 and found["chapter"] < 0:
+        found["section"] = first(_ANY_COLUMN, found.values())
+    found["topics"] = first(_TOPICS_COLUMN, found.values())
+    return found, (units[length] if length >= 0 else None) or "lines"
 
 
 def _read_table(block: Block, above: _Entry, add: Callable[[_Entry], None]) -> list[_Row]:
     """Adds a table's rows as sections, below chapters where a column names those; returns the rows about chapters."""
     lines = markdown.bare_rows(block.text)
-    columns = _Columns.of([plain(cell) for cell in _cells(lines[0])])
-    if columns.length < 0 and columns.priority < 0:
+    columns, unit = _columns([plain(cell) for cell in _cells(lines[0])])
+    if columns["length"] < 0 and columns["priority"] < 0:
         return []
     found: list[_Row] = []
     for line, text in enumerate(lines[1:], block.start + 2):
         cells = _cells(text)
-        named = {name: cells[at] if 0 <= (at := getattr(columns, name)) < len(cells) else "" for name in _CELLS}
-        length = bare_length(named["length"], columns.unit)
-        words = [plain(one) for one in cells if re.search(r"[^\W\d]", one)]
-        chapter = _row_name(cells)
         if _RULE.match(text) or not any(cells):
             continue
+        named = {name: cells[at] if 0 <= at < len(cells) else "" for name, at in columns.items()}
+        length = bare_length(named["length"], unit)
+        words = [plain(one) for one in cells if re.search(r"[^\W\d]", one)]
+        chapter = _row_name(cells)
         if any(_SUM.match(word) for word in words[:1]) or (length and not named["section"] and not words):
             above.facts["sum"].append(PlanLine(line=line, text=str(length or "")))
-        elif columns.chapter >= 0 and columns.section >= 0:
-            if named["chapter"]:
-                add(_entry(named["chapter"], line=line, rank=_ROW_RANK))
-            add(_row_entry(named, line, _ROW_RANK + 1, length))
-        elif columns.chapter >= 0 or (chapter is not None and chapter.strong):
+        elif columns["section"] < 0 <= columns["chapter"] or (columns["chapter"] < 0 and chapter and chapter.strong):
             found.append(
                 _Row(
                     line=line,
-                    name=chapter or ChapterName(id="", title=words[0] if words else "", file=None, strong=False),
+                    name=chapter or _titled(words[0] if words else ""),
                     target=length if length and length.unit != "minutes" else None,
                     hours=hours_in(named["hours"]),
                     priority=named["priority"],
                 )
             )
         else:
-            add(_row_entry(named, line, _ROW_RANK, length))
+            below = columns["chapter"] >= 0
+            if named["chapter"]:
+                add(_entry(named["chapter"], line=line, rank=_ROW_RANK))
+            entry = _entry(named["section"], line=line, rank=_ROW_RANK + below)
+            add(replace(entry, length=length or entry.length, topics=entry.topics + _topics(plain(named["topics"]))))
     return found
 
 
-def _row_entry(cells: Mapping[str, str], line: int, rank: int, length: Length | None) -> _Entry:
-    entry = _entry(cells["section"], line=line, rank=rank)
-    return replace(entry, length=length or entry.length, topics=entry.topics + _topics(plain(cells["topics"])))
+def _titled(title: str) -> ChapterName:
+    return ChapterName(id="", title=title, file=None, strong=False)
 
 
 def _row_name(cells: Sequence[str]) -> ChapterName | None:
@@ -456,14 +440,7 @@ class _Reader:
     def _chapter(self, entry: _Entry, name: ChapterName | None) -> Proposal:
         sections = self._sections(entry)
         title = name.title if name else entry.title or entry.fact("title", lambda text: _label(text)[2]) or ""
-        row = next(
-            (
-                row
-                for row in self.rows
-                if row.is_about(name or ChapterName(id="", title=title, file=None, strong=False))
-            ),
-            None,
-        )
+        row = next((row for row in self.rows if row.is_about(name or _titled(title))), None)
         target, hours = entry.stated(), entry.fact("hours", hours_in)
         units = {extent.unit for section in sections if (extent := section.extent())}
         if target and target.unit == "minutes" and units - {"minutes"}:

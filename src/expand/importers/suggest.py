@@ -23,11 +23,18 @@ from expand.drafting.run_context import ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.documents import id_of_file, read_headings
-from expand.importers.import_run import DEFAULT_LINES
+from expand.importers.import_run import (
+    DEFAULT_LINES,
+    OutlineWriter,
+    WrittenOutline,
+    ids_by_source,
+    next_id,
+    outline_language,
+    path_inside,
+)
 from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
 from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
-from expand.importers.writer import OutlineWriter, WrittenOutline, ids_by_source, next_id, outline_language, path_inside
 from expand.ledger import Ledger, Order
 from expand.llm.types import Answer, Finish, Usage
 from expand.markdown.matching import title_key

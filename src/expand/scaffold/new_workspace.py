@@ -14,10 +14,10 @@ from expand.document.site import Site, sites_above
 from expand.errors import InputError, Place
 from expand.importers import outline_yaml
 from expand.importers.documents import read_headings
+from expand.importers.import_run import SCHEMA_FILE
 from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, all_free, settled
-from expand.importers.writer import SCHEMA_FILE
 from expand.outline.reading import BOOK, OUTLINE
 from expand.paths import DATA
 from expand.prompts.template_files import eject_templates, template_files
