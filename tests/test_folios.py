@@ -1,11 +1,9 @@
-"""Which drafts of a run stay open between the look at them and the work on them."""
+"""Which drafts of a run stay open between the look at them and the work on them, and when they are written."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import Counter
-from collections.abc import Coroutine
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,19 @@ from buying import place as a_ledger
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
+from expand import expand_chapter
+from expand.document.draft import read
 from expand.drafting import draft_file as module
 from expand.drafting.chapter import Chapter
+from expand.drafting.events import Event, SectionDone
 from expand.drafting.model_setup import model_setup_for
 from expand.drafting.run_context import BALANCE_SECONDS, UsageCounters
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
+from expand.markdown.lines import of_section
 from expand.outline import Plan
 from expand.settings import Settings
+from expand.testing import ScriptedAuthor
 from expand.workspace import Workspace
 
 
@@ -38,9 +41,8 @@ def draft_store_of(place: Path) -> module.DraftStore:
     )
 
 
-@pytest.mark.parametrize(("most", "openings"), [(1, 1), (0, 2)])
-def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, openings: int
+def test_a_draft_is_read_once_for_the_look_at_it_and_the_work_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, seen = small(tmp_path), Counter[str]()
     original = Chapter.__init__
@@ -50,25 +52,29 @@ def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
         original(self, **given)
 
     monkeypatch.setattr(Chapter, "__init__", noted)
-    monkeypatch.setattr(module, "MOST_OPEN", most)
     with ScriptedServer() as server:
         expand(place, "chapter", "07", "--base-url", server.base_url)
-    assert seen == {"07": openings}
+    assert seen == {"07": 1}
 
 
-def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = small(tmp_path)
-    with ScriptedServer() as server:
-        expand(place, "chapter", "07", "--base-url", server.base_url)
-    edited = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
-    (place / "drafts/07.md").write_text(edited, encoding="utf-8")
-    monkeypatch.setattr(module, "MOST_OPEN", 0)
-    some = draft_store_of(place)
-    assert some.look("07").edited(1)
-    some.overwrite("07", 1)
-    assert not some.look("07").edited(1)
+def test_a_chapter_that_is_finished_is_let_go_of(tmp_path: Path) -> None:
+    some = draft_store_of(small(tmp_path))
+    taken = some.take("07")
+    assert some.look("07") is taken
+    some.close("07")
+    assert some.look("07") is not taken
+
+
+async def test_a_section_is_in_its_draft_when_it_is_told_to_be_done(tmp_path: Path) -> None:
+    place, seen = small(tmp_path), list[bool]()
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, SectionDone):
+            section = read(draft_of(place)).section(event.section)
+            seen.append(section is not None and of_section(section.text) == event.lines)
+
+    await expand_chapter(Workspace.open(place), "07", author=ScriptedAuthor(), on_event=on_event)
+    assert seen == [True] * 3
 
 
 def test_a_draft_that_was_only_touched_is_not_written_again(tmp_path: Path) -> None:
@@ -77,24 +83,6 @@ def test_a_draft_that_was_only_touched_is_not_written_again(tmp_path: Path) -> N
     os.utime(path, ns=(1, 1))
     taken.write()
     assert path.stat().st_mtime_ns == 1
-
-
-def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = small(tmp_path)
-    for chapter in ("08", "09"):
-        outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
-        (place / f"outlines/{chapter}.yaml").write_text(outline.replace("id: 07", f"id: {chapter}"), encoding="utf-8")
-    monkeypatch.setattr(module, "MOST_OPEN", 2)
-    some = draft_store_of(place)
-    first, second, third = (some.look(chapter) for chapter in ("07", "08", "09"))
-    assert some.look("09") is not third
-    assert some.take("07") is first
-    assert some.look("08") is second
-    some.close("07")
-    assert some.look("09") is some.look("09")
-    assert some.look("07") is not some.look("07")
 
 
 def test_a_draft_is_written_when_it_is_taken_and_again_when_it_holds_more(tmp_path: Path) -> None:
@@ -121,26 +109,3 @@ def test_what_remains_is_asked_for_only_so_often(tmp_path: Path) -> None:
         assert usage.remaining_tokens() == 1000
         now[0] = BALANCE_SECONDS
         assert usage.remaining_tokens() == 900
-
-
-async def test_drafts_are_written_every_now_and_then_until_the_run_is_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks: asyncio.Queue[None] = asyncio.Queue()
-
-    async def tick(waits: Coroutine[Any, Any, object], seconds: float) -> None:
-        waits.close()
-        assert seconds == module.WRITE_SECONDS
-        seen.append(draft_file.dirty)
-        ticks.get_nowait() if not ticks.empty() else done.set()
-        raise TimeoutError
-
-    some, done, seen = draft_store_of(small(tmp_path)), asyncio.Event(), list[bool]()
-    draft_file = some.take("07")
-    draft_file.put(1, "## 1. Signal handling\n\nBlocked.", "")
-    for _ in range(2):
-        ticks.put_nowait(None)
-    monkeypatch.setattr(asyncio, "wait_for", tick)
-    await some.keep_written(done)
-    assert seen == [True, False, False]
-    assert "Blocked." in draft_of(tmp_path)

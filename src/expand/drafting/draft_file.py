@@ -10,7 +10,6 @@ an edit in it, it does.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -59,14 +58,8 @@ from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 if TYPE_CHECKING:
     from expand.code_check.chapter_code import ChapterVerdicts
 
-MOST_OPEN = 32
-"""Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
-that memory does not grow with the book."""
 SOURCE_KEY = "source"
 """The key of a section that is as the source has it, in the layout that keeps the document's form."""
-WRITE_SECONDS = 1.0
-"""How long a finished section may wait for its draft to be written. Its answers are in the ledger, so a kill loses
-nothing: the next run puts it there."""
 
 
 def open_chapter(
@@ -584,33 +577,30 @@ class DraftStore:
         outlines: Mapping[str, Outline] | None = None,
     ) -> None:
         self.options = options
+        self.setup = setup
         self._workspace = workspace
         self._book = book
         self._outlines = outlines or {}
-        self.setup = setup
         self._open: dict[str, DraftFile] = {}
-        self._overwritten: dict[str, set[int]] = {}
 
     def look(self, chapter: str) -> DraftFile:
         """The draft, to look at before work on it begins. Raises ``InputError``."""
-        found = self._open.get(chapter)
-        if found is None:
-            outline = self._outlines.get(chapter)
+        if chapter not in self._open:
             opened = open_chapter(
-                self._workspace, self._book, chapter, options=self.options, setup=self.setup, outline=outline
+                self._workspace,
+                self._book,
+                chapter,
+                options=self.options,
+                setup=self.setup,
+                outline=self._outlines.get(chapter),
             )
-            found = DraftFile(self._workspace, opened)
-            for number in self._overwritten.get(chapter, ()):
-                found.overwrite(number)
-            if len(self._open) < MOST_OPEN:
-                self._open[chapter] = found
-        return found
+            self._open[chapter] = DraftFile(self._workspace, opened)
+        return self._open[chapter]
 
     def take(self, chapter: str) -> DraftFile:
-        """The draft, to work on: it stays open until it is closed. It is written with what its sections consist of
-        before a model wrote anything: a folder that cannot be written is found before anything is spent on it."""
+        """The draft, to work on. It is written with what its sections consist of before a model wrote anything: a
+        folder that cannot be written is found before anything is spent on it."""
         found = self.look(chapter)
-        self._open[chapter] = found
         found.write()
         return found
 
@@ -624,11 +614,6 @@ class DraftStore:
         """Have the chapter read anew: it has a brief now."""
         self._open.pop(chapter, None)
 
-    def overwrite(self, chapter: str, number: int) -> None:
-        """Let the tool replace a section that a person edited, as they asked for by name."""
-        self._overwritten.setdefault(chapter, set()).add(number)
-        self.look(chapter).overwrite(number)
-
     def write(self) -> list[InputError]:
         """Write every draft that holds more than its file. Returns why some could not be written."""
         errors: list[InputError] = []
@@ -639,14 +624,6 @@ class DraftStore:
                 except InputError as error:
                     errors.append(error)
         return errors
-
-    async def keep_written(self, done: asyncio.Event) -> None:
-        """Write what came, every now and then, until all is done."""
-        while not done.is_set():
-            try:
-                await asyncio.wait_for(done.wait(), WRITE_SECONDS)
-            except TimeoutError:
-                self.write()  # what cannot be written now is tried again, and told at the end
 
 
 def _said(draft: Draft, piece: str | int) -> str:

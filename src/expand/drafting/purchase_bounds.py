@@ -34,16 +34,14 @@ class ChapterBound:
         self.sections: dict[int, SectionBound] = {}
         self._overdrawn = False
 
-    def section(self, number: int, reserved: Callable[[], int], *, least_output: int = 0) -> SectionBound:
-        """The bound of a section that begins. ``reserved`` works out the tokens that its dry run reserves, of which
-        ``least_output`` or more are output; it takes time, and is called once and only if need be."""
-        self.sections[number] = SectionBound(self, reserved, least_output)
+    def section(self, number: int, work_out: Callable[[], int]) -> SectionBound:
+        """The bound of a section that begins. ``work_out`` says what its dry run reserves, in tokens; it takes time,
+        and is called once and only if need be."""
+        self.sections[number] = SectionBound(self, work_out)
         return self.sections[number]
 
     def allows(self, section: SectionBound, tokens: int) -> bool:
         """Whether a section may spend so many tokens more."""
-        if not self._overdrawn and section.spent + tokens <= MOST_CHARGED * section.least:
-            return True
         own, shared = self._rooms(section)
         if tokens <= own and not self._overdrawn:
             return True
@@ -67,19 +65,17 @@ class ChapterBound:
 class SectionBound:
     """What the answers of one section have cost. ``pending`` is what an order may cost that was admitted."""
 
-    def __init__(self, chapter: ChapterBound, reserved: Callable[[], int], least_output: int) -> None:
-        self.least = least_output
-        """What its dry run reserves at the least; grows by the first prompt."""
+    def __init__(self, chapter: ChapterBound, work_out: Callable[[], int]) -> None:
         self.spent = self.pending = self.answers = 0
         self._chapter = chapter
-        self._work_out: Callable[[], int] | None = reserved
-        self._reserved = self._first_prompt = 0
+        self._work_out = work_out
+        self._reserved: int | None = None
 
     @property
-    def reserved(self) -> float:
+    def reserved(self) -> int:
         """The tokens that the section's dry run reserves."""
-        if self._work_out is not None:
-            self._reserved, self._work_out = self._work_out(), None
+        if self._reserved is None:
+            self._reserved = self._work_out()
         return self._reserved
 
     def add(self, tokens: int) -> None:
@@ -90,13 +86,9 @@ class SectionBound:
 
     def allows(self, order: Order) -> bool:
         """Whether an order may still be placed, at the most that it can cost. A section's first one always may."""
-        tokens = order.amount.tokens
-        if not self.answers:
-            self.least += order.prompt_tokens - self._first_prompt
-            self._first_prompt = order.prompt_tokens
-        elif not self._chapter.allows(self, tokens):
+        if self.answers and not self._chapter.allows(self, order.amount.tokens):
             return False
-        self.pending = tokens
+        self.pending = order.amount.tokens
         return True
 
     def room(self) -> int:
@@ -105,8 +97,8 @@ class SectionBound:
 
     def close(self) -> None:
         """End the section. What it did not have to work out is taken to be what it has spent, so nothing is kept."""
-        if self._work_out is not None:
-            self._reserved, self._work_out = int(self.spent / MOST_CHARGED), None
+        if self._reserved is None:
+            self._reserved = int(self.spent / MOST_CHARGED)
 
 
 @dataclass(kw_only=True, slots=True)

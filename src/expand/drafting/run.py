@@ -1,7 +1,7 @@
 """A run: chapters into drafts, sections side by side on a fixed number of workers.
 
 What holds: a section that is current is not touched, one that a person edited is not touched, every answer is in the
-ledger before it is in a draft, and a draft is written whole, soon after each section and when its chapter is done. A
+ledger before it is in a draft, and a draft is written whole, after each section and when its chapter is done. A
 chapter is opened when its turn comes.
 
 However the run ends, what arrived and is paid for is in the ledger or, where that cannot be written, in a file
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -325,14 +326,13 @@ class _Scheduler:
         return expected_tokens(draft_file.chapter, check, self._context.ledger)
 
     async def _draft(self, chapters: Mapping[str, Sequence[int]]) -> None:
-        """Have the workers do everything, and the drafts written meanwhile."""
+        """Have the workers do everything."""
         todo = lanes(chapters, workers=self._workers, in_order=self._options.context == "text")
         workers = self._workers
         if self._plan is not None:
             first, workers = tuple(self._plan.finished), 1
             every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
             todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*first, *every)))
-        done = asyncio.Event()
 
         async def work() -> None:
             for chapter, sections in todo:
@@ -347,18 +347,12 @@ class _Scheduler:
                     except Exception as error:  # a defect; raised at the end, with its traceback
                         self._defects.append(error)
 
-        async def work_all() -> None:
+        try:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(workers):
                     tasks.create_task(work())
-            done.set()
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(work_all())
-                group.create_task(self._drafts.keep_written(done))
         except* ExpandError as errors:
-            raise _first(errors) from errors
+            raise errors.exceptions[0] from errors
 
     async def _section(self, chapter_id: str, number: int) -> None:
         await self._make_brief(chapter_id)
@@ -369,6 +363,8 @@ class _Scheduler:
         result = self._result(draft_file, section, status, told)
         results = self._results.setdefault(chapter_id, {})
         results[number] = result
+        with suppress(InputError):  # what cannot be written now is tried again, and told at the end
+            draft_file.write()
         self._tell_done(chapter_id, result)
         outline = draft_file.chapter.outline
         if len(results) == len(self._options.chosen(outline)):
@@ -592,9 +588,3 @@ def _planned_already(result: ChapterResult) -> Iterator[SectionPlanned]:
             lines=section.target_lines,
             reason="edited" if section.status == "edited" else "",
         )
-
-
-def _first(errors: BaseExceptionGroup[ExpandError]) -> ExpandError:
-    """The first of the errors that ended the workers."""
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

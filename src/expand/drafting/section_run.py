@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
 from expand.checks import Finding
-from expand.checks.finding import KINDS, Severity, finding
+from expand.checks.finding import Severity, finding
 from expand.client.client import Bought, HeldError, StoppedError, all_failed
 from expand.drafting.budget_plan import simulated_orders
 from expand.drafting.chapter import NO_REVISION, Chapter
@@ -49,8 +49,6 @@ CODE_REPAIRS = 2
 """How often the refused code blocks of a topic are asked for anew."""
 OTHER_REPAIRS = 2
 """The ordinals of code repairs begin here: those of a text and of a condensed section are below."""
-LEAST_SHARE = 0.85
-"""The share of a section's missing lines that its dry run asks for at the least: it may end within a tolerance."""
 MOST_OVER = 1.15
 """A section of so many times its lines is sent back once, to be condensed."""
 UNUSABLE_TRIES = 2
@@ -87,13 +85,8 @@ class SectionRun:
         self._text = check.text(chapter)
         self._requests = self._builder(chapter)
         self._notes: list[Finding] = []
-        profile = chapter.setup.profile
-        per_line = min(profile.tokens_per_line, profile.max_output_tokens // profile.lines_per_request)
-        missing = max(0, check.section.lines - max(self._text.base_lines, self._text.lines))
         self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
-            check.section.number,
-            lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
-            least_output=int(LEAST_SHARE * missing * per_line),
+            check.section.number, lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check))
         )
 
     @property
@@ -142,8 +135,6 @@ class SectionRun:
             if self._code is None:  # else the chapter's package may still be mended
                 self.close()
         self._notes += self._end_notes(ended_by)
-        if self._text.loops:
-            self._notes.append(_looped(self._section.number, self._text.loops))
         return self._drafted(ended_by)
 
     def _drafted(self, ended_by: ExpandError | None = None) -> DraftedSection:
@@ -180,6 +171,12 @@ class SectionRun:
                 found.append(
                     finding("cut", number, 1, f"the text{where} was cut, and what was asked for did not end it")
                 )
+        if loops := self._text.loops:  # the lines at which they were cut off
+            times = f"{len(loops)} answers" if len(loops) > 1 else "an answer"
+            stopped = ", and nothing more was asked for" if len(loops) >= MOST_LOOPS else ""
+            message = f"{times} of the model repeated the same without end; the repetition was left out{stopped}"
+            remedy = "read what stands there; draft the section anew with --fresh --section, or take another model"
+            found.append(finding("repeats", number, loops[0], message, remedy=remedy, mendable=False))
         return found
 
     async def _reach_length(self) -> None:
@@ -261,13 +258,19 @@ class SectionRun:
                     raise
                 failures.append((requests.model, error))
                 reason = str(error)
-            if following is not None:
-                self._replace(requests.model, following.model, reason)
+            if following is not None and (requests.model, following.model) not in self._context.replaced:
+                self._context.replaced[requests.model, following.model] = reason
+                self._notice(f"{following.model} stands in for {requests.model}: {reason}")
         if failures:
             raise all_failed(failures)
+        name, what = UNUSABLE[kind]
         topics = self._text.skeleton.topics
-        about = [topics[slot] for slot in ask.slots if topics]
-        self._notes.append(_unusable(self._section.number, kind, about, attempt))
+        about = f" on {'; '.join(topics[slot] for slot in ask.slots)}" if topics else ""
+        message, remedy = (
+            f"{what}{about}, {attempt} times",
+            "change the topic's wording or the model, or write it by hand",
+        )
+        self._notes.append(finding(name, self._section.number, 1, message, remedy=remedy, mendable=False))
         return None
 
     def _admitted(self, requests: RequestBuilder, ask: Ask, attempt: int) -> Order:
@@ -316,19 +319,14 @@ class SectionRun:
         if thinking.give(requests.profile, cap):
             raised = requests.order(ask, self._shown_text, attempt=attempt).request.max_output_tokens
             if raised > cap:
-                place = f"{self._chapter.id}/{self._section.number}"
-                message = f"spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
-                self._context.usage.on_event(Notice(message=f"{place}: {requests.model} {message}"))
+                said = f"spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
+                self._notice(f"{requests.model} {said}")
                 return
         thinking.in_vain[requests.model] += 1
         raise AuthorError(_only_thinking(requests.model, cap))
 
-    def _replace(self, model: str, following: str, reason: str) -> None:
-        """Say once in a run that one model stands in for another, and why."""
-        if (model, following) not in self._context.replaced:
-            self._context.replaced[model, following] = reason
-            message = f"{self._chapter.id}/{self._section.number}: {following} stands in for {model}: {reason}"
-            self._context.usage.on_event(Notice(message=message))
+    def _notice(self, message: str) -> None:
+        self._context.usage.on_event(Notice(message=f"{self._chapter.id}/{self._section.number}: {message}"))
 
     async def _condense(self) -> None:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and
@@ -452,21 +450,6 @@ def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:
     return grown, answer.finish is Finish.CUT or len(text.loops) > loops
 
 
-def _looped(section: int, at: Sequence[int]) -> Finding:
-    """The finding for answers that repeated themselves without end, each cut at a line of the section."""
-    times = f"{len(at)} answers" if len(at) > 1 else "an answer"
-    stopped = ", and nothing more was asked for" if len(at) >= MOST_LOOPS else ""
-    return Finding(
-        kind="repeats",
-        section=section,
-        line=at[0],
-        severity="warning",
-        message=f"{times} of the model repeated the same without end; the repetition was left out{stopped}",
-        remedy="read what stands there; draft the section anew with --fresh --section, or take another model",
-        mendable=False,
-    )
-
-
 def _doubtful(section: int, text: str, doubts: Sequence[tuple[str, str]]) -> list[Finding]:
     """A finding for each place where a continuation may not fit the text that was cut, as far as it stands there: a
     warning where half a sentence was left."""
@@ -483,16 +466,8 @@ def _doubtful(section: int, text: str, doubts: Sequence[tuple[str, str]]) -> lis
 
 def _not_asked(section: int, error: InputError, *, severity: Severity = "blocking") -> Finding:
     """The finding for a request that could not be made."""
-    where = f"{error.place}: " if error.place else ""
-    return Finding(
-        kind="not-asked",
-        section=section,
-        line=1,
-        severity=severity,
-        message=f"{where}{error.what}",
-        remedy=error.remedy or KINDS["not-asked"].remedy,
-        mendable=False,
-    )
+    message = f"{error.place}: {error.what}" if error.place else error.what
+    return finding("not-asked", section, 1, message, severity=severity, remedy=error.remedy, mendable=False)
 
 
 Unusable = Literal["refusal", "filter", "thinking", "empty"]
@@ -523,19 +498,4 @@ def _only_thinking(model: str, cap: int) -> str:
     return (
         f"{model} spent its output of {cap:,} tokens on thinking and wrote no text; set reasoning_tokens and "
         f'max_output_tokens under [models."{model}"] in expand.toml, lower its reasoning effort, or take another model'
-    )
-
-
-def _unusable(section: int, why: Unusable, topics: Sequence[str], tries: int) -> Finding:
-    """The finding for a request that got no usable answer in so many tries."""
-    kind, what = UNUSABLE[why]
-    about = f" on {'; '.join(topics)}" if topics else ""
-    return Finding(
-        kind=kind,
-        section=section,
-        line=1,
-        severity="blocking",
-        message=f"{what}{about}, {tries} times",
-        remedy="change the topic's wording or the model, or write it by hand",
-        mendable=False,
     )

@@ -177,7 +177,7 @@ def raise_revisions(ledger: Ledger, drafts: DraftStore, *, overwrite: bool) -> N
             if draft_file.edited(section.number):
                 if not overwrite or options.sections is None:
                     continue
-                drafts.overwrite(chapter, section.number)
+                draft_file.overwrite(section.number)
             number = draft_file.ledger_id(section.number)
             ledger.raise_edition(draft_file.chapter.name, number, instruction=options.instruction)
 
