@@ -21,7 +21,6 @@ from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 from expand.batch.batch_backend import BatchBackend
 from expand.batch.batch_reports import CollectReport, SubmitReport
 from expand.batch.submission import split
-from expand.drafting.backend import Backend
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
@@ -322,7 +321,7 @@ def test_cancelling_keeps_what_was_answered(desk: Make) -> None:
 def test_only_the_batches_of_the_chapters_that_were_named_are_cancelled(desk: Make) -> None:
     d = desk(looks=5)
     d.submit()
-    backend: Backend = d.backend()
+    backend = d.backend()
     assert asyncio.run(backend.cancel(("03",))).as_json() == {"batches": []}
     assert "POST /v1/batches/{id}/cancel" not in d.server.calls
     report = asyncio.run(backend.cancel(("03", "07")))

@@ -704,8 +704,7 @@ def test_a_dry_run_counts_it(tmp_path: Path) -> None:
     ("words", "says"),
     [
         (("chapter", "07", "--read", "--section", "1"), "leave out --read"),
-        (("chapter", "07", "--read", "--batch", "submit"), "a batch and a worker read no draft through"),
-        (("chapter", "07", "--read", "--queue"), "a batch and a worker read no draft through"),
+        (("chapter", "07", "--read", "--batch", "submit"), "a batch reads no draft through"),
         (("review", "07", "--read", "--base-url", "http://127.0.0.1:9/v1"), "there is no draft"),
     ],
 )

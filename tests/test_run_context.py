@@ -11,8 +11,8 @@ import pytest
 from buying import begin, order
 from buying import place as a_ledger
 
+from expand.batch.lookahead import NoAuthor
 from expand.client.client import Event as ClientEvent
-from expand.drafting.backend import NoAuthor
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.run_context import UsageCounters
 from expand.ledger import Ledger, Order

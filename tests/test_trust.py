@@ -118,7 +118,7 @@ HOSTILE = {
 CALLS: dict[str, tuple[str, ...]] = {
     "chapter": (
         "07", "07 --dry-run", "07 --json", "07 --batch submit", "--all --batch status", "--all --batch collect",
-        "--all --batch cancel", "07 --queue", "07 --model gpt-4.1", "07 --verbose",
+        "--all --batch cancel", "07 --model gpt-4.1", "07 --verbose",
     ),
     "brief": ("07", "07 --fresh --json"),
     "budget": ("", "--format json"),
@@ -131,7 +131,6 @@ CALLS: dict[str, tuple[str, ...]] = {
     "translate": ("07 --to zh",),
     "export": ("07 --to html -o 07.html",),
     "reference add": ("file:///etc/hostname",),
-    "worker": ("--until-empty", "--status", "--withdraw"),
     "init": (".",),
     "trust": ("", "--json", "--revoke"),
     "doctor": ("", "--live", "--json", "--model gpt-4.1"),

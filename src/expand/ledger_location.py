@@ -1,6 +1,6 @@
 """Where a ledger is kept: in a file, or in a schema of a PostgreSQL database.
 
-One schema holds one book. Workers on any number of machines that name the same database and the same schema share one
+One schema holds one book. Processes on any number of machines that name the same database and the same schema share one
 ledger, and so one budget.
 """
 

@@ -23,12 +23,13 @@ from expand.batch.batch_reports import (
     StatusReport,
     SubmitReport,
 )
-from expand.batch.lookahead import SectionQuestions, open_questions, orders_of
+from expand.batch.lookahead import NoAuthor, SectionQuestions, open_questions, orders_of
 from expand.batch.submission import Submission, split
 from expand.client.retry_policy import RULES
-from expand.drafting.backend import assemble
 from expand.drafting.events import Event
 from expand.drafting.model_setup import endpoint_of, model_setup_for, profile_of, require_language
+from expand.drafting.results import RunResult
+from expand.drafting.run import Run as DraftRun
 from expand.drafting.run_context import ignore_event, open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
@@ -144,11 +145,17 @@ class BatchBackend:
                     found.append(CollectedBatch(batch=batch, problem=str(error)))
             wanted = options_of(batches.all(), chapters)
             balance = ledger.balance("book")
-        runs = [
-            await assemble(self._workspace, replace(self._settings, model=model), options, on_event=on_event)
-            for model, options in wanted
-        ]
+        runs = [await self._assemble(model, options, on_event) for model, options in wanted]
         return CollectReport(batches=tuple(found), runs=runs, balance=runs[-1].balance if runs else balance)
+
+    async def _assemble(self, model: str, options: RunOptions, on_event: Callable[[Event], None]) -> RunResult:
+        """Draft chapters from the answers that the ledger has: a run that is stopped before it begins."""
+        settings = replace(self._settings, model=model)
+        run = DraftRun(
+            self._workspace, options, settings=settings, author=NoAuthor(), on_event=on_event, keep_events=False
+        )
+        run.stop()
+        return replace(await run.complete(), interrupted=False)
 
     async def cancel(self, chapters: tuple[str, ...] | None = None) -> CancelReport:
         """Have every batch end early, or those that ask for one of ``chapters``; what is answered by then can be

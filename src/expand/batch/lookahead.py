@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from expand.client.client import Bought, BudgetedClient, StoppedError
-from expand.drafting.backend import NoAuthor
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore
 from expand.drafting.length_loop import Ask, Outcome, delivery_ratio
@@ -31,7 +30,7 @@ from expand.drafting.section_state import SectionCheck, check_sections
 from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
 from expand.ledger import Ledger, Order, Run
-from expand.llm.types import Answer, Finish
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, ignore_text
 from expand.workspace import Workspace
 
 FACTORS = (1.0, 0.6, 1.25)
@@ -51,6 +50,14 @@ class SectionQuestions:
     title: str
     state: QuestionState
     orders: tuple[Order, ...] = ()
+
+
+class NoAuthor:
+    """The author of a run that must not send anything."""
+
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
+        """Refuse."""
+        raise AttemptFailedError(Failure.UNREACHABLE, "nothing is sent live when drafts are assembled")
 
 
 async def open_questions(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from expand.cli import batch_output, dry_run_output, options, worker
+from expand.cli import batch_output, dry_run_output, options
 from expand.cli.common import require_choice, workspace_of
 from expand.cli.run_command import run
 from expand.drafting.dry_run import dry_run as plan_run
@@ -42,9 +42,6 @@ def chapter(
             help="Through the provider's Batch API, at its price and within a day.",
         ),
     ] = None,
-    queue: Annotated[
-        bool, typer.Option("--queue", help="Put the sections on the queue for `expand worker`; needs PostgreSQL.")
-    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too.")
     ] = False,
@@ -96,14 +93,12 @@ def chapter(
         concurrency=concurrency,
         on_unknown=on_unknown,
     )
-    if read and (queue or batch is not None):
+    if read and batch is not None:
         raise InputError(
-            "a batch and a worker read no draft through",
+            "a batch reads no draft through",
             remedy="leave out --read, and give `expand review ID --read` once the chapters are drafted",
         )
-    if queue and not dry_run:
-        code = worker.enqueue(opened, run_options, batch=batch, as_json=as_json)
-    elif batch is not None:
+    if batch is not None:
         code = batch_output.run_batch(batch, opened, run_options, dry_run=dry_run, as_json=as_json)
     elif dry_run:
         code = dry_run_output.show_dry_run(plan_run(opened, run_options.settings(opened), run_options), as_json=as_json)

@@ -357,7 +357,7 @@ class BudgetedClient:
         if (reason := self._model(model).given_up) is not None:
             raise AuthorError(str(reason))
         if self._unsettled:
-            # A worker goes on once its database is back, and what it had to keep elsewhere is in the ledger.
+            # The run goes on once its database is back, and what it had to keep elsewhere is in the ledger.
             with contextlib.suppress(LedgerError):
                 self._ledger.recover()
             self._raise_unsettled()

@@ -1,6 +1,6 @@
 """What a run works with: the ledger, the budgeted client, the author, the models' templates; opened in one place.
 
-Library, command line, workers and batches open their runs here, so that limits, keys and closing are the same for all.
+Library, command line and batches open their runs here, so that limits, keys and closing are the same for all.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The options of a run: one value that the library, the command line, workers and batches share.
+"""The options of a run: one value that the library, the command line and batches share.
 
 A new option is a field here. ``expand chapter`` states it once more, with its help; the code that acts on it reads it
 from here. Nothing in between has to name it.

@@ -1,6 +1,6 @@
 """Decide for each section whether it is current, edited by a person, or due, and why.
 
-The one place where that is decided: for the run, for what it announces, for the dry run, the queue and the batches.
+The one place where that is decided: for the run, for what it announces, for the dry run and the batches.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The ledger in a schema of a PostgreSQL database, shared by workers on any number of machines.
+"""The ledger in a schema of a PostgreSQL database, shared by processes on any number of machines.
 
 A write takes one advisory lock, the ledger's, before anything else, so that writers follow one another as they do on a
 file: what a write reads cannot change before it ends, and no two wait for each other in a circle.
@@ -315,7 +315,7 @@ class PostgresDatabase:
     # --- time ------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The server's clock, which all workers share; read now and then, counted on between."""
+        """The server's clock, which all processes share; read now and then, counted on between."""
         # One look every five minutes instead of one for each reservation: a round trip to a distant server takes longer
         # than all of the statements. Between looks the monotonic clock counts on, which no time service moves.
         if time.monotonic() - self._read_at > CLOCK_SECONDS and self._pipeline is None:
