@@ -1,13 +1,15 @@
 """Take a model's thinking and its special tokens off an answer.
 
 Models that think before they write mark their thinking off, each family in its own way, and servers that do not know
-the way of a model hand all of it out as text. ``WRAPPERS`` is the table of those ways. A mark within a fence or a code
-span is content: books about language models quote it. Every step takes time that grows with the length of the text.
+the way of a model hand all of it out as text. ``data/thinking.toml`` is the table of those ways. A mark within a fence
+or a code span is content: books about language models quote it. Every step takes time that grows with the length of the
+text.
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,37 +18,15 @@ from expand.paths import packaged_table
 
 _TABLE = packaged_table("thinking")
 _NAMES: str = _TABLE["names"]
+_WRAPPERS: Sequence[dict[str, Any]] = _TABLE["wrappers"]
+"""The known ways, in any case: regular expressions without groups, for the marks that open and close thinking.
 
+``ends`` is the mark that ends thinking even if nothing opened it, since the template of the prompt did. A wrapper that
+is ``certain`` is thinking without its closing mark, too: then the text has not begun. A ``plain`` one consists of words
+or tags that a text may hold as well, and counts at the start of an answer only. Tags of the first wrapper close each
+other: some models open ``<think>`` and close ``</thinking>``."""
 
-class Wrapper(NamedTuple):
-    """How one family of models marks its thinking off: three regular expressions, without groups.
-
-    ``ends`` is the mark that ends thinking even if nothing opened it, since the template of the prompt did. A wrapper
-    that is ``certain`` is thinking without its closing mark, too: then the text has not begun. A ``plain`` one
-    consists of words or tags that a text may hold as well, and counts at the start of an answer only."""
-
-    opens: str
-    closes: str
-    ends: str
-    certain: bool = True
-    plain: bool = False
-
-
-NEVER = r"(?!)"
-
-
-def _wrapper(table: Mapping[str, Any]) -> Wrapper:
-    stated: dict[str, Any] = {
-        name: value.replace("«names»", _NAMES) if isinstance(value, str) else value for name, value in table.items()
-    }
-    return Wrapper(**{"closes": NEVER, "ends": NEVER, **stated})
-
-
-WRAPPERS: Sequence[Wrapper] = tuple(map(_wrapper, _TABLE["wrappers"]))
-"""The known ways, in any case. Tags of the first one close each other: some models open ``<think>`` and close
-``</thinking>``."""
-
-_KINDS = ("opens", "closes", "ends")
+_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _THINKING_FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*(?:think(?:ing)?|thoughts?|reasoning)[ \t]*\r?\n", re.IGNORECASE)
 _FENCE_AROUND = re.compile(r"(`{3,}|~{3,})[ \t]*(markdown|mdx?|text|)[ \t]*\r?\n\s*", re.IGNORECASE)
@@ -85,10 +65,10 @@ class _Mark(NamedTuple):
 @lru_cache(maxsize=1)
 def _marks_pattern() -> re.Pattern[str]:
     parts = [
-        f"(?P<{kind}{number}>{getattr(wrapper, kind)})"
-        for number, wrapper in enumerate(WRAPPERS)
-        for kind in _KINDS
-        if getattr(wrapper, kind) != NEVER
+        f"(?P<{kind}{number}>{wrapper[kind].replace('«names»', _NAMES)})"
+        for number, wrapper in enumerate(_WRAPPERS)
+        for kind in ("opens", "closes", "ends")
+        if kind in wrapper
     ]
     # One look at the character first, or each alternative is tried at every character of the text.
     return re.compile(rf"(?=[<\[◁ah])(?:{'|'.join(parts)})", re.IGNORECASE)
@@ -103,65 +83,33 @@ def _marks(text: str) -> list[_Mark]:
     return found
 
 
-class _CodeMap:
-    """Which places of a text lie in a code span, or in a fence from some place on."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._line_ends = [found.start() for found in re.finditer("\n", text)]
-        self._spans: dict[int, list[tuple[int, int]]] = {}
-        self._fences: list[tuple[int, int]] = []
-
-    def read_fences(self, start: int, inside: str) -> None:
-        """Find the fences from ``start`` on, where the fence of the marker ``inside`` is open, "" for none."""
-        opened, begun = inside, start
-        self._fences = []
-        for found in _FENCE.finditer(self._text, start):
-            if not opened:
-                if "`" not in found[2] or found[1][0] == "~":
-                    opened, begun = found[1], found.start()
-            elif found[1][0] == opened[0] and len(found[1]) >= len(opened) and not found[2].strip():
-                self._fences.append((begun, found.end()))
-                opened = ""
-        if opened:
-            self._fences.append((begun, len(self._text)))
-
-    def in_span(self, place: int) -> bool:
-        """Whether a place lies between backticks of its line."""
-        line = bisect_right(self._line_ends, place - 1)
-        if line not in self._spans:
-            start = self._line_ends[line - 1] + 1 if line else 0
-            end = self._line_ends[line] if line < len(self._line_ends) else len(self._text)
-            self._spans[line] = _code_spans(self._text[start:end], start)
-        return _lies_in(self._spans[line], place)
-
-    def holds(self, place: int) -> bool:
-        """Whether a place lies in code."""
-        return _lies_in(self._fences, place) or self.in_span(place)
+def _without_code_spans(text: str) -> str:
+    """The text with code spans blanked out, character for character."""
+    return _CODE_SPAN.sub(lambda found: "\0" * len(found[0]), text)
 
 
-def _lies_in(ranges: list[tuple[int, int]], place: int) -> bool:
-    at = bisect_right(ranges, (place, len(ranges) + place)) - 1
-    return at >= 0 and ranges[at][0] <= place < ranges[at][1]
+def _fences(text: str, start: int, opened: str) -> list[tuple[int, int]]:
+    """The ranges of fences from ``start`` on, where the fence of the marker ``opened`` is open, "" for none."""
+    found, begun = [], start
+    for row in _FENCE.finditer(text, start):
+        if not opened:
+            if "`" not in row[2] or row[1][0] == "~":
+                opened, begun = row[1], row.start()
+        elif _closes(row, opened):
+            found.append((begun, row.end()))
+            opened = ""
+    return [*found, (begun, len(text))] if opened else found
 
 
-def _code_spans(line: str, offset: int) -> list[tuple[int, int]]:
-    """The code spans of a line: a run of backticks up to the next run of the same length."""
-    runs = [found.span() for found in re.finditer("`+", line)]
-    later: dict[int, list[int]] = {}
-    for number in reversed(range(len(runs))):
-        later.setdefault(runs[number][1] - runs[number][0], []).append(number)
-    spans, number = [], 0
-    while number < len(runs):
-        start, end = runs[number]
-        same = later[end - start]
-        while same and same[-1] <= number:
-            same.pop()
-        if same:
-            spans.append((offset + start, offset + runs[same[-1]][1]))
-            number = same[-1]
-        number += 1
-    return spans
+def _lies_in(ranges: Sequence[tuple[int, int]], place: int) -> bool:
+    """Whether a place lies within a range, behind its first character."""
+    at = bisect_left(ranges, (place,)) - 1
+    return at >= 0 and place < ranges[at][1]
+
+
+def _closes(row: re.Match[str], marker: str) -> bool:
+    """Whether a fence's row closes the fence that the marker opened."""
+    return row[1].startswith(marker) and not row[2].strip()
 
 
 def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]]:
@@ -169,21 +117,25 @@ def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]
 
     Also what was taken off, in order; what remains is in the answer's own words and order. Thinking that never ends
     leaves "": the text did not begin. ``inside`` is the marker of the fence that the answer goes on in, "" for none."""
-    marks = _marks(answer)
-    code = _CodeMap(answer)
     removed: list[Removed] = []
-    prefix, start = _after_leading(answer, marks, code, removed)
-    code.read_fences(start, prefix.strip().rstrip(_LETTERS) or inside)
-    rest = [mark for mark in marks if mark.start >= start and not code.holds(mark.start)]
-    start = _after_lone_end(answer, start, rest, removed)
+    marks = _marks(_without_code_spans(answer))
+    prefix, start = _after_leading(answer, marks, removed)
+    fences = _fences(answer, start, prefix.strip().rstrip(_LETTERS) or inside)
+    marks = [mark for mark in marks if mark.start >= start and not _lies_in(fences, mark.start)]
+    start = _after_lone_end(answer, start, marks, removed)
     kept, at = [prefix], start
-    for begin, end in _inner(answer, [mark for mark in rest if mark.start >= start]):
+    for begin, end in _inner(answer, [mark for mark in marks if mark.start >= start]):
         kept.append(answer[at:begin])
         removed.append(Removed("thinking", answer[begin:end]))
         at = _after_blank(answer, end)
-    kept.append(answer[at:])
-    text = "".join(kept)
-    text = _without_next_turn(text, inside, removed)
+    text = "".join((*kept, answer[at:]))
+    if _NEXT_TURN.search(text):
+        fences = _fences(text, 0, inside)
+        turns = (found.start() for found in _NEXT_TURN.finditer(_without_code_spans(text)))
+        turn = next((place for place in turns if not _lies_in(fences, place)), None)
+        if turn is not None:  # where the model goes on in the user's place
+            removed.append(Removed("another turn", text[turn:]))
+            text = text[:turn].rstrip(" \t")
     end = _last_solid(text)
     if end < len(text.rstrip()):
         removed.append(Removed("special tokens", text[end:].strip()))
@@ -191,33 +143,30 @@ def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]
     return text, tuple(removed)
 
 
-def _after_leading(text: str, marks: Sequence[_Mark], code: _CodeMap, removed: list[Removed]) -> tuple[str, int]:
+def _after_leading(text: str, marks: Sequence[_Mark], removed: list[Removed]) -> tuple[str, int]:
     """Where the answer goes on behind thinking and special tokens at its start, and what of the start stays: the line
     of a fence that holds the whole answer."""
     numbers = {mark.start: number for number, mark in enumerate(marks)}
     at = 0
     while True:
         begin = _solid(text, at)
-        found = _THINKING_FENCE.match(text, begin)
         around = _FENCE_AROUND.match(text, begin)
         token = _FIRST_TOKEN.match(text, begin)
-        number = numbers.get(begin)
         what, end = "thinking", None
-        if found is not None:
-            end = _fence_end(text, found)
-        elif number is not None:
-            end = _leading_end(text, marks, number, code)
-        elif around is not None and around.end() in numbers:
+        if fence := _THINKING_FENCE.match(text, begin):
+            end = _fence_end(text, fence)
+        elif begin in numbers:
+            end = _leading_end(text, marks, numbers[begin])
+        elif around and around.end() in numbers:
             number = numbers[around.end()]
-            end = _end_in_fence(text, marks, number, around, code)
-            inner = _leading_end(text, marks, number, code)
+            end = _end_in_fence(text, marks, number, around)
+            inner = _leading_end(text, marks, number)
             if end is None and inner is not None and _holds_all(text, around):
                 removed.append(Removed("thinking", text[around.end() : inner]))
                 return text[begin : around.end(2)] + newline_of(text), _after_blank(text, inner)
-        elif token is not None and _closes_span(text, token.end()):
-            pass  # it stands in a code span that the answer before began
-        elif token is not None and not (token[0].lower() == "<s>" and "</s>" in text[begin : begin + _LONGEST_STRUCK]):
-            what, end = "special tokens", token.end()
+        elif token and not _closes_span(text, token.end()):
+            struck = token[0].lower() == "<s>" and "</s>" in text[begin : begin + _LONGEST_STRUCK]
+            what, end = "special tokens", None if struck else token.end()
         if end is None:
             return "", _after_blank(text, at) if at else 0
         removed.append(Removed(what, text[begin:end]))
@@ -225,18 +174,18 @@ def _after_leading(text: str, marks: Sequence[_Mark], code: _CodeMap, removed: l
 
 
 def _closes_span(text: str, at: int) -> bool:
-    """Whether a backtick stands at a place that opens no code span of its line."""
+    """Whether a backtick at a place opens no code span of its line: it closes one that the answer before began."""
     line = text[at:].partition("\n")[0]
     return line.startswith("`") and line.count("`") % 2 == 1
 
 
-def _leading_end(text: str, marks: Sequence[_Mark], number: int, code: _CodeMap) -> int | None:
+def _leading_end(text: str, marks: Sequence[_Mark], number: int) -> int | None:
     """Where thinking ends that begins with a mark at the start of the answer; None where it is none."""
     mark = marks[number]
     if mark.kind != "opens":
         return mark.end if mark.kind == "ends" else None
-    end = _end_of(marks, number, code)
-    return len(text) if end is None and WRAPPERS[mark.wrapper].certain else end
+    end = _end_of(marks, number)
+    return len(text) if end is None and _WRAPPERS[mark.wrapper].get("certain", True) else end
 
 
 def _holds_all(text: str, fence: re.Match[str]) -> bool:
@@ -255,53 +204,45 @@ def _solid(text: str, at: int) -> int:
 def _after_blank(text: str, at: int) -> int:
     """Behind the rest of a blank line and the blank lines after it: indentation stays."""
     solid = _solid(text, at)
-    line = text.rfind("\n", at, solid) + 1
-    return line or solid
+    return text.rfind("\n", at, solid) + 1 or solid
 
 
-def _end_of(marks: Sequence[_Mark], number: int, code: _CodeMap) -> int | None:
+def _end_of(marks: Sequence[_Mark], number: int) -> int | None:
     """Where the thinking ends that a mark opens, None for nowhere. Thinking within thinking belongs to it."""
     wrapper = marks[number].wrapper
     depth, last = 0, None
     for at in range(number, len(marks)):  # by index: a slice for each mark takes time that grows with the square
         mark = marks[at]
-        if mark.wrapper != wrapper or (mark.start != marks[number].start and code.in_span(mark.start)):
+        if mark.wrapper != wrapper:
             continue
         if mark.kind == "opens":
             depth += 1
             continue
         last = mark.end
-        depth = 0 if mark.kind == "ends" and WRAPPERS[wrapper].closes != NEVER else depth - 1
+        depth = 0 if mark.kind == "ends" and "closes" in _WRAPPERS[wrapper] else depth - 1
         if depth == 0:
             return last
     return last  # a mark that thinking only mentioned was counted as one more opening
 
 
 def _fence_end(text: str, opening: re.Match[str]) -> int:
-    for found in _FENCE.finditer(text, opening.end()):
-        if found[1][0] == opening[1][0] and len(found[1]) >= len(opening[1]) and not found[2].strip():
-            return found.end()
-    return len(text)
+    rows = _FENCE.finditer(text, opening.end())
+    return next((row.end() for row in rows if _closes(row, opening[1])), len(text))
 
 
-def _end_in_fence(text: str, marks: Sequence[_Mark], number: int, fence: re.Match[str], code: _CodeMap) -> int | None:
+def _end_in_fence(text: str, marks: Sequence[_Mark], number: int, fence: re.Match[str]) -> int | None:
     """Where a fence at the start ends that holds thinking and nothing else, None for another fence."""
-    end = _end_of(marks, number, code)
+    end = _end_of(marks, number)
     if end is None:
-        return len(text) if WRAPPERS[marks[number].wrapper].certain and not _closes_later(text, fence) else None
+        all_of_it = _WRAPPERS[marks[number].wrapper].get("certain", True) and _fence_end(text, fence) == len(text)
+        return len(text) if all_of_it else None
     closing = _FENCE.match(text, _after_blank(text, end))
-    if closing and closing[1].startswith(fence[1]) and not closing[2].strip():
-        return closing.end()
-    return None
-
-
-def _closes_later(text: str, fence: re.Match[str]) -> bool:
-    return _fence_end(text, fence) < len(text)
+    return closing.end() if closing and _closes(closing, fence[1]) else None
 
 
 def _after_lone_end(text: str, start: int, marks: Sequence[_Mark], removed: list[Removed]) -> int:
     """Behind the last mark that ends thinking which nothing opened; ``start`` when there is none."""
-    depth = dict.fromkeys(range(len(WRAPPERS)), 0)
+    depth: Counter[int] = Counter()
     last = start
     for mark in marks:
         if mark.kind == "opens":
@@ -320,61 +261,30 @@ def _stands_apart(text: str, mark: _Mark) -> bool:
     """Whether a mark is none that a sentence mentions: at the start or end of a line, or behind a whole sentence."""
     if not text.startswith("<", mark.start) or "|" in text[mark.start : mark.end]:
         return True
-    before, after = (
-        text[mark.start - 60 : mark.start] if mark.start >= 60 else text[: mark.start],
-        text[mark.end :][:60],
-    )
-    line, rest = before.rpartition("\n")[2].strip(), after.partition("\n")[0].strip()
-    if not rest or (not line and "\n" in before):
-        return True
-    return line[-1:] in _SENTENCE_ENDS and not rest[0].islower()
+    before = text[max(0, mark.start - 60) : mark.start]
+    line = before.rpartition("\n")[2].strip()
+    rest = text[mark.end : mark.end + 60].partition("\n")[0].strip()
+    return not rest or (not line and "\n" in before) or (line[-1:] in _SENTENCE_ENDS and not rest[0].islower())
 
 
 def _inner(text: str, marks: Sequence[_Mark]) -> list[tuple[int, int]]:
     """The ranges of thinking in the middle of a text: it begins a line, and where it ends, the line ends."""
     found: list[tuple[int, int]] = []
-    until, number = -1, 0
-    while number < len(marks):
-        mark = marks[number]
-        number += 1
-        if mark.start < until or mark.kind != "opens" or WRAPPERS[mark.wrapper].plain or not _begins_line(text, mark):
+    waiting = iter(marks)
+    for mark in waiting:
+        line = text[max(0, mark.start - 40) : mark.start].rpartition("\n")[2]
+        if mark.kind != "opens" or line.strip() or _WRAPPERS[mark.wrapper].get("plain"):
             continue
-        depth = 1
-        end = None
-        while number < len(marks):
-            later = marks[number]
-            number += 1
+        depth, end = 1, len(text)
+        for later in waiting:
             if later.wrapper == mark.wrapper:
                 depth += 1 if later.kind == "opens" else -1
                 if depth == 0:
                     end = later.end
                     break
-        if end is None:
-            found.append((mark.start, len(text)))
-            break
-        if not text[end : text.find("\n", end) if "\n" in text[end : end + 1000] else end + 1000].strip():
+        if not text[end : end + 1000].partition("\n")[0].strip():
             found.append((mark.start, end))
-            until = end
     return found
-
-
-def _begins_line(text: str, mark: _Mark) -> bool:
-    return not text[max(0, mark.start - 40) : mark.start].rpartition("\n")[2].strip()
-
-
-def _without_next_turn(text: str, inside: str, removed: list[Removed]) -> str:
-    """The text up to where the model goes on in the user's place."""
-    found = _NEXT_TURN.search(text)
-    if found is None:
-        return text
-    code = _CodeMap(text)
-    code.read_fences(0, inside)
-    while found is not None:
-        if not code.holds(found.start()):
-            removed.append(Removed("another turn", text[found.start() :]))
-            return text[: found.start()].rstrip(" \t")
-        found = _NEXT_TURN.search(text, found.end())
-    return text
 
 
 def _last_solid(text: str) -> int:
