@@ -1,6 +1,7 @@
 """Check code blocks: left open, or with a syntax error."""
 
 import re
+from collections.abc import Iterator
 
 from expand.checks.finding import Finding, excerpt, finding
 from expand.markdown import blocks, code, matching
@@ -17,21 +18,20 @@ _INCLUDES = re.compile(r"(?m)^\s*(?:\{\{\s*#\w*(?:include|playground)\b|\{[*!].*
 """Lines in whose place the generator of the site puts another file."""
 
 
-def open_fences(text: str, *, section: int) -> list[Finding]:
+def open_fences(text: str, *, section: int) -> Iterator[Finding]:
     """A fence that only the end of the text, of its list or quote ends, or that a later fence was taken to end.
 
     The first block that holds prose is named, if there is one: there the end is missing."""
     every = blocks.fences(text)
-    wrong = [block for block in every if not block.closed or _opens_another(block)]
-    if not wrong:
-        return []
-    block = next((one for one in every if one.start <= wrong[0].start and _prose_row(one) is not None), wrong[0])
-    row = _prose_row(block)
-    message = f"the code block {excerpt(block.marker + block.info)} never ends: "
-    message += f"{block.end - block.start} lines are taken for code"
-    if row is not None:
-        message += f", prose from line {block.start + row + 2} on: {excerpt(block.code.splitlines()[row])}"
-    return [finding("open-fence", section, block.start + 1, message)]
+    wrong = next((block for block in every if not block.closed or _opens_another(block)), None)
+    if wrong is not None:
+        block = next((one for one in every if one.start <= wrong.start and _prose_row(one) is not None), wrong)
+        row = _prose_row(block)
+        message = f"the code block {excerpt(block.marker + block.info)} never ends: "
+        message += f"{block.end - block.start} lines are taken for code"
+        if row is not None:
+            message += f", prose from line {block.start + row + 2} on: {excerpt(block.code.splitlines()[row])}"
+        yield finding("open-fence", section, block.start + 1, message)
 
 
 def _opens_another(block: Block) -> bool:
@@ -49,19 +49,15 @@ def _prose_row(block: Block) -> int | None:
     return None if block.language in _TEXTS else next(prose, None)
 
 
-def broken_code(text: str, *, section: int) -> list[Finding]:
+def broken_code(text: str, *, section: int) -> Iterator[Finding]:
     """Code blocks that do not parse, read as any excerpt that they may be, or whose brackets do not match."""
-    found = []
     for block in blocks.fences(text):
-        fault = _fault(block)
-        if fault is None:
-            continue
-        line, why = fault
-        rows = blocks.bare_rows(block.code)
-        shown = excerpt(rows[line]) if line < len(rows) else ""
-        message = f"the {block.language} block of {len(rows)} lines does not parse at its line {line + 1}{why}: {shown}"
-        found.append(finding("broken-code", section, block.start + line + 2, message))
-    return found
+        if fault := _fault(block):
+            line, why = fault
+            rows = blocks.bare_rows(block.code)
+            shown = excerpt(rows[line]) if line < len(rows) else ""
+            what = f"the {block.language} block of {len(rows)} lines does not parse at its line {line + 1}{why}"
+            yield finding("broken-code", section, block.start + line + 2, f"{what}: {shown}")
 
 
 def _fault(block: Block) -> tuple[int, str] | None:
@@ -73,6 +69,6 @@ def _fault(block: Block) -> tuple[int, str] | None:
     if block.language == "mermaid":
         fault = code.broken_diagram(block.code)
     fault = fault or code.bracket_mismatch(block.language, block.code)
-    if fault and _ELIDED.search(block.code):
-        return None  # the author says that it goes on
-    return fault and (fault[0], fault[1] and f" ({fault[1]})")
+    if fault is None or _ELIDED.search(block.code):  # the author says that it goes on
+        return None
+    return fault[0], fault[1] and f" ({fault[1]})"

@@ -51,27 +51,24 @@ def broken_links(
     another page, its anchors are not known, and none is missing."""
     every = [*(texts[number] for number in sorted(texts)), *around]
     known = None if any(map(_INCLUDED_PAGE.search, every)) else anchors(every)
-    if known is not None and any_slug:
-        known = set(map(_letters, known))
-    return [
-        finding("broken-link", section, link.line + 1, f"the link {excerpt(link.target)} leads nowhere: {what}")
-        for section in sorted(texts)
-        for link in blocks.links(texts[section])
-        if (what := _what_is_wrong(link.target, known, exists, any_slug=any_slug))
-    ]
-
-
-def _what_is_wrong(target: str, known: set[str] | None, exists: Callable[[str], bool] | None, *, any_slug: bool) -> str:
-    if _SCHEME.match(target):
-        return ""
-    path, _, fragment = target.partition("#")
-    path = path.partition("?")[0]
-    if not path:
-        if fragment == "" or known is None:
-            return ""
-        missing = (_letters(fragment) if any_slug else fragment.lower()) not in known
-        return f"it is none of the {len(known)} anchors of the chapter" if missing else ""
-    return "there is no such file" if exists is not None and not exists(path) else ""
+    form = _letters if any_slug else str.lower
+    known = None if known is None else set(map(form, known))
+    found = []
+    for section in sorted(texts):
+        for link in blocks.links(texts[section]):
+            if _SCHEME.match(link.target):
+                continue
+            path, _, fragment = link.target.partition("#")
+            path = path.partition("?")[0]
+            what = ""
+            if path and exists is not None and not exists(path):
+                what = "there is no such file"
+            elif not path and fragment and known is not None and form(fragment) not in known:
+                what = f"it is none of the {len(known)} anchors of the chapter"
+            if what:
+                message = f"the link {excerpt(link.target)} leads nowhere: {what}"
+                found.append(finding("broken-link", section, link.line + 1, message))
+    return found
 
 
 def _letters(name: str) -> str:

@@ -6,6 +6,7 @@ A text about such marks is none: what a passage beside a block names, the block 
 """
 
 import re
+from collections.abc import Iterator
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.markdown import blocks, matching
@@ -27,58 +28,50 @@ _PROGRAM = re.compile(
     r"rust|rs|python3?|py|javascript|jsx?|typescript|tsx?|go|c|cpp|c\+\+|h|hpp|java|kotlin|kt|swift|cs|csharp|ruby|rb|php"
 )
 _IN_PROSE = matching.phrase("left-out-in-prose")
+_NAMED = re.compile(r"(?i)\b(?:todo|fixme|xxx|unimplemented|NotImplemented\w*|snip|omitted|elided)\b|\.{3}|省略")
 _BRACKETED = re.compile(r"[\[（(【<](?P<said>[^\[\]（）()【】<>\n]{1,100})[\]）)】>](?![(\[:])")
 
 
-def placeholders(text: str, *, section: int) -> list[Finding]:
+def placeholders(text: str, *, section: int) -> Iterator[Finding]:
     """Comments and stubs in code and passages in prose that stand for something which is not there."""
-    found: list[tuple[int, str, str, Severity]] = []
     every = blocks.blocks(text)
     passages = {line: one.text for one in every if one.kind == "paragraph" for line in (one.start, one.end - 1)}
     for block in blocks.fences(text):
         near = (*range(block.start - 2, block.start), *range(block.end, block.end + 2))
         beside = "\n".join(passages.get(line, "") for line in near)
-        found += [
-            (block.start + number + 2, what, row, severity)
-            for number, what, row, severity in _in_code(block)
-            if not _names(beside, row)
-        ]
+        for number, what, row, severity in _in_code(block):
+            mark = _NAMED.search(row)
+            if not mark or mark[0] not in beside:  # a passage beside a block names what the block shows on purpose
+                yield _placeholder(section, block.start + number + 2, what, row, severity)
     for block in every:
         for number, row in enumerate(blocks.bare_rows(block.text) if block.kind == "html" else ()):
             if _IN_PROSE.search(row) or _is_comment(row):
-                found.append((block.start + number + 1, "a line of HTML", row, "warning"))
+                yield _placeholder(section, block.start + number + 1, "a line of HTML", row)
     for paragraph in blocks.paragraphs(text):
         if stands_in(paragraph.text) or _IN_PROSE.search(paragraph.prose) or _in_sentence(paragraph.prose):
-            found.append((paragraph.line + 1, "a passage", paragraph.text, "warning"))
-    return [
-        finding(
-            "placeholder",
-            section,
-            line,
-            f"{what} stands for something left out: {excerpt(row)}",
-            severity=severity,
-            mendable=severity != "note",
-        )
-        for line, what, row, severity in found
-    ]
+            yield _placeholder(section, paragraph.line + 1, "a passage", paragraph.text)
 
 
-def _in_code(block: Block) -> list[tuple[int, str, str, Severity]]:
+def _placeholder(section: int, line: int, what: str, said: str, severity: Severity = "warning") -> Finding:
+    message = f"{what} stands for something left out: {excerpt(said)}"
+    return finding("placeholder", section, line, message, severity=severity, mendable=severity != "note")
+
+
+def _in_code(block: Block) -> Iterator[tuple[int, str, str, Severity]]:
     """The placeholders of a block of code: line from 0, what it is, its words, severity."""
     rows = blocks.bare_rows(block.code)
-    found: list[tuple[int, str, str, Severity]] = []
     for number, row in enumerate(rows):
+        abstract = "\n".join(rows[max(0, number - ABSTRACT_ROWS) : number])
         if _is_comment(row):
-            found.append((number, "a comment", row, "warning"))
+            yield number, "a comment", row, "warning"
         elif _STUB.search(row[:COMMENT_CHARACTERS]):
-            if not _ABSTRACT.search("\n".join(rows[max(0, number - ABSTRACT_ROWS) : number + 1])):
-                found.append((number, "a stub", row, "warning"))
+            if not _ABSTRACT.search(f"{abstract}\n{row}"):
+                yield number, "a stub", row, "warning"
         elif _PROGRAM.fullmatch(block.language) and _ELLIPSIS.match(row) and ">>>" not in block.code:
             if not _is_body(rows, number):
-                found.append((number, "an ellipsis", row, "note"))
-            elif not _ABSTRACT.search("\n".join(rows[max(0, number - ABSTRACT_ROWS) : number])):
-                found.append((number, "an ellipsis", row, "warning"))
-    return found
+                yield number, "an ellipsis", row, "note"
+            elif not _ABSTRACT.search(abstract):
+                yield number, "an ellipsis", row, "warning"
 
 
 def _is_body(rows: list[str], number: int) -> bool:
@@ -104,12 +97,3 @@ def _is_comment(row: str) -> bool:
     said = comment["said"][:COMMENT_CHARACTERS].removesuffix("*/").removesuffix("-->")
     before = row[: comment.start()].strip()
     return bool(_IN_CODE.search(said)) or stands_in_code(said, alone=before in ("", "pass", "{"))
-
-
-_NAMED = re.compile(r"(?i)\b(?:todo|fixme|xxx|unimplemented|NotImplemented\w*|snip|omitted|elided)\b|\.{3}|省略")
-
-
-def _names(beside: str, row: str) -> bool:
-    """Whether a passage beside a block names the mark that the line has: then the block shows it on purpose."""
-    mark = _NAMED.search(row)
-    return mark is not None and mark[0] in beside

@@ -59,14 +59,13 @@ class Contents:
     chapters: Collection[int] = ()
 
 
-def wrong_pointers(texts: Mapping[int, str], contents: Contents, around: Sequence[str] = ()) -> list[Finding]:
+def wrong_pointers(texts: Mapping[int, str], contents: Contents, around: Sequence[str] = ()) -> Iterator[Finding]:
     """References to sections that do not exist, or that say nothing of the name that they are referred to for.
     ``around`` is what stands outside of the sections."""
     headings = [heading for text in (*texts.values(), *around) for heading in blocks.headings(text)]
     numbers = {own[1] for heading in headings if (own := _OWN_NUMBER.match(heading.title))}
     titles = [*(heading.title for heading in headings), *(t for own in contents.titles.values() for t in own)]
     alone = not any(heading.level > 1 for text in around for heading in blocks.headings(text))
-    found = []
     for section, text in sorted(texts.items()):
         for line, sentence in blocks.sentences(text, without=_LINK):
             if _ELSEWHERE.search(sentence):
@@ -76,8 +75,7 @@ def wrong_pointers(texts: Mapping[int, str], contents: Contents, around: Sequenc
             missed += _neighbours(sentence, section, line, texts) if alone else ()
             for match, said, severity in missed:
                 at, message = line + sentence.count("\n", 0, match.start()), f'"{excerpt(match[0])}" {said}'
-                found.append(finding("wrong-pointer", section, at, message, severity=severity))
-    return found
+                yield finding("wrong-pointer", section, at, message, severity=severity)
 
 
 def _numbered(sentence: str, contents: Contents, numbers: Collection[str]) -> Iterator[_Missed]:

@@ -4,16 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from expand.checks import (
-    code_blocks,
-    links,
-    placeholders,
-    pointers,
-    repeats,
-    requirements,
-    talk,
-    text_defects,
-)
+from expand.checks import code_blocks, links, placeholders, pointers, repeats, requirements, talk, text_defects
 from expand.checks.finding import Finding, Severity
 from expand.markdown import blocks
 from expand.markdown.names import definitions
@@ -89,10 +80,13 @@ def check_chapter(
     the texts of the book's other chapters by file. ``refused`` is by
     section what ``examples_of`` takes. ``contents`` is what references to sections can lead to; without it they are not
     checked."""
-    broken = links.broken_links(texts, around=around, exists=exists, any_slug=any_slug)
     defined = {found.name for text in around for found in definitions(text)}.union(names)
-    undefined = text_defects.undefined_references(texts, defined)
-    found = [*repeats.across_sections(texts), *repeats.across_chapters(texts, others or {}), *broken, *undefined]
+    found = [
+        *repeats.across_sections(texts),
+        *repeats.across_chapters(texts, others or {}),
+        *links.broken_links(texts, around=around, exists=exists, any_slug=any_slug),
+        *text_defects.undefined_references(texts, defined),
+    ]
     if contents is not None:
         found += pointers.wrong_pointers(texts, contents, around)
     if quality is not None:
@@ -104,7 +98,7 @@ def check_chapter(
     return tuple(found)
 
 
-def _by_line(*findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def _by_line(*findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """All findings in the order of lines; those of one line in the order of the checks."""
     return tuple(sorted((one for found in findings for one in found), key=lambda one: one.line))
 

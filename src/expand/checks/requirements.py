@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
@@ -58,21 +58,23 @@ def wrong_length(text: str, *, section: int, target: int, unit: Unit = "lines") 
     return []
 
 
-def missing_topics(text: str, title: str, topics: Sequence[str], *, section: int) -> list[Finding]:
+def missing_topics(text: str, title: str, topics: Sequence[str], *, section: int) -> Iterator[Finding]:
     """Topics with nothing under their heading, or without a heading and of which the section says too little."""
     if not topics:
-        return []
+        return
     every = blocks.blocks(text)
     headings = [index for index, block in enumerate(every) if block.kind == "heading"]
-    own = _own_headings([every[index].title for index in headings], topics)
+    alike = _alike(tuple(every[index].title for index in headings), tuple(topics))
     filled = {index: _has_content(every, index) for index in headings}
     said = matching.Vocabulary("\n".join(block.text for at, block in enumerate(every) if filled.get(at, True)))
     # What the section's title or several topics say tells no topic from another.
     common = Counter(term for topic in topics for term in matching.terms(topic))
     general = {term for term, times in common.items() if times > MOST_TOPICS} | matching.terms(title)
-    found = []
-    for number, topic in enumerate(topics, 1):
-        of_topic = [headings[at] for at in own.get(number - 1, ())]
+    for number, (topic, scores) in enumerate(zip(topics, alike, strict=True), 1):
+        # The headings of its words, else the one that is most like it.
+        of_topic = [headings[at] for at, score in scores.items() if score == 1.0]
+        if scores and not of_topic:
+            of_topic = [headings[max(scores, key=scores.__getitem__)]]
         if any(filled[heading] for heading in of_topic):
             continue
         if not of_topic and _is_treated(topic, said, general):
@@ -80,8 +82,7 @@ def missing_topics(text: str, title: str, topics: Sequence[str], *, section: int
         why = "nothing stands under its heading" if of_topic else "it has no heading, and too few of its terms occur"
         line = every[of_topic[0]].start + 1 if of_topic else 1
         message = f"topic {number} of {len(topics)} is not treated ({why}): {excerpt(topic)}"
-        found.append(finding("topic-missing", section, line, message))
-    return found
+        yield finding("topic-missing", section, line, message)
 
 
 @lru_cache(maxsize=8)
@@ -117,17 +118,6 @@ def _starts(title: str) -> set[str]:
     return {term[:3] for term in matching.terms(title)} or {matching.title_key(title)[:3]}
 
 
-def _own_headings(titles: Sequence[str], topics: Sequence[str]) -> dict[int, list[int]]:
-    """The headings of each topic that has any: those of its words, else the one that is most like it."""
-    found = {}
-    for number, scores in enumerate(_alike(tuple(titles), tuple(topics))):
-        if same := [heading for heading, score in scores.items() if score == 1.0]:
-            found[number] = same
-        elif scores:
-            found[number] = [max(scores, key=scores.__getitem__)]
-    return found
-
-
 def _has_content(every: Sequence[Block], heading: int) -> bool:
     """Whether more than a placeholder stands below a heading, down to the next one of its level or above."""
     for block in every[heading + 1 :]:
@@ -153,9 +143,8 @@ def _is_treated(topic: str, said: matching.Vocabulary, general: set[str]) -> boo
     return not wholly
 
 
-def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: int) -> list[Finding]:
+def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: int) -> Iterator[Finding]:
     """Headings at the level of sections or topics that are neither; below that any may stand."""
-    found = []
     headings = blocks.headings(text)
     known = set().union(*_alike(tuple(block.title for block in headings), tuple(topics)))
     for number, block in enumerate(headings[1:], 1):
@@ -165,8 +154,7 @@ def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: i
         why = "stands there twice" if again else "is not in the outline"
         message = f"the heading of level {block.level} {why}: {excerpt(block.title)}"
         severity: Severity = "warning" if block.level < 3 else "note"
-        found.append(finding("unknown-heading", section, block.start + 1, message, severity=severity))
-    return found
+        yield finding("unknown-heading", section, block.start + 1, message, severity=severity)
 
 
 def examples_of(text: str, language: str | None, *, refused: Collection[int] = ()) -> int:

@@ -25,32 +25,32 @@ _OF_THE_ANSWER = matching.phrase("of-the-answer")
 """What an announcement in the middle of a text has to say: a book announces its code, too."""
 
 
-def talk(text: str, *, section: int) -> list[Finding]:
+def talk(text: str, *, section: int) -> Iterator[Finding]:
     """Passages by which a model refuses, a program reports, or a model speaks to its user or to itself."""
     every = blocks.blocks(text)
     quoted = {line for block in every if block.kind == "quote" for line in range(block.start, block.end)}
     top = {block.start for block in every if block.kind == "paragraph"}
     shown = {block.start for block in every if block.kind in ("fence", "code", "list", "table")}
-    found = [
-        finding("chat", section, line, f"{removed.what} stand in the text: {excerpt(removed.text)}")
-        for removed, line in _taken_off(text)
-    ]
-    found += [
-        finding("chat", section, block.start + 1, f"a mark of a prompt stands in the text: {excerpt(block.title)}")
-        for block in every
-        if block.kind == "heading" and _ROLE_HEADING.fullmatch(block.title)
-    ]
-    taken = {one.line for one in found}
+    taken = set()
+    at = 0
+    for removed in thinking.take_off(text)[1]:  # what would be taken off an answer
+        at = max(text.find(removed.text, at), 0)
+        line = text.count("\n", 0, at) + 1
+        taken.add(line)
+        yield finding("chat", section, line, f"{removed.what} stand in the text: {excerpt(removed.text)}")
+    for block in every:
+        if block.kind == "heading" and _ROLE_HEADING.fullmatch(block.title):
+            taken.add(block.start + 1)
+            message = f"a mark of a prompt stands in the text: {excerpt(block.title)}"
+            yield finding("chat", section, block.start + 1, message)
     for paragraph in blocks.paragraphs(text):
         if paragraph.line in quoted or paragraph.line + 1 in taken:
             continue
         announces = bool(_ANNOUNCES.search(paragraph.text)) and not {paragraph.end, paragraph.end + 1}.isdisjoint(shown)
         for kind, what, words in _said(paragraph, announces):
-            if kind == "error-text" and paragraph.line not in top:
-                continue
-            found.append(finding(kind, section, paragraph.line + 1, f"{what}: {excerpt(words)}"))
-            break
-    return found
+            if kind != "error-text" or paragraph.line in top:
+                yield finding(kind, section, paragraph.line + 1, f"{what}: {excerpt(words)}")
+                break
 
 
 def _said(paragraph: Paragraph, announces: bool) -> Iterator[tuple[str, str, str]]:
@@ -65,11 +65,3 @@ def _said(paragraph: Paragraph, announces: bool) -> Iterator[tuple[str, str, str
             yield "chat", "a model speaks to its user or to itself", sentence
         if number == 0 and not announces and sanitize.is_preamble(prose) and _OF_THE_ANSWER.search(prose):
             yield "chat", "a model announces its answer", sentence
-
-
-def _taken_off(text: str) -> Iterator[tuple[thinking.Removed, int]]:
-    """What would be taken off an answer, and the line from 1 on which it begins."""
-    at = 0
-    for removed in thinking.take_off(text)[1]:
-        at = max(text.find(removed.text, at), 0)
-        yield removed, text.count("\n", 0, at) + 1

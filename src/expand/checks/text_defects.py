@@ -21,54 +21,45 @@ LONGEST_END = 48
 """Characters of an end that a message quotes."""
 
 
-def cut_texts(text: str, *, section: int) -> list[Finding]:
+def cut_texts(text: str, *, section: int) -> Iterator[Finding]:
     """A finding for each heading's text that ends in the middle. An open fence is a finding of its own."""
-    lines = blocks.rows(text)
+    rows = blocks.rows(text)
     heads = [block.start for block in blocks.headings(text)]
-    found = []
-    for start, end in zip([0, *heads], [*heads, len(lines)], strict=True):
-        part = "".join(lines[start:end])
+    for start, end in zip([0, *heads], [*heads, len(rows)], strict=True):
+        part = "".join(rows[start:end])
         if part.strip() and blocks.open_fence(part) is None and ends_in_the_middle(part):
             words = " ".join(part.split())[-LONGEST_END:]
             line = start + len(blocks.rows(part.rstrip()))
-            found.append(finding("cut", section, line, f"the text ends in the middle: …{excerpt(words)}"))
-    return found
+            yield finding("cut", section, line, f"the text ends in the middle: …{excerpt(words)}")
 
 
-def forbidden_characters(text: str, *, section: int) -> list[Finding]:
+def forbidden_characters(text: str, *, section: int) -> Iterator[Finding]:
     """One finding for each such character: its name, how often and where first it stands."""
-    lines: dict[str, list[int]] = {}
+    where: dict[str, list[int]] = {}
     for number, row in enumerate(text.split("\n"), 1):
         for found in FORBIDDEN.finditer(row):
-            lines.setdefault(found[0], []).append(number)
-    return [
-        finding(
-            "forbidden-character",
-            section,
-            where[0],
-            f"the text holds {name_of(character)}" + (f", {len(where):,} times" if len(where) > 1 else ""),
-            severity="blocking" if HARMFUL.match(character) else "warning",
-        )
-        for character, where in lines.items()
-    ]
+            where.setdefault(found[0], []).append(number)
+    for character, numbers in where.items():
+        times = f", {len(numbers):,} times" if len(numbers) > 1 else ""
+        severity: Severity = "blocking" if HARMFUL.match(character) else "warning"
+        message = f"the text holds {name_of(character)}{times}"
+        yield finding("forbidden-character", section, numbers[0], message, severity=severity)
 
 
 _RANGE = re.compile(r"\^\w-\w")
 """``[^a-z]`` is part of a regular expression."""
 
 
-def undefined_references(texts: Mapping[int, str], known: Container[str]) -> list[Finding]:
+def undefined_references(texts: Mapping[int, str], known: Container[str]) -> Iterator[Finding]:
     """Each name once, where it is used first. ``texts`` are the sections by number; ``known`` are names that are
     defined elsewhere."""
     missing = names.lacking(list(texts.values()), known)
-    found = []
     for section in sorted(texts):
         for use in names.uses(texts[section]) if missing else ():
             if use.sure and use.name in missing and not _RANGE.fullmatch(use.said):
                 missing.remove(use.name)
                 what = f"the footnote [{use.said}]" if use.form == "note" else f"the link reference [{use.said}]"
-                found.append(finding("undefined-reference", section, use.line + 1, f"{excerpt(what)} is not defined"))
-    return found
+                yield finding("undefined-reference", section, use.line + 1, f"{excerpt(what)} is not defined")
 
 
 LEAST_MATTER: Mapping[Kind, float] = {"paragraph": 15, "quote": 15, "list": 10, "fence": 0.4}
@@ -84,7 +75,7 @@ THIN_SHARE = 0.25
 """Thin blocks are named where they have so many lines and this share of the section's."""
 
 
-def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> list[Finding]:
+def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> Iterator[Finding]:
     """At most one finding: for the thin blocks of a section, at the first of them. ``finished`` are texts of the
     book's finished chapters."""
     bounds = _bounds(tuple(finished))
@@ -95,13 +86,10 @@ def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> list[
         if _is_judged(block) and _matter(block, rows) < bounds[block.kind] * len(rows)
     ]
     size, whole = (sum(len(rows) for _, rows in some) for some in (thin, every))
-    if size < THIN_LINES or size < THIN_SHARE * whole:
-        return []
-    first = thin[0][0]
-    message = (
-        f"{size} of {whole} lines carry next to nothing; the first at line {first.start + 1}: {excerpt(first.text)}"
-    )
-    return [finding("thin", section, first.start + 1, message)]
+    if size >= THIN_LINES and size >= THIN_SHARE * whole:
+        first = thin[0][0]
+        said = f"{size} of {whole} lines carry next to nothing; the first at line {first.start + 1}"
+        yield finding("thin", section, first.start + 1, f"{said}: {excerpt(first.text)}")
 
 
 def _rows(block: Block) -> list[str]:
@@ -145,7 +133,7 @@ MOSTLY_FOREIGN = 0.5
 """Above this share of the text the section must not be accepted."""
 
 
-def wrong_language(text: str, own_titles: Sequence[str], *, section: int, language: str) -> list[Finding]:
+def wrong_language(text: str, own_titles: Sequence[str], *, section: int, language: str) -> Iterator[Finding]:
     """At most one: pieces of 40 letters or more that are in another language. ``own_titles`` are the outline's."""
     sizes: list[tuple[int, str, int, str | None]] = []
     for line, words in _pieces(text, {matching.title_key(title) for title in own_titles}):
@@ -153,17 +141,16 @@ def wrong_language(text: str, own_titles: Sequence[str], *, section: int, langua
         size = languages.letters(piece)
         sizes.append((line, piece, size, languages.foreign(piece, language) if size >= FOREIGN_LETTERS else None))
     wrong = [one for one in sizes if one[3] is not None]
-    if not wrong:
-        return []
-    share = sum(size for _, _, size, _ in wrong) / sum(size for _, _, size, _ in sizes)
-    severity: Severity = "blocking" if share > MOSTLY_FOREIGN else "warning"
-    line, piece, _, found = wrong[0]
-    message = (
-        f"{len(wrong)} of {len(sizes)} passages ({share:.0%} of the text) are not in {language!r}; "
-        f"the first at line {line + 1} is in {found!r}: {excerpt(piece)}"
-    )
-    remedy = f"write them in {language!r}"
-    return [finding("wrong-language", section, line + 1, message, severity=severity, remedy=remedy)]
+    if wrong:
+        share = sum(size for _, _, size, _ in wrong) / sum(size for _, _, size, _ in sizes)
+        severity: Severity = "blocking" if share > MOSTLY_FOREIGN else "warning"
+        line, piece, _, found = wrong[0]
+        message = (
+            f"{len(wrong)} of {len(sizes)} passages ({share:.0%} of the text) are not in {language!r}; "
+            f"the first at line {line + 1} is in {found!r}: {excerpt(piece)}"
+        )
+        remedy = f"write them in {language!r}"
+        yield finding("wrong-language", section, line + 1, message, severity=severity, remedy=remedy)
 
 
 def _pieces(text: str, own: set[str]) -> Iterator[tuple[int, str]]:

@@ -8,8 +8,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from expand import __version__
 from expand.doctor.check_result import CheckResult, failure, from_error, note, ok, warning
@@ -27,7 +28,12 @@ GOOD_FREE_BYTES = 200_000_000
 def check_storage(workspace: Workspace, *, free_bytes: Callable[[Path], int] | None = None) -> Iterator[CheckResult]:
     """Whether there is room, and whether drafts and the ledger can be written."""
     root = workspace.root
-    yield _check_room(root, free_bytes(root) if free_bytes else shutil.disk_usage(root).free)
+    free = free_bytes(root) if free_bytes else shutil.disk_usage(root).free
+    megabytes, remedy = f"{free / 1e6:,.0f} MB free at {root}", "free some space, 200 MB or more"
+    if free < LEAST_FREE_BYTES:
+        yield failure("disk", f"the disk is full: {megabytes}", remedy)
+    else:
+        yield warning("disk", megabytes, remedy) if free < GOOD_FREE_BYTES else ok("disk", megabytes)
     yield _check_writable(root)
     try:
         place = workspace.ledger_place
@@ -40,15 +46,6 @@ def check_storage(workspace: Workspace, *, free_bytes: Callable[[Path], int] | N
         for pause in pauses_in(place):
             remedy = f"wait, or lift it with `expand ledger resume {shlex.quote(pause.model)}`"
             yield warning("pause", str(pause), remedy)
-
-
-def _check_room(root: Path, free: int) -> CheckResult:
-    megabytes = f"{free / 1e6:,.0f} MB free at {root}"
-    if free < LEAST_FREE_BYTES:
-        return failure("disk", f"the disk is full: {megabytes}", "free some space, 200 MB or more")
-    if free < GOOD_FREE_BYTES:
-        return warning("disk", megabytes, "free some space, 200 MB or more")
-    return ok("disk", megabytes)
 
 
 def _check_writable(root: Path) -> CheckResult:
@@ -67,16 +64,28 @@ def _check_writable(root: Path) -> CheckResult:
 
 def _check_ledger(place: LedgerPlace) -> CheckResult:
     """Whether the ledger can be read and written; none is made where there is none."""
+    if isinstance(place, Path) and not place.is_file():
+        return _check_absent(place)
     try:
-        return (_check_file(place) if isinstance(place, Path) else None) or _check_opened(place)
+        existing = Ledger.read(place)
+        if existing is None:
+            return ok("ledger", f"{place} can be reached; the first run makes the ledger")
+        existing.close()
+        with closing(Ledger.open(place, patience_seconds=5.0)) as ledger:
+            ledger.prove_writable()
+            balance = ledger.balance("book")
     except LedgerError as error:
         return from_error("ledger", error)
+    remaining = balance.remaining_tokens
+    if remaining is not None and remaining <= 0:
+        message = f"nothing is left of the allowance of {balance.limit.tokens or 0:,} tokens"
+        return warning("ledger", message, "raise allowance in outlines/book.yaml")
+    left = "" if remaining is None else f", {remaining:,} tokens left of the book's allowance"
+    return ok("ledger", f"{place} can be read and written{left}")
 
 
-def _check_file(path: Path) -> CheckResult | None:
-    """What a file shows before it is opened; None when it may be a ledger."""
-    if path.is_file():
-        return None
+def _check_absent(path: Path) -> CheckResult:
+    """Whether a ledger can be made where there is no file."""
     if path.exists():
         return failure("ledger", f"{path} is not a file", "move it away")
     nearest = next(folder for folder in path.parents if folder.exists())
@@ -84,25 +93,6 @@ def _check_file(path: Path) -> CheckResult | None:
         message = f"{nearest} cannot be written, so there can be no ledger"
         return failure("ledger", message, "make it a folder that can be written")
     return ok("ledger", f"{path} is not there yet; the first run makes it")
-
-
-def _check_opened(place: LedgerPlace) -> CheckResult:
-    existing = Ledger.read(place)
-    if existing is None:
-        return ok("ledger", f"{place} can be reached; the first run makes the ledger")
-    existing.close()
-    ledger = Ledger.open(place, patience_seconds=5.0)
-    try:
-        ledger.prove_writable()
-        balance = ledger.balance("book")
-    finally:
-        ledger.close()
-    remaining = balance.remaining_tokens
-    if remaining is not None and remaining <= 0:
-        message = f"nothing is left of the allowance of {balance.limit.tokens or 0:,} tokens"
-        return warning("ledger", message, "raise allowance in outlines/book.yaml")
-    left = "" if remaining is None else f", {remaining:,} tokens left of the book's allowance"
-    return ok("ledger", f"{place} can be read and written{left}")
 
 
 NAME = "expand"
@@ -114,8 +104,7 @@ NARROWEST = 60
 """Columns below which tables are cut short."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShellCommand:
+class ShellCommand(NamedTuple):
     """``name`` runs this tool; ``found`` is the ``expand`` on the path, ``ours`` whether that is this tool."""
 
     name: str
@@ -126,26 +115,20 @@ class ShellCommand:
 def shell_command(environment: Mapping[str, str] | None = None) -> ShellCommand:
     """The command that runs this tool in a shell with this environment."""
     path = (os.environ if environment is None else environment).get("PATH", "")
-    found = shutil.which(NAME, path=path)
-    if found is not None and _is_ours(Path(found)):
-        return ShellCommand(name=NAME, found=Path(found), ours=True)
-    other = shutil.which(OTHER_NAME, path=path)
-    if other is not None and _is_ours(Path(other)):
-        name = OTHER_NAME
-    else:
-        name = f"{Path(sys.executable).name} -m expand" if found is None else _launcher()
-    return ShellCommand(name=name, found=Path(found) if found else None, ours=False)
-
-
-def _launcher() -> str:
-    """``uv run expand`` in this environment's project, else the command's path: the environment is not activated."""
-    here = Path.cwd().resolve()
-    project = Path(sys.prefix).resolve().parent
+    first, second = (shutil.which(name, path=path) for name in (NAME, OTHER_NAME))
+    found = Path(first) if first else None
+    if found is not None and _is_ours(found):
+        return ShellCommand(NAME, found, ours=True)
+    if second is not None and _is_ours(Path(second)):
+        return ShellCommand(OTHER_NAME, found, ours=False)
+    if found is None:
+        return ShellCommand(f"{Path(sys.executable).name} -m expand", None, ours=False)
+    # `uv run expand` in this environment's project, else the command's path: the environment is not activated.
+    here, project = Path.cwd().resolve(), Path(sys.prefix).resolve().parent
     command = Path(sys.executable).parent / OTHER_NAME
-    inside = project == here or project in here.parents
-    if not command.is_file() or (inside and (project / "pyproject.toml").is_file()):
-        return "uv run expand"
-    return shlex.quote(str(command))
+    inside = (project == here or project in here.parents) and (project / "pyproject.toml").is_file()
+    name = shlex.quote(str(command)) if command.is_file() and not inside else "uv run expand"
+    return ShellCommand(name, found, ours=False)
 
 
 def _is_ours(path: Path) -> bool:
@@ -160,8 +143,7 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Terminal:
+class Terminal(NamedTuple):
     """Where results are shown. ``columns`` is None for a pipe or a file."""
 
     columns: int | None

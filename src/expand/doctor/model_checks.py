@@ -7,9 +7,10 @@ import asyncio
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from expand.budget import usd_from_pico
 from expand.doctor.check_result import CheckResult, failure, from_error, note, ok, warning
@@ -31,8 +32,7 @@ _WINDOW_NAMES = ("max_model_len", "context_length", "max_context_length", "conte
 Reply = Literal["listed", "no_list", "unauthorized", "unreachable", "no_api"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EndpointReply:
+class EndpointReply(NamedTuple):
     """The reply of ``url``: ``models`` are those it lists, ``said`` is how it failed.
 
     ``windows`` are the context windows, in tokens, of the models that it states one for. ``moved_to`` is the base URL
@@ -41,7 +41,7 @@ class EndpointReply:
     url: str
     reply: Reply
     models: tuple[str, ...] = ()
-    windows: Mapping[str, int] = field(default_factory=dict)
+    windows: Mapping[str, int] = MappingProxyType({})
     said: str = ""
     moved_to: str = ""
 
@@ -54,7 +54,7 @@ async def ask_endpoint(settings: Settings, *, patience_seconds: float = PATIENCE
     if other is None or found.reply not in ("no_api", "no_list"):
         return found
     elsewhere = await _ask(replace(endpoint_of(settings), base_url=other), other, patience_seconds)
-    return replace(elsewhere, moved_to=other) if elsewhere.reply in ("listed", "unauthorized") else found
+    return elsewhere._replace(moved_to=other) if elsewhere.reply in ("listed", "unauthorized") else found
 
 
 async def _ask(endpoint: Endpoint, base_url: str, patience_seconds: float) -> EndpointReply:
@@ -63,31 +63,31 @@ async def _ask(endpoint: Endpoint, base_url: str, patience_seconds: float) -> En
         async with asyncio.timeout(patience_seconds), OpenAIClient(endpoint) as client:
             status, body, location = await client.get("/models")
     except TimeoutError:
-        return EndpointReply(url=url, reply="unreachable", said=f"no answer in {patience_seconds:g} s")
+        return EndpointReply(url, "unreachable", said=f"no answer in {patience_seconds:g} s")
     except (AttemptFailedError, InputError) as error:
-        return EndpointReply(url=url, reply="unreachable", said=str(error))
+        return EndpointReply(url, "unreachable", said=str(error))
     return endpoint_from(url, status, body, location=location)
 
 
 def endpoint_from(url: str, status: int, body: bytes, *, location: str = "") -> EndpointReply:
     """The reply that an HTTP response to the question means."""
     if status in (401, 403):
-        return EndpointReply(url=url, reply="unauthorized", said=f"HTTP {status}")
+        return EndpointReply(url, "unauthorized", said=f"HTTP {status}")
     if 300 <= status < 400:
-        return EndpointReply(url=url, reply="no_api", said=f"HTTP {status}, redirected to {location}")
+        return EndpointReply(url, "no_api", said=f"HTTP {status}, redirected to {location}")
     try:
         answer = json.loads(body)
     except ValueError:
         kind = "a web page" if body.lstrip()[:1] == b"<" else "no JSON"
-        return EndpointReply(url=url, reply="no_list" if status >= 500 else "no_api", said=f"HTTP {status} with {kind}")
+        return EndpointReply(url, "no_list" if status >= 500 else "no_api", said=f"HTTP {status} with {kind}")
     if status != 200:
-        return EndpointReply(url=url, reply="no_list", said=f"HTTP {status}")
+        return EndpointReply(url, "no_list", said=f"HTTP {status}")
     try:
         listed = [(str(entry["id"]), entry) for entry in answer["data"]]
     except (KeyError, TypeError):
-        return EndpointReply(url=url, reply="no_list", said="the answer is no list of models")
+        return EndpointReply(url, "no_list", said="the answer is no list of models")
     windows = {name: window for name, entry in listed if (window := _window(entry))}
-    return EndpointReply(url=url, reply="listed", models=tuple(name for name, _ in listed), windows=windows)
+    return EndpointReply(url, "listed", models=tuple(name for name, _ in listed), windows=windows)
 
 
 def _window(entry: Mapping[str, object]) -> int | None:

@@ -7,7 +7,8 @@ characters; files are named from the folder ``beside``.
 
 import os
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from urllib.parse import quote
 from expand import __version__
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
-from expand.outline import Book, Outline, Style
+from expand.outline import Style
 from expand.outline.lint import lint
 from expand.schema import Json
 from expand.schema.source_text import shown_path
@@ -71,80 +72,51 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
     """Reads the settings, the book and the chapters' outlines; nothing is raised for what they hold."""
     findings: list[OutlineFinding] = []
     errors: list[InputError] = []
-    read = 0
+    root, book, read = workspace.root, None, 0
 
-    def note(error: InputError) -> None:
-        single = error.errors if isinstance(error, InputErrors) else (error,)
-        errors.extend(single)
-        findings.extend(_finding("error", one.place, one.what, one.remedy, workspace.root) for one in single)
+    @contextmanager
+    def noted() -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            single = error.errors if isinstance(error, InputErrors) else (error,)
+            errors.extend(single)
+            findings.extend(_finding("error", one.place, one.what, one.remedy, root) for one in single)
 
-    book = None
-    try:
+    with noted():
         check_settings(workspace.settings_path)
-    except InputError as error:
-        note(error)
-    try:
+    with noted():
         book = workspace.book()
         _check_style(workspace, book.style)
-        _check_memory(workspace)
-    except InputError as error:
-        note(error)
+        if workspace.memory_path("book").parent.is_dir():
+            from expand.drafting.memory import read_memory  # start-up time: it loads the checks
+
+            read_memory(workspace)
     by_name: dict[str, list[str]] = {}
     for chapter in workspace.chapter_ids():
         by_name.setdefault(folded(chapter), []).append(chapter)
     by_source: dict[str, str] = {}
     for chapter in chapters:
-        try:
+        with noted():
             outline = workspace.outline(chapter)
             _check_style(workspace, outline.style)
-        except InputError as error:
-            note(error)
-            continue
-        read += 1
-        if book is None:
-            continue
-        path = workspace.outline_path(chapter)
-        same_name = next((other for other in by_name.get(folded(chapter), ()) if other != chapter), "")
-        same_source = by_source.setdefault(posixpath.normpath(outline.source), chapter)
-        warnings = lint(
-            outline,
-            book,
-            path,
-            root=workspace.root,
-            same_name=same_name,
-            same_source=same_source if same_source != chapter else "",
-        )
-        for warning in warnings:
-            findings.append(_finding("warning", warning.place, warning.message, "", workspace.root))
-        try:
-            findings += _brief_findings(workspace, outline)
-            _check_references(workspace, book, outline)
-        except InputError as error:
-            note(error)
+            read += 1
+            if book is None:
+                continue
+            same_name = next((other for other in by_name.get(folded(chapter), ()) if other != chapter), "")
+            same_source = by_source.setdefault(posixpath.normpath(outline.source), chapter)
+            same_source = same_source if same_source != chapter else ""
+            path = workspace.outline_path(chapter)
+            odd = lint(outline, book, path, root=root, same_name=same_name, same_source=same_source)
+            findings += [_finding("warning", one.place, one.message, "", root) for one in odd]
+            if (brief := workspace.brief_path(outline.id)).is_file():
+                messages = brief_warnings(read_brief(brief, root=root), outline)
+                findings += [_finding("warning", Place(path=brief), message, "", root) for message in messages]
+            if book.references or outline.references or any(section.references for section in outline.sections):
+                from expand.references.reference_files import read_references  # start-up time
+
+                read_references(workspace, book, outline)
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
-
-
-def _check_memory(workspace: Workspace) -> None:
-    """Raises ``InputErrors`` for what is wrong with the book's memory."""
-    if workspace.memory_path("book").parent.is_dir():
-        from expand.drafting.memory import read_memory  # start-up time: it loads the checks
-
-        read_memory(workspace)
-
-
-def _brief_findings(workspace: Workspace, outline: Outline) -> list[OutlineFinding]:
-    """What is odd about a chapter's brief. Raises ``InputErrors`` for what is wrong with it."""
-    path = workspace.brief_path(outline.id)
-    messages = brief_warnings(read_brief(path, root=workspace.root), outline) if path.is_file() else ()
-    return [_finding("warning", Place(path=path), message, "", workspace.root) for message in messages]
-
-
-def _check_references(workspace: Workspace, book: Book, outline: Outline) -> None:
-    """Raises ``InputErrors`` for references that cannot be read."""
-    if book.references or outline.references or any(section.references for section in outline.sections):
-        from expand.references.reference_files import read_references  # start-up time
-
-        read_references(workspace, book, outline)
 
 
 def _check_style(workspace: Workspace, style: Style | None) -> None:
@@ -157,14 +129,8 @@ def _check_style(workspace: Workspace, style: Style | None) -> None:
 
 def _finding(level: Level, place: Place | None, message: str, remedy: str, root: Path) -> OutlineFinding:
     file, line, column = place or Place(path="")
-    return OutlineFinding(
-        level=level,
-        file=shown_path(Path(file), root),
-        line=line or 1,
-        column=column or 1,
-        message=message,
-        remedy=remedy,
-    )
+    shown = shown_path(Path(file), root)
+    return OutlineFinding(level=level, file=shown, line=line or 1, column=column or 1, message=message, remedy=remedy)
 
 
 def as_json(check: OutlineCheck) -> dict[str, Json]:
@@ -188,23 +154,22 @@ def as_github(findings: Iterable[OutlineFinding], workspace: Workspace, beside: 
 
 def as_sarif(findings: Iterable[OutlineFinding], workspace: Workspace, beside: Path) -> dict[str, Json]:
     """A SARIF log with one run."""
+
+    def result(finding: OutlineFinding) -> Json:
+        file: Json = {"uri": quote(_beside(finding, workspace, beside)), "uriBaseId": "%SRCROOT%"}
+        region: Json = {"startLine": finding.line, "startColumn": finding.column}
+        return {
+            "ruleId": f"outline-{finding.level}",
+            "level": finding.level,
+            "message": {"text": finding.sentence},
+            "locations": [{"physicalLocation": {"artifactLocation": file, "region": region}}],
+        }
+
     rules: list[Json] = [
         {"id": f"outline-{level}", "shortDescription": {"text": text}} for level, text in _RULES.items()
     ]
-    results: list[Json] = []
-    for finding in findings:
-        file: Json = {"uri": quote(_beside(finding, workspace, beside)), "uriBaseId": "%SRCROOT%"}
-        region: Json = {"startLine": finding.line, "startColumn": finding.column}
-        results.append(
-            {
-                "ruleId": f"outline-{finding.level}",
-                "level": finding.level,
-                "message": {"text": finding.sentence},
-                "locations": [{"physicalLocation": {"artifactLocation": file, "region": region}}],
-            }
-        )
     driver: Json = {"name": "expand", "version": __version__, "rules": rules}
-    run: Json = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    run: Json = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": [*map(result, findings)]}
     return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
 

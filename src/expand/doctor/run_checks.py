@@ -6,6 +6,7 @@ That goes through the ledger, the whole way to an answer, for the chapter ``doct
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -46,10 +47,29 @@ async def send_live_request(
 ) -> CheckResult:
     """Buys one answer, afresh each time, and reports what came and what it cost."""
     began = time.monotonic()
+    cap = min(profile.max_output_tokens, profile.reasoning_tokens + OUTPUT_TOKENS)
+    prompt = raised(counter.count_messages(_MESSAGES), _MARGIN) + _SLACK_TOKENS
     try:
         with open_ledger(workspace, book) as (ledger, run):
-            edition = ledger.raise_edition(CHAPTER, SECTION)
-            order = _order(run.id, book, edition, profile, counter, price)
+            request = Request(
+                model=profile.name,
+                messages=_MESSAGES,
+                max_output_tokens=cap,
+                parameters=profile.parameters,
+                edition=ledger.raise_edition(CHAPTER, SECTION),
+            )
+            order = Order(
+                request=request,
+                address=Address(chapter=CHAPTER, section=SECTION, purpose="draft"),
+                run_id=run.id,
+                language=book.language,
+                plan="full",
+                prompt_tokens=prompt,
+                prompt_estimate=0,  # so short a prompt says nothing about the estimates of real ones
+                amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
+                cost=price.cost if price else no_price,
+                unpriced=True,
+            )
             client = BudgetedClient(ledger=ledger, author=author, retry=RetryPolicy(max_attempts=1))
             # Ends the wait for a rate limit; a request that was sent is waited for.
             timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, client.stop)
@@ -71,32 +91,6 @@ async def send_live_request(
         message += "; the provider reported no usage, so the reservation was charged"
         return warning("live", message, "use a provider or a server that reports usage")
     return ok("live", message)
-
-
-def _order(
-    run_id: str, book: Book, edition: int, profile: Profile, counter: TokenCounter, price: Price | None
-) -> Order:
-    cap = min(profile.max_output_tokens, profile.reasoning_tokens + OUTPUT_TOKENS)
-    request = Request(
-        model=profile.name,
-        messages=_MESSAGES,
-        max_output_tokens=cap,
-        parameters=profile.parameters,
-        edition=edition,
-    )
-    prompt = raised(counter.count_messages(request.messages), _MARGIN) + _SLACK_TOKENS
-    return Order(
-        request=request,
-        address=Address(chapter=CHAPTER, section=SECTION, purpose="draft"),
-        run_id=run_id,
-        language=book.language,
-        plan="full",
-        prompt_tokens=prompt,
-        prompt_estimate=0,  # so short a prompt says nothing about the estimates of real ones
-        amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
-        cost=price.cost if price else no_price,
-        unpriced=True,
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,22 +164,17 @@ async def run_checks(
     return DoctorReport(findings=tuple(found))
 
 
-def _is_readable(workspace: Workspace, chapter: str) -> bool:
-    try:
-        workspace.outline(chapter)
-    except InputErrors:
-        return False
-    return True
-
-
 def _book(workspace: Workspace, found: list[CheckResult]) -> Book | None:
     try:
         book = workspace.book()
     except ExpandError as error:
         found += from_errors("book", error)
         return None
-    chapters = workspace.chapter_ids()
-    readable = sum(_is_readable(workspace, chapter) for chapter in chapters)
+    chapters, readable = workspace.chapter_ids(), 0
+    for chapter in chapters:
+        with suppress(InputErrors):
+            workspace.outline(chapter)
+            readable += 1
     title, outlines = book.title.say(book.language), f"{len(chapters):,} outline{'s' if len(chapters) != 1 else ''}"
     if readable < len(chapters):
         said = f"{title}, {readable:,} of {outlines} can be read"
