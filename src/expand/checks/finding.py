@@ -37,11 +37,9 @@ class FindingKind:
         return "; ".join(f"{severity} {when}".rstrip() for severity, when in self.severities.items())
 
 
-def _kinds() -> Mapping[str, FindingKind]:
-    return MappingProxyType({name: FindingKind(**table) for name, table in packaged_table("findings").items()})
-
-
-KINDS = _kinds()
+KINDS: Mapping[str, FindingKind] = MappingProxyType(
+    {name: FindingKind(**table) for name, table in packaged_table("findings").items()}
+)
 """Every kind of finding, in the order of the reference."""
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -38,7 +38,7 @@ BLOCKING_LOOP = 8
 """When it stands there this often, the section must not be accepted."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """A passage or code block that could repeat another; ``line`` counts from 1.
 
@@ -59,22 +59,19 @@ def _units(text: str, *, section: int) -> list[Unit]:
     texts = [_NO_WORDS.sub("", paragraph.text) for paragraph in paragraphs]
     found = []
     for paragraph, tokens, size in zip(paragraphs, matching.tokenized(texts), matching.sizes(texts), strict=True):
-        if not _is_long_enough(size) or paragraph.text.startswith(":::"):
-            continue  # short, or a directive of the site's generator
-        runs: frozenset[tuple[str, ...]] = frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
-        little = len(tokens) - size[1] < LITTLE * (1 - size[1] / LITTLE_CJK)
-        words = () if little else tuple(tokens)
-        unit = Unit(
-            section=section, line=paragraph.line + 1, text=paragraph.text, runs=runs, words=words, little=little
-        )
-        found.append(unit)
+        if _is_long_enough(size) and not paragraph.text.startswith(":::"):  # a directive of the site's generator
+            little = len(tokens) - size[1] < LITTLE * (1 - size[1] / LITTLE_CJK)
+            words = () if little else tuple(tokens)
+            found.append(Unit(section, paragraph.line + 1, paragraph.text, _runs(tokens), words, little))
     for block in blocks.fences(text):
         rows = tuple(" ".join(row.split()) for row in blocks.bare_rows(block.code) if row.strip())
         if len(rows) >= LEAST_CODE_ROWS and sum(map(len, rows)) >= LEAST_CODE_CHARACTERS:
-            found.append(
-                Unit(section=section, line=block.start + 1, text=block.code, runs=frozenset({("code", *rows)}))
-            )
+            found.append(Unit(section, block.start + 1, block.code, frozenset({("code", *rows)})))
     return found
+
+
+def _runs(tokens: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    return frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
 
 
 def _is_long_enough(size: tuple[int, int]) -> bool:
@@ -139,11 +136,10 @@ def _looped_sentence(text: str, repeated_lines: set[int]) -> tuple[str, int, int
     return None
 
 
-def within_section(text: str, *, section: int) -> list[Finding]:
+def within_section(text: str, *, section: int) -> Iterator[Finding]:
     """How much of a section repeats, and where that begins; and a sentence that is looped."""
     units = _units(text, section=section)
     repeated = _repetitions(units)
-    found = []
     if repeated:
         unit, earlier = repeated[0]
         most = len(repeated) * 2 >= len(units) and len(repeated) >= SEVERAL
@@ -153,14 +149,13 @@ def within_section(text: str, *, section: int) -> list[Finding]:
             f"{len(repeated)} of {len(units)} passages and code blocks repeat earlier ones; "
             f"first line {unit.line} repeats line {earlier.line}: {excerpt(unit.text)}"
         )
-        found.append(finding("repeats", section, unit.line, message, severity=severity, mendable=not little))
+        yield finding("repeats", section, unit.line, message, severity=severity, mendable=not little)
     looped = _looped_sentence(text, {unit.line for unit, _ in repeated})
     if looped:
         sentence, times, line = looped
         severity = "blocking" if times >= BLOCKING_LOOP else "warning"
         message = f"one sentence stands {times} times in the section: {excerpt(sentence)}"
-        found.append(finding("repeats", section, line, message, severity=severity, remedy="say it once"))
-    return found
+        yield finding("repeats", section, line, message, severity=severity, remedy="say it once")
 
 
 def across_sections(texts: Mapping[int, str]) -> list[Finding]:
@@ -175,14 +170,11 @@ def across_sections(texts: Mapping[int, str]) -> list[Finding]:
     for section, pairs in repeated.items():
         unit, earlier = pairs[0]
         little = all(one.little for one, _ in pairs)
-        message = (
-            f"{len(pairs)} passages or code blocks repeat earlier sections; first line {unit.line} repeats "
-            f"section {earlier.section}, line {earlier.line}: {excerpt(unit.text)}"
-        )
         severity: Severity = "note" if little else "warning"
-        found.append(
-            finding("repeats", section, unit.line, message, severity=severity, remedy=remedy, mendable=not little)
-        )
+        said = f"{len(pairs)} passages or code blocks repeat earlier sections; first line {unit.line} repeats section "
+        said += f"{earlier.section}, line {earlier.line}: {excerpt(unit.text)}"
+        one = finding("repeats", section, unit.line, said, severity=severity, remedy=remedy, mendable=not little)
+        found.append(one)
     return found
 
 
@@ -198,11 +190,11 @@ def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> list
             having.setdefault(run, []).append(number)
     repeated: dict[int, dict[int, str]] = {}
     for file, text in others.items():
-        for start, passage in _passages(text):
+        for start, end in pairwise([0, *(found.end() for found in _PARTS.finditer(text)), len(text)]):
+            passage = text[start:end]
             tokens = tuple(matching.tokens(_NO_WORDS.sub("", passage)))
-            runs = frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
-            shared = Counter(number for run in runs for number in having.get(run, ()))
-            other = Unit(section=0, line=0, text=passage, runs=frozenset(runs), words=tokens)
+            other = Unit(0, 0, passage, _runs(tokens), tokens)
+            shared = Counter(number for run in other.runs for number in having.get(run, ()))
             for number, count in shared.items():
                 if count >= CANDIDATE * len(own[number].runs) and _is_near(own[number], other, count):
                     place = f"{file}, line {text.count(chr(10), 0, start) + 1}"
@@ -214,9 +206,3 @@ def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> list
         remedy = "refer to the other chapter, and write something new in its place"
         found.append(finding("repeats", section, own[number].line, message + excerpt(own[number].text), remedy=remedy))
     return found
-
-
-def _passages(text: str) -> Iterator[tuple[int, str]]:
-    """Where each piece of a text begins that blank lines or list items part, and the piece."""
-    starts = [0, *(found.end() for found in _PARTS.finditer(text)), len(text)]
-    yield from ((start, text[start:end]) for start, end in pairwise(starts))

@@ -160,7 +160,13 @@ def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: i
 def examples_of(text: str, language: str | None, *, refused: Collection[int] = ()) -> int:
     """The code examples of a text as readers count them: blocks in the language asked with three lines of code or more,
     comments aside. ``refused`` are the lines, from 1, on which blocks begin that a code check refused."""
-    return sum(_is_example(block, language) for block in blocks.fences(text) if block.start + 1 not in refused)
+    number = 0
+    for block in blocks.fences(text):
+        asked = language is None or code.same_language(block.language, language)
+        if asked and code.is_programming(block.language) and block.start + 1 not in refused:
+            rows = [row for row in block.code.splitlines() if row.strip() and not code.is_comment(row, block.language)]
+            number += len(rows) >= EXAMPLE_LINES
+    return number
 
 
 def few_examples(
@@ -174,13 +180,6 @@ def few_examples(
     remedy = f"add {wanted - number} {kind}code blocks of {EXAMPLE_LINES} lines or more"
     mendable = section > 0 and severity != "note"
     return [finding("few-examples", section, 1, message, severity=severity, remedy=remedy, mendable=mendable)]
-
-
-def _is_example(block: Block, language: str | None) -> bool:
-    if not code.is_programming(block.language):
-        return False
-    solid = [row for row in block.code.splitlines() if row.strip() and not code.is_comment(row, block.language)]
-    return len(solid) >= EXAMPLE_LINES and (language is None or code.same_language(block.language, language))
 
 
 _WORDS = re.compile(r"[^\W_]+")

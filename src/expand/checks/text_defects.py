@@ -75,7 +75,7 @@ THIN_SHARE = 0.25
 """Thin blocks are named where they have so many lines and this share of the section's."""
 
 
-def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> Iterator[Finding]:
+def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> list[Finding]:
     """At most one finding: for the thin blocks of a section, at the first of them. ``finished`` are texts of the
     book's finished chapters."""
     bounds = _bounds(tuple(finished))
@@ -86,10 +86,11 @@ def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> Itera
         if _is_judged(block) and _matter(block, rows) < bounds[block.kind] * len(rows)
     ]
     size, whole = (sum(len(rows) for _, rows in some) for some in (thin, every))
-    if size >= THIN_LINES and size >= THIN_SHARE * whole:
-        first = thin[0][0]
-        said = f"{size} of {whole} lines carry next to nothing; the first at line {first.start + 1}"
-        yield finding("thin", section, first.start + 1, f"{said}: {excerpt(first.text)}")
+    if size < THIN_LINES or size < THIN_SHARE * whole:
+        return []
+    first = thin[0][0]
+    said = f"{size} of {whole} lines carry next to nothing; the first at line {first.start + 1}"
+    return [finding("thin", section, first.start + 1, f"{said}: {excerpt(first.text)}")]
 
 
 def _rows(block: Block) -> list[str]:

@@ -83,6 +83,8 @@ def code_blocks(
     language that name none themselves are these, in order."""
     headings = [(block.start, matching.title_key(block.title)) for block in blocks.headings(text)] if files else []
     wanted = {key: [*paths] for key, paths in files.items()}
+    here = (*_PLATFORMS.get(sys.platform, ()), "x86_64", "64bit")
+    ignored = {"ignore", *(f"ignore-{platform}" for platform in here)}  # rustdoc's words, also for a platform
     found: list[CodeBlock] = []
     last: dict[str, CodeBlock] = {}
     for fence in blocks.fences(text):
@@ -93,7 +95,8 @@ def code_blocks(
         words = re.split(r"[\s,{}]+", fence.info)
         flags = {word.lower() for word in words}
         code, missing = _included(fence.code, include)
-        head = _first_comment(code)
+        first = next((row for row in code.splitlines() if row.strip() and not row.startswith("#!")), "")
+        head = comment["said"] if (comment := _COMMENT.match(first)) else ""
         above = last.get(language) if {"continue", "continues", "continued"} & flags or _CONTINUES.match(head) else None
         block = CodeBlock(
             section=section,
@@ -105,17 +108,11 @@ def code_blocks(
             flags=frozenset(flags & FLAGS | {word for word in words if re.fullmatch(r"E\d{4}", word)}),
             edition=next((word[7:] for word in flags if re.fullmatch(r"edition20\d\d", word)), ""),
             above=above.whole.rstrip("\n") + "\n" if above else "",
-            skip=_skipped(flags) or missing,
+            skip="marked ignore" if flags & ignored else missing,
         )
         found.append(block)
         last[language] = block
     return tuple(found)
-
-
-def _first_comment(code: str) -> str:
-    first = next((row for row in code.splitlines() if row.strip() and not row.startswith("#!")), "")
-    comment = _COMMENT.match(first)
-    return comment["said"] if comment else ""
 
 
 def _name(info: str, head: str) -> str:
@@ -132,14 +129,6 @@ def _next_file(paths: list[str], language: str) -> str:
     if path := next(of_language, ""):
         paths.remove(path)
     return path
-
-
-def _skipped(flags: set[str]) -> str:
-    """Why an author wants a block left alone: rustdoc's ``ignore``, also for a platform."""
-    here = (*_PLATFORMS.get(sys.platform, ()), "x86_64", "64bit")
-    if "ignore" in flags or any(f"ignore-{platform}" in flags for platform in here):
-        return "marked ignore"
-    return ""
 
 
 def _shown(code: str) -> str:

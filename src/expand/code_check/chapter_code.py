@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -158,7 +159,9 @@ class CodeCheck:
             of_block |= {id(b): verdict for b, verdict in zip(package.blocks, judged, strict=True) if id(b) in new}
         lasting = {key: verdict for key, verdict in fresh.items() if verdict.lasting}
         if lasting.keys() - known.keys():
-            _write(self.kept, {**known, **lasting})
+            latest = dict([*{**known, **lasting}.items()][-MOST_KEPT:])
+            with suppress(InputError):  # a full disk is no reason to lose the verdicts of this run
+                write_atomically(self.kept, json.dumps(latest), durable=False, private=True)
         own = {id(block) for block in members}
         return ChapterVerdicts(judged=tuple(Judged(one, of_block[id(one)], id(one) in own) for one in found))
 
@@ -209,11 +212,3 @@ def _read(path: Path) -> dict[str, Verdict]:
         }
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}  # it is derived: what cannot be read is judged again
-
-
-def _write(path: Path, verdicts: Mapping[str, Verdict]) -> None:
-    latest = dict(list(verdicts.items())[-MOST_KEPT:])
-    try:
-        write_atomically(path, json.dumps(latest), durable=False, private=True)
-    except InputError:
-        return  # a full disk is no reason to lose the verdicts of this run

@@ -127,26 +127,22 @@ class Package:
         for name, blocks in self._parts.items():
             if not name.endswith("Cargo.toml"):
                 unnamed = name.startswith("examples/block_")
-                yield name, _example(blocks[0]) if unnamed else "".join(block.code for block in blocks)
+                code = rust_source(blocks[0].whole) if unnamed else "".join(block.code for block in blocks)
+                if unnamed and not re.search(r"\bfn\s+main\b", code):
+                    code = f"{code.rstrip()}\nfn main() {{}}\n"
+                yield name, code
         for root in self._roots:
             modules = [PurePosixPath(n).stem for n in self._parts if re.fullmatch(rf"{re.escape(root)}src/\w+\.rs", n)]
             if not {"lib", "main"} & set(modules):
                 yield f"{root}src/lib.rs", "".join(f"pub mod {module};\n" for module in modules)
             yield f"{root}Cargo.toml", self._manifest(root)
 
-    def _stated(self, root: str) -> dict[str, Any]:
-        """What the chapter's manifest of a package says, as far as it can be read."""
-        merged: dict[str, Any] = {}
-        for block in self._parts.get(f"{root}Cargo.toml", ()):
-            try:
-                read = tomllib.loads(block.code)
-                _merge(merged, {key: value for key, value in read.items() if isinstance(value, dict | list)})
-            except (tomllib.TOMLDecodeError, RecursionError):
-                continue  # the block has its own verdict
-        return merged
-
     def _manifest(self, root: str) -> str:
-        stated = self._stated(root)
+        stated: dict[str, Any] = {}  # what the chapter's manifest says; a block that cannot be read has its own verdict
+        for block in self._parts.get(f"{root}Cargo.toml", ()):
+            with suppress(tomllib.TOMLDecodeError, RecursionError):
+                read = tomllib.loads(block.code)
+                _merge(stated, {key: value for key, value in read.items() if isinstance(value, dict | list)})
         own = _table(stated, "package")
         package = {key: own[key] for key in ("name", "version", "edition") if isinstance(own.get(key), str)}
         imported = _imported(self._given[0], root, {*self._project.crates, *self._absent})
@@ -216,14 +212,16 @@ class Package:
                 kept = {name: one for name, one in self._project.crates.items() if name not in lost}
                 return Package(replace(self._project, crates=kept), *self._given, self._absent | lost).judge()
             _read(outcome.output, root, errors, done)
-            executed = (n for n in self._parts if n.startswith(root) and (n.endswith("build.rs") or self._is_macro(n)))
-            script = next(executed, "")
+            own = (name for name in self._parts if name.startswith(root) and name.endswith(".rs"))
+            script = next((n for n in own if n.endswith("build.rs") or "proc_macro" in self._files[n]), "")
             said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
             killed = "cargo was killed: too much was printed, or too much memory taken" * (
                 not 0 <= outcome.status < 128
             )
             if outcome.stopped or killed or (script and "custom build command" in outcome.output):
-                reason = outcome.stopped or killed or _panic(outcome.output) or said
+                panic = re.search(r"panicked at [^\n]*\n\s*(.+)", outcome.output)
+                said = f"the build script failed: {panic[1].strip()}" if panic else said
+                reason = outcome.stopped or killed or said
                 errors.setdefault(script, []).append(CodeError(0, reason))
             elif manifest := _MANIFEST.search(outcome.output):
                 path = manifest["path"] or os.path.normpath(root + manifest["file"])
@@ -234,9 +232,6 @@ class Package:
         return [
             self._verdict(name, block, errors, done, why) for name, blocks in self._parts.items() for block in blocks
         ]
-
-    def _is_macro(self, name: str) -> bool:
-        return name.endswith(".rs") and "proc_macro" in self._files[name]
 
     def _verdict(
         self, name: str, block: CodeBlock, errors: Mapping[str, Sequence[CodeError]], done: set[str], why: str
@@ -320,11 +315,6 @@ def states(project: Project, blocks: Iterable[CodeBlock], code: str = "") -> lis
     return [*found, (Package(project, files, examples, code), new)] if new else found
 
 
-def _example(block: CodeBlock) -> str:
-    code = rust_source(block.whole)
-    return code if re.search(r"\bfn\s+main\b", code) else f"{code.rstrip()}\nfn main() {{}}\n"
-
-
 def _root(name: str) -> str:
     found = _FILE.fullmatch(name)
     return found["root"] if found else ""
@@ -391,9 +381,3 @@ def _read(output: str, root: str, errors: dict[str, list[CodeError]], done: set[
                 errors.setdefault(file, []).append(
                     CodeError(span["line_start"] - 1, f"{code}{message['message']}{label}")
                 )
-
-
-def _panic(output: str) -> str:
-    """What a build script said when it failed."""
-    found = re.search(r"panicked at [^\n]*\n\s*(.+)", output)
-    return f"the build script failed: {found[1].strip()}" if found else ""

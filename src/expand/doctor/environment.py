@@ -154,23 +154,20 @@ def check_environment(environment: Mapping[str, str], terminal: Terminal) -> Ite
     """Checks the shell and the machine."""
     system = f"{platform.python_implementation()} {platform.python_version()}, {sys.platform}"
     yield ok("version", f"expand {__version__}, {system}")
-    yield _check_command(environment)
+    command = shell_command(environment)
+    if command.ours:
+        yield ok("command", f"`expand` in a shell is {command.found}")
+    elif command.found is not None:
+        message = f"`expand` in a shell is {command.found}, another program (coreutils has one)"
+        yield warning("command", message, f"type `{command.name}`")
+    else:
+        remedy = f"add the folder of the installed commands to PATH, or type `{command.name}`"
+        yield warning("command", "a shell finds no `expand`", remedy)
     yield _check_terminal(environment, terminal)
     if local_model.is_installed():
         yield ok("local model", "installed: it writes where no key and no base URL are set")
     else:
         yield note("local model", "not installed; only needed without a key", local_model.REMEDY)
-
-
-def _check_command(environment: Mapping[str, str]) -> CheckResult:
-    command = shell_command(environment)
-    if command.ours:
-        return ok("command", f"`expand` in a shell is {command.found}")
-    if command.found is not None:
-        message = f"`expand` in a shell is {command.found}, another program (coreutils has one)"
-        return warning("command", message, f"type `{command.name}`")
-    remedy = f"add the folder of the installed commands to PATH, or type `{command.name}`"
-    return warning("command", "a shell finds no `expand`", remedy)
 
 
 def _check_terminal(environment: Mapping[str, str], terminal: Terminal) -> CheckResult:

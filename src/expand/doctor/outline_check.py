@@ -146,7 +146,7 @@ def as_json(check: OutlineCheck) -> dict[str, Json]:
 def as_github(findings: Iterable[OutlineFinding], workspace: Workspace, beside: Path) -> str:
     """One workflow command a finding."""
     return "".join(
-        f"::{finding.level} file={_property(_beside(finding, workspace, beside))},"
+        f"::{finding.level} file={_data(_beside(finding, workspace, beside)).replace(':', '%3A').replace(',', '%2C')},"
         f"line={finding.line},col={finding.column},title=outline::{_data(finding.sentence)}\n"
         for finding in findings
     )
@@ -183,7 +183,3 @@ def _beside(finding: OutlineFinding, workspace: Workspace, beside: Path) -> str:
 
 def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from expand.checks.finding import Finding, excerpt, finding
 from expand.markdown import blocks, matching, names
-from expand.markdown.blocks import Block
 from expand.references.footnotes import CITATION, NOTE
 from expand.references.passages import Passage
 
@@ -16,6 +15,8 @@ _BEHIND = re.compile(
 )
 _QUOTATION = re.compile(r"“([^“”]+)”|\"([^\"\n]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
 _LEFT_OUT = re.compile(r"\[[^\]]*\]|\.{3}|…+")
+_NOTICE = re.compile(r">[ \t]*(?:\[!|\*\*|__)")
+"""How a note of the author's begins that has the form of a quote."""
 _QUOTE_MARK = re.compile(r"(?m)^[ \t]*>[ \t]?")
 _ATTRIBUTION = re.compile(r"\n[ \t]*[—–-]{1,2}[ \t][^\n]*\Z")
 _SENTENCE_END = re.compile(r"[.!?:。！？：]")
@@ -41,9 +42,14 @@ def citation_findings(
     be cited and are not. ``known`` are the passages that the section may cite, by mark."""
     if known:
         yield from _unknown(text, known, section)
-        quotes = [block for block in blocks.blocks(text) if _is_quotation(block)]
+        quotes = [b for b in blocks.blocks(text) if b.kind == "quote" and not _NOTICE.match(b.text.lstrip())]
         for block in quotes:
-            yield from _of_quotation(_QUOTE_MARK.sub("", block.text), known, section, block.start + 1)
+            quote = _QUOTE_MARK.sub("", block.text)
+            passages = [known[note["mark"]] for note in NOTE.finditer(quote) if note["mark"] in known]
+            said = _ATTRIBUTION.sub("", NOTE.sub("", quote))
+            if passages and _long_enough(said) and not _stands_in(said, _cited(passages, known)):
+                message = f"{_places(passages)} does not say: {excerpt(said)}"
+                yield finding("misquoted", section, block.start + 1, message)
         for paragraph in blocks.paragraphs(text):
             if any(block.start <= paragraph.line < block.end for block in quotes):
                 continue
@@ -52,7 +58,10 @@ def citation_findings(
                 if passages:
                     yield from _of_sentence(sentence, passages, text, known, section, paragraph.line + 1)
     for claim in must_cite:
-        yield from _uncited(text, claim, section)
+        made = [paragraph for paragraph in blocks.paragraphs(text) if _makes(paragraph.text, claim)]
+        if not any(_ANY_CITATION.search(names.without_code(paragraph.text)) for paragraph in made):
+            line, what = (made[0].line + 1, "has no citation") if made else (1, "is not made")
+            yield finding("uncited-claim", section, line, f"the claim {excerpt(claim)} {what}")
 
 
 def _unknown(text: str, known: Mapping[str, Passage], section: int) -> Iterator[Finding]:
@@ -63,13 +72,8 @@ def _unknown(text: str, known: Mapping[str, Passage], section: int) -> Iterator[
             continue
         what = "cites what no reference says, or not any more" if mark else "cites a passage that there is not"
         line = bare.count("\n", 0, found.start()) + 1
-        yield finding(
-            "unknown-citation", section, line, f"{found[0].strip()} {what}: {excerpt(_around(text, found.start()))}"
-        )
-
-
-def _around(text: str, at: int) -> str:
-    return text[text.rfind("\n", 0, at) + 1 : at][-50:]
+        around = text[text.rfind("\n", 0, found.start()) + 1 : found.start()][-50:]
+        yield finding("unknown-citation", section, line, f"{found[0].strip()} {what}: {excerpt(around)}")
 
 
 def _sentences(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -85,18 +89,6 @@ def _sentences(text: str) -> Iterator[tuple[str, list[str]]]:
         if not held.rstrip().endswith((":", "：")) or at == len(text):
             yield NOTE.sub("", held), [note["mark"] for note in NOTE.finditer(held)]
             held = ""
-
-
-def _is_quotation(block: Block) -> bool:
-    """Whether a quote is one, and no note of the author's in that form."""
-    return block.kind == "quote" and not re.match(r">[ \t]*(?:\[!|\*\*|__)", block.text.lstrip())
-
-
-def _of_quotation(text: str, known: Mapping[str, Passage], section: int, line: int) -> Iterator[Finding]:
-    passages = [known[note["mark"]] for note in NOTE.finditer(text) if note["mark"] in known]
-    said = _ATTRIBUTION.sub("", NOTE.sub("", text))
-    if passages and _long_enough(said) and not _stands_in(said, _cited(passages, known)):
-        yield finding("misquoted", section, line, f"{_places(passages)} does not say: {excerpt(said)}")
 
 
 def _cited(passages: Sequence[Passage], known: Mapping[str, Passage]) -> str:
@@ -119,10 +111,9 @@ def _of_sentence(
             continue
         yield finding("misquoted", section, line, f"{where} does not say: {excerpt(quotation)}")
     code = [found["code"].strip() for found in _CODE.finditer(sentence)]
-    every = [
-        *_OPTION.findall(sentence),
-        *(found["figures"] for found in _VERSION.finditer(sentence) if _is_version(found)),
-    ]
+    # Figures with points between are a version and no amount: three, or with a word that says so.
+    versions = [(found[0], found["figures"]) for found in _VERSION.finditer(sentence)]
+    every = [*_OPTION.findall(sentence), *(v for said, v in versions if v.count(".") > 1 or said != v)]
     missing = [word for word in every if not re.search(rf"(?<![\d.-]){re.escape(word)}(?![\w-]|\.\d)", cited)]
     others = "\n".join([*(p.text for p in known.values()), *(fence.code for fence in blocks.fences(text))])
     for symbol in code:
@@ -131,11 +122,6 @@ def _of_sentence(
             missing += [symbol] if not re.search(rf"(?<!\w){re.escape(last)}(?!\w)", others) else []
     for word in dict.fromkeys(missing):
         yield finding("not-in-reference", section, line, f"{where} is cited for {excerpt(word)}, and does not have it")
-
-
-def _is_version(found: re.Match[str]) -> bool:
-    """Whether figures with points between are a version and no amount: three, or with a word that says so."""
-    return found["figures"].count(".") > 1 or found[0] != found["figures"]
 
 
 def _long_enough(quotation: str) -> bool:
@@ -157,14 +143,6 @@ def _stands_in(quotation: str, text: str) -> bool:
 
 def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
-
-
-def _uncited(text: str, claim: str, section: int) -> Iterator[Finding]:
-    made = [paragraph for paragraph in blocks.paragraphs(text) if _makes(paragraph.text, claim)]
-    if any(_ANY_CITATION.search(names.without_code(paragraph.text)) for paragraph in made):
-        return
-    line, what = (made[0].line + 1, "has no citation") if made else (1, "is not made")
-    yield finding("uncited-claim", section, line, f"the claim {excerpt(claim)} {what}")
 
 
 def _makes(text: str, claim: str) -> bool:

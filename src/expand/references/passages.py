@@ -99,34 +99,25 @@ def passages_of(data: bytes, path: str, wanted: range | None = None) -> tuple[Pa
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise ValueError(f"byte {error.start} is not UTF-8") from error
-        parts = list(_cells(text)) if suffix == ".ipynb" else [_lines(text, suffix)]
+        if suffix == ".ipynb":
+            parts = list(_cells(text))
+        elif suffix in HTML:
+            parts = [_HtmlReader(text).lines()]
+        else:
+            rows = ["" if _HIDDEN_LINE.match(row) else row for row in bare_rows(text)]
+            headings = blocks.headings(text) if suffix in MARKDOWN else ()
+            titles = [(block.start, block.level, block.title) for block in headings]
+            parts = [Lines(rows, range(1, len(rows) + 1), titles)]
     parts = parts if wanted is None else [lines.only(wanted) for lines in parts]
     return tuple(passage for lines in parts for passage in cut(lines, path))
-
-
-def _lines(text: str, suffix: str) -> Lines:
-    if suffix in HTML:
-        reader = _HtmlReader()
-        reader.feed(text)
-        reader.close()
-        return reader.lines()
-    rows = ["" if _HIDDEN_LINE.match(row) else row for row in bare_rows(text)]
-    headings = blocks.headings(text) if suffix in MARKDOWN else ()
-    return Lines(rows, range(1, len(rows) + 1), [(block.start, block.level, block.title) for block in headings])
 
 
 def cut(lines: Lines, path: str) -> Iterator[Passage]:
     """The passages of some lines, in order; none without a letter or digit."""
     for start, end, within in _pieces(lines):
-        for first, last, text in _bounded(lines, start, end):
-            yield Passage(
-                path=path,
-                unit=lines.unit,
-                first=lines.numbers[first],
-                last=lines.numbers[last],
-                text=text,
-                within=within,
-            )
+        for at, to, text in _bounded(lines, start, end):
+            first, last = lines.numbers[at], lines.numbers[to]
+            yield Passage(path=path, unit=lines.unit, first=first, last=last, text=text, within=within)
 
 
 def _pieces(lines: Lines) -> Iterator[tuple[int, int, tuple[str, ...]]]:
@@ -235,12 +226,14 @@ def _pages(data: bytes) -> Iterator[Lines]:
 class _HtmlReader(HTMLParser):
     """Takes the text out of a web page: a row for each block, those of ``pre`` as they are, and a blank one between."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str) -> None:
         super().__init__()
         self.rows: list[tuple[str, int]] = []
         self.headings: list[tuple[int, int]] = []
         self._said, self._line = "", 0
         self._hidden = self._verbatim = 0
+        self.feed(page)
+        self.close()
 
     def lines(self) -> Lines:
         """The text with the lines of the file that it begins on."""
@@ -288,19 +281,16 @@ def rankings(passages: Sequence[Passage], queries: Sequence[str]) -> list[list[P
     # Chinese word, which mostly has two characters.
     with closing(sqlite3.connect(":memory:")) as index:
         index.execute("CREATE VIRTUAL TABLE passage USING fts5(terms)")
-        rows = ((number, _words(f"{' '.join(p.within)} {p.path} {p.text}")) for number, p in enumerate(passages))
-        index.executemany("INSERT INTO passage (rowid, terms) VALUES (?, ?)", rows)
+        for number, one in enumerate(passages):  # the terms as often as they stand there
+            rows = f"{' '.join(one.within)} {one.path} {one.text}".splitlines()
+            words = " ".join(term for row in rows for term in sorted(matching.terms(row)))
+            index.execute("INSERT INTO passage (rowid, terms) VALUES (?, ?)", (number, words))
         found = []
         for query in queries:
             terms = " OR ".join(f'"{term}"' for term in sorted(matching.terms(query)))
             asked = "SELECT rowid FROM passage WHERE passage MATCH ? ORDER BY rank, rowid"
             found.append([passages[number] for (number,) in (index.execute(asked, (terms,)) if terms else ())])
         return found
-
-
-def _words(text: str) -> str:
-    """The terms of a text, as often as they stand there."""
-    return " ".join(term for row in text.splitlines() for term in sorted(matching.terms(row)))
 
 
 def within_tokens(

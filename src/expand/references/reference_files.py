@@ -37,6 +37,8 @@ _PACKAGES = frozenset({"node_modules", "target", "__pycache__", "venv", "site-pa
 """Folders of what others wrote or a build made."""
 _SAID = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)(?:-(?P<last>[1-9]\d*))?)?")
 _WILD = re.compile(r"[*?]")
+_GLOB = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+"""``**`` stands for any folders, ``*`` and ``?`` for parts of one name."""
 _TOKENS = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
 
 
@@ -141,7 +143,8 @@ def _files(workspace: Workspace, reference: Reference) -> Iterator[tuple[Path, r
         raise _mistake(reference, "does not exist", "correct the path, or remove the reference")
     if wanted is not None:
         raise _mistake(reference, "names lines of several files", "name one file")
-    pattern = re.compile(_as_regex(name[len(fixed) :]) if wild else ".*", re.DOTALL)
+    regex = "".join(_GLOB.get(token) or re.escape(token) for token in _TOKENS.findall(name[len(fixed) :]))
+    pattern = re.compile(regex if wild else ".*", re.DOTALL)
     found = [
         file for file in _walk(path, workspace, repository) if pattern.fullmatch(file.relative_to(path).as_posix())
     ]
@@ -152,19 +155,12 @@ def _files(workspace: Workspace, reference: Reference) -> Iterator[tuple[Path, r
     yield from ((file, None, False) for file in found)
 
 
-def _as_regex(pattern: str) -> str:
-    """A pattern of file names: ``**`` stands for any folders, ``*`` and ``?`` for parts of one name."""
-    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(wild.get(token) or re.escape(token) for token in _TOKENS.findall(pattern))
-
-
 def _walk(folder: Path, workspace: Workspace, repository: Path) -> Iterator[Path]:
     """The files in a folder and below in order, without what is refused; no link is followed."""
     for place, below, names in os.walk(folder):
         here = Path(place)
         below[:] = sorted(n for n in below if n not in _PACKAGES and not _refused(here / n, workspace, repository))
-        for name in sorted(names):
-            file = here / name
+        for file in (here / name for name in sorted(names)):
             if not file.is_symlink() and file.is_file() and not _refused(file, workspace, repository):
                 yield file
 

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -63,7 +63,7 @@ def save(workspace: Workspace, url: str, *, name: str = "") -> Snapshot:
         raise InputError("the address holds a user name or a password", remedy="leave it out: it would be written down")
     data, media = _fetch(url)
     file = name or _file_name(url, media)
-    path = workspace.inside(FOLDER, file)
+    path, shown = workspace.inside(FOLDER, file), f"{FOLDER}/{file}"
     if PurePosixPath(file).name != file or file.startswith(".") or file.endswith(SIDECAR):
         raise InputError(f"{file!r} is no name for a file in {FOLDER}/", remedy="give a plain name, such as tokio.html")
     try:
@@ -77,20 +77,16 @@ def save(workspace: Workspace, url: str, *, name: str = "") -> Snapshot:
         present = hashlib.sha256(read_bytes(path)).hexdigest()
         if former is None or present != former.sha256:
             what = "was changed since it was saved" if former else "is no saved page"
-            raise InputError(
-                f"this file {what}", remedy="give --name, or move it", place=Place(path=f"{FOLDER}/{file}")
-            )
+            raise InputError(f"this file {what}", remedy="give --name, or move it", place=Place(path=shown))
         if former.url != url:
-            raise InputError(
-                f"this is the page {former.url}", remedy="give --name", place=Place(path=f"{FOLDER}/{file}")
-            )
+            raise InputError(f"this is the page {former.url}", remedy="give --name", place=Place(path=shown))
         if present == sha256:
-            return Snapshot(path=f"{FOLDER}/{file}", saved=former, size=len(data), changed=False)
+            return Snapshot(path=shown, saved=former, size=len(data), changed=False)
     saved = Saved(url=url, date=datetime.now(UTC).date().isoformat(), sha256=sha256)
     write_bytes_atomically(path, data)
-    said = {"url": saved.url, "date": saved.date, "sha256": saved.sha256}
-    write_atomically(path.with_name(file + SIDECAR), yaml.safe_dump(said, allow_unicode=True, sort_keys=False))
-    return Snapshot(path=f"{FOLDER}/{file}", saved=saved, size=len(data), changed=True)
+    said = yaml.safe_dump(asdict(saved), allow_unicode=True, sort_keys=False)
+    write_atomically(path.with_name(file + SIDECAR), said)
+    return Snapshot(path=shown, saved=saved, size=len(data), changed=True)
 
 
 def _fetch(url: str) -> tuple[bytes, str]:

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from expand.budget import pico_from_usd
 from expand.ledger.aggregates import Day, Slice
-from expand.ledger.values import AttemptRow, State
+from expand.ledger.values import State
 from expand.reports import messages
 from expand.reports.data import BookData, slices_by_chapter
 from expand.reports.report_model import Fact, Facts, Notes, Report, Row, Table, columns, table
@@ -228,13 +228,10 @@ def errors(data: BookData) -> Table:
 def latest(data: BookData) -> Table:
     """The latest attempts one by one: estimated against actual, reserved against used."""
     names = "chapter section purpose state estimated prompt error output_cap completion reserved_tokens used"
-    return table("attempts_latest", names, map(_attempt, data.aggregates.latest))
-
-
-def _attempt(row: AttemptRow) -> Row:
-    measured = row.usage_source == "provider" and row.prompt_estimate
-    error = signed_percent(row.usage.prompt / row.prompt_estimate - 1) if measured else None
-    return (
-        *(row.chapter, row.section, row.purpose, str(row.state), row.prompt_estimate, row.usage.prompt, error),
-        *(row.output_cap, row.usage.completion, row.reserved.tokens, row.used_tokens),
-    )
+    rows: list[Row] = []
+    for a in data.aggregates.latest:
+        measured = a.usage_source == "provider" and a.prompt_estimate
+        error = signed_percent(a.usage.prompt / a.prompt_estimate - 1) if measured else None
+        estimated = a.chapter, a.section, a.purpose, str(a.state), a.prompt_estimate, a.usage.prompt, error
+        rows.append((*estimated, a.output_cap, a.usage.completion, a.reserved.tokens, a.used_tokens))
+    return table("attempts_latest", names, rows)

@@ -9,7 +9,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from unicodedata import east_asian_width
 from xml.etree import ElementTree as ET
 
@@ -19,7 +19,6 @@ from expand.reports.data import BookData, SectionData
 from expand.reports.plan_report import Plans
 from expand.reports.report_model import Chart, Series
 
-T = TypeVar("T")
 MOST_SECTIONS = 60
 """With more sections than these, a chart shows chapters."""
 
@@ -122,10 +121,14 @@ LONGEST_LABEL = 20
 def draw(chart: Chart) -> str:
     """One chart as an ``svg`` element, to stand in a page."""
     graph = _graph(chart)
-    for series in chart.series:
-        graph.add(series.name, _in_order(chart, series.values))
+    for series in chart.series:  # bars are drawn from the bottom up, and read from the top down
+        graph.add(series.name, series.values if chart.shape == "line" else series.values[::-1])
     root = ET.fromstring(graph.render())
-    _strip(root)
+    for parent in list(root.iter()):
+        for child in list(parent):  # scripts, and what only they need
+            tooltip = child.tag == f"{{{SVG}}}g" and child.get("class", "").startswith("tooltip")
+            if tooltip or child.tag in (f"{{{SVG}}}script", f"{{{SVG}}}desc"):
+                parent.remove(child)
     root.set("role", "img")
     root.set("aria-label", chart.alternative)
     root.set("class", "picture")
@@ -172,7 +175,7 @@ def _graph(chart: Chart) -> Any:
         "print_values": False,
         "margin": 8,
         "no_data_text": "",
-        "y_labels": _scale(chart),
+        "y_labels": _scale([value for series in chart.series for value in series.values]),
     }
     if chart.shape == "line":
         every = max(1, -(-len(chart.labels) // 5))
@@ -195,29 +198,13 @@ def _graph(chart: Chart) -> Any:
         margin_left=8 + 5 * max(sum(east_asian_width(c) in "WF" for c in label) for label in labels),
         margin_right=24,
         zero=0,
-        x_labels=_in_order(chart, labels),
+        x_labels=labels[::-1],
     )
 
 
-def _scale(chart: Chart) -> list[int]:
+def _scale(values: Sequence[int]) -> list[int]:
     """The marks of the scale: at most six round ones, from 0 to above the greatest value."""
-    values = [value for series in chart.series for value in series.values]
     greatest, least = max([*values, 1]), min([*values, 0])
-    step = next(
-        size * 10**power for power in range(30) for size in (1, 2, 5) if (greatest - least) / (size * 10**power) <= 5
-    )
+    sizes = (size * 10**power for power in range(30) for size in (1, 2, 5))
+    step = next(size for size in sizes if (greatest - least) / size <= 5)
     return [step * number for number in range(math.floor(least / step), math.ceil(greatest / step) + 1)]
-
-
-def _in_order(chart: Chart, items: Sequence[T]) -> list[T]:
-    """Bars are drawn from the bottom up, and read from the top down."""
-    return list(items) if chart.shape == "line" else list(reversed(items))
-
-
-def _strip(root: ET.Element) -> None:
-    """Takes out scripts and what only they need."""
-    for parent in list(root.iter()):
-        for child in list(parent):
-            tooltip = child.tag == f"{{{SVG}}}g" and child.get("class", "").startswith("tooltip")
-            if tooltip or child.tag in (f"{{{SVG}}}script", f"{{{SVG}}}desc"):
-                parent.remove(child)

@@ -1,7 +1,6 @@
 """The drafts of a book held against their outlines, for the status report."""
 
 from collections.abc import Collection
-from pathlib import Path
 
 from expand.drafting.accept import review
 from expand.drafting.model_setup import profile_of
@@ -9,7 +8,7 @@ from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
-from expand.outline import Book, Plan
+from expand.outline import Plan
 from expand.reports.data import BookData
 from expand.reports.status_report import Reviews
 from expand.settings import Settings
@@ -21,7 +20,10 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
     drafted = [
         chapter.id
         for chapter in data.chapters
-        if chapter.outlined is not None and _draft_path(workspace, data.book, chapter.id).is_file()
+        if chapter.outlined is not None
+        and workspace.draft_path(
+            data.book.draft_name(chapter.id, workspace.draft_language(data.book, chapter.id))
+        ).is_file()
     ]
     judged = workspace.state_path("code", "verdicts.json").is_file()  # what runs stored has no verdicts
     known = _cached(workspace, settings, data, drafted) if drafted and not judged else {}
@@ -29,10 +31,6 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
         chapter: known.get(chapter) or review(workspace, settings, data.book, chapter, known_code=judged)
         for chapter in drafted
     }
-
-
-def _draft_path(workspace: Workspace, book: Book, chapter: str) -> Path:
-    return workspace.draft_path(book.draft_name(chapter, workspace.draft_language(book, chapter)))
 
 
 def _cached(workspace: Workspace, settings: Settings, data: BookData, drafted: Collection[str]) -> Reviews:

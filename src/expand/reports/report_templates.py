@@ -59,14 +59,9 @@ def _environment() -> jinja2.Environment:
     }
     environment.filters |= {
         "anchor": lambda name: re.sub(r"[._]", "-", name),
-        "code_parts": _code_parts,
+        # A sentence in parts, each with whether it stood between two backticks. More of them in a row stay text:
+        # Markdown would read a title's own backticks as the beginning of other code, and what follows as HTML.
+        "code_parts": lambda line: [(part, number % 2 == 1) for number, part in enumerate(_CODE.split(line))],
         "escaped": escaped,
     }
     return environment
-
-
-def _code_parts(line: str) -> list[tuple[str, bool]]:
-    """A sentence in parts, each with whether it stood between two backticks; more of them in a row stay text: Markdown
-    would read a title's own backticks as the beginning of other code, and what stands behind them as HTML."""
-    parts = _CODE.split(line)
-    return [(part, number % 2 == 1) for number, part in enumerate(parts)]

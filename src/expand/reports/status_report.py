@@ -37,6 +37,11 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
     full = full_plan(data)
     plans = plans_of(data)
     drawn = charts(data, plans, language)
+    sources = [
+        messages.say(language, f"say.source.{source}", ids=messages.joined(language, ids))
+        for source in ("document", "record")
+        if (ids := [chapter.id for chapter in data.chapters if _source(chapter) == source])
+    ]
     blocks: tuple[Block | None, ...] = (
         finished_chapters(data, language),
         pending_chapters(data, full, language),
@@ -59,7 +64,7 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
         by_model(data),
         by_purpose(data),
         drawn.get("picture.purposes"),
-        Notes("notes", _notes(data, language)),
+        Notes("notes", (*outline_notes(data, language), *sources, *budget_notes(data, language))),
     )
     said = messages.say(language, title, book=data.book.title.say(language))
     return Report("status", said, language, data.now, tuple(block for block in blocks if block is not None))
@@ -227,12 +232,3 @@ def _step(chapter: ChapterData, result: ChapterResult | None, language: str) -> 
     else:
         key, lines = "accept" if result.kept else "review", messages.counted(language, "line", result.lines)
     return messages.say(language, f"say.todo.{key}", id=chapter.id, title=title, lines=lines)
-
-
-def _notes(data: BookData, language: str) -> tuple[str, ...]:
-    notes = [*outline_notes(data, language)]
-    for source in ("document", "record"):
-        ids = [chapter.id for chapter in data.chapters if _source(chapter) == source]
-        if ids:
-            notes.append(messages.say(language, f"say.source.{source}", ids=messages.joined(language, ids)))
-    return (*notes, *budget_notes(data, language))
