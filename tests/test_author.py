@@ -21,7 +21,7 @@ from expand.llm.endpoint import Endpoint, headers_of_environment, is_loopback
 from expand.llm.failures import MESSAGE_LIMIT, one_line, said_in
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import failure_of
-from expand.llm.request_form import Mode, RequestForm
+from expand.llm.request_form import RequestForm
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, OnText, Request, Usage, ignore_text
 from expand.redaction import note_keys
 from expand.schema import Json
@@ -404,7 +404,7 @@ async def test_parameters_cannot_replace_what_the_reservation_rests_on(
             api_key=None,
             base_url="http://127.0.0.1:9/v1",
         ),
-        RequestForm(cap_name="max_tokens"),
+        RequestForm(output_cap_name="max_tokens"),
     ) as author:
         await author.complete(request, client_request_id="x")
     sent = json.loads(route.calls.last.request.content)
@@ -625,7 +625,7 @@ async def test_a_proxy_in_the_environment_is_not_used_for_this_machine(
 
 
 def form_of(*, stream: bool) -> RequestForm:
-    return RequestForm(mode=Mode.STREAM_WITH_USAGE if stream else Mode.PLAIN)
+    return RequestForm(stream=stream)
 
 
 async def until_mended(author: OpenAIAuthor, on_text: OnText = ignore_text) -> Answer:

@@ -13,7 +13,6 @@ import pytest
 from expand.llm.failures import (
     MESSAGE_LIMIT,
     YEAR_SECONDS,
-    Habit,
     asked_wait,
     habits,
     refused,
@@ -21,6 +20,7 @@ from expand.llm.failures import (
     said_in,
     until,
 )
+from expand.llm.failures import fits as matches
 from expand.llm.types import AttemptFailedError, Failure
 
 NOW = 1_795_000_000.0
@@ -54,10 +54,12 @@ def test_what_a_refusal_means(seen: dict[str, Any]) -> None:
 
 def test_every_habit_states_something() -> None:
     assert len(habits()) > 100
-    assert {habit.means for habit in habits()} <= set(Failure)
     for habit in habits():
-        assert habit.status or habit.codes or habit.words, habit
-        assert all(code == code.lower() for code in habit.codes), habit
+        assert set(habit) <= {"provider", "means", "status", "codes", "words", "remedy"}, habit
+        assert habit["means"] in set(Failure), habit
+        assert habit.get("status") or habit.get("codes") or habit.get("words"), habit
+        assert all(code == code.lower() for code in habit.get("codes", ())), habit
+        re.compile(habit.get("words", ""))
 
 
 @pytest.mark.parametrize(
@@ -66,11 +68,8 @@ def test_every_habit_states_something() -> None:
      (429, {"a"}, "slow down", False), (429, {"a", "c"}, "OUT OF MONEY", True)],
 )  # fmt: skip
 def test_a_habit_fits_where_all_that_it_states_does(status: int, codes: set[str], text: str, fits: bool) -> None:
-    habit = Habit(
-        provider="x", means=Failure.QUOTA, status=frozenset({429}), codes=frozenset({"a", "b"}),
-        words=re.compile("out of money", re.IGNORECASE),
-    )  # fmt: skip
-    assert habit.fits(status, frozenset(codes), text) is fits
+    habit = {"provider": "x", "means": "quota", "status": [429], "codes": ["a", "b"], "words": "out of money"}
+    assert matches(habit, status, frozenset(codes), text) is fits
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import respx
 from expand.llm.endpoint import Endpoint, api_url, other_url
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.profile import profile_for
-from expand.llm.request_form import LEAST_CAP, Mode, RequestForm
+from expand.llm.request_form import LEAST_CAP, RequestForm
 from expand.llm.types import Answer, AttemptFailedError, Failure, Message, Request
 
 BASE = "http://127.0.0.1:9"
@@ -103,9 +103,9 @@ def test_what_is_advised_is_what_a_profile_can_say(line: str) -> None:
     profile = profile_for("m", {"m": tomllib.loads(line)})
     form = RequestForm.of(profile)
     found = {
-        "max_tokens": form.cap_name == "max_tokens",
-        "leave_out": bool(form.left_out),
-        "stream =": form.mode is Mode.PLAIN,
+        "max_tokens": form.output_cap_name == "max_tokens",
+        "leave_out": bool(form.leave_out),
+        "stream =": not form.stream,
         "system_role": form.system_role == "user",
         "max_output_tokens": profile.max_output_tokens == 4096,
     }
@@ -200,7 +200,8 @@ async def test_a_request_keeps_its_key_whatever_its_form(httpx2_mock: respx.Rout
 def test_what_a_profile_leaves_out_is_not_sent() -> None:
     profile = profile_for("m", {"m": {"leave_out": ["temperature", "stream_options"], "system_role": "user"}})
     form = RequestForm.of(profile)
-    assert form.mode is Mode.STREAM
+    assert form.stream
+    assert "stream_options" in form.leave_out
     assert "temperature" not in form.body(request())
     assert [message["role"] for message in form.messages(request())] == ["user"]
 

@@ -207,9 +207,9 @@ def form_of(terms: Mapping[str, Json]) -> RequestForm:
     left_out = terms.get("leave_out") or ()  # batches of earlier versions say nothing of the last two
     assert isinstance(left_out, list | tuple)  # as ``terms_of`` wrote it
     return RequestForm(
-        cap_name=cast("OutputCapName", terms["output_cap_name"]),
+        output_cap_name=cast("OutputCapName", terms["output_cap_name"]),
         system_role=cast("SystemRole", terms.get("system_role", "system")),
-        left_out=frozenset(str(name) for name in left_out),
+        leave_out=frozenset(str(name) for name in left_out),
     )
 
 

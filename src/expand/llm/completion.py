@@ -173,19 +173,18 @@ def answer_from(body: bytes, *, request_id: str = "") -> Answer:
 
 
 def believed(answer: Answer, *, prompt_bytes: int, cap: int) -> Answer:
-    """The answer without a usage that cannot be true: a token has a byte at least, and a server adds a template and
-    instructions of its own, but no book; one that does not keep to ``cap`` does not write twenty times as much."""
+    """The answer without a usage that cannot be true, and known to be cut where it used the cap up, for which gateways
+    report ``stop``.
+
+    A token has a byte at least, and a server adds a template and instructions of its own, but no book; one that does
+    not keep to ``cap`` does not write twenty times as much."""
     usage = answer.usage
-    if usage is None or (usage.prompt <= prompt_bytes + ADDED_TOKENS and usage.completion <= 20 * cap + ADDED_TOKENS):
+    if usage is None:
         return answer
-    return replace(answer, usage=None)
-
-
-def cut_at(answer: Answer, cap: int) -> Answer:
-    """The answer, known to be cut where it used the cap up: gateways report ``stop`` for that."""
-    used_up = answer.usage is not None and answer.usage.completion >= cap
-    stopped = answer.finish in (Finish.STOP, Finish.OTHER)
-    return replace(answer, finish=Finish.LENGTH) if used_up and stopped else answer
+    if usage.prompt > prompt_bytes + ADDED_TOKENS or usage.completion > 20 * cap + ADDED_TOKENS:
+        return replace(answer, usage=None)
+    used_up = usage.completion >= cap and answer.finish in (Finish.STOP, Finish.OTHER)
+    return replace(answer, finish=Finish.LENGTH) if used_up else answer
 
 
 def _unwrapped(chunk: Mapping[str, object]) -> Mapping[str, object]:
@@ -248,17 +247,12 @@ def _texts(content: object, depth: int) -> Iterator[str]:
 
 def usage_in(data: Mapping[str, object], *inner: Mapping[str, object] | None) -> Usage | None:
     """The usage that a completion or a chunk reports, in itself or in one of its ``inner`` objects."""
-    return next((usage for place in _places(data, *inner) if (usage := usage_from(place)) is not None), None)
-
-
-def _places(data: Mapping[str, object], *inner: Mapping[str, object] | None) -> Iterator[object]:
     for part in (data, data.get("x_groq"), *inner):
         if isinstance(part, dict):
             for name in _USAGE["places"]:
-                if part.get(name):
-                    yield part[name]
-    if "eval_count" in data:  # Ollama's own
-        yield data
+                if (usage := usage_from(part.get(name))) is not None:
+                    return usage
+    return usage_from(data) if "eval_count" in data else None  # Ollama's own
 
 
 def usage_from(value: object) -> Usage | None:

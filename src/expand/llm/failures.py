@@ -7,13 +7,13 @@ where none does. Pure: nothing is sent, and no SDK is needed.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
+from typing import Any
 
 from expand.llm.types import AttemptFailedError, Failure
 from expand.paths import packaged_table
@@ -66,40 +66,19 @@ _WINDOW = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Habit:
-    """How one provider words one kind of refusal. It fits where everything that it states fits; ``codes`` are in lower
-    case. ``remedy`` takes the place of the failure's own."""
-
-    provider: str
-    means: Failure
-    status: frozenset[int] = frozenset()
-    codes: frozenset[str] = frozenset()
-    words: re.Pattern[str] | None = None
-    remedy: str = ""
-
-    def fits(self, status: int, codes: frozenset[str], text: str) -> bool:
-        """Whether a refusal is of this kind."""
-        return (
-            (not self.status or status in self.status)
-            and (not self.codes or not self.codes.isdisjoint(codes))
-            and (self.words is None or self.words.search(text) is not None)
-        )
-
-
 @cache
-def habits() -> tuple[Habit, ...]:
-    """All habits that are known, in the order in which they are asked."""
-    return tuple(
-        Habit(
-            provider=line["provider"],
-            means=Failure(line["means"]),
-            status=frozenset(line.get("status", ())),
-            codes=frozenset(line.get("codes", ())),
-            words=re.compile(line["words"], re.IGNORECASE) if "words" in line else None,
-            remedy=line.get("remedy", ""),
-        )
-        for line in packaged_table("failures")["habits"]
+def habits() -> Sequence[Mapping[str, Any]]:
+    """How providers word refusals, in the order in which they are asked."""
+    table: Sequence[Mapping[str, Any]] = packaged_table("failures")["habits"]
+    return table
+
+
+def fits(habit: Mapping[str, Any], status: int, codes: frozenset[str], text: str) -> bool:
+    """Whether a refusal is of this kind: everything that the habit states fits."""
+    return (
+        ("status" not in habit or status in habit["status"])
+        and ("codes" not in habit or not codes.isdisjoint(habit["codes"]))
+        and ("words" not in habit or re.search(habit["words"], text, re.IGNORECASE) is not None)
     )
 
 
@@ -129,8 +108,8 @@ def failure_in(
     if 300 <= status < 400:
         failure = Failure.BAD_REQUEST
         said = f"redirected to {headers.get('location', '?')}; give that base URL"
-    elif habit := next((habit for habit in habits() if habit.fits(asked, codes, text)), None):
-        failure, remedy = habit.means, habit.remedy
+    elif habit := next((habit for habit in habits() if fits(habit, asked, codes, text)), None):
+        failure, remedy = Failure(habit["means"]), habit.get("remedy", "")
     else:
         failure = _BY_STATUS.get(asked, Failure.SERVER_ERROR if asked >= 500 or asked < 400 else Failure.BAD_REQUEST)
     if failure is Failure.TOO_LONG and (window := _WINDOW.search(text)):

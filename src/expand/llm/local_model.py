@@ -156,7 +156,7 @@ class EmbeddedAuthor(OpenAIAuthor):
         profile: Profile | None = None,
         start: Callable[[ServedModel], LocalServer] = ServerProcess,
     ) -> None:
-        super().__init__(Endpoint(api_key=None, for_openai=False), RequestForm(cap_name="max_tokens"))
+        super().__init__(Endpoint(api_key=None, for_openai=False), RequestForm(output_cap_name="max_tokens"))
         self._file = file
         self._profile = profile or profile_for(EMBEDDED_MODEL)
         self._start = start

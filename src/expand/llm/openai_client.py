@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from expand.errors import AuthorError
-from expand.llm.completion import believed, cut_at
+from expand.llm.completion import believed
 from expand.llm.endpoint import Endpoint, checked_key, checked_url, other_url
 from expand.llm.request_form import MENDABLE, RequestForm, advice, mended
 from expand.llm.types import Answer, AttemptFailedError, OnText, Request, ignore_text
@@ -101,22 +101,14 @@ class OpenAIAuthor(OpenAIClient):
         connection = await self._connected()
         form, url = self._form(request.model), self._tried_urls[-1]
         try:
-            answer = await connection.complete(
-                request.model,
-                form.messages(request),
-                form.body(request),
-                mode=form.mode,
-                client_request_id=client_request_id,
-                on_text=on_text,
-            )
+            answer = await connection.complete(request, form, client_request_id=client_request_id, on_text=on_text)
         except AttemptFailedError as failed:
             if failed.failure in MENDABLE:
                 failed.mended = self._mended(connection, failed, request, form, url)
             raise
         self._answered = True
-        cap = form.cap(request)
         prompt_bytes = sum(len(message.content.encode(errors="replace")) for message in request.messages)
-        return cut_at(believed(answer, prompt_bytes=prompt_bytes, cap=cap), cap)
+        return believed(answer, prompt_bytes=prompt_bytes, cap=form.cap(request))
 
     def advice(self, model: str) -> tuple[str, ...]:
         """What to write into ``expand.toml``, so that what this author had to find out is known from the beginning."""

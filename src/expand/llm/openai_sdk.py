@@ -23,10 +23,9 @@ from expand.llm.completion import StreamedAnswer
 from expand.llm.endpoint import Endpoint, is_loopback
 from expand.llm.failures import garbled, one_line, refused, request_id_in, said_in
 from expand.llm.framing import JsonReader
-from expand.llm.request_form import Mode
-from expand.llm.types import Answer, AttemptFailedError, Failure, OnText
+from expand.llm.request_form import RequestForm
+from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request
 from expand.redaction import hidden
-from expand.schema import Json
 
 SDK_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
 """What may be raised while a request is sent and its response read; ``ValueError`` is a body that is no JSON."""
@@ -96,30 +95,24 @@ class Connection:
         """Send whatever comes next to another base URL; what is under way is left alone."""
         self.client.base_url = url
 
-    async def complete(
-        self,
-        model: str,
-        messages: list[dict[str, str]],
-        body: Mapping[str, Json],
-        *,
-        mode: Mode,
-        client_request_id: str,
-        on_text: OnText,
-    ) -> Answer:
-        """Send one chat completion request; ``body`` are the fields that go out as they are."""
+    async def complete(self, request: Request, form: RequestForm, *, client_request_id: str, on_text: OnText) -> Answer:
+        """Send one chat completion request, put in a form."""
         exchange, reader, answer = _Exchange(), JsonReader(), StreamedAnswer(on_text)
         _current_exchange.set(exchange)
+        body = form.body(request)
         sent: dict[str, Any] = {
-            "model": model,
-            "messages": messages,
+            "model": request.model,
+            "messages": form.messages(request),
+            "stream": form.stream,
             "extra_body": {name: value for name, value in body.items() if name not in OWN_FIELDS},
             "extra_headers": {**self.headers, "X-Client-Request-Id": client_request_id},
         }
+        if form.stream and "stream_options" not in form.leave_out:
+            sent["stream_options"] = {"include_usage": True}
         failed = None
         try:
             async with asyncio.timeout(self._total_seconds):
-                plain = mode is Mode.PLAIN
-                values = self._plain(sent, exchange, reader) if plain else self._streamed(sent, exchange, reader, mode)
+                values = (self._streamed if form.stream else self._plain)(sent, exchange, reader)
                 async with aclosing(values):
                     async for value in values:
                         answer.add(value)
@@ -141,7 +134,8 @@ class Connection:
             if failed is not None and not answer.complete:
                 raise failed
             # A body that came whole ends, whether or not it says so; a stream has to say it.
-            streamed = reader.events or (exchange.is_stream and not answer.started)
+            is_stream = exchange.headers.get("content-type", "").startswith("text/event-stream")
+            streamed = reader.events or (is_stream and not answer.started)
             ended = reader.done or not (streamed or reader.broken)
             return answer.finished(request_id=request_id, ended=ended, junk=reader.junk)
         except AttemptFailedError as error:
@@ -150,13 +144,11 @@ class Connection:
             raise error from error.__cause__
 
     async def _streamed(
-        self, sent: dict[str, Any], exchange: _Exchange, reader: JsonReader, mode: Mode
+        self, sent: dict[str, Any], exchange: _Exchange, reader: JsonReader
     ) -> AsyncGenerator[object, None]:
         """The JSON values of the response, as they arrive."""
-        if mode is Mode.STREAM_WITH_USAGE:
-            sent["stream_options"] = {"include_usage": True}
         with self.mapped():
-            stream = await self.completions.create(**sent, stream=True)
+            stream = await self.completions.create(**sent)
             if type(stream) is not openai.AsyncStream:
                 # What traces the SDK has put an object of its own in this place, and reads the SDK's chunks.
                 chunk: object = None
@@ -187,10 +179,10 @@ class Connection:
         failed = None
         try:
             with self.mapped(), suppress(ValueError, openai.APIResponseValidationError):
-                await self.completions.create(**sent, stream=False)
+                await self.completions.create(**sent)
         except AttemptFailedError as error:
             failed = error
-        if exchange.succeeded:
+        if exchange.response is not None and exchange.response.is_success:
             with self.mapped():
                 for value in reader.feed(exchange.body):
                     yield value
@@ -230,16 +222,6 @@ class _Exchange:
     def headers(self) -> Mapping[str, str]:
         """The response's headers, looked up in any case."""
         return self.response.headers if self.response is not None else {}
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the status is one of success."""
-        return self.response is not None and self.response.is_success
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether the server calls its response a stream of events."""
-        return self.headers.get("content-type", "").startswith("text/event-stream")
 
     @property
     def body(self) -> bytes:

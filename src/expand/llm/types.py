@@ -8,7 +8,7 @@ import enum
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
@@ -157,6 +157,7 @@ class Failure(enum.StrEnum):
     """The run was stopped before the answer arrived."""
 
 
+@dataclass(eq=False, repr=False)
 class AttemptFailedError(Exception):
     """An attempt brought no answer. Raised by authors only; never leaves the purchase.
 
@@ -167,28 +168,20 @@ class AttemptFailedError(Exception):
     as in ``Answer``. Its text went to ``on_text``. The message is printable: it may repeat what a
     server said."""
 
-    def __init__(
-        self,
-        failure: Failure,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after_seconds: float | None = None,
-        usage: Usage | None = None,
-        model: str = "",
-        provider_request_id: str = "",
-        remedy: str = "",
-    ) -> None:
-        self.message = printable(message)
+    failure: Failure
+    message: str
+    _: KW_ONLY
+    status: int | None = None
+    retry_after_seconds: float | None = None
+    usage: Usage | None = None
+    model: str = ""
+    provider_request_id: str = ""
+    remedy: str = ""
+    mended: str | None = None
+
+    def __post_init__(self) -> None:
+        self.message = printable(self.message)
         super().__init__(self.message)
-        self.failure = failure
-        self.status = status
-        self.retry_after_seconds = retry_after_seconds
-        self.usage = usage
-        self.model = model
-        self.provider_request_id = provider_request_id
-        self.remedy = remedy
-        self.mended: str | None = None
 
 
 OnText = Callable[[str], None]
