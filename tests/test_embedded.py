@@ -12,7 +12,7 @@ from scripted_server import ScriptedServer
 
 from expand.errors import InputError
 from expand.llm import local_model
-from expand.llm.local_model import EmbeddedAuthor, ServedModel, is_installed
+from expand.llm.local_model import EmbeddedAuthor, ServedModel, ServerProcess, is_installed
 from expand.llm.profile import EMBEDDED_MODEL
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 
@@ -23,12 +23,16 @@ REQUEST = Request(
 )
 
 
-class Started:
+class Started(ServerProcess):
     """Stands for a server in the process, and counts how often one was started."""
 
     def __init__(self, server: ScriptedServer) -> None:
-        self.listening_address = server.base_url.removesuffix("/v1")
+        self._address = server.base_url.removesuffix("/v1")
         self.closed = False
+
+    @property
+    def listening_address(self) -> str:
+        return self._address
 
     def close(self) -> None:
         self.closed = True

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from genai_prices.types import ModelPrice, Tier, TieredPrices
 
-from expand.llm.profile import EMBEDDED_MODEL, profile_for
-from expand.llm.tokens import Price, Rates, _price, batch_price_for, price_for
+from expand.llm.profile import EMBEDDED_MODEL, Price, profile_for
+from expand.llm.tokens import _price, batch_price_for, price_for
 from expand.llm.types import Usage
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -41,7 +41,7 @@ def test_prices_that_step_up_with_the_prompt() -> None:
         prompt=3_000_000,
         cached=300_000,
         completion=15_000_000,
-        steps=(Rates(above=200_000, prompt=6_000_000, cached=600_000, completion=22_500_000),),
+        steps=(Price(above=200_000, prompt=6_000_000, cached=600_000, completion=22_500_000),),
     )
     assert found.cost(Usage(prompt=200_000, completion=1)) == 200_000 * 3_000_000 + 15_000_000
     assert found.cost(Usage(prompt=200_001, completion=1)) == 200_001 * 6_000_000 + 22_500_000
@@ -136,7 +136,7 @@ def test_steps_of_one_kind_only_leave_the_other_as_it_is() -> None:
         )
     )
     assert found is not None
-    assert [r.prompt for r in found.rates] == [10**6, 2 * 10**6, 4 * 10**6]
-    assert {r.completion for r in found.rates} == {5 * 10**6}
+    assert [r.prompt for r in (found, *found.steps)] == [10**6, 2 * 10**6, 4 * 10**6]
+    assert {r.completion for r in (found, *found.steps)} == {5 * 10**6}
     assert found.cost(Usage(prompt=301, completion=0)) == 301 * 4 * 10**6
     assert found.cost(Usage(prompt=0, completion=2)) == 10**7

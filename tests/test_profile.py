@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expand.errors import InputError, InputErrors
-from expand.llm.profile import EMBEDDED_MODEL, Grammar, TokenPrices, is_known, profile_for, subject
+from expand.llm.profile import EMBEDDED_MODEL, Grammar, Price, is_known, profile_for, subject
 from expand.schema.positions import TomlPositions
 from expand.schema.source_text import Problems
 from expand.settings import SETTINGS
@@ -126,7 +126,7 @@ def test_overrides_are_laid_over_the_most_specific_last() -> None:
     assert profile.rpm == 60
     assert profile.tpm is None
     assert profile.parameters == {"temperature": 0.7, "seed": 7}
-    assert profile.prices == TokenPrices(prompt=Decimal("0.15"), completion=Decimal("0.6"), cached=Decimal("0.15"))
+    assert profile.prices == Price(prompt=150_000, completion=600_000, cached=150_000)
     assert profile_for("gpt-4o", overrides).concurrency == 2
 
 

@@ -27,7 +27,7 @@ from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger
-from expand.llm.local_model import EmbeddedAuthor, LocalServer, ServedModel
+from expand.llm.local_model import EmbeddedAuthor, ServedModel, ServerProcess
 from expand.llm.profile import profile_for
 from expand.llm.tokens import RANK_FILES, load_ranks
 from expand.llm.types import Answer, Finish, OnText, ignore_text
@@ -176,7 +176,7 @@ def test_an_author_that_is_not_asked_is_not_opened() -> None:
 
 
 def test_an_author_that_cannot_begin_ends_the_run_before_anything_is_reserved() -> None:
-    def lost(model: ServedModel) -> LocalServer:
+    def lost(model: ServedModel) -> ServerProcess:
         raise RuntimeError("the model file is damaged")
 
     async def begun() -> None:

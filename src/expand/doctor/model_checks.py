@@ -19,8 +19,8 @@ from expand.errors import InputError, UntrustedError
 from expand.llm import local_model
 from expand.llm.endpoint import OPENAI_URL, Endpoint, api_url, other_url
 from expand.llm.openai_client import OpenAIClient
-from expand.llm.profile import COMPATIBLE, Profile
-from expand.llm.tokens import Price, TokenCounter
+from expand.llm.profile import COMPATIBLE, Price, Profile
+from expand.llm.tokens import TokenCounter
 from expand.llm.types import AttemptFailedError
 from expand.outline import Book
 from expand.settings import Settings, require_author

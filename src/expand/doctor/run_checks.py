@@ -22,8 +22,8 @@ from expand.drafting.model_setup import author_for, profile_of
 from expand.drafting.run_context import open_ledger
 from expand.errors import ExpandError, InputErrors
 from expand.ledger import Order, no_price
-from expand.llm.profile import Profile, is_known
-from expand.llm.tokens import Price, TokenCounter, price_for, raised
+from expand.llm.profile import Price, Profile, is_known
+from expand.llm.tokens import TokenCounter, price_for, raised
 from expand.llm.types import Address, Author, Message, Request
 from expand.outline import Book
 from expand.settings import Overrides, Settings, read_settings

@@ -15,9 +15,9 @@ from expand.drafting.run_options import RunOptions
 from expand.errors import InputError, Place
 from expand.ledger import Ledger, OutputHistory
 from expand.llm.endpoint import Endpoint
-from expand.llm.profile import Profile, profile_for
+from expand.llm.profile import Price, Profile, profile_for
 from expand.llm.request_form import RequestForm
-from expand.llm.tokens import Price, TokenCounter, price_for
+from expand.llm.tokens import TokenCounter, price_for
 from expand.llm.types import Answer, OnText, Request, Usage, ignore_text
 from expand.outline import Book
 from expand.settings import ModelRole, Settings

@@ -43,7 +43,6 @@ class ModelFile:
 
     path: Path
     name: str
-    architecture: str
     context_window: int
     parameters: int
     languages: tuple[str, ...] | None
@@ -123,7 +122,6 @@ class _Reader:
         return ModelFile(
             path=self._path,
             name=_name(self._path),
-            architecture=str(architecture),
             context_window=window,
             parameters=weights,
             languages=tuple(str(one) for one in languages) if isinstance(languages, list) and languages else None,

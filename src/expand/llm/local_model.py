@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from expand.errors import InputError
 from expand.llm.endpoint import Endpoint
@@ -48,19 +48,6 @@ class ServedModel:
     context_window: int
     slots: int
     threads: int
-
-
-class LocalServer(Protocol):
-    """A server on this machine."""
-
-    @property
-    def listening_address(self) -> str:
-        """Where it listens, such as ``http://127.0.0.1:40123``, once the model is loaded. Raises what keeps it."""
-        ...
-
-    def close(self) -> None:
-        """End it."""
-        ...
 
 
 class ServerProcess:
@@ -146,7 +133,7 @@ class EmbeddedAuthor(OpenAIAuthor):
     """A local model as an author. An async context manager; the server starts when first needed.
 
     ``file`` is the model's, None for the shipped one, and ``profile`` its profile. ``start`` is ``ServerProcess``, or
-    anything that gives a server to talk to. ``complete`` raises ``InputError`` when a wheel is absent, otherwise as any
+    what stands in for it in tests. ``complete`` raises ``InputError`` when a wheel is absent, otherwise as any
     author."""
 
     def __init__(
@@ -154,13 +141,13 @@ class EmbeddedAuthor(OpenAIAuthor):
         file: ModelFile | None = None,
         *,
         profile: Profile | None = None,
-        start: Callable[[ServedModel], LocalServer] = ServerProcess,
+        start: Callable[[ServedModel], ServerProcess] = ServerProcess,
     ) -> None:
         super().__init__(Endpoint(api_key=None, for_openai=False), RequestForm(output_cap_name="max_tokens"))
         self._file = file
         self._profile = profile or profile_for(EMBEDDED_MODEL)
         self._start = start
-        self._server: LocalServer | None = None
+        self._server: ServerProcess | None = None
 
     async def aclose(self) -> None:
         """Close the connections to the server and end it."""

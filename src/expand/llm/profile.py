@@ -3,17 +3,20 @@
 Ready profiles of models stand in ``data/profiles.toml``, matched by model name: an exact name comes first, then the
 pattern with the most literal characters; ``openai/gpt-5`` also matches by its last part. What holds of the provider's
 server is laid over the ready profile, and the settings' ``[models."name-or-pattern"]`` tables over that, the most
-specific one last. Tokens are whole, prices are US dollars per million tokens.
+specific one last. Tokens are whole; prices are US dollars per million tokens there, and whole pico-dollars a token
+(1 USD = 10**12) here.
 
 Ready providers stand in ``data/providers.toml``; the settings' ``[providers.NAME]`` tables are laid over them, or are
 new ones. A provider that is not named is recognised by its base URL: by a host that is its own, or by a port of this
 machine, which is a guess, and is said to be one.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from fnmatch import fnmatchcase
 from functools import cache
 from math import ceil
@@ -22,6 +25,7 @@ from typing import Any, Literal, NamedTuple
 from expand.errors import InputError, Place
 from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
 from expand.llm.gguf import ModelFile
+from expand.llm.types import Usage
 from expand.paths import packaged_table
 from expand.schema import Json
 from expand.schema.validators import suggestion
@@ -100,13 +104,51 @@ StructuredOutput = Literal["json_schema", "json_object", "grammar", "none"]
 Tables = Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenPrices:
-    """US dollars per million tokens; ``cached`` is the price of a cached prompt token."""
+_PICO_PER_TOKEN = 10**6
+"""Pico-dollars a token for one US dollar per million tokens."""
 
-    prompt: Decimal
-    completion: Decimal
-    cached: Decimal
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price:
+    """Pico-dollars a token, for prompts of more than ``above`` tokens; ``cached`` is for cached prompt tokens.
+
+    ``steps`` replace them all for longer prompts, the shortest first."""
+
+    above: int = 0
+    prompt: int
+    cached: int
+    completion: int
+    steps: tuple[Price, ...] = ()
+
+    def cost(self, usage: Usage) -> int:
+        """What an answer cost, in pico-dollars, at the rates that its prompt's length calls for."""
+        rates = self._reached(usage.prompt)[-1]
+        fresh = usage.prompt - usage.cached
+        return fresh * rates.prompt + usage.cached * rates.cached + usage.completion * rates.completion
+
+    def bound(self, prompt_tokens: int, cap: int) -> int:
+        """The most that a request can cost, in pico-dollars: the cap used up, and the highest
+        rates that a prompt of up to ``prompt_tokens`` can reach."""
+        reached = self._reached(prompt_tokens)
+        prompt = max(max(rates.prompt, rates.cached) for rates in reached)
+        return prompt_tokens * prompt + cap * max(rates.completion for rates in reached)
+
+    def less(self, discount: Decimal) -> Price:
+        """The price less a discount (0.1 is a tenth), rounded up so that a reservation is never too small."""
+        prompt, cached, completion = (
+            int((pico * (1 - discount)).to_integral_value(rounding=ROUND_CEILING))
+            for pico in (self.prompt, self.cached, self.completion)
+        )
+        steps = tuple(step.less(discount) for step in self.steps)
+        return replace(self, prompt=prompt, cached=cached, completion=completion, steps=steps)
+
+    def _reached(self, prompt_tokens: int) -> list[Price]:
+        return [self, *(rates for rates in self.steps if prompt_tokens > rates.above)]
+
+
+def pico_per_token(usd_per_million: Decimal) -> int:
+    """Whole pico-dollars a token, rounded up."""
+    return int((usd_per_million * _PICO_PER_TOKEN).to_integral_value(rounding=ROUND_CEILING))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +189,7 @@ class Profile:
     calls_at_once: int | None = None
     rpm: int | None = None
     tpm: int | None = None
-    prices: TokenPrices | None = None
+    prices: Price | None = None
     batch_discount: Decimal | None = None
     aspects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     forms: tuple[Grammar, ...] = ()
@@ -281,37 +323,31 @@ def _fitted(profile: Profile, stated: Mapping[str, object]) -> Profile:
 
 def _changes(table: Mapping[str, Any]) -> dict[str, Any]:
     """What a table states, as the profile's own fields."""
-    changes: dict[str, Any] = {}
-    for name, value in table.items():
-        if name == "provider":
-            continue  # who serves the model is the settings' matter
+    changes: dict[str, Any] = {
         # A count may be written 9000.0 too.
-        changes[name] = tuple(value) if isinstance(value, list) else int(value) if isinstance(value, Decimal) else value
+        name: int(value) if isinstance(value, Decimal) else _frozen(value)
+        for name, value in table.items()
+        if name != "provider"  # who serves the model is the settings' matter
+    }
     if "batch_discount" in table:
-        changes["batch_discount"] = _exact(table["batch_discount"])
+        changes["batch_discount"] = Decimal(str(table["batch_discount"]))
     if "parameters" in table:
         changes["parameters"] = _json(table["parameters"])
-    if "aspects" in table:
-        changes["aspects"] = {language: tuple(aspects) for language, aspects in table["aspects"].items()}
     if "prices" in table:
-        prices = {name: _exact(price) for name, price in table["prices"].items()}
-        changes["prices"] = TokenPrices(**{"cached": prices["prompt"], **prices})
+        prices = {name: pico_per_token(Decimal(str(price))) for name, price in table["prices"].items()}
+        cached = prices.get("cached", prices["prompt"])
+        changes["prices"] = Price(prompt=prices["prompt"], cached=cached, completion=prices["completion"])
     if "forms" in table:
-        forms = table["forms"]
-        changes["forms"] = tuple(
-            Grammar(
-                aspect=form["aspect"],
-                openings=tuple(form["openings"]),
-                items=tuple(form["items"]),
-                rules=forms["rules"],
-            )
-            for form in forms["fields"]
-        )
+        forms = changes["forms"]
+        changes["forms"] = tuple(Grammar(rules=forms["rules"], **form) for form in forms["fields"])
     return changes
 
 
-def _exact(price: Any) -> Decimal:
-    return Decimal(str(price))
+def _frozen(value: Any) -> Any:
+    """The value with tuples for its lists."""
+    if isinstance(value, Mapping):
+        return {name: _frozen(inner) for name, inner in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def _json(value: Any) -> Any:

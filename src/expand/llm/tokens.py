@@ -4,9 +4,8 @@ The rank files of o200k and cl100k are package data (``data/tiktoken``, names an
 that counting never goes to the network. tiktoken deletes a cached file whose hash is wrong and then downloads it: hence
 every file is verified before tiktoken is told of it.
 
-A price is exact: whole pico-dollars a token (1 USD = 10**12), and None where unknown. It comes from the profile, else
-from the genai-prices package as installed; nothing is downloaded. Where a provider's price steps up with the length of
-the prompt, each step is kept.
+A price is None where unknown. It comes from the profile, else from the genai-prices package as installed; nothing is
+downloaded. Where a provider's price steps up with the length of the prompt, each step is kept.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from functools import cached_property, lru_cache
@@ -25,8 +24,8 @@ from typing import TYPE_CHECKING
 
 from expand.errors import InputError, Place
 from expand.llm.endpoint import OPENAI_URL, is_private
-from expand.llm.profile import EMBEDDED_MODEL, Profile
-from expand.llm.types import Message, Usage
+from expand.llm.profile import EMBEDDED_MODEL, Price, Profile, pico_per_token
+from expand.llm.types import Message
 from expand.paths import DATA
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ LONGEST_TOKEN = 16
 """Characters: ordinary text has hardly a token that is longer."""
 
 SYSTEMS_KEPT = 256
-"""System messages whose counts are remembered: those of the chapters looked at and worked on."""
+"""System messages whose counts are remembered: each is the same for all requests of a chapter, and several chapters may
+be worked on in turn."""
 
 _O200K = (
     "fb374d419588a4632f3f557e76b4b70aebbca790",
@@ -117,8 +117,8 @@ class TokenCounter:
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """The prompt tokens of ``messages``, the chat format's own included."""
-        around = TOKENS_PER_MESSAGE + TOKENS_PER_ROLE
-        return TOKENS_FOR_REPLY + sum(around + self._count_kept(m) for m in messages)
+        counts = [(self._count_system if m.role == "system" else self.count)(m.content) for m in messages]
+        return TOKENS_FOR_REPLY + sum(counts) + len(counts) * (TOKENS_PER_MESSAGE + TOKENS_PER_ROLE)
 
     def load(self) -> None:
         """Load the ranks now. Raises ``InputError`` as ``count`` does."""
@@ -128,12 +128,6 @@ class TokenCounter:
     def _loaded(self) -> tiktoken.Encoding:
         with _loading:
             return load_ranks(self.encoding, self._ranks_folder)
-
-    def _count_kept(self, message: Message) -> int:
-        """The tokens of a message; those of a system message are remembered, since it is the same
-        for all requests of a chapter, and several chapters may be worked on in turn."""
-        counted = self._count_system if message.role == "system" else self.count
-        return counted(message.content)
 
 
 def raised(tokens: int, margin: Decimal) -> int:
@@ -161,83 +155,30 @@ def load_ranks(encoding: str, folder: Path) -> tiktoken.Encoding:
     from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS  # type: ignore[import-untyped]
 
     name, digest = RANK_FILES[encoding]
-    found = _digest(folder / name)
-    if found != digest:
+    path = folder / name
+    content = b""
+    with suppress(OSError):
+        content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
         raise InputError(
-            f"the rank file of {encoding} is {'damaged' if found else 'missing'}",
+            f"the rank file of {encoding} is {'damaged' if content else 'missing'}",
             remedy="install the package again",
-            place=Place(path=folder / name),
+            place=Place(path=path),
         )
-    with _cache_folder(folder):
+    before = os.environ.get(_CACHE_VARIABLE)
+    os.environ[_CACHE_VARIABLE] = str(folder)
+    try:
         made = tiktoken.Encoding(**ENCODING_CONSTRUCTORS[encoding]())
+    finally:
+        os.environ.pop(_CACHE_VARIABLE)
+        if before is not None:
+            os.environ[_CACHE_VARIABLE] = before
     made._mergeable_ranks = {}  # a copy for pickling, of 23 MB
     return made
 
 
-def _digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
-
-
-@contextmanager
-def _cache_folder(folder: Path) -> Iterator[None]:
-    """Points tiktoken at ``folder`` and puts the environment back as it was."""
-    before = os.environ.get(_CACHE_VARIABLE)
-    os.environ[_CACHE_VARIABLE] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_CACHE_VARIABLE]
-        else:
-            os.environ[_CACHE_VARIABLE] = before
-
-
 HALF = Decimal("0.5")
 """What a provider takes off for a batch, where nobody says otherwise."""
-
-_PICO_PER_TOKEN = 10**6
-"""Pico-dollars a token for one US dollar per million tokens."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rates:
-    """Pico-dollars a token, for prompts of more than ``above`` tokens."""
-
-    above: int = 0
-    prompt: int
-    cached: int
-    completion: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Price(Rates):
-    """Pico-dollars a token. ``steps`` replace them all for longer prompts, the shortest first."""
-
-    steps: tuple[Rates, ...] = ()
-
-    @property
-    def rates(self) -> tuple[Rates, ...]:
-        """The rates from the shortest prompts to the longest."""
-        return (self, *self.steps)
-
-    def cost(self, usage: Usage) -> int:
-        """What an answer cost, in pico-dollars, at the rates that its prompt's length calls for."""
-        rates = self._reached(usage.prompt)[-1]
-        fresh = usage.prompt - usage.cached
-        return fresh * rates.prompt + usage.cached * rates.cached + usage.completion * rates.completion
-
-    def bound(self, prompt_tokens: int, cap: int) -> int:
-        """The most that a request can cost, in pico-dollars: the cap used up, and the highest
-        rates that a prompt of up to ``prompt_tokens`` can reach."""
-        reached = self._reached(prompt_tokens)
-        prompt = max(max(rates.prompt, rates.cached) for rates in reached)
-        return prompt_tokens * prompt + cap * max(rates.completion for rates in reached)
-
-    def _reached(self, prompt_tokens: int) -> list[Rates]:
-        return [self, *(rates for rates in self.steps if prompt_tokens > rates.above)]
 
 
 def price_for(model: str, profile: Profile, base_url: str | None, *, now: datetime | None = None) -> Price | None:
@@ -245,8 +186,8 @@ def price_for(model: str, profile: Profile, base_url: str | None, *, now: dateti
 
     The embedded model costs nothing. A server on this machine or a private network has no price
     unless its profile states one. ``now`` is for prices that change with the date or the hour."""
-    if stated := profile.prices:
-        return Price(prompt=_pico(stated.prompt), cached=_pico(stated.cached), completion=_pico(stated.completion))
+    if profile.prices is not None:
+        return profile.prices
     if base_url is None and model == EMBEDDED_MODEL:
         return Price(prompt=0, cached=0, completion=0)
     url = base_url or OPENAI_URL
@@ -265,26 +206,7 @@ def batch_price_for(model: str, profile: Profile, base_url: str | None, *, now: 
         published = _published(profile.like or model, base_url or OPENAI_URL, now, {"processing": "batch"})
         if published is not None and published != live:
             return published
-    discount = HALF if profile.batch_discount is None else profile.batch_discount
-    return _with_steps(
-        Rates(
-            above=rates.above,
-            prompt=_off(rates.prompt, discount),
-            cached=_off(rates.cached, discount),
-            completion=_off(rates.completion, discount),
-        )
-        for rates in live.rates
-    )
-
-
-def _with_steps(rates: Iterable[Rates]) -> Price:
-    base, *steps = rates
-    return Price(prompt=base.prompt, cached=base.cached, completion=base.completion, steps=tuple(steps))
-
-
-def _off(pico: int, discount: Decimal) -> int:
-    """A rate less a discount, rounded up so that a reservation is never too small."""
-    return int((pico * (1 - discount)).to_integral_value(rounding=ROUND_CEILING))
+    return live.less(HALF if profile.batch_discount is None else profile.batch_discount)
 
 
 def _published(model: str, url: str, now: datetime | None, context: Mapping[str, str] | None = None) -> Price | None:
@@ -310,23 +232,20 @@ def _price(found: PriceCalculation) -> Price | None:
         return None
     # OpenAI writes its cache by itself and bills it: then a fresh prompt token may cost that much.
     written = prices.cache_write_mtok if found.provider.id == "openai" else None
-    starts = {
-        tier.start
-        for value in (prices.input_mtok, prices.output_mtok, prices.cache_read_mtok, written)
-        if value is not None and not isinstance(value, Decimal)
-        for tier in value.tiers
-    }
-    return _with_steps(_rates(prices, written, above) for above in (0, *sorted(starts)))
+    parts = (prices.input_mtok, prices.output_mtok, prices.cache_read_mtok, written)
+    starts = {tier.start for part in parts if part is not None and not isinstance(part, Decimal) for tier in part.tiers}
+    base, *steps = (_rates(prices, written, above) for above in (0, *sorted(starts)))
+    return replace(base, steps=tuple(steps))
 
 
-def _rates(prices: ModelPrice, written: Decimal | TieredPrices | None, above: int) -> Rates:
+def _rates(prices: ModelPrice, written: Decimal | TieredPrices | None, above: int) -> Price:
     fresh = _at(prices.input_mtok, above)
     cached = fresh if prices.cache_read_mtok is None else _at(prices.cache_read_mtok, above)
-    return Rates(
+    return Price(
         above=above,
-        prompt=_pico(max(fresh, _at(written, above))),
-        cached=_pico(cached),
-        completion=_pico(_at(prices.output_mtok, above)),
+        prompt=pico_per_token(max(fresh, _at(written, above))),
+        cached=pico_per_token(cached),
+        completion=pico_per_token(_at(prices.output_mtok, above)),
     )
 
 
@@ -336,8 +255,3 @@ def _at(value: Decimal | TieredPrices | None, above: int) -> Decimal:
         return value or Decimal(0)
     reached = [tier.price for tier in value.tiers if tier.start <= above and above > 0]
     return reached[-1] if reached else value.base
-
-
-def _pico(usd_per_million: Decimal) -> int:
-    """To whole pico-dollars a token, rounded up."""
-    return int((usd_per_million * _PICO_PER_TOKEN).to_integral_value(rounding=ROUND_CEILING))

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from expand.llm.tokens import Price  # loads the price list
+    from expand.llm.profile import Price
 
 DEFAULT_TOKENS_PER_LINE = Fraction(45)
 """A delivered line with its prompts, before anything was bought: about 32 of them prompt."""
