@@ -10,7 +10,7 @@ for a heading, a rule or a greeting. Lines that need no change survive byte for 
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from expand.markdown import blocks, matching, thinking
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
@@ -116,7 +116,7 @@ def clean(answer: str, *, own_headings: Sequence[str], body_level: int, cut: boo
     the middle: then its end stays as it is. Otherwise it ends in exactly one newline; nothing left is "". Cleaning
     twice is cleaning once."""
     text, _ = bare(answer)
-    keys = {key for heading in own_headings if (key := matching.title_key(heading))}
+    keys = frozenset(key for heading in own_headings if (key := matching.title_key(heading)))
     before = None
     while text != before:  # ends: each pass takes something away or finds all in order
         before = text
@@ -128,22 +128,13 @@ def unwrapped(answer: str, titles: Sequence[str]) -> str:
     """An answer without thinking and without a fence around all of it; else as it is."""
     text, _ = bare(answer)
     keys = {matching.title_key(title) for title in titles}
-    inner = _without_preamble(_trim(text, cut=True), keys)
+    inner = without_greeting(_trim(text, cut=True), keys)
     content = _unwrap(inner, keys)
     return text if content == inner else content
 
 
-def without_greeting(answer: str) -> str:
-    """An answer without what announces it."""
-    return _without_preamble(answer, set())
-
-
-def _one_pass(text: str, keys: set[str], body_level: int, cut: bool) -> str:
-    text = _without_preamble(_trim(text, cut), keys)
-    text = _without_own_headings(text, keys)
-    text = _without_edge_rules(text, cut)
-    if not cut:
-        text = _without_sign_off(text)
+def _one_pass(text: str, keys: frozenset[str], body_level: int, cut: bool) -> str:
+    text = _without_own(without_greeting(_trim(text, cut), keys), keys, cut)
     return _trim(_with_levels(_with_blank_before_rules(text), body_level), cut)
 
 
@@ -169,14 +160,9 @@ def _solid_start(text: str) -> int:
     return max(text.rfind("\n", 0, first), text.rfind("\r", 0, first)) + 1
 
 
-def _replaced(text: str, start: int, end: int, new: str) -> str:
-    """The text with the lines ``[start, end)`` replaced."""
-    return _all_replaced(text, [(start, end, new)])
-
-
-def _all_replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
-    """The text with several runs of lines replaced, given in their order. In one go: an answer may have a heading in
-    every line."""
+def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """The text with several runs of lines ``[start, end)`` replaced, given in their order. In one go: an answer may
+    have a heading in every line."""
     if not edits:
         return text
     lines = rows(text)
@@ -188,7 +174,7 @@ def _all_replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     return "".join((*parts, *lines[at:]))
 
 
-def _unwrap(text: str, keys: set[str]) -> str:
+def _unwrap(text: str, keys: Collection[str]) -> str:
     """Without a fence that holds the whole answer as Markdown.
 
     Fences within are often as long as the one around them, which Markdown reads as other blocks than were meant. So
@@ -199,12 +185,18 @@ def _unwrap(text: str, keys: set[str]) -> str:
         return text
     named = blocks.language_of(opening[2]) in _MARKDOWN
     lines = rows(text[begun:])
-    end = _wrapper_end(lines, opening[1])
+    closing = (
+        n
+        for n in range(len(lines) - 1, 0, -1)
+        if (row := _FENCE_ROW.match(lines[n])) and thinking.closes(row, opening[1])
+    )
+    end = next(closing, None)  # the last line that could close it
     inner, rest = "".join(lines[1:end]), "" if end is None else "".join(lines[end + 1 :])
     titled = any(matching.title_key(block.title) in keys for block in blocks.headings(inner)[:1])
     if _less_sign_off(rest.strip()):
         # Something follows that is no leave-taking. It stays, below the text if that is clearly what the fence holds.
-        if named and end is not None and _is_one_paragraph(rest) and (titled or _prose(inner) >= WRAPPED_PROSE):
+        remark = len(rest) <= LONGEST_BOILERPLATE and [block.kind for block in blocks.blocks(rest)] == ["paragraph"]
+        if named and end is not None and remark and (titled or _prose(inner) >= WRAPPED_PROSE):
             inner, rest = f"{inner.rstrip()}{newline_of(text) * 2}{rest.strip()}{newline_of(text)}", ""
         else:
             inner, end, rest = "".join(lines[1:]), None, ""
@@ -219,19 +211,6 @@ def _unwrap(text: str, keys: set[str]) -> str:
     return inner if outside > outside_as_read and (named or titled or outside > 1) else text
 
 
-def _wrapper_end(lines: list[str], marker: str) -> int | None:
-    """The last line that could close the fence that the first line opens; None where none could."""
-    for number in range(len(lines) - 1, 0, -1):
-        found = _FENCE_ROW.match(lines[number])
-        if found and found[1][0] == marker[0] and len(found[1]) >= len(marker) and not found[2].strip():
-            return number
-    return None
-
-
-def _is_one_paragraph(text: str) -> bool:
-    return len(text) <= LONGEST_BOILERPLATE and [block.kind for block in blocks.blocks(text)] == ["paragraph"]
-
-
 def _prose(text: str) -> int:
     """How many lines outside of code are headings or end in a sentence."""
     found = 0
@@ -243,7 +222,8 @@ def _prose(text: str) -> int:
     return found
 
 
-def _without_preamble(text: str, keys: set[str]) -> str:
+def without_greeting(text: str, keys: Collection[str] = ()) -> str:
+    """An answer without what announces it; ``keys`` are those of the titles that it may begin with."""
     every = blocks.blocks(text)
     if not every or every[0].kind != "paragraph":
         return text
@@ -253,10 +233,10 @@ def _without_preamble(text: str, keys: set[str]) -> str:
     kept = "".join(sentences[announcing:]).lstrip(_BLANK)
     if not announcing or (not kept and _announces_code(text, every, keys)):
         return text
-    return _replaced(text, first.start, first.end, kept + newline_of(text) if kept else "")
+    return _replaced(text, [(first.start, first.end, kept + newline_of(text) if kept else "")])
 
 
-def _announces_code(text: str, every: Sequence[Block], keys: set[str]) -> bool:
+def _announces_code(text: str, every: Sequence[Block], keys: Collection[str]) -> bool:
     """Whether "Here is the section …:" stands right before a block of code, and so may mean it."""
     following = every[1] if len(every) > 1 else None
     if following is None or following.kind not in ("fence", "code") or following.language in _MARKDOWN:
@@ -265,17 +245,6 @@ def _announces_code(text: str, every: Sequence[Block], keys: set[str]) -> bool:
         return False
     after = "".join(rows(text)[following.start :])
     return _unwrap(after, keys) == after  # else it announces the text, which a fence holds
-
-
-def _without_sign_off(text: str) -> str:
-    every = blocks.blocks(text)
-    if not every or every[-1].kind != "paragraph":
-        return text
-    last = every[-1]
-    kept = _less_sign_off(last.text)
-    if kept == last.text.rstrip():
-        return text
-    return _replaced(text, last.start, last.end, kept + newline_of(text) if kept else "")
 
 
 def _less_sign_off(paragraph: str) -> str:
@@ -300,74 +269,58 @@ def standing_title(block: Block) -> str:
     return block.text if block.kind == "paragraph" or re.match(r"\d", block.text) else ""
 
 
-def _is_own(title: str, keys: set[str]) -> bool:
-    bare = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
-    return matching.title_key(title) in keys or matching.title_key(bare) in keys
-
-
-def _without_own_headings(text: str, keys: set[str]) -> str:
-    """Copies of the tool's headings are dropped: at the start in any form, later as headings."""
+def _without_own(text: str, keys: frozenset[str], cut: bool) -> str:
+    """The text without copies of the tool's headings (at its start in any form, later as headings), without rules at
+    its ends, a comment at its very end and leave-taking."""
     every = blocks.blocks(text)
+    edits: dict[int, tuple[int, int, str]] = {}
     leading = True
-    copies: list[Block] = []
-    for block in every:
-        if leading and block.kind == "rule":
-            continue
+    for at, block in enumerate(every):
         title = standing_title(block) if leading or block.kind == "heading" else ""
-        if title and _is_own(title, keys):
-            copies.append(block)
+        bare = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
+        if (title and not keys.isdisjoint(map(matching.title_key, (title, bare)))) or (
+            at == 0 and block.kind == "rule"
+        ):
+            edits[at] = (block.start, block.end, "")
         else:
-            leading = False
-    return _all_replaced(text, [(block.start, block.end, "") for block in copies])
-
-
-def _without_edge_rules(text: str, cut: bool) -> str:
-    every = blocks.blocks(text)
-    # A comment at the end would belong to the heading of the next section, and a new draft look edited by hand.
-    if every and (every[-1].kind == "rule" or _COMMENT.match(every[-1].text)) and not cut:
-        text = _replaced(text, every[-1].start, every[-1].end, "")
-        every = every[:-1]
-    if every and every[0].kind == "rule":
-        text = _replaced(text, every[0].start, every[0].end, "")
-    return text
-
-
-def _is_accident(block: Block) -> bool:
-    """Whether an underlined heading is prose with a rule right below it."""
-    return (
-        block.setext
-        and block.text.rstrip().endswith("-")
-        and (len(block.title) > LONGEST_TITLE or "\n" in block.title or bool(_SENTENCE_END.search(block.title)))
-    )
+            leading = leading and block.kind == "rule"
+    if every and not cut:
+        last = every[-1]
+        # A comment at the end would belong to the heading of the next section, and a new draft look edited by hand.
+        if last.kind == "rule" or _COMMENT.match(last.text):
+            edits[len(every) - 1] = (last.start, last.end, "")
+        elif last.kind == "paragraph" and (kept := _less_sign_off(last.text)) != last.text.rstrip():
+            edits[len(every) - 1] = (last.start, last.end, kept + newline_of(text) if kept else "")
+    return _replaced(text, list(edits.values()))
 
 
 def _with_blank_before_rules(text: str) -> str:
     """Prose that a rule right below would make a heading gets the blank line that was meant."""
-    ends = [block.end - 1 for block in blocks.headings(text) if _is_accident(block)]
-    return _all_replaced(text, [(end, end, newline_of(text)) for end in ends])
+    ends = [
+        block.end - 1
+        for block in blocks.headings(text)
+        if block.setext
+        and block.text.rstrip().endswith("-")
+        and (len(block.title) > LONGEST_TITLE or "\n" in block.title or _SENTENCE_END.search(block.title))
+    ]
+    return _replaced(text, [(end, end, newline_of(text)) for end in ends])
 
 
 def _with_levels(text: str, body_level: int) -> str:
     every = blocks.headings(text)
-    if not every:
-        return text
-    shift = body_level - min(block.level for block in every)
+    shift = body_level - min((block.level for block in every), default=0)
     lines = rows(text)
     edits: list[tuple[int, int, str]] = []
     for block in every:
         level = min(6, max(1, block.level + shift))
         title = unnumbered(block.title)
-        if level != block.level or title != block.title:
-            edits.append((block.start, block.end, _heading_row(block, level, title, lines[block.end - 1])))
-    return _all_replaced(text, edits)
-
-
-def _heading_row(block: Block, level: int, title: str, last: str) -> str:
-    ending = last[len(last.rstrip("\r\n")) :]
-    found = None if block.setext else _ATX.match(block.text)
-    if found and title == block.title:
-        return f"{found[1]}{'#' * level}{found[3]}{found[4]}{ending}"
-    return f"{'#' * level} {' '.join(title.split())}{ending}"
+        if level == block.level and title == block.title:
+            continue
+        found = None if block.setext or title != block.title else _ATX.match(block.text)
+        said = f"{found[1]}{'#' * level}{found[3]}{found[4]}" if found else f"{'#' * level} {' '.join(title.split())}"
+        last = lines[block.end - 1]
+        edits.append((block.start, block.end, said + last[len(last.rstrip("\r\n")) :]))
+    return _replaced(text, edits)
 
 
 # --- characters that a Markdown file must not hold: controls, and what hides or turns round the text that readers see

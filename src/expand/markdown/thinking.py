@@ -95,7 +95,7 @@ def _fences(text: str, start: int, opened: str) -> list[tuple[int, int]]:
         if not opened:
             if "`" not in row[2] or row[1][0] == "~":
                 opened, begun = row[1], row.start()
-        elif _closes(row, opened):
+        elif closes(row, opened):
             found.append((begun, row.end()))
             opened = ""
     return [*found, (begun, len(text))] if opened else found
@@ -107,7 +107,7 @@ def _lies_in(ranges: Sequence[tuple[int, int]], place: int) -> bool:
     return at >= 0 and place < ranges[at][1]
 
 
-def _closes(row: re.Match[str], marker: str) -> bool:
+def closes(row: re.Match[str], marker: str) -> bool:
     """Whether a fence's row closes the fence that the marker opened."""
     return row[1].startswith(marker) and not row[2].strip()
 
@@ -227,7 +227,7 @@ def _end_of(marks: Sequence[_Mark], number: int) -> int | None:
 
 def _fence_end(text: str, opening: re.Match[str]) -> int:
     rows = _FENCE.finditer(text, opening.end())
-    return next((row.end() for row in rows if _closes(row, opening[1])), len(text))
+    return next((row.end() for row in rows if closes(row, opening[1])), len(text))
 
 
 def _end_in_fence(text: str, marks: Sequence[_Mark], number: int, fence: re.Match[str]) -> int | None:
@@ -237,7 +237,7 @@ def _end_in_fence(text: str, marks: Sequence[_Mark], number: int, fence: re.Matc
         all_of_it = _WRAPPERS[marks[number].wrapper].get("certain", True) and _fence_end(text, fence) == len(text)
         return len(text) if all_of_it else None
     closing = _FENCE.match(text, _after_blank(text, end))
-    return closing.end() if closing and _closes(closing, fence[1]) else None
+    return closing.end() if closing and closes(closing, fence[1]) else None
 
 
 def _after_lone_end(text: str, start: int, marks: Sequence[_Mark], removed: list[Removed]) -> int:
