@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from expand.markdown import blocks
 from expand.markdown.blocks import Block
@@ -59,10 +60,6 @@ def _words(text: str) -> str:
     return " ".join(text.split())
 
 
-def _is_label(words: str) -> bool:
-    return words.rstrip("*_ ").endswith((":", "："))
-
-
 class _Counter:
     """Counts lines in order: a blank line counts when it parts two lines that count."""
 
@@ -72,42 +69,52 @@ class _Counter:
         """Lines fewer than there are because prose is wrapped narrowly; negative where lines hold paragraphs."""
         self.rows: list[str] = []
         self._gap = False
-        self._last = self._before = ""
-        self._lines: set[str] = set()
-        self._blocks: set[str] = set()
+        self._seen: dict[str, set[str]] = {"block": set(), "row": set()}
         self._runs: dict[tuple[str, ...], int] = {}
         self._code_lines = 0
+
+    def block(self, block: Block, lines: list[str], in_fences: set[int]) -> None:
+        """Count a block of these lines; ``in_fences`` are the numbers of all lines within code."""
+        if block.kind == "rule":
+            if self.rows[-1:] != ["---"]:
+                self._add("---")
+        elif block.kind == "fence":
+            self._fence(block, lines)
+        elif _is_comment(block) or (block.kind not in ("heading", "html") and self._again("block", block.text)):
+            self.blank()
+        else:
+            self._other(block, lines, in_fences)
 
     def blank(self) -> None:
         self._gap = True
 
-    def add(self, row: str, lines: int = 1) -> None:
+    def _add(self, row: str, lines: int = 1) -> None:
         self.rows.append(row)
         self.total += lines + (self._gap and self.total > 0)
         self._gap = False
-        self._before, self._last = self._last, row
 
-    def is_last(self, row: str) -> bool:
-        """Whether the line counted last was this one."""
-        return self._last == row
-
-    def is_third(self, row: str) -> bool:
-        """Whether this line was also the two lines counted before it."""
-        return self._last == row == self._before
-
-    def is_repeated_line(self, row: str) -> bool:
-        """Whether a line outside of code stood before."""
-        return _is_repeated(row, self._lines, LINE_COLUMNS)
-
-    def is_repeated_block(self, block: Block) -> bool:
-        """Whether a whole block stood before."""
-        if block.kind in ("rule", "heading", "html", "fence"):
+    def _again(self, kind: Literal["block", "row"], text: str) -> bool:
+        """Whether a text was seen before; short ones and labels may repeat."""
+        words, seen = _words(text), self._seen[kind]
+        if _columns(words) < (BLOCK_COLUMNS if kind == "block" else LINE_COLUMNS):
             return False
-        return _is_repeated(block.text, self._blocks, BLOCK_COLUMNS)
+        if words.rstrip("*_ ").endswith((":", "：")):
+            return False
+        again = words in seen
+        seen.add(words)
+        return again
 
-    def repeated_code(self, lines: list[str]) -> set[int]:
-        """The numbers of those lines of a fence that lie in a run that stood in earlier code."""
-        solid = [(number, _words(row)) for number, row in enumerate(lines) if row.strip()]
+    def _row(self, row: str, lines: int = 1) -> int:
+        """Count a line outside of code, unless it stood before or is the third of its kind in a row."""
+        if self._again("row", row) or self.rows[-2:] == [row, row]:
+            return 0
+        self._add(row, lines)
+        return lines
+
+    def _fence(self, block: Block, lines: list[str]) -> None:
+        inside = lines[1:-1] if block.closed else lines[1:]
+        # Those lines that lie in a run that stood in earlier code do not count.
+        solid = [(number, _words(row)) for number, row in enumerate(inside) if row.strip()]
         again: set[int] = set()
         for at in range(len(solid) - RUN + 1):
             run = tuple(row for _, row in solid[at : at + RUN])
@@ -116,73 +123,45 @@ class _Counter:
             if first + RUN <= self._code_lines + at and sum(map(_columns, run)) >= RUN_COLUMNS:
                 again.update(number for number, _ in solid[at : at + RUN])
         self._code_lines += len(solid)
-        return again
+        new = [row for number, row in enumerate(inside) if number not in again]
+        if any(row.strip(" \t") for row in new):
+            for row in (lines[0], *new, *(lines[-1:] if block.closed else ())):
+                self._add(row) if row.strip(" \t") else self.blank()
 
+    def _other(self, block: Block, lines: list[str], in_fences: set[int]) -> None:
+        run: list[str] = []
+        for number, row in enumerate(lines):
+            # A table's head and its rule repeat from table to table, and code in a list is code.
+            may_repeat = block.start + number in in_fences or (block.kind == "table" and number < 2)
+            invisible = _INVISIBLE.fullmatch(row)
+            if may_repeat or invisible or _ITEM.match(row):
+                self._prose(run)
+                run = []
+            if invisible:
+                self.blank()
+            elif may_repeat:
+                self._add(row)
+            elif block.kind in ("paragraph", "list", "quote"):
+                run.append(row)
+            else:
+                self._row(row)
+        self._prose(run)
 
-def _is_repeated(text: str, seen: set[str], columns: int) -> bool:
-    """Whether a text is among the seen ones, to which it is added; short ones and labels may repeat."""
-    words = _words(text)
-    if _columns(words) < columns or _is_label(words):
-        return False
-    again = words in seen
-    seen.add(words)
-    return again
+    def _prose(self, run: Sequence[str]) -> None:
+        """Count the rows of a paragraph: as they are where they are of a usual width, else its sentences."""
+        if _is_narrow(run):
+            self._by_sentence(" ".join(row.strip() for row in run), len(run))
+            return
+        for row in run:
+            if len(row) > WIDE_COLUMNS // 2 and _columns(_words(row)) > WIDE_COLUMNS:
+                self._by_sentence(row, 1)
+            else:
+                self._row(row)
 
-
-def _count_fence(block: Block, lines: list[str], counter: _Counter) -> None:
-    inside = lines[1:-1] if block.closed else lines[1:]
-    repeated = counter.repeated_code(inside)
-    new = [row for number, row in enumerate(inside) if number not in repeated]
-    if not any(row.strip(" \t") for row in new):
-        return
-    for row in (lines[0], *new, *(lines[-1:] if block.closed else ())):
-        counter.add(row) if row.strip(" \t") else counter.blank()
-
-
-def _count_other(block: Block, lines: list[str], in_fences: set[int], counter: _Counter) -> None:
-    run: list[str] = []
-    for number, row in enumerate(lines):
-        # A table's head and its rule repeat from table to table, and code in a list is code.
-        may_repeat = block.start + number in in_fences or (block.kind == "table" and number < 2)
-        invisible = _INVISIBLE.fullmatch(row)
-        if run and (may_repeat or invisible or _ITEM.match(row)):
-            _count_prose(run, counter)
-            run = []
-        if invisible:
-            counter.blank()
-        elif may_repeat:
-            counter.add(row)
-        elif block.kind in ("paragraph", "list", "quote"):
-            run.append(row)
-        else:
-            _count_row(row, counter)
-    _count_prose(run, counter)
-
-
-def _count_row(row: str, counter: _Counter, lines: int = 1) -> int:
-    if counter.is_repeated_line(row) or counter.is_third(row):
-        return 0
-    counter.add(row, lines)
-    return lines
-
-
-def _count_prose(run: Sequence[str], counter: _Counter) -> None:
-    """Counts the rows of a paragraph: as they are where they are as wide as most people write, else its sentences."""
-    if _is_narrow(run):
-        _count_sentences(" ".join(row.strip() for row in run), len(run), counter)
-        return
-    for row in run:
-        if len(row) > WIDE_COLUMNS // 2 and _columns(_words(row)) > WIDE_COLUMNS:
-            _count_sentences(row, 1, counter)
-        else:
-            _count_row(row, counter)
-
-
-def _count_sentences(text: str, rows: int, counter: _Counter) -> None:
-    counter.unwrapped += rows - sum(
-        _count_row(sentence, counter, max(1, round(_columns(sentence) / SENTENCE_COLUMNS)))
-        for sentence in _sentences(text)
-    )
+    def _by_sentence(self, text: str, rows: int) -> None:
+        for sentence in _sentences(text):
+            rows -= self._row(sentence, max(1, round(_columns(sentence) / SENTENCE_COLUMNS)))
+        self.unwrapped += rows
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -229,7 +208,7 @@ def effective(text: str) -> int:
 
 @lru_cache(maxsize=256)
 def _counted(text: str) -> _Counter:
-    rows = [row.rstrip("\r\n") for row in blocks.rows(text)]
+    rows = blocks.bare_rows(text)
     in_fences = {line for fence in blocks.fences(text) for line in range(fence.start, fence.end)}
     counter = _Counter()
     at = 0
@@ -237,16 +216,7 @@ def _counted(text: str) -> _Counter:
         if block.start > at:
             counter.blank()
         at = block.end
-        lines = rows[block.start : block.end]
-        if _is_comment(block) or counter.is_repeated_block(block):
-            counter.blank()
-        elif block.kind == "rule":
-            if not counter.is_last("---"):
-                counter.add("---")
-        elif block.kind == "fence":
-            _count_fence(block, lines, counter)
-        else:
-            _count_other(block, lines, in_fences, counter)
+        counter.block(block, rows[block.start : block.end], in_fences)
     return counter
 
 
@@ -307,13 +277,7 @@ def length_score(pairs: Iterable[tuple[float, float]]) -> float:
     weights = scores = 0.0
     for asked, delivered in pairs:
         weights += asked
-        scores += asked * _score(asked, delivered)
+        if asked > 0 and delivered > 0:
+            less = (delivered / asked - 1) / 3 if delivered > asked else (asked / delivered - 1) / 2
+            scores += asked * 100 * max(0.0, 1 - less)
     return round(scores / weights, 1) if weights else 100.0
-
-
-def _score(asked: float, delivered: float) -> float:
-    if asked <= 0 or delivered <= 0:
-        return 0.0
-    if delivered > asked:
-        return 100 * max(0.0, 1 - (delivered / asked - 1) / 3)
-    return 100 * max(0.0, 1 - (asked / delivered - 1) / 2)

@@ -19,11 +19,8 @@ Time grows with the text, memory is bounded by ``WINDOW``.
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
-from zlib import crc32
 
 CONTEXT = 8
 """Tokens that have to be met again together."""
@@ -51,27 +48,16 @@ _TOKEN = re.compile(
 )
 """Sixteen characters at most, so that a word, a rule or blanks without end are many tokens, and not one that never
 comes. Fewer blanks are none: indentation says nothing of a loop."""
-_COUNTED = 0
+_COUNTED = ""
 """The symbol of a number that goes on as those before it did."""
-_NUMBER = 1
+_NUMBER = "0"
 """What stands for any number in a shape."""
-_BASE = 1_000_003
-_MODULUS = (1 << 61) - 1
-_LAST_POWER = pow(_BASE, CONTEXT, _MODULUS)
 _LINE_END = re.compile(r"\r\n?|\n")
 _TERMINALS = ".!?;。！？；"
 _SENTENCE_END = re.compile(rf"""[{_TERMINALS}]+["'”’）)*_`]*[ \t]*""")
 
 
-@lru_cache(maxsize=16384)
-def _symbol(token: str) -> int:
-    """What stands for a token. No ``hash``, which differs from process to process: a text has to be cut in the same
-    place whenever it is read."""
-    return _NUMBER + 1 + crc32(token.encode(errors="surrogatepass"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Loop:
+class Loop(NamedTuple):
     """A loop of a text: ``text[start:end]`` says again, more than ``TIMES`` times, what stands right before it."""
 
     start: int
@@ -79,10 +65,10 @@ class Loop:
 
 
 class _Token(NamedTuple):
-    """A token that is remembered: the hash of the ``CONTEXT`` tokens that it ends, its symbol, and where it begins."""
+    """A token that is remembered: the ``CONTEXT`` symbols that it ends, its own, and where it begins."""
 
-    gram: int
-    symbol: int
+    gram: tuple[str, ...]
+    symbol: str
     start: int
 
 
@@ -94,17 +80,16 @@ class LoopDetector:
         """Whether the text read so far ends in a loop; False again once it says something new."""
         self._rest = ""
         self._offset = 0
-        self._symbols = deque([0] * CONTEXT)
-        self._gram = 0
+        self._symbols = deque([_COUNTED] * CONTEXT, maxlen=CONTEXT)
         self._window: deque[_Token] = deque()
-        self._times: dict[int, int] = {}
-        """How often each hash is in the window."""
-        self._shape = (0,) * SHAPE
-        self._series: dict[tuple[int, ...], tuple[int, int | None]] = {}
+        self._times: dict[tuple[str, ...], int] = {}
+        """How often each run of ``CONTEXT`` symbols is in the window."""
+        self._shape = (_COUNTED,) * SHAPE
+        self._series: dict[tuple[str, ...], tuple[int, int | None]] = {}
         """By shape, the last number that followed it, and its difference from the one before."""
         self._run = self._words = 0
         """Stale tokens without a break, and the words among them since the last number that was counted up."""
-        self._loop: set[int] = set()
+        self._loop: set[str] = set()
         """The symbols of the loop."""
 
     def feed(self, piece: str) -> bool:
@@ -123,7 +108,7 @@ class LoopDetector:
     def take(self, found: re.Match[str], start: int) -> None:
         """Read one token, which begins at ``start`` in the text."""
         kind, token = found.lastgroup, found[0]
-        symbol = shape = _symbol(token)
+        symbol = shape = token
         counts = False
         if kind == "number":
             value, shape = int(token, 16 if token[1:2] in ("x", "X") else 10), _NUMBER
@@ -149,13 +134,13 @@ class LoopDetector:
             self.looping = True
             self._loop = {token.symbol for token in islice(self._window, len(self._window) - self._run, None)}
 
-    def _remember(self, symbol: int, start: int) -> int:
+    def _remember(self, symbol: str, start: int) -> int:
         """Put a token into the window. Returns how often it stood there with the same tokens before it."""
         self._symbols.append(symbol)
-        self._gram = (self._gram * _BASE + symbol - self._symbols.popleft() * _LAST_POWER) % _MODULUS
-        times = self._times.get(self._gram, 0)
-        self._times[self._gram] = times + 1
-        self._window.append(_Token(self._gram, symbol, start))
+        gram = tuple(self._symbols)
+        times = self._times.get(gram, 0)
+        self._times[gram] = times + 1
+        self._window.append(_Token(gram, symbol, start))
         if len(self._window) > WINDOW:
             gone = self._window.popleft().gram
             self._times[gone] -= 1
@@ -172,7 +157,7 @@ class LoopDetector:
         first = len(window) - self._run
         while first and window[first - 1].gram in grams:
             first -= 1
-        said: set[int] = set()
+        said: set[tuple[str, ...]] = set()
         again = first
         while window[again].gram not in said:
             said.add(window[again].gram)
@@ -180,7 +165,7 @@ class LoopDetector:
         begins = max(0, first - CONTEXT + 1)
         again = max(0, again - CONTEXT + 1)
         # Of a few lines that take turns each is kept once, though the first of them may have come twice in a row.
-        known: set[int] = set()
+        known: set[str] = set()
         for number in range(begins, len(window) - self._run):
             if window[number].symbol not in known:
                 known.add(window[number].symbol)
@@ -199,10 +184,10 @@ def loops(text: str) -> tuple[Loop, ...]:
         if detector.looping and start is None:
             start = _rounded(text, detector.start(), token.end())
         elif start is not None and not detector.looping:
-            found.append(Loop(start=start, end=_line_start(text, start, token.start())))
+            found.append(Loop(start, _line_start(text, start, token.start())))
             start = None
     if start is not None:
-        found.append(Loop(start=start, end=len(text)))
+        found.append(Loop(start, len(text)))
     return tuple(found)
 
 
