@@ -11,7 +11,7 @@ import os
 import stat
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ def require_inside(path: Path, root: Path) -> Path:
     if ordinary and real == top / shown:
         return path  # there is no link on the way
     if not real.is_relative_to(top):
-        link = next((link for link in _links(path, root) if not link.resolve().is_relative_to(top)), None)
+        links = (step for step in (*reversed(path.parents), path) if step != root and step.is_relative_to(root))
+        link = next((one for one in links if one.is_symlink() and not one.resolve().is_relative_to(top)), None)
         said = f"the link {_shown(link, root)} leads to {link.resolve()}" if link else f"this is {real}"
         what, remedy = f"{said}, outside of the workspace", "put a copy of what is there into the workspace"
     elif not ordinary:
@@ -64,12 +65,6 @@ def require_inside(path: Path, root: Path) -> Path:
 
 def _shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _links(path: Path, root: Path) -> Iterator[Path]:
-    """The links on the way from a folder to ``path``, the first one first."""
-    way = [*reversed(path.parents), path]
-    return (step for step in way if step != root and step.is_relative_to(root) and step.is_symlink())
 
 
 def close_to_others(*paths: Path) -> None:

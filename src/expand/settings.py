@@ -147,6 +147,7 @@ class Settings:
         return frozenset(model for order in orders for model in order[:-1]) - {order[-1] for order in orders}
 
 
+_SECONDS = ("timeout_seconds", "total_timeout_seconds", "longest_wait_seconds")
 SECTION_ROLES: tuple[ModelRole, ...] = ("draft", "repair")
 """The roles whose requests are a section's own."""
 
@@ -169,14 +170,14 @@ def read_settings(
     With ``trusted``, or ``EXPAND_TRUST`` in the environment, the caller vouches for what the file says about hosts and
     keys. Raises ``InputErrors`` for what is wrong in the file, ``InputError`` for the rest."""
     file, given = _read(path), overrides or Overrides()
-    settings = _settings(_Stated(path, file, environment, given))
+    settings = _Stated(path, file, environment, given).settings()
     named = destinations(path, file)
     if trusted or vouched_for(environment) or named.trusted:
         return settings
     # The file's destinations do not count. Of a model for which they make no difference, nobody needs to be asked.
     own = Document(data=without_routing(file.data), positions=file.positions)
     try:
-        bare = _settings(_Stated(path, own, environment, given))
+        bare = _Stated(path, own, environment, given).settings()
         routes = {one.model: one.route for one in (bare, *bare.others.values())}
     except InputError:  # a provider whose name or address only the file knows
         routes = {}
@@ -188,77 +189,6 @@ def read_settings(
     return replace(checked(settings), others={name: checked(one) for name, one in settings.others.items()})
 
 
-def _settings(stated: _Stated) -> Settings:
-    """The settings of the model that drafts, and of all others that the file names."""
-    draft = _settings_of(stated, stated.model())
-    others: dict[str, Settings] = {}
-    names: dict[str, str] = {}
-    for key, given in stated.other_models():
-        one = _settings_of(stated, given, draft=False)
-        known = draft if one.model == draft.model else others.setdefault(one.model, one)
-        # What the ledger and the requests tell models apart by is the name.
-        if known.model_file != one.model_file:
-            raise InputError(
-                f"two models are called {one.model}", remedy="rename one of the files", place=stated.place(*key)
-            )
-        names[given] = one.model
-    return replace(
-        draft,
-        roles={role: names[model] for role, model in stated.roles.items() if role != "draft"},
-        fallback=tuple(dict.fromkeys(names[model] for model in stated.fallback)),
-        others=others,
-    )
-
-
-def _settings_of(stated: _Stated, model: str | None, *, draft: bool = True) -> Settings:
-    """The settings of one model, where None is the one that nobody named. That of ``draft`` is asked where command line
-    and environment say; any other where its own table says, else at the author's provider."""
-    file = stated.model_file(model, draft=draft)
-    own = stated.own_provider(model, draft=draft)
-    found = own or stated.provider()
-    provider = found.provider if found else stated.known["openai"]
-    given = None if own else stated.base_url()
-    base_url = given or provider.base_url
-    for_openai = given is not None or is_openai(base_url)
-    variable, key = stated.key(provider, for_openai=for_openai, callers=own is None)
-    nothing = model is None and found is None and not key and is_openai(base_url)
-    if file is not None:
-        model, base_url, found = file.name, None, Recognised(provider=embedded_provider(file))
-        variable, key, for_openai = OPENAI_KEY, None, False
-    elif model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (stated.embedded and model is None):
-        model, base_url, found = EMBEDDED_MODEL, None, None
-        variable, key, for_openai = OPENAI_KEY, None, False
-    elif found is None:
-        found = Recognised(provider=provider)
-    if file is None and found is not None and base_url is None:
-        raise InputError(
-            f"{found.provider.title} has no address that is the same for everybody",
-            remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/ for Azure",
-            place=stated.place("author", "provider"),
-        )
-    if base_url == OPENAI_URL and not given:
-        base_url = None  # the SDK's own
-    note_keys([key], words=stated.words(model, base_url))
-    return Settings(
-        model=model or DEFAULT_MODEL,
-        provider=found.provider if found else COMPATIBLE,
-        recognised_by=found.sign if found else "",
-        guessed=found.guessed if found else False,
-        base_url=base_url,
-        api_key=key,
-        key_variable=variable,
-        for_openai=for_openai,
-        concurrency=stated.concurrency(),
-        timeout_seconds=float(stated.author.get("timeout_seconds", 600)),
-        total_timeout_seconds=float(total) if (total := stated.author.get("total_timeout_seconds")) else None,
-        longest_wait_seconds=float(stated.author.get("longest_wait_seconds", LONGEST_ASKED_SECONDS)),
-        on_unknown=stated.on_unknown(),
-        models=stated.models,
-        model_file=file,
-        code=CodeSettings(**stated.code),
-    )
-
-
 def read_destinations(path: Path) -> Destinations:
     """The destinations that the file names. Raises ``InputErrors`` for what is wrong in it."""
     return destinations(path, _read(path))
@@ -266,7 +196,9 @@ def read_destinations(path: Path) -> Destinations:
 
 def check_settings(path: Path) -> None:
     """Raises ``InputError`` for what is wrong in the file, whatever environment and command line say."""
-    _Stated(path, _read(path), {}, Overrides()).check_provider()
+    stated = _Stated(path, _read(path), {}, Overrides())
+    if stated.provider_name:
+        stated.provider_named(stated.provider_name)
 
 
 def require_author(settings: Settings, *, path: Path) -> None:
@@ -291,79 +223,148 @@ def require_author(settings: Settings, *, path: Path) -> None:
 
 
 class _Stated:
-    """What command line, environment and file state, each in its turn."""
+    """What command line, environment and file state, each in its turn; and the settings that they make."""
 
     def __init__(self, path: Path, file: Document, environment: Mapping[str, str], overrides: Overrides) -> None:
         self._path = path
-        self.environment = environment
-        self._overrides = overrides
         self._file = file
-        self.author: Mapping[str, Any] = self._file.data.get("author", {})
-        self.models: Mapping[str, Mapping[str, object]] = self._file.data.get("models", {})
-        self.known = providers(self._file.data.get("providers", {}))
-        self.roles: Mapping[ModelRole, str] = self._file.data.get("roles", {})
-        self.code: Mapping[str, Any] = self._file.data.get("code", {})
-        self.fallback: tuple[str, ...] = tuple(self._file.data.get("fallback", ()))
+        self._environment = environment
+        self._overrides = overrides
+        self._author: Mapping[str, Any] = file.data.get("author", {})
+        self._models: Mapping[str, Mapping[str, object]] = file.data.get("models", {})
+        self._known = providers(file.data.get("providers", {}))
+        self.provider_name: str | None = environment.get("EXPAND_PROVIDER") or self._author.get("provider")
+        self._model_given = overrides.model or environment.get("EXPAND_MODEL")
+        self._url_given = overrides.base_url or environment.get("OPENAI_BASE_URL")
+        # Whether the embedded model was chosen as a provider.
+        self._embedded = self.provider_name == EMBEDDED and not overrides.base_url
 
-    @property
-    def embedded(self) -> bool:
-        """Whether the embedded model was chosen as a provider."""
-        return self._provider_name() == EMBEDDED and not self._overrides.base_url
+    def settings(self) -> Settings:
+        """The settings of the model that drafts, and of all others that the file names."""
+        draft = self._settings_of(self._model())
+        others: dict[str, Settings] = {}
+        names: dict[str, str] = {}
+        for key, given in self._other_models():
+            one = self._settings_of(given, draft=False)
+            known = draft if one.model == draft.model else others.setdefault(one.model, one)
+            # What the ledger and the requests tell models apart by is the name.
+            if known.model_file != one.model_file:
+                raise InputError(
+                    f"two models are called {one.model}", remedy="rename one of the files", place=self._place(*key)
+                )
+            names[given] = one.model
+        roles: Mapping[ModelRole, str] = self._file.data.get("roles", {})
+        return replace(
+            draft,
+            roles={role: names[model] for role, model in roles.items() if role != "draft"},
+            fallback=tuple(dict.fromkeys(names[model] for model in self._file.data.get("fallback", ()))),
+            others=others,
+        )
 
-    def place(self, *key: str | int) -> Place | None:
+    def _settings_of(self, model: str | None, *, draft: bool = True) -> Settings:
+        """The settings of one model, where None is the one that nobody named. That of ``draft`` is asked where command
+        line and environment say; any other where its own table says, else at the author's provider."""
+        file = self._model_file(model, draft=draft)
+        own = self._own_provider(model, draft=draft)
+        found = own or self._provider()
+        provider = found.provider if found else self._known["openai"]
+        given = None if own else self._base_url()
+        base_url = given or provider.base_url
+        for_openai = given is not None or is_openai(base_url)
+        variable, key = self._key(provider, for_openai=for_openai, callers=own is None)
+        nothing = model is None and found is None and not key and is_openai(base_url)
+        embedded = model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (self._embedded and model is None)
+        if file is not None or embedded:
+            model, base_url = file.name if file is not None else EMBEDDED_MODEL, None
+            found = Recognised(provider=embedded_provider(file) if file is not None else COMPATIBLE)
+            variable, key, for_openai = OPENAI_KEY, None, False
+        elif base_url is None:
+            raise InputError(
+                f"{provider.title} has no address that is the same for everybody",
+                remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/ for Azure",
+                place=self._place("author", "provider"),
+            )
+        if base_url == OPENAI_URL and not given:
+            base_url = None  # the SDK's own
+        # A key that is one of the settings' words, or a part of one, is no secret.
+        words = [text for one in self._known.values() for text in (one.name, one.title, one.base_url)]
+        stated = (self._author.get(name) for name in ("model", "provider", "base_url"))
+        note_keys([key], words=(model, base_url, *words, *stated, *self._models))
+        on_unknown = self._overrides.on_unknown or self._author.get("on_unknown", "retry")
+        if on_unknown not in ("retry", "hold"):
+            raise InputError(f"on_unknown is {on_unknown!r}", remedy="give retry or hold")
+        wanted: dict[str, Any] = {name: float(self._author[name]) for name in _SECONDS if name in self._author}
+        return Settings(
+            model=model or DEFAULT_MODEL,
+            provider=found.provider if found else provider,
+            recognised_by=found.sign if found else "",
+            guessed=found.guessed if found else False,
+            base_url=base_url,
+            api_key=key,
+            key_variable=variable,
+            for_openai=for_openai,
+            concurrency=self._concurrency(),
+            on_unknown=cast(OnUnknown, on_unknown),
+            models=self._models,
+            model_file=file,
+            code=CodeSettings(**self._file.data.get("code", {})),
+            **wanted,
+        )
+
+    def _place(self, *key: str | int) -> Place | None:
         """Where the file states a key, such as ``("author", "provider")``; None where it does not."""
         return None if self._at(key) is None else self._file.positions.value(key).place(self._path)
 
-    @property
-    def _model_given(self) -> str | None:
-        """The model that command line or environment name."""
-        return self._overrides.model or self.environment.get("EXPAND_MODEL")
+    def _at(self, key: tuple[str | int, ...]) -> object:
+        """What the file states there, None for nothing."""
+        value: Any = self._file.data
+        for part in key:
+            value = value.get(part) if isinstance(value, Mapping) else value[part] if value is not None else None
+        return value
 
-    def model(self) -> str | None:
+    def _model(self) -> str | None:
         """The name of the model that drafts."""
-        if self._model_given:
-            return self._model_given
-        author, draft = self.author.get("model"), self.roles.get("draft")
-        if author and draft and author != draft:
+        author, draft = self._author.get("model"), self._at(("roles", "draft"))
+        if author and draft and author != draft and not self._model_given:
             raise InputError(
                 f"{draft} is to draft, and the author is {author}",
                 remedy="state the model in one of the two places: under [author], or as draft under [roles]",
-                place=self.place("roles", "draft"),
+                place=self._place("roles", "draft"),
             )
-        return author or draft
+        return self._model_given or author or cast("str | None", draft)
 
-    def other_models(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    def _other_models(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """The models beside the one that drafts, as the file names them, and where it does."""
-        yield from ((("roles", role), model) for role, model in self.roles.items() if role != "draft")
-        yield from ((("fallback", number), model) for number, model in enumerate(self.fallback))
+        roles, fallback = self._file.data.get("roles", {}), self._file.data.get("fallback", ())
+        yield from ((("roles", role), model) for role, model in roles.items() if role != "draft")
+        yield from ((("fallback", number), model) for number, model in enumerate(fallback))
 
-    def own_provider(self, model: str | None, *, draft: bool) -> Recognised | None:
+    def _own_provider(self, model: str | None, *, draft: bool) -> Recognised | None:
         """The provider that the model's own table names. For the model that drafts, an address or a provider that
         command line or environment name comes before it."""
-        above = self._overrides.base_url or self.environment.get("OPENAI_BASE_URL")
-        if model is None or (draft and (above or self.environment.get("EXPAND_PROVIDER"))):
-            return None
-        stated = own_provider(model, self.models)
+        above = self._url_given or self._environment.get("EXPAND_PROVIDER")
+        stated = None if model is None or (draft and above) else own_provider(model, self._models)
         if stated is None:
             return None
         pattern, name = stated
-        found = provider_named(name, self.known, place=self.place("models", pattern, "provider"))
+        place = self._place("models", pattern, "provider")
+        found = provider_named(name, self._known, place=place)
         if found.base_url is None and found.name != "openai":
             raise InputError(
                 f"{found.title} has no address that is the same for everybody",
                 remedy=f"set base_url under [providers.{found.name}]",
-                place=self.place("models", pattern, "provider"),
+                place=place,
             )
         return Recognised(provider=found)
 
-    def model_file(self, model: str | None, *, draft: bool) -> gguf.ModelFile | None:
+    def _model_file(self, model: str | None, *, draft: bool) -> gguf.ModelFile | None:
         """What the GGUF file says that a model is given as; None for a model that is given by its name.
 
         A server may call its models by their files. So an address on the command line takes a path for a name, and an
         address that stands elsewhere a path to nothing."""
         if model is None or not model.lower().endswith(gguf.SUFFIX) or (draft and self._overrides.base_url):
             return None
-        if own_provider(model, self.models):
+        if own_provider(model, self._models):
             return None
         root = self._path.parent.absolute()
         if draft and model == self._model_given:
@@ -373,97 +374,60 @@ class _Stated:
             # A workspace may come from a stranger, and what it names is read: so no path out of it.
             path = root / Path(model).expanduser()
             if not path.resolve().is_relative_to(root.resolve()):
+                keys = (("author", "model"), ("roles", "draft"), *(key for key, _ in self._other_models()))
                 raise InputError(
                     f"the model file {model} is outside of the workspace",
                     remedy="move it into the workspace, or name it with --model or EXPAND_MODEL",
-                    place=self._path_of(model),
+                    place=next((self._place(*key) for key in keys if self._at(key) == model), None),
                 )
-        if not path.exists() and self.provider() is not None and not self.embedded:
+        if not path.exists() and self._provider() is not None and not self._embedded:
             return None
         return gguf.read_model_file(path)
 
-    def _path_of(self, model: str) -> Place | None:
-        """Where the file names a model."""
-        keys = (("author", "model"), ("roles", "draft"), *(key for key, _ in self.other_models()))
-        return next((self.place(*key) for key in keys if self._at(key) == model), None)
-
-    def _at(self, key: tuple[str | int, ...]) -> object:
-        """What the file states there, None for nothing."""
-        value: Any = self._file.data
-        for part in key:
-            value = value.get(part) if isinstance(value, Mapping) else value[part] if value is not None else None
-        return value
-
-    def base_url(self) -> str | None:
+    def _base_url(self) -> str | None:
         """The base URL; a provider that is named above it takes the provider's own instead."""
-        given = self._overrides.base_url or self.environment.get("OPENAI_BASE_URL")
-        if given:
-            _check_url(given)
-            return given.strip()
-        stated = self.author.get("base_url")
-        named = self.environment.get("EXPAND_PROVIDER")
-        return None if named and self._named(named).base_url else stated
+        if self._url_given:
+            _check_url(self._url_given)
+            return self._url_given.strip()
+        named = self._environment.get("EXPAND_PROVIDER")
+        return None if named and self.provider_named(named).base_url else self._author.get("base_url")
 
-    def provider(self) -> Recognised | None:
+    def _provider(self) -> Recognised | None:
         """The provider that is named or recognised by the base URL, None where there is neither."""
-        above = self._overrides.base_url
-        if not self.environment.get("EXPAND_PROVIDER"):
-            above = above or self.environment.get("OPENAI_BASE_URL")
-        name = self._provider_name()
+        above = self._overrides.base_url if self._environment.get("EXPAND_PROVIDER") else self._url_given
         if above:
-            return recognised(above, self.known)
-        if name and name != EMBEDDED:
-            return Recognised(provider=self._named(name))
-        url = self.base_url()
-        return recognised(url, self.known) if url else None
+            return recognised(above, self._known)
+        if self.provider_name and self.provider_name != EMBEDDED:
+            return Recognised(provider=self.provider_named(self.provider_name))
+        url = self._base_url()
+        return recognised(url, self._known) if url else None
 
-    def key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
+    def provider_named(self, name: str) -> Provider:
+        """The provider of that name; what serves the embedded model has no address of its own."""
+        place = None if self._environment.get("EXPAND_PROVIDER") else self._place("author", "provider")
+        return provider_named(name, {**self._known, EMBEDDED: COMPATIBLE}, place=place)
+
+    def _key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
         """The variable that the key is from, or would be looked for first, and the key without space around it.
         ``callers`` says whether a key that the caller gave is meant."""
         if self._overrides.api_key and callers:
             return "api_key", self._overrides.api_key.strip()
         variables = key_variables(provider, for_openai=for_openai)
-        keys = ((variable, (self.environment.get(variable) or "").strip()) for variable in variables)
+        keys = ((variable, (self._environment.get(variable) or "").strip()) for variable in variables)
         return next(((variable, key) for variable, key in keys if key), (variables[0], None))
 
-    def words(self, *more: str | None) -> tuple[str | None, ...]:
-        """The words of the settings, and ``more``: a key that is one of them, or a part, is no secret."""
-        own = (text for provider in self.known.values() for text in (provider.name, provider.title, provider.base_url))
-        return (*more, *own, *(self.author.get(name) for name in ("model", "provider", "base_url")), *self.models)
-
-    def concurrency(self) -> int | None:
+    def _concurrency(self) -> int | None:
         """Sections worked on side by side, None where nobody says how many."""
         count = self._overrides.concurrency
-        if count is None and (stated := self.environment.get("EXPAND_CONCURRENCY")):
+        if count is None and (stated := self._environment.get("EXPAND_CONCURRENCY")):
             if not stated.isdecimal() or len(stated) > 9 or not int(stated):
                 raise InputError(f"EXPAND_CONCURRENCY is {stated!r}", remedy="give a whole number above 0")
             count = int(stated)
-        if count is None and "concurrency" in self.author:
-            count = int(self.author["concurrency"])
+        if count is None and "concurrency" in self._author:
+            count = int(self._author["concurrency"])
         if count is not None and count < 1:
             raise InputError(f"concurrency is {count}", remedy="give a whole number above 0")
         return count
-
-    def on_unknown(self) -> OnUnknown:
-        """What to do about unknown outcomes."""
-        wanted = self._overrides.on_unknown or self.author.get("on_unknown", "retry")
-        if wanted not in ("retry", "hold"):
-            raise InputError(f"on_unknown is {wanted!r}", remedy="give retry or hold")
-        return cast(OnUnknown, wanted)
-
-    def _provider_name(self) -> str | None:
-        return self.environment.get("EXPAND_PROVIDER") or self.author.get("provider")
-
-    def _named(self, name: str) -> Provider:
-        """The provider of that name; what serves the embedded model has no address of its own."""
-        known = {**self.known, EMBEDDED: COMPATIBLE}
-        place = None if self.environment.get("EXPAND_PROVIDER") else self.place("author", "provider")
-        return provider_named(name, known, place=place)
-
-    def check_provider(self) -> None:
-        """Refuses the name of a provider that there is not."""
-        if name := self._provider_name():
-            self._named(name)
 
 
 def _read(path: Path) -> Document:

@@ -18,6 +18,7 @@ from expand.cli.verbosity import counted, note, warn
 from expand.client.client import BudgetedClient
 from expand.doctor.environment import shell_command
 from expand.drafting.events import Event, Notice
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.importers.import_run import (
     DEFAULT_LINES,
@@ -119,11 +120,8 @@ def import_(
         target=document,
         id=new_id,
         lines=lines,
-        language=language,
         force=force,
-        fresh=fresh,
-        budget_tokens=budget,
-        unpriced=unpriced,
+        options=RunOptions(language=language or "", fresh=fresh, budget=budget, unpriced=unpriced),
     )
     if dry_run:
         _show_order(plan_suggestion(opened, settings, wanted), as_json=as_json)

@@ -80,14 +80,10 @@ def _title(text: str, headings: tuple[Block, ...]) -> tuple[str, tuple[Block, ..
         front = found[2] if found else ""
     tops = [block for block in headings if block.level == 1]
     if len(tops) == 1 and headings[0] is tops[0]:
-        return _chapter_title(tops[0]), headings[1:]
+        (called,) = _called(tops[0])
+        named = chapter_name(called)
+        return named.title if named is not None and named.strong and named.title else called, headings[1:]
     return front, headings
-
-
-def _chapter_title(heading: Block) -> str:
-    (called,) = _called(heading)
-    named = chapter_name(called)
-    return named.title if named is not None and named.strong and named.title else called
 
 
 def _called(*headings: Block) -> list[str]:

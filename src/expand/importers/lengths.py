@@ -49,7 +49,7 @@ _COLUMN_UNITS: dict[Unit, str] = {
     "lines": r"\blines?\b|行", "words": r"\bwords?\b", "characters": r"\bcharacters?\b|\bchars\b|字",
     "pages": r"\bpages?\b|页", "minutes": r"\bmin(?:ute)?s?\b|分钟|时长",
 }  # fmt: skip
-_DIGITS = dict(zip("零〇一二两三四五六七八九", (0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+DIGITS = dict(zip("零〇一二两三四五六七八九", (0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
 _POWERS = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "k": 1000, "": 1}
 _IN_WORDS = {
     "half": "0.5", "半": "0.5", "½": "0.5", "1/2": "0.5", "¼": "0.25", "1/4": "0.25", "¾": "0.75", "3/4": "0.75",
@@ -186,7 +186,7 @@ def _stands_apart(flat: str, start: int, end: int) -> bool:
 
 def _length(found: re.Match[str], unit: str) -> Length | None:
     low_scale, scale = found["low_scale"], found["scale"] or ""
-    low, high = _amount(found["low"]), _amount(found["high"] or found["low"])
+    low, high = number_of(found["low"]), number_of(found["high"] or found["low"])
     first = low * _POWERS[(low_scale or scale).lower()]
     last = high * _POWERS[(scale or low_scale).lower()]
     middle = (first + last) / 2 * (60 if unit == "hours" else 1)
@@ -196,15 +196,15 @@ def _length(found: re.Match[str], unit: str) -> Length | None:
     return Length(plain, cast("Unit", "minutes" if unit == "hours" else unit)) if middle else None
 
 
-def _amount(text: str) -> Decimal:
+def number_of(text: str) -> Decimal:
     """A number in digits, in English words, or in Chinese numerals: 一千五百, 一万二."""
     plain = re.sub(r"[, ]", "", text.lower())
     if plain in _IN_WORDS or plain[0].isdecimal():
         return Decimal(_IN_WORDS.get(plain, plain))
     total, digit, power = Decimal(0), Decimal(0), 10
     for character in plain:
-        if character in _DIGITS:
-            digit = (digit + _DIGITS[character]) / 2 if digit else Decimal(_DIGITS[character])  # 两三页
+        if character in DIGITS:
+            digit = (digit + DIGITS[character]) / 2 if digit else Decimal(DIGITS[character])  # 两三页
         else:
             power = _POWERS[character]
             total, digit = (total + digit) * power if power == 10_000 else total + (digit or 1) * power, Decimal(0)

@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from expand.importers.lengths import Length
 from expand.importers.proposal import LONGEST, ProposedSection
@@ -26,8 +26,7 @@ LINES_PER_SECTION = 40
 _SHOWN = 60
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SectionCount:
+class SectionCount(NamedTuple):
     """How many sections a chapter may have."""
 
     least: int
@@ -40,8 +39,7 @@ class SectionCount:
         return cls(least=min(most, max(len(headings), lines // 250 + 1, 1), 14), most=most)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParsedAnswer:
+class ParsedAnswer(NamedTuple):
     """An answer: ``faults`` says what is wrong with it, each with its remedy. No ``sections``: none could be read."""
 
     sections: tuple[ProposedSection, ...] = ()
@@ -95,13 +93,13 @@ def grammar(count: SectionCount, title: str, headings: Sequence[str] = ()) -> st
     wanted = max(count.least, min(len(_SMALL), (count.least + count.most) // 2))
     rows = [(name, _SMALL[at % len(_SMALL)][1]) for at, name in enumerate(headings)]
     rows += offered[: max(0, wanted - len(rows))]
-    sections = _COMMA.join(_section_rule(name, topics) for name, topics in rows)
+    sections = _COMMA.join(
+        f'"{{\\"title\\": \\"" {_quoted(name)} "\\", \\"lines\\": " lines ", \\"topics\\": [" '
+        + _COMMA.join(f'"\\"" {_quoted(opening)} words "\\""' for opening in openings)
+        + ' "]}"'
+        for name, openings in rows
+    )
     return f'root ::= "{{\\"sections\\": [" {sections} "]}}"\nlines ::= [1-9] "0"{_WORDS}'
-
-
-def _section_rule(title: str, openings: Sequence[str]) -> str:
-    topics = _COMMA.join(f'"\\"" {_quoted(opening)} words "\\""' for opening in openings)
-    return f'"{{\\"title\\": \\"" {_quoted(title)} "\\", \\"lines\\": " lines ", \\"topics\\": [" {topics} "]}}"'
 
 
 def _quoted(text: str) -> str:

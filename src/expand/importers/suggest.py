@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from expand.budget import Balance
@@ -62,18 +62,13 @@ MAX_CHAPTERS = 60
 class SuggestRequest:
     """What the user asks for.
 
-    ``target`` is a chapter's id, a document or a title. ``force`` changes an outline that exists, ``fresh`` asks anew
-    where an answer is stored. ``budget_tokens`` limits this run; ``unpriced`` lets a model without a price pass under a
-    limit in money."""
+    ``target`` is a chapter's id, a document or a title; ``force`` changes an outline that exists."""
 
     target: str
     id: str | None = None
     lines: int | None = None
-    language: str | None = None
     force: bool = False
-    fresh: bool = False
-    budget_tokens: int | None = None
-    unpriced: bool = False
+    options: RunOptions = field(default_factory=RunOptions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,20 +119,19 @@ async def suggest(
     """Buys a proposal and writes the outline. Raises ``InputError`` before anything is sent.
 
     ``on_ready`` gets the client before the first request, to be able to stop it."""
-    target = _target(workspace, workspace.book(), request)
+    target, options = _target(workspace, workspace.book(), request)
     outlines = {target.id: workspace.outline(target.id)} if target.id in workspace.chapter_ids() else {}
-    options = _options(workspace, request, target)
     opening = open_run(workspace, settings, options, on_event=on_event, outlines=outlines)
     async with opening as (book, setup, context):
         ledger = context.ledger
         suggestion = _Suggestion(workspace, book, request, options, target, setup, ledger.edition(target.id, SECTION))
-        if outlines and not request.force and (request.fresh or not ledger.known(suggestion.order("none"))):
+        if outlines and not request.force and (options.fresh or not ledger.known(suggestion.order("none"))):
             raise InputError(
                 f"the outline exists, and sections proposed for chapter {target.id} would change it",
                 remedy="--force changes it in place; comments, and what the proposal does not mention, stay",
                 place=Place(path=workspace.relative(workspace.outline_path(target.id))),
             )
-        if request.fresh:
+        if options.fresh:
             suggestion.edition = ledger.raise_edition(target.id, SECTION)
         on_ready(context.client)
         bought: list[Bought] = []
@@ -176,32 +170,25 @@ async def suggest(
 def dry_run(workspace: Workspace, settings: Settings, request: SuggestRequest) -> Order:
     """The order of the first request, which is not sent."""
     book = workspace.book()
-    target = _target(workspace, book, request)
-    options = _options(workspace, request, target)
+    target, options = _target(workspace, book, request)
     require_language(profile_of(workspace, settings), book, options.language)
     ledger = Ledger.read(workspace.ledger_place)
     try:
         edition = ledger.edition(target.id, SECTION) if ledger else 0
         setup = model_setup_for(workspace, settings, ledger=ledger)
-        return _Suggestion(workspace, book, request, options, target, setup, edition + request.fresh).order("none")
+        return _Suggestion(workspace, book, request, options, target, setup, edition + options.fresh).order("none")
     finally:
         if ledger:
             ledger.close()
 
 
-def _options(workspace: Workspace, request: SuggestRequest, target: Proposal) -> RunOptions:
-    language = outline_language(target.title, workspace.book(), request.language).code
-    budget, unpriced = request.budget_tokens, request.unpriced
-    return RunOptions(language=language, brief=False, read=False, budget=budget, unpriced=unpriced)
-
-
 # The chapter that gets sections.
 
 
-def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> Proposal:
+def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> tuple[Proposal, RunOptions]:
     """The chapter that is meant, by its id, its document, its title, or a new title, with what outline, book and
     document say of it: ``file`` is its document from the workspace's root, ``target`` what is stated for it, and its
-    sections are those of the document. Raises ``InputError``."""
+    sections are those of the document. With the options of a run in its language. Raises ``InputError``."""
     wanted = " ".join(request.target.split())
     if not wanted:
         raise InputError("the title is empty", remedy="give a chapter's title, id or document")
@@ -234,13 +221,15 @@ def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> Propos
     chapter = known or request.id or (id_of_file(source) if source else next_id([*ids], wanted))
     read = read_headings(text, file=source or f"{chapter}.md", chapter=chapter)
     if named is not None:
-        title = named.title.say(request.language or book.language, book.language)
+        title = named.title.say(request.options.language or book.language, book.language)
     else:
         title = read.title if source else wanted
     # A document without headings counts as one section without lines: nothing of it has to be kept.
     sections = tuple(section for section in read.sections if section.present)
     stated = Length(lines, "lines") if lines else read.target
-    return replace(read, title=title, sections=sections, file=source, target=stated)
+    language = outline_language(title, book, request.options.language or None).code
+    options = replace(request.options, language=language, brief=False, read=False)
+    return replace(read, title=title, sections=sections, file=source, target=stated), options
 
 
 def _text_of(workspace: Workspace, source: str | None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from expand.importers.lengths import narrow
+from expand.importers.lengths import DIGITS, narrow, number_of
 from expand.importers.proposal import file_id
 
 # List items as people type them, which is not always as Markdown wants them.
@@ -69,7 +69,6 @@ def plain(text: str) -> str:
     return text.strip()
 
 
-_DIGITS = dict(zip("零〇一二三四五六七八九", (0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
 _CHINESE = "零〇一二三四五六七八九十"
 _ORDINAL = re.compile(
     rf"""(?xi)^(?:
@@ -106,18 +105,20 @@ def chapter_name(text: str) -> ChapterName | None:
     bare = None if ordinal or (found and found.start() == 0) else _BARE.match(rest)
     number = None
     if ordinal:
-        number = _number(ordinal["chinese"] or ordinal["word"])
+        said = ordinal["chinese"] or ordinal["word"]
+        plainly = "十" in said or said.isdecimal()
+        number = int(number_of(said) if plainly else "".join(str(DIGITS[one]) for one in said))
     elif bare:
         number = int(bare["number"])
         rest = rest[bare.end() :]
         found = _FILE.search(rest)
     if number is None and found is None:
         return None
-    file = found[0] if found else None
+    file, stated = found[0] if found else None, "" if number is None else f"{number:02d}"
     said = (rest[: found.start()] + rest[found.end() :]) if found else rest
     title = _SYMBOLS.sub("", re.sub(r"[(（\[【]\s*[)）\]】]", "", said)).strip()
     return ChapterName(
-        id=_id(file, number),
+        id=(number_of_file(file) if file else None) or stated or file_id(PurePosixPath(file or "").stem),
         title=title or (title_of_file(file) if file else ""),
         file=file,
         strong=ordinal is not None or file is not None,
@@ -137,26 +138,6 @@ def title_of_file(file: str) -> str:
     plain = _STEM.sub("", named or path.stem)
     words = re.sub(r"[\s_-]+", " ", plain).strip() or path.stem
     return words[0].upper() + words[1:]
-
-
-def _id(file: str | None, number: int | None) -> str:
-    if file is not None:
-        own = number_of_file(file)
-        if own is not None:
-            return own
-    if number is not None:
-        return f"{number:02d}"
-    return file_id(PurePosixPath(file or "").stem)
-
-
-def _number(text: str) -> int:
-    """A number in digits or in Chinese, up to 99."""
-    if text.isdecimal():
-        return int(text)
-    if "十" not in text:
-        return int("".join(str(_DIGITS[character]) for character in text))
-    tens, _, ones = text.partition("十")
-    return 10 * (_DIGITS[tens[-1]] if tens else 1) + (_DIGITS[ones[0]] if ones else 0)
 
 
 def _shown_link(link: re.Match[str]) -> str:

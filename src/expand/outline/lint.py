@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from expand.errors import Place
-from expand.outline import Book, Outline, Section, Text
+from expand.outline import Book, Outline, Text
 from expand.schema.positions import DataPath, Positions, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
 
@@ -38,20 +38,17 @@ def lint(
     shown = shown_path(path, root)
     document = read_yaml(path, Problems(shown))
     positions = document.positions if document else Positions()
-    findings = [*_findings(outline, book, root), *_rivals(same_name, same_source)]
+    findings = [*_findings(outline, book, root), *_missing_languages(outline, book)]
+    if same_name:
+        message = (
+            f'chapter "{same_name}" differs in letter case only; where file names ignore it, both have one outline'
+        )
+        findings.append((("id",), f"{message} and one draft; rename one"))
+    if same_source:
+        message = f'chapter "{same_source}" has the same source; accepting one undoes the other'
+        findings.append((("source",), message))
     found = [Warning_(place=positions.value(where).place(shown), message=message) for where, message in findings]
     return sorted(found, key=lambda warning: (warning.place.line, warning.place.column))
-
-
-def _rivals(same_name: str, same_source: str) -> Iterator[tuple[DataPath, str]]:
-    if same_name:
-        yield (
-            ("id",),
-            f'chapter "{same_name}" differs in letter case only; where file names ignore it, both have one outline and '
-            "one draft; rename one",
-        )
-    if same_source:
-        yield ("source",), f'chapter "{same_source}" has the same source; accepting one undoes the other'
 
 
 def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPath, str]]:
@@ -90,41 +87,34 @@ def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPa
                 f"the topics of section {section.number} add up to {sum(section.topic_lines)} lines, it has "
                 f"{section.lines}; they share those in proportion",
             )
-    for where, called, text in _texts(outline):
-        yield from ((where, message) for message in _language_findings(called, text, book))
 
 
-def _language_findings(called: str, text: Text, book: Book) -> Iterator[str]:
-    if text.plain is not None:
-        return
-    missing = [language for language in book.languages if language not in text.by_language]
-    if missing:
-        yield f"{called} is missing in {', '.join(missing)}; another language stands in"
-    for language in text.by_language:
-        if language not in book.languages:
-            yield f"{called} is given in {language}, which the book does not have; nobody reads it"
-
-
-def _texts(outline: Outline) -> Iterator[tuple[DataPath, str, Text]]:
-    yield ("title",), "title", outline.title
-    if outline.sources:
-        yield ("source",), "source", Text(by_language=outline.sources)
-    if outline.audience is not None:
-        yield ("audience",), "audience", outline.audience
-    for term, text in outline.glossary.items():
-        yield ("glossary", term), f"the term {quoted(term)}", text
+def _missing_languages(outline: Outline, book: Book) -> Iterator[tuple[DataPath, str]]:
+    """The languages in which texts are missing, or given though the book does not have them."""
+    texts: list[tuple[DataPath, str, Text | None]] = [
+        (("title",), "title", outline.title),
+        (("source",), "source", Text(by_language=outline.sources) if outline.sources else None),
+        (("audience",), "audience", outline.audience),
+        *((("glossary", term), f"the term {quoted(term)}", text) for term, text in outline.glossary.items()),
+    ]
     for section in outline.sections:
-        yield from _section_texts(section)
-
-
-def _section_texts(section: Section) -> Iterator[tuple[DataPath, str, Text]]:
-    here: DataPath = ("sections", section.number - 1)
-    called = f"section {section.number}"
-    yield (*here, "title"), f"{called}: title", section.title
-    for number, topic in enumerate(section.topics):
-        yield (*here, "topics", number), f"{called}: topic {number + 1}", topic
-    if section.note is not None:
-        yield (*here, "note"), f"{called}: note", section.note
+        here: DataPath = ("sections", section.number - 1)
+        called = f"section {section.number}"
+        texts += [
+            ((*here, "title"), f"{called}: title", section.title),
+            ((*here, "note"), f"{called}: note", section.note),
+        ]
+        topics = enumerate(section.topics)
+        texts += [((*here, "topics", number), f"{called}: topic {number + 1}", topic) for number, topic in topics]
+    for where, called, text in texts:
+        if text is None or text.plain is not None:
+            continue
+        missing = [language for language in book.languages if language not in text.by_language]
+        if missing:
+            yield where, f"{called} is missing in {', '.join(missing)}; another language stands in"
+        for language in text.by_language:
+            if language not in book.languages:
+                yield where, f"{called} is given in {language}, which the book does not have; nobody reads it"
 
 
 def too_many_examples(examples: int, lines: int) -> str:

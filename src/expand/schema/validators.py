@@ -150,8 +150,11 @@ class _Report:
         """What is right of a value, after the checks that no schema can state."""
         if schema.get("uniqueItems") and isinstance(value, list):
             self._note_repeated(value, schema, path)
-        if isinstance(value, Decimal) and schema.get("type") == "number":
-            self._note_decimals(value, path)
+        exponent = value.as_tuple().exponent if isinstance(value, Decimal) and schema.get("type") == "number" else 0
+        if isinstance(exponent, int) and -exponent > MAX_DECIMALS and path not in self._wrong:
+            self._wrong.add(path)  # more exact than money can be
+            what = f"{self._name(path)} is {self._describe(value, path)}"
+            self._problems.add(self._positions.value(path), what, f"give at most {MAX_DECIMALS} decimals")
         if isinstance(value, dict):
             inner = ((key, self.right(one, _below(schema, key), (*path, key))) for key, one in value.items())
             value = {key: one for key, one in inner if (*path, key) not in self._wrong}
@@ -180,15 +183,6 @@ class _Report:
             for language, text in words:
                 taken.setdefault((language, text), number)
                 taken.setdefault(("*", text), number)
-
-    def _note_decimals(self, value: Decimal, path: DataPath) -> None:
-        """Note a number that is more exact than money can be."""
-        exponent = value.as_tuple().exponent
-        if isinstance(exponent, int) and -exponent > MAX_DECIMALS and path not in self._wrong:
-            self._wrong.add(path)
-            found = self._describe(value, path)
-            what = f"{self._name(path)} is {found}"
-            self._problems.add(self._positions.value(path), what, f"give at most {MAX_DECIMALS} decimals")
 
     def _note_missing(self, key: str, schema: Schema, path: DataPath) -> None:
         example = next(iter(schema["properties"][key].get("examples", ())), None)
@@ -242,7 +236,9 @@ class _Report:
         if "string" in types:
             return str(schema["patternErrorMessage"])
         if types in ("integer", "number"):
-            return _number_wanted(value, schema)
+            kind = "whole number" if types == "integer" else "number"
+            quotes = ", without quotes" if isinstance(value, str) and value.strip().isdigit() else ""
+            return f"give a {kind} from {schema['minimum']:,} to {schema['maximum']:,}{quotes}"
         if types == "boolean":
             return "give true or false"
         each = "in brackets" if self._positions.tables else "each after a dash"
@@ -285,9 +281,3 @@ class _Report:
                 schema = _below(schema, part)
                 names.append(part)
         return ": ".join(names) or "the file"
-
-
-def _number_wanted(value: Any, schema: Schema) -> str:
-    kind = "whole number" if schema["type"] == "integer" else "number"
-    wanted = f"give a {kind} from {schema['minimum']:,} to {schema['maximum']:,}"
-    return f"{wanted}, without quotes" if isinstance(value, str) and value.strip().isdigit() else wanted
